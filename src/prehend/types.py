@@ -1,0 +1,199 @@
+"""What goes in and comes out of the pipeline: frozen records of numpy arrays, in metres, radians and pixels."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.check import check_finite, check_shape
+from prehend.conventions import Side
+from prehend.errors import InvalidInput
+
+FloatArray = NDArray[np.floating]
+
+GraspState = Literal["grasping", "not_grasping", "unknown"]
+DistortionModel = Literal["plumb_bob", "rational_polynomial", "equidistant"]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera with OpenCV distortion, for one image size.
+
+    Attributes:
+        K: (3, 3) float64 intrinsics [px].
+        width, height: image size the intrinsics are for [px].
+        distortion: (N,) coefficients in OpenCV's order, empty for none.
+        distortion_model: names of sensor_msgs/CameraInfo.
+        estimated: True when K was assumed and not measured; metric positions are then not to be trusted.
+
+    Raises:
+        InvalidInput: K is not finite, has no positive focal lengths, or the size is not positive.
+    """
+
+    K: FloatArray
+    width: int
+    height: int
+    distortion: FloatArray = field(default_factory=lambda: np.zeros(0))
+    distortion_model: DistortionModel = "plumb_bob"
+    estimated: bool = False
+
+    def __post_init__(self) -> None:
+        K = np.asarray(self.K, dtype=np.float64)
+        distortion = np.asarray(self.distortion, dtype=np.float64).ravel()
+        check_shape("K", K, [3, 3])
+        check_finite("K", K)
+        check_finite("distortion", distortion)
+        if K[0, 0] <= 0 or K[1, 1] <= 0 or K[2, 2] == 0:
+            raise InvalidInput(
+                f"K has focal lengths {K[0, 0]:g}, {K[1, 1]:g}: the camera is not calibrated; "
+                "calibrate it, or leave K out to have it estimated"
+            )
+        if self.width <= 0 or self.height <= 0:
+            raise InvalidInput(f"camera size {self.width} x {self.height} is not positive")
+        object.__setattr__(self, "K", K)
+        object.__setattr__(self, "distortion", distortion)
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned box in the image, corners included [px]."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def width(self) -> float:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        return self.y1 - self.y0
+
+    @property
+    def center(self) -> tuple[float, float]:
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+    @property
+    def area(self) -> float:
+        return max(self.width, 0.0) * max(self.height, 0.0)
+
+    def as_array(self) -> FloatArray:
+        """(4,) float32 x0, y0, x1, y1."""
+        return np.array([self.x0, self.y0, self.x1, self.y1], np.float32)
+
+    @classmethod
+    def around(cls, points_px: FloatArray) -> "Box":
+        """The tight box around (..., 2) points."""
+        low, high = points_px.reshape(-1, 2).min(0), points_px.reshape(-1, 2).max(0)
+        return cls(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+
+    def iou(self, other: "Box") -> float:
+        """Intersection over union, 0 for boxes without area."""
+        shared = Box(max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1))
+        if shared.width <= 0 or shared.height <= 0:
+            return 0.0
+        return shared.area / (self.area + other.area - shared.area)
+
+
+@dataclass(frozen=True)
+class FoundHand:
+    """A hand as the finder, a track or a user gives it: where to look."""
+
+    box_px: Box
+    side: Side
+    score: float = 1.0
+    object_box_px: Box | None = None
+
+
+@dataclass(frozen=True)
+class GraspEstimate:
+    """Whether the hand holds something (see `conventions.GRASP_DEFINITION`), after hysteresis.
+
+    Attributes:
+        state: "unknown" until there is evidence.
+        probability: the network's answer for this frame alone.
+        since: stamp [s] of the frame in which `state` began, None without stamps.
+    """
+
+    state: GraspState
+    probability: float
+    since: float | None = None
+
+
+@dataclass(frozen=True)
+class ObjectEstimate:
+    """What a hand holds.
+
+    Attributes:
+        object_id: name in the object catalogue, "unknown" where nobody said what it is.
+        score: 0..1, mean confidence of the control points.
+        keypoints_px: (21, 2) control points in the image.
+        T_camera_object: (4, 4) pose, None where the object is unknown or the fit failed.
+        box_px: box of the control points.
+    """
+
+    object_id: str
+    score: float
+    keypoints_px: FloatArray
+    box_px: Box
+    T_camera_object: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class HandEstimate:
+    """One hand in one frame.
+
+    Attributes:
+        track_id: stays the same while the hand is followed; starts at 1 and is never used again.
+        side: left or right.
+        score: 0..1, probability that this is a hand.
+        box_px: tight box of the joints in the image.
+        keypoints_px: (21, 2) joints in the image.
+        joints_m: (21, 3) joints in the camera frame, nothing aligned. Their place along the viewing ray is
+            only as good as the camera: see `Camera.estimated` and `position_std_m`.
+        vertices_m: (V, 3) mesh in the camera frame; faces come from the hand model, for this side.
+        rotations: (16, 3, 3) MANO's joint rotations; the first one is the wrist's, from hand to camera frame.
+        betas: (10,) shape.
+        visible: (21,) bool, joints that are in the image and not hidden.
+        grasp: whether something is held.
+        held_object: what is held, None where nothing is or where it was not looked for.
+        fit_error_px: root mean square distance between the projected joints and `keypoints_px`.
+        position_std_m: rough standard deviation of the wrist along the viewing ray [m]; NaN where unknown.
+    """
+
+    track_id: int
+    side: Side
+    score: float
+    box_px: Box
+    keypoints_px: FloatArray
+    joints_m: FloatArray
+    vertices_m: FloatArray
+    rotations: FloatArray
+    betas: FloatArray
+    visible: NDArray[np.bool_]
+    grasp: GraspEstimate
+    held_object: ObjectEstimate | None = None
+    fit_error_px: float = float("nan")
+    position_std_m: float = float("nan")
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """Everything about one image.
+
+    Attributes:
+        camera: the camera used; `camera.estimated` says whether it was assumed.
+        hands: in the order of their track ids.
+        stamp: of the image [s], None where there is none.
+        timing_ms: wall time of each stage: find, crop, infer, decode, total.
+        found: True when the finder looked at this frame, False when boxes came from tracks or the caller.
+    """
+
+    camera: Camera
+    hands: tuple[HandEstimate, ...]
+    stamp: float | None
+    timing_ms: dict[str, float]
+    found: bool
