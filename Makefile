@@ -1,0 +1,43 @@
+# demo | test | check | bench: each sets up what it needs by itself (.venv, system packages), then runs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# llvmpipe through EGL draws training scenes; only tests of the renderer and `prehend-train` need it
+SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
+export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
+
+.PHONY: help demo test check bench clean
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' || \
+	  { echo "prehend needs Python 3.10 to 3.12, $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || sh tools/system_packages.sh python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml setup.py constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ros]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml setup.py training/pyproject.toml constraints.txt | $(BIN)/python
+	@sh tools/system_packages.sh $(SYSTEM_PACKAGES)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ros,torch,train,dev]' -e ./training
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## play a video into the node over real DDS, print the hands it publishes, draw them into out/demo
+	$(BIN)/python examples/demo.py $(DEMO_ARGS)
+
+test: $(VENV)/.dev  ## every test
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: $(VENV)/.dev  ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## the figures of the README, as ratios on this machine
+	$(BIN)/python examples/bench.py $(BENCH_ARGS)
+
+clean:  ## remove the environment and what was generated
+	rm -rf $(VENV) out build dist src/*.egg-info training/*.egg-info
