@@ -1,0 +1,1 @@
+"""Rotations, cameras, alignment, pose from points, metric position: numpy and OpenCV only."""

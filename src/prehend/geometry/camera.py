@@ -1,0 +1,220 @@
+"""Pixels and rays: projection and its inverse with distortion, cameras of crops and of resized images."""
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prehend.check import check_shape
+from prehend.errors import InvalidInput
+from prehend.geometry.rotations import rotation_between
+from prehend.types import Camera, FloatArray
+
+DEFAULT_FOV_DEG = 60.0
+"""Horizontal field of view assumed where nobody gives a camera: webcams and phones lie between 50 and 75 degrees."""
+
+ASPECT_TOLERANCE = 0.01
+"""Relative difference of aspect ratios up to which a camera still fits an image of another size."""
+
+_LENGTHS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (0, 4, 5, 8, 12, 14), "equidistant": (0, 4)}
+_UNDISTORT_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
+_UNDISTORT_TOLERANCE_PX = 0.05
+
+
+def project(points_m: FloatArray, camera: Camera) -> FloatArray:
+    """Pixels of points.
+
+    Args:
+        points_m: (..., 3) in the camera frame [m].
+        camera: with any distortion model.
+
+    Returns:
+        (..., 2) float64 [px]; NaN for points that are not in front of the camera (z <= 0).
+    """
+    points = np.asarray(points_m, np.float64)
+    check_shape("points_m", points, ["...", 3])
+    depth = points[..., 2:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        plane = np.where(depth > 0, points[..., :2] / depth, np.nan)
+    return pixels_from_plane(plane, camera)
+
+
+def pixels_from_plane(plane: FloatArray, camera: Camera) -> FloatArray:
+    """Pixels of points on the plane z = 1: distortion, then K.
+
+    Args:
+        plane: (..., 2) x / z and y / z, without unit.
+        camera: with any distortion model.
+
+    Returns:
+        (..., 2) float64 [px].
+    """
+    plane = np.asarray(plane, np.float64)
+    check_shape("plane", plane, ["...", 2])
+    distorted = _distort(plane, camera) if _is_distorted(camera) else plane
+    return distorted @ camera.K[:2, :2].T + camera.K[:2, 2]
+
+
+def plane_from_pixels(pixels: FloatArray, camera: Camera) -> FloatArray:
+    """Where the viewing rays of pixels meet the plane z = 1: the inverse of `pixels_from_plane`.
+
+    Args:
+        pixels: (..., 2) [px].
+        camera: with any distortion model.
+
+    Returns:
+        (..., 2) float64 x / z and y / z; NaN for pixels which no ray reaches under this distortion.
+    """
+    pixels = np.asarray(pixels, np.float64)
+    check_shape("pixels", pixels, ["...", 2])
+    plane = (pixels - camera.K[:2, 2]) @ np.linalg.inv(camera.K[:2, :2]).T
+    if not _is_distorted(camera) or plane.size == 0:
+        return plane
+    flat = np.ascontiguousarray(plane.reshape(-1, 1, 2))
+    eye = np.eye(3)
+    if camera.distortion_model == "equidistant":
+        undistorted = cv2.fisheye.undistortPoints(flat, eye, camera.distortion, criteria=_UNDISTORT_CRITERIA)
+    else:
+        undistorted = cv2.undistortPoints(flat, eye, camera.distortion, None, None, None, _UNDISTORT_CRITERIA)
+    result = np.asarray(undistorted, np.float64).reshape(plane.shape)
+    # the iteration may end anywhere for pixels beyond the reach of the polynomial: such an answer is none
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.linalg.norm(pixels_from_plane(result, camera) - pixels, axis=-1, keepdims=True)
+        return np.where(error < _UNDISTORT_TOLERANCE_PX, result, np.nan)
+
+
+def backproject(pixels: FloatArray, depth_m: ArrayLike, camera: Camera) -> FloatArray:
+    """Points at known depths: the inverse of `project`.
+
+    Args:
+        pixels: (..., 2) [px].
+        depth_m: (...) z coordinate in the camera frame [m].
+        camera: with any distortion model.
+
+    Returns:
+        (..., 3) float64 in the camera frame [m].
+    """
+    plane = plane_from_pixels(pixels, camera)
+    depth = np.broadcast_to(np.asarray(depth_m, np.float64), plane.shape[:-1])[..., None]
+    return np.concatenate([plane * depth, depth], axis=-1)
+
+
+def viewing_rays(pixels: FloatArray, camera: Camera) -> FloatArray:
+    """Unit directions from the camera through pixels.
+
+    Args:
+        pixels: (..., 2) [px].
+        camera: with any distortion model.
+
+    Returns:
+        (..., 3) float64 of length 1, in the camera frame.
+    """
+    rays = backproject(pixels, 1.0, camera)
+    return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+
+
+def rotation_camera_crop(center_px: ArrayLike, camera: Camera) -> FloatArray:
+    """Orientation of the virtual camera that looks at the centre of a crop (frame `crop` of `conventions`).
+
+    It is the smallest rotation that takes the z axis to the undistorted ray through `center_px`; the crop's
+    x axis therefore stays as level as it can, and mirroring the image mirrors the rotation.
+
+    Args:
+        center_px: (..., 2) crop centres [px].
+        camera: with any distortion model.
+
+    Returns:
+        (..., 3, 3) float64 R_camera_crop; NaN where no ray reaches the centre.
+    """
+    rays = viewing_rays(np.asarray(center_px, np.float64), camera)
+    return rotation_between(np.broadcast_to(np.array([0.0, 0.0, 1.0]), rays.shape), rays)
+
+
+def crop_intrinsics(K: FloatArray, affine: FloatArray) -> FloatArray:
+    """Intrinsics of a warped image.
+
+    Args:
+        K: (..., 3, 3) intrinsics of the image [px].
+        affine: (..., 2, 3) takes pixels of the image to pixels of the crop.
+
+    Returns:
+        (..., 3, 3) float64 intrinsics of the crop [px]; the x focal length is negative for a mirrored crop.
+    """
+    K, affine = np.asarray(K, np.float64), np.asarray(affine, np.float64)
+    check_shape("K", K, ["...", 3, 3])
+    check_shape("affine", affine, ["...", 2, 3])
+    last_row = np.broadcast_to(np.array([[0.0, 0.0, 1.0]]), (*affine.shape[:-2], 1, 3))
+    return np.concatenate([affine, last_row], axis=-2) @ K
+
+
+def scale_camera(camera: Camera, width: int, height: int) -> Camera:
+    """The same camera for the image resized to another size.
+
+    Raises:
+        InvalidInput: the aspect ratios differ by more than `ASPECT_TOLERANCE`: the image was cropped, not resized.
+    """
+    if (width, height) == (camera.width, camera.height):
+        return camera
+    if width <= 0 or height <= 0:
+        raise InvalidInput(f"image size {width} x {height} is not positive")
+    scale_x, scale_y = width / camera.width, height / camera.height
+    if abs(scale_x / scale_y - 1) > ASPECT_TOLERANCE:
+        raise InvalidInput(
+            f"the camera is calibrated for {camera.width} x {camera.height}, the image is {width} x {height}: "
+            "another aspect ratio; give the intrinsics of this image"
+        )
+    # pixel centres are whole numbers, so the image's corner, which stays where it is, lies at (-0.5, -0.5)
+    affine = np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2]])
+    K = crop_intrinsics(camera.K, affine)
+    return Camera(K, width, height, camera.distortion, camera.distortion_model, camera.estimated)
+
+
+def estimated_camera(width: int, height: int, fov_deg: float = DEFAULT_FOV_DEG) -> Camera:
+    """A guess for an image whose camera is unknown: square pixels, principal point in the middle.
+
+    Args:
+        width, height: of the image [px].
+        fov_deg: field of view across the longer side, in (0, 180).
+
+    Returns:
+        A camera with `estimated` set: distances found with it are wrong by the factor by which its focal length is.
+
+    Raises:
+        InvalidInput: size or field of view out of range.
+    """
+    if not 0 < fov_deg < 180:
+        raise InvalidInput(f"field of view {fov_deg:g} degrees is not between 0 and 180")
+    focal = max(width, height) / (2 * np.tan(np.radians(fov_deg) / 2))
+    K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    return Camera(K, width, height, estimated=True)
+
+
+def check_distortion(camera: Camera) -> None:
+    """Raise `InvalidInput` unless the number of coefficients fits the distortion model."""
+    lengths = _LENGTHS.get(camera.distortion_model)
+    if lengths is None:
+        raise InvalidInput(
+            f"distortion model '{camera.distortion_model}' is not known: choose one of {', '.join(_LENGTHS)}"
+        )
+    if camera.distortion.size not in lengths:
+        raise InvalidInput(
+            f"distortion model {camera.distortion_model} has {camera.distortion.size} coefficients, "
+            f"expected one of {', '.join(map(str, lengths))}"
+        )
+
+
+def _is_distorted(camera: Camera) -> bool:
+    check_distortion(camera)
+    return bool(np.any(camera.distortion))
+
+
+def _distort(plane: FloatArray, camera: Camera) -> FloatArray:
+    """(..., 2) on the plane z = 1 -> (..., 2) distorted, still in units of the focal length."""
+    if plane.size == 0:
+        return plane
+    flat = plane.reshape(-1, 1, 2)
+    if camera.distortion_model == "equidistant":
+        result = cv2.fisheye.distortPoints(np.ascontiguousarray(flat), np.eye(3), camera.distortion)
+    else:
+        points = np.concatenate([flat, np.ones_like(flat[..., :1])], axis=-1)
+        result, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), np.eye(3), camera.distortion)
+    return np.asarray(result, np.float64).reshape(plane.shape)

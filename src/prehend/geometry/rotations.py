@@ -1,0 +1,178 @@
+"""Rotations as matrices, axis-angle vectors, quaternions and 6 numbers; every function takes leading dimensions."""
+
+from typing import Literal
+
+import numpy as np
+
+from prehend.check import check_shape
+from prehend.types import FloatArray
+
+SixLayout = Literal["columns", "rows"]
+"""Which part of the matrix the 6 numbers are: its first two columns or its first two rows, one after the other.
+Both are in use (Zhou et al., CVPR 2019, write columns); swapping them transposes every rotation without an error."""
+
+_SMALL = 1e-6
+
+
+def hat(vectors: FloatArray) -> FloatArray:
+    """(..., 3) -> (..., 3, 3) skew matrices with `hat(a) @ b == cross(a, b)`."""
+    x, y, z = np.moveaxis(np.asarray(vectors, np.float64), -1, 0)
+    o = np.zeros_like(x)
+    return np.stack([np.stack([o, -z, y], -1), np.stack([z, o, -x], -1), np.stack([-y, x, o], -1)], -2)
+
+
+def matrix_from_axis_angle(axis_angle: FloatArray) -> FloatArray:
+    """The exponential map (Rodrigues' formula).
+
+    Args:
+        axis_angle: (..., 3) axis times angle [rad].
+
+    Returns:
+        (..., 3, 3) float64 rotations.
+    """
+    vectors = np.asarray(axis_angle, np.float64)
+    check_shape("axis_angle", vectors, ["...", 3])
+    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
+    small = angle < _SMALL
+    safe = np.where(small, 1.0, angle)
+    first = np.where(small, 1 - angle**2 / 6, np.sin(safe) / safe)
+    second = np.where(small, 0.5 - angle**2 / 24, (1 - np.cos(safe)) / safe**2)
+    skew = hat(vectors)
+    return np.eye(3) + first * skew + second * (skew @ skew)
+
+
+def axis_angle_from_matrix(rotations: FloatArray) -> FloatArray:
+    """The logarithm: inverse of `matrix_from_axis_angle`, with angles in [0, pi].
+
+    Args:
+        rotations: (..., 3, 3).
+
+    Returns:
+        (..., 3) float64 axis times angle [rad]. At an angle of pi both signs of the axis are right; one is given.
+    """
+    quaternion = quaternion_from_matrix(rotations)
+    vector, w = quaternion[..., :3], quaternion[..., 3]
+    sine = np.linalg.norm(vector, axis=-1)
+    angle = 2 * np.arctan2(sine, w)
+    small = sine < _SMALL
+    factor = np.where(small, 2.0, angle / np.where(small, 1.0, sine))
+    return vector * factor[..., None]
+
+
+def quaternion_from_matrix(rotations: FloatArray) -> FloatArray:
+    """Unit quaternions in ROS's order (REP 103 leaves signs open: here w >= 0).
+
+    Args:
+        rotations: (..., 3, 3).
+
+    Returns:
+        (..., 4) float64 x, y, z, w.
+    """
+    R = np.asarray(rotations, np.float64)
+    check_shape("rotations", R, ["...", 3, 3])
+    xx, yy, zz = R[..., 0, 0], R[..., 1, 1], R[..., 2, 2]
+    trace = xx + yy + zz
+    yz, zx, xy = R[..., 2, 1], R[..., 0, 2], R[..., 1, 0]
+    zy, xz, yx = R[..., 1, 2], R[..., 2, 0], R[..., 0, 1]
+    # row i is the quaternion times 4 q_i (Shepperd 1978): the row of the largest component is accurate everywhere
+    rows = np.stack(
+        [
+            np.stack([1 + 2 * xx - trace, xy + yx, zx + xz, yz - zy], -1),
+            np.stack([xy + yx, 1 + 2 * yy - trace, yz + zy, zx - xz], -1),
+            np.stack([zx + xz, yz + zy, 1 + 2 * zz - trace, xy - yx], -1),
+            np.stack([yz - zy, zx - xz, xy - yx, 1 + trace], -1),
+        ],
+        -2,
+    )
+    best = np.argmax(np.stack([xx, yy, zz, trace], -1), -1)
+    quaternion = np.take_along_axis(rows, best[..., None, None], axis=-2)[..., 0, :]
+    quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
+    return np.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
+
+
+def matrix_from_quaternion(quaternions: FloatArray) -> FloatArray:
+    """Rotations of quaternions of any length but 0.
+
+    Args:
+        quaternions: (..., 4) x, y, z, w.
+
+    Returns:
+        (..., 3, 3) float64.
+    """
+    q = np.asarray(quaternions, np.float64)
+    check_shape("quaternions", q, ["...", 4])
+    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    skew = hat(q[..., :3])
+    return np.eye(3) + 2 * q[..., 3, None, None] * skew + 2 * (skew @ skew)
+
+
+def matrix_from_6d(six: FloatArray, layout: SixLayout = "columns") -> FloatArray:
+    """Gram-Schmidt of two vectors (Zhou et al., CVPR 2019).
+
+    Args:
+        six: (..., 6) two vectors, one after the other; they need neither unit length nor a right angle.
+        layout: whether they are columns or rows of the matrix.
+
+    Returns:
+        (..., 3, 3) float64; NaN where the two vectors are parallel or zero.
+    """
+    six = np.asarray(six, np.float64)
+    check_shape("six", six, ["...", 6])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first = six[..., :3] / np.linalg.norm(six[..., :3], axis=-1, keepdims=True)
+        second = six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdims=True) * first
+        second = second / np.linalg.norm(second, axis=-1, keepdims=True)
+    return np.stack([first, second, np.cross(first, second)], axis=-1 if layout == "columns" else -2)
+
+
+def six_from_matrix(rotations: FloatArray, layout: SixLayout = "columns") -> FloatArray:
+    """(..., 3, 3) rotations -> (..., 6), so that `matrix_from_6d` of the same layout gives them back."""
+    R = np.asarray(rotations, np.float64)
+    check_shape("rotations", R, ["...", 3, 3])
+    if layout == "columns":
+        R = np.swapaxes(R, -1, -2)
+    return R[..., :2, :].reshape(*R.shape[:-2], 6)
+
+
+def geodesic_angle(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Angle of the rotation from b to a.
+
+    Args:
+        a, b: (..., 3, 3), broadcast against each other.
+
+    Returns:
+        (...) float64 in [0, pi] [rad], accurate near 0 too (unlike the arc cosine of the trace).
+    """
+    return np.linalg.norm(axis_angle_from_matrix(np.swapaxes(np.asarray(b, np.float64), -1, -2) @ a), axis=-1)
+
+
+def nearest_rotation(matrices: FloatArray) -> FloatArray:
+    """The rotation closest to each matrix in the Frobenius norm, never a reflection (Kabsch 1976, Umeyama 1991).
+
+    Args:
+        matrices: (..., 3, 3), finite.
+
+    Returns:
+        (..., 3, 3) float64.
+    """
+    matrices = np.asarray(matrices, np.float64)
+    check_shape("matrices", matrices, ["...", 3, 3])
+    U, _, Vt = np.linalg.svd(matrices)
+    U[..., :, 2] *= np.sign(np.linalg.det(U @ Vt))[..., None]
+    return U @ Vt
+
+
+def rotation_between(source: FloatArray, target: FloatArray) -> FloatArray:
+    """The smallest rotation that takes one unit vector to another.
+
+    Args:
+        source, target: (..., 3) unit vectors, not opposite to each other.
+
+    Returns:
+        (..., 3, 3) float64 with `R @ source == target`.
+    """
+    source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    skew = hat(np.cross(source, target))
+    cosine = (source * target).sum(-1)[..., None, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.eye(3) + skew + skew @ skew / (1 + cosine)
