@@ -96,15 +96,16 @@ def solve_pnp(
     )  # fmt: skip
     if not found or inlier_rows is None or len(inlier_rows) < MIN_MATCHES:
         return None
-    start = np.concatenate([np.ravel(rotation), np.ravel(translation)])
+    # OpenCV leaves vectors of shape (3,) unrefined without a word; columns it refines
+    start = np.array([np.ravel(rotation), np.ravel(translation)], np.float64)[..., None]
     return _refine(points, image, K, usable[np.ravel(inlier_rows)], start)
 
 
 def _refine(
     points: FloatArray, image: FloatArray, K: FloatArray, rows: NDArray[np.int_], start: FloatArray
 ) -> PnpResult | None:
-    """Least squares on the inliers from (6,) axis-angle and translation; None for a pose that is no pose."""
-    rotation, t = cv2.solvePnPRefineLM(points[rows], image[rows], K, None, start[:3].copy(), start[3:].copy())
+    """Least squares on the inliers from (2, 3, 1) axis-angle and translation; None for a pose that is no pose."""
+    rotation, t = cv2.solvePnPRefineLM(points[rows], image[rows], K, None, start[0].copy(), start[1].copy())
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = cv2.Rodrigues(rotation)[0], np.ravel(t)
     seen = points[rows] @ T[:3, :3].T + T[:3, 3]

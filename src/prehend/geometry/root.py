@@ -1,0 +1,141 @@
+"""Where a hand is in metres: the translation that puts its root-relative joints on their pixels."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from prehend.check import check_shape
+from prehend.geometry.camera import plane_from_pixels
+from prehend.types import Camera, FloatArray
+
+HAND_SIZE_STD = 0.06
+"""Relative standard deviation of the size of adult hands around the predicted one. One picture fixes only size
+over distance, so this is the floor of the distance's relative error."""
+
+RESIDUAL_FLOOR_PX = 1.0
+"""Keypoints are never taken to be better than this [px], however well they happen to fit."""
+
+HUBER_PX = 3.0
+"""Residual from which a keypoint's pull no longer grows [px]."""
+
+CORRELATED_JOINTS = 4
+"""Joints that err together (those of one finger): so many keypoints count as one measurement."""
+
+MIN_JOINTS = 6
+"""Fewer usable keypoints than this give no position."""
+
+MIN_SPREAD_PX = 4.0
+"""Root mean square distance of the keypoints from their centre below which they tell no distance [px]."""
+
+MIN_DEPTH_M = 0.02
+"""No joint may be nearer to the camera plane than this [m]."""
+
+_STEPS = 12
+
+
+class RootFit(NamedTuple):
+    """A wrist position and how far to trust it.
+
+    Attributes:
+        translation_m: (3,) float64, what to add to the root-relative joints, in the camera frame [m].
+        residual_px: root mean square distance between projected joints and keypoints, weighted, over all
+            usable keypoints [px, distortion removed].
+        std_m: standard deviation along the viewing ray of the joints' centre [m]: keypoint noise and unknown hand size.
+    """
+
+    translation_m: FloatArray
+    residual_px: float
+    std_m: float
+
+
+def fit_root(
+    joints_m: FloatArray, keypoints_px: FloatArray, camera: Camera, weights: FloatArray | None = None
+) -> RootFit | None:
+    """Fit the translation of a hand of known pose and size to its 2D keypoints.
+
+    The perspective equations `x + t_x = u (z + t_z)` are linear in t for undistorted rays (u, v, 1); their
+    least-squares answer starts a few Gauss-Newton steps on the pixel residual with Huber weights.
+
+    Args:
+        joints_m: (N, 3) root-relative joints in the camera frame's orientation [m].
+        keypoints_px: (N, 2) in the image, distorted as the image is [px].
+        camera: of the image.
+        weights: (N,) >= 0, how far to trust each keypoint; None trusts all the same. Keypoints which are not
+            finite, or which no ray reaches, count as weight 0.
+
+    Returns:
+        None where there is no sound answer: too few keypoints, all in one place, input that is not finite, or
+        joints that would lie behind the camera.
+
+    Raises:
+        InvalidInput: shapes do not fit.
+    """
+    joints, keypoints = np.asarray(joints_m, np.float64), np.asarray(keypoints_px, np.float64)
+    check_shape("joints_m", joints, ["N", 3])
+    check_shape("keypoints_px", keypoints, [len(joints), 2])
+    trust = np.ones(len(joints)) if weights is None else np.asarray(weights, np.float64)
+    check_shape("weights", trust, [len(joints)])
+    plane = plane_from_pixels(keypoints, camera)
+    usable = np.isfinite(plane).all(-1) & np.isfinite(joints).all(-1) & np.isfinite(trust) & (trust > 0)
+    if usable.sum() < MIN_JOINTS:
+        return None
+    focal = np.array([camera.K[0, 0], camera.K[1, 1]])
+    joints, image, trust = joints[usable], plane[usable] * focal, trust[usable] / trust[usable].sum()
+    if np.sqrt(((image - image.mean(0)) ** 2).sum(-1).mean()) < MIN_SPREAD_PX:
+        return None
+    start = _linear(joints, image / focal, trust)
+    return None if start is None else _refine(joints, image, focal, trust, start)
+
+
+def _linear(joints: FloatArray, plane: FloatArray, trust: FloatArray) -> FloatArray | None:
+    """(3,) least squares of the perspective equations, None where it lies behind the camera."""
+    rows = np.zeros((len(joints), 2, 3))
+    rows[:, 0, 0] = rows[:, 1, 1] = 1.0
+    rows[:, :, 2] = -plane
+    right = plane * joints[:, 2:] - joints[:, :2]
+    root = np.sqrt(trust)[:, None]
+    t, _, rank, _ = np.linalg.lstsq((rows * root[..., None]).reshape(-1, 3), (right * root).ravel(), rcond=None)
+    return t if rank == 3 and (joints[:, 2] + t[2]).min() > MIN_DEPTH_M else None
+
+
+def _refine(
+    joints: FloatArray, image: FloatArray, focal: FloatArray, trust: FloatArray, t: FloatArray
+) -> RootFit | None:
+    """Gauss-Newton on the pixel residual, reweighted by Huber's function in every step."""
+    for _ in range(_STEPS):
+        residual, jacobian = _residual(joints + t, image, focal)
+        weight = trust * np.minimum(1.0, HUBER_PX / np.maximum(np.linalg.norm(residual, axis=-1), 1e-12))
+        normal = np.einsum("n,nij,nik->jk", weight, jacobian, jacobian)
+        step = np.linalg.solve(normal, np.einsum("n,nij,ni->j", weight, jacobian, residual))
+        t = t - step
+        if not np.isfinite(t).all() or (joints[:, 2] + t[2]).min() < MIN_DEPTH_M:
+            return None
+        if np.linalg.norm(step) < 1e-7 * abs(t[2]):
+            break
+    residual, _ = _residual(joints + t, image, focal)
+    rms = float(np.sqrt((trust * (residual**2).sum(-1)).sum()))
+    return RootFit(t, rms, _std_along_ray(joints + t, normal, trust, rms))
+
+
+def _residual(points: FloatArray, image: FloatArray, focal: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(N, 2) projection minus image [px] and its (N, 2, 3) derivative by the translation [px/m]."""
+    depth = points[:, 2:]
+    projected = points[:, :2] / depth * focal
+    jacobian = np.zeros((len(points), 2, 3))
+    jacobian[:, 0, 0], jacobian[:, 1, 1] = focal[0] / points[:, 2], focal[1] / points[:, 2]
+    jacobian[:, :, 2] = -projected / depth
+    return projected - image, jacobian
+
+
+def _std_along_ray(points: FloatArray, normal: FloatArray, trust: FloatArray, rms_px: float) -> float:
+    """Standard deviation [m] from the noise of the keypoints and from the unknown size of the hand.
+
+    `trust` sums to 1, so it stands for 1 over the sum of its squares equally trusted keypoints.
+    """
+    center = points.mean(0)
+    distance = float(np.linalg.norm(center))
+    ray = center / distance
+    measurements = max(1.0 / float((trust**2).sum()) / CORRELATED_JOINTS, 1.0)
+    variance = max(rms_px, RESIDUAL_FLOOR_PX) ** 2 / 2 / measurements  # of one coordinate
+    along = float(ray @ np.linalg.solve(normal, ray)) * variance
+    return float(np.hypot(np.sqrt(along), HAND_SIZE_STD * distance))
