@@ -1,0 +1,73 @@
+"""Linear blend skinning of a hand with numpy (Loper et al., SMPL, SIGGRAPH Asia 2015; eqs. 1-7 of that paper)."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prehend.check import check_shape
+from prehend.conventions import JOINTS_FROM_MANO, MANO_PARENTS, NUM_BETAS, NUM_MANO_JOINTS
+from prehend.hand_model.asset import HandModel
+
+Float = NDArray[np.float32]
+
+
+class Skinned(NamedTuple):
+    """A posed hand in metres.
+
+    Attributes:
+        vertices: (..., V, 3).
+        joints: (..., 21, 3) in the order of `conventions.JOINT_NAMES`.
+        joints16: (..., 16, 3) in MANO's order.
+    """
+
+    vertices: Float
+    joints: Float
+    joints16: Float
+
+
+def skin(model: HandModel, rotations: ArrayLike, betas: ArrayLike, translation: ArrayLike = 0.0) -> Skinned:
+    """Pose and shape a hand.
+
+    Args:
+        model: the hand.
+        rotations: (..., 16, 3, 3) of each joint relative to its parent; the first turns the hand about its wrist.
+        betas: (..., 10) shape.
+        translation: (..., 3) or a number, added at the end [m].
+
+    Raises:
+        InvalidInput: `rotations` or `betas` have another shape.
+    """
+    R = np.asarray(rotations, np.float32)
+    shape = np.asarray(betas, np.float32)
+    check_shape("rotations", R, ["...", NUM_MANO_JOINTS, 3, 3])
+    check_shape("betas", shape, ["...", NUM_BETAS])
+    lead = np.broadcast_shapes(R.shape[:-3], shape.shape[:-1])
+    R = np.broadcast_to(R, (*lead, NUM_MANO_JOINTS, 3, 3)).reshape(-1, NUM_MANO_JOINTS, 3, 3)
+    shape = np.broadcast_to(shape, (*lead, NUM_BETAS)).reshape(-1, NUM_BETAS)
+    offset = np.broadcast_to(np.asarray(translation, np.float32), (*lead, 3)).reshape(-1, 1, 3)
+
+    feature = (R[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(R), 135)[:, model.active_pose]
+    coefficients = np.concatenate([shape, feature], 1)
+    rest = model.v_template + (coefficients @ model.blend_directions.T).reshape(len(R), -1, 3)
+    rest_joints = model.joints_template + (shape @ model.joints_shapedirs.reshape(-1, NUM_BETAS).T).reshape(-1, 16, 3)
+    spin, joints16 = _chain(R, rest_joints)
+    # p = sum_j w_j (G_j (p_rest - J_j) + joint_j): rotations and shifts are blended first, then used once a vertex
+    shifts = joints16 - (spin @ rest_joints[..., None])[..., 0]
+    blended = model.weights @ np.concatenate([spin.reshape(len(R), -1, 9), shifts], 2)
+    matrices = blended[..., :9].reshape(len(R), -1, 3, 3)
+    vertices = (matrices @ rest[..., None])[..., 0] + blended[..., 9:] + offset
+    joints16 = joints16 + offset
+    joints = np.concatenate([joints16, vertices[:, model.tips]], 1)[:, list(JOINTS_FROM_MANO)]
+    return Skinned(*(part.reshape(*lead, *part.shape[1:]) for part in (vertices, joints, joints16)))
+
+
+def _chain(R: Float, rest_joints: Float) -> tuple[Float, Float]:
+    """Rotations (N, 16, 3, 3) and places (N, 16, 3) of the joints along the kinematic tree."""
+    spin, places = np.empty_like(R), np.empty_like(rest_joints)
+    spin[:, 0], places[:, 0] = R[:, 0], rest_joints[:, 0]
+    for j, parent in enumerate(MANO_PARENTS[1:], start=1):
+        spin[:, j] = spin[:, parent] @ R[:, j]
+        bone = rest_joints[:, j] - rest_joints[:, parent]
+        places[:, j] = places[:, parent] + (spin[:, parent] @ bone[..., None])[..., 0]
+    return spin, places

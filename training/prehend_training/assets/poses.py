@@ -1,0 +1,141 @@
+"""Natural random hand poses: angles inside the joints' limits, fingers that close together, a thumb of its own."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.hand_model import load_hand_model
+
+Array = NDArray[np.floating]
+
+THUMB = slice(12, 15)
+_KNUCKLES = np.array([0, 3, 9, 6])
+"""Rows of the 15 joints that are knuckles of index, middle, ring, little."""
+_SPREAD = np.array([0.9, 0.1, -0.5, -1.0])
+"""How far index, middle, ring and little move towards the thumb when the fingers spread."""
+
+
+class Jointed(Protocol):
+    """What these functions need of a hand model: see `prehend.hand_model.HandModel`."""
+
+    flexion_axes: Array
+    abduction_axes: Array
+    twist_axes: Array
+    limits_rad: Array
+
+
+def axis_angle_matrix(axis_angle: Array) -> NDArray[np.float64]:
+    """Rotation matrices (..., 3, 3) of axis-angle vectors (..., 3) [rad] (Rodrigues' formula)."""
+    vector = np.asarray(axis_angle, np.float64)
+    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
+    x, y, z = np.moveaxis(vector, -1, 0)
+    zero = np.zeros_like(x)
+    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*vector.shape[:-1], 3, 3)
+    safe = np.maximum(angle, 1e-12)
+    return np.eye(3) + np.sinc(angle / np.pi) * skew + (1 - np.cos(angle)) / safe**2 * (skew @ skew)
+
+
+def matrix_axis_angle(rotations: Array) -> NDArray[np.float64]:
+    """Axis-angle vectors (..., 3) [rad] of rotation matrices (..., 3, 3); for joints: turns below 170 degrees."""
+    rotations = np.asarray(rotations, np.float64)
+    vector = np.stack(
+        [
+            rotations[..., 2, 1] - rotations[..., 1, 2],
+            rotations[..., 0, 2] - rotations[..., 2, 0],
+            rotations[..., 1, 0] - rotations[..., 0, 1],
+        ],
+        -1,
+    )
+    sine = np.linalg.norm(vector, axis=-1, keepdims=True) / 2
+    cosine = (np.trace(rotations, axis1=-2, axis2=-1)[..., None] - 1) / 2
+    angle = np.arctan2(sine, cosine)
+    return vector / 2 / np.sinc(angle / np.pi)
+
+
+def pose_from_angles(model: Jointed, flex: Array, abduct: Array | float = 0.0, twist: Array | float = 0.0) -> Array:
+    """Rotations of a hand from anatomical angles; flexion happens in the parent's frame, the others move with the bone.
+
+    Args:
+        model: gives the axes.
+        flex: (..., 15) flexion [rad], positive closes.
+        abduct: (..., 15) or a number [rad], positive towards the thumb.
+        twist: (..., 15) or a number [rad] about the bone.
+
+    Returns:
+        (..., 16, 3, 3) float32; the wrist's rotation is the identity.
+    """
+    angles = np.stack(np.broadcast_arrays(flex, abduct, twist), -1)
+    fingers = compose(model.flexion_axes, model.abduction_axes, model.twist_axes, angles)
+    rotations = np.empty((*fingers.shape[:-3], 16, 3, 3), np.float32)
+    rotations[..., 0, :, :] = np.eye(3)
+    rotations[..., 1:, :, :] = fingers
+    return rotations
+
+
+def compose(flexion: Array, abduction: Array, twist: Array, angles: Array) -> NDArray[np.float64]:
+    """Rotations (..., 15, 3, 3) about axes (15, 3) by `angles` (..., 15, 3) [rad], flexion outermost."""
+    parts = [axis_angle_matrix(angles[..., [k]] * axes) for k, axes in enumerate((flexion, abduction, twist))]
+    return parts[0] @ parts[1] @ parts[2]
+
+
+def sample_pose(rng: np.random.Generator, n: int, model: Jointed | None = None) -> NDArray[np.float32]:
+    """Random natural poses.
+
+    Args:
+        rng: source of randomness.
+        n: how many.
+        model: hand whose axes and limits hold; None takes the shipped one.
+
+    Returns:
+        (n, 15, 3) axis-angle [rad] of MANO's finger joints, in the rest frame of a right hand.
+    """
+    hand = load_hand_model() if model is None else model
+    angles = sample_angles(rng, n, hand.limits_rad)
+    rotations = pose_from_angles(hand, angles[..., 0], angles[..., 1], angles[..., 2])
+    return matrix_axis_angle(rotations[:, 1:]).astype(np.float32)
+
+
+def sample_angles(rng: np.random.Generator, n: int, limits_rad: Array) -> NDArray[np.float64]:
+    """Random natural angles (n, 15, 3): flexion, abduction, twist [rad], inside `limits_rad` (15, 3, 2)."""
+    closing = _closing(rng, n)
+    low, high = limits_rad[..., 0], limits_rad[..., 1]
+    angles = np.zeros((n, 15, 3))
+    knuckle = closing[..., 0] * high[_KNUCKLES, 0] + rng.normal(0, 0.08, (n, 4))
+    middle = closing[..., 1] * high[_KNUCKLES + 1, 0] + rng.normal(0, 0.08, (n, 4))
+    angles[:, _KNUCKLES, 0] = knuckle
+    angles[:, _KNUCKLES + 1, 0] = middle
+    angles[:, _KNUCKLES + 2, 0] = 0.66 * middle + rng.normal(0, 0.1, (n, 4))  # one tendon bends both
+    room = np.clip(1 - closing[..., 0], 0.15, 1)  # tight ligaments keep bent fingers from spreading
+    spread = rng.normal(0.15, 0.45, (n, 1)) * _SPREAD + rng.normal(0, 0.2, (n, 4))
+    angles[:, _KNUCKLES, 1] = spread * room * high[_KNUCKLES, 1]
+    angles[:, :12, 2] = rng.normal(0, 0.3, (n, 12)) * high[:12, 2]
+    angles[:, THUMB] = _thumb(rng, closing.mean((1, 2)), high[THUMB])
+    return np.clip(angles, low, high)
+
+
+def _closing(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """How far each finger is closed, (n, 4, 2): at the knuckle and at the middle joint, mostly 0..1."""
+    together = rng.uniform(-0.15, 1.0, (n, 1, 1)) + rng.normal(0, 0.10, (n, 4, 1)) + rng.normal(0, 0.15, (n, 1, 2))
+    curl = np.linspace(-0.5, 0.5, 4)[:, None] * rng.normal(0.12, 0.15, (n, 1, 1))  # towards the little finger
+    single = rng.uniform(-0.15, 1.0, (n, 4, 1)) + rng.normal(0, 0.12, (n, 4, 2))
+    gesture = np.where(rng.random((n, 4, 1)) < 0.5, 0.02, 0.88) + rng.normal(0, 0.07, (n, 4, 2))
+    plate = rng.uniform(-0.1, 1.0, (n, 1, 2)) + rng.normal(
+        0, 0.08, (n, 4, 2)
+    )  # knuckles and fingers apart, as in pinches
+    kind = rng.choice(4, n, p=[0.45, 0.2, 0.15, 0.2])
+    return np.stack([together + curl, single, gesture, plate])[kind, np.arange(n)]
+
+
+def _thumb(rng: np.random.Generator, closing: Array, high: Array) -> NDArray[np.float64]:
+    """Angles (n, 3, 3) of the thumb; it follows the fingers loosely."""
+    n = len(closing)
+    angles = np.zeros((n, 3, 3))
+    follow = np.clip(0.5 * closing + 0.5 * rng.uniform(-0.2, 1.0, n), -0.3, 1)
+    angles[:, 0, 0] = (follow - 0.2) * high[0, 0] + rng.normal(0, 0.12, n)
+    angles[:, 0, 1] = rng.normal(0, 0.45, n) * high[0, 1]
+    angles[:, 0, 2] = rng.normal(0, 0.35, n) * high[0, 2]
+    angles[:, 1, 0] = rng.uniform(-0.2, 0.7, n) * high[1, 0] + 0.2 * follow
+    angles[:, 2, 0] = rng.uniform(-0.25, 0.8, n) * high[2, 0] + 0.2 * follow
+    angles[:, 1, 1] = rng.normal(0, 0.3, n) * high[1, 1]
+    return angles
