@@ -1,0 +1,1 @@
+"""Frames in, `FrameResult` out: no ROS, no files."""

@@ -1,0 +1,192 @@
+"""The one preprocessing of training and robot: from a hand's box to what the network sees, and back.
+
+The crop is a square around the hand's box, `CROP_SCALE` times its longer side, of `CROP_SIZE` pixels. It depends on
+the hand's box and side alone, never on whether something is held, so that the zoom gives no answer away.
+Left hands are mirrored: the network sees right hands only.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import Side
+from prehend.errors import InvalidInput
+from prehend.types import Box, FloatArray
+
+CROP_SIZE = 128
+"""Side of the crop [px]."""
+
+CROP_SCALE = 1.6
+"""Side of the crop over the longer side of the tight box of the 21 joints: room for skin, motion and what is held."""
+
+HAND_SCALE = 1.3
+"""Side of the hand's square inside the crop, in which keypoints are answered, over the same longer side: a box that
+is off by a seventh of the hand still holds every joint."""
+
+MIN_OBJECT_PX = 4.0
+"""An object box of which less than this is left inside the crop, in either direction, counts as not given [px]."""
+
+_MAX_SHRINK = 64
+
+
+def crop_affine(hand_box: Box, size: int = CROP_SIZE) -> FloatArray:
+    """(2, 3) float64 that takes pixels of the image to those of the crop of a right hand with this tight box [px]."""
+    scale = size / (CROP_SCALE * max(hand_box.width, hand_box.height))
+    x, y = hand_box.center
+    middle = (size - 1) / 2
+    return np.array([[scale, 0, middle - scale * x], [0, scale, middle - scale * y]])
+
+
+def hand_square(hand_box: Box) -> Box:
+    """What the network is given as the hand's box: the square `HAND_SCALE` times the tight box, same centre [px]."""
+    half = HAND_SCALE * max(hand_box.width, hand_box.height) / 2
+    x, y = hand_box.center
+    return Box(x - half, y - half, x + half, y + half)
+
+
+def box_in_crop(box: Box, affine: FloatArray) -> NDArray[np.float32]:
+    """(4,) x0, y0, x1, y1 [crop px] of a box of the image under an (2, 3) affine map without turn."""
+    corners = np.array([[box.x0, box.y0], [box.x1, box.y1]]) @ affine[:, :2].T + affine[:, 2]
+    return np.concatenate([corners.min(0), corners.max(0)]).astype(np.float32)
+
+
+def whole_crop(size: int = CROP_SIZE) -> NDArray[np.float32]:
+    """(4,) the object's box where none is known: all of the crop, up to the outer edges of its pixels [crop px]."""
+    return np.array([-0.5, -0.5, size - 0.5, size - 0.5], np.float32)
+
+
+@dataclass(frozen=True)
+class CropSpec:
+    """Where a crop comes from and what it shows.
+
+    Attributes:
+        affine: (2, 3) float64, pixels of the image -> pixels of the crop, mirrored for a left hand.
+        size: side of the crop [px].
+        mirrored: whether the crop shows the mirror image.
+        center_px: (2,) the image's point in the middle of the crop [px].
+        hand_box: (4,) float32 x0, y0, x1, y1: the hand's square in the crop [px]; keypoints are answered in it.
+        object_box: (4,) float32 the object's box in the crop [px]; it may reach beyond the crop, but not by more
+            than the crop's side. The whole crop where no object box is known (training shows both).
+    """
+
+    affine: FloatArray
+    size: int
+    mirrored: bool
+    center_px: FloatArray
+    hand_box: FloatArray
+    object_box: FloatArray
+
+    @classmethod
+    def from_box(
+        cls,
+        hand_box: Box,
+        side: Side,
+        image_size: tuple[int, int],
+        object_box: Box | None = None,
+        size: int = CROP_SIZE,
+    ) -> "CropSpec":
+        """The crop of a hand.
+
+        Args:
+            hand_box: tight box of the joints in the image [px].
+            side: left hands are mirrored.
+            image_size: width, height of the image [px].
+            object_box: of what may be held, in the image [px].
+            size: side of the crop [px].
+
+        Raises:
+            InvalidInput: the box is not finite, has no size, or does not touch the image.
+        """
+        check_box(hand_box, image_size)
+        affine = crop_affine(hand_box, size)
+        mirrored = side == "left"
+        if mirrored:
+            affine = np.array([[-affine[0, 0], -affine[0, 1], size - 1 - affine[0, 2]], affine[1]])
+        hand = box_in_crop(hand_square(hand_box), affine)
+        return cls(affine, size, mirrored, np.array(hand_box.center), hand, _object_box(affine, size, object_box))
+
+    def to_crop(self, points_px: FloatArray) -> FloatArray:
+        """(..., 2) pixels of the image -> (..., 2) pixels of the crop."""
+        return np.asarray(points_px, np.float64) @ self.affine[:, :2].T + self.affine[:, 2]
+
+    def to_image(self, points_crop: FloatArray) -> FloatArray:
+        """(..., 2) pixels of the crop -> (..., 2) pixels of the image: the inverse of `to_crop`."""
+        return (np.asarray(points_crop, np.float64) - self.affine[:, 2]) @ np.linalg.inv(self.affine[:, :2]).T
+
+
+@dataclass(frozen=True)
+class Crop:
+    """What the network sees of one hand.
+
+    Attributes:
+        spec: where it comes from.
+        image: (3, size, size) float32 RGB in [0, 1]; black beyond the image.
+    """
+
+    spec: CropSpec
+    image: NDArray[np.float32]
+
+
+def cut(image: NDArray[np.uint8], spec: CropSpec) -> Crop:
+    """Cut a crop out of an image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        spec: from `CropSpec.from_box` for an image of this size; its affine map may be turned (augmentation).
+
+    Returns:
+        The crop, averaged over the pixels that fall on one of its own where the image has more of them.
+    """
+    height, width = image.shape[:2]
+    edge = np.array([-0.5, spec.size - 0.5])
+    corners = spec.to_image(np.array([[x, y] for x in edge for y in edge]))
+    x0, y0 = np.maximum(np.floor(corners.min(0)) - 1, 0).astype(int)
+    x1, y1 = np.minimum(np.ceil(corners.max(0)) + 2, (width, height)).astype(int)
+    black = np.zeros((3, spec.size, spec.size), np.float32)
+    if x1 <= x0 or y1 <= y0:
+        return Crop(spec, black)
+    pixels_per_pixel = 1 / np.sqrt(abs(np.linalg.det(spec.affine[:, :2])))
+    shrink = int(np.clip(pixels_per_pixel, 1, min(_MAX_SHRINK, x1 - x0, y1 - y0)))
+    part = _shrink(image[y0:y1, x0:x1], shrink)
+    # a pixel of `part` is the mean of shrink x shrink pixels; its centre lies in their middle
+    offset = np.array([x0, y0]) + (shrink - 1) / 2
+    affine = np.column_stack([spec.affine[:, :2] * shrink, spec.to_crop(offset)])
+    warped = cv2.warpAffine(part, affine, (spec.size, spec.size), flags=cv2.INTER_LINEAR)
+    return Crop(spec, np.ascontiguousarray(np.asarray(warped).transpose(2, 0, 1), np.float32) / np.float32(255))
+
+
+def check_box(box: Box, image_size: tuple[int, int]) -> None:
+    """Raise `InvalidInput` unless the box is finite, has a size and touches the image of this width and height."""
+    values = box.as_array()
+    text = f"box ({', '.join(f'{value:g}' for value in values)})"
+    if not np.isfinite(values).all():
+        raise InvalidInput(f"{text} is not finite")
+    if box.width < 0 or box.height < 0 or max(box.width, box.height) < 1e-3:
+        raise InvalidInput(f"{text} has no size: expected x0 < x1 and y0 < y1")
+    width, height = image_size
+    if box.x1 < -0.5 or box.y1 < -0.5 or box.x0 > width - 0.5 or box.y0 > height - 0.5:
+        raise InvalidInput(f"{text} does not touch the image of {width} x {height}")
+
+
+def _object_box(affine: FloatArray, size: int, box: Box | None) -> NDArray[np.float32]:
+    """(4,) box in the crop; the whole crop where there is none or next to nothing of it is in the crop."""
+    if box is None or not np.isfinite(box.as_array()).all():
+        return whole_crop(size)
+    inside = box_in_crop(box, affine)
+    seen = np.clip(inside, -0.5, size - 0.5)
+    if (seen[2:] - seen[:2]).min() < MIN_OBJECT_PX:
+        return whole_crop(size)
+    return np.clip(inside, -size, 2 * size)
+
+
+def _shrink(part: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """(H, W, 3) -> (ceil(H / factor), ceil(W / factor), 3), the mean of blocks, black beyond the image."""
+    if factor == 1:
+        return part
+    height, width = part.shape[:2]
+    bottom, right = -height % factor, -width % factor
+    padded = cv2.copyMakeBorder(part, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
+    size = (padded.shape[1] // factor, padded.shape[0] // factor)
+    return np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA), np.uint8)
