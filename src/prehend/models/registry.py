@@ -1,0 +1,116 @@
+"""The networks by name. A new network is one file in this package and one line here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from prehend.errors import UnknownName, WeightsMismatch
+from prehend.models.finder import FINDER, FinderConfig, build_finder
+from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network: its numbers, and who builds it from them."""
+
+    config: Any
+    build: Callable[[Any], nn.Module]
+
+
+NETWORKS: dict[str, Entry] = {
+    "unihope-s": Entry(SMALL, build_unihope),
+    "unihope-b": Entry(PAPER, build_unihope),
+    "finder": Entry(FINDER, build_finder),
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """Size of a network.
+
+    Attributes:
+        name: of the network.
+        parameters: trainable numbers.
+        gmac: 10^9 multiply-adds of each stage for one item (convolutions and matrix products).
+    """
+
+    name: str
+    parameters: int
+    gmac: dict[str, float]
+
+
+def entry(name: str) -> Entry:
+    """The entry of a network.
+
+    Raises:
+        UnknownName: there is none of that name.
+    """
+    if name not in NETWORKS:
+        raise UnknownName("network", name, get_close_matches(name, NETWORKS) or NETWORKS)
+    return NETWORKS[name]
+
+
+def create(name: str) -> nn.Module:
+    """A network with its preset numbers and fresh weights."""
+    found = entry(name)
+    return found.build(found.config)
+
+
+def config_to_manifest(config: UniHOPEConfig | FinderConfig) -> dict[str, Any]:
+    """The numbers of a network as a manifest holds them."""
+    return asdict(config)
+
+
+def config_from_manifest(manifest: Mapping[str, Any]) -> UniHOPEConfig | FinderConfig:
+    """The numbers that the weights of a manifest were trained with.
+
+    Raises:
+        UnknownName: this version has no such network.
+        WeightsMismatch: the numbers are not those of this network.
+    """
+    kind = type(entry(manifest["network"]).config)
+    given = dict(manifest["config"])
+    names = {field.name for field in fields(kind)}
+    if given.keys() != names:
+        raise WeightsMismatch(
+            f"weights '{manifest['name']}' and this version of '{manifest['network']}' differ in "
+            f"{', '.join(sorted(given.keys() ^ names))}: use the weights that came with this version"
+        )
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+
+
+def create_from_manifest(manifest: Mapping[str, Any]) -> nn.Module:
+    """The network of a manifest, with fresh weights."""
+    return entry(manifest["network"]).build(config_from_manifest(manifest))
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trainable numbers of a network."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def count_gmac(network: nn.Module) -> dict[str, float]:
+    """10^9 multiply-adds of each stage for one item, counted on a run without data ("meta" device).
+
+    Normalisation, activation and interpolation are not counted; the matrix products of attention and RoIAlign are.
+    """
+    ghost = network.to("meta").eval()
+    counts = {}
+    for name, stage in ghost.stages().items():  # type: ignore[operator]
+        shapes = ([1 if size == "B" else size for size in shape] for shape in stage.inputs.values())
+        inputs = [torch.empty(shape, device="meta") for shape in shapes]
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            getattr(ghost, stage.method)(*inputs)
+        counts[name] = counter.get_total_flops() / 2e9
+    return counts
+
+
+def describe(name: str) -> Description:
+    """Parameters and multiply-adds of a network."""
+    network = create(name)
+    return Description(name, count_parameters(network), count_gmac(network))

@@ -1,0 +1,62 @@
+"""The object switcher g (UniHOPE eq. 2): is something held, and is there a hand at all."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prehend.models.backbone import Streams
+from prehend.models.blocks import Activation, conv_bn
+
+
+class PooledSwitcher(nn.Module):
+    """Switcher of unihope-s: the deep map of the hand stream and strided convolutions on its finest map, each averaged.
+
+    Args:
+        map_channels: channels of the hand map.
+        deep_channels: channels of the deep map.
+        width: channels of both branches and of the hidden layer.
+        act: activation.
+    """
+
+    def __init__(self, map_channels: int, deep_channels: int, width: int, act: Activation):
+        super().__init__()
+        self.fine = nn.Sequential(
+            conv_bn(map_channels, width // 2, stride=2, act=act), conv_bn(width // 2, width, stride=2, act=act)
+        )
+        self.deep = conv_bn(deep_channels, width, act=act)
+        self.hidden = nn.Sequential(nn.Linear(2 * width, width), act())
+        self.logits = nn.Linear(width, 2)
+
+    def forward(self, streams: Streams) -> tuple[Tensor, Tensor]:
+        """Streams -> (B, 1) logit of grasping, (B, 1) logit of a hand being there."""
+        pooled = [self.fine(streams.hand_map).mean(dim=(2, 3)), self.deep(streams.deep).mean(dim=(2, 3))]
+        logits = self.logits(self.hidden(torch.cat(pooled, dim=1)))
+        return logits[:, :1], logits[:, 1:]
+
+
+class MapSwitcher(nn.Module):
+    """Switcher of the paper: an MLP on the whole object map, behind a 1x1 convolution.
+
+    The map is averaged to a fixed grid first, so that it takes any resolution and 4 M instead of 67 M parameters. The
+    two-class softmax of eq. (2) is one logit here. Whether there is a hand is read from the deep map.
+
+    Args:
+        map_channels: channels of the object map.
+        deep_channels: channels of the deep map.
+        width: channels after the 1x1 convolution.
+        grid: cells a side after averaging.
+        hidden: size of the hidden layer.
+        act: activation.
+    """
+
+    def __init__(self, map_channels: int, deep_channels: int, width: int, grid: int, hidden: int, act: Activation):
+        super().__init__()
+        self.grid = grid
+        self.reduce = conv_bn(map_channels, width, 1, act=act)
+        self.mlp = nn.Sequential(nn.Linear(width * grid * grid, hidden), act(), nn.Linear(hidden, 1))
+        self.presence = nn.Linear(deep_channels, 1)
+
+    def forward(self, streams: Streams) -> tuple[Tensor, Tensor]:
+        """Streams -> (B, 1) logit of grasping, (B, 1) logit of a hand being there."""
+        cells = F.adaptive_avg_pool2d(self.reduce(streams.object_source), self.grid)
+        return self.mlp(cells.flatten(1)), self.presence(streams.deep.mean(dim=(2, 3)))

@@ -1,0 +1,391 @@
+"""UniHOPE (Wang et al., CVPR 2025): one network for empty hands and hands with objects.
+
+Two presets: `unihope-b` has the paper's parts and sizes, `unihope-s` is made for two cores of a CPU. What differs from the
+paper and from the released code is in docs/DEVIATIONS.md.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from prehend.conventions import NUM_BETAS, NUM_CONTROL_POINTS, NUM_JOINTS, NUM_MANO_JOINTS
+from prehend.models.attention import AttentionBlock
+from prehend.models.backbone import Streams, resnet50_streams, small_streams
+from prehend.models.blocks import BasicBlock, PreActBottleneck, conv_bn, leaky_relu, relu
+from prehend.models.hourglass import Hourglass, KeypointHead
+from prehend.models.mano_head import ManoHead, PoseEncoder
+from prehend.models.object_head import ObjectHead
+from prehend.models.roi_align import has_area, intersect_boxes, roi_align, scale_box
+from prehend.models.stage import Stage
+from prehend.models.switcher import MapSwitcher, PooledSwitcher
+
+HAND_STRIDE = 4
+"""Input pixels per cell of the hand map."""
+
+
+@dataclass(frozen=True)
+class UniHOPEConfig:
+    """The numbers of one network.
+
+    Attributes:
+        variant: which builder they are for.
+        size: side of the square input [px].
+        widths, blocks: channels and residual blocks of each layer of the trunk (small only; ResNet-50's are given).
+        object_width: channels of the object stream's own layer (small only).
+        object_stride: input pixels per cell of the object's map.
+        channels: channels of both maps and of the RoI features.
+        roi_size: cells on a side of a RoI.
+        roi_samples: samples per cell and axis in RoIAlign.
+        hand_margin: side of the hand's RoI over the side of the hand box.
+        square_hand_roi: the hand's RoI is the square on the longer side, so that it keeps angles.
+        heads: of the attention blocks.
+        mlp_ratio: width of their MLPs.
+        learned_position: a learned position per cell in the attention.
+        hourglass_depth: halvings in the hourglass.
+        code: length of the code the pose is read from.
+        hidden: hidden layers of the pose head.
+        sees_places: the pose head is given the 2D joints besides the code.
+    """
+
+    variant: Literal["small", "paper"]
+    size: int = 128
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    blocks: tuple[int, ...] = (1, 2, 2, 2)
+    object_width: int = 128
+    object_stride: int = 8
+    channels: int = 64
+    roi_size: int = 16
+    roi_samples: int = 2
+    hand_margin: float = 1.4
+    square_hand_roi: bool = True
+    heads: int = 4
+    mlp_ratio: int = 2
+    learned_position: bool = True
+    hourglass_depth: int = 3
+    code: int = 512
+    hidden: tuple[int, ...] = (512,)
+    sees_places: bool = True
+
+
+SMALL = UniHOPEConfig(variant="small")
+PAPER = UniHOPEConfig(
+    variant="paper",
+    object_stride=4,
+    channels=256,
+    roi_size=32,
+    roi_samples=1,
+    hand_margin=1.1,
+    square_hand_roi=False,
+    heads=8,
+    mlp_ratio=4,
+    learned_position=False,
+    hourglass_depth=4,
+    code=1024,
+    hidden=(1024, 512),
+    sees_places=False,
+)
+
+
+class Encoded(NamedTuple):
+    """Outputs of stage `encode`: grasp_logit (B, 1), presence_logit (B, 1), hand_map (B, C, S/4, S/4),
+    object_source (B, Co, h, w)."""
+
+    grasp_logit: Tensor
+    presence_logit: Tensor
+    hand_map: Tensor
+    object_source: Tensor
+
+
+class ObjectAnswer(NamedTuple):
+    """Outputs of stage `object`: object_roi (B, C, R, R), the object's feature in the hand's RoI; object_points
+    (B, 21, R * R, 3), x and y in units of the object box and confidence, of each control point from each cell."""
+
+    object_roi: Tensor
+    object_points: Tensor
+
+
+class HandAnswer(NamedTuple):
+    """Outputs of stage `hand`: keypoints (B, 21, 2) in units of the hand box (0 left/top, 1 right/bottom; joints outside
+    of the box are outside of [0, 1]), rotations (B, 16, 3, 3) in the crop frame, betas (B, 10), visibility_logit (B, 21),
+    code (B, D)."""
+
+    keypoints: Tensor
+    rotations: Tensor
+    betas: Tensor
+    visibility_logit: Tensor
+    code: Tensor
+
+
+class Output(NamedTuple):
+    """Everything training wants.
+
+    Attributes:
+        encoded, hand: as in the stages.
+        object_points: (n, 21, R * R, 3) of the rows whose object was computed, in their order.
+        object_rows: (n,) int64, these rows.
+        initial: (B, Ci, S/8, S/8) layer 2 of the hand stream, first level of the feature enhancement (eq. 7).
+        hand_roi: (B, C, R, R) hand's RoI feature before the fusion, second level; `hand.code` is the third.
+    """
+
+    encoded: Encoded
+    hand: HandAnswer
+    object_points: Tensor
+    object_rows: Tensor
+    initial: Tensor
+    hand_roi: Tensor
+
+
+class StreamsModule(Protocol):
+    """Trunk of the network, see `backbone`."""
+
+    def __call__(self, image: Tensor) -> Streams:
+        """(B, 3, S, S) -> streams."""
+        ...
+
+    def object_map(self, source: Tensor) -> Tensor:
+        """`object_source` -> map of the object."""
+        ...
+
+
+class UniHOPE(nn.Module):
+    """The network, composed of its parts; its three stages are methods of their own.
+
+    Args:
+        config: numbers that the parts were built with.
+        streams: image to maps (see `StreamsModule`).
+        switcher: `Streams` to the logits of grasping and of presence.
+        interaction: cross-attention of the object's RoI with the shared region.
+        object_head: object's RoI to control points.
+        fusion: attention on the concatenated features of eq. (3), back to `channels`.
+        keypoint_head: fused feature to features, heatmaps and places.
+        encoder: features and heatmaps to the code.
+        mano_head: code to the hand's parameters.
+    """
+
+    def __init__(
+        self,
+        config: UniHOPEConfig,
+        *,
+        streams: nn.Module,
+        switcher: nn.Module,
+        interaction: nn.Module,
+        object_head: nn.Module,
+        fusion: nn.Module,
+        keypoint_head: nn.Module,
+        encoder: nn.Module,
+        mano_head: nn.Module,
+    ):
+        super().__init__()
+        self.config = config
+        self.streams, self.switcher = streams, switcher
+        self.interaction, self.object_head = interaction, object_head
+        self.fusion, self.keypoint_head, self.encoder, self.mano_head = fusion, keypoint_head, encoder, mano_head
+
+    def stages(self) -> dict[str, Stage]:
+        """The three stages and the shapes of their arrays."""
+        c = self.config
+        quarter, roi = c.size // HAND_STRIDE, (c.channels, c.roi_size, c.roi_size)
+        side = c.size // c.object_stride
+        hand_map = ("B", c.channels, quarter, quarter)
+        source = ("B", c.widths[1] if c.variant == "small" else c.channels, side, side)
+        return {
+            "encode": Stage(
+                "encode",
+                {"image": ("B", 3, c.size, c.size)},
+                {
+                    "grasp_logit": ("B", 1),
+                    "presence_logit": ("B", 1),
+                    "hand_map": hand_map,
+                    "object_source": source,
+                },
+            ),
+            "object": Stage(
+                "object_",
+                {"object_source": source, "hand_map": hand_map, "hand_box": ("B", 4), "object_box": ("B", 4)},
+                {"object_roi": ("B", *roi), "object_points": ("B", NUM_CONTROL_POINTS, c.roi_size**2, 3)},
+            ),
+            "hand": Stage(
+                "hand",
+                {"hand_map": hand_map, "hand_box": ("B", 4), "object_roi": ("B", *roi), "grasp": ("B", 1)},
+                {
+                    "keypoints": ("B", NUM_JOINTS, 2),
+                    "rotations": ("B", NUM_MANO_JOINTS, 3, 3),
+                    "betas": ("B", NUM_BETAS),
+                    "visibility_logit": ("B", NUM_JOINTS),
+                    "code": ("B", c.code),
+                },
+            ),
+        }
+
+    def encode(self, image: Tensor) -> Encoded:
+        """Stage `encode`: (B, 3, S, S) RGB in [0, 1] -> whether something is held, and the maps."""
+        return self._encode(image)[0]
+
+    def _encode(self, image: Tensor) -> tuple[Encoded, Streams]:
+        streams = self.streams(image)
+        grasp, presence = self.switcher(streams)
+        return Encoded(grasp, presence, streams.hand_map, streams.object_source), streams
+
+    def _hand_region(self, hand_box: Tensor) -> Tensor:
+        return scale_box(hand_box, self.config.hand_margin, self.config.square_hand_roi)
+
+    def _roi(self, feature: Tensor, box: Tensor, stride: int) -> Tensor:
+        return roi_align(feature, box, self.config.roi_size, stride, self.config.roi_samples)
+
+    def object_(self, object_source: Tensor, hand_map: Tensor, hand_box: Tensor, object_box: Tensor) -> ObjectAnswer:
+        """Stage `object`: the object's control points and its feature for the hand; boxes (B, 4) in crop px.
+
+        The object's RoI attends to the hand's feature where the boxes overlap (zeros where they do not); no gradient goes
+        back to the hand stream from here.
+        """
+        object_map = self.streams.object_map(object_source)
+        stride = self.config.object_stride
+        shared = intersect_boxes(hand_box, object_box)
+        context = self._roi(hand_map.detach(), shared, HAND_STRIDE) * has_area(shared)[:, None, None, None]
+        feature = self.interaction(self._roi(object_map, object_box, stride), context)
+        return ObjectAnswer(self._roi(object_map, self._hand_region(hand_box), stride), self.object_head(feature))
+
+    def hand(self, hand_map: Tensor, hand_box: Tensor, object_roi: Tensor, grasp: Tensor) -> HandAnswer:
+        """Stage `hand`: the hand's joints and parameters.
+
+        Args:
+            hand_map: (B, C, S/4, S/4).
+            hand_box: (B, 4) crop px.
+            object_roi: (B, C, R, R), of no effect where `grasp` is 0.
+            grasp: (B, 1) s of eq. (3), 0 or 1.
+        """
+        return self._hand(hand_map, hand_box, object_roi, grasp)[0]
+
+    def _hand(self, hand_map: Tensor, hand_box: Tensor, object_roi: Tensor, grasp: Tensor) -> tuple[HandAnswer, Tensor]:
+        region = self._hand_region(hand_box)
+        hand_roi = self._roi(hand_map, region, HAND_STRIDE)
+        s = grasp[..., None, None]
+        joined = torch.cat([hand_roi, s * object_roi + (1 - s) * hand_roi], dim=1)  # eq. (3)
+        features = self.keypoint_head(self.fusion(joined, joined))
+        code = self.encoder(features.feature, features.heatmaps)
+        parameters = self.mano_head(code, features.places)
+        places_px = region[:, None, :2] + features.places * (region[:, 2:] - region[:, :2])[:, None]
+        size = (hand_box[:, 2:] - hand_box[:, :2]).clamp(min=1.0)
+        keypoints = (places_px - hand_box[:, None, :2]) / size[:, None]
+        return HandAnswer(keypoints, *parameters, code), hand_roi
+
+    def forward(
+        self,
+        image: Tensor,
+        hand_box: Tensor,
+        object_box: Tensor,
+        grasp: Tensor | None = None,
+        object_rows: Tensor | None = None,
+    ) -> Output:
+        """All stages with what training needs besides.
+
+        Args:
+            image: (B, 3, S, S) RGB in [0, 1].
+            hand_box: (B, 4) crop px.
+            object_box: (B, 4) crop px; anything in rows without an object.
+            grasp: (B, 1) s of eq. (3); None for the switcher's own answer.
+            object_rows: (B,) bool, rows whose object is computed; None for all. In the others s is 0.
+        """
+        encoded, streams = self._encode(image)
+        if object_rows is None:
+            rows = torch.arange(len(image), device=image.device)
+        else:
+            rows = object_rows.nonzero().flatten()
+        s = (encoded.grasp_logit.detach() > 0).to(image.dtype) if grasp is None else grasp.to(image.dtype)
+        size = self.config.roi_size
+        object_roi = streams.hand_map.new_zeros(len(image), self.config.channels, size, size)
+        points = image.new_zeros(0, NUM_CONTROL_POINTS, size * size, 3)
+        computed = torch.zeros_like(s)
+        if len(rows):
+            part, points = self.object_(
+                streams.object_source[rows], streams.hand_map[rows], hand_box[rows], object_box[rows]
+            )
+            # the hand's losses do not train the object stream (PAPER_FACTS 1.1)
+            object_roi = object_roi.index_copy(0, rows, part.detach().to(object_roi.dtype))
+            computed = computed.index_fill(0, rows, 1.0)
+        hand, hand_roi = self._hand(streams.hand_map, hand_box, object_roi, s * computed)
+        return Output(encoded, hand, points, rows, streams.initial, hand_roi)
+
+
+def build_unihope(config: UniHOPEConfig) -> UniHOPE:
+    """The network of a configuration, with fresh weights."""
+    return _build_small(config) if config.variant == "small" else _build_paper(config)
+
+
+def _attention(config: UniHOPEConfig) -> tuple[AttentionBlock, AttentionBlock]:
+    """The object's interaction and the fusion."""
+    c = config
+    act = relu if c.variant == "small" else nn.GELU
+    cells = c.roi_size**2 if c.learned_position else 0
+    joined = 2 * c.channels
+    # the paper's block is as wide as its input and drops half of its output; the small one computes what it keeps
+    fused = c.channels if c.variant == "small" else joined
+    return (
+        AttentionBlock(c.channels, c.channels, c.channels, c.heads, c.mlp_ratio, act, cells),
+        AttentionBlock(joined, joined, fused, c.heads, c.mlp_ratio, act, cells),
+    )
+
+
+def _build_small(config: UniHOPEConfig) -> UniHOPE:
+    c = config
+    interaction, fusion = _attention(c)
+    width = c.widths[2]
+    body = nn.Sequential(
+        nn.BatchNorm2d(c.channels),
+        nn.ReLU(inplace=True),
+        conv_bn(c.channels, width, stride=2),
+        BasicBlock(width, width),
+        conv_bn(width, 2 * width, stride=2),
+        conv_bn(2 * width, 2 * width, stride=2),
+        nn.Flatten(),
+        nn.Linear(2 * width * (c.roi_size // 8) ** 2, c.code),
+        nn.ReLU(inplace=True),
+    )
+    hourglass = Hourglass(c.channels, c.hourglass_depth, lambda n: BasicBlock(n, n), lambda n: conv_bn(n, n))
+    return UniHOPE(
+        c,
+        streams=small_streams(c.widths, c.blocks, c.channels, c.object_width),
+        switcher=PooledSwitcher(c.channels, c.widths[-1], width=64, act=relu),
+        interaction=interaction,
+        object_head=ObjectHead(c.channels, c.channels // 2, relu, pairs=2),
+        fusion=fusion,
+        keypoint_head=KeypointHead(hourglass, c.channels, relu),
+        encoder=PoseEncoder(c.channels, c.channels, body),
+        mano_head=ManoHead(c.code, c.hidden, relu, c.sees_places),
+    )
+
+
+class FirstChannels(nn.Module):
+    """Attention of which only the first `channels` channels go on (PAPER_FACTS 1.1)."""
+
+    def __init__(self, attention: nn.Module, channels: int):
+        super().__init__()
+        self.attention, self.channels = attention, channels
+
+    def forward(self, query_map: Tensor, context_map: Tensor) -> Tensor:
+        """(B, C, R, R) twice -> (B, channels, R, R)."""
+        return self.attention(query_map, context_map)[:, : self.channels]
+
+
+def _build_paper(config: UniHOPEConfig) -> UniHOPE:
+    c = config
+    interaction, fusion = _attention(c)
+    halvings = [
+        nn.Sequential(PreActBottleneck(c.channels), PreActBottleneck(c.channels), nn.MaxPool2d(2)) for _ in range(4)
+    ]
+    body = nn.Sequential(*halvings, nn.Flatten())
+    hourglass = Hourglass(c.channels, c.hourglass_depth, PreActBottleneck, PreActBottleneck)
+    residual = nn.Sequential(hourglass, PreActBottleneck(c.channels))
+    return UniHOPE(
+        c,
+        streams=resnet50_streams(c.channels),
+        switcher=MapSwitcher(c.channels, deep_channels=2048, width=64, grid=8, hidden=1024, act=leaky_relu),
+        interaction=interaction,
+        object_head=ObjectHead(c.channels, c.channels // 2, lambda: leaky_relu(0.1)),
+        fusion=FirstChannels(fusion, c.channels),
+        keypoint_head=KeypointHead(residual, c.channels, leaky_relu),
+        encoder=PoseEncoder(c.channels, c.channels, body),
+        mano_head=ManoHead(c.code, c.hidden, leaky_relu, c.sees_places),
+    )
