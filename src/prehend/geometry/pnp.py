@@ -25,6 +25,13 @@ _SIGNS = np.array(
     np.float64,
 )
 
+MIRRORED_ORDER: tuple[int, ...] = tuple(
+    int(np.flatnonzero((sign * [1, -1, 1] == _SIGNS).all(-1))[0]) for sign in _SIGNS
+)
+"""Order of the control points after a reflection: what the network sees of an object beside a mirrored (left) hand is
+again a right-handed box, that of the object reflected in its own xz plane (every solid of the catalogue is its own
+reflection there). So `mirrored_px = mirror(points_px)[MIRRORED_ORDER]`, and the same again takes them back."""
+
 
 class PnpResult(NamedTuple):
     """A pose and how well it fits.

@@ -1,0 +1,138 @@
+"""The catalogue of things whose pose can be told: one file each, with the size the pose needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from prehend.errors import AssetError, UnknownName
+from prehend.geometry.pnp import control_points
+from prehend.types import FloatArray
+
+Axis = Literal["x", "y", "z"]
+
+_INSTALLED = Path(__file__).resolve().parents[1] / "objects"
+_CHECKOUT = Path(__file__).resolve().parents[3] / "config" / "objects"
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Turns after which an object looks the same; a pose is told up to these.
+
+    Attributes:
+        half_turns: axes of the object frame about which half a turn changes nothing.
+        continuous: axis about which no turn changes anything, None for none.
+    """
+
+    half_turns: tuple[Axis, ...] = ()
+    continuous: Axis | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectModel:
+    """A known thing.
+
+    Attributes:
+        object_id: its name in messages and files.
+        name: for people.
+        extents_m: (3,) side lengths of its axis-aligned box [m].
+        center_m: (3,) centre of that box in the object frame [m]. Things with one mirror plane have it at y = 0
+            (see `pnp.MIRRORED_ORDER`).
+        symmetry: turns that cannot be told apart.
+    """
+
+    object_id: str
+    name: str
+    extents_m: FloatArray
+    center_m: FloatArray
+    symmetry: Symmetry = Symmetry()
+
+    @cached_property
+    def control_points_m(self) -> FloatArray:
+        """(21, 3) in the object frame [m], in the order of `pnp.control_points`."""
+        return control_points(self.extents_m, self.center_m)
+
+
+def default_folder() -> Path:
+    """Where the shipped catalogue lies: beside the installed package, or in `config/objects` of a checkout."""
+    return _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+
+
+def load_objects(folder: Path | None = None) -> dict[str, ObjectModel]:
+    """Read every *.yaml of a folder.
+
+    Args:
+        folder: of the catalogue, None for the shipped one.
+
+    Returns:
+        The objects by their id, in the order of the ids.
+
+    Raises:
+        AssetError: the folder has no catalogue, or a file is not a description of an object; the text names the file.
+    """
+    folder = default_folder() if folder is None else Path(folder)
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise AssetError(f"object catalogue {folder} holds no .yaml file")
+    objects: dict[str, ObjectModel] = {}
+    for path in paths:
+        model = read_object(path)
+        if model.object_id in objects:
+            raise AssetError(f"object {path}: id '{model.object_id}' is taken by another file")
+        objects[model.object_id] = model
+    return dict(sorted(objects.items()))
+
+
+def find_object(objects: Mapping[str, ObjectModel], object_id: str) -> ObjectModel:
+    """The object of this id.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    if object_id not in objects:
+        raise UnknownName("object", object_id, objects)
+    return objects[object_id]
+
+
+def read_object(path: Path) -> ObjectModel:
+    """Read one file of the catalogue; keys beyond those of `ObjectModel` (its shape, say) are left to others.
+
+    Raises:
+        AssetError: it cannot be read or a value is missing or out of range.
+    """
+    try:
+        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise AssetError(f"object {path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(entry, dict):
+        raise AssetError(f"object {path} is not a mapping of keys to values")
+    missing = {"id", "name", "extents_m", "center_m", "symmetry"} - set(entry)
+    if missing:
+        raise AssetError(f"object {path} lacks {', '.join(sorted(missing))}")
+    extents, center = (_vector(path, key, entry[key]) for key in ("extents_m", "center_m"))
+    if extents.min() <= 0:
+        raise AssetError(f"object {path}: extents_m {extents.tolist()} are not all positive")
+    return ObjectModel(str(entry["id"]), str(entry["name"]), extents, center, _symmetry(path, entry["symmetry"]))
+
+
+def _vector(path: Path, key: str, value: Any) -> FloatArray:
+    try:
+        vector = np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise AssetError(f"object {path}: {key} is {value!r}, expected three numbers") from error
+    if vector.shape != (3,) or not np.isfinite(vector).all():
+        raise AssetError(f"object {path}: {key} is {value!r}, expected three numbers")
+    return vector
+
+
+def _symmetry(path: Path, value: Any) -> Symmetry:
+    axes = ("x", "y", "z")
+    half_turns = value.get("half_turns") if isinstance(value, dict) else None
+    continuous = value.get("continuous") if isinstance(value, dict) else None
+    if not isinstance(half_turns, list) or set(half_turns) - set(axes) or continuous not in (None, *axes):
+        raise AssetError(f"object {path}: symmetry is {value!r}, expected half_turns: [axes], continuous: axis or null")
+    return Symmetry(tuple(half_turns), continuous)
