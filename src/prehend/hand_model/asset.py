@@ -195,15 +195,23 @@ def _read_npz(path: Path, digest: str) -> HandModel:
             arrays = {name: archive[name] for name in archive.files}
         if str(arrays["schema"]) != SCHEMA:
             raise AssetError(f"hand model {path} has schema '{arrays['schema']}', expected '{SCHEMA}'")
-        return _from_arrays(arrays, digest)
+        return from_arrays(arrays, digest)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, IndexError) as error:
         raise AssetError(f"hand model {path} is corrupt: {error}") from error
     except KeyError as error:
         raise AssetError(f"hand model {path} lacks the array {error}") from error
 
 
-def _from_arrays(arrays: dict[str, NDArray[Any]], digest: str) -> HandModel:
-    """Unpack the sparse arrays of the file's schema."""
+def from_arrays(arrays: dict[str, NDArray[Any]], digest: str) -> HandModel:
+    """The right hand in the arrays of a file of ours (see `SCHEMA`), whose sparse ones are unpacked.
+
+    Args:
+        arrays: by the names of the file.
+        digest: sha256 of the file.
+
+    Raises:
+        KeyError: an array is not there.
+    """
     count = len(arrays["v_template"])
     weights = np.zeros((count, NUM_MANO_JOINTS), np.float32)
     np.put_along_axis(weights, arrays["weights_joint"].astype(np.int64), arrays["weights_value"], axis=1)

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from prehend.conventions import NUM_BETAS
 from prehend.errors import PrehendError
-from prehend.hand_model.asset import SCHEMA
+from prehend.hand_model.asset import SCHEMA, HandModel, from_arrays
 from prehend_training.assets import poses
 from prehend_training.assets.hand_rig import (
+    back_directions,
     four_influences,
     joint_axes,
     joint_limits,
     joint_regressor,
-    nail_directions,
     shape_space,
     tip_vertices,
     triangulate,
@@ -63,9 +63,9 @@ def build(wheel: Path, people: int = 600, pose_count: int = 4000, seed: int = 0)
     template = RestHand(
         mean, regressor @ mean, np.mean([h.tips for h in hands], 0), np.mean([h.elbow for h in hands], 0)
     )
-    axes = joint_axes(template, nail_directions(template, weights, source.nail_weight()))
-    limits = joint_limits()
     faces, uv_faces = triangulate(source.quads, source.quad_uv, mean)
+    axes = joint_axes(template, back_directions(template, faces, weights, source.nail_weight()))
+    limits = joint_limits()
     rows, columns = regressor.nonzero()
     order = np.argsort(-weights, axis=1, kind="stable")[:, :4]
     arrays = {
@@ -94,20 +94,17 @@ def build(wheel: Path, people: int = 600, pose_count: int = 4000, seed: int = 0)
         "nail_weights": source.nail_weight().astype(np.float16),
         "nail_map": source.nail_map,
     }
-    mean_pose, components = _pose_prior(arrays, rng, pose_count)
-    return arrays | {"hands_mean": mean_pose, "hands_components": components}
+    no_prior = {"hands_mean": np.zeros(45), "hands_components": np.eye(45)}
+    return arrays | _pose_prior(from_arrays(arrays | no_prior, ""), rng, pose_count)
 
 
-def _pose_prior(arrays: dict[str, Any], rng: np.random.Generator, count: int) -> tuple[NDArray[np.float32], ...]:
+def _pose_prior(model: HandModel, rng: np.random.Generator, count: int) -> dict[str, NDArray[np.float32]]:
     """Mean (45,) and orthonormal principal components (45, 45), rows, strongest first, of random natural poses."""
-    angles = poses.sample_angles(rng, count, arrays["limits_rad"])
-    axes = (arrays[f"{name}_axes"] for name in ("flexion", "abduction", "twist"))
-    rotations = poses.compose(*axes, angles)
-    vectors = poses.matrix_axis_angle(rotations).reshape(count, 45)
+    vectors = poses.sample_pose(rng, count, model).reshape(count, 45).astype(np.float64)
     mean = vectors.mean(0)
     _, _, rows = np.linalg.svd(vectors - mean, full_matrices=False)
     rows *= np.sign(rows[np.arange(45), np.abs(rows).argmax(1)])[:, None]
-    return mean.astype(np.float32), rows.astype(np.float32)
+    return {"hands_mean": mean.astype(np.float32), "hands_components": rows.astype(np.float32)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -43,23 +43,32 @@ class Axes:
     twist: Array
 
 
-def nail_directions(hand: RestHand, weights: Array, nail: Array) -> Array:
-    """(5, 3) unit vectors from the last bone of each digit (MANO's order) to its nail, square to the bone."""
+def back_directions(hand: RestHand, faces: NDArray[np.int64], weights: Array, nail: Array) -> Array:
+    """Out of the back of each digit: (5, 3) unit vectors in MANO's order, square to the last bone.
+
+    They are the mean normals of the nails. The four fingers are then rolled alike about their bones until, on average,
+    they bend in the plane square to the palm.
+    """
     directions = bone_directions(hand)
-    result = np.empty((5, 3))
-    for chain in range(5):
-        last = chain_joints(chain)[2]
-        on_nail = (nail > 0.3) & (weights.argmax(1) == last)
-        offset = (hand.vertices[on_nail] - hand.joints[last]).mean(0)
-        result[chain] = _unit(offset - (offset @ directions[last]) * directions[last])
-    return result
+    a, b, c = hand.vertices[faces].transpose(1, 0, 2)
+    normals = np.cross(b - a, c - a)
+    lasts = [chain_joints(chain)[2] for chain in range(5)]
+    backs = np.empty((5, 3))
+    for chain, last in enumerate(lasts):
+        on_nail = ((nail[faces] > 0.1).sum(1) >= 2) & (weights.argmax(1)[faces] == last).all(1)
+        backs[chain] = _square(normals[on_nail].sum(0), directions[last])
+    upright = np.stack([_square(np.array([0.0, 1.0, 0.0]), directions[last]) for last in lasts[:4]])
+    sides = np.cross(directions[lasts[:4]], upright)
+    roll = np.arctan2((backs[:4] * sides).sum(1), (backs[:4] * upright).sum(1))
+    roll = (roll - roll.mean())[:, None]
+    backs[:4] = np.cos(roll) * upright + np.sin(roll) * sides
+    return backs
 
 
-def joint_axes(hand: RestHand, dorsal: Array) -> Axes:
-    """Axes of every finger joint from its bone and the direction of its nail (5, 3)."""
+def joint_axes(hand: RestHand, backs: Array) -> Axes:
+    """Axes of every finger joint from its bone and `back_directions` (5, 3)."""
     twist = bone_directions(hand)[1:]
-    backs = np.repeat(dorsal, 3, axis=0)
-    flexion = _unit(np.cross(backs, twist))
+    flexion = _unit(np.cross(np.repeat(backs, 3, axis=0), twist))
     return Axes(flexion=flexion, abduction=_unit(np.cross(twist, flexion)), twist=twist)
 
 
@@ -145,3 +154,8 @@ def triangulate(quads: NDArray[np.int64], corners: NDArray[np.int64], vertices: 
 
 def _unit(vector: Array) -> Array:
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+
+
+def _square(vector: Array, direction: Array) -> Array:
+    """Unit vector of what is left of `vector` without its part along the unit vector `direction`."""
+    return _unit(vector - (vector @ direction) * direction)

@@ -1,28 +1,21 @@
 """Natural random hand poses: angles inside the joints' limits, fingers that close together, a thumb of its own."""
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.hand_model import load_hand_model
+from prehend.errors import InvalidInput
+from prehend.hand_model import HandModel, load_hand_model
+from prehend_training.assets.contact import penetration
 
 Array = NDArray[np.floating]
 
 THUMB = slice(12, 15)
+MAX_PENETRATION_M = 0.003
+_TRIES = 30
 _KNUCKLES = np.array([0, 3, 9, 6])
 """Rows of the 15 joints that are knuckles of index, middle, ring, little."""
 _SPREAD = np.array([0.9, 0.1, -0.5, -1.0])
 """How far index, middle, ring and little move towards the thumb when the fingers spread."""
-
-
-class Jointed(Protocol):
-    """What these functions need of a hand model: see `prehend.hand_model.HandModel`."""
-
-    flexion_axes: Array
-    abduction_axes: Array
-    twist_axes: Array
-    limits_rad: Array
 
 
 def axis_angle_matrix(axis_angle: Array) -> NDArray[np.float64]:
@@ -53,7 +46,7 @@ def matrix_axis_angle(rotations: Array) -> NDArray[np.float64]:
     return vector / 2 / np.sinc(angle / np.pi)
 
 
-def pose_from_angles(model: Jointed, flex: Array, abduct: Array | float = 0.0, twist: Array | float = 0.0) -> Array:
+def pose_from_angles(model: HandModel, flex: Array, abduct: Array | float = 0.0, twist: Array | float = 0.0) -> Array:
     """Rotations of a hand from anatomical angles; flexion happens in the parent's frame, the others move with the bone.
 
     Args:
@@ -64,22 +57,22 @@ def pose_from_angles(model: Jointed, flex: Array, abduct: Array | float = 0.0, t
 
     Returns:
         (..., 16, 3, 3) float32; the wrist's rotation is the identity.
+
+    Raises:
+        InvalidInput: the model has no axes (a MANO file has none).
     """
     angles = np.stack(np.broadcast_arrays(flex, abduct, twist), -1)
-    fingers = compose(model.flexion_axes, model.abduction_axes, model.twist_axes, angles)
+    flexion, abduction, twisting = (
+        axis_angle_matrix(angles[..., [k]] * axes) for k, axes in enumerate(_anatomy(model)[:3])
+    )
+    fingers = flexion @ abduction @ twisting
     rotations = np.empty((*fingers.shape[:-3], 16, 3, 3), np.float32)
     rotations[..., 0, :, :] = np.eye(3)
     rotations[..., 1:, :, :] = fingers
     return rotations
 
 
-def compose(flexion: Array, abduction: Array, twist: Array, angles: Array) -> NDArray[np.float64]:
-    """Rotations (..., 15, 3, 3) about axes (15, 3) by `angles` (..., 15, 3) [rad], flexion outermost."""
-    parts = [axis_angle_matrix(angles[..., [k]] * axes) for k, axes in enumerate((flexion, abduction, twist))]
-    return parts[0] @ parts[1] @ parts[2]
-
-
-def sample_pose(rng: np.random.Generator, n: int, model: Jointed | None = None) -> NDArray[np.float32]:
+def sample_pose(rng: np.random.Generator, n: int, model: HandModel | None = None) -> NDArray[np.float32]:
     """Random natural poses.
 
     Args:
@@ -88,11 +81,22 @@ def sample_pose(rng: np.random.Generator, n: int, model: Jointed | None = None) 
         model: hand whose axes and limits hold; None takes the shipped one.
 
     Returns:
-        (n, 15, 3) axis-angle [rad] of MANO's finger joints, in the rest frame of a right hand.
+        (n, 15, 3) axis-angle [rad] of MANO's finger joints, in the rest frame of the model's side. Digits do not go
+        into each other by more than flesh gives way (a few poses in ten thousand may: tries are bounded).
+
+    Raises:
+        InvalidInput: the model has no axes and limits (a MANO file has none).
     """
     hand = load_hand_model() if model is None else model
-    angles = sample_angles(rng, n, hand.limits_rad)
-    rotations = pose_from_angles(hand, angles[..., 0], angles[..., 1], angles[..., 2])
+    limits = _anatomy(hand)[3]
+    rotations = np.empty((n, 16, 3, 3), np.float32)
+    open_rows = np.arange(n)
+    for _ in range(_TRIES):
+        angles = sample_angles(rng, len(open_rows), limits)
+        rotations[open_rows] = pose_from_angles(hand, angles[..., 0], angles[..., 1], angles[..., 2])
+        open_rows = open_rows[penetration(hand, rotations[open_rows]) > MAX_PENETRATION_M]
+        if not len(open_rows):
+            break
     return matrix_axis_angle(rotations[:, 1:]).astype(np.float32)
 
 
@@ -139,3 +143,11 @@ def _thumb(rng: np.random.Generator, closing: Array, high: Array) -> NDArray[np.
     angles[:, 2, 0] = rng.uniform(-0.25, 0.8, n) * high[2, 0] + 0.2 * follow
     angles[:, 1, 1] = rng.normal(0, 0.3, n) * high[1, 1]
     return angles
+
+
+def _anatomy(model: HandModel) -> tuple[Array, Array, Array, Array]:
+    """Axes of flexion, abduction, twist (15, 3) and limits (15, 3, 2)."""
+    parts = (model.flexion_axes, model.abduction_axes, model.twist_axes, model.limits_rad)
+    if any(part is None for part in parts):
+        raise InvalidInput(f"hand model {model.name} has no joint axes: use the shipped one")
+    return parts  # type: ignore[return-value]
