@@ -1,5 +1,6 @@
 """Convolutional trunks: image to feature maps of ever fewer, ever wider cells."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -54,7 +55,19 @@ class Trunk(nn.Module):
         return maps
 
 
-class SharedTrunkStreams(nn.Module):
+class StreamsModule(nn.Module, ABC):
+    """Image to the streams of hand and object."""
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> Streams:
+        """(B, 3, S, S) -> streams."""
+
+    @abstractmethod
+    def object_map(self, source: Tensor) -> Tensor:
+        """`object_source` -> (B, C, h, w) map of the object."""
+
+
+class SharedTrunkStreams(StreamsModule):
     """The streams of unihope-s: one trunk for the hand; the object stream leaves it after layer 2 and is not
     computed here, so that an empty hand costs nothing for it."""
 
@@ -73,7 +86,7 @@ class SharedTrunkStreams(nn.Module):
         return self.object_fpn([source, self.object_layer(source)])
 
 
-class DuplicatedStreams(nn.Module):
+class DuplicatedStreams(StreamsModule):
     """The streams of the paper: stem, layer 1 and layer 4 are shared, layers 2 and 3 and the pyramid are
     there twice, once for the hand and once for the object (PAPER_FACTS 1.1, after HFL-Net)."""
 

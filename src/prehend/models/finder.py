@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import log
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from prehend.models.backbone import Trunk, basic_layer
@@ -28,7 +29,7 @@ class FinderConfig:
 
     Attributes:
         size: side of the square input [px].
-        widths: channels of the two stem convolutions and of the layers at strides 8, 16, ...
+        stem, widths: channels of the two stem convolutions and of the layers at strides 8, 16, ...
         blocks: residual blocks of each layer.
         channels: channels of the pyramid.
         head: channels of the head.
@@ -38,8 +39,8 @@ class FinderConfig:
     size: int = 256
     stem: tuple[int, int] = (16, 24)
     widths: tuple[int, ...] = (48, 96, 160, 192)
-    blocks: tuple[int, ...] = (1, 1, 1, 1)
-    channels: int = 48
+    blocks: tuple[int, ...] = (2, 1, 1, 1)
+    channels: int = 64
     head: int = 64
     prior: float = 0.01
 
@@ -80,10 +81,9 @@ class Finder(nn.Module):
         self.trunk, self.fpn, self.head = trunk, fpn, head
         self.answers = nn.Conv2d(head_channels, 11, 1)
         nn.init.normal_(self.answers.weight, std=0.01)
-        nn.init.zeros_(self.answers.bias)
-        bias = self.answers.bias.data
-        bias[:2] = -log((1 - config.prior) / config.prior)
-        bias[2:6] = log(4.0)  # begin with hands of 64 px
+        prior = -log((1 - config.prior) / config.prior)
+        begin = [prior] * 2 + [log(4.0)] * 4 + [0.0] * 5  # rare hands, of 64 px
+        self.answers.bias = nn.Parameter(torch.tensor(begin))
 
     def stages(self) -> dict[str, Stage]:
         """The one stage and the shapes of its arrays."""

@@ -1,5 +1,6 @@
 """From hand features to the code, and from the code to pose, shape and visibility."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -78,7 +79,7 @@ class ManoHead(nn.Module):
         self.sees_places = sees_places
         sizes = (code + (2 * NUM_JOINTS if sees_places else 0), *widths)
         layers: list[nn.Module] = []
-        for size_in, size_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for size_in, size_out in pairwise(sizes):
             layers += [nn.Linear(size_in, size_out), act()]
         self.hidden = nn.Sequential(*layers)
         self.pose = nn.Linear(sizes[-1], NUM_MANO_JOINTS * 6)

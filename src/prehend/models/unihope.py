@@ -1,18 +1,18 @@
 """UniHOPE (Wang et al., CVPR 2025): one network for empty hands and hands with objects.
 
-Two presets: `unihope-b` has the paper's parts and sizes, `unihope-s` is made for two cores of a CPU. What differs from the
-paper and from the released code is in docs/DEVIATIONS.md.
+Two presets: `unihope-b` has the paper's parts and sizes, `unihope-s` is made for two cores of a CPU. What differs from
+the paper and from the released code is in docs/DEVIATIONS.md.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_BETAS, NUM_CONTROL_POINTS, NUM_JOINTS, NUM_MANO_JOINTS
 from prehend.models.attention import AttentionBlock
-from prehend.models.backbone import Streams, resnet50_streams, small_streams
+from prehend.models.backbone import Streams, StreamsModule, resnet50_streams, small_streams
 from prehend.models.blocks import BasicBlock, PreActBottleneck, conv_bn, leaky_relu, relu
 from prehend.models.hourglass import Hourglass, KeypointHead
 from prehend.models.mano_head import ManoHead, PoseEncoder
@@ -107,9 +107,9 @@ class ObjectAnswer(NamedTuple):
 
 
 class HandAnswer(NamedTuple):
-    """Outputs of stage `hand`: keypoints (B, 21, 2) in units of the hand box (0 left/top, 1 right/bottom; joints outside
-    of the box are outside of [0, 1]), rotations (B, 16, 3, 3) in the crop frame, betas (B, 10), visibility_logit (B, 21),
-    code (B, D)."""
+    """Outputs of stage `hand`: keypoints (B, 21, 2) in units of the hand box (0 left/top, 1 right/bottom; joints
+    outside of the box are outside of [0, 1]), rotations (B, 16, 3, 3) in the crop frame, betas (B, 10),
+    visibility_logit (B, 21), code (B, D)."""
 
     keypoints: Tensor
     rotations: Tensor
@@ -137,24 +137,12 @@ class Output(NamedTuple):
     hand_roi: Tensor
 
 
-class StreamsModule(Protocol):
-    """Trunk of the network, see `backbone`."""
-
-    def __call__(self, image: Tensor) -> Streams:
-        """(B, 3, S, S) -> streams."""
-        ...
-
-    def object_map(self, source: Tensor) -> Tensor:
-        """`object_source` -> map of the object."""
-        ...
-
-
 class UniHOPE(nn.Module):
     """The network, composed of its parts; its three stages are methods of their own.
 
     Args:
         config: numbers that the parts were built with.
-        streams: image to maps (see `StreamsModule`).
+        streams: image to maps.
         switcher: `Streams` to the logits of grasping and of presence.
         interaction: cross-attention of the object's RoI with the shared region.
         object_head: object's RoI to control points.
@@ -168,7 +156,7 @@ class UniHOPE(nn.Module):
         self,
         config: UniHOPEConfig,
         *,
-        streams: nn.Module,
+        streams: StreamsModule,
         switcher: nn.Module,
         interaction: nn.Module,
         object_head: nn.Module,
@@ -237,8 +225,8 @@ class UniHOPE(nn.Module):
     def object_(self, object_source: Tensor, hand_map: Tensor, hand_box: Tensor, object_box: Tensor) -> ObjectAnswer:
         """Stage `object`: the object's control points and its feature for the hand; boxes (B, 4) in crop px.
 
-        The object's RoI attends to the hand's feature where the boxes overlap (zeros where they do not); no gradient goes
-        back to the hand stream from here.
+        The object's RoI attends to the hand's feature where the boxes overlap (zeros where they do not); no gradient
+        goes back to the hand stream from here.
         """
         object_map = self.streams.object_map(object_source)
         stride = self.config.object_stride
@@ -269,7 +257,8 @@ class UniHOPE(nn.Module):
         places_px = region[:, None, :2] + features.places * (region[:, 2:] - region[:, :2])[:, None]
         size = (hand_box[:, 2:] - hand_box[:, :2]).clamp(min=1.0)
         keypoints = (places_px - hand_box[:, None, :2]) / size[:, None]
-        return HandAnswer(keypoints, *parameters, code), hand_roi
+        answer = HandAnswer(keypoints, parameters.rotations, parameters.betas, parameters.visibility_logit, code)
+        return answer, hand_roi
 
     def forward(
         self,
@@ -289,10 +278,7 @@ class UniHOPE(nn.Module):
             object_rows: (B,) bool, rows whose object is computed; None for all. In the others s is 0.
         """
         encoded, streams = self._encode(image)
-        if object_rows is None:
-            rows = torch.arange(len(image), device=image.device)
-        else:
-            rows = object_rows.nonzero().flatten()
+        rows = torch.arange(len(image), device=image.device) if object_rows is None else object_rows.nonzero()[:, 0]
         s = (encoded.grasp_logit.detach() > 0).to(image.dtype) if grasp is None else grasp.to(image.dtype)
         size = self.config.roi_size
         object_roi = streams.hand_map.new_zeros(len(image), self.config.channels, size, size)
