@@ -21,10 +21,6 @@ CROP_SIZE = 128
 CROP_SCALE = 1.6
 """Side of the crop over the longer side of the tight box of the 21 joints: room for skin, motion and what is held."""
 
-HAND_SCALE = 1.3
-"""Side of the hand's square inside the crop, in which keypoints are answered, over the same longer side: a box that
-is off by a seventh of the hand still holds every joint."""
-
 MIN_OBJECT_PX = 4.0
 """An object box of which less than this is left inside the crop, in either direction, counts as not given [px]."""
 
@@ -37,13 +33,6 @@ def crop_affine(hand_box: Box, size: int = CROP_SIZE) -> FloatArray:
     x, y = hand_box.center
     middle = (size - 1) / 2
     return np.array([[scale, 0, middle - scale * x], [0, scale, middle - scale * y]])
-
-
-def hand_square(hand_box: Box) -> Box:
-    """What the network is given as the hand's box: the square `HAND_SCALE` times the tight box, same centre [px]."""
-    half = HAND_SCALE * max(hand_box.width, hand_box.height) / 2
-    x, y = hand_box.center
-    return Box(x - half, y - half, x + half, y + half)
 
 
 def box_in_crop(box: Box, affine: FloatArray) -> NDArray[np.float32]:
@@ -66,7 +55,7 @@ class CropSpec:
         size: side of the crop [px].
         mirrored: whether the crop shows the mirror image.
         center_px: (2,) the image's point in the middle of the crop [px].
-        hand_box: (4,) float32 x0, y0, x1, y1: the hand's square in the crop [px]; keypoints are answered in it.
+        hand_box: (4,) float32 x0, y0, x1, y1: the hand's box in the crop [px]; margins are the network's affair.
         object_box: (4,) float32 the object's box in the crop [px]; it may reach beyond the crop, but not by more
             than the crop's side. The whole crop where no object box is known (training shows both).
     """
@@ -104,8 +93,13 @@ class CropSpec:
         mirrored = side == "left"
         if mirrored:
             affine = np.array([[-affine[0, 0], -affine[0, 1], size - 1 - affine[0, 2]], affine[1]])
-        hand = box_in_crop(hand_square(hand_box), affine)
+        hand = box_in_crop(hand_box, affine)
         return cls(affine, size, mirrored, np.array(hand_box.center), hand, _object_box(affine, size, object_box))
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the crop per pixel of the image."""
+        return float(np.sqrt(abs(np.linalg.det(self.affine[:, :2]))))
 
     def to_crop(self, points_px: FloatArray) -> FloatArray:
         """(..., 2) pixels of the image -> (..., 2) pixels of the crop."""
@@ -147,8 +141,7 @@ def cut(image: NDArray[np.uint8], spec: CropSpec) -> Crop:
     black = np.zeros((3, spec.size, spec.size), np.float32)
     if x1 <= x0 or y1 <= y0:
         return Crop(spec, black)
-    pixels_per_pixel = 1 / np.sqrt(abs(np.linalg.det(spec.affine[:, :2])))
-    shrink = int(np.clip(pixels_per_pixel, 1, min(_MAX_SHRINK, x1 - x0, y1 - y0)))
+    shrink = int(np.clip(1 / spec.scale, 1, min(_MAX_SHRINK, x1 - x0, y1 - y0)))
     part = _shrink(image[y0:y1, x0:x1], shrink)
     # a pixel of `part` is the mean of shrink x shrink pixels; its centre lies in their middle
     offset = np.array([x0, y0]) + (shrink - 1) / 2

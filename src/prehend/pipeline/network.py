@@ -1,0 +1,114 @@
+"""The hand network's stages in their order; the object stage runs only for hands that hold something."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.backends.base import Backend
+from prehend.pipeline.crop import Crop
+from prehend.pipeline.find import probability
+from prehend.types import FloatArray
+
+Maps = NDArray[np.float32]
+
+
+class Encoded(NamedTuple):
+    """Answer of stage `encode` for B crops.
+
+    Attributes:
+        presence, grasp: (B,) probabilities that the crop shows a hand, and that it grasps.
+        hand_map, object_source: what the later stages need, (B, ...).
+    """
+
+    presence: FloatArray
+    grasp: FloatArray
+    hand_map: Maps
+    object_source: Maps
+
+
+class HandAnswer(NamedTuple):
+    """Answer for one crop, in the crop's pixels and frame, as of a right hand.
+
+    Attributes:
+        keypoints: (21, 2) in units of the hand's box.
+        rotations: (16, 3, 3), the first from the hand to the crop frame.
+        betas: (10,).
+        visibility: (21,) probabilities.
+        object_points: (21, G, 3) of stage `object`: x, y in units of the object's box and confidence of each
+            grid cell; None where that stage was not run.
+    """
+
+    keypoints: FloatArray
+    rotations: FloatArray
+    betas: FloatArray
+    visibility: FloatArray
+    object_points: FloatArray | None
+
+
+class HandNetwork:
+    """A backend with the stages `encode`, `object` and `hand`."""
+
+    def __init__(self, backend: Backend):
+        self._backend = backend
+        self._roi_shape = input_shape(backend, "hand", "object_roi")
+
+    @property
+    def crop_size(self) -> int:
+        """Side of the crops it takes [px]."""
+        return input_shape(self._backend, "encode", "image")[-1]
+
+    def encode(self, crops: Sequence[Crop]) -> Encoded:
+        """Look at all crops at once."""
+        out = self._backend.infer("encode", {"image": np.stack([crop.image for crop in crops])})
+        presence, grasp = (probability(out[name][:, 0]) for name in ("presence_logit", "grasp_logit"))
+        return Encoded(presence, grasp, out["hand_map"].copy(), out["object_source"].copy())
+
+    def answer(
+        self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], holds: Sequence[bool]
+    ) -> list[HandAnswer]:
+        """The answers for some of the crops.
+
+        Args:
+            crops: those that were encoded.
+            encoded: answer of `encode`.
+            rows: which crops.
+            holds: for each of them, whether to look for an object; s of UniHOPE's eq. (3).
+        """
+        if not rows:
+            return []
+        picked = list(rows)
+        hand_map = encoded.hand_map[picked]
+        hand_box = np.stack([crops[row].spec.hand_box for row in rows])
+        grasp = np.asarray(holds, np.float32)[:, None]
+        roi = np.zeros((len(picked), *self._roi_shape), np.float32)
+        points: list[FloatArray | None] = [None] * len(picked)
+        holding = np.flatnonzero(holds)
+        if len(holding):
+            source_rows = [picked[k] for k in holding]
+            out = self._backend.infer(
+                "object",
+                {
+                    "object_source": encoded.object_source[source_rows],
+                    "hand_map": hand_map[holding],
+                    "hand_box": hand_box[holding],
+                    "object_box": np.stack([crops[row].spec.object_box for row in source_rows]),
+                },
+            )
+            roi[holding] = out["object_roi"]
+            for k, found in zip(holding, out["object_points"].copy(), strict=True):
+                points[k] = found
+        inputs = {"hand_map": hand_map, "hand_box": hand_box, "object_roi": roi, "grasp": grasp}
+        out = {name: array.copy() for name, array in self._backend.infer("hand", inputs).items()}
+        visibility = probability(out["visibility_logit"])
+        return [
+            HandAnswer(out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], points[k])
+            for k in range(len(picked))
+        ]
+
+
+def input_shape(backend: Backend, stage: str, name: str) -> tuple[int, ...]:
+    """Sizes of an input of a stage without the batch axis, from the bundle's manifest."""
+    spec = next(spec for spec in backend.bundle.stages[stage].inputs if spec.name == name)
+    return tuple(int(size) for size in spec.shape[1:])
