@@ -3,7 +3,7 @@
 import hashlib
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ SCHEMA = "prehend.hand/1"
 SHIPPED = Path(__file__).parent / "data" / "hand.npz"
 
 Float = NDArray[np.float32]
-_AXIAL = np.float32([1, -1, -1])  # an axis of rotation, or axis-angle, seen in the mirror x -> -x
+_AXIAL = np.array([1, -1, -1], np.float32)  # an axis of rotation, or axis-angle, seen in the mirror x -> -x
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +186,9 @@ def _load(path: Path) -> HandModel:
     else:
         raise AssetError(f"hand model {path} is neither an .npz of ours nor a .pkl of MANO")
     validate(model, path)
+    for field in fields(model):  # the model is shared by all who load it
+        if isinstance(array := getattr(model, field.name), np.ndarray):
+            array.setflags(write=False)
     return model
 
 
@@ -219,8 +222,8 @@ def from_arrays(arrays: dict[str, NDArray[Any]], digest: str) -> HandModel:
     regressor[arrays["J_regressor_joint"], arrays["J_regressor_vertex"]] = arrays["J_regressor_value"]
     posedirs = np.zeros((count, 15, 3, 9), np.float32)
     posedirs[arrays["posedirs_vertex"], arrays["posedirs_joint"]] = arrays["posedirs_value"]
-    plain = ("v_template", "shapedirs", "hands_mean", "hands_components", "flexion_axes", "abduction_axes")
-    plain += ("twist_axes", "limits_rad", "uv", "forearm_weights", "nail_weights")
+    plain = ["v_template", "shapedirs", "hands_mean", "hands_components", "flexion_axes", "abduction_axes"]
+    plain += ["twist_axes", "limits_rad", "uv", "forearm_weights", "nail_weights"]
     return HandModel(
         name=str(arrays["name"]),
         side="right",

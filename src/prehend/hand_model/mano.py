@@ -68,7 +68,7 @@ class _Chumpy:
     def dense(self) -> NDArray[Any]:
         """The value as an array."""
         if "x" in self.__dict__:
-            return np.asarray(self.__dict__["x"])
+            return _dense(self.__dict__["x"])
         values = _dense(self.__dict__["a"]).ravel()[np.asarray(self.__dict__["idxs"])]
         return values.reshape(self.__dict__.get("preferred_shape", values.shape))
 
@@ -151,6 +151,7 @@ def read_mano(path: Path, data: bytes) -> HandModel:
         IndexError,
         OverflowError,
         MemoryError,
+        RecursionError,
         ImportError,
     ) as error:
         raise AssetError(f"hand model {path} is corrupt: {error}") from error

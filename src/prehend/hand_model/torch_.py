@@ -51,7 +51,7 @@ class HandLayer(nn.Module):
             "tips": model.tips,
         }
         for name, array in arrays.items():
-            self.register_buffer(name, torch.tensor(array), persistent=False)
+            self.register_buffer(name, torch.tensor(array.copy()), persistent=False)
         self.register_buffer("order", torch.tensor(JOINTS_FROM_MANO), persistent=False)
 
     def forward(self, rotations: Tensor, betas: Tensor) -> SkinnedTensors:
