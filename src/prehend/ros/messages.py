@@ -79,7 +79,7 @@ def type_hash(type_name: str) -> str:
 
 
 @cache
-def message_class(type_name: str) -> type:
+def message_class(type_name: str) -> Any:
     """What rclpy's `create_publisher` and `create_subscription(..., raw=True)` take for a type.
 
     The generated class where the package is installed; otherwise one registered here for bytes only.
@@ -92,7 +92,7 @@ def message_class(type_name: str) -> type:
     rclpy = require_rclpy()
     package, kind, name = type_name.split("/")
     try:
-        return cast(type, getattr(import_module(f"{package}.{kind}"), name))
+        return getattr(import_module(f"{package}.{kind}"), name)
     except ImportError:
         middleware = rclpy.get_rmw_implementation_identifier()
     if middleware != "rmw_fastrtps_cpp":

@@ -87,9 +87,7 @@ def _getter(structure: ctypes.Structure) -> Any:
 
 def _type_support(type_name: str, rihs01: str) -> _TypeSupport:
     package, kind, name = type_name.split("/")
-    callbacks = _Callbacks(
-        f"{package}::{kind}".encode(), name.encode(), _refuse, _refuse, _no_size, _unbounded, None
-    )
+    callbacks = _Callbacks(f"{package}::{kind}".encode(), name.encode(), _refuse, _refuse, _no_size, _unbounded, None)
     type_hash = _TypeHash(1, (ctypes.c_uint8 * 32).from_buffer_copy(bytes.fromhex(rihs01.removeprefix("RIHS01_"))))
     text = ctypes.create_string_buffer(type_name.encode())
     description = _TypeDescription(_Sequence(ctypes.addressof(text), len(type_name), len(type_name) + 1))

@@ -1,0 +1,222 @@
+"""Results of the pipeline as ROS messages. Nothing here knows a node: values in, messages out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend import __version__
+from prehend.conventions import (
+    GRASP_DEFINITION,
+    JOINT_NAMES,
+    JOINT_PARENTS,
+    MANO_JOINT_NAMES,
+    MANO_PARENTS,
+    SIDES,
+    Side,
+)
+from prehend.geometry.rotations import quaternion_from_matrix
+from prehend.ros.messages import HAND_ARRAY, MODEL_INFO, TF, make
+from prehend.types import FloatArray, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+
+_GRASP_STATES = ("unknown", "not_grasping", "grasping")
+_IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What `HandModelInfo` says about the parts in use.
+
+    Attributes:
+        faces: (F, 3) triangles of each side's mesh.
+        num_vertices: of one hand.
+        hand_model, weights: name, sha256 and licence of each.
+        backend: what runs the network.
+        objects: (21, 3) control points [m] of the known objects by their id.
+    """
+
+    faces: Mapping[Side, NDArray[np.integer]]
+    num_vertices: int
+    hand_model: tuple[str, str, str]
+    weights: tuple[str, str, str]
+    backend: str
+    objects: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
+def seconds(stamp: Any) -> float:
+    """A builtin_interfaces/Time or Duration in seconds (a float: good to a microsecond for today's dates)."""
+    return float(stamp.sec) + float(stamp.nanosec) * 1e-9
+
+
+def time_message(stamp_s: float | None) -> Any:
+    """A builtin_interfaces/Time of seconds, zero for None."""
+    nanoseconds = round((stamp_s or 0.0) * 1e9)
+    return make("builtin_interfaces/msg/Time", sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def header_message(stamp_s: float, frame_id: str) -> Any:
+    """A std_msgs/Header."""
+    return make("std_msgs/msg/Header", stamp=time_message(stamp_s), frame_id=frame_id)
+
+
+def pose_message(position_m: FloatArray, quaternion: FloatArray) -> Any:
+    """A geometry_msgs/Pose of (3,) metres and (4,) x y z w."""
+    x, y, z = map(float, position_m)
+    qx, qy, qz, qw = map(float, quaternion)
+    return make(
+        "geometry_msgs/msg/Pose",
+        position=make("geometry_msgs/msg/Point", x=x, y=y, z=z),
+        orientation=make("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
+    )
+
+
+def without_metres(result: FrameResult) -> FrameResult:
+    """The same result with everything that needs a measured camera taken out: joints NaN, no mesh, no object pose."""
+    hands = tuple(
+        replace(
+            hand,
+            joints_m=np.full_like(hand.joints_m, np.nan),
+            vertices_m=np.zeros((0, 3), np.float32),
+            held_object=None if hand.held_object is None else replace(hand.held_object, T_camera_object=None),
+            position_std_m=float("nan"),
+        )
+        for hand in result.hands
+    )
+    return replace(result, hands=hands)
+
+
+def hand_array(
+    header: Any, result: FrameResult, *, mesh: bool = True, latency_ms: float = 0.0, dropped: int = 0
+) -> Any:
+    """A prehend_ros/HandArray.
+
+    Args:
+        header: of the image, copied as it is.
+        result: of the image.
+        mesh: whether to fill `vertices_m`.
+        latency_ms: from the image's stamp to now.
+        dropped: images dropped since the start.
+    """
+    timing = {f"{stage}_ms": float(result.timing_ms.get(stage, 0.0)) for stage in _STAGES}
+    return make(
+        HAND_ARRAY,
+        header=header,
+        hands=[hand_message(hand, result.camera.estimated, mesh) for hand in result.hands],
+        width=result.camera.width,
+        height=result.camera.height,
+        k=result.camera.K.ravel(),
+        camera_estimated=result.camera.estimated,
+        found=result.found,
+        latency_ms=latency_ms,
+        dropped=dropped,
+        **timing,
+    )
+
+
+_STAGES = ("find", "crop", "infer", "decode", "total")
+
+
+def hand_message(hand: HandEstimate, camera_estimated: bool, mesh: bool) -> Any:
+    """A prehend_ros/Hand."""
+    quaternions = quaternion_from_matrix(hand.rotations)
+    return make(
+        "prehend_ros/msg/Hand",
+        track_id=hand.track_id,
+        side=SIDES.index(hand.side),
+        score=float(hand.score),
+        box_px=hand.box_px.as_array(),
+        keypoints_px=_flat(hand.keypoints_px),
+        joints_m=_flat(hand.joints_m),
+        visible=np.asarray(hand.visible, np.bool_),
+        joint_orientations=_flat(quaternions),
+        betas=_flat(hand.betas),
+        wrist=pose_message(hand.joints_m[0], quaternions[0]),
+        vertices_m=_flat(hand.vertices_m) if mesh else np.zeros(0, np.float32),
+        metric_position_valid=not camera_estimated,
+        position_std_m=float(hand.position_std_m),
+        fit_error_px=float(hand.fit_error_px),
+        grasp=grasp_message(hand.grasp),
+        held_object=[] if hand.held_object is None else [object_message(hand.held_object)],
+    )
+
+
+def grasp_message(grasp: GraspEstimate) -> Any:
+    """A prehend_ros/Grasp."""
+    return make(
+        "prehend_ros/msg/Grasp",
+        state=_GRASP_STATES.index(grasp.state),
+        probability=float(grasp.probability),
+        since=time_message(grasp.since),
+    )
+
+
+def object_message(held: ObjectEstimate) -> Any:
+    """A prehend_ros/ObjectPose."""
+    T = np.eye(4) if held.T_camera_object is None else held.T_camera_object
+    return make(
+        "prehend_ros/msg/ObjectPose",
+        id=held.object_id,
+        score=float(held.score),
+        pose=pose_message(T[:3, 3], quaternion_from_matrix(T[:3, :3])),
+        pose_valid=held.T_camera_object is not None,
+        keypoints_px=_flat(held.keypoints_px),
+        box_px=held.box_px.as_array(),
+    )
+
+
+def transforms(header: Any, result: FrameResult, prefix: str = "") -> Any:
+    """A tf2_msgs/TFMessage: `<side>_hand_<track>` and `held_object_<track>` below the image's frame.
+
+    Empty unless the camera is calibrated: /tf has no place to say that a position is a guess.
+    """
+    if result.camera.estimated:
+        return make(TF, transforms=[])
+    entries = []
+    for hand in result.hands:
+        name = f"{prefix}{hand.side}_hand_{hand.track_id}"
+        entries.append(_transform(header, name, hand.joints_m[0], hand.rotations[0]))
+        T = None if hand.held_object is None else hand.held_object.T_camera_object
+        if T is not None:
+            entries.append(_transform(header, f"{prefix}held_object_{hand.track_id}", T[:3, 3], T[:3, :3]))
+    return make(TF, transforms=entries)
+
+
+def _transform(header: Any, child: str, position_m: FloatArray, rotation: FloatArray) -> Any:
+    pose = pose_message(position_m, quaternion_from_matrix(rotation))
+    translation = make("geometry_msgs/msg/Vector3", x=pose.position.x, y=pose.position.y, z=pose.position.z)
+    return make(
+        "geometry_msgs/msg/TransformStamped",
+        header=header,
+        child_frame_id=child,
+        transform=make("geometry_msgs/msg/Transform", translation=translation, rotation=pose.orientation),
+    )
+
+
+def model_info(facts: ModelFacts) -> Any:
+    """A prehend_ros/HandModelInfo."""
+    return make(
+        MODEL_INFO,
+        prehend_version=__version__,
+        joint_names=list(JOINT_NAMES),
+        joint_parents=np.array(JOINT_PARENTS, np.int32),
+        orientation_names=list(MANO_JOINT_NAMES),
+        orientation_parents=np.array(MANO_PARENTS, np.int32),
+        num_vertices=facts.num_vertices,
+        faces_right=np.asarray(facts.faces["right"], np.uint32).ravel(),
+        faces_left=np.asarray(facts.faces["left"], np.uint32).ravel(),
+        **_named("hand_model", facts.hand_model),
+        **_named("weights", facts.weights),
+        backend=facts.backend,
+        grasp_definition=GRASP_DEFINITION,
+    )
+
+
+def _named(kind: str, values: Sequence[str]) -> dict[str, str]:
+    name, sha256, licence = values
+    return {kind: name, f"{kind}_sha256": sha256, f"{kind}_license": licence}
+
+
+def _flat(array: FloatArray) -> FloatArray:
+    return np.ascontiguousarray(array, np.float32).ravel()

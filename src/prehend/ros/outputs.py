@@ -1,0 +1,59 @@
+"""Everything the node publishes about an image."""
+
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from prehend.io.images import Image
+from prehend.ros.convert import ModelFacts, hand_array, model_info, seconds, transforms
+from prehend.ros.diagnostics import Stats
+from prehend.ros.images import jpeg_message
+from prehend.ros.markers import marker_array
+from prehend.ros.messages import COMPRESSED_IMAGE, HAND_ARRAY, MARKERS, MODEL_INFO, TF, encode, message_class
+from prehend.ros.params import NodeParams
+from prehend.types import FrameResult
+
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_TF_DEPTH = 100
+
+
+class Outputs:
+    """The publishers of results. `publish` is called from the worker's thread.
+
+    Attributes:
+        params: replaced as a whole when a parameter changes.
+    """
+
+    def __init__(self, node: Node, facts: ModelFacts, params: NodeParams, stats: Stats) -> None:
+        self._node, self._facts, self._stats = node, facts, stats
+        self.params = params
+        self._hands = node.create_publisher(message_class(HAND_ARRAY), "~/hands", 10)
+        self._markers = node.create_publisher(message_class(MARKERS), "~/markers", 1)
+        self._overlay = node.create_publisher(message_class(COMPRESSED_IMAGE), "~/overlay/compressed", 1)
+        self._tf = node.create_publisher(message_class(TF), "/tf", _TF_DEPTH)
+        self._model_info = node.create_publisher(message_class(MODEL_INFO), "~/model_info", LATCHED)
+        self._model_info.publish(encode(model_info(facts)))
+
+    def publish(self, header: Any, image: Image, result: FrameResult) -> None:
+        """Publish a result under the image's header; what nobody subscribes to is not drawn."""
+        params = self.params
+        latency_ms = self._node.get_clock().now().nanoseconds * 1e-6 - seconds(header.stamp) * 1e3
+        dropped = self._stats.dropped_total
+        message = hand_array(header, result, mesh=params.publish_mesh, latency_ms=latency_ms, dropped=dropped)
+        self._hands.publish(encode(message))
+        self._stats.processed(latency_ms, result.timing_ms.get("total", 0.0), len(result.hands))
+        if params.publish_tf:
+            tree = transforms(header, result, params.tf_prefix)
+            if tree.transforms:
+                self._tf.publish(encode(tree))
+        if params.publish_markers != "off" and self._markers.get_subscription_count():
+            faces = self._facts.faces if params.publish_markers == "mesh" else None
+            self._markers.publish(encode(marker_array(header, result, faces, self._facts.objects)))
+        if params.publish_overlay and self._overlay.get_subscription_count():
+            self._draw(header, image, result)
+
+    def _draw(self, header: Any, image: Image, result: FrameResult) -> None:
+        from prehend.io.overlay import draw
+
+        self._overlay.publish(encode(jpeg_message(header, draw(image, result, self._facts.faces))))

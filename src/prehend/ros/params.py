@@ -1,0 +1,146 @@
+"""The node's parameters: declared once, checked without rclpy.
+
+To add one: add a field here, its line in config/node.yaml and its row in docs/ROS.md (tests compare both).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from prehend.errors import ParameterError, UnknownName
+
+ParameterValue = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """What one parameter may be.
+
+    Attributes:
+        text: one sentence for a person, with the unit.
+        span: lowest and highest number, both included.
+        choices: the texts that are allowed, empty for any.
+        live: may be changed while the node runs.
+    """
+
+    text: str
+    span: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    def admits(self) -> str:
+        """The allowed values, for a person."""
+        if self.choices:
+            return ", ".join(self.choices)
+        return f"{self.span[0]:g} to {self.span[1]:g}" if self.span else ""
+
+    def check(self, name: str, value: ParameterValue) -> None:
+        """Raise `ParameterError` unless `value`, of the right type already, is allowed."""
+        outside = self.span is not None and not self.span[0] <= float(value) <= self.span[1]
+        if outside or (self.choices and value not in self.choices):
+            raise ParameterError(f"parameter {name} is {value!r}, allowed: {self.admits()}")
+
+
+def _parameter(default: Any, text: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"spec": ParameterSpec(text, **limits)})
+
+
+@dataclass(frozen=True)
+class NodeParams:
+    """All parameters of the node with their defaults; see each one's `ParameterSpec`.
+
+    Raises:
+        ParameterError: a value is out of range, or two contradict each other.
+    """
+
+    model: str = _parameter("unihope-s", "name or folder of the weights")
+    backend: str = _parameter("onnx", "what runs the network", choices=("onnx", "torch"))
+    threads: int = _parameter(0, "threads of the backend; 0 lets it choose", span=(0, 64))
+    hand_model: str = _parameter("", "file of a hand model (.npz, or a licensed MANO .pkl); empty for the shipped one")
+    object_id: str = _parameter("", "name in the object catalogue of what is held; empty when nobody knows: no 6D pose")
+    max_hands: int = _parameter(4, "hands that are followed at the same time", span=(1, 16))
+    min_score: float = _parameter(0.5, "a hand below this score is not published", span=(0.0, 1.0))
+    find_interval: int = _parameter(
+        10, "the hand finder looks at every n-th image while hands are followed", span=(1, 1000)
+    )
+    image_transport: str = _parameter(
+        "raw", "compressed subscribes to image_raw/compressed instead of image_raw", choices=("raw", "compressed")
+    )
+    image_reliability: str = _parameter(
+        "best_effort", "reliability of the image subscription", choices=("best_effort", "reliable")
+    )
+    camera_info_timeout_s: float = _parameter(
+        2.0, "images wait this long for the first camera_info [s]", span=(0.0, 60.0)
+    )
+    fov_deg: float = _parameter(
+        60.0,
+        "field of view across the longer side of an image without calibration [deg]; 0 assumes none: no metres then",
+        span=(0.0, 170.0),
+    )
+    publish_mesh: bool = _parameter(True, "fill Hand.vertices_m", live=True)
+    publish_tf: bool = _parameter(
+        True, "publish wrists and held objects on /tf while the camera is calibrated", live=True
+    )
+    publish_markers: str = _parameter(
+        "skeleton",
+        "what ~/markers shows while somebody subscribes; mesh costs about 15 ms a hand",
+        choices=("off", "skeleton", "mesh"),
+        live=True,
+    )
+    publish_overlay: bool = _parameter(
+        True, "draw on the image for ~/overlay/compressed while somebody subscribes", live=True
+    )
+    tf_prefix: str = _parameter("", "put before the names of TF frames, to tell several nodes apart")
+    silent_after_s: float = _parameter(2.0, "diagnostics warn when no image came for this long [s]", span=(0.5, 60.0))
+
+    def __post_init__(self) -> None:
+        for name, spec in specs().items():
+            spec.check(name, getattr(self, name))
+        self.validate()
+
+    def validate(self) -> None:
+        """Check what one parameter alone cannot say; raises `ParameterError`."""
+        if 0 < self.fov_deg < 10:
+            raise ParameterError(f"parameter fov_deg is {self.fov_deg:g}, allowed: 0 (assume nothing) or 10 to 170")
+        if self.tf_prefix and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_/]*", self.tf_prefix):
+            raise ParameterError(f"parameter tf_prefix is {self.tf_prefix!r}: a TF frame cannot start like this")
+        if self.hand_model and not Path(self.hand_model).is_file():
+            raise ParameterError(f"parameter hand_model is {self.hand_model!r}: there is no such file")
+
+    def updated(self, values: Mapping[str, Any]) -> "NodeParams":
+        """A copy with `values` in place of some parameters.
+
+        Whole numbers become floats where a float is wanted (`-p fov_deg:=60`), nothing else is converted.
+
+        Raises:
+            ParameterError: an unknown name, a value of another type, or one that is not allowed.
+        """
+        kinds = {entry.name: type(entry.default) for entry in fields(self)}
+        changes: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in kinds:
+                raise ParameterError(str(UnknownName("parameter", name, kinds)))
+            if kinds[name] is float and type(value) is int:
+                value = float(value)
+            if type(value) is not kinds[name]:
+                raise ParameterError(f"parameter {name} is {value!r}, expected a {kinds[name].__name__}")
+            changes[name] = value
+        return replace(self, **changes)
+
+
+def specs() -> dict[str, ParameterSpec]:
+    """The `ParameterSpec` of every parameter, in order."""
+    return {entry.name: entry.metadata["spec"] for entry in fields(NodeParams)}
+
+
+def markdown_table() -> str:
+    """The parameters as the table of docs/ROS.md."""
+    rows = ["| parameter | default | allowed | while running | meaning |", "|---|---|---|---|---|"]
+    for entry in fields(NodeParams):
+        spec = entry.metadata["spec"]
+        default = str(entry.default).lower() if isinstance(entry.default, bool) else repr(entry.default)
+        allowed = spec.admits() or type(entry.default).__name__
+        rows.append(f"| `{entry.name}` | `{default}` | {allowed} | {'yes' if spec.live else 'no'} | {spec.text} |")
+    return "\n".join(rows)

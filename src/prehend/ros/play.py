@@ -1,0 +1,144 @@
+"""`prehend play`: a video, a folder of images, an image, a bag or a camera as the topics of a camera driver."""
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from prehend.errors import MissingDependency, ParameterError, PrehendError
+from prehend.geometry.camera import estimated_camera
+from prehend.io.side_files import GivenCamera, read_camera
+from prehend.io.sources import Frame, Source, open_source
+from prehend.ros import use_large_data
+from prehend.ros.convert import header_message
+from prehend.ros.images import camera_message, image_message, jpeg_message
+from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class
+from prehend.types import Camera
+
+try:
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+except ImportError as error:
+    raise MissingDependency("rclpy", "ros", "prehend play") from error
+
+FRAME_ID = "camera_color_optical_frame"
+_DEFAULT_RATE_HZ = 30.0
+_DISCOVERY_S = 0.05
+_LINGER_S = 0.5
+"""The last image is on its way when the source ends; leaving at once would take it back."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that `run_play` reads."""
+    parser.add_argument("source", metavar="SOURCE", help="image, folder of images, video, rosbag or camera")
+    parser.add_argument("--topic", default="/camera/image_raw", help="of the images; camera_info goes beside it")
+    parser.add_argument("--rate", type=float, metavar="HZ", help="images a second (default: the source's, else 30)")
+    parser.add_argument("--loop", action="store_true", help="start again at the end")
+    parser.add_argument("--compressed", action="store_true", help="publish JPEG on TOPIC/compressed instead")
+    parser.add_argument("--camera", type=Path, metavar="FILE", help="calibration: YAML of camera_info_manager, or JSON")
+    parser.add_argument("--fov", type=float, metavar="DEG", help="field of view across the longer side, if no --camera")
+    parser.add_argument(
+        "--wait", type=float, default=3.0, metavar="S", help="longest wait for a first subscriber (default: 3)"
+    )
+
+
+def run_play(args: argparse.Namespace) -> int:
+    """Publish until the source ends, or SIGINT or SIGTERM comes.
+
+    Args:
+        args: see `add_arguments`.
+
+    Returns:
+        Exit code: 0, 1 when the source cannot be read, 2 for wrong arguments; one line on standard error says why.
+    """
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        _check(args)
+        given = read_camera(args.camera) if args.camera else None
+        with open_source(args.source) as source:
+            use_large_data()
+            rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+            _play(source, args, given, stop)
+    except PrehendError as error:
+        sys.stderr.write(f"prehend play: {error}\n")
+        return 2 if isinstance(error, ParameterError) else 1
+    finally:
+        rclpy.try_shutdown()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.rate is not None and not 0 < args.rate <= 1000:
+        raise ParameterError(f"--rate is {args.rate:g}, expected more than 0 and at most 1000 images a second")
+    if args.camera and args.fov is not None:
+        raise ParameterError("--camera and --fov contradict each other: give one")
+    if args.fov is not None and not 0 < args.fov < 180:
+        raise ParameterError(f"--fov is {args.fov:g}, expected more than 0 and less than 180 degrees")
+
+
+class _Publisher:
+    """Publishes a frame as an image with its camera_info."""
+
+    def __init__(self, args: argparse.Namespace, given: GivenCamera | None) -> None:
+        self._fov_deg, self._given, self._compressed = args.fov, given, args.compressed
+        self._node = rclpy.create_node("prehend_play")
+        topic = f"{args.topic}/compressed" if args.compressed else args.topic
+        kind = COMPRESSED_IMAGE if args.compressed else IMAGE
+        self._images: Any = self._node.create_publisher(message_class(kind), topic, 10)
+        beside = f"{args.topic.rpartition('/')[0]}/camera_info" if "/" in args.topic else "camera_info"
+        self._infos: Any = self._node.create_publisher(message_class(CAMERA_INFO), beside, 10)
+
+    def now_s(self) -> float:
+        """The node's clock."""
+        return float(self._node.get_clock().now().nanoseconds) * 1e-9
+
+    def wait_for_subscriber(self, longest_s: float, stop: threading.Event) -> None:
+        """Return when somebody subscribes, `longest_s` are over or `stop` is set."""
+        deadline = time.monotonic() + longest_s
+        while not self._images.get_subscription_count() and time.monotonic() < deadline:
+            if stop.wait(_DISCOVERY_S):
+                return
+
+    def publish(self, frame: Frame, stamp_s: float) -> None:
+        """Publish camera_info, then the image, with the same header."""
+        height, width = frame.image_rgb.shape[:2]
+        header = header_message(stamp_s, FRAME_ID)
+        self._infos.publish(encode(camera_message(header, self._camera(frame, width, height), width, height)))
+        message = (jpeg_message if self._compressed else image_message)(header, frame.image_rgb)
+        self._images.publish(encode(message))
+
+    def _camera(self, frame: Frame, width: int, height: int) -> Camera | None:
+        if self._given is not None:
+            return self._given.for_image(width, height)
+        return estimated_camera(width, height, self._fov_deg) if self._fov_deg else frame.camera
+
+
+def _play(source: Source, args: argparse.Namespace, given: GivenCamera | None, stop: threading.Event) -> None:
+    publisher = _Publisher(args, given)
+    publisher.wait_for_subscriber(args.wait, stop)
+    period_s = 1 / (args.rate or source.fps or _DEFAULT_RATE_HZ)
+    start_s, start_stamp_s = time.monotonic(), publisher.now_s()
+    due_s = start_s
+    total = None if args.loop else source.length
+    for frame in tqdm(_frames(source, args), total=total, unit="image", desc=args.source):
+        if stop.wait(max(0.0, due_s - time.monotonic())):
+            return
+        publisher.publish(frame, start_stamp_s + due_s - start_s)
+        due_s = max(due_s + period_s, time.monotonic())  # one that came late does not hurry the next ones
+    stop.wait(_LINGER_S)
+
+
+def _frames(source: Source, args: argparse.Namespace) -> Iterator[Frame]:
+    yield from source
+    while args.loop:
+        with open_source(args.source) as again:
+            yield from again
