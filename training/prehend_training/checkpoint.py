@@ -1,0 +1,118 @@
+"""Checkpoints: tensors as safetensors, the rest as JSON; a folder appears only when it is complete."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from prehend.errors import AssetError
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass
+class Progress:
+    """How far a run is: steps, samples seen, seconds of training, steps left out because a gradient was not finite."""
+
+    step: int = 0
+    samples: int = 0
+    elapsed_s: float = 0.0
+    skipped: int = 0
+
+
+class Averaged:
+    """Exponential average of a network's weights; its counters and statistics are the network's.
+
+    Args:
+        network: to follow.
+        decay: highest; early averages forget faster, so that the start does not linger.
+    """
+
+    def __init__(self, network: nn.Module, decay: float):
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Take in the weights after a step."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        now = network.state_dict()
+        floating = [name for name, value in now.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.state[name] for name in floating], [now[name] for name in floating], 1 - decay)
+        for name in now.keys() - set(floating):
+            self.state[name].copy_(now[name])
+
+
+def save(
+    folder: Path, network: nn.Module, averaged: Averaged, optimiser: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Write a checkpoint, replacing the one before only when the new one is complete."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(_whole(network.state_dict()), partial / "network.safetensors")
+    save_file(_whole(averaged.state), partial / "averaged.safetensors")
+    save_file(_whole(_moments(network, optimiser)), partial / "optimiser.safetensors")
+    (partial / "progress.json").write_text(json.dumps(asdict(progress)) + "\n")
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: torch.optim.Optimizer) -> Progress:
+    """Read a checkpoint into objects made for the same preset.
+
+    Raises:
+        AssetError: there is none, or it belongs to another network.
+    """
+    load_weights(folder / "network.safetensors", network)
+    averaged.state = load_file(folder / "averaged.safetensors", device=str(next(network.parameters()).device))
+    moments = load_file(folder / "optimiser.safetensors")
+    for name, parameter in network.named_parameters():
+        if f"{name}.step" in moments:
+            optimiser.state[parameter] = {key: _like(moments[f"{name}.{key}"], parameter, key) for key in _MOMENTS}
+    return Progress(**json.loads((folder / "progress.json").read_text()))
+
+
+def load_weights(path: Path, network: nn.Module) -> None:
+    """Read weights into a network.
+
+    Raises:
+        AssetError: the file is missing or belongs to another network.
+    """
+    if not path.exists():
+        raise AssetError(f"{path} does not exist: train first")
+    try:
+        network.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise AssetError(f"{path} belongs to another network: {str(error).splitlines()[0]}") from error
+
+
+def _moments(network: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{name}.{key}": optimiser.state[parameter][key]
+        for name, parameter in network.named_parameters()
+        if parameter in optimiser.state
+        for key in _MOMENTS
+    }
+
+
+def _like(value: Tensor, parameter: Tensor, key: str) -> Tensor:
+    if key == "step":
+        return value
+    return torch.empty_like(parameter).copy_(value)
+
+
+def _whole(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies in the plain memory order, on the CPU, that share nothing."""
+    return {
+        name: value.detach().to("cpu", copy=True).contiguous(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+    }

@@ -1,0 +1,263 @@
+"""Batches for the networks: drawn from folders of shards by (seed, step) alone, so that a resumed run sees the same."""
+
+from bisect import bisect_right
+from collections.abc import Generator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.errors import AssetError
+from prehend.types import Box, FloatArray
+from prehend_training.augment import (
+    PhotometricConfig,
+    change_colour,
+    degrade,
+    erase,
+    paste,
+    procedural_background,
+)
+from prehend_training.shards import Record, ShardFolder
+from prehend_training.targets import (
+    SEGMENT_OBJECT,
+    Arrays,
+    absent_targets,
+    hand_targets,
+    is_hand,
+    object_targets,
+    warp,
+    warp_segments,
+)
+from prehend_training.views import EXACT_VIEW, View, ViewConfig, apply_affine, draw_box, draw_turn, mirror_left, view_of
+
+OUTSIDE = 254
+"""Number in a crop's segmentation where the stored picture ends."""
+
+
+class BatchSource(Protocol):
+    """Makes batches by number."""
+
+    def batch(self, step: int) -> Arrays:
+        """Arrays with a first axis of samples; the same for the same step."""
+        ...
+
+
+class Corpus:
+    """Several folders of shards of one kind as one sequence of records."""
+
+    def __init__(self, paths: Sequence[Path], kind: str):
+        self.folders = [ShardFolder.open(Path(path)) for path in paths]
+        wrong = [folder.path for folder in self.folders if folder.kind != kind]
+        if wrong or not self.folders:
+            raise AssetError(f"{', '.join(map(str, wrong)) or 'no folder given'}: expected folders of {kind}")
+        self._ends = list(accumulate(len(folder) for folder in self.folders))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Record:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        which = bisect_right(self._ends, index)
+        return self.folders[which][index - (self._ends[which - 1] if which else 0)]
+
+
+def image_size(record: Record) -> tuple[int, int]:
+    """Width and height of a record's picture [px]."""
+    height, width = record["image"].shape[:2]
+    return width, height
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def drawn_indices(seed: int, step: int, batch_size: int, count: int) -> list[int]:
+    """Samples of a step: every sample once an epoch, in an order that depends on the seed and the epoch."""
+    places = range(step * batch_size, (step + 1) * batch_size)
+    return [int(_order(seed, place // count, count)[place % count]) for place in places]
+
+
+@dataclass(frozen=True)
+class CropDataConfig:
+    """How crops become training samples.
+
+    Attributes:
+        size_px: side of the network's input.
+        object_grid: cells of the object stage along a side.
+        view: how far hand boxes are off.
+        object_view: how far object boxes are off.
+        whole_object_p: probability that the object stage looks at the whole crop instead of a box.
+        photometric: changes of the picture; None for none.
+        background_p: probability of another background.
+        absent_p: probability of a crop that shows no hand.
+        grasp_flip_p: probability that the hand stage is told the wrong grasp answer, as the switcher might.
+    """
+
+    size_px: int = 128
+    object_grid: int = 16
+    view: ViewConfig = field(default_factory=ViewConfig)
+    object_view: ViewConfig = field(default_factory=lambda: ViewConfig(center=0.12, scale=(0.8, 1.3), aspect=0.1))
+    whole_object_p: float = 0.2
+    photometric: PhotometricConfig | None = field(default_factory=PhotometricConfig)
+    background_p: float = 0.35
+    absent_p: float = 0.08
+    grasp_flip_p: float = 0.03
+
+
+def exact(config: CropDataConfig) -> CropDataConfig:
+    """The same without any change to the picture and with true boxes: for measuring."""
+    return CropDataConfig(
+        config.size_px, config.object_grid, EXACT_VIEW, EXACT_VIEW, 0.0, None, 0.0, config.absent_p, 0.0
+    )
+
+
+@dataclass(frozen=True)
+class CropBatches:
+    """Batches for a crop network.
+
+    Attributes:
+        corpus: crops; pictures of them also serve as backgrounds.
+        config: what is done to them.
+        seed: with the step's number, decides everything.
+        batch_size: samples a step.
+    """
+
+    corpus: Sequence[Record] | Corpus
+    config: CropDataConfig
+    seed: int
+    batch_size: int
+
+    def batch(self, step: int) -> Arrays:
+        """See `example` for the arrays; `image` is (B, S, S, 3) uint8."""
+        indices = drawn_indices(self.seed, step, self.batch_size, len(self.corpus))
+        examples = [
+            self.example(index, np.random.default_rng([self.seed, step, row])) for row, index in enumerate(indices)
+        ]
+        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+        """One sample: `image` (S, S, 3) uint8, `hand_targets`, `object_targets`; `told_grasp` for the hand stage."""
+        record = mirror_left(self.corpus[index])
+        absent = rng.random() < self.config.absent_p
+        example = self._absent(record, rng) if absent else self._present(record, rng)
+        flip = rng.random() < self.config.grasp_flip_p
+        example["told_grasp"] = np.float32(1 - example["grasp"] if flip else example["grasp"])[...]
+        return example
+
+    def _present(self, record: Record, rng: np.random.Generator) -> Arrays:
+        config = self.config
+        view = self._view(record, rng)
+        image = warp(record["image"], view, config.size_px)
+        segments = warp_segments(record["segmentation"], view, config.size_px, OUTSIDE)
+        if rng.random() < config.background_p:
+            keep = (segments > 0) & (segments != OUTSIDE)
+            image = paste(image, keep.view(np.uint8), self._background(rng))
+        example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
+        return self._change(image, view, record["keypoints_px"][0], example, rng)
+
+    def _view(self, record: Record, rng: np.random.Generator) -> View:
+        """A view of the hand, with boxes of hand and object as a finder would give them."""
+        config, size = self.config, image_size(record)
+        turn = draw_turn(size, config.view, rng)
+        hand = draw_box(apply_affine(turn, record["keypoints_px"][0]), config.view, rng)
+        thing = None
+        if record["has_object"][0] and rng.random() >= config.whole_object_p:
+            thing = draw_box(apply_affine(turn, record["object_keypoints_px"][0, 0]), config.object_view, rng)
+        return view_of(turn, hand, thing, size, record["K"], config.size_px)
+
+    def _change(
+        self, image: NDArray[np.uint8], view: View, keypoints_px: FloatArray, example: Arrays, rng: np.random.Generator
+    ) -> Arrays:
+        """Photometric changes; joints behind an erased patch are no longer visible."""
+        photometric = self.config.photometric
+        if photometric is not None:
+            image, hidden = erase(change_colour(image, photometric, rng), photometric, rng)
+            image = degrade(image, photometric, rng)
+            x, y = np.rint(apply_affine(view.affine, keypoints_px)).astype(int).T.clip(0, self.config.size_px - 1)
+            example["visible"] = example["visible"] * ~hidden[y, x]
+        example["image"] = image
+        return example
+
+    def _absent(self, record: Record, rng: np.random.Generator) -> Arrays:
+        """A crop beside the hand, of a background, or of what was held without the hand."""
+        size, kind = self.config.size_px, rng.integers(3)
+        if kind == 0:
+            view = self._view_beside(record, rng)
+            image = warp(record["image"], view, size)
+        else:
+            view, image = self._view(record, rng), self._background(rng)
+            if kind == 1:
+                segments = warp_segments(record["segmentation"], view, size, OUTSIDE)
+                thing = (segments == SEGMENT_OBJECT).view(np.uint8)
+                image = paste(warp(record["image"], view, size), thing, image)
+        bare = {**record, "grasp": np.zeros(1, np.bool_)}
+        nothing = np.zeros((size, size), np.uint8)
+        example = absent_targets(view) | object_targets(bare, view, nothing, self.config.object_grid)
+        return self._change(image, view, record["keypoints_px"][0], example, rng)
+
+    def _view_beside(self, record: Record, rng: np.random.Generator) -> View:
+        """A box of the hand's size that hardly overlaps the hand's."""
+        box, size = Box.around(record["keypoints_px"][0]), image_size(record)
+        side, angle = max(box.width, box.height), rng.uniform(0, 2 * np.pi)
+        center = np.array(box.center) + side * rng.uniform(1.0, 1.4) * np.array([np.cos(angle), np.sin(angle)])
+        x, y = center.clip(0, np.array(size) - 1)
+        half = side / 2 * rng.uniform(0.5, 0.9)
+        beside = Box(x - half, y - half, x + half, y + half)
+        return view_of(np.eye(2, 3), beside, None, size, record["K"], self.config.size_px)
+
+    def _background(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """(S, S, 3) piece of some picture without its hand, or a procedural one where none is found."""
+        size = self.config.size_px
+        for _ in range(3):
+            record = self.corpus[int(rng.integers(len(self.corpus)))]
+            whole = min(record["image"].shape[:2])
+            side = int(rng.uniform(0.35, 0.8) * whole)
+            top, left = rng.integers(0, np.array(record["image"].shape[:2]) - side + 1)
+            patch = np.s_[top : top + side, left : left + side]
+            if not is_hand(record["segmentation"][patch][::3, ::3]).any():
+                piece = np.rot90(record["image"][patch], int(rng.integers(4)))
+                return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size)), np.uint8)
+        return procedural_background(size, rng)
+
+
+def prefetched(
+    source: BatchSource, start: int, stop: int | None, workers: int, ahead: int = 3
+) -> Generator[Arrays, None, None]:
+    """Batches `start`, `start + 1`, ... made ahead of time.
+
+    Args:
+        source: makes them; picklable where `workers` > 1.
+        start, stop: steps; None for no end.
+        workers: 1 makes them in a thread of this process (OpenCV lets go of the interpreter lock), more in
+            processes of their own.
+        ahead: batches a worker that wait to be used.
+    """
+    cv2.setNumThreads(1)
+    pool: Executor
+    if workers > 1:
+        pool = ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+        )
+    else:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+    waiting: list[Future[dict[str, NDArray[Any]]]] = []
+    step = start
+    try:
+        while stop is None or step < stop or waiting:
+            while len(waiting) < ahead * workers and (stop is None or step < stop):
+                waiting.append(pool.submit(source.batch, step))
+                step += 1
+            yield waiting.pop(0).result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        pool.shutdown()

@@ -1,0 +1,215 @@
+"""Batches for the finder: whole frames turned, scaled, shifted and flipped, and the maps it should answer with."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.pipeline.find import cell_centers
+from prehend.types import Box, FloatArray
+from prehend_training.augment import PhotometricConfig, change_colour, degrade, procedural_background
+from prehend_training.data import Corpus, drawn_indices, image_size
+from prehend_training.shards import Record
+from prehend_training.targets import Arrays
+from prehend_training.views import apply_affine
+
+
+@dataclass(frozen=True)
+class FinderDataConfig:
+    """How frames become training samples.
+
+    Attributes:
+        size_px: side of the network's input.
+        stride_px: input pixels per cell.
+        scale: range of the frame's size over that of a letterboxed one.
+        shift: largest shift, as a share of the input's side.
+        turn_rad: standard deviation of the turn [rad].
+        quarter_p: probability of a further turn by a multiple of 90 degrees.
+        flip_p: probability of the mirror image, in which left hands are right hands.
+        aspects: range of width over height of the picture inside the square.
+        photometric: changes of the picture; None for none.
+    """
+
+    size_px: int = 256
+    stride_px: int = 8
+    scale: tuple[float, float] = (0.8, 1.7)
+    shift: float = 0.2
+    turn_rad: float = 0.25
+    quarter_p: float = 0.15
+    flip_p: float = 0.5
+    aspects: tuple[float, float] = (0.7, 1.8)
+    photometric: PhotometricConfig | None = field(default_factory=lambda: PhotometricConfig(coarse_min=0.5))
+
+
+MIN_INSIDE = 0.35
+"""Hands with a smaller share of their joints in the picture, or of their pixels unhidden than `MIN_VISIBLE`, are
+neither right nor wrong to find."""
+MIN_VISIBLE = 0.15
+MIN_SIDE_PX = 8.0
+
+
+@dataclass(frozen=True)
+class SeenHand:
+    """A hand in the finder's input: `side` index; `box_px`; object's box where it is grasped; whether it must be
+    found."""
+
+    side: int
+    box_px: Box
+    object_box_px: Box | None
+    counts: bool
+
+
+@dataclass(frozen=True)
+class FinderBatches:
+    """Batches of frames by number; fields as in `CropBatches`."""
+
+    corpus: Corpus
+    config: FinderDataConfig
+    seed: int
+    batch_size: int
+
+    def batch(self, step: int) -> Arrays:
+        """`image` (B, S, S, 3) uint8 and the maps of `finder_targets`."""
+        indices = drawn_indices(self.seed, step, self.batch_size, len(self.corpus))
+        examples = [
+            self.example(index, np.random.default_rng([self.seed, step, row])) for row, index in enumerate(indices)
+        ]
+        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+        """One sample: `image` (S, S, 3) uint8 and the maps of `finder_targets`."""
+        config, record = self.config, self.corpus[index]
+        size = config.size_px
+        flip = rng.random() < config.flip_p
+        affine = draw_frame_affine(image_size(record), config, flip, rng)
+        window = draw_window(config, rng)
+        image = warp_frame(record["image"], affine, window, size, rng)
+        if config.photometric is not None:
+            inside = np.s_[window[1] : window[3], window[0] : window[2]]
+            changed = degrade(change_colour(image[inside], config.photometric, rng), config.photometric, rng)
+            image = np.zeros_like(image)
+            image[inside] = changed
+        hands = seen_hands(record, affine, window, flip)
+        return {"image": image, **finder_targets(hands, size, config.stride_px)}
+
+
+def draw_frame_affine(
+    frame_size: tuple[int, int], config: FinderDataConfig, flip: bool, rng: np.random.Generator
+) -> FloatArray:
+    """(2, 3) map from a frame of this width and height to the input."""
+    size = config.size_px
+    angle = rng.normal(0, 1) * config.turn_rad
+    if rng.random() < config.quarter_p:
+        angle += np.pi / 2 * rng.integers(1, 4)
+    scale = size / max(frame_size) * np.exp(rng.uniform(*np.log(config.scale)))
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag([-1.0 if flip else 1.0, 1.0])
+    middle = (np.array(frame_size) - 1) / 2
+    target = (size - 1) / 2 + rng.uniform(-config.shift, config.shift, 2) * size
+    return np.column_stack([matrix, target - matrix @ middle])
+
+
+def draw_window(config: FinderDataConfig, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 (ends excluded) of the picture inside the letterboxed square."""
+    aspect = np.exp(rng.uniform(*np.log(config.aspects)))
+    width, height = round(config.size_px * min(1, aspect)), round(config.size_px * min(1, 1 / aspect))
+    x, y = (config.size_px - width) // 2, (config.size_px - height) // 2
+    return x, y, x + width, y + height
+
+
+def warp_frame(
+    image: NDArray[np.uint8], affine: FloatArray, window: tuple[int, int, int, int], size: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """(size, size, 3) picture, black outside of the window, made up where the frame ends."""
+    scale = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
+    shrunk: NDArray[Any] = np.ascontiguousarray(image)
+    map_ = affine
+    if scale < 0.75:  # average first, so that small hands do not flicker
+        height, width = image.shape[:2]
+        shrunk = cv2.resize(shrunk, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+        ratio = np.array([width, height]) / np.array([shrunk.shape[1], shrunk.shape[0]])
+        map_ = np.column_stack([affine[:, :2] * ratio, apply_affine(affine, (ratio - 1) / 2)])
+    canvas = procedural_background(size, rng)
+    cv2.warpAffine(shrunk, map_, (size, size), dst=canvas, borderMode=cv2.BORDER_TRANSPARENT)
+    result = np.zeros_like(canvas)
+    x0, y0, x1, y1 = window
+    result[y0:y1, x0:x1] = canvas[y0:y1, x0:x1]
+    return result
+
+
+def seen_hands(
+    record: Record, affine: FloatArray, window: tuple[int, int, int, int], flip: bool = False
+) -> list[SeenHand]:
+    """The hands of a frame in the finder's input."""
+    hands = []
+    low, high = np.array(window[:2]), np.array(window[2:]) - 1
+    for row in range(int(record["hand_count"])):
+        points = apply_affine(affine, record["keypoints_px"][row])
+        inside = ((points >= low) & (points <= high)).all(-1)
+        box = Box.around(points)
+        thing = None
+        if record["grasp"][row] and record["has_object"][row]:
+            thing = Box.around(apply_affine(affine, record["object_keypoints_px"][row, 0]))
+        counts = (
+            inside.mean() >= MIN_INSIDE
+            and record["visible_ratio"][row] >= MIN_VISIBLE
+            and max(box.width, box.height) >= MIN_SIDE_PX
+        )
+        if inside.any():
+            hands.append(SeenHand(int(record["side"][row]) ^ int(flip), box, thing, bool(counts)))
+    return hands
+
+
+def finder_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
+    """Maps of G = size / stride cells.
+
+    Returns:
+        heat: (2, G, G) 1 in the cell of a hand's centre, falling off around it as a Gaussian of the hand's size.
+        heat_weight: (G, G) 0 where finding or not finding a hand is both right.
+        hand_box: (4, G, G) distances to left, top, right, bottom [px]. held: (G, G) 0 or 1.
+        object_box: (4, G, G) corners as offsets from the cell's centre [px].
+        box_weight, object_weight: (G, G) how much a cell says about a hand's box, about its object's.
+    """
+    cells = size // stride
+    maps: Arrays = {
+        "heat": np.zeros((2, cells, cells), np.float32),
+        "heat_weight": np.ones((cells, cells), np.float32),
+        "hand_box": np.ones((4, cells, cells), np.float32),
+        "held": np.zeros((cells, cells), np.float32),
+        "object_box": np.zeros((4, cells, cells), np.float32),
+        "box_weight": np.zeros((cells, cells), np.float32),
+        "object_weight": np.zeros((cells, cells), np.float32),
+    }
+    centers = cell_centers(cells, size)
+    for hand in hands:
+        _draw(maps, hand, centers, stride)
+    return maps
+
+
+def _draw(maps: Arrays, hand: SeenHand, centers: FloatArray, stride: int) -> None:
+    box = hand.box_px
+    low = np.array([box.x0, box.y0]).clip(centers[0], centers[-1])
+    high = np.array([box.x1, box.y1]).clip(centers[0], centers[-1])
+    column, row = np.rint(((low + high) / 2 - centers[0]) / stride).astype(int)
+    sigma = max(0.6, 0.09 * float(np.sqrt(max(box.area, 1.0))) / stride)
+    steps = np.arange(len(centers))
+    gauss = np.exp(-((steps - row)[:, None] ** 2 + (steps - column)[None] ** 2) / (2 * sigma**2)).astype(np.float32)
+    x, y = np.meshgrid(centers, centers)
+    if not hand.counts:
+        maps["heat_weight"][(x >= box.x0) & (x <= box.x1) & (y >= box.y0) & (y <= box.y1)] = 0
+        return
+    maps["heat"][hand.side] = np.maximum(maps["heat"][hand.side], gauss)
+    maps["heat_weight"][row, column] = 1
+    distances = np.stack([x - box.x0, y - box.y0, box.x1 - x, box.y1 - y])
+    mine = (gauss > 0.4) & (gauss > maps["box_weight"]) & (distances > 0).all(0)
+    maps["box_weight"][mine] = gauss[mine]
+    maps["hand_box"][:, mine] = distances[:, mine]
+    maps["held"][mine] = hand.object_box_px is not None
+    maps["object_weight"][mine] = 0
+    if hand.object_box_px is not None:
+        thing = hand.object_box_px
+        offsets = np.stack([thing.x0 - x, thing.y0 - y, thing.x1 - x, thing.y1 - y])
+        maps["object_box"][:, mine] = offsets[:, mine]
+        maps["object_weight"][mine] = gauss[mine]

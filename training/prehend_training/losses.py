@@ -1,0 +1,155 @@
+"""Loss terms of the crop networks, each with a name; weights live in the presets.
+
+Every term is an average over the rows it is defined on (no row: zero), at least zero, and zero at the truth.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from prehend.hand_model.asset import HandModel
+from prehend.hand_model.torch_ import HandLayer
+from prehend.models.unihope import Output
+
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class CropLossWeights:
+    """Weight of each term of `crop_terms`; one of 0 is not computed.
+
+    The scale is chosen so that the terms pull about alike late in training: 0.03 box units, 10 mm, 0.2 rad.
+    """
+
+    keypoints: float = 10.0
+    joints: float = 40.0
+    vertices: float = 20.0
+    global_rotation: float = 1.0
+    finger_rotation: float = 1.0
+    betas: float = 0.05
+    visibility: float = 0.3
+    grasp: float = 0.5
+    presence: float = 0.3
+    object_points: float = 3.0
+    object_confidence: float = 0.5
+
+
+def total(terms: Terms, weights: object) -> Tensor:
+    """Weighted sum of the terms.
+
+    Args:
+        terms: scalars by name.
+        weights: dataclass with a float for every name.
+    """
+    named = {field.name: getattr(weights, field.name) for field in fields(weights)}  # type: ignore[arg-type]
+    return torch.stack([value * named[name] for name, value in terms.items()]).sum()
+
+
+class SampledHand(HandLayer):
+    """Skinning of the joints and of a spread-out sample of the vertices: most of the mesh's signal, little of its cost.
+
+    Args:
+        model: the hand.
+        count: vertices to sample, fingertips come on top.
+        seed: of the sample's start.
+    """
+
+    def __init__(self, model: HandModel, count: int = 150, seed: int = 0):
+        super().__init__(model)
+        tips = np.asarray(model.tips)
+        others = np.setdiff1d(farthest_points(model.v_template, count, seed), tips)
+        kept = torch.tensor(np.concatenate([tips, others]), dtype=torch.long)
+        self.v_template, self.weights = self.v_template[kept], self.weights[kept]
+        self.blend_directions = self.blend_directions.unflatten(0, (-1, 3))[kept].flatten(0, 1)
+        self.tips = torch.arange(len(tips))
+
+
+def farthest_points(points: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """(count,) indices of (N, 3) points, each next one farthest from those before."""
+    chosen = [int(np.random.default_rng(seed).integers(len(points)))]
+    distance = np.full(len(points), np.inf)
+    for _ in range(min(count, len(points)) - 1):
+        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(-1))
+        chosen.append(int(distance.argmax()))
+    return np.array(chosen)
+
+
+def mean_of_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """(B, ...) -> scalar mean over the (B,) rows with weight 1; 0 where there are none."""
+    per_row = values.flatten(1).mean(1) if values.dim() > 1 else values
+    # a product with the weights would let NaN of rows that do not count through
+    return torch.where(rows > 0, per_row, torch.zeros_like(per_row)).sum() / rows.sum().clamp(min=1)
+
+
+def rotation_distance(a: Tensor, b: Tensor) -> Tensor:
+    """(..., 3, 3) twice -> (...) chordal distance, the angle for small ones [rad]: ||a - b||_F / sqrt(2).
+
+    Rounded off below a milliradian, where the norm has no gradient.
+    """
+    square = (a - b).square().sum((-2, -1)) / 2
+    return torch.sqrt(square + 1e-6) - 1e-3
+
+
+def crop_terms(
+    output: Output, target: Mapping[str, Tensor], hand: HandLayer, confidence_sharpness: float = 4.0
+) -> Terms:
+    """Loss terms of a UniHOPE-like network.
+
+    Args:
+        output: of the network in training; its objects are those of `output.object_rows`.
+        target: see `targets`; `has_points` marks rows whose object is known.
+        hand: skinning for `vertices`.
+        confidence_sharpness: the confidence of a cell should be exp(-sharpness * d), d the error of its points in
+            units of the object box (the paper's is 1, which leaves all confidences close to 1).
+
+    Returns:
+        Scalars by the names of `CropLossWeights`.
+    """
+    present = target["presence"]
+    answer = output.hand
+    meshed = hand(answer.rotations, answer.betas)
+    with torch.no_grad():
+        truth = hand(target["rotations"], target["betas"])
+    turned = rotation_distance(answer.rotations, target["rotations"])
+    joints = meshed.joints - meshed.joints[:, :1]
+    vertices, true_vertices = meshed.vertices - meshed.joints[:, :1], truth.vertices - truth.joints[:, :1]
+    visibility = F.binary_cross_entropy_with_logits(answer.visibility_logit, target["visible"], reduction="none")
+    grasp = F.binary_cross_entropy_with_logits(output.encoded.grasp_logit[:, 0], target["grasp"], reduction="none")
+    return {
+        "keypoints": mean_of_rows((answer.keypoints - target["keypoints"]).abs(), present),
+        "joints": mean_of_rows((joints - target["joints"]).abs(), present),
+        "vertices": mean_of_rows((vertices - true_vertices).abs(), present),
+        "global_rotation": mean_of_rows(turned[:, 0], present),
+        "finger_rotation": mean_of_rows(turned[:, 1:], present),
+        "betas": mean_of_rows((answer.betas - target["betas"]).abs(), present),
+        "visibility": mean_of_rows(visibility, present),
+        "grasp": mean_of_rows(grasp, present),
+        "presence": F.binary_cross_entropy_with_logits(output.encoded.presence_logit[:, 0], present),
+        **object_terms(output, target, confidence_sharpness),
+    }
+
+
+def object_terms(output: Output, target: Mapping[str, Tensor], sharpness: float) -> Terms:
+    """Control points (L1, in units of the object box) and confidence (L1) of the objects that are known.
+
+    Of the equivalent poses the nearest one counts. Cells beside the object take part in the points with a tenth of
+    the weight and should have no confidence.
+    """
+    rows = output.object_rows
+    known = target["has_points"][rows]
+    on = target["object_mask"][rows][:, None]
+    places, confidence = output.object_points[..., :2], output.object_points[..., 2]
+    error = (places[:, None] - target["object_points"][rows][..., None, :]).abs()
+    weight = (0.1 + 0.9 * on)[:, None, ..., None]
+    per_pose = (error * weight).mean((2, 3, 4)) / weight.mean((2, 3, 4))
+    best = per_pose.argmin(1)
+    nearest = error[torch.arange(len(rows), device=best.device), best]
+    wanted = torch.exp(-sharpness * nearest.detach().norm(dim=-1)) * on
+    return {
+        "object_points": mean_of_rows(per_pose.gather(1, best[:, None])[:, 0], known),
+        "object_confidence": mean_of_rows((confidence - wanted).abs(), known),
+    }

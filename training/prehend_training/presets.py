@@ -1,0 +1,112 @@
+"""What can be trained: frozen presets with unique names. A new one is an entry of `PRESETS`."""
+
+from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any
+
+from prehend.errors import UnknownName
+from prehend.models.finder import FINDER, FinderConfig
+from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
+from prehend_training.data import CropDataConfig
+from prehend_training.finder_data import FinderDataConfig
+from prehend_training.finder_losses import FinderLossWeights
+from prehend_training.losses import CropLossWeights
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How weights are found.
+
+    Attributes:
+        batch_size: samples a step.
+        lr: highest learning rate of AdamW.
+        weight_decay: of weights with more than one axis; biases and normalisation have none.
+        warmup: share of the budget in which the rate rises to its highest; then it falls along a cosine.
+        final_lr: rate at the end over the highest.
+        clip: largest norm of the gradient.
+        ema: highest decay of the averaged weights, which are the result.
+    """
+
+    batch_size: int = 32
+    lr: float = 1.5e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.05
+    final_lr: float = 0.005
+    clip: float = 5.0
+    ema: float = 0.998
+
+
+@dataclass(frozen=True)
+class CropPreset:
+    """Training of a crop network.
+
+    Attributes:
+        name: of the preset. network: of the network.
+        config: the network's numbers.
+        data, loss, optimisation: see there.
+        seed: of the fresh weights and the batches.
+    """
+
+    name: str
+    network: str
+    config: UniHOPEConfig
+    data: CropDataConfig = field(default_factory=CropDataConfig)
+    loss: CropLossWeights = field(default_factory=CropLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class FinderPreset:
+    """Training of a finder; fields as in `CropPreset`."""
+
+    name: str
+    network: str
+    config: FinderConfig
+    data: FinderDataConfig = field(default_factory=FinderDataConfig)
+    loss: FinderLossWeights = field(default_factory=FinderLossWeights)
+    optimisation: Optimisation = field(default_factory=lambda: Optimisation(batch_size=16, ema=0.995))
+    seed: int = 0
+
+
+Preset = CropPreset | FinderPreset
+
+# The pipeline hands over a square that already has room around the joints (`pipeline.crop.HAND_SCALE`).
+_SMALL = replace(SMALL, hand_margin=1.0)
+_PAPER = replace(PAPER, hand_margin=1.0)
+_TINY = replace(
+    _SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
+)
+_TINY_FINDER = replace(FINDER, size=128, stem=(4, 4), widths=(8, 8, 8, 8), channels=8, head=8)
+_BRIEF = Optimisation(batch_size=2)
+
+_ALL: tuple[Preset, ...] = (
+    CropPreset("unihope-s", "unihope-s", _SMALL, CropDataConfig(object_grid=SMALL.roi_size)),
+    CropPreset(
+        "unihope-b",
+        "unihope-b",
+        _PAPER,
+        CropDataConfig(object_grid=PAPER.roi_size),
+        optimisation=Optimisation(batch_size=64, lr=4e-4, ema=0.9995),
+    ),
+    FinderPreset("finder", "finder", FINDER),
+    CropPreset("debug-unihope", "unihope-s", _TINY, CropDataConfig(object_grid=_TINY.roi_size), optimisation=_BRIEF),
+    FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),
+)
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+
+
+def preset(name: str) -> Preset:
+    """The preset of a name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    if name not in PRESETS:
+        raise UnknownName("preset", name, get_close_matches(name, PRESETS) or PRESETS)
+    return PRESETS[name]
+
+
+def describe(chosen: Preset) -> dict[str, Any]:
+    """A preset as JSON."""
+    return asdict(chosen)

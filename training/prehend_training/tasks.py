@@ -1,0 +1,106 @@
+"""What a preset means for the loop: a network, batches, loss terms."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from prehend.geometry.rotations import nearest_rotation
+from prehend.hand_model.asset import load_hand_model
+from prehend.models.finder import build_finder
+from prehend.models.mano_head import ManoHead
+from prehend.models.unihope import UniHOPE, build_unihope
+from prehend_training.data import BatchSource, Corpus, CropBatches
+from prehend_training.finder_data import FinderBatches
+from prehend_training.finder_losses import finder_terms
+from prehend_training.losses import SampledHand, Terms, crop_terms
+from prehend_training.presets import CropPreset, FinderPreset, Preset
+from prehend_training.views import mirror_left
+
+MEAN_POSE_SAMPLES = 2000
+
+Batch = Mapping[str, Tensor]
+
+
+class Task(Protocol):
+    """The part of training that differs from network to network."""
+
+    preset: Preset
+    source: BatchSource
+
+    def network(self) -> nn.Module:
+        """A fresh network, initialised from the data where that helps."""
+        ...
+
+    def terms(self, network: nn.Module, batch: Batch) -> Terms:
+        """Loss terms of a batch; `image` is (B, 3, S, S) float in [0, 1], the rest as in the source's arrays."""
+        ...
+
+
+class CropTask:
+    """Training of UniHOPE on crops."""
+
+    def __init__(self, preset: CropPreset, data: Sequence[Path]):
+        self.preset: Preset = preset
+        self._crop_preset = preset
+        self.corpus = Corpus(data, "crops")
+        self.source: BatchSource = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size)
+        self._hand = SampledHand(load_hand_model())
+
+    def network(self) -> nn.Module:
+        """UniHOPE whose pose offsets start from the mean pose of the data."""
+        network = build_unihope(self._crop_preset.config)
+        head = network.mano_head
+        assert isinstance(head, ManoHead)
+        head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
+        return network
+
+    def terms(self, network: nn.Module, batch: Batch) -> Terms:
+        """See `crop_terms`; the object is computed in the rows in which the hand stage is told that there is one."""
+        told = batch["told_grasp"]
+        output = network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
+        return crop_terms(output, batch, self._hand.to(told.device))
+
+
+def mean_pose(corpus: Corpus) -> np.ndarray:
+    """(16, 3, 3) rotations closest to those of the first samples, as right hands; the wrist's is left at none."""
+    rows = range(min(len(corpus), MEAN_POSE_SAMPLES))
+    rotations = np.stack([mirror_left(corpus[row])["rotations"][0] for row in rows])
+    mean = np.asarray(nearest_rotation(rotations.mean(0)), np.float64)
+    mean[0] = np.eye(3)
+    return mean
+
+
+class FinderTask:
+    """Training of the finder on frames."""
+
+    def __init__(self, preset: FinderPreset, data: Sequence[Path]):
+        self.preset: Preset = preset
+        self._finder_preset = preset
+        self.corpus = Corpus(data, "frames")
+        self.source: BatchSource = FinderBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size)
+
+    def network(self) -> nn.Module:
+        """A fresh finder."""
+        return build_finder(self._finder_preset.config)
+
+    def terms(self, network: nn.Module, batch: Batch) -> Terms:
+        """See `finder_terms`."""
+        return finder_terms(network(batch["image"]), batch)
+
+
+def open_task(preset: Preset, data: Sequence[Path]) -> Task:
+    """The task of a preset on folders of shards.
+
+    Raises:
+        AssetError: the folders are not what the preset trains on.
+    """
+    return CropTask(preset, data) if isinstance(preset, CropPreset) else FinderTask(preset, data)
+
+
+def network_of(preset: Preset) -> UniHOPE | nn.Module:
+    """The network of a preset with fresh weights, without data."""
+    return build_unihope(preset.config) if isinstance(preset, CropPreset) else build_finder(preset.config)
