@@ -37,7 +37,7 @@ check: $(VENV)/.dev  ## formatting, lint, types
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev  ## the figures of the README, as ratios on this machine
-	$(BIN)/python examples/bench.py $(BENCH_ARGS)
+	$(BIN)/python tools/bench.py $(BENCH_ARGS)
 
 clean:  ## remove the environment and what was generated
 	rm -rf $(VENV) out build dist src/*.egg-info training/*.egg-info

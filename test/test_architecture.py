@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "prehend"
-TRAINING = Path(__file__).parents[1] / "training" / "prehend_training"
 
 BASE = {"conventions", "errors", "types", "check", "__init__"}
 MAY_IMPORT = {
@@ -72,10 +71,6 @@ def test_arrows(path: Path) -> None:
 def test_every_folder_has_a_rule() -> None:
     folders = {p.name for p in SRC.iterdir() if p.is_dir() and any(p.rglob("*.py"))}
     assert folders <= set(MAY_IMPORT)
-
-
-def test_training_is_never_imported_back() -> None:
-    assert any("prehend" in name for path in TRAINING.rglob("*.py") for name in imports_of(path))
 
 
 @pytest.mark.parametrize(
