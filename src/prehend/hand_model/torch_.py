@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prehend.conventions import JOINTS_FROM_MANO, MANO_PARENTS, NUM_MANO_JOINTS
@@ -41,7 +43,7 @@ class HandLayer(nn.Module):
 
     def __init__(self, model: HandModel):
         super().__init__()
-        arrays = {
+        arrays: dict[str, NDArray[np.generic]] = {
             "v_template": model.v_template,
             "weights": model.weights,
             "blend_directions": model.blend_directions,

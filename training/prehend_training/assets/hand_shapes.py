@@ -123,8 +123,7 @@ def pose_bones(hand: RestHand, weights: Array, directions: Array, lengths: Array
 
 def sample_hands(source: HandSource, rng: np.random.Generator, count: int) -> Iterator[RestHand]:
     """Yield `count` people's right hands, flat, in the hand frame, at human sizes."""
-    base = in_hand_frame(source.body({}))
-    directions = rest_directions(base)
+    directions = rest_directions(in_hand_frame(source.body(_average_targets())))
     weights = source.weights[:, :16].copy()
     weights[:, 0] += source.weights[:, 16]
     for _ in range(count):
@@ -167,6 +166,13 @@ def _random_targets(source: HandSource, rng: np.random.Generator, child: bool) -
         strength = float(np.clip(0.35 * rng.normal(), -0.8, 0.8))
         targets[more if strength > 0 else less] = abs(strength)
     return {name: value for name, value in targets.items() if value > 1e-6 and source.has(name)}
+
+
+def _average_targets() -> dict[str, float]:
+    """An adult between the sexes and races: the bare base body holds its thumb unlike any person made from it."""
+    people = [f"{sex}-young" for sex in ("female", "male")]
+    targets = {f"macrodetails/universal-{person}-averagemuscle-averageweight": 0.5 for person in people}
+    return targets | {f"macrodetails/{race}-{person}": 0.5 / len(_RACES) for race in _RACES for person in people}
 
 
 def _spread(rng: np.random.Generator, what: str) -> dict[str, float]:
