@@ -1,32 +1,34 @@
 """Frames in, results out: find, follow, crop, infer, decode."""
 
-import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.backends.base import Backend
+from prehend.backends import Backend, open_backend
 from prehend.check import check_image
-from prehend.conventions import SIDES, Side
-from prehend.errors import InvalidInput, ParameterError, UnknownName
+from prehend.conventions import Side
+from prehend.errors import InvalidInput, ParameterError, WeightsMismatch
 from prehend.geometry.camera import DEFAULT_FOV_DEG, check_distortion, estimated_camera, scale_camera
 from prehend.hand_model.asset import HandModel, load_hand_model
 from prehend.pipeline.crop import Crop, CropSpec, check_box, cut
 from prehend.pipeline.decode import BOX_SCORE, DecodedHand, Rejected, decode_hand, decode_object
 from prehend.pipeline.find import decode_hands, letterbox
 from prehend.pipeline.grasp import GraspConfig, instant_grasp
-from prehend.pipeline.network import Encoded, HandAnswer, HandNetwork, input_shape
+from prehend.pipeline.network import HandAnswer, HandNetwork, input_shape
 from prehend.pipeline.objects import ObjectModel, find_object, load_objects
 from prehend.pipeline.track import MIN_INSIDE, Track, TrackConfig, Tracker, inside_share
 from prehend.types import Box, Camera, FoundHand, FrameResult, HandEstimate, ObjectEstimate
+from prehend.weights import Bundle, load_bundle
 
-log = logging.getLogger(__name__)
+Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,301 @@ class EstimatorConfig:
             raise ParameterError(f"max_fit_error is {self.max_fit_error}, expected a positive number")
         if not 0 < self.fov_deg < 180:
             raise ParameterError(f"fov_deg is {self.fov_deg}, expected a number between 0 and 180")
+
+
+class _Seen(NamedTuple):
+    """What the network says about one track; presence and grasp are probabilities."""
+
+    track: Track
+    spec: CropSpec
+    presence: float
+    grasp: float
+    answer: HandAnswer
+
+
+class _Clock:
+    """Wall times of the stages of one picture [ms]."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """The stage of this name ends now."""
+        now = time.perf_counter()
+        self._laps[name], self._last = 1e3 * (now - self._last), now
+
+    def done(self) -> dict[str, float]:
+        """All stages, and their total."""
+        return {**self._laps, "total": 1e3 * (self._last - self._began)}
+
+
+class Estimator:
+    """From pictures to hands; remembers the hands of the last picture.
+
+    Pictures of one camera go in one after the other; one estimator serves one camera and one thread.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        finder: Backend | None = None,
+        *,
+        config: EstimatorConfig | None = None,
+        hand_model: HandModel | None = None,
+        object_model: ObjectModel | None = None,
+    ):
+        """Put an estimator together.
+
+        Args:
+            backend: runs the hand network.
+            finder: runs the finder; None where every call brings boxes.
+            config: None for the defaults.
+            hand_model: of either side; None for the shipped one.
+            object_model: what the hands hold, None where it is not known; then there are no object poses.
+        """
+        self._backend, self._finder = backend, finder
+        self._network = HandNetwork(backend)
+        self._config = config or EstimatorConfig()
+        model = (hand_model or load_hand_model()).without_forearm()
+        self.hand_models: Mapping[Side, HandModel] = {model.side: model, (other := model.mirrored()).side: other}
+        self._object_model = object_model
+        self._tracker = Tracker(self._config.track, self._config.grasp)
+        self._drops: Counter[str] = Counter()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path = "unihope-s",
+        backend: str = "onnx",
+        *,
+        finder: str | Path = "finder",
+        config: EstimatorConfig | None = None,
+        object_id: str | None = None,
+        objects: Path | None = None,
+        hand_model: Path | None = None,
+        threads: int = 0,
+    ) -> "Estimator":
+        """Load weights and open them on a backend.
+
+        Args:
+            model, finder: names of weights or folders with them.
+            backend: "onnx" or "torch".
+            config: None for the defaults.
+            object_id: what the hands hold, from the object catalogue; None where it is not known.
+            objects: folder of the catalogue, None for the shipped one.
+            hand_model: a hand model's file, None for the shipped one.
+            threads: of the processor, 0 for all.
+
+        Raises:
+            UnknownName: no such weights, backend or object.
+            AssetError: a file is missing or corrupt.
+            WeightsMismatch: `model` has not the stages of a hand network, or `finder` not that of a finder.
+        """
+        bundle, finder_bundle = load_bundle(model), load_bundle(finder)
+        for given, stages in ((bundle, {"encode", "object", "hand"}), (finder_bundle, {"find"})):
+            if not stages <= set(given.stages):
+                raise WeightsMismatch(f"weights '{given.name}' have not the stages {', '.join(sorted(stages))}")
+        thing = None if object_id is None else find_object(load_objects(objects), object_id)
+        return cls(
+            open_backend(backend, bundle, threads=threads),
+            open_backend(backend, finder_bundle, threads=threads),
+            config=config,
+            hand_model=load_hand_model(hand_model),
+            object_model=thing,
+        )
+
+    @property
+    def bundle(self) -> Bundle:
+        """The hand network's weights and where they come from."""
+        return self._backend.bundle
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """How many hands were given up since the start, by reason.
+
+        "no_hand": the crop shows none; "left_image"; "duplicate": another track is on the same hand; "bad_fit":
+        joints and keypoints disagree; "no_position": no sound place in metres; "not_finite", "bad_rotation": the
+        network's numbers are none.
+        """
+        return dict(self._drops)
+
+    def estimate(
+        self,
+        image: Image,
+        camera: Camera | None = None,
+        stamp: float | None = None,
+        boxes: Sequence[FoundHand] | None = None,
+    ) -> FrameResult:
+        """Everything about one picture.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            camera: for this image size, or one of the same aspect ratio; None has it estimated.
+            stamp: when the picture was taken [s]; a jump starts from nothing.
+            boxes: the hands of this picture, instead of the finder's and the tracks'; each gets an answer unless
+                the answer is unsound.
+
+        Raises:
+            InvalidInput: the image is not (H, W, 3) uint8, the camera does not belong to it, a box does not touch
+                it, or there is neither a finder nor boxes.
+        """
+        check_image("image", image)
+        size = (image.shape[1], image.shape[0])
+        if stamp is not None and not math.isfinite(stamp):
+            raise InvalidInput(f"stamp is {stamp}, expected a finite number of seconds")
+        view = self._camera_for(camera, size)
+        for hand in boxes or ():
+            check_box(hand.box_px, size)
+        clock = _Clock()
+        if not self._config.tracking:
+            self._tracker.reset()
+        self._tracker.start_frame(size, stamp)
+        looked = self._look(image, boxes)
+        clock.lap("find")
+        tracks, crops = self._cut(image, size)
+        clock.lap("crop")
+        seen = self._infer(tracks, crops, given=boxes is not None)
+        clock.lap("infer")
+        hands = [self._hand(one, view, stamp) for one in seen]
+        for track in self._tracker.duplicates():
+            self._drop(track, "duplicate")
+        alive = {track.track_id for track in self._tracker.tracks}
+        kept = tuple(hand for hand in hands if hand is not None and hand.track_id in alive)
+        clock.lap("decode")
+        return FrameResult(view, kept, stamp, clock.done(), found=looked)
+
+    def warm_up(self) -> None:
+        """Run every stage once on nothing, so that the first picture does not wait for what happens once."""
+        size = self._network.crop_size
+        spec = CropSpec.from_box(Box(0, 0, size - 1, size - 1), "right", (size, size), size=size)
+        crops = [Crop(spec, np.zeros((3, size, size), np.float32))]
+        self._network.answer(crops, self._network.encode(crops), [0], [True])
+        if self._finder is not None:
+            self._finder.infer(
+                "find", {"image": np.zeros((1, *input_shape(self._finder, "find", "image")), np.float32)}
+            )
+
+    def reset(self) -> None:
+        """Forget all hands; the numbers of their tracks are not used again."""
+        self._tracker.reset()
+
+    def close(self) -> None:
+        """Let go of the backends."""
+        self._backend.close()
+        if self._finder is not None:
+            self._finder.close()
+
+    def __enter__(self) -> "Estimator":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _camera_for(self, camera: Camera | None, size: tuple[int, int]) -> Camera:
+        if camera is None:
+            return estimated_camera(*size, self._config.fov_deg)
+        check_distortion(camera)
+        return scale_camera(camera, *size)
+
+    def _look(self, image: Image, boxes: Sequence[FoundHand] | None) -> bool:
+        """Take the caller's boxes, or call the finder if it is time; True if the finder looked."""
+        if boxes is not None:
+            self._tracker.take(boxes, exact=True)
+            return False
+        if not self._tracker.wants_finder:
+            return False
+        if self._finder is None:
+            if self._tracker.tracks:
+                return False
+            raise InvalidInput("there is no finder: give the boxes of the hands")
+        picture = letterbox(image, input_shape(self._finder, "find", "image")[-1])
+        outputs = self._finder.infer("find", {"image": picture.image[None]})
+        found = decode_hands(outputs, picture, self._config.find_threshold, self._config.track.max_hands)
+        self._tracker.take(found)
+        return True
+
+    def _cut(self, image: Image, size: tuple[int, int]) -> tuple[list[Track], list[Crop]]:
+        """Crops of all tracks that are in the image."""
+        tracks, crops = [], []
+        for track in tuple(self._tracker.tracks):
+            if inside_share(track.box_px, size) <= 0:
+                self._drop(track, "left_image")
+                continue
+            spec = CropSpec.from_box(track.box_px, track.side, size, track.object_box_px, self._network.crop_size)
+            tracks.append(track)
+            crops.append(cut(image, spec))
+        return tracks, crops
+
+    def _infer(self, tracks: Sequence[Track], crops: Sequence[Crop], given: bool) -> list[_Seen]:
+        """Run the network; drop tracks whose crops show no hand, unless the caller says that they do."""
+        if not crops:
+            return []
+        encoded = self._network.encode(crops)
+        rows: list[int] = []
+        for row, (track, presence) in enumerate(zip(tracks, encoded.presence, strict=True)):
+            lowest = self._config.presence if track.keypoints_px is None else self._config.keep_presence
+            if not np.isfinite(presence):
+                self._drop(track, "not_finite")
+            elif presence < lowest and not given:
+                self._drop(track, "no_hand")
+            else:
+                rows.append(row)
+        holds = [self._holds(tracks[row], float(encoded.grasp[row])) for row in rows]
+        answers = self._network.answer(crops, encoded, rows, holds)
+        return [
+            _Seen(tracks[row], crops[row].spec, float(encoded.presence[row]), float(encoded.grasp[row]), answer)
+            for row, answer in zip(rows, answers, strict=True)
+        ]
+
+    def _holds(self, track: Track, probability: float) -> bool:
+        return track.grasp.holds(probability) if self._config.tracking else probability >= 0.5
+
+    def _hand(self, seen: _Seen, camera: Camera, stamp: float | None) -> HandEstimate | None:
+        """The record of a hand, None for one that is dropped."""
+        track = seen.track
+        decoded = decode_hand(seen.answer, seen.spec, camera, self.hand_models[track.side])
+        reason = decoded.reason if isinstance(decoded, Rejected) else self._fault(decoded, camera)
+        if isinstance(decoded, Rejected) or reason:
+            self._drop(track, reason)
+            return None
+        grasp = track.grasp.update(seen.grasp, stamp) if self._config.tracking else instant_grasp(seen.grasp, stamp)
+        held = self._held(seen, decoded, camera)
+        track_on = held.box_px if held is not None and held.score >= BOX_SCORE else None
+        self._tracker.confirm(track, decoded.keypoints_px, track_on)
+        return HandEstimate(
+            track_id=track.track_id,
+            side=track.side,
+            score=seen.presence,
+            box_px=track.box_px,
+            keypoints_px=decoded.keypoints_px,
+            joints_m=decoded.joints_m,
+            vertices_m=decoded.vertices_m,
+            rotations=decoded.rotations,
+            betas=decoded.betas,
+            visible=decoded.visible,
+            grasp=grasp,
+            held_object=None if grasp.state == "not_grasping" else held,
+            fit_error_px=decoded.fit_error_px,
+            position_std_m=decoded.position_std_m,
+        )
+
+    def _held(self, seen: _Seen, decoded: DecodedHand, camera: Camera) -> ObjectEstimate | None:
+        if seen.answer.object_points is None:
+            return None
+        return decode_object(seen.answer.object_points, seen.spec, camera, decoded, self._object_model)
+
+    def _fault(self, decoded: DecodedHand, camera: Camera) -> str:
+        """Why a decoded hand is not to be believed, empty if it is."""
+        box = Box.around(decoded.keypoints_px)
+        if inside_share(box, (camera.width, camera.height)) < MIN_INSIDE:
+            return "left_image"
+        if decoded.fit_error_px > self._config.max_fit_error * max(box.width, box.height):
+            return "bad_fit"
+        return ""
+
+    def _drop(self, track: Track, reason: str) -> None:
+        self._drops[reason] += 1
+        self._tracker.drop(track)

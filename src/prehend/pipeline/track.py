@@ -181,11 +181,11 @@ class Tracker:
 
 
 def inside_share(box: Box, image_size: tuple[int, int]) -> float:
-    """Share of a box's area that lies in the image of this width and height."""
+    """Share of the pixels of a box that lie in the image of this width and height."""
     width, height = image_size
-    x = min(box.x1, width - 0.5) - max(box.x0, -0.5)
-    y = min(box.y1, height - 0.5) - max(box.y0, -0.5)
-    return max(x, 0.0) * max(y, 0.0) / box.area if box.area > 0 else 0.0
+    x = min(box.x1 + 0.5, width - 0.5) - max(box.x0 - 0.5, -0.5)
+    y = min(box.y1 + 0.5, height - 0.5) - max(box.y0 - 0.5, -0.5)
+    return max(x, 0.0) * max(y, 0.0) / ((box.width + 1) * (box.height + 1))
 
 
 def _ahead(box: Box, shift: FloatArray) -> Box:
