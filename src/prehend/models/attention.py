@@ -1,6 +1,7 @@
 """The attention block of the hand-object fusion (PAPER_FACTS 1.1; UniHOPE eq. 3)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prehend.models.blocks import Activation
@@ -20,8 +21,9 @@ class AttentionBlock(nn.Module):
         heads: attention heads.
         mlp_ratio: width of the MLP over `channels`.
         act: activation of the MLP.
-        cells: number of cells of both maps for a learned position per cell, 0 for none (as in the paper). The
-            position enters query and key, not the value.
+        size: cells on a side of both maps.
+        pool: keys and values are averages over `pool` x `pool` cells; the paper has 1.
+        learned_position: a learned position per cell enters query and key, not the value; the paper has none.
     """
 
     def __init__(
@@ -32,14 +34,19 @@ class AttentionBlock(nn.Module):
         heads: int,
         mlp_ratio: int,
         act: Activation,
-        cells: int = 0,
+        size: int,
+        pool: int = 1,
+        learned_position: bool = False,
     ):
         super().__init__()
-        self.channels, self.heads = channels, heads
+        self.channels, self.heads, self.size, self.pool = channels, heads, size, pool
         self.query = nn.Linear(query_channels, channels)
         self.key = nn.Linear(context_channels, channels)
         self.value = nn.Linear(context_channels, channels)
-        self.position = nn.Parameter(torch.randn(2, cells, channels) * 0.02) if cells else None
+        self.query_position = self.key_position = None
+        if learned_position:
+            self.query_position = nn.Parameter(torch.randn(size**2, channels) * 0.02)
+            self.key_position = nn.Parameter(torch.randn((size // pool) ** 2, channels) * 0.02)
         self.mlp = nn.Sequential(
             nn.LayerNorm(channels),
             nn.Linear(channels, channels * mlp_ratio),
@@ -47,21 +54,25 @@ class AttentionBlock(nn.Module):
             nn.Linear(channels * mlp_ratio, channels),
         )
 
-    def _split(self, tokens: Tensor) -> Tensor:
-        """(B, N, C) -> (B, heads, N, C / heads)."""
-        return tokens.unflatten(2, (self.heads, self.channels // self.heads)).transpose(1, 2)
+    def _split(self, tokens: Tensor, side: int) -> Tensor:
+        """(B, side^2, C) -> (B, heads, side^2, C / heads); sizes are given so that exported graphs hold constants."""
+        return tokens.reshape(-1, side**2, self.heads, self.channels // self.heads).transpose(1, 2)
 
     def forward(self, query_map: Tensor, context_map: Tensor) -> Tensor:
         """(B, Cq, R, R), (B, Cc, R, R) -> (B, channels, R, R)."""
         query_tokens = query_map.flatten(2).transpose(1, 2)
+        if self.pool > 1:
+            context_map = F.avg_pool2d(context_map, self.pool)
         context_tokens = context_map.flatten(2).transpose(1, 2)
         query, key = self.query(query_tokens), self.key(context_tokens)
-        if self.position is not None:
-            query, key = query + self.position[0], key + self.position[1]
-        query, key, value = self._split(query), self._split(key), self._split(self.value(context_tokens))
+        if self.query_position is not None:
+            query, key = query + self.query_position, key + self.key_position
+        side = self.size // self.pool
+        query, key = self._split(query, self.size), self._split(key, side)
+        value = self._split(self.value(context_tokens), side)
         scale = (self.channels // self.heads) ** -0.5
         weights = torch.softmax((query * scale) @ key.transpose(2, 3), dim=-1)
-        mixed = (weights @ value).transpose(1, 2).flatten(2)
+        mixed = (weights @ value).transpose(1, 2).reshape(-1, self.size**2, self.channels)
         tokens = query_tokens[..., : self.channels] + mixed
         tokens = tokens + self.mlp(tokens)
-        return tokens.transpose(1, 2).unflatten(2, query_map.shape[-2:])
+        return tokens.transpose(1, 2).reshape(-1, self.channels, self.size, self.size)

@@ -29,7 +29,8 @@ class FinderConfig:
 
     Attributes:
         size: side of the square input [px].
-        stem, widths: channels of the two stem convolutions and of the layers at strides 8, 16, ...
+        stem: channels of the two stem convolutions, at strides 2 and 4.
+        widths: channels of the layers at strides 8, 16, ...
         blocks: residual blocks of each layer.
         channels: channels of the pyramid.
         head: channels of the head.

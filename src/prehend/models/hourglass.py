@@ -37,20 +37,19 @@ class Hourglass(nn.Module):
 
 
 class SoftArgmax(nn.Module):
-    """Expected place under the softmax of each heatmap, sharpened by a learned factor per joint."""
+    """Expected place under the softmax of each (size, size) heatmap, sharpened by a learned factor per joint."""
 
-    def __init__(self, joints: int = NUM_JOINTS):
+    def __init__(self, size: int, joints: int = NUM_JOINTS):
         super().__init__()
+        self.size = size
         self.log_sharpness = nn.Parameter(torch.zeros(joints))
 
     def forward(self, heatmaps: Tensor) -> Tensor:
-        """(B, J, H, W) -> (B, J, 2) x, y in [0, 1] of the map, cell centres at (i + 0.5) / size."""
-        height, width = heatmaps.shape[-2:]
+        """(B, J, size, size) -> (B, J, 2) x, y in [0, 1] of the map, cell centres at (i + 0.5) / size."""
+        middles = (torch.arange(self.size, dtype=heatmaps.dtype, device=heatmaps.device) + 0.5) / self.size
+        places = torch.stack([middles.repeat(self.size), middles.repeat_interleave(self.size)], dim=1)
         weights = torch.softmax(heatmaps.flatten(2) * self.log_sharpness.exp()[:, None], dim=-1)
-        weights = weights.unflatten(2, (height, width))
-        x = (torch.arange(width, dtype=weights.dtype, device=weights.device) + 0.5) / width
-        y = (torch.arange(height, dtype=weights.dtype, device=weights.device) + 0.5) / height
-        return torch.stack([weights.sum(dim=2) @ x, weights.sum(dim=3) @ y], dim=-1)
+        return weights @ places
 
 
 class HandFeatures(NamedTuple):
@@ -64,12 +63,12 @@ class HandFeatures(NamedTuple):
 class KeypointHead(nn.Module):
     """Hourglass, a 1x1 convolution, and one heatmap per joint."""
 
-    def __init__(self, hourglass: nn.Module, channels: int, act: Activation):
+    def __init__(self, hourglass: nn.Module, channels: int, size: int, act: Activation):
         super().__init__()
         self.hourglass = hourglass
         self.feature = conv_bn(channels, channels, 1, act=act)
         self.heatmap = nn.Conv2d(channels, NUM_JOINTS, 1)
-        self.soft_argmax = SoftArgmax()
+        self.soft_argmax = SoftArgmax(size)
 
     def forward(self, x: Tensor) -> HandFeatures:
         """(B, C, R, R) fused hand feature -> features, heatmaps and places."""

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
 from prehend.models.blocks import Activation
 
+_NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
+"""Component orders of the cross product."""
+
 
 def rotations_from_6d(sixd: Tensor) -> Tensor:
     """Rotation matrices whose first two columns are the given vectors after Gram-Schmidt (Zhou et al., CVPR 2019).
@@ -24,11 +27,11 @@ def rotations_from_6d(sixd: Tensor) -> Tensor:
         (..., 3, 3).
     """
     nudge = sixd.new_tensor([1e-6, 0.0, 0.0, 0.0, 1e-6, 0.0])
-    first, second = (sixd + nudge).unflatten(-1, (2, 3)).unbind(-2)
+    first, second = (sixd + nudge).split(3, dim=-1)
     x = F.normalize(first, dim=-1)
     for _ in range(2):
         second = F.normalize(second - (x * second).sum(-1, keepdim=True) * x, dim=-1)
-    z = torch.linalg.cross(x, second, dim=-1)
+    z = x[..., _NEXT] * second[..., _AFTER] - x[..., _AFTER] * second[..., _NEXT]
     return torch.stack([x, second, z], dim=-1)
 
 
@@ -98,5 +101,5 @@ class ManoHead(nn.Module):
         """(B, D) code, (B, 21, 2) places in [0, 1] of the RoI -> parameters."""
         given = torch.cat([code, places.flatten(1) - 0.5], dim=1) if self.sees_places else code
         hidden = self.hidden(given)
-        sixd = self.pose(hidden).unflatten(1, (NUM_MANO_JOINTS, 6)) + self.mean_pose
+        sixd = self.pose(hidden).reshape(-1, NUM_MANO_JOINTS, 6) + self.mean_pose
         return HandParameters(rotations_from_6d(sixd), self.shape(hidden), self.visibility(hidden))

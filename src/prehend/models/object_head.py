@@ -15,13 +15,15 @@ class ObjectHead(nn.Module):
 
     Args:
         channels: channels of the object feature.
+        size: R, cells on its side.
         width: channels between the 1x1 and the 3x3 convolution.
         act: activation.
         pairs: number of pairs.
     """
 
-    def __init__(self, channels: int, width: int, act: Activation, pairs: int = 3):
+    def __init__(self, channels: int, size: int, width: int, act: Activation, pairs: int = 3):
         super().__init__()
+        self.size = size
         layers = [
             nn.Sequential(conv_bn(channels, width, 1, act=act), conv_bn(width, channels, 3, act=act))
             for _ in range(pairs)
@@ -32,9 +34,9 @@ class ObjectHead(nn.Module):
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C, R, R) -> (B, 21, R * R, 3) x, y in units of the object box (0 left/top, 1 right/bottom) and
         confidence in [0, 1]; cells row by row."""
+        size = self.size
         raw = self.points(self.body(feature)).flatten(2)
-        confidence, x, y = raw.unflatten(1, (3, NUM_CONTROL_POINTS)).unbind(dim=1)
-        size = feature.shape[-1]
+        confidence, x, y = raw.split(NUM_CONTROL_POINTS, dim=1)
         middles = (torch.arange(size, dtype=raw.dtype, device=raw.device) + 0.5) / size
         x = x * OFFSET_SCALE + middles.repeat(size)
         y = y * OFFSET_SCALE + middles.repeat_interleave(size)

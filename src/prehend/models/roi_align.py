@@ -34,14 +34,15 @@ def has_area(box: Tensor) -> Tensor:
     return (size.amin(dim=1) > 0).to(box.dtype)
 
 
-def _sampling_matrix(low: Tensor, high: Tensor, cells: int, bins: int, samples: int) -> Tensor:
-    """(B, bins, cells) weights of the cells in each bin between `low` and `high` (B,), in map coordinates."""
+def _sampling_matrices(box: Tensor, cells: int, bins: int, samples: int) -> Tensor:
+    """(B, 4) in map coordinates -> (B, 2, bins, cells), weights of the cells in each bin along x and along y."""
     points = bins * samples
-    where = (torch.arange(points, dtype=low.dtype, device=low.device) + 0.5) / points
-    x = low[:, None] + where * (high - low)[:, None]
-    grid = torch.arange(cells, dtype=low.dtype, device=low.device)
+    where = (torch.arange(points, dtype=box.dtype, device=box.device) + 0.5) / points
+    along = torch.stack([1 - where, where])  # places between the corners, as one product with (x0, x1), (y0, y1)
+    x = box.reshape(-1, 2, 2).transpose(1, 2) @ along
+    grid = torch.arange(cells, dtype=box.dtype, device=box.device)
     hat = (1.0 - (x[..., None] - grid).abs()).clamp(min=0.0)  # linear interpolation; outside of the map is 0
-    return hat.reshape(-1, bins, samples, cells).mean(dim=2)
+    return hat if samples == 1 else hat.reshape(-1, 2, bins, samples, cells).mean(dim=3)
 
 
 def roi_align(feature: Tensor, box: Tensor, size: int, stride: int, samples: int = 1) -> Tensor:
@@ -52,7 +53,7 @@ def roi_align(feature: Tensor, box: Tensor, size: int, stride: int, samples: int
     Outside of the map the feature is 0, as for a padded convolution.
 
     Args:
-        feature: (B, C, H, W).
+        feature: (B, C, S, S).
         box: (B, 4) px of the network's input, one box per item.
         size: bins on each side.
         stride: input pixels per cell.
@@ -61,8 +62,5 @@ def roi_align(feature: Tensor, box: Tensor, size: int, stride: int, samples: int
     Returns:
         (B, C, size, size).
     """
-    height, width = feature.shape[-2:]
-    x0, y0, x1, y1 = (box / stride).unbind(dim=1)
-    across = _sampling_matrix(x0, x1, width, size, samples)
-    down = _sampling_matrix(y0, y1, height, size, samples)
-    return down[:, None] @ (feature @ across.transpose(1, 2)[:, None])
+    across, down = _sampling_matrices(box / stride, feature.shape[-1], size, samples).split(1, dim=1)
+    return down @ (feature @ across.transpose(2, 3))

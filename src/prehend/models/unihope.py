@@ -43,6 +43,7 @@ class UniHOPEConfig:
         heads: of the attention blocks.
         mlp_ratio: width of their MLPs.
         learned_position: a learned position per cell in the attention.
+        context_pool: keys and values are averages over so many cells along each axis.
         hourglass_depth: halvings in the hourglass.
         code: length of the code the pose is read from.
         hidden: hidden layers of the pose head.
@@ -52,7 +53,7 @@ class UniHOPEConfig:
     variant: Literal["small", "paper"]
     size: int = 128
     widths: tuple[int, ...] = (32, 64, 128, 256)
-    blocks: tuple[int, ...] = (1, 2, 2, 2)
+    blocks: tuple[int, ...] = (1, 2, 2, 1)
     object_width: int = 128
     object_stride: int = 8
     channels: int = 64
@@ -63,7 +64,8 @@ class UniHOPEConfig:
     heads: int = 4
     mlp_ratio: int = 2
     learned_position: bool = True
-    hourglass_depth: int = 3
+    context_pool: int = 2
+    hourglass_depth: int = 2
     code: int = 512
     hidden: tuple[int, ...] = (512,)
     sees_places: bool = True
@@ -81,6 +83,7 @@ PAPER = UniHOPEConfig(
     heads=8,
     mlp_ratio=4,
     learned_position=False,
+    context_pool=1,
     hourglass_depth=4,
     code=1024,
     hidden=(1024, 512),
@@ -304,13 +307,13 @@ def _attention(config: UniHOPEConfig) -> tuple[AttentionBlock, AttentionBlock]:
     """The object's interaction and the fusion."""
     c = config
     act = relu if c.variant == "small" else nn.GELU
-    cells = c.roi_size**2 if c.learned_position else 0
+    cells = (c.roi_size, c.context_pool, c.learned_position)
     joined = 2 * c.channels
     # the paper's block is as wide as its input and drops half of its output; the small one computes what it keeps
     fused = c.channels if c.variant == "small" else joined
     return (
-        AttentionBlock(c.channels, c.channels, c.channels, c.heads, c.mlp_ratio, act, cells),
-        AttentionBlock(joined, joined, fused, c.heads, c.mlp_ratio, act, cells),
+        AttentionBlock(c.channels, c.channels, c.channels, c.heads, c.mlp_ratio, act, *cells),
+        AttentionBlock(joined, joined, fused, c.heads, c.mlp_ratio, act, *cells),
     )
 
 
@@ -335,9 +338,9 @@ def _build_small(config: UniHOPEConfig) -> UniHOPE:
         streams=small_streams(c.widths, c.blocks, c.channels, c.object_width),
         switcher=PooledSwitcher(c.channels, c.widths[-1], width=64, act=relu),
         interaction=interaction,
-        object_head=ObjectHead(c.channels, c.channels // 2, relu, pairs=2),
+        object_head=ObjectHead(c.channels, c.roi_size, c.channels // 2, relu, pairs=2),
         fusion=fusion,
-        keypoint_head=KeypointHead(hourglass, c.channels, relu),
+        keypoint_head=KeypointHead(hourglass, c.channels, c.roi_size, relu),
         encoder=PoseEncoder(c.channels, c.channels, body),
         mano_head=ManoHead(c.code, c.hidden, relu, c.sees_places),
     )
@@ -369,9 +372,9 @@ def _build_paper(config: UniHOPEConfig) -> UniHOPE:
         streams=resnet50_streams(c.channels),
         switcher=MapSwitcher(c.channels, deep_channels=2048, width=64, grid=8, hidden=1024, act=leaky_relu),
         interaction=interaction,
-        object_head=ObjectHead(c.channels, c.channels // 2, lambda: leaky_relu(0.1)),
+        object_head=ObjectHead(c.channels, c.roi_size, c.channels // 2, lambda: leaky_relu(0.1)),
         fusion=FirstChannels(fusion, c.channels),
-        keypoint_head=KeypointHead(residual, c.channels, leaky_relu),
+        keypoint_head=KeypointHead(residual, c.channels, c.roi_size, leaky_relu),
         encoder=PoseEncoder(c.channels, c.channels, body),
         mano_head=ManoHead(c.code, c.hidden, leaky_relu, c.sees_places),
     )
