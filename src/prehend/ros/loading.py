@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from prehend.io.images import Image
@@ -9,15 +10,15 @@ from prehend.ros.convert import ModelFacts
 from prehend.ros.params import NodeParams
 from prehend.types import Camera, FrameResult
 
+SHIPPED_HAND_LICENSE = "CC0-1.0"
+GIVEN_HAND_LICENSE = "that of the file given as parameter hand_model"
+
 
 class HandEstimator(Protocol):
     """The part of `prehend.pipeline.estimator.Estimator` that the node uses."""
 
-    def estimate(self, image_rgb: Image, camera: Camera | None = None, stamp: float | None = None) -> FrameResult:
-        """Everything about one image."""
-
-    def reset(self) -> None:
-        """Forget tracks and histories."""
+    def estimate(self, image: Image, camera: Camera | None = None, stamp: float | None = None) -> FrameResult:
+        """Everything about one image; stamps that go back start from nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,4 +33,37 @@ Loader = Callable[[NodeParams], Loaded]
 
 
 def load_estimator(params: NodeParams) -> Loaded:
-    raise NotImplementedError
+    """The estimator that the parameters ask for, warmed up.
+
+    Raises:
+        PrehendError: weights, hand model or object are unknown, missing or corrupt.
+    """
+    from prehend.pipeline.estimator import Estimator, EstimatorConfig
+    from prehend.pipeline.objects import load_objects
+    from prehend.pipeline.track import TrackConfig
+
+    defaults = EstimatorConfig()
+    config = EstimatorConfig(
+        track=TrackConfig(max_hands=params.max_hands, find_interval=params.find_interval),
+        presence=params.min_score,
+        keep_presence=min(defaults.keep_presence, params.min_score),
+    )
+    estimator = Estimator.from_pretrained(
+        params.model,
+        params.backend,
+        config=config,
+        object_id=params.object_id or None,
+        hand_model=Path(params.hand_model) if params.hand_model else None,
+        threads=params.threads,
+    )
+    estimator.warm_up()
+    hand, bundle = estimator.hand_models["right"], estimator.bundle
+    facts = ModelFacts(
+        faces={side: model.faces for side, model in estimator.hand_models.items()},
+        num_vertices=hand.num_vertices,
+        hand_model=(hand.name, hand.sha256, GIVEN_HAND_LICENSE if params.hand_model else SHIPPED_HAND_LICENSE),
+        weights=(bundle.name, bundle.weights_sha256, bundle.licence),
+        backend=params.backend,
+        objects={name: thing.control_points_m for name, thing in load_objects().items()},
+    )
+    return Loaded(estimator, facts)

@@ -6,7 +6,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from prehend.io.images import Image
-from prehend.ros.convert import ModelFacts, hand_array, model_info, seconds, transforms
+from prehend.ros.convert import ModelFacts, hand_array, model_info, seconds, transforms, without_metres
 from prehend.ros.diagnostics import Stats
 from prehend.ros.images import jpeg_message
 from prehend.ros.markers import marker_array
@@ -37,7 +37,9 @@ class Outputs:
 
     def publish(self, header: Any, image: Image, result: FrameResult) -> None:
         """Publish a result under the image's header; what nobody subscribes to is not drawn."""
-        params = self.params
+        params, seen = self.params, result
+        if result.camera.estimated and not params.fov_deg:
+            result = without_metres(result)
         latency_ms = self._node.get_clock().now().nanoseconds * 1e-6 - seconds(header.stamp) * 1e3
         dropped = self._stats.dropped_total
         message = hand_array(header, result, mesh=params.publish_mesh, latency_ms=latency_ms, dropped=dropped)
@@ -51,7 +53,7 @@ class Outputs:
             faces = self._facts.faces if params.publish_markers == "mesh" else None
             self._markers.publish(encode(marker_array(header, result, faces, self._facts.objects)))
         if params.publish_overlay and self._overlay.get_subscription_count():
-            self._draw(header, image, result)
+            self._draw(header, image, seen)
 
     def _draw(self, header: Any, image: Image, result: FrameResult) -> None:
         from prehend.io.overlay import draw

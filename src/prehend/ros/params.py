@@ -61,7 +61,7 @@ class NodeParams:
     hand_model: str = _parameter("", "file of a hand model (.npz, or a licensed MANO .pkl); empty for the shipped one")
     object_id: str = _parameter("", "name in the object catalogue of what is held; empty when nobody knows: no 6D pose")
     max_hands: int = _parameter(4, "hands that are followed at the same time", span=(1, 16))
-    min_score: float = _parameter(0.5, "a hand below this score is not published", span=(0.0, 1.0))
+    min_score: float = _parameter(0.5, "score from which a new hand is followed and published", span=(0.01, 0.99))
     find_interval: int = _parameter(
         10, "the hand finder looks at every n-th image while hands are followed", span=(1, 1000)
     )
@@ -71,8 +71,8 @@ class NodeParams:
     image_reliability: str = _parameter(
         "best_effort", "reliability of the image subscription", choices=("best_effort", "reliable")
     )
-    camera_info_timeout_s: float = _parameter(
-        2.0, "images wait this long for the first camera_info [s]", span=(0.0, 60.0)
+    camera_info_timeout_s: float = _parameter(  # discovery repeats what got lost after 3 s only
+        5.0, "images wait this long for the first camera_info [s]", span=(0.0, 60.0)
     )
     fov_deg: float = _parameter(
         60.0,

@@ -8,7 +8,7 @@ from typing import Any
 from prehend.errors import InvalidInput, PrehendError
 from prehend.geometry.camera import estimated_camera
 from prehend.io.images import Image, decode_image, image_from_message
-from prehend.ros.convert import seconds, without_metres
+from prehend.ros.convert import seconds
 from prehend.ros.diagnostics import Stats
 from prehend.ros.images import camera_from_info
 from prehend.ros.loading import HandEstimator
@@ -74,8 +74,6 @@ class Worker:
     ) -> None:
         self._estimator, self._calibration, self._stats, self._publish = estimator, calibration, stats, publish
         self._compressed = params.image_transport == "compressed"
-        self._metric_without_calibration = params.fov_deg > 0
-        self._last_stamp_s = float("-inf")
         self._newest: bytes | None = None
         self._stopped = False
         self._changed = threading.Condition()
@@ -115,14 +113,7 @@ class Worker:
         if camera is None:
             self._stats.waited()
             return
-        stamp_s = seconds(header.stamp)
-        if stamp_s < self._last_stamp_s:  # a bag that starts again: tracks of its end mean nothing here
-            self._estimator.reset()
-        self._last_stamp_s = stamp_s
-        result = self._estimator.estimate(image, camera, stamp_s)
-        if camera.estimated and not self._metric_without_calibration:
-            result = without_metres(result)
-        self._publish(header, image, result)
+        self._publish(header, image, self._estimator.estimate(image, camera, seconds(header.stamp)))
 
     def _read(self, data: bytes) -> tuple[Any, Image]:
         if self._compressed:

@@ -1,0 +1,122 @@
+"""Real processes on the real DDS: every test has a domain of its own, and waits for facts, never for time."""
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rosbags", reason="needs prehend[ros]")
+
+DEADLINE_S = 20.0
+HERE = Path(__file__).parent
+_DOMAINS = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that talk to other processes need rclpy."""
+    for item in items:
+        if HERE in item.path.parents and "domain" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.skipif(not _has_rclpy(), reason="needs prehend[ros] or a ROS installation"))
+
+
+def _has_rclpy() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("rclpy") is not None
+
+
+@pytest.fixture
+def domain(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A ROS_DOMAIN_ID nobody else on this machine uses (at most 101: higher ones meet the ephemeral ports)."""
+    number = 1 + (os.getpid() * 7 + next(_DOMAINS)) % 100
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return number
+
+
+class Peer:
+    """A node in this process that publishes bytes, and keeps what it receives."""
+
+    def __init__(self) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self.node = rclpy.create_node("peer", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._publishers: dict[str, object] = {}
+
+    def listen(self, topic: str, type_name: str, latched: bool = False) -> list:
+        """A list that fills with the messages of a topic."""
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+
+        from prehend.ros.messages import decode, message_class
+
+        received: list = []
+        quality = QoSProfile(depth=100)
+        if latched:
+            quality.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        self.node.create_subscription(
+            message_class(type_name), topic, lambda data: received.append(decode(data, type_name)), quality, raw=True
+        )
+        return received
+
+    def publisher(self, topic: str, type_name: str):
+        from prehend.ros.messages import message_class
+
+        return self.node.create_publisher(message_class(type_name), topic, 10)
+
+    def until(self, fact: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
+        """Spin until `fact()` is true; fail after the deadline."""
+        end = time.monotonic() + deadline_s
+        while not fact():
+            assert time.monotonic() < end, f"waited {deadline_s:g} s for: {what}"
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        import rclpy
+
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+
+@pytest.fixture
+def peer(domain: int) -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+Start = Callable[..., subprocess.Popen]
+
+
+@pytest.fixture
+def start(domain: int, tmp_path: Path) -> Iterator[Start]:
+    """Start a script of this folder in a process of its own; what still runs at the end is killed."""
+    running: list[subprocess.Popen] = []
+
+    def run(script: str, *arguments: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        return process
+
+    yield run
+    for process in running:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        with contextlib.suppress(ValueError):
+            process.communicate()

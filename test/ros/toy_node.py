@@ -1,0 +1,83 @@
+"""`prehend node` with an estimator whose answer can be read off the image: run as a script by the tests.
+
+The first pixel's red channel says what to do: 0 no hand, 1 a right hand, 2 both hands and an object, 254 a
+`PrehendError`, 255 an error that nobody expects.
+"""
+
+import sys
+
+import numpy as np
+
+from prehend.conventions import SIDES
+from prehend.errors import InvalidInput
+from prehend.ros.convert import ModelFacts
+from prehend.ros.loading import Loaded
+from prehend.ros.params import NodeParams
+from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+
+VERTICES = 50
+FACTS = ModelFacts(
+    faces={
+        "right": np.arange(60, dtype=np.int32).reshape(20, 3) % VERTICES,
+        "left": np.arange(60, dtype=np.int32).reshape(20, 3)[:, ::-1] % VERTICES,
+    },
+    num_vertices=VERTICES,
+    hand_model=("toy-hand", "ab" * 32, "CC0-1.0"),
+    weights=("toy", "cd" * 32, "Apache-2.0"),
+    backend="toy",
+    objects={"mug": np.random.default_rng(3).normal(size=(21, 3))},
+)
+
+
+def rotation(rng: np.random.Generator) -> np.ndarray:
+    """A random rotation."""
+    q, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    return q * np.sign(np.linalg.det(q))
+
+
+def hand(index: int, side: str, vertices: int = VERTICES, holds: bool = False) -> HandEstimate:
+    """A hand with a different number in every field; the same for the same arguments."""
+    rng = np.random.default_rng(index)
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = rotation(rng), rng.normal(size=3)
+    held = ObjectEstimate("mug", 0.75, rng.normal(size=(21, 2)) * 100, Box(1, 2, 3, 4), T)
+    return HandEstimate(
+        track_id=index,
+        side=side,  # type: ignore[arg-type]
+        score=float(rng.uniform()),
+        box_px=Box(*rng.uniform(0, 100, 4)),
+        keypoints_px=rng.normal(size=(21, 2)) * 100,
+        joints_m=rng.normal(size=(21, 3)),
+        vertices_m=rng.normal(size=(vertices, 3)).astype(np.float32),
+        rotations=np.stack([rotation(rng) for _ in range(16)]),
+        betas=rng.normal(size=10),
+        visible=rng.uniform(size=21) > 0.5,
+        grasp=GraspEstimate("grasping" if holds else "not_grasping", 0.9, 1700000000.25),
+        held_object=held if holds else None,
+        fit_error_px=1.5,
+        position_std_m=0.02,
+    )
+
+
+class ToyEstimator:
+    """See the module's text."""
+
+    def estimate(self, image_rgb: np.ndarray, camera: Camera | None = None, stamp: float | None = None) -> FrameResult:
+        order = int(image_rgb[0, 0, 0])
+        if order == 254:
+            raise InvalidInput("the image orders a failure")
+        if order == 255:
+            raise ZeroDivisionError("the image orders a crash")
+        hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(order))
+        assert camera is not None
+        return FrameResult(camera, hands, stamp, {"find": 1.0, "infer": 2.0, "total": 3.5}, found=True)
+
+
+def load(params: NodeParams) -> Loaded:
+    return Loaded(ToyEstimator(), FACTS)
+
+
+if __name__ == "__main__":
+    from prehend.ros.node import run_node
+
+    sys.exit(run_node(sys.argv[1:], load))
