@@ -1,0 +1,1 @@
+"""Rendered scenes of hands and what they hold, with exact labels."""

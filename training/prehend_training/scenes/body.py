@@ -1,0 +1,193 @@
+"""From a posed hand to what is drawn: skin, the bent wrist, an upper arm, sleeves and bands."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.geometry.rotations import matrix_from_axis_angle
+from prehend.hand_model import HandModel, load_hand_model
+from prehend_training.scenes.raster import VERTEX, Geometry
+from prehend_training.scenes.skin import vertex_normals
+
+Array = NDArray[np.floating]
+
+PARTS = 32
+"""`code = entity * PARTS + part`; parts 0..15 are the skin of MANO's joints."""
+FOREARM_PART = 16
+CLOTH_PART = 17
+
+
+@dataclass(frozen=True)
+class Cloth:
+    """A sleeve, a cuff or a band around the forearm.
+
+    Attributes:
+        start_m, end_m: where it lies along the forearm, from the wrist.
+        thickness_m: how far it stands off the skin.
+        flare_m: how much wider it is at its opening.
+        layer: texture, -1 for none.
+        tiling: (2,) repeats of the texture per metre along, and around.
+        colour: (3,) linear.
+        on_arm: whether the upper arm wears it too.
+    """
+
+    start_m: float
+    end_m: float
+    thickness_m: float
+    flare_m: float
+    layer: int
+    tiling: Array
+    colour: Array
+    on_arm: bool
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How the arm goes on behind the wrist.
+
+    Attributes:
+        bend: (3,) axis-angle [rad] of the forearm about the wrist.
+        elbow: (3,) axis-angle [rad] of the upper arm about the elbow.
+    """
+
+    bend: Array
+    elbow: Array
+
+
+@lru_cache(maxsize=1)
+def drawn_hand() -> HandModel:
+    """The right hand with its forearm: everything is posed as a right hand and mirrored at the end."""
+    return load_hand_model(forearm=True)
+
+
+@lru_cache(maxsize=1)
+def elbow_loop() -> NDArray[np.int64]:
+    """Vertices around the open end of the forearm, in order."""
+    faces = drawn_hand().faces
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    directed = {(int(a), int(b)) for a, b in edges}
+    following = {a: b for a, b in directed if (b, a) not in directed}
+    loop = [next(iter(following))]
+    while (step := following[loop[-1]]) != loop[0]:
+        loop.append(step)
+    return np.array(loop)
+
+
+@lru_cache(maxsize=1)
+def _parts() -> NDArray[np.float32]:
+    model = drawn_hand()
+    assert model.hand_mask is not None
+    return np.where(model.hand_mask, model.weights.argmax(1), FOREARM_PART).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _faces() -> NDArray[np.int32]:
+    """Faces with those of the hand before those of the forearm."""
+    model = drawn_hand()
+    assert model.hand_mask is not None
+    on_hand = model.hand_mask[model.faces].all(1)
+    return np.concatenate([model.faces[on_hand], model.faces[~on_hand]])
+
+
+def hand_face_count() -> int:
+    """How many faces, the first ones of `hand_geometry`, are the hand without its forearm."""
+    return len(drawn_hand().without_forearm().faces)
+
+
+def bend_wrist(vertices: Array, arm: Arm) -> Array:
+    """Turn the forearm of (V, 3) vertices, whose wrist is at the origin, about the wrist; the hand itself stays."""
+    model = drawn_hand()
+    assert model.forearm_weights is not None and model.hand_mask is not None
+    moved = np.flatnonzero(~model.hand_mask)
+    share = model.forearm_weights[moved, None]
+    turned = vertices[moved] @ matrix_from_axis_angle(arm.bend).T
+    result = vertices.copy()
+    result[moved] = (1 - share) * vertices[moved] + share * turned
+    return result
+
+
+def hand_geometry(
+    vertices: Array, colours: Array, gloss: Array, arm: Arm, cloths: list[Cloth], entity: int
+) -> Geometry:
+    """Everything of one hand, in the frame of `vertices`.
+
+    Args:
+        vertices: (V, 3) posed, wrist bent.
+        colours: (V, 3) linear albedo.
+        gloss: (3,) specular strength, gloss, how much light bleeds through.
+        arm: for the upper arm.
+        cloths: what the forearm wears.
+        entity: number of this hand in the codes.
+    """
+    model = drawn_hand()
+    skin = np.zeros(len(vertices), VERTEX)
+    skin["position"], skin["normal"] = vertices, vertex_normals(vertices, model.faces)
+    skin["uvw"], skin["colour"], skin["material"] = (0, 0, -1), colours, gloss
+    skin["code"] = entity * PARTS + _parts()
+    upper = _upper_arm(skin, arm)
+    covers = [_cloth(skin, upper, cloth, entity) for cloth in cloths]
+    vertices_all = [skin, upper.vertices, *(cover.vertices for cover in covers)]
+    offsets = np.cumsum([0, *(len(v) for v in vertices_all)])
+    faces = [_faces(), upper.faces + offsets[1]]
+    faces += [cover.faces + offset for cover, offset in zip(covers, offsets[2:], strict=False)]
+    return Geometry(np.concatenate(vertices_all), np.concatenate(faces).astype(np.int32))
+
+
+def _upper_arm(skin: NDArray[np.void], arm: Arm, rings: int = 6, length_m: float = 0.3) -> Geometry:
+    """A tube from the open end of the forearm on, bent at the elbow."""
+    loop = skin[elbow_loop()]
+    places = loop["position"].astype(np.float64)
+    centre = places.mean(0)
+    forward = centre / np.linalg.norm(centre)
+    records, at = [loop], centre
+    for k in range(1, rings + 1):
+        turn = matrix_from_axis_angle(arm.elbow * min(k / 3, 1.0))
+        at = at + turn @ forward * (length_m / rings)
+        ring = loop.copy()
+        ring["position"] = (places - centre) * (1 + 0.12 * min(k, 3)) @ turn.T + at
+        records.append(ring)
+    count = len(loop)
+    column = np.arange(count)
+    quads = np.stack([column, column + count, (column + 1) % count + count, (column + 1) % count], -1)
+    strip = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    faces = (np.arange(rings)[:, None, None] * count + strip).reshape(-1, 3).astype(np.int32)
+    vertices = np.concatenate(records)
+    vertices["normal"] = vertex_normals(vertices["position"], faces)
+    vertices["code"] = loop["code"][0] // PARTS * PARTS + FOREARM_PART
+    return Geometry(vertices, faces)
+
+
+def _cloth(skin: NDArray[np.void], upper: Geometry, cloth: Cloth, entity: int) -> Geometry:
+    """Skin faces between two places along the forearm, moved outwards."""
+    model = drawn_hand()
+    along = model.v_template[:, 0].astype(np.float64)
+    inside = (along > cloth.start_m) & (along < cloth.end_m)
+    chosen = model.faces[inside[model.faces].all(1)]
+    rows, faces = np.unique(chosen, return_inverse=True)
+    cover = skin[rows]
+    lift = cloth.thickness_m + cloth.flare_m * np.clip(1 - (along[rows] - cloth.start_m) / 0.05, 0, 1)
+    cover["position"] += (lift[:, None] * cover["normal"]).astype(np.float32)
+    around = np.abs(np.arctan2(model.v_template[rows, 2], model.v_template[rows, 1]))
+    cover["uvw"] = np.stack(
+        [along[rows] * cloth.tiling[0], around * cloth.tiling[1], np.full(len(rows), cloth.layer)], 1
+    )
+    parts = [Geometry(cover, faces.reshape(-1, 3).astype(np.int32))]
+    if cloth.on_arm:
+        sleeve = upper.vertices.copy()
+        sleeve["position"] += cloth.thickness_m * sleeve["normal"]
+        rings = len(sleeve) // len(elbow_loop())
+        loop = model.v_template[elbow_loop()]
+        bend = np.tile(np.abs(np.arctan2(loop[:, 2], loop[:, 1])), rings)
+        reach = 0.235 + 0.05 * np.repeat(np.arange(rings), len(loop))
+        sleeve["uvw"] = np.stack(
+            [reach * cloth.tiling[0], bend * cloth.tiling[1], np.full(len(sleeve), cloth.layer)], 1
+        )
+        parts.append(Geometry(sleeve, upper.faces))
+    vertices = np.concatenate([part.vertices for part in parts])
+    vertices["colour"], vertices["material"] = cloth.colour, (0.15, 6.0, 0.0)
+    vertices["code"] = entity * PARTS + CLOTH_PART
+    if len(parts) == 1:
+        return Geometry(vertices, parts[0].faces)
+    return Geometry(vertices, np.concatenate([parts[0].faces, parts[1].faces + len(parts[0].vertices)]))

@@ -1,0 +1,106 @@
+"""Labels of what was drawn."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import JOINTS_FROM_MANO
+from prehend.geometry.pnp import control_points
+from prehend.types import Box
+from prehend_training.scenes.body import PARTS, drawn_hand
+from prehend_training.scenes.raster import Picture
+from prehend_training.scenes.sample import HandLabel, ObjectLabel
+from prehend_training.scenes.sampling import true_points
+from prehend_training.scenes.scene import Hand, Thing, mirror_rotation
+
+Array = NDArray[np.floating]
+
+_SKIN_PARTS = 16
+_OTHER_DIGIT_M = 0.007
+"""A joint lies at least this deep under its own digit's skin; another digit's skin above it is a finger in front."""
+
+
+def project(points_m: Array, K: Array) -> Array:
+    """Pixels (..., 2) of points (..., 3); those behind the camera land far outside."""
+    depth = np.maximum(points_m[..., 2:], 1e-3)
+    return (points_m @ K.T)[..., :2] / depth
+
+
+def hand_points(hand: Hand) -> Array:
+    """(V, 3) vertices of the hand without its forearm, in the true camera frame."""
+    mask = drawn_hand().hand_mask
+    assert mask is not None
+    return true_points(hand, hand.vertices_m[mask])
+
+
+def hand_label(hand: Hand, entity: int, picture: Picture, K: Array, alone_px: float) -> HandLabel:
+    """Label of a hand.
+
+    Args:
+        hand: as it is in the scene.
+        entity: its number in the picture's codes.
+        picture: what was drawn.
+        K: (3, 3) intrinsics of the picture before oversampling.
+        alone_px: area [px] that its skin would cover alone, in and outside of the picture.
+    """
+    joints = true_points(hand, hand.joints_m)
+    keypoints = project(joints, K)
+    first = entity * PARTS
+    seen = ((picture.codes >= first) & (picture.codes < first + _SKIN_PARTS)).sum() / picture.oversampling**2
+    return HandLabel(
+        side=hand.side,
+        rotations=mirror_rotation(hand.rotations) if hand.side == "left" else hand.rotations,
+        betas=hand.betas,
+        joints_m=joints,
+        vertices_m=hand_points(hand),
+        keypoints_px=keypoints,
+        box_px=Box.around(keypoints).as_array(),
+        visible=visible_joints(joints, keypoints, picture, entity),
+        visible_ratio=float(np.clip(seen / max(alone_px, 1.0), 0, 1)),
+        grasp=hand.held is not None,
+        held_object=None if hand.held is None else object_label(hand.held, K),
+    )
+
+
+def object_label(thing: Thing, K: Array) -> ObjectLabel:
+    """Label of a thing in a picture with intrinsics `K`."""
+    solid, pose = thing.solid, thing.pose
+    points = control_points(solid.extents_m, solid.center_m) @ pose[:3, :3].T + pose[:3, 3]
+    pixels = project(points, K)
+    box = Box.around(pixels).as_array()
+    return ObjectLabel(solid.object_id, pose, solid.extents_m, solid.center_m, points, pixels, box)
+
+
+@lru_cache(maxsize=1)
+def _depth_limits() -> Array:
+    """(21,) how deep under its own skin a joint may lie [m]: twice the distance to the nearest skin and a margin."""
+    model = drawn_hand()
+    joints = np.concatenate([model.joints_template, model.v_template[model.tips]])[list(JOINTS_FROM_MANO)]
+    nearest = np.linalg.norm(model.v_template[:, None] - joints, axis=2).min(0)
+    return np.clip(2 * nearest + 0.006, 0.013, 0.035)
+
+
+def _digit(part: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Digit of a MANO joint: 0..4, -1 for the wrist."""
+    return np.where(part == 0, -1, (part - 1) // 3)
+
+
+_JOINT_DIGITS = np.array([-1, *(4,) * 4, *(0,) * 4, *(1,) * 4, *(3,) * 4, *(2,) * 4])
+"""Digit of each of the 21 joints, in MANO's order of digits."""
+
+
+def visible_joints(joints_m: Array, keypoints_px: Array, picture: Picture, entity: int) -> NDArray[np.bool_]:
+    """(21,) bool: in the picture, with the hand's own skin right above it."""
+    height, width = picture.codes.shape
+    place = np.floor((keypoints_px + 0.5) * picture.oversampling).astype(np.int64)
+    inside = (place >= 0).all(1) & (place[:, 0] < width) & (place[:, 1] < height)
+    x, y = np.clip(place, 0, [width - 1, height - 1]).T
+    code, depth = picture.codes[y, x], picture.depth_m[y, x]
+    own = (code >= entity * PARTS) & (code < (entity + 1) * PARTS)
+    part = np.where(own, code % PARTS, 0).astype(np.int64)
+    gap = joints_m[:, 2] - depth
+    above = np.where(part < _SKIN_PARTS, _digit(part), -1)
+    stranger = (above >= 0) & (above != _JOINT_DIGITS) & (_JOINT_DIGITS >= 0)
+    limit = np.where(stranger, _OTHER_DIGIT_M, _depth_limits())
+    return inside & own & (gap < limit)

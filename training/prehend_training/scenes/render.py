@@ -1,0 +1,215 @@
+"""From a scene to a picture with labels."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.types import Box
+from prehend_training.scenes.body import CLOTH_PART, PARTS, hand_face_count, hand_geometry
+from prehend_training.scenes.camera_look import develop
+from prehend_training.scenes.labels import hand_label, hand_points, project
+from prehend_training.scenes.patterns import Gallery, texture_bank
+from prehend_training.scenes.raster import COLOUR_SCALE, VERTEX, Geometry, Picture, Rasterizer, join
+from prehend_training.scenes.sample import Sample
+from prehend_training.scenes.sampling import TEXTURES, View, sample_scene, sample_view, true_points
+from prehend_training.scenes.scene import Scene, Table, Thing
+from prehend_training.scenes.skin import skin_colours
+
+Array = NDArray[np.floating]
+
+OTHER = 255
+"""Segmentation of things no hand holds."""
+_TEXTURE_SEED = 5
+
+
+class SceneRenderer:
+    """Draws scenes. Make one per process; it takes hold of OpenGL when the first picture is drawn.
+
+    Args:
+        photos: folder with photographs for backgrounds and textures, None for none.
+        photo_share: share of backgrounds cut from them.
+    """
+
+    def __init__(self, photos: Path | None = None, photo_share: float = 0.6):
+        self.gallery = Gallery(photos, photo_share)
+        self._rasterizer: Rasterizer | None = None
+
+    @property
+    def rasterizer(self) -> Rasterizer:
+        """The owner of the OpenGL context, made when first needed."""
+        if self._rasterizer is None:
+            self._rasterizer = Rasterizer(texture_bank(self.gallery, _TEXTURE_SEED, TEXTURES))
+        return self._rasterizer
+
+    def render(
+        self, scene: Scene, K: Array, width: int, height: int, seed: int = 0, index: int = 0, limits: Box | None = None
+    ) -> Sample:
+        """Draw a scene and label it.
+
+        Args:
+            scene: what to draw.
+            K: (3, 3) intrinsics of the picture [px].
+            width, height: its size.
+            seed, index: copied into the sample.
+            limits: part of the picture that the sensor saw; the rest is black and nothing there is visible.
+        """
+        K = np.asarray(K, np.float64)
+        built = build(scene)
+        if built is None:
+            empty = np.zeros((height, width), np.float32)
+            picture = Picture(np.zeros((height, width, 4), np.uint8), empty - 1, empty)
+        else:
+            picture = self.rasterizer.draw(built.geometry, K, width, height, scene.lighting, built.casters)
+            picture = picture if limits is None else _limited(picture, limits)
+        image = self._develop(scene, picture, width, height, float(K[0, 0]), limits)
+        labels = []
+        for k, hand in enumerate(scene.hands):
+            assert built is not None
+            outline = Box.around(project(hand_points(hand), K))
+            share = self.rasterizer.cover(built.hand_faces[k], K, outline)
+            labels.append(hand_label(hand, 1 + 2 * k, picture, K, share * outline.area))
+        codes = picture.codes[:: picture.oversampling, :: picture.oversampling]
+        segmentation = np.where(codes < 0, 0, codes // PARTS).astype(np.uint8)
+        return Sample(image, segmentation, K, tuple(labels), seed, index)
+
+    def _develop(
+        self, scene: Scene, picture: Picture, width: int, height: int, focal: float, limits: Box | None
+    ) -> NDArray[np.uint8]:
+        backdrop = self.gallery.background(np.random.default_rng(scene.background_seed), height, width)
+        colour = cv2.resize(picture.colour, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        shade = _crevices(picture, width, height, focal)[..., None]
+        cover = colour[..., 3:]
+        mixed = colour[..., :3] * (COLOUR_SCALE * shade) + (1 - cover) * (backdrop.astype(np.float32) / 255)
+        image = develop(mixed, scene.look)
+        if limits is not None:
+            image = image * _inside(limits, height, width)[..., None]
+        return image
+
+
+class Built(NamedTuple):
+    """Geometry of a scene; how many vertices cast the shadows that count; where each hand's faces lie (first, count)."""
+
+    geometry: Geometry
+    casters: int
+    hand_faces: list[tuple[int, int]]
+
+
+def build(scene: Scene) -> Built | None:
+    """Everything in a scene as triangles; None where there is nothing."""
+    parts, hand_faces, faces = [], [], 0
+    for k, hand in enumerate(scene.hands):
+        colours = skin_colours(np.random.default_rng(hand.skin_seed))
+        part = hand_geometry(hand.vertices_m, colours, hand.gloss, hand.arm, list(hand.cloths), 1 + 2 * k)
+        for name in ("position", "normal"):
+            part.vertices[name] = true_points(hand, part.vertices[name])
+        parts.append(part)
+        hand_faces.append((faces, hand_face_count()))
+        faces += len(part.faces)
+    parts += [thing_geometry(hand.held, 2 + 2 * k) for k, hand in enumerate(scene.hands) if hand.held is not None]
+    parts += [thing_geometry(thing, OTHER) for thing in scene.things]
+    casters = sum(len(part.vertices) for part in parts)
+    if scene.table is not None:
+        parts.append(table_geometry(scene.table))
+    return Built(join(parts), casters, hand_faces) if parts else None
+
+
+def thing_geometry(thing: Thing, entity: int) -> Geometry:
+    """A thing as triangles in the camera frame."""
+    mesh = thing.solid.mesh()
+    R, t = thing.pose[:3, :3], thing.pose[:3, 3]
+    vertices = np.zeros(len(mesh.vertices), VERTEX)
+    vertices["position"], vertices["normal"] = mesh.vertices @ R.T + t, mesh.normals @ R.T
+    vertices["uvw"][:, :2] = mesh.uv * thing.tiling
+    vertices["uvw"][:, 2] = np.where(mesh.part == 0, thing.layer, -1)
+    vertices["colour"] = thing.colours[mesh.part % len(thing.colours)]
+    vertices["material"] = (*thing.gloss, 0.0)
+    vertices["code"] = entity * PARTS
+    return Geometry(vertices, mesh.faces)
+
+
+def table_geometry(table: Table, cells: int = 12) -> Geometry:
+    """A table top as a grid in the camera frame; it counts as background."""
+    steps = np.linspace(-1, 1, cells + 1)
+    grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+    R, t = table.pose[:3, :3], table.pose[:3, 3]
+    vertices = np.zeros(len(grid), VERTEX)
+    vertices["position"] = (table.half_m * grid) @ R[:, :2].T + t
+    vertices["normal"] = R[:, 2]
+    vertices["uvw"][:, :2], vertices["uvw"][:, 2] = table.half_m * grid * table.tiling, table.layer
+    vertices["colour"], vertices["material"] = table.colour, (0.3, 12.0, 0.0)
+    vertices["code"] = CLOTH_PART  # entity 0
+    corner = (np.arange(cells)[:, None] * (cells + 1) + np.arange(cells)).reshape(-1, 1)
+    faces = np.concatenate([corner + [0, 1, cells + 2], corner + [0, cells + 2, cells + 1]])
+    return Geometry(vertices, faces.astype(np.int32))
+
+
+def _crevices(picture: Picture, width: int, height: int, focal: float) -> NDArray[np.float32]:
+    """(H, W) how much light from all around gets between fingers: less where the picture is deeper than its surroundings."""
+    step = picture.oversampling
+    depth = picture.depth_m[::step, ::step]
+    seen = ((depth > 0) & (picture.codes[::step, ::step] >= PARTS)).astype(np.float32)
+    if not seen.any():
+        return np.ones((height, width), np.float32)
+    sigma = max(focal * 0.011 / float(np.median(depth[seen > 0])), 0.8)
+    sigma = min(sigma, width / 8)
+    near = cv2.GaussianBlur(depth * seen, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(seen, (0, 0), sigma), 1e-3)
+    return 1 - 0.35 * seen * np.clip((depth - near) / 0.016, 0, 1)
+
+
+def _inside(limits: Box, height: int, width: int) -> NDArray[np.bool_]:
+    x, y = np.arange(width), np.arange(height)[:, None]
+    return (x >= limits.x0) & (x <= limits.x1) & (y >= limits.y0) & (y <= limits.y1)
+
+
+def _limited(picture: Picture, limits: Box) -> Picture:
+    """Forget what lies outside the sensor."""
+    height, width = (n // picture.oversampling for n in picture.codes.shape)
+    keep = np.repeat(np.repeat(_inside(limits, height, width), picture.oversampling, 0), picture.oversampling, 1)
+    return picture._replace(
+        colour=picture.colour * keep[..., None], codes=np.where(keep, picture.codes, -1), depth_m=picture.depth_m * keep
+    )
+
+
+def crop_view(view: View, square: Box, size_px: int) -> Array:
+    """(3, 3) intrinsics of the square part of an image, scaled to `size_px` (pixel centres at whole numbers)."""
+    scale = size_px / square.width
+    to_crop = np.array(
+        [[scale, 0, scale * (0.5 - square.x0) - 0.5], [0, scale, scale * (0.5 - square.y0) - 0.5], [0, 0, 1]]
+    )
+    return to_crop @ view.K
+
+
+def crop_sample(renderer: SceneRenderer, seed: int, index: int, size_px: int = 160) -> Sample:
+    """One hand in a crop of a random camera's image, 1.6 to 2.1 times the size of its box; the same for the same numbers."""
+    rng = np.random.default_rng([seed, index, 0])
+    view = sample_view(rng)
+    scene = sample_scene(rng, "crop", view)
+    box = Box.around(project(true_points(scene.hands[0], scene.hands[0].joints_m), view.K))
+    longer = max(box.width, box.height)
+    side = rng.uniform(1.6, 2.1) * longer
+    centre = np.array(box.center) + np.clip(rng.normal(0, 0.06, 2), -0.15, 0.15) * longer
+    square = Box(*(centre - side / 2), *(centre + side / 2))
+    K = crop_view(view, square, size_px)
+    limits = None
+    if rng.random() < 0.12:  # the crop hangs over the edge of the image
+        limits = _sensor_edge(rng, size_px)
+    return renderer.render(scene, K, size_px, size_px, seed, index, limits)
+
+
+def _sensor_edge(rng: np.random.Generator, size_px: int) -> Box:
+    cut = np.where(rng.random(4) < 0.4, rng.uniform(0, 0.22, 4), 0) * size_px
+    return Box(cut[0], cut[1], size_px - 1 - cut[2], size_px - 1 - cut[3])
+
+
+def frame_sample(
+    renderer: SceneRenderer, seed: int, index: int, width_px: int = 320, height_px: int | None = None
+) -> Sample:
+    """A whole image with no, one or two hands; the same for the same numbers."""
+    rng = np.random.default_rng([seed, index, 1])
+    height_px = width_px * 3 // 4 if height_px is None else height_px
+    view = sample_view(rng, width_px, height_px)
+    scene = sample_scene(rng, "frame", view)
+    return renderer.render(scene, view.K, width_px, height_px, seed, index)

@@ -1,0 +1,110 @@
+"""What a scene is made of, before anything is drawn: numbers only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import MIRROR, Side
+from prehend_training.scenes.body import Arm, Cloth
+from prehend_training.scenes.camera_look import CameraLook
+from prehend_training.scenes.objects import Solid
+from prehend_training.scenes.raster import Lighting
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A solid somewhere.
+
+    Attributes:
+        solid: its shape.
+        pose: (4, 4) from the object frame to the camera (or the hand, where a function says so).
+        colours: (P, 3) linear albedo of its parts, used in turn.
+        layer: texture of its first part, -1 for none.
+        tiling: (2,) repeats of the texture.
+        gloss: (2,) specular strength, gloss.
+    """
+
+    solid: Solid
+    pose: Array
+    colours: Array
+    layer: int
+    tiling: Array
+    gloss: Array
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A hand. All but `side` describe a right hand in a camera frame that is mirrored for a left one (see `mirror_rotation`).
+
+    Attributes:
+        side: which hand it becomes.
+        rotations: (16, 3, 3), the first from the hand to the (mirrored) camera frame.
+        betas: (10,).
+        wrist_m: (3,) where joint 0 is, (mirrored) camera frame.
+        joints_m: (21, 3), (mirrored) camera frame.
+        vertices_m: (V, 3) with the forearm, wrist bent, (mirrored) camera frame.
+        arm: bend of wrist and elbow.
+        cloths: sleeves and bands.
+        skin_seed: of its colours.
+        gloss: (3,) specular strength, gloss, translucency.
+        held: what it holds, in the true camera frame, None for nothing.
+    """
+
+    side: Side
+    rotations: Array
+    betas: Array
+    wrist_m: Array
+    joints_m: Array
+    vertices_m: Array
+    arm: Arm
+    cloths: tuple[Cloth, ...]
+    skin_seed: int
+    gloss: Array
+    held: Thing | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A plane to put things on: (4, 4) pose with z out of its top, half side [m], texture, tiling, colour."""
+
+    pose: Array
+    half_m: float
+    layer: int
+    tiling: float
+    colour: Array
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A whole scene.
+
+    Attributes:
+        hands: at most two.
+        things: what no hand holds: beside, behind or in front.
+        table: or None.
+        lighting: in the camera frame.
+        look: what the camera makes of it.
+        background_seed: of the picture behind everything.
+    """
+
+    hands: tuple[Hand, ...]
+    things: tuple[Thing, ...]
+    table: Table | None
+    lighting: Lighting
+    look: CameraLook
+    background_seed: int
+
+
+def mirror_rotation(R: Array) -> Array:
+    """Rotations (..., 3, 3) as the mirror x -> -x shows them."""
+    return MIRROR @ R @ MIRROR
+
+
+def mirror_thing_pose(pose: Array) -> Array:
+    """Pose (4, 4) of the mirrored thing: its own reflection in y takes up the mirror, which every solid of ours allows."""
+    flip = np.diag([-1.0, 1.0, 1.0, 1.0])
+    own = np.diag([1.0, -1.0, 1.0, 1.0])
+    return flip @ pose @ own

@@ -1,0 +1,5 @@
+#version 330
+out vec4 cover;
+void main() {
+    cover = vec4(1.0);
+}
