@@ -18,6 +18,7 @@ from prehend.conventions import NUM_BETAS
 from prehend.errors import PrehendError
 from prehend.hand_model.asset import SCHEMA, HandModel, from_arrays
 from prehend_training.assets import poses
+from prehend_training.assets.hand_correctives import pose_correctives
 from prehend_training.assets.hand_rig import (
     back_directions,
     four_influences,
@@ -27,6 +28,7 @@ from prehend_training.assets.hand_rig import (
     shape_space,
     tip_vertices,
     triangulate,
+    vertex_normals,
 )
 from prehend_training.assets.hand_shapes import RestHand, sample_hands
 from prehend_training.assets.hand_source import HandSource
@@ -66,6 +68,10 @@ def build(wheel: Path, people: int = 600, pose_count: int = 4000, seed: int = 0)
     faces, uv_faces = triangulate(source.quads, source.quad_uv, mean)
     axes = joint_axes(template, back_directions(template, faces, weights, source.nail_weight()))
     limits = joint_limits()
+    triple = (axes.flexion, axes.abduction, axes.twist)
+    normals = vertex_normals(mean, faces)
+    correctives = pose_correctives(mean, normals, template.joints, weights, triple, limits, rng)
+    felt, moved_by = correctives.any((2, 3)).nonzero()
     rows, columns = regressor.nonzero()
     order = np.argsort(-weights, axis=1, kind="stable")[:, :4]
     arrays = {
@@ -76,9 +82,9 @@ def build(wheel: Path, people: int = 600, pose_count: int = 4000, seed: int = 0)
         "weights_joint": order.astype(np.uint8),
         "weights_value": np.take_along_axis(weights, order, 1).astype(np.float32),
         "shapedirs": directions.astype(np.float32),
-        "posedirs_vertex": np.zeros(0, np.uint16),
-        "posedirs_joint": np.zeros(0, np.uint8),
-        "posedirs_value": np.zeros((0, 3, 9), np.float16),
+        "posedirs_vertex": felt.astype(np.uint16),
+        "posedirs_joint": moved_by.astype(np.uint8),
+        "posedirs_value": correctives[felt, moved_by].astype(np.float16),
         "J_regressor_joint": rows.astype(np.uint8),
         "J_regressor_vertex": columns.astype(np.uint16),
         "J_regressor_value": regressor[rows, columns].astype(np.float32),

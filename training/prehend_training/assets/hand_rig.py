@@ -152,6 +152,15 @@ def triangulate(quads: NDArray[np.int64], corners: NDArray[np.int64], vertices: 
     return quads[pick, order].reshape(-1, 3), corners[pick, order].reshape(-1, 3)
 
 
+def vertex_normals(vertices: Array, faces: NDArray[np.int64]) -> Array:
+    """(V, 3) unit normals, faces weighted by their area."""
+    a, b, c = vertices[faces].transpose(1, 0, 2)
+    normals = np.zeros_like(vertices)
+    for corner in range(3):
+        np.add.at(normals, faces[:, corner], np.cross(b - a, c - a))
+    return _unit(normals)
+
+
 def _unit(vector: Array) -> Array:
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
 
