@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from prehend.errors import InvalidInput, MissingDependency, SourceError
+from prehend.io.camera_info import camera_from_info
 from prehend.io.images import Image, decode_image, image_from_message
 from prehend.io.sources import ErrorHandler, Frame, Kind, Source
 from prehend.types import Camera
@@ -89,7 +88,7 @@ class Bag(Source):
                     self.name,
                     index,
                     stamp if stamp > 0 else time_ns * 1e-9,
-                    self._camera_for(image),
+                    self._camera,
                     Path(self.name),
                 )
             index += 1
@@ -114,60 +113,20 @@ class Bag(Source):
         except _UNREADABLE as error:
             raise SourceError(f"{self.name}: the bag is corrupt ({_reason(error)})") from error
 
-    def _read_camera(self, connections: list[Connection]) -> Any:
-        """The first camera_info message, None where there is none or the camera is not calibrated (K[0] = 0)."""
-        if not connections:
-            return None
-        for _, message in self._messages(connections):
-            intrinsics = np.asarray(getattr(message, "k", getattr(message, "K", [])), np.float64)
-            return message if intrinsics.size == 9 and intrinsics[0] > 0 else None
+    def _read_camera(self, connections: list[Connection]) -> Camera | None:
+        """The camera of the first camera_info message; None where there is none, or it says "not calibrated"."""
+        rectified = "rect" in self.topic.removesuffix(_COMPRESSED_SUFFIX).rsplit("/", 1)[-1]
+        for _, message in self._messages(connections) if connections else ():
+            try:
+                return camera_from_info(message, rectified)
+            except InvalidInput as error:
+                raise SourceError(f"{self.name}: {connections[0].topic}: {error}") from error
         return None
-
-    def _camera_for(self, image: Image) -> Camera | None:
-        if self._camera is None:
-            return None
-        height, width = image.shape[:2]
-        try:
-            return camera_from_info(self._camera, "rect" in self.topic.rsplit("/", 2)[-2], width, height)
-        except InvalidInput as error:
-            raise SourceError(f"{self.name}: camera_info of {self.topic}: {error}") from error
 
     def _frame_rate(self) -> float | None:
         """Mean rate over the recording [1/s]; the reader's duration covers every topic."""
         seconds = self._reader.duration * 1e-9
         return (self.length or 0) / seconds if seconds > 0 and (self.length or 0) > 1 else None
-
-
-def camera_from_info(message: Any, rectified: bool, width: int, height: int) -> Camera:
-    """The camera of a sensor_msgs/CameraInfo (REP 104), binning and region of interest honoured.
-
-    Args:
-        message: of ROS 1 or ROS 2.
-        rectified: the image is an `image_rect*`: P holds its intrinsics and there is no distortion.
-        width, height: of the image [px].
-
-    Raises:
-        InvalidInput: the numbers describe no camera, or one of another image size.
-    """
-    field = {name: getattr(message, name, getattr(message, name.upper(), None)) for name in ("d", "k", "p")}
-    K = np.array(field["k"], np.float64).reshape(3, 3)
-    if rectified and np.any(field["p"]):
-        K = np.array(field["p"], np.float64).reshape(3, 4)[:, :3]
-    roi, full = message.roi, (int(message.width), int(message.height))
-    if roi.width and roi.height:
-        full = (int(roi.width), int(roi.height))
-    binning = np.array([max(int(message.binning_x), 1), max(int(message.binning_y), 1)])
-    if 0 not in full and (full[0] // binning[0], full[1] // binning[1]) != (width, height):
-        raise InvalidInput(f"it is for {full[0]} x {full[1]} pixels, the image has {width} x {height}")
-    # binning averages pixels: with centres at integers, x' = (x + 0.5) / b - 0.5
-    K[:2, 2] = (K[:2, 2] - [roi.x_offset, roi.y_offset] + 0.5) / binning - 0.5
-    K[:2, :2] /= binning[:, None]
-    known = message.distortion_model in ("plumb_bob", "rational_polynomial", "equidistant")
-    if rectified or len(field["d"]) == 0 or not np.any(field["d"]):
-        return Camera(K, width, height)
-    if not known:
-        raise InvalidInput(f"unknown distortion model '{message.distortion_model}'")
-    return Camera(K, width, height, np.array(field["d"], np.float64), message.distortion_model)
 
 
 def info_topic(image_topic: str) -> str:

@@ -62,7 +62,9 @@ def render_mesh(
     vertices = np.asarray(vertices_m, np.float32)
     check_shape("vertices_m", vertices, ["V", 3])
     if faces.size and int(faces.max()) >= len(vertices):
-        raise InvalidInput(f"faces point at vertex {int(faces.max())} of {len(vertices)}: they are of another hand model")
+        raise InvalidInput(
+            f"faces point at vertex {int(faces.max())} of {len(vertices)}: they are of another hand model"
+        )
     pixels = np.asarray(vertices_px, np.float32)
     window = _window(pixels, size)
     if window is None:
@@ -70,7 +72,7 @@ def render_mesh(
     left, top, width, height = window
     scale = np.float32(min(2.0, _RENDER_PX / max(width, height)))
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    drawn = (pixels - np.float32([left, top]) + 0.5) * scale - 0.5
+    drawn = (pixels - np.array([left, top], np.float32) + 0.5) * scale - 0.5
     with np.errstate(invalid="ignore"):
         near = (np.abs(drawn) < _REACH_PX).all(1)  # NaN compares false
     normals, outside = _normals(vertices, faces)
@@ -159,7 +161,7 @@ def _shade(
 def _material(colour: Colour) -> NDArray[np.uint32]:
     """(256,) RGB and full coverage, in one number, for brightness 0..1.275: matte, with a gleam at the bright end."""
     value = np.arange(256, dtype=np.float32)[:, None] / 200
-    rgb = np.float32(colour) * value + 60 * np.clip((value - 0.8) / 0.3, 0, 1) ** 3
+    rgb = np.array(colour, np.float32) * value + 60 * np.clip((value - 0.8) / 0.3, 0, 1) ** 3
     table = np.full((256, 4), 255, np.uint8)
     table[:, :3] = np.clip(rgb, 0, 255)
     return table.view(np.uint32)[:, 0]

@@ -173,7 +173,7 @@ def _draw_object(view: _View, held: ObjectEstimate) -> None:
         return
     width = max(1.5, 0.6 * _line_width(finite))
     rim = max(1.0, 0.3 * width)
-    hull = cv2.convexHull(finite.astype(np.float32))[:, 0]
+    hull: FloatArray = np.asarray(cv2.convexHull(finite.astype(np.float32))[:, 0], np.float32)
     _fill(view.canvas, hull, OBJECT_COLOUR, 0.16)
     if held.T_camera_object is None:
         draw_polyline(view.canvas, hull, OBJECT_COLOUR, width, closed=True, rim=rim)

@@ -33,7 +33,7 @@ def distance_text(hand: HandEstimate, estimated_camera: bool) -> str:
     distance = float(np.linalg.norm(hand.joints_m[0]))
     if not math.isfinite(distance):
         return "distance unknown"
-    return f"~{distance:.2f} m, size assumed" if estimated_camera else f"{distance:.2f} m"
+    return f"{distance:.2f} m (size assumed)" if estimated_camera else f"{distance:.2f} m"
 
 
 def draw_plate(
@@ -69,7 +69,9 @@ def draw_plate(
     fill_rounded(canvas, (x0, y0, x0 + width, y0 + height), INK, radius, _OPACITY)
     stripe = max(2, round(0.22 * size))
     inset = round(0.4 * size)
-    fill_rounded(canvas, (x0 + inset, y0 + inset, x0 + inset + stripe, y0 + height - inset), SIDE_COLOUR[hand.side], stripe, 1)
+    fill_rounded(
+        canvas, (x0 + inset, y0 + inset, x0 + inset + stripe, y0 + height - inset), SIDE_COLOUR[hand.side], stripe, 1
+    )
     left, right, baseline = x0 + 1.6 * pad, x0 + width - pad, y0 + round(0.45 * pad) + size
     draw_text(canvas, title, left, baseline, size, WHITE, bold=True)
     draw_text(canvas, distance, right - text_size(distance, 0.86 * size)[0], baseline, 0.86 * size, _QUIET)
@@ -92,7 +94,9 @@ def _draw_probability(canvas: Image, hand: HandEstimate, right: float, baseline:
     fill_rounded(canvas, (x1 - bar, y0, x1, y0 + thick), _TROUGH, thick // 2, 1)
     filled = round(bar * min(max(probability, 0), 1))
     if filled >= 2:
-        fill_rounded(canvas, (x1 - bar, y0, x1 - bar + filled, y0 + thick), STATE_COLOUR[hand.grasp.state], thick // 2, 1)
+        fill_rounded(
+            canvas, (x1 - bar, y0, x1 - bar + filled, y0 + thick), STATE_COLOUR[hand.grasp.state], thick // 2, 1
+        )
 
 
 def draw_footer(canvas: Image, result: FrameResult) -> None:

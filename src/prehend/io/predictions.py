@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, TypedDict
@@ -105,24 +104,31 @@ class PredictionsWriter:
         except OSError as error:
             raise SourceError(f"{path} cannot be written: {error.strerror}") from error
         head = json.dumps({"schema": SCHEMA, "model": model}, allow_nan=False)
-        self._file.write(head[:-1] + ', "frames": [')
+        self._append(head[:-1] + ', "frames": [')
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Add one frame."""
         record = json.dumps(frame_record(frame, result), allow_nan=False, separators=(",", ":"))
-        self._file.write(f"{self._separator}\n{record}")
+        self._append(f"{self._separator}\n{record}")
         self._separator = ","
 
     def close(self) -> None:
         """Finish the file and put it in its place."""
-        self._file.write("\n]}\n")
+        self._append("\n]}\n")
         self._file.close()
-        os.replace(self._part, self.path)
+        self._part.replace(self.path)
 
     def discard(self) -> None:
         """Leave no file, and the one that was there before as it was."""
         self._file.close()
         self._part.unlink(missing_ok=True)
+
+    def _append(self, text: str) -> None:
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except OSError as error:  # such as a full disk
+            raise SourceError(f"{self.path} cannot be written: {error.strerror}") from error
 
     def __enter__(self) -> "PredictionsWriter":
         return self
@@ -206,4 +212,6 @@ def _rounded(values: ArrayLike, decimals: int) -> Any:
     array = np.round(np.asarray(values, np.float64), decimals)
     if np.isfinite(array).all():
         return array.tolist()
-    return np.where(np.isfinite(array), array.astype(object), None).tolist()
+    plain = array.astype(object)
+    plain[~np.isfinite(array)] = None
+    return plain.tolist()

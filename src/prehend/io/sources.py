@@ -70,6 +70,7 @@ class Source(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
 
+    @abstractmethod
     def close(self) -> None:
         """Release files and devices."""
 
@@ -88,7 +89,14 @@ class Source(ABC):
         self._on_error(error)
 
 
-class ImageFile(Source):
+class _Files(Source):
+    """A source that holds nothing open."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class ImageFile(_Files):
     """A single image."""
 
     kind: Kind = "image"
@@ -103,7 +111,7 @@ class ImageFile(Source):
         yield Frame(read_image(path), self.name, 0, path=path)
 
 
-class Folder(Source):
+class Folder(_Files):
     """Every image below a folder, in natural order (2 before 10), hidden files left out.
 
     Its images count as unrelated: nothing in a folder says whether they follow each other. Frames are named
@@ -142,7 +150,7 @@ class Video(Source):
         self._capture = cv2.VideoCapture(name)
         if not self._capture.isOpened():
             raise SourceError(
-                f"{name}: not a video OpenCV can read, or corrupt; try converting it: ffmpeg -i {name} -c:v libx264 new.mp4"
+                f"{name}: not a video OpenCV can read, or corrupt; try `ffmpeg -i {name} -c:v libx264 new.mp4`"
             )
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -159,7 +167,9 @@ class Video(Source):
             if not stamp > last:  # containers without times repeat 0
                 stamp = index / self.fps if self.fps else last + 1 / 30
             last = stamp
-            yield Frame(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), self.name, index, stamp, path=path)
+            yield Frame(
+                np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), self.name, index, stamp, path=path
+            )
             index += 1
         if index == 0:
             raise SourceError(f"{self.name}: the video has no frame that can be decoded")

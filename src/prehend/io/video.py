@@ -1,6 +1,5 @@
 """Writing overlay videos."""
 
-import os
 from pathlib import Path
 
 import cv2
@@ -23,7 +22,8 @@ class VideoWriter:
     def __init__(self, path: Path, fps: float):
         self.path, self.codec = path, ""
         self._part = path.with_name(f".{path.stem}.part.mp4")
-        self._fps, self._writer = fps, None
+        self._fps = fps
+        self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
     def write(self, image_rgb: Image) -> None:
@@ -47,13 +47,17 @@ class VideoWriter:
         if self._writer is not None:
             self._writer.release()
             self._writer = None
-            os.replace(self._part, self.path)
+            self._part.replace(self.path)
 
     def _open(self) -> cv2.VideoWriter:
-        level = cv2.getLogLevel() if hasattr(cv2, "getLogLevel") else None
-        for codec in _CODECS:
-            writer = cv2.VideoWriter(str(self._part), cv2.VideoWriter.fourcc(*codec), self._fps, self._size)
-            if writer.isOpened():
-                self.codec = codec
-                return writer
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a codec that is missing is no news
+        try:
+            for codec in _CODECS:
+                writer = cv2.VideoWriter(str(self._part), cv2.VideoWriter.fourcc(*codec), self._fps, self._size)
+                if writer.isOpened():
+                    self.codec = codec
+                    return writer
+        finally:
+            cv2.utils.logging.setLogLevel(level)
         raise SourceError(f"{self.path} cannot be written: the folder is not writable, or OpenCV has no video encoder")

@@ -1,0 +1,52 @@
+"""Arguments of the commands."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+WRONG_USE = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and where the help is; takes no abbreviations."""
+
+    def __init__(self, prog: str, description: str, epilog: str | None = None):
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the exit code for wrong use."""
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise SystemExit(WRONG_USE)
+
+
+def number_between(low: float, high: float) -> Callable[[str], float]:
+    """Type of an argument: a number strictly between two others."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not low < value < high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    parse.__name__ = "number"  # argparse names it where the text is none
+    return parse
+
+
+def count_from(low: int) -> Callable[[str], int]:
+    """Type of an argument: a whole number that is not below another."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{text} is below {low}")
+        return value
+
+    parse.__name__ = "whole number"
+    return parse

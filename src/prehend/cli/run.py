@@ -1,0 +1,125 @@
+"""`prehend run`: sources in, predictions and pictures out."""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from prehend.cli.parsing import Parser, count_from, number_between
+from prehend.errors import ParameterError
+
+if TYPE_CHECKING:
+    from prehend.cli.running import EstimatorLike
+
+_DESCRIPTION = """Find the hands in images, videos, cameras and bags: metric 3D joints, mesh, grasp, and what is held.
+
+SOURCE is an image, a folder (every image below it, in natural order), a video, a camera (its number or
+/dev/videoN), or a rosbag (folder, .db3, .mcap, .bag; no ROS needed)."""
+
+_EPILOG = """Hands are tracked through videos, cameras and bags. The images of a folder count as unrelated: --track
+takes each folder as one sequence instead (of one image size); --no-track takes every frame of a video on its own.
+
+--boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right"}]} replaces the finder
+--cameras {source: K}, {source: {"K": K, "distortion": [...], "width": W, "height": H}}, or one calibration
+          (YAML of ROS's camera_info_manager, or JSON with K) for all
+A source fits an entry when their paths are the same or one ends with the other. Images are taken upright
+(EXIF), K is for the upright image. Without a camera its field of view is assumed, and distances are rough.
+
+Exit codes: 0 done, 1 something failed (a line says what; the rest was done), 2 wrong use."""
+
+
+class Loader(Protocol):
+    """Makes the estimator a run needs."""
+
+    def __call__(self, args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
+        """The estimator for these arguments, which follows hands or not."""
+
+
+def build_parser() -> Parser:
+    """The arguments of the verb."""
+    parser = Parser("prehend run", _DESCRIPTION, _EPILOG)
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="image, folder, video, camera or bag")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write predictions (schema prehend.predictions/1)")
+    parser.add_argument("--overlay", type=Path, metavar="DIR", help="write pictures: images, .mp4 for what moves")
+    parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the finder")
+    parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
+    parser.add_argument(
+        "--model", default="unihope-s", metavar="NAME", help="weights: see prehend models (default: %(default)s)"
+    )
+    parser.add_argument("--backend", default="onnx", metavar="NAME", help="onnx or torch (default: %(default)s)")
+    parser.add_argument("--object", metavar="ID", help="what the hands hold, from the catalogue: gives its 6D pose")
+    parser.add_argument(
+        "--track", action=argparse.BooleanOptionalAction, default=None, help="follow hands between frames"
+    )
+    parser.add_argument(
+        "--fov",
+        type=number_between(0, 180),
+        metavar="DEG",
+        help="field of view across the longer side where no camera is known",
+    )
+    parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
+    parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
+    parser.add_argument(
+        "--threads", type=count_from(0), default=0, metavar="N", help="of the processor, 0 for all (default)"
+    )
+    return parser
+
+
+def load_estimator(args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
+    """The estimator that the arguments ask for."""
+    from prehend.pipeline.estimator import Estimator, EstimatorConfig
+
+    given = {} if args.fov is None else {"fov_deg": args.fov}
+    return Estimator.from_pretrained(
+        args.model,
+        args.backend,
+        config=EstimatorConfig(tracking=tracking, **given),
+        object_id=args.object,
+        hand_model=args.hand_model,
+        threads=args.threads,
+    )
+
+
+def run(argv: list[str], load: Loader = load_estimator) -> int:
+    """Run the verb; returns the exit code.
+
+    Args:
+        argv: what follows the verb.
+        load: makes estimators.
+    """
+    args = build_parser().parse_args(argv)
+    check(args)
+
+    import cv2
+
+    from prehend.cli.running import Run
+    from prehend.io.pictures import OverlayFolder
+    from prehend.io.side_files import read_boxes, read_cameras
+
+    if args.threads:
+        cv2.setNumThreads(args.threads)
+    boxes = None if args.boxes is None else read_boxes(args.boxes)
+    cameras = None if args.cameras is None else read_cameras(args.cameras)
+    with ExitStack() as stack:
+        overlay = None if args.overlay is None else stack.enter_context(OverlayFolder(args.overlay))
+        job = stack.enter_context(Run(lambda tracking: load(args, tracking), boxes, cameras, args.json, overlay))
+        for name in args.sources:
+            job.take(name, topic=args.topic, track=args.track, prefixed=len(args.sources) > 1)
+    for line in job.summary():
+        sys.stdout.write(f"{line}\n")
+    return job.exit_code()
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise `ParameterError` for arguments that contradict each other."""
+    inputs = [Path(name).resolve() for name in args.sources if Path(name).exists()]
+    if args.overlay is not None:
+        folder = args.overlay.resolve()
+        for path in inputs:
+            if folder == (path if path.is_dir() else path.parent) or (path.is_dir() and path in folder.parents):
+                raise ParameterError(f"--overlay {args.overlay} lies among the inputs ({path}): give another folder")
+        if args.overlay.is_file():
+            raise ParameterError(f"--overlay {args.overlay} is a file: give a folder")
+    if args.json is not None and (args.json.is_dir() or args.json.resolve() in inputs):
+        raise ParameterError(f"--json {args.json} is {'a folder' if args.json.is_dir() else 'an input'}: give a file")

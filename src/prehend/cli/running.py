@@ -1,0 +1,207 @@
+"""What `prehend run` does with its sources."""
+
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from tqdm import tqdm
+
+from prehend.conventions import Side
+from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
+from prehend.hand_model import HandModel
+from prehend.io.images import Image
+from prehend.io.overlay import draw
+from prehend.io.pictures import OverlayFolder
+from prehend.io.predictions import ModelRecord, PredictionsWriter
+from prehend.io.side_files import GivenCamera, SourceTable
+from prehend.io.sources import Frame, Source, open_source
+from prehend.types import Camera, FoundHand, FrameResult
+from prehend.weights import Bundle
+
+STAGES = ("find", "crop", "infer", "decode")
+
+
+class EstimatorLike(Protocol):
+    """The part of `prehend.pipeline.estimator.Estimator` that a run uses."""
+
+    hand_models: Mapping[Side, HandModel]
+
+    @property
+    def bundle(self) -> Bundle:
+        """The weights."""
+
+    def estimate(
+        self,
+        image: Image,
+        camera: Camera | None = None,
+        stamp: float | None = None,
+        boxes: Sequence[FoundHand] | None = None,
+    ) -> FrameResult:
+        """Everything about one picture."""
+
+    def warm_up(self) -> None:
+        """Do what the first picture would wait for."""
+
+    def reset(self) -> None:
+        """Forget all hands."""
+
+    def close(self) -> None:
+        """Let go of the backends."""
+
+
+class Run:
+    """Sources through an estimator into files; what fails is told at once and counted.
+
+    As a context manager it finishes its files; also when it is interrupted from the keyboard, which is how a
+    camera ends.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[bool], EstimatorLike],
+        boxes: SourceTable[list[FoundHand]] | None,
+        cameras: SourceTable[GivenCamera] | GivenCamera | None,
+        json_path: Path | None,
+        overlay: OverlayFolder | None,
+    ):
+        self._load, self._boxes, self._cameras = load, boxes, cameras
+        self._json_path, self._overlay = json_path, overlay
+        self._estimators: dict[bool, EstimatorLike] = {}
+        self._writer: PredictionsWriter | None = None
+        self._results: list[tuple[dict[str, float], int, int, bool]] = []
+        self._failures = 0
+        self._without: dict[str, int] = {"boxes": 0, "camera": 0}
+
+    def take(self, name: str, *, topic: str | None, track: bool | None, prefixed: bool) -> None:
+        """Run one source to its end.
+
+        Args:
+            name: of the source.
+            topic: image topic of a bag.
+            track: True takes a folder as a sequence, False every frame on its own, None as the source is.
+            prefixed: name a folder's images with the folder in front.
+
+        Raises:
+            PrehendError: the estimator cannot be loaded, or a file cannot be written.
+        """
+        try:
+            with open_source(name, on_error=self._fail, topic=topic, prefixed=prefixed) as source:
+                tracking = source.is_sequence if track is None else track
+                estimator = self._estimator(tracking)
+                self._frames(source, estimator, tracking)
+        except (SourceError, MissingDependency) as error:
+            self._fail(error)
+
+    def summary(self) -> list[str]:
+        """Lines for a person."""
+        if not self._results:
+            return []
+        timings, hands, grasping, assumed = zip(*self._results, strict=True)
+        median = {s: statistics.median(t.get(s, 0.0) for t in timings) for s in (*STAGES, "total")}
+        stages = ", ".join(f"{stage} {median[stage]:.1f}" for stage in STAGES)
+        lines = [
+            f"{_plural(len(timings), 'frame')}, {_plural(sum(hands), 'hand')}, {sum(grasping)} grasping; "
+            f"{median['total']:.1f} ms per frame (median: {stages})"
+        ]
+        if self._json_path is not None:
+            lines.append(f"predictions: {self._json_path}")
+        if self._overlay is not None:
+            lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}")
+        if any(assumed):
+            lines.append(f"no camera known for {_plural(sum(assumed), 'frame')}: distances are rough; give --cameras")
+        if self._without["boxes"]:
+            lines.append(f"no boxes for {_plural(self._without['boxes'], 'frame')}: not looked at")
+        return lines
+
+    def exit_code(self) -> int:
+        """0, or 1 when anything failed; tells how much where something was done all the same."""
+        if self._failures and self._results:
+            _tell(f"{_plural(self._failures, 'failure')}, {_plural(len(self._results), 'frame')} done")
+        return 1 if self._failures else 0
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for estimator in self._estimators.values():
+            estimator.close()
+        if self._writer is not None:
+            self._writer.__exit__(kind, error, trace)
+        if kind is None:
+            self._check_tables()
+
+    def _frames(self, source: Source, estimator: EstimatorLike, tracking: bool) -> None:
+        estimator.reset()
+        size = None
+        for frame in tqdm(source, total=source.length, unit="frame", desc=source.name, disable=None, leave=False):
+            size = size or frame.image_rgb.shape
+            if tracking and frame.image_rgb.shape != size:
+                raise SourceError(
+                    f"{frame.source}: its size differs from the images before it: no sequence, leave out --track"
+                )
+            try:
+                result = estimator.estimate(frame.image_rgb, self._camera(frame), frame.stamp, self._hands(frame))
+            except (InvalidInput, SourceError) as error:
+                self._fail(error if str(error).startswith(frame.source) else SourceError(f"{frame.source}: {error}"))
+                continue
+            self._keep(source, frame, result, estimator)
+
+    def _keep(self, source: Source, frame: Frame, result: FrameResult, estimator: EstimatorLike) -> None:
+        grasping = sum(hand.grasp.state == "grasping" for hand in result.hands)
+        self._results.append((result.timing_ms, len(result.hands), grasping, result.camera.estimated))
+        if self._json_path is not None:
+            if self._writer is None:
+                bundle = estimator.bundle
+                record: ModelRecord = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
+                self._writer = PredictionsWriter(self._json_path, record)
+            self._writer.write(frame, result)
+        if self._overlay is not None:
+            faces = {side: model.faces for side, model in estimator.hand_models.items()}
+            self._overlay.write(source, frame, draw(frame.image_rgb, result, faces))
+
+    def _estimator(self, tracking: bool) -> EstimatorLike:
+        if tracking not in self._estimators:
+            self._estimators[tracking] = self._load(tracking)
+            self._estimators[tracking].warm_up()
+        return self._estimators[tracking]
+
+    def _camera(self, frame: Frame) -> Camera | None:
+        given = self._cameras.find(frame) if isinstance(self._cameras, SourceTable) else self._cameras
+        if given is None:
+            self._without["camera"] += self._cameras is not None
+            return frame.camera
+        height, width = frame.image_rgb.shape[:2]
+        return given.for_image(width, height)
+
+    def _hands(self, frame: Frame) -> list[FoundHand] | None:
+        if self._boxes is None:
+            return None
+        hands = self._boxes.find(frame)
+        if hands is None:
+            self._without["boxes"] += 1
+            return []
+        return hands
+
+    def _check_tables(self) -> None:
+        """A table of which no entry fitted is a mistake in its paths."""
+        for table, missed in ((self._boxes, self._without["boxes"]), (self._cameras, self._without["camera"])):
+            if isinstance(table, SourceTable) and self._results and missed >= len(self._results):
+                first = next(iter(table.entries), "(none)")
+                self._fail(SourceError(f"{table.file}: no entry fits a source; the first entry is '{first}'"))
+
+    def _fail(self, error: PrehendError) -> None:
+        self._failures += 1
+        _tell(str(error))
+
+
+def _tell(line: str) -> None:
+    tqdm.write(f"prehend run: {line}", file=sys.stderr)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

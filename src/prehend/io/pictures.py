@@ -1,0 +1,91 @@
+"""Overlays as files: an image for an image, an .mp4 for everything that moves."""
+
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+
+import cv2
+
+from prehend.errors import SourceError
+from prehend.io.images import Image
+from prehend.io.sources import Frame, Source
+from prehend.io.video import VideoWriter
+
+_DEFAULT_FPS = 30.0
+_JPEG_QUALITY = 94
+_WRITTEN_AS = {".pgm": ".png", ".pnm": ".png", ".ppm": ".png", ".tif": ".png", ".tiff": ".png"}
+"""Formats few viewers show are written as another."""
+
+
+class OverlayFolder:
+    """Writes overlays below a folder, under the names of their sources; nothing is written twice.
+
+    Attributes:
+        root: the folder, made when the first picture comes.
+        written: files so far.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.written: list[Path] = []
+        self._video: VideoWriter | None = None
+        self._source: Source | None = None
+
+    def write(self, source: Source, frame: Frame, picture: Image) -> None:
+        """Add the overlay of a frame; frames of one video have to come one after the other.
+
+        Raises:
+            SourceError: the file cannot be written.
+        """
+        if source is not self._source:
+            self._finish_video()
+            self._source = source
+        if source.kind in ("image", "folder"):
+            self._write_image(frame, picture)
+            return
+        if self._video is None:
+            name = PurePosixPath(source.name.replace("\\", "/").rstrip("/")).name
+            self._video = VideoWriter(self._free(f"{Path(name).stem}.mp4"), source.fps or _DEFAULT_FPS)
+        self._video.write(picture)
+
+    def close(self) -> None:
+        """Finish what is open."""
+        self._finish_video()
+
+    def __enter__(self) -> "OverlayFolder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write_image(self, frame: Frame, picture: Image) -> None:
+        name = PurePosixPath(frame.source.replace("\\", "/"))
+        # a path from elsewhere keeps only what lies below the folder it was given with
+        inside = name.name if name.is_absolute() or ".." in name.parts else str(name)
+        suffix = name.suffix.lower()
+        path = self._free(str(PurePosixPath(inside).with_suffix(_WRITTEN_AS.get(suffix, name.suffix))))
+        if not cv2.imwrite(
+            str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        ):
+            raise SourceError(f"{path} cannot be written")
+        self.written.append(path)
+
+    def _free(self, name: str) -> Path:
+        """A path below the root which this run has not written yet."""
+        path = first = self.root / name
+        number = 2
+        while path in self.written:
+            path = first.with_name(f"{first.stem}_{number}{first.suffix}")
+            number += 1
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SourceError(f"{path.parent} cannot be made: {error.strerror}") from error
+        return path
+
+    def _finish_video(self) -> None:
+        if self._video is not None:
+            self._video.close()
+            self.written.append(self._video.path)
+            self._video = None
