@@ -104,12 +104,13 @@ Start = Callable[..., subprocess.Popen]
 
 @pytest.fixture
 def start(domain: int, tmp_path: Path) -> Iterator[Start]:
-    """Start a script of this folder in a process of its own; what still runs at the end is killed."""
+    """Start a script of this folder, or the command `prehend`, in a process of its own; what runs on is killed."""
     running: list[subprocess.Popen] = []
 
     def run(script: str, *arguments: str) -> subprocess.Popen:
+        program = ["-m", "prehend.cli.main"] if script == "prehend" else [str(HERE / script)]
         process = subprocess.Popen(
-            [sys.executable, str(HERE / script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, *program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         running.append(process)
         return process

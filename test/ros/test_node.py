@@ -236,7 +236,7 @@ def test_an_unexpected_error_ends_the_node_loudly(peer, start):
     ],
 )
 def test_wrong_parameters_end_with_one_line_and_exit_code_2(start, arguments, word):
-    node = start("toy_node.py", "--ros-args", *arguments)
+    node = start("prehend", "node", "--ros-args", *arguments)
     _, errors = node.communicate(timeout=20)
     ours = [line for line in errors.splitlines() if line.startswith("prehend node: ")]
     assert node.returncode == 2, errors

@@ -1,14 +1,13 @@
-"""Images as messages, and calibrations both ways (pixels of messages are read by `prehend.io.images`)."""
+"""Images and calibrations as messages; the other way round is in `prehend.io.images` and `camera_info`."""
 
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.geometry.camera import check_distortion
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, make
-from prehend.types import Camera, DistortionModel
+from prehend.types import Camera
 
 ImageArray = NDArray[np.uint8]
 _JPEG_QUALITY = 80
@@ -52,37 +51,3 @@ def camera_message(header: Any, camera: Camera | None, width: int, height: int) 
         binning_y=0,
         roi=make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
     )
-
-
-def camera_from_info(message: Any, rectified: bool = False) -> Camera | None:
-    """The camera of a sensor_msgs/CameraInfo, for the image as it is sent, or None when K says "not calibrated".
-
-    K, D and P are for the whole sensor; binning and region of interest take them to the image (REP 104 and the
-    comments of CameraInfo.msg).
-
-    Args:
-        message: the CameraInfo.
-        rectified: the image is a rectified one: P counts and there is no distortion.
-
-    Raises:
-        InvalidInput: an unknown distortion model, or values that cannot be a camera.
-    """
-    K = np.array(message.p, np.float64).reshape(3, 4)[:, :3] if rectified else np.array(message.k).reshape(3, 3)
-    if K[0, 0] == 0:
-        return None
-    model = message.distortion_model or "plumb_bob"
-    region, binning = message.roi, np.array([max(message.binning_x, 1), max(message.binning_y, 1)])
-    size = np.array([region.width or message.width, region.height or message.height]) // binning
-    # pixel centres are at whole numbers: a binned pixel covers [-0.5, b - 0.5] of the sensor's
-    K[:2, 2] -= [region.x_offset, region.y_offset]
-    K[:2, 2] = (K[:2, 2] + 0.5) / binning - 0.5
-    K[:2, :2] /= binning[:, None]
-    camera = Camera(
-        K=K,
-        width=int(size[0]),
-        height=int(size[1]),
-        distortion=np.zeros(0) if rectified else np.array(message.d),
-        distortion_model="plumb_bob" if rectified else cast(DistortionModel, model),
-    )
-    check_distortion(camera)
-    return camera

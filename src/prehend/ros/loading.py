@@ -62,7 +62,7 @@ def load_estimator(params: NodeParams) -> Loaded:
         faces={side: model.faces for side, model in estimator.hand_models.items()},
         num_vertices=hand.num_vertices,
         hand_model=(hand.name, hand.sha256, GIVEN_HAND_LICENSE if params.hand_model else SHIPPED_HAND_LICENSE),
-        weights=(bundle.name, bundle.weights_sha256, bundle.licence),
+        weights=(bundle.name, bundle.weights_sha256, str(bundle.manifest.get("licence", ""))),
         backend=params.backend,
         objects={name: thing.control_points_m for name, thing in load_objects().items()},
     )

@@ -15,7 +15,6 @@ from prehend.errors import MissingDependency, PrehendError
 from prehend.ros.typesupport import bytes_only_class
 
 PACKAGE = "prehend_ros"
-MSG_DIR = Path(__file__).parent / "msg"
 MESSAGE_NAMES = ("Grasp", "ObjectPose", "Hand", "HandArray", "HandModelInfo")
 
 HAND_ARRAY = f"{PACKAGE}/msg/HandArray"
@@ -26,6 +25,23 @@ COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 MARKERS = "visualization_msgs/msg/MarkerArray"
 DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
+
+
+def definitions_folder() -> Path:
+    """Where the .msg files are: beside this module, or in the share folder of the built ROS package.
+
+    Raises:
+        PrehendError: in neither place.
+    """
+    beside = Path(__file__).parent / "msg"  # a link to msg/ in a checkout, the files themselves in a wheel
+    if beside.is_dir():
+        return beside
+    from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+    try:
+        return Path(get_package_share_directory(PACKAGE)) / "msg"
+    except PackageNotFoundError as error:
+        raise PrehendError(f"the message definitions of '{PACKAGE}' are not installed: build the package") from error
 
 
 @cache
@@ -43,7 +59,7 @@ def typestore() -> Any:
     store = get_typestore(Stores[distro] if distro in Stores.__members__ else Stores.LATEST)
     definitions: dict[str, Any] = {}
     for name in MESSAGE_NAMES:
-        text = (MSG_DIR / f"{name}.msg").read_text()
+        text = (definitions_folder() / f"{name}.msg").read_text()
         definitions.update(get_types_from_msg(text, f"{PACKAGE}/msg/{name}"))
     store.register(definitions)
     return store

@@ -1,14 +1,13 @@
 """The node: adapts topics, parameters and the clock to `Worker` and `Outputs`, and does nothing else."""
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from prehend.errors import MissingDependency, ParameterError, PrehendError, UnknownName
+from prehend.errors import MissingDependency, ParameterError, PrehendError
 
 try:
     import rclpy
@@ -139,17 +138,18 @@ def run_node(argv: Sequence[str], load: Loader = load_estimator) -> int:
         load: makes the estimator from the parameters.
 
     Returns:
-        Exit code: 0 after a signal, 1 when something cannot be loaded, 2 for wrong parameters; one line on standard
-        error says why. An error inside the estimator that is not a `PrehendError` is raised, after shutting down.
+        Exit code 0, after a signal.
+
+    Raises:
+        ParameterError: wrong arguments or parameters.
+        PrehendError: something cannot be loaded.
+        Exception: whatever the estimator raised that is not a `PrehendError`; the node does not go on mute.
     """
     use_large_data()
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         _run(["prehend", *argv], load, stop)
-    except PrehendError as error:
-        sys.stderr.write(f"prehend node: {error}\n")
-        return 2 if isinstance(error, (ParameterError, UnknownName)) else 1
     finally:
         rclpy.try_shutdown()
         for number, handler in before.items():

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,21 +10,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from prehend.errors import MissingDependency, ParameterError, PrehendError
+from prehend.errors import ParameterError
 from prehend.geometry.camera import estimated_camera
 from prehend.io.side_files import GivenCamera, read_camera
 from prehend.io.sources import Frame, Source, open_source
 from prehend.ros import use_large_data
 from prehend.ros.convert import header_message
 from prehend.ros.images import camera_message, image_message, jpeg_message
-from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class
+from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class, require_rclpy
 from prehend.types import Camera
-
-try:
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
-except ImportError as error:
-    raise MissingDependency("rclpy", "ros", "prehend play") from error
 
 FRAME_ID = "camera_color_optical_frame"
 _DEFAULT_RATE_HZ = 30.0
@@ -55,8 +48,13 @@ def run_play(args: argparse.Namespace) -> int:
         args: see `add_arguments`.
 
     Returns:
-        Exit code: 0, 1 when the source cannot be read, 2 for wrong arguments; one line on standard error says why.
+        Exit code 0.
+
+    Raises:
+        ParameterError: wrong arguments.
+        PrehendError: the source or the calibration cannot be read, or rclpy is missing.
     """
+    rclpy = require_rclpy()
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -64,11 +62,8 @@ def run_play(args: argparse.Namespace) -> int:
         given = read_camera(args.camera) if args.camera else None
         with open_source(args.source) as source:
             use_large_data()
-            rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+            rclpy.init(args=[], signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
             _play(source, args, given, stop)
-    except PrehendError as error:
-        sys.stderr.write(f"prehend play: {error}\n")
-        return 2 if isinstance(error, ParameterError) else 1
     finally:
         rclpy.try_shutdown()
         for number, handler in before.items():
@@ -90,7 +85,7 @@ class _Publisher:
 
     def __init__(self, args: argparse.Namespace, given: GivenCamera | None) -> None:
         self._fov_deg, self._given, self._compressed = args.fov, given, args.compressed
-        self._node = rclpy.create_node("prehend_play")
+        self._node = require_rclpy().create_node("prehend_play")
         topic = f"{args.topic}/compressed" if args.compressed else args.topic
         kind = COMPRESSED_IMAGE if args.compressed else IMAGE
         self._images: Any = self._node.create_publisher(message_class(kind), topic, 10)

@@ -7,10 +7,10 @@ from typing import Any
 
 from prehend.errors import InvalidInput, PrehendError
 from prehend.geometry.camera import estimated_camera
+from prehend.io.camera_info import camera_from_info
 from prehend.io.images import Image, decode_image, image_from_message
 from prehend.ros.convert import seconds
 from prehend.ros.diagnostics import Stats
-from prehend.ros.images import camera_from_info
 from prehend.ros.loading import HandEstimator
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
 from prehend.ros.params import NodeParams

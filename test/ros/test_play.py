@@ -1,0 +1,73 @@
+"""`prehend play` as a camera driver: another process, over DDS."""
+
+import cv2
+import numpy as np
+import pytest
+
+from prehend.io.camera_info import camera_from_info
+from prehend.io.images import image_from_message
+from prehend.ros import messages as m
+from prehend.ros.convert import seconds
+
+WIDTH, HEIGHT, COUNT = 64, 48, 8
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images whose grey value is their number."""
+    for n in range(COUNT):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((HEIGHT, WIDTH, 3), n, np.uint8))
+    return tmp_path
+
+
+def numbers(images) -> list[int]:
+    return [int(image_from_message(message, "image")[0, 0, 0]) for message in images]
+
+
+def test_a_folder_is_played_once_in_order_on_a_regular_schedule(peer, start, folder):
+    images, infos = peer.listen("/cam/image", m.IMAGE), peer.listen("/cam/camera_info", m.CAMERA_INFO)
+    play = start("prehend", "play", str(folder), "--topic", "/cam/image", "--rate", "40", "--fov", "60", "--wait", "20")
+    peer.until(lambda: play.poll() is not None and len(images) == len(infos) == COUNT, "all images")
+    assert play.returncode == 0
+    assert numbers(images) == list(range(COUNT))
+    stamps = np.array([seconds(message.header.stamp) for message in images])
+    assert (np.diff(stamps) > 0.9 / 40).all()
+    assert [seconds(info.header.stamp) for info in infos] == stamps.tolist()
+    assert {message.header.frame_id for message in (*images, *infos)} == {"camera_color_optical_frame"}
+    camera = camera_from_info(infos[0])
+    np.testing.assert_allclose(2 * np.arctan(WIDTH / 2 / camera.K[0, 0]), np.radians(60))
+
+
+def test_a_loop_goes_on_until_a_signal_and_without_a_camera_k_is_zero(peer, start, folder):
+    images, infos = peer.listen("/camera/image_raw", m.IMAGE), peer.listen("/camera/camera_info", m.CAMERA_INFO)
+    play = start("prehend", "play", str(folder), "--loop", "--rate", "100")
+    peer.until(lambda: len(images) > 2 * COUNT, "more than one round")
+    play.terminate()
+    _, errors = play.communicate(timeout=20)
+    assert play.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert camera_from_info(infos[0]) is None
+
+
+def test_from_a_compressed_folder_through_the_node_to_hands(peer, start, folder):
+    hands = peer.listen("/prehend/hands", m.HAND_ARRAY)
+    start("toy_node.py", "--ros-args", "-p", "image_transport:=compressed", "-r", "image_raw:=/camera/image_raw")
+    for n in range(2, COUNT):
+        (folder / f"{n}.png").unlink()
+    start("prehend", "play", str(folder), "--compressed", "--loop", "--fov", "70", "--rate", "20")
+    peer.until(lambda: {len(message.hands) for message in hands} == {0, 1}, "images with and without a hand")
+    with_hand = next(message for message in hands if message.hands)
+    assert with_hand.header.frame_id == "camera_color_optical_frame"
+    assert not with_hand.camera_estimated
+    assert with_hand.latency_ms < 5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [(["/nowhere.mp4"], 1, "/nowhere.mp4"), (["x", "--rate", "0"], 2, "--rate"), (["x", "--fov", "180"], 2, "--fov")],
+)
+def test_wrong_use_is_one_line(start, arguments, code, word):
+    play = start("prehend", "play", *arguments)
+    _, errors = play.communicate(timeout=20)
+    assert play.returncode == code
+    assert word in errors and len(errors.strip().splitlines()) == 1
