@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from prehend.models.backbone import Trunk, basic_layer
 from prehend.models.blocks import conv_bn
 from prehend.models.fpn import FPN
-from prehend.models.stage import Stage
+from prehend.models.stage import Stage, Staged
 
 FINDER_STRIDE = 8
 """Input pixels per cell. Cell i covers pixels 8 i to 8 i + 7, its centre is pixel 8 i + 3.5."""
@@ -65,7 +65,7 @@ class Found(NamedTuple):
     object_box: Tensor
 
 
-class Finder(nn.Module):
+class Finder(Staged):
     """The network: trunk, pyramid, head.
 
     Args:

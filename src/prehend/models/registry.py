@@ -1,5 +1,6 @@
 """The networks by name. A new network is one file in this package and one line here."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from prehend.errors import UnknownName, WeightsMismatch
 from prehend.models.finder import FINDER, FinderConfig, build_finder
+from prehend.models.stage import Staged, sizes
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
 
 
@@ -19,7 +21,7 @@ class Entry:
     """A network: its numbers, and who builds it from them."""
 
     config: Any
-    build: Callable[[Any], nn.Module]
+    build: Callable[[Any], Staged]
 
 
 NETWORKS: dict[str, Entry] = {
@@ -55,7 +57,7 @@ def entry(name: str) -> Entry:
     return NETWORKS[name]
 
 
-def create(name: str) -> nn.Module:
+def create(name: str) -> Staged:
     """A network with its preset numbers and fresh weights."""
     found = entry(name)
     return found.build(found.config)
@@ -84,7 +86,7 @@ def config_from_manifest(manifest: Mapping[str, Any]) -> UniHOPEConfig | FinderC
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
 
 
-def create_from_manifest(manifest: Mapping[str, Any]) -> nn.Module:
+def create_from_manifest(manifest: Mapping[str, Any]) -> Staged:
     """The network of a manifest, with fresh weights."""
     return entry(manifest["network"]).build(config_from_manifest(manifest))
 
@@ -94,16 +96,15 @@ def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def count_gmac(network: nn.Module) -> dict[str, float]:
+def count_gmac(network: Staged) -> dict[str, float]:
     """10^9 multiply-adds of each stage for one item, counted on a run without data ("meta" device).
 
     Normalisation, activation and interpolation are not counted; the matrix products of attention and RoIAlign are.
     """
-    ghost = network.to("meta").eval()
+    ghost = copy.deepcopy(network).to("meta").eval()
     counts = {}
-    for name, stage in ghost.stages().items():  # type: ignore[operator]
-        shapes = ([1 if size == "B" else size for size in shape] for shape in stage.inputs.values())
-        inputs = [torch.empty(shape, device="meta") for shape in shapes]
+    for name, stage in ghost.stages().items():
+        inputs = [torch.empty(sizes(shape, batch=1), device="meta") for shape in stage.inputs.values()]
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             getattr(ghost, stage.method)(*inputs)
         counts[name] = counter.get_total_flops() / 2e9

@@ -18,7 +18,7 @@ from prehend.models.hourglass import Hourglass, KeypointHead
 from prehend.models.mano_head import ManoHead, PoseEncoder
 from prehend.models.object_head import ObjectHead
 from prehend.models.roi_align import has_area, intersect_boxes, roi_align, scale_box
-from prehend.models.stage import Stage
+from prehend.models.stage import Stage, Staged
 from prehend.models.switcher import MapSwitcher, PooledSwitcher
 
 HAND_STRIDE = 4
@@ -140,7 +140,7 @@ class Output(NamedTuple):
     hand_roi: Tensor
 
 
-class UniHOPE(nn.Module):
+class UniHOPE(Staged):
     """The network, composed of its parts; its three stages are methods of their own.
 
     Args:
