@@ -114,7 +114,7 @@ class Trainer:
             logger.info("resuming at step %d", self.progress.step)
 
     def step(self, batch: Arrays, lr: float) -> Terms:
-        """One step of the optimiser; a gradient that is not finite is left out and counted."""
+        """One step of the optimiser; a loss or gradient that is not finite is left out and counted."""
         tensors = to_tensors(batch, self.machine.device)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
@@ -123,7 +123,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.optimisation.clip)
-        if bool(torch.isfinite(norm)):
+        if bool(torch.isfinite(loss) & torch.isfinite(norm)):
             self.optimiser.step()
             self.averaged.update(self.network, self.progress.step)
         else:

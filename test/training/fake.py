@@ -1,0 +1,90 @@
+"""Samples with true labels but no rendering: a skeleton on noise, and a box's outline."""
+
+import cv2
+import numpy as np
+
+from prehend.conventions import JOINT_PARENTS
+from prehend.geometry.pnp import control_points
+from prehend.geometry.rotations import matrix_from_axis_angle
+from prehend.hand_model.asset import load_hand_model
+from prehend.hand_model.skinning import skin
+from prehend_training.scenes.sample import HandLabel, ObjectLabel, Sample
+
+
+def project(points, K):
+    pixels = points @ K.T
+    return pixels[..., :2] / pixels[..., 2:]
+
+
+def box_of(points):
+    return np.concatenate([points.min(-2), points.max(-2)])
+
+
+def fake_object(rng, near, K):
+    T = np.eye(4)
+    T[:3, :3] = matrix_from_axis_angle(rng.normal(size=3))
+    T[:3, 3] = near + np.array([0.02, 0.02, 0.0])
+    extents = rng.uniform(0.03, 0.1, 3)
+    points = control_points(extents) @ T[:3, :3].T + T[:3, 3]
+    pixels = project(points, K)
+    return ObjectLabel("box", T, extents, np.zeros(3), points, pixels, box_of(pixels))
+
+
+def fake_hand(rng, side, at, K, grasp):
+    model = load_hand_model(side=side)
+    rotations = matrix_from_axis_angle(rng.normal(size=(16, 3)) * 0.25)
+    rotations[0] = matrix_from_axis_angle(rng.normal(size=3) * 1.5)
+    betas = rng.normal(size=10) * 0.5
+    posed = skin(model, rotations, betas)
+    move = at - posed.joints.mean(0)
+    joints = posed.joints + move
+    pixels = project(joints, K)
+    held = fake_object(rng, joints.mean(0), K) if grasp else None
+    return HandLabel(
+        side,
+        rotations,
+        betas,
+        joints,
+        posed.vertices + move,
+        pixels,
+        box_of(pixels),
+        np.ones(21, bool),
+        1.0,
+        grasp,
+        held,
+    )
+
+
+def draw(image, segmentation, hand, number):
+    points = np.rint(hand.keypoints_px).astype(int)
+    for joint, parent in enumerate(JOINT_PARENTS):
+        if parent >= 0:
+            cv2.line(image, points[joint].tolist(), points[parent].tolist(), (230, 160, 130), 5)
+            cv2.line(segmentation, points[joint].tolist(), points[parent].tolist(), number, 5)
+    if hand.held_object is not None:
+        hull = cv2.convexHull(np.rint(hand.held_object.keypoints_px).astype(np.int32))
+        cv2.polylines(image, [hull], True, (60, 80, 200), 4)
+        cv2.polylines(segmentation, [hull], True, number + 1, 4)
+
+
+def fake_sample(seed, index, kind="crops", size_px=160):
+    rng = np.random.default_rng([seed, index])
+    focal = 900.0 if kind == "crops" else 300.0
+    # off the centre, as in a crop of a larger picture
+    K = np.array(
+        [[focal, 0, size_px * rng.uniform(-0.5, 1.5)], [0, focal, size_px * rng.uniform(-0.5, 1.5)], [0, 0, 1]]
+    )
+    image = rng.integers(0, 60, (size_px, size_px, 3), np.uint8)
+    segmentation = np.zeros((size_px, size_px), np.uint8)
+    hands = []
+    for row in range(1 if kind == "crops" else int(rng.integers(0, 3))):
+        middle = np.array([size_px * (0.5 if kind == "crops" else (0.3, 0.7)[row]), size_px / 2, 1.0])
+        at = np.linalg.solve(K, middle) * (1.8 if kind == "crops" else 0.9)
+        side = ("left", "right")[int(rng.integers(2))]
+        hands.append(fake_hand(rng, side, at, K, bool(rng.integers(2))))
+        draw(image, segmentation, hands[-1], 1 + 2 * row)
+    return Sample(image, segmentation, K, tuple(hands), seed, index)
+
+
+def open_fake(kind, seed, size_px):
+    return lambda index: fake_sample(seed, index, kind, size_px)

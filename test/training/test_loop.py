@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from prehend.errors import InvalidInput, UnknownName
+from prehend.types import Box, FoundHand
+from prehend_training.checkpoint import Averaged, Progress
+from prehend_training.evaluate import classification, evaluate_run, finder_report
+from prehend_training.finder_data import SeenHand
+from prehend_training.loop import Budget, Machine, learning_rate, log_lines, start_run
+from prehend_training.presets import PRESETS, Optimisation, preset
+
+MACHINE = Machine(threads=1)
+
+
+def weights(run):
+    return load_file(run / "checkpoint" / "averaged.safetensors")
+
+
+@pytest.mark.parametrize("name", ["debug-unihope", "debug-finder"])
+def test_a_resumed_run_ends_as_one_that_never_stopped(name, crops, frames, tmp_path):
+    data = [crops if name == "debug-unihope" else frames]
+    start_run(name, data, tmp_path / "whole", MACHINE).train(Budget(steps=4))
+    # the schedule belongs to the budget of four steps, so the first half is cut off by hand
+    half = start_run(name, data, tmp_path / "half", MACHINE)
+    budget = Budget(steps=4)
+    for step in range(2):
+        lr = learning_rate(budget.used(half.progress), half.optimisation)
+        half.step(half.task.source.batch(step), lr)
+        half.progress.step += 1
+        half.progress.samples += 2
+    half.save()
+    resumed = start_run(name, data, tmp_path / "half", MACHINE)
+    assert resumed.progress.step == 2
+    progress = resumed.train(budget)
+    assert (progress.step, progress.samples, progress.skipped) == (4, 8, 0)
+    whole, again = weights(tmp_path / "whole"), weights(tmp_path / "half")
+    assert whole.keys() == again.keys()
+    for key, value in whole.items():
+        assert np.allclose(value, again[key], atol=1e-5), key
+
+
+def test_training_changes_every_weight_and_the_log_names_every_term(crops, tmp_path):
+    trainer = start_run("debug-unihope", [crops], tmp_path, MACHINE)
+    before = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
+    trainer.train(Budget(steps=20))
+    still = [name for name, value in trainer.network.named_parameters() if torch.equal(value, before[name])]
+    assert still == []
+    (line,) = log_lines(tmp_path)
+    assert {"keypoints", "joints", "object_points", "presence", "lr", "samples_per_s"} <= line.keys()
+    assert all(np.isfinite(value) for value in line.values())
+
+
+def test_a_budget_of_time_ends_annealed(crops, tmp_path):
+    trainer = start_run("debug-unihope", [crops], tmp_path, MACHINE)
+    progress = trainer.train(Budget(minutes=0.02))
+    assert 1.2 <= progress.elapsed_s < 10 and progress.step > 0
+
+
+def test_a_run_is_not_continued_as_something_else(crops, tmp_path):
+    start_run("debug-unihope", [crops], tmp_path, MACHINE)
+    with pytest.raises(InvalidInput, match="seed"):
+        start_run("debug-unihope", [crops], tmp_path, MACHINE, seed=7)
+    assert json.loads((tmp_path / "run.json").read_text())["seed"] == 0
+
+
+def test_a_gradient_that_is_not_finite_leaves_the_weights_alone(crops, tmp_path):
+    trainer = start_run("debug-unihope", [crops], tmp_path, MACHINE)
+    batch = trainer.task.source.batch(0)
+    batch["keypoints"] = np.full_like(batch["keypoints"], np.nan)
+    batch["presence"][:] = 1
+    before = [value.detach().clone() for value in trainer.network.parameters()]
+    trainer.step(batch, 1e-3)
+    assert trainer.progress.skipped == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
+
+
+def test_the_rate_rises_then_falls_to_its_end():
+    optimisation = Optimisation(warmup=0.1)
+    rates = [learning_rate(used, optimisation) for used in np.linspace(0, 1, 101)]
+    assert np.argmax(rates) == 10 and max(rates) == pytest.approx(optimisation.lr)
+    assert (np.diff(rates[10:]) <= 0).all() and rates[-1] == pytest.approx(optimisation.lr * optimisation.final_lr)
+    assert 0 < rates[0] < rates[1]
+
+
+def test_a_budget_is_of_one_kind():
+    for wrong in ({}, {"minutes": 1.0, "steps": 1}, {"steps": -1}):
+        with pytest.raises(InvalidInput):
+            Budget(**wrong)
+    assert Budget(minutes=2).used(Progress(elapsed_s=60)) == pytest.approx(0.5)
+
+
+def test_the_average_follows_the_network():
+    network = torch.nn.Linear(3, 3)
+    averaged = Averaged(network, 0.9)
+    torch.nn.init.ones_(network.weight)
+    for step in range(300):
+        averaged.update(network, step)
+    assert torch.allclose(averaged.state["weight"], network.weight, atol=1e-4)
+
+
+def test_presets_have_their_own_names():
+    assert all(preset(name).name == name for name in PRESETS)
+    with pytest.raises(UnknownName, match="unihope-s"):
+        preset("unihope-x")
+
+
+@pytest.mark.parametrize("name", ["debug-unihope", "debug-finder"])
+def test_a_trained_network_can_be_measured(name, crops, frames, tmp_path):
+    data = crops if name == "debug-unihope" else frames
+    start_run(name, [data], tmp_path, MACHINE).train(Budget(steps=1))
+    report = json.loads(json.dumps(evaluate_run(tmp_path, data, limit=12)))
+    assert report.get("joint_error_mm", 1) > 0 and ("recall" in report or report["grasp"]["accuracy"] <= 1)
+
+
+def test_what_was_found_is_counted_once():
+    box, far = Box(0, 0, 10, 10), Box(50, 50, 60, 60)
+    right = FoundHand(box, "right", 0.9)
+    seen = [SeenHand(1, box, None, True)]
+    assert finder_report([([right], seen)])["recall"] == 1
+    twice = finder_report([([right, FoundHand(box, "left", 0.5)], seen)])
+    assert (twice["recall"], twice["precision"], twice["side_accuracy"]) == (1, 0.5, 1)
+    missed = finder_report([([FoundHand(far, "right", 0.9)], seen)])
+    assert (missed["recall"], missed["precision"]) == (0, 0)
+    # a hand that need not be found is neither a miss nor a false alarm
+    ignored = finder_report([([FoundHand(far, "right", 0.9), right], [*seen, SeenHand(0, far, None, False)])])
+    assert (ignored["hands"], ignored["recall"], ignored["precision"]) == (1, 1, 1)
+
+
+def test_classification_counts():
+    truth, said = np.array([1, 1, 0, 0], bool), np.array([1, 0, 0, 1], bool)
+    assert classification(truth, said) == {"accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert classification(truth & ~truth, truth & ~truth)["f1"] is None

@@ -1,0 +1,134 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+
+from prehend.hand_model.asset import load_hand_model
+from prehend.hand_model.torch_ import HandLayer
+from prehend.models.finder import Found
+from prehend.models.unihope import Encoded, HandAnswer, Output
+from prehend.types import Box
+from prehend_training.data import Corpus, CropBatches, CropDataConfig
+from prehend_training.finder_data import SeenHand, finder_targets
+from prehend_training.finder_losses import FinderLossWeights, finder_terms, giou_loss
+from prehend_training.loop import to_tensors
+from prehend_training.losses import CropLossWeights, SampledHand, crop_terms, mean_of_rows, rotation_distance, total
+
+SURE = 30.0
+
+
+@pytest.fixture(scope="module")
+def hand():
+    return SampledHand(load_hand_model(), count=30)
+
+
+@pytest.fixture(scope="module")
+def batch(crops):
+    return to_tensors(CropBatches(Corpus([crops], "crops"), CropDataConfig(absent_p=0.3), 0, 12).batch(0), "cpu")
+
+
+def perfect(batch):
+    """The network's output if it knew the labels."""
+    rows = torch.nonzero(batch["has_points"]).flatten()
+    points = batch["object_points"][rows][:, 0][:, :, None].expand(-1, -1, 256, -1)
+    confidence = batch["object_mask"][rows][:, None, :, None].expand(-1, 21, -1, -1)
+
+    def sure(x):
+        return (2 * x - 1) * SURE
+
+    hand = HandAnswer(batch["keypoints"], batch["rotations"], batch["betas"], sure(batch["visible"]), torch.zeros(1))
+    encoded = Encoded(sure(batch["grasp"])[:, None], sure(batch["presence"])[:, None], torch.zeros(1), torch.zeros(1))
+    return Output(encoded, hand, torch.cat([points, confidence], -1), rows, torch.zeros(1), torch.zeros(1))
+
+
+def test_every_term_is_zero_at_the_truth(batch, hand):
+    terms = crop_terms(perfect(batch), batch, hand)
+    assert terms.keys() == {field.name for field in fields(CropLossWeights)}
+    for name, value in terms.items():
+        assert value.item() == pytest.approx(0, abs=2e-5), name
+
+
+@pytest.mark.parametrize("part", ["keypoints", "rotations", "betas", "visibility_logit"])
+def test_a_wrong_answer_costs_and_its_gradient_is_finite(batch, hand, part):
+    output = perfect(batch)
+    wrong = getattr(output.hand, part).clone()
+    wrong = torch.linalg.qr(torch.randn_like(wrong))[0] if part == "rotations" else wrong + torch.randn_like(wrong) * 60
+    wrong.requires_grad_()
+    terms = crop_terms(output._replace(hand=output.hand._replace(**{part: wrong})), batch, hand)
+    loss = total(terms, CropLossWeights())
+    loss.backward()
+    assert loss > 0.1
+    assert torch.isfinite(wrong.grad).all()
+    # crops without a hand teach the hand's heads nothing
+    assert not wrong.grad[batch["presence"] == 0].any() and wrong.grad[batch["presence"] == 1].any()
+
+
+def test_a_gradient_at_the_truth_is_finite(batch, hand):
+    output = perfect(batch)
+    rotations = output.hand.rotations.clone().requires_grad_()
+    total(
+        crop_terms(output._replace(hand=output.hand._replace(rotations=rotations)), batch, hand), CropLossWeights()
+    ).backward()
+    assert torch.isfinite(rotations.grad).all()
+
+
+def test_any_equivalent_pose_of_the_object_is_right(batch, hand):
+    rows = torch.nonzero(batch["has_points"]).flatten()
+    for pose in range(4):
+        points = batch["object_points"][rows][:, pose][:, :, None].expand(-1, -1, 256, -1)
+        output = perfect(batch)
+        answer = torch.cat([points, output.object_points[..., 2:]], -1)
+        assert crop_terms(output._replace(object_points=answer), batch, hand)["object_points"].item() < 1e-6
+
+
+def test_rotation_distance_is_the_angle_for_small_turns():
+    for angle in (0.01, 0.1, 0.3):
+        cos, sin = np.cos(angle), np.sin(angle)
+        turned = torch.tensor([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])
+        assert rotation_distance(turned, torch.eye(3).double()).item() == pytest.approx(angle, rel=0.12)
+
+
+def test_rows_that_do_not_count_may_hold_anything():
+    values = torch.tensor([[1.0, 3.0], [float("nan"), 1.0]])
+    assert mean_of_rows(values, torch.tensor([1.0, 0.0])).item() == 2.0
+    assert mean_of_rows(values, torch.zeros(2)).item() == 0.0
+
+
+def test_sampled_skinning_is_a_part_of_the_whole(hand):
+    whole = HandLayer(load_hand_model())
+    rotations = torch.linalg.qr(torch.randn(3, 16, 3, 3))[0]
+    betas = torch.randn(3, 10)
+    part, all_ = hand(rotations, betas), whole(rotations, betas)
+    assert torch.allclose(part.joints, all_.joints, atol=1e-5)
+    assert torch.cdist(part.vertices, all_.vertices).min(-1).values.max() < 2e-4  # of cdist itself
+    assert 30 <= part.vertices.shape[1] <= 35
+
+
+def test_finder_terms_are_zero_at_the_truth_and_only_there():
+    hands = [
+        SeenHand(0, Box(20, 30, 80, 90), None, True),
+        SeenHand(1, Box(90, 40, 120, 110), Box(80, 20, 125, 60), True),
+    ]
+    target = {name: torch.from_numpy(value)[None] for name, value in finder_targets(hands, 128, 8).items()}
+    heat = torch.where(target["heat"] > 0.999, SURE, -SURE)
+    truth = Found(heat, target["hand_box"], (2 * target["held"] - 1)[:, None] * SURE, target["object_box"])
+    terms = finder_terms(truth, target)
+    assert terms.keys() == {field.name for field in fields(FinderLossWeights)}
+    assert total(terms, FinderLossWeights()).item() == pytest.approx(0, abs=1e-5)
+    for name in Found._fields:
+        moved = truth._replace(**{name: getattr(truth, name) * 0.5 if "box" in name else -getattr(truth, name)})
+        assert total(finder_terms(moved, target), FinderLossWeights()) > 0.01, name
+
+
+def test_giou_is_that_of_the_boxes():
+    a, b = torch.tensor([[1.0, 1, 1, 1]]), torch.tensor([[1.0, 1, 3, 1]])
+    assert giou_loss(a, a).item() == 0
+    assert giou_loss(a, b).item() == pytest.approx(0.5)
+
+
+def test_weights_scale_their_terms():
+    terms = {field.name: torch.tensor(1.0) for field in fields(CropLossWeights)}
+    weights = CropLossWeights()
+    more = total(terms, replace(weights, joints=weights.joints + 1)) - total(terms, weights)
+    assert more.item() == pytest.approx(1.0)

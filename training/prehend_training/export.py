@@ -1,0 +1,48 @@
+"""From a run to a bundle that `prehend` loads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prehend.errors import AssetError
+from prehend.export.bundle import save_bundle
+from prehend.hand_model.asset import load_hand_model
+from prehend.weights import Bundle
+from prehend_training.checkpoint import load_weights
+from prehend_training.presets import preset
+from prehend_training.tasks import network_of
+
+LICENCE = "Apache-2.0"
+
+
+def export_run(run: Path, out: Path) -> Bundle:
+    """Write the averaged weights of a run as a bundle, with what `prehend-train evaluate` measured of them.
+
+    Args:
+        run: folder of the run.
+        out: folder of the bundle; its name is the name of the weights.
+
+    Raises:
+        AssetError: the run has no checkpoint, or was not evaluated since it was saved.
+    """
+    begun = json.loads((run / "run.json").read_text())
+    chosen = preset(begun["preset"])
+    network = network_of(chosen)
+    weights = run / "checkpoint" / "averaged.safetensors"
+    load_weights(weights, network)
+    measured = run / "measured.json"
+    if not measured.exists() or measured.stat().st_mtime < weights.stat().st_mtime:
+        raise AssetError(f"{run} was not measured since its last step: run `prehend-train evaluate` first")
+    progress = json.loads((run / "checkpoint" / "progress.json").read_text())
+    hand = load_hand_model()
+    extras: dict[str, Any] = {
+        "hand_model": {"name": hand.name, "sha256": hand.sha256},
+        "trained_on": begun["data"],
+        "seed": begun["seed"],
+        "commit": begun["commit"],
+        "samples_seen": progress["samples"],
+        "training_s": round(progress["elapsed_s"]),
+        "measured": json.loads(measured.read_text()),
+        "licence": LICENCE,
+    }
+    return save_bundle(network, out, chosen.network, extras)  # type: ignore[arg-type]

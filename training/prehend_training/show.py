@@ -1,0 +1,110 @@
+"""Contact sheets: batches as the network gets them, with their targets drawn back."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import FINGERS, JOINT_PARENTS, SIDES
+from prehend.hand_model.asset import load_hand_model
+from prehend.hand_model.skinning import skin
+from prehend.pipeline.find import cell_centers
+from prehend_training.data import Corpus, CropBatches, exact
+from prehend_training.finder_data import FinderBatches
+from prehend_training.presets import CropPreset, Preset
+from prehend_training.targets import Arrays, from_box
+
+_COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 170, 255), (220, 100, 255))
+_ZOOM = 3
+_BOX_EDGES = ((0, 1), (0, 2), (1, 3), (2, 3), (4, 5), (4, 6), (5, 7), (6, 7), (0, 4), (1, 5), (2, 6), (3, 7))
+
+Image = NDArray[Any]
+
+
+def contact_sheet(preset: Preset, data: list[Path], count: int, columns: int, augment: bool = True) -> Image:
+    """Tiles of `count` samples, (H, W, 3) uint8 RGB."""
+    tiles = []
+    if isinstance(preset, CropPreset):
+        config = preset.data if augment else exact(preset.data)
+        crops = CropBatches(Corpus(data, "crops"), config, preset.seed, count).batch(0)
+        tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
+    else:
+        frames = FinderBatches(Corpus(data, "frames"), preset.data, preset.seed, count).batch(0)
+        tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]
+    tiles += [np.zeros_like(tiles[0])] * (-count % columns)
+    return np.concatenate([np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)])
+
+
+def crop_tile(example: Arrays) -> Image:
+    """One crop: lines are the 2D keypoints (dotted where hidden), crosses the hand model of the labelled rotations and
+    shape, boxes those given to the network; if lines and crosses part, a label is wrong."""
+    tile = cv2.resize(example["image"], None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_NEAREST)
+    _rectangle(tile, example["hand_box"], (255, 255, 255))
+    if not example["presence"]:
+        return _label(tile, "no hand")
+    points = from_box(example["keypoints"], example["hand_box"])
+    for joint, parent in enumerate(JOINT_PARENTS):
+        colour = _COLOURS[min((joint - 1) // 4, len(FINGERS) - 1)] if joint else (255, 255, 255)
+        if parent >= 0:
+            cv2.line(tile, _at(points[joint]), _at(points[parent]), colour, 2 if example["visible"][joint] else 1)
+        cv2.circle(tile, _at(points[joint]), 4 if example["visible"][joint] else 2, colour, -1)
+    posed = skin(load_hand_model(), example["rotations"], example["betas"])
+    seen = (posed.vertices - posed.joints[0] + example["root"]) @ example["projection"].T
+    for pixel in (seen[:, :2] / seen[:, 2:])[::7]:
+        cv2.drawMarker(tile, _at(pixel), (0, 255, 255), cv2.MARKER_CROSS, 3)
+    text = "grasp" if example["grasp"] else "free"
+    if example["has_points"]:
+        _draw_object(tile, example)
+    if example["told_grasp"] != example["grasp"]:
+        text += " (told otherwise)"
+    return _label(tile, text)
+
+
+def _draw_object(tile: Image, example: Arrays) -> None:
+    _rectangle(tile, example["object_box"], (255, 160, 0))
+    corners = from_box(example["object_points"][0], example["object_box"])
+    for a, b in _BOX_EDGES:
+        cv2.line(tile, _at(corners[a]), _at(corners[b]), (255, 160, 0), 1)
+    cv2.circle(tile, _at(corners[0]), 5, (255, 0, 0), 1)
+    cells = int(np.sqrt(example["object_mask"].size))
+    places = (np.stack(np.meshgrid(np.arange(cells), np.arange(cells)), -1).reshape(-1, 2) + 0.5) / cells
+    for place in from_box(places, example["object_box"])[example["object_mask"] > 0]:
+        cv2.circle(tile, _at(place), 1, (255, 160, 0), -1)
+
+
+def frame_tile(example: Arrays) -> Image:
+    """One frame: at each centre of heat the box, side and object that the maps tell."""
+    tile = cv2.resize(example["image"], None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    centers = cell_centers(example["held"].shape[0], len(example["image"]))
+    grey = np.argwhere(example["heat_weight"] == 0)
+    for row, column in grey:
+        cv2.circle(tile, _at(np.array([centers[column], centers[row]]), 2), 3, (128, 128, 128), -1)
+    for side, row, column in np.argwhere(example["heat"] > 0.999):
+        center = np.array([centers[column], centers[row]])
+        box = example["hand_box"][:, row, column]
+        colour = ((255, 90, 90), (90, 200, 255))[side]
+        _rectangle(tile, np.concatenate([center - box[:2], center + box[2:]]), colour, 2)
+        cv2.circle(tile, _at(center, 2), 5, colour, -1)
+        name = SIDES[side] + (" grasp" if example["held"][row, column] else "")
+        cv2.putText(tile, name, _at(center - box[:2], 2), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1)
+        if example["object_weight"][row, column]:
+            _rectangle(tile, example["object_box"][:, row, column] + np.tile(center, 2), (255, 160, 0), 2)
+    return tile
+
+
+def _at(pixel: NDArray[np.floating], zoom: int = _ZOOM) -> tuple[int, int]:
+    """A pixel's centre in an image enlarged `zoom` times."""
+    x, y = np.rint(np.clip((np.asarray(pixel) + 0.5) * zoom - 0.5, -9999, 9999)).astype(int)
+    return int(x), int(y)
+
+
+def _rectangle(tile: Image, box: NDArray[np.floating], colour: tuple[int, int, int], zoom: int = _ZOOM) -> None:
+    cv2.rectangle(tile, _at(box[:2], zoom), _at(box[2:], zoom), colour, 1)
+
+
+def _label(tile: Image, text: str) -> Image:
+    cv2.putText(tile, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3)
+    cv2.putText(tile, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1)
+    return tile
