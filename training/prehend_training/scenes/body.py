@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import HandModel, load_hand_model
 from prehend_training.scenes.raster import VERTEX, Geometry
 from prehend_training.scenes.skin import vertex_normals
@@ -56,6 +56,11 @@ class Arm:
     elbow: Array
 
 
+def turn(axis_angle: Array) -> NDArray[np.float64]:
+    """(3, 3) rotation of one axis-angle (3,) [rad]; quicker for a single one than `geometry.rotations`."""
+    return cv2.Rodrigues(np.asarray(axis_angle, np.float64))[0]
+
+
 @lru_cache(maxsize=1)
 def drawn_hand() -> HandModel:
     """The right hand with its forearm: everything is posed as a right hand and mirrored at the end."""
@@ -91,6 +96,7 @@ def _faces() -> NDArray[np.int32]:
     return np.concatenate([model.faces[on_hand], model.faces[~on_hand]])
 
 
+@lru_cache(maxsize=1)
 def hand_face_count() -> int:
     """How many faces, the first ones of `hand_geometry`, are the hand without its forearm."""
     return len(drawn_hand().without_forearm().faces)
@@ -102,7 +108,7 @@ def bend_wrist(vertices: Array, arm: Arm) -> Array:
     assert model.forearm_weights is not None and model.hand_mask is not None
     moved = np.flatnonzero(~model.hand_mask)
     share = model.forearm_weights[moved, None]
-    turned = vertices[moved] @ matrix_from_axis_angle(arm.bend).T
+    turned = vertices[moved] @ turn(arm.bend).T
     result = vertices.copy()
     result[moved] = (1 - share) * vertices[moved] + share * turned
     return result
@@ -143,10 +149,10 @@ def _upper_arm(skin: NDArray[np.void], arm: Arm, rings: int = 6, length_m: float
     forward = centre / np.linalg.norm(centre)
     records, at = [loop], centre
     for k in range(1, rings + 1):
-        turn = matrix_from_axis_angle(arm.elbow * min(k / 3, 1.0))
-        at = at + turn @ forward * (length_m / rings)
+        bend = turn(arm.elbow * min(k / 3, 1.0))
+        at = at + bend @ forward * (length_m / rings)
         ring = loop.copy()
-        ring["position"] = (places - centre) * (1 + 0.12 * min(k, 3)) @ turn.T + at
+        ring["position"] = (places - centre) * (1 + 0.12 * min(k, 3)) @ bend.T + at
         records.append(ring)
     count = len(loop)
     column = np.arange(count)
@@ -159,15 +165,26 @@ def _upper_arm(skin: NDArray[np.void], arm: Arm, rings: int = 6, length_m: float
     return Geometry(vertices, faces)
 
 
+def _arm_direction(skin: NDArray[np.void]) -> Array:
+    """(3,) from the wrist to the elbow, as the arm is bent."""
+    rest = drawn_hand().v_template[:, 0]
+    rows = [int(np.abs(rest - reach).argmin()) for reach in (0.02, 0.2)]
+    ring = [skin["position"][np.abs(rest - rest[row]) < 0.012].mean(0) for row in rows]
+    return (ring[1] - ring[0]) / np.linalg.norm(ring[1] - ring[0])
+
+
 def _cloth(skin: NDArray[np.void], upper: Geometry, cloth: Cloth, entity: int) -> Geometry:
     """Skin faces between two places along the forearm, moved outwards."""
     model = drawn_hand()
     along = model.v_template[:, 0].astype(np.float64)
     inside = (along > cloth.start_m) & (along < cloth.end_m)
-    chosen = model.faces[inside[model.faces].all(1)]
+    chosen = model.faces[inside[model.faces].any(1)]
     rows, faces = np.unique(chosen, return_inverse=True)
     cover = skin[rows]
-    lift = cloth.thickness_m + cloth.flare_m * np.clip(1 - (along[rows] - cloth.start_m) / 0.05, 0, 1)
+    # vertices beyond an opening slide along the arm onto it: a straight edge
+    slid = np.clip(along[rows], cloth.start_m, cloth.end_m)
+    cover["position"] += ((slid - along[rows])[:, None] * _arm_direction(skin)).astype(np.float32)
+    lift = cloth.thickness_m + cloth.flare_m * np.clip(1 - (slid - cloth.start_m) / 0.05, 0, 1)
     cover["position"] += (lift[:, None] * cover["normal"]).astype(np.float32)
     around = np.abs(np.arctan2(model.v_template[rows, 2], model.v_template[rows, 1]))
     cover["uvw"] = np.stack(

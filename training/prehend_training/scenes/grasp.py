@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import MANO_PARENTS
-from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import Skinned, skin
 from prehend_training.assets.poses import pose_from_angles
-from prehend_training.scenes.body import drawn_hand
+from prehend_training.scenes.body import drawn_hand, turn
 from prehend_training.scenes.gestures import FINGER_ROWS
 from prehend_training.scenes.objects import Solid, catalogue
 from prehend_training.scenes.skin import skin_fields
@@ -197,12 +196,12 @@ def _power(rng: Rng, feeler: _Feeler, solid: Solid) -> tuple[Array, Array, NDArr
     angles[:12:3, 1] = rng.normal(0, 3, 4) * _DEG
     angles[12] = np.array([-15, 32, 0]) * _DEG
     long = np.array([0.0, 0.0, 1.0 if rng.random() < 0.8 else -1.0])
-    tilt = matrix_from_axis_angle(np.array([0.0, rng.normal(-0.25, 0.25), 0.0]) + rng.normal(0, 0.06, 3))
+    tilt = turn(np.array([0.0, rng.normal(-0.25, 0.25), 0.0]) + rng.normal(0, 0.06, 3))
     long = tilt @ long
     out = np.array([0.0, -1.0, 0.0])
     if solid.is_round:
         axes = _frame(long, out)
-        axes = axes @ matrix_from_axis_angle(np.array([0.0, 0.0, rng.uniform(-np.pi, np.pi)]))
+        axes = axes @ turn(np.array([0.0, 0.0, rng.uniform(-np.pi, np.pi)]))
         half = solid.extents_m[1] / 2
     else:
         axes, half = _box_axes(rng, solid, long, out)
@@ -238,7 +237,7 @@ def _opposed(rng: Rng, feeler: _Feeler, solid: Solid) -> tuple[Array, Array, NDA
     across = (finger[k] - thumb[k]) / gap[k]
     long = np.array([0.0, 0.0, 1.0 if rng.random() < 0.75 else -1.0])
     long = long - (long @ across) * across
-    long = matrix_from_axis_angle(across * rng.normal(0, 0.35 if count > 2 else 0.9)) @ (long / np.linalg.norm(long))
+    long = turn(across * rng.normal(0, 0.35 if count > 2 else 0.9)) @ (long / np.linalg.norm(long))
     axes = _aligned(axis_choice, across, long)
     reach = np.cross(across, long)
     middle = (finger[k] + thumb[k]) / 2

@@ -28,7 +28,7 @@ COLOUR_SCALE = 1.5
 """The colour target holds `sqrt(linear) / COLOUR_SCALE`: light up to 2.25 times white before it clips."""
 _NEAR, _FAR = 0.02, 30.0
 _MAX_LIGHTS = 3
-_SHADOW_SIZE = 384
+_SHADOW_SIZE = 320
 _COVER_SIZE = 64
 
 
@@ -123,7 +123,7 @@ class Rasterizer:
         SourceError: no OpenGL context can be made on this machine.
     """
 
-    def __init__(self, textures: NDArray[np.uint8], oversampling: int = 2):
+    def __init__(self, textures: NDArray[np.uint8], oversampling: int = 1):
         try:
             import moderngl
         except ImportError as error:
@@ -180,14 +180,15 @@ class Rasterizer:
             geometry: everything in it.
             K: (3, 3) intrinsics for a `width` x `height` image [px].
             lighting: lights.
-            casters: how many vertices, from the first on, decide how far the shadow map reaches.
+            casters: how many faces, from the first on, cast shadows.
         """
         size = (width * self.oversampling, height * self.oversampling)
         target = self._target(size)
         self._load(geometry)
         count = geometry.faces.size
-        sun = shadow_projection(geometry.vertices["position"][:casters], lighting.directions[0])
-        self._draw_shadow(sun, count)
+        last = int(geometry.faces[:casters].max()) + 1
+        sun = shadow_projection(geometry.vertices["position"][:last], lighting.directions[0])
+        self._draw_shadow(sun, 3 * casters)
         self._set_lights(lighting, sun)
         self._scene["projection"].write(projection(K, width, height).T.astype("f4").tobytes())
         target.use()

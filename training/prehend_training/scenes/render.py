@@ -23,6 +23,7 @@ Array = NDArray[np.floating]
 OTHER = 255
 """Segmentation of things no hand holds."""
 _TEXTURE_SEED = 5
+_SOFT = np.float32([0.22, 0.56, 0.22])
 
 
 class SceneRenderer:
@@ -79,7 +80,7 @@ class SceneRenderer:
         self, scene: Scene, picture: Picture, width: int, height: int, focal: float, limits: Box | None
     ) -> NDArray[np.uint8]:
         backdrop = self.gallery.background(np.random.default_rng(scene.background_seed), height, width)
-        colour = cv2.resize(picture.colour, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        colour = _softened(picture, width, height)
         shade = _crevices(picture, width, height, focal)[..., None]
         cover = colour[..., 3:]
         mixed = colour[..., :3] * (COLOUR_SCALE * shade) + (1 - cover) * (backdrop.astype(np.float32) / 255)
@@ -90,7 +91,7 @@ class SceneRenderer:
 
 
 class Built(NamedTuple):
-    """Geometry of a scene; how many vertices cast the shadows that count; where each hand's faces lie (first, count)."""
+    """Geometry of a scene; how many faces cast shadows; where each hand's faces lie (first, count)."""
 
     geometry: Geometry
     casters: int
@@ -110,7 +111,7 @@ def build(scene: Scene) -> Built | None:
         faces += len(part.faces)
     parts += [thing_geometry(hand.held, 2 + 2 * k) for k, hand in enumerate(scene.hands) if hand.held is not None]
     parts += [thing_geometry(thing, OTHER) for thing in scene.things]
-    casters = sum(len(part.vertices) for part in parts)
+    casters = sum(len(part.faces) for part in parts)
     if scene.table is not None:
         parts.append(table_geometry(scene.table))
     return Built(join(parts), casters, hand_faces) if parts else None
@@ -144,6 +145,15 @@ def table_geometry(table: Table, cells: int = 12) -> Geometry:
     corner = (np.arange(cells)[:, None] * (cells + 1) + np.arange(cells)).reshape(-1, 1)
     faces = np.concatenate([corner + [0, 1, cells + 2], corner + [0, cells + 2, cells + 1]])
     return Geometry(vertices, faces.astype(np.int32))
+
+
+def _softened(picture: Picture, width: int, height: int) -> NDArray[np.float32]:
+    """(H, W, 4) colours and cover with soft edges: what a lens does, and cheaper than more samples."""
+    if picture.oversampling > 1:
+        small = cv2.resize(picture.colour, (width, height), interpolation=cv2.INTER_AREA)
+    else:
+        small = cv2.sepFilter2D(picture.colour, -1, _SOFT, _SOFT)
+    return small.astype(np.float32) * np.float32(1 / 255)
 
 
 def _crevices(picture: Picture, width: int, height: int, focal: float) -> NDArray[np.float32]:

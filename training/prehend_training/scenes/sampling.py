@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, SIDES, Side
-from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion
 from prehend.hand_model import skin
 from prehend_training.assets.poses import pose_from_angles
-from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand
+from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.gestures import sample_bare
 from prehend_training.scenes.grasp import POOL_SIZE, pooled_grasp, sample_solid, to_object
@@ -139,7 +138,7 @@ def sample_orientation(rng: Rng) -> Array:
     """(3, 3) rotation from a right hand to the camera, weighted to what cameras see."""
     kind = rng.choice(5, p=[0.29, 0.24, 0.16, 0.15, 0.16])
     if kind == 4:
-        return matrix_from_quaternion(rng.standard_normal(4))
+        return random_rotation(rng)
     if kind == 3:  # egocentric: the back or the thumb's side seen, fingers away from the camera and up
         base = _turn("x", rng.uniform(-80, -25)) @ _turn("y", rng.normal(-20, 45)) @ _BACK
         return _turn("z", rng.normal(-15, 35)) @ base
@@ -148,8 +147,20 @@ def sample_orientation(rng: Rng) -> Array:
     return _turn("z", roll) @ _turn("x", rng.normal(0, 28)) @ _turn("y", rng.normal(0, 28)) @ base
 
 
+def random_rotation(rng: Rng) -> Array:
+    """(3, 3) uniformly random rotation (a random quaternion's)."""
+    w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
 def _turn(axis: str, degrees: float) -> Array:
-    return matrix_from_axis_angle(np.eye(3)["xyz".index(axis)] * np.deg2rad(degrees))
+    return turn(np.eye(3)["xyz".index(axis)] * np.deg2rad(degrees))
 
 
 def _sample_place(rng: Rng, kind: Kind, view: View, side: Side) -> Array:
@@ -157,7 +168,7 @@ def _sample_place(rng: Rng, kind: Kind, view: View, side: Side) -> Array:
     if kind == "crop":
         depth, share = np.exp(rng.uniform(np.log(0.25), np.log(1.2))), rng.uniform(0.15, 0.85, 2)
     else:
-        depth = np.exp(rng.uniform(np.log(0.22), np.log(1.9)))
+        depth = np.exp(rng.uniform(np.log(0.17), np.log(1.6)))
         share = rng.uniform(-0.02, 1.02, 2) if rng.random() < 0.15 else rng.uniform(0.1, 0.9, 2)
     ray = np.linalg.inv(view.K) @ np.array([share[0] * view.width, share[1] * view.height, 1.0])
     place = depth * ray
@@ -222,7 +233,7 @@ def _sample_near(rng: Rng, hand: Hand) -> list[Thing]:
                 "front": aside * rng.uniform(0.04, 0.1) - line * rng.uniform(0.07, 0.14),
             }[str(kind)]
             pose = np.eye(4)
-            pose[:3, :3] = matrix_from_quaternion(rng.standard_normal(4))
+            pose[:3, :3] = random_rotation(rng)
             pose[:3, 3] = centre + shift
             thing = _plain_thing(rng, pose)
             near_enough = pose[2, 3] > 0.12
@@ -235,7 +246,7 @@ def _sample_near(rng: Rng, hand: Hand) -> list[Thing]:
 def _loose_thing(rng: Rng, view: View) -> Thing:
     """A thing somewhere in view."""
     pose = np.eye(4)
-    pose[:3, :3] = matrix_from_quaternion(rng.standard_normal(4))
+    pose[:3, :3] = random_rotation(rng)
     pixel = np.array([*(rng.uniform(0, 1, 2) * (view.width, view.height)), 1.0])
     pose[:3, 3] = np.linalg.inv(view.K) @ pixel * rng.uniform(0.3, 1.2)
     return _plain_thing(rng, pose)
@@ -258,7 +269,7 @@ def _sample_table(rng: Rng, hands: list[Hand]) -> Table:
         rng.uniform(0, 0.01) if rng.random() < 0.6 else rng.uniform(0.01, 0.12)
     )
     across = np.cross([0.0, 0.0, 1.0], normal) if abs(normal[2]) < 0.95 else np.array([1.0, 0.0, 0.0])
-    across = matrix_from_axis_angle(normal * rng.uniform(0, 2 * np.pi)) @ (across / np.linalg.norm(across))
+    across = turn(normal * rng.uniform(0, 2 * np.pi)) @ (across / np.linalg.norm(across))
     across -= (across @ normal) * normal
     across /= np.linalg.norm(across)
     centre = everything.mean(0)
