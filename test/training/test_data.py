@@ -6,7 +6,7 @@ import pytest
 from fake import project
 
 from prehend.errors import AssetError
-from prehend_training.augment import PhotometricConfig, change_colour, degrade, erase, paste
+from prehend_training.augment import PhotometricConfig, change_colour, degrade, erase, paste, without_front
 from prehend_training.data import Corpus, CropBatches, CropDataConfig, drawn_indices, exact, prefetched
 from prehend_training.targets import cells_on, from_box
 
@@ -91,6 +91,16 @@ def test_pasting_keeps_the_front_and_changes_the_rest():
     keep[5:15, 5:15] = 1
     mixed = paste(image, keep, background)
     assert (mixed[7:13, 7:13] == 200).all() and (mixed[:3] == 10).all()
+
+
+def test_a_filled_front_takes_the_colour_around_it():
+    image = np.full((64, 64, 3), 90, np.uint8)
+    front = np.zeros((64, 64), bool)
+    front[16:48, 20:44] = True
+    image[front] = 250
+    filled = without_front(image, front)
+    assert np.abs(filled.astype(int) - 90).max() <= 2
+    assert (without_front(image, np.ones_like(front)) < 250).all()  # nothing is known: dark, but no hand
 
 
 def test_photometric_changes_keep_shape_and_type():

@@ -70,7 +70,7 @@ def test_a_run_is_not_continued_as_something_else(crops, tmp_path):
 def test_a_gradient_that_is_not_finite_leaves_the_weights_alone(crops, tmp_path):
     trainer = start_run("debug-unihope", [crops], tmp_path, MACHINE)
     batch = trainer.task.source.batch(0)
-    batch["keypoints"] = np.full_like(batch["keypoints"], np.nan)
+    batch["keypoints"][:] = np.nan
     batch["presence"][:] = 1
     before = [value.detach().clone() for value in trainer.network.parameters()]
     trainer.step(batch, 1e-3)

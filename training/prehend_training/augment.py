@@ -15,6 +15,7 @@ Image = NDArray[Any]
 """(H, W, 3) uint8 RGB. (OpenCV's stubs forget the type of what they return.)"""
 Rng = np.random.Generator
 
+_AROUND = np.ones((5, 5), np.uint8)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -36,12 +37,12 @@ class PhotometricConfig:
         erase_max: largest side of an erased patch, as a share of the picture's.
     """
 
-    gain: float = 0.4
-    channel_gain: float = 0.2
-    gamma: float = 0.4
-    offset: float = 25.0
-    saturation: float = 0.5
-    hue: float = 0.25
+    gain: float = 0.3
+    channel_gain: float = 0.12
+    gamma: float = 0.35
+    offset: float = 20.0
+    saturation: float = 0.4
+    hue: float = 0.12
     grey_p: float = 0.08
     blur_p: float = 0.25
     blur_sigma_px: float = 1.8
@@ -50,7 +51,7 @@ class PhotometricConfig:
     jpeg_p: float = 0.15
     coarse_p: float = 0.35
     coarse_min: float = 0.3
-    erase_p: float = 0.3
+    erase_p: float = 0.25
     erase_max: float = 0.35
 
 
@@ -147,6 +148,25 @@ def procedural_background(size_px: int, rng: Rng) -> Image:
     coarse = rng.normal(rng.uniform(20, 235, 3), spread, (cells, cells, 3)).clip(0, 255).astype(np.uint8)
     way = cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(coarse, (size_px, size_px), interpolation=way), np.uint8)
+
+
+def without_front(image: Image, front: NDArray[np.bool_], cells: int = 16) -> Image:
+    """(H, W, 3) picture whose `front` (H, W) is replaced by colours from around it, without detail."""
+    behind = (~front).astype(np.float32)
+    size = (cells, cells)
+    share = cv2.resize(behind, size, interpolation=cv2.INTER_AREA)
+    colour = cv2.resize(image * behind[..., None], size, interpolation=cv2.INTER_AREA)
+    near, near_share = colour, share
+    for _ in range(4):  # spread inwards; cells that know their colour keep it
+        near, near_share = cv2.blur(near, (5, 5)), cv2.blur(near_share, (5, 5))
+        near, near_share = np.where(share[..., None] > 0.5, colour, near), np.where(share > 0.5, share, near_share)
+    fill = near / np.maximum(near_share, 1e-3)[..., None]
+    fill = cv2.resize(fill, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    result = image.copy()
+    np.copyto(
+        result, fill.clip(0, 255).astype(np.uint8), where=cv2.dilate(front.view(np.uint8), _AROUND)[..., None] > 0
+    )
+    return result
 
 
 def paste(image: Image, keep: NDArray[np.uint8], background: Image) -> Image:

@@ -23,6 +23,7 @@ from prehend_training.augment import (
     erase,
     paste,
     procedural_background,
+    without_front,
 )
 from prehend_training.shards import Record, ShardFolder
 from prehend_training.targets import (
@@ -160,7 +161,7 @@ class CropBatches:
         segments = warp_segments(record["segmentation"], view, config.size_px, OUTSIDE)
         if rng.random() < config.background_p:
             keep = (segments > 0) & (segments != OUTSIDE)
-            image = paste(image, keep.view(np.uint8), self._background(rng))
+            image = paste(image, keep.view(np.uint8), self._backdrop(rng))
         example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
         return self._change(image, view, record["keypoints_px"][0], example, rng)
 
@@ -214,13 +215,19 @@ class CropBatches:
         beside = Box(x - half, y - half, x + half, y + half)
         return view_of(np.eye(2, 3), beside, None, size, record["K"], self.config.size_px)
 
+    def _backdrop(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """(S, S, 3) picture of another sample, its front filled up from around, turned by quarters."""
+        record, size = self.corpus[int(rng.integers(len(self.corpus)))], self.config.size_px
+        filled = without_front(np.asarray(record["image"]), np.asarray(record["segmentation"]) > 0)
+        return np.asarray(cv2.resize(np.rot90(filled, int(rng.integers(4))).copy(), (size, size)), np.uint8)
+
     def _background(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """(S, S, 3) piece of some picture without its hand, or a procedural one where none is found."""
         size = self.config.size_px
-        for _ in range(3):
+        for _ in range(6):
             record = self.corpus[int(rng.integers(len(self.corpus)))]
             whole = min(record["image"].shape[:2])
-            side = int(rng.uniform(0.35, 0.8) * whole)
+            side = int(rng.uniform(0.25, 0.6) * whole)
             top, left = rng.integers(0, np.array(record["image"].shape[:2]) - side + 1)
             patch = np.s_[top : top + side, left : left + side]
             if not is_hand(record["segmentation"][patch][::3, ::3]).any():

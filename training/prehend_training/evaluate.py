@@ -76,9 +76,9 @@ def evaluate_crops(network: nn.Module, chosen: CropPreset, corpus: Corpus, limit
 def _crop_rows(output: Output, joints: NDArray[np.float32], batch: Arrays, ratios: list[float]) -> list[dict[str, Any]]:
     """What is known about each sample of a batch."""
     joints = joints - joints[:, :1]
-    side = batch["hand_box"][:, 2] - batch["hand_box"][:, 0]
+    size = batch["hand_box"][:, 2:] - batch["hand_box"][:, :2]
     keypoints = output.hand.keypoints.numpy()
-    pixels = np.linalg.norm(keypoints - batch["keypoints"], axis=-1) * side[:, None]
+    pixels = np.linalg.norm((keypoints - batch["keypoints"]) * size[:, None], axis=-1)
     aligned = procrustes(joints, batch["joints"]).apply(joints)
     cosine = (np.einsum("bij,bij->b", output.hand.rotations.numpy()[:, 0], batch["rotations"][:, 0]) - 1) / 2
     visible = (output.hand.visibility_logit.numpy() > 0) == (batch["visible"] > 0.5)
@@ -91,7 +91,7 @@ def _crop_rows(output: Output, joints: NDArray[np.float32], batch: Arrays, ratio
             "joint_error_m": np.linalg.norm(joints[row] - batch["joints"][row], axis=-1).mean(),
             "aligned_error_m": np.linalg.norm(aligned[row] - batch["joints"][row], axis=-1).mean(),
             "keypoint_error_px": pixels[row].mean(),
-            "keypoint_error_box": pixels[row].mean() / side[row],
+            "keypoint_error_box": pixels[row].mean() / size[row].max(),
             "turn_error_rad": float(np.arccos(cosine[row].clip(-1, 1))),
             "visible_right": visible[row].mean(),
             "visible_ratio": ratios[row],

@@ -22,7 +22,7 @@ Terms = dict[str, Tensor]
 class CropLossWeights:
     """Weight of each term of `crop_terms`; one of 0 is not computed.
 
-    The scale is chosen so that the terms pull about alike late in training: 0.03 box units, 10 mm, 0.2 rad.
+    The scale is chosen so that the terms pull about alike late in training: 0.03 of the box's longer side, 10 mm, 0.2 rad.
     """
 
     keypoints: float = 10.0
@@ -110,6 +110,9 @@ def crop_terms(
         Scalars by the names of `CropLossWeights`.
     """
     present = target["presence"]
+    box_size = target["hand_box"][:, 2:] - target["hand_box"][:, :2]
+    # errors count alike along both axes, however narrow the box
+    aspect = (box_size / box_size.amax(1, keepdim=True))[:, None]
     answer = output.hand
     meshed = hand(answer.rotations, answer.betas)
     with torch.no_grad():
@@ -120,7 +123,7 @@ def crop_terms(
     visibility = F.binary_cross_entropy_with_logits(answer.visibility_logit, target["visible"], reduction="none")
     grasp = F.binary_cross_entropy_with_logits(output.encoded.grasp_logit[:, 0], target["grasp"], reduction="none")
     return {
-        "keypoints": mean_of_rows((answer.keypoints - target["keypoints"]).abs(), present),
+        "keypoints": mean_of_rows(((answer.keypoints - target["keypoints"]) * aspect).abs(), present),
         "joints": mean_of_rows((joints - target["joints"]).abs(), present),
         "vertices": mean_of_rows((vertices - true_vertices).abs(), present),
         "global_rotation": mean_of_rows(turned[:, 0], present),

@@ -71,22 +71,19 @@ class FinderPreset:
 
 Preset = CropPreset | FinderPreset
 
-# The pipeline hands over a square that already has room around the joints (`pipeline.crop.HAND_SCALE`).
-_SMALL = replace(SMALL, hand_margin=1.0)
-_PAPER = replace(PAPER, hand_margin=1.0)
 _TINY = replace(
-    _SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
+    SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
 )
 # eight channels at least: oneDNN's 1x1 convolution of torch 2.13 writes past its buffer in the backward pass of fewer
 _TINY_FINDER = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
 _BRIEF = Optimisation(batch_size=2)
 
 _ALL: tuple[Preset, ...] = (
-    CropPreset("unihope-s", "unihope-s", _SMALL, CropDataConfig(object_grid=SMALL.roi_size)),
+    CropPreset("unihope-s", "unihope-s", SMALL, CropDataConfig(object_grid=SMALL.roi_size)),
     CropPreset(
         "unihope-b",
         "unihope-b",
-        _PAPER,
+        PAPER,
         CropDataConfig(object_grid=PAPER.roi_size),
         optimisation=Optimisation(batch_size=64, lr=4e-4, ema=0.9995),
     ),

@@ -28,7 +28,7 @@ def hand_targets(record: Record, view: View) -> Arrays:
     Returns:
         presence, grasp: () float32 0 or 1.
         hand_box: (4,) crop px, an input.
-        keypoints: (21, 2) in [0, 1] of the hand box.
+        keypoints: (21, 2) in units of the hand box.
         joints: (21, 3) relative to the wrist, crop frame [m].
         rotations: (16, 3, 3); the first from the hand to the crop frame.
         betas: (10,).
