@@ -134,14 +134,14 @@ def cut(image: NDArray[np.uint8], spec: CropSpec) -> Crop:
         The crop, averaged over the pixels that fall on one of its own where the image has more of them.
     """
     height, width = image.shape[:2]
+    shrink = int(np.clip(1 / spec.scale, 1, _MAX_SHRINK))
     edge = np.array([-0.5, spec.size - 0.5])
     corners = spec.to_image(np.array([[x, y] for x in edge for y in edge]))
-    x0, y0 = np.maximum(np.floor(corners.min(0)) - 1, 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(corners.max(0)) + 2, (width, height)).astype(int)
-    black = np.zeros((3, spec.size, spec.size), np.float32)
+    # two pixels of the shrunk picture more on every side, for the interpolation
+    x0, y0 = np.clip(np.floor(corners.min(0)) - 2 * shrink, 0, (width, height)).astype(int)
+    x1, y1 = np.clip(np.ceil(corners.max(0)) + 2 * shrink, 0, (width, height)).astype(int)
     if x1 <= x0 or y1 <= y0:
-        return Crop(spec, black)
-    shrink = int(np.clip(1 / spec.scale, 1, min(_MAX_SHRINK, x1 - x0, y1 - y0)))
+        return Crop(spec, np.zeros((3, spec.size, spec.size), np.float32))
     part = _shrink(image[y0:y1, x0:x1], shrink)
     # a pixel of `part` is the mean of shrink x shrink pixels; its centre lies in their middle
     offset = np.array([x0, y0]) + (shrink - 1) / 2
@@ -175,11 +175,11 @@ def _object_box(affine: FloatArray, size: int, box: Box | None) -> NDArray[np.fl
 
 
 def _shrink(part: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """(H, W, 3) -> (ceil(H / factor), ceil(W / factor), 3), the mean of blocks, black beyond the image."""
+    """(H, W, 3) -> (ceil(H / factor), ceil(W / factor), 3), the mean of blocks; the last ones of what there is."""
     if factor == 1:
         return part
     height, width = part.shape[:2]
     bottom, right = -height % factor, -width % factor
-    padded = cv2.copyMakeBorder(part, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
+    padded = cv2.copyMakeBorder(part, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
     size = (padded.shape[1] // factor, padded.shape[0] // factor)
     return np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA), np.uint8)
