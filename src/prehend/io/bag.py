@@ -97,8 +97,9 @@ class Bag(Source):
 
     def close(self) -> None:
         """Release the bag."""
-        if self._reader is not None and self._reader.is_open:
-            self._reader.close()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     def _pixels(self, message: Any, place: str) -> Image:
         if self._compressed:

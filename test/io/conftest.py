@@ -1,0 +1,71 @@
+"""Results as the pipeline makes them, from the shipped hand model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, Side
+from prehend.geometry.camera import estimated_camera, project
+from prehend.geometry.pnp import control_points
+from prehend.hand_model import load_hand_model, skin
+from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+
+EYE = np.tile(np.eye(3, dtype=np.float32), (NUM_MANO_JOINTS, 1, 1))
+PALM_TO_CAMERA = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], np.float32)
+
+
+def make_hand(
+    camera: Camera, side: Side = "right", wrist_m: Any = (0, 0.05, 0.5), track_id: int = 1, **changes: Any
+) -> HandEstimate:
+    """An open hand, fingers up, its palm to the camera, with its wrist at a place [m]."""
+    rotations = EYE.copy()
+    rotations[0] = PALM_TO_CAMERA
+    posed = skin(load_hand_model(side=side), rotations, np.zeros(NUM_BETAS, np.float32))
+    move = np.asarray(wrist_m, np.float32) - posed.joints[0]
+    keypoints = project(posed.joints + move, camera)
+    fields: dict[str, Any] = {
+        "track_id": track_id,
+        "side": side,
+        "score": 0.9,
+        "box_px": Box.around(keypoints),
+        "keypoints_px": keypoints,
+        "joints_m": posed.joints + move,
+        "vertices_m": posed.vertices + move,
+        "rotations": rotations,
+        "betas": np.zeros(NUM_BETAS),
+        "visible": np.ones(NUM_JOINTS, bool),
+        "grasp": GraspEstimate("grasping", 0.75),
+    }
+    return HandEstimate(**{**fields, **changes})
+
+
+def make_object(camera: Camera, with_pose: bool = True) -> ObjectEstimate:
+    """A box half a metre in front of the camera."""
+    pose = np.eye(4)
+    pose[:3, 3] = 0.05, 0, 0.5
+    keypoints = project(control_points((0.08, 0.1, 0.06)) + pose[:3, 3], camera)
+    return ObjectEstimate("box", 0.8, keypoints, Box.around(keypoints), pose if with_pose else None)
+
+
+@pytest.fixture(scope="session")
+def faces() -> dict[Side, Any]:
+    return {"left": load_hand_model(side="left").faces, "right": load_hand_model(side="right").faces}
+
+
+@pytest.fixture
+def make_result() -> Callable[..., FrameResult]:
+    """make_result(width, height, hand options...): one result; each option is a dict for `make_hand`."""
+
+    def make(
+        width: int, height: int, *hands: dict[str, Any], estimated: bool = False, holds: bool | None = None
+    ) -> FrameResult:
+        guess = estimated_camera(width, height)
+        camera = Camera(guess.K, width, height, estimated=estimated)
+        held = {} if holds is None else {"held_object": make_object(camera, holds)}
+        made = tuple(make_hand(camera, track_id=number, **{**held, **hand}) for number, hand in enumerate(hands, 1))
+        times = {"find": 1.0, "crop": 0.5, "infer": 3.0, "decode": 0.25, "total": 4.75}
+        return FrameResult(camera, made, 12.5, times, True)
+
+    return make
