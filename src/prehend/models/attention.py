@@ -60,14 +60,14 @@ class AttentionBlock(nn.Module):
 
     def forward(self, query_map: Tensor, context_map: Tensor) -> Tensor:
         """(B, Cq, R, R), (B, Cc, R, R) -> (B, channels, R, R)."""
-        query_tokens = query_map.flatten(2).transpose(1, 2)
+        query_tokens = query_map.reshape(-1, self.query.in_features, self.size**2).transpose(1, 2)
+        side = self.size // self.pool
         if self.pool > 1:
             context_map = F.avg_pool2d(context_map, self.pool)
-        context_tokens = context_map.flatten(2).transpose(1, 2)
+        context_tokens = context_map.reshape(-1, self.key.in_features, side**2).transpose(1, 2)
         query, key = self.query(query_tokens), self.key(context_tokens)
         if self.query_position is not None:
             query, key = query + self.query_position, key + self.key_position
-        side = self.size // self.pool
         query, key = self._split(query, self.size), self._split(key, side)
         value = self._split(self.value(context_tokens), side)
         scale = (self.channels // self.heads) ** -0.5

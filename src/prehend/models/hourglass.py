@@ -41,14 +41,16 @@ class SoftArgmax(nn.Module):
 
     def __init__(self, size: int, joints: int = NUM_JOINTS):
         super().__init__()
-        self.size = size
+        self.size, self.joints = size, joints
         self.log_sharpness = nn.Parameter(torch.zeros(joints))
 
     def forward(self, heatmaps: Tensor) -> Tensor:
         """(B, J, size, size) -> (B, J, 2) x, y in [0, 1] of the map, cell centres at (i + 0.5) / size."""
         middles = (torch.arange(self.size, dtype=heatmaps.dtype, device=heatmaps.device) + 0.5) / self.size
         places = torch.stack([middles.repeat(self.size), middles.repeat_interleave(self.size)], dim=1)
-        weights = torch.softmax(heatmaps.flatten(2) * self.log_sharpness.exp()[:, None], dim=-1)
+        weights = torch.softmax(
+            heatmaps.reshape(-1, self.joints, self.size**2) * self.log_sharpness.exp()[:, None], dim=-1
+        )
         return weights @ places
 
 

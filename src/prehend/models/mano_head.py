@@ -4,11 +4,16 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
 from prehend.models.blocks import Activation
+from prehend.models.hourglass import HandFeatures
+
+
+def _unit(vector: Tensor) -> Tensor:
+    return vector / torch.linalg.vector_norm(vector, dim=-1, keepdim=True).clamp(min=1e-12)
+
 
 _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 """Component orders of the cross product."""
@@ -28,31 +33,48 @@ def rotations_from_6d(sixd: Tensor) -> Tensor:
     """
     nudge = sixd.new_tensor([1e-6, 0.0, 0.0, 0.0, 1e-6, 0.0])
     first, second = (sixd + nudge).split(3, dim=-1)
-    x = F.normalize(first, dim=-1)
+    x = _unit(first)
     for _ in range(2):
-        second = F.normalize(second - (x * second).sum(-1, keepdim=True) * x, dim=-1)
+        second = _unit(second - (x * second).sum(-1, keepdim=True) * x)
     z = x[..., _NEXT] * second[..., _AFTER] - x[..., _AFTER] * second[..., _NEXT]
     return torch.stack([x, second, z], dim=-1)
 
 
-class PoseEncoder(nn.Module):
-    """Hand feature and heatmaps to one vector.
+class FeatureEncoder(nn.Module):
+    """Hand feature to one vector.
+
+    The heatmaps of the paper's encoder are a linear function of the feature, which the first convolution can learn.
+
+    Args:
+        body: (B, C, R, R) -> (B, D), flattening included.
+    """
+
+    def __init__(self, body: nn.Module):
+        super().__init__()
+        self.body = body
+
+    def forward(self, features: HandFeatures) -> Tensor:
+        """Features -> (B, D) code."""
+        return self.body(features.feature)
+
+
+class HeatmapEncoder(nn.Module):
+    """Hand feature and heatmaps to one vector, as in the paper.
 
     Args:
         channels: channels of the hand feature.
-        width: channels at which feature and heatmaps are added.
-        body: (B, width, R, R) -> (B, D), flattening included.
+        body: (B, C, R, R) -> (B, D), flattening included.
     """
 
-    def __init__(self, channels: int, width: int, body: nn.Module):
+    def __init__(self, channels: int, body: nn.Module):
         super().__init__()
-        self.from_feature = nn.Conv2d(channels, width, 1)
-        self.from_heatmaps = nn.Conv2d(NUM_JOINTS, width, 1)
+        self.from_feature = nn.Conv2d(channels, channels, 1)
+        self.from_heatmaps = nn.Conv2d(NUM_JOINTS, channels, 1)
         self.body = body
 
-    def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
-        """(B, C, R, R), (B, 21, R, R) -> (B, D) code."""
-        return self.body(self.from_feature(feature) + self.from_heatmaps(heatmaps))
+    def forward(self, features: HandFeatures) -> Tensor:
+        """Features -> (B, D) code."""
+        return self.body(self.from_feature(features.feature) + self.from_heatmaps(features.heatmaps))
 
 
 class HandParameters(NamedTuple):

@@ -35,7 +35,7 @@ class ObjectHead(nn.Module):
         """(B, C, R, R) -> (B, 21, R * R, 3) x, y in units of the object box (0 left/top, 1 right/bottom) and
         confidence in [0, 1]; cells row by row."""
         size = self.size
-        raw = self.points(self.body(feature)).flatten(2)
+        raw = self.points(self.body(feature)).reshape(-1, 3 * NUM_CONTROL_POINTS, size**2)
         confidence, x, y = raw.split(NUM_CONTROL_POINTS, dim=1)
         middles = (torch.arange(size, dtype=raw.dtype, device=raw.device) + 0.5) / size
         x = x * OFFSET_SCALE + middles.repeat(size)

@@ -45,7 +45,7 @@ def _sampling_matrices(box: Tensor, cells: int, bins: int, samples: int) -> Tens
     return hat if samples == 1 else hat.reshape(-1, 2, bins, samples, cells).mean(dim=3)
 
 
-def roi_align(feature: Tensor, box: Tensor, size: int, stride: int, samples: int = 1) -> Tensor:
+def roi_align(feature: Tensor, box: Tensor, size: int, input_size: int, stride: int, samples: int = 1) -> Tensor:
     """Resample the part of a map under a box to `size` x `size`.
 
     A bin takes the mean of `samples` x `samples` bilinear samples at regular places inside it. Bilinear samples on a
@@ -53,14 +53,15 @@ def roi_align(feature: Tensor, box: Tensor, size: int, stride: int, samples: int
     Outside of the map the feature is 0, as for a padded convolution.
 
     Args:
-        feature: (B, C, S, S).
+        feature: (B, C, S, S), S = input_size / stride.
         box: (B, 4) px of the network's input, one box per item.
         size: bins on each side.
+        input_size: side of the network's input [px]; given, so that exported graphs hold constants.
         stride: input pixels per cell.
         samples: samples per bin and axis.
 
     Returns:
         (B, C, size, size).
     """
-    across, down = _sampling_matrices(box / stride, feature.shape[-1], size, samples).split(1, dim=1)
+    across, down = _sampling_matrices(box / stride, input_size // stride, size, samples).split(1, dim=1)
     return down @ (feature @ across.transpose(2, 3))

@@ -15,7 +15,7 @@ from prehend.models.attention import AttentionBlock
 from prehend.models.backbone import Streams, StreamsModule, resnet50_streams, small_streams
 from prehend.models.blocks import BasicBlock, PreActBottleneck, conv_bn, leaky_relu, relu
 from prehend.models.hourglass import Hourglass, KeypointHead
-from prehend.models.mano_head import ManoHead, PoseEncoder
+from prehend.models.mano_head import FeatureEncoder, HeatmapEncoder, ManoHead
 from prehend.models.object_head import ObjectHead
 from prehend.models.roi_align import has_area, intersect_boxes, roi_align, scale_box
 from prehend.models.stage import Stage, Staged
@@ -151,7 +151,7 @@ class UniHOPE(Staged):
         object_head: object's RoI to control points.
         fusion: attention on the concatenated features of eq. (3), back to `channels`.
         keypoint_head: fused feature to features, heatmaps and places.
-        encoder: features and heatmaps to the code.
+        encoder: `HandFeatures` to the code.
         mano_head: code to the hand's parameters.
     """
 
@@ -223,7 +223,8 @@ class UniHOPE(Staged):
         return scale_box(hand_box, self.config.hand_margin, self.config.square_hand_roi)
 
     def _roi(self, feature: Tensor, box: Tensor, stride: int) -> Tensor:
-        return roi_align(feature, box, self.config.roi_size, stride, self.config.roi_samples)
+        c = self.config
+        return roi_align(feature, box, c.roi_size, c.size, stride, c.roi_samples)
 
     def object_(self, object_source: Tensor, hand_map: Tensor, hand_box: Tensor, object_box: Tensor) -> ObjectAnswer:
         """Stage `object`: the object's control points and its feature for the hand; boxes (B, 4) in crop px.
@@ -255,7 +256,7 @@ class UniHOPE(Staged):
         s = grasp[..., None, None]
         joined = torch.cat([hand_roi, s * object_roi + (1 - s) * hand_roi], dim=1)  # eq. (3)
         features = self.keypoint_head(self.fusion(joined, joined))
-        code = self.encoder(features.feature, features.heatmaps)
+        code = self.encoder(features)
         parameters = self.mano_head(code, features.places)
         places_px = region[:, None, :2] + features.places * (region[:, 2:] - region[:, :2])[:, None]
         size = (hand_box[:, 2:] - hand_box[:, :2]).clamp(min=1.0)
@@ -322,8 +323,6 @@ def _build_small(config: UniHOPEConfig) -> UniHOPE:
     interaction, fusion = _attention(c)
     width = c.widths[2]
     body = nn.Sequential(
-        nn.BatchNorm2d(c.channels),
-        nn.ReLU(inplace=True),
         conv_bn(c.channels, width, stride=2),
         BasicBlock(width, width),
         conv_bn(width, 2 * width, stride=2),
@@ -341,7 +340,7 @@ def _build_small(config: UniHOPEConfig) -> UniHOPE:
         object_head=ObjectHead(c.channels, c.roi_size, c.channels // 2, relu, pairs=2),
         fusion=fusion,
         keypoint_head=KeypointHead(hourglass, c.channels, c.roi_size, relu),
-        encoder=PoseEncoder(c.channels, c.channels, body),
+        encoder=FeatureEncoder(body),
         mano_head=ManoHead(c.code, c.hidden, relu, c.sees_places),
     )
 
@@ -375,6 +374,6 @@ def _build_paper(config: UniHOPEConfig) -> UniHOPE:
         object_head=ObjectHead(c.channels, c.roi_size, c.channels // 2, lambda: leaky_relu(0.1)),
         fusion=FirstChannels(fusion, c.channels),
         keypoint_head=KeypointHead(residual, c.channels, c.roi_size, leaky_relu),
-        encoder=PoseEncoder(c.channels, c.channels, body),
+        encoder=HeatmapEncoder(c.channels, body),
         mano_head=ManoHead(c.code, c.hidden, leaky_relu, c.sees_places),
     )
