@@ -1,6 +1,7 @@
 """Real processes on the real DDS: every test has a domain of its own, and waits for facts, never for time."""
 
 import contextlib
+import importlib.util
 import itertools
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("rosbags", reason="needs prehend[ros]")
+from prehend.ros import messages
 
 DEADLINE_S = 20.0
 HERE = Path(__file__).parent
@@ -27,9 +29,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _has_rclpy() -> bool:
-    import importlib.util
-
     return importlib.util.find_spec("rclpy") is not None
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """The module toy_node.py: hands with a different number in every field."""
+    spec = importlib.util.spec_from_file_location("toy_node", HERE / "toy_node.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
@@ -55,27 +64,26 @@ class Peer:
         self.node = rclpy.create_node("peer", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self._publishers: dict[str, object] = {}
 
     def listen(self, topic: str, type_name: str, latched: bool = False) -> list:
         """A list that fills with the messages of a topic."""
         from rclpy.qos import DurabilityPolicy, QoSProfile
-
-        from prehend.ros.messages import decode, message_class
 
         received: list = []
         quality = QoSProfile(depth=100)
         if latched:
             quality.durability = DurabilityPolicy.TRANSIENT_LOCAL
         self.node.create_subscription(
-            message_class(type_name), topic, lambda data: received.append(decode(data, type_name)), quality, raw=True
+            messages.message_class(type_name),
+            topic,
+            lambda data: received.append(messages.decode(data, type_name)),
+            quality,
+            raw=True,
         )
         return received
 
     def publisher(self, topic: str, type_name: str):
-        from prehend.ros.messages import message_class
-
-        return self.node.create_publisher(message_class(type_name), topic, 10)
+        return self.node.create_publisher(messages.message_class(type_name), topic, 10)
 
     def until(self, fact: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
         """Spin until `fact()` is true; fail after the deadline."""

@@ -1,10 +1,8 @@
 """The node as its users meet it: another process, over DDS."""
 
-import importlib.util
 import itertools
 import signal
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,10 +11,6 @@ import pytest
 from prehend.ros import convert, images
 from prehend.ros import messages as m
 from prehend.types import Camera, FrameResult
-
-_spec = importlib.util.spec_from_file_location("toy_node", Path(__file__).with_name("toy_node.py"))
-toy = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(toy)
 
 WIDTH, HEIGHT = 64, 48
 CAMERA = Camera(np.array([[60.0, 0, 31.5], [0, 61.0, 23.5], [0, 0, 1]]), WIDTH, HEIGHT)
@@ -66,7 +60,7 @@ def status(array, name: str):
     return next(s for s in array.status if s.name.endswith(f": {name}"))
 
 
-def test_every_field_of_both_hands_arrives_under_the_images_header(peer, start):
+def test_every_field_of_both_hands_arrives_under_the_images_header(peer, start, toy):
     hands, tf = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/tf", m.TF)
     driver = Driver(peer)
     start("toy_node.py")
@@ -110,7 +104,7 @@ def test_compressed_images(peer, start):
     assert [hand.side for hand in hands[0].hands] == [1]
 
 
-def test_a_late_subscriber_gets_the_model_info(peer, start):
+def test_a_late_subscriber_gets_the_model_info(peer, start, toy):
     hands = peer.listen("/prehend/hands", m.HAND_ARRAY)
     driver = Driver(peer)
     start("toy_node.py")

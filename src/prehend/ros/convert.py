@@ -1,5 +1,6 @@
 """Results of the pipeline as ROS messages. Nothing here knows a node: values in, messages out."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,8 +53,9 @@ def seconds(stamp: Any) -> float:
 
 def time_message(stamp_s: float | None) -> Any:
     """A builtin_interfaces/Time of seconds, zero for None."""
-    nanoseconds = round((stamp_s or 0.0) * 1e9)
-    return make("builtin_interfaces/msg/Time", sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+    whole = math.floor(stamp_s or 0.0)  # the fraction alone, or a float would not hold the nanoseconds
+    nanoseconds = round(((stamp_s or 0.0) - whole) * 1e9)
+    return make("builtin_interfaces/msg/Time", sec=whole + nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
 
 
 def header_message(stamp_s: float, frame_id: str) -> Any:

@@ -1,0 +1,153 @@
+"""The worker and what it counts, without a node."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from prehend.errors import InvalidInput
+from prehend.ros import convert, diagnostics, images
+from prehend.ros import messages as m
+from prehend.ros.params import NodeParams
+from prehend.ros.worker import Calibration, Worker
+from prehend.types import Camera
+
+SIZE = (64, 48)
+CAMERA = Camera(np.array([[60.0, 0, 31.5], [0, 60.0, 23.5], [0, 0, 1]]), *SIZE)
+
+
+def image_bytes(order: int, stamp_s: float = 1.0) -> bytes:
+    picture = np.full((SIZE[1], SIZE[0], 3), order, np.uint8)
+    return m.encode(images.image_message(convert.header_message(stamp_s, "cam"), picture))
+
+
+def info(camera: Camera | None, width: int = SIZE[0]):
+    return images.camera_message(convert.header_message(0.0, "cam"), camera, width, SIZE[1])
+
+
+class Bench:
+    """A worker in a thread whose results are kept; its estimator waits while `gate` is closed."""
+
+    def __init__(self, toy, **values):
+        self.results, self.stats, self.gate = [], diagnostics.Stats(0.0), threading.Event()
+        self.gate.set()
+        params = NodeParams().updated({"camera_info_timeout_s": 0.0, **values})
+        self.calibration = Calibration(params.fov_deg, params.camera_info_timeout_s, rectified=False)
+        self.worker = Worker(self, params, self.calibration, self.stats, lambda *result: self.results.append(result))
+        self._toy, self._error = toy.ToyEstimator(), None
+        self.busy = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def estimate(self, image, camera=None, stamp=None):
+        self.busy.set()
+        assert self.gate.wait(10)
+        return self._toy.estimate(image, camera, stamp)
+
+    def _run(self) -> None:
+        try:
+            self.worker.run()
+        except ZeroDivisionError as error:
+            self._error = error
+
+    def until(self, fact) -> None:
+        end = time.monotonic() + 10
+        while not fact():
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+    def end(self):
+        self.worker.stop()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        return self._error
+
+
+@pytest.fixture
+def bench(toy):
+    bench = Bench(toy)
+    yield bench
+    bench.gate.set()
+    bench.end()
+
+
+def test_only_the_newest_waiting_image_is_processed_and_the_others_are_counted(bench):
+    bench.gate.clear()
+    bench.worker.offer(image_bytes(0, 1.0))
+    assert bench.busy.wait(10)
+    for n in range(2, 7):
+        bench.worker.offer(image_bytes(0, float(n)))
+    bench.gate.set()
+    bench.until(lambda: len(bench.results) == 2)
+    assert [convert.seconds(header.stamp) for header, _, _ in bench.results] == [1.0, 6.0]
+    counts = bench.stats.take()
+    assert (counts.received, counts.dropped) == (6, 4)
+
+
+def test_a_known_error_is_told_once_and_the_next_image_works(bench):
+    bench.worker.offer(image_bytes(254))
+    bench.until(lambda: bench.stats.take().failed == 1)
+    bench.worker.offer(b"\x00\x01\x00\x00garbage")
+    bench.until(lambda: bench.stats.take().failed == 2)
+    bench.worker.offer(image_bytes(1))
+    bench.until(lambda: bench.results)
+    assert len(bench.results[0][2].hands) == 1
+    assert bench.stats.take().new_failures == 0, "already told"
+
+
+def test_an_unknown_error_ends_the_worker(bench):
+    bench.worker.offer(image_bytes(255))
+    bench.thread.join(10)
+    assert isinstance(bench.end(), ZeroDivisionError)
+
+
+def test_images_wait_for_a_calibration_but_not_for_ever():
+    calibration = Calibration(fov_deg=60.0, timeout_s=5.0, rectified=False)
+    assert calibration.camera(*SIZE, 100.0) is None
+    assert calibration.camera(*SIZE, 104.9) is None
+    assert calibration.camera(*SIZE, 105.1).estimated
+    calibration.update(info(CAMERA))
+    np.testing.assert_array_equal(calibration.camera(*SIZE, 105.2).K, CAMERA.K)
+    assert calibration.reason == ""
+
+
+def test_a_camera_that_says_it_is_not_calibrated_is_not_waited_for():
+    calibration = Calibration(fov_deg=60.0, timeout_s=5.0, rectified=False)
+    calibration.update(info(None))
+    assert calibration.camera(*SIZE, 0.0).estimated
+    assert "not calibrated" in calibration.reason
+
+
+def test_a_calibration_for_another_size_is_refused_and_a_wrong_one_is_told():
+    calibration = Calibration(fov_deg=60.0, timeout_s=5.0, rectified=False)
+    calibration.update(info(Camera(CAMERA.K, 128, 48), width=128))
+    with pytest.raises(InvalidInput, match="128 x 48"):
+        calibration.camera(*SIZE, 0.0)
+    wrong = info(Camera(CAMERA.K, *SIZE, np.array([0.1, 0.2, 0.0, 0.0, 0.0])))
+    wrong.distortion_model = "barrel"
+    calibration.update(wrong)
+    assert "barrel" in calibration.reason
+
+
+def test_silence_has_its_reason():
+    def told(counts, publishers):
+        return diagnostics.images_status(counts, 10.0, 2.0, "/image_raw", publishers)
+
+    never, before = diagnostics.Counts(), diagnostics.Counts(received=5, last_image_s=3.0)
+    assert told(diagnostics.Counts(received=5, last_image_s=9.0), 1).level == diagnostics.OK
+    assert "LARGE_DATA" in told(never, 1).message
+    assert "silent" in told(before, 1).message
+    assert "nobody publishes" in told(before, 0).message
+    assert {told(never, 1).level, told(before, 1).level, told(before, 0).level} == {diagnostics.WARN}
+
+
+def test_latency_percentiles_are_in_order():
+    stats = diagnostics.Stats(0.0)
+    assert np.isnan(stats.take().latency_ms).all()
+    for latency in range(101):
+        stats.processed(float(latency), latency / 2, 1)
+    counts = stats.take()
+    assert counts.latency_ms == (50.0, 95.0)
+    assert counts.total_ms == (25.0, 47.5)
+    assert counts.processed == 101
