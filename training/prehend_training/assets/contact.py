@@ -10,7 +10,9 @@ from prehend.hand_model import HandModel, skin
 
 _PALM = -1
 _THUMB_BASE = 13  # its flesh is the palm's: the two fold, they do not meet
-_PER_BONE = (0.15, 0.4, 0.65, 0.9)
+_PER_BONE = (0.1, 0.3, 0.5, 0.7, 0.88)
+_WEB = 0.6  # up to here along the first bone of a digit the skin around it is shared
+_RING = 20
 _PALM_STEPS = (0.35, 0.55, 0.75)  # along the metacarpals of the four fingers
 
 
@@ -61,12 +63,15 @@ def fit_balls(model: HandModel) -> Balls:
     """Put balls along the bones and make them as large as the flesh around them allows."""
     rest = skin(model, np.tile(np.eye(3), (16, 1, 1)), np.zeros(10))
     points = rest.joints.astype(np.float64)
+    owner = model.weights.argmax(1)
     centers, radii, joint, digit = [], [], [], []
     for finger, chain in enumerate((4, 0, 1, 3, 2)):  # thumb first, as among the 21 joints
         for part in range(3):
             start, end = points[1 + 4 * finger + part], points[2 + 4 * finger + part]
             for step in _PER_BONE:
                 center = start + step * (end - start)
+                if part > 0 or step > _WEB:
+                    center = _middle(center, end - start, rest.vertices[np.isin(owner, 3 * chain + 1 + np.arange(3))])
                 centers.append(center)
                 radii.append(_thickness(center, rest.vertices))
                 joint.append(3 * chain + 1 + part)
@@ -86,6 +91,17 @@ def fit_balls(model: HandModel) -> Balls:
     pairs = np.stack([first[apart], second[apart]], 1)
     allowed = np.maximum(_overlap(place[None], radius, pairs)[0], 0)
     return Balls(place, radius, bone, pairs, allowed)
+
+
+def _middle(
+    center: NDArray[np.floating], bone: NDArray[np.floating], flesh: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """The middle of the slice of flesh around a point of a bone; bones lie nearer to the back of a digit."""
+    direction = bone / np.linalg.norm(bone)
+    along = (flesh - center) @ direction
+    ring = flesh[np.argsort(np.abs(along), kind="stable")[:_RING]]
+    middle = (ring.min(0) + ring.max(0)) / 2
+    return middle - ((middle - center) @ direction) * direction
 
 
 def _thickness(center: NDArray[np.floating], skin_points: NDArray[np.floating]) -> float:

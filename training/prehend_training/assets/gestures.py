@@ -38,7 +38,7 @@ GESTURES = {
     "flat": Gesture(_OPEN, _OPEN, _OPEN, _OPEN, (-15, 0, 0), (-4, 0, 3, 6), thumb_out=-12),
     "relaxed": Gesture((18, 25, 14), (25, 30, 18), (28, 32, 20), (30, 32, 20), (5, 10, 12)),
     "spread": Gesture(_OPEN, _OPEN, _OPEN, _OPEN, (-20, -8, -8), (14, 3, -7, -16), thumb_out=15),
-    "fist": Gesture(_CLOSED, _CLOSED, _CLOSED, _CLOSED, (24, 35, 55), thumb_out=-8),
+    "fist": Gesture(_CLOSED, _CLOSED, _CLOSED, _CLOSED, (17, 36, 55), thumb_out=-5, thumb_twist=3),
     "point": Gesture((0, 4, 3), _CLOSED, _CLOSED, _CLOSED, (26, 30, 45)),
     "two": Gesture(_OPEN, _OPEN, _CLOSED, _CLOSED, (34, 30, 45), (12, -10, 0, 0)),
     "three": Gesture(_OPEN, _OPEN, _CLOSED, _CLOSED, (-20, -5, -5), (10, 0, 0, 0), thumb_out=10),
@@ -48,9 +48,11 @@ GESTURES = {
     "call": Gesture(_CLOSED, _CLOSED, _CLOSED, _OPEN, (-22, -8, -8), (0, 0, 0, -14), thumb_out=15),
     "claw": Gesture((5, 55, 35), (5, 58, 36), (5, 58, 36), (5, 55, 35), (5, 20, 35), (10, 2, -5, -12)),
     "pinch": Gesture((52, 48, 27), (22, 20, 12), (15, 18, 10), (10, 15, 10), (17, 12, 7), thumb_out=2),
-    "ok": Gesture((51, 61, 39), (8, 8, 5), (0, 5, 5), (-5, 5, 0), (16, 16, 15), (0, 0, -5, -12), thumb_out=-2),
+    "ok": Gesture(
+        (46, 59, 36), (8, 8, 5), (0, 5, 5), (-5, 5, 0), (17, 17, 17), (0, 0, -5, -12), thumb_out=5, thumb_twist=2
+    ),
     "tripod": Gesture((53, 40, 23), (55, 54, 24), (55, 60, 40), (50, 60, 35), (28, 20, -8), thumb_out=2),
-    "key": Gesture((55, 70, 40), (62, 75, 45), (65, 78, 45), (65, 75, 45), (2, 22, 20), thumb_out=-22),
+    "key": Gesture((55, 70, 40), (62, 75, 45), (65, 78, 45), (65, 75, 45), (-5, 21, 17), thumb_out=-22),
     "mug": Gesture((42, 52, 32), (46, 52, 32), (48, 54, 34), (50, 54, 34), (12, 22, 25), thumb_out=8),
     "cylinder": Gesture((30, 42, 26), (32, 42, 26), (34, 44, 28), (36, 46, 28), (2, 15, 18), thumb_out=15),
     "hook": Gesture((25, 88, 50), (25, 90, 50), (25, 90, 50), (25, 85, 48), (5, 10, 15)),
