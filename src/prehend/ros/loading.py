@@ -51,6 +51,7 @@ def load_estimator(params: NodeParams) -> Loaded:
     estimator = Estimator.from_pretrained(
         params.model,
         params.backend,
+        finder=params.finder,
         config=config,
         object_id=params.object_id or None,
         hand_model=Path(params.hand_model) if params.hand_model else None,
