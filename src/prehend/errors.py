@@ -15,6 +15,10 @@ class SourceError(PrehendError):
     """An image, folder, video, camera or bag cannot be read."""
 
 
+class OutputError(PrehendError):
+    """A file of results cannot be written."""
+
+
 class AssetError(PrehendError):
     """A hand model, object description or weights file is missing, corrupt or not allowed."""
 

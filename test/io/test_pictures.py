@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prehend.errors import SourceError
+from prehend.errors import OutputError
 from prehend.io.pictures import OverlayFolder
 from prehend.io.sources import Folder, Frame, Video, open_source
 from prehend.io.video import VideoWriter
@@ -65,7 +65,7 @@ def test_odd_sizes_lose_a_line_and_later_frames_are_fitted(tmp_path):
 def test_places_that_cannot_be_written_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     source = images(tmp_path, "a.png")
-    with pytest.raises(SourceError, match="file"):
+    with pytest.raises(OutputError, match="file"):
         OverlayFolder(tmp_path / "file").write(source, Frame(picture(), "a.png", 0), picture())
-    with pytest.raises(SourceError, match=r"x\.mp4 cannot be written"):
+    with pytest.raises(OutputError, match=r"x\.mp4 cannot be written"):
         VideoWriter(tmp_path / "gone" / "x.mp4", 10.0).write(picture())

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from prehend.errors import SourceError
+from prehend.errors import OutputError, SourceError
 from prehend.io.predictions import PredictionsWriter, read_predictions
 from prehend.io.sources import Frame
 
@@ -103,5 +103,5 @@ def test_other_files_are_refused_by_name(tmp_path, content):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SourceError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         PredictionsWriter(tmp_path / "file" / "out.json", MODEL)

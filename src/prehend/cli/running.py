@@ -73,7 +73,8 @@ class Run:
         self._writer: PredictionsWriter | None = None
         self._results: list[tuple[dict[str, float], int, int, bool]] = []
         self._failures = 0
-        self._without: dict[str, int] = {"boxes": 0, "camera": 0}
+        self._without_boxes = 0
+        self._fitted: set[str] = set()
 
     def take(self, name: str, *, topic: str | None, track: bool | None, prefixed: bool) -> None:
         """Run one source to its end.
@@ -90,8 +91,7 @@ class Run:
         try:
             with open_source(name, on_error=self._fail, topic=topic, prefixed=prefixed) as source:
                 tracking = source.is_sequence if track is None else track
-                estimator = self._estimator(tracking)
-                self._frames(source, estimator, tracking)
+                self._frames(source, tracking)
         except (SourceError, MissingDependency) as error:
             self._fail(error)
 
@@ -112,8 +112,8 @@ class Run:
             lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}")
         if any(assumed):
             lines.append(f"no camera known for {_plural(sum(assumed), 'frame')}: distances are rough; give --cameras")
-        if self._without["boxes"]:
-            lines.append(f"no boxes for {_plural(self._without['boxes'], 'frame')}: not looked at")
+        if self._without_boxes:
+            lines.append(f"no boxes for {_plural(self._without_boxes, 'frame')}: not looked at")
         return lines
 
     def exit_code(self) -> int:
@@ -135,11 +135,12 @@ class Run:
         if kind is None:
             self._check_tables()
 
-    def _frames(self, source: Source, estimator: EstimatorLike, tracking: bool) -> None:
-        estimator.reset()
-        size = None
+    def _frames(self, source: Source, tracking: bool) -> None:
+        estimator, size = None, None
         for frame in tqdm(source, total=source.length, unit="frame", desc=source.name, disable=None, leave=False):
-            size = size or frame.image_rgb.shape
+            if estimator is None:  # what cannot be read is told before anything is loaded
+                estimator, size = self._estimator(tracking), frame.image_rgb.shape
+                estimator.reset()
             if tracking and frame.image_rgb.shape != size:
                 raise SourceError(
                     f"{frame.source}: its size differs from the images before it: no sequence, leave out --track"
@@ -173,8 +174,8 @@ class Run:
     def _camera(self, frame: Frame) -> Camera | None:
         given = self._cameras.find(frame) if isinstance(self._cameras, SourceTable) else self._cameras
         if given is None:
-            self._without["camera"] += self._cameras is not None
             return frame.camera
+        self._fitted.add("cameras")
         height, width = frame.image_rgb.shape[:2]
         return given.for_image(width, height)
 
@@ -183,14 +184,15 @@ class Run:
             return None
         hands = self._boxes.find(frame)
         if hands is None:
-            self._without["boxes"] += 1
+            self._without_boxes += 1
             return []
+        self._fitted.add("boxes")
         return hands
 
     def _check_tables(self) -> None:
         """A table of which no entry fitted is a mistake in its paths."""
-        for table, missed in ((self._boxes, self._without["boxes"]), (self._cameras, self._without["camera"])):
-            if isinstance(table, SourceTable) and self._results and missed >= len(self._results):
+        for name, table in (("boxes", self._boxes), ("cameras", self._cameras)):
+            if isinstance(table, SourceTable) and self._results and name not in self._fitted:
                 first = next(iter(table.entries), "(none)")
                 self._fail(SourceError(f"{table.file}: no entry fits a source; the first entry is '{first}'"))
 

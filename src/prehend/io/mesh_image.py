@@ -12,7 +12,7 @@ from prehend.io.canvas import Colour
 from prehend.io.images import Image
 from prehend.types import FloatArray
 
-_RENDER_PX = 320
+_RENDER_PX = 400
 """Longer side of the picture that is drawn; it is then resized to its place, which smooths the edges."""
 
 _REACH_PX = 4000.0

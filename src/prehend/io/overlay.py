@@ -153,7 +153,7 @@ def _draw_skeleton(view: _View, hand: HandEstimate) -> None:
             draw_dot(view.canvas, points[joint], radius, _joint_colour(joint), rim)
             draw_dot(view.canvas, points[joint], 0.42 * radius, WHITE)
         else:
-            draw_ring(view.canvas, points[joint], radius, _joint_colour(joint), max(1.0, 0.4 * width))
+            draw_ring(view.canvas, points[joint], 1.1 * radius, _joint_colour(joint), max(1.0, 0.25 * width))
 
 
 def _between_joints(ends_px: FloatArray, radius_px: float, visible: NDArray[np.bool_]) -> FloatArray:

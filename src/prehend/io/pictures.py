@@ -5,7 +5,7 @@ from types import TracebackType
 
 import cv2
 
-from prehend.errors import SourceError
+from prehend.errors import OutputError
 from prehend.io.images import Image
 from prehend.io.sources import Frame, Source
 from prehend.io.video import VideoWriter
@@ -34,7 +34,7 @@ class OverlayFolder:
         """Add the overlay of a frame; frames of one video have to come one after the other.
 
         Raises:
-            SourceError: the file cannot be written.
+            OutputError: the file cannot be written.
         """
         if source is not self._source:
             self._finish_video()
@@ -68,7 +68,7 @@ class OverlayFolder:
         if not cv2.imwrite(
             str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
         ):
-            raise SourceError(f"{path} cannot be written")
+            raise OutputError(f"{path} cannot be written")
         self.written.append(path)
 
     def _free(self, name: str) -> Path:
@@ -81,7 +81,7 @@ class OverlayFolder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SourceError(f"{path.parent} cannot be made: {error.strerror}") from error
+            raise OutputError(f"{path.parent} cannot be made: {error.strerror}") from error
         return path
 
     def _finish_video(self) -> None:

@@ -9,7 +9,7 @@ from typing import IO, Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prehend.errors import SourceError
+from prehend.errors import OutputError, SourceError
 from prehend.io.sources import Frame
 from prehend.types import FrameResult, GraspState, HandEstimate, ObjectEstimate
 
@@ -92,7 +92,7 @@ class PredictionsWriter:
     it on any other error.
 
     Raises:
-        SourceError: the file cannot be written.
+        OutputError: the file cannot be written.
     """
 
     def __init__(self, path: Path, model: ModelRecord):
@@ -102,7 +102,7 @@ class PredictionsWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = self._part.open("w", encoding="utf-8")
         except OSError as error:
-            raise SourceError(f"{path} cannot be written: {error.strerror}") from error
+            raise OutputError(f"{path} cannot be written: {error.strerror}") from error
         head = json.dumps({"schema": SCHEMA, "model": model}, allow_nan=False)
         self._append(head[:-1] + ', "frames": [')
 
@@ -128,7 +128,7 @@ class PredictionsWriter:
             self._file.write(text)
             self._file.flush()
         except OSError as error:  # such as a full disk
-            raise SourceError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
 
     def __enter__(self) -> "PredictionsWriter":
         return self

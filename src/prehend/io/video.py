@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 
-from prehend.errors import SourceError
+from prehend.errors import OutputError
 from prehend.io.images import Image
 
 _CODECS = ("avc1", "mp4v")
@@ -30,7 +30,7 @@ class VideoWriter:
         """Add an image; an odd last row or column is cut, and later images are fitted to the first one's size.
 
         Raises:
-            SourceError: no codec, or the file cannot be written.
+            OutputError: no codec, or the file cannot be written.
         """
         if self._writer is None:
             height, width = image_rgb.shape[:2]
@@ -60,4 +60,4 @@ class VideoWriter:
                     return writer
         finally:
             cv2.utils.logging.setLogLevel(level)
-        raise SourceError(f"{self.path} cannot be written: the folder is not writable, or OpenCV has no video encoder")
+        raise OutputError(f"{self.path} cannot be written: the folder is not writable, or OpenCV has no video encoder")
