@@ -98,12 +98,12 @@ def read_affine(image: np.ndarray) -> np.ndarray:
 
 
 def bundle_of(name: str, stages: Mapping[str, dict[str, tuple[int, ...]]]) -> SimpleNamespace:
-    """What the pipeline asks of a `weights.Bundle`: a name, and the shapes of the stages' inputs."""
+    """What the pipeline asks of a `weights.Bundle`: a name, the shapes of the stages' inputs, a manifest."""
     files = {
         stage: SimpleNamespace(inputs=tuple(TensorSpec(key, ("B", *shape)) for key, shape in inputs.items()))
         for stage, inputs in stages.items()
     }
-    return SimpleNamespace(name=name, stages=files)
+    return SimpleNamespace(name=name, stages=files, manifest={})
 
 
 class Oracle:

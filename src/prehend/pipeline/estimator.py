@@ -22,6 +22,7 @@ from prehend.pipeline.crop import Crop, CropSpec, check_box, cut
 from prehend.pipeline.decode import BOX_SCORE, DecodedHand, Rejected, decode_hand, decode_object
 from prehend.pipeline.find import decode_hands, letterbox
 from prehend.pipeline.grasp import GraspConfig, instant_grasp
+from prehend.pipeline.hands import HandModels
 from prehend.pipeline.network import HandAnswer, HandNetwork, input_shape
 from prehend.pipeline.objects import ObjectModel, find_object, load_objects
 from prehend.pipeline.track import MIN_INSIDE, Track, TrackConfig, Tracker, inside_share
@@ -121,12 +122,14 @@ class Estimator:
             config: None for the defaults.
             hand_model: of either side; None for the shipped one.
             object_model: what the hands hold, None where it is not known; then there are no object poses.
+
+        Raises:
+            WeightsMismatch: the network was trained with another hand model.
         """
         self._backend, self._finder = backend, finder
         self._network = HandNetwork(backend)
         self._config = config or EstimatorConfig()
-        model = (hand_model or load_hand_model()).without_forearm()
-        self.hand_models: Mapping[Side, HandModel] = {model.side: model, (other := model.mirrored()).side: other}
+        self._hands = HandModels(backend.bundle, hand_model)
         self._object_model = object_model
         self._tracker = Tracker(self._config.track, self._config.grasp)
         self._drops: Counter[str] = Counter()
@@ -177,6 +180,11 @@ class Estimator:
     def bundle(self) -> Bundle:
         """The hand network's weights and where they come from."""
         return self._backend.bundle
+
+    @property
+    def hand_models(self) -> Mapping[Side, HandModel]:
+        """The hand models whose meshes come out; their faces are the faces of `HandEstimate.vertices_m`."""
+        return self._hands.by_side
 
     @property
     def drops(self) -> dict[str, int]:
@@ -324,7 +332,8 @@ class Estimator:
     def _hand(self, seen: _Seen, camera: Camera, stamp: float | None) -> HandEstimate | None:
         """The record of a hand, None for one that is dropped."""
         track = seen.track
-        decoded = decode_hand(seen.answer, seen.spec, camera, self.hand_models[track.side])
+        answer = seen.answer._replace(betas=self._hands.shape(seen.answer.betas))
+        decoded = decode_hand(answer, seen.spec, camera, self._hands.by_side[track.side])
         reason = decoded.reason if isinstance(decoded, Rejected) else self._fault(decoded, camera)
         if isinstance(decoded, Rejected) or reason:
             self._drop(track, reason)

@@ -1,0 +1,44 @@
+"""The shipped weights in the whole chain; skipped in a checkout that has none yet."""
+
+import numpy as np
+import pytest
+
+from prehend.errors import UnknownName, WeightsMismatch
+from prehend.pipeline.estimator import Estimator
+from prehend.types import Box, FoundHand
+from prehend.weights import available
+
+needs_weights = pytest.mark.skipif(
+    not {"unihope-s", "finder"} <= set(available()), reason="the weights unihope-s and finder are not in this checkout"
+)
+
+
+def test_unknown_weights_are_named() -> None:
+    with pytest.raises(UnknownName, match="no-such-weights"):
+        Estimator.from_pretrained("no-such-weights")
+
+
+@needs_weights
+def test_unknown_objects_and_swapped_weights_are_named() -> None:
+    with pytest.raises(UnknownName, match="unicorn.*mug"):
+        Estimator.from_pretrained(object_id="unicorn")
+    with pytest.raises(WeightsMismatch, match="encode"):
+        Estimator.from_pretrained("finder")
+    with pytest.raises(WeightsMismatch, match="find"):
+        Estimator.from_pretrained(finder="unihope-s")
+
+
+@needs_weights
+def test_a_picture_goes_through_and_what_comes_out_is_sound() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (60, 80, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    with Estimator.from_pretrained(threads=1) as estimator:
+        estimator.warm_up()
+        assert estimator.estimate(np.zeros((480, 640, 3), np.uint8)).hands == ()
+        boxes = [FoundHand(Box(100, 100, 220, 240), "left"), FoundHand(Box(300, 100, 420, 240), "right")]
+        result = estimator.estimate(image, boxes=boxes)
+    assert len(result.hands) + sum(estimator.drops.values()) == 2
+    for hand in result.hands:
+        assert 0.05 < hand.joints_m[:, 2].min()
+        assert np.isfinite(hand.vertices_m).all()
+        np.testing.assert_allclose(np.linalg.det(hand.rotations), 1, atol=1e-3)
