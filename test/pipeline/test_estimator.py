@@ -394,13 +394,25 @@ def test_answers_that_contradict_themselves_are_dropped(estimator, oracle, camer
 
 
 def test_two_tracks_that_end_on_one_hand_become_one(estimator, oracle, camera, image, new_hand) -> None:
+    still, coming = new_hand("right", x=0.0), new_hand("right", x=0.14)
+    seen = []
+    for k in range(15):
+        oracle.scene = [still, moved(coming, [-0.01 * k, 0, 0])]
+        seen.append(ids(estimator.estimate(image, camera, stamp=k / 30)))
+    assert seen[0] == [1, 2]
+    assert seen[-1] == [1]
+    assert estimator.drops["duplicate"] == 1
+
+
+def test_every_box_of_the_caller_is_answered_even_on_one_hand(estimator, oracle, camera, image, new_hand) -> None:
     truth = new_hand("right", x=0.0)
     oracle.scene = [truth]
     box = box_of(truth, camera)
-    shifted = Box(box.x0 + 6, box.y0, box.x1 + 6, box.y1)
+    shifted = Box(box.x0 + 4, box.y0, box.x1 + 4, box.y1)
     result = estimator.estimate(image, camera, boxes=[FoundHand(box, "right"), FoundHand(shifted, "right")])
-    assert ids(result) == [1]
-    assert estimator.drops == {"duplicate": 1}
+    assert ids(result) == [1, 2]
+    for hand in result.hands:
+        np.testing.assert_allclose(hand.joints_m, truth.joints, atol=1 * MM)
 
 
 def test_a_weak_hand_is_kept_longer_than_it_takes_to_begin(estimator, oracle, camera, image, new_hand) -> None:

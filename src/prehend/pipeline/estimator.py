@@ -234,7 +234,7 @@ class Estimator:
         seen = self._infer(tracks, crops, given=boxes is not None)
         clock.lap("infer")
         hands = [self._hand(one, view, stamp) for one in seen]
-        for track in self._tracker.duplicates():
+        for track in self._tracker.duplicates() if boxes is None else ():
             self._drop(track, "duplicate")
         alive = {track.track_id for track in self._tracker.tracks}
         kept = tuple(hand for hand in hands if hand is not None and hand.track_id in alive)
