@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.hand_model import HandModel, load_hand_model
+from prehend_training.assets.forearm import bend_forearm
 from prehend_training.scenes.raster import VERTEX, Geometry
 from prehend_training.scenes.skin import vertex_normals
 
@@ -48,7 +49,7 @@ class Arm:
     """How the arm goes on behind the wrist.
 
     Attributes:
-        bend: (3,) axis-angle [rad] of the forearm about the wrist.
+        bend: (3,) flexion, deviation towards the thumb, and twist of the forearm [rad] (see `assets.forearm`).
         elbow: (3,) axis-angle [rad] of the upper arm about the elbow.
     """
 
@@ -103,15 +104,31 @@ def hand_face_count() -> int:
 
 
 def bend_wrist(vertices: Array, arm: Arm) -> Array:
-    """Turn the forearm of (V, 3) vertices, whose wrist is at the origin, about the wrist; the hand itself stays."""
-    model = drawn_hand()
-    assert model.forearm_weights is not None and model.hand_mask is not None
-    moved = np.flatnonzero(~model.hand_mask)
-    share = model.forearm_weights[moved, None]
-    turned = vertices[moved] @ turn(arm.bend).T
-    result = vertices.copy()
-    result[moved] = (1 - share) * vertices[moved] + share * turned
-    return result
+    """Move the forearm of (V, 3) vertices, whose wrist is at the origin, about the wrist; the hand itself stays."""
+    flexion, deviation, twist = arm.bend
+    return bend_forearm(drawn_hand(), vertices, np.zeros(3), np.eye(3), flexion, deviation, twist)
+
+
+def shoulder(vertices: Array, arm: Arm) -> Array:
+    """(3,) the far end of the upper arm of a posed hand (V, 3), in the frame of its vertices."""
+    return _upper_arm_path(vertices[elbow_loop()], vertices, arm)[1][-1]
+
+
+def _upper_arm_path(
+    loop: Array, vertices: Array, arm: Arm, rings: int = 6, length_m: float = 0.3
+) -> tuple[Array, Array]:
+    """Rotations (rings, 3, 3) and centres (rings, 3) of rings from the elbow's `loop` (L, 3) on."""
+    centre = loop.mean(0)
+    wrist = vertices[_wrist_rows()].mean(0)
+    forward = (centre - wrist) / np.linalg.norm(centre - wrist)
+    turns = np.stack([turn(arm.elbow * min(k / 3, 1.0)) for k in range(1, rings + 1)])
+    return turns, centre + np.cumsum(turns @ forward, 0) * (length_m / rings)
+
+
+@lru_cache(maxsize=1)
+def _wrist_rows() -> NDArray[np.int64]:
+    """A ring of vertices around the wrist."""
+    return np.flatnonzero(np.abs(drawn_hand().v_template[:, 0]) < 0.012)
 
 
 def hand_geometry(
@@ -141,20 +158,17 @@ def hand_geometry(
     return Geometry(np.concatenate(vertices_all), np.concatenate(faces).astype(np.int32))
 
 
-def _upper_arm(skin: NDArray[np.void], arm: Arm, rings: int = 6, length_m: float = 0.3) -> Geometry:
+def _upper_arm(skin: NDArray[np.void], arm: Arm) -> Geometry:
     """A tube from the open end of the forearm on, bent at the elbow."""
     loop = skin[elbow_loop()]
     places = loop["position"].astype(np.float64)
-    centre = places.mean(0)
-    forward = centre / np.linalg.norm(centre)
-    records, at = [loop], centre
-    for k in range(1, rings + 1):
-        bend = turn(arm.elbow * min(k / 3, 1.0))
-        at = at + bend @ forward * (length_m / rings)
+    turns, centres = _upper_arm_path(places, skin["position"], arm)
+    records = [loop]
+    for k, (bend, centre) in enumerate(zip(turns, centres, strict=True), start=1):
         ring = loop.copy()
-        ring["position"] = (places - centre) * (1 + 0.12 * min(k, 3)) @ bend.T + at
+        ring["position"] = (places - places.mean(0)) * (1 + 0.12 * min(k, 3)) @ bend.T + centre
         records.append(ring)
-    count = len(loop)
+    count, rings = len(loop), len(centres)
     column = np.arange(count)
     quads = np.stack([column, column + count, (column + 1) % count + count, (column + 1) % count], -1)
     strip = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
@@ -167,10 +181,8 @@ def _upper_arm(skin: NDArray[np.void], arm: Arm, rings: int = 6, length_m: float
 
 def _arm_direction(skin: NDArray[np.void]) -> Array:
     """(3,) from the wrist to the elbow, as the arm is bent."""
-    rest = drawn_hand().v_template[:, 0]
-    rows = [int(np.abs(rest - reach).argmin()) for reach in (0.02, 0.2)]
-    ring = [skin["position"][np.abs(rest - rest[row]) < 0.012].mean(0) for row in rows]
-    return (ring[1] - ring[0]) / np.linalg.norm(ring[1] - ring[0])
+    along = skin["position"][elbow_loop()].mean(0) - skin["position"][_wrist_rows()].mean(0)
+    return along / np.linalg.norm(along)
 
 
 def _cloth(skin: NDArray[np.void], upper: Geometry, cloth: Cloth, entity: int) -> Geometry:

@@ -48,7 +48,7 @@ def sample_look(rng: Rng) -> CameraLook:
         exposure *= rng.uniform(1.25, 1.6)  # skin burns out
     balance = np.exp(rng.normal(0, 0.05, 3))
     motion = rng.normal(0, 1, 2) * np.exp(rng.uniform(0, 1.3)) if rng.random() < 0.18 else np.zeros(2)
-    coarse = rng.uniform(0, 0.04) if rng.random() < 0.25 else 0.0
+    coarse = rng.uniform(0, 0.03) if rng.random() < 0.18 else 0.0
     return CameraLook(
         gains=exposure * balance / balance.mean(),
         contrast=float(np.exp(rng.normal(0, 0.14))),
@@ -56,9 +56,9 @@ def sample_look(rng: Rng) -> CameraLook:
         gamma=float(np.exp(rng.normal(0, 0.12))),
         saturation=float(np.clip(rng.normal(1.0, 0.2), 0.3, 1.5)) if rng.random() > 0.03 else 0.0,
         vignette=float(rng.uniform(0, 0.35) if rng.random() < 0.35 else 0.0),
-        blur_px=float(abs(rng.normal(0, 0.6)) if rng.random() < 0.85 else rng.uniform(0.8, 2.2)),
+        blur_px=float(abs(rng.normal(0, 0.5)) if rng.random() < 0.88 else rng.uniform(0.7, 2.0)),
         motion_px=motion,
-        noise=np.array([rng.exponential(0.012), coarse]),
+        noise=np.array([rng.exponential(0.009), coarse]),
         quality=int(rng.uniform(25, 97)) if rng.random() < 0.7 else 0,
         seed=int(rng.integers(2**32)),
     )

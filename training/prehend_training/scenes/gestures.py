@@ -1,79 +1,80 @@
-"""Angles of bare hands: gestures with names, shaken, and free natural poses."""
+"""Angles of bare hands: named gestures, shaken and mixed, and free natural poses."""
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import FINGERS
-from prehend_training.assets.poses import sample_angles
+from prehend_training.assets.contact import penetration
+from prehend_training.assets.gestures import GESTURES
+from prehend_training.assets.poses import MAX_PENETRATION_M, pose_from_angles, sample_angles
+from prehend_training.scenes.body import drawn_hand
 
 Array = NDArray[np.floating]
+Rng = np.random.Generator
 
 FINGER_ROWS = {"index": 0, "middle": 3, "little": 6, "ring": 9, "thumb": 12}
 """First of each digit's three rows among the 15 finger joints (MANO's order)."""
 
-_STRAIGHT, _FOLDED = (0, 3, 2), (85, 98, 55)
-_BENDS = {
-    "0": _STRAIGHT,
-    "1": _FOLDED,
-    "h": (35, 45, 25),
-    "c": (62, 38, 18),
-    "f": (75, 8, 5),
-    "k": (5, 95, 60),
-    "p": (50, 48, 22),
-}
-"""Flexion of a finger [deg] at its three joints: straight, folded, half, cupped, flat bent, hooked, pinching."""
-
-# thumb [deg]: flexion and abduction of the first joint, flexion of the second and third
-_THUMBS = {
-    "out": (-18, 5, 0, 0),
-    "up": (-20, -18, -5, -12),
-    "beside": (0, -18, 5, 5),
-    "across": (35, 5, 45, 40),
-    "over": (24, 22, 38, 55),
-    "wrap": (28, 28, 40, 40),
-    "oppose": (14, 32, 10, 22),
-    "free": (-5, 10, 10, 15),
-}
-# four letters: index, middle, ring, little; then the thumb
-_GESTURES = (
-    ("0000", "out"), ("0000", "beside"), ("0000", "free"), ("0000", "free"), ("1111", "over"), ("1111", "wrap"), ("1111", "up"),
-    ("1111", "beside"), ("0111", "over"), ("0111", "wrap"), ("0111", "out"), ("0011", "wrap"), ("0011", "over"), ("0001", "over"),
-    ("0001", "wrap"), ("0000", "across"), ("0110", "wrap"), ("0110", "out"), ("1110", "out"), ("1110", "over"), ("p000", "oppose"),
-    ("p000", "oppose"), ("pp00", "oppose"), ("ppp0", "oppose"), ("cccc", "oppose"), ("cccc", "free"), ("hhhh", "free"),
-    ("hhhh", "oppose"), ("ffff", "oppose"), ("kkkk", "beside"), ("0hhh", "oppose"), ("phhh", "oppose"), ("p111", "oppose"), ("1011", "over"),
-    ("0hhh", "free"), ("h111", "over"),
-)  # fmt: skip
+_FAVOURITES = ("flat", "spread", "relaxed", "fist", "point", "pinch", "ok", "thumb_up", "two")
+_TRIES = 5
 
 
-def sample_bare(rng: np.random.Generator, limits_rad: Array) -> Array:
-    """(15, 3) flexion, abduction, twist [rad] of a bare hand: half gestures, half free poses."""
-    if rng.random() < 0.45:
-        return sample_angles(rng, 1, limits_rad)[0]
-    return shaken(rng, gesture(*_GESTURES[rng.integers(len(_GESTURES))]), limits_rad)
+def sample_bare(rng: Rng) -> tuple[Array, Array]:
+    """Angles (15, 3) [rad] and rotations (16, 3, 3) of a bare hand whose digits do not pierce each other.
+
+    A third are free poses, the others named gestures with noise, some of them mixed. The tries are bounded, so a few
+    in a thousand do touch themselves too deeply.
+    """
+    model = drawn_hand()
+    assert model.limits_rad is not None
+    for _ in range(_TRIES):
+        if rng.random() < 0.35:
+            angles = sample_angles(rng, 1, model.limits_rad)[0]
+        else:
+            angles = shaken(rng, _mixed(rng), model.limits_rad)
+        rotations = pose_from_angles(model, angles[:, 0], angles[:, 1], angles[:, 2])
+        if penetration(model, rotations[None])[0] <= MAX_PENETRATION_M:
+            break
+    return angles, rotations
 
 
-def gesture(fingers: str, thumb: str) -> Array:
-    """(15, 3) angles [rad] of a gesture: a letter of `_BENDS` for each finger, a name of `_THUMBS`."""
+def _mixed(rng: Rng) -> Array:
+    """A named gesture; sometimes one on its way to another, sometimes with the thumb of another."""
+    names = sorted(GESTURES)
+    first = gesture_angles(str(rng.choice(_FAVOURITES) if rng.random() < 0.5 else rng.choice(names)))
+    kind = rng.random()
+    if kind < 0.6:
+        return first
+    other = gesture_angles(str(rng.choice(names)))
+    if kind < 0.85:
+        return first + rng.uniform(0, 1) * (other - first)
+    share = np.repeat(rng.uniform(0, 1, 5), 3)[:, None]
+    return first + share * (other - first)
+
+
+@lru_cache(maxsize=64)
+def gesture_angles(name: str) -> Array:
+    """(15, 3) flexion, abduction, twist [rad] of a gesture of `assets.gestures`."""
+    gesture = GESTURES[name]
     angles = np.zeros((15, 3))
-    for finger, letter in zip(FINGERS[1:], fingers, strict=True):
-        row = FINGER_ROWS[finger]
-        angles[row : row + 3, 0] = _BENDS[letter]
-    first, spread, second, third = _THUMBS[thumb]
-    angles[12:, 0] = first, second, third
-    angles[12, 1] = spread
+    for finger, row in FINGER_ROWS.items():
+        angles[row : row + 3, 0] = getattr(gesture, finger)
+    for row, spread in zip((0, 3, 9, 6), gesture.spread, strict=True):
+        angles[row, 1] = spread
+    angles[12, 1:] = gesture.thumb_out, gesture.thumb_twist
     return np.deg2rad(angles)
 
 
-def shaken(rng: np.random.Generator, angles: Array, limits_rad: Array, strength: float = 1.0) -> Array:
+def shaken(rng: Rng, angles: Array, limits_rad: Array) -> Array:
     """The pose with noise: all fingers together, each finger, each joint; inside the limits."""
-    deg = np.pi / 180 * strength
-    shaken_angles = angles.copy()
-    fingers = shaken_angles[:12].reshape(4, 3, 3)
+    deg = np.pi / 180 * rng.uniform(0.3, 1.3)
+    result = angles.copy()
+    fingers = result[:12].reshape(4, 3, 3)
     fingers[..., 0] += rng.normal(0, 6 * deg) + rng.normal(0, 5 * deg, (4, 1)) + rng.normal(0, 5 * deg, (4, 3))
-    room = np.clip(1 - fingers[:, 0, 0] / 1.6, 0.1, 1)
-    # rows: index, middle, little, ring
-    fan = rng.normal(3 * deg, 8 * deg) * np.array([1.0, 0.2, -1.1, -0.5])
+    room = np.clip(1 - fingers[:, 0, 0] / 1.6, 0.1, 1)  # bent fingers cannot spread
+    fan = rng.normal(2 * deg, 8 * deg) * np.array([1.0, 0.2, -1.1, -0.5])  # rows: index, middle, little, ring
     fingers[:, 0, 1] += room * (fan + rng.normal(0, 3 * deg, 4))
-    shaken_angles[12:, 0] += rng.normal(0, 7 * deg, 3)
-    shaken_angles[12, 1:] += rng.normal(0, 7 * deg, 2)
-    return np.clip(shaken_angles, limits_rad[..., 0], limits_rad[..., 1])
+    result[12:, 0] += rng.normal(0, 7 * deg, 3)
+    result[12, 1:] += rng.normal(0, 7 * deg, 2)
+    return np.clip(result, limits_rad[..., 0], limits_rad[..., 1])

@@ -194,7 +194,7 @@ def _power(rng: Rng, feeler: _Feeler, solid: Solid) -> tuple[Array, Array, NDArr
     angles = np.zeros((15, 3))
     angles[[0, 3, 6, 9], 0] = rng.uniform(-10, 15) * _DEG
     angles[:12:3, 1] = rng.normal(0, 3, 4) * _DEG
-    angles[12] = np.array([-15, 32, 0]) * _DEG
+    angles[12] = np.array([-12, rng.uniform(10, 24), 0]) * _DEG
     long = np.array([0.0, 0.0, 1.0 if rng.random() < 0.8 else -1.0])
     tilt = turn(np.array([0.0, rng.normal(-0.25, 0.25), 0.0]) + rng.normal(0, 0.06, 3))
     long = tilt @ long
@@ -263,10 +263,10 @@ def _pinch_angles(rng: Rng, count: int) -> tuple[Array, Array]:
         else:
             rest = np.array([30, 40, 22]) * rng.uniform(0.0, 2.0) * _DEG
             closed[row : row + 3, 0] = opened[row : row + 3, 0] = rest
-    closed[12:, 0] = np.array([14, 12, 22]) * _DEG
+    closed[12:, 0] = np.array([17, 13, 10]) * _DEG
     opened[12:, 0] = np.array([-8, -5, 5]) * _DEG
-    spread = rng.uniform(22, 35) * _DEG
-    closed[12, 1] = opened[12, 1] = spread
+    spread = rng.uniform(0, 12) * _DEG
+    closed[12, 1], opened[12, 1] = spread, spread + 10 * _DEG
     return closed, opened
 
 
@@ -337,7 +337,7 @@ def _close(
         angles = angles.copy()
         for row in deep:
             if row == 12:
-                angles[12:, 0], angles[12, 1] = np.array([-22, -12, -5]) * _DEG, rng.uniform(25, 35) * _DEG
+                angles[12:, 0], angles[12, 1] = np.array([-22, -12, -5]) * _DEG, rng.uniform(15, 28) * _DEG
             else:
                 angles[row : row + 3, 0] = np.array([-12, 5, 2]) * _DEG
     limit = drawn_hand().limits_rad

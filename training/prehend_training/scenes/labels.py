@@ -11,8 +11,7 @@ from prehend.types import Box
 from prehend_training.scenes.body import PARTS, drawn_hand
 from prehend_training.scenes.raster import Picture
 from prehend_training.scenes.sample import HandLabel, ObjectLabel
-from prehend_training.scenes.sampling import true_points
-from prehend_training.scenes.scene import Hand, Thing, mirror_rotation
+from prehend_training.scenes.scene import Hand, Thing, mirror_rotation, true_points
 
 Array = NDArray[np.floating]
 

@@ -14,15 +14,18 @@ from prehend_training.scenes.labels import hand_label, hand_points, project
 from prehend_training.scenes.patterns import Gallery, texture_bank
 from prehend_training.scenes.raster import COLOUR_SCALE, VERTEX, Geometry, Picture, Rasterizer, join
 from prehend_training.scenes.sample import Sample
-from prehend_training.scenes.sampling import TEXTURES, View, sample_scene, sample_view, true_points
-from prehend_training.scenes.scene import Scene, Table, Thing
+from prehend_training.scenes.sampling import sample_scene, sample_view
+from prehend_training.scenes.scene import Scene, Table, Thing, View, true_points
 from prehend_training.scenes.skin import skin_colours
+from prehend_training.scenes.surroundings import TEXTURES
 
 Array = NDArray[np.floating]
 
 OTHER = 255
 """Segmentation of things no hand holds."""
 _TEXTURE_SEED = 5
+_ATTEMPTS, _LEAST_VISIBLE = 4, 0.12
+"""Scenes in which a hand is hidden nearly whole are drawn anew."""
 _SOFT = np.float32([0.22, 0.56, 0.22])
 
 
@@ -114,7 +117,8 @@ def build(scene: Scene) -> Built | None:
     casters = sum(len(part.faces) for part in parts)
     if scene.table is not None:
         parts.append(table_geometry(scene.table))
-    return Built(join(parts), casters, hand_faces) if parts else None
+    parts += [thing_geometry(thing, 0) for thing in scene.scenery]
+    return Built(join(parts), max(casters, 1), hand_faces) if parts else None
 
 
 def thing_geometry(thing: Thing, entity: int) -> Geometry:
@@ -193,20 +197,27 @@ def crop_view(view: View, square: Box, size_px: int) -> Array:
 
 
 def crop_sample(renderer: SceneRenderer, seed: int, index: int, size_px: int = 160) -> Sample:
-    """One hand in a crop of a random camera's image, 1.6 to 2.1 times the size of its box; the same for the same numbers."""
-    rng = np.random.default_rng([seed, index, 0])
+    """One hand in a crop of a random camera's image, 1.6 to 2.1 times its box; the same for the same numbers."""
+    for attempt in range(_ATTEMPTS):
+        sample = _crop_attempt(renderer, seed, index, attempt, size_px)
+        if sample.hands[0].visible_ratio > _LEAST_VISIBLE:
+            break
+    return sample
+
+
+def _crop_attempt(renderer: SceneRenderer, seed: int, index: int, attempt: int, size_px: int) -> Sample:
+    rng = np.random.default_rng([seed, index, 0, attempt])
     view = sample_view(rng)
     scene = sample_scene(rng, "crop", view)
-    box = Box.around(project(true_points(scene.hands[0], scene.hands[0].joints_m), view.K))
+    hand = scene.hands[0]
+    box = Box.around(project(true_points(hand, hand.joints_m), view.K))
     longer = max(box.width, box.height)
     side = rng.uniform(1.6, 2.1) * longer
     centre = np.array(box.center) + np.clip(rng.normal(0, 0.06, 2), -0.15, 0.15) * longer
     square = Box(*(centre - side / 2), *(centre + side / 2))
-    K = crop_view(view, square, size_px)
-    limits = None
-    if rng.random() < 0.12:  # the crop hangs over the edge of the image
-        limits = _sensor_edge(rng, size_px)
-    return renderer.render(scene, K, size_px, size_px, seed, index, limits)
+    # some crops hang over the edge of the image
+    limits = _sensor_edge(rng, size_px) if rng.random() < 0.08 else None
+    return renderer.render(scene, crop_view(view, square, size_px), size_px, size_px, seed, index, limits)
 
 
 def _sensor_edge(rng: np.random.Generator, size_px: int) -> Box:
@@ -218,8 +229,11 @@ def frame_sample(
     renderer: SceneRenderer, seed: int, index: int, width_px: int = 320, height_px: int | None = None
 ) -> Sample:
     """A whole image with no, one or two hands; the same for the same numbers."""
-    rng = np.random.default_rng([seed, index, 1])
     height_px = width_px * 3 // 4 if height_px is None else height_px
-    view = sample_view(rng, width_px, height_px)
-    scene = sample_scene(rng, "frame", view)
-    return renderer.render(scene, view.K, width_px, height_px, seed, index)
+    for attempt in range(_ATTEMPTS):
+        rng = np.random.default_rng([seed, index, 1, attempt])
+        view = sample_view(rng, width_px, height_px)
+        sample = renderer.render(sample_scene(rng, "frame", view), view.K, width_px, height_px, seed, index)
+        if all(hand.visible_ratio > _LEAST_VISIBLE for hand in sample.hands):
+            break
+    return sample

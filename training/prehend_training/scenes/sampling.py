@@ -1,6 +1,6 @@
 """Random scenes: who is there, where, how lit. Numbers only; nothing is drawn here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -8,32 +8,30 @@ from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, SIDES, Side
 from prehend.hand_model import skin
-from prehend_training.assets.poses import pose_from_angles
+from prehend_training.assets.forearm import MAX_DEVIATION_RAD, MAX_FLEXION_RAD, MAX_TWIST_RAD
 from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.gestures import sample_bare
-from prehend_training.scenes.grasp import POOL_SIZE, pooled_grasp, sample_solid, to_object
-from prehend_training.scenes.raster import Lighting
-from prehend_training.scenes.scene import Hand, Scene, Table, Thing, mirror_thing_pose
+from prehend_training.scenes.grasp import POOL_SIZE, pooled_grasp
+from prehend_training.scenes.scene import Hand, Scene, Thing, View, mirror_thing_pose
+from prehend_training.scenes.surroundings import (
+    TEXTURES,
+    dress_thing,
+    loose_thing,
+    random_rotation,
+    sample_lighting,
+    sample_near,
+    sample_scenery,
+    sample_table,
+)
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
 Kind = Literal["crop", "frame"]
 
-TEXTURES = 72
-"""Layers of the texture bank that scenes refer to."""
 _GRASP_SHARE, _NEAR_SHARE = 0.42, 0.13
 _NEAREST_M = 0.12
 """No joint comes closer to the camera."""
-
-
-@dataclass(frozen=True)
-class View:
-    """A pinhole camera: (3, 3) intrinsics [px] and the size of its image."""
-
-    K: Array
-    width: int
-    height: int
 
 
 class _Posed(NamedTuple):
@@ -73,9 +71,11 @@ def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
         hands.append(hand)
         things += near
     if not hands:
-        things += [_loose_thing(rng, view) for _ in range(int(rng.integers(0, 4)))]
-    table = _sample_table(rng, hands) if hands and rng.random() < 0.3 else None
-    return Scene(tuple(hands), tuple(things), table, sample_lighting(rng), sample_look(rng), int(rng.integers(2**32)))
+        things += [loose_thing(rng, view) for _ in range(int(rng.integers(0, 4)))]
+    table = sample_table(rng, hands) if hands and rng.random() < 0.3 else None
+    scenery = tuple(sample_scenery(rng, hands, table))
+    background = int(rng.integers(2**32))
+    return Scene(tuple(hands), tuple(things), scenery, table, sample_lighting(rng), sample_look(rng), background)
 
 
 def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> tuple[Hand, list[Thing]]:
@@ -85,7 +85,9 @@ def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> t
     posed = _grasping(rng) if mode < _GRASP_SHARE else None
     if posed is None:
         posed = _bare(rng)
-    arm = Arm(np.clip(rng.normal(0, [0.12, 0.25, 0.35]), -0.6, 0.6), rng.normal(0, 1, 3) * np.array([0.3, 0.6, 0.6]))
+    limits = np.array([0.9 * MAX_FLEXION_RAD, MAX_DEVIATION_RAD, MAX_TWIST_RAD])
+    bend = np.clip(rng.normal(0, [0.35, 0.16, 0.45]), -limits, limits)
+    arm = Arm(bend, rng.normal(0, 1, 3) * np.array([0.3, 0.6, 0.6]))
     R = sample_orientation(rng)
     centre = _sample_place(rng, kind, view, side)
     wrist = centre - R @ posed.joints.mean(0)
@@ -105,17 +107,14 @@ def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> t
     hand = Hand(
         side, rotations, posed.betas, wrist, posed.joints @ R.T + wrist, vertices, arm, cloths, skin_seed, gloss, held
     )
-    near = [] if held is not None or mode > _GRASP_SHARE + _NEAR_SHARE else _sample_near(rng, hand)
+    near = [] if held is not None or mode > _GRASP_SHARE + _NEAR_SHARE else sample_near(rng, hand)
     return hand, near
 
 
 def _bare(rng: Rng) -> _Posed:
-    model = drawn_hand()
-    assert model.limits_rad is not None
     betas = rng.standard_normal(10)
-    angles = sample_bare(rng, model.limits_rad)
-    rotations = pose_from_angles(model, angles[:, 0], angles[:, 1], angles[:, 2])
-    posed = skin(model, rotations, betas)
+    _, rotations = sample_bare(rng)
+    posed = skin(drawn_hand(), rotations, betas)
     return _Posed(rotations, betas, posed.vertices - posed.joints[0], posed.joints - posed.joints[0], None)
 
 
@@ -147,18 +146,6 @@ def sample_orientation(rng: Rng) -> Array:
     return _turn("z", roll) @ _turn("x", rng.normal(0, 28)) @ _turn("y", rng.normal(0, 28)) @ base
 
 
-def random_rotation(rng: Rng) -> Array:
-    """(3, 3) uniformly random rotation (a random quaternion's)."""
-    w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
 def _turn(axis: str, degrees: float) -> Array:
     return turn(np.eye(3)["xyz".index(axis)] * np.deg2rad(degrees))
 
@@ -180,11 +167,6 @@ def _apart(first: Hand, second: Hand) -> bool:
     return bool(np.linalg.norm(a[:, None] - b, axis=2).min() > 0.02)
 
 
-def true_points(hand: Hand, points: Array) -> Array:
-    """Points (..., 3) of a hand's own camera frame in the true one."""
-    return points * MIRROR.diagonal() if hand.side == "left" else points
-
-
 def _sample_cloths(rng: Rng) -> tuple[Cloth, ...]:
     cloths = []
     if rng.random() < 0.55:
@@ -201,97 +183,3 @@ def _sample_cloths(rng: Rng) -> tuple[Cloth, ...]:
         tint = np.clip(dark * np.exp(rng.normal(0, 0.3, 3)), 0.005, 0.95)
         cloths.append(Cloth(start, start + rng.uniform(0.014, 0.03), 0.002, 0.0, -1, np.ones(2), tint, False))
     return tuple(cloths)
-
-
-def dress_thing(rng: Rng, thing: Thing) -> Thing:
-    """Give a thing colours, a texture, a shine."""
-    parts = rng.uniform(0.0, 1.0, (1, 1)) ** 1.5 * np.exp(rng.normal(0, 0.5, (2, 3)))
-    layer = int(rng.integers(TEXTURES)) if rng.random() < 0.65 else -1
-    colours = np.clip(np.full((2, 3), 0.9) * np.exp(rng.normal(0, 0.2, 3)) if layer >= 0 else parts, 0.01, 0.95)
-    gloss = np.array([rng.uniform(0, 2.5), np.exp(rng.uniform(np.log(4), np.log(80)))])
-    return replace(thing, colours=colours, layer=layer, tiling=rng.uniform(0.5, 2.5, 2), gloss=gloss)
-
-
-def _plain_thing(rng: Rng, pose: Array) -> Thing:
-    return dress_thing(rng, Thing(sample_solid(rng), pose, np.ones((1, 3)), -1, np.ones(2), np.ones(2)))
-
-
-def _sample_near(rng: Rng, hand: Hand) -> list[Thing]:
-    """One or two things beside, behind or in front of a hand that holds nothing; none touches it."""
-    vertices = true_points(hand, hand.vertices_m)
-    centre = true_points(hand, hand.joints_m).mean(0)
-    line = centre / np.linalg.norm(centre)
-    things = []
-    for _ in range(int(rng.integers(1, 3))):
-        for _ in range(6):
-            aside = np.cross(line, rng.standard_normal(3))
-            aside /= np.linalg.norm(aside)
-            kind = rng.choice(["beside", "behind", "front"], p=[0.45, 0.35, 0.2])
-            shift = {
-                "beside": aside * rng.uniform(0.05, 0.13) + line * rng.normal(0, 0.04),
-                "behind": aside * rng.uniform(0, 0.06) + line * rng.uniform(0.06, 0.25),
-                "front": aside * rng.uniform(0.04, 0.1) - line * rng.uniform(0.07, 0.14),
-            }[str(kind)]
-            pose = np.eye(4)
-            pose[:3, :3] = random_rotation(rng)
-            pose[:3, 3] = centre + shift
-            thing = _plain_thing(rng, pose)
-            near_enough = pose[2, 3] > 0.12
-            if near_enough and thing.solid.distance(to_object(pose, vertices[::3])).min() > 0.006:
-                things.append(thing)
-                break
-    return things
-
-
-def _loose_thing(rng: Rng, view: View) -> Thing:
-    """A thing somewhere in view."""
-    pose = np.eye(4)
-    pose[:3, :3] = random_rotation(rng)
-    pixel = np.array([*(rng.uniform(0, 1, 2) * (view.width, view.height)), 1.0])
-    pose[:3, 3] = np.linalg.inv(view.K) @ pixel * rng.uniform(0.3, 1.2)
-    return _plain_thing(rng, pose)
-
-
-def _sample_table(rng: Rng, hands: list[Hand]) -> Table:
-    """A plane that faces the camera, below or behind everything."""
-    tilt = np.deg2rad(rng.uniform(15, 90))
-    normal = np.array([rng.normal(0, 0.15), -np.cos(tilt), -np.sin(tilt)])
-    normal /= np.linalg.norm(normal)
-    model = drawn_hand()
-    points = [true_points(hand, hand.vertices_m[model.v_template[:, 0] < 0.1]) for hand in hands]
-    for hand in hands:
-        if hand.held is not None:
-            solid, pose = hand.held.solid, hand.held.pose
-            corners = solid.center_m + solid.extents_m / 2 * (np.indices((2, 2, 2)).reshape(3, -1).T * 2 - 1)
-            points.append(corners @ pose[:3, :3].T + pose[:3, 3])
-    everything = np.concatenate(points)
-    lowest = float((everything @ normal).min()) - (
-        rng.uniform(0, 0.01) if rng.random() < 0.6 else rng.uniform(0.01, 0.12)
-    )
-    across = np.cross([0.0, 0.0, 1.0], normal) if abs(normal[2]) < 0.95 else np.array([1.0, 0.0, 0.0])
-    across = turn(normal * rng.uniform(0, 2 * np.pi)) @ (across / np.linalg.norm(across))
-    across -= (across @ normal) * normal
-    across /= np.linalg.norm(across)
-    centre = everything.mean(0)
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([across, np.cross(normal, across), normal], 1)
-    pose[:3, 3] = centre - (centre @ normal - lowest) * normal
-    layer = int(rng.integers(TEXTURES)) if rng.random() < 0.75 else -1
-    colour = (
-        np.full(3, 0.9) if layer >= 0 else np.clip(rng.uniform(0.02, 0.9) * np.exp(rng.normal(0, 0.15, 3)), 0.01, 0.95)
-    )
-    return Table(pose, float(rng.uniform(0.5, 2.5)), layer, float(rng.uniform(0.8, 5)), colour)
-
-
-def sample_lighting(rng: Rng) -> Lighting:
-    """One to three lights and light from all around; together about as bright as a well exposed picture needs."""
-    count = int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2]))
-    directions = rng.standard_normal((count, 3)) + np.array([0, -0.7, -0.8])
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    around = rng.uniform(0.2, 0.75)
-    warmth = rng.normal(0, 0.16, (count + 1, 1)) * np.array([1.0, 0.1, -1.0]) + rng.normal(0, 0.04, (count + 1, 3))
-    tints = np.exp(warmth)
-    shares = rng.dirichlet(np.array([2.5, 1.0, 0.7])[:count]) * (1 - around) * rng.uniform(1.1, 1.9)
-    gradient = rng.standard_normal(3) * 0.2 + np.array([0, -0.3, -0.1])
-    ambient = around * rng.uniform(0.9, 1.2) * np.concatenate([np.ones((1, 3)), gradient[:, None] * np.ones(3)])
-    return Lighting(directions, shares[:, None] * tints[:-1], ambient * tints[-1], float(rng.uniform(0.5, 1.0)))

@@ -78,12 +78,22 @@ class Table:
 
 
 @dataclass(frozen=True)
+class View:
+    """A pinhole camera: (3, 3) intrinsics [px] and the size of its image."""
+
+    K: Array
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Scene:
     """A whole scene.
 
     Attributes:
         hands: at most two.
         things: what no hand holds: beside, behind or in front.
+        scenery: things far enough behind to count as background, and the people the hands belong to.
         table: or None.
         lighting: in the camera frame.
         look: what the camera makes of it.
@@ -92,6 +102,7 @@ class Scene:
 
     hands: tuple[Hand, ...]
     things: tuple[Thing, ...]
+    scenery: tuple[Thing, ...]
     table: Table | None
     lighting: Lighting
     look: CameraLook
@@ -108,3 +119,8 @@ def mirror_thing_pose(pose: Array) -> Array:
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
     own = np.diag([1.0, -1.0, 1.0, 1.0])
     return flip @ pose @ own
+
+
+def true_points(hand: Hand, points: Array) -> Array:
+    """Points (..., 3) of a hand's own camera frame in the true one."""
+    return points * MIRROR.diagonal() if hand.side == "left" else points
