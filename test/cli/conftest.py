@@ -23,6 +23,7 @@ class ToyEstimator:
         self.hand_models = {side: load_hand_model(side=side) for side in ("left", "right")}
         self.bundle = SimpleNamespace(name="toy", weights_sha256=hashlib.sha256(b"toy").hexdigest())
         self.resets = self.frames = 0
+        self.drops = {}
         self.closed = False
 
     def estimate(self, image, camera=None, stamp=None, boxes=None):
@@ -42,6 +43,7 @@ class ToyEstimator:
         return HandEstimate(
             number, hand.side, 1.0, box, keypoints, joints, self.hand_models[hand.side].v_template + joints[0],
             np.tile(np.eye(3), (16, 1, 1)), np.zeros(10), np.ones(21, bool), GraspEstimate("grasping", 0.9),
+            fit_error_px=1.0 if hand.side == "left" else 2.0,
         )  # fmt: skip
 
     def warm_up(self):

@@ -1,19 +1,11 @@
 import json
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from prehend.cli.checks import all_checks
 from prehend.cli.main import main
-from prehend.cli.models import measured_lines, parameter_count
+from prehend.cli.models import measured_lines
 from prehend.weights import available
-
-
-def test_parameters_are_counted_without_reading_them(tmp_path):
-    arrays = {"a": np.zeros((3, 4), np.float16), "b": np.zeros(5, np.float32), "scalar": np.zeros((), np.float32)}
-    save_file(arrays, tmp_path / "w.safetensors", metadata={"made": "here"})
-    assert parameter_count(tmp_path / "w.safetensors") == 12 + 5 + 1
 
 
 def test_measurements_of_any_depth_are_lines():

@@ -41,6 +41,16 @@ def test_a_folder_gives_predictions_pictures_and_a_summary(images, tmp_path, loa
     assert err == "" and estimators[0].closed
 
 
+def test_what_the_estimator_gave_up_is_counted(images, load, capsys):
+    def load_picky(args, tracking):
+        estimator = load(args, tracking)
+        estimator.drops = {"bad_fit": 1, "no_hand": 4}
+        return estimator
+
+    assert run([str(images)], load_picky) == 0
+    assert "given up: 4 no_hand, 1 bad_fit" in capsys.readouterr().out
+
+
 def test_a_video_is_tracked_and_becomes_a_video(video, tmp_path, load, estimators):
     assert run([str(video), "--json", str(tmp_path / "out.json"), "--overlay", str(tmp_path / "out")], load) == 0
     frames = read_predictions(tmp_path / "out.json")["frames"]
@@ -96,6 +106,17 @@ def test_boxes_replace_the_finder(images, tmp_path, load, capsys):
     assert [len(found) for found in hands] == [0, 1, 0]
     assert hands[1][0]["box_px"] == [5, 6, 25, 26] and hands[1][0]["side"] == "left"
     assert "no boxes for 1 frame" in capsys.readouterr().out
+
+
+def test_of_two_sides_the_one_that_agrees_with_itself_is_kept(images, tmp_path, load, estimators, capsys):
+    open_side = {"box_px": [5, 6, 25, 26], "side": None}
+    boxes = saved(tmp_path, {"1.png": [open_side, {"box_px": [1, 2, 9, 9], "side": "right"}], "0.png": [], "2.png": []})
+    out = tmp_path / "out.json"
+    assert run([str(images), "--boxes", boxes, "--json", str(out)], load) == 0
+    hands = read_predictions(out)["frames"][1]["hands"]
+    assert [(hand["side"], hand["box_px"][0]) for hand in hands] == [("right", 1), ("left", 5)]
+    assert run([str(images), "--boxes", boxes, "--track"], load) == 1
+    assert "1.png: a box without a side cannot be tracked" in capsys.readouterr().err
 
 
 def test_cameras_reach_the_estimator(images, tmp_path, load, capsys):

@@ -59,6 +59,14 @@ def test_boxes_come_as_they_are(tmp_path):
     assert table.find(Frame(PIXELS, "b", 0)) == []
 
 
+@pytest.mark.parametrize("entry", [{}, {"side": None}])
+def test_a_box_without_a_side_may_be_either(tmp_path, entry):
+    table = read_boxes(saved(tmp_path, {"a": [{"box_px": [1, 2, 3, 4], **entry}]}))
+    (hand,) = table.find(Frame(PIXELS, "a", 0))
+    assert {found.side for found in hand.candidates()} == {"left", "right"}
+    assert all(found.box_px == Box(1, 2, 3, 4) for found in hand.candidates())
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -67,7 +75,6 @@ def test_boxes_come_as_they_are(tmp_path):
         ({"a": [{"box_px": [0, 0, None, 9], "side": "left"}]}, "not four numbers"),
         ({"a": [{"box_px": [9, 0, 0, 9], "side": "left"}]}, "box_px is empty"),
         ({"a": [{"box_px": [0, 0, 9, 9], "side": "up"}]}, "side is 'up'"),
-        ({"a": [{"box_px": [0, 0, 9, 9]}]}, "side is None"),
         ({"a": [[0, 0, 9, 9]]}, "expected"),
         ({"a": 5}, "expected a list"),
         ([1], "expected"),

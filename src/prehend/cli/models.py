@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.cli.parsing import Parser
@@ -10,7 +9,7 @@ from prehend.cli.parsing import Parser
 if TYPE_CHECKING:
     from prehend.weights import Bundle
 
-_COLUMNS = ("name", "network", "params", "size", "licence", "trained on")
+_COLUMNS = ("name", "network", "params", "GMAC", "size", "licence", "trained on")
 
 
 def run(argv: list[str]) -> int:
@@ -39,20 +38,6 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def parameter_count(weights: Path) -> int:
-    """How many numbers a safetensors file holds, from its header alone."""
-    with weights.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    total = 0
-    for name, entry in header.items():
-        if name != "__metadata__":
-            count = 1
-            for size in entry["shape"]:
-                count *= size
-            total += count
-    return total
-
-
 def measured_lines(measured: Any, prefix: str = "") -> list[str]:
     """What a manifest says was measured, one line a figure: nested names joined by blanks."""
     if not isinstance(measured, dict):
@@ -62,14 +47,13 @@ def measured_lines(measured: Any, prefix: str = "") -> list[str]:
 
 
 def _row(bundle: "Bundle") -> tuple[str, ...]:
-    from prehend.weights import WEIGHTS
-
     size = sum(path.stat().st_size for path in bundle.folder.iterdir() if path.is_file())
     trained_on = bundle.manifest.get("trained_on", "unknown")
     return (
         bundle.name,
         bundle.network,
-        f"{parameter_count(bundle.folder / WEIGHTS) / 1e6:.1f} M",
+        f"{bundle.manifest['parameters'] / 1e6:.1f} M",
+        f"{sum(bundle.manifest['gmac'].values()):.2f}",
         f"{size / 1e6:.1f} MB",
         str(bundle.manifest.get("licence", "unknown")),
         trained_on if isinstance(trained_on, str) else json.dumps(trained_on),

@@ -20,7 +20,7 @@ SOURCE is an image, a folder (every image below it, in natural order), a video, 
 _EPILOG = """Hands are tracked through videos, cameras and bags. The images of a folder count as unrelated: --track
 takes each folder as one sequence instead (of one image size); --no-track takes every frame of a video on its own.
 
---boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right"}]} replaces the finder
+--boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]} replaces the finder
 --cameras {source: K}, {source: {"K": K, "distortion": [...], "width": W, "height": H}}, or one calibration
           (YAML of ROS's camera_info_manager, or JSON with K) for all
 A source fits an entry when their paths are the same or one ends with the other. Images are taken upright

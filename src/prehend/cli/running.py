@@ -2,7 +2,9 @@
 
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -16,7 +18,7 @@ from prehend.io.images import Image
 from prehend.io.overlay import draw
 from prehend.io.pictures import OverlayFolder
 from prehend.io.predictions import ModelRecord, PredictionsWriter
-from prehend.io.side_files import GivenCamera, SourceTable
+from prehend.io.side_files import GivenCamera, GivenHand, SourceTable
 from prehend.io.sources import Frame, Source, open_source
 from prehend.types import Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
@@ -27,7 +29,13 @@ STAGES = ("find", "crop", "infer", "decode")
 class EstimatorLike(Protocol):
     """The part of `prehend.pipeline.estimator.Estimator` that a run uses."""
 
-    hand_models: Mapping[Side, HandModel]
+    @property
+    def hand_models(self) -> Mapping[Side, HandModel]:
+        """Meshes, for their faces."""
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """Hands that were given up, by reason."""
 
     @property
     def bundle(self) -> Bundle:
@@ -62,7 +70,7 @@ class Run:
     def __init__(
         self,
         load: Callable[[bool], EstimatorLike],
-        boxes: SourceTable[list[FoundHand]] | None,
+        boxes: SourceTable[list[GivenHand]] | None,
         cameras: SourceTable[GivenCamera] | GivenCamera | None,
         json_path: Path | None,
         overlay: OverlayFolder | None,
@@ -112,6 +120,9 @@ class Run:
             lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}")
         if any(assumed):
             lines.append(f"no camera known for {_plural(sum(assumed), 'frame')}: distances are rough; give --cameras")
+        drops = sum((Counter(estimator.drops) for estimator in self._estimators.values()), Counter())
+        if drops:
+            lines.append("given up: " + ", ".join(f"{count} {reason}" for reason, count in drops.most_common()))
         if self._without_boxes:
             lines.append(f"no boxes for {_plural(self._without_boxes, 'frame')}: not looked at")
         return lines
@@ -146,7 +157,7 @@ class Run:
                     f"{frame.source}: its size differs from the images before it: no sequence, leave out --track"
                 )
             try:
-                result = estimator.estimate(frame.image_rgb, self._camera(frame), frame.stamp, self._hands(frame))
+                result = self._estimate(frame, estimator, tracking)
             except (InvalidInput, SourceError) as error:
                 self._fail(error if str(error).startswith(frame.source) else SourceError(f"{frame.source}: {error}"))
                 continue
@@ -179,7 +190,19 @@ class Run:
         height, width = frame.image_rgb.shape[:2]
         return given.for_image(width, height)
 
-    def _hands(self, frame: Frame) -> list[FoundHand] | None:
+    def _estimate(self, frame: Frame, estimator: EstimatorLike, tracking: bool) -> FrameResult:
+        camera, given = self._camera(frame), self._hands(frame)
+        sure = None if given is None else [found for hand in given if hand.side for found in hand.candidates()]
+        result = estimator.estimate(frame.image_rgb, camera, frame.stamp, sure)
+        open_sides = [hand for hand in given or () if hand.side is None]
+        if open_sides and tracking:
+            raise SourceError(f"{frame.source}: a box without a side cannot be tracked: give its side, or --no-track")
+        for hand in open_sides:
+            tries = [estimator.estimate(frame.image_rgb, camera, frame.stamp, [one]) for one in hand.candidates()]
+            result = merged(result, tries)
+        return result
+
+    def _hands(self, frame: Frame) -> list[GivenHand] | None:
         if self._boxes is None:
             return None
         hands = self._boxes.find(frame)
@@ -199,6 +222,15 @@ class Run:
     def _fail(self, error: PrehendError) -> None:
         self._failures += 1
         _tell(str(error))
+
+
+def merged(result: FrameResult, tries: Sequence[FrameResult]) -> FrameResult:
+    """A result and the better of several tries at one more hand: whose joints agree best with its keypoints."""
+    answers = [hand for one in tries for hand in one.hands]
+    best = min(answers, key=lambda hand: hand.fit_error_px, default=None)
+    hands = result.hands if best is None else (*result.hands, best)
+    timing = {stage: sum(one.timing_ms[stage] for one in (result, *tries)) for stage in result.timing_ms}
+    return replace(result, hands=hands, timing_ms=timing)
 
 
 def _tell(line: str) -> None:

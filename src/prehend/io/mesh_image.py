@@ -12,7 +12,7 @@ from prehend.io.canvas import Colour
 from prehend.io.images import Image
 from prehend.types import FloatArray
 
-_RENDER_PX = 400
+_RENDER_PX = 320
 """Longer side of the picture that is drawn; it is then resized to its place, which smooths the edges."""
 
 _REACH_PX = 4000.0
@@ -81,7 +81,10 @@ def render_mesh(
     face_at = rasterise(drawn[faces], small)
     layer = _shade(drawn, faces, _brightness(vertices, normals), face_at, colour)
     picture = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR)
-    return MeshImage(left, top, np.ascontiguousarray(picture[..., :3]), np.ascontiguousarray(picture[..., 3]))
+    mask = np.array(picture[..., 3], np.uint8)
+    if scale < 1:  # round off the steps of the enlarged edge
+        mask = np.array(cv2.blur(mask, (3, 3)), np.uint8)
+    return MeshImage(left, top, np.ascontiguousarray(picture[..., :3]), mask)
 
 
 def rasterise(corners_px: FloatArray, size: tuple[int, int]) -> NDArray[np.int32]:
