@@ -11,9 +11,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from prehend.backends.onnx_ import OnnxBackend
+from prehend.backends.torch_ import TorchBackend
 from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.export.onnx import export_stage, initializer_names
+from prehend.export.parity import check_parity
 from prehend.models.registry import config_to_manifest, count_gmac, count_parameters, entry
 from prehend.models.stage import Shape, Stage, Staged
 from prehend.weights import MANIFEST, SCHEMA, WEIGHTS, Bundle, file_sha256, load_bundle
@@ -27,7 +30,7 @@ DType = Literal["float16", "float32"]
 def save_bundle(
     network: Staged, folder: Path, network_name: str, extras: Mapping[str, Any], dtype: DType = "float16"
 ) -> Bundle:
-    """Write weights and read them back.
+    """Write weights, read them back, and see that both backends get the same answers from them.
 
     Args:
         network: trained; is left as it is.
@@ -39,7 +42,8 @@ def save_bundle(
     Raises:
         UnknownName: there is no network of that name.
         InvalidInput: `extras` has an entry that is written here.
-        WeightsMismatch: the network is not of that name, or a number is not finite or does not fit into `dtype`.
+        WeightsMismatch: the network is not of that name, a number is not finite or does not fit into `dtype`, or the
+            backends differ (see `parity`).
     """
     kind = type(entry(network_name).config)
     if not isinstance(network.config, kind):
@@ -67,7 +71,9 @@ def save_bundle(
         raise InvalidInput(f"extras may not set {', '.join(sorted(clash))}")
     text = json.dumps({**manifest, **extras}, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-    return load_bundle(folder)
+    bundle = load_bundle(folder)
+    check_parity(TorchBackend(bundle), OnnxBackend(bundle))
+    return bundle
 
 
 def _stored(network: nn.Module, dtype: DType) -> dict[str, Tensor]:
