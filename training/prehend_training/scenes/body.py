@@ -59,7 +59,7 @@ class Arm:
 
 def turn(axis_angle: Array) -> NDArray[np.float64]:
     """(3, 3) rotation of one axis-angle (3,) [rad]; quicker for a single one than `geometry.rotations`."""
-    return cv2.Rodrigues(np.asarray(axis_angle, np.float64))[0]
+    return np.asarray(cv2.Rodrigues(np.asarray(axis_angle, np.float64))[0], np.float64)
 
 
 @lru_cache(maxsize=1)

@@ -64,27 +64,27 @@ def sample_look(rng: Rng) -> CameraLook:
     )
 
 
-def develop(picture: Array, look: CameraLook) -> NDArray[np.uint8]:
+def develop(picture: NDArray[np.float32], look: CameraLook) -> NDArray[np.uint8]:
     """(H, W, 3) float32 square-root coded 0..1.5 -> (H, W, 3) uint8 as the camera would give it."""
     rng = np.random.default_rng(look.seed)
     scale = picture.shape[1] / 160
     if look.blur_px * scale > 0.25:
-        picture = cv2.GaussianBlur(picture, (0, 0), look.blur_px * scale)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), look.blur_px * scale), np.float32)
     picture = _streak(picture, look.motion_px * scale)
     picture = picture * look.gains.astype(np.float32)
     if look.vignette:
         picture *= _vignette(picture.shape[0], picture.shape[1], look.vignette)[..., None]
     picture = np.clip((picture - 0.5) * look.contrast + 0.5 + look.lift, 0, 1)
-    picture = cv2.pow(picture, look.gamma)
+    picture = np.asarray(cv2.pow(picture, look.gamma), np.float32)
     if look.saturation != 1.0:
-        grey = picture @ np.float32([0.3, 0.59, 0.11])
+        grey = picture @ np.array([0.3, 0.59, 0.11], np.float32)
         picture = grey[..., None] + np.float32(look.saturation) * (picture - grey[..., None])
     picture = picture + _grain(rng, picture.shape, look.noise)
     result = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
     return _compressed(result, look.quality) if look.quality else result
 
 
-def _streak(picture: Array, motion: Array) -> Array:
+def _streak(picture: NDArray[np.float32], motion: Array) -> NDArray[np.float32]:
     length = float(np.hypot(*motion))
     if length < 0.8:
         return picture
@@ -93,7 +93,8 @@ def _streak(picture: Array, motion: Array) -> Array:
     middle = np.array([size // 2, size // 2], np.float64)
     ends = np.stack([middle - motion / 2, middle + motion / 2]) * 16
     cv2.line(kernel, ends[0].astype(int).tolist(), ends[1].astype(int).tolist(), 1.0, 1, cv2.LINE_AA, 4)
-    return cv2.filter2D(picture, -1, kernel / max(kernel.sum(), 1e-6), borderType=cv2.BORDER_REPLICATE)
+    kernel /= max(float(kernel.sum()), 1e-6)
+    return np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _vignette(height: int, width: int, strength: float) -> NDArray[np.float32]:
@@ -112,4 +113,4 @@ def _grain(rng: Rng, shape: tuple[int, ...], strength: Array) -> NDArray[np.floa
 
 def _compressed(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])

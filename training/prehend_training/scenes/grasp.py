@@ -112,11 +112,11 @@ def sample_grasp(rng: Rng, betas: Array, tries: int = 4) -> Grasp | None:
         placed = _power(rng, feeler, solid) if _suits_power(rng, solid) else _opposed(rng, feeler, solid)
         if placed is None:
             continue
-        angles, pose, used = placed
-        angles = _close(rng, feeler, solid, pose, angles, used)
-        if angles is None:
+        opened, pose, used = placed
+        closed = _close(rng, feeler, solid, pose, opened, used)
+        if closed is None:
             continue
-        grasp = _finish(betas, solid, pose, angles)
+        grasp = _finish(betas, solid, pose, closed)
         if holds(grasp):
             return grasp
     return None
@@ -211,8 +211,8 @@ def _power(rng: Rng, feeler: _Feeler, solid: Solid) -> tuple[Array, Array, NDArr
     pose = np.eye(4)
     pose[:3, :3] = axes
     pose[:3, 3] = grip + out * (half + 0.005) - axes @ _body_centre(solid)
-    pose = _pushed_out(feeler, solid, pose, angles, out)
-    return None if pose is None else (angles, pose, np.array(_FINGER_DIGITS))
+    pushed = _pushed_out(feeler, solid, pose, angles, out)
+    return None if pushed is None else (angles, pushed, np.array(_FINGER_DIGITS))
 
 
 def _opposed(rng: Rng, feeler: _Feeler, solid: Solid) -> tuple[Array, Array, NDArray[np.int64]] | None:

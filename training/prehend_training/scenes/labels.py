@@ -28,9 +28,7 @@ def project(points_m: Array, K: Array) -> Array:
 
 def hand_points(hand: Hand) -> Array:
     """(V, 3) vertices of the hand without its forearm, in the true camera frame."""
-    mask = drawn_hand().hand_mask
-    assert mask is not None
-    return true_points(hand, hand.vertices_m[mask])
+    return true_points(hand, hand.model_m)
 
 
 def hand_label(hand: Hand, entity: int, picture: Picture, K: Array, alone_px: float) -> HandLabel:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def _revolve_distance(part: dict[str, Any], scale: Array, points: Array) -> Arra
     radius, height = np.hypot(points[..., 0], points[..., 1]), points[..., 2]
     nearest = np.full(radius.shape, np.inf)
     inside = np.zeros(radius.shape, bool)
-    for (r0, z0), (r1, z1) in zip(profile[:-1], profile[1:], strict=True):
+    for (r0, z0), (r1, z1) in pairwise(profile):
         dr, dz = r1 - r0, z1 - z0
         along = np.clip(((radius - r0) * dr + (height - z0) * dz) / (dr * dr + dz * dz), 0, 1)
         nearest = np.minimum(nearest, (radius - r0 - along * dr) ** 2 + (height - z0 - along * dz) ** 2)
@@ -132,7 +133,7 @@ def _handle_distance(part: dict[str, Any], scale: Array, points: Array) -> Array
     """Distance to a polyline along the handle, less the tube's radius."""
     path = _handle_path(part, 8) * scale
     nearest = np.full(points.shape[:-1], np.inf)
-    for a, b in zip(path[:-1], path[1:], strict=True):
+    for a, b in pairwise(path):
         along = np.clip(((points - a) @ (b - a)) / ((b - a) @ (b - a)), 0, 1)
         nearest = np.minimum(nearest, ((points - a - along[..., None] * (b - a)) ** 2).sum(-1))
     return np.sqrt(nearest) - part["tube_m"] * scale[1]

@@ -1,4 +1,4 @@
-"""Pictures made from nothing: cloth, wood, labels, rooms, clutter; all square-root coded uint8 like the renderer's colours."""
+"""Pictures made from nothing: cloth, wood, labels, rooms, clutter; square-root coded like the renderer's colours."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -115,7 +115,7 @@ def _room(rng: Rng, height: int, width: int) -> Picture:
     """A wall, a floor or table, things hung and standing on both."""
     picture = _gradient(rng, height, width)
     horizon = int(height * rng.uniform(0.3, 0.95))
-    lower = _PLAIN[rng.integers(len(_PLAIN))](rng, height, width)
+    lower = _one_of(rng, _PLAIN)(rng, height, width)
     picture[horizon:] = lower[horizon:]
     for _ in range(int(rng.integers(2, 12))):
         w, h = (np.exp(rng.uniform(np.log(0.04), np.log(0.5), 2)) * (width, height)).astype(int) + 2
@@ -148,7 +148,7 @@ def _shelf(rng: Rng, height: int, width: int) -> Picture:
 
 def _label(rng: Rng, height: int, width: int) -> Picture:
     """Print: lines of something like text, blocks, a mark."""
-    picture = _PLAIN[rng.integers(len(_PLAIN))](rng, height, width)
+    picture = _one_of(rng, _PLAIN)(rng, height, width)
     for _ in range(int(rng.integers(1, 5))):
         x, y = rng.uniform(0, 0.7, 2) * (width, height)
         w, h = rng.uniform(0.15, 0.9, 2) * (width, height)
@@ -164,9 +164,9 @@ def _label(rng: Rng, height: int, width: int) -> Picture:
 
 def _person(rng: Rng, height: int, width: int) -> Picture:
     """Someone far from in focus: a trunk in cloth, a head, an arm."""
-    picture = _BACKDROPS[rng.integers(len(_BACKDROPS) - 1)](rng, height, width)
+    picture = _one_of(rng, _BACKDROPS[:-1])(rng, height, width)
     x, top, size = rng.uniform(0, 1) * width, rng.uniform(0.1, 0.8) * height, rng.uniform(0.2, 0.6) * width
-    cloth = _PLAIN[rng.integers(len(_PLAIN))](rng, height, width)
+    cloth = _one_of(rng, _PLAIN)(rng, height, width)
     trunk = np.zeros((height, width), np.uint8)
     outline = [
         (x - size, top + 0.3 * size),
@@ -219,6 +219,10 @@ _BACKDROPS: Sequence[_Maker] = (
 _SURFACES: Sequence[_Maker] = (_gradient, _clouds, _stripes, _checks, _wood, _label, _label, _clouds)
 
 
+def _one_of(rng: Rng, makers: Sequence[_Maker]) -> _Maker:
+    return makers[int(rng.integers(len(makers)))]
+
+
 class Gallery:
     """Backgrounds and textures: made up, or cut out of photographs where a folder of them is given.
 
@@ -245,26 +249,26 @@ class Gallery:
         if rng.random() < self.photo_share:
             picture = self._cut(rng, height, width)
         else:
-            picture = _BACKDROPS[rng.integers(len(_BACKDROPS))](rng, height, width)
+            picture = _one_of(rng, _BACKDROPS)(rng, height, width)
             if rng.random() < 0.3:  # two worlds in one picture
-                other = _BACKDROPS[rng.integers(len(_BACKDROPS))](rng, height, width)
+                other = _one_of(rng, _BACKDROPS)(rng, height, width)
                 mask = noise(rng, height, width, 1, 2) > rng.uniform(-0.3, 0.3)
                 picture[mask] = other[mask]
         if rng.random() < 0.25:
             self._distract(rng, picture)
         sigma = rng.choice([0.0, 0.7, 1.5, 3.5], p=[0.25, 0.3, 0.25, 0.2]) * rng.uniform(0.6, 1.4) * width / 160
-        return cv2.GaussianBlur(picture, (0, 0), sigma) if sigma > 0.3 else picture
+        return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8) if sigma > 0.3 else picture
 
     def surface(self, rng: Rng, size: int) -> Picture:
         """(size, size, 3) a texture for things and cloth."""
         if rng.random() < 0.3 * self.photo_share:
             return self._cut(rng, size, size)
-        picture = _SURFACES[rng.integers(len(_SURFACES))](rng, size, size)
+        picture = _one_of(rng, _SURFACES)(rng, size, size)
         grain = rng.normal(0, rng.uniform(0, 8), (size, size, 1))
         return np.clip(picture + grain, 0, 255).astype(np.uint8)
 
     def _cut(self, rng: Rng, height: int, width: int) -> Picture:
-        photo = self.photos[rng.integers(len(self.photos))]
+        photo = self.photos[int(rng.integers(len(self.photos)))]
         most = min(photo.shape[0] / height, photo.shape[1] / width)
         zoom = most * np.exp(rng.uniform(np.log(0.25), 0))
         h, w = max(int(zoom * height), 8), max(int(zoom * width), 8)

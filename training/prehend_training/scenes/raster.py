@@ -131,8 +131,8 @@ class Rasterizer:
         # one scene is too small to share between threads; training has a worker a core instead
         os.environ.setdefault("LP_NUM_THREADS", "0")
         try:
-            self._context = moderngl.create_context(standalone=True, backend="egl")
-        except Exception as error:  # noqa: BLE001  moderngl raises bare Exception here
+            self._context = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
+        except Exception as error:  # moderngl raises nothing narrower
             raise SourceError(f"no OpenGL context through EGL on this machine: {error}") from error
         self._flags = moderngl.DEPTH_TEST
         self.oversampling = oversampling
@@ -182,6 +182,10 @@ class Rasterizer:
             lighting: lights.
             casters: how many faces, from the first on, cast shadows.
         """
+        with self._context:  # another renderer of this process may have its own
+            return self._draw(geometry, K, width, height, lighting, casters)
+
+    def _draw(self, geometry: Geometry, K: Array, width: int, height: int, lighting: Lighting, casters: int) -> Picture:
         size = (width * self.oversampling, height * self.oversampling)
         target = self._target(size)
         self._load(geometry)
@@ -211,13 +215,14 @@ class Rasterizer:
             window: part of the image plane, inside or outside of the image [px].
         """
         shift = np.array([[1, 0, -window.x0 - 0.5], [0, 1, -window.y0 - 0.5], [0, 0, 1]])
-        self._cover_target.use()
-        self._context.enable_only(0)
-        self._cover_target.clear()
-        clip = projection(shift @ K, window.width, window.height)
-        self._shadow["projection"].write(clip.T.astype("f4").tobytes())
-        self._shadow_array.render(vertices=3 * faces[1], first=3 * faces[0])
-        return float(np.frombuffer(self._cover_target.read(components=1), np.uint8).mean()) / 255
+        with self._context:
+            self._cover_target.use()
+            self._context.enable_only(0)
+            self._cover_target.clear()
+            clip = projection(shift @ K, window.width, window.height)
+            self._shadow["projection"].write(clip.T.astype("f4").tobytes())
+            self._shadow_array.render(vertices=3 * faces[1], first=3 * faces[0])
+            return float(np.frombuffer(self._cover_target.read(components=1), np.uint8).mean()) / 255
 
     def _load(self, geometry: Geometry) -> None:
         self._vertices.write(geometry.vertices.tobytes())

@@ -26,7 +26,7 @@ OTHER = 255
 _TEXTURE_SEED = 5
 _ATTEMPTS, _LEAST_VISIBLE = 4, 0.12
 """Scenes in which a hand is hidden nearly whole are drawn anew."""
-_SOFT = np.float32([0.22, 0.56, 0.22])
+_SOFT = np.array([0.22, 0.56, 0.22], np.float32)
 
 
 class SceneRenderer:
@@ -87,7 +87,7 @@ class SceneRenderer:
         shade = _crevices(picture, width, height, focal)[..., None]
         cover = colour[..., 3:]
         mixed = colour[..., :3] * (COLOUR_SCALE * shade) + (1 - cover) * (backdrop.astype(np.float32) / 255)
-        image = develop(mixed, scene.look)
+        image = develop(mixed.astype(np.float32, copy=False), scene.look)
         if limits is not None:
             image = image * _inside(limits, height, width)[..., None]
         return image
@@ -147,7 +147,8 @@ def table_geometry(table: Table, cells: int = 12) -> Geometry:
     vertices["colour"], vertices["material"] = table.colour, (0.3, 12.0, 0.0)
     vertices["code"] = CLOTH_PART  # entity 0
     corner = (np.arange(cells)[:, None] * (cells + 1) + np.arange(cells)).reshape(-1, 1)
-    faces = np.concatenate([corner + [0, 1, cells + 2], corner + [0, cells + 2, cells + 1]])
+    first, second = np.array([0, 1, cells + 2]), np.array([0, cells + 2, cells + 1])
+    faces = np.concatenate([corner + first, corner + second])
     return Geometry(vertices, faces.astype(np.int32))
 
 
@@ -161,7 +162,7 @@ def _softened(picture: Picture, width: int, height: int) -> NDArray[np.float32]:
 
 
 def _crevices(picture: Picture, width: int, height: int, focal: float) -> NDArray[np.float32]:
-    """(H, W) how much light from all around gets between fingers: less where the picture is deeper than its surroundings."""
+    """(H, W) how much light from all around gets in: less where the picture is deeper than its surroundings."""
     step = picture.oversampling
     depth = picture.depth_m[::step, ::step]
     seen = ((depth > 0) & (picture.codes[::step, ::step] >= PARTS)).astype(np.float32)

@@ -45,7 +45,8 @@ class HandLabel:
         vertices_m: (V, 3) camera frame, hand without forearm.
         keypoints_px: (21, 2) projections of the joints.
         box_px: (4,) tight box of the joints.
-        visible: (21,) bool: in the image and not hidden by anything (the hand's own skin over the joint is no hindrance).
+        visible: (21,) bool: in the image and not hidden by anything (the hand's own skin over the joint is no
+            hindrance).
         visible_ratio: visible pixels of the hand over the pixels it would cover alone (0..1).
         grasp: hand and object in contact and the object moves with the hand.
         held_object: what is grasped, None for an empty hand.
@@ -81,4 +82,4 @@ class Sample(NamedTuple):
     K: FloatArray
     hands: tuple[HandLabel, ...]
     seed: int
-    index: int
+    index: int  # type: ignore[assignment]

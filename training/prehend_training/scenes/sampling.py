@@ -55,7 +55,7 @@ def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -
 
 
 def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
-    """A scene for a camera: `crop` has one hand well in view, `frame` has none, one or two, some of them partly outside."""
+    """A scene for a camera: `crop` has one hand well in view, `frame` none, one or two, some of them partly outside."""
     count = 1 if kind == "crop" else int(rng.choice([0, 1, 2], p=[0.08, 0.47, 0.45]))
     hands: list[Hand] = []
     things: list[Thing] = []
@@ -94,7 +94,6 @@ def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> t
     nearest = float((posed.joints @ R[2] + wrist[2]).min())
     if nearest < _NEAREST_M:
         wrist = wrist + centre / centre[2] * (_NEAREST_M - nearest)
-    vertices = bend_wrist(posed.vertices, arm) @ R.T + wrist
     rotations = posed.rotations.astype(np.float64).copy()
     rotations[0] = R
     T_camera_hand = np.eye(4)
@@ -105,7 +104,18 @@ def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> t
         held = replace(posed.held, pose=pose if side == "right" else mirror_thing_pose(pose))
     gloss = np.array([rng.uniform(0.15, 1.0), np.exp(rng.uniform(np.log(6), np.log(40))), rng.uniform(0.6, 1.2)])
     hand = Hand(
-        side, rotations, posed.betas, wrist, posed.joints @ R.T + wrist, vertices, arm, cloths, skin_seed, gloss, held
+        side=side,
+        rotations=rotations,
+        betas=posed.betas,
+        wrist_m=wrist,
+        joints_m=posed.joints @ R.T + wrist,
+        model_m=posed.vertices[drawn_hand().hand_mask] @ R.T + wrist,
+        vertices_m=bend_wrist(posed.vertices, arm) @ R.T + wrist,
+        arm=arm,
+        cloths=cloths,
+        skin_seed=skin_seed,
+        gloss=gloss,
+        held=held,
     )
     near = [] if held is not None or mode > _GRASP_SHARE + _NEAR_SHARE else sample_near(rng, hand)
     return hand, near

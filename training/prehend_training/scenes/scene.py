@@ -37,7 +37,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Hand:
-    """A hand. All but `side` describe a right hand in a camera frame that is mirrored for a left one (see `mirror_rotation`).
+    """A hand. All but `side` and `held` describe a right hand; for a left one its camera frame is mirrored (x -> -x).
 
     Attributes:
         side: which hand it becomes.
@@ -45,7 +45,8 @@ class Hand:
         betas: (10,).
         wrist_m: (3,) where joint 0 is, (mirrored) camera frame.
         joints_m: (21, 3), (mirrored) camera frame.
-        vertices_m: (V, 3) with the forearm, wrist bent, (mirrored) camera frame.
+        model_m: (V, 3) as the hand model has them, without the forearm, (mirrored) camera frame.
+        vertices_m: (W, 3) as they are drawn: with the forearm, the wrist bent, (mirrored) camera frame.
         arm: bend of wrist and elbow.
         cloths: sleeves and bands.
         skin_seed: of its colours.
@@ -58,6 +59,7 @@ class Hand:
     betas: Array
     wrist_m: Array
     joints_m: Array
+    model_m: Array
     vertices_m: Array
     arm: Arm
     cloths: tuple[Cloth, ...]
@@ -115,7 +117,7 @@ def mirror_rotation(R: Array) -> Array:
 
 
 def mirror_thing_pose(pose: Array) -> Array:
-    """Pose (4, 4) of the mirrored thing: its own reflection in y takes up the mirror, which every solid of ours allows."""
+    """Pose (4, 4) of a thing in the mirror; the solids look the same when their own y is reflected, so it is rigid."""
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
     own = np.diag([1.0, -1.0, 1.0, 1.0])
     return flip @ pose @ own

@@ -178,10 +178,10 @@ def _clutter(rng: Rng, hands: list[Hand], table: Table | None) -> list[Thing]:
         if table is None:
             solid = solid.stretched(np.exp(rng.uniform(-0.2, 1.3)) * np.exp(rng.normal(0, 0.2)) * np.ones(3))
             depth = deepest + np.linalg.norm(solid.extents_m) / 2 + rng.uniform(0.03, 1.0)
-            pose[:3, :3] = turn(rng.normal(0, [0.2, 1.5, 0.2])) @ turn([np.pi / 2, 0, 0])
+            pose[:3, :3] = turn(rng.normal(0, [0.2, 1.5, 0.2])) @ turn(np.array([np.pi / 2, 0, 0]))
             pose[:3, 3] = centre * (depth / centre[2]) + rng.normal(0, 0.3, 3) * [1, 0.8, 0]
         else:
-            spin = turn([0, 0, rng.uniform(-np.pi, np.pi)])
+            spin = turn(np.array([0, 0, rng.uniform(-np.pi, np.pi)]))
             base = rng.uniform(-0.4, 0.4, 2)
             pose[:3, :3] = table.pose[:3, :3] @ spin
             local = np.array([*base, solid.extents_m[2] / 2]) - spin @ (solid.center_m * [1, 1, 0])
