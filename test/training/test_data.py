@@ -26,6 +26,12 @@ def test_a_batch_depends_on_seed_and_step_alone(crops, batches):
     assert not np.array_equal(first["image"], batches.batch(6)["image"])
 
 
+def test_parts_of_a_batch_make_the_whole(batches):
+    whole, parts = batches.batch(3), [batches.batch(3, (k, 3)) for k in range(3)]
+    for name, value in whole.items():
+        assert np.array_equal(value, np.concatenate([part[name] for part in parts])), name
+
+
 def test_prefetched_batches_are_the_same_in_order(batches):
     for step, batch in enumerate(prefetched(batches, 2, 5, workers=1), start=2):
         assert np.array_equal(batch["image"], batches.batch(step)["image"])

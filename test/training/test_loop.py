@@ -1,19 +1,28 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from team_work import average_two
 
 from prehend.errors import InvalidInput, UnknownName
 from prehend.types import Box, FoundHand
 from prehend_training.checkpoint import Averaged, Progress
 from prehend_training.evaluate import classification, evaluate_run, finder_report
 from prehend_training.finder_data import SeenHand
-from prehend_training.loop import Budget, Machine, learning_rate, log_lines, start_run
+from prehend_training.loop import Budget, Machine, Trainer, claim_run, learning_rate, log_lines, train_run
 from prehend_training.presets import PRESETS, Optimisation, preset
+from prehend_training.tasks import open_task
+from prehend_training.team import run_team
 
 MACHINE = Machine(threads=1)
+
+
+def start_run(name, data, run, machine):
+    claim_run(preset(name), data, run)
+    return Trainer(open_task(preset(name), data), run, machine)
 
 
 def weights(run):
@@ -43,6 +52,18 @@ def test_a_resumed_run_ends_as_one_that_never_stopped(name, crops, frames, tmp_p
         assert np.allclose(value, again[key], atol=1e-5), key
 
 
+def test_two_processes_share_the_work(crops, tmp_path):
+    train_run(preset("debug-unihope"), [crops], tmp_path, Machine(processes=2, threads=1), Budget(steps=2))
+    assert json.loads((tmp_path / "checkpoint/progress.json").read_text())["samples"] == 4
+    assert all(np.isfinite(value).all() for value in weights(tmp_path).values())
+
+
+def test_a_team_has_the_mean_gradient_and_the_first_ones_word(tmp_path):
+    run_team(average_two, (tmp_path,), size=2, numbers=3)
+    for rank in range(2):
+        assert json.loads((tmp_path / f"{rank}.json").read_text()) == [0.5, 0.5, 0.0, 5.0]
+
+
 def test_training_changes_every_weight_and_the_log_names_every_term(crops, tmp_path):
     trainer = start_run("debug-unihope", [crops], tmp_path, MACHINE)
     before = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
@@ -63,7 +84,7 @@ def test_a_budget_of_time_ends_annealed(crops, tmp_path):
 def test_a_run_is_not_continued_as_something_else(crops, tmp_path):
     start_run("debug-unihope", [crops], tmp_path, MACHINE)
     with pytest.raises(InvalidInput, match="seed"):
-        start_run("debug-unihope", [crops], tmp_path, MACHINE, seed=7)
+        claim_run(replace(preset("debug-unihope"), seed=7), [crops], tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["seed"] == 0
 
 

@@ -156,7 +156,8 @@ def without_front(image: Image, front: NDArray[np.bool_], cells: int = 16) -> Im
     size = (cells, cells)
     share = cv2.resize(behind, size, interpolation=cv2.INTER_AREA)
     colour = cv2.resize(image * behind[..., None], size, interpolation=cv2.INTER_AREA)
-    near, near_share = colour, share
+    near: NDArray[Any] = colour
+    near_share: NDArray[Any] = share
     for _ in range(4):  # spread inwards; cells that know their colour keep it
         near, near_share = cv2.blur(near, (5, 5)), cv2.blur(near_share, (5, 5))
         near, near_share = np.where(share[..., None] > 0.5, colour, near), np.where(share > 0.5, share, near_share)

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -57,12 +58,15 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from prehend_training.loop import Budget, Machine, start_run
+    from prehend_training.loop import Budget, Machine, train_run
+    from prehend_training.presets import preset
 
-    machine = Machine(arguments.threads, arguments.workers, arguments.device)
+    chosen = preset(arguments.preset)
+    if arguments.seed is not None:
+        chosen = replace(chosen, seed=arguments.seed)
+    machine = Machine(arguments.processes, arguments.threads, arguments.workers, arguments.device)
     budget = Budget(arguments.minutes, arguments.steps)
-    trainer = start_run(arguments.preset, arguments.data, arguments.run_folder, machine, arguments.seed)
-    trainer.train(budget)
+    train_run(chosen, arguments.data, arguments.run_folder, machine, budget)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -110,8 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
     budget.add_argument("--steps", type=int, help="budget in steps")
     train.add_argument("--seed", type=int, help="in place of the preset's")
-    train.add_argument("--threads", type=int, default=0, help="torch threads (0: torch's choice)")
-    train.add_argument("--workers", type=int, default=1, help="workers that make batches (1: a thread)")
+    train.add_argument("--processes", type=int, default=1, help="processes that share each batch (1)")
+    train.add_argument("--threads", type=int, default=0, help="torch threads of each (0: torch's choice)")
+    train.add_argument("--workers", type=int, default=1, help="workers of each that make batches (1: a thread)")
     train.add_argument("--device", default="cpu", help="torch device (cpu)")
 
     evaluate = _verb(verbs, "evaluate", _evaluate, "measure a run on scenes of another seed; writes RUN/measured.json")

@@ -45,8 +45,8 @@ OUTSIDE = 254
 class BatchSource(Protocol):
     """Makes batches by number."""
 
-    def batch(self, step: int) -> Arrays:
-        """Arrays with a first axis of samples; the same for the same step."""
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+        """Arrays with a first axis of samples, the same for the same step; of `part` (k, n) the k-th of n parts."""
         ...
 
 
@@ -137,12 +137,11 @@ class CropBatches:
     seed: int
     batch_size: int
 
-    def batch(self, step: int) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
         """See `example` for the arrays; `image` is (B, S, S, 3) uint8."""
         indices = drawn_indices(self.seed, step, self.batch_size, len(self.corpus))
-        examples = [
-            self.example(index, np.random.default_rng([self.seed, step, row])) for row, index in enumerate(indices)
-        ]
+        rows = range(part[0] * self.batch_size // part[1], (part[0] + 1) * self.batch_size // part[1])
+        examples = [self.example(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
         return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
 
     def example(self, index: int, rng: np.random.Generator) -> Arrays:
@@ -237,7 +236,7 @@ class CropBatches:
 
 
 def prefetched(
-    source: BatchSource, start: int, stop: int | None, workers: int, ahead: int = 3
+    source: BatchSource, start: int, stop: int | None, workers: int, part: tuple[int, int] = (0, 1), ahead: int = 3
 ) -> Generator[Arrays, None, None]:
     """Batches `start`, `start + 1`, ... made ahead of time.
 
@@ -246,6 +245,7 @@ def prefetched(
         start, stop: steps; None for no end.
         workers: 1 makes them in a thread of this process (OpenCV lets go of the interpreter lock), more in
             processes of their own.
+        part: (k, n) the k-th of n parts of each batch.
         ahead: batches a worker that wait to be used.
     """
     cv2.setNumThreads(1)
@@ -261,7 +261,7 @@ def prefetched(
     try:
         while stop is None or step < stop or waiting:
             while len(waiting) < ahead * workers and (stop is None or step < stop):
-                waiting.append(pool.submit(source.batch, step))
+                waiting.append(pool.submit(source.batch, step, part))
                 step += 1
             yield waiting.pop(0).result()
     finally:

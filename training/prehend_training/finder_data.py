@@ -70,12 +70,11 @@ class FinderBatches:
     seed: int
     batch_size: int
 
-    def batch(self, step: int) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
         """`image` (B, S, S, 3) uint8 and the maps of `finder_targets`."""
         indices = drawn_indices(self.seed, step, self.batch_size, len(self.corpus))
-        examples = [
-            self.example(index, np.random.default_rng([self.seed, step, row])) for row, index in enumerate(indices)
-        ]
+        rows = range(part[0] * self.batch_size // part[1], (part[0] + 1) * self.batch_size // part[1])
+        examples = [self.example(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
         return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
 
     def example(self, index: int, rng: np.random.Generator) -> Arrays:

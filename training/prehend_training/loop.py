@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from prehend.errors import InvalidInput
 from prehend_training.checkpoint import Averaged, Progress, load, save
 from prehend_training.data import prefetched
 from prehend_training.losses import Terms, total
-from prehend_training.presets import Optimisation, describe, preset
-from prehend_training.shards import commit
+from prehend_training.presets import Optimisation, Preset, describe
+from prehend_training.shards import ShardFolder, commit
 from prehend_training.targets import Arrays
 from prehend_training.tasks import Task, open_task
+from prehend_training.team import Team, run_team
 
 LOG_EVERY = 20
 SAVE_EVERY_S = 180.0
@@ -56,8 +57,16 @@ class Budget:
 
 @dataclass(frozen=True)
 class Machine:
-    """What to train with: torch threads (0: torch's choice), workers that make batches, device."""
+    """What to train with.
 
+    Attributes:
+        processes: that share each batch.
+        threads: torch threads of each; 0 for torch's choice.
+        workers: of each, that make batches; 1 is a thread, more are processes.
+        device: of torch.
+    """
+
+    processes: int = 1
     threads: int = 0
     workers: int = 1
     device: str = "cpu"
@@ -95,10 +104,11 @@ class Trainer:
         task: what to train.
         run: folder of the run.
         machine: what to train with.
+        team: the processes of the run; only the first one writes.
     """
 
-    def __init__(self, task: Task, run: Path, machine: Machine):
-        self.task, self.run, self.machine = task, run, machine
+    def __init__(self, task: Task, run: Path, machine: Machine, team: Team | None = None):
+        self.task, self.run, self.machine, self.team = task, run, machine, team or Team()
         self.optimisation = task.preset.optimisation
         if machine.threads:
             torch.set_num_threads(machine.threads)
@@ -122,8 +132,12 @@ class Trainer:
         loss = total(terms, self.task.preset.loss)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if not bool(torch.isfinite(loss)):  # its gradient may be finite all the same; make every process leave it out
+            for parameter in self.network.parameters():
+                parameter.grad = torch.full_like(parameter, torch.nan)
+        self.team.average_gradients(self.network)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.optimisation.clip)
-        if bool(torch.isfinite(loss) & torch.isfinite(norm)):
+        if bool(torch.isfinite(norm)):
             self.optimiser.step()
             self.averaged.update(self.network, self.progress.step)
         else:
@@ -132,31 +146,33 @@ class Trainer:
 
     def train(self, budget: Budget) -> Progress:
         """Train until the budget is used up, then save."""
+        first, size = self.team.rank == 0, self.team.size
         log = _Log(self.run / "log.jsonl")
-        batches = prefetched(self.task.source, self.progress.step, budget.steps, self.machine.workers)
+        part = (self.team.rank, size)
+        batches = prefetched(self.task.source, self.progress.step, budget.steps, self.machine.workers, part)
         saved = time.monotonic()
-        with tqdm(total=budget.steps, initial=self.progress.step, unit="step") as bar:
-            while budget.used(self.progress) < 1:
+        with tqdm(total=budget.steps, initial=self.progress.step, unit="step", disable=not first) as bar:
+            while (used := self.team.told_by_first(budget.used(self.progress))) < 1:
                 start = time.monotonic()
                 batch = next(batches)
                 waited = time.monotonic() - start
-                lr = learning_rate(budget.used(self.progress), self.optimisation)
-                terms = self.step(batch, lr)
+                terms = self.step(batch, learning_rate(used, self.optimisation))
                 taken = time.monotonic() - start
                 self.progress.step += 1
-                self.progress.samples += len(batch["image"])
+                self.progress.samples += self.optimisation.batch_size
                 # a machine that was asleep has not trained
                 self.progress.elapsed_s += min(taken, _STALL_S)
-                log.add(terms, taken, waited, len(batch["image"]))
-                if self.progress.step % LOG_EVERY == 0:
-                    line = log.write(self.progress, lr, budget.used(self.progress))
+                log.add(terms, taken, waited, self.optimisation.batch_size)
+                if first and self.progress.step % LOG_EVERY == 0:
+                    line = log.write(self.progress, self.optimiser.param_groups[0]["lr"], used)
                     bar.set_postfix_str(f"loss {line['loss']:.3f} {line['samples_per_s']:.0f}/s", refresh=False)
                 bar.update()
-                if time.monotonic() - saved > SAVE_EVERY_S:
+                if first and time.monotonic() - saved > SAVE_EVERY_S:
                     self.save()
                     saved = time.monotonic()
         batches.close()
-        self.save()
+        if first:
+            self.save()
         return self.progress
 
     def save(self) -> None:
@@ -194,30 +210,17 @@ class _Log:
         return line
 
 
-def start_run(name: str, data: Sequence[Path], run: Path, machine: Machine, seed: int | None = None) -> Trainer:
-    """Begin a run, or go on with one.
-
-    Args:
-        name: of the preset.
-        data: folders of shards.
-        run: folder of the run; where it holds a checkpoint, training goes on from there.
-        machine: what to train with.
-        seed: in place of the preset's.
+def claim_run(chosen: Preset, data: Sequence[Path], run: Path) -> None:
+    """Note in the folder of a run what it is.
 
     Raises:
         InvalidInput: the folder holds a run of another preset, seed or data.
     """
-    chosen = preset(name)
-    if seed is not None:
-        chosen = replace(chosen, seed=seed)
-    task = open_task(chosen, data)
     description = {
-        "preset": name,
+        "preset": chosen.name,
         "seed": chosen.seed,
         "numbers": json.loads(json.dumps(describe(chosen))),
-        "data": [
-            {"path": str(path), "commit": json.loads((path / "index.json").read_text())["commit"]} for path in data
-        ],
+        "data": [{"path": str(path), "commit": ShardFolder.open(path).description["commit"]} for path in data],
     }
     note = run / "run.json"
     run.mkdir(parents=True, exist_ok=True)
@@ -228,7 +231,29 @@ def start_run(name: str, data: Sequence[Path], run: Path, machine: Machine, seed
             raise InvalidInput(f"{run} holds a run that differs in {', '.join(differ)}: choose another folder")
     else:
         note.write_text(json.dumps({**description, "commit": commit()}, indent=1) + "\n")
-    return Trainer(task, run, machine)
+
+
+def train_run(chosen: Preset, data: Sequence[Path], run: Path, machine: Machine, budget: Budget) -> None:
+    """Begin a run, or go on with one from its checkpoint, until the budget is used up.
+
+    Args:
+        chosen: preset.
+        data: folders of shards.
+        run: folder of the run.
+        machine: what to train with.
+        budget: when to end.
+
+    Raises:
+        InvalidInput: the folder holds another run.
+        AssetError: the folders are not what the preset trains on.
+    """
+    claim_run(chosen, data, run)
+    numbers = sum(p.numel() for p in open_task(chosen, data).network().parameters())
+    run_team(_train_part, (chosen, list(data), run, machine, budget), machine.processes, numbers)
+
+
+def _train_part(team: Team, chosen: Preset, data: Sequence[Path], run: Path, machine: Machine, budget: Budget) -> None:
+    Trainer(open_task(chosen, data), run, machine, team).train(budget)
 
 
 def log_lines(run: Path) -> Iterator[dict[str, Any]]:

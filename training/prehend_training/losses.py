@@ -22,7 +22,7 @@ Terms = dict[str, Tensor]
 class CropLossWeights:
     """Weight of each term of `crop_terms`; one of 0 is not computed.
 
-    The scale is chosen so that the terms pull about alike late in training: 0.03 of the box's longer side, 10 mm, 0.2 rad.
+    The scale is chosen so that the terms pull about alike late in training: 0.03 of the box, 10 mm, 0.2 rad.
     """
 
     keypoints: float = 10.0
