@@ -14,7 +14,7 @@ def test_text_stays_in_the_room_it_asks_for(monkeypatch, hershey, bold, size):
     width, height = canvas.text_size("Right 12 (size assumed)", size, bold)
     canvas.draw_text(image, "Right 12 (size assumed)", 20, 80, size, canvas.WHITE, bold)
     rows, columns = np.nonzero(image.any(-1))
-    assert 20 <= columns.min() and columns.max() <= 20 + width + 2
+    assert columns.min() >= 20 and columns.max() <= 20 + width + 2
     assert columns.max() > 20 + 0.9 * width
     assert 80 - height <= rows.min() and rows.max() <= 80 + 0.45 * height
 

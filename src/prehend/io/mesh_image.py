@@ -81,10 +81,10 @@ def render_mesh(
     face_at = rasterise(drawn[faces], small)
     layer = _shade(drawn, faces, _brightness(vertices, normals), face_at, colour)
     picture = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR)
-    mask = np.array(picture[..., 3], np.uint8)
+    mask = np.asarray(cv2.extractChannel(picture, 3), np.uint8)
     if scale < 1:  # round off the steps of the enlarged edge
-        mask = np.array(cv2.blur(mask, (3, 3)), np.uint8)
-    return MeshImage(left, top, np.ascontiguousarray(picture[..., :3]), mask)
+        mask = np.asarray(cv2.blur(mask, (3, 3)), np.uint8)
+    return MeshImage(left, top, np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), np.uint8), mask)
 
 
 def rasterise(corners_px: FloatArray, size: tuple[int, int]) -> NDArray[np.int32]:
