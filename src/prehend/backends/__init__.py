@@ -10,10 +10,11 @@ from prehend.weights import Bundle
 __all__ = ["BACKENDS", "Backend", "open_backend"]
 
 BACKENDS = {
-    "onnx": ("prehend.backends.onnx_", "OnnxBackend"),
-    "torch": ("prehend.backends.torch_", "TorchBackend"),
+    "onnx": ("prehend.backends.onnx_", "OnnxBackend", None),
+    "torch": ("prehend.backends.torch_", "TorchBackend", "torch"),
 }
-"""Module and class of each backend; a new one is one file and one line here."""
+"""Module and class of each backend, and the extra that brings what it runs on (None: it is always there). A new
+backend is one file and one line here."""
 
 
 def open_backend(name: str, bundle: Bundle, *, threads: int = 0) -> Backend:
@@ -31,12 +32,12 @@ def open_backend(name: str, bundle: Bundle, *, threads: int = 0) -> Backend:
     """
     if name not in BACKENDS:
         raise UnknownName("backend", name, BACKENDS)
-    module, kind = BACKENDS[name]
+    module, kind, extra = BACKENDS[name]
     try:
         backend = getattr(import_module(module), kind)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing == "prehend":
+        if extra is None or missing == "prehend":
             raise
-        raise MissingDependency(missing, name, f"backend '{name}'") from error
+        raise MissingDependency(missing, extra, f"backend '{name}'") from error
     return cast(Backend, backend(bundle, threads=threads))
