@@ -42,7 +42,7 @@ def bare_scene(seed, side="right"):
         scene = sample_scene(rng, "crop", view)
         if scene.hands[0].held is None:
             hand = replace(scene.hands[0], side=side, cloths=())
-            return replace(scene, hands=(hand,), things=(), scenery=(), table=None), view
+            return replace(scene, hands=(hand,), strangers=(), things=(), scenery=(), table=None), view
     raise AssertionError("no bare hand in 50 scenes")
 
 
@@ -51,7 +51,7 @@ def thing_scene(object_id, seed):
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = random_rotation(rng), (0.02, -0.01, 0.6)
     thing = Thing(catalogue()[object_id], pose, np.full((1, 3), 0.5), -1, np.ones(2), np.array([0.5, 10.0]))
-    return Scene((), (thing,), (), None, sample_lighting(rng), sample_look(rng), seed)
+    return Scene((), (), (thing,), (), None, sample_lighting(rng), sample_look(rng), seed)
 
 
 def centred(focal=300.0, size=SIZE):

@@ -45,7 +45,7 @@ def sample_look(rng: Rng) -> CameraLook:
     """A random camera: mostly decent, sometimes bad."""
     exposure = np.exp(rng.normal(0, 0.16))
     if rng.random() < 0.06:
-        exposure *= rng.uniform(1.25, 1.6)  # skin burns out
+        exposure *= rng.uniform(1.2, 1.5)  # skin burns out
     balance = np.exp(rng.normal(0, 0.05, 3))
     motion = rng.normal(0, 1, 2) * np.exp(rng.uniform(0, 1.3)) if rng.random() < 0.18 else np.zeros(2)
     coarse = rng.uniform(0, 0.03) if rng.random() < 0.18 else 0.0

@@ -41,12 +41,14 @@ class Lighting:
         colours: (N, 3) linear irradiance.
         ambient: (4, 3) light from all around: constant, then along x, y, z.
         shadow: 0..1 how much of the first light its shadow takes away.
+        crevices: (2,) how much darker it is between fingers, at the scale of a finger and of a crease.
     """
 
     directions: Array
     colours: Array
     ambient: Array
     shadow: float
+    crevices: Array
 
 
 @dataclass(frozen=True)

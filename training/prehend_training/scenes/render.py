@@ -15,7 +15,7 @@ from prehend_training.scenes.patterns import Gallery, texture_bank
 from prehend_training.scenes.raster import COLOUR_SCALE, VERTEX, Geometry, Picture, Rasterizer, join
 from prehend_training.scenes.sample import Sample
 from prehend_training.scenes.sampling import sample_scene, sample_view
-from prehend_training.scenes.scene import Scene, Table, Thing, View, true_points
+from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, true_points
 from prehend_training.scenes.skin import skin_colours
 from prehend_training.scenes.surroundings import TEXTURES
 
@@ -24,8 +24,9 @@ Array = NDArray[np.floating]
 OTHER = 255
 """Segmentation of things no hand holds."""
 _TEXTURE_SEED = 5
-_ATTEMPTS, _LEAST_VISIBLE = 4, 0.12
+_ATTEMPTS, _LEAST_VISIBLE = 4, 0.2
 """Scenes in which a hand is hidden nearly whole are drawn anew."""
+_CREVICES_M = (0.012, 0.004)
 _SOFT = np.array([0.22, 0.56, 0.22], np.float32)
 
 
@@ -84,7 +85,7 @@ class SceneRenderer:
     ) -> NDArray[np.uint8]:
         backdrop = self.gallery.background(np.random.default_rng(scene.background_seed), height, width)
         colour = _softened(picture, width, height)
-        shade = _crevices(picture, width, height, focal)[..., None]
+        shade = _crevices(picture, focal, scene.lighting.crevices)[..., None]
         cover = colour[..., 3:]
         mixed = colour[..., :3] * (COLOUR_SCALE * shade) + (1 - cover) * (backdrop.astype(np.float32) / 255)
         image = develop(mixed.astype(np.float32, copy=False), scene.look)
@@ -103,22 +104,27 @@ class Built(NamedTuple):
 
 def build(scene: Scene) -> Built | None:
     """Everything in a scene as triangles; None where there is nothing."""
-    parts, hand_faces, faces = [], [], 0
-    for k, hand in enumerate(scene.hands):
-        colours = skin_colours(np.random.default_rng(hand.skin_seed))
-        part = hand_geometry(hand.vertices_m, colours, hand.gloss, hand.arm, list(hand.cloths), 1 + 2 * k)
-        for name in ("position", "normal"):
-            part.vertices[name] = true_points(hand, part.vertices[name])
-        parts.append(part)
-        hand_faces.append((faces, hand_face_count()))
-        faces += len(part.faces)
+    parts = [skin_geometry(hand, 1 + 2 * k) for k, hand in enumerate(scene.hands)]
+    firsts = np.cumsum([0, *(len(part.faces) for part in parts)])[: len(parts)]
+    hand_faces = [(int(first), hand_face_count()) for first in firsts]
     parts += [thing_geometry(hand.held, 2 + 2 * k) for k, hand in enumerate(scene.hands) if hand.held is not None]
+    parts += [skin_geometry(hand, OTHER) for hand in scene.strangers]
+    parts += [thing_geometry(hand.held, OTHER) for hand in scene.strangers if hand.held is not None]
     parts += [thing_geometry(thing, OTHER) for thing in scene.things]
     casters = sum(len(part.faces) for part in parts)
     if scene.table is not None:
         parts.append(table_geometry(scene.table))
     parts += [thing_geometry(thing, 0) for thing in scene.scenery]
     return Built(join(parts), max(casters, 1), hand_faces) if parts else None
+
+
+def skin_geometry(hand: Hand, entity: int) -> Geometry:
+    """A hand with its arm and clothes as triangles in the true camera frame."""
+    colours = skin_colours(np.random.default_rng(hand.skin_seed))
+    part = hand_geometry(hand.vertices_m, colours, hand.gloss, hand.arm, list(hand.cloths), entity)
+    for name in ("position", "normal"):
+        part.vertices[name] = true_points(hand, part.vertices[name])
+    return part
 
 
 def thing_geometry(thing: Thing, entity: int) -> Geometry:
@@ -161,17 +167,28 @@ def _softened(picture: Picture, width: int, height: int) -> NDArray[np.float32]:
     return small.astype(np.float32) * np.float32(1 / 255)
 
 
-def _crevices(picture: Picture, width: int, height: int, focal: float) -> NDArray[np.float32]:
+def _crevices(picture: Picture, focal: float, strength: Array) -> NDArray[np.float32]:
     """(H, W) how much light from all around gets in: less where the picture is deeper than its surroundings."""
     step = picture.oversampling
     depth = picture.depth_m[::step, ::step]
     seen = ((depth > 0) & (picture.codes[::step, ::step] >= PARTS)).astype(np.float32)
+    shade = np.ones_like(depth)
     if not seen.any():
-        return np.ones((height, width), np.float32)
-    sigma = max(focal * 0.011 / float(np.median(depth[seen > 0])), 0.8)
-    sigma = min(sigma, width / 8)
-    near = cv2.GaussianBlur(depth * seen, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(seen, (0, 0), sigma), 1e-3)
-    return 1 - 0.35 * seen * np.clip((depth - near) / 0.016, 0, 1)
+        return shade
+    pixel_m = float(np.median(depth[seen > 0])) / focal
+    for radius_m, share in zip(_CREVICES_M, strength, strict=True):
+        sigma = min(max(radius_m / pixel_m, 0.7), depth.shape[1] / 8)
+        # beyond an outline there is only open space, which takes no light away
+        open_space = 1 - cv2.GaussianBlur(seen, (0, 0), sigma)
+        near = cv2.GaussianBlur(depth * seen, (0, 0), sigma) + depth * open_space
+        shade *= 1 - np.float32(share) * seen * np.clip((depth - near) / (1.3 * radius_m), 0, 1)
+    return shade
+    pixel_m = float(np.median(depth[seen > 0])) / focal
+    for radius_m, share in zip(_CREVICES_M, strength, strict=True):
+        sigma = min(max(radius_m / pixel_m, 0.7), depth.shape[1] / 8)
+        near = cv2.GaussianBlur(depth * seen, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(seen, (0, 0), sigma), 1e-3)
+        shade *= 1 - np.float32(share) * seen * np.clip((depth - near) / (1.3 * radius_m), 0, 1)
+    return shade
 
 
 def _inside(limits: Box, height: int, width: int) -> NDArray[np.bool_]:
@@ -217,12 +234,12 @@ def _crop_attempt(renderer: SceneRenderer, seed: int, index: int, attempt: int, 
     centre = np.array(box.center) + np.clip(rng.normal(0, 0.06, 2), -0.15, 0.15) * longer
     square = Box(*(centre - side / 2), *(centre + side / 2))
     # some crops hang over the edge of the image
-    limits = _sensor_edge(rng, size_px) if rng.random() < 0.08 else None
+    limits = _sensor_edge(rng, size_px) if rng.random() < 0.15 else None
     return renderer.render(scene, crop_view(view, square, size_px), size_px, size_px, seed, index, limits)
 
 
 def _sensor_edge(rng: np.random.Generator, size_px: int) -> Box:
-    cut = np.where(rng.random(4) < 0.4, rng.uniform(0, 0.22, 4), 0) * size_px
+    cut = np.where(rng.random(4) < rng.uniform(0.2, 1.0), rng.uniform(0, 0.22, 4), 0) * size_px
     return Box(cut[0], cut[1], size_px - 1 - cut[2], size_px - 1 - cut[3])
 
 

@@ -13,7 +13,7 @@ from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, tur
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.gestures import sample_bare
 from prehend_training.scenes.grasp import POOL_SIZE, pooled_grasp
-from prehend_training.scenes.scene import Hand, Scene, Thing, View, mirror_thing_pose
+from prehend_training.scenes.scene import Hand, Scene, Thing, View, mirror_thing_pose, moved, true_points
 from prehend_training.scenes.surroundings import (
     TEXTURES,
     dress_thing,
@@ -29,7 +29,7 @@ Array = NDArray[np.floating]
 Rng = np.random.Generator
 Kind = Literal["crop", "frame"]
 
-_GRASP_SHARE, _NEAR_SHARE = 0.42, 0.13
+_GRASP_SHARE, _NEAR_SHARE, _STRANGER_SHARE = 0.42, 0.13, 0.12
 _NEAREST_M = 0.12
 """No joint comes closer to the camera."""
 
@@ -72,10 +72,32 @@ def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
         things += near
     if not hands:
         things += [loose_thing(rng, view) for _ in range(int(rng.integers(0, 4)))]
-    table = sample_table(rng, hands) if hands and rng.random() < 0.3 else None
-    scenery = tuple(sample_scenery(rng, hands, table))
-    background = int(rng.integers(2**32))
-    return Scene(tuple(hands), tuple(things), scenery, table, sample_lighting(rng), sample_look(rng), background)
+    strangers = _sample_stranger(rng, view, hands[0]) if kind == "crop" and rng.random() < _STRANGER_SHARE else ()
+    everyone = [*hands, *strangers]
+    table = sample_table(rng, everyone) if hands and rng.random() < 0.3 else None
+    return Scene(
+        hands=tuple(hands),
+        strangers=strangers,
+        things=tuple(things),
+        scenery=tuple(sample_scenery(rng, everyone, table)),
+        table=table,
+        lighting=sample_lighting(rng),
+        look=sample_look(rng),
+        background_seed=int(rng.integers(2**32)),
+    )
+
+
+def _sample_stranger(rng: Rng, view: View, hand: Hand) -> tuple[Hand, ...]:
+    """The other hand, near the first one; none where they would meet."""
+    side = SIDES[1 - SIDES.index(hand.side)] if rng.random() < 0.85 else hand.side
+    other, _ = _sample_hand(rng, np.random.default_rng(hand.skin_seed), "crop", view, side)
+    aside = rng.normal(0, [1.0, 1.0, 0.4])
+    place = true_points(hand, hand.joints_m).mean(0) + aside / np.linalg.norm(aside) * rng.uniform(0.07, 0.22)
+    shift = place - true_points(other, other.joints_m).mean(0)
+    if (other.joints_m[:, 2] + shift[2]).min() < _NEAREST_M:
+        return ()
+    other = moved(other, shift)
+    return (other,) if _apart(hand, other) else ()
 
 
 def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> tuple[Hand, list[Thing]]:

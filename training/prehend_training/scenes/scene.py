@@ -1,6 +1,6 @@
 """What a scene is made of, before anything is drawn: numbers only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,7 @@ class Scene:
 
     Attributes:
         hands: at most two.
+        strangers: hands without labels near the labelled one; they count as things.
         things: what no hand holds: beside, behind or in front.
         scenery: things far enough behind to count as background, and the people the hands belong to.
         table: or None.
@@ -103,6 +104,7 @@ class Scene:
     """
 
     hands: tuple[Hand, ...]
+    strangers: tuple[Hand, ...]
     things: tuple[Thing, ...]
     scenery: tuple[Thing, ...]
     table: Table | None
@@ -126,3 +128,15 @@ def mirror_thing_pose(pose: Array) -> Array:
 def true_points(hand: Hand, points: Array) -> Array:
     """Points (..., 3) of a hand's own camera frame in the true one."""
     return points * MIRROR.diagonal() if hand.side == "left" else points
+
+
+def moved(hand: Hand, shift_m: Array) -> Hand:
+    """The hand and what it holds, shifted by (3,) in the true camera frame."""
+    own = true_points(hand, shift_m)
+    held = hand.held
+    if held is not None:
+        pose = held.pose.copy()
+        pose[:3, 3] += shift_m
+        held = replace(held, pose=pose)
+    places = {name: getattr(hand, name) + own for name in ("wrist_m", "joints_m", "model_m", "vertices_m")}
+    return replace(hand, held=held, **places)

@@ -122,7 +122,9 @@ def sample_lighting(rng: Rng) -> Lighting:
     shares = rng.dirichlet(np.array([2.5, 1.0, 0.7])[:count]) * (1 - around) * rng.uniform(1.1, 1.9)
     gradient = rng.standard_normal(3) * 0.2 + np.array([0, -0.3, -0.1])
     ambient = around * rng.uniform(0.9, 1.2) * np.concatenate([np.ones((1, 3)), gradient[:, None] * np.ones(3)])
-    return Lighting(directions, shares[:, None] * tints[:-1], ambient * tints[-1], float(rng.uniform(0.5, 1.0)))
+    crevices = rng.uniform([0.15, 0.05], [0.6, 0.45])
+    shadow = float(rng.uniform(0.5, 1.0))
+    return Lighting(directions, shares[:, None] * tints[:-1], ambient * tints[-1], shadow, crevices)
 
 
 def sample_scenery(rng: Rng, hands: list[Hand], table: Table | None) -> list[Thing]:
