@@ -140,14 +140,16 @@ def test_a_trained_network_can_be_measured(name, crops, frames, tmp_path):
 def test_what_was_found_is_counted_once():
     box, far = Box(0, 0, 10, 10), Box(50, 50, 60, 60)
     right = FoundHand(box, "right", 0.9)
-    seen = [SeenHand(1, box, None, True)]
+    seen = [SeenHand(1, box, None, True, box.center)]
     assert finder_report([([right], seen)])["recall"] == 1
     twice = finder_report([([right, FoundHand(box, "left", 0.5)], seen)])
     assert (twice["recall"], twice["precision"], twice["side_accuracy"]) == (1, 0.5, 1)
     missed = finder_report([([FoundHand(far, "right", 0.9)], seen)])
     assert (missed["recall"], missed["precision"]) == (0, 0)
     # a hand that need not be found is neither a miss nor a false alarm
-    ignored = finder_report([([FoundHand(far, "right", 0.9), right], [*seen, SeenHand(0, far, None, False)])])
+    ignored = finder_report(
+        [([FoundHand(far, "right", 0.9), right], [*seen, SeenHand(0, far, None, False, far.center)])]
+    )
     assert (ignored["hands"], ignored["recall"], ignored["precision"]) == (1, 1, 1)
 
 

@@ -107,8 +107,8 @@ def test_sampled_skinning_is_a_part_of_the_whole(hand):
 
 def test_finder_terms_are_zero_at_the_truth_and_only_there():
     hands = [
-        SeenHand(0, Box(20, 30, 80, 90), None, True),
-        SeenHand(1, Box(90, 40, 120, 110), Box(80, 20, 125, 60), True),
+        SeenHand(0, Box(20, 30, 80, 90), None, True, (50, 60)),
+        SeenHand(1, Box(90, 40, 120, 110), Box(80, 20, 125, 60), True, (105, 75)),
     ]
     target = {name: torch.from_numpy(value)[None] for name, value in finder_targets(hands, 128, 8).items()}
     heat = torch.where(target["heat"] > 0.999, SURE, -SURE)

@@ -24,7 +24,7 @@ class PhotometricConfig:
     """How much a picture may change; each `..._p` is the probability of its change.
 
     Attributes:
-        gain: largest relative change of the brightness.
+        gain: about the largest relative change of the brightness.
         channel_gain: largest relative change of one colour channel (white balance).
         gamma: largest |log| of the exponent.
         offset: largest grey value added or taken (contrast).
@@ -37,10 +37,10 @@ class PhotometricConfig:
         erase_max: largest side of an erased patch, as a share of the picture's.
     """
 
-    gain: float = 0.3
+    gain: float = 0.25
     channel_gain: float = 0.12
-    gamma: float = 0.35
-    offset: float = 20.0
+    gamma: float = 0.3
+    offset: float = 15.0
     saturation: float = 0.4
     hue: float = 0.12
     grey_p: float = 0.08
@@ -63,7 +63,8 @@ def change_colour(image: Image, config: PhotometricConfig, rng: Rng) -> Image:
     matrix = saturation * matrix + (1 - saturation) * np.outer(np.ones(3, np.float32), _LUMA)
     image = cv2.transform(image, matrix.astype(np.float32))
     gamma = np.exp(rng.uniform(-config.gamma, config.gamma))
-    gain = 1 + rng.uniform(-config.gain, config.gain)
+    # more often darker: what is white has lost its shape
+    gain = 1 + rng.uniform(-1.5 * config.gain, 0.6 * config.gain)
     offset = rng.uniform(-config.offset, config.offset)
     channel = np.ones(3) if grey else 1 + rng.uniform(-config.channel_gain, config.channel_gain, 3)
     levels = 255 * (np.arange(256) / 255) ** gamma * gain + offset

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Generator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 from multiprocessing import get_context
@@ -22,7 +22,6 @@ from prehend_training.augment import (
     degrade,
     erase,
     paste,
-    procedural_background,
     without_front,
 )
 from prehend_training.shards import Record, ShardFolder
@@ -31,7 +30,6 @@ from prehend_training.targets import (
     Arrays,
     absent_targets,
     hand_targets,
-    is_hand,
     object_targets,
     warp,
     warp_segments,
@@ -99,6 +97,7 @@ class CropDataConfig:
         whole_object_p: probability that the object stage looks at the whole crop instead of a box.
         photometric: changes of the picture; None for none.
         background_p: probability of another background.
+        smear_p: probability that the picture's edge goes on where it ends, instead of black.
         absent_p: probability of a crop that shows no hand.
         grasp_flip_p: probability that the hand stage is told the wrong grasp answer, as the switcher might.
     """
@@ -110,14 +109,22 @@ class CropDataConfig:
     whole_object_p: float = 0.2
     photometric: PhotometricConfig | None = field(default_factory=PhotometricConfig)
     background_p: float = 0.35
+    smear_p: float = 0.6
     absent_p: float = 0.08
     grasp_flip_p: float = 0.03
 
 
 def exact(config: CropDataConfig) -> CropDataConfig:
     """The same without any change to the picture and with true boxes: for measuring."""
-    return CropDataConfig(
-        config.size_px, config.object_grid, EXACT_VIEW, EXACT_VIEW, 0.0, None, 0.0, config.absent_p, 0.0
+    return replace(
+        config,
+        view=EXACT_VIEW,
+        object_view=EXACT_VIEW,
+        whole_object_p=0.0,
+        photometric=None,
+        background_p=0.0,
+        smear_p=0.0,
+        grasp_flip_p=0.0,
     )
 
 
@@ -156,7 +163,7 @@ class CropBatches:
     def _present(self, record: Record, rng: np.random.Generator) -> Arrays:
         config = self.config
         view = self._view(record, rng)
-        image = warp(record["image"], view, config.size_px)
+        image = warp(record["image"], view, config.size_px, smear=rng.random() < config.smear_p)
         segments = warp_segments(record["segmentation"], view, config.size_px, OUTSIDE)
         if rng.random() < config.background_p:
             keep = (segments > 0) & (segments != OUTSIDE)
@@ -194,7 +201,7 @@ class CropBatches:
             view = self._view_beside(record, rng)
             image = warp(record["image"], view, size)
         else:
-            view, image = self._view(record, rng), self._background(rng)
+            view, image = self._view(record, rng), self._backdrop(rng)
             if kind == 1:
                 segments = warp_segments(record["segmentation"], view, size, OUTSIDE)
                 thing = (segments == SEGMENT_OBJECT).view(np.uint8)
@@ -215,24 +222,13 @@ class CropBatches:
         return view_of(np.eye(2, 3), beside, None, size, record["K"], self.config.size_px)
 
     def _backdrop(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """(S, S, 3) picture of another sample, its front filled up from around, turned by quarters."""
+        """(S, S, 3) piece of another sample, its front filled up from around, turned by quarters."""
         record, size = self.corpus[int(rng.integers(len(self.corpus)))], self.config.size_px
         filled = without_front(np.asarray(record["image"]), np.asarray(record["segmentation"]) > 0)
-        return np.asarray(cv2.resize(np.rot90(filled, int(rng.integers(4))).copy(), (size, size)), np.uint8)
-
-    def _background(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """(S, S, 3) piece of some picture without its hand, or a procedural one where none is found."""
-        size = self.config.size_px
-        for _ in range(6):
-            record = self.corpus[int(rng.integers(len(self.corpus)))]
-            whole = min(record["image"].shape[:2])
-            side = int(rng.uniform(0.25, 0.6) * whole)
-            top, left = rng.integers(0, np.array(record["image"].shape[:2]) - side + 1)
-            patch = np.s_[top : top + side, left : left + side]
-            if not is_hand(record["segmentation"][patch][::3, ::3]).any():
-                piece = np.rot90(record["image"][patch], int(rng.integers(4)))
-                return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size)), np.uint8)
-        return procedural_background(size, rng)
+        side = int(rng.uniform(0.5, 1.0) * min(filled.shape[:2]))
+        top, left = rng.integers(0, np.array(filled.shape[:2]) - side + 1)
+        piece = np.rot90(filled[top : top + side, left : left + side], int(rng.integers(4)))
+        return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size)), np.uint8)
 
 
 def prefetched(

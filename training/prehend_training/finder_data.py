@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from prehend.pipeline.find import cell_centers
 from prehend.types import Box, FloatArray
-from prehend_training.augment import PhotometricConfig, change_colour, degrade, procedural_background
+from prehend_training.augment import PhotometricConfig, change_colour, degrade
 from prehend_training.data import Corpus, drawn_indices, image_size
 from prehend_training.shards import Record
 from prehend_training.targets import Arrays
@@ -34,8 +34,8 @@ class FinderDataConfig:
 
     size_px: int = 256
     stride_px: int = 8
-    scale: tuple[float, float] = (0.8, 1.7)
-    shift: float = 0.2
+    scale: tuple[float, float] = (0.8, 1.5)
+    shift: float = 0.12
     turn_rad: float = 0.25
     quarter_p: float = 0.15
     flip_p: float = 0.5
@@ -52,13 +52,21 @@ MIN_SIDE_PX = 8.0
 
 @dataclass(frozen=True)
 class SeenHand:
-    """A hand in the finder's input: `side` index; `box_px`; object's box where it is grasped; whether it must be
-    found."""
+    """A hand in the finder's input.
+
+    Attributes:
+        side: index of its side.
+        box_px: tight box of all its joints.
+        object_box_px: of what it grasps.
+        counts: whether it must be found.
+        center_px: middle of the part of the box that is in the picture, where the finder answers.
+    """
 
     side: int
     box_px: Box
     object_box_px: Box | None
     counts: bool
+    center_px: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ class FinderBatches:
         flip = rng.random() < config.flip_p
         affine = draw_frame_affine(image_size(record), config, flip, rng)
         window = draw_window(config, rng)
-        image = warp_frame(record["image"], affine, window, size, rng)
+        image = warp_frame(record["image"], affine, window, size)
         if config.photometric is not None:
             inside = np.s_[window[1] : window[3], window[0] : window[2]]
             changed = degrade(change_colour(image[inside], config.photometric, rng), config.photometric, rng)
@@ -119,9 +127,9 @@ def draw_window(config: FinderDataConfig, rng: np.random.Generator) -> tuple[int
 
 
 def warp_frame(
-    image: NDArray[np.uint8], affine: FloatArray, window: tuple[int, int, int, int], size: int, rng: np.random.Generator
+    image: NDArray[np.uint8], affine: FloatArray, window: tuple[int, int, int, int], size: int
 ) -> NDArray[np.uint8]:
-    """(size, size, 3) picture, black outside of the window, made up where the frame ends."""
+    """(size, size, 3) picture, black outside of the window; where the frame ends its edge goes on."""
     scale = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
     shrunk: NDArray[Any] = np.ascontiguousarray(image)
     map_ = affine
@@ -130,8 +138,7 @@ def warp_frame(
         shrunk = cv2.resize(shrunk, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
         ratio = np.array([width, height]) / np.array([shrunk.shape[1], shrunk.shape[0]])
         map_ = np.column_stack([affine[:, :2] * ratio, apply_affine(affine, (ratio - 1) / 2)])
-    canvas = procedural_background(size, rng)
-    cv2.warpAffine(shrunk, map_, (size, size), dst=canvas, borderMode=cv2.BORDER_TRANSPARENT)
+    canvas = np.asarray(cv2.warpAffine(shrunk, map_, (size, size), borderMode=cv2.BORDER_REPLICATE), np.uint8)
     result = np.zeros_like(canvas)
     x0, y0, x1, y1 = window
     result[y0:y1, x0:x1] = canvas[y0:y1, x0:x1]
@@ -157,7 +164,8 @@ def seen_hands(
             and max(box.width, box.height) >= MIN_SIDE_PX
         )
         if inside.any():
-            hands.append(SeenHand(int(record["side"][row]) ^ int(flip), box, thing, bool(counts)))
+            shown = Box.around(np.array([[box.x0, box.y0], [box.x1, box.y1]]).clip(low, high))
+            hands.append(SeenHand(int(record["side"][row]) ^ int(flip), box, thing, bool(counts), shown.center))
     return hands
 
 
@@ -189,9 +197,7 @@ def finder_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
 
 def _draw(maps: Arrays, hand: SeenHand, centers: FloatArray, stride: int) -> None:
     box = hand.box_px
-    low = np.array([box.x0, box.y0]).clip(centers[0], centers[-1])
-    high = np.array([box.x1, box.y1]).clip(centers[0], centers[-1])
-    column, row = np.rint(((low + high) / 2 - centers[0]) / stride).astype(int)
+    column, row = np.rint((np.array(hand.center_px) - centers[0]) / stride).astype(int).clip(0, len(centers) - 1)
     sigma = max(0.6, 0.09 * float(np.sqrt(max(box.area, 1.0))) / stride)
     steps = np.arange(len(centers))
     gauss = np.exp(-((steps - row)[:, None] ** 2 + (steps - column)[None] ** 2) / (2 * sigma**2)).astype(np.float32)

@@ -136,8 +136,19 @@ def crop_terms(
     }
 
 
+def divergence(said: Tensor, wanted: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of probabilities from those wanted, elementwise.
+
+    The paper has L1, whose gradient dies where the logistic function is flat: all confidences fall to zero early on,
+    since most cells are beside the object, and stay there.
+    """
+    said = said.clamp(1e-6, 1 - 1e-6)
+    wanted = wanted.clamp(1e-6, 1 - 1e-6)
+    return wanted * (wanted / said).log() + (1 - wanted) * ((1 - wanted) / (1 - said)).log()
+
+
 def object_terms(output: Output, target: Mapping[str, Tensor], sharpness: float) -> Terms:
-    """Control points (L1, in units of the object box) and confidence (L1) of the objects that are known.
+    """Control points (L1, in units of the object box) and confidence (divergence) of the objects that are known.
 
     Of the equivalent poses the nearest one counts. Cells beside the object take part in the points with a tenth of
     the weight and should have no confidence.
@@ -154,5 +165,5 @@ def object_terms(output: Output, target: Mapping[str, Tensor], sharpness: float)
     wanted = torch.exp(-sharpness * nearest.detach().norm(dim=-1)) * on
     return {
         "object_points": mean_of_rows(per_pose.gather(1, best[:, None])[:, 0], known),
-        "object_confidence": mean_of_rows((confidence - wanted).abs(), known),
+        "object_confidence": mean_of_rows(divergence(confidence, wanted), known),
     }

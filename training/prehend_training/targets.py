@@ -17,11 +17,6 @@ SEGMENT_OBJECT = 2
 """Number of what the first hand holds in `Sample.segmentation`."""
 
 
-def is_hand(segments: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a segmentation shows some hand or arm."""
-    return (segments % 2 == 1) & (segments != 255)
-
-
 def hand_targets(record: Record, view: View) -> Arrays:
     """Labels of the first, right hand of a record.
 
@@ -112,9 +107,11 @@ def cells_on(mask: NDArray[np.bool_], box_px: FloatArray, grid: int) -> NDArray[
     return np.asarray(picked & inside_y[:, None] & inside_x, np.float32).ravel()
 
 
-def warp(image: NDArray[np.uint8], view: View, size_px: int) -> NDArray[np.uint8]:
-    """The view's picture (size, size, 3), black outside of the stored one."""
-    return np.asarray(cv2.warpAffine(np.ascontiguousarray(image), view.affine, (size_px, size_px)), np.uint8)
+def warp(image: NDArray[np.uint8], view: View, size_px: int, smear: bool = False) -> NDArray[np.uint8]:
+    """The view's picture (size, size, 3); outside of the stored one black, or its edge smeared out."""
+    border = cv2.BORDER_REPLICATE if smear else cv2.BORDER_CONSTANT
+    warped = cv2.warpAffine(np.ascontiguousarray(image), view.affine, (size_px, size_px), borderMode=border)
+    return np.asarray(warped, np.uint8)
 
 
 def warp_segments(segmentation: NDArray[np.uint8], view: View, size_px: int, outside: int) -> NDArray[np.uint8]:

@@ -1,0 +1,70 @@
+import numpy as np
+
+from prehend.pipeline.find import cell_centers, decode_hands, letterbox
+from prehend_training.data import Corpus
+from prehend_training.finder_data import FinderBatches, FinderDataConfig, finder_targets, seen_hands
+from prehend_training.shards import ShardFolder
+
+
+def as_outputs(maps):
+    """What a perfect finder would answer."""
+    return {
+        "hand_heat": np.where(maps["heat"] > 0.999, 20.0, -20.0)[None].astype(np.float32),
+        "hand_box": maps["hand_box"][None],
+        "held_logit": (2 * maps["held"] - 1)[None, None] * np.float32(20),
+        "object_box": maps["object_box"][None],
+    }
+
+
+def test_the_pipelines_decoding_finds_the_hands_in_perfect_maps(frames):
+    folder = ShardFolder.open(frames)
+    checked = 0
+    for index in range(len(folder)):
+        record = folder[index]
+        picture = letterbox(np.ascontiguousarray(record["image"]), 192)  # the frames' own size
+        seen = seen_hands(record, np.eye(2, 3), (0, 0, 192, 192))
+        found = decode_hands(as_outputs(finder_targets(seen, 192, 8)), picture, 0.5, 4)
+        counting = [hand for hand in seen if hand.counts]
+        assert len(found) == len(counting)
+        for hand in counting:
+            best = max(found, key=lambda answer: answer.box_px.iou(hand.box_px))
+            assert best.box_px.iou(hand.box_px) > 0.98
+            assert (best.side == "right") == bool(hand.side)
+            assert (best.object_box_px is None) == (hand.object_box_px is None)
+            if hand.object_box_px is not None:
+                assert best.object_box_px.iou(hand.object_box_px) > 0.98
+            checked += 1
+    assert checked > 3
+
+
+def test_augmented_maps_and_picture_belong_together(frames):
+    """The skeleton is brighter than the noise around it: boxes must hold the bright pixels."""
+    config = FinderDataConfig(size_px=192, photometric=None)
+    batch = FinderBatches(Corpus([frames], "frames"), config, 0, 12).batch(0)
+    centers = cell_centers(24, 192)
+    hits = []
+    for row in range(12):
+        bright = batch["image"][row][..., 0] > 150
+        for _, y, x in np.argwhere(batch["heat"][row] > 0.999):
+            left, top, right, bottom = batch["hand_box"][row][:, y, x]
+            x0, y0 = np.maximum([centers[x] - left, centers[y] - top], 0).astype(int)
+            x1, y1 = np.array([centers[x] + right, centers[y] + bottom]).astype(int) + 1
+            hits.append(bright[y0:y1, x0:x1].mean() > 3 * bright.mean() * 0.5)
+    assert len(hits) > 3 and np.mean(hits) > 0.8
+
+
+def test_a_mirrored_frame_swaps_the_sides(frames):
+    record = ShardFolder.open(frames)[next(i for i in range(12) if ShardFolder.open(frames)[i]["hand_count"])]
+    mirror = np.array([[-1.0, 0, 191], [0, 1, 0]])
+    plain = seen_hands(record, np.eye(2, 3), (0, 0, 192, 192))
+    flipped = seen_hands(record, mirror, (0, 0, 192, 192), flip=True)
+    for a, b in zip(plain, flipped, strict=True):
+        assert a.side == 1 - b.side
+        assert np.allclose(a.box_px.x0, 191 - b.box_px.x1, atol=1e-3)
+
+
+def test_hands_that_need_not_be_found_make_no_heat(frames):
+    record = dict(ShardFolder.open(frames)[next(i for i in range(12) if ShardFolder.open(frames)[i]["hand_count"])])
+    record["visible_ratio"] = np.zeros(4, np.float32)
+    maps = finder_targets(seen_hands(record, np.eye(2, 3), (0, 0, 192, 192)), 192, 8)
+    assert not maps["heat"].any() and not maps["box_weight"].any() and (maps["heat_weight"] == 0).any()
