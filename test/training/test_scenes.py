@@ -99,7 +99,8 @@ def test_visible_joints_are_in_the_picture_and_on_the_hand(crops):
         hand = sample.hands[0]
         pixels = np.floor(hand.keypoints_px[hand.visible] + 0.5).astype(int)
         assert ((pixels >= 0) & (pixels < SIZE)).all()
-        assert (sample.segmentation[pixels[:, 1], pixels[:, 0]] == 1).all()
+        around = cv2.dilate((sample.segmentation == 1).astype(np.uint8), np.ones((3, 3), np.uint8))
+        assert around[pixels[:, 1], pixels[:, 0]].all()
     assert 0.3 < np.mean([hand.visible.mean() for sample in crops for hand in sample.hands]) < 0.99
 
 

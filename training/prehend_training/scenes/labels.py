@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import JOINTS_FROM_MANO
+from prehend.conventions import JOINTS_FROM_MANO, TIP_JOINTS
 from prehend.geometry.pnp import control_points
 from prehend.types import Box
 from prehend_training.scenes.body import PARTS, drawn_hand
@@ -88,10 +88,22 @@ _JOINT_DIGITS = np.array([-1, *(4,) * 4, *(0,) * 4, *(1,) * 4, *(3,) * 4, *(2,) 
 
 
 def visible_joints(joints_m: Array, keypoints_px: Array, picture: Picture, entity: int) -> NDArray[np.bool_]:
-    """(21,) bool: in the picture, with the hand's own skin right above it."""
-    height, width = picture.codes.shape
+    """(21,) bool: in the picture, with the hand's own skin right above it.
+
+    Fingertips lie on the skin, so on outlines: for them the pixels around count too.
+    """
     place = np.floor((keypoints_px + 0.5) * picture.oversampling).astype(np.int64)
-    inside = (place >= 0).all(1) & (place[:, 0] < width) & (place[:, 1] < height)
+    visible = _seen_at(place, joints_m, picture, entity)
+    tips = list(TIP_JOINTS)
+    for step in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        visible[tips] |= _seen_at(place + step, joints_m, picture, entity)[tips]
+    height, width = picture.codes.shape
+    return visible & (place >= 0).all(1) & (place[:, 0] < width) & (place[:, 1] < height)
+
+
+def _seen_at(place: NDArray[np.int64], joints_m: Array, picture: Picture, entity: int) -> NDArray[np.bool_]:
+    """(21,) whether the skin at each joint's `place` (21, 2) is that above the joint."""
+    height, width = picture.codes.shape
     x, y = np.clip(place, 0, [width - 1, height - 1]).T
     code, depth = picture.codes[y, x], picture.depth_m[y, x]
     own = (code >= entity * PARTS) & (code < (entity + 1) * PARTS)
@@ -100,4 +112,4 @@ def visible_joints(joints_m: Array, keypoints_px: Array, picture: Picture, entit
     above = np.where(part < _SKIN_PARTS, _digit(part), -1)
     stranger = (above >= 0) & (above != _JOINT_DIGITS) & (_JOINT_DIGITS >= 0)
     limit = np.where(stranger, _OTHER_DIGIT_M, _depth_limits())
-    return inside & own & (gap < limit)
+    return own & (gap < limit)

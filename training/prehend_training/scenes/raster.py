@@ -193,7 +193,7 @@ class Rasterizer:
         self._load(geometry)
         count = geometry.faces.size
         last = int(geometry.faces[:casters].max()) + 1
-        sun = shadow_projection(geometry.vertices["position"][:last], lighting.directions[0])
+        sun = shadow_projection(geometry.vertices["position"][:last:2], lighting.directions[0])
         self._draw_shadow(sun, 3 * casters)
         self._set_lights(lighting, sun)
         self._scene["projection"].write(projection(K, width, height).T.astype("f4").tobytes())
