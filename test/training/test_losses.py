@@ -73,6 +73,15 @@ def test_a_gradient_at_the_truth_is_finite(batch, hand):
     assert torch.isfinite(rotations.grad).all()
 
 
+def test_confidence_recovers_from_no_confidence(batch, hand):
+    output = perfect(batch)
+    logit = torch.full_like(output.object_points[..., 2], -12.0).requires_grad_()
+    points = torch.cat([output.object_points[..., :2], torch.sigmoid(logit)[..., None]], -1)
+    crop_terms(output._replace(object_points=points), batch, hand)["object_confidence"].backward()
+    on = batch["object_mask"][output.object_rows][:, None].expand_as(logit) > 0
+    assert logit.grad[on].max() < -1e-6
+
+
 def test_any_equivalent_pose_of_the_object_is_right(batch, hand):
     rows = torch.nonzero(batch["has_points"]).flatten()
     for pose in range(4):
