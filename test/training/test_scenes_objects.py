@@ -11,7 +11,7 @@ from prehend_training.scenes.grasp import (
     pooled_grasp,
     vertex_distances,
 )
-from prehend_training.scenes.objects import CATALOGUE, catalogue, read_solid
+from prehend_training.scenes.objects import CATALOGUE, catalogue, random_bottle, read_solid
 from prehend_training.scenes.sampling import sample_scene, sample_view
 from prehend_training.scenes.scene import mirror_rotation, mirror_thing_pose, true_points
 from prehend_training.scenes.surroundings import random_rotation
@@ -37,6 +37,16 @@ def test_distance_is_signed_and_grows_like_distance(object_id):
     a, b = rng.normal(0, 0.06, (2, 500, 3))
     assert (np.abs(solid.distance(a) - solid.distance(b)) <= np.linalg.norm(a - b, axis=1) + 1e-9).all()
     assert solid.distance(np.zeros((1, 3)))[0] < 0
+
+
+def test_random_bottles_are_turned_bodies_of_their_size():
+    for seed in range(5):
+        solid = random_bottle(np.random.default_rng(seed))
+        vertices = solid.mesh().vertices
+        assert np.allclose(np.ptp(vertices, axis=0), solid.extents_m, atol=1e-3)
+        assert np.abs(solid.distance(vertices)).max() < 1e-9
+        turned = vertices @ np.array([[0.6, 0.8, 0], [-0.8, 0.6, 0], [0, 0, 1]])
+        assert np.abs(solid.distance(turned)).max() < 1e-9
 
 
 def test_a_file_without_its_keys_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from prehend.hand_model import Skinned, skin
 from prehend_training.assets.poses import pose_from_angles
 from prehend_training.scenes.body import drawn_hand, turn
 from prehend_training.scenes.gestures import FINGER_ROWS
-from prehend_training.scenes.objects import Solid, catalogue
+from prehend_training.scenes.objects import Solid, catalogue, random_bottle
 from prehend_training.scenes.skin import skin_fields
 
 Array = NDArray[np.floating]
@@ -124,6 +124,8 @@ def sample_grasp(rng: Rng, betas: Array, tries: int = 4) -> Grasp | None:
 
 def sample_solid(rng: Rng) -> Solid:
     """A solid of the catalogue, stretched at random within what is believable."""
+    if rng.random() < 0.1:
+        return random_bottle(rng)
     solids = catalogue()
     name = str(
         rng.choice(

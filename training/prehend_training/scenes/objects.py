@@ -74,7 +74,9 @@ class Solid:
 
     def mesh(self) -> Mesh:
         """The surface, stretched."""
-        return _stretch(_unit_mesh(self.object_id), self.scale)
+        of_catalogue = self.parts is catalogue()[self.object_id].parts
+        mesh = _unit_mesh(self.object_id) if of_catalogue else _parts_mesh(self.parts)
+        return _stretch(mesh, self.scale)
 
 
 def read_solid(path: Path) -> Solid:
@@ -105,6 +107,19 @@ def catalogue() -> dict[str, Solid]:
     """All solids of `config/objects` by their id."""
     solids = [read_solid(path) for path in sorted(CATALOGUE.glob("*.yaml"))]
     return {solid.object_id: solid for solid in solids}
+
+
+def random_bottle(rng: np.random.Generator) -> Solid:
+    """A bottle, jar, vase or knob of a random turned form; it keeps the name and the symmetry of the catalogue's."""
+    height, knots = rng.uniform(0.05, 0.26), int(rng.integers(3, 7))
+    radii = np.exp(np.clip(rng.normal(np.log(0.026), 0.45, knots), np.log(0.006), np.log(0.048)))
+    radii = np.convolve(np.pad(radii, 1, "edge"), [0.2, 0.6, 0.2], "valid")
+    levels = np.linspace(-height / 2, height / 2, 13)
+    smooth = np.interp(levels, np.linspace(levels[0], levels[-1], knots), radii)
+    profile = np.vstack([[[0.0, levels[0]]], np.stack([smooth, levels], 1), [[0.0, levels[-1]]]])
+    wide = 2 * float(smooth.max())
+    part = {"kind": "revolve", "profile_m": profile.tolist()}
+    return replace(catalogue()["bottle"], extents_m=np.array([wide, wide, height]), parts=(part,))
 
 
 def _box_distance(part: dict[str, Any], scale: Array, points: Array) -> Array:
@@ -161,7 +176,10 @@ def _handle_path(part: dict[str, Any], steps: int) -> Array:
 
 @lru_cache(maxsize=64)
 def _unit_mesh(object_id: str) -> Mesh:
-    parts = catalogue()[object_id].parts
+    return _parts_mesh(catalogue()[object_id].parts)
+
+
+def _parts_mesh(parts: tuple[dict[str, Any], ...]) -> Mesh:
     return merge([_PART_MESH[part["kind"]](part) for part in parts])
 
 
