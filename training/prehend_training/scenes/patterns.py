@@ -234,7 +234,7 @@ class Gallery:
         SourceError: the folder holds no picture that can be read.
     """
 
-    def __init__(self, photos: Path | None = None, photo_share: float = 0.6, keep_px: int = 900):
+    def __init__(self, photos: Path | None = None, photo_share: float = 0.6, keep_px: int = 640):
         self.photo_share = photo_share if photos is not None else 0.0
         self.photos: list[Picture] = []
         if photos is not None:
