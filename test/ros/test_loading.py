@@ -58,7 +58,7 @@ def test_the_node_runs_with_it_and_ends_cleanly(params, peer, start):
     infos = peer.listen("/prehend/model_info", m.MODEL_INFO, latched=True)
     arguments = [f"{name}:={getattr(params, name)}" for name in ("model", "finder", "threads")]
     node = start("prehend", "node", "--ros-args", *(word for argument in arguments for word in ("-p", argument)))
-    peer.until(lambda: infos, "model info", 60.0)
+    peer.until(lambda: infos, "model info")
     assert infos[0].num_vertices * 3 > len(infos[0].joint_names)
     node.terminate()
-    assert node.wait(20) == 0
+    assert node.wait(60) == 0
