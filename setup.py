@@ -1,5 +1,11 @@
-"""Everything is declared in pyproject.toml; this file is for tools that still look for it."""
+"""The packages to install; all else is declared in pyproject.toml.
 
-from setuptools import setup
+They stand here because the object catalogue lies in config/objects, where the ROS package installs it from too.
+"""
 
-setup()
+from setuptools import find_namespace_packages, setup
+
+setup(
+    packages=[*find_namespace_packages("src", include=["prehend*"]), "prehend.objects"],
+    package_dir={"": "src", "prehend.objects": "config/objects"},
+)

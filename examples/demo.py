@@ -33,7 +33,7 @@ GRASP_STATES = ("unknown", "not grasping", "GRASPING")
 class Listener:
     """Subscriptions and what they heard."""
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Any, overlay: bool) -> None:
         self.arrays: list[Any] = []
         self.pictures: list[np.ndarray] = []
         self.model: Any = None
@@ -41,8 +41,9 @@ class Listener:
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         node.create_subscription(message_class(HAND_ARRAY), "/prehend/hands", self.on_hands, 10, raw=True)
         node.create_subscription(message_class(MODEL_INFO), "/prehend/model_info", self.on_model, latched, raw=True)
-        overlay = "/prehend/overlay/compressed"
-        node.create_subscription(message_class(COMPRESSED_IMAGE), overlay, self.on_overlay, 10, raw=True)
+        if overlay:
+            topic = "/prehend/overlay/compressed"
+            node.create_subscription(message_class(COMPRESSED_IMAGE), topic, self.on_overlay, 10, raw=True)
 
     def on_model(self, data: bytes) -> None:
         """Facts that the node latches."""
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> Listener:
     """Start node and player, listen until the player has ended."""
     rclpy.init()
     ros = rclpy.create_node("prehend_demo")
-    listener = Listener(ros)
+    listener = Listener(ros, options.overlay)
     node = start("node", "--ros-args", "-r", f"image_raw:={IMAGE_TOPIC}", "-p", "find_interval:=10")
     player = None
     try:
@@ -143,6 +144,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), help="folder for the pictures (default: %(default)s)"
     )
+    parser.add_argument("--no-overlay", dest="overlay", action="store_false", help="do not ask for pictures")
     options = parser.parse_args()
     # a domain of its own, so that the demo does not talk to a robot nearby
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))

@@ -1,0 +1,191 @@
+"""Measures what the README says about speed: ratios and milliseconds on this machine, `python tools/bench.py --help`.
+
+network   unihope-s on ONNX Runtime against a ResNet-18 trunk in the same process, the object stage on and off
+publish   building, serialising and publishing a HandArray of two hands with meshes
+node      image stamp to message minus the pipeline's own time, `prehend play` and `prehend node` over real DDS
+memory    resident memory of an Estimator over many frames
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from tqdm import tqdm
+
+from prehend.backends import open_backend
+from prehend.io.sources import open_source
+from prehend.pipeline.estimator import Estimator
+from prehend.weights import Bundle, load_bundle
+
+CLIP = Path(__file__).parents[1] / "examples" / "hands.mp4"
+THREADS = 2
+
+
+def resnet18_trunk(path: Path, threads: int = THREADS) -> Callable[[np.ndarray], Any]:
+    """Stem and four layers of He et al. on ONNX Runtime, set up as the backend sets up its own sessions."""
+    import torch
+    from torch import nn
+
+    from prehend.models.backbone import basic_layer
+    from prehend.models.blocks import conv_bn
+
+    layers = [basic_layer(64, 64, 2, stride=1), *(basic_layer(n, 2 * n, 2) for n in (64, 128, 256))]
+    trunk = nn.Sequential(conv_bn(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1), *layers).eval()
+    torch.onnx.export(trunk, (torch.rand(1, 3, 128, 128),), path, input_names=["image"], dynamo=False)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda image: session.run(None, {"image": image})
+
+
+def stage_jobs(bundle: Bundle, threads: int = THREADS) -> dict[str, Callable[[], Any]]:
+    """One call of each stage of a hand network, for one hand."""
+    backend = open_backend("onnx", bundle, threads=threads)
+    image = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
+    hand_box = np.array([[24, 24, 104, 104]], np.float32)
+    encoded = backend.infer("encode", {"image": image})
+    maps = {name: encoded[name].copy() for name in ("object_source", "hand_map")}
+    thing = {**maps, "hand_box": hand_box, "object_box": hand_box + 10}
+    roi = backend.infer("object", thing)["object_roi"].copy()
+    hand = {"hand_map": maps["hand_map"], "hand_box": hand_box, "object_roi": roi, "grasp": np.ones((1, 1), np.float32)}
+    return {
+        "encode": lambda: backend.infer("encode", {"image": image}),
+        "object": lambda: backend.infer("object", thing),
+        "hand": lambda: backend.infer("hand", hand),
+    }
+
+
+def taking_turns(jobs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Wall times [ms] of each job; they take turns so that a busy machine is busy for all of them."""
+    taken: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            job()
+            taken[name].append((time.perf_counter() - start) * 1e3)
+    return taken
+
+
+def network(rounds: int = 60) -> dict[str, float]:
+    """Medians [ms] and their ratios to the ResNet-18 trunk."""
+    with tempfile.TemporaryDirectory() as folder:
+        trunk = resnet18_trunk(Path(folder) / "resnet18.onnx")
+        image = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
+        taken = taking_turns({**stage_jobs(load_bundle("unihope-s")), "resnet18": lambda: trunk(image)}, rounds)
+    ms = {f"{name}_ms": statistics.median(times) for name, times in taken.items()}
+    empty = ms["encode_ms"] + ms["hand_ms"]
+    whole = empty + ms["object_ms"]
+    ratios = {"ratio_with_object": whole / ms["resnet18_ms"], "ratio_without_object": empty / ms["resnet18_ms"]}
+    return {**ms, **ratios, "time_saved_without_object": 1 - empty / whole}
+
+
+def publish(rounds: int = 300) -> dict[str, float]:
+    """Median time [ms] from a FrameResult of two hands with meshes to the published message."""
+    from prehend.ros import use_large_data
+
+    use_large_data()
+    import rclpy
+
+    from prehend.hand_model import load_hand_model, skin
+    from prehend.ros.convert import hand_array, header_message
+    from prehend.ros.messages import HAND_ARRAY, encode, message_class
+    from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate
+
+    model, eye = load_hand_model(), np.tile(np.eye(3, dtype=np.float32), (16, 1, 1))
+    posed = skin(model, eye, np.zeros(10, np.float32))
+    hand = HandEstimate(
+        track_id=1, side="right", score=0.9, box_px=Box(0, 0, 9, 9), keypoints_px=np.zeros((21, 2), np.float32),
+        joints_m=posed.joints, vertices_m=posed.vertices, rotations=eye, betas=np.zeros(10, np.float32),
+        visible=np.ones(21, bool), grasp=GraspEstimate("not_grasping", 0.1),
+    )  # fmt: skip
+    camera = Camera(np.array([[500, 0, 320], [0, 500, 240], [0, 0, 1.0]]), 640, 480)
+    result = FrameResult(camera, (hand, hand), 0.0, {"total": 1.0}, True)
+    rclpy.init()
+    node = rclpy.create_node("prehend_bench")
+    publisher = node.create_publisher(message_class(HAND_ARRAY), "~/hands", 10)
+    header = header_message(0.0, "camera")
+    taken = taking_turns({"publish": lambda: publisher.publish(encode(hand_array(header, result)))}, rounds)["publish"]
+    node.destroy_node()
+    rclpy.shutdown()
+    return {"publish_two_meshes_ms": statistics.median(taken), "vertices_per_hand": len(model.v_template)}
+
+
+def node(rate: float = 10.0) -> dict[str, float]:
+    """Medians [ms] of latency, pipeline and the difference, from the messages of a node that gets 640 x 480 images."""
+    sys.path.insert(0, str(CLIP.parent))
+    import demo
+
+    os.environ.setdefault("ROS_DOMAIN_ID", str(101 + os.getpid() % 100))
+    heard = demo.run(argparse.Namespace(video=CLIP, rate=rate, fov=60.0, overlay=False)).arrays
+    if not heard:
+        raise SystemExit("bench: the node published nothing")
+    late = [array.latency_ms for array in heard]
+    return {
+        "messages": len(heard),
+        "latency_ms": statistics.median(late),
+        "pipeline_ms": statistics.median(array.total_ms for array in heard),
+        "overhead_ms": statistics.median(array.latency_ms - array.total_ms for array in heard),
+        "dropped": int(heard[-1].dropped),
+    }
+
+
+def memory(frames: int) -> dict[str, float]:
+    """Resident memory [MB] after a tenth of the frames and at the end, the clip over and over."""
+    with open_source(str(CLIP)) as source:
+        pictures = [frame.image_rgb for frame in source]
+    taken = []
+    with Estimator.from_pretrained(threads=THREADS) as estimator:
+        for index in tqdm(range(frames), unit="frame", desc="memory", disable=None):
+            if index == frames // 10:
+                early = resident_mb()
+            taken.append(estimator.estimate(pictures[index % len(pictures)], stamp=index / 30).timing_ms["total"])
+        late = resident_mb()
+    return {"frames": frames, "early_mb": early, "late_mb": late, "pipeline_ms": statistics.median(taken)}
+
+
+def resident_mb() -> float:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "parts", nargs="*", default=["network", "publish", "node", "memory"], help="which (default: all)"
+    )
+    parser.add_argument("--frames", type=int, default=10_000, help="of the memory part (default: %(default)s)")
+    parser.add_argument("--json", type=Path, default=Path("out/bench.json"), help="where the figures go")
+    options = parser.parse_args()
+    known: dict[str, Callable[[], dict[str, float]]] = {
+        "network": network, "publish": publish, "node": node, "memory": lambda: memory(options.frames),
+    }  # fmt: skip
+    wrong = [part for part in options.parts if part not in known]
+    if wrong:
+        parser.error(f"unknown part {wrong[0]}: choose among {', '.join(known)}")
+    report: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
+    }
+    print(report["machine"])
+    for part in options.parts:
+        report[part] = {name: round(float(value), 3) for name, value in known[part]().items()}
+        print(part, *(f"  {name:28s} {value:10.3f}" for name, value in report[part].items()), sep="\n")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

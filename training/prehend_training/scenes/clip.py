@@ -1,0 +1,179 @@
+"""The clip of `make demo`: a left hand makes gestures while a right hand reaches for a can, grasps, lifts and turns it.
+
+python -m prehend_training.scenes.clip --out examples/hands.mp4
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from prehend.conventions import Side
+from prehend.errors import InvalidInput
+from prehend.hand_model import skin
+from prehend_training.assets.poses import pose_from_angles
+from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, turn
+from prehend_training.scenes.camera_look import CameraLook
+from prehend_training.scenes.gestures import gesture_angles
+from prehend_training.scenes.grasp import POOL_SIZE, Grasp, pooled_grasp
+from prehend_training.scenes.raster import Lighting
+from prehend_training.scenes.render import SceneRenderer
+from prehend_training.scenes.scene import Hand, Scene, Table, Thing
+
+Array = NDArray[np.floating]
+
+WIDTH, HEIGHT, FOV_DEG, RATE_HZ = 640, 480, 60.0, 15.0
+_GESTURES = ("spread", "fist", "point", "two", "ok", "flat")
+_SIDES: dict[str, Side] = {"gestures": "left", "grasp": "right"}
+_SLEEVES = {"gestures": (0.24, 0.02, 0.05), "grasp": (0.02, 0.06, 0.2)}
+_LOOK = CameraLook(np.ones(3), 1.05, 0.0, 1.0, 1.0, 0.1, 0.35, np.zeros(2), np.array([0.006, 0.0]), 90, 0)
+_LIGHTING = Lighting(
+    directions=np.array([[-0.45, -0.75, -0.48]]),
+    colours=np.array([[0.78, 0.74, 0.68]]),
+    ambient=np.array([[0.42, 0.43, 0.46], [0.0, 0.0, 0.0], [-0.1, -0.1, -0.1], [-0.05, -0.05, -0.05]]),
+    shadow=0.8,
+    crevices=np.array([0.45, 0.3]),
+)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What moves in the clip.
+
+    Attributes:
+        grasp: of the right hand, in its own frame.
+        betas: (10,) of both hands.
+        R_camera_hand: (3, 3) of the grasping hand when it grasps.
+        place_m: (3,) wrist of the grasping hand when it grasps, camera frame.
+    """
+
+    grasp: Grasp
+    betas: Array
+    R_camera_hand: Array
+    place_m: Array
+
+
+def smooth(x: float) -> float:
+    """0 below 0, 1 above 1, without a jolt between."""
+    t = float(np.clip(x, 0, 1))
+    return t * t * (3 - 2 * t)
+
+
+def choose_grasp(object_id: str) -> tuple[Array, Grasp]:
+    """(betas, grasp) the first pooled power grasp of an object: all fingers far bent.
+
+    Raises:
+        InvalidInput: none of the first hundreds holds that object.
+    """
+    for number in range(min(POOL_SIZE, 400)):
+        found = pooled_grasp(number)
+        if found and found[1].solid.object_id == object_id and found[1].angles[:12, 0].mean() > np.deg2rad(28):
+            return found
+    raise InvalidInput(f"no grasp of a {object_id} among the first ones")
+
+
+def upright(grasp: Grasp) -> Array:
+    """(3, 3) rotation from hand to camera with the object's z axis up and the palm to the left of the picture."""
+    up = grasp.T_hand_object[:3, 2] * (1 if grasp.T_hand_object[2, 2] > 0 else -1)
+    away = np.array([0.0, 1.0, 0.0])  # back of the hand
+    away -= (away @ up) * up
+    away /= np.linalg.norm(away)
+    hand = np.stack([up, away, np.cross(up, away)], 1)
+    camera = np.stack([[0, -1.0, 0], [0.75, 0.0, -0.66], np.cross([0, -1.0, 0], [0.75, 0.0, -0.66])], 1)
+    return np.asarray(camera @ hand.T)
+
+
+def make_hand(
+    name: str, rotations: Array, betas: Array, R_camera_hand: Array, wrist_m: Array, held: Thing | None = None
+) -> Hand:
+    """A dressed hand with its wrist at a place; all in the camera frame of a right hand (mirrored for a left one)."""
+    side, posed = _SIDES[name], skin(drawn_hand(), rotations, betas)
+    vertices, joints = posed.vertices - posed.joints[0], posed.joints - posed.joints[0]
+    arm = Arm(np.array([0.1, 0.0, 0.0]), np.zeros(3))
+    cloth = Cloth(0.07, 0.3, 0.006, 0.004, -1, np.ones(2), np.array(_SLEEVES[name]), True)
+    placed = [points @ R_camera_hand.T + wrist_m for points in (joints, vertices[drawn_hand().hand_mask])]
+    drawn = bend_wrist(vertices, arm) @ R_camera_hand.T + wrist_m
+    turned = np.concatenate([R_camera_hand[None], rotations[1:]])
+    gloss = np.array([0.4, 14.0, 0.9])
+    return Hand(side, turned, betas, wrist_m, placed[0], placed[1], drawn, arm, (cloth,), 7, gloss, held)
+
+
+def gesturing_hand(share: float, betas: Array) -> Hand:
+    """The left hand at a share 0..1 of the clip: it goes through the gestures and sways."""
+    along = share * (len(_GESTURES) - 1)
+    first = min(int(along), len(_GESTURES) - 2)
+    a, b = list(pairwise(_GESTURES))[first]
+    t = smooth((along - first - 0.35) / 0.5)
+    rotations = pose_from_angles(drawn_hand(), *((1 - t) * gesture_angles(a) + t * gesture_angles(b)).T)
+    sway = turn(np.array([0, 0.35 * np.sin(9 * share), 0.2 * np.sin(5 * share)]))
+    palm = np.array([[0, 0, -1.0], [1, 0, 0], [0, -1, 0]])  # fingers up, palm to the camera after the turn below
+    R = sway @ turn(np.array([0, np.pi, 0])) @ palm
+    place = np.array([-0.15 + 0.02 * np.sin(6 * share), 0.09, 0.5 + 0.03 * np.sin(4 * share)])
+    return make_hand("gestures", rotations, betas, R, place)
+
+
+def grasping_hand(share: float, motion: Motion) -> tuple[Hand, Thing]:
+    """The right hand at a share 0..1 of the clip, and the object: reach to 0.35, close to 0.45, then lift and turn."""
+    reach, close, lift = smooth(share / 0.35), smooth((share - 0.33) / 0.12), smooth((share - 0.48) / 0.25)
+    open_angles = motion.grasp.angles.copy()
+    open_angles[:12, 0] *= 0.25
+    open_angles[12:, 0] = np.minimum(open_angles[12:, 0], -0.15)
+    rotations = pose_from_angles(drawn_hand(), *((1 - close) * open_angles + close * motion.grasp.angles).T)
+    back = motion.R_camera_hand @ np.array([0.0, 1.0, 0.0])
+    resting = np.eye(4)
+    resting[:3, :3], resting[:3, 3] = motion.R_camera_hand, motion.place_m
+    lifted = resting.copy()
+    tilt = turn(np.array([0.0, 0.9 * np.sin(4 * max(share - 0.55, 0)), 0.35 * np.sin(7 * max(share - 0.55, 0))]))
+    lifted[:3, :3] = tilt @ motion.R_camera_hand
+    lifted[:3, 3] += lift * np.array([0.03, -0.13, -0.03])
+    T_camera_object = lifted @ motion.grasp.T_hand_object
+    colours = np.array([[0.75, 0.12, 0.08], [0.8, 0.8, 0.8]])
+    thing = Thing(motion.grasp.solid, T_camera_object, colours, -1, np.ones(2), np.array([0.5, 30.0]))
+    wrist = lifted[:3, 3] + (1 - reach) * (0.13 * back + np.array([-0.05, 0.05, 0.0]))
+    holds = thing if share >= 0.48 else None
+    return make_hand("grasp", rotations, motion.betas, lifted[:3, :3], wrist, holds), thing
+
+
+def clip_scene(share: float, motion: Motion) -> Scene:
+    """The scene at a share 0..1 of the clip."""
+    grasping, thing = grasping_hand(share, motion)
+    still = grasping_hand(0.0, motion)[1]
+    table_pose = np.eye(4)
+    table_pose[:3, :3] = np.stack([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]], 1)
+    half = still.solid.extents_m[2] / 2
+    table_pose[:3, 3] = still.pose[:3, 3] + np.array([0.0, half, 0.0])
+    table = Table(table_pose, 0.05, -1, 2.0, np.array([0.38, 0.27, 0.17]))
+    loose = () if grasping.held is not None else (thing,)
+    hands = (gesturing_hand(share, np.zeros(10)), grasping)
+    return Scene(hands, (), loose, (), table, _LIGHTING, replace(_LOOK, seed=int(1e6 * share)), 17)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Render the clip."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="video to write")
+    parser.add_argument("--seconds", type=float, default=8.0, help="length (default: %(default)s)")
+    parser.add_argument("--object", default="can", help="catalogue object that is grasped (default: %(default)s)")
+    options = parser.parse_args(argv)
+    betas, grasp = choose_grasp(options.object)
+    motion = Motion(grasp, betas, upright(grasp), np.array([-0.12, 0.1, 0.5]))
+    focal = WIDTH / 2 / np.tan(np.deg2rad(FOV_DEG) / 2)
+    K = np.array([[focal, 0, (WIDTH - 1) / 2], [0, focal, (HEIGHT - 1) / 2], [0, 0, 1]])
+    renderer, count = SceneRenderer(), round(options.seconds * RATE_HZ)
+    writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter_fourcc(*"mp4v"), RATE_HZ, (WIDTH, HEIGHT))
+    for k in tqdm(range(count), unit="picture"):
+        sample = renderer.render(clip_scene(k / (count - 1), motion), K, WIDTH, HEIGHT)
+        writer.write(cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
+    writer.release()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
