@@ -4,6 +4,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 
@@ -28,7 +29,9 @@ def generate_launch_description() -> LaunchDescription:
         arguments=["node"],
         parameters=[
             value["params_file"],
-            {name: value[name] for name in ("image_transport", "object_id", "use_sim_time")},
+            {name: value[name] for name in ("image_transport", "use_sim_time")},
+            # a name, even where it looks like a number
+            {"object_id": ParameterValue(value["object_id"], value_type=str)},
         ],
         remappings=[("image_raw", value["image"]), ("camera_info", value["camera_info"])],
         additional_env={

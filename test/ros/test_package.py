@@ -47,8 +47,9 @@ def test_the_launch_file_compiles_and_names_what_exists():
     compile(text, "prehend.launch.py", "exec")
     assert "def generate_launch_description" in text
     parameters = yaml.safe_load((ROOT / "config" / "node.yaml").read_text())["/**"]["ros__parameters"]
-    given = re.search(r"for name in \((.*)\)\}", text).group(1)
-    assert set(re.findall(r'"(\w+)"', given)) <= {*parameters, "use_sim_time"}
+    given = re.search(r"parameters=\[(.*?)\n        \],", text, re.DOTALL).group(1)
+    names = set(re.findall(r'(?<!\[)"(\w+)"', given))
+    assert names and names <= {*parameters, "use_sim_time"}
 
 
 def test_layouts_show_topics_that_the_node_has():

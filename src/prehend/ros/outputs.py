@@ -6,6 +6,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from prehend.io.images import Image
+from prehend.io.overlay import draw
 from prehend.ros.convert import ModelFacts, hand_array, model_info, seconds, transforms, without_metres
 from prehend.ros.diagnostics import Stats
 from prehend.ros.images import jpeg_message
@@ -53,9 +54,5 @@ class Outputs:
             faces = self._facts.faces if params.publish_markers == "mesh" else None
             self._markers.publish(encode(marker_array(header, result, faces, self._facts.objects)))
         if params.publish_overlay and self._overlay.get_subscription_count():
-            self._draw(header, image, seen)
-
-    def _draw(self, header: Any, image: Image, result: FrameResult) -> None:
-        from prehend.io.overlay import draw
-
-        self._overlay.publish(encode(jpeg_message(header, draw(image, result, self._facts.faces))))
+            drawing = draw(image, seen, self._facts.faces)
+            self._overlay.publish(encode(jpeg_message(header, drawing)))
