@@ -7,15 +7,27 @@ import torch
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.finder import Found
+from prehend.models.registry import create
 from prehend.models.unihope import Encoded, HandAnswer, Output
 from prehend.types import Box
 from prehend_training.data import Corpus, CropBatches, CropDataConfig
 from prehend_training.finder_data import SeenHand, finder_targets
 from prehend_training.finder_losses import FinderLossWeights, finder_terms, giou_loss
 from prehend_training.loop import to_tensors
-from prehend_training.losses import CropLossWeights, SampledHand, crop_terms, mean_of_rows, rotation_distance, total
+from prehend_training.losses import (
+    CropLossWeights,
+    SampledHand,
+    bump,
+    crop_terms,
+    dense_terms,
+    mean_of_rows,
+    rotation_distance,
+    total,
+)
+from prehend_training.targets import from_box
 
 SURE = 30.0
+DENSE = {"heatmaps", "dense_heatmaps", "segments"}
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +51,12 @@ def perfect(batch):
 
     hand = HandAnswer(batch["keypoints"], batch["rotations"], batch["betas"], sure(batch["visible"]), torch.zeros(1))
     encoded = Encoded(sure(batch["grasp"])[:, None], sure(batch["presence"])[:, None], torch.zeros(1), torch.zeros(1))
-    return Output(encoded, hand, torch.cat([points, confidence], -1), rows, torch.zeros(1), torch.zeros(1))
+    return Output(encoded, hand, torch.cat([points, confidence], -1), rows, *[torch.zeros(1)] * 3)
 
 
 def test_every_term_is_zero_at_the_truth(batch, hand):
     terms = crop_terms(perfect(batch), batch, hand)
-    assert terms.keys() == {field.name for field in fields(CropLossWeights)}
+    assert terms.keys() == {field.name for field in fields(CropLossWeights)} - DENSE
     for name, value in terms.items():
         assert value.item() == pytest.approx(0, abs=2e-5), name
 
@@ -71,6 +83,30 @@ def test_a_gradient_at_the_truth_is_finite(batch, hand):
         crop_terms(output._replace(hand=output.hand._replace(rotations=rotations)), batch, hand), CropLossWeights()
     ).backward()
     assert torch.isfinite(rotations.grad).all()
+
+
+def test_dense_terms_are_zero_where_the_maps_are_right(batch):
+    network = create("unihope-s")
+    pixels = torch.stack([from_box(p, b) for p, b in zip(batch["keypoints"], batch["hand_box"], strict=True)])
+    region = network.hand_region(batch["hand_box"])[:, None]
+    in_region = (pixels - region[..., :2]) / (region[..., 2:] - region[..., :2])
+    maps = bump(in_region * 16 - 0.5, 16).clamp(min=1e-12).log()
+    dense_maps = bump((pixels + 0.5) / 4 - 0.5, 32).clamp(min=1e-12).log()
+    segments = torch.nn.functional.one_hot(batch["segments"].long(), 3).permute(0, 3, 1, 2) * SURE
+    output = perfect(batch)._replace(heatmaps=maps)
+    terms = dense_terms(network, output, torch.cat([segments, dense_maps], 1), batch)
+    assert terms.keys() == DENSE
+    for name, value in terms.items():
+        assert value.item() == pytest.approx(0, abs=1e-3), name
+    worse = dense_terms(network, output, torch.cat([-segments, -dense_maps], 1), batch)
+    assert worse["segments"] > 1 and worse["dense_heatmaps"] > 1
+
+
+def test_bumps_stand_on_their_place():
+    maps = bump(torch.tensor([[[3.0, 5.0], [0.5, 2.0]]]), 8)
+    assert torch.allclose(maps.sum((2, 3)), torch.ones(1, 2))
+    assert maps[0, 0].flatten().argmax() == 5 * 8 + 3  # row 5, column 3
+    assert torch.allclose(maps[0, 1, 2, 0], maps[0, 1, 2, 1])
 
 
 def test_confidence_recovers_from_no_confidence(batch, hand):

@@ -23,6 +23,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 class PhotometricConfig:
     """How much a picture may change; each `..._p` is the probability of its change.
 
+    Rendered scenes vary already; what an hour on two cores teaches is limited by samples, and strong changes cost many.
+
     Attributes:
         gain: about the largest relative change of the brightness.
         channel_gain: largest relative change of one colour channel (white balance).
@@ -37,21 +39,21 @@ class PhotometricConfig:
         erase_max: largest side of an erased patch, as a share of the picture's.
     """
 
-    gain: float = 0.25
-    channel_gain: float = 0.12
-    gamma: float = 0.3
-    offset: float = 15.0
-    saturation: float = 0.4
-    hue: float = 0.12
-    grey_p: float = 0.08
-    blur_p: float = 0.25
-    blur_sigma_px: float = 1.8
-    noise_p: float = 0.4
-    noise_sigma: float = 12.0
-    jpeg_p: float = 0.15
-    coarse_p: float = 0.35
-    coarse_min: float = 0.3
-    erase_p: float = 0.25
+    gain: float = 0.18
+    channel_gain: float = 0.07
+    gamma: float = 0.18
+    offset: float = 8.0
+    saturation: float = 0.25
+    hue: float = 0.05
+    grey_p: float = 0.04
+    blur_p: float = 0.15
+    blur_sigma_px: float = 1.2
+    noise_p: float = 0.3
+    noise_sigma: float = 8.0
+    jpeg_p: float = 0.1
+    coarse_p: float = 0.2
+    coarse_min: float = 0.4
+    erase_p: float = 0.1
     erase_max: float = 0.35
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from prehend.errors import AssetError
 
+_KEPT = "network."
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -72,7 +73,8 @@ def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: torch.
     Raises:
         AssetError: there is none, or it belongs to another network.
     """
-    load_weights(folder / "network.safetensors", network)
+    path = folder / "network.safetensors"
+    _load_state(path, network, load_file(path))
     averaged.state = load_file(folder / "averaged.safetensors", device=str(next(network.parameters()).device))
     moments = load_file(folder / "optimiser.safetensors")
     for name, parameter in network.named_parameters():
@@ -81,16 +83,22 @@ def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: torch.
     return Progress(**json.loads((folder / "progress.json").read_text()))
 
 
-def load_weights(path: Path, network: nn.Module) -> None:
-    """Read weights into a network.
+def load_result(path: Path, network: nn.Module) -> None:
+    """Read weights that were saved in training into the network alone, without what only training has.
 
     Raises:
         AssetError: the file is missing or belongs to another network.
     """
     if not path.exists():
         raise AssetError(f"{path} does not exist: train first")
+    tensors = load_file(path)
+    kept = {name[len(_KEPT) :]: value for name, value in tensors.items() if name.startswith(_KEPT)}
+    _load_state(path, network, kept or tensors)
+
+
+def _load_state(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
     try:
-        network.load_state_dict(load_file(path))
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         raise AssetError(f"{path} belongs to another network: {str(error).splitlines()[0]}") from error
 

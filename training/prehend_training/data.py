@@ -29,6 +29,7 @@ from prehend_training.targets import (
     SEGMENT_OBJECT,
     Arrays,
     absent_targets,
+    coarse_segments,
     hand_targets,
     object_targets,
     warp,
@@ -106,9 +107,9 @@ class CropDataConfig:
     object_grid: int = 16
     view: ViewConfig = field(default_factory=ViewConfig)
     object_view: ViewConfig = field(default_factory=lambda: ViewConfig(center=0.12, scale=(0.8, 1.3), aspect=0.1))
-    whole_object_p: float = 0.2
+    whole_object_p: float = 0.15
     photometric: PhotometricConfig | None = field(default_factory=PhotometricConfig)
-    background_p: float = 0.35
+    background_p: float = 0.2
     smear_p: float = 0.6
     absent_p: float = 0.08
     grasp_flip_p: float = 0.03
@@ -169,6 +170,7 @@ class CropBatches:
             keep = (segments > 0) & (segments != OUTSIDE)
             image = paste(image, keep.view(np.uint8), self._backdrop(rng))
         example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
+        example["segments"] = coarse_segments(segments)
         return self._change(image, view, record["keypoints_px"][0], example, rng)
 
     def _view(self, record: Record, rng: np.random.Generator) -> View:
@@ -197,18 +199,19 @@ class CropBatches:
     def _absent(self, record: Record, rng: np.random.Generator) -> Arrays:
         """A crop beside the hand, of a background, or of what was held without the hand."""
         size, kind = self.config.size_px, rng.integers(3)
-        if kind == 0:
-            view = self._view_beside(record, rng)
-            image = warp(record["image"], view, size)
-        else:
-            view, image = self._view(record, rng), self._backdrop(rng)
-            if kind == 1:
-                segments = warp_segments(record["segmentation"], view, size, OUTSIDE)
-                thing = (segments == SEGMENT_OBJECT).view(np.uint8)
-                image = paste(warp(record["image"], view, size), thing, image)
+        view = self._view_beside(record, rng) if kind == 0 else self._view(record, rng)
+        segments = warp_segments(record["segmentation"], view, size, OUTSIDE)
+        image = warp(record["image"], view, size)
+        if kind == 1:
+            segments = segments * (segments == SEGMENT_OBJECT)
+            image = paste(image, (segments > 0).view(np.uint8), self._backdrop(rng))
+        elif kind == 2:
+            segments = np.zeros_like(segments)
+            image = self._backdrop(rng)
         bare = {**record, "grasp": np.zeros(1, np.bool_)}
         nothing = np.zeros((size, size), np.uint8)
         example = absent_targets(view) | object_targets(bare, view, nothing, self.config.object_grid)
+        example["segments"] = coarse_segments(segments)
         return self._change(image, view, record["keypoints_px"][0], example, rng)
 
     def _view_beside(self, record: Record, rng: np.random.Generator) -> View:

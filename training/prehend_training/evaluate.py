@@ -17,7 +17,7 @@ from prehend.hand_model.torch_ import HandLayer
 from prehend.models.unihope import Output
 from prehend.pipeline.find import decode_hands, letterbox
 from prehend.types import Box, FoundHand
-from prehend_training.checkpoint import load_weights
+from prehend_training.checkpoint import load_result
 from prehend_training.data import Corpus, CropBatches, exact
 from prehend_training.finder_data import SeenHand, seen_hands
 from prehend_training.loop import to_tensors
@@ -47,7 +47,7 @@ def evaluate_run(run: Path, data: Path, limit: int | None = None) -> Report:
     """
     chosen = preset(json.loads((run / "run.json").read_text())["preset"])
     network = network_of(chosen)
-    load_weights(run / "checkpoint" / "averaged.safetensors", network)
+    load_result(run / "checkpoint" / "averaged.safetensors", network)
     network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if isinstance(chosen, CropPreset):
         return evaluate_crops(network, chosen, Corpus([data], "crops"), limit)

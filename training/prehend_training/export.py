@@ -8,7 +8,7 @@ from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
 from prehend.hand_model.asset import load_hand_model
 from prehend.weights import Bundle
-from prehend_training.checkpoint import load_weights
+from prehend_training.checkpoint import load_result
 from prehend_training.presets import preset
 from prehend_training.tasks import network_of
 
@@ -29,7 +29,7 @@ def export_run(run: Path, out: Path) -> Bundle:
     chosen = preset(begun["preset"])
     network = network_of(chosen)
     weights = run / "checkpoint" / "averaged.safetensors"
-    load_weights(weights, network)
+    load_result(weights, network)
     measured = run / "measured.json"
     if not measured.exists() or measured.stat().st_mtime < weights.stat().st_mtime:
         raise AssetError(f"{run} was not measured since its last step: run `prehend-train evaluate` first")

@@ -11,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from prehend.conventions import NUM_JOINTS
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.unihope import Output
+from prehend.models.unihope import Output, UniHOPE
+from prehend_training.targets import MAP_STRIDE
 
 Terms = dict[str, Tensor]
 
@@ -26,6 +28,9 @@ class CropLossWeights:
     """
 
     keypoints: float = 10.0
+    heatmaps: float = 0.5
+    dense_heatmaps: float = 0.5
+    segments: float = 1.0
     joints: float = 40.0
     vertices: float = 20.0
     global_rotation: float = 1.0
@@ -94,6 +99,48 @@ def rotation_distance(a: Tensor, b: Tensor) -> Tensor:
     return torch.sqrt(square + 1e-6) - 1e-3
 
 
+DENSE_CHANNELS = 3 + NUM_JOINTS
+"""Logits of `dense_terms`: 3 segments, 21 heatmaps."""
+
+
+def bump(places: Tensor, cells: int, sigma: float = 0.8) -> Tensor:
+    """(B, N, 2) places in cells, the middle of the first being 0 -> (B, N, cells, cells) normal bumps of sum 1."""
+    steps = torch.arange(cells, dtype=places.dtype, device=places.device)
+    x, y = torch.softmax(-((steps - places[..., None]) ** 2) / (2 * sigma**2), -1).unbind(2)
+    return y[..., :, None] * x[..., None, :]
+
+
+def heatmap_divergence(logits: Tensor, wanted: Tensor) -> Tensor:
+    """(B, N, R, R) twice -> (B, N) Kullback-Leibler divergence of the softmax over each map from the wanted map."""
+    said = torch.log_softmax(logits.flatten(2), -1)
+    target = wanted.flatten(2)
+    return (target * (target.clamp(min=1e-9).log() - said)).sum(-1)
+
+
+def dense_terms(network: UniHOPE, output: Output, dense: Tensor, target: Mapping[str, Tensor]) -> Terms:
+    """Terms on maps, which teach a fresh network where things are long before an expected place does.
+
+    Args:
+        network: for the hand's RoI.
+        output: of the network.
+        dense: (B, `DENSE_CHANNELS`, G, G) read from the hand map by a layer that only training has.
+        target: see `targets`.
+    """
+    present, box = target["presence"], target["hand_box"]
+    pixels = box[:, None, :2] + target["keypoints"] * (box[:, 2:] - box[:, :2])[:, None]
+    region = network.hand_region(box)
+    in_region = (pixels - region[:, None, :2]) / (region[:, 2:] - region[:, :2])[:, None]
+    cells = output.heatmaps.shape[-1]
+    wanted = bump(in_region * cells - 0.5, cells)
+    wanted_dense = bump((pixels + 0.5) / MAP_STRIDE - 0.5, dense.shape[-1])
+    segments = F.cross_entropy(dense[:, :3], target["segments"].long(), reduction="none")
+    return {
+        "heatmaps": mean_of_rows(heatmap_divergence(output.heatmaps, wanted), present),
+        "dense_heatmaps": mean_of_rows(heatmap_divergence(dense[:, 3:], wanted_dense), present),
+        "segments": segments.mean(),
+    }
+
+
 def crop_terms(
     output: Output, target: Mapping[str, Tensor], hand: HandLayer, confidence_sharpness: float = 4.0
 ) -> Terms:
@@ -107,7 +154,7 @@ def crop_terms(
             units of the object box (the paper's is 1, which leaves all confidences close to 1).
 
     Returns:
-        Scalars by the names of `CropLossWeights`.
+        Scalars by names of `CropLossWeights`.
     """
     present = target["presence"]
     box_size = target["hand_box"][:, 2:] - target["hand_box"][:, :2]

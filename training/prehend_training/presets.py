@@ -27,12 +27,12 @@ class Optimisation:
         ema: highest decay of the averaged weights, which are the result.
     """
 
-    batch_size: int = 32
-    lr: float = 1.5e-3
+    batch_size: int = 16
+    lr: float = 1.2e-3
     weight_decay: float = 0.02
     warmup: float = 0.05
     final_lr: float = 0.005
-    clip: float = 5.0
+    clip: float = 20.0
     ema: float = 0.998
 
 
@@ -65,7 +65,7 @@ class FinderPreset:
     config: FinderConfig
     data: FinderDataConfig = field(default_factory=FinderDataConfig)
     loss: FinderLossWeights = field(default_factory=FinderLossWeights)
-    optimisation: Optimisation = field(default_factory=lambda: Optimisation(batch_size=16, ema=0.995))
+    optimisation: Optimisation = field(default_factory=lambda: Optimisation())
     seed: int = 0
 
 

@@ -13,8 +13,17 @@ from prehend_training.views import View, apply_affine, crop_projection
 
 Arrays = dict[str, NDArray[Any]]
 
-SEGMENT_OBJECT = 2
-"""Number of what the first hand holds in `Sample.segmentation`."""
+SEGMENT_HAND, SEGMENT_OBJECT = 1, 2
+"""Numbers of the first hand and of what it holds in `Sample.segmentation`."""
+
+MAP_STRIDE = 4
+"""Pixels of the crop per cell of the maps that training supervises densely."""
+
+
+def coarse_segments(segments: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(S, S) segmentation -> (S / 4, S / 4): 1 the first hand with its arm, 2 what it holds, 0 the rest."""
+    coarse = segments[MAP_STRIDE // 2 :: MAP_STRIDE, MAP_STRIDE // 2 :: MAP_STRIDE]
+    return np.where((coarse == SEGMENT_HAND) | (coarse == SEGMENT_OBJECT), coarse, 0).astype(np.uint8)
 
 
 def hand_targets(record: Record, view: View) -> Arrays:

@@ -12,11 +12,11 @@ from prehend.geometry.rotations import nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.finder import build_finder
 from prehend.models.mano_head import ManoHead
-from prehend.models.unihope import UniHOPE, build_unihope
+from prehend.models.unihope import Output, UniHOPE, build_unihope
 from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
-from prehend_training.losses import SampledHand, Terms, crop_terms
+from prehend_training.losses import DENSE_CHANNELS, SampledHand, Terms, crop_terms, dense_terms
 from prehend_training.presets import CropPreset, FinderPreset, Preset
 from prehend_training.views import mirror_left
 
@@ -40,6 +40,21 @@ class Task(Protocol):
         ...
 
 
+class Supervised(nn.Module):
+    """A crop network with a layer that reads maps from its hand map; only `network` is kept after training."""
+
+    def __init__(self, network: UniHOPE):
+        super().__init__()
+        self.network = network
+        self.dense = nn.Conv2d(network.config.channels, DENSE_CHANNELS, 1)
+
+    def forward(self, batch: Batch) -> tuple[Output, Tensor]:
+        """The network's output, and (B, `DENSE_CHANNELS`, S / 4, S / 4)."""
+        told = batch["told_grasp"]
+        output = self.network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
+        return output, self.dense(output.encoded.hand_map)
+
+
 class CropTask:
     """Training of UniHOPE on crops."""
 
@@ -50,19 +65,21 @@ class CropTask:
         self.source: BatchSource = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size)
         self._hand = SampledHand(load_hand_model())
 
-    def network(self) -> nn.Module:
+    def network(self) -> Supervised:
         """UniHOPE whose pose offsets start from the mean pose of the data."""
         network = build_unihope(self._crop_preset.config)
         head = network.mano_head
         assert isinstance(head, ManoHead)
         head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
-        return network
+        return Supervised(network)
 
     def terms(self, network: nn.Module, batch: Batch) -> Terms:
-        """See `crop_terms`; the object is computed in the rows in which the hand stage is told that there is one."""
-        told = batch["told_grasp"]
-        output = network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
-        return crop_terms(output, batch, self._hand.to(told.device))
+        """See `crop_terms` and `dense_terms`; the object is computed in the rows in which the hand stage is told that
+        there is one."""
+        assert isinstance(network, Supervised)
+        output, dense = network(batch)
+        terms = crop_terms(output, batch, self._hand.to(dense.device))
+        return terms | dense_terms(network.network, output, dense, batch)
 
 
 def mean_pose(corpus: Corpus) -> np.ndarray:

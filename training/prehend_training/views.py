@@ -30,8 +30,8 @@ class ViewConfig:
     center: float = 0.1
     scale: tuple[float, float] = (0.87, 1.25)
     aspect: float = 0.08
-    turn_p: float = 0.3
-    turn_rad: float = 0.4
+    turn_p: float = 0.05
+    turn_rad: float = 0.3
 
 
 EXACT_VIEW = ViewConfig(center=0.0, scale=(1.0, 1.0), aspect=0.0, turn_p=0.0, turn_rad=0.0)

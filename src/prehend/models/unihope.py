@@ -130,6 +130,7 @@ class Output(NamedTuple):
         object_rows: (n,) int64, these rows.
         initial: (B, Ci, S/8, S/8) layer 2 of the hand stream, first level of the feature enhancement (eq. 7).
         hand_roi: (B, C, R, R) hand's RoI feature before the fusion, second level; `hand.code` is the third.
+        heatmaps: (B, 21, R, R) logits of the joints' places in the hand's RoI, not yet sharpened.
     """
 
     encoded: Encoded
@@ -138,6 +139,7 @@ class Output(NamedTuple):
     object_rows: Tensor
     initial: Tensor
     hand_roi: Tensor
+    heatmaps: Tensor
 
 
 class UniHOPE(Staged):
@@ -219,7 +221,8 @@ class UniHOPE(Staged):
         grasp, presence = self.switcher(streams)
         return Encoded(grasp, presence, streams.hand_map, streams.object_source), streams
 
-    def _hand_region(self, hand_box: Tensor) -> Tensor:
+    def hand_region(self, hand_box: Tensor) -> Tensor:
+        """(B, 4) hand box -> (B, 4) the hand's RoI [crop px]."""
         return scale_box(hand_box, self.config.hand_margin, self.config.square_hand_roi)
 
     def _roi(self, feature: Tensor, box: Tensor, stride: int) -> Tensor:
@@ -237,7 +240,7 @@ class UniHOPE(Staged):
         shared = intersect_boxes(hand_box, object_box)
         context = self._roi(hand_map.detach(), shared, HAND_STRIDE) * has_area(shared)[:, None, None, None]
         feature = self.interaction(self._roi(object_map, object_box, stride), context)
-        return ObjectAnswer(self._roi(object_map, self._hand_region(hand_box), stride), self.object_head(feature))
+        return ObjectAnswer(self._roi(object_map, self.hand_region(hand_box), stride), self.object_head(feature))
 
     def hand(self, hand_map: Tensor, hand_box: Tensor, object_roi: Tensor, grasp: Tensor) -> HandAnswer:
         """Stage `hand`: the hand's joints and parameters.
@@ -250,8 +253,10 @@ class UniHOPE(Staged):
         """
         return self._hand(hand_map, hand_box, object_roi, grasp)[0]
 
-    def _hand(self, hand_map: Tensor, hand_box: Tensor, object_roi: Tensor, grasp: Tensor) -> tuple[HandAnswer, Tensor]:
-        region = self._hand_region(hand_box)
+    def _hand(
+        self, hand_map: Tensor, hand_box: Tensor, object_roi: Tensor, grasp: Tensor
+    ) -> tuple[HandAnswer, Tensor, Tensor]:
+        region = self.hand_region(hand_box)
         hand_roi = self._roi(hand_map, region, HAND_STRIDE)
         s = grasp[..., None, None]
         joined = torch.cat([hand_roi, s * object_roi + (1 - s) * hand_roi], dim=1)  # eq. (3)
@@ -262,7 +267,7 @@ class UniHOPE(Staged):
         size = (hand_box[:, 2:] - hand_box[:, :2]).clamp(min=1.0)
         keypoints = (places_px - hand_box[:, None, :2]) / size[:, None]
         answer = HandAnswer(keypoints, parameters.rotations, parameters.betas, parameters.visibility_logit, code)
-        return answer, hand_roi
+        return answer, hand_roi, features.heatmaps
 
     def forward(
         self,
@@ -295,8 +300,8 @@ class UniHOPE(Staged):
             # the hand's losses do not train the object stream (PAPER_FACTS 1.1)
             object_roi = object_roi.index_copy(0, rows, part.detach().to(object_roi.dtype))
             computed = computed.index_fill(0, rows, 1.0)
-        hand, hand_roi = self._hand(streams.hand_map, hand_box, object_roi, s * computed)
-        return Output(encoded, hand, points, rows, streams.initial, hand_roi)
+        hand, hand_roi, heatmaps = self._hand(streams.hand_map, hand_box, object_roi, s * computed)
+        return Output(encoded, hand, points, rows, streams.initial, hand_roi, heatmaps)
 
 
 def build_unihope(config: UniHOPEConfig) -> UniHOPE:
