@@ -84,7 +84,8 @@ def test_hands_come_back_as_they_were_drawn(size: tuple[int, int]) -> None:
     assert left.object_box_px is not None
     assert_box(found[0].object_box_px, left.object_box_px, atol=1e-2)
     assert found[1].object_box_px is None
-    np.testing.assert_allclose([hand.score for hand in found], probability(np.array([3.0, 2.0])), rtol=1e-6)
+    # the other side adds its own little probability
+    np.testing.assert_allclose([hand.score for hand in found], probability(np.array([3.0, 2.0])) + probability(-8.0))
 
 
 def test_one_hand_is_not_both_left_and_right() -> None:
@@ -157,3 +158,13 @@ def test_probability_is_the_logistic_function_without_overflow() -> None:
     np.testing.assert_allclose(probability(x), 1 / (1 + np.exp(-x)), atol=1e-12)
     np.testing.assert_array_equal(probability(np.array([-1e9, 1e9, -np.inf])), [0, 1, 0])
     assert np.isnan(probability(np.nan))
+
+
+def test_a_hand_of_unclear_side_is_a_hand_all_the_same() -> None:
+    picture = letterbox(np.zeros((S, S, 3), np.uint8), S)
+    maps = empty_maps()
+    draw(maps, picture, FoundHand(Box(50, 60, 120, 160), "left"), -0.9)  # probability 0.29
+    draw(maps, picture, FoundHand(Box(50, 60, 120, 160), "right"), -1.0)
+    (hand,) = decode_hands(maps, picture, 0.5, 4)
+    assert hand.side == "left"
+    np.testing.assert_allclose(hand.score, probability(-0.9) + probability(-1.0), rtol=1e-6)

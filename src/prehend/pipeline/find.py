@@ -102,12 +102,14 @@ def decode_hands(
     cells = heat.shape[-1]
     for name, array, channels in (("hand_box", boxes, 4), ("held_logit", held, 1), ("object_box", things, 4)):
         check_shape(name, array, [channels, cells, cells])
-    score = probability(np.where(np.isfinite(heat) & np.isfinite(boxes).all(0), heat, -np.inf))
+    sides = probability(np.where(np.isfinite(heat) & np.isfinite(boxes).all(0), heat, -np.inf))
+    # a hand is left or right, never both: a finder that cannot tell which is still sure of the hand
+    score = np.minimum(sides.sum(0), 1.0)
     peaks = np.argwhere((score >= threshold) & (score == _neighbourhood_max(score)))
     order = np.argsort(-score[tuple(peaks.T)], kind="stable")
     centers = cell_centers(cells, picture.image.shape[-1])
     kept: list[FoundHand] = []
-    for side, row, column in peaks[order]:
+    for row, column in peaks[order]:
         center = np.array([centers[column], centers[row]])
         distances = np.maximum(boxes[:, row, column], 0)
         box = _box(picture, center - distances[:2], center + distances[2:])
@@ -116,7 +118,8 @@ def decode_hands(
         thing = None
         if probability(held[0, row, column]) > HELD_THRESHOLD and np.isfinite(things[:, row, column]).all():
             thing = _box(picture, center + things[:2, row, column], center + things[2:, row, column])
-        kept.append(FoundHand(box, SIDES[side], float(score[side, row, column]), thing))
+        side = SIDES[int(sides[:, row, column].argmax())]
+        kept.append(FoundHand(box, side, float(score[row, column]), thing))
         if len(kept) == max_hands:
             break
     return kept
@@ -128,9 +131,8 @@ def probability(logit: NDArray[np.floating] | float) -> FloatArray:
 
 
 def _neighbourhood_max(score: FloatArray) -> FloatArray:
-    """(2, G, G) -> largest of the 3 x 3 cells around each."""
-    padded = np.pad(score, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    """(G, G) -> largest of the 3 x 3 cells around each."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(score, 1, constant_values=-np.inf), (3, 3))
     return windows.max((-1, -2))
 
 
