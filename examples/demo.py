@@ -123,7 +123,7 @@ def save(pictures: list[np.ndarray], folder: Path, rate: float) -> None:
     """Overlay pictures as a video and one of them as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     height, width = pictures[0].shape[:2]
-    writer = cv2.VideoWriter(str(folder / "overlay.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
+    writer = cv2.VideoWriter(str(folder / "overlay.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
     for picture in pictures:
         writer.write(picture)
     writer.release()

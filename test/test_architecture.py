@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "io": BASE | {"geometry", "hand_model", "pipeline"},
     "eval": BASE | {"geometry", "hand_model", "pipeline"},
     "ros": BASE | {"geometry", "hand_model", "weights", "backends", "pipeline", "io"},
-    "cli": BASE | {"geometry", "hand_model", "weights", "backends", "pipeline", "io", "eval", "ros", "models", "export"},
+    "cli": BASE
+    | {"geometry", "hand_model", "weights", "backends", "pipeline", "io", "eval", "ros", "models", "export"},
 }
 ONLY_IN = {
     "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),

@@ -66,18 +66,22 @@ class Box:
 
     @property
     def width(self) -> float:
+        """x1 - x0 [px]."""
         return self.x1 - self.x0
 
     @property
     def height(self) -> float:
+        """y1 - y0 [px]."""
         return self.y1 - self.y0
 
     @property
     def center(self) -> tuple[float, float]:
+        """x, y of the middle [px]."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
     @property
     def area(self) -> float:
+        """Of the box [px^2], 0 where it is turned inside out."""
         return max(self.width, 0.0) * max(self.height, 0.0)
 
     def as_array(self) -> FloatArray:

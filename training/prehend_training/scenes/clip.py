@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     focal = WIDTH / 2 / np.tan(np.deg2rad(FOV_DEG) / 2)
     K = np.array([[focal, 0, (WIDTH - 1) / 2], [0, focal, (HEIGHT - 1) / 2], [0, 0, 1]])
     renderer, count = SceneRenderer(), round(options.seconds * RATE_HZ)
-    writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter_fourcc(*"mp4v"), RATE_HZ, (WIDTH, HEIGHT))
+    writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter.fourcc(*"mp4v"), RATE_HZ, (WIDTH, HEIGHT))
     for k in tqdm(range(count), unit="picture"):
         sample = renderer.render(clip_scene(k / (count - 1), motion), K, WIDTH, HEIGHT)
         writer.write(cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
