@@ -53,6 +53,25 @@ def test_augmented_maps_and_picture_belong_together(frames):
     assert len(hits) > 3 and np.mean(hits) > 0.8
 
 
+def test_segments_show_hands_where_the_boxes_are(frames):
+    batch = FinderBatches(Corpus([frames], "frames"), FinderDataConfig(size_px=192, photometric=None), 0, 12).batch(0)
+    assert set(np.unique(batch["segments"])) == {0, 1, 2}
+    centers = cell_centers(24, 192)
+    for row in range(12):
+        hands = np.argwhere(batch["segments"][row] == 1)
+        if not batch["heat_weight"][row].all():
+            continue  # hands that need not be found are in the segments all the same
+        boxes = [
+            (np.array([centers[x], centers[y]]), batch["hand_box"][row][:, y, x])
+            for _, y, x in np.argwhere(batch["heat"][row] > 0.999)
+        ]
+        for y, x in hands:
+            place = np.array([centers[x], centers[y]])
+            assert any(
+                (place >= middle - box[:2] - 8).all() and (place <= middle + box[2:] + 8).all() for middle, box in boxes
+            )
+
+
 def test_a_mirrored_frame_swaps_the_sides(frames):
     record = ShardFolder.open(frames)[next(i for i in range(12) if ShardFolder.open(frames)[i]["hand_count"])]
     mirror = np.array([[-1.0, 0, 191], [0, 1, 0]])

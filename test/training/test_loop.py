@@ -7,7 +7,7 @@ import torch
 from safetensors.numpy import load_file
 from team_work import average_two
 
-from prehend.errors import InvalidInput, UnknownName
+from prehend.errors import AssetError, InvalidInput, UnknownName
 from prehend.types import Box, FoundHand
 from prehend_training.checkpoint import Averaged, Progress
 from prehend_training.evaluate import classification, evaluate_run, finder_report
@@ -73,6 +73,27 @@ def test_training_changes_every_weight_and_the_log_names_every_term(crops, tmp_p
     (line,) = log_lines(tmp_path)
     assert {"keypoints", "joints", "object_points", "presence", "lr", "samples_per_s"} <= line.keys()
     assert all(np.isfinite(value) for value in line.values())
+
+
+def test_training_on_maps_changes_what_leads_to_them_and_nothing_else(crops, tmp_path):
+    trainer = start_run("debug-maps", [crops], tmp_path, MACHINE)
+    before = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
+    trainer.train(Budget(steps=2))
+    changed = {name for name, value in trainer.network.named_parameters() if not torch.equal(value, before[name])}
+    assert any(name.startswith("network.streams.trunk") for name in changed)
+    assert any(name.startswith("network.switcher") for name in changed)
+    assert not any("mano_head" in name or "object_" in name for name in changed)
+
+
+def test_a_run_starts_from_the_weights_of_one_on_smaller_pictures(crops, frames, tmp_path):
+    train_run(preset("debug-maps"), [crops], tmp_path / "maps", MACHINE, Budget(steps=1))
+    train_run(preset("debug-unihope"), [crops], tmp_path / "run", MACHINE, Budget(steps=1), tmp_path / "maps")
+    assert json.loads((tmp_path / "run/run.json").read_text())["start"]["preset"] == "debug-maps"
+    fresh = Trainer(open_task(preset("debug-unihope"), [crops]), tmp_path / "other", MACHINE, start=tmp_path / "maps")
+    for name, value in weights(tmp_path / "maps").items():
+        assert np.allclose(fresh.network.state_dict()[name].numpy(), value), name
+    with pytest.raises(AssetError, match="another network"):
+        train_run(preset("debug-finder"), [frames], tmp_path / "f", MACHINE, Budget(steps=1), tmp_path / "maps")
 
 
 def test_a_budget_of_time_ends_annealed(crops, tmp_path):

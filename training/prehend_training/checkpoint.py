@@ -83,6 +83,18 @@ def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: torch.
     return Progress(**json.loads((folder / "progress.json").read_text()))
 
 
+def load_start(run: Path, network: nn.Module) -> None:
+    """Read the averaged weights of a run into a network in training; the sizes of their pictures may differ.
+
+    Raises:
+        AssetError: the run has no weights or is one of another network.
+    """
+    path = run / "checkpoint" / "averaged.safetensors"
+    if not path.exists():
+        raise AssetError(f"{path} does not exist: train {run} first")
+    _load_state(path, network, load_file(path))
+
+
 def load_result(path: Path, network: nn.Module) -> None:
     """Read weights that were saved in training into the network alone, without what only training has.
 

@@ -66,7 +66,7 @@ def _train(arguments: argparse.Namespace) -> None:
         chosen = replace(chosen, seed=arguments.seed)
     machine = Machine(arguments.processes, arguments.threads, arguments.workers, arguments.device)
     budget = Budget(arguments.minutes, arguments.steps)
-    train_run(chosen, arguments.data, arguments.run_folder, machine, budget)
+    train_run(chosen, arguments.data, arguments.run_folder, machine, budget, arguments.start)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     budget = train.add_mutually_exclusive_group(required=True)
     budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
     budget.add_argument("--steps", type=int, help="budget in steps")
+    train.add_argument("--start", type=Path, metavar="RUN", help="run whose weights a fresh run starts from")
     train.add_argument("--seed", type=int, help="in place of the preset's")
     train.add_argument("--processes", type=int, default=1, help="processes that share each batch (1)")
     train.add_argument("--threads", type=int, default=0, help="torch threads of each (0: torch's choice)")

@@ -48,6 +48,8 @@ MIN_INSIDE = 0.35
 neither right nor wrong to find."""
 MIN_VISIBLE = 0.15
 MIN_SIDE_PX = 8.0
+OTHER_THING = 255
+"""Number in a segmentation of things that no hand holds."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class FinderBatches:
             image = np.zeros_like(image)
             image[inside] = changed
         hands = seen_hands(record, affine, window, flip)
-        return {"image": image, **finder_targets(hands, size, config.stride_px)}
+        segments = coarse_frame_segments(record["segmentation"], affine, window, size, config.stride_px)
+        return {"image": image, "segments": segments, **finder_targets(hands, size, config.stride_px)}
 
 
 def draw_frame_affine(
@@ -143,6 +146,18 @@ def warp_frame(
     x0, y0, x1, y1 = window
     result[y0:y1, x0:x1] = canvas[y0:y1, x0:x1]
     return result
+
+
+def coarse_frame_segments(
+    segmentation: NDArray[np.uint8], affine: FloatArray, window: tuple[int, int, int, int], size: int, stride: int
+) -> NDArray[np.uint8]:
+    """(G, G) what the middle of each cell shows: 1 a hand or arm, 2 something held, 0 the rest."""
+    warped = cv2.warpAffine(np.ascontiguousarray(segmentation), affine, (size, size), flags=cv2.INTER_NEAREST)
+    inside = np.zeros((size, size), np.uint8)
+    x0, y0, x1, y1 = window
+    inside[y0:y1, x0:x1] = np.asarray(warped, np.uint8)[y0:y1, x0:x1]
+    coarse = inside[stride // 2 :: stride, stride // 2 :: stride]
+    return np.where((coarse == 0) | (coarse == OTHER_THING), 0, 2 - coarse % 2).astype(np.uint8)
 
 
 def seen_hands(

@@ -13,17 +13,18 @@ from prehend_training.losses import Terms
 
 @dataclass(frozen=True)
 class FinderLossWeights:
-    """Weight of each term of `finder_terms`."""
+    """Weight of each term of `finder_terms`, and of the segmentation that only training has."""
 
     heat: float = 1.0
     hand_box: float = 1.0
     hand_sides: float = 0.5
     held: float = 0.3
     object_box: float = 0.5
+    segments: float = 1.0
 
 
 def finder_terms(found: Found, target: Mapping[str, Tensor]) -> Terms:
-    """Scalars by the names of `FinderLossWeights`; `target` as `finder_data.finder_targets`, batched."""
+    """Scalars by names of `FinderLossWeights`; `target` as `finder_data.finder_targets`, batched."""
     weight = target["box_weight"]
     count = weight.sum().clamp(min=1)
     held = F.binary_cross_entropy_with_logits(found.held_logit[:, 0], target["held"], reduction="none")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput
-from prehend_training.checkpoint import Averaged, Progress, load, save
+from prehend_training.checkpoint import Averaged, Progress, load, load_start, save
 from prehend_training.data import prefetched
 from prehend_training.losses import Terms, total
 from prehend_training.presets import Optimisation, Preset, describe
@@ -84,8 +84,8 @@ def learning_rate(used: float, optimisation: Optimisation) -> float:
 
 def make_optimiser(network: nn.Module, optimisation: Optimisation) -> torch.optim.Optimizer:
     """AdamW, without decay of biases and normalisation."""
-    weights = [p for p in network.parameters() if p.dim() > 1]
-    others = [p for p in network.parameters() if p.dim() <= 1]
+    trained = [p for p in network.parameters() if p.requires_grad]
+    weights, others = [p for p in trained if p.dim() > 1], [p for p in trained if p.dim() <= 1]
     groups = [{"params": weights, "weight_decay": optimisation.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=optimisation.lr, betas=(0.9, 0.99), fused=True)
 
@@ -105,15 +105,18 @@ class Trainer:
         run: folder of the run.
         machine: what to train with.
         team: the processes of the run; only the first one writes.
+        start: a run whose averaged weights a fresh run starts from.
     """
 
-    def __init__(self, task: Task, run: Path, machine: Machine, team: Team | None = None):
+    def __init__(self, task: Task, run: Path, machine: Machine, team: Team | None = None, start: Path | None = None):
         self.task, self.run, self.machine, self.team = task, run, machine, team or Team()
         self.optimisation = task.preset.optimisation
         if machine.threads:
             torch.set_num_threads(machine.threads)
         torch.manual_seed(task.preset.seed)
         self.network = task.network().to(machine.device)
+        if start is not None:
+            load_start(start, self.network)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
         self.optimiser = make_optimiser(self.network, self.optimisation)
@@ -133,7 +136,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if not bool(torch.isfinite(loss)):  # its gradient may be finite all the same; make every process leave it out
-            for parameter in self.network.parameters():
+            for parameter in filter(_is_trained, self.network.parameters()):
                 parameter.grad = torch.full_like(parameter, torch.nan)
         self.team.average_gradients(self.network)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.optimisation.clip)
@@ -180,6 +183,10 @@ class Trainer:
         save(self.run / "checkpoint", self.network, self.averaged, self.optimiser, self.progress)
 
 
+def _is_trained(parameter: Tensor) -> bool:
+    return parameter.requires_grad
+
+
 class _Log:
     """Means of the steps since the last line."""
 
@@ -210,8 +217,8 @@ class _Log:
         return line
 
 
-def claim_run(chosen: Preset, data: Sequence[Path], run: Path) -> None:
-    """Note in the folder of a run what it is.
+def claim_run(chosen: Preset, data: Sequence[Path], run: Path, start: Path | None = None) -> None:
+    """Note in the folder of a run what it is, and from which run's weights it starts.
 
     Raises:
         InvalidInput: the folder holds a run of another preset, seed or data.
@@ -221,6 +228,7 @@ def claim_run(chosen: Preset, data: Sequence[Path], run: Path) -> None:
         "seed": chosen.seed,
         "numbers": json.loads(json.dumps(describe(chosen))),
         "data": [{"path": str(path), "commit": ShardFolder.open(path).description["commit"]} for path in data],
+        "start": None if start is None else json.loads((start / "run.json").read_text()),
     }
     note = run / "run.json"
     run.mkdir(parents=True, exist_ok=True)
@@ -233,7 +241,9 @@ def claim_run(chosen: Preset, data: Sequence[Path], run: Path) -> None:
         note.write_text(json.dumps({**description, "commit": commit()}, indent=1) + "\n")
 
 
-def train_run(chosen: Preset, data: Sequence[Path], run: Path, machine: Machine, budget: Budget) -> None:
+def train_run(
+    chosen: Preset, data: Sequence[Path], run: Path, machine: Machine, budget: Budget, start: Path | None = None
+) -> None:
     """Begin a run, or go on with one from its checkpoint, until the budget is used up.
 
     Args:
@@ -242,18 +252,24 @@ def train_run(chosen: Preset, data: Sequence[Path], run: Path, machine: Machine,
         run: folder of the run.
         machine: what to train with.
         budget: when to end.
+        start: a run of the same network, perhaps on smaller pictures, whose averaged weights to start from.
 
     Raises:
         InvalidInput: the folder holds another run.
         AssetError: the folders are not what the preset trains on.
     """
-    claim_run(chosen, data, run)
-    numbers = sum(p.numel() for p in open_task(chosen, data).network().parameters())
-    run_team(_train_part, (chosen, list(data), run, machine, budget), machine.processes, numbers)
+    claim_run(chosen, data, run, start)
+    network = open_task(chosen, data).network()
+    if start is not None:  # fail here, not in the processes
+        load_start(start, network)
+    numbers = sum(p.numel() for p in network.parameters())
+    run_team(_train_part, (chosen, list(data), run, machine, budget, start), machine.processes, numbers)
 
 
-def _train_part(team: Team, chosen: Preset, data: Sequence[Path], run: Path, machine: Machine, budget: Budget) -> None:
-    Trainer(open_task(chosen, data), run, machine, team).train(budget)
+def _train_part(
+    team: Team, chosen: Preset, data: Sequence[Path], run: Path, machine: Machine, budget: Budget, start: Path | None
+) -> None:
+    Trainer(open_task(chosen, data), run, machine, team, start).train(budget)
 
 
 def log_lines(run: Path) -> Iterator[dict[str, Any]]:

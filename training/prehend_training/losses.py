@@ -14,7 +14,7 @@ from torch import Tensor
 from prehend.conventions import NUM_JOINTS
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.unihope import Output, UniHOPE
+from prehend.models.unihope import Encoded, Output, UniHOPE
 from prehend_training.targets import MAP_STRIDE
 
 Terms = dict[str, Tensor]
@@ -117,28 +117,49 @@ def heatmap_divergence(logits: Tensor, wanted: Tensor) -> Tensor:
     return (target * (target.clamp(min=1e-9).log() - said)).sum(-1)
 
 
+def map_terms(dense: Tensor, target: Mapping[str, Tensor]) -> Terms:
+    """Terms on maps over the whole crop.
+
+    Args:
+        dense: (B, `DENSE_CHANNELS`, G, G) read from the hand map by a layer that only training has.
+        target: see `targets`.
+    """
+    wanted = bump((_keypoints_px(target) + 0.5) / MAP_STRIDE - 0.5, dense.shape[-1])
+    return {
+        "dense_heatmaps": mean_of_rows(heatmap_divergence(dense[:, 3:], wanted), target["presence"]),
+        "segments": F.cross_entropy(dense[:, :3], target["segments"].long()),
+    }
+
+
+def switch_terms(encoded: Encoded, target: Mapping[str, Tensor]) -> Terms:
+    """Terms of the switcher: whether something is held, where there is a hand, and whether there is one."""
+    grasp = F.binary_cross_entropy_with_logits(encoded.grasp_logit[:, 0], target["grasp"], reduction="none")
+    return {
+        "grasp": mean_of_rows(grasp, target["presence"]),
+        "presence": F.binary_cross_entropy_with_logits(encoded.presence_logit[:, 0], target["presence"]),
+    }
+
+
+def _keypoints_px(target: Mapping[str, Tensor]) -> Tensor:
+    """(B, 21, 2) in crop px."""
+    box = target["hand_box"]
+    return box[:, None, :2] + target["keypoints"] * (box[:, 2:] - box[:, :2])[:, None]
+
+
 def dense_terms(network: UniHOPE, output: Output, dense: Tensor, target: Mapping[str, Tensor]) -> Terms:
     """Terms on maps, which teach a fresh network where things are long before an expected place does.
 
     Args:
         network: for the hand's RoI.
         output: of the network.
-        dense: (B, `DENSE_CHANNELS`, G, G) read from the hand map by a layer that only training has.
-        target: see `targets`.
+        dense, target: see `map_terms`.
     """
-    present, box = target["presence"], target["hand_box"]
-    pixels = box[:, None, :2] + target["keypoints"] * (box[:, 2:] - box[:, :2])[:, None]
-    region = network.hand_region(box)
-    in_region = (pixels - region[:, None, :2]) / (region[:, 2:] - region[:, :2])[:, None]
+    region = network.hand_region(target["hand_box"])
+    in_region = (_keypoints_px(target) - region[:, None, :2]) / (region[:, 2:] - region[:, :2])[:, None]
     cells = output.heatmaps.shape[-1]
     wanted = bump(in_region * cells - 0.5, cells)
-    wanted_dense = bump((pixels + 0.5) / MAP_STRIDE - 0.5, dense.shape[-1])
-    segments = F.cross_entropy(dense[:, :3], target["segments"].long(), reduction="none")
-    return {
-        "heatmaps": mean_of_rows(heatmap_divergence(output.heatmaps, wanted), present),
-        "dense_heatmaps": mean_of_rows(heatmap_divergence(dense[:, 3:], wanted_dense), present),
-        "segments": segments.mean(),
-    }
+    heatmaps = heatmap_divergence(output.heatmaps, wanted)
+    return {"heatmaps": mean_of_rows(heatmaps, target["presence"]), **map_terms(dense, target)}
 
 
 def crop_terms(
@@ -168,7 +189,6 @@ def crop_terms(
     joints = meshed.joints - meshed.joints[:, :1]
     vertices, true_vertices = meshed.vertices - meshed.joints[:, :1], truth.vertices - truth.joints[:, :1]
     visibility = F.binary_cross_entropy_with_logits(answer.visibility_logit, target["visible"], reduction="none")
-    grasp = F.binary_cross_entropy_with_logits(output.encoded.grasp_logit[:, 0], target["grasp"], reduction="none")
     return {
         "keypoints": mean_of_rows(((answer.keypoints - target["keypoints"]) * aspect).abs(), present),
         "joints": mean_of_rows((joints - target["joints"]).abs(), present),
@@ -177,8 +197,7 @@ def crop_terms(
         "finger_rotation": mean_of_rows(turned[:, 1:], present),
         "betas": mean_of_rows((answer.betas - target["betas"]).abs(), present),
         "visibility": mean_of_rows(visibility, present),
-        "grasp": mean_of_rows(grasp, present),
-        "presence": F.binary_cross_entropy_with_logits(output.encoded.presence_logit[:, 0], present),
+        **switch_terms(output.encoded, target),
         **object_terms(output, target, confidence_sharpness),
     }
 

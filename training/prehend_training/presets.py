@@ -43,6 +43,7 @@ class CropPreset:
     Attributes:
         name: of the preset. network: of the network.
         config: the network's numbers.
+        maps_only: train only what leads to the maps and to the switcher's answers, on maps, grasp and presence.
         data, loss, optimisation: see there.
         seed: of the fresh weights and the batches.
     """
@@ -54,6 +55,7 @@ class CropPreset:
     loss: CropLossWeights = field(default_factory=CropLossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
+    maps_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class FinderPreset:
     config: FinderConfig
     data: FinderDataConfig = field(default_factory=FinderDataConfig)
     loss: FinderLossWeights = field(default_factory=FinderLossWeights)
-    optimisation: Optimisation = field(default_factory=lambda: Optimisation())
+    optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
 
 
@@ -87,8 +89,26 @@ _ALL: tuple[Preset, ...] = (
         CropDataConfig(object_grid=PAPER.roi_size),
         optimisation=Optimisation(batch_size=64, lr=4e-4, ema=0.9995),
     ),
+    # First parts of a training: small pictures teach the trunk at a fifth of the cost; `train --start` goes on from it
+    CropPreset(
+        "unihope-s-maps",
+        "unihope-s",
+        replace(SMALL, size=64),
+        CropDataConfig(size_px=64, object_grid=SMALL.roi_size),
+        optimisation=Optimisation(batch_size=32, lr=1.5e-3),
+        maps_only=True,
+    ),
+    FinderPreset("finder-small", "finder", replace(FINDER, size=128), FinderDataConfig(size_px=128)),
     FinderPreset("finder", "finder", FINDER),
     CropPreset("debug-unihope", "unihope-s", _TINY, CropDataConfig(object_grid=_TINY.roi_size), optimisation=_BRIEF),
+    CropPreset(
+        "debug-maps",
+        "unihope-s",
+        replace(_TINY, size=64),
+        CropDataConfig(size_px=64, object_grid=_TINY.roi_size),
+        optimisation=_BRIEF,
+        maps_only=True,
+    ),
     FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),
 )
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}

@@ -6,17 +6,18 @@ from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prehend.geometry.rotations import nearest_rotation
 from prehend.hand_model.asset import load_hand_model
-from prehend.models.finder import build_finder
+from prehend.models.finder import Finder, Found, build_finder
 from prehend.models.mano_head import ManoHead
-from prehend.models.unihope import Output, UniHOPE, build_unihope
+from prehend.models.unihope import Encoded, Output, UniHOPE, build_unihope
 from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
-from prehend_training.losses import DENSE_CHANNELS, SampledHand, Terms, crop_terms, dense_terms
+from prehend_training.losses import DENSE_CHANNELS, SampledHand, Terms, crop_terms, dense_terms, map_terms, switch_terms
 from prehend_training.presets import CropPreset, FinderPreset, Preset
 from prehend_training.views import mirror_left
 
@@ -54,6 +55,22 @@ class Supervised(nn.Module):
         output = self.network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
         return output, self.dense(output.encoded.hand_map)
 
+    def encode(self, image: Tensor) -> tuple[Encoded, Tensor]:
+        """The first stage alone, and the maps."""
+        encoded = self.network.encode(image)
+        return encoded, self.dense(encoded.hand_map)
+
+    def keep_maps_only(self) -> None:
+        """Let only be trained what leads to the maps and the switcher's answers."""
+        size = self.network.config.size
+        self.eval()  # the statistics shall not see this picture
+        encoded, maps = self.encode(torch.zeros(1, 3, size, size))
+        (encoded.grasp_logit.sum() + encoded.presence_logit.sum() + maps.sum()).backward()
+        self.train()
+        for parameter in self.parameters():
+            parameter.requires_grad_(parameter.grad is not None)
+            parameter.grad = None
+
 
 class CropTask:
     """Training of UniHOPE on crops."""
@@ -71,12 +88,18 @@ class CropTask:
         head = network.mano_head
         assert isinstance(head, ManoHead)
         head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
-        return Supervised(network)
+        supervised = Supervised(network)
+        if self._crop_preset.maps_only:
+            supervised.keep_maps_only()
+        return supervised
 
     def terms(self, network: nn.Module, batch: Batch) -> Terms:
         """See `crop_terms` and `dense_terms`; the object is computed in the rows in which the hand stage is told that
         there is one."""
         assert isinstance(network, Supervised)
+        if self._crop_preset.maps_only:
+            encoded, maps = network.encode(batch["image"])
+            return map_terms(maps, batch) | switch_terms(encoded, batch)
         output, dense = network(batch)
         terms = crop_terms(output, batch, self._hand.to(dense.device))
         return terms | dense_terms(network.network, output, dense, batch)
@@ -91,6 +114,20 @@ def mean_pose(corpus: Corpus) -> np.ndarray:
     return mean
 
 
+class SupervisedFinder(nn.Module):
+    """A finder with a layer that tells hands and held things apart from the rest; only `network` is kept."""
+
+    def __init__(self, network: Finder):
+        super().__init__()
+        self.network = network
+        self.dense = nn.Conv2d(network.config.head, 3, 1)
+
+    def forward(self, image: Tensor) -> tuple[Found, Tensor]:
+        """The finder's maps, and (B, 3, G, G) logits of rest, hand and held object."""
+        features = self.network.features(image)
+        return self.network.answer(features), self.dense(features)
+
+
 class FinderTask:
     """Training of the finder on frames."""
 
@@ -102,11 +139,12 @@ class FinderTask:
 
     def network(self) -> nn.Module:
         """A fresh finder."""
-        return build_finder(self._finder_preset.config)
+        return SupervisedFinder(build_finder(self._finder_preset.config))
 
     def terms(self, network: nn.Module, batch: Batch) -> Terms:
         """See `finder_terms`."""
-        return finder_terms(network(batch["image"]), batch)
+        found, dense = network(batch["image"])
+        return finder_terms(found, batch) | {"segments": F.cross_entropy(dense, batch["segments"].long())}
 
 
 def open_task(preset: Preset, data: Sequence[Path]) -> Task:

@@ -33,17 +33,17 @@ class Team:
     barrier: Barrier | None = None
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Replace the gradients by their mean over the team; weights without one count as zero."""
+        """Replace the gradients by their mean over the team; weights without one count as zero, frozen ones not."""
         if self.board is None or self.barrier is None:
             return
-        parameters = list(network.parameters())
+        parameters = [p for p in network.parameters() if p.requires_grad]
         sizes = [p.numel() for p in parameters]
-        for parameter, place in zip(parameters, self.board[self.rank, :-1].split(sizes), strict=True):
+        for parameter, place in zip(parameters, self.board[self.rank, : sum(sizes)].split(sizes), strict=True):
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             place.copy_(_in_memory_order(parameter.grad))
         self.barrier.wait(WAIT_S)
-        for parameter, places in zip(parameters, self.board[:, :-1].split(sizes, dim=1), strict=True):
+        for parameter, places in zip(parameters, self.board[:, : sum(sizes)].split(sizes, dim=1), strict=True):
             assert parameter.grad is not None
             torch.mean(places, 0, out=_in_memory_order(parameter.grad))
         self.barrier.wait(WAIT_S)

@@ -100,7 +100,15 @@ class Finder(Staged):
 
     def forward(self, image: Tensor) -> Found:
         """Stage `find`: (B, 3, S, S) letterboxed RGB in [0, 1] -> what each cell says."""
-        heat, box, held, thing = self.answers(self.head(self.fpn(self.trunk(image)))).split([2, 4, 1, 4], dim=1)
+        return self.answer(self.features(image))
+
+    def features(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, head, G, G) what the answers are read from."""
+        return self.head(self.fpn(self.trunk(image)))
+
+    def answer(self, features: Tensor) -> Found:
+        """(B, head, G, G) -> what each cell says."""
+        heat, box, held, thing = self.answers(features).split([2, 4, 1, 4], dim=1)
         box = box.clamp(-LOG_RANGE, LOG_RANGE).exp() * FINDER_STRIDE
         return Found(heat, box, held, thing * OBJECT_SCALE_PX)
 
