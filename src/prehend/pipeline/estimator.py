@@ -54,7 +54,7 @@ class EstimatorConfig:
     tracking: bool = True
     track: TrackConfig = field(default_factory=TrackConfig)
     grasp: GraspConfig = field(default_factory=GraspConfig)
-    find_threshold: float = 0.3
+    find_threshold: float = 0.2
     presence: float = 0.5
     keep_presence: float = 0.3
     max_fit_error: float = 0.25
