@@ -82,7 +82,7 @@ def test_without_grasp_the_hand_feature_is_there_twice(network: UniHOPE, image: 
     """Eq. (3) with s = 0: whatever the object's feature is, the answer is that of the hand's feature in its place."""
     hand_map = network.encode(image).hand_map
     none = torch.zeros(2, 1)
-    reference, hand_roi = network._hand(hand_map, HAND_BOX, torch.zeros(2, 64, 16, 16), none)
+    reference, hand_roi, _ = network._hand(hand_map, HAND_BOX, torch.zeros(2, 64, 16, 16), none)
     noise = network.hand(hand_map, HAND_BOX, torch.rand(2, 64, 16, 16), none)
     doubled = network.hand(hand_map, HAND_BOX, hand_roi, torch.ones(2, 1))
     for one, two, three in zip(reference, noise, doubled, strict=True):
