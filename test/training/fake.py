@@ -8,7 +8,8 @@ from prehend.geometry.pnp import control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend_training.scenes.sample import HandLabel, ObjectLabel, Sample
+from prehend.types import Camera
+from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, FrameId, HandLabel, ObjectLabel, Sample
 
 
 def project(points, K):
@@ -30,7 +31,7 @@ def fake_object(rng, near, K):
     return ObjectLabel("box", T, extents, np.zeros(3), points, pixels, box_of(pixels))
 
 
-def fake_hand(rng, side, at, K, grasp):
+def fake_hand(rng, side, at, K, object_index):
     model = load_hand_model(side=side)
     rotations = matrix_from_axis_angle(rng.normal(size=(16, 3)) * 0.25)
     rotations[0] = matrix_from_axis_angle(rng.normal(size=3) * 1.5)
@@ -39,7 +40,6 @@ def fake_hand(rng, side, at, K, grasp):
     move = at - posed.joints.mean(0)
     joints = posed.joints + move
     pixels = project(joints, K)
-    held = fake_object(rng, joints.mean(0), K) if grasp else None
     return HandLabel(
         side,
         rotations,
@@ -50,21 +50,27 @@ def fake_hand(rng, side, at, K, grasp):
         box_of(pixels),
         np.ones(21, bool),
         1.0,
-        grasp,
-        held,
+        np.full(6, 100),
+        np.full(6, 60),
+        object_index is not None,
+        object_index is not None,
+        np.full(6, object_index is not None),
+        object_index,
     )
 
 
-def draw(image, segmentation, hand, number):
+def draw_hand(image, segmentation, hand, code):
     points = np.rint(hand.keypoints_px).astype(int)
     for joint, parent in enumerate(JOINT_PARENTS):
         if parent >= 0:
             cv2.line(image, points[joint].tolist(), points[parent].tolist(), (230, 160, 130), 5)
-            cv2.line(segmentation, points[joint].tolist(), points[parent].tolist(), number, 5)
-    if hand.held_object is not None:
-        hull = cv2.convexHull(np.rint(hand.held_object.keypoints_px).astype(np.int32))
-        cv2.polylines(image, [hull], True, (60, 80, 200), 4)
-        cv2.polylines(segmentation, [hull], True, number + 1, 4)
+            cv2.line(segmentation, points[joint].tolist(), points[parent].tolist(), code, 5)
+
+
+def draw_object(image, segmentation, thing, code):
+    hull = cv2.convexHull(np.rint(thing.keypoints_px).astype(np.int32))
+    cv2.polylines(image, [hull], True, (60, 80, 200), 4)
+    cv2.polylines(segmentation, [hull], True, code, 4)
 
 
 def fake_sample(seed, index, kind="crops", size_px=160):
@@ -76,14 +82,19 @@ def fake_sample(seed, index, kind="crops", size_px=160):
     )
     image = rng.integers(0, 60, (size_px, size_px, 3), np.uint8)
     segmentation = np.zeros((size_px, size_px), np.uint8)
-    hands = []
+    hands, objects = [], []
     for row in range(1 if kind == "crops" else int(rng.integers(0, 3))):
         middle = np.array([size_px * (0.5 if kind == "crops" else (0.3, 0.7)[row]), size_px / 2, 1.0])
         at = np.linalg.solve(K, middle) * (1.8 if kind == "crops" else 0.9)
         side = ("left", "right")[int(rng.integers(2))]
-        hands.append(fake_hand(rng, side, at, K, bool(rng.integers(2))))
-        draw(image, segmentation, hands[-1], 1 + 2 * row)
-    return Sample(image, segmentation, K, tuple(hands), seed, index)
+        held = len(objects) if rng.integers(2) else None
+        hands.append(fake_hand(rng, side, at, K, held))
+        draw_hand(image, segmentation, hands[-1], HAND_CODE + row)
+        if held is not None:
+            objects.append(fake_object(rng, hands[-1].joints_m.mean(0), K))
+            draw_object(image, segmentation, objects[-1], OBJECT_CODE + held)
+    camera, frame_id = Camera(K, size_px, size_px), FrameId("fake", seed, index)
+    return Sample(image, segmentation, camera, np.eye(4), tuple(hands), tuple(objects), None, frame_id)
 
 
 def open_fake(kind, seed, size_px):

@@ -11,6 +11,7 @@ from prehend.pipeline.find import cell_centers
 from prehend.types import Box, FloatArray
 from prehend_training.augment import PhotometricConfig, change_colour, degrade
 from prehend_training.data import Corpus, drawn_indices, image_size
+from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 from prehend_training.shards import Record
 from prehend_training.targets import Arrays
 from prehend_training.views import apply_affine
@@ -48,8 +49,6 @@ MIN_INSIDE = 0.35
 neither right nor wrong to find."""
 MIN_VISIBLE = 0.15
 MIN_SIDE_PX = 8.0
-OTHER_THING = 255
-"""Number in a segmentation of things that no hand holds."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,9 @@ def coarse_frame_segments(
     x0, y0, x1, y1 = window
     inside[y0:y1, x0:x1] = np.asarray(warped, np.uint8)[y0:y1, x0:x1]
     coarse = inside[stride // 2 :: stride, stride // 2 :: stride]
-    return np.where((coarse == 0) | (coarse == OTHER_THING), 0, 2 - coarse % 2).astype(np.uint8)
+    hand = (coarse >= HAND_CODE) & (coarse < OBJECT_CODE)
+    thing = (coarse >= OBJECT_CODE) & (coarse < OTHER_CODE)
+    return (hand + 2 * thing).astype(np.uint8)
 
 
 def seen_hands(

@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from prehend.conventions import SIDES
 from prehend.errors import AssetError, InvalidInput
-from prehend.types import FloatArray
 from prehend_training.scenes.sample import HandLabel, Sample
 from prehend_training.symmetry import equivalent_points
 
@@ -61,19 +60,19 @@ def encode(sample: Sample, max_hands: int) -> Record:
     """
     record: Record = {
         "image": sample.image,
-        "segmentation": sample.segmentation,
-        "K": np.asarray(sample.K, np.float32),
+        "segmentation": np.asarray(sample.segmentation, np.uint8),
+        "K": np.asarray(sample.camera.K, np.float32),
         "hand_count": np.uint8(min(len(sample.hands), max_hands))[...],
     }
     for name, (shape, dtype) in _HAND_FIELDS.items():
         record[name] = np.zeros((max_hands, *shape), dtype)
     for row, hand in enumerate(sample.hands[:max_hands]):
-        for name, value in _hand_values(hand, sample.K).items():
+        for name, value in _hand_values(sample, hand).items():
             record[name][row] = value
     return record
 
 
-def _hand_values(hand: HandLabel, K: FloatArray) -> dict[str, Any]:
+def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
     values: dict[str, Any] = {
         "side": SIDES.index(hand.side),
         "rotations": hand.rotations,
@@ -83,11 +82,11 @@ def _hand_values(hand: HandLabel, K: FloatArray) -> dict[str, Any]:
         "visible": hand.visible,
         "visible_ratio": hand.visible_ratio,
         "grasp": hand.grasp,
-        "has_object": hand.held_object is not None,
+        "has_object": (held := sample.held(hand)) is not None,
     }
-    if hand.held_object is not None:
-        points = equivalent_points(hand.held_object)
-        pixels = points @ np.asarray(K).T
+    if held is not None:
+        points = equivalent_points(held)
+        pixels = points @ sample.camera.K.T
         values["object_points_m"], values["object_keypoints_px"] = points, pixels[..., :2] / pixels[..., 2:]
     return values
 

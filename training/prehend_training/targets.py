@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
 from prehend.types import FloatArray
+from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE
 from prehend_training.shards import Record
 from prehend_training.views import View, apply_affine, crop_projection
 
 Arrays = dict[str, NDArray[Any]]
 
-SEGMENT_HAND, SEGMENT_OBJECT = 1, 2
+SEGMENT_HAND, SEGMENT_OBJECT = HAND_CODE, OBJECT_CODE
 """Numbers of the first hand and of what it holds in `Sample.segmentation`."""
 
 MAP_STRIDE = 4
@@ -23,7 +24,7 @@ MAP_STRIDE = 4
 def coarse_segments(segments: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(S, S) segmentation -> (S / 4, S / 4): 1 the first hand with its arm, 2 what it holds, 0 the rest."""
     coarse = segments[MAP_STRIDE // 2 :: MAP_STRIDE, MAP_STRIDE // 2 :: MAP_STRIDE]
-    return np.where((coarse == SEGMENT_HAND) | (coarse == SEGMENT_OBJECT), coarse, 0).astype(np.uint8)
+    return ((coarse == SEGMENT_HAND) + 2 * (coarse == SEGMENT_OBJECT)).astype(np.uint8)
 
 
 def hand_targets(record: Record, view: View) -> Arrays:

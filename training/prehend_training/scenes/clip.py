@@ -18,6 +18,7 @@ from tqdm import tqdm
 from prehend.conventions import Side
 from prehend.errors import InvalidInput
 from prehend.hand_model import skin
+from prehend.types import Camera
 from prehend_training.assets.poses import pose_from_angles
 from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import CameraLook
@@ -25,7 +26,8 @@ from prehend_training.scenes.gestures import gesture_angles
 from prehend_training.scenes.grasp import POOL_SIZE, Grasp, pooled_grasp
 from prehend_training.scenes.raster import Lighting
 from prehend_training.scenes.render import SceneRenderer
-from prehend_training.scenes.scene import Hand, Scene, Table, Thing
+from prehend_training.scenes.sample import HAND_PARTS
+from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View
 
 Array = NDArray[np.floating]
 
@@ -91,7 +93,7 @@ def upright(grasp: Grasp) -> Array:
 
 
 def make_hand(
-    name: str, rotations: Array, betas: Array, R_camera_hand: Array, wrist_m: Array, held: Thing | None = None
+    name: str, rotations: Array, betas: Array, R_camera_hand: Array, wrist_m: Array, holds: bool = False
 ) -> Hand:
     """A dressed hand with its wrist at a place; all in the camera frame of a right hand (mirrored for a left one)."""
     side, posed = _SIDES[name], skin(drawn_hand(), rotations, betas)
@@ -102,7 +104,9 @@ def make_hand(
     drawn = bend_wrist(vertices, arm) @ R_camera_hand.T + wrist_m
     turned = np.concatenate([R_camera_hand[None], rotations[1:]])
     gloss = np.array([0.4, 14.0, 0.9])
-    return Hand(side, turned, betas, wrist_m, placed[0], placed[1], drawn, arm, (cloth,), 7, gloss, held)
+    touches = np.full(len(HAND_PARTS), holds)
+    held = (0 if holds else None, holds, holds, touches)
+    return Hand(side, turned, betas, wrist_m, placed[0], placed[1], drawn, arm, (cloth,), 7, gloss, *held)
 
 
 def gesturing_hand(share: float, betas: Array) -> Hand:
@@ -137,8 +141,7 @@ def grasping_hand(share: float, motion: Motion) -> tuple[Hand, Thing]:
     colours = np.array([[0.75, 0.12, 0.08], [0.8, 0.8, 0.8]])
     thing = Thing(motion.grasp.solid, T_camera_object, colours, -1, np.ones(2), np.array([0.5, 30.0]))
     wrist = lifted[:3, 3] + (1 - reach) * (0.13 * back + np.array([-0.05, 0.05, 0.0]))
-    holds = thing if share >= 0.48 else None
-    return make_hand("grasp", rotations, motion.betas, lifted[:3, :3], wrist, holds), thing
+    return make_hand("grasp", rotations, motion.betas, lifted[:3, :3], wrist, share >= 0.48), thing
 
 
 def clip_scene(share: float, motion: Motion) -> Scene:
@@ -150,9 +153,8 @@ def clip_scene(share: float, motion: Motion) -> Scene:
     half = still.solid.extents_m[2] / 2
     table_pose[:3, 3] = still.pose[:3, 3] + np.array([0.0, half, 0.0])
     table = Table(table_pose, 0.05, -1, 2.0, np.array([0.38, 0.27, 0.17]))
-    loose = () if grasping.held is not None else (thing,)
     hands = (gesturing_hand(share, np.zeros(10)), grasping)
-    return Scene(hands, (), loose, (), table, _LIGHTING, replace(_LOOK, seed=int(1e6 * share)), 17)
+    return Scene(hands, (thing,), (), (), (), table, _LIGHTING, 17)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -169,7 +171,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     renderer, count = SceneRenderer(), round(options.seconds * RATE_HZ)
     writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter.fourcc(*"mp4v"), RATE_HZ, (WIDTH, HEIGHT))
     for k in tqdm(range(count), unit="picture"):
-        sample = renderer.render(clip_scene(k / (count - 1), motion), K, WIDTH, HEIGHT)
+        share = k / (count - 1)
+        view = View(Camera(K, WIDTH, HEIGHT), np.eye(4), replace(_LOOK, seed=int(1e6 * share)))
+        sample = renderer.render(clip_scene(share, motion), view)
         writer.write(cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
     writer.release()
     return 0

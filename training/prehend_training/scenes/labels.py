@@ -11,7 +11,7 @@ from prehend.types import Box
 from prehend_training.scenes.body import PARTS, drawn_hand
 from prehend_training.scenes.raster import Picture
 from prehend_training.scenes.sample import HandLabel, ObjectLabel
-from prehend_training.scenes.scene import Hand, Thing, mirror_rotation, true_points
+from prehend_training.scenes.scene import Hand, Thing, View, mirror_rotation, true_points
 
 Array = NDArray[np.floating]
 
@@ -26,45 +26,56 @@ def project(points_m: Array, K: Array) -> Array:
     return (points_m @ K.T)[..., :2] / depth
 
 
-def hand_points(hand: Hand) -> Array:
-    """(V, 3) vertices of the hand without its forearm, in the true camera frame."""
-    return true_points(hand, hand.model_m)
+def in_camera(view: View, points_m: Array) -> Array:
+    """Points (..., 3) of the world in the camera frame."""
+    return points_m @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
 
 
-def hand_label(hand: Hand, entity: int, picture: Picture, K: Array, alone_px: float) -> HandLabel:
+def hand_points(hand: Hand, view: View) -> Array:
+    """(V, 3) vertices of the hand without its forearm, in the camera frame."""
+    return in_camera(view, true_points(hand, hand.model_m))
+
+
+def hand_label(hand: Hand, entity: int, picture: Picture, view: View, alone_px: float) -> HandLabel:
     """Label of a hand.
 
     Args:
         hand: as it is in the scene.
         entity: its number in the picture's codes.
         picture: what was drawn.
-        K: (3, 3) intrinsics of the picture before oversampling.
+        view: the camera.
         alone_px: area [px] that its skin would cover alone, in and outside of the picture.
     """
-    joints = true_points(hand, hand.joints_m)
-    keypoints = project(joints, K)
+    joints = in_camera(view, true_points(hand, hand.joints_m))
+    keypoints = project(joints, view.camera.K)
+    rotations = mirror_rotation(hand.rotations) if hand.side == "left" else hand.rotations.copy()
+    rotations[0] = view.T_camera_world[:3, :3] @ rotations[0]
     first = entity * PARTS
     seen = ((picture.codes >= first) & (picture.codes < first + _SKIN_PARTS)).sum() / picture.oversampling**2
     return HandLabel(
         side=hand.side,
-        rotations=mirror_rotation(hand.rotations) if hand.side == "left" else hand.rotations,
+        rotations=rotations,
         betas=hand.betas,
         joints_m=joints,
-        vertices_m=hand_points(hand),
+        vertices_m=hand_points(hand, view),
         keypoints_px=keypoints,
         box_px=Box.around(keypoints).as_array(),
         visible=visible_joints(joints, keypoints, picture, entity),
         visible_ratio=float(np.clip(seen / max(alone_px, 1.0), 0, 1)),
-        grasp=hand.held is not None,
-        held_object=None if hand.held is None else object_label(hand.held, K),
+        part_vertices=np.zeros(6, np.int64),
+        part_visible=np.zeros(6, np.int64),
+        grasp=hand.grasp,
+        displaced=hand.displaced,
+        contact=hand.contact,
+        object_index=hand.object_index,
     )
 
 
-def object_label(thing: Thing, K: Array) -> ObjectLabel:
-    """Label of a thing in a picture with intrinsics `K`."""
-    solid, pose = thing.solid, thing.pose
+def object_label(thing: Thing, view: View) -> ObjectLabel:
+    """Label of a thing as a camera sees it."""
+    solid, pose = thing.solid, view.T_camera_world @ thing.pose
     points = control_points(solid.extents_m, solid.center_m) @ pose[:3, :3].T + pose[:3, 3]
-    pixels = project(points, K)
+    pixels = project(points, view.camera.K)
     box = Box.around(pixels).as_array()
     return ObjectLabel(solid.object_id, pose, solid.extents_m, solid.center_m, points, pixels, box)
 

@@ -1,5 +1,6 @@
 """From a scene to a picture with labels."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.types import Box
+from prehend.types import Box, Camera
 from prehend_training.scenes.body import CLOTH_PART, PARTS, hand_face_count, hand_geometry
 from prehend_training.scenes.camera_look import develop
-from prehend_training.scenes.labels import hand_label, hand_points, project
+from prehend_training.scenes.labels import hand_label, hand_points, in_camera, object_label, project
 from prehend_training.scenes.patterns import Gallery, texture_bank
 from prehend_training.scenes.raster import COLOUR_SCALE, VERTEX, Geometry, Picture, Rasterizer, join
-from prehend_training.scenes.sample import Sample
+from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, FrameId, Sample
 from prehend_training.scenes.sampling import sample_scene, sample_view
 from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, true_points
 from prehend_training.scenes.skin import skin_colours
@@ -21,8 +22,8 @@ from prehend_training.scenes.surroundings import TEXTURES
 
 Array = NDArray[np.floating]
 
-OTHER = 255
-"""Segmentation of things no hand holds."""
+NO_FRAME = FrameId("scenes", 0, 0)
+"""Of pictures that nobody needs to find again."""
 _TEXTURE_SEED = 5
 _ATTEMPTS, _LEAST_VISIBLE = 4, 0.2
 """Scenes in which a hand is hidden nearly whole are drawn anew."""
@@ -49,46 +50,50 @@ class SceneRenderer:
             self._rasterizer = Rasterizer(texture_bank(self.gallery, _TEXTURE_SEED, TEXTURES))
         return self._rasterizer
 
-    def render(
-        self, scene: Scene, K: Array, width: int, height: int, seed: int = 0, index: int = 0, limits: Box | None = None
-    ) -> Sample:
+    def render(self, scene: Scene, view: View, frame_id: FrameId = NO_FRAME, limits: Box | None = None) -> Sample:
         """Draw a scene and label it.
 
         Args:
             scene: what to draw.
-            K: (3, 3) intrinsics of the picture [px].
-            width, height: its size.
-            seed, index: copied into the sample.
+            view: the camera.
+            frame_id: copied into the sample.
             limits: part of the picture that the sensor saw; the rest is black and nothing there is visible.
         """
-        K = np.asarray(K, np.float64)
-        built = build(scene)
+        K, width, height = view.camera.K, view.camera.width, view.camera.height
+        built = build(scene, view.T_camera_world)
         if built is None:
             empty = np.zeros((height, width), np.float32)
             picture = Picture(np.zeros((height, width, 4), np.uint8), empty - 1, empty)
         else:
             picture = self.rasterizer.draw(built.geometry, K, width, height, scene.lighting, built.casters)
             picture = picture if limits is None else _limited(picture, limits)
-        image = self._develop(scene, picture, width, height, float(K[0, 0]), limits)
+        image = self._develop(scene, view, picture, limits)
         labels = []
         for k, hand in enumerate(scene.hands):
             assert built is not None
-            outline = Box.around(project(hand_points(hand), K))
+            outline = Box.around(project(hand_points(hand, view), K))
             share = self.rasterizer.cover(built.hand_faces[k], K, outline)
-            labels.append(hand_label(hand, 1 + 2 * k, picture, K, share * outline.area))
+            labels.append(hand_label(hand, HAND_CODE + k, picture, view, share * outline.area))
         codes = picture.codes[:: picture.oversampling, :: picture.oversampling]
-        segmentation = np.where(codes < 0, 0, codes // PARTS).astype(np.uint8)
-        return Sample(image, segmentation, K, tuple(labels), seed, index)
+        return Sample(
+            image=image,
+            segmentation=np.where(codes < 0, 0, codes // PARTS).astype(np.uint8),
+            camera=view.camera,
+            T_camera_world=view.T_camera_world,
+            hands=tuple(labels),
+            objects=tuple(object_label(thing, view) for thing in scene.objects),
+            maps=None,
+            frame_id=frame_id,
+        )
 
-    def _develop(
-        self, scene: Scene, picture: Picture, width: int, height: int, focal: float, limits: Box | None
-    ) -> NDArray[np.uint8]:
+    def _develop(self, scene: Scene, view: View, picture: Picture, limits: Box | None) -> NDArray[np.uint8]:
+        width, height = view.camera.width, view.camera.height
         backdrop = self.gallery.background(np.random.default_rng(scene.background_seed), height, width)
         colour = _softened(picture, width, height)
-        shade = _crevices(picture, focal, scene.lighting.crevices)[..., None]
+        shade = _crevices(picture, float(view.camera.K[0, 0]), scene.lighting.crevices)[..., None]
         cover = colour[..., 3:]
         mixed = colour[..., :3] * (COLOUR_SCALE * shade) + (1 - cover) * (backdrop.astype(np.float32) / 255)
-        image = develop(mixed.astype(np.float32, copy=False), scene.look)
+        image = develop(mixed.astype(np.float32, copy=False), view.look)
         if limits is not None:
             image = image * _inside(limits, height, width)[..., None]
         return image
@@ -102,20 +107,24 @@ class Built(NamedTuple):
     hand_faces: list[tuple[int, int]]
 
 
-def build(scene: Scene) -> Built | None:
-    """Everything in a scene as triangles; None where there is nothing."""
-    parts = [skin_geometry(hand, 1 + 2 * k) for k, hand in enumerate(scene.hands)]
+def build(scene: Scene, T_camera_world: Array) -> Built | None:
+    """Everything in a scene as triangles in the camera frame; None where there is nothing."""
+    parts = [skin_geometry(hand, HAND_CODE + k) for k, hand in enumerate(scene.hands)]
     firsts = np.cumsum([0, *(len(part.faces) for part in parts)])[: len(parts)]
     hand_faces = [(int(first), hand_face_count()) for first in firsts]
-    parts += [thing_geometry(hand.held, 2 + 2 * k) for k, hand in enumerate(scene.hands) if hand.held is not None]
-    parts += [skin_geometry(hand, OTHER) for hand in scene.strangers]
-    parts += [thing_geometry(hand.held, OTHER) for hand in scene.strangers if hand.held is not None]
-    parts += [thing_geometry(thing, OTHER) for thing in scene.things]
+    parts += [thing_geometry(thing, OBJECT_CODE + k) for k, thing in enumerate(scene.objects)]
+    parts += [skin_geometry(hand, OTHER_CODE) for hand in scene.strangers]
+    parts += [thing_geometry(thing, OTHER_CODE) for thing in scene.clutter]
     casters = sum(len(part.faces) for part in parts)
     if scene.table is not None:
         parts.append(table_geometry(scene.table))
     parts += [thing_geometry(thing, 0) for thing in scene.scenery]
-    return Built(join(parts), max(casters, 1), hand_faces) if parts else None
+    if not parts:
+        return None
+    whole = join(parts)
+    whole.vertices["position"] = whole.vertices["position"] @ T_camera_world[:3, :3].T + T_camera_world[:3, 3]
+    whole.vertices["normal"] = whole.vertices["normal"] @ T_camera_world[:3, :3].T
+    return Built(whole, max(casters, 1), hand_faces)
 
 
 def skin_geometry(hand: Hand, entity: int) -> Geometry:
@@ -183,12 +192,6 @@ def _crevices(picture: Picture, focal: float, strength: Array) -> NDArray[np.flo
         near = cv2.GaussianBlur(depth * seen, (0, 0), sigma) + depth * open_space
         shade *= 1 - np.float32(share) * seen * np.clip((depth - near) / (1.3 * radius_m), 0, 1)
     return shade
-    pixel_m = float(np.median(depth[seen > 0])) / focal
-    for radius_m, share in zip(_CREVICES_M, strength, strict=True):
-        sigma = min(max(radius_m / pixel_m, 0.7), depth.shape[1] / 8)
-        near = cv2.GaussianBlur(depth * seen, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(seen, (0, 0), sigma), 1e-3)
-        shade *= 1 - np.float32(share) * seen * np.clip((depth - near) / (1.3 * radius_m), 0, 1)
-    return shade
 
 
 def _inside(limits: Box, height: int, width: int) -> NDArray[np.bool_]:
@@ -205,13 +208,13 @@ def _limited(picture: Picture, limits: Box) -> Picture:
     )
 
 
-def crop_view(view: View, square: Box, size_px: int) -> Array:
-    """(3, 3) intrinsics of the square part of an image, scaled to `size_px` (pixel centres at whole numbers)."""
+def crop_view(view: View, square: Box, size_px: int) -> View:
+    """The square part of an undistorted image, scaled to `size_px` (pixel centres at whole numbers)."""
     scale = size_px / square.width
     to_crop = np.array(
         [[scale, 0, scale * (0.5 - square.x0) - 0.5], [0, scale, scale * (0.5 - square.y0) - 0.5], [0, 0, 1]]
     )
-    return to_crop @ view.K
+    return replace(view, camera=Camera(to_crop @ view.camera.K, size_px, size_px))
 
 
 def crop_sample(renderer: SceneRenderer, seed: int, index: int, size_px: int = 160) -> Sample:
@@ -228,14 +231,14 @@ def _crop_attempt(renderer: SceneRenderer, seed: int, index: int, attempt: int, 
     view = sample_view(rng)
     scene = sample_scene(rng, "crop", view)
     hand = scene.hands[0]
-    box = Box.around(project(true_points(hand, hand.joints_m), view.K))
+    box = Box.around(project(in_camera(view, true_points(hand, hand.joints_m)), view.camera.K))
     longer = max(box.width, box.height)
     side = rng.uniform(1.6, 2.1) * longer
     centre = np.array(box.center) + np.clip(rng.normal(0, 0.06, 2), -0.15, 0.15) * longer
     square = Box(*(centre - side / 2), *(centre + side / 2))
     # some crops hang over the edge of the image
     limits = _sensor_edge(rng, size_px) if rng.random() < 0.15 else None
-    return renderer.render(scene, crop_view(view, square, size_px), size_px, size_px, seed, index, limits)
+    return renderer.render(scene, crop_view(view, square, size_px), FrameId("scenes", seed, index), limits)
 
 
 def _sensor_edge(rng: np.random.Generator, size_px: int) -> Box:
@@ -251,7 +254,7 @@ def frame_sample(
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng([seed, index, 1, attempt])
         view = sample_view(rng, width_px, height_px)
-        sample = renderer.render(sample_scene(rng, "frame", view), view.K, width_px, height_px, seed, index)
+        sample = renderer.render(sample_scene(rng, "frame", view), view, FrameId("scenes", seed, index))
         if all(hand.visible_ratio > _LEAST_VISIBLE for hand in sample.hands):
             break
     return sample

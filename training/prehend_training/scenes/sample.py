@@ -1,22 +1,32 @@
-"""One rendered picture with everything known about it: the typed sample of training, evaluation and viewing."""
+"""One picture with everything known about it: the typed sample of training, evaluation and viewing.
+
+Renderings and readers of real datasets give the same type; what a dataset does not have is None.
+"""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import Side
+from prehend.conventions import FINGERS, Side
+from prehend.types import Camera, FloatArray
 
-FloatArray = NDArray[np.floating]
+HAND_PARTS = (*FINGERS, "palm")
+"""Parts of a hand whose visibility and contact are told."""
+HAND_CODE, OBJECT_CODE, OTHER_CODE = 1, 101, 255
+"""Numbers in a segmentation: `HAND_CODE + i` is `hands[i]` with its arm and clothes, `OBJECT_CODE + k` is `objects[k]`,
+`OTHER_CODE` any other thing in front, 0 the background."""
+
+OcclusionRule = Literal["paper", "script"]
 
 
 @dataclass(frozen=True)
 class ObjectLabel:
-    """A rigid thing in the scene.
+    """A rigid thing whose pose is known.
 
     Attributes:
-        object_id: name in the catalogue.
+        object_id: name in the catalogue (or of the dataset's model).
         T_camera_object: (4, 4) pose.
         extents_m, center_m: (3,) size and centre of the model's axis-aligned box in the object frame.
         control_points_m: (21, 3) in the camera frame, order of `prehend.geometry.pnp.control_points`.
@@ -35,11 +45,12 @@ class ObjectLabel:
 
 @dataclass(frozen=True)
 class HandLabel:
-    """A hand in the scene, as it is (a left hand is a left hand here).
+    """A hand, as it is (a left hand is a left hand here).
 
     Attributes:
         side: left or right.
-        rotations: (16, 3, 3) of the hand model of that side; the first takes the hand to the camera frame.
+        rotations: (16, 3, 3) of the hand model of that side, MANO's order; the first takes the hand to the camera
+            frame.
         betas: (10,) shape.
         joints_m: (21, 3) camera frame.
         vertices_m: (V, 3) camera frame, hand without forearm.
@@ -48,8 +59,13 @@ class HandLabel:
         visible: (21,) bool: in the image and not hidden by anything (the hand's own skin over the joint is no
             hindrance).
         visible_ratio: visible pixels of the hand over the pixels it would cover alone (0..1).
-        grasp: hand and object in contact and the object moves with the hand.
-        held_object: what is grasped, None for an empty hand.
+        part_vertices: (6,) int, vertices of each of `HAND_PARTS`.
+        part_visible: (6,) int, those of them that the picture shows (hidden by the hand itself counts as hidden).
+        grasp: the object moves with the hand: displaced and in contact.
+        displaced: the papers' rule: the object left the pose it had in the sequence's first frame by more than
+            5 degrees or 10 mm (HandBooster); in a single rendered picture the same as `grasp`.
+        contact: (6,) bool, the parts of the hand that touch the object.
+        object_index: number in `Sample.objects` of what the hand holds or touches, None for nothing.
     """
 
     side: Side
@@ -61,25 +77,98 @@ class HandLabel:
     box_px: FloatArray
     visible: NDArray[np.bool_]
     visible_ratio: float
+    part_vertices: NDArray[np.int64]
+    part_visible: NDArray[np.int64]
     grasp: bool
-    held_object: ObjectLabel | None
+    displaced: bool
+    contact: NDArray[np.bool_]
+    object_index: int | None
+
+    def occluded_parts(self, rule: OcclusionRule) -> NDArray[np.bool_]:
+        """(6,) which parts count as occluded in H2ONet's sense.
+
+        MANO's fingers have about 120 vertices; the thresholds are scaled to the number that ours have. "paper": more
+        than 50 vertices hidden (section 3.2); "script": less than 30 visible (as in the released preprocessing).
+        """
+        total, seen = self.part_vertices.astype(float), self.part_visible.astype(float)
+        if rule == "paper":
+            return np.asarray(total - seen > 50 / 120 * total)
+        return np.asarray(seen < 30 / 120 * total)
+
+    def is_occluded(self, rule: OcclusionRule) -> bool:
+        """Whether the whole hand counts as occluded: under 50 % visible ("paper"), under 40 % ("script")."""
+        return self.visible_ratio < {"paper": 0.5, "script": 0.4}[rule]
 
 
-class Sample(NamedTuple):
+@dataclass(frozen=True)
+class Maps:
+    """Labels of every pixel that only renderings have, all as large as the picture.
+
+    Attributes:
+        deoccluded: (H, W, 3) uint8: the twin, the same picture with the objects of `Sample.objects` gone and nothing
+            else changed (camera, light, noise, background).
+        hand_amodal: (N, H, W) bool, where each hand (without its arm) would be seen alone.
+        object_amodal: (M, H, W) bool, the same for each object.
+        depth_m: (H, W) float32 along the optical axis, 0 where there is only background.
+        sensor_depth_mm: (H, W) uint16 as a stereo depth camera (RealSense) gives it, aligned to the picture; 0 for no
+            measurement.
+        normals: (H, W, 3) int8, 127 times the unit normal in the camera frame, 0 for background.
+        albedo: (H, W, 3) uint8 colour without light, sRGB-like (square root), 0 for background.
+    """
+
+    deoccluded: NDArray[np.uint8]
+    hand_amodal: NDArray[np.bool_]
+    object_amodal: NDArray[np.bool_]
+    depth_m: NDArray[np.float32]
+    sensor_depth_mm: NDArray[np.uint16]
+    normals: NDArray[np.int8]
+    albedo: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FrameId:
+    """Which picture it is; equal in all but `view` for pictures taken at the same instant.
+
+    Attributes:
+        source: "scenes", or the dataset.
+        seed, index: a rendered picture comes from these two alone; for a dataset the index of the frame.
+        sequence: name of the sequence, empty for single pictures.
+        frame: number in the sequence.
+        view: name of the camera.
+    """
+
+    source: str
+    seed: int
+    index: int
+    sequence: str = ""
+    frame: int = 0
+    view: str = "cam0"
+
+
+@dataclass(frozen=True)
+class Sample:
     """A picture and its labels.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        segmentation: (H, W) uint8: 0 background, 1 + 2 i hand i (with its arm), 2 + 2 i the object that hand i holds,
-            255 any other thing in front.
-        K: (3, 3) intrinsics of this picture (crops have theirs: the principal point is then off the centre).
-        hands: labels, in the order of the segmentation's numbers.
-        seed, index: the picture comes from these two alone.
+        segmentation: (H, W) uint8, see `HAND_CODE`; None where a dataset has none.
+        camera: intrinsics of this picture (crops have theirs: the principal point is then off the centre).
+        T_camera_world: (4, 4); the same world for all views of an instant and all frames of a sequence.
+        hands: labels.
+        objects: things whose pose is known, held or not.
+        maps: labels of every pixel, None for datasets.
+        frame_id: which picture it is.
     """
 
     image: NDArray[np.uint8]
-    segmentation: NDArray[np.uint8]
-    K: FloatArray
+    segmentation: NDArray[np.uint8] | None
+    camera: Camera
+    T_camera_world: FloatArray
     hands: tuple[HandLabel, ...]
-    seed: int
-    index: int  # type: ignore[assignment]
+    objects: tuple[ObjectLabel, ...]
+    maps: Maps | None
+    frame_id: FrameId
+
+    def held(self, hand: HandLabel) -> ObjectLabel | None:
+        """What a hand of this picture grasps, None for an empty hand."""
+        return self.objects[hand.object_index] if hand.grasp and hand.object_index is not None else None

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, SIDES, Side
 from prehend.hand_model import skin
+from prehend.types import Camera
 from prehend_training.assets.forearm import MAX_DEVIATION_RAD, MAX_FLEXION_RAD, MAX_TWIST_RAD
 from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.gestures import sample_bare
-from prehend_training.scenes.grasp import POOL_SIZE, pooled_grasp
-from prehend_training.scenes.scene import Hand, Scene, Thing, View, mirror_thing_pose, moved, true_points
+from prehend_training.scenes.grasp import POOL_SIZE, TOUCH_M, digits_in_touch, pooled_grasp
+from prehend_training.scenes.sample import HAND_PARTS
+from prehend_training.scenes.scene import Hand, Scene, Thing, View, mirror_thing_pose, moved, moved_thing, true_points
 from prehend_training.scenes.surroundings import (
     TEXTURES,
     dress_thing,
@@ -42,6 +44,7 @@ class _Posed(NamedTuple):
     vertices: Array
     joints: Array
     held: Thing | None
+    contact: NDArray[np.bool_] | None
 
 
 def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -> View:
@@ -51,56 +54,66 @@ def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -
     fov = np.deg2rad(rng.uniform(40, 90))
     focal = max(width, height) / 2 / np.tan(fov / 2)
     centre = np.array([width - 1, height - 1]) / 2 + rng.normal(0, 0.01, 2) * width
-    return View(np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]]), width, height)
+    K = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]])
+    return View(Camera(K, width, height), np.eye(4), sample_look(rng))
 
 
 def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
     """A scene for a camera: `crop` has one hand well in view, `frame` none, one or two, some of them partly outside."""
     count = 1 if kind == "crop" else int(rng.choice([0, 1, 2], p=[0.08, 0.47, 0.45]))
     hands: list[Hand] = []
-    things: list[Thing] = []
+    objects: list[Thing] = []
+    clutter: list[Thing] = []
     first_side = int(rng.integers(2))
     wardrobe = int(rng.integers(2**32))
     for k in range(count):
         side = SIDES[first_side if k == 0 or rng.random() < 0.12 else 1 - first_side]
         same_person = k > 0 and rng.random() < 0.85
         outfit = np.random.default_rng(wardrobe if same_person or k == 0 else rng.integers(2**32))
-        hand, near = _sample_hand(rng, outfit, kind, view, side)
+        hand, held, near = _sample_hand(rng, outfit, kind, view, side)
         if k and not _apart(hands[0], hand):
             continue
+        if held is not None:
+            hand = replace(hand, object_index=len(objects))
+            objects.append(held)
         hands.append(hand)
-        things += near
+        clutter += near
     if not hands:
-        things += [loose_thing(rng, view) for _ in range(int(rng.integers(0, 4)))]
-    strangers = _sample_stranger(rng, view, hands[0]) if kind == "crop" and rng.random() < _STRANGER_SHARE else ()
+        clutter += [loose_thing(rng, view) for _ in range(int(rng.integers(0, 4)))]
+    strangers: tuple[Hand, ...] = ()
+    if kind == "crop" and rng.random() < _STRANGER_SHARE:
+        strangers, theirs = _sample_stranger(rng, view, hands[0])
+        clutter += theirs
     everyone = [*hands, *strangers]
-    table = sample_table(rng, everyone) if hands and rng.random() < 0.3 else None
+    table = sample_table(rng, everyone, objects) if hands and rng.random() < 0.3 else None
     return Scene(
         hands=tuple(hands),
+        objects=tuple(objects),
         strangers=strangers,
-        things=tuple(things),
+        clutter=tuple(clutter),
         scenery=tuple(sample_scenery(rng, everyone, table)),
         table=table,
         lighting=sample_lighting(rng),
-        look=sample_look(rng),
         background_seed=int(rng.integers(2**32)),
     )
 
 
-def _sample_stranger(rng: Rng, view: View, hand: Hand) -> tuple[Hand, ...]:
-    """The other hand, near the first one; none where they would meet."""
+def _sample_stranger(rng: Rng, view: View, hand: Hand) -> tuple[tuple[Hand, ...], list[Thing]]:
+    """The other hand, near the first one, and what it holds; none where they would meet."""
     side = SIDES[1 - SIDES.index(hand.side)] if rng.random() < 0.85 else hand.side
-    other, _ = _sample_hand(rng, np.random.default_rng(hand.skin_seed), "crop", view, side)
+    other, held, _ = _sample_hand(rng, np.random.default_rng(hand.skin_seed), "crop", view, side)
     aside = rng.normal(0, [1.0, 1.0, 0.4])
     place = true_points(hand, hand.joints_m).mean(0) + aside / np.linalg.norm(aside) * rng.uniform(0.07, 0.22)
     shift = place - true_points(other, other.joints_m).mean(0)
     if (other.joints_m[:, 2] + shift[2]).min() < _NEAREST_M:
-        return ()
+        return (), []
     other = moved(other, shift)
-    return (other,) if _apart(hand, other) else ()
+    if not _apart(hand, other):
+        return (), []
+    return (other,), [] if held is None else [moved_thing(held, shift)]
 
 
-def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> tuple[Hand, list[Thing]]:
+def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> tuple[Hand, Thing | None, list[Thing]]:
     skin_seed = int(outfit.integers(2**32))
     cloths = _sample_cloths(outfit)
     mode = rng.random()
@@ -137,17 +150,19 @@ def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> t
         cloths=cloths,
         skin_seed=skin_seed,
         gloss=gloss,
-        held=held,
+        grasp=held is not None,
+        displaced=held is not None,
+        contact=np.zeros(6, np.bool_) if posed.contact is None else posed.contact,
     )
     near = [] if held is not None or mode > _GRASP_SHARE + _NEAR_SHARE else sample_near(rng, hand)
-    return hand, near
+    return hand, held, near
 
 
 def _bare(rng: Rng) -> _Posed:
     betas = rng.standard_normal(10)
     _, rotations = sample_bare(rng)
     posed = skin(drawn_hand(), rotations, betas)
-    return _Posed(rotations, betas, posed.vertices - posed.joints[0], posed.joints - posed.joints[0], None)
+    return _Posed(rotations, betas, posed.vertices - posed.joints[0], posed.joints - posed.joints[0], None, None)
 
 
 def _grasping(rng: Rng) -> _Posed | None:
@@ -156,8 +171,10 @@ def _grasping(rng: Rng) -> _Posed | None:
         return None
     betas, grasp = found
     wrist = grasp.skinned.joints[0]
+    nearest = digits_in_touch(grasp)
+    touched = np.array([nearest[part] < TOUCH_M for part in HAND_PARTS])
     held = dress_thing(rng, Thing(grasp.solid, grasp.T_hand_object, np.ones((1, 3)), -1, np.ones(2), np.ones(2)))
-    return _Posed(grasp.rotations, betas, grasp.skinned.vertices - wrist, grasp.skinned.joints - wrist, held)
+    return _Posed(grasp.rotations, betas, grasp.skinned.vertices - wrist, grasp.skinned.joints - wrist, held, touched)
 
 
 # columns: where x (to the wrist), y (out of the back) and z (to the thumb) of a right hand point, in a camera frame
@@ -189,7 +206,7 @@ def _sample_place(rng: Rng, kind: Kind, view: View, side: Side) -> Array:
     else:
         depth = np.exp(rng.uniform(np.log(0.17), np.log(1.6)))
         share = rng.uniform(-0.02, 1.02, 2) if rng.random() < 0.15 else rng.uniform(0.1, 0.9, 2)
-    ray = np.linalg.inv(view.K) @ np.array([share[0] * view.width, share[1] * view.height, 1.0])
+    ray = np.linalg.inv(view.camera.K) @ np.array([share[0] * view.camera.width, share[1] * view.camera.height, 1.0])
     place = depth * ray
     return place if side == "right" else MIRROR @ place
 

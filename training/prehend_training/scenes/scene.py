@@ -1,15 +1,17 @@
 """What a scene is made of, before anything is drawn: numbers only."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, Side
+from prehend.types import Camera
 from prehend_training.scenes.body import Arm, Cloth
 from prehend_training.scenes.camera_look import CameraLook
 from prehend_training.scenes.objects import Solid
 from prehend_training.scenes.raster import Lighting
+from prehend_training.scenes.sample import HAND_PARTS
 
 Array = NDArray[np.floating]
 
@@ -20,7 +22,7 @@ class Thing:
 
     Attributes:
         solid: its shape.
-        pose: (4, 4) from the object frame to the camera (or the hand, where a function says so).
+        pose: (4, 4) from the object frame to the world (or the hand, where a function says so).
         colours: (P, 3) linear albedo of its parts, used in turn.
         layer: texture of its first part, -1 for none.
         tiling: (2,) repeats of the texture.
@@ -37,21 +39,24 @@ class Thing:
 
 @dataclass(frozen=True)
 class Hand:
-    """A hand. All but `side` and `held` describe a right hand; for a left one its camera frame is mirrored (x -> -x).
+    """A hand. All but `side` and what follows `gloss` describe a right hand; for a left one its world is mirrored.
 
     Attributes:
         side: which hand it becomes.
-        rotations: (16, 3, 3), the first from the hand to the (mirrored) camera frame.
+        rotations: (16, 3, 3), the first from the hand to the (mirrored, x -> -x) world.
         betas: (10,).
-        wrist_m: (3,) where joint 0 is, (mirrored) camera frame.
-        joints_m: (21, 3), (mirrored) camera frame.
-        model_m: (V, 3) as the hand model has them, without the forearm, (mirrored) camera frame.
-        vertices_m: (W, 3) as they are drawn: with the forearm, the wrist bent, (mirrored) camera frame.
+        wrist_m: (3,) where joint 0 is, (mirrored) world.
+        joints_m: (21, 3), (mirrored) world.
+        model_m: (V, 3) as the hand model has them, without the forearm, (mirrored) world.
+        vertices_m: (W, 3) as they are drawn: with the forearm, the wrist bent, (mirrored) world.
         arm: bend of wrist and elbow.
         cloths: sleeves and bands.
         skin_seed: of its colours.
         gloss: (3,) specular strength, gloss, translucency.
-        held: what it holds, in the true camera frame, None for nothing.
+        object_index: number in `Scene.objects` of the thing it holds or touches, None for nothing.
+        grasp: that thing moves with the hand.
+        displaced: that thing has left its first pose (the papers' grasp rule).
+        contact: (6,) bool, which of `sample.HAND_PARTS` touch it.
     """
 
     side: Side
@@ -65,7 +70,10 @@ class Hand:
     cloths: tuple[Cloth, ...]
     skin_seed: int
     gloss: Array
-    held: Thing | None = None
+    object_index: int | None = None
+    grasp: bool = False
+    displaced: bool = False
+    contact: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(len(HAND_PARTS), np.bool_))
 
 
 @dataclass(frozen=True)
@@ -81,35 +89,46 @@ class Table:
 
 @dataclass(frozen=True)
 class View:
-    """A pinhole camera: (3, 3) intrinsics [px] and the size of its image."""
+    """A camera somewhere in the world.
 
-    K: Array
-    width: int
-    height: int
+    Attributes:
+        camera: intrinsics, distortion and size of its image.
+        T_camera_world: (4, 4).
+        look: what it makes of the light.
+        name: "cam0", "ego", ...
+    """
+
+    camera: Camera
+    T_camera_world: Array
+    look: CameraLook
+    name: str = "cam0"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A whole scene.
+    """A whole scene at one instant, in one world frame.
+
+    Single pictures have the optical frame of their camera as the world; with several cameras or a sequence the world's
+    z points up and the table top is at z = 0.
 
     Attributes:
-        hands: at most two.
-        strangers: hands without labels near the labelled one; they count as things.
-        things: what no hand holds: beside, behind or in front.
+        hands: those with labels.
+        objects: things with labels, held, touched or not.
+        strangers: hands without labels near the labelled one; they count as clutter.
+        clutter: things without labels in front or beside.
         scenery: things far enough behind to count as background, and the people the hands belong to.
         table: or None.
-        lighting: in the camera frame.
-        look: what the camera makes of it.
+        lighting: in the world.
         background_seed: of the picture behind everything.
     """
 
     hands: tuple[Hand, ...]
+    objects: tuple[Thing, ...]
     strangers: tuple[Hand, ...]
-    things: tuple[Thing, ...]
+    clutter: tuple[Thing, ...]
     scenery: tuple[Thing, ...]
     table: Table | None
     lighting: Lighting
-    look: CameraLook
     background_seed: int
 
 
@@ -126,17 +145,20 @@ def mirror_thing_pose(pose: Array) -> Array:
 
 
 def true_points(hand: Hand, points: Array) -> Array:
-    """Points (..., 3) of a hand's own camera frame in the true one."""
+    """Points (..., 3) of a hand's own (mirrored, for a left one) world in the true one."""
     return points * MIRROR.diagonal() if hand.side == "left" else points
 
 
 def moved(hand: Hand, shift_m: Array) -> Hand:
-    """The hand and what it holds, shifted by (3,) in the true camera frame."""
+    """The hand shifted by (3,) in the true world; what it holds stays."""
     own = true_points(hand, shift_m)
-    held = hand.held
-    if held is not None:
-        pose = held.pose.copy()
-        pose[:3, 3] += shift_m
-        held = replace(held, pose=pose)
-    places = {name: getattr(hand, name) + own for name in ("wrist_m", "joints_m", "model_m", "vertices_m")}
-    return replace(hand, held=held, **places)
+    return replace(
+        hand, **{name: getattr(hand, name) + own for name in ("wrist_m", "joints_m", "model_m", "vertices_m")}
+    )
+
+
+def moved_thing(thing: Thing, shift_m: Array) -> Thing:
+    """The thing shifted by (3,)."""
+    pose = thing.pose.copy()
+    pose[:3, 3] += shift_m
+    return replace(thing, pose=pose)

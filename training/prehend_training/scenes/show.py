@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import JOINT_PARENTS
-from prehend_training.scenes.sample import FloatArray, HandLabel, Sample
+from prehend.types import FloatArray
+from prehend_training.scenes.sample import HandLabel, ObjectLabel, Sample
 
 _FINGER_COLOURS = ((255, 80, 80), (255, 190, 40), (80, 220, 80), (60, 180, 255), (200, 110, 255))
 _SUB = 4  # cv2 draws at a sixteenth of a pixel
@@ -17,7 +18,7 @@ def draw_labels(sample: Sample, scale: int = 2) -> NDArray[np.uint8]:
     """(scale H, scale W, 3) the picture, enlarged, with skeletons, boxes and words over it."""
     image = np.repeat(np.repeat(sample.image, scale, 0), scale, 1)
     for hand in sample.hands:
-        _draw_hand(image, hand, scale)
+        _draw_hand(image, hand, sample.held(hand), scale)
     return image
 
 
@@ -31,7 +32,7 @@ def contact_sheet(samples: Sequence[Sample], columns: int, scale: int = 2, label
     return np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)])
 
 
-def _draw_hand(image: NDArray[np.uint8], hand: HandLabel, scale: int) -> None:
+def _draw_hand(image: NDArray[np.uint8], hand: HandLabel, held: ObjectLabel | None, scale: int) -> None:
     points = _drawn(hand.keypoints_px, scale)
     for joint, parent in enumerate(JOINT_PARENTS):
         if parent >= 0:
@@ -42,9 +43,9 @@ def _draw_hand(image: NDArray[np.uint8], hand: HandLabel, scale: int) -> None:
     corners = _drawn(hand.box_px.reshape(2, 2), scale)
     cv2.rectangle(image, corners[0].tolist(), corners[1].tolist(), (255, 255, 0), 1, cv2.LINE_AA, _SUB)
     words = f"{hand.side} {'grasp' if hand.grasp else 'free'} {hand.visible_ratio:.2f}"
-    if hand.held_object is not None:
-        words += f" {hand.held_object.object_id}"
-        _draw_box(image, hand.held_object.keypoints_px[:8], scale)
+    if held is not None:
+        words += f" {held.object_id}"
+        _draw_box(image, held.keypoints_px[:8], scale)
     at = np.clip(corners[0] // 16 - [0, 4], [2, 10], [image.shape[1] - 60, image.shape[0] - 4])
     cv2.putText(image, words, at.tolist(), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 3, cv2.LINE_AA)
     cv2.putText(image, words, at.tolist(), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1, cv2.LINE_AA)

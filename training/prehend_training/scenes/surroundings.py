@@ -75,23 +75,22 @@ def loose_thing(rng: Rng, view: View) -> Thing:
     """A thing somewhere in view."""
     pose = np.eye(4)
     pose[:3, :3] = random_rotation(rng)
-    pixel = np.array([*(rng.uniform(0, 1, 2) * (view.width, view.height)), 1.0])
-    pose[:3, 3] = np.linalg.inv(view.K) @ pixel * rng.uniform(0.3, 1.2)
+    pixel = np.array([*(rng.uniform(0, 1, 2) * (view.camera.width, view.camera.height)), 1.0])
+    pose[:3, 3] = np.linalg.inv(view.camera.K) @ pixel * rng.uniform(0.3, 1.2)
     return _plain_thing(rng, pose)
 
 
-def sample_table(rng: Rng, hands: list[Hand]) -> Table:
+def sample_table(rng: Rng, hands: list[Hand], objects: list[Thing]) -> Table:
     """A plane that faces the camera, below or behind everything."""
     tilt = np.deg2rad(rng.uniform(15, 90))
     normal = np.array([rng.normal(0, 0.15), -np.cos(tilt), -np.sin(tilt)])
     normal /= np.linalg.norm(normal)
     model = drawn_hand()
     points = [true_points(hand, hand.vertices_m[model.v_template[:, 0] < 0.1]) for hand in hands]
-    for hand in hands:
-        if hand.held is not None:
-            solid, pose = hand.held.solid, hand.held.pose
-            corners = solid.center_m + solid.extents_m / 2 * (np.indices((2, 2, 2)).reshape(3, -1).T * 2 - 1)
-            points.append(corners @ pose[:3, :3].T + pose[:3, 3])
+    for thing in objects:
+        solid, pose = thing.solid, thing.pose
+        corners = solid.center_m + solid.extents_m / 2 * (np.indices((2, 2, 2)).reshape(3, -1).T * 2 - 1)
+        points.append(corners @ pose[:3, :3].T + pose[:3, 3])
     everything = np.concatenate(points)
     lowest = float((everything @ normal).min()) - (
         rng.uniform(0, 0.01) if rng.random() < 0.6 else rng.uniform(0.01, 0.12)
