@@ -8,9 +8,9 @@ from prehend.conventions import MIRROR
 from prehend.errors import MissingDependency, SourceError
 from prehend.hand_model import load_hand_model, skin
 from prehend.types import Camera
+from prehend_training.objects import catalogue
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.labels import project
-from prehend_training.scenes.objects import catalogue
 from prehend_training.scenes.render import SceneRenderer, crop_sample, frame_sample
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 from prehend_training.scenes.sampling import sample_scene, sample_view

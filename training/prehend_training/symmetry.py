@@ -7,7 +7,7 @@ import yaml
 
 from prehend.geometry.pnp import control_points
 from prehend.types import FloatArray
-from prehend_training.scenes.objects import CATALOGUE
+from prehend_training.objects import CATALOGUE
 from prehend_training.scenes.sample import ObjectLabel
 
 MAX_EQUIVALENT = 4

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from prehend.conventions import MANO_PARENTS
 from prehend.hand_model import Skinned, skin
 from prehend_training.assets.poses import pose_from_angles
+from prehend_training.objects import Solid, sample_solid
 from prehend_training.scenes.body import drawn_hand, turn
 from prehend_training.scenes.gestures import FINGER_ROWS
-from prehend_training.scenes.objects import Solid, catalogue, random_bottle
 from prehend_training.scenes.skin import skin_fields
 
 Array = NDArray[np.floating]
@@ -122,28 +122,6 @@ def sample_grasp(rng: Rng, betas: Array, tries: int = 4) -> Grasp | None:
     return None
 
 
-def sample_solid(rng: Rng) -> Solid:
-    """A solid of the catalogue, stretched at random within what is believable."""
-    if rng.random() < 0.1:
-        return random_bottle(rng)
-    solids = catalogue()
-    name = str(
-        rng.choice(
-            ["box", "can", "bottle", "mug", "phone", "marker", "ball"], p=[0.26, 0.17, 0.16, 0.12, 0.1, 0.09, 0.1]
-        )
-    )
-    if name == "box":
-        scale = np.exp(rng.uniform(np.log(0.4), np.log(1.5), 3))
-    elif name == "ball":
-        scale = np.full(3, rng.uniform(0.5, 1.3))
-    else:
-        wide, tall = np.exp(rng.normal(0, 0.12, 2))
-        if name in ("can", "marker"):
-            wide, tall = wide * rng.uniform(0.6, 1.15), tall * rng.uniform(0.6, 1.4)
-        scale = np.array([wide, wide, tall])
-    return solids[name].stretched(scale)
-
-
 def digits_in_touch(grasp: Grasp) -> dict[str, float]:
     """Smallest signed distance [m] of each digit's skin, and of the palm's, to the object."""
     model = drawn_hand()
@@ -160,7 +138,7 @@ def vertex_distances(grasp: Grasp) -> Array:
     assert model.hand_mask is not None
     points = (grasp.skinned.vertices - grasp.skinned.joints[0])[model.hand_mask]
     distance = np.full(model.num_vertices, np.inf)
-    distance[model.hand_mask] = grasp.solid.distance(to_object(grasp.T_hand_object, points))
+    distance[model.hand_mask] = grasp.solid.distance(to_object(grasp.T_hand_object, points), filled=True)
     return distance
 
 
@@ -321,7 +299,7 @@ def _pushed_out(feeler: _Feeler, solid: Solid, pose: Array, angles: Array, direc
     palm = feeler.points(angles[None])[0][(probe.digit == -1) | (probe.segment == 0) & (probe.digit != 12)]
     pose = pose.copy()
     for _ in range(6):
-        depth = float(solid.distance(to_object(pose, palm)).min())
+        depth = float(solid.distance(to_object(pose, palm), filled=True).min())
         if depth > -0.002:
             return pose
         pose[:3, 3] += direction * (0.0005 - depth)
@@ -367,7 +345,7 @@ def _close(
 
 
 def _felt(feeler: _Feeler, solid: Solid, pose: Array, angles: Array) -> Array:
-    return solid.distance(to_object(pose, feeler.points(angles)))
+    return solid.distance(to_object(pose, feeler.points(angles)), filled=True)
 
 
 def _first_touch(felt: Array) -> float | None:

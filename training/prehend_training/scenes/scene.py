@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, Side
 from prehend.types import Camera
+from prehend_training.objects import Solid
 from prehend_training.scenes.body import Arm, Cloth
 from prehend_training.scenes.camera_look import CameraLook
-from prehend_training.scenes.objects import Solid
 from prehend_training.scenes.raster import Lighting
 from prehend_training.scenes.sample import HAND_PARTS
 

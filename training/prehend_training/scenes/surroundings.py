@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend_training.objects import catalogue, sample_solid
 from prehend_training.scenes.body import drawn_hand, shoulder, turn
-from prehend_training.scenes.grasp import sample_solid, to_object
-from prehend_training.scenes.objects import catalogue
+from prehend_training.scenes.grasp import to_object
 from prehend_training.scenes.raster import Lighting
 from prehend_training.scenes.scene import Hand, Table, Thing, View, true_points
 from prehend_training.scenes.skin import skin_colours

@@ -1,0 +1,80 @@
+"""The catalogue of things: one file each in `config/objects`, read here with shapes and paints."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from prehend.errors import AssetError
+from prehend.pipeline.objects import default_folder, read_object
+from prehend_training.objects.parts import Part
+from prehend_training.objects.parts_flat import Box, Rack
+from prehend_training.objects.parts_plate import Extrusion
+from prehend_training.objects.parts_round import Revolve, Torus, Tube
+from prehend_training.objects.solid import Form, Paint, Range, Solid
+
+CATALOGUE = default_folder()
+PARTS: dict[str, type[Part]] = {kind.kind: kind for kind in (Box, Rack, Extrusion, Revolve, Tube, Torus)}
+
+
+def read_solid(path: Path) -> Solid:
+    """Read one file of a catalogue.
+
+    Raises:
+        AssetError: it is no description of an object, has no parts, or one of them cannot be made; the text names the
+            file.
+    """
+    model = read_object(path)
+    entry = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not entry.get("parts"):
+        raise AssetError(f"object {path} lacks parts")
+    paints = {
+        name: Paint(str(paint["material"]), tuple(tuple(tint) for tint in paint.get("tints", ())))
+        for name, paint in entry.get("paints", {"body": {"material": "plastic"}}).items()
+    }
+    form = Form(tuple(_read_part(path, part) for part in entry["parts"]))
+    unknown = {surface.paint for surface in form.surfaces} - set(paints)
+    if unknown:
+        raise AssetError(f"object {path} has parts with a paint of no description: {', '.join(sorted(unknown))}")
+    return Solid(
+        model.object_id,
+        model.name,
+        str(entry.get("category", "other")),
+        model.extents_m,
+        model.center_m,
+        model.symmetry,
+        form,
+        np.ones(3),
+        paints,
+        Range(**{key: tuple(limits) for key, limits in entry.get("stretch", {}).items()}),
+        float(entry.get("mass_kg", 0.2)),
+        tuple(entry.get("grasps", ())),
+    )
+
+
+def _read_part(path: Path, entry: Mapping[str, Any]) -> Part:
+    kind = entry.get("kind")
+    if kind not in PARTS:
+        raise AssetError(f"object {path} has a part of unknown kind '{kind}'; there are {', '.join(PARTS)}")
+    try:
+        return PARTS[kind].read(entry)
+    except (KeyError, ValueError, TypeError) as error:
+        raise AssetError(f"object {path}: its {kind} cannot be made: {error!r}") from error
+
+
+def catalogue(folder: Path | None = None) -> dict[str, Solid]:
+    """All solids of a folder by their id.
+
+    Args:
+        folder: with the files, None for the shipped catalogue.
+    """
+    return _catalogue(CATALOGUE if folder is None else Path(folder))
+
+
+@lru_cache(maxsize=8)
+def _catalogue(folder: Path) -> dict[str, Solid]:
+    solids = [read_solid(path) for path in sorted(folder.glob("*.yaml"))]
+    return {solid.object_id: solid for solid in solids}
