@@ -14,7 +14,7 @@ from prehend_training.scenes.labels import project
 from prehend_training.scenes.render import SceneRenderer, crop_sample, frame_sample
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 from prehend_training.scenes.sampling import sample_scene, sample_view
-from prehend_training.scenes.scene import Scene, Thing, View
+from prehend_training.scenes.scene import Scene, View, plain_thing
 from prehend_training.scenes.show import contact_sheet
 from prehend_training.scenes.surroundings import random_rotation, sample_lighting
 
@@ -52,7 +52,7 @@ def thing_scene(object_id, seed):
     rng = np.random.default_rng(seed)
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = random_rotation(rng), (0.02, -0.01, 0.6)
-    thing = Thing(catalogue()[object_id], pose, np.full((1, 3), 0.5), -1, np.ones(2), np.array([0.5, 10.0]))
+    thing = plain_thing(catalogue()[object_id], pose, np.full(3, 0.5))
     return Scene((), (), (), (thing,), (), None, sample_lighting(rng), seed)
 
 
@@ -115,7 +115,7 @@ def test_what_is_covered_is_not_visible(renderer):
     pose = np.eye(4)
     pose[:3, 3] = middle * (0.5 + 0.01 / middle[2])
     wall = catalogue()["box"].stretched(np.array([20.0, 20.0, 0.05]))
-    thing = Thing(wall, pose, np.full((1, 3), 0.5), -1, np.ones(2), np.array([0.5, 10.0]))
+    thing = plain_thing(wall, pose, np.full(3, 0.5))
     covered = renderer.render(replace(scene, clutter=(thing,)), view)
     assert not covered.hands[0].visible.any()
     assert covered.hands[0].visible_ratio == 0

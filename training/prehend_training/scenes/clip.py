@@ -27,7 +27,7 @@ from prehend_training.scenes.grasp import POOL_SIZE, Grasp, pooled_grasp
 from prehend_training.scenes.raster import Lighting
 from prehend_training.scenes.render import SceneRenderer
 from prehend_training.scenes.sample import HAND_PARTS
-from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View
+from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, plain_thing
 
 Array = NDArray[np.floating]
 
@@ -138,8 +138,7 @@ def grasping_hand(share: float, motion: Motion) -> tuple[Hand, Thing]:
     lifted[:3, :3] = tilt @ motion.R_camera_hand
     lifted[:3, 3] += lift * np.array([0.03, -0.13, -0.03])
     T_camera_object = lifted @ motion.grasp.T_hand_object
-    colours = np.array([[0.75, 0.12, 0.08], [0.8, 0.8, 0.8]])
-    thing = Thing(motion.grasp.solid, T_camera_object, colours, -1, np.ones(2), np.array([0.5, 30.0]))
+    thing = plain_thing(motion.grasp.solid, T_camera_object, np.array([0.75, 0.12, 0.08]))
     wrist = lifted[:3, 3] + (1 - reach) * (0.13 * back + np.array([-0.05, 0.05, 0.0]))
     return make_hand("grasp", rotations, motion.betas, lifted[:3, :3], wrist, share >= 0.48), thing
 

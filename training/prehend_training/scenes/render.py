@@ -142,10 +142,8 @@ def thing_geometry(thing: Thing, entity: int) -> Geometry:
     R, t = thing.pose[:3, :3], thing.pose[:3, 3]
     vertices = np.zeros(len(mesh.vertices), VERTEX)
     vertices["position"], vertices["normal"] = mesh.vertices @ R.T + t, mesh.normals @ R.T
-    vertices["uvw"][:, :2] = mesh.uv * thing.tiling
-    vertices["uvw"][:, 2] = np.where(mesh.part == 0, thing.layer, -1)
-    vertices["colour"] = thing.colours[mesh.part % len(thing.colours)]
-    vertices["material"] = (*thing.gloss, 0.0)
+    vertices["uvw"][:, :2], vertices["uvw"][:, 2] = mesh.uv * thing.tiling[mesh.part], thing.layers[mesh.part]
+    vertices["colour"], vertices["material"][:, :2] = thing.colours[mesh.part], thing.gloss[mesh.part]
     vertices["code"] = entity * PARTS
     return Geometry(vertices, mesh.faces)
 

@@ -15,7 +15,17 @@ from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.gestures import sample_bare
 from prehend_training.scenes.grasp import POOL_SIZE, TOUCH_M, digits_in_touch, pooled_grasp
 from prehend_training.scenes.sample import HAND_PARTS
-from prehend_training.scenes.scene import Hand, Scene, Thing, View, mirror_thing_pose, moved, moved_thing, true_points
+from prehend_training.scenes.scene import (
+    Hand,
+    Scene,
+    Thing,
+    View,
+    mirror_thing_pose,
+    moved,
+    moved_thing,
+    plain_thing,
+    true_points,
+)
 from prehend_training.scenes.surroundings import (
     TEXTURES,
     dress_thing,
@@ -173,7 +183,7 @@ def _grasping(rng: Rng) -> _Posed | None:
     wrist = grasp.skinned.joints[0]
     nearest = digits_in_touch(grasp)
     touched = np.array([nearest[part] < TOUCH_M for part in HAND_PARTS])
-    held = dress_thing(rng, Thing(grasp.solid, grasp.T_hand_object, np.ones((1, 3)), -1, np.ones(2), np.ones(2)))
+    held = dress_thing(rng, plain_thing(grasp.solid, grasp.T_hand_object, np.ones(3)))
     return _Posed(grasp.rotations, betas, grasp.skinned.vertices - wrist, grasp.skinned.joints - wrist, held, touched)
 
 

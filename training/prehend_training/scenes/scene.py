@@ -23,18 +23,25 @@ class Thing:
     Attributes:
         solid: its shape.
         pose: (4, 4) from the object frame to the world (or the hand, where a function says so).
-        colours: (P, 3) linear albedo of its parts, used in turn.
-        layer: texture of its first part, -1 for none.
-        tiling: (2,) repeats of the texture.
-        gloss: (2,) specular strength, gloss.
+        colours: (P, 3) linear albedo of each of the solid's surfaces.
+        layers: (P,) int, texture of each, -1 for none.
+        tiling: (P, 2) repeats of the textures.
+        gloss: (P, 2) specular strength and gloss.
     """
 
     solid: Solid
     pose: Array
     colours: Array
-    layer: int
+    layers: NDArray[np.integer]
     tiling: Array
     gloss: Array
+
+
+def plain_thing(solid: Solid, pose: Array, colour: Array, layer: int = -1, tiling: float = 1.0) -> Thing:
+    """A dull thing of one linear colour (3,), with texture `layer` all over."""
+    count = len(solid.surfaces)
+    looks = np.full(count, layer), np.full((count, 2), tiling), np.tile([0.3, 8.0], (count, 1))
+    return Thing(solid, pose, np.tile(np.asarray(colour, np.float64), (count, 1)), *looks)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from prehend_training.objects import catalogue, sample_solid
 from prehend_training.scenes.body import drawn_hand, shoulder, turn
 from prehend_training.scenes.grasp import to_object
 from prehend_training.scenes.raster import Lighting
-from prehend_training.scenes.scene import Hand, Table, Thing, View, true_points
+from prehend_training.scenes.scene import Hand, Table, Thing, View, plain_thing, true_points
 from prehend_training.scenes.skin import skin_colours
 
 Array = NDArray[np.floating]
@@ -32,16 +32,19 @@ def random_rotation(rng: Rng) -> Array:
 
 
 def dress_thing(rng: Rng, thing: Thing) -> Thing:
-    """Give a thing colours, a texture, a shine."""
-    parts = rng.uniform(0.0, 1.0, (1, 1)) ** 1.5 * np.exp(rng.normal(0, 0.5, (2, 3)))
-    layer = int(rng.integers(TEXTURES)) if rng.random() < 0.65 else -1
-    colours = np.clip(np.full((2, 3), 0.9) * np.exp(rng.normal(0, 0.2, 3)) if layer >= 0 else parts, 0.01, 0.95)
-    gloss = np.array([rng.uniform(0, 2.5), np.exp(rng.uniform(np.log(4), np.log(80)))])
-    return replace(thing, colours=colours, layer=layer, tiling=rng.uniform(0.5, 2.5, 2), gloss=gloss)
+    """Give each surface of a thing colours, textures, a shine."""
+    count = len(thing.solid.surfaces)
+    shades = rng.uniform(0.0, 1.0, (count, 1)) ** 1.5 * np.exp(rng.normal(0, 0.5, (count, 3)))
+    layers = np.where(rng.random(count) < 0.5, rng.integers(TEXTURES, size=count), -1)
+    prints = 0.9 * np.exp(rng.normal(0, 0.2, (count, 3)))
+    colours = np.clip(np.where(layers[:, None] >= 0, prints, shades), 0.01, 0.95)
+    sharpness = np.exp(rng.uniform(np.log(4), np.log(80), count))
+    gloss = np.stack([rng.uniform(0, 2.5, count), sharpness], 1)
+    return replace(thing, colours=colours, layers=layers, tiling=rng.uniform(0.5, 2.5, (count, 2)), gloss=gloss)
 
 
 def _plain_thing(rng: Rng, pose: Array) -> Thing:
-    return dress_thing(rng, Thing(sample_solid(rng), pose, np.ones((1, 3)), -1, np.ones(2), np.ones(2)))
+    return dress_thing(rng, plain_thing(sample_solid(rng), pose, np.ones(3)))
 
 
 def sample_near(rng: Rng, hand: Hand) -> list[Thing]:
@@ -163,7 +166,7 @@ def _person(rng: Rng, hand: Hand) -> list[Thing]:
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = lean, centre
         solid = ball.stretched(2 * radii / ball.extents_m)
-        things.append(Thing(solid, pose, shade[None], texture, np.array([3.0, 4.0]), np.array([0.1, 6.0])))
+        things.append(plain_thing(solid, pose, shade, texture, 3.5))
     return things
 
 
@@ -191,5 +194,5 @@ def _clutter(rng: Rng, hands: list[Hand], table: Table | None) -> list[Thing]:
         clear = solid.distance(to_object(pose, vertices)).min() > 0.008
         behind = pose[2, 3] > centre[2] or table is None
         if in_view and clear and behind:
-            clutter.append(dress_thing(rng, Thing(solid, pose, np.ones((1, 3)), -1, np.ones(2), np.ones(2))))
+            clutter.append(dress_thing(rng, plain_thing(solid, pose, np.ones(3))))
     return clutter
