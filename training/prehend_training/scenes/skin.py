@@ -1,4 +1,4 @@
-"""Colours of skin, vertex by vertex, made from where a vertex lies on the hand."""
+"""Skin: who has which, and its painted texture (albedo and height)."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,124 +6,227 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.hand_model import load_hand_model
+from prehend_training.scenes.old_skin import skin_colours, skin_fields, vertex_normals  # noqa: F401  until all have moved
+from prehend_training.scenes.skin_lines import freckles, hair, palm_creases, veins
+from prehend_training.scenes.skin_map import TILE_PX, SkinMap, skin_map, smooth_step
 
 Array = NDArray[np.floating]
+Float = NDArray[np.float32]
 Rng = np.random.Generator
+
+SKINS = 40
+"""How many skins are painted; a person's tint and gloss tell two of the same painting apart."""
+HEIGHT_M = 0.003
+"""What a texture's alpha spans; 0.5 is the surface of the mesh."""
 
 # display colours (0..255) of the back of the hand and of the palm, from very light to very dark skin
 _BACK = np.array(
-    [[240, 205, 188], [226, 178, 152], [205, 152, 120], [178, 124, 92], [134, 88, 64], [92, 60, 45], [62, 41, 33]]
+    [[238, 201, 184], [224, 176, 150], [204, 152, 121], [178, 125, 94], [134, 89, 65], [92, 60, 45], [60, 41, 33]]
 )
 _PALM = np.array(
     [
-        [240, 200, 186],
-        [230, 178, 158],
-        [216, 160, 138],
-        [204, 148, 122],
-        [186, 132, 108],
-        [165, 118, 98],
-        [140, 100, 84],
+        [240, 198, 184],
+        [230, 178, 159],
+        [217, 161, 139],
+        [205, 148, 122],
+        [187, 132, 107],
+        [166, 118, 97],
+        [143, 102, 85],
     ]
 )
-_NOISES = 40
-_CREASE_M = 0.0022
+_POLISH_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class SkinFields:
-    """Where things are on a hand with its forearm, each (V,) in 0..1.
+class SkinLook:
+    """One person's skin.
 
     Attributes:
-        palm: 1 on the palm side.
-        tip: rises towards the fingertips.
-        knuckle: on the back of the finger joints.
-        crease: at the bends on the palm side.
-        nail: on nails.
-        noises: (V, N) smooth noise of zero mean and unit deviation, coarse ones first.
+        painting: number of its texture, below `SKINS`; it rises with how dark the skin is.
+        tint: (3,) factor of the albedo.
+        gloss: (3,) specular strength, gloss, how much light bleeds through.
+        polish: (3,) linear colour of painted nails, None for bare ones.
     """
 
+    painting: int
+    tint: Array
+    gloss: Array
+    polish: Array | None
+
+
+def sample_skin(rng: Rng) -> SkinLook:
+    """Someone's skin; light ones are a little more frequent than dark ones."""
+    painting = int(rng.beta(0.9, 1.1) * SKINS * 0.9999)
+    tint = np.exp(rng.normal(0, 0.03, 3) + rng.normal(0, 0.07))
+    gloss = np.array([rng.uniform(0.15, 0.9), np.exp(rng.uniform(np.log(6), np.log(30))), rng.uniform(0.6, 1.2)])
+    polish = rng.uniform(0.02, 0.9, 3) ** 2 if rng.random() < _POLISH_SHARE else None
+    return SkinLook(painting, tint, gloss, polish)
+
+
+@dataclass(frozen=True)
+class _Traits:
+    """What a painting is like.
+
+    Attributes:
+        level: 0 very light to 1 very dark.
+        back, palm: (3,) linear albedo.
+        age: 0..1, how deep wrinkles and veins are.
+        blood: 0..1.3 how red tips, knuckles and palm are.
+        freckles: how many.
+        hair: 0..1.
+    """
+
+    level: float
+    back: Array
     palm: Array
-    tip: Array
-    knuckle: Array
-    crease: Array
-    nail: Array
-    noises: Array
+    age: float
+    blood: float
+    freckles: int
+    hair: float
 
 
-@lru_cache(maxsize=1)
-def skin_fields() -> SkinFields:
-    """Fields of the shipped hand."""
-    model = load_hand_model(forearm=True)
-    assert model.abduction_axes is not None and model.twist_axes is not None and model.nail_weights is not None
-    dorsal = model.weights @ np.concatenate([[[0.0, 1.0, 0.0]], model.abduction_axes])
-    facing = (vertex_normals(model.v_template, model.faces) * dorsal).sum(1)
-    palm = _step(-facing, -0.35, 0.45)
-    joints, places = model.joints_template, model.v_template
-    knuckle, crease, tip = (np.zeros(len(places)) for _ in range(3))
-    for j in range(1, 16):
-        bone = model.twist_axes[j - 1]
-        along = (places - joints[j]) @ bone
-        near = np.linalg.norm(places - joints[j], axis=1) < 0.022
-        knuckle = np.maximum(knuckle, near * np.exp(-((along / 0.006) ** 2)))
-        crease = np.maximum(crease, near * np.exp(-((along / _CREASE_M) ** 2)))
-        if j % 3 == 0:
-            tip = np.maximum(tip, model.weights[:, j] * _step(along, 0.002, 0.024))
-    rng = np.random.default_rng(11)
-    return SkinFields(palm, tip, knuckle * (1 - palm), crease * palm, model.nail_weights, _noises(rng, places))
+def _traits(rng: Rng, number: int) -> _Traits:
+    level = (number + rng.uniform(0, 1)) / SKINS
+    back, palm = ((_between(table, level * (len(table) - 1)) / 255) ** 2 for table in (_BACK, _PALM))
+    undertone = np.exp(rng.normal(0, 1) * np.array([0.03, -0.01, -0.06]) + rng.normal(0, 0.025, 3))
+    spotted = rng.random() < 0.45 * (1 - 0.6 * level)
+    return _Traits(
+        level=level,
+        back=back * undertone,
+        palm=palm * undertone ** np.array([1, 0.7, 0.7]),
+        age=rng.uniform(0, 1) ** 1.3,
+        blood=rng.uniform(0.25, 1.3),
+        freckles=int(rng.integers(30, 260)) if spotted else int(rng.integers(0, 10)),
+        hair=rng.uniform(0.35, 1.0) if rng.random() < 0.4 else rng.uniform(0, 0.1),
+    )
 
 
-def _noises(rng: Rng, places: Array) -> Array:
-    """Sums of random plane waves: the coarse ones vary over centimetres, the fine ones over millimetres."""
-    fields = []
-    for k in range(_NOISES):
-        length = 0.06 * (0.0035 / 0.06) ** (k / (_NOISES - 1))
-        waves = rng.normal(0, 2 * np.pi / length / 2, (12, 3))
-        field = np.cos(places @ waves.T + rng.uniform(0, 2 * np.pi, 12)).sum(1)
-        fields.append((field - field.mean()) / field.std())
-    return np.stack(fields, 1)
+def paint_skin(number: int) -> NDArray[np.uint8]:
+    """(TILE_PX, TILE_PX, 4) texture of a skin: square root of the linear albedo, and height (see `HEIGHT_M`).
+
+    Args:
+        number: below `SKINS`; the same number always gives the same skin.
+    """
+    layout, rng = skin_map(), np.random.default_rng([41, number])
+    traits = _traits(rng, number)
+    coarse, middle, fine = (_mixed(rng, band) for band in layout.noises)
+    palm = _palm_share(layout, middle)
+    light = traits.palm * palm[:, None] + traits.back * (1 - palm[:, None])
+    change = np.zeros((len(palm), 3), np.float32)  # of the albedo's logarithm
+    height = np.zeros(len(palm), np.float32)  # [m]
+    _blood(layout, traits, palm, coarse, middle, change)
+    _wrinkles(rng, layout, traits, palm, middle, fine, change, height)
+    _marks(rng, layout, traits, palm, change, height)
+    grain = np.roll(_grain(), rng.integers(TILE_PX, size=2), (0, 1)).ravel()[layout.texels]
+    change += (0.03 * coarse + 0.02 * middle + 0.015 * fine + 0.02 * grain)[:, None]
+    height += 2.5e-5 * grain
+    albedo = light * np.exp(change)
+    _nails(rng, layout, traits, albedo, height)
+    return layout.spread(coded(albedo, height))
 
 
-def _step(x: Array, low: float, high: float) -> Array:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def vertex_normals(vertices: Array, faces: NDArray[np.int32]) -> Array:
-    """(V, 3) unit normals, faces weighted by their area."""
-    corners = vertices[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    flat, repeated = faces.ravel(), np.repeat(across, 3, axis=0)
-    total = np.stack([np.bincount(flat, repeated[:, k], len(vertices)) for k in range(3)], 1)
-    return total / (np.linalg.norm(total, axis=1, keepdims=True) + 1e-12)
-
-
-def skin_colours(rng: Rng) -> Array:
-    """(V, 3) linear albedo of one person's hand and forearm."""
-    fields = skin_fields()
-    level = rng.beta(0.9, 1.2) * (len(_BACK) - 1)
-    back, palm = (_between(table, level) for table in (_BACK, _PALM))
-    tint = np.exp(rng.normal(0, 0.035, 3) + rng.normal(0, 0.08))
-    share = (fields.palm * rng.uniform(0.6, 1.0))[:, None]
-    colours = ((back * (1 - share) + palm * share) / 255) ** 2 * tint
-    blood = rng.uniform(0, 1.4) * (0.6 * fields.tip + 0.5 * fields.knuckle + 0.25 * fields.palm)
-    coarse = fields.noises[:, rng.integers(0, _NOISES // 2, 3)] @ rng.normal(0, 0.5, 3)
-    blood += rng.uniform(0, 0.35) * coarse
-    colours *= np.exp(-blood[:, None] * [-0.02, 0.22, 0.17])
-    dark = rng.uniform(0.0, 0.5) * fields.crease + rng.uniform(0, 0.25) * fields.knuckle
-    fine = fields.noises[:, rng.integers(_NOISES // 2, _NOISES, 4)] @ rng.normal(0, 0.5, 4)
-    colours *= np.exp(-dark + rng.uniform(0.01, 0.07) * fine + rng.uniform(0.0, 0.1) * coarse)[:, None]
-    return _with_nails(rng, colours, fields.nail)
-
-
-def _with_nails(rng: Rng, colours: Array, nail: Array) -> Array:
-    own = (colours * [1.1, 1.08, 1.12] + 0.04) * rng.uniform(0.9, 1.15)
-    polish = rng.uniform(0.02, 0.9, 3) ** 2
-    paint = polish if rng.random() < 0.08 else own
-    share = nail[:, None]
-    return np.clip(colours * (1 - share) + paint * share, 0.004, 0.95)
+def coded(albedo: Array, height_m: Array) -> NDArray[np.uint8]:
+    """(N, 4) a texture's numbers from linear albedo (N, 3) and height (N,)."""
+    rgb = np.sqrt(np.clip(albedo, 0.003, 0.96)) * 255
+    return np.concatenate([rgb, np.clip(height_m / HEIGHT_M + 0.5, 0, 1)[:, None] * 255], 1).astype(np.uint8)
 
 
 def _between(table: Array, level: float) -> Array:
     k = min(int(level), len(table) - 2)
     return table[k] + (level - k) * (table[k + 1] - table[k])
+
+
+def _mixed(rng: Rng, band: Float) -> Float:
+    """(N,) a new noise of unit deviation from those of a band."""
+    share = rng.normal(0, 1, len(band)).astype(np.float32)
+    return np.asarray(share / np.linalg.norm(share) @ band, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _grain() -> Float:
+    """(TILE_PX, TILE_PX) texel by texel; pores and the small lines between them."""
+    return np.random.default_rng(3).standard_normal((TILE_PX, TILE_PX)).astype(np.float32)
+
+
+def _palm_share(layout: SkinMap, noise: Float) -> Float:
+    """(N,) 1 on the palm side; on the forearm's inside the skin is only a little lighter."""
+    share = smooth_step(-layout.facing + 0.05 * noise, -0.25, 0.4)
+    return np.asarray(share * (1 - 0.72 * layout.arm), np.float32)
+
+
+def _blood(layout: SkinMap, traits: _Traits, palm: Float, coarse: Float, middle: Float, change: Float) -> None:
+    back = 1 - palm
+    joint = np.exp(-((layout.bend_m / 0.008) ** 2)) * layout.digit
+    red = 0.55 * layout.tip + back * (0.45 * joint + 0.4 * layout.knuckle) + 0.22 * palm
+    red += 0.14 * coarse + 0.05 * middle + palm * np.clip(0.16 * coarse + 0.12 * middle, -0.2, 0.5)
+    seen = traits.blood * (1 - 0.55 * traits.level * back)
+    change += (seen * red)[:, None] * np.array([0.02, -0.22, -0.17], np.float32)
+    # pigment gathers over the joints, more so in dark skin
+    dark = back * (0.55 * joint + 0.3 * layout.knuckle) * (0.12 + 0.5 * traits.level)
+    change -= dark[:, None] * np.array([0.55, 0.6, 0.6], np.float32)
+
+
+def _wrinkles(
+    rng: Rng,
+    layout: SkinMap,
+    traits: _Traits,
+    palm: Float,
+    middle: Float,
+    fine: Float,
+    change: Float,
+    height: Float,
+) -> None:
+    """Flexion creases and the folds on the backs of the joints."""
+    fold = layout.fold_m + 0.0007 * middle
+    inside = smooth_step(-layout.facing, -0.2, 0.35)
+    crease = np.exp(-((fold / 0.0008) ** 2)) * rng.uniform(0.6, 1.0)
+    crease += np.exp(-(((np.abs(fold + 0.0003 * fine) - 0.0021) / 0.0006) ** 2)) * rng.uniform(0.1, 0.5)
+    crease = np.maximum(crease * inside, palm_creases(rng) * 1.15)
+    deep = rng.uniform(0.35, 0.6) + 0.25 * traits.level
+    change -= (deep * crease)[:, None] * np.array([0.75, 1.1, 1.1], np.float32)
+    height -= (0.0003 + 0.0002 * traits.age) * crease
+    # backs of the joints: transverse folds, dying out away from the joint
+    back = smooth_step(layout.facing, -0.1, 0.5)
+    bend = layout.bend_m
+    waves = np.abs(np.sin((bend + 0.0008 * middle + 0.0002 * fine) * (np.pi / rng.uniform(0.0015, 0.0021))))
+    folds = (1 - waves) ** 2 * np.exp(-((bend / 0.0065) ** 2)) * back
+    strength = (0.25 + 0.75 * traits.age) * rng.uniform(0.7, 1.1)
+    change -= (0.5 * strength * folds)[:, None] * np.array([0.8, 1.1, 1.1], np.float32)
+    height -= 0.00028 * strength * folds
+    # age: fine lines all over the back
+    lines = np.abs(fine) < 0.25
+    height -= (4e-5 * traits.age) * lines * back
+
+
+def _marks(rng: Rng, layout: SkinMap, traits: _Traits, palm: Float, change: Float, height: Float) -> None:
+    """Veins, freckles and moles, hair."""
+    vein = veins(rng) * (1 - 0.5 * palm) * rng.uniform(0.15, 1.0)
+    change -= (vein * (1 - 0.75 * traits.level))[:, None] * np.array([0.30, 0.10, 0.06], np.float32)
+    height += (0.0003 + 0.0006 * traits.age) * vein
+    spots = freckles(rng, traits.freckles, (1 - palm) * (layout.nail < 0.05))
+    brown = np.array([0.35, 0.6, 0.75], np.float32) * (rng.uniform(0.5, 1.4) * (1 - 0.4 * traits.level))
+    change -= spots[:, None] * brown
+    if traits.hair > 0.02:
+        fair = rng.uniform(0.45, 1.0) if traits.level < 0.4 else 1.0
+        strands = hair(rng, traits.hair, layout) * (layout.nail < 0.05) * fair
+        change -= strands[:, None] * np.array([1.0, 1.15, 1.25], np.float32)
+        height += 6e-5 * strands
+
+
+def _nails(rng: Rng, layout: SkinMap, traits: _Traits, albedo: Array, height: Float) -> None:
+    """Bare nails: pink through the plate, a pale half moon, a white edge, a rim of skin around."""
+    rows = np.flatnonzero(layout.nail > 0.02)
+    nail, along, across = layout.nail[rows], layout.nail_along[rows], layout.nail_across[rows]
+    own = traits.palm * np.array([1.02, 0.88, 0.86]) * rng.uniform(0.92, 1.1) + 0.015
+    plate = np.repeat(own[None], len(rows), 0)
+    plate *= 1 + 0.05 * np.sin(9 * across + rng.uniform(0, 6))[:, None]
+    moon = smooth_step(0.24 * rng.uniform(0.3, 1.1) - along - 0.1 * across**2, -0.05, 0.06)
+    pale = own + 0.45 * (np.array([0.86, 0.8, 0.74]) - own)
+    plate += (0.6 * moon)[:, None] * (pale - plate)
+    tip = smooth_step(along + 0.10 * across**2, rng.uniform(0.78, 0.97), 1.04)
+    plate += (0.8 * tip)[:, None] * (np.array([0.80, 0.76, 0.68]) - plate)
+    rim = 4 * nail * (1 - nail)
+    share = smooth_step(nail, 0.3, 0.75)[:, None]
+    mixed = albedo[rows] * (1 - share) + plate * share
+    albedo[rows] = mixed * (1 - 0.28 * rim * (along < 0.9))[:, None]
+    height[rows] = height[rows] * (1 - share[:, 0]) - 0.0003 * rim * (along < 0.9)

@@ -1,0 +1,268 @@
+"""What hands wear: sleeves, gloves, rings, watches, bracelets. Numbers only; `wear_shapes` makes them."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend_training.scenes.skin import SkinLook, sample_skin
+from prehend_training.scenes.wear_textures import CLOTHS, DIAL_COUNT, THIN_GLOVES, WORK_GLOVES
+
+Array = NDArray[np.floating]
+Rng = np.random.Generator
+
+_GLOVE_SHARE, _SLEEVE_SHARE, _WATCH_SHARE, _RING_SHARE, _BRACELET_SHARE = 0.12, 0.6, 0.16, 0.2, 0.09
+_THIN_COLOURS = ((0.08, 0.22, 0.55), (0.02, 0.02, 0.025), (0.85, 0.86, 0.88), (0.25, 0.12, 0.5), (0.10, 0.42, 0.42))
+_THIN_COLOURS += ((0.75, 0.65, 0.45), (0.85, 0.30, 0.08), (0.12, 0.35, 0.75))
+_METALS = ((0.85, 0.62, 0.28), (0.72, 0.71, 0.69), (0.78, 0.50, 0.40), (0.06, 0.06, 0.065))
+
+
+@dataclass(frozen=True)
+class Sleeve:
+    """A sleeve from somewhere on the forearm up over the elbow.
+
+    Attributes:
+        start_m: where it ends towards the hand, measured along the forearm from the wrist.
+        thickness_m: how far it stands off the skin at least.
+        loose_m: height of its folds.
+        droop_m: how much farther it hangs on one side, `droop_rad` around the arm.
+        flare_m: how much wider it is at its opening.
+        cuff: a plain hem, a tight band, or cloth rolled up.
+        cuff_m: width of band or roll.
+        folds: (K, 4) turns around the arm, waves per metre, phase, height of each fold.
+        cloth: number of its texture.
+        colour: (3,) linear.
+    """
+
+    start_m: float
+    thickness_m: float
+    loose_m: float
+    droop_m: float
+    droop_rad: float
+    flare_m: float
+    cuff: Literal["hem", "band", "rolled"]
+    cuff_m: float
+    folds: Array
+    cloth: int
+    colour: Array
+
+
+@dataclass(frozen=True)
+class Glove:
+    """A glove over hand, nails and wrist.
+
+    Attributes:
+        kind: "work" is thick with a sewn or dipped palm, "thin" is nitrile or latex.
+        painting: number of its texture.
+        thickness_m: off the skin.
+        cuff_m: how far it reaches along the forearm.
+        flare_m: how much wider it is there.
+        colour: (3,) linear, of a thin one; of the cuff for a thick one.
+        tint: (3,) factor on the texture.
+        gloss: (3,) specular strength, gloss, how much light bleeds through.
+    """
+
+    kind: Literal["work", "thin"]
+    painting: int
+    thickness_m: float
+    cuff_m: float
+    flare_m: float
+    colour: Array
+    tint: Array
+    gloss: Array
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A ring on the first bone of a finger.
+
+    Attributes:
+        digit: 1 index .. 4 little finger.
+        along: share of the bone from the knuckle.
+        section_m: (2,) half its width along the finger, half its thickness.
+        stone: whether it is thicker on the back.
+        colour: (3,) linear.
+    """
+
+    digit: int
+    along: float
+    section_m: Array
+    stone: bool
+    colour: Array
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A watch on the back of the wrist, or on its inside.
+
+    Attributes:
+        place_m: its middle along the forearm.
+        inside: whether the case sits on the palm's side.
+        strap_m: width of the strap.
+        case_m: (2,) half the size of the case, its height.
+        square: a rounded square instead of a disc.
+        dial: number of its face.
+        strap, case: (3,) linear colours.
+    """
+
+    place_m: float
+    inside: bool
+    strap_m: float
+    case_m: Array
+    square: bool
+    dial: int
+    strap: Array
+    case: Array
+
+
+@dataclass(frozen=True)
+class Bracelet:
+    """A ring, chain or beads about the wrist.
+
+    Attributes:
+        place_m: its middle along the forearm.
+        tilt_m: how much nearer to the hand it is on the back.
+        section_m: half its thickness.
+        beads: how many, 0 for a smooth one.
+        colour: (3,) linear.
+    """
+
+    place_m: float
+    tilt_m: float
+    section_m: float
+    beads: int
+    colour: Array
+
+
+@dataclass(frozen=True)
+class Outfit:
+    """How one hand and its arm look; a person's other hand has the same or `other_hand()`."""
+
+    skin: SkinLook
+    sleeve: Sleeve | None = None
+    glove: Glove | None = None
+    rings: tuple[Ring, ...] = ()
+    watch: Watch | None = None
+    bracelet: Bracelet | None = None
+
+    def other_hand(self) -> "Outfit":
+        """The same clothes and gloves without the jewellery, which people mostly wear on one hand."""
+        return replace(self, rings=(), watch=None, bracelet=None)
+
+
+def sample_outfit(rng: Rng) -> Outfit:
+    """One person's skin and clothes; the same for the same state of `rng`."""
+    skin = sample_skin(rng)
+    glove = sample_glove(rng) if rng.random() < _GLOVE_SHARE else None
+    sleeve = sample_sleeve(rng) if rng.random() < _SLEEVE_SHARE else None
+    if glove is not None:
+        if sleeve is not None and sleeve.start_m < glove.cuff_m:  # the glove's cuff goes into the sleeve
+            start = max(sleeve.start_m, glove.cuff_m - 0.02)
+            sleeve = replace(sleeve, start_m=start, thickness_m=sleeve.thickness_m + 0.004 + glove.flare_m)
+        return Outfit(skin, sleeve, glove)
+    free_m = 0.2 if sleeve is None else sleeve.start_m - 0.008
+    watch = sample_watch(rng) if rng.random() < _WATCH_SHARE else None
+    if watch is not None and watch.place_m + watch.strap_m > free_m:
+        watch = None
+    bracelet = sample_bracelet(rng) if rng.random() < _BRACELET_SHARE and watch is None else None
+    if bracelet is not None and bracelet.place_m + 0.015 > free_m:
+        bracelet = None
+    rings: tuple[Ring, ...] = ()
+    if rng.random() < _RING_SHARE:
+        digits = rng.permutation([1, 2, 3, 3, 3, 4])[: int(rng.choice([1, 2, 3], p=[0.65, 0.25, 0.1]))]
+        rings = tuple(sample_ring(rng, int(digit)) for digit in sorted(set(digits.tolist())))
+    return Outfit(skin, sleeve, None, rings, watch, bracelet)
+
+
+def sample_sleeve(rng: Rng) -> Sleeve:
+    """A sleeve: long ones mostly, rolled-up and short ones at times."""
+    long = rng.random() < 0.65
+    start = rng.uniform(-0.018, 0.03) if long else rng.uniform(0.04, 0.19)
+    loose = rng.uniform(0.0, 1.0)
+    rolled = 0.1 if long else 0.5
+    cuff: Literal["hem", "band", "rolled"] = "rolled" if rng.random() < rolled else "band"
+    if rng.random() < 0.45:
+        cuff = "hem"
+    waves = [
+        [float(rng.integers(-2, 3)), rng.uniform(12, 42), rng.uniform(0, 6.3), rng.uniform(0.4, 1)] for _ in "folds"
+    ]
+    return Sleeve(
+        start_m=start,
+        thickness_m=rng.uniform(0.0015, 0.004),
+        loose_m=0.001 + 0.009 * loose,
+        droop_m=loose * rng.uniform(0.0, 0.014),
+        droop_rad=rng.uniform(-np.pi, np.pi),
+        flare_m=rng.uniform(0, 0.012) * loose if cuff == "hem" else 0.0,
+        cuff=cuff,
+        cuff_m=rng.uniform(0.018, 0.065) if cuff == "band" else rng.uniform(0.025, 0.05),
+        folds=np.array(waves),
+        cloth=int(rng.integers(CLOTHS)),
+        colour=_dyed(rng),
+    )
+
+
+def _dyed(rng: Rng) -> Array:
+    value = rng.uniform(0.03, 1.1) ** 1.6
+    return np.clip(value * np.exp(rng.normal(0, rng.choice([0.06, 0.5]), 3)), 0.012, 1.1)
+
+
+def sample_glove(rng: Rng) -> Glove:
+    """A work glove or a medical one."""
+    if rng.random() < 0.45:
+        tint = np.exp(rng.normal(0, 0.12, 3))
+        return Glove(
+            kind="work",
+            painting=int(rng.integers(WORK_GLOVES)),
+            thickness_m=rng.uniform(0.001, 0.0022),
+            cuff_m=rng.uniform(0.02, 0.09),
+            flare_m=rng.uniform(0, 0.008) if rng.random() < 0.5 else 0.0,
+            colour=_dyed(rng),
+            tint=tint,
+            gloss=np.array([rng.uniform(0.05, 0.3), rng.uniform(6, 14), 0.0]),
+        )
+    colour = np.array(_THIN_COLOURS[int(rng.integers(len(_THIN_COLOURS)))]) * np.exp(rng.normal(0, 0.08, 3))
+    return Glove(
+        kind="thin",
+        painting=WORK_GLOVES + int(rng.integers(THIN_GLOVES)),
+        thickness_m=rng.uniform(0.0003, 0.0007),
+        cuff_m=rng.uniform(0.03, 0.1),
+        flare_m=rng.uniform(0, 0.004),
+        colour=colour,
+        tint=colour,
+        gloss=np.array([rng.uniform(0.35, 1.0), rng.uniform(18, 50), 0.0]),
+    )
+
+
+def sample_ring(rng: Rng, digit: int) -> Ring:
+    """A ring for a finger (1 index .. 4 little)."""
+    section = np.array([rng.uniform(0.0009, 0.0035), rng.uniform(0.0006, 0.0012)])
+    metal = np.array(_METALS[int(rng.choice(4, p=[0.4, 0.38, 0.12, 0.1]))]) * rng.uniform(0.8, 1.05)
+    return Ring(digit, rng.uniform(0.42, 0.6), section, rng.random() < 0.3, metal)
+
+
+def sample_watch(rng: Rng) -> Watch:
+    """A wristwatch."""
+    square = rng.random() < 0.4
+    leather = np.clip(np.array([0.16, 0.08, 0.045]) * np.exp(rng.normal(0, 0.6)), 0.01, 0.5)
+    straps = (leather, np.full(3, 0.015), np.array(_METALS[1]), _dyed(rng))
+    half = rng.uniform(0.014, 0.0215)
+    return Watch(
+        place_m=rng.uniform(0.012, 0.035),
+        inside=rng.random() < 0.08,
+        strap_m=rng.uniform(0.016, 0.024),
+        case_m=np.array([half, rng.uniform(0.006, 0.010)]),
+        square=square,
+        dial=int(rng.integers(DIAL_COUNT // 4)) * 4 + (3 if square else int(rng.integers(3))),
+        strap=straps[int(rng.integers(4))],
+        case=np.array(_METALS[int(rng.choice(4, p=[0.2, 0.4, 0.1, 0.3]))]),
+    )
+
+
+def sample_bracelet(rng: Rng) -> Bracelet:
+    """A bangle, a chain, beads or a string."""
+    beads = int(rng.integers(22, 48)) if rng.random() < 0.5 else 0
+    metal = np.array(_METALS[int(rng.integers(3))])
+    section = rng.uniform(0.002, 0.0042) if beads else rng.uniform(0.0008, 0.003)
+    colour = _dyed(rng) if beads or rng.random() < 0.4 else metal
+    return Bracelet(rng.uniform(-0.004, 0.03), rng.normal(0, 0.005), section, beads, colour)
