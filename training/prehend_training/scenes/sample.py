@@ -102,7 +102,7 @@ class HandLabel:
 
 @dataclass(frozen=True)
 class Maps:
-    """Labels of every pixel that only renderings have, all as large as the picture.
+    """Labels of every pixel that only renderings have, all as large as the picture; None for what was not kept.
 
     Attributes:
         deoccluded: (H, W, 3) uint8: the twin, the same picture with the objects of `Sample.objects` gone and nothing
@@ -118,11 +118,11 @@ class Maps:
 
     deoccluded: NDArray[np.uint8]
     hand_amodal: NDArray[np.bool_]
-    object_amodal: NDArray[np.bool_]
-    depth_m: NDArray[np.float32]
-    sensor_depth_mm: NDArray[np.uint16]
-    normals: NDArray[np.int8]
-    albedo: NDArray[np.uint8]
+    object_amodal: NDArray[np.bool_] | None = None
+    depth_m: NDArray[np.float32] | None = None
+    sensor_depth_mm: NDArray[np.uint16] | None = None
+    normals: NDArray[np.int8] | None = None
+    albedo: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
