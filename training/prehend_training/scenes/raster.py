@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from prehend.errors import MissingDependency, SourceError
 from prehend.types import Box
+from prehend_training.scenes.hand_atlas import ATLAS_TILES, LEVELS, tile_corner, tile_levels
+from prehend_training.scenes.skin import HEIGHT_M
+from prehend_training.scenes.skin_map import TILE_PX
 
 Array = NDArray[np.floating]
 
@@ -18,7 +21,7 @@ VERTEX = np.dtype(
     [
         ("position", "3f4"),  # camera frame [m]
         ("normal", "3f4"),
-        ("uvw", "3f4"),  # texture coordinates and layer; layer -1: no texture
+        ("uvw", "3f4"),  # texture coordinates and layer; layer -1: no texture, -2: the hand atlas
         ("colour", "3f4"),  # linear albedo
         ("material", "3f4"),  # specular strength, gloss, how much light bleeds through the skin
         ("code", "f4"),  # what it is, see `Picture.codes`
@@ -53,10 +56,11 @@ class Lighting:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Triangles in the camera frame: (V,) records of `VERTEX` and (F, 3) int32 faces."""
+    """Triangles in the camera frame: (V,) records of `VERTEX`, (F, 3) int32 faces, tiles of the hand atlas they use."""
 
     vertices: NDArray[Any]
     faces: NDArray[np.int32]
+    tiles: tuple[int, ...] = ()
 
 
 class Picture(NamedTuple):
@@ -79,7 +83,8 @@ def join(parts: Sequence[Geometry]) -> Geometry:
     """One geometry of several."""
     offsets = np.cumsum([0, *(len(part.vertices) for part in parts)])
     faces = [part.faces + offset for part, offset in zip(parts, offsets[:-1], strict=True)]
-    return Geometry(np.concatenate([part.vertices for part in parts]), np.concatenate(faces).astype(np.int32))
+    tiles = tuple(sorted({tile for part in parts for tile in part.tiles}))
+    return Geometry(np.concatenate([part.vertices for part in parts]), np.concatenate(faces).astype(np.int32), tiles)
 
 
 def projection(K: Array, width: float, height: float) -> Array:
@@ -159,8 +164,15 @@ class Rasterizer:
         self._textures = self._context.texture_array((size, size, count), 3, np.ascontiguousarray(textures).tobytes())
         self._textures.build_mipmaps()
         self._textures.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        side = ATLAS_TILES * TILE_PX
+        self._atlas = self._context.texture((side, side), 4)
+        self._atlas.build_mipmaps(0, LEVELS - 1)
+        self._atlas.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        self._painted: set[int] = set()
         self._targets: dict[tuple[int, int], Any] = {}
         self._scene["textures"] = 0
+        self._scene["hand_atlas"] = 2
+        self._scene["height_m"] = HEIGHT_M
         self._scene["shadow_map"] = 1
 
     def _program(self, name: str) -> Any:
@@ -202,6 +214,7 @@ class Rasterizer:
         target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
         self._textures.use(0)
         self._shadow_map.use(1)
+        self._atlas.use(2)
         self._scene_array.render(vertices=count)
         shape = (size[1], size[0], -1)
         colour = np.frombuffer(target.read(components=4, attachment=0), np.uint8).reshape(shape)
@@ -227,8 +240,18 @@ class Rasterizer:
             return float(np.frombuffer(self._cover_target.read(components=1), np.uint8).mean()) / 255
 
     def _load(self, geometry: Geometry) -> None:
+        for tile in set(geometry.tiles) - self._painted:
+            self._paint(tile)
         self._vertices.write(geometry.vertices.tobytes())
         self._faces.write(np.ascontiguousarray(geometry.faces, np.int32).tobytes())
+
+    def _paint(self, tile: int) -> None:
+        """Put a tile of the hand atlas in its place, with its mip levels."""
+        column, row = tile_corner(tile)
+        for level, picture in enumerate(tile_levels(tile)):
+            size = len(picture)
+            self._atlas.write(picture.tobytes(), viewport=(column * size, row * size, size, size), level=level)
+        self._painted.add(tile)
 
     def _draw_shadow(self, sun: Array, count: int) -> None:
         self._shadow_target.use()

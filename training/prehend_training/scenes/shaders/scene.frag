@@ -2,6 +2,8 @@
 // Colours leave as sqrt(linear) / 1.5 (see COLOUR_SCALE); textures are square-root coded too.
 uniform sampler2DArray textures;
 uniform sampler2DShadow shadow_map;
+uniform sampler2D hand_atlas;
+uniform float height_m;
 uniform vec3 light_directions[3];
 uniform vec3 light_colours[3];
 uniform vec3 ambient[4];
@@ -16,6 +18,17 @@ flat in float code;
 layout(location = 0) out vec4 out_colour;
 layout(location = 1) out vec2 out_label;
 
+// Bump mapping from a height on the surface by screen-space derivatives (Mikkelsen, JGT 2010).
+vec3 bumped(vec3 N, float height) {
+    vec3 across = dFdx(position), down = dFdy(position);
+    vec3 first = cross(down, N), second = cross(N, across);
+    float area = dot(across, first);
+    vec3 slope = sign(area) * (dFdx(height) * first + dFdy(height) * second);
+    vec3 turned = abs(area) * N - slope;
+    float size = dot(turned, turned);
+    return size > 0.0 ? turned * inversesqrt(size) : N;
+}
+
 void main() {
     vec3 N = normalize(normal);
     vec3 V = normalize(-position);
@@ -24,6 +37,10 @@ void main() {
     if (uvw.z >= 0.0) {
         vec3 texel = texture(textures, uvw).rgb;
         albedo *= texel * texel;
+    } else if (uvw.z < -1.5) {
+        vec4 texel = texture(hand_atlas, uvw.xy);
+        albedo *= texel.rgb * texel.rgb;
+        N = bumped(N, texel.a * height_m);
     }
     vec3 light = max(ambient[0] + N.x * ambient[1] + N.y * ambient[2] + N.z * ambient[3], vec3(0.0));
     vec3 shine = vec3(0.0);
