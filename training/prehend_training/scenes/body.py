@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.hand_model import HandModel, load_hand_model
 from prehend_training.assets.forearm import bend_forearm
-from prehend_training.scenes.raster import VERTEX, Geometry
+from prehend_training.scenes.hand_atlas import ATLAS_LAYER, ATLAS_TILES, atlas_uv
+from prehend_training.scenes.limb import drawn_hand, hand_normals, tube_faces, tube_normals
+from prehend_training.scenes.raster import VERTEX, Geometry, join
 from prehend_training.scenes.skin import vertex_normals
+from prehend_training.scenes.skin_map import tile_uv
+from prehend_training.scenes.wear import Outfit
 
 Array = NDArray[np.floating]
 
@@ -60,12 +64,6 @@ class Arm:
 def turn(axis_angle: Array) -> NDArray[np.float64]:
     """(3, 3) rotation of one axis-angle (3,) [rad]; quicker for a single one than `geometry.rotations`."""
     return np.asarray(cv2.Rodrigues(np.asarray(axis_angle, np.float64))[0], np.float64)
-
-
-@lru_cache(maxsize=1)
-def drawn_hand() -> HandModel:
-    """The right hand with its forearm: everything is posed as a right hand and mirrored at the end."""
-    return load_hand_model(forearm=True)
 
 
 @lru_cache(maxsize=1)
@@ -129,6 +127,88 @@ def _upper_arm_path(
 def _wrist_rows() -> NDArray[np.int64]:
     """A ring of vertices around the wrist."""
     return np.flatnonzero(np.abs(drawn_hand().v_template[:, 0]) < 0.012)
+
+
+class _Drawn(NamedTuple):
+    """How the model's vertices are drawn: once for each of their places in the texture.
+
+    Attributes:
+        rows: (U,) vertex of the model.
+        faces: (F, 3) of drawn vertices, those of the hand before those of the forearm.
+        parts: (U,) part of the codes.
+        uv: (U, 2) in a tile.
+        elbow: (L, 2) drawn vertices of each edge around the open end of the forearm, in order.
+    """
+
+    rows: NDArray[np.int64]
+    faces: NDArray[np.int32]
+    parts: NDArray[np.float32]
+    uv: NDArray[np.float32]
+    elbow: NDArray[np.int64]
+
+
+@lru_cache(maxsize=1)
+def _drawn() -> _Drawn:
+    model = drawn_hand()
+    assert model.hand_mask is not None and model.uv_faces is not None
+    uv = tile_uv()
+    rows = np.zeros(len(uv), np.int64)
+    rows[model.uv_faces.ravel()] = model.faces.ravel()
+    on_hand = model.hand_mask[model.faces].all(1)
+    faces = np.concatenate([model.uv_faces[on_hand], model.uv_faces[~on_hand]]).astype(np.int32)
+    parts = np.where(model.hand_mask, model.weights.argmax(1), FOREARM_PART).astype(np.float32)
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    of_pair = {(int(a), int(b)): edge for (a, b), edge in zip(rows[edges], edges, strict=True)}
+    loop = elbow_loop()
+    elbow = np.array([of_pair[int(a), int(b)] for a, b in zip(loop, np.roll(loop, -1), strict=True)])
+    return _Drawn(rows, faces, parts[rows], uv, elbow)
+
+
+def dressed_hand(vertices_m: Array, outfit: Outfit, arm: Arm, entity: int) -> Geometry:
+    """Everything of one hand, in the frame of its vertices: skin or glove, arm, clothes, jewellery.
+
+    The first `hand_face_count()` faces are the hand's.
+
+    Args:
+        vertices_m: (V, 3) of the posed hand with its forearm, wrist bent.
+        outfit: what it looks like and wears.
+        arm: for the upper arm.
+        entity: number of this hand in the codes.
+    """
+    skin = _skin(vertices_m, outfit, entity)
+    parts = [skin]
+    if outfit.sleeve is None:
+        parts.append(_bare_arm(skin, vertices_m, arm))
+    return join(parts)
+
+
+def _skin(vertices: Array, outfit: Outfit, entity: int) -> Geometry:
+    drawn, look = _drawn(), outfit.skin
+    records = np.zeros(len(drawn.rows), VERTEX)
+    records["position"], records["normal"] = vertices[drawn.rows], hand_normals(vertices)[drawn.rows]
+    records["uvw"][:, :2], records["uvw"][:, 2] = atlas_uv(look.painting, drawn.uv), ATLAS_LAYER
+    records["colour"], records["material"] = look.tint, look.gloss
+    records["code"] = entity * PARTS + drawn.parts
+    return Geometry(records, drawn.faces, (look.painting,))
+
+
+def _bare_arm(skin: Geometry, vertices: Array, arm: Arm) -> Geometry:
+    """A tube from the open end of the forearm on, bent at the elbow; its texture is the forearm's, there and back."""
+    edges = _drawn().elbow
+    places = vertices[elbow_loop()].astype(np.float64)
+    turns, centres = _upper_arm_path(places, vertices, arm)
+    local = places - places.mean(0)
+    swell = 1 + 0.12 * np.minimum(np.arange(len(centres)) + 1, 3)
+    rings = np.concatenate([places[None], swell[:, None, None] * (local @ turns.transpose(0, 2, 1)) + centres[:, None]])
+    normals = tube_normals(rings)
+    both = np.stack([np.arange(len(edges)), np.roll(np.arange(len(edges)), -1)], 1)  # each edge has columns of its own
+    records = np.repeat(skin.vertices[edges][None], len(rings), 0)
+    records["position"], records["normal"] = rings[:, both], normals[:, both]
+    back = np.array([0, 1, 2, 3, 2, 1, 0])[: len(rings)] * (0.1 / ATLAS_TILES)
+    records["uvw"][..., 0] -= back[:, None, None]
+    records["code"] = skin.vertices["code"][edges[0, 0]] // PARTS * PARTS + FOREARM_PART
+    faces = tube_faces(len(rings), records.shape[1] * 2).reshape(len(rings) - 1, -1, 2, 3)[:, ::2]
+    return Geometry(records.reshape(-1), faces.reshape(-1, 3))
 
 
 def hand_geometry(

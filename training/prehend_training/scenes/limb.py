@@ -146,3 +146,18 @@ def smoothing(rounds: int) -> sparse.csr_matrix:
     for _ in range(rounds - 1):
         whole = whole @ step
     return whole.tocsr()
+
+
+def tube_normals(points: Array) -> Array:
+    """(R, A, 3) unit normals, outwards, of a tube of closed rings (R, A, 3) that turn as those of `on_forearm`."""
+    around = np.roll(points, -1, 1) - np.roll(points, 1, 1)
+    out = np.cross(around, np.gradient(points, axis=0))
+    return np.asarray(out / (np.linalg.norm(out, axis=-1, keepdims=True) + 1e-12))
+
+
+@lru_cache(maxsize=64)
+def tube_faces(rings: int, columns: int) -> NDArray[np.int32]:
+    """(F, 3) of a grid of vertices, ring by ring; the last column is not joined to the first."""
+    corner = np.arange(rings - 1)[:, None] * columns + np.arange(columns - 1)
+    quads = np.stack([corner, corner + 1, corner + columns + 1, corner + columns], -1)
+    return quads[..., [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3).astype(np.int32)
