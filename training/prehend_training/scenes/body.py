@@ -200,7 +200,7 @@ def _bare_arm(skin: Geometry, vertices: Array, arm: Arm) -> Geometry:
     local = places - places.mean(0)
     swell = 1 + 0.12 * np.minimum(np.arange(len(centres)) + 1, 3)
     rings = np.concatenate([places[None], swell[:, None, None] * (local @ turns.transpose(0, 2, 1)) + centres[:, None]])
-    normals = tube_normals(rings)
+    normals = -tube_normals(rings)  # the loop turns the other way round
     both = np.stack([np.arange(len(edges)), np.roll(np.arange(len(edges)), -1)], 1)  # each edge has columns of its own
     records = np.repeat(skin.vertices[edges][None], len(rings), 0)
     records["position"], records["normal"] = rings[:, both], normals[:, both]

@@ -21,20 +21,20 @@ HEIGHT_M = 0.003
 
 # display colours (0..255) of the back of the hand and of the palm, from very light to very dark skin
 _BACK = np.array(
-    [[238, 201, 184], [224, 176, 150], [204, 152, 121], [178, 125, 94], [134, 89, 65], [92, 60, 45], [60, 41, 33]]
+    [[238, 203, 187], [226, 181, 156], [205, 156, 124], [178, 127, 96], [136, 92, 67], [96, 64, 47], [62, 43, 34]]
 )
 _PALM = np.array(
     [
-        [240, 198, 184],
-        [230, 178, 159],
-        [217, 161, 139],
-        [205, 148, 122],
-        [187, 132, 107],
-        [166, 118, 97],
-        [143, 102, 85],
+        [240, 200, 186],
+        [232, 184, 164],
+        [218, 168, 143],
+        [204, 154, 124],
+        [186, 138, 108],
+        [164, 122, 97],
+        [138, 104, 84],
     ]
 )
-_POLISH_SHARE = 0.1
+_POLISH_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,18 @@ class SkinLook:
         painting: number of its texture, below `SKINS`; it rises with how dark the skin is.
         tint: (3,) factor of the albedo.
         gloss: (3,) specular strength, gloss, how much light bleeds through.
-        polish: (3,) linear colour of painted nails, None for bare ones.
     """
 
     painting: int
     tint: Array
     gloss: Array
-    polish: Array | None
 
 
 def sample_skin(rng: Rng) -> SkinLook:
-    """Someone's skin; light ones are a little more frequent than dark ones."""
-    painting = int(rng.beta(0.9, 1.1) * SKINS * 0.9999)
-    tint = np.exp(rng.normal(0, 0.03, 3) + rng.normal(0, 0.07))
-    gloss = np.array([rng.uniform(0.15, 0.9), np.exp(rng.uniform(np.log(6), np.log(30))), rng.uniform(0.6, 1.2)])
-    polish = rng.uniform(0.02, 0.9, 3) ** 2 if rng.random() < _POLISH_SHARE else None
-    return SkinLook(painting, tint, gloss, polish)
+    """Someone's skin, light and dark ones alike."""
+    tint = np.exp(rng.normal(0, 0.03, 3) + rng.normal(0, 0.06))
+    gloss = np.array([rng.uniform(0.12, 0.75), np.exp(rng.uniform(np.log(6), np.log(26))), rng.uniform(0.6, 1.2)])
+    return SkinLook(int(rng.integers(SKINS)), tint, gloss)
 
 
 @dataclass(frozen=True)
@@ -70,10 +66,11 @@ class _Traits:
     Attributes:
         level: 0 very light to 1 very dark.
         back, palm: (3,) linear albedo.
-        age: 0..1, how deep wrinkles and veins are.
-        blood: 0..1.3 how red tips, knuckles and palm are.
+        age: 0..1, how deep wrinkles, veins and sinews are.
+        blood: 0..1 how red tips, knuckles and palm are.
         freckles: how many.
         hair: 0..1.
+        polish: (3,) linear colour of painted nails, None for bare ones.
     """
 
     level: float
@@ -83,22 +80,33 @@ class _Traits:
     blood: float
     freckles: int
     hair: float
+    polish: Array | None
 
 
 def _traits(rng: Rng, number: int) -> _Traits:
     level = (number + rng.uniform(0, 1)) / SKINS
     back, palm = ((_between(table, level * (len(table) - 1)) / 255) ** 2 for table in (_BACK, _PALM))
-    undertone = np.exp(rng.normal(0, 1) * np.array([0.03, -0.01, -0.06]) + rng.normal(0, 0.025, 3))
-    spotted = rng.random() < 0.45 * (1 - 0.6 * level)
+    undertone = np.exp(rng.normal(0, 1) * np.array([0.02, -0.01, -0.06]) + rng.normal(0, 0.02, 3))
+    spotted = rng.random() < 0.4 * (1 - 0.6 * level)
+    hairy = rng.random() < 0.45
+    polished = not hairy and rng.random() < _POLISH_SHARE / 0.55
     return _Traits(
         level=level,
         back=back * undertone,
-        palm=palm * undertone ** np.array([1, 0.7, 0.7]),
+        palm=palm * undertone**0.7,
         age=rng.uniform(0, 1) ** 1.3,
-        blood=rng.uniform(0.25, 1.3),
-        freckles=int(rng.integers(30, 260)) if spotted else int(rng.integers(0, 10)),
-        hair=rng.uniform(0.35, 1.0) if rng.random() < 0.4 else rng.uniform(0, 0.1),
+        blood=rng.uniform(0.2, 1.0),
+        freckles=int(rng.integers(30, 200)) if spotted else int(rng.integers(0, 8)),
+        hair=rng.uniform(0.25, 1.0) if hairy else rng.uniform(0, 0.08),
+        polish=_polish(rng) if polished else None,
     )
+
+
+def _polish(rng: Rng) -> Array:
+    """Reds and pinks mostly, else any colour."""
+    if rng.random() < 0.6:
+        return np.array([rng.uniform(0.25, 0.85), *(rng.uniform(0.02, 0.4) * np.array([1.0, 1.2]))])
+    return np.asarray(rng.uniform(0.1, 0.85, 3) ** 2)
 
 
 def paint_skin(number: int) -> NDArray[np.uint8]:
@@ -157,12 +165,12 @@ def _palm_share(layout: SkinMap, noise: Float) -> Float:
 def _blood(layout: SkinMap, traits: _Traits, palm: Float, coarse: Float, middle: Float, change: Float) -> None:
     back = 1 - palm
     joint = np.exp(-((layout.bend_m / 0.008) ** 2)) * layout.digit
-    red = 0.55 * layout.tip + back * (0.45 * joint + 0.4 * layout.knuckle) + 0.22 * palm
-    red += 0.14 * coarse + 0.05 * middle + palm * np.clip(0.16 * coarse + 0.12 * middle, -0.2, 0.5)
-    seen = traits.blood * (1 - 0.55 * traits.level * back)
-    change += (seen * red)[:, None] * np.array([0.02, -0.22, -0.17], np.float32)
+    red = 0.6 * layout.tip + back * (0.45 * joint + 0.4 * layout.knuckle) + 0.15 * palm
+    red += 0.08 * coarse + 0.04 * middle + palm * np.clip(0.07 * coarse + 0.09 * middle, -0.1, 0.3)
+    seen = traits.blood * (1 - traits.level * (0.45 + 0.35 * back))
+    change += (seen * red)[:, None] * np.array([0.02, -0.24, -0.20], np.float32)
     # pigment gathers over the joints, more so in dark skin
-    dark = back * (0.55 * joint + 0.3 * layout.knuckle) * (0.12 + 0.5 * traits.level)
+    dark = back * (0.55 * joint + 0.3 * layout.knuckle) * (0.12 + 0.4 * traits.level)
     change -= dark[:, None] * np.array([0.55, 0.6, 0.6], np.float32)
 
 
@@ -179,54 +187,65 @@ def _wrinkles(
     """Flexion creases and the folds on the backs of the joints."""
     fold = layout.fold_m + 0.0007 * middle
     inside = smooth_step(-layout.facing, -0.2, 0.35)
-    crease = np.exp(-((fold / 0.0008) ** 2)) * rng.uniform(0.6, 1.0)
-    crease += np.exp(-(((np.abs(fold + 0.0003 * fine) - 0.0021) / 0.0006) ** 2)) * rng.uniform(0.1, 0.5)
-    crease = np.maximum(crease * inside, palm_creases(rng) * 1.15)
-    deep = rng.uniform(0.35, 0.6) + 0.25 * traits.level
-    change -= (deep * crease)[:, None] * np.array([0.75, 1.1, 1.1], np.float32)
+    crease = np.exp(-((fold / 0.0007) ** 2)) * rng.uniform(0.5, 0.9)
+    crease += np.exp(-(((np.abs(fold + 0.0003 * fine) - 0.0021) / 0.0006) ** 2)) * rng.uniform(0.1, 0.4)
+    crease = np.maximum(crease * inside, palm_creases(rng))
+    deep = rng.uniform(0.3, 0.5) + 0.25 * traits.level
+    change -= (deep * crease)[:, None] * np.array([0.75, 1.05, 1.05], np.float32)
     height -= (0.0003 + 0.0002 * traits.age) * crease
-    # backs of the joints: transverse folds, dying out away from the joint
+    # backs of the joints: bent transverse folds, dying out away from the joint
     back = smooth_step(layout.facing, -0.1, 0.5)
     bend = layout.bend_m
-    waves = np.abs(np.sin((bend + 0.0008 * middle + 0.0002 * fine) * (np.pi / rng.uniform(0.0015, 0.0021))))
-    folds = (1 - waves) ** 2 * np.exp(-((bend / 0.0065) ** 2)) * back
-    strength = (0.25 + 0.75 * traits.age) * rng.uniform(0.7, 1.1)
-    change -= (0.5 * strength * folds)[:, None] * np.array([0.8, 1.1, 1.1], np.float32)
-    height -= 0.00028 * strength * folds
-    # age: fine lines all over the back
-    lines = np.abs(fine) < 0.25
-    height -= (4e-5 * traits.age) * lines * back
+    arcs = bend + 0.0012 * (1 - layout.facing) * np.sign(bend) + 0.0009 * middle + 0.0003 * fine
+    waves = np.abs(np.sin(arcs * (np.pi / rng.uniform(0.0019, 0.0026))))
+    folds = (1 - waves) ** 2 * np.exp(-((bend / 0.0058) ** 2)) * back * np.clip(0.8 + 0.4 * fine, 0.2, 1.2)
+    strength = (0.45 + 0.55 * traits.age) * rng.uniform(0.8, 1.1)
+    change -= (0.85 * strength * folds)[:, None] * np.array([0.75, 1.05, 1.05], np.float32)
+    height -= 0.0006 * strength * folds
+    height += 0.0004 * np.exp(-((bend / 0.006) ** 2)) * back * traits.age
+    # small lines all over, in two directions
+    lines = np.exp(-((fine / 0.18) ** 2)) * (1 - palm)
+    change -= ((0.03 + 0.05 * traits.age) * lines)[:, None]
+    height -= (5e-5 + 5e-5 * traits.age) * lines
 
 
 def _marks(rng: Rng, layout: SkinMap, traits: _Traits, palm: Float, change: Float, height: Float) -> None:
-    """Veins, freckles and moles, hair."""
-    vein = veins(rng) * (1 - 0.5 * palm) * rng.uniform(0.15, 1.0)
-    change -= (vein * (1 - 0.75 * traits.level))[:, None] * np.array([0.30, 0.10, 0.06], np.float32)
+    """Sinews, veins, freckles and moles, hair."""
+    sinew = layout.tendon * rng.uniform(0.15, 1.0) * (0.35 + 0.65 * traits.age)
+    height += 0.0011 * sinew + 0.0007 * layout.knuckle * smooth_step(layout.facing, 0.2, 0.7)
+    change += (0.05 * sinew)[:, None]
+    vein = veins(rng) * (1 - 0.5 * palm) * rng.uniform(0.1, 1.0)
+    change -= (vein * (1 - 0.75 * traits.level))[:, None] * np.array([0.28, 0.11, 0.07], np.float32)
     height += (0.0003 + 0.0006 * traits.age) * vein
     spots = freckles(rng, traits.freckles, (1 - palm) * (layout.nail < 0.05))
-    brown = np.array([0.35, 0.6, 0.75], np.float32) * (rng.uniform(0.5, 1.4) * (1 - 0.4 * traits.level))
+    brown = np.array([0.35, 0.6, 0.75], np.float32) * (rng.uniform(0.3, 0.9) * (1 - 0.4 * traits.level))
     change -= spots[:, None] * brown
     if traits.hair > 0.02:
-        fair = rng.uniform(0.45, 1.0) if traits.level < 0.4 else 1.0
+        fair = rng.uniform(0.25, 1.0) if traits.level < 0.4 else 1.0
         strands = hair(rng, traits.hair, layout) * (layout.nail < 0.05) * fair
-        change -= strands[:, None] * np.array([1.0, 1.15, 1.25], np.float32)
-        height += 6e-5 * strands
+        change -= strands[:, None] * np.array([0.9, 1.0, 1.05], np.float32)
+        height += 5e-5 * strands
 
 
 def _nails(rng: Rng, layout: SkinMap, traits: _Traits, albedo: Array, height: Float) -> None:
-    """Bare nails: pink through the plate, a pale half moon, a white edge, a rim of skin around."""
+    """Nails: pink through the plate, a pale half moon, a white edge, a rim of skin around; or painted ones."""
     rows = np.flatnonzero(layout.nail > 0.02)
     nail, along, across = layout.nail[rows], layout.nail_along[rows], layout.nail_across[rows]
-    own = traits.palm * np.array([1.02, 0.88, 0.86]) * rng.uniform(0.92, 1.1) + 0.015
+    own = (0.75 * traits.palm + 0.25 * traits.back) * np.array([1.04, 0.9, 0.88]) * rng.uniform(0.94, 1.1) + 0.015
     plate = np.repeat(own[None], len(rows), 0)
-    plate *= 1 + 0.05 * np.sin(9 * across + rng.uniform(0, 6))[:, None]
-    moon = smooth_step(0.24 * rng.uniform(0.3, 1.1) - along - 0.1 * across**2, -0.05, 0.06)
-    pale = own + 0.45 * (np.array([0.86, 0.8, 0.74]) - own)
+    plate *= 1 + 0.03 * np.sin(9 * across + rng.uniform(0, 6))[:, None]
+    moon = smooth_step(0.22 * rng.uniform(0.2, 1.1) - along - 0.1 * across**2, -0.05, 0.06)
+    pale = own + 0.35 * (np.array([0.86, 0.8, 0.74]) - own)
     plate += (0.6 * moon)[:, None] * (pale - plate)
-    tip = smooth_step(along + 0.10 * across**2, rng.uniform(0.78, 0.97), 1.04)
-    plate += (0.8 * tip)[:, None] * (np.array([0.80, 0.76, 0.68]) - plate)
+    tip = smooth_step(along + 0.10 * across**2, rng.uniform(0.82, 0.98), 1.04)
+    plate += (0.7 * tip)[:, None] * (np.array([0.76, 0.72, 0.64]) - plate)
+    if traits.polish is not None:
+        plate = traits.polish * (1 + 0.04 * np.cos(3 * across))[:, None]
     rim = 4 * nail * (1 - nail)
     share = smooth_step(nail, 0.3, 0.75)[:, None]
     mixed = albedo[rows] * (1 - share) + plate * share
-    albedo[rows] = mixed * (1 - 0.28 * rim * (along < 0.9))[:, None]
-    height[rows] = height[rows] * (1 - share[:, 0]) - 0.0003 * rim * (along < 0.9)
+    albedo[rows] = mixed * (1 - 0.3 * rim * (along < 0.9))[:, None]
+    # a plate is curved across and lies a little deeper than the skin around its root
+    height[rows] = (
+        height[rows] * (1 - share[:, 0]) - 0.0003 * rim * (along < 0.9) + 0.0002 * share[:, 0] * (1 - across**2)
+    )

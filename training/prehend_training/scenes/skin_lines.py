@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from prehend_training.scenes.skin_map import TILE_PX, SkinMap, skin_map
 
@@ -15,7 +15,8 @@ Rng = np.random.Generator
 _SHIFT = 4  # sub-pixel bits of OpenCV's drawing
 _CELL_M = 0.002
 # flexion creases of the palm as points (share of the way from the wrist to the middle finger, towards the thumb [m])
-_CREASES = (
+_Curves = tuple[tuple[tuple[float, float], ...], ...]
+_CREASES: _Curves = (
     ((0.70, -0.051), (0.77, -0.036), (0.82, -0.018), (0.87, -0.003), (0.95, 0.010)),
     ((0.80, 0.036), (0.75, 0.024), (0.66, 0.006), (0.55, -0.016), (0.47, -0.034)),
     ((0.80, 0.037), (0.76, 0.027), (0.62, 0.013), (0.44, 0.003), (0.25, 0.002), (0.09, 0.008)),
@@ -24,11 +25,19 @@ _CREASES = (
 )
 _PALM_LENGTH_M = 0.0958
 # veins of the back: from the wrist, where they split, and between which knuckles they end
-_TREES = (((0.10, 0.016), (0.45, 0.010), (0.92, 0.012)), ((0.10, -0.004), (0.5, -0.012), (0.90, -0.010)))
-_TREES += (((0.12, -0.018), (0.5, -0.024), (0.86, -0.027)), ((0.45, 0.010), (0.6, -0.004), (0.88, -0.008)))
-_TREES += (((0.5, -0.012), (0.62, -0.020), (0.86, -0.026)), ((-0.9, 0.012), (-0.3, 0.02), (0.10, 0.016)))
-_TREES += (((-0.8, -0.016), (-0.4, -0.008), (0.12, -0.018)),)
-_WRIST_VEINS = (((-1.2, 0.006), (-0.5, -0.002), (0.05, 0.010)), ((-0.9, -0.014), (-0.4, -0.010), (0.0, -0.006)))
+_TREES: _Curves = (
+    ((0.10, 0.016), (0.45, 0.010), (0.92, 0.012)),
+    ((0.10, -0.004), (0.5, -0.012), (0.90, -0.010)),
+    ((0.12, -0.018), (0.5, -0.024), (0.86, -0.027)),
+    ((0.45, 0.010), (0.6, -0.004), (0.88, -0.008)),
+    ((0.5, -0.012), (0.62, -0.020), (0.86, -0.026)),
+    ((-0.9, 0.012), (-0.3, 0.02), (0.10, 0.016)),
+    ((-0.8, -0.016), (-0.4, -0.008), (0.12, -0.018)),
+)
+_WRIST_VEINS: _Curves = (
+    ((-1.2, 0.006), (-0.5, -0.002), (0.05, 0.010)),
+    ((-0.9, -0.014), (-0.4, -0.010), (0.0, -0.006)),
+)
 
 
 @lru_cache(maxsize=2)
@@ -55,7 +64,7 @@ def _on_texture(path: Array, palm: bool) -> Array:
     return points[np.isfinite(points[:, 0])]
 
 
-def _curve(rng: Rng, points: Array, jitter_m: float, count: int = 22) -> Array:
+def _curve(rng: Rng, points: ArrayLike, jitter_m: float, count: int = 22) -> Array:
     """(count, 2) x and z [m] of a smooth curve near control points given as in `_CREASES`."""
     control = np.asarray(points) * [-_PALM_LENGTH_M, 1.0]
     control += rng.normal(0, jitter_m, control.shape) * np.minimum(1, np.arange(len(control)) + 0.4)[:, None]
@@ -72,7 +81,7 @@ def _draw(canvas: NDArray[np.uint8], points: Array, strength: Array, width: int)
         return
     # the grid's cells are coarse: their steps go
     padded = np.pad(points, ((2, 2), (0, 0)), mode="edge")
-    soft = sum(padded[k : k + len(points)] for k in range(5)) / 5
+    soft = np.mean([padded[k : k + len(points)] for k in range(5)], 0)
     soft[0], soft[-1] = points[0], points[-1]
     fixed = np.round(soft * (1 << _SHIFT)).astype(int)
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
@@ -88,7 +97,7 @@ def _canvas() -> NDArray[np.uint8]:
 def _soft(canvas: NDArray[np.uint8], sigma: float) -> Float:
     """(N,) of the skin's texels, in 0..1."""
     wide = cv2.GaussianBlur(canvas, (0, 0), sigma) if sigma > 0 else canvas
-    return wide.ravel()[skin_map().texels].astype(np.float32) / 255
+    return np.asarray(wide.ravel()[skin_map().texels], np.float32) / np.float32(255)
 
 
 def palm_creases(rng: Rng) -> Float:
@@ -136,21 +145,26 @@ def freckles(rng: Rng, count: int, pigment: Float) -> Float:
 
 
 def hair(rng: Rng, density: float, layout: SkinMap) -> Float:
-    """(N,) hairs: dense on the forearm's outside, sparser on the back of the hand and of the fingers."""
-    canvas = _canvas()
-    area = np.clip((layout.facing + 0.25) / 0.8, 0, 1) * (0.10 + 0.9 * layout.arm)
-    finger = layout.digit * (layout.tip < 0.01) * (np.abs(layout.bend_m) > 0.006)
+    """(N,) how much hair covers: dense on the forearm's outside, sparse on the back of the hand and of the fingers.
+
+    A hair is a tenth of a texel wide: each stroke is faint, and they add up.
+    """
+    area = np.clip((layout.facing + 0.25) / 0.8, 0, 1) * (0.16 + 0.84 * layout.arm)
+    finger = layout.digit * (layout.tip < 0.01) * (np.abs(layout.bend_m) > 0.005)
     ulnar = np.clip(0.5 - layout.places[:, 2] / 0.05, 0.15, 1)
-    area *= np.where(layout.digit > 0.5, 0.7 * finger, ulnar) * (layout.facing > -0.2)
-    rows = rng.integers(0, len(layout.texels), int(9000 * density))
+    area *= np.where(layout.digit > 0.5, 0.8 * finger, ulnar) * (layout.facing > -0.2)
+    rows = rng.integers(0, len(layout.texels), int(32000 * density))
     rows = rows[area[rows] > rng.random(len(rows))]
     start = layout.xy[rows].astype(np.float64) + rng.uniform(-0.5, 0.5, (len(rows), 2))
-    length = np.exp(rng.normal(np.log(0.006), 0.35, (len(rows), 1))) * (0.45 + 0.75 * layout.arm[rows, None])
+    length = np.exp(rng.normal(np.log(0.0085), 0.35, (len(rows), 1))) * (0.5 + 0.8 * layout.arm[rows, None])
     way = layout.hair_flow[rows] * length
-    bent = np.stack([-way[:, 1], way[:, 0]], 1) * rng.normal(0, 0.35, (len(rows), 1))
+    way += np.stack([-way[:, 1], way[:, 0]], 1) * rng.normal(0, 0.35, (len(rows), 1))
+    bent = np.stack([-way[:, 1], way[:, 0]], 1) * rng.normal(0, 0.3, (len(rows), 1))
     strokes = np.stack([start, start + 0.5 * way + 0.3 * bent, start + way + bent], 1)
     strokes = np.round(strokes * (1 << _SHIFT)).astype(np.int32)
-    for shade in (70, 110, 160):
-        part = strokes[rng.random(len(strokes)) < 0.5]
+    total = np.zeros(len(layout.texels), np.float32)
+    for part, shade in zip(np.array_split(strokes, 4), (20, 30, 42, 60), strict=True):
+        canvas = _canvas()
         cv2.polylines(canvas, list(part), False, shade, 1, cv2.LINE_AA, _SHIFT)
-    return _soft(canvas, 0.0)
+        total += _soft(canvas, 0.0)
+    return total

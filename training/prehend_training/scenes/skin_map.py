@@ -17,6 +17,7 @@ TILE_PX = 512
 """Side of a painted texture; about 1.6 texels lie on a millimetre of skin."""
 BANDS_M = (0.035, 0.012, 0.004)
 """Wavelengths of the noises of a `SkinMap`."""
+_NAIL_GROWTH = (1.16, 1.12)
 _NOISES = 6
 
 
@@ -34,6 +35,7 @@ class SkinMap:
         tip: (N,) rises towards the fingertips.
         bend_m: (N,) distance along the digit from the nearest joint within it (not the knuckles of the palm).
         fold_m: (N,) distance along the digit from the nearest flexion crease of the palm side.
+        tendon: (N,) 1 on the sinews of the back of the hand.
         knuckle: (N,) 1 on the four knuckles where the fingers begin.
         nail: (N,) 1 on nails.
         nail_along, nail_across: (N,) place on a nail, 0 at its root to 1 at its edge, and -1..1 across.
@@ -50,6 +52,7 @@ class SkinMap:
     tip: Float
     bend_m: Float
     fold_m: Float
+    tendon: Float
     knuckle: Float
     nail: Float
     nail_along: Float
@@ -102,7 +105,7 @@ def skin_map() -> SkinMap:
     facing = spread((_normals(model) * (dorsal / np.linalg.norm(dorsal, axis=1, keepdims=True))).sum(1))
     weights = spread(model.weights)
     along = _along(model, places, weights)
-    nail, nail_along, nail_across = _nails(model, texels, places, weights)
+    nail, nail_along, nail_across = _nails(model, texels, places, facing)
     return SkinMap(
         texels=texels,
         fill=_nearest(texels),
@@ -113,6 +116,7 @@ def skin_map() -> SkinMap:
         tip=along.tip,
         bend_m=along.bend,
         fold_m=along.fold,
+        tendon=_tendons(model, places, facing),
         knuckle=_knuckles(model, places),
         nail=nail,
         nail_along=nail_along,
@@ -201,23 +205,39 @@ def _knuckles(model: HandModel, places: Array) -> Float:
     return np.exp(-((nearest / 0.014) ** 4)).astype(np.float32)
 
 
-def _nails(model: HandModel, texels: NDArray[np.int64], places: Array, weights: Array) -> tuple[Float, Float, Float]:
+def _nails(model: HandModel, texels: NDArray[np.int64], places: Array, facing: Array) -> tuple[Float, Float, Float]:
+    """Nail plates: rounded rectangles about the marks of the asset's map, which are smaller than living nails."""
     assert model.nail_map is not None
-    picture = cv2.resize(model.nail_map[::-1].astype(np.float32) / 255, (TILE_PX, TILE_PX))
-    nail = cv2.GaussianBlur(picture, (0, 0), 0.7).ravel()[texels]
-    along, across = np.zeros(len(texels), np.float32), np.zeros(len(texels), np.float32)
+    marks = cv2.resize(model.nail_map[::-1].astype(np.float32) / 255, (TILE_PX, TILE_PX)).ravel()[texels] > 0.5
+    nail, along, across = (np.zeros(len(texels), np.float32) for _ in range(3))
     dorsal, bones = _axes(model)
-    for j in (3, 6, 9, 12, 15):
-        own = (weights[:, j] > 0.5) & (nail > 0.02)
-        core = own & (nail > 0.5)
-        for values, axis, low, high in (
-            (along, bones[j - 1], 0.0, 1.0),
-            (across, np.cross(bones[j - 1], dorsal[j - 1]), -1.0, 1.0),
-        ):
-            place = places @ axis
-            first, last = place[core].min(), place[core].max()
-            values[own] = low + (high - low) * (place[own] - first) / (last - first)
-    return nail.astype(np.float32), along, across
+    tips = places[marks][:, None] - model.joints_template[3::3]
+    digit = np.linalg.norm(tips, axis=2).argmin(1)
+    for k, j in enumerate((3, 6, 9, 12, 15)):
+        own = places[marks][digit == k]
+        box = []
+        for axis, growth in ((bones[j - 1], _NAIL_GROWTH[0]), (np.cross(bones[j - 1], dorsal[j - 1]), _NAIL_GROWTH[1])):
+            low, high = (own @ axis).min(), (own @ axis).max()
+            box.append((places @ axis - (low + high) / 2) / ((high - low) / 2 * growth))
+        # the plate ends where the mark ends; it grows towards its root
+        u, v = box[0] + _NAIL_GROWTH[0] - 1, box[1]
+        near = (facing > 0) & (np.linalg.norm(places - own.mean(0), axis=1) < 0.013)
+        plate = smooth_step(-((np.abs(u) ** 2.8 + np.abs(v) ** 2.8) ** (1 / 2.8)), -1.09, -0.93) * near
+        nearer = plate > nail
+        nail[nearer], along[nearer], across[nearer] = plate[nearer], (u[nearer] + 1) / 2, v[nearer]
+    return nail, along, across
+
+
+def _tendons(model: HandModel, places: Array, facing: Array) -> Float:
+    """(N,) ridges from the middle of the wrist's back to the four knuckles."""
+    total = np.zeros(len(places))
+    for k, head in enumerate(model.joints_template[[1, 4, 10, 7]]):
+        start = np.array([-0.012, 0.006 - 0.005 * k])
+        t = (places[:, 0] - start[0]) / (head[0] - start[0])
+        off = places[:, 2] - start[1] - t * (head[2] - start[1])
+        width = 0.0017 + 0.0012 * np.clip(t, 0, 1)
+        total += np.exp(-((off / width) ** 2)) * smooth_step(t, 0.1, 0.5) * smooth_step(-t, -1.0, -0.8)
+    return (total * smooth_step(facing, 0.2, 0.7)).astype(np.float32)
 
 
 def _hair_flow(model: HandModel, face: NDArray[np.int64]) -> Float:
