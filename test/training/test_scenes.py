@@ -10,13 +10,14 @@ from prehend.hand_model import load_hand_model, skin
 from prehend.types import Camera
 from prehend_training.objects import catalogue
 from prehend_training.scenes.camera_look import sample_look
-from prehend_training.scenes.labels import project
+from prehend_training.scenes.environment import sample_lighting
+from prehend_training.scenes.lens import pixels
 from prehend_training.scenes.render import SceneRenderer, crop_sample, frame_sample
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 from prehend_training.scenes.sampling import sample_scene, sample_view
 from prehend_training.scenes.scene import Scene, View, plain_thing
 from prehend_training.scenes.show import contact_sheet
-from prehend_training.scenes.surroundings import random_rotation, sample_lighting
+from prehend_training.scenes.surroundings import random_rotation
 
 SIZE = 128
 
@@ -70,10 +71,10 @@ def test_joints_of_a_bare_hand_lie_on_its_skin(renderer):
         scene, view = bare_scene(seed, ("left", "right")[seed % 2])
         sample = renderer.render(scene, view)
         around = cv2.dilate((sample.segmentation == HAND_CODE).astype(np.uint8), np.ones((3, 3), np.uint8))
-        pixels = np.round(sample.hands[0].keypoints_px).astype(int)
-        inside = (pixels >= 0).all(1) & (pixels < SIZE).all(1)
+        places = np.round(sample.hands[0].keypoints_px).astype(int)
+        inside = (places >= 0).all(1) & (places < SIZE).all(1)
         assert inside.sum() > 5
-        assert around[pixels[inside, 1], pixels[inside, 0]].all()
+        assert around[places[inside, 1], places[inside, 0]].all()
 
 
 def test_labels_are_the_hand_model_in_the_camera_frame(crops):
@@ -90,7 +91,7 @@ def test_labels_are_the_hand_model_in_the_camera_frame(crops):
 def test_keypoints_are_the_projected_joints_and_the_crop_is_of_the_promised_size(crops):
     for sample in crops:
         hand = sample.hands[0]
-        assert np.allclose(project(hand.joints_m, sample.camera.K), hand.keypoints_px, atol=1e-6)
+        assert np.allclose(pixels(hand.joints_m, sample.camera), hand.keypoints_px, atol=1e-6)
         longer = max(hand.box_px[2:] - hand.box_px[:2])
         assert 1.55 < SIZE / longer < 2.15
         assert sample.image.shape == (SIZE, SIZE, 3)
@@ -100,10 +101,10 @@ def test_keypoints_are_the_projected_joints_and_the_crop_is_of_the_promised_size
 def test_visible_joints_are_in_the_picture_and_on_the_hand(crops):
     for sample in crops:
         hand = sample.hands[0]
-        pixels = np.floor(hand.keypoints_px[hand.visible] + 0.5).astype(int)
-        assert ((pixels >= 0) & (pixels < SIZE)).all()
+        places = np.floor(hand.keypoints_px[hand.visible] + 0.5).astype(int)
+        assert ((places >= 0) & (places < SIZE)).all()
         around = cv2.dilate((sample.segmentation == HAND_CODE).astype(np.uint8), np.ones((3, 3), np.uint8))
-        assert around[pixels[:, 1], pixels[:, 0]].all()
+        assert around[places[:, 1], places[:, 0]].all()
     assert 0.3 < np.mean([hand.visible.mean() for sample in crops for hand in sample.hands]) < 0.99
 
 
@@ -127,7 +128,7 @@ def test_a_convex_thing_covers_its_projected_hull(renderer, object_id):
     scene, view = thing_scene(object_id, 5), centred(500.0)
     mask = renderer.render(scene, view).segmentation == OTHER_CODE
     thing = scene.clutter[0]
-    points = project(thing.solid.mesh().vertices @ thing.pose[:3, :3].T + thing.pose[:3, 3], view.camera.K)
+    points = pixels(thing.solid.mesh().vertices @ thing.pose[:3, :3].T + thing.pose[:3, 3], view.camera)
     hull = np.zeros((SIZE, SIZE), np.uint8)
     outline = cv2.convexHull(points.astype(np.float32))
     cv2.fillConvexPoly(hull, np.round(outline * 16).astype(np.int32), 1, shift=4)
@@ -166,7 +167,7 @@ def test_held_things_touch_and_are_in_the_segmentation(crops):
             solid = solid.stretched(label.extents_m / solid.extents_m)
             local = (hand.vertices_m - label.T_camera_object[:3, 3]) @ label.T_camera_object[:3, :3]
             assert -0.0051 < solid.distance(local).min() < 0.003
-        assert np.allclose(project(label.control_points_m, sample.camera.K), label.keypoints_px)
+        assert np.allclose(pixels(label.control_points_m, sample.camera), label.keypoints_px)
     assert np.mean([(sample.segmentation == OBJECT_CODE).any() for sample, _ in held]) > 0.8
     assert all(sample.held(hand) is None for sample in crops for hand in sample.hands if not hand.grasp)
 
@@ -178,4 +179,4 @@ def test_frames_have_up_to_two_hands_and_sheets_show_them(renderer):
     assert all(frame.image.shape == (120, 160, 3) for frame in frames)
     sheet = contact_sheet(frames, 5)
     assert sheet.shape == (3 * 240, 5 * 320, 3)
-    assert not np.array_equal(sheet[:240, :320], contact_sheet(frames[:1], 1, labels=False)) or not counts[0]
+    assert not np.array_equal(sheet[:240, :320], contact_sheet(frames[:1], 1, labels=())) or not counts[0]

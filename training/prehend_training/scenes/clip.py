@@ -22,9 +22,9 @@ from prehend.types import Camera
 from prehend_training.assets.poses import pose_from_angles
 from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import CameraLook
+from prehend_training.scenes.environment import Lighting, Lobe, ambient_of, sphere
 from prehend_training.scenes.gestures import gesture_angles
 from prehend_training.scenes.grasp import POOL_SIZE, Grasp, pooled_grasp
-from prehend_training.scenes.raster import Lighting
 from prehend_training.scenes.render import SceneRenderer
 from prehend_training.scenes.sample import HAND_PARTS
 from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, plain_thing
@@ -35,13 +35,17 @@ WIDTH, HEIGHT, FOV_DEG, RATE_HZ = 640, 480, 60.0, 15.0
 _GESTURES = ("spread", "fist", "point", "two", "ok", "flat")
 _SIDES: dict[str, Side] = {"gestures": "left", "grasp": "right"}
 _SLEEVES = {"gestures": (0.24, 0.02, 0.05), "grasp": (0.02, 0.06, 0.2)}
-_LOOK = CameraLook(np.ones(3), 1.05, 0.0, 1.0, 1.0, 0.1, 0.35, np.zeros(2), np.array([0.006, 0.0]), 90, 0)
+_LOOK = CameraLook(contrast=1.05, vignette=0.1, blur_px=0.35, read_noise=0.004, shot_noise=0.01, quality=90)
+_AROUND = Lobe(np.array([0.0, -1.0, 0.0]), np.array([0.5, 0.5, 0.5]), 2.0)
 _LIGHTING = Lighting(
-    directions=np.array([[-0.45, -0.75, -0.48]]),
-    colours=np.array([[0.78, 0.74, 0.68]]),
-    ambient=np.array([[0.42, 0.43, 0.46], [0.0, 0.0, 0.0], [-0.1, -0.1, -0.1], [-0.05, -0.05, -0.05]]),
-    shadow=0.8,
-    crevices=np.array([0.45, 0.3]),
+    ambient=ambient_of(np.full((len(sphere()), 3), [0.36, 0.37, 0.40]), [_AROUND]),
+    sun=np.array([-0.45, -0.75, -0.48]) / np.linalg.norm([-0.45, -0.75, -0.48]),
+    sun_colour=np.array([0.78, 0.74, 0.68]),
+    softness_m=0.006,
+    lamps_m=np.zeros((0, 3)),
+    lamp_colours=np.zeros((0, 3)),
+    crevices=0.9,
+    follow=0.0,
 )
 
 

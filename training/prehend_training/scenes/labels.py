@@ -9,6 +9,7 @@ from prehend.conventions import JOINTS_FROM_MANO, TIP_JOINTS
 from prehend.geometry.pnp import control_points
 from prehend.types import Box
 from prehend_training.scenes.body import PARTS, drawn_hand
+from prehend_training.scenes.lens import pixels
 from prehend_training.scenes.raster import Picture
 from prehend_training.scenes.sample import HandLabel, ObjectLabel
 from prehend_training.scenes.scene import Hand, Thing, View, mirror_rotation, true_points
@@ -16,14 +17,9 @@ from prehend_training.scenes.scene import Hand, Thing, View, mirror_rotation, tr
 Array = NDArray[np.floating]
 
 _SKIN_PARTS = 16
+_FOLD_M = 0.003
 _OTHER_DIGIT_M = 0.007
 """A joint lies at least this deep under its own digit's skin; another digit's skin above it is a finger in front."""
-
-
-def project(points_m: Array, K: Array) -> Array:
-    """Pixels (..., 2) of points (..., 3); those behind the camera land far outside."""
-    depth = np.maximum(points_m[..., 2:], 1e-3)
-    return (points_m @ K.T)[..., :2] / depth
 
 
 def in_camera(view: View, points_m: Array) -> Array:
@@ -47,11 +43,11 @@ def hand_label(hand: Hand, entity: int, picture: Picture, view: View, alone_px: 
         alone_px: area [px] that its skin would cover alone, in and outside of the picture.
     """
     joints = in_camera(view, true_points(hand, hand.joints_m))
-    keypoints = project(joints, view.camera.K)
+    keypoints = pixels(joints, view.camera)
     rotations = mirror_rotation(hand.rotations) if hand.side == "left" else hand.rotations.copy()
     rotations[0] = view.T_camera_world[:3, :3] @ rotations[0]
     first = entity * PARTS
-    seen = ((picture.codes >= first) & (picture.codes < first + _SKIN_PARTS)).sum() / picture.oversampling**2
+    seen = ((picture.codes >= first) & (picture.codes < first + _SKIN_PARTS)).sum()
     return HandLabel(
         side=hand.side,
         rotations=rotations,
@@ -62,8 +58,8 @@ def hand_label(hand: Hand, entity: int, picture: Picture, view: View, alone_px: 
         box_px=Box.around(keypoints).as_array(),
         visible=visible_joints(joints, keypoints, picture, entity),
         visible_ratio=float(np.clip(seen / max(alone_px, 1.0), 0, 1)),
-        part_vertices=np.zeros(6, np.int64),
-        part_visible=np.zeros(6, np.int64),
+        part_vertices=_part_vertices().copy(),
+        part_visible=part_visible(hand, entity, picture, view),
         grasp=hand.grasp,
         displaced=hand.displaced,
         contact=hand.contact,
@@ -75,9 +71,45 @@ def object_label(thing: Thing, view: View) -> ObjectLabel:
     """Label of a thing as a camera sees it."""
     solid, pose = thing.solid, view.T_camera_world @ thing.pose
     points = control_points(solid.extents_m, solid.center_m) @ pose[:3, :3].T + pose[:3, 3]
-    pixels = project(points, view.camera.K)
-    box = Box.around(pixels).as_array()
-    return ObjectLabel(solid.object_id, pose, solid.extents_m, solid.center_m, points, pixels, box)
+    keypoints = pixels(points, view.camera)
+    box = Box.around(keypoints).as_array()
+    return ObjectLabel(solid.object_id, pose, solid.extents_m, solid.center_m, points, keypoints, box)
+
+
+@lru_cache(maxsize=1)
+def vertex_parts() -> NDArray[np.int64]:
+    """(V,) which of `HAND_PARTS` each vertex of the hand without forearm belongs to, by its largest weight."""
+    model = drawn_hand()
+    assert model.hand_mask is not None
+    joint = model.weights[model.hand_mask].argmax(1)
+    return np.where(joint == 0, 5, np.array([1, 2, 4, 3, 0])[(joint - 1) // 3])
+
+
+@lru_cache(maxsize=1)
+def _part_vertices() -> NDArray[np.int64]:
+    return np.bincount(vertex_parts(), minlength=6)
+
+
+def part_visible(hand: Hand, entity: int, picture: Picture, view: View) -> NDArray[np.int64]:
+    """(6,) how many vertices of each of `HAND_PARTS` the picture shows.
+
+    A vertex is shown where one of the four pixels around it is this hand and no nearer to the camera than the vertex,
+    but for what half the way to the next pixel and a fold of skin (or a glove) may make.
+    """
+    mask = drawn_hand().hand_mask
+    points = in_camera(view, true_points(hand, hand.vertices_m[mask]))
+    places = pixels(points, view.camera)
+    allowed = points[:, 2] - _FOLD_M - 1.5 * np.abs(points[:, 2]) / view.camera.K[0, 0]
+    height, width = picture.codes.shape
+    shown = np.zeros(len(points), np.bool_)
+    corner = np.floor(np.clip(places, -2, [width + 1, height + 1])).astype(np.int64)
+    for step in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        x, y = (corner + step).T
+        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (points[:, 2] > 0)
+        x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+        own = (picture.codes[y, x] // PARTS) == entity
+        shown |= inside & own & (picture.depth_m[y, x] > allowed)
+    return np.bincount(vertex_parts()[shown], minlength=6)
 
 
 @lru_cache(maxsize=1)
@@ -103,7 +135,7 @@ def visible_joints(joints_m: Array, keypoints_px: Array, picture: Picture, entit
 
     Fingertips lie on the skin, so on outlines: for them the pixels around count too.
     """
-    place = np.floor((keypoints_px + 0.5) * picture.oversampling).astype(np.int64)
+    place = np.floor(keypoints_px + 0.5).astype(np.int64)
     visible = _seen_at(place, joints_m, picture, entity)
     tips = list(TIP_JOINTS)
     for step in ((-1, 0), (1, 0), (0, -1), (0, 1)):

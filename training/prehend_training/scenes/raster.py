@@ -1,4 +1,4 @@
-"""Off-screen OpenGL: one draw call for a whole scene, colours and an exact map of what is seen and how deep."""
+"""Off-screen OpenGL: what is seen, how it is lit, with and without some things, and what each covers alone."""
 
 import os
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import MissingDependency, SourceError
-from prehend.types import Box
+from prehend.types import Box, Camera
+from prehend_training.scenes.environment import MAX_LAMPS, Lighting, irradiance_matrices
 from prehend_training.scenes.hand_atlas import ATLAS_TILES, LEVELS, tile_corner, tile_levels
+from prehend_training.scenes.lens import Lens, projection, sun_projection
 from prehend_training.scenes.skin import HEIGHT_M
 from prehend_training.scenes.skin_map import TILE_PX
 
@@ -19,7 +21,7 @@ Array = NDArray[np.floating]
 
 VERTEX = np.dtype(
     [
-        ("position", "3f4"),  # camera frame [m]
+        ("position", "3f4"),  # world [m]
         ("normal", "3f4"),
         ("uvw", "3f4"),  # texture coordinates and layer; layer -1: no texture, -2: the hand atlas
         ("colour", "3f4"),  # linear albedo
@@ -27,56 +29,72 @@ VERTEX = np.dtype(
         ("code", "f4"),  # what it is, see `Picture.codes`
     ]
 )
-COLOUR_SCALE = 1.5
-"""The colour target holds `sqrt(linear) / COLOUR_SCALE`: light up to 2.25 times white before it clips."""
-_NEAR, _FAR = 0.02, 30.0
-_MAX_LIGHTS = 3
-_SHADOW_SIZE = 320
+_SHADOW_SIZE = 512
+_SHADOW_MARGIN_M = 0.2
 _COVER_SIZE = 64
-
-
-@dataclass(frozen=True)
-class Lighting:
-    """Lights of a scene, in the camera frame.
-
-    Attributes:
-        directions: (N, 3) unit vectors towards the lights, N = 1..3; the first one casts shadows.
-        colours: (N, 3) linear irradiance.
-        ambient: (4, 3) light from all around: constant, then along x, y, z.
-        shadow: 0..1 how much of the first light its shadow takes away.
-        crevices: (2,) how much darker it is between fingers, at the scale of a finger and of a crease.
-    """
-
-    directions: Array
-    colours: Array
-    ambient: Array
-    shadow: float
-    crevices: Array
+_CHANNELS = 4
+_CAMERA_PROGRAMS = ("surface", "outline")
+_SURFACE_UNITS = {"textures": 0, "hand_atlas": 1}
+_LIGHT_UNITS = {"places": 0, "normals": 1, "albedos": 2, "backdrop": 3, "shadow_map": 4}
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Triangles in the camera frame: (V,) records of `VERTEX`, (F, 3) int32 faces, tiles of the hand atlas they use."""
+    """Triangles in the world: (V,) records of `VERTEX`, (F, 3) int32 faces, tiles of the hand atlas they use."""
 
     vertices: NDArray[Any]
     faces: NDArray[np.int32]
     tiles: tuple[int, ...] = ()
 
 
-class Picture(NamedTuple):
-    """What was drawn, `oversampling` times larger than asked for along each side.
+class Span(NamedTuple):
+    """Faces of a geometry: number of the first, how many."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Geometry of a scene in the order in which it is drawn.
 
     Attributes:
-        colour: (H, W, 4) uint8: `sqrt(linear) / COLOUR_SCALE` and cover.
-        codes: (H, W) float32 `code` of the nearest triangle, -1 where there is none.
-        depth_m: (H, W) float32 depth along z, 0 where there is none.
-        oversampling: how many samples lie along the side of a pixel.
+        geometry: everything, the objects with labels last.
+        casters: faces that cast shadows, without those objects.
+        rest: all faces but theirs.
+        objects: their faces.
+        alone: for each labelled hand (its skin without the arm), then each object, its faces.
+        focus_m: (N, 3) world, places around which shadows are drawn.
     """
 
-    colour: NDArray[np.uint8]
+    geometry: Geometry
+    casters: Span
+    rest: Span
+    objects: Span
+    alone: tuple[Span, ...]
+    focus_m: Array
+
+
+class Picture(NamedTuple):
+    """What was drawn.
+
+    Attributes:
+        light: (H, W, 3) float32 linear, with the backdrop.
+        twin: the same without the objects; None if not asked for.
+        codes: (H, W) float32 `code` of the nearest triangle, -1 where there is none.
+        depth_m: (H, W) float32 depth along z, 0 where there is none.
+        normals: (H, W, 3) float32 in the camera frame, 0 where there is none.
+        albedo: (H, W, 3) uint8, square-root coded.
+        shine: (H, W) float32 0 dull .. 1 mirror.
+    """
+
+    light: NDArray[np.float32]
+    twin: NDArray[np.float32] | None
     codes: NDArray[np.float32]
     depth_m: NDArray[np.float32]
-    oversampling: int = 1
+    normals: NDArray[np.float32]
+    albedo: NDArray[np.uint8]
+    shine: NDArray[np.float32]
 
 
 def join(parts: Sequence[Geometry]) -> Geometry:
@@ -87,50 +105,28 @@ def join(parts: Sequence[Geometry]) -> Geometry:
     return Geometry(np.concatenate([part.vertices for part in parts]), np.concatenate(faces).astype(np.int32), tiles)
 
 
-def projection(K: Array, width: float, height: float) -> Array:
-    """(4, 4) from the camera frame to clip space; row 0 of what is read back is the top row of the image.
+class _Target(NamedTuple):
+    """Framebuffers of one size and the textures they fill."""
 
-    Pixel (0, 0) has its centre at 0, so its clip range begins half a pixel before.
-    """
-    clip = np.zeros((4, 4))
-    clip[0, :3] = 2 * np.asarray(K[0]) / width
-    clip[1, :3] = 2 * np.asarray(K[1]) / height
-    clip[0, 2] += 1 / width - 1
-    clip[1, 2] += 1 / height - 1
-    clip[2, 2] = (_FAR + _NEAR) / (_FAR - _NEAR)
-    clip[2, 3] = -2 * _FAR * _NEAR / (_FAR - _NEAR)
-    clip[3, 2] = 1
-    return clip
-
-
-def shadow_projection(points: Array, direction: Array) -> Array:
-    """(4, 4) parallel projection along a light that holds all (N, 3) points."""
-    forward = -np.asarray(direction, np.float64)
-    helper = np.eye(3)[np.abs(forward).argmin()]
-    right = np.cross(helper, forward)
-    right /= np.linalg.norm(right)
-    turn = np.stack([right, np.cross(forward, right), forward])
-    seen = points @ turn.T
-    low, high = seen.min(0) - 0.002, seen.max(0) + 0.002
-    clip = np.eye(4)
-    clip[:3, :3] = 2 * turn / (high - low)[:, None]
-    clip[:3, 3] = -(high + low) / (high - low)
-    return clip
+    surface: Any
+    light: Any
+    outline: Any
+    backdrop: Any
+    textures: tuple[Any, Any, Any]
 
 
 class Rasterizer:
-    """Owns an OpenGL context, its programs and its targets.
+    """Owns an OpenGL context, its programs and its targets: `load` a scene, then `draw` it as often as wanted.
 
     Args:
         textures: (N, S, S, 3) uint8 layers, square-root coded like all colours here.
-        oversampling: samples along each side of a pixel.
 
     Raises:
         MissingDependency: moderngl is not installed.
         SourceError: no OpenGL context can be made on this machine.
     """
 
-    def __init__(self, textures: NDArray[np.uint8], oversampling: int = 1):
+    def __init__(self, textures: NDArray[np.uint8]):
         try:
             import moderngl
         except ImportError as error:
@@ -141,24 +137,14 @@ class Rasterizer:
             self._context = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         except Exception as error:  # moderngl raises nothing narrower
             raise SourceError(f"no OpenGL context through EGL on this machine: {error}") from error
-        self._flags = moderngl.DEPTH_TEST
-        self.oversampling = oversampling
-        self._scene = self._program("scene")
-        self._shadow = self._program("shadow")
-        self._vertices = self._context.buffer(reserve=VERTEX.itemsize * 60_000, dynamic=True)
-        self._faces = self._context.buffer(reserve=12 * 100_000, dynamic=True)
-        names = ("position", "normal", "uvw", "colour", "material", "code")
-        layout = (self._vertices, "3f 3f 3f 3f 3f 1f", *(f"in_{name}" for name in names))
-        self._scene_array = self._context.vertex_array(self._scene, [layout], self._faces)
-        padding = VERTEX.itemsize - 12
-        self._shadow_array = self._context.vertex_array(
-            self._shadow, [(self._vertices, f"3f {padding}x", "in_position")], self._faces
+        self._gl = moderngl
+        self._surface, self._light, self._shadow, self._outline = (
+            self._program(name) for name in ("surface", "light", "shadow", "outline")
         )
-        self._shadow_map = self._context.depth_texture((_SHADOW_SIZE, _SHADOW_SIZE))
-        self._shadow_map.compare_func = "<="
-        self._shadow_map.filter = (moderngl.LINEAR, moderngl.LINEAR)
-        self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
-        self._shadow_target = self._context.framebuffer(depth_attachment=self._shadow_map)
+        self._vertices = self._context.buffer(reserve=VERTEX.itemsize * 30_000, dynamic=True)
+        self._faces = self._context.buffer(reserve=12 * 50_000, dynamic=True)
+        self._make_arrays()
+        self._shadow_maps = [self._shadow_map() for _ in range(2)]
         self._cover_target = self._context.simple_framebuffer((_COVER_SIZE, _COVER_SIZE), 1)
         count, size = textures.shape[:2]
         self._textures = self._context.texture_array((size, size, count), 3, np.ascontiguousarray(textures).tobytes())
@@ -169,81 +155,147 @@ class Rasterizer:
         self._atlas.build_mipmaps(0, LEVELS - 1)
         self._atlas.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
         self._painted: set[int] = set()
-        self._targets: dict[tuple[int, int], Any] = {}
-        self._scene["textures"] = 0
-        self._scene["hand_atlas"] = 2
-        self._scene["height_m"] = HEIGHT_M
-        self._scene["shadow_map"] = 1
+        self._targets: dict[tuple[int, int], _Target] = {}
+        for program, units in ((self._surface, _SURFACE_UNITS), (self._light, _LIGHT_UNITS)):
+            for name, unit in units.items():
+                program[name] = unit
+        self._surface["height_m"] = HEIGHT_M
 
     def _program(self, name: str) -> Any:
         folder = resources.files("prehend_training.scenes") / "shaders"
-        sources = [(folder / f"{name}.{stage}").read_text(encoding="utf-8") for stage in ("vert", "frag")]
-        return self._context.program(vertex_shader=sources[0], fragment_shader=sources[1])
+        vertex, fragment = ((folder / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("vert", "frag"))
+        lens = (folder / "lens.glsl").read_text(encoding="utf-8") if name in _CAMERA_PROGRAMS else ""
+        version = "#version 330\n"
+        return self._context.program(vertex_shader=version + lens + vertex, fragment_shader=version + fragment)
 
-    def _target(self, size: tuple[int, int]) -> Any:
+    def _make_arrays(self) -> None:
+        names = ("position", "normal", "uvw", "colour", "material", "code")
+        layout = (self._vertices, "3f 3f 3f 3f 3f 1f", *(f"in_{name}" for name in names))
+        places = (self._vertices, f"3f {VERTEX.itemsize - 12}x", "in_position")
+        self._surface_array = self._context.vertex_array(self._surface, [layout], self._faces)
+        self._shadow_array = self._context.vertex_array(self._shadow, [places], self._faces)
+        self._outline_array = self._context.vertex_array(self._outline, [places], self._faces)
+        self._light_array = self._context.vertex_array(self._light, [])
+
+    def _shadow_map(self) -> Any:
+        depth = self._context.depth_texture((_SHADOW_SIZE, _SHADOW_SIZE))
+        depth.compare_func, depth.filter = "<=", (self._gl.LINEAR, self._gl.LINEAR)
+        depth.repeat_x = depth.repeat_y = False
+        return self._context.framebuffer(depth_attachment=depth)
+
+    def _target(self, size: tuple[int, int]) -> _Target:
         if size not in self._targets:
             context = self._context
-            attachments = [context.texture(size, 4, dtype="f1"), context.texture(size, 2, dtype="f4")]
-            self._targets[size] = context.framebuffer(attachments, context.depth_renderbuffer(size))
+            textures = tuple(context.texture(size, 4, dtype=kind) for kind in ("f4", "f4", "f1"))
+            for texture in textures:
+                texture.filter = (self._gl.NEAREST, self._gl.NEAREST)
+            backdrop = context.texture(size, 3, alignment=1)
+            backdrop.filter = (self._gl.NEAREST, self._gl.NEAREST)
+            self._targets[size] = _Target(
+                context.framebuffer(list(textures), context.depth_renderbuffer(size)),
+                context.framebuffer([context.texture(size, 4, dtype="f4")]),
+                context.simple_framebuffer(size, _CHANNELS),
+                backdrop,
+                textures,
+            )
         return self._targets[size]
 
-    def draw(self, geometry: Geometry, K: Array, width: int, height: int, lighting: Lighting, casters: int) -> Picture:
-        """Draw a scene.
+    def load(self, staged: Staged, lighting: Lighting, twin: bool) -> None:
+        """Take a scene's triangles and draw its shadows.
 
         Args:
-            geometry: everything in it.
-            K: (3, 3) intrinsics for a `width` x `height` image [px].
-            lighting: lights.
-            casters: how many faces, from the first on, cast shadows.
+            staged: the scene.
+            lighting: in the world.
+            twin: also prepare the picture without the objects.
         """
         with self._context:  # another renderer of this process may have its own
-            return self._draw(geometry, K, width, height, lighting, casters)
+            for tile in set(staged.geometry.tiles) - self._painted:
+                self._paint(tile)
+            self._upload(staged.geometry)
+            self._staged, self._twin = staged, twin and staged.objects.count > 0
+            clip = sun_projection(staged.focus_m, lighting.sun, _SHADOW_MARGIN_M)
+            casters = [staged.casters]
+            if self._twin:
+                self._draw_shadow(self._shadow_maps[1], clip, casters)
+            self._draw_shadow(self._shadow_maps[0], clip, [*casters, staged.objects])
+            self._set_lights(lighting, clip)
 
-    def _draw(self, geometry: Geometry, K: Array, width: int, height: int, lighting: Lighting, casters: int) -> Picture:
-        size = (width * self.oversampling, height * self.oversampling)
-        target = self._target(size)
-        self._load(geometry)
-        count = geometry.faces.size
-        last = int(geometry.faces[:casters].max()) + 1
-        sun = shadow_projection(geometry.vertices["position"][:last:2], lighting.directions[0])
-        self._draw_shadow(sun, 3 * casters)
-        self._set_lights(lighting, sun)
-        self._scene["projection"].write(projection(K, width, height).T.astype("f4").tobytes())
-        target.use()
-        self._context.enable_only(self._flags)
-        target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-        self._textures.use(0)
-        self._shadow_map.use(1)
-        self._atlas.use(2)
-        self._scene_array.render(vertices=count)
-        shape = (size[1], size[0], -1)
-        colour = np.frombuffer(target.read(components=4, attachment=0), np.uint8).reshape(shape)
-        codes = np.frombuffer(target.read(components=2, attachment=1, dtype="f4"), np.float32).reshape(shape)
-        return Picture(colour, codes[..., 0] - 1, codes[..., 1], self.oversampling)
-
-    def cover(self, faces: tuple[int, int], K: Array, window: Box) -> float:
-        """Share (0..1) of a window that some faces of the geometry drawn last cover, drawn alone.
+    def draw(self, camera: Camera, T_camera_world: Array, backdrop: NDArray[np.uint8]) -> Picture:
+        """Draw what was loaded as a camera sees it.
 
         Args:
-            faces: number of the first face, and how many.
-            K: (3, 3) intrinsics [px].
+            camera: size, intrinsics, distortion.
+            T_camera_world: (4, 4).
+            backdrop: (H, W, 3) uint8, square-root coded, behind everything.
+        """
+        with self._context:
+            target = self._target((camera.width, camera.height))
+            target.backdrop.write(np.ascontiguousarray(backdrop).tobytes())
+            self._set_camera(self._surface, camera, T_camera_world, projection(camera.K, camera.width, camera.height))
+            self._light["world"].write(_bytes(np.linalg.inv(T_camera_world).T))
+            self._light["focal"] = (float(camera.K[0, 0]), float(camera.K[1, 1]))
+            target.surface.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
+            self._draw_surface(target, self._staged.rest)
+            twin = None
+            if self._twin:
+                self._draw_light(target, self._shadow_maps[1])
+                twin = _read(target.light, 0, np.float32)[..., :3]
+            self._draw_surface(target, self._staged.objects)
+            self._draw_light(target, self._shadow_maps[0])
+            light = _read(target.light, 0, np.float32)[..., :3]
+            places, normals = (_read(target.surface, k, np.float32) for k in range(2))
+            albedo = _read(target.surface, 2, np.uint8)[..., :3]
+            strength, gloss = np.divmod(normals[..., 3], np.float32(1))  # as surface.frag packs them
+            shine = strength * gloss * np.float32(1 / 64)
+            return Picture(light, twin, places[..., 3] - 1, places[..., 2], normals[..., :3], albedo, shine)
+
+    def outlines(self, camera: Camera, T_camera_world: Array) -> NDArray[np.bool_]:
+        """(N, H, W) where each of `Staged.alone` would be seen if there were nothing else."""
+        with self._context:
+            target = self._target((camera.width, camera.height))
+            self._set_camera(self._outline, camera, T_camera_world, projection(camera.K, camera.width, camera.height))
+            alone = self._staged.alone
+            masks = [
+                self._outline_group(target.outline, alone[k : k + _CHANNELS]) for k in range(0, len(alone), _CHANNELS)
+            ]
+            return np.concatenate(masks) if masks else np.zeros((0, camera.height, camera.width), np.bool_)
+
+    def _outline_group(self, target: Any, spans: Sequence[Span]) -> NDArray[np.bool_]:
+        target.use()
+        target.clear()
+        self._context.enable_only(self._gl.BLEND)
+        self._context.blend_equation = self._gl.MAX
+        for span, channel in zip(spans, np.eye(_CHANNELS), strict=False):
+            self._outline["channel"] = tuple(channel)
+            self._outline_array.render(vertices=3 * span.count, first=3 * span.first)
+        return np.moveaxis(_read(target, 0, np.uint8), 2, 0)[: len(spans)] > 127
+
+    def cover(self, span: Span, camera: Camera, T_camera_world: Array, window: Box) -> float:
+        """Share (0..1) of a window that some faces of the loaded geometry cover, drawn alone.
+
+        Args:
+            span: the faces.
+            camera: intrinsics and distortion.
+            T_camera_world: (4, 4).
             window: part of the image plane, inside or outside of the image [px].
         """
         shift = np.array([[1, 0, -window.x0 - 0.5], [0, 1, -window.y0 - 0.5], [0, 0, 1]])
         with self._context:
             self._cover_target.use()
-            self._context.enable_only(0)
             self._cover_target.clear()
-            clip = projection(shift @ K, window.width, window.height)
-            self._shadow["projection"].write(clip.T.astype("f4").tobytes())
-            self._shadow_array.render(vertices=3 * faces[1], first=3 * faces[0])
+            self._context.enable_only(self._gl.NOTHING)
+            clip = projection(shift @ camera.K, window.width, window.height)
+            self._set_camera(self._outline, camera, T_camera_world, clip)
+            self._outline["channel"] = (1.0, 1.0, 1.0, 1.0)
+            self._outline_array.render(vertices=3 * span.count, first=3 * span.first)
             return float(np.frombuffer(self._cover_target.read(components=1), np.uint8).mean()) / 255
 
-    def _load(self, geometry: Geometry) -> None:
-        for tile in set(geometry.tiles) - self._painted:
-            self._paint(tile)
-        self._vertices.write(geometry.vertices.tobytes())
-        self._faces.write(np.ascontiguousarray(geometry.faces, np.int32).tobytes())
+    def _upload(self, geometry: Geometry) -> None:
+        for buffer, data in ((self._vertices, geometry.vertices), (self._faces, geometry.faces)):
+            data = np.ascontiguousarray(data)
+            if data.nbytes > buffer.size:
+                buffer.orphan(2 * data.nbytes)
+            buffer.write(data.tobytes())
 
     def _paint(self, tile: int) -> None:
         """Put a tile of the hand atlas in its place, with its mip levels."""
@@ -253,23 +305,66 @@ class Rasterizer:
             self._atlas.write(picture.tobytes(), viewport=(column * size, row * size, size, size), level=level)
         self._painted.add(tile)
 
-    def _draw_shadow(self, sun: Array, count: int) -> None:
-        self._shadow_target.use()
-        self._context.enable_only(self._flags)
-        self._shadow_target.clear(depth=1.0)
-        self._shadow["projection"].write(sun.T.astype("f4").tobytes())
-        self._shadow_array.render(vertices=count)
+    def _draw_shadow(self, target: Any, clip: Array, spans: Sequence[Span]) -> None:
+        target.use()
+        self._context.enable_only(self._gl.DEPTH_TEST)
+        target.clear(depth=1.0)
+        self._shadow["projection"].write(_bytes(clip.T))
+        for span in spans:
+            if span.count:
+                self._shadow_array.render(vertices=3 * span.count, first=3 * span.first)
 
-    def _set_lights(self, lighting: Lighting, sun: Array) -> None:
-        directions, colours = np.zeros((_MAX_LIGHTS, 3), "f4"), np.zeros((_MAX_LIGHTS, 3), "f4")
-        directions[: len(lighting.directions)] = lighting.directions
-        colours[: len(lighting.colours)] = lighting.colours
-        self._scene["light_directions"].write(directions.tobytes())
-        self._scene["light_colours"].write(colours.tobytes())
-        self._scene["ambient"].write(np.asarray(lighting.ambient, "f4").tobytes())
-        self._scene["shadow_strength"] = float(lighting.shadow)
-        self._scene["sun"].write(sun.T.astype("f4").tobytes())
+    def _draw_surface(self, target: _Target, span: Span) -> None:
+        if not span.count:
+            return
+        target.surface.use()
+        self._context.enable_only(self._gl.DEPTH_TEST)
+        self._textures.use(_SURFACE_UNITS["textures"])
+        self._atlas.use(_SURFACE_UNITS["hand_atlas"])
+        self._surface_array.render(vertices=3 * span.count, first=3 * span.first)
+
+    def _draw_light(self, target: _Target, shadow_map: Any) -> None:
+        target.light.use()
+        self._context.enable_only(self._gl.NOTHING)
+        for unit, texture in enumerate((*target.textures, target.backdrop, shadow_map.depth_attachment)):
+            texture.use(unit)
+        self._light_array.render(vertices=3)
+
+    def _set_camera(self, program: Any, camera: Camera, T_camera_world: Array, clip: Array) -> None:
+        lens = Lens.of(camera)
+        program["camera"].write(_bytes(T_camera_world.T))
+        program["projection"].write(_bytes(clip.T))
+        program["lens"] = 0 if lens.straight else 2 if lens.fisheye else 1
+        program["k"].write(_bytes(lens.coefficients))
+        program["reach"] = lens.reach
+
+    def _set_lights(self, lighting: Lighting, clip: Array) -> None:
+        lamps, colours = np.zeros((2, MAX_LAMPS, 3))
+        lamps[: len(lighting.lamps_m)], colours[: len(lighting.lamps_m)] = lighting.lamps_m, lighting.lamp_colours
+        size = 2 / np.linalg.norm(clip[:2, :3], axis=1)  # metres across the shadow map
+        for name, values in {
+            "sun_clip": clip.T,
+            "sun": lighting.sun,
+            "sun_colour": lighting.sun_colour,
+            "softness": np.maximum(lighting.softness_m / size, 0.7 / _SHADOW_SIZE),
+            "ambient": irradiance_matrices(lighting.ambient),
+            "lamps": lamps,
+            "lamp_colours": colours,
+        }.items():
+            self._light[name].write(_bytes(values))
+        self._light["sun_texel_m"] = float(size.max()) / _SHADOW_SIZE
+        self._light["crevices"] = float(lighting.crevices)
 
     def close(self) -> None:
         """Give the context back."""
         self._context.release()
+
+
+def _bytes(values: Array) -> bytes:
+    return np.ascontiguousarray(values, np.float32).tobytes()
+
+
+def _read(target: Any, attachment: int, kind: type) -> NDArray[Any]:
+    """(H, W, 4) what a target holds."""
+    data = target.read(components=4, attachment=attachment, dtype="f4" if kind is np.float32 else "f1", alignment=1)
+    return np.frombuffer(data, kind).reshape(target.height, target.width, 4)

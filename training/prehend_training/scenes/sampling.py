@@ -12,6 +12,7 @@ from prehend.types import Camera
 from prehend_training.assets.forearm import MAX_DEVIATION_RAD, MAX_FLEXION_RAD, MAX_TWIST_RAD
 from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import sample_look
+from prehend_training.scenes.environment import sample_lighting
 from prehend_training.scenes.gestures import sample_bare
 from prehend_training.scenes.grasp import POOL_SIZE, TOUCH_M, digits_in_touch, pooled_grasp
 from prehend_training.scenes.sample import HAND_PARTS
@@ -31,7 +32,6 @@ from prehend_training.scenes.surroundings import (
     dress_thing,
     loose_thing,
     random_rotation,
-    sample_lighting,
     sample_near,
     sample_scenery,
     sample_table,

@@ -10,7 +10,7 @@ from prehend.types import Camera
 from prehend_training.objects import Solid
 from prehend_training.scenes.body import Arm, Cloth
 from prehend_training.scenes.camera_look import CameraLook
-from prehend_training.scenes.raster import Lighting
+from prehend_training.scenes.environment import Lighting
 from prehend_training.scenes.sample import HAND_PARTS
 
 Array = NDArray[np.floating]

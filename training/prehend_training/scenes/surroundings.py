@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from prehend_training.objects import catalogue, sample_solid
 from prehend_training.scenes.body import drawn_hand, shoulder, turn
 from prehend_training.scenes.grasp import to_object
-from prehend_training.scenes.raster import Lighting
 from prehend_training.scenes.scene import Hand, Table, Thing, View, plain_thing, true_points
 from prehend_training.scenes.skin import skin_colours
 
@@ -111,22 +110,6 @@ def sample_table(rng: Rng, hands: list[Hand], objects: list[Thing]) -> Table:
         np.full(3, 0.9) if layer >= 0 else np.clip(rng.uniform(0.02, 0.9) * np.exp(rng.normal(0, 0.15, 3)), 0.01, 0.95)
     )
     return Table(pose, float(rng.uniform(0.5, 2.5)), layer, float(rng.uniform(0.8, 5)), colour)
-
-
-def sample_lighting(rng: Rng) -> Lighting:
-    """One to three lights and light from all around; together about as bright as a well exposed picture needs."""
-    count = int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2]))
-    directions = rng.standard_normal((count, 3)) + np.array([0, -0.7, -0.8])
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    around = rng.uniform(0.2, 0.75)
-    warmth = rng.normal(0, 0.12, (count + 1, 1)) * np.array([1.0, 0.1, -1.0]) + rng.normal(0, 0.04, (count + 1, 3))
-    tints = np.exp(warmth)
-    shares = rng.dirichlet(np.array([2.5, 1.0, 0.7])[:count]) * (1 - around) * rng.uniform(1.1, 1.9)
-    gradient = rng.standard_normal(3) * 0.2 + np.array([0, -0.3, -0.1])
-    ambient = around * rng.uniform(0.9, 1.2) * np.concatenate([np.ones((1, 3)), gradient[:, None] * np.ones(3)])
-    crevices = rng.uniform([0.15, 0.05], [0.6, 0.45])
-    shadow = float(rng.uniform(0.5, 1.0))
-    return Lighting(directions, shares[:, None] * tints[:-1], ambient * tints[-1], shadow, crevices)
 
 
 def sample_scenery(rng: Rng, hands: list[Hand], table: Table | None) -> list[Thing]:

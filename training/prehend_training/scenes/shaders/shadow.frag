@@ -1,4 +1,3 @@
-#version 330
 out vec4 cover;
 void main() {
     cover = vec4(1.0);

@@ -1,4 +1,3 @@
-#version 330
 uniform mat4 projection;
 in vec3 in_position;
 void main() {

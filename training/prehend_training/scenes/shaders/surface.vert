@@ -1,0 +1,21 @@
+in vec3 in_position;
+in vec3 in_normal;
+in vec3 in_uvw;
+in vec3 in_colour;
+in vec3 in_material;
+in float in_code;
+out vec3 position;
+out vec3 normal;
+out vec3 uvw;
+out vec3 colour;
+out vec3 material;
+flat out float code;
+void main() {
+    position = (camera * vec4(in_position, 1.0)).xyz;
+    normal = mat3(camera) * in_normal;
+    gl_Position = seen(position);
+    uvw = in_uvw;
+    colour = in_colour;
+    material = in_material;
+    code = in_code;
+}
