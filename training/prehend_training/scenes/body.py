@@ -9,12 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend_training.assets.forearm import bend_forearm
-from prehend_training.scenes.hand_atlas import ATLAS_LAYER, ATLAS_TILES, atlas_uv
-from prehend_training.scenes.limb import drawn_hand, hand_normals, tube_faces, tube_normals
+from prehend_training.scenes.hand_atlas import ATLAS_LAYER, ATLAS_TILES, FIRST_GLOVE, atlas_uv
+from prehend_training.scenes.limb import drawn_hand, hand_normals, smoothing, tube_faces, tube_normals
 from prehend_training.scenes.raster import VERTEX, Geometry, join
 from prehend_training.scenes.skin import vertex_normals
-from prehend_training.scenes.skin_map import tile_uv
-from prehend_training.scenes.wear import Outfit
+from prehend_training.scenes.skin_map import forearm_chart, tile_uv
+from prehend_training.scenes.wear import Glove, Outfit
+from prehend_training.scenes.wear_shapes import (
+    PosedArm,
+    bracelet_shape,
+    cuff_shape,
+    forearm_rings,
+    ring_shape,
+    sleeve_shape,
+    watch_shape,
+)
 
 Array = NDArray[np.floating]
 
@@ -22,6 +31,8 @@ PARTS = 32
 """`code = entity * PARTS + part`; parts 0..15 are the skin of MANO's joints."""
 FOREARM_PART = 16
 CLOTH_PART = 17
+RING_JOINTS = {1: 1, 2: 4, 3: 10, 4: 7}
+"""MANO's joint at the root of each finger, 1 index .. 4 little."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,7 @@ def _upper_arm_path(
     centre = loop.mean(0)
     wrist = vertices[_wrist_rows()].mean(0)
     forward = (centre - wrist) / np.linalg.norm(centre - wrist)
-    turns = np.stack([turn(arm.elbow * min(k / 3, 1.0)) for k in range(1, rings + 1)])
+    turns = np.stack([turn(arm.elbow * min(2 * k / rings, 1.0)) for k in range(1, rings + 1)])
     return turns, centre + np.cumsum(turns @ forward, 0) * (length_m / rings)
 
 
@@ -137,6 +148,8 @@ class _Drawn(NamedTuple):
         faces: (F, 3) of drawn vertices, those of the hand before those of the forearm.
         parts: (U,) part of the codes.
         uv: (U, 2) in a tile.
+        gloved: (U,) bool, in the hand's part of the texture, which is a glove's too.
+        reach: (F,) [m] how far up the forearm a face begins; no sleeve hides the hand's.
         elbow: (L, 2) drawn vertices of each edge around the open end of the forearm, in order.
     """
 
@@ -144,6 +157,8 @@ class _Drawn(NamedTuple):
     faces: NDArray[np.int32]
     parts: NDArray[np.float32]
     uv: NDArray[np.float32]
+    gloved: NDArray[np.bool_]
+    reach: NDArray[np.float64]
     elbow: NDArray[np.int64]
 
 
@@ -161,7 +176,9 @@ def _drawn() -> _Drawn:
     of_pair = {(int(a), int(b)): edge for (a, b), edge in zip(rows[edges], edges, strict=True)}
     loop = elbow_loop()
     elbow = np.array([of_pair[int(a), int(b)] for a, b in zip(loop, np.roll(loop, -1), strict=True)])
-    return _Drawn(rows, faces, parts[rows], uv, elbow)
+    reach = model.v_template[rows[faces], 0].min(1).astype(np.float64)
+    reach[: on_hand.sum()] = -1.0
+    return _Drawn(rows, faces, parts[rows], uv, ~forearm_chart(uv), reach, elbow)
 
 
 def dressed_hand(vertices_m: Array, outfit: Outfit, arm: Arm, entity: int) -> Geometry:
@@ -176,20 +193,53 @@ def dressed_hand(vertices_m: Array, outfit: Outfit, arm: Arm, entity: int) -> Ge
         entity: number of this hand in the codes.
     """
     skin = _skin(vertices_m, outfit, entity)
-    parts = [skin]
+    parts, rings = [skin], forearm_rings(vertices_m)
+    code = float(entity * PARTS)
     if outfit.sleeve is None:
         parts.append(_bare_arm(skin, vertices_m, arm))
+    else:
+        upper = _upper_arm_path(vertices_m[elbow_loop()].astype(np.float64), vertices_m, arm, 12)
+        parts.append(sleeve_shape(PosedArm(rings, *upper), outfit.sleeve, code + CLOTH_PART))
+    if outfit.glove is not None:
+        parts.append(cuff_shape(rings, outfit.glove, code + CLOTH_PART))
+    if outfit.watch is not None:
+        parts.append(watch_shape(rings, outfit.watch, code + CLOTH_PART))
+    if outfit.bracelet is not None:
+        parts.append(bracelet_shape(rings, outfit.bracelet, code + CLOTH_PART))
+    parts += [ring_shape(vertices_m, ring, code + RING_JOINTS[ring.digit]) for ring in outfit.rings]
     return join(parts)
 
 
 def _skin(vertices: Array, outfit: Outfit, entity: int) -> Geometry:
-    drawn, look = _drawn(), outfit.skin
+    drawn, look, glove = _drawn(), outfit.skin, outfit.glove
+    normals = hand_normals(vertices)
     records = np.zeros(len(drawn.rows), VERTEX)
-    records["position"], records["normal"] = vertices[drawn.rows], hand_normals(vertices)[drawn.rows]
+    records["position"], records["normal"] = vertices[drawn.rows], normals[drawn.rows]
     records["uvw"][:, :2], records["uvw"][:, 2] = atlas_uv(look.painting, drawn.uv), ATLAS_LAYER
     records["colour"], records["material"] = look.tint, look.gloss
     records["code"] = entity * PARTS + drawn.parts
-    return Geometry(records, drawn.faces, (look.painting,))
+    tiles = [look.painting]
+    if glove is not None:
+        rows, tile = drawn.gloved, FIRST_GLOVE + glove.painting
+        cover, facing = _glove_surface(vertices, normals, glove)
+        records["position"][rows], records["normal"][rows] = cover[drawn.rows[rows]], facing[drawn.rows[rows]]
+        records["uvw"][rows, :2] = atlas_uv(tile, drawn.uv[rows])
+        records["colour"][rows], records["material"][rows] = glove.tint, glove.gloss
+        tiles.append(tile)
+    faces = drawn.faces
+    if outfit.sleeve is not None:  # nobody looks that far into a sleeve
+        faces = faces[drawn.reach < outfit.sleeve.start_m + 0.035]
+    return Geometry(records, faces, tuple(tiles))
+
+
+def _glove_surface(vertices: Array, normals: Array, glove: Glove) -> tuple[Array, Array]:
+    """Places and normals (V, 3) of a glove; a thick one shows less of the hand's form than a thin one."""
+    rounds, share, lift = (6, 0.8, 0.0012) if glove.kind == "work" else (2, 0.5, 0.0002)
+    soft = vertices + share * (smoothing(rounds) @ vertices - vertices)
+    facing = hand_normals(soft)
+    # smoothing draws bulges inwards: nowhere does the glove lie under the skin
+    sunk = np.maximum(((vertices - soft) * facing).sum(1, keepdims=True), 0)
+    return soft + facing * (glove.thickness_m + np.maximum(lift, sunk)), facing
 
 
 def _bare_arm(skin: Geometry, vertices: Array, arm: Arm) -> Geometry:
@@ -201,6 +251,7 @@ def _bare_arm(skin: Geometry, vertices: Array, arm: Arm) -> Geometry:
     swell = 1 + 0.12 * np.minimum(np.arange(len(centres)) + 1, 3)
     rings = np.concatenate([places[None], swell[:, None, None] * (local @ turns.transpose(0, 2, 1)) + centres[:, None]])
     normals = -tube_normals(rings)  # the loop turns the other way round
+    normals[0] = skin.vertices["normal"][edges[:, 0]]
     both = np.stack([np.arange(len(edges)), np.roll(np.arange(len(edges)), -1)], 1)  # each edge has columns of its own
     records = np.repeat(skin.vertices[edges][None], len(rings), 0)
     records["position"], records["normal"] = rings[:, both], normals[:, both]

@@ -14,7 +14,7 @@ Rows = NDArray[np.int64]
 
 ANGLES = 40
 """Points around a limb; the first lies on its back, then they go towards the thumb."""
-ARM_START_M, ARM_END_M, ARM_STEP_M = -0.034, 0.222, 0.008
+ARM_START_M, ARM_END_M, ARM_STEP_M = -0.034, 0.190, 0.008
 """Where the forearm's rings lie, along it from the wrist."""
 RING_ROWS = 5
 """Rings of points on a finger's first bone, from a fifth to four fifths of it."""

@@ -89,6 +89,11 @@ def tile_uv() -> Float:
     return uv
 
 
+def forearm_chart(uv: Float) -> NDArray[np.bool_]:
+    """(U,) which coordinates of `tile_uv` lie in the forearm's part of a tile."""
+    return np.asarray((uv[:, 0] > 0.505) & (uv[:, 1] > 0.7))
+
+
 @lru_cache(maxsize=1)
 def skin_map() -> SkinMap:
     """The map of the shipped hand; made once, in about half a second."""

@@ -1,4 +1,4 @@
-"""What hands wear: sleeves, gloves, rings, watches, bracelets. Numbers only; `wear_shapes` makes them."""
+"""What hands wear: sleeves, gloves, rings, watches, bracelets. Numbers only; `wear_shapes` makes triangles of them."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -7,15 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend_training.scenes.skin import SkinLook, sample_skin
-from prehend_training.scenes.wear_textures import CLOTHS, DIAL_COUNT, THIN_GLOVES, WORK_GLOVES
+from prehend_training.scenes.wear_textures import CLOTH_KINDS, DIAL_COUNT, THIN_GLOVES, WORK_GLOVES
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
 
-_GLOVE_SHARE, _SLEEVE_SHARE, _WATCH_SHARE, _RING_SHARE, _BRACELET_SHARE = 0.12, 0.6, 0.16, 0.2, 0.09
-_THIN_COLOURS = ((0.08, 0.22, 0.55), (0.02, 0.02, 0.025), (0.85, 0.86, 0.88), (0.25, 0.12, 0.5), (0.10, 0.42, 0.42))
-_THIN_COLOURS += ((0.75, 0.65, 0.45), (0.85, 0.30, 0.08), (0.12, 0.35, 0.75))
-_METALS = ((0.85, 0.62, 0.28), (0.72, 0.71, 0.69), (0.78, 0.50, 0.40), (0.06, 0.06, 0.065))
+_GLOVE_SHARE, _SLEEVE_SHARE, _WATCH_SHARE, _RING_SHARE, _BRACELET_SHARE = 0.08, 0.45, 0.19, 0.22, 0.1
+_THIN_COLOURS = (
+    (0.08, 0.24, 0.58),
+    (0.10, 0.36, 0.72),
+    (0.02, 0.02, 0.025),
+    (0.85, 0.86, 0.88),
+    (0.80, 0.72, 0.55),
+    (0.25, 0.12, 0.5),
+    (0.10, 0.42, 0.42),
+    (0.85, 0.30, 0.08),
+)
+_GOLD, _SILVER, _COPPER, _BLACK = (0.95, 0.66, 0.27), (0.80, 0.79, 0.77), (0.85, 0.52, 0.40), (0.05, 0.05, 0.055)
+_METALS = np.array([_GOLD, _SILVER, _COPPER, _BLACK])
+_STONES = ((0.75, 0.78, 0.8), (0.45, 0.02, 0.05), (0.03, 0.07, 0.45), (0.02, 0.3, 0.12), (0.02, 0.02, 0.02))
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,9 @@ class Glove:
         thickness_m: off the skin.
         cuff_m: how far it reaches along the forearm.
         flare_m: how much wider it is there.
-        colour: (3,) linear, of a thin one; of the cuff for a thick one.
-        tint: (3,) factor on the texture.
+        colour: (3,) linear, of the cuff.
+        cuff_cloth: number of the cuff's texture.
+        tint: (3,) factor on the texture of the hand.
         gloss: (3,) specular strength, gloss, how much light bleeds through.
     """
 
@@ -69,6 +80,7 @@ class Glove:
     cuff_m: float
     flare_m: float
     colour: Array
+    cuff_cloth: int
     tint: Array
     gloss: Array
 
@@ -81,15 +93,17 @@ class Ring:
         digit: 1 index .. 4 little finger.
         along: share of the bone from the knuckle.
         section_m: (2,) half its width along the finger, half its thickness.
-        stone: whether it is thicker on the back.
         colour: (3,) linear.
+        stone: (3,) linear colour of a cut stone on the back, None for none.
+        stone_m: half the stone's width.
     """
 
     digit: int
     along: float
     section_m: Array
-    stone: bool
     colour: Array
+    stone: Array | None = None
+    stone_m: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +118,7 @@ class Watch:
         square: a rounded square instead of a disc.
         dial: number of its face.
         strap, case: (3,) linear colours.
+        metal_strap: of links, else leather or rubber.
     """
 
     place_m: float
@@ -114,6 +129,7 @@ class Watch:
     dial: int
     strap: Array
     case: Array
+    metal_strap: bool
 
 
 @dataclass(frozen=True)
@@ -126,6 +142,7 @@ class Bracelet:
         section_m: half its thickness.
         beads: how many, 0 for a smooth one.
         colour: (3,) linear.
+        metal: shines like one.
     """
 
     place_m: float
@@ -133,6 +150,7 @@ class Bracelet:
     section_m: float
     beads: int
     colour: Array
+    metal: bool
 
 
 @dataclass(frozen=True)
@@ -157,9 +175,10 @@ def sample_outfit(rng: Rng) -> Outfit:
     glove = sample_glove(rng) if rng.random() < _GLOVE_SHARE else None
     sleeve = sample_sleeve(rng) if rng.random() < _SLEEVE_SHARE else None
     if glove is not None:
-        if sleeve is not None and sleeve.start_m < glove.cuff_m:  # the glove's cuff goes into the sleeve
-            start = max(sleeve.start_m, glove.cuff_m - 0.02)
-            sleeve = replace(sleeve, start_m=start, thickness_m=sleeve.thickness_m + 0.004 + glove.flare_m)
+        if sleeve is not None and sleeve.start_m < glove.cuff_m + 0.01:  # the glove's cuff goes into the sleeve
+            glove = replace(glove, cuff_m=max(glove.cuff_m, 0.05), flare_m=min(glove.flare_m, 0.001))
+            start = max(min(sleeve.start_m, glove.cuff_m - 0.02), 0.015)
+            sleeve = replace(sleeve, start_m=start, thickness_m=sleeve.thickness_m + 0.0035)
         return Outfit(skin, sleeve, glove)
     free_m = 0.2 if sleeve is None else sleeve.start_m - 0.008
     watch = sample_watch(rng) if rng.random() < _WATCH_SHARE else None
@@ -176,49 +195,61 @@ def sample_outfit(rng: Rng) -> Outfit:
 
 
 def sample_sleeve(rng: Rng) -> Sleeve:
-    """A sleeve: long ones mostly, rolled-up and short ones at times."""
-    long = rng.random() < 0.65
-    start = rng.uniform(-0.018, 0.03) if long else rng.uniform(0.04, 0.19)
-    loose = rng.uniform(0.0, 1.0)
-    rolled = 0.1 if long else 0.5
-    cuff: Literal["hem", "band", "rolled"] = "rolled" if rng.random() < rolled else "band"
-    if rng.random() < 0.45:
-        cuff = "hem"
-    waves = [
-        [float(rng.integers(-2, 3)), rng.uniform(12, 42), rng.uniform(0, 6.3), rng.uniform(0.4, 1)] for _ in "folds"
-    ]
+    """A sleeve of a shirt, coat, sweater, sweatshirt or jacket: long ones mostly, rolled-up and short ones at times."""
+    style = str(rng.choice(["shirt", "coat", "sweater", "sweatshirt", "jacket"], p=[0.3, 0.16, 0.18, 0.2, 0.16]))
+    kinds, cuffs, loose = _STYLES[style]
+    long = rng.random() < (0.9 if style in ("coat", "jacket") else 0.65)
+    cuff = str(rng.choice(cuffs)) if long else str(rng.choice(["hem", "rolled"]))
+    looseness = rng.uniform(*loose)
+    waves = [[rng.integers(-2, 3), rng.uniform(14, 60), rng.uniform(0, 6.3), rng.uniform(0.4, 1)] for _ in range(4)]
+    kind = str(rng.choice(kinds))
     return Sleeve(
-        start_m=start,
-        thickness_m=rng.uniform(0.0015, 0.004),
-        loose_m=0.001 + 0.009 * loose,
-        droop_m=loose * rng.uniform(0.0, 0.014),
+        start_m=rng.uniform(-0.01, 0.03) if long else rng.uniform(0.05, 0.16),
+        thickness_m=rng.uniform(0.0018, 0.004),
+        loose_m=looseness,
+        droop_m=rng.uniform(0, 1.4) * looseness,
         droop_rad=rng.uniform(-np.pi, np.pi),
-        flare_m=rng.uniform(0, 0.012) * loose if cuff == "hem" else 0.0,
-        cuff=cuff,
-        cuff_m=rng.uniform(0.018, 0.065) if cuff == "band" else rng.uniform(0.025, 0.05),
-        folds=np.array(waves),
-        cloth=int(rng.integers(CLOTHS)),
-        colour=_dyed(rng),
+        flare_m=rng.uniform(0, 1.2) * looseness if cuff == "hem" else 0.0,
+        cuff="hem" if cuff == "hem" else "rolled" if cuff == "rolled" else "band",
+        cuff_m=rng.uniform(0.045, 0.07) if style == "shirt" else rng.uniform(0.025, 0.05),
+        folds=np.array(waves, np.float64),
+        cloth=int(rng.choice(CLOTH_KINDS[kind])),
+        colour=_coat_white(rng) if style == "coat" else _dyed(rng),
     )
 
 
+# cloth, ends, and how loose [m] the sleeves of each kind of garment are
+_STYLES: dict[str, tuple[list[str], list[str], tuple[float, float]]] = {
+    "shirt": (["weave", "weave", "striped", "striped", "checked"], ["band", "band", "rolled"], (0.004, 0.011)),
+    "coat": (["weave"], ["hem"], (0.006, 0.014)),
+    "sweater": (["knit"], ["band", "hem"], (0.002, 0.008)),
+    "sweatshirt": (["jersey"], ["band", "band", "hem"], (0.002, 0.010)),
+    "jacket": (["denim", "weave", "jersey"], ["hem", "band"], (0.004, 0.010)),
+}
+
+
 def _dyed(rng: Rng) -> Array:
+    """Linear colour of a cloth: greys, blues, whites and blacks mostly, any other at times."""
     value = rng.uniform(0.03, 1.1) ** 1.6
-    return np.clip(value * np.exp(rng.normal(0, rng.choice([0.06, 0.5]), 3)), 0.012, 1.1)
+    return np.asarray(np.clip(value * np.exp(rng.normal(0, rng.choice([0.06, 0.5]), 3)), 0.012, 1.1))
+
+
+def _coat_white(rng: Rng) -> Array:
+    return np.asarray(rng.uniform(0.85, 1.25) * np.exp(rng.normal(0, 0.025, 3)))
 
 
 def sample_glove(rng: Rng) -> Glove:
     """A work glove or a medical one."""
     if rng.random() < 0.45:
-        tint = np.exp(rng.normal(0, 0.12, 3))
         return Glove(
             kind="work",
             painting=int(rng.integers(WORK_GLOVES)),
             thickness_m=rng.uniform(0.001, 0.0022),
             cuff_m=rng.uniform(0.02, 0.09),
-            flare_m=rng.uniform(0, 0.008) if rng.random() < 0.5 else 0.0,
+            flare_m=rng.uniform(0.002, 0.012) if rng.random() < 0.4 else 0.0,
             colour=_dyed(rng),
-            tint=tint,
+            cuff_cloth=int(rng.choice(CLOTH_KINDS[str(rng.choice(["knit", "denim", "jersey"]))])),
+            tint=np.exp(rng.normal(0, 0.12, 3)),
             gloss=np.array([rng.uniform(0.05, 0.3), rng.uniform(6, 14), 0.0]),
         )
     colour = np.array(_THIN_COLOURS[int(rng.integers(len(_THIN_COLOURS)))]) * np.exp(rng.normal(0, 0.08, 3))
@@ -227,42 +258,44 @@ def sample_glove(rng: Rng) -> Glove:
         painting=WORK_GLOVES + int(rng.integers(THIN_GLOVES)),
         thickness_m=rng.uniform(0.0003, 0.0007),
         cuff_m=rng.uniform(0.03, 0.1),
-        flare_m=rng.uniform(0, 0.004),
+        flare_m=rng.uniform(0, 0.005),
         colour=colour,
+        cuff_cloth=CLOTH_KINDS["film"][0],
         tint=colour,
-        gloss=np.array([rng.uniform(0.35, 1.0), rng.uniform(18, 50), 0.0]),
+        gloss=np.array([rng.uniform(0.6, 1.8), rng.uniform(14, 40), 0.0]),
     )
 
 
 def sample_ring(rng: Rng, digit: int) -> Ring:
     """A ring for a finger (1 index .. 4 little)."""
-    section = np.array([rng.uniform(0.0009, 0.0035), rng.uniform(0.0006, 0.0012)])
-    metal = np.array(_METALS[int(rng.choice(4, p=[0.4, 0.38, 0.12, 0.1]))]) * rng.uniform(0.8, 1.05)
-    return Ring(digit, rng.uniform(0.42, 0.6), section, rng.random() < 0.3, metal)
+    section = np.array([rng.uniform(0.0009, 0.0032), rng.uniform(0.0006, 0.0011)])
+    metal = _METALS[int(rng.choice(4, p=[0.42, 0.4, 0.1, 0.08]))] * rng.uniform(0.85, 1.05)
+    stone = np.array(_STONES[int(rng.choice(5, p=[0.45, 0.15, 0.15, 0.1, 0.15]))]) if rng.random() < 0.3 else None
+    return Ring(digit, rng.uniform(0.42, 0.6), section, metal, stone, rng.uniform(0.0014, 0.0035))
 
 
 def sample_watch(rng: Rng) -> Watch:
     """A wristwatch."""
-    square = rng.random() < 0.4
+    square, kind = rng.random() < 0.4, rng.random()
     leather = np.clip(np.array([0.16, 0.08, 0.045]) * np.exp(rng.normal(0, 0.6)), 0.01, 0.5)
-    straps = (leather, np.full(3, 0.015), np.array(_METALS[1]), _dyed(rng))
-    half = rng.uniform(0.014, 0.0215)
+    case = _METALS[int(rng.choice(4, p=[0.2, 0.4, 0.1, 0.3]))]
     return Watch(
-        place_m=rng.uniform(0.012, 0.035),
+        place_m=rng.uniform(0.014, 0.035),
         inside=rng.random() < 0.08,
-        strap_m=rng.uniform(0.016, 0.024),
-        case_m=np.array([half, rng.uniform(0.006, 0.010)]),
+        strap_m=rng.uniform(0.016, 0.023),
+        case_m=np.array([rng.uniform(0.013, 0.020), rng.uniform(0.006, 0.009)]),
         square=square,
         dial=int(rng.integers(DIAL_COUNT // 4)) * 4 + (3 if square else int(rng.integers(3))),
-        strap=straps[int(rng.integers(4))],
-        case=np.array(_METALS[int(rng.choice(4, p=[0.2, 0.4, 0.1, 0.3]))]),
+        strap=case if kind < 0.3 else leather if kind < 0.6 else np.full(3, 0.015) if kind < 0.85 else _dyed(rng),
+        case=case,
+        metal_strap=kind < 0.3,
     )
 
 
 def sample_bracelet(rng: Rng) -> Bracelet:
     """A bangle, a chain, beads or a string."""
-    beads = int(rng.integers(22, 48)) if rng.random() < 0.5 else 0
-    metal = np.array(_METALS[int(rng.integers(3))])
-    section = rng.uniform(0.002, 0.0042) if beads else rng.uniform(0.0008, 0.003)
-    colour = _dyed(rng) if beads or rng.random() < 0.4 else metal
-    return Bracelet(rng.uniform(-0.004, 0.03), rng.normal(0, 0.005), section, beads, colour)
+    beads = int(rng.integers(24, 46)) if rng.random() < 0.5 else 0
+    metal = rng.random() < (0.3 if beads else 0.6)
+    section = rng.uniform(0.0022, 0.004) if beads else rng.uniform(0.0007, 0.002)
+    colour = _METALS[int(rng.integers(3))] if metal else _dyed(rng)
+    return Bracelet(rng.uniform(0.002, 0.03), rng.normal(0, 0.004), section, beads, colour, metal)

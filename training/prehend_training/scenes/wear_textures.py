@@ -16,8 +16,17 @@ Rng = np.random.Generator
 WORK_GLOVES, THIN_GLOVES = 6, 3
 GLOVES = WORK_GLOVES + THIN_GLOVES
 """Gloves: those for work have their own colours; the thin ones are white and take the colour of their vertices."""
-CLOTHS = 10
-"""Kinds of cloth for sleeves, all light; the colour comes from the vertices."""
+CLOTH_KINDS = {
+    "knit": (0, 1),
+    "weave": (2, 3),
+    "denim": (4,),
+    "striped": (5, 6),
+    "jersey": (7, 8),
+    "checked": (9, 10),
+    "film": (11,),
+}
+"""Cloths, all light: the colour comes from the vertices. Film is the cuff of a thin glove."""
+CLOTHS = 12
 DIAL_GRID = 4
 """Watch faces along each side of their tile."""
 DIAL_COUNT = DIAL_GRID**2
@@ -60,7 +69,7 @@ def _stitches(rng: Rng, layout: SkinMap) -> tuple[Float, Float]:
         knit = 0.5 - 0.5 * rows * np.abs(ribs)
     else:
         knit = np.clip(0.5 + 0.3 * fine[1] + 0.3 * fine[2], 0, 1)
-    return knit.astype(np.float32), (-0.0004 * knit).astype(np.float32)
+    return np.asarray(knit, np.float32), np.asarray(-0.0004 * knit, np.float32)
 
 
 def _flex_folds(layout: SkinMap, middle: Float, depth_m: float) -> Float:
@@ -89,8 +98,8 @@ def _cloth_colour(rng: Rng) -> Array:
 def paint_cloth(number: int) -> NDArray[np.uint8]:
     """A sleeve's texture, rows along the arm; light, so that the vertices' colour gives it its own."""
     rng = np.random.default_rng([47, number])
-    kind = (_ribbed, _woven, _striped, _jersey, _checked)[number % 5]
-    shade, height = kind(rng)
+    kind = next(name for name, numbers in CLOTH_KINDS.items() if number in numbers)
+    shade, height = _WEAVERS[kind](rng)
     folds = _crumple(rng)
     height = height + 0.0007 * folds
     shade = shade * np.exp(0.10 * folds + 0.03 * rng.standard_normal(folds.shape))[..., None]
@@ -130,16 +139,31 @@ def _ribbed(rng: Rng) -> tuple[Float, Float]:
     return _plain(0.72 + 0.14 * relief), (0.0004 * relief).astype(np.float32)
 
 
+def _film(rng: Rng) -> tuple[Float, Float]:
+    """Rubber: nothing but folds."""
+    flat = np.full((TILE_PX, TILE_PX), 0.72, np.float32)
+    return _plain(flat), 0.0003 * _crumple(rng)
+
+
+def _denim(rng: Rng) -> tuple[Float, Float]:
+    """Slanted threads, some of them white, worn at random."""
+    around, along = _grid()
+    wave = np.sin(64 * around + 320 * along)
+    slubs = cv2.GaussianBlur(rng.standard_normal((TILE_PX, TILE_PX)).astype(np.float32), (0, 0), 0.6, sigmaY=5)
+    worn = cv2.GaussianBlur(rng.standard_normal((TILE_PX, TILE_PX)).astype(np.float32), (0, 0), 14) * 14
+    value = 0.62 + 0.06 * wave + 0.25 * slubs + 0.06 * worn
+    return _plain(value), np.asarray(0.00008 * slubs, np.float32)
+
+
 def _woven(rng: Rng) -> tuple[Float, Float]:
-    """Denim, twill and linen: diagonal or crossing threads with slubs."""
+    """Poplin, twill and linen: diagonal or crossing threads with slubs."""
     around, along = _grid()
     threads = int(rng.integers(90, 150))
     lean = int(rng.integers(0, 2)) * threads * 5
     wave = np.sin(threads * around + lean * along) * (1.0 if lean else np.sin(5.2 * threads * along))
     slubs = cv2.GaussianBlur(rng.standard_normal((TILE_PX, TILE_PX)).astype(np.float32), (0, 0), 0.6, sigmaY=4)
-    value = 0.74 + 0.08 * wave + 0.12 * slubs
-    tint = rng.uniform(0.75, 1.0, 3) if rng.random() < 0.4 else np.ones(3)
-    return _plain(value) * tint.astype(np.float32), (0.00008 * wave + 0.0001 * slubs).astype(np.float32)
+    value = 0.76 + 0.02 * wave + 0.08 * slubs
+    return _plain(value), np.asarray(0.00005 * slubs, np.float32)
 
 
 def _jersey(rng: Rng) -> tuple[Float, Float]:
@@ -171,6 +195,17 @@ def _checked(rng: Rng) -> tuple[Float, Float]:
             share = 0.6 * smooth_step(wave, edge, edge + 0.05)[..., None]
             value = value * (1 - share * (1 - second))
     return value, relief
+
+
+_WEAVERS = {
+    "knit": _ribbed,
+    "weave": _woven,
+    "denim": _denim,
+    "striped": _striped,
+    "jersey": _jersey,
+    "checked": _checked,
+    "film": _film,
+}
 
 
 def paint_dials() -> NDArray[np.uint8]:
