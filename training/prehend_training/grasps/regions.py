@@ -1,0 +1,81 @@
+"""Where a thing can be taken: points of its surface, by the kind of grasp."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend_training.objects import Mesh, Solid
+
+Array = NDArray[np.floating]
+
+_PAINTS = {"handle": ("handle", "grip"), "trigger": ("trigger",), "top": ("cap", "lid"), "loop": ("handle", "grip")}
+_RIM_M = 0.012
+_TOP_SHARE = 0.2
+_NECK_M = 0.05
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Points of a solid's surface at its nominal size.
+
+    Attributes:
+        points_m, normals: (A, 3) in the object frame.
+        share: (A,) how likely each is, adding up to one.
+        long: (3,) unit direction along which the place is longest.
+    """
+
+    points_m: Array
+    normals: Array
+    share: Array
+    long: Array
+
+
+def anchors(solid: Solid, region: str, count: int = 2000, seed: int = 0) -> Anchors:
+    """Evenly spread points of a region; rather near the middle of the thing than at its ends.
+
+    Args:
+        solid: at its nominal size.
+        region: "all"; "handle", "trigger", "loop" and "top" are the parts painted so (a slender part, the upper fifth
+            where there is none); "rim" is the upper edge of what is hollow.
+        count: how many points.
+        seed: of the random points.
+    """
+    mesh = solid.mesh()
+    faces = mesh.faces[_chosen(solid, mesh, region)]
+    corners = mesh.vertices[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(across, axis=1)
+    rng = np.random.default_rng(seed)
+    picked = rng.choice(len(faces), count, p=area / area.sum())
+    weights = rng.dirichlet(np.ones(3), count)
+    points = (corners[picked] * weights[..., None]).sum(1)
+    normals = across[picked] / area[picked][:, None]
+    centre = points.mean(0)
+    spread = np.linalg.eigh(np.cov((points - centre).T))
+    long = spread[1][:, -1]
+    along = (points - centre) @ long
+    share = 0.15 + np.exp(-((along / (0.3 * max(float(np.ptp(along)), 1e-3))) ** 2) / 2)
+    return Anchors(points, normals, share / share.sum(), long)
+
+
+def _chosen(solid: Solid, mesh: Mesh, region: str) -> NDArray[np.int64]:
+    """Rows of the faces of a region."""
+    middle = mesh.vertices[mesh.faces].mean(1)
+    everything = np.arange(len(mesh.faces))
+    top = solid.center_m[2] + solid.extents_m[2] / 2
+    if region == "all":
+        return everything
+    if region == "rim":
+        return np.flatnonzero(middle[:, 2] > top - _RIM_M)
+    names = _PAINTS[region]
+    painted = [k for k, surface in enumerate(solid.surfaces) if any(name in surface.paint for name in names)]
+    rows = np.flatnonzero(np.isin(mesh.part[mesh.faces[:, 0]], painted))
+    if region == "trigger" and len(rows):
+        low, high = middle[rows, 2].min() - _NECK_M, middle[rows, 2].max()
+        return np.flatnonzero((middle[:, 2] > low) & (middle[:, 2] < high))
+    if len(rows):
+        return rows
+    if region == "top":
+        return np.flatnonzero(middle[:, 2] > top - _TOP_SHARE * solid.extents_m[2])
+    return everything
