@@ -97,7 +97,7 @@ def _traits(rng: Rng, number: int) -> _Traits:
         age=rng.uniform(0, 1) ** 1.3,
         blood=rng.uniform(0.2, 1.0),
         freckles=int(rng.integers(30, 200)) if spotted else int(rng.integers(0, 8)),
-        hair=rng.uniform(0.25, 1.0) if hairy else rng.uniform(0, 0.08),
+        hair=rng.uniform(0.25, 1.0) if hairy else 0.0,
         polish=_polish(rng) if polished else None,
     )
 
@@ -212,7 +212,7 @@ def _wrinkles(
 def _marks(rng: Rng, layout: SkinMap, traits: _Traits, palm: Float, change: Float, height: Float) -> None:
     """Sinews, veins, freckles and moles, hair."""
     sinew = layout.tendon * rng.uniform(0.15, 1.0) * (0.35 + 0.65 * traits.age)
-    height += 0.0011 * sinew + 0.0007 * layout.knuckle * smooth_step(layout.facing, 0.2, 0.7)
+    height += 0.0011 * sinew + 0.0006 * layout.knuckle * smooth_step(layout.facing, 0.2, 0.7)
     change += (0.05 * sinew)[:, None]
     vein = veins(rng) * (1 - 0.5 * palm) * rng.uniform(0.1, 1.0)
     change -= (vein * (1 - 0.75 * traits.level))[:, None] * np.array([0.28, 0.11, 0.07], np.float32)
@@ -220,11 +220,11 @@ def _marks(rng: Rng, layout: SkinMap, traits: _Traits, palm: Float, change: Floa
     spots = freckles(rng, traits.freckles, (1 - palm) * (layout.nail < 0.05))
     brown = np.array([0.35, 0.6, 0.75], np.float32) * (rng.uniform(0.3, 0.9) * (1 - 0.4 * traits.level))
     change -= spots[:, None] * brown
-    if traits.hair > 0.02:
+    if traits.hair > 0:
         fair = rng.uniform(0.25, 1.0) if traits.level < 0.4 else 1.0
         strands = hair(rng, traits.hair, layout) * (layout.nail < 0.05) * fair
         change -= strands[:, None] * np.array([0.9, 1.0, 1.05], np.float32)
-        height += 5e-5 * strands
+        height += 2e-5 * strands
 
 
 def _nails(rng: Rng, layout: SkinMap, traits: _Traits, albedo: Array, height: Float) -> None:

@@ -76,18 +76,19 @@ def _curve(rng: Rng, points: ArrayLike, jitter_m: float, count: int = 22) -> Arr
 
 
 def _draw(canvas: NDArray[np.uint8], points: Array, strength: Array, width: int) -> None:
-    """Draw a line whose strength (K,) 0..1 changes along it; jumps between pieces of the texture are left out."""
-    if len(points) < 2:
-        return
-    # the grid's cells are coarse: their steps go
-    padded = np.pad(points, ((2, 2), (0, 0)), mode="edge")
-    soft = np.mean([padded[k : k + len(points)] for k in range(5)], 0)
-    soft[0], soft[-1] = points[0], points[-1]
-    fixed = np.round(soft * (1 << _SHIFT)).astype(int)
-    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    for k in np.flatnonzero(steps < 16):
-        shade = int(255 * float(np.clip(strength[k], 0, 1)))
-        cv2.line(canvas, fixed[k].tolist(), fixed[k + 1].tolist(), shade, width, cv2.LINE_AA, _SHIFT)
+    """Draw a line whose strength (K,) 0..1 changes along it, piece by piece where the texture is cut."""
+    cuts = np.flatnonzero(np.linalg.norm(np.diff(points, axis=0), axis=1) > 16) + 1
+    for part, force in zip(np.split(points, cuts), np.split(strength, cuts), strict=True):
+        if len(part) < 2:
+            continue
+        # the grid's cells are coarse: their steps go
+        padded = np.pad(part, ((2, 2), (0, 0)), mode="edge")
+        soft = np.mean([padded[k : k + len(part)] for k in range(5)], 0)
+        soft[0], soft[-1] = part[0], part[-1]
+        fixed = np.round(soft * (1 << _SHIFT)).astype(int)
+        shades = (255 * np.clip(force, 0, 1)).astype(int)
+        for k in range(len(part) - 1):
+            cv2.line(canvas, fixed[k].tolist(), fixed[k + 1].tolist(), int(shades[k]), width, cv2.LINE_AA, _SHIFT)
 
 
 def _canvas() -> NDArray[np.uint8]:

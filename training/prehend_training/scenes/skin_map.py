@@ -33,7 +33,7 @@ class SkinMap:
         arm: (N,) 0 on the hand, 1 on the forearm.
         digit: (N,) 0 on the palm, 1 on thumb and fingers.
         tip: (N,) rises towards the fingertips.
-        bend_m: (N,) distance along the digit from the nearest joint within it (not the knuckles of the palm).
+        bend_m: (N,) distance along the digit from the nearest joint within it, not those where it begins.
         fold_m: (N,) distance along the digit from the nearest flexion crease of the palm side.
         tendon: (N,) 1 on the sinews of the back of the hand.
         knuckle: (N,) 1 on the four knuckles where the fingers begin.
@@ -198,7 +198,7 @@ def _along(model: HandModel, places: Array, weights: Array) -> _Along:
             near = (own | first) & (np.linalg.norm(places - joints[j] - web * bones[j - 1], axis=1) < 0.021)
             nearer = near & (np.abs(along - web) < np.abs(fold))
             fold[nearer] = (along - web)[nearer]
-        if j % 3 != 1 or j == 13:
+        if j % 3 != 1:
             nearer = own & (np.linalg.norm(places - joints[j], axis=1) < 0.022) & (np.abs(along) < np.abs(bend))
             bend[nearer] = along[nearer]
     return _Along(tip.astype(np.float32), bend, fold)
@@ -207,7 +207,7 @@ def _along(model: HandModel, places: Array, weights: Array) -> _Along:
 def _knuckles(model: HandModel, places: Array) -> Float:
     heads = model.joints_template[[1, 4, 7, 10]]
     nearest = np.linalg.norm(places[:, None] - heads, axis=2).min(1)
-    return np.exp(-((nearest / 0.014) ** 4)).astype(np.float32)
+    return np.exp(-((nearest / 0.0105) ** 2)).astype(np.float32)
 
 
 def _nails(model: HandModel, texels: NDArray[np.int64], places: Array, facing: Array) -> tuple[Float, Float, Float]:

@@ -32,6 +32,8 @@ _METAL_ALBEDO = 0.42
 """Metals shine more than they scatter."""
 _TILE_M = 0.32
 """Length of cloth along the arm that one tile shows; then it runs back."""
+_EDGE = 4 / 512
+"""Share of a tile left out at its edges: small mip levels mix neighbours."""
 _ANGLES_RAD = 2 * np.pi * np.arange(ANGLES) / ANGLES
 
 
@@ -79,9 +81,9 @@ def _polar(rings: Array, width: int) -> tuple[Array, Array, Array]:
 
 
 def _grid(
-    points: Array, colour: Array, material: Array, code: float, tile: int = -1, v: Array | None = None, turns: int = 1
+    points: Array, colour: Array, material: Array, code: float, tile: int = -1, v: Array | None = None
 ) -> Geometry:
-    """A tube of closed rings (R, A, 3); a tile goes `turns` times there and back around it, `v` (R,) along it."""
+    """A tube of closed rings (R, A, 3); a tile, if any, goes around it, `v` (R,) along it."""
     count = points.shape[1]
     columns = np.concatenate([np.arange(count // 2, count), np.arange(count // 2 + 1)])  # its cut lies on the inside
     records = np.zeros((len(points), count + 1), VERTEX)
@@ -89,9 +91,9 @@ def _grid(
     records["colour"], records["material"], records["code"] = colour, material, code
     records["uvw"][..., 2] = -1
     if v is not None:
-        u = np.linspace(0, turns, count + 1)
-        uv = np.stack(np.broadcast_arrays(np.where(u % 2 > 1, 2 - u % 2, u % 2), v[:, None]), -1)
-        records["uvw"][..., :2], records["uvw"][..., 2] = atlas_uv(tile, uv), ATLAS_LAYER
+        u = np.linspace(0, 1, count + 1)
+        uv = np.stack(np.broadcast_arrays(u, v[:, None]), -1)
+        records["uvw"][..., :2], records["uvw"][..., 2] = atlas_uv(tile, _EDGE + (1 - 2 * _EDGE) * uv), ATLAS_LAYER
     tiles = () if v is None else (tile,)
     return Geometry(records.reshape(-1), tube_faces(len(points), count + 1), tiles)
 
@@ -335,7 +337,7 @@ def watch_shape(rings: Array, watch: Watch, code: float) -> Geometry:
 
 
 def _case(seat: Array, up: Array, axis: Array, watch: Watch, code: float) -> Geometry:
-    """The case's side and bezel, and the dial under its glass; twelve o'clock points to the thumb's side."""
+    """The case's side and bezel, and the dial under its glass; twelve o'clock points to the little finger's side."""
     half, height = watch.case_m
     count = 32
     angle = 2 * np.pi * np.arange(count) / count
@@ -351,7 +353,7 @@ def _case(seat: Array, up: Array, axis: Array, watch: Watch, code: float) -> Geo
     dial["position"] = np.concatenate([loops[-1], loops[-1].mean(0)[None]])
     dial["normal"] = up
     # pictures of dials stand with their twelve towards +v
-    uv = np.concatenate([0.5 + 0.5 * np.stack([-flat[0], flat[1]], 1), [[0.5, 0.5]]])
+    uv = np.concatenate([0.5 + 0.5 * np.stack([flat[0], -flat[1]], 1), [[0.5, 0.5]]])
     cell = np.array([watch.dial % DIAL_GRID, watch.dial // DIAL_GRID])
     dial["uvw"][:, :2], dial["uvw"][:, 2] = atlas_uv(DIALS, (0.02 + 0.96 * uv + cell) / DIAL_GRID), ATLAS_LAYER
     dial["colour"], dial["material"], dial["code"] = 1.0, (1.5, 90.0, 0.0), code

@@ -246,11 +246,15 @@ def _stroke(face: NDArray[np.uint8], start: Array, end: Array, ink: list[float],
 
 
 def _screen(rng: Rng, size: int) -> NDArray[np.uint8]:
+    """Rings, bars and dots: nothing that a left hand, which is a mirrored right one, would show mirrored."""
     face = np.full((size, size, 3), rng.uniform(4, 24), np.uint8)
-    ink = rng.uniform(120, 255, 3).tolist()
-    text = f"{rng.integers(24):02d}:{rng.integers(60):02d}"
-    flipped = np.ascontiguousarray(face[::-1])
-    cv2.putText(flipped, text, (int(0.16 * size), int(0.55 * size)), 0, size / 100, ink, 2, cv2.LINE_AA)
-    for k in range(3):
-        cv2.circle(flipped, (int((0.28 + 0.22 * k) * size), int(0.76 * size)), int(0.06 * size), ink, -1, cv2.LINE_AA)
-    return np.ascontiguousarray(flipped[::-1])
+    inks = [rng.uniform(90, 255, 3).tolist() for _ in range(3)]
+    middle = (int(0.5 * size), int(0.56 * size))
+    for k, ink in enumerate(inks):
+        reach = rng.uniform(120, 340)
+        axes = (int((0.32 - 0.09 * k) * size),) * 2
+        cv2.ellipse(face, middle, axes, -90, 0, reach, ink, max(2, size // 16), cv2.LINE_AA)
+    for k in range(5):
+        x = int((0.22 + 0.14 * k) * size)
+        cv2.line(face, (x, int(0.12 * size)), (x, int(rng.uniform(0.13, 0.2) * size)), inks[k % 3], 3, cv2.LINE_AA)
+    return face
