@@ -9,7 +9,9 @@ from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.types import Camera
-from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, FrameId, HandLabel, ObjectLabel, Sample
+from prehend_training.engine.scenes import SceneConfig, write_scenes
+from prehend_training.sample_files import Packing
+from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, FrameId, HandLabel, Maps, ObjectLabel, Sample
 
 
 def project(points, K):
@@ -81,6 +83,7 @@ def fake_sample(seed, index, kind="crops", size_px=160):
         [[focal, 0, size_px * rng.uniform(-0.5, 1.5)], [0, focal, size_px * rng.uniform(-0.5, 1.5)], [0, 0, 1]]
     )
     image = rng.integers(0, 60, (size_px, size_px, 3), np.uint8)
+    twin, alone = image.copy(), []
     segmentation = np.zeros((size_px, size_px), np.uint8)
     hands, objects = [], []
     for row in range(1 if kind == "crops" else int(rng.integers(0, 3))):
@@ -90,12 +93,39 @@ def fake_sample(seed, index, kind="crops", size_px=160):
         held = len(objects) if rng.integers(2) else None
         hands.append(fake_hand(rng, side, at, K, held))
         draw_hand(image, segmentation, hands[-1], HAND_CODE + row)
+        alone.append(np.zeros_like(segmentation))
+        draw_hand(twin, alone[-1], hands[-1], 1)
         if held is not None:
             objects.append(fake_object(rng, hands[-1].joints_m.mean(0), K))
             draw_object(image, segmentation, objects[-1], OBJECT_CODE + held)
-    camera, frame_id = Camera(K, size_px, size_px), FrameId("fake", seed, index)
-    return Sample(image, segmentation, camera, np.eye(4), tuple(hands), tuple(objects), None, frame_id)
+    camera, frame_id = Camera(K, size_px, size_px, rng.normal(size=5) * 0.01), FrameId("fake", seed, index)
+    maps = fake_maps(rng, twin, alone, segmentation, len(objects))
+    return Sample(image, segmentation, camera, np.eye(4), tuple(hands), tuple(objects), maps, frame_id)
 
 
-def open_fake(kind, seed, size_px):
-    return lambda index: fake_sample(seed, index, kind, size_px)
+def fake_maps(rng, twin, alone, segmentation, objects):
+    """Maps that agree with the picture where a law asks for it, and are noise otherwise."""
+    shape = segmentation.shape
+    front = segmentation > 0
+    return Maps(
+        twin,
+        np.array(alone, bool).reshape(-1, *shape),
+        np.array([segmentation == OBJECT_CODE + k for k in range(objects)], bool).reshape(-1, *shape),
+        (front * rng.uniform(0.2, 6.0, shape)).astype(np.float32),
+        (front * rng.integers(0, 2000, shape)).astype(np.uint16),
+        rng.integers(-127, 128, (*shape, 3)).astype(np.int8),
+        rng.integers(0, 256, (*shape, 3)).astype(np.uint8),
+    )
+
+
+def open_fake(config):
+    """A maker of fake units: sequences have three frames, instants two views."""
+    length = {"sequences": 3, "views": 2}.get(config.kind, 1)
+    kind = "crops" if config.kind == "crops" else "frames"
+    return lambda unit: [fake_sample(config.seed, unit * length + k, kind, config.size_px) for k in range(length)]
+
+
+def write_fake(out, kind, count, seed=3, size_px=160, packing=None, shard_units=10, make=open_fake, **options):
+    """A folder of fake scenes, lossless unless told otherwise."""
+    config = SceneConfig(kind, seed, size_px, packing or Packing("all", "png"))
+    return write_scenes(out, config, count, shard_units=shard_units, make=make, **options)

@@ -1,17 +1,54 @@
 import json
 
 import cv2
+import numpy as np
 import pytest
+from fake import fake_sample, write_fake
 
 from prehend_training import cli
+from prehend_training.scenes.show import OVERLAYS, PANELS
 
 
-def test_show_draws_a_sheet(crops, frames, tmp_path):
-    for data, columns in ((crops, 3), (frames, 2)):
-        out = tmp_path / f"{columns}.png"
-        assert cli.main(["show", str(data), "--out", str(out), "--count", "5", "--columns", str(columns)]) == 0
-        height, width = cv2.imread(str(out)).shape[:2]
-        assert width // columns == height // -(-5 // columns)
+def sheet(tmp_path, *arguments):
+    out = tmp_path / "sheet.png"
+    assert cli.main(["show", *map(str, arguments), "--out", str(out)]) == 0
+    return cv2.imread(str(out))
+
+
+def test_show_draws_a_sheet_of_samples(crops, frames, tmp_path):
+    for data, size, columns in ((crops, 160, 3), (frames, 192, 2)):
+        drawn = sheet(tmp_path, data, "--count", 5, "--columns", columns)
+        assert drawn.shape == (2 * size * -(-5 // columns), 2 * size * columns, 3)
+    plain = sheet(tmp_path, crops, "--count", 1, "--labels", "none", "--scale", 1)
+    assert np.array_equal(plain[..., ::-1], fake_sample(3, 0).image)
+
+
+def test_show_draws_what_the_network_gets(crops, frames, tmp_path):
+    for data, name, columns in ((crops, "unihope-s", 3), (frames, "finder", 2)):
+        drawn = sheet(tmp_path, data, "--count", 5, "--columns", columns, "--preset", name)
+        assert drawn.shape[1] // columns == drawn.shape[0] // -(-5 // columns)
+    assert not np.array_equal(
+        sheet(tmp_path, crops, "--preset", "unihope-s"), sheet(tmp_path, crops, "--preset", "unihope-s", "--plain")
+    )
+
+
+def test_every_label_draws_something(crops, tmp_path):
+    plain = sheet(tmp_path, crops, "--count", 6, "--labels", "none")
+    for label in OVERLAYS:
+        drawn = sheet(tmp_path, crops, "--count", 6, "--labels", label)
+        assert drawn.shape == plain.shape and (drawn != plain).any(), label
+    panels = sheet(tmp_path, crops, "--count", 1, "--labels", ",".join(PANELS))
+    width = (panels.shape[1] - 3 * len(PANELS)) // (len(PANELS) + 1)
+    assert all(panels[40:, k * (width + 3) : k * (width + 3) + width].std() > 5 for k in range(len(PANELS) + 1))
+
+
+def test_rows_hold_a_sequence_or_an_instant(tmp_path):
+    for kind, frames_ in (("sequences", 3), ("views", 2)):
+        write_fake(tmp_path / kind, kind, 2, size_px=64, shard_units=2)
+        drawn = sheet(tmp_path, tmp_path / kind, "--labels", "none", "--scale", 1, "--view-groups")
+        assert drawn.shape == (2 * 64, frames_ * 64, 3)
+        last = fake_sample(3, 2 * frames_ - 1, "frames", 64).image
+        assert np.array_equal(drawn[64:, -64:, ::-1], last)
 
 
 def test_train_evaluate_export_end_to_end(crops, tmp_path, capsys):
@@ -32,3 +69,42 @@ def test_a_failure_is_one_line_and_exit_code_1(tmp_path, capsys):
     with pytest.raises(SystemExit) as wrong_use:
         cli.main(["train", "unihope-s", str(tmp_path), "--data", str(tmp_path)])
     assert wrong_use.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("scenes --kind crops --count 5", "--out is missing"),
+        ("scenes --kind crops --count 0 --out {0}/a", "must be positive"),
+        ("scenes --kind crops --count 5 --out {0}/a --photos {0}/none", "no folder of photographs"),
+        ("scenes --kind crops --count 5 --out {0}/a --address auto", "--engine ray"),
+        ("train unihope-s {0}/run --steps 1", "either --data or --online"),
+        ("train unihope-s {0}/run --steps 1 --online --data {0}", "either --data or --online"),
+        ("train unihope-s {0}/run --steps 1 --data {0} --photos {0}", "--photos goes with --online"),
+        ("show {1} --out {0}/x.txt", "cannot be written"),
+        ("show {1} --out {0}/x.png --labels bones", "unknown label 'bones'"),
+        ("show {1} --out {0}/x.png --first 24", "none from number 24"),
+        ("show {1} --out {0}/x.png --plain", "--preset"),
+        ("stats {0} --out {0}/plots", "index.json"),
+        ("grasps --object spoonlike --out {0}/g", "no object spoonlike"),
+    ],
+)
+def test_wrong_use_is_explained_in_one_line(arguments, message, crops, tmp_path, capsys):
+    assert cli.main(arguments.format(tmp_path, crops).split()) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_ctrl_c_is_one_line(monkeypatch, crops, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prehend_training.show.folder_sheet", interrupted)
+    assert cli.main(["show", str(crops), "--out", "x.png"]) == 130
+    assert "stopped" in capsys.readouterr().err
+
+
+def test_the_catalogue_can_be_listed(capsys):
+    assert cli.main(["objects", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("bottle") and "mm" in line for line in lines)

@@ -1,13 +1,18 @@
+import dataclasses
 import time
 
 import cv2
 import numpy as np
 import pytest
-from fake import project
+from fake import fake_sample, project, write_fake
 
 from prehend.errors import AssetError
 from prehend_training.augment import PhotometricConfig, change_colour, degrade, erase, paste, without_front
-from prehend_training.data import Corpus, CropBatches, CropDataConfig, drawn_indices, exact, prefetched
+from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus, drawn_indices, exact
+from prehend_training.feed import prefetched
+from prehend_training.records import record_of
+from prehend_training.sample_files import Packing
+from prehend_training.scenes.sample import OBJECT_CODE, OTHER_CODE
 from prehend_training.targets import cells_on, from_box
 
 CONFIG = CropDataConfig(absent_p=0.0)
@@ -15,11 +20,11 @@ CONFIG = CropDataConfig(absent_p=0.0)
 
 @pytest.fixture(scope="module")
 def batches(crops):
-    return CropBatches(Corpus([crops], "crops"), CONFIG, seed=1, batch_size=8)
+    return CropBatches(ShardCorpus([crops], "crops"), CONFIG, seed=1, batch_size=8)
 
 
 def test_a_batch_depends_on_seed_and_step_alone(crops, batches):
-    again = CropBatches(Corpus([crops], "crops"), CONFIG, seed=1, batch_size=8)
+    again = CropBatches(ShardCorpus([crops], "crops"), CONFIG, seed=1, batch_size=8)
     first, second = batches.batch(5), again.batch(5)
     for name in first:
         assert np.array_equal(first[name], second[name]), name
@@ -54,7 +59,7 @@ def test_labels_stay_on_the_hand_after_augmentation(batches):
 
 def test_the_skeleton_in_the_picture_lies_under_the_keypoints(crops):
     source = CropBatches(
-        Corpus([crops], "crops"), CropDataConfig(absent_p=0.0, photometric=None, background_p=0), 2, 24
+        ShardCorpus([crops], "crops"), CropDataConfig(absent_p=0.0, photometric=None, background_p=0), 2, 24
     )
     batch = source.batch(0)
     for row in range(24):
@@ -65,7 +70,7 @@ def test_the_skeleton_in_the_picture_lies_under_the_keypoints(crops):
 
 
 def test_object_points_fit_their_cells(crops):
-    source = CropBatches(Corpus([crops], "crops"), exact(CONFIG), 2, 24)
+    source = CropBatches(ShardCorpus([crops], "crops"), exact(CONFIG), 2, 24)
     batch = source.batch(0)
     known = batch["has_points"] > 0
     assert known.any() and (batch["grasp"][known] == 1).all()
@@ -76,8 +81,54 @@ def test_object_points_fit_their_cells(crops):
     assert np.abs(points.min((1, 2)) - 0).max() < 0.02 and np.abs(points.max((1, 2)) - 1).max() < 0.02
 
 
+TWINS = CropDataConfig(
+    absent_p=0.0, background_p=1.0, photometric=PhotometricConfig(1.0, 0.3, erase_p=1.0, noise_p=1.0)
+)
+
+
+def test_the_twin_is_changed_like_the_picture(crops):
+    """Where there was no object, a picture and its twin stay equal to the last bit through all changes."""
+    batch = CropBatches(ShardCorpus([crops], "crops"), TWINS, 2, 24).batch(0)
+    assert batch["has_twin"].all()
+    differ = (batch["image"] != batch["image_deoccluded"]).any(-1)
+    grasped = batch["grasp"] > 0
+    assert not differ[~grasped].any() and differ[grasped].any((1, 2)).mean() > 0.8  # some are erased
+    for row in np.flatnonzero(grasped):
+        segments = np.repeat(np.repeat(batch["segments"][row], 4, 0), 4, 1)
+        assert differ[row][segments == 2].sum() >= 0.5 * differ[row].sum()
+
+
+def test_the_twin_shows_the_hand_where_the_object_was(crops):
+    source = CropBatches(ShardCorpus([crops], "crops"), exact(CONFIG), 2, 24)
+    batch = source.batch(0)
+    for row in np.flatnonzero(batch["grasp"]):
+        points = np.rint(from_box(batch["keypoints"][row], batch["hand_box"][row])).astype(int)
+        inside = ((points >= 1) & (points < 127)).all(-1)
+        seen = batch["image_deoccluded"][row][points[inside, 1], points[inside, 0]].astype(int)
+        assert ((seen[:, 0] > 100) & (seen[:, 0] > seen[:, 2])).mean() > 0.9  # the skeleton's colour, not the box's
+
+
+def test_without_maps_the_twin_is_marked_unknown(tmp_path):
+    write_fake(tmp_path, "crops", 4, packing=Packing("none", "png"))
+    batch = CropBatches(ShardCorpus([tmp_path], "crops"), exact(CONFIG), 2, 4).batch(0)
+    assert not batch["has_twin"].any() and np.array_equal(batch["image"], batch["image_deoccluded"])
+
+
+def test_an_object_that_only_lies_about_is_not_what_the_hand_holds():
+    sample = next(s for s in (fake_sample(3, k) for k in range(20)) if s.hands[0].grasp)
+    beside = dataclasses.replace(sample.hands[0], object_index=1)
+    both = dataclasses.replace(sample, hands=(beside,), objects=(sample.objects[0], sample.objects[0]))
+    segments = np.where(sample.segmentation == OBJECT_CODE, OBJECT_CODE + 1, sample.segmentation)
+    segments[:4, :4] = OBJECT_CODE
+    record = record_of(dataclasses.replace(both, segmentation=segments), 1)
+    assert (record["segmentation"][:4, :4] == OTHER_CODE).all()
+    assert np.array_equal(record["segmentation"] == OBJECT_CODE, segments == OBJECT_CODE + 1)
+    free = dataclasses.replace(both, hands=(dataclasses.replace(beside, grasp=False),))
+    assert not record_of(free, 1)["has_object"].any()
+
+
 def test_absent_hands_are_marked(crops):
-    source = CropBatches(Corpus([crops], "crops"), CropDataConfig(absent_p=1.0), 2, 24)
+    source = CropBatches(ShardCorpus([crops], "crops"), CropDataConfig(absent_p=1.0), 2, 24)
     batch = source.batch(0)
     assert not batch["presence"].any() and not batch["grasp"].any() and not batch["has_points"].any()
     for value in batch.values():
@@ -124,7 +175,7 @@ def test_photometric_changes_keep_shape_and_type():
 
 def test_a_wrong_kind_of_folder_is_refused(crops):
     with pytest.raises(AssetError, match="frames"):
-        Corpus([crops], "frames")
+        ShardCorpus([crops], "frames")
 
 
 def test_augmentation_keeps_up_with_training(batches):

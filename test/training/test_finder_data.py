@@ -1,9 +1,13 @@
 import numpy as np
 
 from prehend.pipeline.find import cell_centers, decode_hands, letterbox
-from prehend_training.data import Corpus
+from prehend_training.data import ShardCorpus
 from prehend_training.finder_data import FinderBatches, FinderDataConfig, finder_targets, seen_hands
-from prehend_training.shards import ShardFolder
+
+
+def with_hand(frames):
+    corpus = ShardCorpus([frames], "frames")
+    return next(record for record in map(corpus.__getitem__, range(12)) if record["hand_count"])
 
 
 def as_outputs(maps):
@@ -17,9 +21,9 @@ def as_outputs(maps):
 
 
 def test_the_pipelines_decoding_finds_the_hands_in_perfect_maps(frames):
-    folder = ShardFolder.open(frames)
+    folder = ShardCorpus([frames], "frames")
     checked = 0
-    for index in range(len(folder)):
+    for index in range(folder.at_hand):
         record = folder[index]
         picture = letterbox(np.ascontiguousarray(record["image"]), 192)  # the frames' own size
         seen = seen_hands(record, np.eye(2, 3), (0, 0, 192, 192))
@@ -40,7 +44,7 @@ def test_the_pipelines_decoding_finds_the_hands_in_perfect_maps(frames):
 def test_augmented_maps_and_picture_belong_together(frames):
     """The skeleton is brighter than the noise around it: boxes must hold the bright pixels."""
     config = FinderDataConfig(size_px=192, photometric=None)
-    batch = FinderBatches(Corpus([frames], "frames"), config, 0, 12).batch(0)
+    batch = FinderBatches(ShardCorpus([frames], "frames"), config, 0, 12).batch(0)
     centers = cell_centers(24, 192)
     hits = []
     for row in range(12):
@@ -54,7 +58,9 @@ def test_augmented_maps_and_picture_belong_together(frames):
 
 
 def test_segments_show_hands_where_the_boxes_are(frames):
-    batch = FinderBatches(Corpus([frames], "frames"), FinderDataConfig(size_px=192, photometric=None), 0, 12).batch(0)
+    batch = FinderBatches(
+        ShardCorpus([frames], "frames"), FinderDataConfig(size_px=192, photometric=None), 0, 12
+    ).batch(0)
     assert set(np.unique(batch["segments"])) == {0, 1, 2}
     centers = cell_centers(24, 192)
     for row in range(12):
@@ -73,7 +79,7 @@ def test_segments_show_hands_where_the_boxes_are(frames):
 
 
 def test_a_mirrored_frame_swaps_the_sides(frames):
-    record = ShardFolder.open(frames)[next(i for i in range(12) if ShardFolder.open(frames)[i]["hand_count"])]
+    record = with_hand(frames)
     mirror = np.array([[-1.0, 0, 191], [0, 1, 0]])
     plain = seen_hands(record, np.eye(2, 3), (0, 0, 192, 192))
     flipped = seen_hands(record, mirror, (0, 0, 192, 192), flip=True)
@@ -83,7 +89,7 @@ def test_a_mirrored_frame_swaps_the_sides(frames):
 
 
 def test_hands_that_need_not_be_found_make_no_heat(frames):
-    record = dict(ShardFolder.open(frames)[next(i for i in range(12) if ShardFolder.open(frames)[i]["hand_count"])])
+    record = dict(with_hand(frames))
     record["visible_ratio"] = np.zeros(4, np.float32)
     maps = finder_targets(seen_hands(record, np.eye(2, 3), (0, 0, 192, 192)), 192, 8)
     assert not maps["heat"].any() and not maps["box_weight"].any() and (maps["heat_weight"] == 0).any()

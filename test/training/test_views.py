@@ -8,7 +8,7 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.crop import CropSpec
 from prehend.types import Box, Camera
-from prehend_training.shards import ShardFolder
+from prehend_training.data import ShardCorpus
 from prehend_training.targets import from_box, hand_targets
 from prehend_training.views import EXACT_VIEW, ViewConfig, apply_affine, draw_box, draw_turn, mirror_left, view_of
 
@@ -16,7 +16,7 @@ WILD = ViewConfig(turn_p=1.0)
 
 
 def views(crops, config, count=24):
-    folder, rng = ShardFolder.open(crops), np.random.default_rng(0)
+    folder, rng = ShardCorpus([crops], "crops"), np.random.default_rng(0)
     for index in range(count):
         record = mirror_left(folder[index])
         size = record["image"].shape[1::-1]
@@ -52,7 +52,7 @@ def test_the_crop_frame_looks_through_the_middle_of_the_crop(crops):
 
 
 def test_without_a_turn_it_is_the_pipelines_crop(crops):
-    folder = ShardFolder.open(crops)
+    folder = ShardCorpus([crops], "crops")
     exact = views(crops, EXACT_VIEW)
     for index, (_, view) in enumerate(exact):
         record = folder[index]
@@ -70,8 +70,8 @@ def test_without_a_turn_it_is_the_pipelines_crop(crops):
 
 
 def test_mirrored_twice_is_the_same(crops):
-    folder = ShardFolder.open(crops)
-    left = next(folder[i] for i in range(len(folder)) if folder[i]["side"][0] == 0)
+    folder = ShardCorpus([crops], "crops")
+    left = next(folder[i] for i in range(folder.at_hand) if folder[i]["side"][0] == 0)
     once = mirror_left(left)
     assert once["side"][0] == 1
     assert mirror_left(once) is once
@@ -81,8 +81,8 @@ def test_mirrored_twice_is_the_same(crops):
 
 
 def test_a_mirrored_object_is_a_right_handed_box(crops):
-    folder = ShardFolder.open(crops)
-    for index in range(len(folder)):
+    folder = ShardCorpus([crops], "crops")
+    for index in range(folder.at_hand):
         if folder[index]["has_object"][0]:
             points = mirror_left(folder[index])["object_points_m"][0]
             corner = points[..., 0, :]

@@ -1,14 +1,13 @@
-"""Batches for the networks: drawn from folders of shards by (seed, step) alone, so that a resumed run sees the same."""
+"""Batches for the networks: drawn by (seed, step) alone, so that a resumed run sees the same."""
 
 from bisect import bisect_right
-from collections.abc import Generator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -24,7 +23,8 @@ from prehend_training.augment import (
     paste,
     without_front,
 )
-from prehend_training.shards import Record, ShardFolder
+from prehend_training.records import CROP_HANDS, FRAME_HANDS, Record, record_of
+from prehend_training.shards import ShardFolder
 from prehend_training.targets import (
     SEGMENT_OBJECT,
     Arrays,
@@ -41,6 +41,9 @@ OUTSIDE = 254
 """Number in a crop's segmentation where the stored picture ends."""
 
 
+_PAIR = ("image", "deoccluded")
+
+
 class BatchSource(Protocol):
     """Makes batches by number."""
 
@@ -49,14 +52,46 @@ class BatchSource(Protocol):
         ...
 
 
-class Corpus:
-    """Several folders of shards of one kind as one sequence of records."""
+class Corpus(Protocol):
+    """Records by number, and which of them a step takes."""
 
-    def __init__(self, paths: Sequence[Path], kind: str):
+    @property
+    def at_hand(self) -> int:
+        """How many records, from the first on, may be looked at before training."""
+        ...
+
+    def __getitem__(self, index: int) -> Record: ...
+
+    def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
+        """Records of a step, the same for the same numbers."""
+        ...
+
+    def backdrop(self, rng: np.random.Generator) -> Record:
+        """Any record, to cut a background from."""
+        ...
+
+
+_FOLDERS_OF = {"crops": ("crops",), "frames": ("frames", "views", "sequences")}
+"""Kinds of folders whose pictures are crops of a hand, or whole."""
+
+
+class ShardCorpus:
+    """Several folders of shards as one sequence of records, every one of which is seen once an epoch.
+
+    Args:
+        paths: the folders.
+        pictures: `crops` or (whole) `frames`.
+
+    Raises:
+        AssetError: a folder cannot be read or holds other pictures.
+    """
+
+    def __init__(self, paths: Sequence[Path], pictures: str):
         self.folders = [ShardFolder.open(Path(path)) for path in paths]
-        wrong = [folder.path for folder in self.folders if folder.kind != kind]
+        wrong = [folder.path for folder in self.folders if folder.kind not in _FOLDERS_OF[pictures]]
         if wrong or not self.folders:
-            raise AssetError(f"{', '.join(map(str, wrong)) or 'no folder given'}: expected folders of {kind}")
+            raise AssetError(f"{', '.join(map(str, wrong)) or 'no folder given'}: expected folders of {pictures}")
+        self._max_hands = CROP_HANDS if pictures == "crops" else FRAME_HANDS
         self._ends = list(accumulate(len(folder) for folder in self.folders))
 
     def __len__(self) -> int:
@@ -66,7 +101,21 @@ class Corpus:
         if not 0 <= index < len(self):
             raise IndexError(index)
         which = bisect_right(self._ends, index)
-        return self.folders[which][index - (self._ends[which - 1] if which else 0)]
+        place = index - (self._ends[which - 1] if which else 0)
+        return record_of(self.folders[which].sample(place, maps="twin"), self._max_hands)
+
+    @property
+    def at_hand(self) -> int:
+        """All."""
+        return len(self)
+
+    def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
+        """See `Corpus` and `drawn_indices`."""
+        return drawn_indices(seed, step, batch_size, len(self))
+
+    def backdrop(self, rng: np.random.Generator) -> Record:
+        """See `Corpus`."""
+        return self[int(rng.integers(len(self)))]
 
 
 def image_size(record: Record) -> tuple[int, int]:
@@ -140,20 +189,27 @@ class CropBatches:
         batch_size: samples a step.
     """
 
-    corpus: Sequence[Record] | Corpus
+    corpus: Corpus
     config: CropDataConfig
     seed: int
     batch_size: int
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
         """See `example` for the arrays; `image` is (B, S, S, 3) uint8."""
-        indices = drawn_indices(self.seed, step, self.batch_size, len(self.corpus))
+        indices = self.corpus.indices(self.seed, step, self.batch_size)
         rows = range(part[0] * self.batch_size // part[1], (part[0] + 1) * self.batch_size // part[1])
         examples = [self.example(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
         return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
 
     def example(self, index: int, rng: np.random.Generator) -> Arrays:
-        """One sample: `image` (S, S, 3) uint8, `hand_targets`, `object_targets`; `told_grasp` for the hand stage."""
+        """One sample.
+
+        Returns:
+            image, image_deoccluded: (S, S, 3) uint8, the crop and its twin without objects, changed alike.
+            has_twin: () 1 where the twin is known; where it is not, it is the crop itself.
+            told_grasp: () for the hand stage.
+            And those of `hand_targets` and `object_targets`.
+        """
         record = mirror_left(self.corpus[index])
         absent = rng.random() < self.config.absent_p
         example = self._absent(record, rng) if absent else self._present(record, rng)
@@ -164,14 +220,19 @@ class CropBatches:
     def _present(self, record: Record, rng: np.random.Generator) -> Arrays:
         config = self.config
         view = self._view(record, rng)
-        image = warp(record["image"], view, config.size_px, smear=rng.random() < config.smear_p)
+        smear = rng.random() < config.smear_p
+        images = [warp(record[name], view, config.size_px, smear) for name in _PAIR if name in record]
         segments = warp_segments(record["segmentation"], view, config.size_px, OUTSIDE)
         if rng.random() < config.background_p:
-            keep = (segments > 0) & (segments != OUTSIDE)
-            image = paste(image, keep.view(np.uint8), self._backdrop(rng))
+            backdrop = self._backdrop(rng)
+            keeps = [((segments > 0) & (segments != OUTSIDE)).astype(np.uint8)]
+            if len(images) > 1:
+                keeps.append(warp_segments(record["deoccluded_front"], view, config.size_px, 0))
+            images = [paste(image, keep, backdrop) for image, keep in zip(images, keeps, strict=True)]
         example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
         example["segments"] = coarse_segments(segments)
-        return self._change(image, view, record["keypoints_px"][0], example, rng)
+        example["has_twin"] = np.float32(record["has_twin"])[...]
+        return self._change(images, view, record["keypoints_px"][0], example, rng)
 
     def _view(self, record: Record, rng: np.random.Generator) -> View:
         """A view of the hand, with boxes of hand and object as a finder would give them."""
@@ -184,16 +245,23 @@ class CropBatches:
         return view_of(turn, hand, thing, size, record["K"], config.size_px)
 
     def _change(
-        self, image: NDArray[np.uint8], view: View, keypoints_px: FloatArray, example: Arrays, rng: np.random.Generator
+        self,
+        images: list[NDArray[np.uint8]],
+        view: View,
+        keypoints_px: FloatArray,
+        example: Arrays,
+        rng: np.random.Generator,
     ) -> Arrays:
-        """Photometric changes; joints behind an erased patch are no longer visible."""
+        """Photometric changes, the same for the picture and its twin; joints behind an erased patch are no longer
+        visible."""
         photometric = self.config.photometric
         if photometric is not None:
-            image, hidden = erase(change_colour(image, photometric, rng), photometric, rng)
-            image = degrade(image, photometric, rng)
+            start = deepcopy(rng)
+            images[0], hidden = _photometric(images[0], photometric, rng)
+            images[1:] = [_photometric(image, photometric, start)[0] for image in images[1:]]
             x, y = np.rint(apply_affine(view.affine, keypoints_px)).astype(int).T.clip(0, self.config.size_px - 1)
             example["visible"] = example["visible"] * ~hidden[y, x]
-        example["image"] = image
+        example["image"], example["image_deoccluded"] = images[0], images[-1]
         return example
 
     def _absent(self, record: Record, rng: np.random.Generator) -> Arrays:
@@ -212,7 +280,8 @@ class CropBatches:
         nothing = np.zeros((size, size), np.uint8)
         example = absent_targets(view) | object_targets(bare, view, nothing, self.config.object_grid)
         example["segments"] = coarse_segments(segments)
-        return self._change(image, view, record["keypoints_px"][0], example, rng)
+        example["has_twin"] = np.float32(0)[...]
+        return self._change([image], view, record["keypoints_px"][0], example, rng)
 
     def _view_beside(self, record: Record, rng: np.random.Generator) -> View:
         """A box of the hand's size that hardly overlaps the hand's."""
@@ -226,7 +295,7 @@ class CropBatches:
 
     def _backdrop(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """(S, S, 3) piece of another sample, its front filled up from around, turned by quarters."""
-        record, size = self.corpus[int(rng.integers(len(self.corpus)))], self.config.size_px
+        record, size = self.corpus.backdrop(rng), self.config.size_px
         filled = without_front(np.asarray(record["image"]), np.asarray(record["segmentation"]) > 0)
         side = int(rng.uniform(0.5, 1.0) * min(filled.shape[:2]))
         top, left = rng.integers(0, np.array(filled.shape[:2]) - side + 1)
@@ -234,36 +303,10 @@ class CropBatches:
         return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size)), np.uint8)
 
 
-def prefetched(
-    source: BatchSource, start: int, stop: int | None, workers: int, part: tuple[int, int] = (0, 1), ahead: int = 3
-) -> Generator[Arrays, None, None]:
-    """Batches `start`, `start + 1`, ... made ahead of time.
-
-    Args:
-        source: makes them; picklable where `workers` > 1.
-        start, stop: steps; None for no end.
-        workers: 1 makes them in a thread of this process (OpenCV lets go of the interpreter lock), more in
-            processes of their own.
-        part: (k, n) the k-th of n parts of each batch.
-        ahead: batches a worker that wait to be used.
-    """
-    cv2.setNumThreads(1)
-    pool: Executor
-    if workers > 1:
-        pool = ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
-        )
-    else:
-        pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
-    waiting: list[Future[dict[str, NDArray[Any]]]] = []
-    step = start
-    try:
-        while stop is None or step < stop or waiting:
-            while len(waiting) < ahead * workers and (stop is None or step < stop):
-                waiting.append(pool.submit(source.batch, step, part))
-                step += 1
-            yield waiting.pop(0).result()
-    finally:
-        for future in waiting:
-            future.cancel()
-        pool.shutdown()
+def _photometric(
+    image: NDArray[np.uint8], config: PhotometricConfig, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The picture in other light, erased in places and seen by a worse camera, and the mask of what was erased. What is
+    drawn by chance does not depend on the picture."""
+    image, hidden = erase(change_colour(image, config, rng), config, rng)
+    return degrade(image, config, rng), hidden

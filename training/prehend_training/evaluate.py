@@ -18,7 +18,7 @@ from prehend.models.unihope import Output
 from prehend.pipeline.find import decode_hands, letterbox
 from prehend.types import Box, FoundHand
 from prehend_training.checkpoint import load_result
-from prehend_training.data import Corpus, CropBatches, exact
+from prehend_training.data import CropBatches, ShardCorpus, exact
 from prehend_training.finder_data import SeenHand, seen_hands
 from prehend_training.loop import to_tensors
 from prehend_training.presets import CropPreset, FinderPreset, preset
@@ -50,12 +50,12 @@ def evaluate_run(run: Path, data: Path, limit: int | None = None) -> Report:
     load_result(run / "checkpoint" / "averaged.safetensors", network)
     network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if isinstance(chosen, CropPreset):
-        return evaluate_crops(network, chosen, Corpus([data], "crops"), limit)
-    return evaluate_finder(network, chosen, Corpus([data], "frames"), limit)
+        return evaluate_crops(network, chosen, ShardCorpus([data], "crops"), limit)
+    return evaluate_finder(network, chosen, ShardCorpus([data], "frames"), limit)
 
 
 @torch.inference_mode()
-def evaluate_crops(network: nn.Module, chosen: CropPreset, corpus: Corpus, limit: int | None = None) -> Report:
+def evaluate_crops(network: nn.Module, chosen: CropPreset, corpus: ShardCorpus, limit: int | None = None) -> Report:
     """Run a crop network over crops with true boxes; the switcher's own answer decides about the object."""
     count = min(len(corpus), limit or len(corpus))
     source = CropBatches(corpus, exact(chosen.data), seed=0, batch_size=1)
@@ -160,7 +160,7 @@ def _between(values: Scores, low: float, high: float) -> NDArray[np.bool_]:
 
 
 @torch.inference_mode()
-def evaluate_finder(network: nn.Module, chosen: FinderPreset, corpus: Corpus, limit: int | None = None) -> Report:
+def evaluate_finder(network: nn.Module, chosen: FinderPreset, corpus: ShardCorpus, limit: int | None = None) -> Report:
     """Run a finder over whole frames through the pipeline's own letterbox and decoding."""
     frames = []
     for index in tqdm(range(min(len(corpus), limit or len(corpus))), unit="frame"):

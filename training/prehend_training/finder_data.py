@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from prehend.pipeline.find import cell_centers
 from prehend.types import Box, FloatArray
 from prehend_training.augment import PhotometricConfig, change_colour, degrade
-from prehend_training.data import Corpus, drawn_indices, image_size
+from prehend_training.data import Corpus, image_size
+from prehend_training.records import Record
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
-from prehend_training.shards import Record
 from prehend_training.targets import Arrays
 from prehend_training.views import apply_affine
 
@@ -81,7 +81,7 @@ class FinderBatches:
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
         """`image` (B, S, S, 3) uint8 and the maps of `finder_targets`."""
-        indices = drawn_indices(self.seed, step, self.batch_size, len(self.corpus))
+        indices = self.corpus.indices(self.seed, step, self.batch_size)
         rows = range(part[0] * self.batch_size // part[1], (part[0] + 1) * self.batch_size // part[1])
         examples = [self.example(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
         return {name: np.stack([example[name] for example in examples]) for name in examples[0]}

@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from prehend.errors import InvalidInput
 from prehend_training.checkpoint import Averaged, Progress, load, load_start, save
-from prehend_training.data import prefetched
+from prehend_training.engine.scenes import SceneConfig
+from prehend_training.feed import prefetched
 from prehend_training.losses import Terms, total
 from prehend_training.presets import Optimisation, Preset, describe
 from prehend_training.shards import ShardFolder, commit
 from prehend_training.targets import Arrays
-from prehend_training.tasks import Task, open_task
+from prehend_training.tasks import DataSource, Task, open_task
 from prehend_training.team import Team, run_team
 
 LOG_EVERY = 20
@@ -62,13 +63,13 @@ class Machine:
     Attributes:
         processes: that share each batch.
         threads: torch threads of each; 0 for torch's choice.
-        workers: of each, that make batches; 1 is a thread, more are processes.
+        workers: processes of each that make batches; 0 is a thread.
         device: of torch.
     """
 
     processes: int = 1
     threads: int = 0
-    workers: int = 1
+    workers: int = 0
     device: str = "cpu"
 
 
@@ -91,9 +92,10 @@ def make_optimiser(network: nn.Module, optimisation: Optimisation) -> torch.opti
 
 
 def to_tensors(batch: Arrays, device: str) -> dict[str, Tensor]:
-    """Arrays to tensors; `image` (B, S, S, 3) uint8 becomes (B, 3, S, S) float in [0, 1], channels last in memory."""
+    """Arrays to tensors; `image...` (B, S, S, 3) uint8 become (B, 3, S, S) float in [0, 1], channels last in memory."""
     tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in batch.items()}
-    tensors["image"] = tensors["image"].permute(0, 3, 1, 2).float().div_(255)
+    for name in tensors.keys() & {"image", "image_deoccluded"}:
+        tensors[name] = tensors[name].permute(0, 3, 1, 2).float().div_(255)
     return tensors
 
 
@@ -217,7 +219,7 @@ class _Log:
         return line
 
 
-def claim_run(chosen: Preset, data: Sequence[Path], run: Path, start: Path | None = None) -> None:
+def claim_run(chosen: Preset, data: DataSource, run: Path, start: Path | None = None) -> None:
     """Note in the folder of a run what it is, and from which run's weights it starts.
 
     Raises:
@@ -227,7 +229,7 @@ def claim_run(chosen: Preset, data: Sequence[Path], run: Path, start: Path | Non
         "preset": chosen.name,
         "seed": chosen.seed,
         "numbers": json.loads(json.dumps(describe(chosen))),
-        "data": [{"path": str(path), "commit": ShardFolder.open(path).description["commit"]} for path in data],
+        "data": _describe_data(data),
         "start": None if start is None else json.loads((start / "run.json").read_text()),
     }
     note = run / "run.json"
@@ -241,33 +243,41 @@ def claim_run(chosen: Preset, data: Sequence[Path], run: Path, start: Path | Non
         note.write_text(json.dumps({**description, "commit": commit()}, indent=1) + "\n")
 
 
+def _describe_data(data: DataSource) -> list[dict[str, Any]]:
+    if isinstance(data, SceneConfig):
+        return [{"online": data.describe()}]
+    return [{"path": str(path), "commit": ShardFolder.open(path).description["commit"]} for path in data]
+
+
 def train_run(
-    chosen: Preset, data: Sequence[Path], run: Path, machine: Machine, budget: Budget, start: Path | None = None
+    chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Path | None = None
 ) -> None:
     """Begin a run, or go on with one from its checkpoint, until the budget is used up.
 
     Args:
         chosen: preset.
-        data: folders of shards.
+        data: folders of shards, or scenes to render while training.
         run: folder of the run.
         machine: what to train with.
         budget: when to end.
         start: a run of the same network, perhaps on smaller pictures, whose averaged weights to start from.
 
     Raises:
-        InvalidInput: the folder holds another run.
-        AssetError: the folders are not what the preset trains on.
+        InvalidInput: the folder holds another run, or scenes shall be rendered without a worker.
+        AssetError: the data are not what the preset trains on.
     """
+    if isinstance(data, SceneConfig) and machine.workers < 1:
+        raise InvalidInput("scenes are rendered in worker processes: give one worker at least")
     claim_run(chosen, data, run, start)
     network = open_task(chosen, data).network()
     if start is not None:  # fail here, not in the processes
         load_start(start, network)
     numbers = sum(p.numel() for p in network.parameters())
-    run_team(_train_part, (chosen, list(data), run, machine, budget, start), machine.processes, numbers)
+    run_team(_train_part, (chosen, data, run, machine, budget, start), machine.processes, numbers)
 
 
 def _train_part(
-    team: Team, chosen: Preset, data: Sequence[Path], run: Path, machine: Machine, budget: Budget, start: Path | None
+    team: Team, chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Path | None
 ) -> None:
     Trainer(open_task(chosen, data), run, machine, team, start).train(budget)
 

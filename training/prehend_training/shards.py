@@ -1,207 +1,137 @@
-"""Rendered samples on disk: folders of memory-mappable .npy files, resumable, the same for the same seed.
+"""Samples on disk: webdataset tars (a sample is the run of files that share a key), checksummed, with random access.
 
-DIR/index.json                   what it is, where it comes from, sha256 of every file
-DIR/shard-00000/<field>.npy      first axis: sample
-DIR/shard-00000/shard.json       number of samples, sha256 of its files; written last
+DIR/config.json           what the folder holds; a folder holds one thing
+DIR/shard-00000.tar       files KEY.NAME as in `prehend_training.sample_files`; KEY = unit "-" number in the unit
+DIR/shard-00000.json      units, samples, bytes, sha256, commit of the shard; written last
+DIR/index.json            schema, config, and the notes of all shards; written when the folder is complete
+
+A *unit* is what is made at once: a crop, a frame, an instant seen by several cameras, or a whole sequence. A shard
+holds whole units. The bytes of a shard depend on the folder's configuration and on the numbers of its units alone.
 """
 
 import hashlib
+import io
 import json
-import os
-import shutil
+import mmap
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from functools import cached_property
-from multiprocessing import get_context
+import tarfile
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
-
-from prehend.conventions import SIDES
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.scenes.sample import HandLabel, Sample
-from prehend_training.symmetry import equivalent_points
+from prehend_training.sample_files import MapsKept, Packing, pack, unpack
+from prehend_training.scenes.sample import Sample
 
-SCHEMA = "prehend.shards/1"
-SHARD_SIZE = 256
+SCHEMA = "prehend.shards/2"
 
-Kind = Literal["crops", "frames"]
-MAX_HANDS: dict[str, int] = {"crops": 1, "frames": 4}
-"""Hands stored a picture; of a crop only the first one, which it was cut out for."""
-
-Record = dict[str, NDArray[Any]]
-MakeSample = Callable[[int], Sample]
-
-_HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
-    "side": ((), np.uint8),
-    "rotations": ((16, 3, 3), np.float32),
-    "betas": ((10,), np.float32),
-    "joints_m": ((21, 3), np.float32),
-    "keypoints_px": ((21, 2), np.float32),
-    "visible": ((21,), np.bool_),
-    "visible_ratio": ((), np.float32),
-    "grasp": ((), np.bool_),
-    "has_object": ((), np.bool_),
-    "object_points_m": ((4, 21, 3), np.float32),
-    "object_keypoints_px": ((4, 21, 2), np.float32),
-}
-"""Shape and type of each label of a hand: see `HandLabel`, and `equivalent_points` for those of the object."""
+_BLOCK = 1 << 20
 
 
-def encode(sample: Sample, max_hands: int) -> Record:
-    """A sample as plain arrays: `image`, `segmentation`, `K`, `hand_count` and the labels of `max_hands` hands.
+@dataclass(frozen=True)
+class ShardNote:
+    """What is known about a finished shard: numbers of units and samples, bytes, sha256 and the code's commit."""
 
-    Labels of hands that are not there are zero. A scene's hands beyond `max_hands` lose their labels.
-    """
-    record: Record = {
-        "image": sample.image,
-        "segmentation": np.asarray(sample.segmentation, np.uint8),
-        "K": np.asarray(sample.camera.K, np.float32),
-        "hand_count": np.uint8(min(len(sample.hands), max_hands))[...],
-    }
-    for name, (shape, dtype) in _HAND_FIELDS.items():
-        record[name] = np.zeros((max_hands, *shape), dtype)
-    for row, hand in enumerate(sample.hands[:max_hands]):
-        for name, value in _hand_values(sample, hand).items():
-            record[name][row] = value
-    return record
+    units: int
+    samples: int
+    bytes: int
+    sha256: str
+    commit: str
 
 
-def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "side": SIDES.index(hand.side),
-        "rotations": hand.rotations,
-        "betas": hand.betas,
-        "joints_m": hand.joints_m,
-        "keypoints_px": hand.keypoints_px,
-        "visible": hand.visible,
-        "visible_ratio": hand.visible_ratio,
-        "grasp": hand.grasp,
-        "has_object": (held := sample.held(hand)) is not None,
-    }
-    if held is not None:
-        points = equivalent_points(held)
-        pixels = points @ sample.camera.K.T
-        values["object_points_m"], values["object_keypoints_px"] = points, pixels[..., :2] / pixels[..., 2:]
-    return values
+def shard_name(number: int) -> str:
+    """File name of a shard."""
+    return f"shard-{number:05d}.tar"
 
 
-def write_shard(folder: Path, samples: Iterable[Sample], max_hands: int) -> None:
-    """Write one shard; `folder` appears only when it is complete."""
-    records = [encode(sample, max_hands) for sample in samples]
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    hashes = {}
-    for name in records[0]:
-        path = partial / f"{name}.npy"
-        np.save(path, np.stack([record[name] for record in records]))
-        hashes[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    (partial / "shard.json").write_text(json.dumps({"count": len(records), "sha256": hashes}, indent=1) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-
-
-def write_shards(
-    out: Path,
-    kind: Kind,
-    count: int,
-    seed: int,
-    size_px: int,
-    open_renderer: Callable[[Kind, int, int], MakeSample],
-    workers: int = 1,
-    shard_size: int = SHARD_SIZE,
-) -> Path:
-    """Render `count` samples into `out`, leaving shards alone that are already there.
+def write_shard(path: Path, units: Iterable[tuple[int, Iterable[Sample]]], packing: Packing, commit: str) -> ShardNote:
+    """Write one shard, a sample at a time; `path` and its note appear only when it is complete.
 
     Args:
-        out: folder of the shards.
-        kind, seed, size_px: what to render; a folder holds one combination of them.
-        count: number of samples; may be raised later to add to a folder.
-        open_renderer: called once a process with (kind, seed, size_px); returns the function from a sample's
-            number to the sample. It must be importable from its module.
-        workers: processes; the result does not depend on it.
-        shard_size: samples a shard.
+        path: of the tar.
+        units: number and samples of each unit.
+        packing: how samples are written.
+        commit: of the code, for the note.
+    """
+    partial = path.with_suffix(".partial")
+    unit_count = sample_count = 0
+    with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for unit, samples in units:
+            unit_count += 1
+            for part, sample in enumerate(samples):
+                sample_count += 1
+                for name, data in sorted(pack(sample, packing).items()):
+                    archive.addfile(_member(f"{unit:08d}-{part:04d}.{name}", len(data)), io.BytesIO(data))
+    note = ShardNote(unit_count, sample_count, partial.stat().st_size, _sha256(partial), commit)
+    partial.replace(path)
+    path.with_suffix(".json").write_text(json.dumps(asdict(note)) + "\n")
+    return note
 
-    Returns:
-        The path of index.json.
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    """A header without a time or an owner, so that the same samples make the same bytes."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o644
+    return member
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_note(path: Path) -> ShardNote | None:
+    """The note of a shard if shard and note are there and the shard's bytes are those of the note."""
+    note = path.with_suffix(".json")
+    if not (path.exists() and note.exists()):
+        return None
+    try:
+        found = ShardNote(**json.loads(note.read_text()))
+    except (ValueError, TypeError):  # cut off while it was written
+        return None
+    return found if path.stat().st_size == found.bytes and _sha256(path) == found.sha256 else None
+
+
+def claim(out: Path, config: dict[str, Any]) -> None:
+    """Note in a folder what it holds.
 
     Raises:
-        InvalidInput: `count` or `shard_size` is not positive, or `out` holds something else.
+        InvalidInput: it holds something else; the message names what differs.
     """
-    if count <= 0 or shard_size <= 0:
-        raise InvalidInput(f"count {count} and shard size {shard_size} must be positive")
-    description = {"schema": SCHEMA, "kind": kind, "seed": seed, "size_px": size_px, "shard_size": shard_size}
-    _claim(out, description)
-    shards = [(out / f"shard-{start // shard_size:05d}", start, min(start + shard_size, count))
-              for start in range(0, count, shard_size)]  # fmt: skip
-    jobs = [(folder, start, stop) for folder, start, stop in shards if not _is_complete(folder, stop - start)]
-    with tqdm(total=count, initial=count - sum(stop - start for _, start, stop in jobs), unit="picture") as bar:
-        for done in _run(jobs, (kind, seed, size_px), open_renderer, workers):
-            bar.update(done)
-    description["commit"] = commit()
-    description["shards"] = {folder.name: json.loads((folder / "shard.json").read_text()) for folder, _, _ in shards}
-    index = out / "index.json"
-    index.write_text(json.dumps(description, indent=1) + "\n")
-    return index
-
-
-def _claim(out: Path, description: dict[str, Any]) -> None:
-    """Note in `out` what it holds, or raise if that is something else."""
     out.mkdir(parents=True, exist_ok=True)
-    claim = out / "scenes.json"
-    if claim.exists() and json.loads(claim.read_text()) != description:
-        raise InvalidInput(f"{out} holds other scenes ({claim.read_text().strip()}): choose another folder")
-    claim.write_text(json.dumps(description) + "\n")
+    note = out / "config.json"
+    wanted = {"schema": SCHEMA, **config}
+    if note.exists():
+        begun = json.loads(note.read_text())
+        differ = [
+            f"{key} is {begun.get(key)!r} and not {wanted.get(key)!r}"
+            for key in sorted(begun.keys() | wanted.keys())
+            if begun.get(key) != wanted.get(key)
+        ]
+        if differ:
+            raise InvalidInput(f"{out} holds other scenes ({'; '.join(differ)}): choose another folder")
+    elif any(out.glob("shard-*")):
+        raise InvalidInput(f"{out} holds shards of an earlier version: choose another folder")
+    note.write_text(json.dumps(wanted, indent=1) + "\n")
 
 
-def _is_complete(folder: Path, count: int) -> bool:
-    note = folder / "shard.json"
-    return note.exists() and json.loads(note.read_text())["count"] == count
-
-
-def _run(
-    jobs: list[tuple[Path, int, int]],
-    scene: tuple[Kind, int, int],
-    open_renderer: Callable[[Kind, int, int], MakeSample],
-    workers: int,
-) -> Iterator[int]:
-    """Do the jobs, in this process or in several; yields the number of samples as they get done."""
-    if workers <= 1 or len(jobs) <= 1:
-        make = open_renderer(*scene) if jobs else None
-        for job in jobs:
-            assert make is not None
-            yield _write(make, job, MAX_HANDS[scene[0]])
-        return
-    # a fresh interpreter a worker: an OpenGL context does not survive a fork
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_open_worker, initargs=(open_renderer, scene)
-    ) as pool:
-        for future in as_completed([pool.submit(_worker_write, job, MAX_HANDS[scene[0]]) for job in jobs]):
-            yield future.result()
-
-
-_worker: dict[str, MakeSample] = {}
-
-
-def _open_worker(open_renderer: Callable[[Kind, int, int], MakeSample], scene: tuple[Kind, int, int]) -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    _worker["make"] = open_renderer(*scene)
-
-
-def _worker_write(job: tuple[Path, int, int], max_hands: int) -> int:
-    return _write(_worker["make"], job, max_hands)
-
-
-def _write(make: MakeSample, job: tuple[Path, int, int], max_hands: int) -> int:
-    folder, start, stop = job
-    write_shard(folder, (make(index) for index in range(start, stop)), max_hands)
-    return stop - start
+def write_index(out: Path, notes: dict[str, ShardNote]) -> Path:
+    """Write index.json of a folder whose shards are all there; returns its path."""
+    config = json.loads((out / "config.json").read_text())
+    index = {
+        **config,
+        "commit": ", ".join(sorted({note.commit for note in notes.values()})),
+        "shards": {name: asdict(note) for name, note in sorted(notes.items())},
+    }
+    path = out / "index.json"
+    path.write_text(json.dumps(index, indent=1) + "\n")
+    return path
 
 
 def commit() -> str:
@@ -217,7 +147,7 @@ def commit() -> str:
 
 @dataclass(frozen=True)
 class ShardFolder:
-    """The samples of one folder of shards, memory-mapped.
+    """The samples of one folder of shards, read through memory maps; it may be sent to other processes.
 
     Attributes:
         path: the folder.
@@ -226,17 +156,26 @@ class ShardFolder:
 
     path: Path
     description: dict[str, Any]
+    _ends: list[int] = field(init=False, repr=False)
+    _open: dict[str, "_Shard"] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ends = accumulate(note["samples"] for note in self.description["shards"].values())
+        object.__setattr__(self, "_ends", list(ends))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShardFolder, (self.path, self.description)
 
     @classmethod
     def open(cls, path: Path, verify: bool = False) -> "ShardFolder":
-        """Open a folder that `write_shards` wrote.
+        """Open a complete folder.
 
         Args:
             path: the folder.
-            verify: compare every file's sha256 with the index.
+            verify: compare every shard's sha256 with the index.
 
         Raises:
-            AssetError: there is no complete index, or a file differs from it.
+            AssetError: there is no complete index, it has another schema, or a shard differs from it.
         """
         index = path / "index.json"
         if not index.exists():
@@ -244,31 +183,68 @@ class ShardFolder:
         description = json.loads(index.read_text())
         if description.get("schema") != SCHEMA:
             raise AssetError(f"{index} has schema {description.get('schema')}, expected {SCHEMA}: render it again")
-        if verify:
-            for shard, note in description["shards"].items():
-                for name, sha256 in note["sha256"].items():
-                    if hashlib.sha256((path / shard / name).read_bytes()).hexdigest() != sha256:
-                        raise AssetError(f"{path / shard / name} is not the file that was rendered: render it again")
+        for name, note in description["shards"].items():
+            shard = path / name
+            if not shard.exists() or shard.stat().st_size != note["bytes"]:
+                raise AssetError(f"{shard} is missing or cut off: render it again")
+            if verify and _sha256(shard) != note["sha256"]:
+                raise AssetError(f"{shard} is not the file that was rendered: render it again")
         return cls(path, description)
-
-    @cached_property
-    def _maps(self) -> list[Record]:
-        return [
-            {name[:-4]: np.load(self.path / shard / name, mmap_mode="r") for name in note["sha256"]}
-            for shard, note in self.description["shards"].items()
-        ]
 
     @property
     def kind(self) -> str:
-        """What the pictures are: "crops" or "frames"."""
+        """What the pictures are: "crops", "frames", "views" or "sequences"."""
         return str(self.description["kind"])
 
     def __len__(self) -> int:
-        return sum(note["count"] for note in self.description["shards"].values())
+        return self._ends[-1] if self._ends else 0
 
-    def __getitem__(self, index: int) -> Record:
-        """Sample `index` as arrays (views of the mapped files: copy before changing them)."""
+    def __getitem__(self, index: int) -> Sample:
+        """Sample `index` with all its maps."""
+        return self.sample(index)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.sample(index) for index in range(len(self)))
+
+    def sample(self, index: int, maps: MapsKept = "all") -> Sample:
+        """Sample `index`; only the maps that are asked for are decoded."""
+        shard, row = self._place(index)
+        return unpack(shard.files(row), maps)
+
+    def units(self) -> list[range]:
+        """The samples of each unit: the pictures of one instant, the frames of one sequence, or one picture."""
+        starts, last = [], None
+        for index in range(len(self)):
+            shard, row = self._place(index)
+            unit = shard.keys[row].split("-")[0]
+            if unit != last:
+                starts.append(index)
+                last = unit
+        return [range(a, b) for a, b in zip(starts, [*starts[1:], len(self)], strict=True)]
+
+    def _place(self, index: int) -> "tuple[_Shard, int]":
         if not 0 <= index < len(self):
             raise IndexError(index)
-        shard, row = divmod(index, self.description["shard_size"])
-        return {name: values[row] for name, values in self._maps[shard].items()}
+        number = bisect_right(self._ends, index)
+        name = list(self.description["shards"])[number]
+        if name not in self._open:
+            self._open[name] = _Shard(self.path / name)
+        return self._open[name], index - (self._ends[number - 1] if number else 0)
+
+
+class _Shard:
+    """A tar in memory, as far as it is read, and where its files lie."""
+
+    def __init__(self, path: Path):
+        with path.open("rb") as file:
+            self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.places: dict[str, dict[str, tuple[int, int]]] = {}
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                key, name = member.name.split(".", 1)
+                self.places.setdefault(key, {})[name] = (member.offset_data, member.size)
+        self.keys = list(self.places)
+
+    def files(self, row: int) -> dict[str, memoryview]:
+        view = memoryview(self.map)
+        return {name: view[start : start + size] for name, (start, size) in self.places[self.keys[row]].items()}

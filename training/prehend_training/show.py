@@ -1,5 +1,6 @@
-"""Contact sheets: batches as the network gets them, with their targets drawn back."""
+"""Contact sheets of folders, and of batches as the network gets them with their targets drawn back."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import FINGERS, JOINT_PARENTS, SIDES
+from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.find import cell_centers
-from prehend_training.data import Corpus, CropBatches, exact
+from prehend_training.data import CropBatches, ShardCorpus, exact
 from prehend_training.finder_data import FinderBatches
 from prehend_training.presets import CropPreset, Preset
+from prehend_training.scenes.show import DEFAULT_LABELS, contact_sheet, rows_sheet, tile_sheet
+from prehend_training.shards import ShardFolder
 from prehend_training.targets import Arrays, from_box
 
 _COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 170, 255), (220, 100, 255))
@@ -23,24 +27,66 @@ _BOX_EDGES = ((0, 1), (0, 2), (1, 3), (2, 3), (4, 5), (4, 6), (5, 7), (6, 7), (0
 Image = NDArray[Any]
 
 
-def contact_sheet(preset: Preset, data: list[Path], count: int, columns: int, augment: bool = True) -> Image:
-    """Tiles of `count` samples, (H, W, 3) uint8 RGB."""
-    tiles = []
+def folder_sheet(
+    path: Path,
+    labels: Sequence[str] = DEFAULT_LABELS,
+    count: int | None = None,
+    columns: int | None = None,
+    first: int = 0,
+    scale: int = 2,
+    view_groups: bool = False,
+) -> Image:
+    """Samples of a folder of shards, (H, W, 3) uint8 RGB.
+
+    Args:
+        path: the folder.
+        labels: see `scenes.show.contact_sheet`.
+        count: samples (24), or rows (4).
+        columns: samples in a row (6); of a sequence as many of its frames, evenly spaced.
+        first: number of the first sample or row.
+        scale: enlargement.
+        view_groups: a row for each instant, with all its cameras. Sequences always have a row of their own.
+
+    Raises:
+        InvalidInput: there is nothing to show.
+    """
+    folder = ShardFolder.open(path)
+    if folder.kind != "sequences" and not view_groups:
+        samples = [folder[index] for index in range(first, min(first + (count or 24), len(folder)))]
+        if not samples:
+            raise InvalidInput(f"{path} has {len(folder)} samples: none from number {first} on")
+        return contact_sheet(samples, min(columns or 6, len(samples)), scale, labels)
+    units = folder.units()[first : first + (count or 4)]
+    if not units:
+        raise InvalidInput(f"{path} has {len(folder.units())} groups: none from number {first} on")
+    rows = [_spread(unit, columns or (6 if folder.kind == "sequences" else len(unit))) for unit in units]
+    return rows_sheet(([folder[index] for index in row] for row in rows), scale, labels)
+
+
+def _spread(unit: range, count: int) -> list[int]:
+    """At most `count` numbers of a range, the first and the last among them."""
+    return [unit[round(place)] for place in np.linspace(0, len(unit) - 1, min(count, len(unit)))]
+
+
+def batch_sheet(preset: Preset, data: list[Path], count: int, columns: int, augment: bool = True) -> Image:
+    """Tiles of `count` samples of a batch, (H, W, 3) uint8 RGB."""
     if isinstance(preset, CropPreset):
         config = preset.data if augment else exact(preset.data)
-        crops = CropBatches(Corpus(data, "crops"), config, preset.seed, count).batch(0)
+        crops = CropBatches(ShardCorpus(data, "crops"), config, preset.seed, count).batch(0)
         tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
     else:
-        frames = FinderBatches(Corpus(data, "frames"), preset.data, preset.seed, count).batch(0)
+        frames = FinderBatches(ShardCorpus(data, "frames"), preset.data, preset.seed, count).batch(0)
         tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]
-    tiles += [np.zeros_like(tiles[0])] * (-count % columns)
-    return np.concatenate([np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)])
+    return tile_sheet(tiles, columns)
 
 
 def crop_tile(example: Arrays) -> Image:
     """One crop: lines are the 2D keypoints (dotted where hidden), crosses the hand model of the labelled rotations and
-    shape, boxes those given to the network; if lines and crosses part, a label is wrong."""
+    shape, boxes those given to the network; if lines and crosses part, a label is wrong. In the corner the twin."""
     tile = cv2.resize(example["image"], None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_NEAREST)
+    if example["has_twin"] and not np.array_equal(example["image"], example["image_deoccluded"]):
+        small = example["image_deoccluded"]
+        tile[-len(small) :, -small.shape[1] :] = small
     _rectangle(tile, example["hand_box"], (255, 255, 255))
     if not example["presence"]:
         return _label(tile, "no hand")

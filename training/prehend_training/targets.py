@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
 from prehend.types import FloatArray
+from prehend_training.records import Record
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE
-from prehend_training.shards import Record
 from prehend_training.views import View, apply_affine, crop_projection
 
 Arrays = dict[str, NDArray[Any]]
 
 SEGMENT_HAND, SEGMENT_OBJECT = HAND_CODE, OBJECT_CODE
-"""Numbers of the first hand and of what it holds in `Sample.segmentation`."""
+"""Numbers of the first hand and of what it grasps in a record's segmentation."""
 
 MAP_STRIDE = 4
 """Pixels of the crop per cell of the maps that training supervises densely."""

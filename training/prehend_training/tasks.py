@@ -2,28 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prehend.errors import AssetError
 from prehend.geometry.rotations import nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.finder import Finder, Found, build_finder
 from prehend.models.mano_head import ManoHead
 from prehend.models.unihope import Encoded, Output, UniHOPE, build_unihope
-from prehend_training.data import BatchSource, Corpus, CropBatches
+from prehend_training.data import BatchSource, Corpus, CropBatches, ShardCorpus
+from prehend_training.engine.scenes import SceneConfig
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
 from prehend_training.losses import DENSE_CHANNELS, SampledHand, Terms, crop_terms, dense_terms, map_terms, switch_terms
+from prehend_training.online import OnlineCorpus
 from prehend_training.presets import CropPreset, FinderPreset, Preset
 from prehend_training.views import mirror_left
 
 MEAN_POSE_SAMPLES = 2000
 
 Batch = Mapping[str, Tensor]
+DataSource = Sequence[Path] | SceneConfig
+"""Folders of shards, or scenes that are rendered while training."""
 
 
 class Task(Protocol):
@@ -75,10 +80,10 @@ class Supervised(nn.Module):
 class CropTask:
     """Training of UniHOPE on crops."""
 
-    def __init__(self, preset: CropPreset, data: Sequence[Path]):
+    def __init__(self, preset: CropPreset, data: DataSource):
         self.preset: Preset = preset
         self._crop_preset = preset
-        self.corpus = Corpus(data, "crops")
+        self.corpus = open_corpus(data, "crops")
         self.source: BatchSource = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size)
         self._hand = SampledHand(load_hand_model())
 
@@ -107,7 +112,7 @@ class CropTask:
 
 def mean_pose(corpus: Corpus) -> np.ndarray:
     """(16, 3, 3) rotations closest to those of the first samples, as right hands; the wrist's is left at none."""
-    rows = range(min(len(corpus), MEAN_POSE_SAMPLES))
+    rows = range(min(corpus.at_hand, MEAN_POSE_SAMPLES))
     rotations = np.stack([mirror_left(corpus[row])["rotations"][0] for row in rows])
     mean = np.asarray(nearest_rotation(rotations.mean(0)), np.float64)
     mean[0] = np.eye(3)
@@ -131,10 +136,10 @@ class SupervisedFinder(nn.Module):
 class FinderTask:
     """Training of the finder on frames."""
 
-    def __init__(self, preset: FinderPreset, data: Sequence[Path]):
+    def __init__(self, preset: FinderPreset, data: DataSource):
         self.preset: Preset = preset
         self._finder_preset = preset
-        self.corpus = Corpus(data, "frames")
+        self.corpus = open_corpus(data, "frames")
         self.source: BatchSource = FinderBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size)
 
     def network(self) -> nn.Module:
@@ -147,11 +152,24 @@ class FinderTask:
         return finder_terms(found, batch) | {"segments": F.cross_entropy(dense, batch["segments"].long())}
 
 
-def open_task(preset: Preset, data: Sequence[Path]) -> Task:
-    """The task of a preset on folders of shards.
+def open_corpus(data: DataSource, pictures: Literal["crops", "frames"]) -> Corpus:
+    """The records of a source.
 
     Raises:
-        AssetError: the folders are not what the preset trains on.
+        AssetError: the source has other pictures.
+    """
+    if not isinstance(data, SceneConfig):
+        return ShardCorpus(data, pictures)
+    if data.kind != pictures:
+        raise AssetError(f"scenes of {data.kind}: expected {pictures}")
+    return OnlineCorpus(data)
+
+
+def open_task(preset: Preset, data: DataSource) -> Task:
+    """The task of a preset.
+
+    Raises:
+        AssetError: the data are not what the preset trains on.
     """
     return CropTask(preset, data) if isinstance(preset, CropPreset) else FinderTask(preset, data)
 

@@ -12,7 +12,7 @@ from prehend.geometry.pnp import MIRRORED_ORDER
 from prehend.geometry.rotations import rotation_between
 from prehend.pipeline.crop import CropSpec
 from prehend.types import Box, FloatArray
-from prehend_training.shards import Record
+from prehend_training.records import Record
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ def mirror_left(record: Record) -> Record:
         return record
     mirrored = dict(record)
     width = record["image"].shape[1]
-    mirrored["image"] = record["image"][:, ::-1]
-    mirrored["segmentation"] = record["segmentation"][:, ::-1]
+    for name in ("image", "segmentation", "deoccluded", "deoccluded_front"):
+        if name in record:
+            mirrored[name] = record[name][:, ::-1]
     K = np.array(record["K"])
     K[0, 2] = width - 1 - K[0, 2]
     mirrored["K"] = K

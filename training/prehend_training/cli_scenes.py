@@ -1,0 +1,181 @@
+"""The verbs of `prehend-train` that make and look at data: scenes, show, stats, objects, grasps."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prehend.errors import InvalidInput
+
+
+def add_verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    """A parser of `verbs` for one verb, which calls `run`."""
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_scene_verbs(verbs: Any) -> None:
+    """Add the verbs of this module."""
+    _add_scenes(verbs)
+    _add_show(verbs)
+    stats = add_verb(verbs, "stats", _stats, "plots and stats.json of what a folder of shards holds")
+    stats.add_argument("data", type=Path, help="folder of shards")
+    stats.add_argument("--out", type=Path, required=True, help="folder of the plots")
+    stats.add_argument("--limit", type=int, help="largest number of pictures, spread over the folder")
+    _add_objects(verbs)
+    grasps = add_verb(verbs, "grasps", _grasps, "search grasps of catalogue objects and write them as a library")
+    grasps.add_argument("--object", action="append", metavar="ID", help="object, may be repeated (all)")
+    grasps.add_argument("--count", type=int, default=100, help="valid grasps of each object (100)")
+    grasps.add_argument("--seed", type=int, default=0, help="of the search (0)")
+    grasps.add_argument("--out", type=Path, required=True, help="folder of the library")
+
+
+def _add_scenes(verbs: Any) -> None:
+    scenes = add_verb(verbs, "scenes", _scenes, "render scenes into a folder of shards; goes on where it stopped")
+    scenes.add_argument(
+        "--kind",
+        choices=("crops", "frames", "views", "sequences"),
+        required=True,
+        help="crops of a hand; whole frames; instants seen by all cameras of a rig; sequences of one camera at 30 Hz",
+    )
+    scenes.add_argument("--count", type=int, default=0, help="number of crops, frames, instants or sequences")
+    scenes.add_argument("--seed", type=int, default=0, help="the pictures depend on it and their number alone (0)")
+    scenes.add_argument("--out", type=Path, help="folder of the shards; for several machines one that all see")
+    scenes.add_argument("--size", type=int, metavar="PX", help="width in pixels (160 for crops, 320 for the others)")
+    scenes.add_argument(
+        "--maps",
+        choices=("all", "twin", "none"),
+        default="twin",
+        help="labels of every pixel beside the segmentation: all; the de-occluded twin and the hands' outlines (the "
+        "default); none",
+    )
+    scenes.add_argument(
+        "--format", choices=("jpg", "png", "webp"), default="jpg", help="of pictures (jpg); png loses nothing"
+    )
+    scenes.add_argument("--quality", type=int, default=95, help="of jpg and webp (95)")
+    scenes.add_argument("--photos", type=Path, help="folder with photographs for backgrounds")
+    scenes.add_argument("--shard-size", type=int, metavar="N", help="scenes a shard (ten to thirty seconds of work)")
+    scenes.add_argument("--workers", type=int, help="processes (1); with --engine ray actors (one a CPU)")
+    scenes.add_argument("--engine", choices=("local", "ray"), default="local", help="where scenes are rendered (local)")
+    scenes.add_argument("--address", help="of the Ray cluster (RAY_ADDRESS, or one of this machine alone)")
+    scenes.add_argument("--gpus-per-worker", type=float, default=0.0, help="share of a GPU for each Ray actor (0)")
+    scenes.add_argument("--time", action="store_true", help="write nothing: print how long each part of a sample takes")
+
+
+def _add_show(verbs: Any) -> None:
+    show = add_verb(verbs, "show", _show, "a contact sheet of a folder, with its labels drawn over the pictures")
+    show.add_argument("data", type=Path, help="folder of shards")
+    show.add_argument("--out", type=Path, required=True, help="picture to write (.png or .jpg)")
+    show.add_argument("--count", type=int, help="pictures (24), or rows of --view-groups and sequences (4)")
+    show.add_argument("--columns", type=int, help="pictures in a row (6)")
+    show.add_argument("--first", type=int, default=0, help="number of the first picture, or of the first row (0)")
+    show.add_argument("--scale", type=int, default=2, help="enlargement (2)")
+    show.add_argument(
+        "--labels",
+        default="skeleton,objects,words",
+        help="what to draw, separated by commas. Over the picture: skeleton, mesh, boxes, masks (amodal outlines), "
+        "objects (axes and box), parts (visible share of each finger and the palm), words. Beside it: plain, twin, "
+        "segmentation, depth, sensor, normals, albedo. Or: none (skeleton,objects,words)",
+    )
+    show.add_argument("--view-groups", action="store_true", help="a row for each instant, all its cameras side by side")
+    show.add_argument(
+        "--preset", help="show instead what the network of a preset gets: changed pictures with their targets"
+    )
+    show.add_argument("--plain", action="store_true", help="with --preset: crops without changes")
+
+
+def _add_objects(verbs: Any) -> None:
+    objects = add_verb(verbs, "objects", _list_objects, "list the catalogue, or add a mesh of your own")
+    actions = objects.add_subparsers(dest="action", required=True)
+    add_verb(actions, "list", _list_objects, "the objects of the catalogue with their sizes")
+    importing = add_verb(actions, "import", _import_object, "check a mesh (obj, ply, stl, glb) and add it as an object")
+    importing.add_argument("path", type=Path, metavar="PATH", help="the mesh")
+    importing.add_argument("--id", required=True, help="name of the object: lower case letters, digits, _")
+    importing.add_argument("--units", required=True, choices=("m", "cm", "mm", "in"), help="of the mesh")
+    importing.add_argument("--out", type=Path, required=True, help="folder of object descriptions")
+
+
+def _scenes(arguments: argparse.Namespace) -> None:
+    from prehend_training.engine import EngineOptions
+    from prehend_training.engine.scenes import SIZES_PX, SceneConfig, write_scenes
+    from prehend_training.sample_files import Packing
+
+    size = arguments.size or SIZES_PX[arguments.kind]
+    packing = Packing(arguments.maps, arguments.format, arguments.quality)
+    config = SceneConfig(arguments.kind, arguments.seed, size, packing, arguments.photos)
+    if arguments.time:
+        from prehend_training.scenes.timing import time_parts
+
+        sys.stdout.write(time_parts(size, arguments.count or 20))
+        return
+    if arguments.out is None:
+        raise InvalidInput("--out is missing: the folder of the shards")
+    local = arguments.engine == "local"
+    if local and (arguments.address is not None or arguments.gpus_per_worker):
+        raise InvalidInput("--address and --gpus-per-worker go with --engine ray")
+    workers = arguments.workers if arguments.workers is not None else int(local)
+    options = EngineOptions(arguments.engine, workers, arguments.address, arguments.gpus_per_worker)
+    write_scenes(arguments.out, config, arguments.count, options, arguments.shard_size)
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    import cv2
+
+    from prehend_training.show import batch_sheet, folder_sheet
+
+    columns = arguments.columns or 6
+    if arguments.preset is not None:
+        from prehend_training.presets import preset
+
+        count = arguments.count or 24
+        sheet = batch_sheet(preset(arguments.preset), [arguments.data], count, columns, not arguments.plain)
+    elif arguments.plain:
+        raise InvalidInput("--plain goes with --preset")
+    else:
+        labels = () if arguments.labels == "none" else tuple(arguments.labels.split(","))
+        sheet = folder_sheet(
+            arguments.data, labels, arguments.count, arguments.columns, arguments.first, arguments.scale,
+            arguments.view_groups,
+        )  # fmt: skip
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.out.suffix.lower() not in (".png", ".jpg") or not cv2.imwrite(str(arguments.out), sheet[..., ::-1]):
+        raise InvalidInput(f"{arguments.out} cannot be written: does it end with .png or .jpg?")
+
+
+def _stats(arguments: argparse.Namespace) -> None:
+    from prehend_training.stats import write_stats
+
+    for path in write_stats(arguments.data, arguments.out, arguments.limit):
+        sys.stdout.write(f"{path}\n")
+
+
+def _list_objects(_: argparse.Namespace) -> None:
+    from prehend_training.objects import catalogue
+
+    for solid in catalogue().values():
+        width, depth, height = 1000 * solid.extents_m
+        sys.stdout.write(f"{solid.object_id:<20} {width:6.0f} x {depth:4.0f} x {height:4.0f} mm  {solid.name}\n")
+
+
+def _import_object(arguments: argparse.Namespace) -> None:
+    from prehend_training.objects.importer import import_mesh, write_object
+
+    imported = import_mesh(arguments.path, object_id=arguments.id, units=arguments.units)
+    sys.stdout.write(f"{write_object(imported, arguments.out)}\n")
+
+
+def _grasps(arguments: argparse.Namespace) -> None:
+    from prehend_training.objects import catalogue
+
+    known = list(catalogue())
+    chosen = arguments.object or known
+    if unknown := sorted(set(chosen) - set(known)):
+        raise InvalidInput(f"no object {', '.join(unknown)}: see `prehend-train objects list`")
+    from prehend_training.grasps.build import build_library
+
+    report = build_library(chosen, arguments.count, arguments.seed, arguments.out, progress=True)
+    if report is not None:
+        sys.stdout.write(json.dumps(report, indent=1) + "\n")

@@ -1,0 +1,152 @@
+"""Folders of scenes: what each kind is made of, and making them with an engine."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from tqdm import tqdm
+
+from prehend.errors import InvalidInput
+from prehend_training.engine import EngineOptions, Job, open_engine
+from prehend_training.sample_files import Packing
+from prehend_training.scenes.sample import Sample
+from prehend_training.shards import ShardNote, claim, commit, read_note, shard_name, write_index, write_shard
+
+Kind = Literal["crops", "frames", "views", "sequences"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+SIZES_PX: dict[Kind, int] = {"crops": 160, "frames": 320, "views": 320, "sequences": 320}
+"""Width of a picture where nobody asks for another."""
+SHARD_UNITS: dict[Kind, int] = {"crops": 256, "frames": 128, "views": 16, "sequences": 2}
+"""Units in a shard: ten to thirty seconds of work, so that little is lost when a command is stopped."""
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """Which pictures; with a unit's number it decides every byte.
+
+    Attributes:
+        kind: `crops` of one hand; whole `frames`; `views`: instants of sequences as all cameras of a rig see them;
+            `sequences`: whole sequences of one camera.
+        seed: of everything drawn by chance.
+        size_px: width of a picture.
+        packing: how samples are written.
+        photos: folder with photographs for backgrounds, None for none.
+    """
+
+    kind: Kind
+    seed: int
+    size_px: int
+    packing: Packing = field(default_factory=Packing)
+    photos: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.size_px < 16:
+            raise InvalidInput(f"pictures of {self.size_px} px: 16 is the least")
+        if self.photos is not None and not self.photos.is_dir():
+            raise InvalidInput(f"{self.photos} is no folder of photographs")
+
+    def describe(self) -> dict[str, Any]:
+        """The configuration as JSON; photographs by their names and sizes."""
+        return {
+            "kind": self.kind,
+            "seed": self.seed,
+            "size_px": self.size_px,
+            **asdict(self.packing),
+            "photos": None if self.photos is None else _fingerprint(self.photos),
+        }
+
+
+Maker = Callable[[int], Iterable[Sample]]
+"""From a unit's number to its samples."""
+OpenMaker = Callable[[SceneConfig], Maker]
+
+
+def _fingerprint(photos: Path) -> str:
+    files = [(str(p.relative_to(photos)), p.stat().st_size) for p in sorted(photos.rglob("*")) if p.is_file()]
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
+
+
+def open_maker(config: SceneConfig) -> Maker:
+    """The renderer as a function from a unit's number to its samples; call it in the process that shall draw."""
+    from prehend_training.scenes.render import SceneRenderer, crop_sample, frame_sample
+
+    renderer = SceneRenderer(config.photos)
+    if config.kind == "crops":
+        return lambda unit: [crop_sample(renderer, config.seed, unit, config.size_px)]
+    if config.kind == "frames":
+        return lambda unit: [frame_sample(renderer, config.seed, unit, config.size_px)]
+    from prehend_training.scenes.sequences import sequence_samples, view_samples
+
+    samples = view_samples if config.kind == "views" else sequence_samples
+    return lambda unit: samples(renderer, config.seed, unit, config.size_px)
+
+
+def write_scenes(
+    out: Path,
+    config: SceneConfig,
+    count: int,
+    engine: EngineOptions | None = None,
+    shard_units: int | None = None,
+    make: OpenMaker = open_maker,
+) -> Path:
+    """Render `count` units into a folder of shards; those that are there and sound are left alone.
+
+    Args:
+        out: the folder; with an engine of several machines all must see it under this path.
+        config: which pictures; a folder holds those of one configuration.
+        count: number of units; may be raised later to add to a folder.
+        engine: where they are rendered (one local process); the result does not depend on it.
+        shard_units: units a shard.
+        make: what renders, importable from its module.
+
+    Returns:
+        The path of index.json.
+
+    Raises:
+        InvalidInput: a number is not positive, or the folder holds something else.
+        EngineError: rendering failed.
+    """
+    shard_units = SHARD_UNITS[config.kind] if shard_units is None else shard_units
+    if count <= 0 or shard_units <= 0:
+        raise InvalidInput(f"count {count} and shard size {shard_units} must be positive")
+    out = out.resolve()
+    claim(out, {**config.describe(), "shard_units": shard_units})
+    (out / "index.json").unlink(missing_ok=True)
+    notes: dict[str, ShardNote] = {}
+    jobs = []
+    for start in range(0, count, shard_units):
+        units = range(start, min(start + shard_units, count))
+        name = shard_name(start // shard_units)
+        note = read_note(out / name)
+        if note is not None and note.units == len(units):
+            notes[name] = note
+        else:
+            jobs.append(Job(f"{name} (scenes {units.start} to {units.stop - 1})", (out / name, units)))
+    runner = open_engine(engine or EngineOptions(), partial(_open_work, config, make, commit()))
+    rendered = sum(note.samples for note in notes.values())
+    with tqdm(total=count, initial=sum(note.units for note in notes.values()), unit=config.kind[:-1]) as bar:
+        for job, note in runner.map(jobs):
+            notes[job.task[0].name] = note
+            rendered += note.samples
+            bar.set_postfix_str(f"{rendered} pictures", refresh=False)
+            bar.update(note.units)
+    return write_index(out, notes)
+
+
+def _open_work(config: SceneConfig, make: OpenMaker, commit_: str) -> Callable[[tuple[Path, range]], ShardNote]:
+    maker = make(config)
+
+    def work(task: tuple[Path, range]) -> ShardNote:
+        path, units = task
+        return write_shard(path, _made(maker, units), config.packing, commit_)
+
+    return work
+
+
+def _made(maker: Maker, units: range) -> Iterator[tuple[int, Iterable[Sample]]]:
+    return ((unit, maker(unit)) for unit in units)

@@ -1,0 +1,110 @@
+"""A sample as the plain arrays that batches are made of; shards, online scenes and real datasets all pass here."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import SIDES
+from prehend.errors import InvalidInput
+from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, HandLabel, ObjectLabel, Sample
+from prehend_training.symmetry import equivalent_points
+
+Record = dict[str, NDArray[Any]]
+
+CROP_HANDS, FRAME_HANDS = 1, 4
+"""Hands of a picture that keep their labels; of a crop only the first one, which it was cut out for."""
+
+_HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
+    "side": ((), np.uint8),
+    "rotations": ((16, 3, 3), np.float32),
+    "betas": ((10,), np.float32),
+    "joints_m": ((21, 3), np.float32),
+    "keypoints_px": ((21, 2), np.float32),
+    "visible": ((21,), np.bool_),
+    "visible_ratio": ((), np.float32),
+    "grasp": ((), np.bool_),
+    "has_object": ((), np.bool_),
+    "object_points_m": ((4, 21, 3), np.float32),
+    "object_keypoints_px": ((4, 21, 2), np.float32),
+}
+"""Shape and type of each label of a hand: see `HandLabel`, and `equivalent_points` for those of the object."""
+
+
+def record_of(sample: Sample, max_hands: int) -> Record:
+    """A sample as arrays.
+
+    Returns:
+        `image` (H, W, 3), `K` (3, 3), `hand_count` () and the labels of `max_hands` hands, zero for hands that are not
+        there; `segmentation` (H, W) with `HAND_CODE + i` for hand i, `OBJECT_CODE + i` for what it grasps and
+        `OTHER_CODE` for all else in front. Where the sample has a twin that differs from the picture also `deoccluded`
+        (H, W, 3) and `deoccluded_front` (H, W) uint8, 1 where the twin shows something in front of the background.
+        `has_twin` () is True too where the twin is the picture itself.
+
+    Raises:
+        InvalidInput: the sample has no segmentation.
+    """
+    if sample.segmentation is None:
+        raise InvalidInput(f"{sample.frame_id} has no segmentation, which training needs")
+    record: Record = {
+        "image": sample.image,
+        "segmentation": _by_hand(sample)[sample.segmentation],
+        "K": np.asarray(sample.camera.K, np.float32),
+        "hand_count": np.uint8(min(len(sample.hands), max_hands))[...],
+        "has_twin": np.bool_(sample.maps is not None)[...],
+    }
+    if sample.maps is not None and not np.array_equal(sample.maps.deoccluded, sample.image):
+        record["deoccluded"] = sample.maps.deoccluded
+        record["deoccluded_front"] = _front_without_objects(sample.segmentation, sample.maps.hand_amodal)
+    for name, (shape, dtype) in _HAND_FIELDS.items():
+        record[name] = np.zeros((max_hands, *shape), dtype)
+    for row, hand in enumerate(sample.hands[:max_hands]):
+        for name, value in _hand_values(sample, hand).items():
+            record[name][row] = value
+    return record
+
+
+def _by_hand(sample: Sample) -> NDArray[np.uint8]:
+    """(256,) number in the record for each number in the sample's segmentation."""
+    numbers = np.arange(256, dtype=np.uint8)
+    numbers[OBJECT_CODE:OTHER_CODE] = OTHER_CODE
+    for row, hand in reversed(list(enumerate(sample.hands))):
+        if sample.held(hand) is not None and hand.object_index is not None:
+            numbers[OBJECT_CODE + hand.object_index] = OBJECT_CODE + row
+    return numbers
+
+
+def _front_without_objects(segmentation: NDArray[np.uint8], hand_amodal: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(H, W) 1 where something stands before the background once the objects are gone; of what they hid only the hands
+    are known."""
+    thing = (segmentation >= OBJECT_CODE) & (segmentation < OTHER_CODE)
+    front = (segmentation >= HAND_CODE) & ~thing | hand_amodal.any(0) & thing
+    return front.astype(np.uint8)
+
+
+def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "side": SIDES.index(hand.side),
+        "rotations": hand.rotations,
+        "betas": hand.betas,
+        "joints_m": hand.joints_m,
+        "keypoints_px": hand.keypoints_px,
+        "visible": hand.visible,
+        "visible_ratio": hand.visible_ratio,
+        "grasp": hand.grasp,
+        "has_object": (held := sample.held(hand)) is not None,
+    }
+    if held is not None:
+        points = equivalent_points(_as_stored(held))
+        pixels = points @ sample.camera.K.T
+        values["object_points_m"], values["object_keypoints_px"] = points, pixels[..., :2] / pixels[..., 2:]
+    return values
+
+
+def _as_stored(label: ObjectLabel) -> ObjectLabel:
+    """With the precision that shards keep, so that fresh and stored samples give the same to the last bit."""
+    single = {
+        name: np.asarray(getattr(label, name), np.float32) for name in ("T_camera_object", "extents_m", "center_m")
+    }
+    return replace(label, **single)
