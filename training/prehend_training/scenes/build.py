@@ -21,10 +21,12 @@ def stage(scene: Scene) -> Staged:
     hands = [skin_geometry(hand, HAND_CODE + k) for k, hand in enumerate(scene.hands)]
     others = [skin_geometry(hand, OTHER_CODE) for hand in scene.strangers]
     others += [thing_geometry(thing, OTHER_CODE) for thing in scene.clutter]
-    others += [thing_geometry(thing, 0) for thing in scene.scenery]
+    # without a table what is behind is too far away for shadows
+    behind = [thing_geometry(thing, 0) for thing in scene.scenery]
+    others, behind = (others, behind) if scene.table is None else ([*others, *behind], [])
     table = [] if scene.table is None else [table_geometry(scene.table)]
     objects = [thing_geometry(thing, OBJECT_CODE + k) for k, thing in enumerate(scene.objects)]
-    parts = [*hands, *others, *table, *objects]
+    parts = [*hands, *others, *behind, *table, *objects]
     if not parts:
         nothing = Geometry(np.zeros(0, VERTEX), np.zeros((0, 3), np.int32))
         return Staged(nothing, Span(0, 0), Span(0, 0), Span(0, 0), (), np.array([[0, 0, 1.0]]))

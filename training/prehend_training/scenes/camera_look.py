@@ -68,8 +68,8 @@ def sample_look(rng: Rng, focus_m: float = 0.5) -> CameraLook:
     elif kind < 0.1:
         exposure *= rng.uniform(0.3, 0.6)
     # a dark scene at a high gain: photons are few
-    photons = np.exp(rng.uniform(np.log(150), np.log(20_000)))
-    coarse = rng.uniform(0, 0.02) if rng.random() < 0.15 else 0.0
+    photons = np.exp(rng.uniform(np.log(600), np.log(40_000)) if rng.random() < 0.85 else rng.uniform(4.5, 6.4))
+    coarse = rng.uniform(0, 0.015) if rng.random() < 0.15 else 0.0
     return CameraLook(
         matrix=exposure * _colour_matrix(rng),
         contrast=float(np.exp(rng.normal(0, 0.14))),
@@ -78,7 +78,7 @@ def sample_look(rng: Rng, focus_m: float = 0.5) -> CameraLook:
         vignette=float(rng.uniform(0, 0.45) if rng.random() < 0.4 else 0.0),
         blur_px=float(abs(rng.normal(0, 0.5)) if rng.random() < 0.88 else rng.uniform(0.7, 2.0)),
         focus_m=focus_m,
-        depth_blur=float(rng.uniform(0.5, 4.0)) if rng.random() < 0.25 else 0.0,
+        depth_blur=float(rng.uniform(0.5, 2.5)) if rng.random() < 0.2 else 0.0,
         motion_px=rng.normal(0, 1, 2) * np.exp(rng.uniform(0, 1.3)) if rng.random() < 0.18 else np.zeros(2),
         read_noise=float(0.6 / photons**0.7),
         shot_noise=float(photons**-0.5),

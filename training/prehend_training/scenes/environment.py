@@ -155,8 +155,10 @@ def fitted(lighting: Lighting, backdrop: NDArray[np.uint8], R_camera_world: Arra
     both = np.concatenate([half, half * [1, 1, -1]]) / np.linalg.norm(half, axis=1).mean()
     basis = harmonics(both / np.linalg.norm(both, axis=1, keepdims=True) @ R_camera_world)
     seen = basis.T @ np.concatenate([small.reshape(-1, 3)] * 2) * (4 * np.pi / len(both))
+    # cameras balance colours away, and what is lit reflects its own: only a part of the tint is the light's
     mean = small.mean((0, 1)) + 0.01
-    tint = (mean / mean.mean()) ** (0.5 * lighting.follow)
+    tint = np.clip(mean / mean.mean(), 0.4, 1.8) ** (0.3 * lighting.follow)
+    seen = 0.35 * seen + 0.65 * seen.mean(1, keepdims=True)
     level = np.clip(mean.mean() / _PICTURE_LEVEL, 0.35, 3.0) ** (0.35 * lighting.follow)
     own = lighting.ambient[0].mean()
     around = seen * (own / max(float(seen[0].mean()), 1e-6))

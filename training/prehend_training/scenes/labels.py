@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,21 +95,17 @@ def part_visible(hand: Hand, entity: int, picture: Picture, view: View) -> NDArr
     """(6,) how many vertices of each of `HAND_PARTS` the picture shows.
 
     A vertex is shown where one of the four pixels around it is this hand and no nearer to the camera than the vertex,
-    but for what half the way to the next pixel and a fold of skin (or a glove) may make.
+    but for what the way to the next pixel and a fold of skin (or a glove) may make.
     """
-    mask = drawn_hand().hand_mask
-    points = in_camera(view, true_points(hand, hand.vertices_m[mask]))
-    places = pixels(points, view.camera)
-    allowed = points[:, 2] - _FOLD_M - 1.5 * np.abs(points[:, 2]) / view.camera.K[0, 0]
+    points = in_camera(view, true_points(hand, hand.vertices_m[drawn_hand().hand_mask]))
     height, width = picture.codes.shape
-    shown = np.zeros(len(points), np.bool_)
-    corner = np.floor(np.clip(places, -2, [width + 1, height + 1])).astype(np.int64)
-    for step in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        x, y = (corner + step).T
-        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (points[:, 2] > 0)
-        x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-        own = (picture.codes[y, x] // PARTS) == entity
-        shown |= inside & own & (picture.depth_m[y, x] > allowed)
+    x, y = np.floor(np.clip(pixels(points, view.camera), -2, [width + 1, height + 1])).astype(np.int64).T
+    # the deepest of the four pixels whose lower right is (x + 1, y + 1)
+    own = np.where(picture.codes // PARTS == entity, picture.depth_m, 0)
+    deepest = cv2.dilate(own, np.ones((2, 2), np.uint8), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    allowed = np.maximum(points[:, 2] * (1 - 1.5 / view.camera.K[0, 0]) - _FOLD_M, 1e-3)
+    shown = inside & (deepest[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)] > allowed)
     return np.bincount(vertex_parts()[shown], minlength=6)
 
 

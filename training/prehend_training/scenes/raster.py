@@ -29,13 +29,14 @@ VERTEX = np.dtype(
         ("code", "f4"),  # what it is, see `Picture.codes`
     ]
 )
-_SHADOW_SIZE = 512
-_SHADOW_MARGIN_M = 0.2
+_SHADOW_SIZE = 384
+_SHADOW_MARGIN_M = 0.15
 _COVER_SIZE = 64
 _CHANNELS = 4
 _CAMERA_PROGRAMS = ("surface", "outline")
 _SURFACE_UNITS = {"textures": 0, "hand_atlas": 1}
-_LIGHT_UNITS = {"places": 0, "normals": 1, "albedos": 2, "backdrop": 3, "shadow_map": 4}
+_LIGHT_UNITS = {"places": 0, "normals": 1, "albedos": 2, "shadow_map": 3}
+_BACKDROP_UNITS = {"backdrop": 4}
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Picture(NamedTuple):
 
     Attributes:
         light: (H, W, 3) float32 linear, with the backdrop.
-        twin: the same without the objects; None if not asked for.
+        twin: light and depth, as below, without the objects; None if not asked for, or if there are none.
         codes: (H, W) float32 `code` of the nearest triangle, -1 where there is none.
         depth_m: (H, W) float32 depth along z, 0 where there is none.
         normals: (H, W, 3) float32 in the camera frame, 0 where there is none.
@@ -89,7 +90,7 @@ class Picture(NamedTuple):
     """
 
     light: NDArray[np.float32]
-    twin: NDArray[np.float32] | None
+    twin: tuple[NDArray[np.float32], NDArray[np.float32]] | None
     codes: NDArray[np.float32]
     depth_m: NDArray[np.float32]
     normals: NDArray[np.float32]
@@ -138,9 +139,11 @@ class Rasterizer:
         except Exception as error:  # moderngl raises nothing narrower
             raise SourceError(f"no OpenGL context through EGL on this machine: {error}") from error
         self._gl = moderngl
+        self._context.depth_func = "<="
         self._surface, self._light, self._shadow, self._outline = (
-            self._program(name) for name in ("surface", "light", "shadow", "outline")
+            self._program(name, name) for name in ("surface", "light", "shadow", "outline")
         )
+        self._backdrop = self._program("light", "backdrop")
         self._vertices = self._context.buffer(reserve=VERTEX.itemsize * 30_000, dynamic=True)
         self._faces = self._context.buffer(reserve=12 * 50_000, dynamic=True)
         self._make_arrays()
@@ -149,22 +152,24 @@ class Rasterizer:
         count, size = textures.shape[:2]
         self._textures = self._context.texture_array((size, size, count), 3, np.ascontiguousarray(textures).tobytes())
         self._textures.build_mipmaps()
-        self._textures.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        self._textures.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
         side = ATLAS_TILES * TILE_PX
         self._atlas = self._context.texture((side, side), 4)
         self._atlas.build_mipmaps(0, LEVELS - 1)
-        self._atlas.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        self._atlas.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
         self._painted: set[int] = set()
         self._targets: dict[tuple[int, int], _Target] = {}
-        for program, units in ((self._surface, _SURFACE_UNITS), (self._light, _LIGHT_UNITS)):
-            for name, unit in units.items():
+        units = ((self._surface, _SURFACE_UNITS), (self._light, _LIGHT_UNITS), (self._backdrop, _BACKDROP_UNITS))
+        for program, numbers in units:
+            for name, unit in numbers.items():
                 program[name] = unit
         self._surface["height_m"] = HEIGHT_M
 
-    def _program(self, name: str) -> Any:
+    def _program(self, vertices: str, fragments: str) -> Any:
         folder = resources.files("prehend_training.scenes") / "shaders"
-        vertex, fragment = ((folder / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("vert", "frag"))
-        lens = (folder / "lens.glsl").read_text(encoding="utf-8") if name in _CAMERA_PROGRAMS else ""
+        names = (f"{vertices}.vert", f"{fragments}.frag")
+        vertex, fragment = ((folder / name).read_text(encoding="utf-8") for name in names)
+        lens = (folder / "lens.glsl").read_text(encoding="utf-8") if vertices in _CAMERA_PROGRAMS else ""
         version = "#version 330\n"
         return self._context.program(vertex_shader=version + lens + vertex, fragment_shader=version + fragment)
 
@@ -176,6 +181,7 @@ class Rasterizer:
         self._shadow_array = self._context.vertex_array(self._shadow, [places], self._faces)
         self._outline_array = self._context.vertex_array(self._outline, [places], self._faces)
         self._light_array = self._context.vertex_array(self._light, [])
+        self._backdrop_array = self._context.vertex_array(self._backdrop, [])
 
     def _shadow_map(self) -> Any:
         depth = self._context.depth_texture((_SHADOW_SIZE, _SHADOW_SIZE))
@@ -191,9 +197,12 @@ class Rasterizer:
                 texture.filter = (self._gl.NEAREST, self._gl.NEAREST)
             backdrop = context.texture(size, 3, alignment=1)
             backdrop.filter = (self._gl.NEAREST, self._gl.NEAREST)
+            depth = context.depth_renderbuffer(size)
+            light = context.framebuffer([context.texture(size, 4, dtype="f4")], depth)
+            light.depth_mask = False
             self._targets[size] = _Target(
-                context.framebuffer(list(textures), context.depth_renderbuffer(size)),
-                context.framebuffer([context.texture(size, 4, dtype="f4")]),
+                context.framebuffer(list(textures), depth),
+                light,
                 context.simple_framebuffer(size, _CHANNELS),
                 backdrop,
                 textures,
@@ -214,10 +223,7 @@ class Rasterizer:
             self._upload(staged.geometry)
             self._staged, self._twin = staged, twin and staged.objects.count > 0
             clip = sun_projection(staged.focus_m, lighting.sun, _SHADOW_MARGIN_M)
-            casters = [staged.casters]
-            if self._twin:
-                self._draw_shadow(self._shadow_maps[1], clip, casters)
-            self._draw_shadow(self._shadow_maps[0], clip, [*casters, staged.objects])
+            self._draw_shadows(clip)
             self._set_lights(lighting, clip)
 
     def draw(self, camera: Camera, T_camera_world: Array, backdrop: NDArray[np.uint8]) -> Picture:
@@ -239,7 +245,7 @@ class Rasterizer:
             twin = None
             if self._twin:
                 self._draw_light(target, self._shadow_maps[1])
-                twin = _read(target.light, 0, np.float32)[..., :3]
+                twin = _read(target.light, 0, np.float32)[..., :3], _read(target.surface, 0, np.float32)[..., 2]
             self._draw_surface(target, self._staged.objects)
             self._draw_light(target, self._shadow_maps[0])
             light = _read(target.light, 0, np.float32)[..., :3]
@@ -267,7 +273,7 @@ class Rasterizer:
         self._context.blend_equation = self._gl.MAX
         for span, channel in zip(spans, np.eye(_CHANNELS), strict=False):
             self._outline["channel"] = tuple(channel)
-            self._outline_array.render(vertices=3 * span.count, first=3 * span.first)
+            self._render(self._outline_array, span)
         return np.moveaxis(_read(target, 0, np.uint8), 2, 0)[: len(spans)] > 127
 
     def cover(self, span: Span, camera: Camera, T_camera_world: Array, window: Box) -> float:
@@ -287,7 +293,7 @@ class Rasterizer:
             clip = projection(shift @ camera.K, window.width, window.height)
             self._set_camera(self._outline, camera, T_camera_world, clip)
             self._outline["channel"] = (1.0, 1.0, 1.0, 1.0)
-            self._outline_array.render(vertices=3 * span.count, first=3 * span.first)
+            self._render(self._outline_array, span)
             return float(np.frombuffer(self._cover_target.read(components=1), np.uint8).mean()) / 255
 
     def _upload(self, geometry: Geometry) -> None:
@@ -305,30 +311,39 @@ class Rasterizer:
             self._atlas.write(picture.tobytes(), viewport=(column * size, row * size, size, size), level=level)
         self._painted.add(tile)
 
-    def _draw_shadow(self, target: Any, clip: Array, spans: Sequence[Span]) -> None:
-        target.use()
+    def _draw_shadows(self, clip: Array) -> None:
+        """The shadow map of all, and that without the objects if the twin is wanted."""
+        whole, without = self._shadow_maps
         self._context.enable_only(self._gl.DEPTH_TEST)
-        target.clear(depth=1.0)
         self._shadow["projection"].write(_bytes(clip.T))
-        for span in spans:
-            if span.count:
-                self._shadow_array.render(vertices=3 * span.count, first=3 * span.first)
+        whole.use()
+        whole.clear(depth=1.0)
+        self._render(self._shadow_array, self._staged.casters)
+        if self._twin:
+            self._context.copy_framebuffer(without, whole)
+            whole.use()
+        self._render(self._shadow_array, self._staged.objects)
+
+    def _render(self, array: Any, span: Span) -> None:
+        if span.count:
+            array.render(vertices=3 * span.count, first=3 * span.first)
 
     def _draw_surface(self, target: _Target, span: Span) -> None:
-        if not span.count:
-            return
         target.surface.use()
         self._context.enable_only(self._gl.DEPTH_TEST)
         self._textures.use(_SURFACE_UNITS["textures"])
         self._atlas.use(_SURFACE_UNITS["hand_atlas"])
-        self._surface_array.render(vertices=3 * span.count, first=3 * span.first)
+        self._render(self._surface_array, span)
 
     def _draw_light(self, target: _Target, shadow_map: Any) -> None:
         target.light.use()
-        self._context.enable_only(self._gl.NOTHING)
-        for unit, texture in enumerate((*target.textures, target.backdrop, shadow_map.depth_attachment)):
+        self._context.enable_only(self._gl.DEPTH_TEST)
+        for unit, texture in enumerate((*target.textures, shadow_map.depth_attachment, target.backdrop)):
             texture.use(unit)
+        self._backdrop_array.render(vertices=3)
+        self._context.depth_func = ">"
         self._light_array.render(vertices=3)
+        self._context.depth_func = "<="
 
     def _set_camera(self, program: Any, camera: Camera, T_camera_world: Array, clip: Array) -> None:
         lens = Lens.of(camera)
@@ -354,6 +369,7 @@ class Rasterizer:
             self._light[name].write(_bytes(values))
         self._light["sun_texel_m"] = float(size.max()) / _SHADOW_SIZE
         self._light["crevices"] = float(lighting.crevices)
+        self._light["lamp_count"] = len(lighting.lamps_m)
 
     def close(self) -> None:
         """Give the context back."""

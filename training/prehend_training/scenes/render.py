@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prehend.types import Box, Camera
 from prehend_training.scenes.body import PARTS
 from prehend_training.scenes.build import stage
-from prehend_training.scenes.camera_look import develop
+from prehend_training.scenes.camera_look import CameraLook, develop
 from prehend_training.scenes.depth_sensor import sample_sensor
 from prehend_training.scenes.environment import fitted
 from prehend_training.scenes.labels import hand_label, hand_points, in_camera, object_label
@@ -88,6 +88,7 @@ class SceneRenderer:
         """
         with self.clock.part("geometry"):
             staged = stage(scene)
+        with self.clock.part("background"):
             first = self._backdrop(scene, views[0], 0)
             lighting = fitted(scene.lighting, first, views[0].T_camera_world[:3, :3])
         with self.clock.part("shadows"):
@@ -118,34 +119,44 @@ class SceneRenderer:
         picture = picture if limits is None else _limited(picture, limits)
         with self.clock.part("develop"):
             image = develop(picture.light, picture.depth_m, view.look)
+        with self.clock.part("outlines"):
+            outlines = self.rasterizer.outlines(view.camera, view.T_camera_world)
         with self.clock.part("labels"):
-            labels = tuple(self._hand_label(scene, k, view, staged, picture) for k in range(len(scene.hands)))
+            labels = tuple(
+                self._hand_label(scene, k, view, staged, picture, outlines[k]) for k in range(len(scene.hands))
+            )
             objects = tuple(object_label(thing, view) for thing in scene.objects)
             segmentation = np.where(picture.codes < 0, 0, picture.codes // PARTS).astype(np.uint8)
-        return Sample(
+        sample = Sample(
             image=image if limits is None else image * _inside(limits, *image.shape[:2])[..., None],
             segmentation=segmentation,
             camera=view.camera,
             T_camera_world=view.T_camera_world,
             hands=labels,
             objects=objects,
-            maps=self._maps(scene, view, picture, image, limits) if maps else None,
+            maps=None,
             frame_id=frame_id,
         )
+        return replace(sample, maps=self._maps(sample, view.look, picture, outlines, limits)) if maps else sample
 
-    def _hand_label(self, scene: Scene, k: int, view: View, staged: Staged, picture: Picture) -> HandLabel:
-        outline = Box.around(pixels(hand_points(scene.hands[k], view), view.camera))
-        share = self.rasterizer.cover(staged.alone[k], view.camera, view.T_camera_world, outline)
-        return hand_label(scene.hands[k], HAND_CODE + k, picture, view, share * outline.area)
+    def _hand_label(
+        self, scene: Scene, k: int, view: View, staged: Staged, picture: Picture, outline: NDArray[np.bool_]
+    ) -> HandLabel:
+        box = Box.around(pixels(hand_points(scene.hands[k], view), view.camera))
+        if box.x0 >= 0 and box.y0 >= 0 and box.x1 <= outline.shape[1] - 1 and box.y1 <= outline.shape[0] - 1:
+            alone_px = float(outline.sum())
+        else:
+            alone_px = self.rasterizer.cover(staged.alone[k], view.camera, view.T_camera_world, box) * box.area
+        return hand_label(scene.hands[k], HAND_CODE + k, picture, view, alone_px)
 
-    def _maps(self, scene: Scene, view: View, picture: Picture, image: NDArray[np.uint8], limits: Box | None) -> Maps:
+    def _maps(
+        self, sample: Sample, look: CameraLook, picture: Picture, outlines: NDArray[np.bool_], limits: Box | None
+    ) -> Maps:
         with self.clock.part("twin"):
-            twin = image if picture.twin is None else develop(picture.twin, picture.depth_m, view.look)
-        with self.clock.part("outlines"):
-            outlines = self.rasterizer.outlines(view.camera, view.T_camera_world)
+            twin = sample.image if picture.twin is None else develop(*picture.twin, look)
         with self.clock.part("depth sensor"):
-            sensor = sample_sensor(np.random.default_rng(view.look.seed))
-            made = make_maps(picture, twin, outlines, len(scene.hands), float(view.camera.K[0, 0]), sensor)
+            sensor = sample_sensor(np.random.default_rng(look.seed))
+            made = make_maps(picture, twin, outlines, len(sample.hands), float(sample.camera.K[0, 0]), sensor)
         return made if limits is None else _limited_maps(made, limits)
 
 

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prehend_training.scenes.render import SceneRenderer
 
-PARTS = ("sampling", "geometry", "shadows", "draw", "outlines", "develop", "twin", "depth sensor", "labels")
+PARTS = (
+    "sampling",
+    "geometry",
+    "background",
+    "shadows",
+    "draw",
+    "outlines",
+    "develop",
+    "twin",
+    "depth sensor",
+    "labels",
+)
 """`draw` holds the twin's light and all that is read back but outlines; `twin` is its development."""
 
 

@@ -1,8 +1,7 @@
-// Light on what `surface` left; linear colours, the backdrop where there is nothing.
+// Light on what `surface` left; linear colours.
 uniform sampler2D places;
 uniform sampler2D normals;
 uniform sampler2D albedos;
-uniform sampler2D backdrop;
 uniform sampler2DShadow shadow_map;
 uniform mat4 world;  // camera to world
 uniform mat4 sun_clip;
@@ -11,16 +10,15 @@ uniform vec3 sun_colour;
 uniform float sun_texel_m;
 uniform vec2 softness;  // radius of the shadow's edge, in the shadow map
 uniform mat4 ambient[3];
+uniform int lamp_count;
 uniform vec3 lamps[2];
 uniform vec3 lamp_colours[2];
 uniform float crevices;
 uniform vec2 focal;
 layout(location = 0) out vec4 out_colour;
 
-const vec2 DISC[12] = vec2[](
-    vec2(-0.326, -0.406), vec2(-0.840, -0.074), vec2(-0.696, 0.457), vec2(-0.203, 0.621), vec2(0.962, -0.195),
-    vec2(0.473, -0.480), vec2(0.519, 0.767), vec2(0.185, -0.893), vec2(0.507, 0.064), vec2(0.896, 0.412),
-    vec2(-0.322, -0.933), vec2(-0.792, -0.598));
+const vec2 DISC[8] = vec2[](vec2(-0.33, -0.41), vec2(0.47, -0.48), vec2(-0.70, 0.46), vec2(0.51, 0.06),
+                            vec2(0.19, -0.89), vec2(-0.20, 0.62), vec2(-0.84, -0.07), vec2(0.66, 0.70));
 
 // Share of the light from around that gets to a point: points nearby that stand above its surface keep it out
 // (McGuire et al., The Alchemy Screen-Space Ambient Obscurance Algorithm, 2011).
@@ -31,7 +29,7 @@ float openness(vec3 P, vec3 N, ivec2 pixel) {
         float reach = scale == 0 ? 0.012 : 0.045;
         vec2 radius = min(focal * reach / P.z, vec2(0.16 * float(last.x)));
         float sum = 0.0;
-        for (int i = 0; i < 6; ++i) {
+        for (int i = 0; i < 4; ++i) {
             ivec2 at = pixel + ivec2(round(DISC[2 * i + scale] * radius));
             vec4 other = texelFetch(places, clamp(at, ivec2(0), last), 0);
             vec3 way = other.xyz - P;
@@ -39,7 +37,7 @@ float openness(vec3 P, vec3 N, ivec2 pixel) {
             float near = max(1.0 - square / (reach * reach * 2.5), 0.0);
             sum += other.w > 0.0 ? near * max(dot(way, N) * inversesqrt(square + 1e-7) - 0.12, 0.0) : 0.0;
         }
-        hidden += sum * (scale == 0 ? 0.22 : 0.20);
+        hidden += sum * (scale == 0 ? 0.33 : 0.30);
     }
     return clamp(1.0 - crevices * hidden, 0.0, 1.0);
 }
@@ -50,8 +48,8 @@ float unshadowed(vec3 world_place, vec3 N, float facing) {
     vec3 at = (sun_clip * vec4(world_place + step_m * N, 1.0)).xyz * 0.5 + 0.5;
     if (any(lessThan(at.xy, vec2(0.0))) || any(greaterThan(at.xy, vec2(1.0)))) return 1.0;
     float lit = 0.0;
-    for (int i = 0; i < 12; ++i) lit += textureLod(shadow_map, vec3(at.xy + DISC[i] * softness, at.z), 0.0);
-    return lit / 12.0;
+    for (int i = 0; i < 8; ++i) lit += textureLod(shadow_map, vec3(at.xy + DISC[i] * softness, at.z), 0.0);
+    return lit / 8.0;
 }
 
 vec3 around(vec3 N) {
@@ -69,11 +67,6 @@ float shine(vec3 L, vec3 V, vec3 N, float gloss) {
 void main() {
     ivec2 pixel = ivec2(gl_FragCoord.xy);
     vec4 place = texelFetch(places, pixel, 0);
-    if (place.w == 0.0) {
-        vec3 behind = texelFetch(backdrop, pixel, 0).rgb;
-        out_colour = vec4(behind * behind, 0.0);
-        return;
-    }
     vec4 packed_normal = texelFetch(normals, pixel, 0);
     vec4 coded = texelFetch(albedos, pixel, 0);
     vec3 albedo = coded.rgb * coded.rgb;
@@ -92,7 +85,7 @@ void main() {
     vec3 shaded = mix(vec3(lit), sqrt(vec3(lit)), min(wrap, 1.0));  // and into the edge of a shadow
     light += shaded * sun_colour * max((facing + wrap) / (1.0 + wrap), 0.0) / (1.0 + 0.5 * wrap);
     gleam += lit * sun_colour * shine(sun, V, N, gloss);
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < lamp_count; ++i) {
         vec3 way = lamps[i] - P;
         float square = max(dot(way, way), 0.01);
         vec3 L = way * inversesqrt(square), colour = lamp_colours[i] / square * (0.4 + 0.6 * open);
