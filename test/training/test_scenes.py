@@ -18,6 +18,7 @@ from prehend_training.scenes.sampling import sample_scene, sample_view
 from prehend_training.scenes.scene import Scene, View, plain_thing
 from prehend_training.scenes.show import contact_sheet
 from prehend_training.scenes.surroundings import random_rotation
+from prehend_training.scenes.wear import Outfit
 
 SIZE = 128
 
@@ -44,7 +45,7 @@ def bare_scene(seed, side="right"):
         view = sample_view(rng, SIZE, SIZE)
         scene = sample_scene(rng, "crop", view)
         if scene.hands[0].object_index is None:
-            hand = replace(scene.hands[0], side=side, cloths=())
+            hand = replace(scene.hands[0], side=side, outfit=Outfit(scene.hands[0].outfit.skin))
             return replace(scene, hands=(hand,), objects=(), strangers=(), clutter=(), scenery=(), table=None), view
     raise AssertionError("no bare hand in 50 scenes")
 

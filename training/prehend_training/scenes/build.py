@@ -5,11 +5,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend_training.scenes.body import CLOTH_PART, PARTS, hand_face_count, hand_geometry
+from prehend_training.scenes.body import CLOTH_PART, PARTS, dressed_hand, hand_face_count
 from prehend_training.scenes.raster import VERTEX, Geometry, Span, Staged, join
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 from prehend_training.scenes.scene import Hand, Scene, Table, Thing, true_points
-from prehend_training.scenes.skin import skin_colours
 
 Array = NDArray[np.floating]
 
@@ -53,8 +52,7 @@ def _focus(scene: Scene, parts: list[Geometry]) -> Array:
 
 def skin_geometry(hand: Hand, entity: int) -> Geometry:
     """A hand with its arm and clothes as triangles in the true world."""
-    colours = skin_colours(np.random.default_rng(hand.skin_seed))
-    part = hand_geometry(hand.vertices_m, colours, hand.gloss, hand.arm, list(hand.cloths), entity)
+    part = dressed_hand(hand.vertices_m, hand.outfit, hand.arm, entity)
     for name in ("position", "normal"):
         part.vertices[name] = true_points(hand, part.vertices[name])
     return part

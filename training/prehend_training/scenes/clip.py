@@ -20,7 +20,7 @@ from prehend.errors import InvalidInput
 from prehend.hand_model import skin
 from prehend.types import Camera
 from prehend_training.assets.poses import pose_from_angles
-from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, turn
+from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import CameraLook
 from prehend_training.scenes.environment import Lighting, Lobe, ambient_of, sphere
 from prehend_training.scenes.gestures import gesture_angles
@@ -28,6 +28,8 @@ from prehend_training.scenes.grasp import POOL_SIZE, Grasp, pooled_grasp
 from prehend_training.scenes.render import SceneRenderer
 from prehend_training.scenes.sample import HAND_PARTS
 from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, plain_thing
+from prehend_training.scenes.skin import SkinLook
+from prehend_training.scenes.wear import Outfit, Sleeve
 
 Array = NDArray[np.floating]
 
@@ -35,6 +37,8 @@ WIDTH, HEIGHT, FOV_DEG, RATE_HZ = 640, 480, 60.0, 15.0
 _GESTURES = ("spread", "fist", "point", "two", "ok", "flat")
 _SIDES: dict[str, Side] = {"gestures": "left", "grasp": "right"}
 _SLEEVES = {"gestures": (0.24, 0.02, 0.05), "grasp": (0.02, 0.06, 0.2)}
+_SLEEVE = Sleeve(0.07, 0.004, 0.006, 0.004, 0.0, 0.002, "hem", 0.03, np.zeros((0, 4)), 2, np.ones(3))
+_SKIN = SkinLook(12, np.ones(3), np.array([0.4, 14.0, 0.9]))
 _LOOK = CameraLook(contrast=1.05, vignette=0.1, blur_px=0.35, read_noise=0.004, shot_noise=0.01, quality=90)
 _AROUND = Lobe(np.array([0.0, -1.0, 0.0]), np.array([0.5, 0.5, 0.5]), 2.0)
 _LIGHTING = Lighting(
@@ -103,14 +107,13 @@ def make_hand(
     side, posed = _SIDES[name], skin(drawn_hand(), rotations, betas)
     vertices, joints = posed.vertices - posed.joints[0], posed.joints - posed.joints[0]
     arm = Arm(np.array([0.1, 0.0, 0.0]), np.zeros(3))
-    cloth = Cloth(0.07, 0.3, 0.006, 0.004, -1, np.ones(2), np.array(_SLEEVES[name]), True)
+    outfit = Outfit(_SKIN, replace(_SLEEVE, colour=np.array(_SLEEVES[name])))
     placed = [points @ R_camera_hand.T + wrist_m for points in (joints, vertices[drawn_hand().hand_mask])]
     drawn = bend_wrist(vertices, arm) @ R_camera_hand.T + wrist_m
     turned = np.concatenate([R_camera_hand[None], rotations[1:]])
-    gloss = np.array([0.4, 14.0, 0.9])
     touches = np.full(len(HAND_PARTS), holds)
     held = (0 if holds else None, holds, holds, touches)
-    return Hand(side, turned, betas, wrist_m, placed[0], placed[1], drawn, arm, (cloth,), 7, gloss, *held)
+    return Hand(side, turned, betas, wrist_m, placed[0], placed[1], drawn, arm, outfit, *held)
 
 
 def gesturing_hand(share: float, betas: Array) -> Hand:

@@ -10,7 +10,7 @@ from prehend.conventions import MIRROR, SIDES, Side
 from prehend.hand_model import skin
 from prehend.types import Camera
 from prehend_training.assets.forearm import MAX_DEVIATION_RAD, MAX_FLEXION_RAD, MAX_TWIST_RAD
-from prehend_training.scenes.body import Arm, Cloth, bend_wrist, drawn_hand, turn
+from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.environment import sample_lighting
 from prehend_training.scenes.gestures import sample_bare
@@ -28,7 +28,6 @@ from prehend_training.scenes.scene import (
     true_points,
 )
 from prehend_training.scenes.surroundings import (
-    TEXTURES,
     dress_thing,
     loose_thing,
     random_rotation,
@@ -36,6 +35,7 @@ from prehend_training.scenes.surroundings import (
     sample_scenery,
     sample_table,
 )
+from prehend_training.scenes.wear import Outfit, sample_outfit
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -75,11 +75,10 @@ def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
     objects: list[Thing] = []
     clutter: list[Thing] = []
     first_side = int(rng.integers(2))
-    wardrobe = int(rng.integers(2**32))
     for k in range(count):
         side = SIDES[first_side if k == 0 or rng.random() < 0.12 else 1 - first_side]
         same_person = k > 0 and rng.random() < 0.85
-        outfit = np.random.default_rng(wardrobe if same_person or k == 0 else rng.integers(2**32))
+        outfit = hands[0].outfit.other_hand() if same_person and hands else sample_outfit(rng)
         hand, held, near = _sample_hand(rng, outfit, kind, view, side)
         if k and not _apart(hands[0], hand):
             continue
@@ -111,7 +110,7 @@ def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
 def _sample_stranger(rng: Rng, view: View, hand: Hand) -> tuple[tuple[Hand, ...], list[Thing]]:
     """The other hand, near the first one, and what it holds; none where they would meet."""
     side = SIDES[1 - SIDES.index(hand.side)] if rng.random() < 0.85 else hand.side
-    other, held, _ = _sample_hand(rng, np.random.default_rng(hand.skin_seed), "crop", view, side)
+    other, held, _ = _sample_hand(rng, hand.outfit.other_hand(), "crop", view, side)
     aside = rng.normal(0, [1.0, 1.0, 0.4])
     place = true_points(hand, hand.joints_m).mean(0) + aside / np.linalg.norm(aside) * rng.uniform(0.07, 0.22)
     shift = place - true_points(other, other.joints_m).mean(0)
@@ -123,9 +122,9 @@ def _sample_stranger(rng: Rng, view: View, hand: Hand) -> tuple[tuple[Hand, ...]
     return (other,), [] if held is None else [moved_thing(held, shift)]
 
 
-def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> tuple[Hand, Thing | None, list[Thing]]:
-    skin_seed = int(outfit.integers(2**32))
-    cloths = _sample_cloths(outfit)
+def _sample_hand(
+    rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side
+) -> tuple[Hand, Thing | None, list[Thing]]:
     mode = rng.random()
     posed = _grasping(rng) if mode < _GRASP_SHARE else None
     if posed is None:
@@ -147,7 +146,6 @@ def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> t
     if posed.held is not None:
         pose = T_camera_hand @ posed.held.pose
         held = replace(posed.held, pose=pose if side == "right" else mirror_thing_pose(pose))
-    gloss = np.array([rng.uniform(0.15, 1.0), np.exp(rng.uniform(np.log(6), np.log(40))), rng.uniform(0.6, 1.2)])
     hand = Hand(
         side=side,
         rotations=rotations,
@@ -157,9 +155,7 @@ def _sample_hand(rng: Rng, outfit: Rng, kind: Kind, view: View, side: Side) -> t
         model_m=posed.vertices[drawn_hand().hand_mask] @ R.T + wrist,
         vertices_m=bend_wrist(posed.vertices, arm) @ R.T + wrist,
         arm=arm,
-        cloths=cloths,
-        skin_seed=skin_seed,
-        gloss=gloss,
+        outfit=outfit,
         grasp=held is not None,
         displaced=held is not None,
         contact=np.zeros(6, np.bool_) if posed.contact is None else posed.contact,
@@ -224,21 +220,3 @@ def _sample_place(rng: Rng, kind: Kind, view: View, side: Side) -> Array:
 def _apart(first: Hand, second: Hand) -> bool:
     a, b = (hand.vertices_m[::12] * (MIRROR.diagonal() if hand.side == "left" else 1.0) for hand in (first, second))
     return bool(np.linalg.norm(a[:, None] - b, axis=2).min() > 0.02)
-
-
-def _sample_cloths(rng: Rng) -> tuple[Cloth, ...]:
-    cloths = []
-    if rng.random() < 0.55:
-        start = rng.uniform(-0.012, 0.05) if rng.random() < 0.7 else rng.uniform(0.05, 0.2)
-        layer = int(rng.integers(TEXTURES)) if rng.random() < 0.5 else -1
-        colour = rng.uniform(0.02, 0.9) ** 1.5 * np.exp(rng.normal(0, rng.choice([0.05, 0.4]), 3))
-        colour = np.clip(colour if layer < 0 else np.full(3, 0.9), 0.01, 0.95)
-        tiling = np.exp(rng.uniform(np.log(2), np.log(10))) * np.array([1.0, 0.05])
-        cloths.append(
-            Cloth(start, 1.0, rng.uniform(0.003, 0.009), rng.uniform(-0.001, 0.008), layer, tiling, colour, True)
-        )
-    if rng.random() < 0.12:
-        start, dark = rng.uniform(0.0, 0.02), rng.uniform(0.01, 0.6)
-        tint = np.clip(dark * np.exp(rng.normal(0, 0.3, 3)), 0.005, 0.95)
-        cloths.append(Cloth(start, start + rng.uniform(0.014, 0.03), 0.002, 0.0, -1, np.ones(2), tint, False))
-    return tuple(cloths)

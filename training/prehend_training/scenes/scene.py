@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from prehend.conventions import MIRROR, Side
 from prehend.types import Camera
 from prehend_training.objects import Solid
-from prehend_training.scenes.body import Arm, Cloth
+from prehend_training.scenes.body import Arm
 from prehend_training.scenes.camera_look import CameraLook
 from prehend_training.scenes.environment import Lighting
 from prehend_training.scenes.sample import HAND_PARTS
+from prehend_training.scenes.wear import Outfit
 
 Array = NDArray[np.floating]
 
@@ -46,7 +47,7 @@ def plain_thing(solid: Solid, pose: Array, colour: Array, layer: int = -1, tilin
 
 @dataclass(frozen=True)
 class Hand:
-    """A hand. All but `side` and what follows `gloss` describe a right hand; for a left one its world is mirrored.
+    """A hand. All but `side` and what follows `outfit` describe a right hand; for a left one its world is mirrored.
 
     Attributes:
         side: which hand it becomes.
@@ -57,9 +58,7 @@ class Hand:
         model_m: (V, 3) as the hand model has them, without the forearm, (mirrored) world.
         vertices_m: (W, 3) as they are drawn: with the forearm, the wrist bent, (mirrored) world.
         arm: bend of wrist and elbow.
-        cloths: sleeves and bands.
-        skin_seed: of its colours.
-        gloss: (3,) specular strength, gloss, translucency.
+        outfit: its skin and what it wears.
         object_index: number in `Scene.objects` of the thing it holds or touches, None for nothing.
         grasp: that thing moves with the hand.
         displaced: that thing has left its first pose (the papers' grasp rule).
@@ -74,9 +73,7 @@ class Hand:
     model_m: Array
     vertices_m: Array
     arm: Arm
-    cloths: tuple[Cloth, ...]
-    skin_seed: int
-    gloss: Array
+    outfit: Outfit
     object_index: int | None = None
     grasp: bool = False
     displaced: bool = False

@@ -59,6 +59,11 @@ def sample_skin(rng: Rng) -> SkinLook:
     return SkinLook(int(rng.integers(SKINS)), tint, gloss)
 
 
+def skin_tone(look: SkinLook) -> Array:
+    """(3,) linear albedo that the back of this skin has about everywhere."""
+    return _between(_BACK, (look.painting + 0.5) / SKINS * (len(_BACK) - 1)) ** 2 / 255**2 * look.tint
+
+
 @dataclass(frozen=True)
 class _Traits:
     """What a painting is like.

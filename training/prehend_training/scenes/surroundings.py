@@ -9,7 +9,7 @@ from prehend_training.objects import catalogue, sample_solid
 from prehend_training.scenes.body import drawn_hand, shoulder, turn
 from prehend_training.scenes.grasp import to_object
 from prehend_training.scenes.scene import Hand, Table, Thing, View, plain_thing, true_points
-from prehend_training.scenes.skin import skin_colours
+from prehend_training.scenes.skin import skin_tone
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -133,11 +133,11 @@ def _person(rng: Rng, hand: Hand) -> list[Thing]:
     trunk[2] = max(trunk[2], deepest + 0.17)
     lean = turn(rng.normal(0, 0.2, 3))
     head = trunk + lean @ np.array([0, -0.47, rng.uniform(-0.05, 0.02)])
-    skin = skin_colours(np.random.default_rng(hand.skin_seed)).mean(0)
+    skin = skin_tone(hand.outfit.skin)
     hair = rng.uniform(0.005, 0.3) * np.array([1.0, 0.75, 0.5])
-    cloth = hand.cloths[0] if hand.cloths and hand.cloths[0].on_arm else None
-    layer = int(rng.integers(-TEXTURES // 2, TEXTURES)) if cloth is None else cloth.layer
-    colour = np.clip(rng.uniform(0.02, 0.8, 3), 0, 1) if cloth is None else cloth.colour
+    sleeve = hand.outfit.sleeve
+    layer = int(rng.integers(-TEXTURES // 2, TEXTURES)) if sleeve is None else -1
+    colour = np.clip(rng.uniform(0.02, 0.8, 3), 0, 1) if sleeve is None else sleeve.colour
     parts = [
         (trunk, np.array([0.2, 0.32, 0.13]), max(layer, -1), colour),
         (head, np.array([0.078, 0.115, 0.095]), -1, skin),
