@@ -13,6 +13,7 @@ from prehend.hand_model import skin
 from prehend_training.assets.contact import fit_balls, penetration
 from prehend_training.assets.poses import MAX_PENETRATION_M, pose_from_angles
 from prehend_training.grasps.hand import DIGIT_ROWS, FINGERS, hand_model
+from prehend_training.grasps.kinds import Kind
 from prehend_training.grasps.volume import VOXEL_M, inner_voxels
 from prehend_training.objects import Solid
 
@@ -186,7 +187,8 @@ def closure_residual(points_m: Array, normals: Array, friction: float = FRICTION
     return float(np.linalg.norm(best))
 
 
-def grips(report: Report, fingers: tuple[str, ...]) -> bool:
-    """Whether the thumb or the palm and one of `fingers` touch."""
-    used = [FINGERS.index(name) + 1 for name in fingers] or [1]
-    return bool((report.contact[0] or report.contact[5]) and report.contact[used].any())
+def suits(report: Report, kind: Kind) -> bool:
+    """Whether those digits touch that a kind of grasp uses: enough fingers, and the thumb (or the palm, in wraps)."""
+    fingers = [FINGERS.index(name) + 1 for name in kind.fingers] or [1]
+    against = report.contact[0] or (kind.wraps and report.contact[5])
+    return bool(against and report.contact[fingers].sum() >= kind.needed[1])

@@ -25,7 +25,6 @@ class Kind:
         opened, closed: (15, 3) flexion, abduction, twist [rad] between which the hand closes.
         fingers: digits besides the thumb that close.
         side_a, side_b: names of patches that press from one side and from the other.
-        extra: patches that shall touch too, without pressing.
         region: "all", or the place where it holds (see `regions.anchors`).
         filled: hollows are closed to the fingers.
         widest_m: how thick a thing may be.
@@ -39,7 +38,6 @@ class Kind:
     fingers: tuple[str, ...]
     side_a: tuple[str, ...]
     side_b: tuple[str, ...]
-    extra: tuple[str, ...] = ()
     region: str = "all"
     filled: bool = True
     widest_m: float = 0.09
@@ -94,7 +92,6 @@ KINDS = {
             _FOUR,
             _WRAP,
             (*_TIPS, *_MIDS),
-            ("index_tip",),
             region="trigger",
             needed=(1, 2),
         ),

@@ -1,8 +1,8 @@
 """Grasps made better by gradients: a batch of hands at one solid, stretched differently for each.
 
-The energy has terms for contact, penetration, penetration of the hand by itself, natural angles, and force closure as
-in Liu et al., "Synthesizing Diverse and Physically Stable Grasps with Arbitrary Hand Structures using Differentiable
-Force Closure Estimator" (RA-L 2021): the length of G c, the wrench that contacts pressing along their normals add up to.
+The energy has terms for contact, penetration, penetration of the hand by itself, natural angles, and force closure by
+Liu et al., "Synthesizing Diverse and Physically Stable Grasps with Arbitrary Hand Structures using Differentiable Force
+Closure Estimator" (RA-L 2021): the squared length of G c, the wrench of contacts that all press along their normals.
 """
 
 from dataclasses import dataclass
@@ -69,9 +69,9 @@ class GraspEnergy:
         self.angles0, self.T0 = _tensor(hands.angles), _tensor(hands.T_object_hand)
         self.which = torch.zeros(len(hands), dtype=torch.int64)
         self.table = None if table_m is None else _tensor(table_m)
-        names = (*kind.side_a, *kind.side_b, *kind.extra)
+        names = (*kind.side_a, *kind.side_b)
         self.rows, self.padding = _padded([self.hand.patches[name] for name in names])
-        self.side = torch.tensor([1.0] * len(kind.side_a) + [-1.0] * len(kind.side_b) + [0.0] * len(kind.extra))
+        self.side = torch.tensor([1.0] * len(kind.side_a) + [-1.0] * len(kind.side_b))
         self.pull = torch.tensor([_pull(name) for name in names])
         self.pairs, self.allowed = torch.from_numpy(self.hand.pairs), _tensor(self.hand.allowed_m)
         self.radii = _tensor(self.hand.radii) * _size(self.betas)[:, None]
@@ -153,6 +153,8 @@ def optimise(
     Returns:
         The hands, and the energies (2, N) at the start and at the end.
     """
+    if not len(hands):
+        return hands, np.zeros((2, 0))
     energy = GraspEnergy(kind, grid, hands, weights, table_m)
     limits = _tensor(np.asarray(hand_model().limits_rad))
     angles = energy.angles0.clamp(limits[..., 0], limits[..., 1]).requires_grad_()

@@ -13,6 +13,7 @@ _PAINTS = {"handle": ("handle", "grip"), "trigger": ("trigger",), "top": ("cap",
 _RIM_M = 0.012
 _TOP_SHARE = 0.2
 _NECK_M = 0.05
+_NEAR_M = 0.001
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ def anchors(solid: Solid, region: str, count: int = 2000, seed: int = 0) -> Anch
 
     Args:
         solid: at its nominal size.
-        region: "all"; "handle", "trigger", "loop" and "top" are the parts painted so (a slender part, the upper fifth
-            where there is none); "rim" is the upper edge of what is hollow.
+        region: "all"; "handle", "trigger", "loop" and "top" are the parts painted so (tubes and rings, the upper fifth
+            where there are none); "rim" is the upper edge of what is hollow.
         count: how many points.
         seed: of the random points.
     """
@@ -71,6 +72,8 @@ def _chosen(solid: Solid, mesh: Mesh, region: str) -> NDArray[np.int64]:
     names = _PAINTS[region]
     painted = [k for k, surface in enumerate(solid.surfaces) if any(name in surface.paint for name in names)]
     rows = np.flatnonzero(np.isin(mesh.part[mesh.faces[:, 0]], painted))
+    if region in ("handle", "loop") and not len(rows):
+        rows = np.flatnonzero(_on_bent_parts(solid, middle))
     if region == "trigger" and len(rows):
         low, high = middle[rows, 2].min() - _NECK_M, middle[rows, 2].max()
         return np.flatnonzero((middle[:, 2] > low) & (middle[:, 2] < high))
@@ -79,3 +82,10 @@ def _chosen(solid: Solid, mesh: Mesh, region: str) -> NDArray[np.int64]:
     if region == "top":
         return np.flatnonzero(middle[:, 2] > top - _TOP_SHARE * solid.extents_m[2])
     return everything
+
+
+def _on_bent_parts(solid: Solid, points: Array) -> NDArray[np.bool_]:
+    """Which points (N, 3) lie on tubes and rings, of which handles are made."""
+    bent = [part for part in solid.parts if part.kind in ("tube", "torus")]
+    near = [np.abs(part.distance(points, solid.scale, False)) < _NEAR_M for part in bent]
+    return np.asarray(np.any(near, 0)) if near else np.zeros(len(points), bool)

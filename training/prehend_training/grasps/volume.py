@@ -43,7 +43,7 @@ def _crossings(corners: Array) -> tuple[NDArray[np.int64], Array, NDArray[np.int
     wide = np.maximum(span[face, 1], 1)
     column = first[face] + np.stack([number // wide, number % wide], 1)
     a, b, c = (corners[face, k] for k in range(3))
-    place = column + [1.3e-6, 2.7e-6]  # no line goes through an edge
+    place = column + np.array([1.3e-6, 2.7e-6])  # no line goes through an edge
     area = _cross(b - a, c - a)
     share_b, share_c = _cross(place - a[:, :2], c - a) / _safe(area), _cross(b - a, place - a[:, :2]) / _safe(area)
     hit = (share_b >= 0) & (share_c >= 0) & (share_b + share_c <= 1) & (area != 0)

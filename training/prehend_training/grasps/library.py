@@ -1,0 +1,223 @@
+"""The grasps that ship: one file for each thing of the catalogue."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.errors import AssetError
+from prehend.geometry.rotations import matrix_from_quaternion, quaternion_from_matrix
+from prehend_training.assets.poses import pose_from_angles
+from prehend_training.grasps.closing import Hands
+from prehend_training.grasps.hand import hand_model
+from prehend_training.grasps.kinds import KINDS
+from prehend_training.objects import Solid, catalogue
+from prehend_training.scenes.body import turn
+
+Array = NDArray[np.floating]
+Rng = np.random.Generator
+
+SHIPPED = Path(__file__).parent / "library"
+SCHEMA = "prehend.grasps/1"
+RATES = "rates.json"
+ANGLE_STEP_RAD = 2e-4
+PLACE_STEP_M = 2e-5
+_TURN_STEP = 1 / 32767
+
+
+@dataclass(frozen=True)
+class HeldGrasp:
+    """A right hand around a thing, in the hand's frame (joint 0 at the origin, not turned).
+
+    Attributes:
+        betas: (10,) shape of the hand.
+        angles: (15, 3) flexion, abduction, twist [rad].
+        rotations: (16, 3, 3), the wrist's is the identity.
+        solid: what is held, at its size.
+        T_hand_object: (4, 4) [m].
+        kind: see `kinds.KINDS`.
+        contact: (6,) which of thumb, index, middle, ring, little, palm touch (nearer than 3 mm).
+    """
+
+    betas: Array
+    angles: Array
+    rotations: Array
+    solid: Solid
+    T_hand_object: Array
+    kind: str
+    contact: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class GraspSet:
+    """N grasps of one thing.
+
+    Attributes:
+        object_id: of it.
+        kinds: (N,) names.
+        hands: with the stretch of the thing each is for.
+        contact: (N, 6) which of thumb, index, middle, ring, little, palm touch.
+        clearance_m: (N,) height of the hand's lowest point over the thing's, its z axis upright; below zero such a
+            grasp is no way to take it from a table.
+    """
+
+    object_id: str
+    kinds: NDArray[np.str_]
+    hands: Hands
+    contact: NDArray[np.bool_]
+    clearance_m: Array
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def rows(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> "GraspSet":
+        """Some of them."""
+        parts = (self.kinds[chosen], self.hands.rows(chosen), self.contact[chosen], self.clearance_m[chosen])
+        return GraspSet(self.object_id, *parts)
+
+    def held(self, number: int, solid: Solid) -> HeldGrasp:
+        """One grasp of the thing.
+
+        Args:
+            number: of the grasp.
+            solid: the thing at its nominal size.
+        """
+        hands = self.hands.rows(np.array([number]))
+        return held(hands, solid.stretched(hands.scale[0]), str(self.kinds[number]), self.contact[number])
+
+
+def held(hands: Hands, solid: Solid, kind: str, contact: NDArray[np.bool_]) -> HeldGrasp:
+    """A single hand, and the solid at the size it has, as a grasp."""
+    angles, T = hands.angles[0], hands.T_object_hand[0]
+    T_hand_object = np.eye(4)
+    T_hand_object[:3, :3], T_hand_object[:3, 3] = T[:3, :3].T, -T[:3, :3].T @ T[:3, 3]
+    rotations = pose_from_angles(hand_model(), angles[:, 0], angles[:, 1], angles[:, 2])
+    return HeldGrasp(hands.betas[0], angles, rotations, solid, T_hand_object, kind, contact)
+
+
+def quantised(hands: Hands) -> dict[str, NDArray[np.generic]]:
+    """Hands as the arrays of a file; `restored` gives them back, changed by less than 0.02 mm and 0.02 degrees."""
+    quaternion = quaternion_from_matrix(hands.T_object_hand[:, :3, :3])
+    return {
+        "betas": hands.betas.astype(np.float16),
+        "angles": np.round(hands.angles / ANGLE_STEP_RAD).astype(np.int16),
+        "turn": np.round(quaternion / _TURN_STEP).astype(np.int16),
+        "place": np.round(hands.T_object_hand[:, :3, 3] / PLACE_STEP_M).astype(np.int16),
+        "scale": hands.scale.astype(np.float16),
+    }
+
+
+def restored(arrays: dict[str, NDArray[np.generic]]) -> Hands:
+    """Hands of the arrays that `quantised` made."""
+    T = np.tile(np.eye(4), (len(arrays["betas"]), 1, 1))
+    quaternion = arrays["turn"].astype(np.float64)
+    quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
+    T[:, :3, :3] = matrix_from_quaternion(quaternion)
+    T[:, :3, 3] = arrays["place"].astype(np.float64) * PLACE_STEP_M
+    angles = arrays["angles"].astype(np.float64) * ANGLE_STEP_RAD
+    return Hands(arrays["betas"].astype(np.float64), angles, T, arrays["scale"].astype(np.float64))
+
+
+def save_grasps(path: Path, grasps: GraspSet) -> None:
+    """Write a file of the library, see `load_grasps`."""
+    names = np.array(sorted(KINDS))
+    np.savez_compressed(
+        path,
+        schema=np.array(SCHEMA),
+        hand=np.array(hand_model().sha256),
+        kind_names=names,
+        kind=np.searchsorted(names, grasps.kinds).astype(np.uint8),
+        contact=np.packbits(grasps.contact, axis=1),
+        clearance=grasps.clearance_m.astype(np.float16),
+        **quantised(grasps.hands),
+    )
+
+
+@lru_cache(maxsize=256)
+def load_grasps(object_id: str, folder: Path = SHIPPED) -> GraspSet:
+    """The grasps of a thing of the catalogue.
+
+    Raises:
+        AssetError: there is no file, or it is none of ours; the text names the command that makes one.
+    """
+    path = folder / f"{object_id}.npz"
+    if not path.is_file():
+        raise AssetError(f"no grasps of '{object_id}' in {folder}: make them with `prehend-train grasps`")
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    if str(arrays.get("schema")) != SCHEMA:
+        raise AssetError(f"{path} is no file of grasps ({SCHEMA})")
+    kinds = arrays["kind_names"][arrays["kind"]]
+    contact = np.unpackbits(arrays["contact"], axis=1)[:, :6].astype(bool)
+    return GraspSet(object_id, kinds, restored(arrays), contact, arrays["clearance"].astype(np.float64))
+
+
+@lru_cache(maxsize=4)
+def library_ids(folder: Path = SHIPPED) -> tuple[str, ...]:
+    """Ids of the catalogue that have grasps."""
+    return tuple(sorted(path.stem for path in folder.glob("*.npz") if path.stem in catalogue()))
+
+
+@lru_cache(maxsize=4)
+def success_rates(folder: Path = SHIPPED) -> dict[str, dict[str, object]]:
+    """By object: how many candidates passed each check, as written when the library was made."""
+    return dict(json.loads((folder / RATES).read_text(encoding="utf-8")))
+
+
+def sample_grasp(
+    rng: Rng,
+    object_id: str | None = None,
+    kind: str | None = None,
+    *,
+    from_table: bool = False,
+    betas: Array | None = None,
+    folder: Path = SHIPPED,
+) -> HeldGrasp:
+    """A random grasp of the library; things that are round about an axis are turned about it.
+
+    Args:
+        rng: source of randomness.
+        object_id: what is held, None for anything.
+        kind: how, None for any way.
+        from_table: only grasps that leave the hand above the table under the upright thing.
+        betas: (10,) prefer a hand of nearly this shape (the grasp's own hand is what is returned).
+        folder: of the library.
+
+    Raises:
+        AssetError: there is no such grasp.
+    """
+    name = object_id or str(rng.choice(library_ids(folder)))
+    grasps = load_grasps(name, folder)
+    wanted = np.ones(len(grasps), bool)
+    if kind is not None:
+        wanted &= grasps.kinds == kind
+    if from_table:
+        wanted &= grasps.clearance_m > 0
+    rows = np.flatnonzero(wanted)
+    if not len(rows):
+        raise AssetError(f"no grasp of '{name}' of kind {kind}{' from a table' if from_table else ''}")
+    if betas is not None:
+        away = np.linalg.norm(grasps.hands.betas[rows] - betas, axis=1)
+        rows = rows[away.argsort()[: max(len(rows) // 8, 1)]]
+    else:  # rare kinds are not drowned by frequent ones
+        picked = rng.choice(np.unique(grasps.kinds[rows]))
+        rows = rows[grasps.kinds[rows] == picked] if rng.random() < 0.5 else rows
+    return turned(rng, grasps.held(int(rng.choice(rows)), catalogue()[name]))
+
+
+def turned(rng: Rng, grasp: HeldGrasp) -> HeldGrasp:
+    """The same grasp with the thing turned as its symmetry allows; where it is stretched unevenly it stays."""
+    symmetry, scale = grasp.solid.symmetry, grasp.solid.scale
+    axis = symmetry.continuous
+    if axis is None or np.ptp(np.delete(scale, "xyz".index(str(axis)))) > 1e-9:
+        return grasp
+    R = np.eye(4)
+    R[:3, :3] = turn(np.eye(3)["xyz".index(str(axis))] * rng.uniform(-np.pi, np.pi))
+    shift = np.eye(4)
+    shift[:3, 3] = grasp.solid.center_m
+    back = np.eye(4)
+    back[:3, 3] = -grasp.solid.center_m
+    return replace(grasp, T_hand_object=grasp.T_hand_object @ shift @ R @ back)
