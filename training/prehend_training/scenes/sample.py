@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import FINGERS, Side
+from prehend.errors import InvalidInput
 from prehend.types import Camera, FloatArray
 
 HAND_PARTS = (*FINGERS, "palm")
@@ -50,27 +51,27 @@ class HandLabel:
     Attributes:
         side: left or right.
         rotations: (16, 3, 3) of the hand model of that side, MANO's order; the first takes the hand to the camera
-            frame.
-        betas: (10,) shape.
+            frame. None for a dataset's hand whose MANO file nobody gave.
+        betas: (10,) shape, None where unknown.
         joints_m: (21, 3) camera frame.
-        vertices_m: (V, 3) camera frame, hand without forearm.
+        vertices_m: (V, 3) camera frame, hand without forearm; V is 0 where there is no mesh.
         keypoints_px: (21, 2) projections of the joints.
         box_px: (4,) tight box of the joints.
         visible: (21,) bool: in the image and not hidden by anything (the hand's own skin over the joint is no
             hindrance).
-        visible_ratio: visible pixels of the hand over the pixels it would cover alone (0..1).
-        part_vertices: (6,) int, vertices of each of `HAND_PARTS`.
+        visible_ratio: visible pixels of the hand over the pixels it would cover alone (0..1), NaN where unknown.
+        part_vertices: (6,) int, vertices of each of `HAND_PARTS`; all 0 where their visibility is unknown.
         part_visible: (6,) int, those of them that the picture shows (hidden by the hand itself counts as hidden).
-        grasp: the object moves with the hand: displaced and in contact.
+        grasp: the object moves with the hand: displaced and in contact. None where a dataset does not tell.
         displaced: the papers' rule: the object left the pose it had in the sequence's first frame by more than
-            5 degrees or 10 mm (HandBooster); in a single rendered picture the same as `grasp`.
-        contact: (6,) bool, the parts of the hand that touch the object.
+            5 degrees or 10 mm (HandBooster); in a single rendered picture the same as `grasp`. None where unknown.
+        contact: (6,) bool, the parts of the hand that touch the object; None where unknown (no dataset tells).
         object_index: number in `Sample.objects` of what the hand holds or touches, None for nothing.
     """
 
     side: Side
-    rotations: FloatArray
-    betas: FloatArray
+    rotations: FloatArray | None
+    betas: FloatArray | None
     joints_m: FloatArray
     vertices_m: FloatArray
     keypoints_px: FloatArray
@@ -79,9 +80,9 @@ class HandLabel:
     visible_ratio: float
     part_vertices: NDArray[np.int64]
     part_visible: NDArray[np.int64]
-    grasp: bool
-    displaced: bool
-    contact: NDArray[np.bool_]
+    grasp: bool | None
+    displaced: bool | None
+    contact: NDArray[np.bool_] | None
     object_index: int | None
 
     def occluded_parts(self, rule: OcclusionRule) -> NDArray[np.bool_]:
@@ -89,14 +90,25 @@ class HandLabel:
 
         MANO's fingers have about 120 vertices; the thresholds are scaled to the number that ours have. "paper": more
         than 50 vertices hidden (section 3.2); "script": less than 30 visible (as in the released preprocessing).
+
+        Raises:
+            InvalidInput: the visibility of the parts is unknown.
         """
+        if not self.part_vertices.any():
+            raise InvalidInput("the visibility of this hand's parts is unknown: it has no mesh or no segmentation")
         total, seen = self.part_vertices.astype(float), self.part_visible.astype(float)
         if rule == "paper":
             return np.asarray(total - seen > 50 / 120 * total)
         return np.asarray(seen < 30 / 120 * total)
 
     def is_occluded(self, rule: OcclusionRule) -> bool:
-        """Whether the whole hand counts as occluded: under 50 % visible ("paper"), under 40 % ("script")."""
+        """Whether the whole hand counts as occluded: under 50 % visible ("paper"), under 40 % ("script").
+
+        Raises:
+            InvalidInput: `visible_ratio` is unknown.
+        """
+        if np.isnan(self.visible_ratio):
+            raise InvalidInput("the visible ratio of this hand is unknown: it has no mesh or no segmentation")
         return self.visible_ratio < {"paper": 0.5, "script": 0.4}[rule]
 
 
