@@ -148,7 +148,7 @@ class _Drawn(NamedTuple):
         faces: (F, 3) of drawn vertices, those of the hand before those of the forearm.
         parts: (U,) part of the codes.
         uv: (U, 2) in a tile.
-        gloved: (U,) bool, in the hand's part of the texture, which is a glove's too.
+        gloved: (U,) bool, what a glove covers with its own texture.
         reach: (F,) [m] how far up the forearm a face begins; no sleeve hides the hand's.
         elbow: (L, 2) drawn vertices of each edge around the open end of the forearm, in order.
     """
@@ -178,7 +178,9 @@ def _drawn() -> _Drawn:
     elbow = np.array([of_pair[int(a), int(b)] for a, b in zip(loop, np.roll(loop, -1), strict=True)])
     reach = model.v_template[rows[faces], 0].min(1).astype(np.float64)
     reach[: on_hand.sum()] = -1.0
-    return _Drawn(rows, faces, parts[rows], uv, ~forearm_chart(uv), reach, elbow)
+    gloved = ~forearm_chart(uv)
+    gloved[faces[: on_hand.sum()]] = True  # the row of faces beyond lies under the cuff
+    return _Drawn(rows, faces, parts[rows], uv, gloved, reach, elbow)
 
 
 def dressed_hand(vertices_m: Array, outfit: Outfit, arm: Arm, entity: int) -> Geometry:

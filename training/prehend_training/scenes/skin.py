@@ -91,7 +91,7 @@ class _Traits:
 def _traits(rng: Rng, number: int) -> _Traits:
     level = (number + rng.uniform(0, 1)) / SKINS
     back, palm = ((_between(table, level * (len(table) - 1)) / 255) ** 2 for table in (_BACK, _PALM))
-    undertone = np.exp(rng.normal(0, 1) * np.array([0.02, -0.01, -0.06]) + rng.normal(0, 0.02, 3))
+    undertone = np.exp(rng.normal(0, 1) * np.array([0.01, -0.01, -0.05]) + rng.normal(0, 0.018, 3))
     spotted = rng.random() < 0.4 * (1 - 0.6 * level)
     hairy = rng.random() < 0.45
     polished = not hairy and rng.random() < _POLISH_SHARE / 0.55

@@ -180,19 +180,16 @@ def cuff_shape(rings: Array, glove: Glove, code: float) -> Geometry:
     end = reach[-1]
     r, angle = reach[:, None], _ANGLES_RAD
     wrinkles = np.abs(np.sin(90 * r + 1.5 * np.sin(2 * angle) + np.sin(3 * angle + 40 * r)))
-    off = (
-        glove.thickness_m
-        + 0.0011 * smooth_step(r, 0.0, 0.012)
-        + glove.flare_m * smooth_step(r, 0.3 * end, end)
-        - 0.0005
-    )
+    above = glove.thickness_m + (0.0022 if glove.kind == "work" else 0.0006 * smooth_step(r, 0.0, 0.02))
+    off = above + glove.flare_m * smooth_step(r, 0.3 * end, end)
     off = off + 0.0012 * wrinkles * smooth_step(r, 0.0, 0.02) * smooth_step(-r, -end, 0.012 - end)
     off[-2:] += 0.0006  # a bead or a hem at the edge
-    inner = centres[-1:] + out[-1:] * (radius[-1] + 0.0003)[None, :, None]
-    points = np.concatenate([centres + out * (radius + off)[..., None], inner])
+    points = centres + out * (radius + off)[..., None]
+    first, inner = (centres[k] + out[k] * (radius[k] + gap)[:, None] for k, gap in ((0, -0.001), (-1, 0.0003)))
+    points = np.concatenate([first[None], points, inner[None]])
     colour = np.broadcast_to(glove.colour, (len(points), 1, 3)).copy()
     colour[-1] *= 0.4
-    v = _there_and_back(np.append(reach, reach[-1]))
+    v = _there_and_back(np.concatenate([[0.0], reach, [end]]))
     return _grid(points, colour, glove.gloss, code, FIRST_CLOTH + glove.cuff_cloth, v)
 
 

@@ -49,7 +49,7 @@ def _work_glove(rng: Rng, layout: SkinMap) -> NDArray[np.uint8]:
         dipped = np.maximum(dipped, smooth_step(layout.tip, 0.3, 0.5))
     albedo = back_colour + dipped[:, None] * (palm_colour - back_colour)
     knit, knit_height = _stitches(rng, layout)
-    albedo = albedo * (1 - (0.35 * knit * (1 - dipped))[:, None])
+    albedo = albedo * (1 - (0.25 * knit * (1 - dipped))[:, None])
     seam = np.exp(-(((edge + 0.10) / 0.03) ** 2))
     height = (1 - dipped) * knit_height + dipped * (0.00012 * fine + 0.0002) - 0.0004 * seam
     albedo *= np.exp(0.06 * coarse + 0.05 * middle + 0.05 * fine - 0.5 * seam)[:, None]
@@ -63,13 +63,13 @@ def _stitches(rng: Rng, layout: SkinMap) -> tuple[Float, Float]:
     """Darkness 0..1 and height [m] of a knit (rows across the hand) or of grained leather."""
     fine = layout.noises[2]
     if rng.random() < 0.6:
-        pitch = rng.uniform(0.0016, 0.0026)
+        pitch = rng.uniform(0.0024, 0.0036)
         rows = np.sin(layout.places @ (np.array([1.0, 0.2, 0.35]) * 2 * np.pi / pitch))
         ribs = np.sin(layout.places @ (np.array([0.3, 0.8, 1.0]) * 2 * np.pi / (1.4 * pitch)))
         knit = 0.5 - 0.5 * rows * np.abs(ribs)
     else:
         knit = np.clip(0.5 + 0.3 * fine[1] + 0.3 * fine[2], 0, 1)
-    return np.asarray(knit, np.float32), np.asarray(-0.0004 * knit, np.float32)
+    return np.asarray(knit, np.float32), np.asarray(-0.00022 * knit, np.float32)
 
 
 def _flex_folds(layout: SkinMap, middle: Float, depth_m: float) -> Float:
@@ -83,8 +83,8 @@ def _thin_glove(rng: Rng, layout: SkinMap) -> NDArray[np.uint8]:
     coarse, middle, fine = (band[int(rng.integers(len(band)))] for band in layout.noises)
     warped = layout.places @ rng.normal(0, 1, 3) + 0.004 * coarse + 0.002 * middle
     ridges = (1 - np.abs(np.sin(warped * (np.pi / rng.uniform(0.004, 0.009))))) ** 3
-    loose = np.clip(0.35 + 0.5 * middle, 0, 1) * (1 - 0.7 * layout.tip) * (0.35 + 0.65 * (1 - layout.digit))
-    height = 0.0006 * ridges * loose + 0.00005 * fine + _flex_folds(layout, middle, 0.0004)
+    loose = np.clip(0.2 + 0.5 * middle, 0, 1) * (1 - 0.7 * layout.tip) * (0.15 + 0.85 * (1 - layout.digit))
+    height = 0.00045 * ridges * loose + 0.00002 * fine + _flex_folds(layout, middle, 0.0004)
     tight = np.clip(0.5 + layout.knuckle + layout.tip, 0, 1.5)
     shade = 0.8 * np.exp(0.03 * coarse + 0.02 * fine + 0.05 * ridges * loose - 0.04 * tight)
     return layout.spread(coded(np.repeat(shade[:, None], 3, 1), height))
@@ -110,7 +110,7 @@ def paint_cloth(number: int) -> NDArray[np.uint8]:
 def _grid() -> tuple[Float, Float]:
     """Angle around the arm (1, S) 0..2 pi, and rows (S, 1) 0..1 along it."""
     step = (np.arange(TILE_PX, dtype=np.float32) + 0.5) / TILE_PX
-    return (2 * np.pi * step)[None], step[:, None]
+    return np.asarray(2 * np.pi * step, np.float32)[None], step[:, None]
 
 
 def _crumple(rng: Rng) -> Float:
@@ -132,17 +132,17 @@ def _plain(value: Array) -> Float:
 def _ribbed(rng: Rng) -> tuple[Float, Float]:
     """Coarse knit: ribs along the arm, stitches in them."""
     around, along = _grid()
-    ribs, rows = int(rng.integers(40, 80)), rng.uniform(60, 110)
+    ribs, rows = int(rng.integers(30, 56)), rng.uniform(38, 64)
     rib = np.cos(ribs * around)
     stitch = np.abs(np.sin(np.pi * rows * along + 1.2 * np.abs(np.sin(ribs * around / 2))))
     relief = 0.6 * rib + 0.4 * stitch
-    return _plain(0.72 + 0.14 * relief), (0.0004 * relief).astype(np.float32)
+    return _plain(0.72 + 0.12 * relief), np.asarray(0.0003 * relief, np.float32)
 
 
 def _film(rng: Rng) -> tuple[Float, Float]:
     """Rubber: nothing but folds."""
     flat = np.full((TILE_PX, TILE_PX), 0.72, np.float32)
-    return _plain(flat), 0.0003 * _crumple(rng)
+    return _plain(flat), np.asarray(0.0003 * _crumple(rng), np.float32)
 
 
 def _denim(rng: Rng) -> tuple[Float, Float]:
@@ -170,7 +170,7 @@ def _jersey(rng: Rng) -> tuple[Float, Float]:
     """Fleece, sweatshirts: fine grain and mottling."""
     fine = cv2.GaussianBlur(rng.standard_normal((TILE_PX, TILE_PX)).astype(np.float32), (0, 0), 0.9)
     blots = cv2.GaussianBlur(rng.standard_normal((TILE_PX, TILE_PX)).astype(np.float32), (0, 0), 9) * 12
-    return _plain(0.75 + rng.uniform(0.05, 0.3) * fine + 0.03 * blots), (0.0004 * fine).astype(np.float32)
+    return _plain(0.75 + rng.uniform(0.05, 0.25) * fine + 0.03 * blots), np.asarray(0.00025 * fine, np.float32)
 
 
 def _striped(rng: Rng) -> tuple[Float, Float]:
