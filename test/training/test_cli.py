@@ -86,7 +86,7 @@ def test_a_failure_is_one_line_and_exit_code_1(tmp_path, capsys):
         ("show {1} --out {0}/x.png --first 24", "none from number 24"),
         ("show {1} --out {0}/x.png --plain", "--preset"),
         ("stats {0} --out {0}/plots", "index.json"),
-        ("grasps --object spoonlike --out {0}/g", "no object spoonlike"),
+        ("grasps --object spoonlike --out {0}/g", "unknown object 'spoonlike'"),
     ],
 )
 def test_wrong_use_is_explained_in_one_line(arguments, message, crops, tmp_path, capsys):

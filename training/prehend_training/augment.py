@@ -16,7 +16,8 @@ Image = NDArray[Any]
 Rng = np.random.Generator
 
 _AROUND = np.ones((5, 5), np.uint8)
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Share of red, green and blue in brightness (Rec. 601)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def change_colour(image: Image, config: PhotometricConfig, rng: Rng) -> Image:
     grey = rng.random() < config.grey_p
     saturation = 0.0 if grey else 1 + rng.uniform(-config.saturation, config.saturation)
     matrix = _turn_about_grey(rng.uniform(-config.hue, config.hue))
-    matrix = saturation * matrix + (1 - saturation) * np.outer(np.ones(3, np.float32), _LUMA)
+    matrix = saturation * matrix + (1 - saturation) * np.outer(np.ones(3, np.float32), LUMA)
     image = cv2.transform(image, matrix.astype(np.float32))
     gamma = np.exp(rng.uniform(-config.gamma, config.gamma))
     # more often darker: what is white has lost its shape

@@ -2,12 +2,18 @@
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from prehend_training.engine.scenes import SceneConfig
+
+logger = logging.getLogger(__name__)
 
 
 def add_verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
@@ -107,9 +113,7 @@ def _scenes(arguments: argparse.Namespace) -> None:
     packing = Packing(arguments.maps, arguments.format, arguments.quality)
     config = SceneConfig(arguments.kind, arguments.seed, size, packing, arguments.photos)
     if arguments.time:
-        from prehend_training.scenes.timing import time_parts
-
-        sys.stdout.write(time_parts(size, arguments.count or 20))
+        _print_times(config, arguments.count or 50)
         return
     if arguments.out is None:
         raise InvalidInput("--out is missing: the folder of the shards")
@@ -119,6 +123,19 @@ def _scenes(arguments: argparse.Namespace) -> None:
     workers = arguments.workers if arguments.workers is not None else int(local)
     options = EngineOptions(arguments.engine, workers, arguments.address, arguments.gpus_per_worker)
     write_scenes(arguments.out, config, arguments.count, options, arguments.shard_size)
+
+
+def _print_times(config: "SceneConfig", count: int) -> None:
+    """A table of the parts of a crop with every map."""
+    from prehend_training.engine.local import one_thread
+    from prehend_training.scenes.render import SceneRenderer
+    from prehend_training.scenes.timing import time_parts
+
+    with one_thread():
+        table = time_parts(SceneRenderer(config.photos), count, config.size_px, config.seed)
+    for part, spent_ms in table.items():
+        sys.stdout.write(f"{part:<14} {spent_ms:8.2f} ms\n")
+    sys.stdout.write(f"{'on one core':<14} {1000 / table['whole']:8.1f} samples/s of processor time\n")
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -168,14 +185,10 @@ def _import_object(arguments: argparse.Namespace) -> None:
 
 
 def _grasps(arguments: argparse.Namespace) -> None:
+    from prehend_training.grasps.build import build_library
     from prehend_training.objects import catalogue
 
-    known = list(catalogue())
-    chosen = arguments.object or known
-    if unknown := sorted(set(chosen) - set(known)):
-        raise InvalidInput(f"no object {', '.join(unknown)}: see `prehend-train objects list`")
-    from prehend_training.grasps.build import build_library
-
-    report = build_library(chosen, arguments.count, arguments.seed, arguments.out, progress=True)
-    if report is not None:
-        sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    rates = build_library(
+        arguments.object or list(catalogue()), arguments.count, arguments.seed, arguments.out, logger.info
+    )
+    sys.stdout.write(json.dumps(rates, indent=1) + "\n")

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput
 from prehend_training.engine import EngineOptions, Job, open_engine
 from prehend_training.sample_files import Packing
-from prehend_training.scenes.sample import Sample
+from prehend_training.scenes.sample import FrameId, Sample
 from prehend_training.shards import ShardNote, claim, commit, read_note, shard_name, write_index, write_shard
+
+if TYPE_CHECKING:
+    from prehend_training.scenes.render import SceneRenderer
 
 Kind = Literal["crops", "frames", "views", "sequences"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -75,15 +78,25 @@ def open_maker(config: SceneConfig) -> Maker:
     """The renderer as a function from a unit's number to its samples; call it in the process that shall draw."""
     from prehend_training.scenes.render import SceneRenderer, crop_sample, frame_sample
 
-    renderer = SceneRenderer(config.photos)
+    renderer, maps, size = SceneRenderer(config.photos), config.packing.maps != "none", config.size_px
     if config.kind == "crops":
-        return lambda unit: [crop_sample(renderer, config.seed, unit, config.size_px)]
+        return lambda unit: [crop_sample(renderer, config.seed, unit, size, maps)]
     if config.kind == "frames":
-        return lambda unit: [frame_sample(renderer, config.seed, unit, config.size_px)]
-    from prehend_training.scenes.sequences import sequence_samples, view_samples
+        return lambda unit: [frame_sample(renderer, config.seed, unit, size, maps=maps)]
+    return lambda unit: _along(renderer, config, unit)
 
-    samples = view_samples if config.kind == "views" else sequence_samples
-    return lambda unit: samples(renderer, config.seed, unit, config.size_px)
+
+def _along(renderer: "SceneRenderer", config: SceneConfig, unit: int) -> Iterator[Sample]:
+    """One instant of a sequence by all cameras, or every frame of it by the first."""
+    from prehend_training.scenes.sequences import sample_sequence
+
+    sequence = sample_sequence(config.seed, unit)
+    frames = sequence.frames
+    chosen = [unit % frames] if config.kind == "views" else range(frames)
+    for frame in chosen:
+        views = sequence.views(frame) if config.kind == "views" else sequence.views(frame)[:1]
+        frame_id = FrameId("scenes", config.seed, unit, f"{config.seed}-{unit}", frame)
+        yield from renderer.render_views(sequence.scene(frame), views, frame_id, maps=config.packing.maps != "none")
 
 
 def write_scenes(

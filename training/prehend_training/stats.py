@@ -1,0 +1,202 @@
+"""What a folder of samples holds, as numbers: one table row a hand or a picture, and a summary of all."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from prehend.conventions import MANO_JOINT_NAMES
+from prehend.errors import InvalidInput
+from prehend.hand_model import load_hand_model
+from prehend_training.assets.poses import matrix_axis_angle
+from prehend_training.augment import LUMA
+from prehend_training.scenes.sample import HAND_CODE, HAND_PARTS, HandLabel, OcclusionRule, Sample
+from prehend_training.shards import ShardFolder
+
+RULES: tuple[OcclusionRule, ...] = ("paper", "script")
+JOINTS = MANO_JOINT_NAMES[1:]
+"""The 15 finger joints."""
+_BURNT = 250
+_PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+_MIDDLE_CHAIN = (0, 9, 10, 11, 12)
+"""Joints from the wrist to the tip of the middle finger."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length: of N hands, or of P pictures.
+
+    Attributes:
+        hands: of each hand. flexion_deg, abduction_deg, twist_deg (N, 15); betas (N, 10); length_mm: wrist to the tip
+            of the middle finger along the bones; palm (N, 3): where the palm points, camera frame; visible_ratio;
+            part_visible (N, 6) share of vertices seen; occluded_paper, occluded_script: the hand's; parts_paper,
+            parts_script (N, 6); grasp, displaced, touching; contact (N, 6); right; distance_m of the wrist; size_px:
+            longer side of its box; skin_luma: median brightness 0..1 of its visible skin, NaN where none is seen.
+        pictures: of each picture. hands, objects: how many; brightness: mean 0..1; burnt: share of white pixels.
+        object_ids: how often each object appears.
+        held_ids: how often each is held.
+    """
+
+    hands: dict[str, NDArray[Any]]
+    pictures: dict[str, NDArray[Any]]
+    object_ids: Counter[str]
+    held_ids: Counter[str]
+
+
+def collect(folder: ShardFolder, limit: int | None = None) -> Table:
+    """The table of a folder, or of at most `limit` of its pictures, evenly spread.
+
+    Raises:
+        InvalidInput: there is no picture.
+    """
+    count = min(len(folder), limit or len(folder))
+    if count <= 0:
+        raise InvalidInput(f"{folder.path} holds no picture")
+    hands: list[dict[str, Any]] = []
+    pictures: list[dict[str, Any]] = []
+    object_ids: Counter[str] = Counter()
+    held_ids: Counter[str] = Counter()
+    for index in tqdm(np.linspace(0, len(folder) - 1, count).astype(int), unit="picture"):
+        sample = folder.sample(int(index), maps="twin")
+        pictures.append(_picture_row(sample))
+        hands += [_hand_row(sample, k, hand) for k, hand in enumerate(sample.hands)]
+        object_ids.update(thing.object_id for thing in sample.objects)
+        held_ids.update(held.object_id for hand in sample.hands if (held := sample.held(hand)) is not None)
+    return Table(_columns(hands), _columns(pictures), object_ids, held_ids)
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
+
+
+def _picture_row(sample: Sample) -> dict[str, Any]:
+    return {
+        "hands": len(sample.hands),
+        "objects": len(sample.objects),
+        "brightness": float((sample.image @ LUMA).mean()) / 255,
+        "burnt": float((sample.image.min(-1) >= _BURNT).mean()),
+    }
+
+
+def _hand_row(sample: Sample, k: int, hand: HandLabel) -> dict[str, Any]:
+    flexion, abduction, twist = np.rad2deg(joint_angles(hand)).T
+    chain = hand.joints_m[list(_MIDDLE_CHAIN)]
+    box = np.asarray(hand.box_px)
+    return {
+        "flexion_deg": flexion,
+        "abduction_deg": abduction,
+        "twist_deg": twist,
+        "betas": hand.betas,
+        "length_mm": 1000 * np.linalg.norm(np.diff(chain, axis=0), axis=1).sum(),
+        "palm": palm_direction(hand),
+        "visible_ratio": hand.visible_ratio,
+        "part_visible": hand.part_visible / np.maximum(hand.part_vertices, 1),
+        **{f"occluded_{rule}": hand.is_occluded(rule) for rule in RULES},
+        **{f"parts_{rule}": hand.occluded_parts(rule) for rule in RULES},
+        "grasp": hand.grasp,
+        "displaced": hand.displaced,
+        "touching": bool(hand.contact.any()),
+        "contact": hand.contact,
+        "right": hand.side == "right",
+        "distance_m": hand.joints_m[0, 2],
+        "size_px": max(box[2] - box[0], box[3] - box[1]),
+        "skin_luma": _skin_luma(sample, k),
+    }
+
+
+def joint_angles(hand: HandLabel) -> NDArray[np.float64]:
+    """(15, 3) flexion, abduction and twist [rad] of the finger joints: the turn's vector along the joint's axes, which
+    is exact for turns about one of them."""
+    model = load_hand_model(side=hand.side)
+    axes = np.stack([model.flexion_axes, model.abduction_axes, model.twist_axes], 1)
+    return np.einsum("jak,jk->ja", axes, matrix_axis_angle(np.asarray(hand.rotations[1:], np.float64)))
+
+
+def palm_direction(hand: HandLabel) -> NDArray[np.float64]:
+    """(3,) unit vector out of the palm in the camera frame, from the wrist and the knuckles of index and little
+    finger."""
+    wrist, index, little = (np.asarray(hand.joints_m[joint], np.float64) for joint in (0, 5, 17))
+    normal = np.cross(index - wrist, little - wrist)
+    normal = -normal if hand.side == "left" else normal
+    return np.asarray(normal / max(float(np.linalg.norm(normal)), 1e-9))
+
+
+def _skin_luma(sample: Sample, k: int) -> float:
+    """Where the outline of the hand alone is unknown its sleeve counts too."""
+    if sample.segmentation is None:
+        return float("nan")
+    seen = sample.segmentation == HAND_CODE + k
+    if sample.maps is not None:
+        seen = seen & sample.maps.hand_amodal[k]
+    return float(np.median(sample.image[seen] @ LUMA)) / 255 if seen.any() else float("nan")
+
+
+def summary(table: Table) -> dict[str, Any]:
+    """The table in few numbers, as JSON."""
+    hands, pictures = table.hands, table.pictures
+    result: dict[str, Any] = {
+        "pictures": len(pictures["hands"]),
+        "hands": int(pictures["hands"].sum()),
+        "hands_a_picture": _counts(pictures["hands"]),
+        "objects_a_picture": _counts(pictures["objects"]),
+        "brightness": _spread(pictures["brightness"]),
+        "burnt_share": _spread(pictures["burnt"]),
+        "objects": dict(table.object_ids.most_common()),
+        "held": dict(table.held_ids.most_common()),
+    }
+    if not hands:
+        return result
+    for name in ("length_mm", "visible_ratio", "distance_m", "size_px", "skin_luma"):
+        result[name] = _spread(hands[name])
+    for name in ("right", "grasp", "displaced", "touching", "occluded_paper", "occluded_script"):
+        result[f"{name}_share"] = round(float(hands[name].mean()), 4)
+    for name in ("contact", "parts_paper", "parts_script", "part_visible"):
+        means = hands[name].mean(0)
+        result[f"{name}_share"] = {part: round(float(mean), 4) for part, mean in zip(HAND_PARTS, means, strict=True)}
+    result["flexion_deg"] = {
+        joint: _spread(angles) for joint, angles in zip(JOINTS, hands["flexion_deg"].T, strict=True)
+    }
+    result["betas_deviation"] = [round(float(value), 3) for value in hands["betas"].std(0)]
+    result["palm_towards_camera_share"] = round(float((hands["palm"][:, 2] < 0).mean()), 4)
+    return result
+
+
+def _counts(values: NDArray[Any]) -> dict[str, int]:
+    return {str(value): int(count) for value, count in zip(*np.unique(values, return_counts=True), strict=True)}
+
+
+def _spread(values: NDArray[Any]) -> dict[str, float] | None:
+    """Mean and percentiles of what is known."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return None
+    points = zip(_PERCENTILES, np.percentile(known, _PERCENTILES), strict=True)
+    return {"mean": round(float(known.mean()), 4), **{f"p{at}": round(float(value), 4) for at, value in points}}
+
+
+def write_stats(data: Path, out: Path, limit: int | None = None) -> list[Path]:
+    """Write plots and stats.json of a folder of shards.
+
+    Args:
+        data: the folder.
+        out: folder for the plots.
+        limit: largest number of pictures, evenly spread.
+
+    Returns:
+        The paths of what was written.
+
+    Raises:
+        MissingDependency: matplotlib is not installed.
+    """
+    from prehend_training.plots import draw_plots
+
+    table = collect(ShardFolder.open(data), limit)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "stats.json"
+    path.write_text(json.dumps(summary(table), indent=1) + "\n")
+    return [path, *draw_plots(table, out)]
