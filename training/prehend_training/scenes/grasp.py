@@ -16,7 +16,8 @@ from prehend_training.assets.poses import pose_from_angles
 from prehend_training.objects import Solid, sample_solid
 from prehend_training.scenes.body import drawn_hand, turn
 from prehend_training.scenes.gestures import FINGER_ROWS
-from prehend_training.scenes.skin import skin_fields
+from prehend_training.scenes.limb import hand_normals
+from prehend_training.scenes.skin_map import smooth_step
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -61,10 +62,12 @@ class _Probe(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _probe() -> _Probe:
-    model, fields = drawn_hand(), skin_fields()
-    assert model.hand_mask is not None
+    model = drawn_hand()
+    assert model.hand_mask is not None and model.abduction_axes is not None
+    dorsal = model.weights @ np.concatenate([[[0.0, 1.0, 0.0]], model.abduction_axes])
+    palm = smooth_step(-(hand_normals(model.v_template) * dorsal).sum(1), -0.35, 0.45)
     joint = model.weights.argmax(1)
-    palm_side = fields.palm > np.where(joint == 0, 0.5, 0.2)
+    palm_side = palm > np.where(joint == 0, 0.5, 0.2)
     rows = np.flatnonzero(model.hand_mask & palm_side & (model.v_template[:, 0] < -0.02))
     rows = rows[(joint[rows] > 0) | (np.arange(len(rows)) % 3 == 0)]
     rows = rows[::2]
@@ -73,7 +76,7 @@ def _probe() -> _Probe:
         rows,
         np.where(joint == 0, -1, (joint - 1) // 3 * 3),
         np.where(joint == 0, 0, (joint - 1) % 3),
-        (joint > 0) & (joint % 3 == 0) & (fields.palm[rows] > 0.6),
+        (joint > 0) & (joint % 3 == 0) & (palm[rows] > 0.6),
     )
 
 

@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend_training.scenes.old_skin import skin_colours, skin_fields, vertex_normals  # noqa: F401  until all have moved
 from prehend_training.scenes.skin_lines import freckles, hair, palm_creases, veins
 from prehend_training.scenes.skin_map import TILE_PX, SkinMap, skin_map, smooth_step
 

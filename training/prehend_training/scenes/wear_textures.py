@@ -110,7 +110,7 @@ def paint_cloth(number: int) -> NDArray[np.uint8]:
 def _grid() -> tuple[Float, Float]:
     """Angle around the arm (1, S) 0..2 pi, and rows (S, 1) 0..1 along it."""
     step = (np.arange(TILE_PX, dtype=np.float32) + 0.5) / TILE_PX
-    return np.asarray(2 * np.pi * step, np.float32)[None], step[:, None]
+    return np.asarray(2 * np.pi * step, np.float32)[None], np.asarray(step, np.float32)[:, None]
 
 
 def _crumple(rng: Rng) -> Float:
