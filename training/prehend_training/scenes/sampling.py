@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, SIDES, Side
 from prehend.hand_model import skin
-from prehend.types import Camera
 from prehend_training.assets.forearm import MAX_DEVIATION_RAD, MAX_FLEXION_RAD, MAX_TWIST_RAD
 from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import sample_look
+from prehend_training.scenes.cameras import sample_camera
 from prehend_training.scenes.environment import sample_lighting
 from prehend_training.scenes.gestures import sample_bare
 from prehend_training.scenes.grasp import POOL_SIZE, TOUCH_M, digits_in_touch, pooled_grasp
@@ -58,14 +58,12 @@ class _Posed(NamedTuple):
 
 
 def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -> View:
-    """A webcam's or depth camera's intrinsics: 40 to 90 degrees wide, principal point near the middle."""
-    if width is None or height is None:
-        width, height = [(640, 480), (1280, 720), (640, 360), (480, 640)][rng.integers(4)]
-    fov = np.deg2rad(rng.uniform(40, 90))
-    focal = max(width, height) / 2 / np.tan(fov / 2)
-    centre = np.array([width - 1, height - 1]) / 2 + rng.normal(0, 0.01, 2) * width
-    K = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]])
-    return View(Camera(K, width, height), np.eye(4), sample_look(rng))
+    """A camera whose optical frame is the world.
+
+    Without a size it is what crops are cut from, undistorted; whole pictures have their lens's distortion.
+    """
+    camera = sample_camera(rng, width, height, straight=width is None or height is None)
+    return View(camera, np.eye(4), sample_look(rng))
 
 
 def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:

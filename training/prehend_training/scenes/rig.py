@@ -1,0 +1,99 @@
+"""Several cameras that see the same instant: around a table, and on a head."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend_training.scenes.camera_look import sample_look
+from prehend_training.scenes.cameras import CAMERA_KINDS, camera_of
+from prehend_training.scenes.scene import View
+
+Array = NDArray[np.floating]
+Rng = np.random.Generator
+
+CENTRE_M = np.array([0.0, 0.0, 0.1])
+"""Middle of the work volume in a world whose table top is at z = 0."""
+_SIZES = ((640, 480), (1280, 720))
+
+
+def look_at(place_m: Array, target_m: Array, roll_rad: float = 0.0) -> Array:
+    """(4, 4) T_camera_world of a camera at a place that looks at a target, the world's z axis up in its picture.
+
+    Args:
+        place_m, target_m: (3,) world.
+        roll_rad: turn about its axis.
+    """
+    ahead = target_m - place_m
+    ahead = ahead / np.linalg.norm(ahead)
+    right = np.cross(ahead, [0.0, 0.0, 1.0])
+    length = float(np.linalg.norm(right))
+    right = right / length if length > 1e-6 else np.array([1.0, 0.0, 0.0])
+    down = np.cross(ahead, right)
+    c, s = np.cos(roll_rad), np.sin(roll_rad)
+    T = np.eye(4)
+    T[:3, :3] = np.stack([c * right + s * down, c * down - s * right, ahead])
+    T[:3, 3] = -T[:3, :3] @ place_m
+    return T
+
+
+def table_rig(rng: Rng, count: int = 8, size: tuple[int, int] | None = None) -> tuple[View, ...]:
+    """Synchronised cameras around a table, "cam0", "cam1", ...; all look at the work volume.
+
+    As in DexYCB they stand on all sides at 0.5 to 1.2 m, from low to steep; all are of one kind, each with its own
+    calibration.
+
+    Args:
+        rng: source of randomness.
+        count: of the cameras.
+        size: width and height of the pictures, None for a usual one.
+    """
+    kind = CAMERA_KINDS[int(rng.choice(3, p=[0.3, 0.5, 0.2]))]
+    width, height = _SIZES[rng.integers(len(_SIZES))] if size is None else size
+    first = rng.uniform(0, 2 * np.pi)
+    steps = 2 * np.pi / count
+    views = []
+    for k in range(count):
+        azimuth = first + steps * (k + rng.normal(0, 0.15))
+        elevation = np.deg2rad(np.clip(rng.normal(38, 16), 12, 85))
+        distance = rng.uniform(0.55, 1.15)
+        direction = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), 0.0])
+        direction[2] = np.sin(elevation)
+        place = CENTRE_M + distance * direction
+        target = CENTRE_M + rng.normal(0, 0.03, 3)
+        T = look_at(place, target, rng.normal(0, np.deg2rad(2)))
+        look = sample_look(rng, float(distance))
+        views.append(View(camera_of(rng, kind, width, height), T, look, f"cam{k}"))
+    return tuple(views)
+
+
+def head_track(rng: Rng, eye_m: Array, targets_m: Array, rate_hz: float) -> Array:
+    """(F, 4, 4) T_camera_world of a camera on a head that follows with its eyes what the hand does.
+
+    Args:
+        rng: source of randomness.
+        eye_m: (3,) where the camera is on average.
+        targets_m: (F, 3) what the person looks at.
+        rate_hz: of the frames.
+    """
+    count = len(targets_m)
+    lag = int(rng.uniform(0.2, 0.4) * rate_hz)
+    kernel = np.hanning(2 * lag + 3)
+    kernel /= kernel.sum()
+    padded = np.pad(targets_m, ((lag + 1, lag + 1), (0, 0)), mode="edge")
+    followed = np.stack([np.convolve(padded[:, axis], kernel, "valid") for axis in range(3)], 1)
+    share = rng.uniform(0.3, 0.8)
+    targets = share * followed + (1 - share) * followed.mean(0) + rng.normal(0, 0.02, 3)
+    places = eye_m + sway(rng, count, rate_hz, 0.008, (0.15, 1.2))
+    targets = targets + sway(rng, count, rate_hz, 0.006, (0.2, 2.0))
+    roll = rng.normal(0, np.deg2rad(3)) + sway(rng, count, rate_hz, 0.012, (0.15, 1.0))[:, 0]
+    return np.stack([look_at(*row) for row in zip(places, targets, roll, strict=True)])
+
+
+def sway(rng: Rng, count: int, rate_hz: float, size: float, band_hz: tuple[float, float]) -> Array:
+    """(count, 3) smooth movement about zero with standard deviation `size`: waves of a band of frequencies."""
+    waves = 5
+    frequency = np.exp(rng.uniform(np.log(band_hz[0]), np.log(band_hz[1]), (waves, 3)))
+    weight = rng.uniform(0.4, 1.0, (waves, 3)) / frequency**0.5
+    weight /= np.linalg.norm(weight, axis=0)
+    phase = rng.uniform(0, 2 * np.pi, (waves, 3))
+    seconds = np.arange(count)[:, None, None] / rate_hz
+    return np.asarray(size * np.sqrt(2) * (weight * np.sin(2 * np.pi * frequency * seconds + phase)).sum(1))
