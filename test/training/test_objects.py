@@ -129,7 +129,7 @@ def test_random_bottles_and_boxes_have_their_size():
 
 def test_samples_stay_within_the_believable():
     rng = np.random.default_rng(3)
-    drawn = [sample_solid(rng) for _ in range(300)]
+    drawn = [sample_solid(rng) for _ in range(900)]
     assert len({solid.object_id for solid in drawn}) == len(OBJECTS)
     for solid in drawn:
         assert 0.008 <= solid.extents_m.max() <= 0.5

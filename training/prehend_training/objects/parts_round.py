@@ -101,7 +101,7 @@ class Revolve(Part):
         points = [self.profile_m[0]]
         for start, end in pairwise(self.profile_m):
             rise = end[1] - start[1]
-            shares = sorted((level - start[1]) / rise for level in levels) if abs(rise) > 1e-9 else []
+            shares = sorted({(level - start[1]) / rise for level in levels}) if abs(rise) > 1e-9 else []
             points += [start + share * (end - start) for share in shares if 1e-6 < share < 1 - 1e-6]
             points.append(end)
         profile = np.array(points)
