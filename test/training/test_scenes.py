@@ -96,7 +96,7 @@ def test_keypoints_are_the_projected_joints_and_the_crop_is_of_the_promised_size
         longer = max(hand.box_px[2:] - hand.box_px[:2])
         assert 1.55 < SIZE / longer < 2.15
         assert sample.image.shape == (SIZE, SIZE, 3)
-        assert sample.camera.K[0, 0] == pytest.approx(sample.camera.K[1, 1])
+        assert sample.camera.K[0, 0] == pytest.approx(sample.camera.K[1, 1], rel=0.03)
 
 
 def test_visible_joints_are_in_the_picture_and_on_the_hand(crops):

@@ -12,7 +12,7 @@ from prehend_training.scenes.scene import Hand, Scene, Table, Thing, true_points
 
 Array = NDArray[np.floating]
 
-_TABLE_CELLS = 24
+_TABLE_CELLS = 28
 
 
 def stage(scene: Scene) -> Staged:
@@ -74,7 +74,7 @@ def thing_geometry(thing: Thing, entity: int) -> Geometry:
 def _grid() -> tuple[Array, NDArray[np.int32]]:
     """Points (N, 2) in -1..1, close together in the middle (lenses bend what lies between vertices), and faces."""
     steps = np.linspace(-1, 1, _TABLE_CELLS + 1)
-    steps = np.sign(steps) * np.abs(steps) ** 1.7
+    steps = np.sign(steps) * np.abs(steps) ** 2.2
     points = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
     row = _TABLE_CELLS + 1
     corner = (np.arange(_TABLE_CELLS)[:, None] * row + np.arange(_TABLE_CELLS)).reshape(-1, 1)

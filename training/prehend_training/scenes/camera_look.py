@@ -120,7 +120,7 @@ def develop(light: NDArray[np.float32], depth_m: NDArray[np.float32], look: Came
     if look.depth_blur * scale > 0.4:
         picture = _out_of_focus(picture, depth_m, look, scale)
     picture = _streak(picture, look.motion_px * scale)
-    picture = cv2.transform(picture, look.matrix.astype(np.float32))
+    picture = np.asarray(cv2.transform(picture, look.matrix.astype(np.float32)), np.float32)
     if look.vignette or look.bands[0]:
         picture *= _falloff(picture.shape[0], picture.shape[1], look)
     picture = _noisy(np.maximum(picture, 0, out=picture), look)

@@ -52,7 +52,7 @@ class Span(NamedTuple):
     """Faces of a geometry: number of the first, how many."""
 
     first: int
-    count: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _Target(NamedTuple):
     light: Any
     outline: Any
     backdrop: Any
-    textures: tuple[Any, Any, Any]
+    textures: tuple[Any, ...]
 
 
 class Rasterizer:
@@ -164,6 +164,7 @@ class Rasterizer:
             for name, unit in numbers.items():
                 program[name] = unit
         self._surface["height_m"] = HEIGHT_M
+        self._surface["atlas_tiles"] = float(ATLAS_TILES)
 
     def _program(self, vertices: str, fragments: str) -> Any:
         folder = resources.files("prehend_training.scenes") / "shaders"
@@ -221,7 +222,7 @@ class Rasterizer:
             for tile in set(staged.geometry.tiles) - self._painted:
                 self._paint(tile)
             self._upload(staged.geometry)
-            self._staged, self._twin = staged, twin and staged.objects.count > 0
+            self._staged, self._twin = staged, twin and staged.objects.size > 0
             clip = sun_projection(staged.focus_m, lighting.sun, _SHADOW_MARGIN_M)
             self._draw_shadows(clip)
             self._set_lights(lighting, clip)
@@ -270,7 +271,7 @@ class Rasterizer:
         target.use()
         target.clear()
         self._context.enable_only(self._gl.BLEND)
-        self._context.blend_equation = self._gl.MAX
+        self._context.blend_equation = (self._gl.MAX, self._gl.MAX)
         for span, channel in zip(spans, np.eye(_CHANNELS), strict=False):
             self._outline["channel"] = tuple(channel)
             self._render(self._outline_array, span)
@@ -313,20 +314,18 @@ class Rasterizer:
 
     def _draw_shadows(self, clip: Array) -> None:
         """The shadow map of all, and that without the objects if the twin is wanted."""
-        whole, without = self._shadow_maps
         self._context.enable_only(self._gl.DEPTH_TEST)
         self._shadow["projection"].write(_bytes(clip.T))
-        whole.use()
-        whole.clear(depth=1.0)
-        self._render(self._shadow_array, self._staged.casters)
-        if self._twin:
-            self._context.copy_framebuffer(without, whole)
-            whole.use()
+        for target in self._shadow_maps[: 2 if self._twin else 1]:
+            target.use()
+            target.clear(depth=1.0)
+            self._render(self._shadow_array, self._staged.casters)
+        self._shadow_maps[0].use()
         self._render(self._shadow_array, self._staged.objects)
 
     def _render(self, array: Any, span: Span) -> None:
-        if span.count:
-            array.render(vertices=3 * span.count, first=3 * span.first)
+        if span.size:
+            array.render(vertices=3 * span.size, first=3 * span.first)
 
     def _draw_surface(self, target: _Target, span: Span) -> None:
         target.surface.use()

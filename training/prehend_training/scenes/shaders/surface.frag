@@ -2,11 +2,13 @@
 uniform sampler2DArray textures;
 uniform sampler2D hand_atlas;
 uniform float height_m;
+uniform float atlas_tiles;
 in vec3 position;
 in vec3 normal;
 in vec3 uvw;
 in vec3 colour;
 in vec3 material;
+flat in vec2 tile;
 flat in float code;
 layout(location = 0) out vec4 out_place;
 layout(location = 1) out vec4 out_normal;
@@ -23,6 +25,14 @@ vec3 bumped(vec3 N, float height) {
     return size > 0.0 ? turned * inversesqrt(size) : N;
 }
 
+// A texel of the hand atlas; of whatever mip level, it comes from the tile that the triangle is in.
+vec4 atlas_texel() {
+    vec2 across = dFdx(uvw.xy), down = dFdy(uvw.xy);
+    float size = clamp(0.75 * atlas_tiles * max(length(across), length(down)), 0.001, 0.035);
+    vec2 local = clamp(uvw.xy * atlas_tiles - tile, size, 1.0 - size);
+    return textureGrad(hand_atlas, (tile + local) / atlas_tiles, across, down);
+}
+
 void main() {
     vec3 N = normalize(normal);
     if (material.z == 0.0 && dot(N, position) > 0.0) N = -N;  // the inside of cups and sleeves
@@ -31,7 +41,7 @@ void main() {
         vec3 texel = texture(textures, uvw).rgb;
         albedo *= texel * texel;
     } else if (uvw.z < -1.5) {
-        vec4 texel = texture(hand_atlas, uvw.xy);
+        vec4 texel = atlas_texel();
         albedo *= texel.rgb * texel.rgb;
         N = bumped(N, texel.a * height_m);
     }
