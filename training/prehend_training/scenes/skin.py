@@ -162,7 +162,7 @@ def _grain() -> Float:
 
 def _palm_share(layout: SkinMap, noise: Float) -> Float:
     """(N,) 1 on the palm side; on the forearm's inside the skin is only a little lighter."""
-    share = smooth_step(-layout.facing + 0.05 * noise, -0.25, 0.4)
+    share = smooth_step(-layout.facing + 0.06 * noise, -0.3, 0.45)
     return np.asarray(share * (1 - 0.72 * layout.arm), np.float32)
 
 
@@ -237,9 +237,9 @@ def _nails(rng: Rng, layout: SkinMap, traits: _Traits, albedo: Array, height: Fl
     nail, along, across = layout.nail[rows], layout.nail_along[rows], layout.nail_across[rows]
     own = (0.75 * traits.palm + 0.25 * traits.back) * np.array([1.04, 0.9, 0.88]) * rng.uniform(0.94, 1.1) + 0.015
     plate = np.repeat(own[None], len(rows), 0)
-    plate *= 1 + 0.03 * np.sin(9 * across + rng.uniform(0, 6))[:, None]
+    plate *= 1 + 0.012 * np.sin(9 * across + rng.uniform(0, 6))[:, None]
     moon = smooth_step(0.22 * rng.uniform(0.2, 1.1) - along - 0.1 * across**2, -0.05, 0.06)
-    pale = own + 0.35 * (np.array([0.86, 0.8, 0.74]) - own)
+    pale = own + 0.22 * (np.array([0.86, 0.8, 0.74]) - own)
     plate += (0.6 * moon)[:, None] * (pale - plate)
     tip = smooth_step(along + 0.10 * across**2, rng.uniform(0.82, 0.98), 1.04)
     plate += (0.7 * tip)[:, None] * (np.array([0.76, 0.72, 0.64]) - plate)

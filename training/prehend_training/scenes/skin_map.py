@@ -107,8 +107,11 @@ def skin_map() -> SkinMap:
 
     places = spread(model.v_template)
     dorsal = model.weights @ np.concatenate([[[0.0, 1.0, 0.0]], _axes(model)[0]])
-    facing = spread((_normals(model) * (dorsal / np.linalg.norm(dorsal, axis=1, keepdims=True))).sum(1))
+    facing = (_normals(model) * (dorsal / np.linalg.norm(dorsal, axis=1, keepdims=True))).sum(1)
+    facing = spread(facing)
     weights = spread(model.weights)
+    # the palm's edge would show the faces of the mesh
+    facing += (1 - _digit(weights)) * (_softened(texels, facing, 6.0) - facing)
     along = _along(model, places, weights)
     nail, nail_along, nail_across = _nails(model, texels, places, facing)
     return SkinMap(
@@ -117,7 +120,7 @@ def skin_map() -> SkinMap:
         places=places,
         facing=facing,
         arm=smooth_step(places[:, 0], -0.012, 0.02).astype(np.float32),
-        digit=1 - weights[:, 0],
+        digit=_digit(weights),
         tip=along.tip,
         bend_m=along.bend,
         fold_m=along.fold,
@@ -163,6 +166,18 @@ def _rasterise(corners: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Ar
     return texels, face_of.ravel()[texels], bary_of.reshape(-1, 3)[texels]
 
 
+def _digit(weights: Array) -> Float:
+    return np.asarray(1 - weights[:, 0], np.float32)
+
+
+def _softened(texels: NDArray[np.int64], values: Array, sigma: float) -> Float:
+    """(N,) blurred within the skin's pieces of the texture."""
+    both = np.zeros((TILE_PX * TILE_PX, 2), np.float32)
+    both[texels, 0], both[texels, 1] = values, 1
+    wide = cv2.GaussianBlur(both.reshape(TILE_PX, TILE_PX, 2), (0, 0), sigma).reshape(-1, 2)[texels]
+    return np.asarray(wide[:, 0] / wide[:, 1], np.float32)
+
+
 def _nearest(texels: NDArray[np.int64]) -> NDArray[np.int64]:
     outside = np.ones(TILE_PX * TILE_PX, np.uint8)
     outside[texels] = 0
@@ -194,7 +209,7 @@ def _along(model: HandModel, places: Array, weights: Array) -> _Along:
         first = j % 3 == 1 and j != 13
         # a finger's first crease lies at the web, half a bone beyond the joint
         web = 0.52 * float(np.linalg.norm(joints[j + 1] - joints[j])) if first else 0.0
-        if j != 13:
+        if j not in (13, 14):
             near = (own | first) & (np.linalg.norm(places - joints[j] - web * bones[j - 1], axis=1) < 0.021)
             nearer = near & (np.abs(along - web) < np.abs(fold))
             fold[nearer] = (along - web)[nearer]
