@@ -29,7 +29,7 @@ Rng = np.random.Generator
 Progress = Callable[[str], None]
 
 BATCH = 64
-_SURPLUS = 1.3
+_SURPLUS = 1.15
 """So many valid grasps for each that is kept, to choose different ones from."""
 _MOST_ROUNDS = 8
 _HOPELESS = 0.02

@@ -13,7 +13,7 @@ Array = NDArray[np.floating]
 
 _PRESS_M = 0.0008
 _STEPS = 9
-_LOOSE = (0.55, 0.3, 0.3)
+_LOOSE = (0.3, 0.15, 0.15)
 """How far a finger goes on in each of the three stages where nothing is in its way."""
 
 

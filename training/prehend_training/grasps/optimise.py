@@ -26,7 +26,7 @@ _REACH_M = 0.012
 _LEVER_M = 0.04
 _BONE_SHARE = 0.75
 """The solid may not come nearer to the middle of a ball of flesh than this share of its radius."""
-_STEP = 0.02
+_STEP = 0.008
 _SHIFT_M = 0.05
 """Metres per unit of the variable that moves the hand."""
 _FLEX_RAD, _SIDE_RAD, _TENDON_RAD = 0.45, 0.13, 0.3
@@ -38,7 +38,7 @@ _TENDON = 0.66
 class Weights:
     """Of the terms of the energy; each is about one for a grasp that is visibly wrong in that respect."""
 
-    contact: float = 3.0
+    contact: float = 12.0
     closure: float = 1.0
     penetration: float = 0.6
     bone: float = 2.0
