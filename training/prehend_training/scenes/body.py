@@ -154,8 +154,9 @@ def dressed_hand(vertices_m: Array, outfit: Outfit, arm: Arm, entity: int) -> Ge
         entity: number of this hand in the codes.
     """
     skin = _skin(vertices_m, outfit, entity)
-    parts, rings = [skin], forearm_rings(vertices_m)
-    code = float(entity * PARTS)
+    parts, code = [skin], float(entity * PARTS)
+    on_arm = (outfit.sleeve, outfit.glove, outfit.watch, outfit.bracelet)
+    rings = np.empty(0) if all(worn is None for worn in on_arm) else forearm_rings(vertices_m)
     if outfit.sleeve is None:
         parts.append(_bare_arm(skin, vertices_m, arm))
     else:
@@ -171,18 +172,23 @@ def dressed_hand(vertices_m: Array, outfit: Outfit, arm: Arm, entity: int) -> Ge
     return join(parts)
 
 
+@lru_cache(maxsize=64)
+def _skin_uv(painting: int) -> Array:
+    return atlas_uv(painting, _drawn().uv)
+
+
 def _skin(vertices: Array, outfit: Outfit, entity: int) -> Geometry:
     drawn, look, glove = _drawn(), outfit.skin, outfit.glove
     normals = hand_normals(vertices)
     records = np.zeros(len(drawn.rows), VERTEX)
     records["position"], records["normal"] = vertices[drawn.rows], normals[drawn.rows]
-    records["uvw"][:, :2], records["uvw"][:, 2] = atlas_uv(look.painting, drawn.uv), ATLAS_LAYER
+    records["uvw"][:, :2], records["uvw"][:, 2] = _skin_uv(look.painting), ATLAS_LAYER
     records["colour"], records["material"] = look.tint, look.gloss
     records["code"] = entity * PARTS + drawn.parts
     tiles = [look.painting]
     if glove is not None:
         rows, tile = drawn.gloved, FIRST_GLOVE + glove.painting
-        cover, facing = _glove_surface(vertices, normals, glove)
+        cover, facing = _glove_surface(vertices, glove)
         records["position"][rows], records["normal"][rows] = cover[drawn.rows[rows]], facing[drawn.rows[rows]]
         records["uvw"][rows, :2] = atlas_uv(tile, drawn.uv[rows])
         records["colour"][rows], records["material"][rows] = glove.tint, glove.gloss
@@ -193,7 +199,7 @@ def _skin(vertices: Array, outfit: Outfit, entity: int) -> Geometry:
     return Geometry(records, faces, tuple(tiles))
 
 
-def _glove_surface(vertices: Array, normals: Array, glove: Glove) -> tuple[Array, Array]:
+def _glove_surface(vertices: Array, glove: Glove) -> tuple[Array, Array]:
     """Places and normals (V, 3) of a glove; a thick one shows less of the hand's form than a thin one."""
     rounds, share, lift = (6, 0.8, 0.0012) if glove.kind == "work" else (2, 0.5, 0.0002)
     soft = vertices + share * (smoothing(rounds) @ vertices - vertices)

@@ -115,21 +115,19 @@ def _incidence() -> sparse.csr_matrix:
     return sparse.csr_matrix(entries, shape=(drawn_hand().num_vertices, count))
 
 
+@lru_cache(maxsize=1)
+def _corners() -> NDArray[np.int64]:
+    """(3, F) vertices of the faces, corner by corner."""
+    return np.ascontiguousarray(drawn_hand().faces.T, np.int64)
+
+
 def hand_normals(vertices: Array) -> Array:
     """(V, 3) unit normals of the drawn hand's vertices, faces weighted by their area."""
-    faces = drawn_hand().faces
-    a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
-    p, q = b - a, c - a
-    across = np.stack(
-        [
-            p[:, 1] * q[:, 2] - p[:, 2] * q[:, 1],
-            p[:, 2] * q[:, 0] - p[:, 0] * q[:, 2],
-            p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0],
-        ],
-        1,
-    )
-    total = _incidence() @ across
-    return total / (np.linalg.norm(total, axis=1, keepdims=True) + 1e-12)
+    flat = np.ascontiguousarray(vertices.T, np.float64)
+    a, b, c = (flat.take(corner, axis=1) for corner in _corners())
+    (px, py, pz), (qx, qy, qz) = b - a, c - a
+    total = _incidence() @ np.stack([py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx], 1)
+    return np.asarray(total / (np.sqrt((total * total).sum(1, keepdims=True)) + 1e-12))
 
 
 @lru_cache(maxsize=2)

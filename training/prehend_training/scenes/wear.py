@@ -42,6 +42,7 @@ class Sleeve:
         cuff_m: width of band or roll.
         folds: (K, 4) turns around the arm, waves per metre, phase, height of each fold.
         cloth: number of its texture.
+        cloth_m: length of cloth that the texture shows.
         colour: (3,) linear.
     """
 
@@ -55,6 +56,7 @@ class Sleeve:
     cuff_m: float
     folds: Array
     cloth: int
+    cloth_m: float
     colour: Array
 
 
@@ -214,6 +216,7 @@ def sample_sleeve(rng: Rng) -> Sleeve:
         cuff_m=rng.uniform(0.045, 0.07) if style == "shirt" else rng.uniform(0.025, 0.05),
         folds=np.array(waves, np.float64),
         cloth=int(rng.choice(CLOTH_KINDS[kind])),
+        cloth_m=0.32 * np.exp(rng.normal(0, 0.18)),
         colour=_coat_white(rng) if style == "coat" else _dyed(rng),
     )
 

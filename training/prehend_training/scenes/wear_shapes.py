@@ -30,8 +30,8 @@ _CLOTH_MATERIAL = np.array([0.12, 5.0, 0.0])
 _METAL = np.array([5.0, 22.0, 0.0])
 _METAL_ALBEDO = 0.42
 """Metals shine more than they scatter."""
-_TILE_M = 0.32
-"""Length of cloth along the arm that one tile shows; then it runs back."""
+_CUFF_M = 0.32
+"""Length of a cuff's cloth that its texture shows."""
 _EDGE = 4 / 512
 """Share of a tile left out at its edges: small mip levels mix neighbours."""
 _ANGLES_RAD = 2 * np.pi * np.arange(ANGLES) / ANGLES
@@ -98,8 +98,9 @@ def _grid(
     return Geometry(records.reshape(-1), tube_faces(len(points), count + 1), tiles)
 
 
-def _there_and_back(reach: Array) -> Array:
-    return 1 - np.abs(1 - (reach / _TILE_M) % 2)
+def _there_and_back(reach: Array, cloth_m: float) -> Array:
+    """Places (R,) along a cloth: it runs to its end and back."""
+    return 1 - np.abs(1 - (reach / cloth_m) % 2)
 
 
 def sleeve_shape(arm: PosedArm, sleeve: Sleeve, code: float) -> Geometry:
@@ -136,7 +137,7 @@ def sleeve_shape(arm: PosedArm, sleeve: Sleeve, code: float) -> Geometry:
         _CLOTH_MATERIAL,
         code,
         FIRST_CLOTH + sleeve.cloth,
-        _there_and_back(along),
+        _there_and_back(along, sleeve.cloth_m),
     )
 
 
@@ -189,7 +190,7 @@ def cuff_shape(rings: Array, glove: Glove, code: float) -> Geometry:
     points = np.concatenate([first[None], points, inner[None]])
     colour = np.broadcast_to(glove.colour, (len(points), 1, 3)).copy()
     colour[-1] *= 0.4
-    v = _there_and_back(np.concatenate([[0.0], reach, [end]]))
+    v = _there_and_back(np.concatenate([[0.0], reach, [end]]), _CUFF_M)
     return _grid(points, colour, glove.gloss, code, FIRST_CLOTH + glove.cuff_cloth, v)
 
 
