@@ -12,6 +12,7 @@ from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import load_hand_model, skin
 from prehend_training import cli
 from prehend_training.assets.poses import pose_from_angles
+from prehend_training.scenes.sample import HAND_PARTS
 from prehend_training.shards import ShardFolder
 from prehend_training.stats import JOINTS, collect, joint_angles, palm_direction, summary, write_stats
 
@@ -71,6 +72,29 @@ def test_stats_writes_pictures_with_something_on_them(frames, tmp_path, capsys):
         image = cv2.imread(path)
         assert min(image.shape[:2]) > 300
         assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50 and 0.005 < (image < 128).any(-1).mean() < 0.9
+
+
+def test_what_is_unknown_is_left_out(tmp_path):
+    def half(config):
+        make = open_fake(config)
+
+        def unit(index):
+            (sample,) = make(index)
+            unknown = {"grasp": None, "displaced": None, "contact": None, "rotations": None, "betas": None}
+            unknown |= {"visible_ratio": np.nan, "part_vertices": np.zeros(6, int)}
+            hand = dataclasses.replace(sample.hands[0], **unknown) if index % 2 else sample.hands[0]
+            return [dataclasses.replace(sample, hands=(hand,))]
+
+        return unit
+
+    write_fake(tmp_path / "half", "crops", 6, make=half)
+    write_fake(tmp_path / "known", "crops", 6)
+    table = collect(ShardFolder.open(tmp_path / "half"))
+    known = [sample.hands[0].grasp for sample in ShardFolder.open(tmp_path / "known")][::2]
+    assert summary(table)["grasp_share"] == pytest.approx(np.mean(known), abs=1e-4)
+    assert np.isnan(table.hands["flexion_deg"]).any(1).sum() == 3
+    assert summary(table)["parts_paper_share"].keys() == set(HAND_PARTS)
+    assert all(path.exists() for path in write_stats(tmp_path / "half", tmp_path / "plots"))
 
 
 def test_a_folder_without_hands_or_maps_has_statistics_too(tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from prehend_training.engine.scenes import SIZES_PX, SceneConfig
+    from prehend_training.engine.scenes import SIZES_PX, Kind, SceneConfig
     from prehend_training.loop import Budget, Machine, train_run
     from prehend_training.presets import CropPreset, preset
 
@@ -47,7 +47,7 @@ def _train(arguments: argparse.Namespace) -> None:
     budget = Budget(arguments.minutes, arguments.steps)
     data = arguments.data
     if arguments.online:
-        kind = "crops" if isinstance(chosen, CropPreset) else "frames"
+        kind: Kind = "crops" if isinstance(chosen, CropPreset) else "frames"
         data = SceneConfig(kind, chosen.seed, SIZES_PX[kind], photos=arguments.photos)
     train_run(chosen, data, arguments.run_folder, machine, budget, arguments.start)
 

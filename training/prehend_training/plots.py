@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prehend.conventions import FINGERS
 from prehend.errors import MissingDependency
 from prehend_training.scenes.sample import HAND_PARTS
-from prehend_training.stats import JOINTS, RULES, Table
+from prehend_training.stats import JOINTS, RULES, Table, share
 
 _BLUE, _ORANGE, _GREEN, _RED = "#3b6fb6", "#e0802f", "#4d9d5b", "#b8434e"
 _SHARE_BINS = np.linspace(0, 1, 26)
@@ -56,7 +56,8 @@ def _pose(figure: Any, table: Table) -> None:
 
 def _shape(figure: Any, table: Table) -> None:
     left, right = figure.subplots(1, 2)
-    left.boxplot(table.hands["betas"], whis=(1, 99), showfliers=False)
+    betas = table.hands["betas"]
+    left.boxplot(betas[np.isfinite(betas).all(1)], whis=(1, 99), showfliers=False)
     left.set(title="shape coefficients (whiskers: 1 and 99 %)", xlabel="coefficient", ylabel="standard deviations")
     left.axhline(0, color="grey", linewidth=0.5)
     _histogram(right, table.hands["length_mm"], 30, _BLUE)
@@ -90,15 +91,17 @@ def _visibility(figure: Any, table: Table) -> None:
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
     _histogram(left, table.hands["visible_ratio"], _SHARE_BINS, _BLUE)
     for rule, limit, colour in (("paper", 0.5, _RED), ("script", 0.4, _ORANGE)):
-        share = table.hands[f"occluded_{rule}"].mean()
-        left.axvline(limit, color=colour, label=f"occluded ({rule}): {share:.0%}")
+        occluded = share(table.hands[f"occluded_{rule}"]) or 0.0
+        left.axvline(limit, color=colour, label=f"occluded ({rule}): {occluded:.0%}")
     left.legend(fontsize=8)
     left.set(title="visible share of the hand", xlabel="seen over alone")
-    middle.boxplot(table.hands["part_visible"], tick_labels=HAND_PARTS, whis=(5, 95), showfliers=False)
+    parts = table.hands["part_visible"]
+    middle.boxplot(parts[np.isfinite(parts).all(1)], tick_labels=HAND_PARTS, whis=(5, 95), showfliers=False)
     middle.set(title="visible share of each part's vertices (5 to 95 %)", ylim=(0, 1))
     places = np.arange(len(HAND_PARTS))
     for k, (rule, colour) in enumerate(zip(RULES, (_RED, _ORANGE), strict=True)):
-        right.bar(places + 0.4 * k - 0.2, table.hands[f"parts_{rule}"].mean(0), 0.38, color=colour, label=rule)
+        shares = _shares(table.hands[f"parts_{rule}"])
+        right.bar(places + 0.4 * k - 0.2, list(shares.values()), 0.38, color=colour, label=rule)
     right.set(title="share of parts that count as occluded", xticks=places, xticklabels=HAND_PARTS, ylim=(0, 1))
     right.legend(title="rule", fontsize=8)
     for panel in (middle, right):
@@ -109,17 +112,15 @@ def _grasp(figure: Any, table: Table) -> None:
     left, right = figure.subplots(1, 2)
     hands = table.hands
     shares = {
-        "grasp": hands["grasp"].mean(),
-        "displaced\n(papers' rule)": hands["displaced"].mean(),
-        "touches": hands["touching"].mean(),
-        "touches,\nno grasp": (hands["touching"] & ~hands["grasp"]).mean(),
-        "right hand": hands["right"].mean(),
+        "grasp": share(hands["grasp"]),
+        "displaced\n(papers' rule)": share(hands["displaced"]),
+        "touches": share(hands["touching"]),
+        "touches,\nno grasp": share(hands["touching"] * (1 - hands["grasp"])),
+        "right hand": share(hands["right"]),
     }
-    _bars(left, shares, _BLUE)
+    _bars(left, {name: value or 0.0 for name, value in shares.items()}, _BLUE)
     left.set(title="share of hands", ylim=(0, 1))
-    touching = hands["touching"]
-    means = hands["contact"][touching].mean(0) if touching.any() else np.zeros(len(HAND_PARTS))
-    _bars(right, dict(zip(HAND_PARTS, means, strict=True)), _GREEN)
+    _bars(right, _shares(hands["contact"][hands["touching"] == 1]), _GREEN)
     right.set(title="parts in contact, of the hands that touch", ylim=(0, 1))
 
 
@@ -168,6 +169,11 @@ def _histogram(
     known = values[np.isfinite(values)]
     weights = np.full(len(known), 1 / max(len(known), 1))
     panel.hist(known, bins, weights=weights, color=colour, label=label, alpha=alpha)
+
+
+def _shares(values: NDArray[Any]) -> dict[str, float]:
+    """Mean of each part of the hand; 0 where nothing is known."""
+    return {part: share(values[:, k]) or 0.0 for k, part in enumerate(HAND_PARTS)}
 
 
 def _bars(panel: Any, shares: dict[str, float], colour: str) -> None:

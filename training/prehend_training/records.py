@@ -43,16 +43,19 @@ def record_of(sample: Sample, max_hands: int) -> Record:
         `has_twin` () is True too where the twin is the picture itself.
 
     Raises:
-        InvalidInput: the sample has no segmentation.
+        InvalidInput: the sample lacks its segmentation, or a hand its pose, shape or grasp, which training needs.
     """
     if sample.segmentation is None:
         raise InvalidInput(f"{sample.frame_id} has no segmentation, which training needs")
+    for hand in sample.hands[:max_hands]:
+        if hand.rotations is None or hand.betas is None or hand.grasp is None:
+            raise InvalidInput(f"{sample.frame_id} has a hand without pose, shape or grasp, which training needs")
     record: Record = {
         "image": sample.image,
         "segmentation": _by_hand(sample)[sample.segmentation],
         "K": np.asarray(sample.camera.K, np.float32),
         "hand_count": np.uint8(min(len(sample.hands), max_hands))[...],
-        "has_twin": np.bool_(sample.maps is not None)[...],
+        "has_twin": np.array(sample.maps is not None),
     }
     if sample.maps is not None and not np.array_equal(sample.maps.deoccluded, sample.image):
         record["deoccluded"] = sample.maps.deoccluded
@@ -104,7 +107,7 @@ def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
 
 def _as_stored(label: ObjectLabel) -> ObjectLabel:
     """With the precision that shards keep, so that fresh and stored samples give the same to the last bit."""
-    single = {
+    single: dict[str, Any] = {
         name: np.asarray(getattr(label, name), np.float32) for name in ("T_camera_object", "extents_m", "center_m")
     }
     return replace(label, **single)

@@ -2,7 +2,7 @@
 
     image.jpg | .png | .webp      the picture
     labels.json                   every label but the vertices; arrays are nested lists
-    vertices.npy                  (N, V, 3) float32 of the N hands
+    vertices.npy                  (V, 3) float32 of all hands, one after the other
     segmentation.png              as `Sample.segmentation`
     deoccluded.jpg | ...          the twin; left out where it is the picture itself
     amodal.png                    one bit a pixel: the hands' masks, then the objects', one under the other
@@ -75,7 +75,7 @@ def pack(sample: Sample, packing: Packing) -> dict[str, bytes]:
         "labels.json": _labels(sample, packing),
     }
     if sample.hands:
-        files["vertices.npy"] = _npy(np.stack([hand.vertices_m for hand in sample.hands]).astype(np.float32))
+        files["vertices.npy"] = _npy(np.concatenate([hand.vertices_m for hand in sample.hands]).astype(np.float32))
     if sample.segmentation is not None:
         files["segmentation.png"] = _png(sample.segmentation)
     if sample.maps is not None:
@@ -141,28 +141,39 @@ def _labels(sample: Sample, packing: Packing) -> bytes:
 
 
 def _entry(label: HandLabel | ObjectLabel) -> dict[str, Any]:
-    return {
+    entry = {
         field.name: _plain(getattr(label, field.name), _DTYPES.get(field.name, np.float32))
         for field in fields(label)
         if field.name != "vertices_m"
     }
+    if isinstance(label, HandLabel):
+        entry["vertices"] = len(label.vertices_m)
+    return entry
 
 
 def _plain(value: Any, dtype: type) -> Any:
     """A value as JSON knows it; float32 by the shortest digits that give it back."""
     if isinstance(value, np.ndarray):
-        array = value.astype(dtype)
+        array: NDArray[Any] = value.astype(dtype)
         return array.astype("U").astype(np.float64).tolist() if dtype is np.float32 else array.tolist()
     if isinstance(value, np.generic):
         value = value.item()
-    return float(str(np.float32(value))) if isinstance(value, float) and dtype is np.float32 else value
+    if isinstance(value, float) and dtype is np.float32:
+        return None if np.isnan(value) else float(str(np.float32(value)))
+    return value
 
 
 def _hands(labels: dict[str, Any], files: Mapping[str, Any]) -> tuple[HandLabel, ...]:
     if not labels["hands"]:
         return ()
     vertices = np.load(io.BytesIO(bytes(files["vertices.npy"])), allow_pickle=False)
-    return tuple(HandLabel(**_arrays(entry), vertices_m=vertices[row]) for row, entry in enumerate(labels["hands"]))
+    ends = np.cumsum([entry["vertices"] for entry in labels["hands"]])
+    hands = []
+    for entry, mesh in zip(labels["hands"], np.split(vertices, ends[:-1]), strict=True):
+        values = _arrays({name: value for name, value in entry.items() if name != "vertices"})
+        unknown = values["visible_ratio"] is None  # JSON has no NaN
+        hands.append(HandLabel(**{**values, "visible_ratio": np.nan} if unknown else values, vertices_m=mesh))
+    return tuple(hands)
 
 
 def _object(entry: dict[str, Any]) -> ObjectLabel:

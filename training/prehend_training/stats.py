@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from prehend.conventions import MANO_JOINT_NAMES
+from prehend.conventions import MANO_JOINT_NAMES, NUM_BETAS, NUM_MANO_JOINTS
 from prehend.errors import InvalidInput
 from prehend.hand_model import load_hand_model
 from prehend_training.assets.poses import matrix_axis_angle
@@ -29,7 +29,7 @@ _MIDDLE_CHAIN = (0, 9, 10, 11, 12)
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length: of N hands, or of P pictures.
+    """Columns of equal length: of N hands, or of P pictures. What a sample does not tell is NaN.
 
     Attributes:
         hands: of each hand. flexion_deg, abduction_deg, twist_deg (N, 15); betas (N, 10); length_mm: wrist to the tip
@@ -86,23 +86,25 @@ def _picture_row(sample: Sample) -> dict[str, Any]:
 def _hand_row(sample: Sample, k: int, hand: HandLabel) -> dict[str, Any]:
     flexion, abduction, twist = np.rad2deg(joint_angles(hand)).T
     chain = hand.joints_m[list(_MIDDLE_CHAIN)]
-    box = np.asarray(hand.box_px)
+    box, parts = np.asarray(hand.box_px), hand.part_vertices.any()
+    unknown = np.full(len(HAND_PARTS), np.nan)
+    known_ratio = not np.isnan(hand.visible_ratio)
     return {
         "flexion_deg": flexion,
         "abduction_deg": abduction,
         "twist_deg": twist,
-        "betas": hand.betas,
+        "betas": np.full(NUM_BETAS, np.nan) if hand.betas is None else hand.betas,
         "length_mm": 1000 * np.linalg.norm(np.diff(chain, axis=0), axis=1).sum(),
         "palm": palm_direction(hand),
         "visible_ratio": hand.visible_ratio,
-        "part_visible": hand.part_visible / np.maximum(hand.part_vertices, 1),
-        **{f"occluded_{rule}": hand.is_occluded(rule) for rule in RULES},
-        **{f"parts_{rule}": hand.occluded_parts(rule) for rule in RULES},
-        "grasp": hand.grasp,
-        "displaced": hand.displaced,
-        "touching": bool(hand.contact.any()),
-        "contact": hand.contact,
-        "right": hand.side == "right",
+        "part_visible": hand.part_visible / np.maximum(hand.part_vertices, 1) if parts else unknown,
+        **{f"occluded_{rule}": float(hand.is_occluded(rule)) if known_ratio else np.nan for rule in RULES},
+        **{f"parts_{rule}": hand.occluded_parts(rule).astype(float) if parts else unknown for rule in RULES},
+        "grasp": np.nan if hand.grasp is None else float(hand.grasp),
+        "displaced": np.nan if hand.displaced is None else float(hand.displaced),
+        "touching": np.nan if hand.contact is None else float(hand.contact.any()),
+        "contact": unknown if hand.contact is None else hand.contact.astype(float),
+        "right": float(hand.side == "right"),
         "distance_m": hand.joints_m[0, 2],
         "size_px": max(box[2] - box[0], box[3] - box[1]),
         "skin_luma": _skin_luma(sample, k),
@@ -110,11 +112,13 @@ def _hand_row(sample: Sample, k: int, hand: HandLabel) -> dict[str, Any]:
 
 
 def joint_angles(hand: HandLabel) -> NDArray[np.float64]:
-    """(15, 3) flexion, abduction and twist [rad] of the finger joints: the turn's vector along the joint's axes, which
-    is exact for turns about one of them."""
+    """(15, 3) flexion, abduction and twist [rad] of the finger joints, NaN where the pose is unknown: the turn's vector
+    along the joint's axes, which is exact for turns about one of them."""
+    if hand.rotations is None:
+        return np.full((NUM_MANO_JOINTS - 1, 3), np.nan)
     model = load_hand_model(side=hand.side)
-    axes = np.stack([model.flexion_axes, model.abduction_axes, model.twist_axes], 1)
-    return np.einsum("jak,jk->ja", axes, matrix_axis_angle(np.asarray(hand.rotations[1:], np.float64)))
+    axes = np.stack([np.asarray(a) for a in (model.flexion_axes, model.abduction_axes, model.twist_axes)], 1)
+    return (axes @ matrix_axis_angle(hand.rotations[1:])[..., None])[..., 0]
 
 
 def palm_direction(hand: HandLabel) -> NDArray[np.float64]:
@@ -154,20 +158,25 @@ def summary(table: Table) -> dict[str, Any]:
     for name in ("length_mm", "visible_ratio", "distance_m", "size_px", "skin_luma"):
         result[name] = _spread(hands[name])
     for name in ("right", "grasp", "displaced", "touching", "occluded_paper", "occluded_script"):
-        result[f"{name}_share"] = round(float(hands[name].mean()), 4)
+        result[f"{name}_share"] = share(hands[name])
     for name in ("contact", "parts_paper", "parts_script", "part_visible"):
-        means = hands[name].mean(0)
-        result[f"{name}_share"] = {part: round(float(mean), 4) for part, mean in zip(HAND_PARTS, means, strict=True)}
+        result[f"{name}_share"] = {part: share(hands[name][:, k]) for k, part in enumerate(HAND_PARTS)}
     result["flexion_deg"] = {
         joint: _spread(angles) for joint, angles in zip(JOINTS, hands["flexion_deg"].T, strict=True)
     }
-    result["betas_deviation"] = [round(float(value), 3) for value in hands["betas"].std(0)]
+    result["betas"] = [_spread(values) for values in hands["betas"].T]
     result["palm_towards_camera_share"] = round(float((hands["palm"][:, 2] < 0).mean()), 4)
     return result
 
 
 def _counts(values: NDArray[Any]) -> dict[str, int]:
     return {str(value): int(count) for value, count in zip(*np.unique(values, return_counts=True), strict=True)}
+
+
+def share(values: NDArray[np.float64]) -> float | None:
+    """Mean of what is known, None where nothing is."""
+    known = values[np.isfinite(values)]
+    return round(float(known.mean()), 4) if len(known) else None
 
 
 def _spread(values: NDArray[Any]) -> dict[str, float] | None:

@@ -113,13 +113,16 @@ def _boxes(image: Image, sample: Sample, scale: int) -> None:
 
 def _outlines(image: Image, sample: Sample, scale: int) -> None:
     """Amodal outlines: of hands in their colour, of objects in cyan; where there are none the visible ones."""
-    masks = [(sample.segmentation == HAND_CODE + k, k) for k in range(len(sample.hands))]
-    things = [sample.segmentation == OBJECT_CODE + k for k in range(len(sample.objects))]
+    masks: list[NDArray[np.bool_]] = []
+    things: list[NDArray[np.bool_]] = []
+    if sample.segmentation is not None:
+        masks = [np.asarray(sample.segmentation == HAND_CODE + k) for k in range(len(sample.hands))]
+        things = [np.asarray(sample.segmentation == OBJECT_CODE + k) for k in range(len(sample.objects))]
     if sample.maps is not None:
-        masks = [(mask, k) for k, mask in enumerate(sample.maps.hand_amodal)]
+        masks = list(sample.maps.hand_amodal)
         if sample.maps.object_amodal is not None:
             things = list(sample.maps.object_amodal)
-    for mask, colour in [(m, _HAND_COLOURS[k % 4]) for m, k in masks] + [(m, _CYAN) for m in things]:
+    for mask, colour in [(m, _HAND_COLOURS[k % 4]) for k, m in enumerate(masks)] + [(m, _CYAN) for m in things]:
         large = _enlarged(np.asarray(mask, np.uint8), scale)
         contours, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(image, contours, -1, colour, 1)
@@ -148,9 +151,9 @@ def _draw_axes(image: Image, sample: Sample, thing: ObjectLabel, scale: int) -> 
 
 def _parts(image: Image, sample: Sample, scale: int) -> None:
     """For each hand a row of bars, thumb to little finger and palm: green is the share of vertices seen, a red frame
-    means occluded (the papers' rule), a white dot contact."""
+    means occluded (the papers' rule), a white dot contact. Nothing where it is unknown."""
     side = 5 * scale
-    for row, hand in enumerate(sample.hands):
+    for row, hand in enumerate(hand for hand in sample.hands if hand.part_vertices.any()):
         y = image.shape[0] - (row + 1) * (side + 4)
         occluded = hand.occluded_parts("paper")
         shares = hand.part_visible / np.maximum(hand.part_vertices, 1)
@@ -160,7 +163,7 @@ def _parts(image: Image, sample: Sample, scale: int) -> None:
             if shares[k] > 0:
                 cv2.rectangle(image, (x, y + round(side * (1 - shares[k]))), (x + side, y + side), _GREEN, -1)
             cv2.rectangle(image, (x, y), (x + side, y + side), (255, 40, 40) if occluded[k] else _BLACK, 1)
-            if hand.contact[k]:
+            if hand.contact is not None and hand.contact[k]:
                 cv2.circle(image, (x + side // 2, y + side // 2), max(1, side // 6), _WHITE, -1, cv2.LINE_AA)
 
 
@@ -172,8 +175,9 @@ def _words(image: Image, sample: Sample, scale: int) -> None:
 
 
 def _described(sample: Sample, hand: HandLabel) -> str:
-    state = "grasp" if hand.grasp else "displaced" if hand.displaced else "touch" if hand.contact.any() else "free"
-    words = f"{hand.side} {state} {hand.visible_ratio:.2f}"
+    touch = hand.contact is not None and hand.contact.any()
+    state = "grasp" if hand.grasp else "displaced" if hand.displaced else "touch" if touch else "free"
+    words = f"{hand.side} {'?' if hand.grasp is None else state} {hand.visible_ratio:.2f}"
     if hand.object_index is not None:
         words += f" {sample.objects[hand.object_index].object_id}"
     return words
@@ -226,7 +230,7 @@ def _depth_colours(depth_m: FloatArray | None, over: FloatArray | None = None) -
     low, high = np.percentile(known[known > 0], [1, 99]) if known.any() else (0.0, 1.0)
     share = 1 - np.clip((depth_m - low) / max(high - low, 1e-6), 0, 1)
     colours = cv2.applyColorMap(np.asarray(255 * share, np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    return np.asarray(colours * (depth_m > 0)[..., None])
+    return np.where(np.expand_dims(depth_m > 0, -1), colours, 0).astype(np.uint8)
 
 
 def _normals_panel(sample: Sample) -> Image | None:
