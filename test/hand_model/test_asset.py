@@ -146,3 +146,26 @@ def test_wrong_content_is_refused_by_name(tmp_path, key, change, says):
 
 def test_validate_accepts_what_is_shipped(hand):
     validate(hand, SHIPPED)
+
+
+def test_bones_have_the_lengths_of_living_hands(hand):
+    """Phalanges grow shorter towards the tips; first ones within a tenth of Buryanov and Kotiuk's means (2010)."""
+    ends = np.concatenate([hand.joints_template, hand.v_template[hand.tips]])
+    digits = {"index": (1, 2, 3, 17), "middle": (4, 5, 6, 18), "ring": (10, 11, 12, 19), "little": (7, 8, 9, 20)}
+    lengths = {name: np.linalg.norm(np.diff(ends[list(rows)], axis=0), axis=1) for name, rows in digits.items()}
+    expected = {"index": 0.0398, "middle": 0.0446, "ring": 0.0414, "little": 0.0327}
+    for name, (proximal, middle, distal) in lengths.items():
+        assert proximal > 1.3 * middle, name
+        assert proximal > distal > 0.7 * middle, name  # the distal one counts the flesh of the tip
+        assert proximal == pytest.approx(expected[name], rel=0.1), name
+    assert 0.165 < np.linalg.norm(ends[18] - ends[0]) < 0.195
+
+
+def test_knuckles_lie_in_the_palm_under_its_back(hand):
+    joints, skin = hand.joints_template, hand.v_template
+    for knuckle in joints[[1, 4, 10, 7]]:
+        column = skin[np.linalg.norm((skin - knuckle)[:, [0, 2]], axis=1) < 0.006, 1] - knuckle[1]
+        assert 0.003 < column.max() < 0.012
+        assert -0.028 < column.min() < -0.010
+    webs = [skin[np.abs(skin[:, 2] - z) < 0.0025, 0].min() for z in (joints[[1, 4, 10], 2] + joints[[4, 10, 7], 2]) / 2]
+    assert (np.array(webs) < joints[[4, 10, 10], 0] - 0.008).all(), "fingers part beyond the knuckles"

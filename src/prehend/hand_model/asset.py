@@ -30,7 +30,7 @@ class HandModel:
     Nothing promises that the wrist is at the origin or how many vertices there are.
 
     Attributes:
-        name: what it is, such as "prehend-hand-1".
+        name: what it is, such as "prehend-hand-2".
         side: which hand the arrays are.
         v_template: (V, 3) mean shape in the zero pose (flat hand).
         faces: (F, 3) int32, counter-clockwise from outside.

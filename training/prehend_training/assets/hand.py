@@ -19,6 +19,7 @@ from prehend.errors import PrehendError
 from prehend.hand_model.asset import SCHEMA, HandModel, from_arrays
 from prehend_training.assets import poses
 from prehend_training.assets.hand_correctives import pose_correctives
+from prehend_training.assets.hand_knuckles import knuckle_weights
 from prehend_training.assets.hand_rig import (
     back_directions,
     four_influences,
@@ -30,12 +31,12 @@ from prehend_training.assets.hand_rig import (
     triangulate,
     vertex_normals,
 )
-from prehend_training.assets.hand_shapes import RestHand, sample_hands
+from prehend_training.assets.hand_shapes import RestHand, average_hand, sample_hands
 from prehend_training.assets.hand_source import HandSource
 
 log = logging.getLogger(__name__)
 
-NAME = "prehend-hand-1"
+NAME = "prehend-hand-2"
 _FOREARM_EMPHASIS = 0.15  # of the forearm in the shape space: it is for rendering only
 
 
@@ -53,9 +54,11 @@ def build(wheel: Path, people: int = 600, pose_count: int = 4000, seed: int = 0)
     """
     source = HandSource(wheel)
     rng = np.random.default_rng(seed)
-    hands = list(sample_hands(source, rng, people))
-    hand_mask = source.weights[:, :16].sum(1) > 0.5
-    weights = four_influences(source.weights[:, :16] + source.weights[:, 16:] * np.eye(1, 16))
+    parts = knuckle_weights(average_hand(source), source.quads, source.weights)
+    hand_mask = parts[:, :16].sum(1) > 0.5
+    weights = parts[:, :16] + parts[:, 16:] * np.eye(1, 16)
+    hands = list(sample_hands(source, weights, rng, people))
+    weights = four_influences(weights)
     vertices = np.stack([hand.vertices for hand in hands])
     joints = np.stack([hand.joints for hand in hands])
     mean, directions, shares = shape_space(vertices, np.where(hand_mask, 1.0, _FOREARM_EMPHASIS), NUM_BETAS)

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 BACK_SHARE, PALM_SHARE = 1.0, 0.5
 _SAMPLES = 120
 _RIDGE = 1e-3
-_SMALLEST_M = 2e-5
+_SMALLEST_M = 5e-5
 
 
 def pose_correctives(
@@ -40,7 +40,7 @@ def pose_correctives(
         rng: draws the rotations that are fitted.
 
     Returns:
-        (V, 15, 3, 9): change of a vertex [m] per element of R - I of each joint; 0 where it would stay below 0.02 mm.
+        (V, 15, 3, 9): change of a vertex [m] per element of R - I of each joint; 0 where it would stay below 0.05 mm.
     """
     result = np.zeros((len(vertices), 15, 3, 9))
     for joint in range(15):

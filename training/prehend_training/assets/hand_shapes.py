@@ -1,7 +1,7 @@
 """Random hands in one pose and frame: MakeHuman's people at human sizes, with our own variation of the digits."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ _LOCAL_TARGETS = (
 _ADULT_LENGTH_M = (0.182, 0.0105)
 """Mean and deviation of wrist joint to tip of the middle finger, both sexes; our reading of published hand surveys."""
 _CHILD_SHARE = 0.12
+KNUCKLE_SHIFT = 0.135
+"""Share of the way to the wrist; brings the first phalanges to the lengths of living hands (Buryanov and Kotiuk,
+Proportions of hand segments, Int. J. Morphol. 2010: 39.8, 44.6, 41.4, 32.7 mm from index to little)."""
 _FINGERS = (0, 1, 2, 3)  # chains of MANO's order without the thumb
 MIDDLE_CHAIN = 1
 TIP_OF_CHAIN = (1, 2, 4, 3, 0)
@@ -82,7 +85,15 @@ def in_hand_frame(body: Body) -> RestHand:
     x = _unit(hand.joints[0] - middle)
     z = index - little
     z = _unit(z - (z @ x) * x)
-    return hand.moved(np.stack([x, np.cross(z, x), z]), hand.joints[0])
+    return with_knuckles_back(hand.moved(np.stack([x, np.cross(z, x), z]), hand.joints[0]))
+
+
+def with_knuckles_back(hand: RestHand) -> RestHand:
+    """The hand with the first joints of its four fingers nearer to the wrist; skin and other joints stay."""
+    joints = hand.joints.copy()
+    firsts = [chain_joints(chain)[0] for chain in _FINGERS]
+    joints[firsts] += KNUCKLE_SHIFT * (joints[0] - joints[firsts])
+    return replace(hand, joints=joints)
 
 
 def rest_directions(hand: RestHand) -> Array:
@@ -121,11 +132,14 @@ def pose_bones(hand: RestHand, weights: Array, directions: Array, lengths: Array
     return RestHand(vertices, places, tips, hand.elbow)
 
 
-def sample_hands(source: HandSource, rng: np.random.Generator, count: int) -> Iterator[RestHand]:
-    """Yield `count` people's right hands, flat, in the hand frame, at human sizes."""
-    directions = rest_directions(in_hand_frame(source.body(_average_targets())))
-    weights = source.weights[:, :16].copy()
-    weights[:, 0] += source.weights[:, 16]
+def average_hand(source: HandSource) -> RestHand:
+    """The hand of an adult between the sexes and races, in the hand frame, as the body holds it."""
+    return in_hand_frame(source.body(_average_targets()))
+
+
+def sample_hands(source: HandSource, weights: Array, rng: np.random.Generator, count: int) -> Iterator[RestHand]:
+    """Yield `count` people's right hands, flat, in the hand frame, at human sizes; `weights` (V, 16) bend their skin."""
+    directions = rest_directions(average_hand(source))
     for _ in range(count):
         child = rng.random() < _CHILD_SHARE
         hand = in_hand_frame(source.body(_random_targets(source, rng, child)))
