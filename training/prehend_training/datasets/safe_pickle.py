@@ -6,12 +6,12 @@ A pickle is a program; the plain unpickler runs what a file asks for. HO-3D's la
 import io
 import pickle
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from prehend.errors import SourceError
 from prehend.hand_model.mano import ArrayUnpickler
 
-_ROOTS = ("numpy", "_codecs")
+_ALLOWED = {name: made for name, made in ArrayUnpickler._table.items() if name[0].split(".")[0] in ("numpy", "_codecs")}
 
 
 class LabelUnpickler(ArrayUnpickler):
@@ -21,11 +21,9 @@ class LabelUnpickler(ArrayUnpickler):
         UnpicklingError: from `load`, at the first global that is none of these; nothing of it has been called then.
     """
 
-    _table: ClassVar = {name: made for name, made in ArrayUnpickler._table.items() if name[0].split(".")[0] in _ROOTS}
-
     def find_class(self, module: str, name: str) -> Any:  # noqa: D102
         try:
-            return self._table[module, name]
+            return _ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no label needs: refused") from None
 
