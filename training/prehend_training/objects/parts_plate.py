@@ -52,12 +52,12 @@ class Extrusion(Part):
         return outside + np.minimum(np.maximum(flat, above), 0) - radius
 
     def patches(self) -> list[Patch]:
-        """A band around the outline, a lid above and one below."""
+        """A band around the outline, with the label, a lid above and one below."""
         size, low = np.ptp(self.outline_m, axis=0), self.outline_m.min(0)
-        surface = self.surface((size[0], size[1]))
+        surface = Surface(self.paint, None, (round(float(size[0]), 4), round(float(size[1]), 4)))
         lid = inset(self.outline_m, self.radius_m)
         triangles = triangulate(lid)
-        patches = [self._rim(surface)]
+        patches = [self._rim()]
         for sign in (-1.0, 1.0):
             vertices = np.concatenate([lid, np.full((len(lid), 1), sign * self.height_m / 2)], 1)
             u, v = ((lid - low) / size).T
@@ -65,20 +65,23 @@ class Extrusion(Part):
             patches.append(Patch(vertices, np.tile([0, 0, sign], (len(lid), 1)), uv, triangles, surface))
         return patches
 
-    def _rim(self, surface: Surface) -> Patch:
+    def _rim(self) -> Patch:
         """Rings from below to above; each edge has two points of its own in a ring."""
         starts, ends = edge_normals(self.outline_m)
-        low, size = self.outline_m.min(0), np.ptp(self.outline_m, axis=0)
+        steps = np.linalg.norm(np.roll(self.outline_m, -1, 0) - self.outline_m, axis=1)
+        along = np.cumsum(steps) - steps
+        u = np.stack([along, along + steps], 1).reshape(-1) / steps.sum()
         vertices, normals, uv = [], [], []
         for ring, z, angle in self._rings():
             pairs = np.stack([ring, np.roll(ring, -1, 0)], 1).reshape(-1, 2)
             flat = np.stack([starts, ends], 1).reshape(-1, 2)
             vertices.append(np.concatenate([pairs, np.full((len(pairs), 1), z)], 1))
             normals.append(np.concatenate([flat * np.cos(angle), np.full((len(pairs), 1), np.sin(angle))], 1))
-            uv.append((pairs - low) / size * [1, -1] + [0, 1])
+            uv.append(np.stack([u, np.full(len(u), 0.5 - z / self.height_m)], 1))
         width = 2 * len(self.outline_m)
         faces = grid_faces(len(vertices) - 1, width, width).reshape(len(vertices) - 1, 2, width - 1, 3)
         own = faces[:, :, ::2]  # between the points of one edge, not from edge to edge
+        surface = self.surface((steps.sum(), self.height_m))
         return Patch(np.concatenate(vertices), np.concatenate(normals), np.concatenate(uv), own.reshape(-1, 3), surface)
 
     def _rings(self) -> list[tuple[Array, float, float]]:
