@@ -250,7 +250,7 @@ def sample_glove(rng: Rng) -> Glove:
             thickness_m=rng.uniform(0.001, 0.0022),
             cuff_m=rng.uniform(0.02, 0.09),
             flare_m=rng.uniform(0.002, 0.012) if rng.random() < 0.4 else 0.0,
-            colour=_dyed(rng),
+            colour=_dyed(rng) if rng.random() < 0.4 else np.full(3, rng.uniform(0.02, 0.7)),
             cuff_cloth=int(rng.choice(CLOTH_KINDS[str(rng.choice(["knit", "denim", "jersey"]))])),
             tint=np.exp(rng.normal(0, 0.12, 3)),
             gloss=np.array([rng.uniform(0.05, 0.3), rng.uniform(6, 14), 0.0]),

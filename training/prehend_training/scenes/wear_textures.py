@@ -13,7 +13,17 @@ Array = NDArray[np.floating]
 Float = NDArray[np.float32]
 Rng = np.random.Generator
 
-WORK_GLOVES, THIN_GLOVES = 6, 3
+# linear colours of back and palm, and whether they are leather: hide, dipped knit, cotton, riggers', synthetic, bright
+_WORK = (
+    ((0.55, 0.36, 0.17), (0.55, 0.36, 0.17), True),
+    ((0.42, 0.43, 0.44), (0.03, 0.03, 0.035), False),
+    ((0.72, 0.70, 0.66), (0.70, 0.68, 0.64), False),
+    ((0.08, 0.14, 0.28), (0.60, 0.42, 0.20), True),
+    ((0.03, 0.03, 0.035), (0.06, 0.06, 0.06), True),
+    ((0.75, 0.30, 0.04), (0.12, 0.12, 0.13), False),
+    ((0.30, 0.45, 0.08), (0.05, 0.16, 0.06), False),
+)
+WORK_GLOVES, THIN_GLOVES = len(_WORK), 3
 GLOVES = WORK_GLOVES + THIN_GLOVES
 """Gloves: those for work have their own colours; the thin ones are white and take the colour of their vertices."""
 CLOTH_KINDS = {
@@ -35,34 +45,35 @@ DIAL_COUNT = DIAL_GRID**2
 def paint_glove(number: int) -> NDArray[np.uint8]:
     """A glove's texture (see `hand_atlas.paint_tile`): work gloves first, then thin ones."""
     rng = np.random.default_rng([43, number])
-    return _work_glove(rng, skin_map()) if number < WORK_GLOVES else _thin_glove(rng, skin_map())
+    return _work_glove(rng, skin_map(), *_WORK[number]) if number < WORK_GLOVES else _thin_glove(rng, skin_map())
 
 
-def _work_glove(rng: Rng, layout: SkinMap) -> NDArray[np.uint8]:
+def _work_glove(
+    rng: Rng, layout: SkinMap, back: tuple[float, ...], palm: tuple[float, ...], leather: bool
+) -> NDArray[np.uint8]:
     """Knitted or leather back, a palm dipped in rubber or sewn on, seams along the fingers."""
     coarse, middle, fine = (band[int(rng.integers(len(band)))] for band in layout.noises)
-    back_colour = _cloth_colour(rng)
-    palm_colour = np.clip(_cloth_colour(rng) * 0.7, 0.01, 0.8)
+    back_colour, palm_colour = np.array(back), np.array(palm)
     edge = layout.facing + 0.06 * coarse + 0.03 * middle
     dipped = smooth_step(-edge, -0.15, -0.05)
     if rng.random() < 0.4:  # the rubber reaches around the fingertips
         dipped = np.maximum(dipped, smooth_step(layout.tip, 0.3, 0.5))
     albedo = back_colour + dipped[:, None] * (palm_colour - back_colour)
-    knit, knit_height = _stitches(rng, layout)
+    knit, knit_height = _stitches(rng, layout, leather)
     albedo = albedo * (1 - (0.25 * knit * (1 - dipped))[:, None])
     seam = np.exp(-(((edge + 0.10) / 0.03) ** 2))
     height = (1 - dipped) * knit_height + dipped * (0.00012 * fine + 0.0002) - 0.0004 * seam
     albedo *= np.exp(0.06 * coarse + 0.05 * middle + 0.05 * fine - 0.5 * seam)[:, None]
     dirt = rng.uniform(0, 0.5) * np.clip(0.5 * coarse + 0.4 * middle, 0, 1) * dipped
     albedo = albedo + dirt[:, None] * (np.array([0.05, 0.04, 0.03]) - albedo)
-    height += _flex_folds(layout, middle, 0.0005) * 1.0
+    height += _flex_folds(layout, middle, 0.0005)
     return layout.spread(coded(albedo, height))
 
 
-def _stitches(rng: Rng, layout: SkinMap) -> tuple[Float, Float]:
+def _stitches(rng: Rng, layout: SkinMap, leather: bool) -> tuple[Float, Float]:
     """Darkness 0..1 and height [m] of a knit (rows across the hand) or of grained leather."""
     fine = layout.noises[2]
-    if rng.random() < 0.6:
+    if not leather:
         pitch = rng.uniform(0.0024, 0.0036)
         rows = np.sin(layout.places @ (np.array([1.0, 0.2, 0.35]) * 2 * np.pi / pitch))
         ribs = np.sin(layout.places @ (np.array([0.3, 0.8, 1.0]) * 2 * np.pi / (1.4 * pitch)))
@@ -88,11 +99,6 @@ def _thin_glove(rng: Rng, layout: SkinMap) -> NDArray[np.uint8]:
     tight = np.clip(0.5 + layout.knuckle + layout.tip, 0, 1.5)
     shade = 0.8 * np.exp(0.03 * coarse + 0.02 * fine + 0.05 * ridges * loose - 0.04 * tight)
     return layout.spread(coded(np.repeat(shade[:, None], 3, 1), height))
-
-
-def _cloth_colour(rng: Rng) -> Array:
-    grey = rng.uniform(0.02, 0.8) ** 1.3
-    return np.asarray(np.clip(grey * np.exp(rng.normal(0, rng.choice([0.08, 0.6]), 3)), 0.012, 0.85))
 
 
 def paint_cloth(number: int) -> NDArray[np.uint8]:
