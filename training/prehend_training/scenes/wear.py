@@ -286,7 +286,7 @@ def sample_watch(rng: Rng) -> Watch:
         place_m=rng.uniform(0.014, 0.035),
         inside=rng.random() < 0.08,
         strap_m=rng.uniform(0.016, 0.023),
-        case_m=np.array([rng.uniform(0.013, 0.020), rng.uniform(0.006, 0.009)]),
+        case_m=np.array([rng.uniform(0.013, 0.0195), rng.uniform(0.0055, 0.0085)]),
         square=square,
         dial=int(rng.integers(DIAL_COUNT // 4)) * 4 + (3 if square else int(rng.integers(3))),
         strap=case if kind < 0.3 else leather if kind < 0.6 else np.full(3, 0.015) if kind < 0.85 else _dyed(rng),

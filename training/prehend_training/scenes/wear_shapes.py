@@ -327,11 +327,20 @@ def watch_shape(rings: Array, watch: Watch, code: float) -> Geometry:
     columns = np.concatenate([np.arange(ANGLES // 2, ANGLES), np.arange(ANGLES // 2 + 1)])
     shade = (watch.strap * (_METAL_ALBEDO if watch.metal_strap else 1.0))[None, None] * links[columns][None, :, None]
     section = _strap(watch.strap_m / 2, 0.0024)
-    strap = _swept(ring, axis, section, shade, _METAL if watch.metal_strap else _LEATHER, code)
     first = ANGLES // 2 if watch.inside else 0
     up = out[0, first] - (out[0, first] @ axis) * axis
     up /= np.linalg.norm(up)
+    ring = _under_case(ring, up, np.cross(axis, up), first, watch.case_m[0])
+    strap = _swept(ring, axis, section, shade, _METAL if watch.metal_strap else _LEATHER, code)
     return join([strap, _case(ring[first], up, axis, watch, code)])
+
+
+def _under_case(ring: Array, up: Array, side: Array, first: int, half_m: float) -> Array:
+    """The ring (A, 3) of a strap, raised to the case where it leaves that: a wrist is round, a case is flat."""
+    middle = ring.mean(0)
+    across, height = (ring - middle) @ side, (ring - middle) @ up
+    line = height[first] - 0.0015 - 1.1 * np.maximum(np.abs(across) - 0.85 * half_m, 0)
+    return ring + np.where(height > 0, np.maximum(line - height, 0), 0)[:, None] * up
 
 
 def _case(seat: Array, up: Array, axis: Array, watch: Watch, code: float) -> Geometry:
@@ -344,7 +353,7 @@ def _case(seat: Array, up: Array, axis: Array, watch: Watch, code: float) -> Geo
     side = np.cross(axis, up)
     wide = flat[0][:, None] * axis * (1.12 if watch.square else 1.0) + flat[1][:, None] * side
     shares = (0.98, 1.0, 1.0, 0.95, 0.86, 0.83)
-    levels = np.array([-0.006, 0.35 * height, 0.7 * height, 0.95 * height, height, 0.93 * height])
+    levels = np.array([-0.002, 0.35 * height, 0.7 * height, 0.95 * height, height, 0.93 * height])
     loops = np.stack([seat + half * share * wide + level * up for share, level in zip(shares, levels, strict=True)])
     body = _grid(loops[:, ::-1], watch.case * _METAL_ALBEDO, _METAL, code)
     dial = np.zeros(count + 1, VERTEX)
