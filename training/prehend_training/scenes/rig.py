@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.cameras import CAMERA_KINDS, camera_of
+from prehend_training.scenes.motion import sway
 from prehend_training.scenes.scene import View
 
 Array = NDArray[np.floating]
@@ -12,6 +13,7 @@ Rng = np.random.Generator
 
 CENTRE_M = np.array([0.0, 0.0, 0.1])
 """Middle of the work volume in a world whose table top is at z = 0."""
+_BEHIND_RAD = np.deg2rad(50.0)
 _SIZES = ((640, 480), (1280, 720))
 
 
@@ -35,7 +37,9 @@ def look_at(place_m: Array, target_m: Array, roll_rad: float = 0.0) -> Array:
     return T
 
 
-def table_rig(rng: Rng, count: int = 8, size: tuple[int, int] | None = None) -> tuple[View, ...]:
+def table_rig(
+    rng: Rng, count: int = 8, size: tuple[int, int] | None = None, person_rad: float | None = None
+) -> tuple[View, ...]:
     """Synchronised cameras around a table, "cam0", "cam1", ...; all look at the work volume.
 
     As in DexYCB they stand on all sides at 0.5 to 1.2 m, from low to steep; all are of one kind, each with its own
@@ -45,11 +49,12 @@ def table_rig(rng: Rng, count: int = 8, size: tuple[int, int] | None = None) -> 
         rng: source of randomness.
         count: of the cameras.
         size: width and height of the pictures, None for a usual one.
+        person_rad: azimuth of somebody at the table, behind whose back no camera stands.
     """
     kind = CAMERA_KINDS[int(rng.choice(3, p=[0.3, 0.5, 0.2]))]
     width, height = _SIZES[rng.integers(len(_SIZES))] if size is None else size
-    first = rng.uniform(0, 2 * np.pi)
-    steps = 2 * np.pi / count
+    first = rng.uniform(0, 2 * np.pi) if person_rad is None else person_rad + _BEHIND_RAD
+    steps = 2 * np.pi / count if person_rad is None else 2 * (np.pi - _BEHIND_RAD) / max(count - 1, 1)
     views = []
     for k in range(count):
         azimuth = first + steps * (k + rng.normal(0, 0.15))
@@ -86,14 +91,3 @@ def head_track(rng: Rng, eye_m: Array, targets_m: Array, rate_hz: float) -> Arra
     targets = targets + sway(rng, count, rate_hz, 0.006, (0.2, 2.0))
     roll = rng.normal(0, np.deg2rad(3)) + sway(rng, count, rate_hz, 0.012, (0.15, 1.0))[:, 0]
     return np.stack([look_at(*row) for row in zip(places, targets, roll, strict=True)])
-
-
-def sway(rng: Rng, count: int, rate_hz: float, size: float, band_hz: tuple[float, float]) -> Array:
-    """(count, 3) smooth movement about zero with standard deviation `size`: waves of a band of frequencies."""
-    waves = 5
-    frequency = np.exp(rng.uniform(np.log(band_hz[0]), np.log(band_hz[1]), (waves, 3)))
-    weight = rng.uniform(0.4, 1.0, (waves, 3)) / frequency**0.5
-    weight /= np.linalg.norm(weight, axis=0)
-    phase = rng.uniform(0, 2 * np.pi, (waves, 3))
-    seconds = np.arange(count)[:, None, None] / rate_hz
-    return np.asarray(size * np.sqrt(2) * (weight * np.sin(2 * np.pi * frequency * seconds + phase)).sum(1))

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend_training.objects import catalogue, sample_solid
+from prehend_training.objects import Solid, catalogue, sample_solid
 from prehend_training.scenes.body import drawn_hand, shoulder, turn
 from prehend_training.scenes.grasp import to_object
 from prehend_training.scenes.scene import Hand, Table, Thing, View, plain_thing, true_points
 from prehend_training.scenes.skin import skin_tone
+from prehend_training.scenes.wear import Outfit
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -105,11 +106,8 @@ def sample_table(rng: Rng, hands: list[Hand], objects: list[Thing]) -> Table:
     pose = np.eye(4)
     pose[:3, :3] = np.stack([across, np.cross(normal, across), normal], 1)
     pose[:3, 3] = centre - (centre @ normal - lowest) * normal
-    layer = int(rng.integers(TEXTURES)) if rng.random() < 0.75 else -1
-    colour = (
-        np.full(3, 0.9) if layer >= 0 else np.clip(rng.uniform(0.02, 0.9) * np.exp(rng.normal(0, 0.15, 3)), 0.01, 0.95)
-    )
-    return Table(pose, float(rng.uniform(0.5, 2.5)), layer, float(rng.uniform(0.8, 5)), colour)
+    layer, tiling, colour = table_look(rng)
+    return Table(pose, float(rng.uniform(0.5, 2.5)), layer, tiling, colour)
 
 
 def sample_scenery(rng: Rng, hands: list[Hand], table: Table | None) -> list[Thing]:
@@ -123,34 +121,113 @@ def sample_scenery(rng: Rng, hands: list[Hand], table: Table | None) -> list[Thi
     return scenery
 
 
-def _person(rng: Rng, hand: Hand) -> list[Thing]:
-    """Trunk, head and hair at the end of an arm; nothing where the arm comes from behind the camera."""
-    end = true_points(hand, shoulder(hand.vertices_m, hand.arm))
-    deepest = float(hand.vertices_m[drawn_hand().hand_mask, 2].max())
-    if end[2] < deepest - 0.1:
-        return []
-    trunk = end + np.array([rng.choice([-1.0, 1.0]) * 0.17, 0.24, 0.05])
-    trunk[2] = max(trunk[2], deepest + 0.17)
-    lean = turn(rng.normal(0, 0.2, 3))
-    head = trunk + lean @ np.array([0, -0.47, rng.uniform(-0.05, 0.02)])
-    skin = skin_tone(hand.outfit.skin)
-    hair = rng.uniform(0.005, 0.3) * np.array([1.0, 0.75, 0.5])
-    sleeve = hand.outfit.sleeve
+def person(rng: Rng, neck_m: Array, ahead: Array, up: Array, outfit: Outfit) -> list[Thing]:
+    """Trunk, head and hair of somebody.
+
+    Args:
+        rng: source of randomness.
+        neck_m: (3,) between the shoulders.
+        ahead: (3,) unit vector, horizontal, where the person faces.
+        up: (3,) unit vector.
+        outfit: skin and clothes.
+    """
+    ahead = ahead + rng.normal(0, 0.12, 3)
+    x = np.cross(up, ahead)
+    x = x / np.linalg.norm(x)
+    frame = np.stack([x, up, np.cross(x, up)], 1)  # left, up, back of the person
+    lean = frame @ turn(rng.normal(0, [0.15, 0.1, 0.08]))
+    sleeve = outfit.sleeve
     layer = int(rng.integers(-TEXTURES // 2, TEXTURES)) if sleeve is None else -1
     colour = np.clip(rng.uniform(0.02, 0.8, 3), 0, 1) if sleeve is None else sleeve.colour
+    skin, hair = skin_tone(outfit.skin), rng.uniform(0.005, 0.3) * np.array([1.0, 0.75, 0.5])
     parts = [
-        (trunk, np.array([0.2, 0.32, 0.13]), max(layer, -1), colour),
-        (head, np.array([0.078, 0.115, 0.095]), -1, skin),
-        (head + lean @ np.array([0, -0.03, 0.035]), np.array([0.088, 0.105, 0.095]), -1, hair),
+        ((0, -0.3, 0.04), (0.19, 0.37, 0.12), max(layer, -1), colour),
+        ((0, -0.04, 0.02), (0.19, 0.075, 0.085), max(layer, -1), colour),
+        ((0, 0.04, 0.0), (0.055, 0.09, 0.055), -1, skin),
+        ((0, 0.2, -0.02), (0.078, 0.115, 0.095), -1, skin),
+        ((0, 0.235, 0.015), (0.088, 0.105, 0.095), -1, hair),
     ]
     ball = catalogue()["ball"]
     things = []
     for centre, radii, texture, shade in parts:
+        solid = ball.stretched(2 * np.array(radii) / ball.extents_m)
         pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = lean, centre
-        solid = ball.stretched(2 * radii / ball.extents_m)
+        pose[:3, :3], pose[:3, 3] = lean, neck_m + lean @ np.array(centre)
         things.append(plain_thing(solid, pose, shade, texture, 3.5))
     return things
+
+
+def _person(rng: Rng, hand: Hand) -> list[Thing]:
+    """The person at the end of an arm; nothing where the arm comes from behind the camera."""
+    end = true_points(hand, shoulder(hand.vertices_m, hand.arm))
+    deepest = float(hand.vertices_m[drawn_hand().hand_mask, 2].max())
+    if end[2] < deepest - 0.1:
+        return []
+    neck = end + np.array([rng.choice([-1.0, 1.0]) * 0.17, -0.02, 0.05])
+    neck[2] = max(neck[2], deepest + 0.17)
+    return person(rng, neck, np.array([0, 0, -1.0]), np.array([0, -1.0, 0]), hand.outfit)
+
+
+def scattered(rng: Rng, count: int, keep_out_m: Array, table: Table, spread_m: float) -> list[Thing]:
+    """Things that stand or lie on a table and touch neither one another nor what moves there.
+
+    Args:
+        rng: source of randomness.
+        count: how many are tried.
+        keep_out_m: (N, 3) world, places of hands, arms and other things; what is lower by 4 cm may lie below.
+        table: in the world.
+        spread_m: how far from the world's origin, or from the middle of what is kept out, they are.
+    """
+    things: list[Thing] = []
+    taken: list[tuple[Array, float]] = []
+    R_table, t_table = table.pose[:3, :3], table.pose[:3, 3]
+    above = (keep_out_m - t_table) @ R_table
+    centre = above[:, :2].mean(0) if len(above) else np.zeros(2)
+    for _ in range(3 * count):
+        if len(things) == count:
+            break
+        solid = sample_solid(rng)
+        R = turn(np.array([0, 0, rng.uniform(-np.pi, np.pi)])) @ resting_rotation(rng, solid)
+        pose = resting_pose(solid, R, centre + rng.uniform(-spread_m, spread_m, 2))
+        points = solid.mesh().vertices[::4] @ R.T + pose[:3, 3]
+        middle = (points[:, :2].max(0) + points[:, :2].min(0)) / 2
+        radius = float(np.linalg.norm(points[:, :2] - middle, axis=1).max())
+        low = above[above[:, 2] < points[:, 2].max() + 0.04]
+        free = not len(low) or np.linalg.norm(low[:, :2] - middle, axis=1).min() > radius + 0.04
+        free &= bool(np.abs(middle).max() < table.half_m - radius)
+        if free and all(np.linalg.norm(other - middle) > radius + r + 0.008 for other, r in taken):
+            taken.append((middle, radius))
+            T = np.eye(4)
+            T[:3, :3], T[:3, 3] = R_table @ R, R_table @ pose[:3, 3] + t_table
+            things.append(dress_thing(rng, plain_thing(solid, T, np.ones(3))))
+    return things
+
+
+def resting_rotation(rng: Rng, solid: Solid) -> Array:
+    """(3, 3) of a thing that lies or stands on a table: upright where it is broad enough, else on its side."""
+    size = solid.extents_m
+    if min(size[0], size[1]) > 0.22 * size[2] and rng.random() < 0.8:
+        return np.eye(3)
+    if solid.is_round:
+        return turn(np.array([0.0, np.pi / 2, 0]))
+    flat = int(np.argmin(size))
+    return turn(np.array([[0.0, -np.pi / 2, 0], [np.pi / 2, 0, 0], [0, 0, 0]])[flat])
+
+
+def resting_pose(solid: Solid, R: Array, place_m: Array) -> NDArray[np.float64]:
+    """(4, 4) of a thing so turned whose box has its middle over (2,) and whose lowest point is on the table."""
+    points = solid.mesh().vertices @ R.T
+    middle = R @ solid.center_m
+    pose = np.eye(4)
+    pose[:3, :3], pose[:2, 3], pose[2, 3] = R, place_m - middle[:2], -float(points[:, 2].min())
+    return pose
+
+
+def table_look(rng: Rng) -> tuple[int, float, Array]:
+    """Texture, tiling and linear colour (3,) of a table top."""
+    layer = int(rng.integers(TEXTURES)) if rng.random() < 0.75 else -1
+    plain = np.clip(rng.uniform(0.02, 0.9) * np.exp(rng.normal(0, 0.15, 3)), 0.01, 0.95)
+    return layer, float(rng.uniform(0.8, 5)), np.full(3, 0.9) if layer >= 0 else plain
 
 
 def _clutter(rng: Rng, hands: list[Hand], table: Table | None) -> list[Thing]:
