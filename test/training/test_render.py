@@ -60,7 +60,7 @@ def placed(x, y, z):
     return pose
 
 
-def slanted_table(half_m=1.2):
+def slanted_table(half_m=0.7):
     pose = placed(0.05, 0.1, 0.7)
     pose[:3, :3] = cv2.Rodrigues(np.array([2.2, 0.3, 0.1]))[0]
     return Table(pose, half_m, -1, 1.0, np.full(3, 0.5))

@@ -11,7 +11,7 @@ Array = NDArray[np.floating]
 Rng = np.random.Generator
 
 _SHEET = 768
-_SHARPEST_PX = 0.55
+_SHARPEST_PX = 0.6
 """Standard deviation of the blur of the best lens, also what keeps drawn edges from looking cut out [px]."""
 _LEVELS = 2048
 _GREY = np.array([0.3, 0.59, 0.11])
@@ -64,11 +64,11 @@ def sample_look(rng: Rng, focus_m: float = 0.5) -> CameraLook:
     exposure = np.exp(rng.normal(0, 0.22))
     kind = rng.random()
     if kind < 0.05:
-        exposure *= rng.uniform(1.8, 3.2)  # skin burns out to white
+        exposure *= rng.uniform(1.7, 2.6)  # skin burns out to white
     elif kind < 0.1:
         exposure *= rng.uniform(0.3, 0.6)
     # a dark scene at a high gain: photons are few
-    photons = np.exp(rng.uniform(np.log(600), np.log(40_000)) if rng.random() < 0.85 else rng.uniform(4.5, 6.4))
+    photons = np.exp(rng.uniform(7.3, 10.6) if rng.random() < 0.85 else rng.uniform(4.8, 7.3))
     coarse = rng.uniform(0, 0.015) if rng.random() < 0.15 else 0.0
     return CameraLook(
         matrix=exposure * _colour_matrix(rng),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.types import Box, Camera
+from prehend_training.objects.labels import label_textures
 from prehend_training.scenes.body import PARTS
 from prehend_training.scenes.build import stage
 from prehend_training.scenes.camera_look import CameraLook, develop
@@ -53,7 +54,9 @@ class SceneRenderer:
     def rasterizer(self) -> Rasterizer:
         """The owner of the OpenGL context, made when first needed."""
         if self._rasterizer is None:
-            self._rasterizer = Rasterizer(texture_bank(self.gallery, _TEXTURE_SEED, TEXTURES))
+            textures = texture_bank(self.gallery, _TEXTURE_SEED, TEXTURES)
+            prints = label_textures(size=textures.shape[1])
+            self._rasterizer = Rasterizer(np.concatenate([textures, prints]))
         return self._rasterizer
 
     def render(
