@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import yaml
 
-from prehend.conventions import JOINTS_FROM_MANO, MANO_PARENTS
+from prehend.conventions import MANO_PARENTS
 from prehend.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from prehend.hand_model import load_hand_model, skin
 from prehend.hand_model.mano import TIPS_778
@@ -57,7 +57,7 @@ def fake_mano(side="right"):
     wanted = np.vstack([ours.joints_template.T, np.ones(16)])
     return replace(
         ours,
-        v_template=(template + [0.09, 0.006, 0.007]).astype(np.float32),
+        v_template=(template + np.array([0.09, 0.006, 0.007])).astype(np.float32),
         faces=faces.astype(np.int32),
         weights=ours.weights[rows],
         shapedirs=ours.shapedirs[rows],
@@ -207,12 +207,12 @@ def write_dexycb(root, sequences=(("right", 7), ("left", 8)), subjects=1, filled
     write_box_model(root / "models" / "003_cracker_box")
     rest = np.eye(4)
     lifted = rest.copy()
-    lifted[:3, 3] = [0.02, 0.0, 0.05]
+    lifted[:3, 3] = [0.02, 0.0, 0.03]
     for subject in range(1, subjects + 1):
         for number in range(filled):
             real = subject == 1 and number < len(sequences)
             side = sequences[number][0] if real else "right"
-            hand = draw_pose(rng, side, near=(0.09, 0.02, 0.12)) if real else None
+            hand = draw_pose(rng, side, near=(0.06, 0.02, 0.12)) if real else None
             name = f"2020070{subject}-subject-{subject:02d}"
             calib = f"{name}_{side}"
             folder = root / name / f"20200709_{140000 + number}"

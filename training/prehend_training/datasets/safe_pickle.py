@@ -8,10 +8,16 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from prehend.errors import SourceError
 from prehend.hand_model.mano import ArrayUnpickler
 
 _ALLOWED = {name: made for name, made in ArrayUnpickler._table.items() if name[0].split(".")[0] in ("numpy", "_codecs")}
+# how protocol 5 stores arrays: bytes, a type that holds no objects, a shape
+_ALLOWED |= {
+    (f"{core}.numeric", "_frombuffer"): np.ndarray(0).__reduce_ex__(5)[0] for core in ("numpy.core", "numpy._core")
+}
 
 
 class LabelUnpickler(ArrayUnpickler):
