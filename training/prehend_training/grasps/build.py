@@ -33,6 +33,7 @@ _SURPLUS = 1.15
 """So many valid grasps for each that is kept, to choose different ones from."""
 _MOST_ROUNDS = 8
 _HOPELESS = 0.02
+_TRIGGER_M = 0.004
 _NOMINAL_SHARE = 0.5
 _USUAL = ("power", "precision", "pinch")
 
@@ -144,6 +145,8 @@ def _round(rng: Rng, solid: Solid, kind: Kind, space: GridField, where: Anchors,
         for k in range(len(hands))
     ]
     fits = np.array([suits(report, kind) for report in reports], bool)
+    if kind.region == "trigger":
+        fits &= _at_trigger(solid, hands)
     valid = fits & np.array([report.valid for report in reports], bool)
     tally.placed += len(hands)
     tally.valid += int(valid.sum())
@@ -152,6 +155,16 @@ def _round(rng: Rng, solid: Solid, kind: Kind, space: GridField, where: Anchors,
     contact = np.array([report.contact for report in reports], bool).reshape(-1, 6)[valid]
     good = hands.rows(valid)
     return GraspSet(solid.object_id, np.full(len(good), kind.name), good, contact, clearance(solid, good))
+
+
+def _at_trigger(solid: Solid, hands: Hands) -> NDArray[np.bool_]:
+    """(N,) whether the index finger is at the trigger."""
+    hand = probe()
+    skin = np.concatenate([hand.patches["index_tip"], hand.patches["index_mid"]])
+    points = to_object(hands.T_object_hand, hand.points(hands.angles, hands.betas)[:, skin])
+    part = solid.parts[-1]
+    gap = [np.abs(part.distance(points[k], hands.scale[k], False)).min() for k in range(len(hands))]
+    return np.array(gap, np.float64) < _TRIGGER_M
 
 
 def clearance(solid: Solid, hands: Hands) -> Array:

@@ -40,7 +40,7 @@ class Kind:
     side_b: tuple[str, ...]
     region: str = "all"
     filled: bool = True
-    widest_m: float = 0.09
+    widest_m: float = 0.108
     needed: tuple[int, int] = (1, 1)
 
 
@@ -100,7 +100,6 @@ KINDS = {
         _pinch("tripod", 2, widest_m=0.06, needed=(1, 2)),
         _pinch("cap", 3, region="top", needed=(1, 2)),
         _pinch("rim", 3, region="rim", filled=False, widest_m=0.02),
-        _pinch("loop", 2, region="loop", filled=False, widest_m=0.05),
         Kind(
             "lateral",
             False,

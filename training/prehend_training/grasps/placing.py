@@ -113,8 +113,11 @@ def _opposed_axes(
     """The thumb presses against the normal; the hand comes from anywhere around it."""
     count = len(row)
     across = _unit(-normal + rng.normal(0, 0.08, (count, 3)))
-    if kind.region in ("top", "rim"):
-        return across, np.array([0.0, 0.0, -1.0]) + rng.normal(0, 0.3, (count, 3)), table.second[k]
+    if kind.region in ("top", "rim"):  # from above; at an edge that lies flat, from outside
+        down = np.tile([0.0, 0.0, -1.0], (count, 1))
+        if kind.region == "rim":
+            down[:, :2] = -_unit(anchors.points_m[row][:, :2])
+        return across, down + rng.normal(0, 0.25, (count, 3)), table.second[k]
     slender = np.sort(np.ptp(anchors.points_m, axis=0))
     if kind.name == "tripod" and slender[1] < _PEN_M and slender[2] > 3 * slender[1]:
         along = (anchors.points_m[row] * scale) @ anchors.long
@@ -175,7 +178,7 @@ def _gaps(kind: Kind) -> _Openings:
 
 def _rings(kind: Kind) -> _Openings:
     """A bar along the hand's z that lies below the finger bases; the hand is the more hooked the thinner it is."""
-    width = np.linspace(0.012, 0.1, _OPENINGS)
+    width = np.linspace(0.012, 0.12, _OPENINGS)
     share = np.clip((width - 0.012) / 0.045, 0, 1)[:, None, None]
     hook = kind.opened.copy()
     hook[:12, 0] = np.tile(_HOOK, 4)

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend_training.grasps.hand import vertex_normals
 from prehend_training.objects import Mesh, Solid
+from prehend_training.objects.mesh import Patch
 
 Array = NDArray[np.floating]
 
-_PAINTS = {"handle": ("handle", "grip"), "trigger": ("trigger",), "top": ("cap", "lid"), "loop": ("handle", "grip")}
+_PAINTS = {"handle": ("handle", "grip"), "top": ("cap", "lid")}
 _RIM_M = 0.012
 _TOP_SHARE = 0.2
-_NECK_M = 0.05
+_BELOW_M = (0.0, 0.045)
+"""How far below a trigger the middle of the palm is."""
+_REAR = 0.5
 _NEAR_M = 0.001
 
 
@@ -37,8 +41,8 @@ def anchors(solid: Solid, region: str, count: int = 2000, seed: int = 0) -> Anch
 
     Args:
         solid: at its nominal size.
-        region: "all"; "handle", "trigger", "loop" and "top" are the parts painted so (tubes and rings, the upper fifth
-            where there are none); "rim" is the upper edge of what is hollow.
+        region: "all"; "handle" and "top" are the parts painted so (tubes and rings, the upper fifth where there are
+            none); "trigger" is what lies behind and below it; "rim" is the upper edge.
         count: how many points.
         seed: of the random points.
     """
@@ -60,6 +64,12 @@ def anchors(solid: Solid, region: str, count: int = 2000, seed: int = 0) -> Anch
     return Anchors(points, normals, share / share.sum(), long)
 
 
+def trigger_of(solid: Solid) -> Patch:
+    """What a finger pulls: the last part of things that have a trigger, in front (+x) of what is held."""
+    patches = solid.parts[-1].placed()
+    return max(patches, key=lambda patch: len(patch.vertices))
+
+
 def _chosen(solid: Solid, mesh: Mesh, region: str) -> NDArray[np.int64]:
     """Rows of the faces of a region."""
     middle = mesh.vertices[mesh.faces].mean(1)
@@ -69,14 +79,17 @@ def _chosen(solid: Solid, mesh: Mesh, region: str) -> NDArray[np.int64]:
         return everything
     if region == "rim":
         return np.flatnonzero(middle[:, 2] > top - _RIM_M)
+    if region == "trigger":
+        pulled = trigger_of(solid).vertices.mean(0)
+        normal = vertex_normals(mesh.vertices, mesh.faces)[mesh.faces].mean(1)
+        below = pulled[2] - middle[:, 2]
+        behind = (normal[:, 0] < -_REAR) & (middle[:, 0] < pulled[0])
+        return np.flatnonzero(behind & (below > _BELOW_M[0]) & (below < _BELOW_M[1]))
     names = _PAINTS[region]
     painted = [k for k, surface in enumerate(solid.surfaces) if any(name in surface.paint for name in names)]
     rows = np.flatnonzero(np.isin(mesh.part[mesh.faces[:, 0]], painted))
-    if region in ("handle", "loop") and not len(rows):
+    if region == "handle" and not len(rows):
         rows = np.flatnonzero(_on_bent_parts(solid, middle))
-    if region == "trigger" and len(rows):
-        low, high = middle[rows, 2].min() - _NECK_M, middle[rows, 2].max()
-        return np.flatnonzero((middle[:, 2] > low) & (middle[:, 2] < high))
     if len(rows):
         return rows
     if region == "top":
