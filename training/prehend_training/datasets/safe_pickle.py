@@ -14,10 +14,9 @@ from prehend.errors import SourceError
 from prehend.hand_model.mano import ArrayUnpickler
 
 _ALLOWED = {name: made for name, made in ArrayUnpickler._table.items() if name[0].split(".")[0] in ("numpy", "_codecs")}
+_FROM_BUFFER = np.ndarray(0).__reduce_ex__(5)[0]
 # how protocol 5 stores arrays: bytes, a type that holds no objects, a shape
-_ALLOWED |= {
-    (f"{core}.numeric", "_frombuffer"): np.ndarray(0).__reduce_ex__(5)[0] for core in ("numpy.core", "numpy._core")
-}
+_ALLOWED |= {(f"{core}.numeric", "_frombuffer"): _FROM_BUFFER for core in ("numpy.core", "numpy._core")}
 
 
 class LabelUnpickler(ArrayUnpickler):
