@@ -93,7 +93,7 @@ def _visibility(figure: Any, table: Table) -> None:
     for rule, limit, colour in (("paper", 0.5, _RED), ("script", 0.4, _ORANGE)):
         occluded = share(table.hands[f"occluded_{rule}"]) or 0.0
         left.axvline(limit, color=colour, label=f"occluded ({rule}): {occluded:.0%}")
-    left.legend(fontsize=8)
+    left.legend(fontsize=8, loc="upper left")
     left.set(title="visible share of the hand", xlabel="seen over alone")
     parts = table.hands["part_visible"]
     middle.boxplot(parts[np.isfinite(parts).all(1)], tick_labels=HAND_PARTS, whis=(5, 95), showfliers=False)
@@ -119,9 +119,9 @@ def _grasp(figure: Any, table: Table) -> None:
         "right hand": share(hands["right"]),
     }
     _bars(left, {name: value or 0.0 for name, value in shares.items()}, _BLUE)
-    left.set(title="share of hands", ylim=(0, 1))
+    left.set(title="share of hands", ylim=(0, 1.08))
     _bars(right, _shares(hands["contact"][hands["touching"] == 1]), _GREEN)
-    right.set(title="parts in contact, of the hands that touch", ylim=(0, 1))
+    right.set(title="parts in contact, of the hands that touch", ylim=(0, 1.08))
 
 
 def _objects(figure: Any, table: Table) -> None:

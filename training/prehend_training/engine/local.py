@@ -15,8 +15,8 @@ from typing import Any
 from prehend.errors import InvalidInput
 from prehend_training.engine import EngineError, Job, Work
 
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "1"}
-"""For numpy, torch, OpenCV and llvmpipe: the processes share the cores among themselves."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
+"""For numpy, torch and llvmpipe (0 there: no thread beside the caller's): the processes share the cores."""
 _GRACE_S = 5.0
 
 logger = logging.getLogger(__name__)

@@ -72,7 +72,7 @@ class RayEngine:
     def _spread(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Any]]:
         ray = self.ray
         count = self.workers or int(ray.cluster_resources().get("CPU", 1))
-        environment = {"env_vars": {"OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "1"}}
+        environment = {"env_vars": {"OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}}
         actor = ray.remote(_Worker).options(
             num_cpus=1, num_gpus=self.gpus_per_worker, runtime_env=environment, max_restarts=0
         )

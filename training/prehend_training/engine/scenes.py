@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput
 from prehend_training.engine import EngineOptions, Job, open_engine
 from prehend_training.sample_files import Packing
-from prehend_training.scenes.sample import FrameId, Sample
+from prehend_training.scenes.sample import Sample
 from prehend_training.shards import ShardNote, claim, commit, read_note, shard_name, write_index, write_shard
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class SceneConfig:
         }
 
 
+_INSTANT = 3
+"""Tells the random number of an instant from those of crops (0), frames (1) and sequences (2)."""
+
 Maker = Callable[[int], Iterable[Sample]]
 """From a unit's number to its samples."""
 OpenMaker = Callable[[SceneConfig], Maker]
@@ -87,16 +91,22 @@ def open_maker(config: SceneConfig) -> Maker:
 
 
 def _along(renderer: "SceneRenderer", config: SceneConfig, unit: int) -> Iterator[Sample]:
-    """One instant of a sequence by all cameras, or every frame of it by the first."""
+    """A sequence: any one instant of it by all its cameras, or all of it by one, every other time that on the head."""
     from prehend_training.scenes.sequences import sample_sequence
 
-    sequence = sample_sequence(config.seed, unit)
-    frames = sequence.frames
-    chosen = [unit % frames] if config.kind == "views" else range(frames)
-    for frame in chosen:
-        views = sequence.views(frame) if config.kind == "views" else sequence.views(frame)[:1]
-        frame_id = FrameId("scenes", config.seed, unit, f"{config.seed}-{unit}", frame)
-        yield from renderer.render_views(sequence.scene(frame), views, frame_id, maps=config.packing.maps != "none")
+    size = (config.size_px, config.size_px * 3 // 4)
+    sequence, maps = sample_sequence(config.seed, unit, size=size), config.packing.maps != "none"
+    if config.kind == "views":
+        frame = int(np.random.default_rng([config.seed, unit, _INSTANT]).integers(sequence.frames))
+        views = sequence.views(frame)
+        yield from renderer.render_views(
+            sequence.scene(frame), views, sequence.frame_id(frame, views[0].name), maps=maps
+        )
+        return
+    for frame in range(sequence.frames):
+        *rig, ego = sequence.views(frame)
+        view = ego if unit % 2 else rig[unit // 2 % len(rig)]
+        yield renderer.render(sequence.scene(frame), view, sequence.frame_id(frame, view.name), maps=maps)
 
 
 def write_scenes(

@@ -93,7 +93,7 @@ def _skeletons(image: Image, sample: Sample, scale: int) -> None:
             if parent >= 0:
                 _line(image, points[parent], points[joint], _FINGER_COLOURS[(joint - 1) // 4])
         for point, visible in zip(points, hand.visible, strict=True):
-            cv2.circle(image, point.tolist(), 2 << _SUB, _WHITE, -1 if visible else 1, cv2.LINE_AA, _SUB)
+            cv2.circle(image, point.tolist(), scale << _SUB, _WHITE, -1 if visible else 1, cv2.LINE_AA, _SUB)
 
 
 def _meshes(image: Image, sample: Sample, scale: int) -> None:
@@ -229,16 +229,18 @@ def _depth_colours(depth_m: FloatArray | None, over: FloatArray | None = None) -
     known = over if over is not None and over.any() else depth_m
     low, high = np.percentile(known[known > 0], [1, 99]) if known.any() else (0.0, 1.0)
     share = 1 - np.clip((depth_m - low) / max(high - low, 1e-6), 0, 1)
-    colours = cv2.applyColorMap(np.asarray(255 * share, np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    return np.where(np.expand_dims(depth_m > 0, -1), colours, 0).astype(np.uint8)
+    colours = np.array(cv2.applyColorMap(np.asarray(255 * share, np.uint8), cv2.COLORMAP_TURBO)[..., ::-1])
+    colours[depth_m <= 0] = 0
+    return colours
 
 
 def _normals_panel(sample: Sample) -> Image | None:
     """Right red, down green, towards the camera blue."""
     if sample.maps is None or sample.maps.normals is None:
         return None
-    normals = sample.maps.normals.astype(np.int16) * np.array([1, 1, -1], np.int16)
-    return np.where(sample.maps.normals.any(-1)[..., None], normals + 128, 0).clip(0, 255).astype(np.uint8)
+    colours = sample.maps.normals.astype(np.int16) * np.array([1, 1, -1], np.int16) + 128
+    colours[~sample.maps.normals.any(-1)] = 0
+    return colours.clip(0, 255).astype(np.uint8)
 
 
 def _albedo_panel(sample: Sample) -> Image | None:
