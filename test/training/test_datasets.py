@@ -1,15 +1,17 @@
 """Readers give back what a writer laid out in the original layout of each dataset."""
 
+import json
 import shutil
 
 import dataset_writers as writers
 import numpy as np
 import pytest
+import yaml
 
 from prehend.errors import AssetError, InvalidInput, SourceError, UnknownName
 from prehend.geometry.camera import project
 from prehend.hand_model import skin
-from prehend_training.datasets import DATASETS, FIRST_SPLIT, UNIHOPE_SCRIPT, open_dataset, tables
+from prehend_training.datasets import DATASETS, FIRST_SPLIT, UNIHOPE_SCRIPT, find_faults, open_dataset, tables
 from prehend_training.datasets.sources import DEXYCB, FREIHAND, HANCO, HO3D_V2, HO3D_V3
 from prehend_training.sample_files import Packing, pack, unpack
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE
@@ -229,6 +231,14 @@ def test_dexycb_splits_by_number_need_all_sequences(dexycb, small_dexycb):
         data = open_dataset("dexycb", dexycb[0], split)
         assert len(data) == 6 * cameras and {len(group) for group in data.groups()} == {cameras}
     assert open_dataset("dexycb", dexycb[0], "s2_test")[0].frame_id.view == writers.SERIALS[7]
+
+
+def test_dexycb_calibration_may_be_written_without_quotes(small_dexycb, copied):
+    expected = open_dataset("dexycb", small_dexycb, "all")[2].T_camera_world
+    root = copied(small_dexycb)
+    for path in [*root.glob("*/*/meta.yml"), *root.glob("calibration/*/extrinsics.yml")]:
+        path.write_text(path.read_text().replace("'", ""))
+    np.testing.assert_array_equal(open_dataset("dexycb", root, "all")[2].T_camera_world, expected)
 
 
 # HO-3D
@@ -458,3 +468,56 @@ def test_samples_of_datasets_fit_into_shards(dexycb, freihand, mano):
         assert (stored.rotations is None) == (hand.rotations is None)
         assert (stored.grasp, stored.displaced, stored.contact) == (hand.grasp, hand.displaced, None)
         np.testing.assert_allclose(stored.visible_ratio, hand.visible_ratio, atol=1e-6)
+
+
+def opened(name, folder, mano):
+    return open_dataset(name, folder, "training" if name == "freihand" else "all", mano=mano)
+
+
+def test_true_labels_have_no_faults(dexycb, freihand, hanco, mano):
+    for name, root in (("dexycb", dexycb[0]), ("freihand", freihand[0]), ("hanco", hanco[0])):
+        for folder in (None, mano):
+            assert find_faults(opened(name, root, folder), 6) == []
+
+
+def test_ho3d_has_no_faults(ho3d, mano):
+    for split in ("train", "evaluation"):
+        assert find_faults(open_dataset(ho3d[0], ho3d[1], split, mano=mano)) == []
+
+
+def test_cameras_turned_inside_out_are_found(hanco, copied):
+    root = copied(hanco[0])
+    for path in root.glob("calib/*/*.json"):
+        calib = json.loads(path.read_text())
+        writers.write_json(path, {"K": calib["K"], "M": np.linalg.inv(calib["M"])})
+    faults = find_faults(open_dataset("hanco", root, "all"))
+    assert any("before the camera" in fault or "no joint" in fault for fault in faults)
+
+
+def test_cameras_that_disagree_are_found(small_dexycb, copied):
+    root = copied(small_dexycb)
+    assert find_faults(open_dataset("dexycb", root, "all")) == []
+    (path,) = root.glob("calibration/*/extrinsics.yml")
+    content = yaml.safe_load(path.read_text())
+    content["extrinsics"][writers.SERIALS[1]][3] += 0.02
+    path.write_text(yaml.safe_dump(content))
+    faults = find_faults(open_dataset("dexycb", root, "all"))
+    assert len(faults) == 2 and all("same joint" in fault for fault in faults)  # the two frames with a hand
+
+
+def test_labels_of_other_pictures_are_found(freihand, copied, mano):
+    root = copied(freihand[0])
+    for name, row in (("mano", (1, 61)), ("K", (3, 3))):
+        table = np.array(tables.read_table(root / f"training_{name}.json", row))
+        if name == "K":
+            table[:, :2, 2] += 80
+        writers.write_json(root / f"training_{name}.json", table if name == "K" else np.roll(table, 1, axis=0))
+    faults = " ".join(find_faults(opened("freihand", root, mano)))
+    assert "MANO's joints" in faults and "of the hand's pixels" in faults
+
+
+def test_joints_in_millimetres_are_found(freihand, copied):
+    root = copied(freihand[0])
+    table = np.array(tables.read_table(root / "training_xyz.json", (21, 3)))
+    writers.write_json(root / "training_xyz.json", table * 1000)
+    assert any("apart" in fault for fault in find_faults(opened("freihand", root, None)))

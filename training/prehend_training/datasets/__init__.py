@@ -10,6 +10,7 @@ from typing import Any
 
 from prehend.errors import UnknownName
 from prehend_training.datasets.base import Dataset
+from prehend_training.datasets.checks import find_faults
 from prehend_training.datasets.dexycb import DexYcb
 from prehend_training.datasets.freihand import FreiHand
 from prehend_training.datasets.grasp_labels import HANDBOOSTER, UNIHOPE_SCRIPT, GraspRule
@@ -67,5 +68,6 @@ __all__ = [
     "GraspRule",
     "HanCo",
     "Ho3d",
+    "find_faults",
     "open_dataset",
 ]

@@ -214,10 +214,11 @@ class DexYcb(Dataset):
         return camera_of(np.array([[fx, 0, x], [0, fy, y], [0, 0, 1]]), image)
 
     def _T_world_camera(self, sequence: _Sequence, serial: str) -> FloatArray:
-        path = self.root / "calibration" / f"extrinsics_{sequence.meta['extrinsics']}" / "extrinsics.yml"
+        path = self.root / "calibration" / f"extrinsics_{_rig(sequence)}" / "extrinsics.yml"
         try:
-            rows = np.array(self._cached(path)["extrinsics"][serial], np.float64).reshape(3, 4)
-        except (KeyError, TypeError, ValueError) as error:
+            by_serial = {str(key): rows for key, rows in self._cached(path)["extrinsics"].items()}
+            rows = np.array(by_serial[serial], np.float64).reshape(3, 4)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SourceError(f"{path} lacks {error}; download it again") from error
         return rigid(rows[:, :3], rows[:, 3])
 
@@ -286,6 +287,12 @@ def pca_rotations(model: HandModel, pose: FloatArray) -> FloatArray:
     """(16, 3, 3) rotations of (48,) axis-angle of the wrist and 45 coefficients of MANO's principal poses."""
     fingers = pose[3:] @ model.hands_components + model.hands_mean
     return matrix_from_axis_angle(np.concatenate([pose[:3], fingers]).reshape(16, 3))
+
+
+def _rig(sequence: _Sequence) -> str:
+    """Name of the calibration; YAML takes 20200702_151821 for a number unless it is quoted."""
+    name = str(sequence.meta["extrinsics"])
+    return name if "_" in name else f"{name[:8]}_{name[8:]}"
 
 
 def _side(sequence: _Sequence) -> Side:
