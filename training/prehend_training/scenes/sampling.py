@@ -1,4 +1,4 @@
-"""Random scenes: who is there, where, how lit. Numbers only; nothing is drawn here."""
+"""Random scenes of single pictures: who is there, where, how lit. Numbers only; nothing is drawn here."""
 
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -7,54 +7,80 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, SIDES, Side
-from prehend.hand_model import skin
-from prehend_training.assets.forearm import MAX_DEVIATION_RAD, MAX_FLEXION_RAD, MAX_TWIST_RAD
-from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
+from prehend_training.assets.forearm import MAX_TWIST_RAD
+from prehend_training.grasps.library import HeldGrasp
+from prehend_training.scenes.body import shoulder
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.cameras import sample_camera
 from prehend_training.scenes.environment import sample_lighting
-from prehend_training.scenes.gestures import sample_bare
-from prehend_training.scenes.grasp import POOL_SIZE, TOUCH_M, digits_in_touch, pooled_grasp
-from prehend_training.scenes.sample import HAND_PARTS
+from prehend_training.scenes.pairs import other_hand
+from prehend_training.scenes.planning import opened_hand
+from prehend_training.scenes.posing import (
+    NO_CONTACT,
+    Posed,
+    about,
+    aimed_arm,
+    bare_hand,
+    forearm_direction,
+    held_grasp,
+    place_hand,
+    pose_hand,
+    rigid,
+    skin_distances,
+)
 from prehend_training.scenes.scene import (
     Hand,
     Scene,
+    Table,
     Thing,
     View,
     mirror_thing_pose,
-    moved,
-    moved_thing,
     plain_thing,
     true_points,
 )
 from prehend_training.scenes.surroundings import (
     dress_thing,
+    far_things,
     loose_thing,
-    random_rotation,
+    paper_before,
+    person,
+    resting_rotation,
     sample_near,
-    sample_scenery,
-    sample_table,
+    scattered,
+    table_below,
 )
+from prehend_training.scenes.viewpoints import SHOULDER_M, Viewpoint, sample_hand_rotation, sample_viewpoint
 from prehend_training.scenes.wear import Outfit, sample_outfit
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
 Kind = Literal["crop", "frame"]
 
-_GRASP_SHARE, _NEAR_SHARE, _STRANGER_SHARE = 0.42, 0.13, 0.12
+_GRASP_SHARE, _NEAR_SHARE = 0.45, 0.2
+_STRANGER_SHARE, _PAPER_SHARE, _STANDING_SHARE = 0.16, 0.05, 0.45
 _NEAREST_M = 0.12
 """No joint comes closer to the camera."""
+_REACH_M = 0.6
+"""From the shoulder to the wrist."""
+_ARM_TRIES = 6
 
 
-class _Posed(NamedTuple):
-    """A right hand in its own frame, wrist at the origin."""
+class _Placed(NamedTuple):
+    """A hand with what belongs to it.
 
-    rotations: Array
-    betas: Array
-    vertices: Array
-    joints: Array
-    held: Thing | None
-    contact: NDArray[np.bool_] | None
+    Attributes:
+        hand: placed, without the numbers of its thing.
+        thing: with a label, None for none.
+        held: the hand holds it.
+        stands: it stands on a table.
+        clutter: near it, without labels.
+    """
+
+    hand: Hand
+    thing: Thing | None
+    held: bool
+    stands: bool
+    clutter: list[Thing]
 
 
 def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -> View:
@@ -68,153 +94,244 @@ def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -
 
 def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
     """A scene for a camera: `crop` has one hand well in view, `frame` none, one or two, some of them partly outside."""
+    viewpoint = sample_viewpoint(rng)
     count = 1 if kind == "crop" else int(rng.choice([0, 1, 2], p=[0.08, 0.47, 0.45]))
-    hands: list[Hand] = []
-    objects: list[Thing] = []
-    clutter: list[Thing] = []
-    first_side = int(rng.integers(2))
-    for k in range(count):
-        side = SIDES[first_side if k == 0 or rng.random() < 0.12 else 1 - first_side]
-        same_person = k > 0 and rng.random() < 0.85
-        outfit = hands[0].outfit.other_hand() if same_person and hands else sample_outfit(rng)
-        hand, held, near = _sample_hand(rng, outfit, kind, view, side)
-        if k and not _apart(hands[0], hand):
-            continue
-        if held is not None:
-            hand = replace(hand, object_index=len(objects))
-            objects.append(held)
-        hands.append(hand)
-        clutter += near
-    if not hands:
-        clutter += [loose_thing(rng, view) for _ in range(int(rng.integers(0, 4)))]
+    if count == 0:
+        loose = tuple(loose_thing(rng, view) for _ in range(int(rng.integers(0, 4))))
+        seed = int(rng.integers(2**32))
+        return Scene((), (), (), loose, (), None, sample_lighting(rng, viewpoint.up), seed)
+    side = SIDES[int(rng.integers(2))]
+    first = _in_reach(rng, sample_outfit(rng), kind, view, side, viewpoint)
+    body = _neck(viewpoint, first.hand)
+    viewpoint = viewpoint if viewpoint.kind == "free" else replace(viewpoint, neck_m=body)
+    placed = [first]
     strangers: tuple[Hand, ...] = ()
-    if kind == "crop" and rng.random() < _STRANGER_SHARE:
-        strangers, theirs = _sample_stranger(rng, view, hands[0])
-        clutter += theirs
+    extra: list[Thing] = list(first.clutter)
+    pair = count == 2 or rng.random() < _STRANGER_SHARE
+    other = _second(rng, kind, view, viewpoint, first) if pair else None
+    if other is not None and count == 2:
+        placed.append(other)
+        extra += other.clutter
+    elif other is not None:
+        strangers = (other.hand,)
+        extra += other.clutter + ([] if other.thing is None or other.thing is first.thing else [other.thing])
+    hands, objects = _numbered(placed)
     everyone = [*hands, *strangers]
-    table = sample_table(rng, everyone, objects) if hands and rng.random() < 0.3 else None
+    table = _table(rng, viewpoint, placed, everyone, [*objects, *extra])
+    around = _around(rng, table, everyone, objects, extra)
+    if rng.random() < _PAPER_SHARE:
+        extra.append(paper_before(rng, hands[0]))
     return Scene(
         hands=tuple(hands),
         objects=tuple(objects),
         strangers=strangers,
-        clutter=tuple(clutter),
-        scenery=tuple(sample_scenery(rng, everyone, table)),
+        clutter=tuple(extra + (around if table is not None else [])),
+        scenery=tuple(_people(rng, view, viewpoint, everyone) + (around if table is None else [])),
         table=table,
-        lighting=sample_lighting(rng),
+        lighting=sample_lighting(rng, viewpoint.up, true_points(hands[0], hands[0].wrist_m)),
         background_seed=int(rng.integers(2**32)),
     )
 
 
-def _sample_stranger(rng: Rng, view: View, hand: Hand) -> tuple[tuple[Hand, ...], list[Thing]]:
-    """The other hand, near the first one, and what it holds; none where they would meet."""
-    side = SIDES[1 - SIDES.index(hand.side)] if rng.random() < 0.85 else hand.side
-    other, held, _ = _sample_hand(rng, hand.outfit.other_hand(), "crop", view, side)
-    aside = rng.normal(0, [1.0, 1.0, 0.4])
-    place = true_points(hand, hand.joints_m).mean(0) + aside / np.linalg.norm(aside) * rng.uniform(0.07, 0.22)
-    shift = place - true_points(other, other.joints_m).mean(0)
-    if (other.joints_m[:, 2] + shift[2]).min() < _NEAREST_M:
-        return (), []
-    other = moved(other, shift)
-    if not _apart(hand, other):
-        return (), []
-    return (other,), [] if held is None else [moved_thing(held, shift)]
+def _numbered(placed: list[_Placed]) -> tuple[list[Hand], list[Thing]]:
+    """The hands with the numbers of their things, and the things."""
+    hands, objects = [], list[Thing]()
+    for one in placed:
+        number = None
+        if one.thing is not None:
+            same = [k for k, thing in enumerate(objects) if thing is one.thing]
+            number = same[0] if same else len(objects)
+            objects += [] if same else [one.thing]
+        touches = one.held or bool(one.hand.contact.any())
+        hands.append(replace(one.hand, object_index=number if touches else None))
+    return hands, objects
 
 
-def _sample_hand(
-    rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side
-) -> tuple[Hand, Thing | None, list[Thing]]:
-    mode = rng.random()
-    posed = _grasping(rng) if mode < _GRASP_SHARE else None
-    if posed is None:
-        posed = _bare(rng)
-    limits = np.array([0.9 * MAX_FLEXION_RAD, MAX_DEVIATION_RAD, MAX_TWIST_RAD])
-    bend = np.clip(rng.normal(0, [0.35, 0.16, 0.45]), -limits, limits)
-    arm = Arm(bend, rng.normal(0, 1, 3) * np.array([0.3, 0.6, 0.6]))
-    R = sample_orientation(rng)
-    centre = _sample_place(rng, kind, view, side)
-    wrist = centre - R @ posed.joints.mean(0)
-    nearest = float((posed.joints @ R[2] + wrist[2]).min())
-    if nearest < _NEAREST_M:
-        wrist = wrist + centre / centre[2] * (_NEAREST_M - nearest)
-    rotations = posed.rotations.astype(np.float64).copy()
-    rotations[0] = R
-    T_camera_hand = np.eye(4)
-    T_camera_hand[:3, :3], T_camera_hand[:3, 3] = R, wrist
-    held = None
-    if posed.held is not None:
-        pose = T_camera_hand @ posed.held.pose
-        held = replace(posed.held, pose=pose if side == "right" else mirror_thing_pose(pose))
-    hand = Hand(
-        side=side,
-        rotations=rotations,
-        betas=posed.betas,
-        wrist_m=wrist,
-        joints_m=posed.joints @ R.T + wrist,
-        model_m=posed.vertices[drawn_hand().hand_mask] @ R.T + wrist,
-        vertices_m=bend_wrist(posed.vertices, arm) @ R.T + wrist,
-        arm=arm,
-        outfit=outfit,
-        grasp=held is not None,
-        displaced=held is not None,
-        contact=np.zeros(6, np.bool_) if posed.contact is None else posed.contact,
-    )
-    near = [] if held is not None or mode > _GRASP_SHARE + _NEAR_SHARE else sample_near(rng, hand)
-    return hand, held, near
-
-
-def _bare(rng: Rng) -> _Posed:
-    betas = rng.standard_normal(10)
-    _, rotations = sample_bare(rng)
-    posed = skin(drawn_hand(), rotations, betas)
-    return _Posed(rotations, betas, posed.vertices - posed.joints[0], posed.joints - posed.joints[0], None, None)
-
-
-def _grasping(rng: Rng) -> _Posed | None:
-    found = pooled_grasp(int(rng.integers(POOL_SIZE)))
-    if found is None:
+def _second(rng: Rng, kind: Kind, view: View, viewpoint: Viewpoint, first: _Placed) -> _Placed | None:
+    """Another hand: the same person's at work with the first one, or anybody's anywhere; None where they would meet."""
+    side = SIDES[1 - SIDES.index(first.hand.side)]
+    outfit = first.hand.outfit.other_hand()
+    if rng.random() < (0.5 if kind == "frame" else 0.9):
+        pair = other_hand(rng, first.hand, side, outfit, viewpoint)
+        return None if pair is None else _Placed(pair, None, False, False, [])
+    if rng.random() < 0.15:
+        side, outfit = SIDES[int(rng.integers(2))], sample_outfit(rng)
+    other = _in_reach(rng, outfit, kind, view, side, viewpoint)
+    far = np.linalg.norm(other.hand.wrist_m - viewpoint.seen_by(side).shoulder(other.hand.wrist_m)) > _REACH_M
+    if far or other.stands or first.stands or not apart(first.hand, other.hand):
         return None
-    betas, grasp = found
-    wrist = grasp.skinned.joints[0]
-    nearest = digits_in_touch(grasp)
-    touched = np.array([nearest[part] < TOUCH_M for part in HAND_PARTS])
-    held = dress_thing(rng, plain_thing(grasp.solid, grasp.T_hand_object, np.ones(3)))
-    return _Posed(grasp.rotations, betas, grasp.skinned.vertices - wrist, grasp.skinned.joints - wrist, held, touched)
+    return other
 
 
-# columns: where x (to the wrist), y (out of the back) and z (to the thumb) of a right hand point, in a camera frame
-_PALM = np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]])
-_BACK = np.array([[0, 0, -1.0], [1, 0, 0], [0, -1, 0]])
+def _in_reach(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, viewpoint: Viewpoint) -> _Placed:
+    """A hand that its arm reaches, and in a whole picture one whose arm is not seen to end in the air."""
+    own = viewpoint.seen_by(side)
+    for _ in range(8):
+        one = _sample_hand(rng, outfit, kind, view, side, viewpoint)
+        hand = one.hand
+        if np.linalg.norm(hand.wrist_m - own.shoulder(hand.wrist_m)) > _REACH_M:
+            continue
+        if kind == "crop" or not _stump_seen(view, hand) or _has_room(viewpoint, [hand]):
+            break
+    return one
 
 
-def sample_orientation(rng: Rng) -> Array:
-    """(3, 3) rotation from a right hand to the camera, weighted to what cameras see."""
-    kind = rng.choice(5, p=[0.29, 0.24, 0.16, 0.15, 0.16])
-    if kind == 4:
-        return random_rotation(rng)
-    if kind == 3:  # egocentric: the back or the thumb's side seen, fingers away from the camera and up
-        base = _turn("x", rng.uniform(-80, -25)) @ _turn("y", rng.normal(-20, 45)) @ _BACK
-        return _turn("z", rng.normal(-15, 35)) @ base
-    base = {0: _PALM, 1: _BACK, 2: _turn("y", rng.choice([-90, 90])) @ _PALM}[int(kind)]
-    roll = rng.uniform(-180, 180) if rng.random() < 0.25 else rng.normal(0, 40)
-    return _turn("z", roll) @ _turn("x", rng.normal(0, 28)) @ _turn("y", rng.normal(0, 28)) @ base
+def _sample_hand(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, viewpoint: Viewpoint) -> _Placed:
+    own = viewpoint.seen_by(side)
+    mode = rng.random()
+    grasp = held_grasp(rng) if mode < _GRASP_SHARE + 0.6 * _NEAR_SHARE else None
+    held, stands, contact = mode < _GRASP_SHARE, False, NO_CONTACT
+    posed = bare_hand(rng) if grasp is None else pose_hand(grasp.angles, grasp.betas)
+    T_hand_object: Array = np.eye(4) if grasp is None else grasp.T_hand_object
+    if grasp is not None and not held:
+        missed = near_miss(rng, grasp)
+        posed, T_hand_object, contact = missed if missed is not None else (bare_hand(rng), np.eye(4), NO_CONTACT)
+        grasp = grasp if missed is not None else None
+    elif grasp is not None:
+        contact = grasp.contact
+    R = _rotation(rng, own)
+    if grasp is not None and own.kind not in ("free", "raised") and rng.random() < _STANDING_SHARE:
+        standing = _standing_rotation(rng, own, grasp, T_hand_object)
+        R, stands = (R, False) if standing is None else (standing, True)
+    T = rigid(R, _sample_wrist(rng, kind, view, side, R, posed, own.kind == "ego"))
+    arm = aimed_arm(T, own.shoulder(T[:3, 3]), -own.up, float(np.clip(rng.normal(0, 0.4), -1, 1) * 0.9 * MAX_TWIST_RAD))
+    hand = place_hand(posed, side, T, arm, outfit)
+    hand = replace(hand, grasp=held, displaced=held, contact=contact)
+    thing = None
+    if grasp is not None:
+        pose: Array = T @ T_hand_object
+        pose = pose if side == "right" else mirror_thing_pose(pose)
+        thing = dress_thing(rng, plain_thing(grasp.solid, pose, np.ones(3)))
+    near = sample_near(rng, hand) if thing is None and mode < _GRASP_SHARE + _NEAR_SHARE else []
+    return _Placed(hand, thing, held, stands, near)
 
 
-def _turn(axis: str, degrees: float) -> Array:
-    return turn(np.eye(3)["xyz".index(axis)] * np.deg2rad(degrees))
+def near_miss(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.bool_]] | None:
+    """A hand about to take a thing, or just off it: (hand, T_hand_object, contact); None where they would meet."""
+    share = rng.uniform(0.15, 1.0)
+    posed = pose_hand(grasp.angles + share * (opened_hand(grasp.angles) - grasp.angles), grasp.betas)
+    middle = grasp.T_hand_object[:3, :3] @ grasp.solid.center_m + grasp.T_hand_object[:3, 3]
+    away = middle / np.linalg.norm(middle) + rng.normal(0, 0.4, 3)
+    away /= np.linalg.norm(away)
+    for distance in rng.uniform(0.004, 0.03) + np.array([0.0, 0.02, 0.04, 0.07]):
+        T = grasp.T_hand_object.copy()
+        T[:3, 3] += distance * away
+        if skin_distances(posed, grasp.solid, T, 4)[0].min() > 0.0035:
+            return posed, T, NO_CONTACT
+    return None
 
 
-def _sample_place(rng: Rng, kind: Kind, view: View, side: Side) -> Array:
-    """Where the middle of the hand is; in the mirrored camera frame for a left hand."""
+def _rotation(rng: Rng, own: Viewpoint) -> Array:
+    """A rotation to which an arm can bring the hand."""
+    for _ in range(_ARM_TRIES):
+        R = sample_hand_rotation(rng, own)
+        if own.kind == "free" or _reachable(R, own):
+            break
+    return R
+
+
+def _reachable(R: Array, own: Viewpoint) -> bool:
+    toward = own.shoulder(np.zeros(3))
+    arm = aimed_arm(rigid(R, np.zeros(3)), toward, -own.up)
+    return bool(forearm_direction(R, arm.bend) @ toward > 0.35 * np.linalg.norm(toward))
+
+
+def _standing_rotation(rng: Rng, own: Viewpoint, grasp: HeldGrasp, T_hand_object: Array) -> Array | None:
+    """(3, 3) of the hand whose thing stands or lies on a table; None where the arm would have to be in the table."""
+    level = np.stack([own.toward, np.cross(own.up, own.toward), own.up], 1)
+    for _ in range(_ARM_TRIES):
+        R = resting_rotation(rng, grasp.solid) @ T_hand_object[:3, :3].T
+        spin = -np.arctan2(R[1, 0], R[0, 0]) + rng.normal(0, 0.4)
+        R = level @ about(np.array([0, 0, 1.0]), spin) @ R
+        if R[:, 1] @ own.up > -0.5 and R[:, 0] @ own.up > -0.35 and _reachable(R, own):
+            return R
+    return None
+
+
+def _sample_wrist(rng: Rng, kind: Kind, view: View, side: Side, R: Array, posed: Posed, ego: bool) -> Array:
+    """(3,) of a hand whose middle is somewhere in the picture; in the mirrored camera frame for a left hand."""
     if kind == "crop":
         depth, share = np.exp(rng.uniform(np.log(0.25), np.log(1.2))), rng.uniform(0.15, 0.85, 2)
     else:
         depth = np.exp(rng.uniform(np.log(0.17), np.log(1.6)))
         share = rng.uniform(-0.02, 1.02, 2) if rng.random() < 0.15 else rng.uniform(0.1, 0.9, 2)
+    if ego:
+        depth = min(depth, rng.uniform(0.25, 0.6))
     ray = np.linalg.inv(view.camera.K) @ np.array([share[0] * view.camera.width, share[1] * view.camera.height, 1.0])
-    place = depth * ray
-    return place if side == "right" else MIRROR @ place
+    centre = depth * ray
+    centre = centre if side == "right" else MIRROR @ centre
+    wrist = centre - R @ posed.joints.mean(0)
+    nearest = float((posed.joints @ R[2] + wrist[2]).min())
+    return wrist + centre / centre[2] * max(_NEAREST_M - nearest, 0.0)
 
 
-def _apart(first: Hand, second: Hand) -> bool:
-    a, b = (hand.vertices_m[::12] * (MIRROR.diagonal() if hand.side == "left" else 1.0) for hand in (first, second))
+def apart(first: Hand, second: Hand) -> bool:
+    """Whether two hands and their arms are at least 2 cm from each other."""
+    a, b = (true_points(hand, hand.vertices_m[::12]) for hand in (first, second))
     return bool(np.linalg.norm(a[:, None] - b, axis=2).min() > 0.02)
+
+
+def _table(
+    rng: Rng, viewpoint: Viewpoint, placed: list[_Placed], hands: list[Hand], things: list[Thing]
+) -> Table | None:
+    stands = next((one.thing for one in placed if one.stands), None)
+    if stands is None and rng.random() > viewpoint.table_share:
+        return None
+    points = [true_points(hand, hand.vertices_m[::3]) for hand in hands]
+    points += [thing.solid.mesh().vertices[::4] @ thing.pose[:3, :3].T + thing.pose[:3, 3] for thing in things]
+    lowest = None
+    if stands is not None:
+        lowest = float((stands.solid.mesh().vertices @ stands.pose[:3, :3].T @ viewpoint.up).min())
+        lowest += float(stands.pose[:3, 3] @ viewpoint.up)
+    return table_below(rng, viewpoint.up, viewpoint.toward, np.concatenate(points), lowest, viewpoint.away_m)
+
+
+def _around(rng: Rng, table: Table | None, hands: list[Hand], objects: list[Thing], others: list[Thing]) -> list[Thing]:
+    """Clutter on the table, or far behind."""
+    if table is None:
+        return far_things(rng, hands) if rng.random() < 0.4 else []
+    points = [true_points(hand, hand.vertices_m[::24]) for hand in hands]
+    for thing in (*objects, *others):
+        points.append(thing.solid.mesh().vertices[::12] @ thing.pose[:3, :3].T + thing.pose[:3, 3])
+    count = int(rng.integers(1, 6)) if rng.random() < 0.7 else 0
+    things = scattered(rng, count, np.concatenate(points), table, 0.35)
+    return [thing for thing in things if thing.pose[2, 3] > 0.2]
+
+
+def _neck(viewpoint: Viewpoint, hand: Hand) -> Array:
+    """(3,) of the person to whom an arm belongs."""
+    if viewpoint.neck_m is not None:
+        return viewpoint.neck_m
+    end = true_points(hand, shoulder(hand.vertices_m, hand.arm))
+    right = viewpoint.right * (1 if hand.side == "right" else -1)
+    return np.asarray(end - SHOULDER_M * right + 0.04 * viewpoint.up + 0.04 * viewpoint.toward)
+
+
+def _stump_seen(view: View, hand: Hand) -> bool:
+    """Whether the upper end of an arm is in the picture."""
+    end = true_points(hand, shoulder(hand.vertices_m, hand.arm))
+    if end[2] < 0.05:
+        return False
+    u, v, _ = view.camera.K @ end / end[2]
+    margin = 0.1 * view.camera.K[0, 0] / end[2]
+    return bool(-margin < u < view.camera.width + margin and -margin < v < view.camera.height + margin)
+
+
+def _has_room(viewpoint: Viewpoint, hands: list[Hand]) -> bool:
+    """Whether a body can be drawn that neither holds the camera nor hides the hands."""
+    if viewpoint.kind in ("ego", "free"):
+        return False
+    neck = _neck(viewpoint, hands[0])
+    trunk = neck + np.linspace(0.3, -0.65, 14)[:, None] * viewpoint.up
+    if np.linalg.norm(trunk, axis=1).min() < 0.35:
+        return False
+    sights = [true_points(hand, hand.joints_m)[:, None] * np.linspace(0.3, 1, 8)[:, None] for hand in hands]
+    gaps = np.linalg.norm(np.concatenate(sights).reshape(-1, 1, 3) - trunk, axis=2)
+    return bool(gaps.min() > 0.22)
+
+
+def _people(rng: Rng, view: View, viewpoint: Viewpoint, hands: list[Hand]) -> list[Thing]:
+    """The person whose hands are in the picture, where one can be seen."""
+    if not _has_room(viewpoint, hands) or (rng.random() < 0.2 and not _stump_seen(view, hands[0])):
+        return []
+    return person(rng, _neck(viewpoint, hands[0]), -viewpoint.toward, viewpoint.up, hands[0].outfit)

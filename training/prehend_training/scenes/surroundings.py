@@ -1,4 +1,4 @@
-"""What is around the hands: things near them, a table, people, clutter, light. Numbers only."""
+"""What is around the hands: things near them, a table, people, clutter. Numbers only."""
 
 from dataclasses import replace
 
@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend_training.objects import Solid, catalogue, sample_solid
-from prehend_training.scenes.body import drawn_hand, shoulder, turn
+from prehend_training.objects.look import dress
+from prehend_training.scenes.body import turn
 from prehend_training.scenes.grasp import to_object
 from prehend_training.scenes.scene import Hand, Table, Thing, View, plain_thing, true_points
 from prehend_training.scenes.skin import skin_tone
@@ -32,15 +33,9 @@ def random_rotation(rng: Rng) -> Array:
 
 
 def dress_thing(rng: Rng, thing: Thing) -> Thing:
-    """Give each surface of a thing colours, textures, a shine."""
-    count = len(thing.solid.surfaces)
-    shades = rng.uniform(0.0, 1.0, (count, 1)) ** 1.5 * np.exp(rng.normal(0, 0.5, (count, 3)))
-    layers = np.where(rng.random(count) < 0.5, rng.integers(TEXTURES, size=count), -1)
-    prints = 0.9 * np.exp(rng.normal(0, 0.2, (count, 3)))
-    colours = np.clip(np.where(layers[:, None] >= 0, prints, shades), 0.01, 0.95)
-    sharpness = np.exp(rng.uniform(np.log(4), np.log(80), count))
-    gloss = np.stack([rng.uniform(0, 2.5, count), sharpness], 1)
-    return replace(thing, colours=colours, layers=layers, tiling=rng.uniform(0.5, 2.5, (count, 2)), gloss=gloss)
+    """Give each surface of a thing the colours, prints and shine that it may have."""
+    look = dress(rng, thing.solid, TEXTURES)
+    return replace(thing, colours=look.colours, layers=look.layers, tiling=look.tiling, gloss=look.gloss)
 
 
 def _plain_thing(rng: Rng, pose: Array) -> Thing:
@@ -83,42 +78,35 @@ def loose_thing(rng: Rng, view: View) -> Thing:
     return _plain_thing(rng, pose)
 
 
-def sample_table(rng: Rng, hands: list[Hand], objects: list[Thing]) -> Table:
-    """A plane that faces the camera, below or behind everything."""
-    tilt = np.deg2rad(rng.uniform(15, 90))
-    normal = np.array([rng.normal(0, 0.15), -np.cos(tilt), -np.sin(tilt)])
-    normal /= np.linalg.norm(normal)
-    model = drawn_hand()
-    points = [true_points(hand, hand.vertices_m[model.v_template[:, 0] < 0.1]) for hand in hands]
-    for thing in objects:
-        solid, pose = thing.solid, thing.pose
-        corners = solid.center_m + solid.extents_m / 2 * (np.indices((2, 2, 2)).reshape(3, -1).T * 2 - 1)
-        points.append(corners @ pose[:3, :3].T + pose[:3, 3])
-    everything = np.concatenate(points)
-    lowest = float((everything @ normal).min()) - (
-        rng.uniform(0, 0.01) if rng.random() < 0.6 else rng.uniform(0.01, 0.12)
-    )
-    across = np.cross([0.0, 0.0, 1.0], normal) if abs(normal[2]) < 0.95 else np.array([1.0, 0.0, 0.0])
-    across = turn(normal * rng.uniform(0, 2 * np.pi)) @ (across / np.linalg.norm(across))
-    across -= (across @ normal) * normal
-    across /= np.linalg.norm(across)
-    centre = everything.mean(0)
+def table_below(
+    rng: Rng, up: Array, toward: Array, touching: Array, lowest_m: float | None, away_m: float
+) -> Table | None:
+    """A table below hands and things, in a camera's frame; None where the camera would be under it.
+
+    Args:
+        rng: source of randomness.
+        up, toward: (3,) unit vectors, out of its top and horizontally to the person.
+        touching: (N, 3) what must not be below it.
+        lowest_m: height along `up` of what stands on it, None where nothing has to.
+        away_m: how far the person is; the table ends before.
+    """
+    height = float((touching @ up).min())
+    if lowest_m is not None:
+        if height < lowest_m - 0.002:
+            return None
+        height = lowest_m
+    else:
+        height -= rng.uniform(0, 0.01) if rng.random() < 0.6 else rng.uniform(0.01, 0.12)
+    if height > -0.06:
+        return None
+    half = float(rng.uniform(0.4, 1.2))
+    edge = min(max(away_m - 0.12, 0.06), 0.4)
+    aside = np.cross(up, toward)
+    centre = touching[: len(touching) // 2].mean(0)
+    centre = centre + (height - centre @ up) * up + (edge - half) * toward + rng.normal(0, 0.3) * (half - 0.3) * aside
     pose = np.eye(4)
-    pose[:3, :3] = np.stack([across, np.cross(normal, across), normal], 1)
-    pose[:3, 3] = centre - (centre @ normal - lowest) * normal
-    layer, tiling, colour = table_look(rng)
-    return Table(pose, float(rng.uniform(0.5, 2.5)), layer, tiling, colour)
-
-
-def sample_scenery(rng: Rng, hands: list[Hand], table: Table | None) -> list[Thing]:
-    """People behind their hands, and clutter behind everything or on the table."""
-    scenery: list[Thing] = []
-    for hand in hands:
-        if rng.random() < 0.6:
-            scenery += _person(rng, hand)
-    if hands and rng.random() < 0.35:
-        scenery += _clutter(rng, hands, table)
-    return scenery
+    pose[:3, :3], pose[:3, 3] = np.stack([toward, aside, up], 1), centre
+    return Table(pose, half, *table_look(rng))
 
 
 def person(rng: Rng, neck_m: Array, ahead: Array, up: Array, outfit: Outfit) -> list[Thing]:
@@ -155,17 +143,6 @@ def person(rng: Rng, neck_m: Array, ahead: Array, up: Array, outfit: Outfit) -> 
         pose[:3, :3], pose[:3, 3] = lean, neck_m + lean @ np.array(centre)
         things.append(plain_thing(solid, pose, shade, texture, 3.5))
     return things
-
-
-def _person(rng: Rng, hand: Hand) -> list[Thing]:
-    """The person at the end of an arm; nothing where the arm comes from behind the camera."""
-    end = true_points(hand, shoulder(hand.vertices_m, hand.arm))
-    deepest = float(hand.vertices_m[drawn_hand().hand_mask, 2].max())
-    if end[2] < deepest - 0.1:
-        return []
-    neck = end + np.array([rng.choice([-1.0, 1.0]) * 0.17, -0.02, 0.05])
-    neck[2] = max(neck[2], deepest + 0.17)
-    return person(rng, neck, np.array([0, 0, -1.0]), np.array([0, -1.0, 0]), hand.outfit)
 
 
 def scattered(rng: Rng, count: int, keep_out_m: Array, table: Table, spread_m: float) -> list[Thing]:
@@ -230,29 +207,33 @@ def table_look(rng: Rng) -> tuple[int, float, Array]:
     return layer, float(rng.uniform(0.8, 5)), np.full(3, 0.9) if layer >= 0 else plain
 
 
-def _clutter(rng: Rng, hands: list[Hand], table: Table | None) -> list[Thing]:
-    """Things of many sizes behind the hands, or upright on the table around them."""
-    vertices = np.concatenate([true_points(hand, hand.vertices_m[::4]) for hand in hands])
+def far_things(rng: Rng, hands: list[Hand]) -> list[Thing]:
+    """Things of many sizes behind the hands, as a camera sees them."""
+    vertices = np.concatenate([true_points(hand, hand.vertices_m[::16]) for hand in hands])
     centre = true_points(hands[0], hands[0].joints_m).mean(0)
     deepest = float(vertices[:, 2].max())
-    clutter = []
-    for _ in range(int(rng.integers(2, 9))):
+    things = []
+    for _ in range(int(rng.integers(1, 7))):
         solid = sample_solid(rng)
+        solid = solid.stretched(np.exp(rng.uniform(-0.2, 1.0)) * np.ones(3))
+        depth = deepest + np.linalg.norm(solid.extents_m) / 2 + rng.uniform(0.03, 1.0)
         pose = np.eye(4)
-        if table is None:
-            solid = solid.stretched(np.exp(rng.uniform(-0.2, 1.3)) * np.exp(rng.normal(0, 0.2)) * np.ones(3))
-            depth = deepest + np.linalg.norm(solid.extents_m) / 2 + rng.uniform(0.03, 1.0)
-            pose[:3, :3] = turn(rng.normal(0, [0.2, 1.5, 0.2])) @ turn(np.array([np.pi / 2, 0, 0]))
-            pose[:3, 3] = centre * (depth / centre[2]) + rng.normal(0, 0.3, 3) * [1, 0.8, 0]
-        else:
-            spin = turn(np.array([0, 0, rng.uniform(-np.pi, np.pi)]))
-            base = rng.uniform(-0.4, 0.4, 2)
-            pose[:3, :3] = table.pose[:3, :3] @ spin
-            local = np.array([*base, solid.extents_m[2] / 2]) - spin @ (solid.center_m * [1, 1, 0])
-            pose[:3, 3] = table.pose[:3, :3] @ local + table.pose[:3, 3]
-        in_view = pose[2, 3] > 0.15
-        clear = solid.distance(to_object(pose, vertices)).min() > 0.008
-        behind = pose[2, 3] > centre[2] or table is None
-        if in_view and clear and behind:
-            clutter.append(dress_thing(rng, plain_thing(solid, pose, np.ones(3))))
-    return clutter
+        pose[:3, :3] = turn(rng.normal(0, [0.2, 1.5, 0.2])) @ turn(np.array([np.pi / 2, 0, 0]))
+        pose[:3, 3] = centre * (depth / centre[2]) + rng.normal(0, 0.3, 3) * [1, 0.8, 0]
+        things.append(dress_thing(rng, plain_thing(solid, pose, np.ones(3))))
+    return things
+
+
+def paper_before(rng: Rng, hand: Hand) -> Thing:
+    """A sheet of paper or a card that hides part of a hand from the camera."""
+    middle = true_points(hand, hand.joints_m).mean(0)
+    size = np.array([0.21, 0.297, 0.0008]) * rng.choice([0.4, 0.7, 1.0])
+    solid = catalogue()["box"]
+    solid = solid.stretched(size / solid.extents_m)
+    aside = turn(np.array([0, 0, rng.uniform(-np.pi, np.pi)]))[:, 0]
+    pose = np.eye(4)
+    pose[:3, :3] = turn(np.array([0, 0, rng.uniform(-np.pi, np.pi)])) @ turn(rng.normal(0, [0.35, 0.35, 0]))
+    nearer = middle * (1 - 0.12 / np.linalg.norm(middle))
+    pose[:3, 3] = nearer + aside * (rng.uniform(0.02, 0.06) + size[0] / 2)
+    layer = int(rng.integers(TEXTURES)) if rng.random() < 0.5 else -1
+    return plain_thing(solid, pose, np.full(3, rng.uniform(0.5, 0.95)), layer)

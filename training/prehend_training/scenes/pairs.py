@@ -1,0 +1,77 @@
+"""The other hand of a person: near the first one, over it, or at the other side of a box."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import Side
+from prehend_training.scenes.posing import Posed, about, aimed_arm, bare_hand, place_hand, pose_hand, rigid
+from prehend_training.scenes.scene import Hand, true_points
+from prehend_training.scenes.viewpoints import Viewpoint, sample_hand_rotation
+from prehend_training.scenes.wear import Outfit
+
+Array = NDArray[np.floating]
+Rng = np.random.Generator
+
+_STEPS_M = np.array([0.008, 0.02, 0.035, 0.055, 0.08, 0.11, 0.15, 0.2])
+_GAP_M = 0.006
+
+
+def other_hand(rng: Rng, first: Hand, side: Side, outfit: Outfit, viewpoint: Viewpoint) -> Hand | None:
+    """A hand that works or plays with the first one, as near as it gets; None where the arms would cross.
+
+    It lies beside the first, palm to palm as if to clasp, or over it. It holds nothing.
+
+    Args:
+        rng: source of randomness.
+        first: placed hand.
+        side, outfit: of the other.
+        viewpoint: of the true world.
+    """
+    own = viewpoint.seen_by(side)
+    posed = bare_hand(rng)._replace(betas=first.betas) if rng.random() < 0.3 else _relaxed(rng, first)
+    R, push = _rotation(rng, first, side, own)
+    middle = true_points(first, first.joints_m).mean(0)
+    taken = true_points(first, first.vertices_m)[::7]
+    for step in _STEPS_M:
+        place = middle + push * (step + 0.03)
+        place = place if side == "right" else place * [-1, 1, 1]
+        T = rigid(R, place - R @ posed.joints.mean(0))
+        arm = aimed_arm(T, own.shoulder(T[:3, 3]), -own.up)
+        hand = place_hand(posed, side, T, arm, outfit)
+        points = true_points(hand, hand.vertices_m)[::7]
+        if hand.joints_m[:, 2].min() < 0.12:
+            return None
+        if np.linalg.norm(taken[:, None] - points, axis=2).min() > _GAP_M + 0.004:
+            return hand
+    return None
+
+
+def _relaxed(rng: Rng, first: Hand) -> Posed:
+    """A loosely bent hand of the same person."""
+    angles = np.zeros((15, 3))
+    bend = rng.uniform(0.05, 0.7)
+    angles[:12, 0] = np.tile([0.7 * bend, bend, 0.6 * bend], 4) + rng.normal(0, 0.06, 12)
+    angles[:12:3, 1] = rng.normal(0, 0.05, 4)
+    angles[12, 1] = rng.uniform(0.1, 0.5)
+    return pose_hand(angles, first.betas)
+
+
+def _rotation(rng: Rng, first: Hand, side: Side, own: Viewpoint) -> tuple[Array, Array]:
+    """(3, 3) of the other hand in its own world, and (3,) in the true world where it is pushed away to."""
+    mirror = np.diag([-1.0, 1.0, 1.0])
+    R_first = first.rotations[0] if first.side == "right" else mirror @ first.rotations[0] @ mirror
+    palm = -R_first[:, 1] if first.side == "right" else -(mirror @ first.rotations[0])[:, 1]
+    aside = np.cross(own.up, own.toward)  # of this hand, in its own world
+    aside = aside if side == "right" else mirror @ aside
+    kind = rng.random()
+    if kind < 0.4:  # palm to palm: the mirror image of the first in the plane of its palm
+        true = first.rotations[0] if first.side == "right" else mirror @ first.rotations[0]
+        flipped = (np.eye(3) - 2 * np.outer(palm, palm)) @ true
+        R = flipped if side == "right" else mirror @ flipped
+        if np.linalg.det(R) < 0:  # of the same side
+            return sample_hand_rotation(rng, own), aside
+        return R @ about(np.array([0, 1.0, 0]), rng.normal(0, 0.35)), palm
+    if kind < 0.65:  # over the back of the first
+        return sample_hand_rotation(rng, own), -palm
+    direction = aside + rng.normal(0, 0.4, 3)
+    return sample_hand_rotation(rng, own), direction / np.linalg.norm(direction)
