@@ -34,14 +34,13 @@ def find_faults(dataset: Dataset, groups: int = 50) -> list[str]:
         groups: how many instants to look at, evenly spread.
     """
     chosen = dataset.groups()
-    places = np.unique(np.linspace(0, len(chosen) - 1, min(groups, len(chosen))).astype(int)) if chosen else []
+    count = min(groups, len(chosen))
     faults: list[str] = []
-    for place in places:
-        samples = [dataset[index] for index in chosen[place]]
+    for number in range(count):
+        samples = [dataset[index] for index in chosen[number * len(chosen) // count]]
         for sample in samples:
-            faults += [
-                f"{_name(sample)}: {fault}" for hand in sample.hands for fault in _of_hand(dataset, sample, hand)
-            ]
+            for hand in sample.hands:
+                faults += [f"{_name(sample)}: {fault}" for fault in _of_hand(dataset, sample, hand)]
         faults += [f"{_name(samples[0])}: {fault}" for fault in _of_views(samples)]
     return faults
 
