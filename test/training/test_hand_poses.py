@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from prehend.conventions import MIRROR
-from prehend.errors import InvalidInput, UnknownName
+from prehend.errors import InvalidInput
 from prehend.hand_model import HandModel, load_hand_model, skin
 from prehend_training.assets.contact import fit_balls, penetration
 from prehend_training.assets.forearm import bend_forearm
-from prehend_training.assets.gestures import GESTURES, gesture
 from prehend_training.assets.poses import (
     MAX_PENETRATION_M,
     axis_angle_matrix,
@@ -110,27 +109,6 @@ def test_a_model_without_axes_is_named(hand):
     bare = replace(hand, flexion_axes=None, name="MANO")
     with pytest.raises(InvalidInput, match="MANO"):
         sample_pose(np.random.default_rng(0), 1, bare)
-
-
-@pytest.mark.parametrize("name", sorted(GESTURES))
-def test_gestures_are_possible(hand, name):
-    rotations = gesture(hand, name)
-    assert penetration(hand, rotations[None])[0] < MAX_PENETRATION_M
-    angles = np.linalg.norm(matrix_axis_angle(rotations[1:]), axis=1)
-    assert (angles < np.abs(hand.limits_rad).max((1, 2)) + 0.3).all()
-
-
-def test_pinches_bring_the_tips_together(hand):
-    def gap(name: str) -> float:
-        joints = skin(hand, gesture(hand, name), np.zeros(10)).joints
-        return float(np.linalg.norm(joints[4] - joints[8]))
-
-    assert max(gap("pinch"), gap("ok"), gap("tripod")) < 0.025 < 0.06 < gap("flat")
-
-
-def test_an_unknown_gesture_is_named(hand):
-    with pytest.raises(UnknownName, match="fist"):
-        gesture(hand, "wave")
 
 
 def test_a_bent_forearm_leaves_the_hand(whole):

@@ -13,7 +13,7 @@ _THUMB_BASE = 13  # its flesh is the palm's: the two fold, they do not meet
 _PER_BONE = (0.1, 0.3, 0.5, 0.7, 0.88)
 _WEB = 0.6  # up to here along the first bone of a digit the skin around it is shared
 _RING = 20
-_PALM_STEPS = (0.4, 0.63, 0.87)  # along the metacarpals of the four fingers
+_PALM_STEPS = (0.36, 0.56, 0.76)  # along the metacarpals of the four fingers
 
 
 class Balls(NamedTuple):

@@ -1,4 +1,4 @@
-"""Skinning of knuckles where bones meet: the body's rig bends its fingers at the webs, people bend them behind these."""
+"""Skinning of knuckles: the rig of the body bends its fingers at the webs, people bend them in the palm."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def knuckle_weights(hand: RestHand, quads: NDArray[np.int64], weights: Array) ->
 
 
 def _membership(vertices: Array, quads: NDArray[np.int64], weights: Array) -> Array:
-    """(V, 4) to which finger skin belongs: beyond the webs as weighted, before them a smooth (harmonic) continuation."""
+    """(V, 4) to which finger skin belongs: as weighted beyond the webs, a smooth (harmonic) continuation before."""
     shares = np.stack([weights[:, list(chain_joints(chain))].sum(1) for chain in _FINGERS], 1)
     known = shares.sum(1) > 0.5
     start, end = np.concatenate([quads[:, [k, (k + 1) % 4]] for k in range(4)]).T

@@ -138,7 +138,7 @@ def average_hand(source: HandSource) -> RestHand:
 
 
 def sample_hands(source: HandSource, weights: Array, rng: np.random.Generator, count: int) -> Iterator[RestHand]:
-    """Yield `count` people's right hands, flat, in the hand frame, at human sizes; `weights` (V, 16) bend their skin."""
+    """Yield `count` people's flat right hands in the hand frame at human sizes; `weights` (V, 16) bend their skin."""
     directions = rest_directions(average_hand(source))
     for _ in range(count):
         child = rng.random() < _CHILD_SHARE
