@@ -14,10 +14,11 @@ from prehend_training.objects.parts import Part
 from prehend_training.objects.parts_flat import Box, Rack
 from prehend_training.objects.parts_plate import Extrusion
 from prehend_training.objects.parts_round import Revolve, Torus, Tube
+from prehend_training.objects.parts_scanned import Scanned
 from prehend_training.objects.solid import Form, Paint, Range, Solid
 
 CATALOGUE = default_folder()
-PARTS: dict[str, type[Part]] = {kind.kind: kind for kind in (Box, Rack, Extrusion, Revolve, Tube, Torus)}
+PARTS: dict[str, type[Part]] = {kind.kind: kind for kind in (Box, Rack, Extrusion, Revolve, Tube, Torus, Scanned)}
 
 
 def read_solid(path: Path) -> Solid:
@@ -60,7 +61,7 @@ def _read_part(path: Path, entry: Mapping[str, Any]) -> Part:
     if kind not in PARTS:
         raise AssetError(f"object {path} has a part of unknown kind '{kind}'; there are {', '.join(PARTS)}")
     try:
-        return PARTS[kind].read(entry)
+        return PARTS[kind].read({**entry, "folder": path.parent})
     except (KeyError, ValueError, TypeError) as error:
         raise AssetError(f"object {path}: its {kind} cannot be made: {error!r}") from error
 

@@ -290,7 +290,7 @@ def _banana(rng: Rng) -> Canvas:
             (int(rng.uniform(1, 4)), int(rng.uniform(2, 12))),
         )
         cv2.ellipse(canvas, place, size, rng.uniform(-20, 20), 0, 360, (110, 75, 45), -1, cv2.LINE_AA)
-    return cv2.GaussianBlur(canvas, (0, 0), 1.2)
+    return cv2.GaussianBlur(canvas, (0, 0), 1.2).astype(np.uint8)
 
 
 def _tennis(rng: Rng) -> Canvas:
@@ -343,8 +343,8 @@ def label_textures(count: int = LABEL_LAYERS, size: int = 128, seed: int = 5) ->
 
     The same `seed` gives the same pictures, whatever the `count`.
     """
-    pictures = []
+    pictures = np.zeros((count, size, size, 3), np.uint8)
     for k in range(count):
         canvas = _MAKERS[KINDS[k % len(KINDS)]](np.random.default_rng([seed, k]))
-        pictures.append(cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8))
-    return np.stack(pictures)
+        pictures[k] = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+    return pictures

@@ -88,12 +88,16 @@ def tidy(patch: Patch, longest_m: float = LONGEST_EDGE_M) -> Patch:
     keep = np.linalg.norm(across, axis=1) > 1e-12
     inwards = (across * patch.normals[patch.faces].sum(1)).sum(1) < 0
     faces = np.where(inwards[:, None], patch.faces[:, ::-1], patch.faces)[keep]
-    patch = patch._replace(faces=faces.astype(np.int32))
+    return halved(patch._replace(faces=faces.astype(np.int32)), longest_m)
+
+
+def halved(patch: Patch, longest_m: float) -> Patch:
+    """Cut faces until no edge is longer; vertices that faces share stay shared."""
     while True:
-        halved = _halve(patch, longest_m)
-        if halved is patch:
+        shorter = _halve(patch, longest_m)
+        if shorter is patch:
             return patch
-        patch = halved
+        patch = shorter
 
 
 def _halve(patch: Patch, longest_m: float) -> Patch:
