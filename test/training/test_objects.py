@@ -3,10 +3,12 @@ import pytest
 import yaml
 
 from prehend.errors import AssetError
-from prehend_training.objects import CATALOGUE, catalogue, random_bottle, random_box, read_solid, sample_solid
+from prehend_training.objects import CATALOGUE, FAMILIES, catalogue, random_box, read_solid, sample_solid
 from prehend_training.objects.mesh import LONGEST_EDGE_M
+from prehend_training.objects.triangles import winding
 
 OBJECTS = sorted(catalogue())
+TURN = np.array([[np.cos(1), -np.sin(1), 0], [np.sin(1), np.cos(1), 0], [0, 0, 1]])
 
 
 def box_of(solid):
@@ -93,8 +95,7 @@ def test_declared_turns_change_nothing_and_others_do(object_id):
     declared = set(solid.symmetry.half_turns) | ({solid.symmetry.continuous} - {None})
     if solid.symmetry.continuous:
         assert solid.symmetry.continuous == "z"
-        turn = np.array([[np.cos(1), -np.sin(1), 0], [np.sin(1), np.cos(1), 0], [0, 0, 1]])
-        assert surface_gap(solid, turn) < 1.2e-3
+        assert surface_gap(solid, TURN) < 1.2e-3
         declared |= {"y"} if "x" in declared else set()
     else:
         quarter = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]])
@@ -114,17 +115,58 @@ def test_hollows_have_walls_and_can_be_filled():
         assert np.allclose(np.minimum(solid.distance(mesh.vertices, filled=True), 0) <= 1e-3, True)
 
 
-def test_random_bottles_and_boxes_have_their_size():
-    for seed in range(5):
-        rng = np.random.default_rng(seed)
-        bottle = random_bottle(rng)
-        vertices = bottle.mesh().vertices
-        assert np.allclose(np.ptp(vertices, axis=0), bottle.extents_m, atol=1e-3)
-        assert np.abs(bottle.distance(vertices)).max() < 1e-3
-        turned = vertices @ np.array([[0.6, 0.8, 0], [-0.8, 0.6, 0], [0, 0, 1]])
-        assert np.abs(bottle.distance(turned)).max() < 1e-3
-        box = random_box(rng)
-        assert np.allclose(box_of(box)[0], box.extents_m, atol=1e-6)
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+def test_families_make_many_forms_with_the_size_and_the_turns_they_declare(family):
+    sizes = []
+    for seed in range(8):
+        solid = family(np.random.default_rng(seed))
+        extents, center = box_of(solid)
+        assert np.allclose(extents, solid.extents_m, atol=1e-6)
+        assert np.allclose(center, solid.center_m, atol=1e-6)
+        mesh = solid.mesh()
+        assert solid.distance(mesh.vertices).max() < 1e-3
+        outer = np.abs(solid.distance(mesh.vertices)) < 5e-4
+        assert outer.mean() > 0.5
+        if solid.symmetry.continuous:
+            assert surface_gap(solid, TURN) < 1.2e-3
+        for axis in solid.symmetry.half_turns:
+            assert surface_gap(solid, half_turn(axis)) < 1e-3
+        assert np.allclose(solid.distance(mesh.vertices), solid.distance(mesh.vertices * [1, -1, 1]), atol=2e-4)
+        assert {surface.paint for surface in solid.surfaces} <= set(solid.paints)
+        sizes.append(solid.extents_m)
+    assert np.std(sizes, axis=0).min() > 1e-3
+
+
+def test_random_boxes_have_their_size():
+    box = random_box(np.random.default_rng(0))
+    assert np.allclose(box_of(box)[0], box.extents_m, atol=1e-6)
+
+
+@pytest.mark.parametrize("object_id", OBJECTS)
+def test_every_part_is_closed(object_id):
+    # a surface with a gap goes around a point neither once nor not at all
+    rng = np.random.default_rng(4)
+    for part in catalogue()[object_id].parts:
+        patches = part.placed()
+        vertices = np.concatenate([patch.vertices for patch in patches])
+        first = np.cumsum([0, *(len(patch.vertices) for patch in patches)])
+        faces = np.concatenate([patch.faces + start for patch, start in zip(patches, first, strict=False)])
+        points = vertices.min(0) + rng.random((60, 3)) * np.ptp(vertices, axis=0)
+        distance = part.distance(points, np.ones(3), False)
+        clear = np.abs(distance) > 1.5e-3
+        around = winding(points[clear], vertices, faces)
+        assert np.abs(around - (distance[clear] < 0)).max(initial=0) < 0.02
+
+
+@pytest.mark.parametrize("object_id", OBJECTS)
+def test_things_are_of_a_size_for_hands_and_say_how_they_are_held(object_id):
+    solid = catalogue()[object_id]
+    assert 0.01 <= solid.extents_m.max() <= 0.4
+    assert 0.005 <= solid.mass_kg <= 2
+    assert solid.grasps
+    for seed in range(20):
+        scale = solid.stretch.sample(np.random.default_rng(seed))
+        assert 0.4 < scale.min() <= scale.max() < 1.6
 
 
 def test_samples_stay_within_the_believable():

@@ -1,12 +1,13 @@
 """Things to hold: a catalogue and families of solids, their distances, meshes, prints, materials; an importer."""
 
 from prehend_training.objects.catalogue import CATALOGUE, catalogue, read_solid
-from prehend_training.objects.families import random_bottle, random_box, sample_solid
+from prehend_training.objects.families import FAMILIES, random_bottle, random_box, sample_solid
 from prehend_training.objects.mesh import Mesh, Surface
 from prehend_training.objects.solid import Form, Paint, Range, Solid
 
 __all__ = [
     "CATALOGUE",
+    "FAMILIES",
     "Form",
     "Mesh",
     "Paint",
