@@ -1,6 +1,7 @@
 """Readers give back what a writer laid out in the original layout of each dataset."""
 
 import json
+import pickle
 import shutil
 
 import dataset_writers as writers
@@ -441,6 +442,17 @@ def test_a_missing_folder_is_explained(name, tmp_path, monkeypatch):
 def test_the_environment_may_name_the_folder(hanco, monkeypatch):
     monkeypatch.setenv(HANCO.variable, str(hanco[0]))
     assert len(open_dataset("hanco")) == 8
+
+
+def test_readers_may_be_sent_to_workers(dexycb, freihand, hanco, mano):
+    for name, root in (("dexycb", dexycb[0]), ("freihand", freihand[0]), ("hanco", hanco[0])):
+        data = opened(name, root, mano)
+        first = data[0]
+        again = pickle.loads(pickle.dumps(data))[0]
+        np.testing.assert_array_equal(again.image, first.image)
+        assert again.frame_id == first.frame_id and len(again.hands) == len(first.hands)
+        with pytest.raises(IndexError):
+            data[len(data)]
 
 
 def test_unknown_names_are_refused(hanco):
