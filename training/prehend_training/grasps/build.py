@@ -33,7 +33,7 @@ _SURPLUS = 1.15
 """So many valid grasps for each that is kept, to choose different ones from."""
 _MOST_ROUNDS = 8
 _HOPELESS = 0.02
-_TRIGGER_M = 0.004
+_TRIGGER_M = 0.006
 _NOMINAL_SHARE = 0.5
 _USUAL = ("power", "precision", "pinch")
 

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError
-from prehend.geometry.rotations import matrix_from_quaternion, quaternion_from_matrix
+from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion, quaternion_from_matrix
 from prehend_training.assets.poses import pose_from_angles
 from prehend_training.grasps.closing import Hands
 from prehend_training.grasps.hand import hand_model
 from prehend_training.grasps.kinds import KINDS
 from prehend_training.objects import Solid, catalogue
-from prehend_training.scenes.body import turn
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -215,7 +214,7 @@ def turned(rng: Rng, grasp: HeldGrasp) -> HeldGrasp:
     if axis is None or np.ptp(np.delete(scale, "xyz".index(str(axis)))) > 1e-9:
         return grasp
     R = np.eye(4)
-    R[:3, :3] = turn(np.eye(3)["xyz".index(str(axis))] * rng.uniform(-np.pi, np.pi))
+    R[:3, :3] = matrix_from_axis_angle(np.eye(3)["xyz".index(str(axis))] * rng.uniform(-np.pi, np.pi))
     shift = np.eye(4)
     shift[:3, 3] = grasp.solid.center_m
     back = np.eye(4)

@@ -26,7 +26,7 @@ _REACH_M = 0.012
 _LEVER_M = 0.04
 _BONE_SHARE = 0.75
 """The solid may not come nearer to the middle of a ball of flesh than this share of its radius."""
-_STEP = 0.008
+_STEP = 0.011
 _SHIFT_M = 0.05
 """Metres per unit of the variable that moves the hand."""
 _FLEX_RAD, _SIDE_RAD, _TENDON_RAD = 0.45, 0.13, 0.3
@@ -140,7 +140,7 @@ def optimise(
     kind: Kind,
     grid: SdfGrid,
     hands: Hands,
-    steps: int = 80,
+    steps: int = 48,
     weights: Weights | None = None,
     table_m: Array | None = None,
 ) -> tuple[Hands, Array]:

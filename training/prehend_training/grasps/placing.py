@@ -17,6 +17,8 @@ Rng = np.random.Generator
 
 _OPENINGS = 17
 _ROOM_M = 0.010
+_TRIGGER_ROOM_M = 0.03
+"""The index finger has to get around the trigger in front of what is held."""
 _CAST_M = np.arange(0.001, 0.1, 0.002)
 _DEEPEST_START_M = 0.008
 _HOOK = np.deg2rad([20.0, 70.0, 30.0])
@@ -77,7 +79,8 @@ def _proposed(
     bone = hand_model().joints_template[4] - hand_model().joints_template[0]
     shaped = bone + betas @ (hand_model().joints_shapedirs[4] - hand_model().joints_shapedirs[0]).T
     size = np.linalg.norm(shaped, axis=1) / np.linalg.norm(bone)
-    fits = table.width_m * size[:, None] > (width + _ROOM_M)[:, None]
+    room = _TRIGGER_ROOM_M if kind.region == "trigger" else _ROOM_M
+    fits = table.width_m * size[:, None] > (width + room)[:, None]
     k = fits.argmax(1)
     axes = _wrap_axes if kind.wraps else _opposed_axes
     first, second, along = axes(rng, kind, anchors, scale, row, normal, table, k)
@@ -102,7 +105,7 @@ def _wrap_axes(
         long = long * rng.choice([-1.0, 1.0], (count, 1), p=[0.3, 0.7])
     loose = (rng.random(count) < 0.15) | (np.abs((_unit(long) * normal).sum(1)) > 0.8)
     long = np.where(loose[:, None] & (kind.region == "all"), rng.normal(size=(count, 3)), long)
-    tilt = rng.normal(0.2, 0.22, count)[:, None]
+    tilt = (rng.normal(0.2, 0.22, count) * (0.3 if kind.region == "trigger" else 1.0))[:, None]
     reach = np.cross(table.first[k], table.second[k])
     return normal, long, np.cos(tilt) * table.second[k] + np.sin(tilt) * reach
 

@@ -14,9 +14,11 @@ Array = NDArray[np.floating]
 _PAINTS = {"handle": ("handle", "grip"), "top": ("cap", "lid")}
 _RIM_M = 0.012
 _TOP_SHARE = 0.2
-_BELOW_M = (0.0, 0.045)
+_BELOW_M = (0.006, 0.034)
 """How far below a trigger the middle of the palm is."""
-_REAR = 0.5
+_PALM_SIDE = np.array([-0.6, -0.8, 0.0])
+"""Where a right hand's palm lies on a pistol that points along x: behind, and on its own side."""
+_REAR = 0.7
 _NEAR_M = 0.001
 
 
@@ -83,7 +85,7 @@ def _chosen(solid: Solid, mesh: Mesh, region: str) -> NDArray[np.int64]:
         pulled = trigger_of(solid).vertices.mean(0)
         normal = vertex_normals(mesh.vertices, mesh.faces)[mesh.faces].mean(1)
         below = pulled[2] - middle[:, 2]
-        behind = (normal[:, 0] < -_REAR) & (middle[:, 0] < pulled[0])
+        behind = (normal @ _PALM_SIDE > _REAR) & (middle[:, 0] < pulled[0] - 0.01)
         return np.flatnonzero(behind & (below > _BELOW_M[0]) & (below < _BELOW_M[1]))
     names = _PAINTS[region]
     painted = [k for k, surface in enumerate(solid.surfaces) if any(name in surface.paint for name in names)]
