@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import Side
-from prehend_training.scenes.posing import Posed, about, aimed_arm, bare_hand, place_hand, pose_hand, rigid
+from prehend.conventions import MIRROR, Side
+from prehend_training.scenes.gestures import sample_bare
+from prehend_training.scenes.posing import Posed, about, aimed_arm, place_hand, pose_hand, rigid
 from prehend_training.scenes.scene import Hand, true_points
 from prehend_training.scenes.viewpoints import Viewpoint, sample_hand_rotation
 from prehend_training.scenes.wear import Outfit
@@ -13,7 +14,8 @@ Array = NDArray[np.floating]
 Rng = np.random.Generator
 
 _STEPS_M = np.array([0.008, 0.02, 0.035, 0.055, 0.08, 0.11, 0.15, 0.2])
-_GAP_M = 0.006
+_GAP_M = 0.011
+"""Between vertices of two hands, of which every ninth is looked at."""
 
 
 def other_hand(rng: Rng, first: Hand, side: Side, outfit: Outfit, viewpoint: Viewpoint) -> Hand | None:
@@ -28,21 +30,24 @@ def other_hand(rng: Rng, first: Hand, side: Side, outfit: Outfit, viewpoint: Vie
         viewpoint: of the true world.
     """
     own = viewpoint.seen_by(side)
-    posed = bare_hand(rng)._replace(betas=first.betas) if rng.random() < 0.3 else _relaxed(rng, first)
+    posed = pose_hand(sample_bare(rng)[0], first.betas) if rng.random() < 0.3 else _relaxed(rng, first)
     R, push = _rotation(rng, first, side, own)
     middle = true_points(first, first.joints_m).mean(0)
-    taken = true_points(first, first.vertices_m)[::7]
+    taken = true_points(first, first.vertices_m)[::9]
     for step in _STEPS_M:
         place = middle + push * (step + 0.03)
-        place = place if side == "right" else place * [-1, 1, 1]
-        T = rigid(R, place - R @ posed.joints.mean(0))
-        arm = aimed_arm(T, own.shoulder(T[:3, 3]), -own.up)
-        hand = place_hand(posed, side, T, arm, outfit)
-        points = true_points(hand, hand.vertices_m)[::7]
-        if hand.joints_m[:, 2].min() < 0.12:
+        wrist = (place if side == "right" else place @ MIRROR) - R @ posed.joints.mean(0)
+        skin = posed.vertices[::9] @ R.T + wrist
+        skin = skin if side == "right" else skin @ MIRROR
+        if np.linalg.norm(taken[:, None] - skin, axis=2).min() < _GAP_M:
+            continue
+        T = rigid(R, wrist)
+        hand = place_hand(posed, side, T, aimed_arm(T, own.shoulder(wrist), own.elbow), outfit)
+        points = true_points(hand, hand.vertices_m)[::9]
+        near = hand.joints_m[:, 2].min() < 0.12 or np.linalg.norm(wrist - own.shoulder(wrist)) > 0.6
+        if near or np.linalg.norm(taken[:, None] - points, axis=2).min() < _GAP_M:
             return None
-        if np.linalg.norm(taken[:, None] - points, axis=2).min() > _GAP_M + 0.004:
-            return hand
+        return hand
     return None
 
 
@@ -58,16 +63,14 @@ def _relaxed(rng: Rng, first: Hand) -> Posed:
 
 def _rotation(rng: Rng, first: Hand, side: Side, own: Viewpoint) -> tuple[Array, Array]:
     """(3, 3) of the other hand in its own world, and (3,) in the true world where it is pushed away to."""
-    mirror = np.diag([-1.0, 1.0, 1.0])
-    R_first = first.rotations[0] if first.side == "right" else mirror @ first.rotations[0] @ mirror
-    palm = -R_first[:, 1] if first.side == "right" else -(mirror @ first.rotations[0])[:, 1]
+    true = first.rotations[0] if first.side == "right" else MIRROR @ first.rotations[0]
+    palm = -true[:, 1]
     aside = np.cross(own.up, own.toward)  # of this hand, in its own world
-    aside = aside if side == "right" else mirror @ aside
+    aside = aside if side == "right" else MIRROR @ aside
     kind = rng.random()
     if kind < 0.4:  # palm to palm: the mirror image of the first in the plane of its palm
-        true = first.rotations[0] if first.side == "right" else mirror @ first.rotations[0]
         flipped = (np.eye(3) - 2 * np.outer(palm, palm)) @ true
-        R = flipped if side == "right" else mirror @ flipped
+        R = flipped if side == "right" else MIRROR @ flipped
         if np.linalg.det(R) < 0:  # of the same side
             return sample_hand_rotation(rng, own), aside
         return R @ about(np.array([0, 1.0, 0]), rng.normal(0, 0.35)), palm

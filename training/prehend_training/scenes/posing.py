@@ -12,7 +12,7 @@ from prehend_training.assets.poses import pose_from_angles
 from prehend_training.grasps.library import HeldGrasp
 from prehend_training.objects import Solid
 from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
-from prehend_training.scenes.gestures import sample_bare
+from prehend_training.scenes.gestures import sample_bare, sample_betas
 from prehend_training.scenes.grasp import POOL_SIZE, TOUCH_M, Grasp, digits_in_touch, pooled_grasp, to_object
 from prehend_training.scenes.sample import HAND_PARTS
 from prehend_training.scenes.scene import Hand
@@ -55,7 +55,7 @@ def pose_hand(angles: Array, betas: Array) -> Posed:
 
 def bare_hand(rng: Rng) -> Posed:
     """An empty hand of anyone."""
-    return pose_hand(sample_bare(rng)[0], rng.standard_normal(10))
+    return pose_hand(sample_bare(rng)[0], sample_betas(rng))
 
 
 def held_grasp(rng: Rng) -> HeldGrasp:

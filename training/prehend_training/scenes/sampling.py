@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from prehend.conventions import MIRROR, SIDES, Side
 from prehend_training.assets.forearm import MAX_TWIST_RAD
 from prehend_training.grasps.library import HeldGrasp
-from prehend_training.scenes.body import shoulder
+from prehend_training.objects import Solid
+from prehend_training.scenes.body import drawn_hand, shoulder
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.cameras import sample_camera
 from prehend_training.scenes.environment import sample_lighting
 from prehend_training.scenes.pairs import other_hand
 from prehend_training.scenes.planning import opened_hand
 from prehend_training.scenes.posing import (
+    FOREARM_M,
     NO_CONTACT,
     Posed,
     about,
@@ -191,10 +193,11 @@ def _sample_hand(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, v
         contact = grasp.contact
     R = _rotation(rng, own)
     if grasp is not None and own.kind not in ("free", "raised") and rng.random() < _STANDING_SHARE:
-        standing = _standing_rotation(rng, own, grasp, T_hand_object)
+        standing = _standing_rotation(rng, own, posed, grasp.solid, T_hand_object)
         R, stands = (R, False) if standing is None else (standing, True)
     T = rigid(R, _sample_wrist(rng, kind, view, side, R, posed, own.kind == "ego"))
-    arm = aimed_arm(T, own.shoulder(T[:3, 3]), -own.up, float(np.clip(rng.normal(0, 0.4), -1, 1) * 0.9 * MAX_TWIST_RAD))
+    twist = float(np.clip(rng.normal(0, 0.4), -0.9, 0.9) * MAX_TWIST_RAD)
+    arm = aimed_arm(T, own.shoulder(T[:3, 3]), own.elbow, twist)
     hand = place_hand(posed, side, T, arm, outfit)
     hand = replace(hand, grasp=held, displaced=held, contact=contact)
     thing = None
@@ -230,20 +233,31 @@ def _rotation(rng: Rng, own: Viewpoint) -> Array:
     return R
 
 
+def _usual_shoulder(own: Viewpoint) -> Array:
+    """(3,) seen from a hand that is not placed yet."""
+    return replace(own, neck_m=None).shoulder(np.zeros(3))
+
+
 def _reachable(R: Array, own: Viewpoint) -> bool:
-    toward = own.shoulder(np.zeros(3))
-    arm = aimed_arm(rigid(R, np.zeros(3)), toward, -own.up)
+    toward = _usual_shoulder(own)
+    arm = aimed_arm(rigid(R, np.zeros(3)), toward, own.elbow)
     return bool(forearm_direction(R, arm.bend) @ toward > 0.35 * np.linalg.norm(toward))
 
 
-def _standing_rotation(rng: Rng, own: Viewpoint, grasp: HeldGrasp, T_hand_object: Array) -> Array | None:
-    """(3, 3) of the hand whose thing stands or lies on a table; None where the arm would have to be in the table."""
+def _standing_rotation(rng: Rng, own: Viewpoint, posed: Posed, solid: Solid, T_hand_object: Array) -> Array | None:
+    """(3, 3) of the hand whose thing stands or lies on a table; None where hand or arm would be in the table."""
     level = np.stack([own.toward, np.cross(own.up, own.toward), own.up], 1)
+    skin = posed.vertices[drawn_hand().hand_mask][::4]
+    mesh = solid.mesh().vertices @ T_hand_object[:3, :3].T + T_hand_object[:3, 3]
     for _ in range(_ARM_TRIES):
-        R = resting_rotation(rng, grasp.solid) @ T_hand_object[:3, :3].T
+        R = resting_rotation(rng, solid) @ T_hand_object[:3, :3].T
         spin = -np.arctan2(R[1, 0], R[0, 0]) + rng.normal(0, 0.4)
         R = level @ about(np.array([0, 0, 1.0]), spin) @ R
-        if R[:, 1] @ own.up > -0.5 and R[:, 0] @ own.up > -0.35 and _reachable(R, own):
+        arm = aimed_arm(rigid(R, np.zeros(3)), _usual_shoulder(own), own.elbow)
+        above = R.T @ own.up
+        table = float((mesh @ above).min())
+        elbow = FOREARM_M * float(forearm_direction(R, arm.bend) @ own.up) - 0.04
+        if R[:, 1] @ own.up > -0.5 and (skin @ above).min() > table and elbow > table and _reachable(R, own):
             return R
     return None
 

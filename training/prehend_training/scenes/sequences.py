@@ -15,7 +15,7 @@ from prehend_training.scenes.body import Arm
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.cameras import camera_of
 from prehend_training.scenes.environment import Lighting, sample_lighting
-from prehend_training.scenes.gestures import sample_bare
+from prehend_training.scenes.gestures import sample_bare, sample_betas
 from prehend_training.scenes.handling import Course, Outcome, alive, fits, handled, passed, still_course
 from prehend_training.scenes.planning import DOWN, UP, Plan, plan_grasp, waiting_hand
 from prehend_training.scenes.posing import aimed_arm, forearm_direction, place_hand, pose_hand
@@ -172,7 +172,7 @@ def sample_sequence(seed: int, index: int, views: int = 8, size: tuple[int, int]
     outfit = sample_outfit(rng)
     shoulder = _shoulder(azimuth, side)
     course, plan = _course(rng, shoulder)
-    betas = rng.standard_normal(10) if plan is None else plan.grasp.betas
+    betas = sample_betas(rng) if plan is None else plan.grasp.betas
     main = HandTrack(
         side, betas, outfit, course, shoulder, rng.normal(0, 0.3), None, np.zeros(len(course.angles), bool)
     )

@@ -130,6 +130,7 @@ def person(rng: Rng, neck_m: Array, ahead: Array, up: Array, outfit: Outfit) -> 
     skin, hair = skin_tone(outfit.skin), rng.uniform(0.005, 0.3) * np.array([1.0, 0.75, 0.5])
     parts = [
         ((0, -0.3, 0.04), (0.19, 0.37, 0.12), max(layer, -1), colour),
+        ((0, -0.95, 0.04), (0.17, 0.55, 0.13), -1, rng.uniform(0.01, 0.4) * np.array([0.9, 0.95, 1.1])),
         ((0, -0.04, 0.02), (0.19, 0.075, 0.085), max(layer, -1), colour),
         ((0, 0.04, 0.0), (0.055, 0.09, 0.055), -1, skin),
         ((0, 0.2, -0.02), (0.078, 0.115, 0.095), -1, skin),

@@ -68,6 +68,12 @@ class Viewpoint:
         """(3,) the person's right."""
         return np.cross(self.up, self.toward)
 
+    @property
+    def elbow(self) -> Array:
+        """(3,) where the elbow of a right arm hangs: down, at a table also outwards."""
+        outwards = 0.0 if self.kind == "raised" else 0.85
+        return np.asarray(outwards * self.right - np.sqrt(1 - outwards**2) * self.up)
+
     def shoulder(self, hand_m: Array) -> Array:
         """(3,) where the shoulder of a right hand at (3,) is."""
         if self.neck_m is not None:
