@@ -3,10 +3,18 @@ import json
 import cv2
 import numpy as np
 import pytest
+import yaml
 from fake import fake_sample, write_fake
 
+from prehend.errors import MissingDependency, SourceError
 from prehend_training import cli
+from prehend_training.data import ShardCorpus
+from prehend_training.engine.scenes import SceneConfig
+from prehend_training.online import OnlineCorpus
+from prehend_training.sample_files import Packing
+from prehend_training.scenes.render import SceneRenderer, crop_sample
 from prehend_training.scenes.show import OVERLAYS, PANELS
+from prehend_training.shards import ShardFolder
 
 
 def sheet(tmp_path, *arguments):
@@ -108,3 +116,63 @@ def test_the_catalogue_can_be_listed(capsys):
     assert cli.main(["objects", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("bottle") and "mm" in line for line in lines)
+
+
+def test_a_mesh_becomes_an_object(tmp_path, capsys):
+    trimesh = pytest.importorskip("trimesh", reason="the extra `meshes` is not installed")
+    trimesh.creation.box((60, 40, 100)).export(tmp_path / "brick.stl")
+    out = tmp_path / "objects"
+    given = ["objects", "import", str(tmp_path / "brick.stl"), "--out", str(out), "--name", "a brick"]
+    assert cli.main([*given, "--id", "brick", "--units", "mm", "--symmetric"]) == 0
+    assert capsys.readouterr().out.strip() == str(out / "brick.yaml")
+    assert cli.main(["objects", "list", "--folder", str(out)]) == 0
+    assert capsys.readouterr().out.split() == ["brick", "60", "x", "40", "x", "100", "mm", "a", "brick"]
+    entry = yaml.safe_load((out / "brick.yaml").read_text())
+    assert set(entry["symmetry"]["half_turns"]) == {"x", "y", "z"}
+    assert cli.main([*given, "--id", "brick", "--units", "m"]) == 1
+    assert "brick.stl" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """Crops of the true renderer through the command."""
+    try:
+        _ = SceneRenderer().rasterizer
+    except (MissingDependency, SourceError) as error:
+        pytest.skip(str(error))
+    out = tmp_path_factory.mktemp("rendered")
+    arguments = ["--kind", "crops", "--count", "6", "--seed", "11", "--size", "128", "--maps", "all", "--format", "png"]
+    assert cli.main(["scenes", *arguments, "--shard-size", "4", "--out", str(out)]) == 0
+    return out
+
+
+def test_rendered_scenes_come_back_from_shards(rendered):
+    folder = ShardFolder.open(rendered, verify=True)
+    renderer = SceneRenderer()
+    assert len(folder) == 6
+    for index in (0, 5):
+        fresh, stored = crop_sample(renderer, 11, index, 128, maps=True), folder[index]
+        assert np.array_equal(fresh.image, stored.image)
+        assert np.array_equal(fresh.maps.deoccluded, stored.maps.deoccluded)
+        assert np.array_equal(fresh.maps.hand_amodal, stored.maps.hand_amodal)
+        assert np.array_equal(fresh.hands[0].vertices_m.astype(np.float32), stored.hands[0].vertices_m)
+
+
+def test_training_online_sees_what_shards_hold(rendered, tmp_path, monkeypatch):
+    packing = Packing("all", "png")
+    online = OnlineCorpus(SceneConfig("crops", 11, 128, packing), backdrops=6)
+    shards = ShardCorpus([rendered], "crops")
+    for name, value in shards[5].items():
+        assert np.array_equal(value, online[5][name]), name
+    monkeypatch.setattr("prehend_training.tasks.MEAN_POSE_SAMPLES", 6)
+    run = tmp_path / "run"
+    assert cli.main(["train", "debug-unihope", str(run), "--online", "--seed", "11", "--steps", "1"]) == 0
+    assert json.loads((run / "checkpoint/progress.json").read_text())["samples"] == 2
+    assert json.loads((run / "run.json").read_text())["data"][0]["online"]["seed"] == 11
+
+
+def test_the_parts_of_a_sample_can_be_timed(rendered, capsys):
+    assert cli.main(["scenes", "--kind", "crops", "--time", "--count", "2", "--size", "64"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    times = {line.rsplit(maxsplit=2)[0]: float(line.split()[-2]) for line in lines if line.endswith(" ms")}
+    assert times["whole"] > 0 and sum(times.values()) == pytest.approx(2 * times["whole"], rel=0.25)

@@ -94,13 +94,20 @@ def _add_show(verbs: Any) -> None:
 
 
 def _add_objects(verbs: Any) -> None:
-    objects = add_verb(verbs, "objects", _list_objects, "list the catalogue, or add a mesh of your own")
+    objects = verbs.add_parser("objects", help="list the catalogue, or add a mesh of your own")
     actions = objects.add_subparsers(dest="action", required=True)
-    add_verb(actions, "list", _list_objects, "the objects of the catalogue with their sizes")
+    listing = add_verb(actions, "list", _list_objects, "the objects of the catalogue with their sizes")
+    listing.add_argument("--folder", type=Path, help="of object descriptions, in place of the shipped catalogue")
     importing = add_verb(actions, "import", _import_object, "check a mesh (obj, ply, stl, glb) and add it as an object")
     importing.add_argument("path", type=Path, metavar="PATH", help="the mesh")
     importing.add_argument("--id", required=True, help="name of the object: lower case letters, digits, _")
-    importing.add_argument("--units", required=True, choices=("m", "cm", "mm", "in"), help="of the mesh")
+    importing.add_argument("--name", help="for people (the id)")
+    importing.add_argument(
+        "--units", choices=("m", "cm", "mm", "in"), help="of the mesh (the only ones that make it 1 to 50 cm long)"
+    )
+    importing.add_argument(
+        "--symmetric", action="store_true", help="look for turns that change nothing, and declare them"
+    )
     importing.add_argument("--out", type=Path, required=True, help="folder of object descriptions")
 
 
@@ -169,19 +176,23 @@ def _stats(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{path}\n")
 
 
-def _list_objects(_: argparse.Namespace) -> None:
+def _list_objects(arguments: argparse.Namespace) -> None:
     from prehend_training.objects import catalogue
 
-    for solid in catalogue().values():
+    solids = catalogue() if arguments.folder is None else catalogue(arguments.folder)
+    for solid in solids.values():
         width, depth, height = 1000 * solid.extents_m
         sys.stdout.write(f"{solid.object_id:<20} {width:6.0f} x {depth:4.0f} x {height:4.0f} mm  {solid.name}\n")
 
 
 def _import_object(arguments: argparse.Namespace) -> None:
-    from prehend_training.objects.importer import import_mesh, write_object
+    from prehend_training.objects.importer import guess_symmetry, import_mesh, write_object
 
-    imported = import_mesh(arguments.path, object_id=arguments.id, units=arguments.units)
-    sys.stdout.write(f"{write_object(imported, arguments.out)}\n")
+    given = {"object_id": arguments.id, "units": arguments.units, "name": arguments.name}
+    solid = import_mesh(arguments.path, **given)
+    if arguments.symmetric:
+        solid = import_mesh(arguments.path, **given, symmetry=guess_symmetry(solid))
+    sys.stdout.write(f"{write_object(solid, arguments.out)}\n")
 
 
 def _grasps(arguments: argparse.Namespace) -> None:

@@ -34,6 +34,9 @@ class OnlineCorpus:
         return self.backdrops
 
     def __getitem__(self, index: int) -> Record:
+        return _kept(self, index) if index < self.backdrops else self._rendered(index)
+
+    def _rendered(self, index: int) -> Record:
         (sample,) = _maker(self.config, self.make)(index)
         return record_of(sample, CROP_HANDS if self.config.kind == "crops" else FRAME_HANDS)
 
@@ -43,7 +46,7 @@ class OnlineCorpus:
 
     def backdrop(self, rng: np.random.Generator) -> Record:
         """See `prehend_training.data.Corpus`."""
-        return _kept(self, int(rng.integers(self.backdrops)))
+        return self[int(rng.integers(self.backdrops))]
 
 
 @lru_cache(maxsize=1)
@@ -54,4 +57,4 @@ def _maker(config: SceneConfig, make: OpenMaker) -> Maker:
 
 @lru_cache(maxsize=BACKDROPS)
 def _kept(corpus: OnlineCorpus, index: int) -> Record:
-    return corpus[index]
+    return corpus._rendered(index)
