@@ -1,53 +1,110 @@
 """From a scene to triangles in its world, in the order in which the rasteriser draws them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend_training.scenes.body import CLOTH_PART, PARTS, dressed_hand, hand_face_count
+from prehend_training.scenes.body import CLOTH_PART, PARTS, drawn_hand, dressed_hand, hand_face_count
+from prehend_training.scenes.lens import pixels
 from prehend_training.scenes.raster import VERTEX, Geometry, Span, Staged, join
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
-from prehend_training.scenes.scene import Hand, Scene, Table, Thing, true_points
+from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, true_points
 
 Array = NDArray[np.floating]
 
 _TABLE_CELLS = 28
 
 
-def stage(scene: Scene) -> Staged:
-    """Everything in a scene as triangles."""
-    hands = [skin_geometry(hand, HAND_CODE + k) for k, hand in enumerate(scene.hands)]
-    others = [skin_geometry(hand, OTHER_CODE) for hand in scene.strangers]
-    others += [thing_geometry(thing, OTHER_CODE) for thing in scene.clutter]
-    # without a table what is behind is too far away for shadows
-    behind = [thing_geometry(thing, 0) for thing in scene.scenery]
-    others, behind = (others, behind) if scene.table is None else ([*others, *behind], [])
-    table = [] if scene.table is None else [table_geometry(scene.table)]
+class _Part(NamedTuple):
+    """Some triangles, and how many of them, from the first on, have backs that are never seen."""
+
+    geometry: Geometry
+    closed: int
+
+
+def stage(scene: Scene, views: Sequence[View]) -> Staged:
+    """Everything in a scene as triangles, but for things without labels that no camera sees."""
+    clutter, scenery = (
+        [_thing_part(thing, code) for thing in things if _in_sight(thing, views)]
+        for things, code in ((scene.clutter, OTHER_CODE), (scene.scenery, 0))
+    )
+    hands = [_hand_part(hand, HAND_CODE + k) for k, hand in enumerate(scene.hands)]
+    strangers = [_hand_part(hand, OTHER_CODE) for hand in scene.strangers]
+    table = [] if scene.table is None else [_Part(table_geometry(scene.table), 0)]
     objects = [thing_geometry(thing, OBJECT_CODE + k) for k, thing in enumerate(scene.objects)]
-    parts = [*hands, *others, *behind, *table, *objects]
-    if not parts:
+    parts = [*hands, *strangers, *clutter, *scenery, *table]
+    # without a table what is behind is too far away for shadows
+    casters = len(parts) - len(table) - (0 if table else len(scenery))
+    return _ordered(parts, casters, len(hands), objects, _focus(scene, parts))
+
+
+def _ordered(parts: list[_Part], casters: int, hands: int, objects: list[Geometry], focus_m: Array) -> Staged:
+    """Parts, of which the first cast shadows and are hands, in the order of `Staged`."""
+    geometries = [*(part.geometry for part in parts), *objects]
+    if not geometries:
         nothing = Geometry(np.zeros(0, VERTEX), np.zeros((0, 3), np.int32))
-        return Staged(nothing, Span(0, 0), Span(0, 0), Span(0, 0), (), np.array([[0, 0, 1.0]]))
-    firsts = np.cumsum([0, *(len(part.faces) for part in parts)]).tolist()
-    rest, everything = firsts[len(parts) - len(objects)], firsts[-1]
-    alone = [Span(first, hand_face_count()) for first in firsts[: len(hands)]]
-    alone += [Span(first, len(part.faces)) for first, part in zip(firsts[-1 - len(objects) :], objects, strict=False)]
+        return Staged(nothing, *5 * (Span(0, 0),), (), focus_m)
+    whole = join(geometries)
+    bounds = np.cumsum([0, *(len(geometry.faces) for geometry in geometries)]).tolist()
+    closed = [slice(first, first + part.closed) for first, part in zip(bounds, parts, strict=False)]
+    open_ = [slice(one.stop, last) for one, last in zip(closed, bounds[1:], strict=False)]
+    objects_first = bounds[len(parts)]
+    faces = np.concatenate(
+        [*(whole.faces[k] for k in closed), *(whole.faces[k] for k in open_), whole.faces[objects_first:]]
+    )
+    closed_ends = np.cumsum([0, *(part.closed for part in parts)]).tolist()
+    open_ends = np.cumsum([closed_ends[-1], *(k.stop - k.start for k in open_)]).tolist()
+    alone = [Span(closed_ends[k], hand_face_count()) for k in range(hands)]
+    alone += [Span(first, len(thing.faces)) for first, thing in zip(bounds[len(parts) :], objects, strict=False)]
     return Staged(
-        geometry=join(parts),
-        casters=Span(0, firsts[len(hands) + len(others)]),
-        rest=Span(0, rest),
-        objects=Span(rest, everything - rest),
+        geometry=replace(whole, faces=faces),
+        closed=Span(0, closed_ends[-1]),
+        open=Span(open_ends[0], open_ends[-1] - open_ends[0]),
+        closed_casters=Span(0, closed_ends[casters]),
+        open_casters=Span(open_ends[0], open_ends[casters] - open_ends[0]),
+        objects=Span(objects_first, len(faces) - objects_first),
         alone=tuple(alone),
-        focus_m=_focus(scene, parts),
+        focus_m=focus_m,
     )
 
 
-def _focus(scene: Scene, parts: list[Geometry]) -> Array:
+def _hand_part(hand: Hand, entity: int) -> _Part:
+    return _Part(skin_geometry(hand, entity), len(drawn_hand().faces))
+
+
+def _thing_part(thing: Thing, entity: int) -> _Part:
+    geometry = thing_geometry(thing, entity)
+    return _Part(geometry, len(geometry.faces))
+
+
+def _in_sight(thing: Thing, views: Sequence[View]) -> bool:
+    """Whether a ball around a thing may be in some picture."""
+    solid = thing.solid
+    centre = thing.pose[:3, :3] @ solid.center_m + thing.pose[:3, 3]
+    radius = 0.55 * float(np.linalg.norm(solid.extents_m))
+    for view in views:
+        place = view.T_camera_world[:3, :3] @ centre + view.T_camera_world[:3, 3]
+        if place[2] < -radius:
+            continue
+        if place[2] < 1.5 * radius:
+            return True
+        x, y = pixels(place, view.camera)
+        reach = 1.5 * radius * max(view.camera.K[0, 0], view.camera.K[1, 1]) / (place[2] - radius)
+        if -reach < x < view.camera.width + reach and -reach < y < view.camera.height + reach:
+            return True
+    return False
+
+
+def _focus(scene: Scene, parts: list[_Part]) -> Array:
     """(N, 3) places that shadows should show well: labelled hands without their arms, objects; else anything."""
     points = [true_points(hand, hand.model_m[::8]) for hand in scene.hands]
     points += [thing.solid.mesh().vertices[::8] @ thing.pose[:3, :3].T + thing.pose[:3, 3] for thing in scene.objects]
-    return np.concatenate(points) if points else parts[0].vertices["position"][::8].astype(np.float64)
+    points += [part.geometry.vertices["position"][::8].astype(np.float64) for part in parts[:1] if not points]
+    return np.concatenate(points) if points else np.array([[0, 0, 1.0]])
 
 
 def skin_geometry(hand: Hand, entity: int) -> Geometry:
@@ -55,7 +112,8 @@ def skin_geometry(hand: Hand, entity: int) -> Geometry:
     part = dressed_hand(hand.vertices_m, hand.outfit, hand.arm, entity)
     for name in ("position", "normal"):
         part.vertices[name] = true_points(hand, part.vertices[name])
-    return part
+    # the mirror turns faces inside out; the last corner, whose code counts, stays
+    return replace(part, faces=part.faces[:, [1, 0, 2]]) if hand.side == "left" else part
 
 
 def thing_geometry(thing: Thing, entity: int) -> Geometry:

@@ -60,17 +60,19 @@ class Staged:
     """Geometry of a scene in the order in which it is drawn.
 
     Attributes:
-        geometry: everything, the objects with labels last.
-        casters: faces that cast shadows, without those objects.
-        rest: all faces but theirs.
-        objects: their faces.
+        geometry: everything; first faces whose backs are never seen, then others, then the objects with labels.
+        closed, open: all faces but those of the objects.
+        closed_casters, open_casters: the first of them, those that cast shadows.
+        objects: faces of the objects.
         alone: for each labelled hand (its skin without the arm), then each object, its faces.
         focus_m: (N, 3) world, places around which shadows are drawn.
     """
 
     geometry: Geometry
-    casters: Span
-    rest: Span
+    closed: Span
+    open: Span
+    closed_casters: Span
+    open_casters: Span
     objects: Span
     alone: tuple[Span, ...]
     focus_m: Array
@@ -140,6 +142,8 @@ class Rasterizer:
             raise SourceError(f"no OpenGL context through EGL on this machine: {error}") from error
         self._gl = moderngl
         self._context.depth_func = "<="
+        self._open, self._closed = moderngl.DEPTH_TEST, moderngl.DEPTH_TEST | moderngl.CULL_FACE
+        self._context.front_face = "cw"  # rows of pictures run downwards
         self._surface, self._light, self._shadow, self._outline = (
             self._program(name, name) for name in ("surface", "light", "shadow", "outline")
         )
@@ -242,12 +246,13 @@ class Rasterizer:
             self._light["world"].write(_bytes(np.linalg.inv(T_camera_world).T))
             self._light["focal"] = (float(camera.K[0, 0]), float(camera.K[1, 1]))
             target.surface.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-            self._draw_surface(target, self._staged.rest)
+            self._draw_surface(target, self._staged.closed, self._closed)
+            self._draw_surface(target, self._staged.open, self._open)
             twin = None
             if self._twin:
                 self._draw_light(target, self._shadow_maps[1])
                 twin = _read(target.light, 0, np.float32)[..., :3], _read(target.surface, 0, np.float32)[..., 2]
-            self._draw_surface(target, self._staged.objects)
+            self._draw_surface(target, self._staged.objects, self._open)
             self._draw_light(target, self._shadow_maps[0])
             light = _read(target.light, 0, np.float32)[..., :3]
             places, normals = (_read(target.surface, k, np.float32) for k in range(2))
@@ -270,11 +275,10 @@ class Rasterizer:
     def _outline_group(self, target: Any, spans: Sequence[Span]) -> NDArray[np.bool_]:
         target.use()
         target.clear()
-        self._context.enable_only(self._gl.BLEND)
         self._context.blend_equation = (self._gl.MAX, self._gl.MAX)
         for span, channel in zip(spans, np.eye(_CHANNELS), strict=False):
             self._outline["channel"] = tuple(channel)
-            self._render(self._outline_array, span)
+            self._render(self._outline_array, span, self._gl.BLEND)
         return np.moveaxis(_read(target, 0, np.uint8), 2, 0)[: len(spans)] > 127
 
     def cover(self, span: Span, camera: Camera, T_camera_world: Array, window: Box) -> float:
@@ -290,11 +294,10 @@ class Rasterizer:
         with self._context:
             self._cover_target.use()
             self._cover_target.clear()
-            self._context.enable_only(self._gl.NOTHING)
             clip = projection(shift @ camera.K, window.width, window.height)
             self._set_camera(self._outline, camera, T_camera_world, clip)
             self._outline["channel"] = (1.0, 1.0, 1.0, 1.0)
-            self._render(self._outline_array, span)
+            self._render(self._outline_array, span, self._gl.NOTHING)
             return float(np.frombuffer(self._cover_target.read(components=1), np.uint8).mean()) / 255
 
     def _upload(self, geometry: Geometry) -> None:
@@ -314,25 +317,25 @@ class Rasterizer:
 
     def _draw_shadows(self, clip: Array) -> None:
         """The shadow map of all, and that without the objects if the twin is wanted."""
-        self._context.enable_only(self._gl.DEPTH_TEST)
         self._shadow["projection"].write(_bytes(clip.T))
         for target in self._shadow_maps[: 2 if self._twin else 1]:
             target.use()
             target.clear(depth=1.0)
-            self._render(self._shadow_array, self._staged.casters)
+            self._render(self._shadow_array, self._staged.closed_casters, self._closed)
+            self._render(self._shadow_array, self._staged.open_casters, self._open)
         self._shadow_maps[0].use()
-        self._render(self._shadow_array, self._staged.objects)
+        self._render(self._shadow_array, self._staged.objects, self._open)
 
-    def _render(self, array: Any, span: Span) -> None:
+    def _render(self, array: Any, span: Span, flags: int) -> None:
         if span.size:
+            self._context.enable_only(flags)
             array.render(vertices=3 * span.size, first=3 * span.first)
 
-    def _draw_surface(self, target: _Target, span: Span) -> None:
+    def _draw_surface(self, target: _Target, span: Span, flags: int) -> None:
         target.surface.use()
-        self._context.enable_only(self._gl.DEPTH_TEST)
         self._textures.use(_SURFACE_UNITS["textures"])
         self._atlas.use(_SURFACE_UNITS["hand_atlas"])
-        self._render(self._surface_array, span)
+        self._render(self._surface_array, span, flags)
 
     def _draw_light(self, target: _Target, shadow_map: Any) -> None:
         target.light.use()

@@ -90,7 +90,7 @@ class SceneRenderer:
             limits, maps: as for `render`.
         """
         with self.clock.part("geometry"):
-            staged = stage(scene)
+            staged = stage(scene, views)
         with self.clock.part("background"):
             first = self._backdrop(scene, views[0], 0)
             lighting = fitted(scene.lighting, first, views[0].T_camera_world[:3, :3])
