@@ -260,3 +260,18 @@ def test_things_without_a_mirror_plane_are_told(tmp_path, caplog):
         import_mesh(tmp_path / "angle.stl", units="mm", object_id="angle")
     assert "not its own mirror image" in caplog.text
     assert "across z" in caplog.text
+
+
+def test_colours_end_where_faces_do_even_where_places_are_shared(tmp_path):
+    mesh = trimesh.creation.box([60, 40, 120])
+    mesh.unmerge_vertices()
+    mesh.visual.face_colors = [
+        [255, 0, 0, 255] if normal[2] > 0.5 else [0, 255, 0, 255] for normal in mesh.face_normals
+    ]
+    mesh.export(tmp_path / "crate.glb")
+    solid = import_mesh(tmp_path / "crate.glb", units="mm", object_id="crate")
+    drawn = solid.mesh()
+    tints = np.array([solid.paints[surface.paint].tints[0] for surface in solid.surfaces])
+    top = drawn.normals[:, 2] > 0.5
+    assert (tints[drawn.part[top]].argmax(1) == 0).all()
+    assert (tints[drawn.part[~top]].argmax(1) == 1).all()

@@ -3,11 +3,10 @@
 from functools import lru_cache
 
 import numpy as np
-import yaml
 
 from prehend.geometry.pnp import control_points
+from prehend.pipeline.objects import load_objects
 from prehend.types import FloatArray
-from prehend_training.objects import CATALOGUE
 from prehend_training.scenes.sample import ObjectLabel
 
 MAX_EQUIVALENT = 4
@@ -17,8 +16,7 @@ _HALF_TURNS = {"x": np.diag([1.0, -1, -1]), "y": np.diag([-1.0, 1, -1]), "z": np
 @lru_cache(maxsize=1)
 def _symmetries() -> dict[str, tuple[tuple[str, ...], str | None]]:
     """object_id -> (axes of half turns, axis of any turn) from the catalogue."""
-    entries = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(CATALOGUE.glob("*.yaml"))]
-    return {entry["id"]: (tuple(entry["symmetry"]["half_turns"]), entry["symmetry"]["continuous"]) for entry in entries}
+    return {name: (thing.symmetry.half_turns, thing.symmetry.continuous) for name, thing in load_objects().items()}
 
 
 def equivalent_points(label: ObjectLabel) -> FloatArray:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from prehend.errors import AssetError
-from prehend.pipeline.objects import default_folder, read_object
+from prehend.pipeline.objects import default_folder, object_of, read_entry
 from prehend_training.objects.parts import Part
 from prehend_training.objects.parts_flat import Box, Rack
 from prehend_training.objects.parts_plate import Extrusion
@@ -28,8 +27,8 @@ def read_solid(path: Path) -> Solid:
         AssetError: it is no description of an object, has no parts, or one of them cannot be made; the text names the
             file.
     """
-    model = read_object(path)
-    entry = yaml.safe_load(path.read_text(encoding="utf-8"))
+    entry = read_entry(path)
+    model = object_of(path, entry)
     if not entry.get("parts"):
         raise AssetError(f"object {path} lacks parts")
     paints = {

@@ -82,15 +82,21 @@ def random_mug(rng: np.random.Generator) -> Solid:
 
 def random_fruit(rng: np.random.Generator) -> Solid:
     """Something that grew: round, long or with a neck, with a stalk."""
-    radius, half = rng.uniform(0.018, 0.045), rng.uniform(0.9, 1.5)
+    radius, half = rng.uniform(0.018, 0.045), np.exp(rng.uniform(np.log(0.8), np.log(1.9)))
     angle = np.linspace(-np.pi / 2, np.pi / 2, 13)
     height = np.sin(angle)
-    neck = 1 - rng.uniform(0, 0.35) * np.clip(height, 0, 1) ** 2 + rng.uniform(0, 0.15) * np.clip(-height, 0, 1)
+    neck = (
+        1 - rng.uniform(0, 0.6) * np.clip(height + 0.4, 0, 1.4) ** 2 / 2 + rng.uniform(0, 0.25) * np.clip(-height, 0, 1)
+    )
     profile = radius * np.stack([np.cos(angle) * neck, half * height], 1)
     body = _turned(profile[1:-1], label="fruit", ends_m=(profile[0, 1], profile[-1, 1]))
     top = profile[-1, 1]
     stalk = np.array([[0, 0, top - 0.004], [0, 0, top + 0.3 * radius + 0.004]])
-    return _like("pear", body, Tube(*_PLAIN, "stalk", None, stalk, np.array([0.0016, 0.0019]), False, 8))
+    return _like(
+        str(rng.choice(["apple", "pear"])),
+        body,
+        Tube(*_PLAIN, "stalk", None, stalk, np.array([0.0016, 0.0019]), False, 8),
+    )
 
 
 def random_tool(rng: np.random.Generator) -> Solid:

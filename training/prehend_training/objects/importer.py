@@ -71,8 +71,7 @@ def import_mesh(
     shape = _read(path)
     shape = shape.scaled(_unit(path, shape.vertices, units))
     shape = shape.moved(-(shape.vertices.max(0) + shape.vertices.min(0)) / 2)
-    shape = _lighter(path, shape)
-    bodies = bodies_of(path, shape)
+    bodies = bodies_of(path, _lighter(path, shape))
     paints, tones = _toned(shape, [body.vertices_m[body.faces].mean(1) for body in bodies])
     part = Scanned(np.eye(3), np.zeros(3), np.ones(3), "tone0", None, tuple(bodies), tuple(tones))
     vertices = np.concatenate([body.vertices_m for body in bodies])
@@ -188,22 +187,24 @@ def _read(path: Path) -> Shape:
         if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
             vertices = trimesh.transform_points(geometry.vertices, transform)
             faces = geometry.faces[:, ::-1] if np.linalg.det(transform[:3, :3]) < 0 else geometry.faces
-            pieces.append(Shape(vertices, np.asarray(faces, np.int64), _colours(geometry)))
+            pieces.append(Shape(vertices, np.asarray(faces, np.int64), _face_colours(geometry)))
     if not pieces:
         raise AssetError(f"mesh {path} holds no triangles")
     return Shape.joined(pieces)
 
 
-def _colours(geometry: Any) -> NDArray[np.uint8] | None:
-    """(V, 3) colours of the vertices of a trimesh, None where the file has none."""
+def _face_colours(geometry: Any) -> NDArray[np.uint8] | None:
+    """(F, 3) colours of the faces of a trimesh, None where the file has none; those of textures at the corners."""
     visual = geometry.visual
     if visual.kind is None or not visual.defined:
         return None
     if visual.kind == "texture":
         if visual.uv is None:
-            return np.tile(np.asarray(visual.material.main_color, np.uint8)[:3], (len(geometry.vertices), 1))
+            return np.tile(np.asarray(visual.material.main_color, np.uint8)[:3], (len(geometry.faces), 1))
         visual = visual.to_color()
-    return np.asarray(visual.vertex_colors, np.uint8)[:, :3]
+    if visual.kind == "face":
+        return np.asarray(visual.face_colors, np.uint8)[:, :3]
+    return np.asarray(visual.vertex_colors)[geometry.faces][..., :3].mean(1).astype(np.uint8)
 
 
 def _unit(path: Path, vertices: Array, units: str | None) -> float:
@@ -230,7 +231,7 @@ def _unit(path: Path, vertices: Array, units: str | None) -> float:
 
 
 def _lighter(path: Path, shape: Shape) -> Shape:
-    """The shape with at most `MOST_FACES` triangles."""
+    """The shape with at most `MOST_FACES` triangles; a lighter one has lost its colours."""
     if len(shape.faces) <= MOST_FACES:
         return shape
     try:
@@ -242,8 +243,7 @@ def _lighter(path: Path, shape: Shape) -> Shape:
         merged.vertices.astype(np.float32), merged.faces.astype(np.int32), 1 - MOST_FACES / len(merged.faces)
     )
     logger.warning("%s: simplified from %d to %d triangles", path.name, len(shape.faces), len(faces))
-    simple = Shape(vertices.astype(np.float64), faces.astype(np.int64), None)
-    return simple if shape.colours is None else simple.coloured_like(merged)
+    return Shape(vertices.astype(np.float64), faces.astype(np.int64), None)
 
 
 def _toned(shape: Shape, places: list[Array]) -> tuple[dict[str, Paint], list[NDArray[np.int64]]]:

@@ -27,7 +27,7 @@ _LEAST_VOLUME_M3 = 2e-8
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """Triangles: vertices (V, 3), faces (F, 3), and colours (V, 3) uint8 or None."""
+    """Triangles: vertices (V, 3), faces (F, 3), and colours of the faces (F, 3) uint8 or None."""
 
     vertices: Array
     faces: Index
@@ -39,7 +39,7 @@ class Shape:
         offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
         colours = None
         if any(piece.colours is not None for piece in pieces):
-            grey = [np.full((len(piece.vertices), 3), 150, np.uint8) for piece in pieces]
+            grey = [np.full((len(piece.faces), 3), 150, np.uint8) for piece in pieces]
             colours = np.concatenate(
                 [other if piece.colours is None else piece.colours for piece, other in zip(pieces, grey, strict=True)]
             )
@@ -55,14 +55,10 @@ class Shape:
         return replace(self, vertices=self.vertices + offset)
 
     def nearest(self, places: Array) -> Index:
-        """(N,) numbers of the vertices nearest to places (N, 3)."""
+        """(N,) numbers of the faces whose middles are nearest to places (N, 3)."""
         from scipy.spatial import cKDTree
 
-        return cKDTree(self.vertices).query(places)[1]
-
-    def coloured_like(self, other: "Shape") -> "Shape":
-        """The shape with the colours of the nearest vertices of another."""
-        return self if other.colours is None else replace(self, colours=other.colours[other.nearest(self.vertices)])
+        return cKDTree(self.vertices[self.faces].mean(1)).query(places)[1]
 
     def merged(self) -> "Shape":
         """Each place once, and no faces without area or twice."""
@@ -71,10 +67,10 @@ class Shape:
             np.round(self.vertices / step).astype(np.int64), axis=0, return_index=True, return_inverse=True
         )
         faces = number.reshape(-1)[self.faces]
-        faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
-        _, once = np.unique(np.sort(faces, 1), axis=0, return_index=True)
-        colours = None if self.colours is None else self.colours[first]
-        return Shape(self.vertices[first], faces[np.sort(once)], colours)
+        whole = np.flatnonzero((faces != np.roll(faces, 1, axis=1)).all(1))
+        _, once = np.unique(np.sort(faces[whole], 1), axis=0, return_index=True)
+        kept = whole[np.sort(once)]
+        return Shape(self.vertices[first], faces[kept], None if self.colours is None else self.colours[kept])
 
 
 def bodies_of(path: Path, shape: Shape) -> list[Body]:

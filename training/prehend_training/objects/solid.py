@@ -140,5 +140,9 @@ class Solid:
         return np.minimum.reduce([part.distance(points_m, self.scale, filled) for part in self.parts])
 
     def mesh(self) -> Mesh:
-        """The surface, stretched."""
+        """The surface, stretched; made once."""
+        return self._mesh
+
+    @cached_property
+    def _mesh(self) -> Mesh:
         return stretched(self.form.mesh, self.scale)
