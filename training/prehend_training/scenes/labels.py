@@ -33,7 +33,9 @@ def hand_points(hand: Hand, view: View) -> Array:
     return in_camera(view, true_points(hand, hand.model_m))
 
 
-def hand_label(hand: Hand, entity: int, picture: Picture, view: View, alone_px: float) -> HandLabel:
+def hand_label(
+    hand: Hand, entity: int, picture: Picture, view: View, outline: NDArray[np.bool_], alone_px: float
+) -> HandLabel:
     """Label of a hand.
 
     Args:
@@ -41,6 +43,7 @@ def hand_label(hand: Hand, entity: int, picture: Picture, view: View, alone_px: 
         entity: its number in the picture's codes.
         picture: what was drawn.
         view: the camera.
+        outline: (H, W) where its skin would be seen alone.
         alone_px: area [px] that its skin would cover alone, in and outside of the picture.
     """
     joints = in_camera(view, true_points(hand, hand.joints_m))
@@ -48,7 +51,7 @@ def hand_label(hand: Hand, entity: int, picture: Picture, view: View, alone_px: 
     rotations = mirror_rotation(hand.rotations) if hand.side == "left" else hand.rotations.copy()
     rotations[0] = view.T_camera_world[:3, :3] @ rotations[0]
     first = entity * PARTS
-    seen = ((picture.codes >= first) & (picture.codes < first + _SKIN_PARTS)).sum()
+    seen = ((picture.codes >= first) & (picture.codes < first + _SKIN_PARTS) & outline).sum()
     return HandLabel(
         side=hand.side,
         rotations=rotations,

@@ -150,7 +150,7 @@ class SceneRenderer:
             alone_px = float(outline.sum())
         else:
             alone_px = self.rasterizer.cover(staged.alone[k], view.camera, view.T_camera_world, box) * box.area
-        return hand_label(scene.hands[k], HAND_CODE + k, picture, view, alone_px)
+        return hand_label(scene.hands[k], HAND_CODE + k, picture, view, outline, alone_px)
 
     def _maps(
         self, sample: Sample, look: CameraLook, picture: Picture, outlines: NDArray[np.bool_], limits: Box | None
