@@ -88,8 +88,7 @@ def handled(rng: Rng, plan: Plan, outcome: Outcome, rate_hz: float) -> Course:
     pieces = [_wait(start, relaxed, plan, _frames(rng, 0.15, 0.5, rate_hz))]
     seconds = rng.uniform(0.55, 0.8) + 0.8 * np.linalg.norm(start[:3, 3] - hand[:3, 3])
     if outcome == "near":
-        hand = np.asarray(hand.copy(), np.float64)
-        hand[:3, 3] += plan.out * rng.uniform(0.02, 0.06)
+        hand = away(hand, plan.out * rng.uniform(0.02, 0.06))
     closed = plan.posed.angles
     ready = closed + plan.arrival * (plan.open_angles - closed)
     if outcome == "near":
@@ -170,6 +169,13 @@ def alive(rng: Rng, course: Course, rate_hz: float) -> Course:
 
 
 Piece = tuple[NDArray[Any], ...]
+
+
+def away(pose: Array, shift_m: Array) -> NDArray[np.float64]:
+    """The pose (4, 4) shifted by (3,)."""
+    moved = pose.astype(np.float64)
+    moved[:3, 3] += shift_m
+    return moved
 
 
 def _frames(rng: Rng, low_s: float, high_s: float, rate_hz: float) -> int:
