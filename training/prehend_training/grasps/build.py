@@ -31,7 +31,8 @@ Progress = Callable[[str], None]
 BATCH = 64
 _SURPLUS = 1.15
 """So many valid grasps for each that is kept, to choose different ones from."""
-_MOST_ROUNDS = 8
+_ROUNDS, _MOST_ROUNDS = 8, 40
+"""After the first number of rounds more are made only where there are too few grasps."""
 _HOPELESS = 0.02
 _TRIGGER_M = 0.006
 _NOMINAL_SHARE = 0.5
@@ -101,6 +102,8 @@ def make_grasps(solid: Solid, count: int, seed: int) -> tuple[GraspSet, dict[str
     tallies = {kind.name: _Tally() for kind in kinds}
     found: list[GraspSet] = []
     for number in range(_MOST_ROUNDS):
+        if number >= _ROUNDS and sum(map(len, found)) >= count:
+            break
         goal = count * _SURPLUS / len(_hopeful(kinds, tallies))
         open_kinds = [kind for kind in _hopeful(kinds, tallies) if tallies[kind.name].valid < goal]
         if not open_kinds or sum(map(len, found)) >= count * _SURPLUS:
