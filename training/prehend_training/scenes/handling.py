@@ -138,8 +138,8 @@ def passed(rng: Rng, shoulder_m: Array, betas: Array, rate_hz: float) -> Course:
     line = -shoulder_m[:2] / np.linalg.norm(shoulder_m[:2])
     places = [rng.normal(0, 0.1, 2) + rng.uniform(-0.15, 0.12) * line for _ in range(2)]
     (start, first), (end, second) = (waiting_hand(rng, place, shoulder_m, betas) for place in places)
-    count = _frames(rng, 0.9, 1.6, rate_hz)
-    before, after = (_frames(rng, 0.6, 1.2, rate_hz) for _ in range(2))
+    count = _frames(rng, 1.0, 1.6, rate_hz)
+    before, after = (_frames(rng, 1.05, 1.5, rate_hz) for _ in range(2))
     time = np.clip((np.arange(before + count + after) - before) / count, 0, 1)
     control = (start[:3, 3] + end[:3, 3]) / 2 + rng.uniform(0.06, 0.2) * UP
     track = poses(
