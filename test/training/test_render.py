@@ -11,10 +11,12 @@ from prehend.types import Camera
 from prehend_training.objects import catalogue
 from prehend_training.scenes.camera_look import CameraLook
 from prehend_training.scenes.environment import sample_lighting
+from prehend_training.scenes.patterns import Gallery
 from prehend_training.scenes.render import SceneRenderer, crop_sample
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, FrameId
 from prehend_training.scenes.sampling import sample_scene, sample_view
 from prehend_training.scenes.scene import Scene, Table, View, plain_thing
+from prehend_training.scenes.timing import PARTS, time_parts
 
 SIZE = 128
 CLEAN = CameraLook()
@@ -253,3 +255,18 @@ def test_a_thing_casts_a_shadow_on_the_table(renderer):
     across = SIZE - 1 - shade[0]
     assert brightness[shade[1], shade[0]] < 0.7 * brightness[shade[1], across]
     assert sample.maps.deoccluded.mean(2)[shade[1], shade[0]] > 0.9 * brightness[shade[1], across]
+
+
+def test_every_part_of_the_work_is_timed(renderer):
+    table = time_parts(renderer, 2, SIZE)
+    assert set(table) == {*PARTS, "whole"}
+    assert table["draw"] > 0 and table["geometry"] > 0 and table["whole"] > table["draw"]
+    assert not renderer.clock.running
+
+
+def test_backgrounds_are_the_same_for_the_same_numbers_and_differ_else():
+    gallery = Gallery()
+    pictures = [gallery.background(np.random.default_rng(seed), 48, 64) for seed in (*range(6), 0)]
+    assert all(picture.shape == (48, 64, 3) and picture.dtype == np.uint8 for picture in pictures)
+    assert np.array_equal(pictures[0], pictures[-1])
+    assert len({picture.tobytes() for picture in pictures}) == 6

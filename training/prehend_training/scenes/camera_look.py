@@ -68,7 +68,7 @@ def sample_look(rng: Rng, focus_m: float = 0.5) -> CameraLook:
     elif kind < 0.1:
         exposure *= rng.uniform(0.3, 0.6)
     # a dark scene at a high gain: photons are few
-    photons = np.exp(rng.uniform(7.3, 10.6) if rng.random() < 0.85 else rng.uniform(4.8, 7.3))
+    photons = np.exp(rng.uniform(7.3, 10.6) if rng.random() < 0.85 else rng.uniform(5.6, 7.3))
     coarse = rng.uniform(0, 0.015) if rng.random() < 0.15 else 0.0
     return CameraLook(
         matrix=exposure * _colour_matrix(rng),

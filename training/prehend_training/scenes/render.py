@@ -21,7 +21,7 @@ from prehend_training.scenes.patterns import Gallery, texture_bank
 from prehend_training.scenes.raster import Picture, Rasterizer, Staged
 from prehend_training.scenes.sample import HAND_CODE, FrameId, HandLabel, Maps, Sample
 from prehend_training.scenes.sampling import sample_scene, sample_view
-from prehend_training.scenes.scene import Scene, View, true_points
+from prehend_training.scenes.scene import Hand, Scene, View, true_points
 from prehend_training.scenes.surroundings import TEXTURES
 from prehend_training.scenes.timing import Clock
 
@@ -226,8 +226,16 @@ def _crop_attempt(renderer: SceneRenderer, seed: int, index: int, attempt: int, 
     square = Box(*(centre - side / 2), *(centre + side / 2))
     # some crops hang over the edge of the image
     limits = _sensor_edge(rng, size_px) if rng.random() < 0.15 else None
-    view = crop_view(replace(view, look=replace(view.look, focus_m=float(joints[:, 2].mean()))), square, size_px)
+    view = crop_view(_focused(view, [hand]), square, size_px)
     return renderer.render(scene, view, FrameId("scenes", seed, index), limits, maps)
+
+
+def _focused(view: View, hands: Sequence[Hand]) -> View:
+    """The camera with the first of the hands in focus."""
+    if not hands:
+        return view
+    depth = in_camera(view, true_points(hands[0], hands[0].joints_m))[:, 2].mean()
+    return replace(view, look=replace(view.look, focus_m=float(max(depth, 0.1))))
 
 
 def _sensor_edge(rng: np.random.Generator, size_px: int) -> Box:
@@ -250,6 +258,7 @@ def frame_sample(
         with renderer.clock.part("sampling"):
             view = sample_view(rng, width_px, height_px)
             scene = sample_scene(rng, "frame", view)
+        view = _focused(view, scene.hands)
         sample = renderer.render(scene, view, FrameId("scenes", seed, index), maps=maps)
         if all(hand.visible_ratio > _LEAST_VISIBLE for hand in sample.hands):
             break
