@@ -175,7 +175,7 @@ def test_all_cameras_of_a_rig_see_the_middle_of_the_table_and_their_picture_is_u
         assert len({tuple(view.camera.K.ravel()) for view in views}) == 8
         for view in views:
             assert np.allclose(view.T_camera_world[:3, :3] @ view.T_camera_world[:3, :3].T, np.eye(3))
-            seen = in_camera(view, np.stack([CENTRE_M, CENTRE_M + [0, 0, 0.05]]))
+            seen = in_camera(view, np.stack([CENTRE_M, CENTRE_M + np.array([0, 0, 0.05])]))
             (u, v), (_, above) = pixels(seen, view.camera)
             assert 0.15 < u / view.camera.width < 0.85 and 0.15 < v / view.camera.height < 0.85
             assert above < v and (seen[:, 2] > 0.3).all()

@@ -9,7 +9,7 @@ from prehend.conventions import Side
 from prehend.hand_model import skin
 from prehend_training.assets.forearm import MAX_DEVIATION_RAD, MAX_FLEXION_RAD
 from prehend_training.assets.poses import pose_from_angles
-from prehend_training.grasps.library import HeldGrasp
+from prehend_training.grasps.library import HeldGrasp, library_ids, sample_grasp
 from prehend_training.objects import Solid
 from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.gestures import sample_bare, sample_betas
@@ -59,7 +59,9 @@ def bare_hand(rng: Rng) -> Posed:
 
 
 def held_grasp(rng: Rng) -> HeldGrasp:
-    """A random grasp of a random thing."""
+    """A random grasp of a random thing: of the library where one is there, else made on the spot."""
+    if library_ids():
+        return sample_grasp(rng)
     while (found := pooled_grasp(int(rng.integers(POOL_SIZE)))) is None:
         pass
     return _as_held(*found)

@@ -219,7 +219,7 @@ def near_miss(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.bool
     for distance in rng.uniform(0.004, 0.03) + np.array([0.0, 0.02, 0.04, 0.07]):
         T = grasp.T_hand_object.copy()
         T[:3, 3] += distance * away
-        if skin_distances(posed, grasp.solid, T, 4)[0].min() > 0.0035:
+        if skin_distances(posed, grasp.solid, T, 2)[0].min() > 0.0045:
             return posed, T, NO_CONTACT
     return None
 
