@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,16 +124,16 @@ def restored(arrays: dict[str, NDArray[np.generic]]) -> Hands:
 def save_grasps(path: Path, grasps: GraspSet) -> None:
     """Write a file of the library, see `load_grasps`."""
     names = np.array(sorted(KINDS))
-    np.savez_compressed(
-        path,
-        schema=np.array(SCHEMA),
-        hand=np.array(hand_model().sha256),
-        kind_names=names,
-        kind=np.searchsorted(names, grasps.kinds).astype(np.uint8),
-        contact=np.packbits(grasps.contact, axis=1),
-        clearance=grasps.clearance_m.astype(np.float16),
+    arrays: dict[str, Any] = {
+        "schema": np.array(SCHEMA),
+        "hand": np.array(hand_model().sha256),
+        "kind_names": names,
+        "kind": np.searchsorted(names, grasps.kinds).astype(np.uint8),
+        "contact": np.packbits(grasps.contact, axis=1),
+        "clearance": grasps.clearance_m.astype(np.float16),
         **quantised(grasps.hands),
-    )
+    }
+    np.savez_compressed(path, **arrays)
 
 
 @lru_cache(maxsize=256)

@@ -13,6 +13,7 @@ from prehend_training.grasps.kinds import Kind, kind_of
 from prehend_training.grasps.regions import Anchors
 
 Array = NDArray[np.floating]
+Rows = NDArray[np.int64]
 Rng = np.random.Generator
 
 _OPENINGS = 17
@@ -94,7 +95,7 @@ def _proposed(
 
 
 def _wrap_axes(
-    rng: Rng, kind: Kind, anchors: Anchors, scale: Array, row: Array, normal: Array, table: _Openings, k: Array
+    rng: Rng, kind: Kind, anchors: Anchors, scale: Array, row: Rows, normal: Array, table: _Openings, k: Rows
 ) -> tuple[Array, Array, Array]:
     """The palm looks along the normal; the ring's axis lies along the thing, a little oblique."""
     count = len(row)
@@ -111,7 +112,7 @@ def _wrap_axes(
 
 
 def _opposed_axes(
-    rng: Rng, kind: Kind, anchors: Anchors, scale: Array, row: Array, normal: Array, table: _Openings, k: Array
+    rng: Rng, kind: Kind, anchors: Anchors, scale: Array, row: Rows, normal: Array, table: _Openings, k: Rows
 ) -> tuple[Array, Array, Array]:
     """The thumb presses against the normal; the hand comes from anywhere around it."""
     count = len(row)
