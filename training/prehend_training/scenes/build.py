@@ -17,6 +17,7 @@ from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, true_
 Array = NDArray[np.floating]
 
 _TABLE_CELLS = 28
+_SHADOWS_REACH_M = 0.3
 
 
 class _Part(NamedTuple):
@@ -37,9 +38,12 @@ def stage(scene: Scene, views: Sequence[View]) -> Staged:
     table = [] if scene.table is None else [_Part(table_geometry(scene.table), 0)]
     objects = [thing_geometry(thing, OBJECT_CODE + k) for k, thing in enumerate(scene.objects)]
     parts = [*hands, *strangers, *clutter, *scenery, *table]
-    # without a table what is behind is too far away for shadows
-    casters = len(parts) - len(table) - (0 if table else len(scenery))
-    return _ordered(parts, casters, len(hands), objects, _focus(scene, parts))
+    focus = _focus(scene, parts)
+    # what is behind casts shadows on a table alone, and only where a shadow map reaches
+    near = [_is_near(part, focus) for part in scenery] if table else []
+    casters = [*hands, *strangers, *clutter, *(part for part, is_near in zip(scenery, near, strict=False) if is_near)]
+    far = [part for part, is_near in zip(scenery, near, strict=False) if not is_near] if table else scenery
+    return _ordered([*casters, *far, *table], len(casters), len(hands), objects, focus)
 
 
 def _ordered(parts: list[_Part], casters: int, hands: int, objects: list[Geometry], focus_m: Array) -> Staged:
@@ -70,6 +74,13 @@ def _ordered(parts: list[_Part], casters: int, hands: int, objects: list[Geometr
         alone=tuple(alone),
         focus_m=focus_m,
     )
+
+
+def _is_near(part: _Part, focus_m: Array) -> bool:
+    """Whether the box around a part is near the box around what shadows are drawn for."""
+    places = part.geometry.vertices["position"]
+    gap = np.maximum(places.min(0) - focus_m.max(0), focus_m.min(0) - places.max(0)).max()
+    return bool(gap < _SHADOWS_REACH_M)
 
 
 def _hand_part(hand: Hand, entity: int) -> _Part:
