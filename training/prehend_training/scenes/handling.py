@@ -84,13 +84,13 @@ def still_course(T_world_hand: Array, angles: Array, gestures: Array, frames: in
 def handled(rng: Rng, plan: Plan, outcome: Outcome, rate_hz: float) -> Course:
     """The whole course: wait, reach, close, lift, move, put down, release, withdraw; or only part of it."""
     start, relaxed = _waiting(rng, plan, plan.resting)
-    hand = plan.hand_at(plan.resting)
+    hand: Array = plan.hand_at(plan.resting)
     pieces = [_wait(start, relaxed, plan, _frames(rng, 0.15, 0.5, rate_hz))]
     seconds = rng.uniform(0.55, 0.8) + 0.8 * np.linalg.norm(start[:3, 3] - hand[:3, 3])
     if outcome == "near":
         hand = away(hand, plan.out * rng.uniform(0.02, 0.06))
     closed = plan.posed.angles
-    ready = closed + plan.arrival * (plan.open_angles - closed)
+    ready: Array = closed + plan.arrival * (plan.open_angles - closed)
     if outcome == "near":
         ready = plan.open_angles
     reach = _reach(plan, start, hand, relaxed, ready, round(seconds * rate_hz))

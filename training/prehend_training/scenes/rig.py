@@ -79,7 +79,7 @@ def head_track(rng: Rng, eye_m: Array, targets_m: Array, rate_hz: float) -> Arra
 
     Args:
         rng: source of randomness.
-        eye_m: (3,) where the camera is on average.
+        eye_m: (F, 3) where the camera is, but for its sway.
         targets_m: (F, 3) what the person looks at.
         rate_hz: of the frames.
     """

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, SIDES, Side
 from prehend_training.datasets.grasp_labels import displaced
-from prehend_training.scenes.body import Arm
+from prehend_training.scenes.body import Arm, turn
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.cameras import camera_of
 from prehend_training.scenes.environment import Lighting, sample_lighting
 from prehend_training.scenes.gestures import sample_bare, sample_betas
 from prehend_training.scenes.handling import Course, Outcome, alive, fits, handled, passed, still_course
 from prehend_training.scenes.planning import DOWN, UP, Plan, plan_grasp, waiting_hand
-from prehend_training.scenes.posing import aimed_arm, forearm_direction, place_hand, pose_hand
+from prehend_training.scenes.posing import FOREARM_M, UPPER_ARM_M, aimed_arm, forearm_direction, place_hand, pose_hand
 from prehend_training.scenes.rig import head_track, table_rig
 from prehend_training.scenes.sample import FrameId
-from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, mirror_thing_pose, plain_thing
+from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, mirror_thing_pose, moved_thing, plain_thing
 from prehend_training.scenes.surroundings import dress_thing, person, scattered, table_look
 from prehend_training.scenes.wear import Outfit, sample_outfit
 
@@ -79,6 +79,12 @@ class HandTrack:
         """The arm behind it at a frame."""
         return aimed_arm(self.course.T_world_hand[frame], self.shoulder_m, DOWN, self.twist_rad)
 
+    def arm_end(self, frame: int) -> Array:
+        """(3,) where the upper arm ends at a frame, in the hand's own world."""
+        T, arm = self.course.T_world_hand[frame], self.arm(frame)
+        ahead = forearm_direction(T[:3, :3], arm.bend)
+        return np.asarray(T[:3, 3] + FOREARM_M * ahead + UPPER_ARM_M * (turn(arm.elbow) @ ahead))
+
     def swept(self, step: int = 4) -> Array:
         """(N, 3) places in the true world where hand and forearm come by."""
         places = []
@@ -101,7 +107,8 @@ class Sequence:
         things: with labels, at their first poses.
         T_world_things: (K, F, 4, 4) where they are.
         clutter: things without labels.
-        scenery: the person.
+        scenery: the person, upright.
+        lean_m: (F, 3) how far the person's shoulders have followed the hands.
         table: they are on.
         lighting: of it.
         background_seed: of what is behind.
@@ -117,6 +124,7 @@ class Sequence:
     T_world_things: Array
     clutter: tuple[Thing, ...]
     scenery: tuple[Thing, ...]
+    lean_m: Array
     table: Table
     lighting: Lighting
     background_seed: int
@@ -139,7 +147,7 @@ class Sequence:
             objects=things,
             strangers=(),
             clutter=self.clutter,
-            scenery=self.scenery,
+            scenery=tuple(_leaning(thing, self.lean_m[frame]) for thing in self.scenery),
             table=self.table,
             lighting=self.lighting,
             background_seed=self.background_seed,
@@ -192,7 +200,8 @@ def sample_sequence(seed: int, index: int, views: int = 8, size: tuple[int, int]
     things += labelled
     tracks += [np.repeat(thing.pose[None], len(course.angles), 0) for thing in labelled]
     frames = len(course.angles)
-    ego, T_ego_world = _ego(rng, azimuth, hands[0], size)
+    lean = _lean(hands)
+    ego, T_ego_world = _ego(rng, azimuth, hands[0], lean, size)
     return Sequence(
         seed=seed,
         index=index,
@@ -201,6 +210,7 @@ def sample_sequence(seed: int, index: int, views: int = 8, size: tuple[int, int]
         T_world_things=np.stack(tracks) if tracks else np.zeros((0, frames, 4, 4)),
         clutter=tuple(around[len(labelled) :]),
         scenery=tuple(person(rng, _neck(azimuth), -_toward(azimuth), UP, outfit)),
+        lean_m=lean,
         table=table,
         lighting=sample_lighting(rng, UP, np.array([0, 0, 0.1])),
         background_seed=int(rng.integers(2**32)),
@@ -234,11 +244,26 @@ def _shoulder(azimuth: float, side: Side) -> Array:
     return 0.43 * toward + 0.17 * np.array([-toward[1], toward[0], 0.0]) + np.array([0, 0, 0.36])
 
 
+def _lean(hands: Many[HandTrack]) -> Array:
+    """(F, 3) in the true world: shoulders follow the upper ends of the arms."""
+    shifts = []
+    for track in hands:
+        own = np.stack([track.arm_end(frame) for frame in range(len(track.displaced))]) - track.shoulder_m
+        shifts.append(own @ MIRROR if track.side == "left" else own)
+    return np.asarray(np.mean(shifts, axis=0))
+
+
+def _leaning(thing: Thing, lean_m: Array) -> Thing:
+    """A part of the person, moved the more the higher it is."""
+    return moved_thing(thing, float(np.clip((thing.pose[2, 3] + 0.55) / 0.9, 0, 1)) * lean_m)
+
+
 def _course(rng: Rng, shoulder_m: Array) -> tuple[Course, Plan | None]:
     names, shares = zip(*_OUTCOMES, strict=True)
     outcome: Outcome = names[int(rng.choice(len(names), p=shares))]
     for _ in range(12 if outcome != "pass" else 0):
-        plan = plan_grasp(rng, rng.uniform(-0.1, 0.1, 2), shoulder_m)
+        place = rng.uniform(-0.09, 0.09, 2) + 0.1 * shoulder_m[:2]
+        plan = plan_grasp(rng, place, shoulder_m)
         if plan is None:
             continue
         course = handled(rng, plan, outcome, RATE_HZ)
@@ -274,12 +299,12 @@ def _keep_out(hands: Many[HandTrack], things: Many[Thing], tracks: Many[Array]) 
     return np.concatenate(places)
 
 
-def _ego(rng: Rng, azimuth: float, hand: HandTrack, size: tuple[int, int] | None) -> tuple[View, Array]:
+def _ego(rng: Rng, azimuth: float, hand: HandTrack, lean_m: Array, size: tuple[int, int] | None) -> tuple[View, Array]:
     """A camera on the person's forehead, and where it is."""
     width, height = (640, 480) if size is None else size
     wrist = hand.course.T_world_hand[:, :3, 3]
     wrist = wrist @ MIRROR if hand.side == "left" else wrist
     eye = _neck(azimuth) + np.array([0, 0, 0.26]) - rng.uniform(0.15, 0.18) * _toward(azimuth)
-    T = head_track(rng, eye, 0.6 * wrist + np.array([0, 0, 0.03]), RATE_HZ)
+    T = head_track(rng, eye + lean_m, 0.6 * wrist + np.array([0, 0, 0.03]), RATE_HZ)
     camera = camera_of(rng, "webcam" if rng.random() < 0.6 else "d455", width, height)
     return View(camera, T[0], sample_look(rng, 0.55), "ego"), T
