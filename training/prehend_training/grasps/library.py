@@ -189,23 +189,29 @@ def sample_grasp(
     Raises:
         AssetError: there is no such grasp.
     """
-    name = object_id or str(rng.choice(library_ids(folder)))
-    grasps = load_grasps(name, folder)
-    wanted = np.ones(len(grasps), bool)
-    if kind is not None:
-        wanted &= grasps.kinds == kind
-    if from_table:
-        wanted &= grasps.clearance_m > 0
-    rows = np.flatnonzero(wanted)
-    if not len(rows):
-        raise AssetError(f"no grasp of '{name}' of kind {kind}{' from a table' if from_table else ''}")
+    names = (object_id,) if object_id is not None else rng.permutation(library_ids(folder))
+    for name in map(str, names):
+        rows = _suitable(load_grasps(name, folder), kind, from_table)
+        if len(rows):
+            return turned(rng, _choose(rng, load_grasps(name, folder), rows, betas).held(0, catalogue()[name]))
+    asked = f"of '{object_id}' " if object_id else ""
+    raise AssetError(f"no grasp {asked}of kind {kind}{' from a table' if from_table else ''} in {folder}")
+
+
+def _suitable(grasps: GraspSet, kind: str | None, from_table: bool) -> NDArray[np.int64]:
+    wanted = np.ones(len(grasps), bool) if kind is None else grasps.kinds == kind
+    return np.flatnonzero(wanted & (grasps.clearance_m > 0) if from_table else wanted)
+
+
+def _choose(rng: Rng, grasps: GraspSet, rows: NDArray[np.int64], betas: Array | None) -> GraspSet:
+    """One of the rows, as a set of its own."""
     if betas is not None:
         away = np.linalg.norm(grasps.hands.betas[rows] - betas, axis=1)
         rows = rows[away.argsort()[: max(len(rows) // 8, 1)]]
     else:  # rare kinds are not drowned by frequent ones
         picked = rng.choice(np.unique(grasps.kinds[rows]))
         rows = rows[grasps.kinds[rows] == picked] if rng.random() < 0.5 else rows
-    return turned(rng, grasps.held(int(rng.choice(rows)), catalogue()[name]))
+    return grasps.rows(rng.choice(rows, 1))
 
 
 def turned(rng: Rng, grasp: HeldGrasp) -> HeldGrasp:
