@@ -1,5 +1,7 @@
 """Grasps of any thing, made on the spot: things of families and imported ones have none in the library."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,11 +14,12 @@ from prehend_training.grasps.library import HeldGrasp, held
 from prehend_training.grasps.people import sample_hands
 from prehend_training.grasps.placing import place
 from prehend_training.grasps.regions import anchors
-from prehend_training.objects import Solid
+from prehend_training.objects import Solid, sample_solid
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
 
+POOL_SIZE = 64
 _NEAR_M = 0.003
 _DEEPEST_M = 0.004
 _USUAL = ("power", "precision")
@@ -51,6 +54,18 @@ def close_on(
         if all(report.passed[name] for name in ("depth", "volume", "opposed", "self_penetration")):
             return held(one, solid, chosen.name, report.contact)
     return None
+
+
+@lru_cache(maxsize=POOL_SIZE)
+def pooled(number: int) -> HeldGrasp:
+    """Grasp number 0..POOL_SIZE - 1 of a thing of a family, always the same; made when first asked for, then kept.
+
+    Making one costs more than drawing one, and the same grasp looks new from each side, in other colours.
+    """
+    rng = np.random.default_rng([2718, number])
+    while (found := close_on(rng, sample_solid(rng))) is None:
+        continue
+    return found
 
 
 def _seems_held(kind: Kind, distance: Array) -> bool:

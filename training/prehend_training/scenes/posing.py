@@ -9,11 +9,12 @@ from prehend.conventions import Side
 from prehend.hand_model import skin
 from prehend_training.assets.forearm import MAX_DEVIATION_RAD, MAX_FLEXION_RAD
 from prehend_training.assets.poses import pose_from_angles
-from prehend_training.grasps.library import HeldGrasp, library_ids, sample_grasp
+from prehend_training.grasps.checks import TOUCH_M
+from prehend_training.grasps.fresh import POOL_SIZE, pooled
+from prehend_training.grasps.library import HeldGrasp, sample_grasp
 from prehend_training.objects import Solid
 from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.gestures import sample_bare, sample_betas
-from prehend_training.scenes.grasp import POOL_SIZE, TOUCH_M, Grasp, digits_in_touch, pooled_grasp, to_object
 from prehend_training.scenes.sample import HAND_PARTS
 from prehend_training.scenes.scene import Hand
 from prehend_training.scenes.wear import Outfit
@@ -24,6 +25,7 @@ Rng = np.random.Generator
 FOREARM_M, UPPER_ARM_M = 0.25, 0.29
 _DIGITS = {0: 5, 1: 1, 2: 2, 3: 4, 4: 3, 5: 0}
 """Of MANO's order (palm, index, middle, little, ring, thumb) in `HAND_PARTS`."""
+_FRESH_SHARE = 0.08
 NO_CONTACT = np.zeros(len(HAND_PARTS), np.bool_)
 
 
@@ -59,18 +61,13 @@ def bare_hand(rng: Rng) -> Posed:
 
 
 def held_grasp(rng: Rng) -> HeldGrasp:
-    """A random grasp of a random thing: of the library where one is there, else made on the spot."""
-    if library_ids():
-        return sample_grasp(rng)
-    while (found := pooled_grasp(int(rng.integers(POOL_SIZE)))) is None:
-        pass
-    return _as_held(*found)
+    """A random grasp of a random thing: mostly of the library, else of a thing of a family, made on the spot."""
+    return pooled(int(rng.integers(POOL_SIZE))) if rng.random() < _FRESH_SHARE else sample_grasp(rng)
 
 
-def _as_held(betas: Array, grasp: Grasp) -> HeldGrasp:
-    nearest = digits_in_touch(grasp)
-    touched = np.array([nearest[part] < TOUCH_M for part in HAND_PARTS])
-    return HeldGrasp(betas, grasp.angles, grasp.rotations, grasp.solid, grasp.T_hand_object, "power", touched)
+def to_object(pose: Array, points: Array) -> Array:
+    """Points (..., 3) in the object's frame, given the object's pose (4, 4) in theirs."""
+    return (points - pose[:3, 3]) @ pose[:3, :3]
 
 
 def skin_distances(posed: Posed, solid: Solid, T_hand_object: Array, step: int = 1) -> tuple[Array, Array]:

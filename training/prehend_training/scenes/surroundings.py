@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from prehend_training.objects import Solid, catalogue, sample_solid
 from prehend_training.objects.look import dress
 from prehend_training.scenes.body import turn
-from prehend_training.scenes.grasp import to_object
+from prehend_training.scenes.posing import to_object
 from prehend_training.scenes.scene import Hand, Table, Thing, View, plain_thing, true_points
 from prehend_training.scenes.skin import skin_tone
 from prehend_training.scenes.wear import Outfit
