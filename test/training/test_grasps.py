@@ -7,8 +7,9 @@ from prehend_training.assets.contact import penetration
 from prehend_training.assets.poses import MAX_PENETRATION_M, pose_from_angles
 from prehend_training.grasps.checks import check, closure_residual, shared_volume_cm3
 from prehend_training.grasps.closing import close, felt
-from prehend_training.grasps.field import ExactField, GridField
+from prehend_training.grasps.field import ExactField
 from prehend_training.grasps.fresh import close_on
+from prehend_training.grasps.grids import GridField
 from prehend_training.grasps.hand import DIGIT_ROWS, hand_model, probe
 from prehend_training.grasps.kinds import KINDS, kind_of
 from prehend_training.grasps.optimise import GraspEnergy, optimise

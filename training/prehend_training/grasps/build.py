@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prehend.errors import UnknownName
 from prehend_training.grasps.checks import CHECKS, check, suits
 from prehend_training.grasps.closing import Hands, to_object
-from prehend_training.grasps.field import GridField
+from prehend_training.grasps.grids import GridField
 from prehend_training.grasps.hand import hand_model, probe
 from prehend_training.grasps.kinds import KINDS, Kind
 from prehend_training.grasps.library import RATES, GraspSet, quantised, restored, save_grasps

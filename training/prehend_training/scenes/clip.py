@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prehend.conventions import Side
-from prehend.errors import InvalidInput
 from prehend.hand_model import skin
 from prehend.types import Camera
 from prehend_training.assets.poses import pose_from_angles
+from prehend_training.grasps.library import HeldGrasp, sample_grasp
 from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.camera_look import CameraLook
 from prehend_training.scenes.environment import Lighting, Lobe, ambient_of, sphere
 from prehend_training.scenes.gestures import gesture_angles
-from prehend_training.scenes.grasp import POOL_SIZE, Grasp, pooled_grasp
 from prehend_training.scenes.render import SceneRenderer
 from prehend_training.scenes.sample import HAND_PARTS
 from prehend_training.scenes.scene import Hand, Scene, Table, Thing, View, plain_thing
@@ -64,7 +63,7 @@ class Motion:
         place_m: (3,) wrist of the grasping hand when it grasps, camera frame.
     """
 
-    grasp: Grasp
+    grasp: HeldGrasp
     betas: Array
     R_camera_hand: Array
     place_m: Array
@@ -76,20 +75,16 @@ def smooth(x: float) -> float:
     return t * t * (3 - 2 * t)
 
 
-def choose_grasp(object_id: str) -> tuple[Array, Grasp]:
-    """(betas, grasp) the first pooled power grasp of an object: all fingers far bent.
+def choose_grasp(object_id: str) -> HeldGrasp:
+    """A power grasp of an object of the catalogue, which can be taken from a table so.
 
     Raises:
-        InvalidInput: none of the first hundreds holds that object.
+        AssetError: there is none in the library.
     """
-    for number in range(min(POOL_SIZE, 400)):
-        found = pooled_grasp(number)
-        if found and found[1].solid.object_id == object_id and found[1].angles[:12, 0].mean() > np.deg2rad(28):
-            return found
-    raise InvalidInput(f"no grasp of a {object_id} among the first ones")
+    return sample_grasp(np.random.default_rng(3), object_id, "power", from_table=True)
 
 
-def upright(grasp: Grasp) -> Array:
+def upright(grasp: HeldGrasp) -> Array:
     """(3, 3) rotation from hand to camera with the object's z axis up and the palm to the left of the picture."""
     up = grasp.T_hand_object[:3, 2] * (1 if grasp.T_hand_object[2, 2] > 0 else -1)
     away = np.array([0.0, 1.0, 0.0])  # back of the hand
@@ -170,8 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=8.0, help="length (default: %(default)s)")
     parser.add_argument("--object", default="can", help="catalogue object that is grasped (default: %(default)s)")
     options = parser.parse_args(argv)
-    betas, grasp = choose_grasp(options.object)
-    motion = Motion(grasp, betas, upright(grasp), np.array([-0.12, 0.1, 0.5]))
+    grasp = choose_grasp(options.object)
+    motion = Motion(grasp, grasp.betas, upright(grasp), np.array([-0.12, 0.1, 0.5]))
     focal = WIDTH / 2 / np.tan(np.deg2rad(FOV_DEG) / 2)
     K = np.array([[focal, 0, (WIDTH - 1) / 2], [0, focal, (HEIGHT - 1) / 2], [0, 0, 1]])
     renderer, count = SceneRenderer(), round(options.seconds * RATE_HZ)
