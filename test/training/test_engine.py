@@ -17,7 +17,7 @@ from prehend_training.engine import EngineError, EngineOptions, Job, open_engine
 JOBS = [Job(f"job {k}", k) for k in range(7)]
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [0, 1, 3])
 def test_every_job_is_done_once(workers):
     done = list(open_engine(EngineOptions(workers=workers), open_square).map(JOBS))
     assert sorted((job.name, result) for job, result in done) == [(f"job {k}", k * k) for k in range(7)]
@@ -31,7 +31,7 @@ def test_workers_are_fresh_processes_with_one_thread():
     assert {opened for _, _, opened in seen} == {1}  # a renderer is opened once in each
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_an_error_names_the_job(workers):
     with pytest.raises(EngineError, match=r"job 3 failed \(ValueError\('no good number'\)\)"):
         list(open_engine(EngineOptions(workers=workers), fails).map(JOBS))
@@ -71,9 +71,9 @@ def test_ctrl_c_ends_the_workers(tmp_path):
             os.kill(int(path.stem), 0)
 
 
-def test_no_workers_are_refused():
-    with pytest.raises(InvalidInput, match="at least one"):
-        open_engine(EngineOptions(workers=0), open_square)
+def test_fewer_than_no_workers_are_refused():
+    with pytest.raises(InvalidInput, match="0 is the least"):
+        open_engine(EngineOptions(workers=-1), open_square)
 
 
 def test_without_ray_the_message_says_what_to_install(monkeypatch):

@@ -42,13 +42,13 @@ class EngineOptions:
 
     Attributes:
         name: `local` processes or a `ray` cluster.
-        workers: processes; for Ray actors, 0 for one a CPU of the cluster.
+        workers: processes, 0 for this one; for Ray actors, 0 for one a CPU of the cluster.
         address: of the Ray cluster; None for RAY_ADDRESS, or where that is not set a cluster of this machine alone.
         gpus_per_worker: share of a GPU that Ray reserves for each worker.
     """
 
     name: EngineName = "local"
-    workers: int = 1
+    workers: int = 0
     address: str | None = None
     gpus_per_worker: float = 0.0
 

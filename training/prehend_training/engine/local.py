@@ -23,21 +23,21 @@ logger = logging.getLogger(__name__)
 
 
 class LocalEngine:
-    """Processes that take jobs one by one; with one worker the jobs run in this process.
+    """Processes that take jobs one by one.
 
     Args:
         open_work: see `open_engine`.
-        workers: number of processes.
+        workers: number of processes; 0 does the jobs in this one, whose numpy may use more threads and round otherwise.
     """
 
     def __init__(self, open_work: Callable[[], Work], workers: int = 1):
-        if workers < 1:
-            raise InvalidInput(f"{workers} workers: at least one is needed")
+        if workers < 0:
+            raise InvalidInput(f"{workers} workers: 0 is the least")
         self.open_work, self.workers = open_work, workers
 
     def map(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Any]]:
         """See `Engine.map`."""
-        if self.workers == 1:
+        if self.workers == 0:
             return self._here(jobs)
         return self._in_processes(jobs)
 

@@ -123,7 +123,7 @@ def write_scenes(
         out: the folder; with an engine of several machines all must see it under this path.
         config: which pictures; a folder holds those of one configuration.
         count: number of units; may be raised later to add to a folder.
-        engine: where they are rendered (one local process); the result does not depend on it.
+        engine: where they are rendered (this process); the result does not depend on it.
         shard_units: units a shard.
         make: what renders, importable from its module.
 
