@@ -6,7 +6,7 @@ from prehend_training.scenes.body import drawn_hand
 from prehend_training.scenes.cameras import CAMERA_KINDS, camera_of, sample_camera
 from prehend_training.scenes.lens import pixels
 from prehend_training.scenes.posing import aimed_arm, forearm_direction, hand_frame, held_grasp, rigid, skin_distances
-from prehend_training.scenes.sampling import near_miss, sample_scene, sample_view
+from prehend_training.scenes.sampling import backed_off, sample_scene, sample_view
 from prehend_training.scenes.scene import true_points
 from prehend_training.scenes.viewpoints import VIEW_KINDS, sample_hand_rotation, sample_viewpoint
 
@@ -102,7 +102,7 @@ def test_a_hand_that_just_missed_does_not_touch():
     found = 0
     for _ in range(12):
         grasp = held_grasp(rng)
-        missed = near_miss(rng, grasp)
+        missed = backed_off(rng, grasp)
         if missed is not None:
             posed, T_hand_object, contact = missed
             nearest = skin_distances(posed, grasp.solid, T_hand_object)[0].min()

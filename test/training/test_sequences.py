@@ -189,7 +189,7 @@ def test_cameras_of_an_instant_see_one_world_and_only_the_head_moves(sequences):
     assert [view.name for view in early] == [*(f"cam{k}" for k in range(8)), "ego"]
     assert all(np.array_equal(a.T_camera_world, b.T_camera_world) for a, b in zip(early[:8], late[:8], strict=True))
     steps = np.linalg.inv(sequence.T_ego_world)[:, :3, 3]
-    assert 0 < np.linalg.norm(np.diff(steps, axis=0), axis=1).max() < 0.01
+    assert 0 < np.linalg.norm(np.diff(steps, axis=0), axis=1).max() < 0.012
     assert np.linalg.norm(steps - steps[0], axis=1).max() > 0.002
     renderer = SceneRenderer()
     try:

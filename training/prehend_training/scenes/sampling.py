@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from prehend.conventions import MIRROR, SIDES, Side
 from prehend_training.assets.forearm import MAX_TWIST_RAD
 from prehend_training.grasps.library import HeldGrasp
+from prehend_training.grasps.near import near_miss
 from prehend_training.objects import Solid
 from prehend_training.scenes.body import drawn_hand, shoulder
 from prehend_training.scenes.camera_look import sample_look
@@ -186,7 +187,7 @@ def _sample_hand(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, v
     posed = bare_hand(rng) if grasp is None else pose_hand(grasp.angles, grasp.betas)
     T_hand_object: Array = np.eye(4) if grasp is None else grasp.T_hand_object
     if grasp is not None and not held:
-        missed = near_miss(rng, grasp)
+        missed = _near(rng, grasp)
         posed, T_hand_object, contact = missed if missed is not None else (bare_hand(rng), np.eye(4), NO_CONTACT)
         grasp = grasp if missed is not None else None
     elif grasp is not None:
@@ -209,7 +210,14 @@ def _sample_hand(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, v
     return _Placed(hand, thing, held, stands, near)
 
 
-def near_miss(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.bool_]] | None:
+def _near(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.bool_]] | None:
+    if rng.random() < 0.5:
+        return backed_off(rng, grasp)
+    state = near_miss(rng, grasp)
+    return pose_hand(state.angles, state.betas), state.T_hand_object, state.contact
+
+
+def backed_off(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.bool_]] | None:
     """A hand about to take a thing, or just off it: (hand, T_hand_object, contact); None where they would meet."""
     share = rng.uniform(0.15, 1.0)
     posed = pose_hand(grasp.angles + share * (opened_hand(grasp.angles) - grasp.angles), grasp.betas)

@@ -31,6 +31,8 @@ Rng = np.random.Generator
 RATE_HZ = 30.0
 _OUTCOMES: tuple[tuple[Outcome, float], ...] = (("lift", 0.68), ("touch", 0.12), ("near", 0.1), ("pass", 0.1))
 _SECOND_SHARE = 0.35
+_FOLLOW = 9
+"""Frames before and after over which shoulders take up what the arms do."""
 _EDGE_M = 0.33
 """How far the table reaches towards the person from its middle."""
 _STREAM = 2
@@ -250,7 +252,10 @@ def _lean(hands: Many[HandTrack]) -> Array:
     for track in hands:
         own = np.stack([track.arm_end(frame) for frame in range(len(track.displaced))]) - track.shoulder_m
         shifts.append(own @ MIRROR if track.side == "left" else own)
-    return np.asarray(np.mean(shifts, axis=0))
+    mean = np.mean(shifts, axis=0)
+    window = np.hanning(2 * _FOLLOW + 1) / np.hanning(2 * _FOLLOW + 1).sum()
+    padded = np.pad(mean, ((_FOLLOW, _FOLLOW), (0, 0)), mode="edge")
+    return np.stack([np.convolve(padded[:, axis], window, "valid") for axis in range(3)], 1)
 
 
 def _leaning(thing: Thing, lean_m: Array) -> Thing:
@@ -305,6 +310,6 @@ def _ego(rng: Rng, azimuth: float, hand: HandTrack, lean_m: Array, size: tuple[i
     wrist = hand.course.T_world_hand[:, :3, 3]
     wrist = wrist @ MIRROR if hand.side == "left" else wrist
     eye = _neck(azimuth) + np.array([0, 0, 0.26]) - rng.uniform(0.15, 0.18) * _toward(azimuth)
-    T = head_track(rng, eye + lean_m, 0.6 * wrist + np.array([0, 0, 0.03]), RATE_HZ)
+    T = head_track(rng, eye + 0.6 * lean_m, 0.6 * wrist + np.array([0, 0, 0.03]), RATE_HZ)
     camera = camera_of(rng, "webcam" if rng.random() < 0.6 else "d455", width, height)
     return View(camera, T[0], sample_look(rng, 0.55), "ego"), T
