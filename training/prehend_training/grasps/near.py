@@ -22,8 +22,8 @@ STATES = ("beside", "above", "in_front", "behind", "touching", "open")
 _GAP_M = (0.006, 0.05)
 _TOUCH_GAP_M = 0.0006
 _TABLE_M = 0.003
-_STEP_M = 0.008
-_BISECTIONS = 7
+_APPROACHES, _COARSE = 20, 7
+_CLOSE_M, _LEAST_STEP_M, _BEYOND_M = 0.0005, 0.0003, 0.1
 
 
 def near_miss(rng: Rng, held: HeldGrasp, state: str | None = None, toward: Array | None = None) -> HeldGrasp:
@@ -102,13 +102,12 @@ def _clear_place(solid: Solid, points: Array, way: Array, gap_m: float) -> Array
     def clearance(distance: float, step: int = 1) -> float:
         return float(solid.distance(points[::step] + placed(distance), filled=True).min())
 
-    far = float(np.linalg.norm(solid.extents_m)) / 2 + 0.25
-    while clearance(far - _STEP_M, 5) > gap_m and far > 0:
-        far -= _STEP_M
-    near = far - _STEP_M
-    while clearance(far) < gap_m:
-        near, far = far, far + _STEP_M
-    for _ in range(_BISECTIONS):
-        middle = (near + far) / 2
-        near, far = (near, middle) if clearance(middle) >= gap_m else (middle, far)
+    far = float(np.linalg.norm(solid.extents_m)) / 2 + 0.12
+    for _ in range(_APPROACHES):  # no step takes the hand through the thing: distances change no faster than places
+        room = clearance(far, _COARSE) - gap_m
+        if room < _CLOSE_M or far < -_BEYOND_M:
+            break
+        far -= 0.9 * room
+    while (room := gap_m - clearance(far)) > 0:
+        far += max(room, _LEAST_STEP_M)
     return placed(far)
