@@ -46,7 +46,7 @@ def near_miss(rng: Rng, held: HeldGrasp, state: str | None = None, toward: Array
     R = _turned(rng, held, name)
     points = (posed.vertices - posed.joints[0]) @ R.T
     gap = _TOUCH_GAP_M if name == "touching" else rng.uniform(*_GAP_M)
-    place = _clear_place(held.solid, points, way, gap)
+    place = _clear_place(held.solid, points, way, gap, filled=name != "touching")
     T_hand_object = np.eye(4)
     T_hand_object[:3, :3], T_hand_object[:3, 3] = R.T, -R.T @ place
     contact = contact_of(held.solid.distance(points + place))
@@ -90,7 +90,7 @@ def _turned(rng: Rng, held: HeldGrasp, name: str) -> Array:
     return about_z @ np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
 
 
-def _clear_place(solid: Solid, points: Array, way: Array, gap_m: float) -> Array:
+def _clear_place(solid: Solid, points: Array, way: Array, gap_m: float, *, filled: bool) -> Array:
     """(3,) where the hand (V, 3) goes so that it comes as near as `gap_m` to the solid, from `way`, above the table."""
     start = solid.center_m - points[hand_model().tips].mean(0)
     bottom = solid.center_m[2] - solid.extents_m[2] / 2 + _TABLE_M
@@ -100,7 +100,7 @@ def _clear_place(solid: Solid, points: Array, way: Array, gap_m: float) -> Array
         return place + np.array([0.0, 0.0, max(bottom - float((points + place)[:, 2].min()), 0.0)])
 
     def clearance(distance: float, step: int = 1) -> float:
-        return float(solid.distance(points[::step] + placed(distance), filled=True).min())
+        return float(solid.distance(points[::step] + placed(distance), filled=filled).min())
 
     far = float(np.linalg.norm(solid.extents_m)) / 2 + 0.12
     for _ in range(_APPROACHES):  # no step takes the hand through the thing: distances change no faster than places
