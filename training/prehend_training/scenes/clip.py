@@ -36,7 +36,9 @@ WIDTH, HEIGHT, FOV_DEG, RATE_HZ = 640, 480, 60.0, 15.0
 _GESTURES = ("spread", "fist", "point", "two", "ok", "flat")
 _SIDES: dict[str, Side] = {"gestures": "left", "grasp": "right"}
 _SLEEVES = {"gestures": (0.24, 0.02, 0.05), "grasp": (0.02, 0.06, 0.2)}
-_SLEEVE = Sleeve(0.07, 0.004, 0.006, 0.004, 0.0, 0.002, "hem", 0.03, np.zeros((0, 4)), 2, 0.32, np.ones(3))
+_SLEEVE = Sleeve(
+    0.07, 0.004, 0.006, 0.004, 0.0, 0.002, "hem", 0.03, np.array([[1.0, 30.0, 0.0, 0.6]]), 2, 0.32, np.ones(3)
+)
 _SKIN = SkinLook(12, np.ones(3), np.array([0.4, 14.0, 0.9]))
 _LOOK = CameraLook(contrast=1.05, vignette=0.1, blur_px=0.35, read_noise=0.004, shot_noise=0.01, quality=90)
 _AROUND = Lobe(np.array([0.0, -1.0, 0.0]), np.array([0.5, 0.5, 0.5]), 2.0)
