@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prehend.errors import InvalidInput, PrehendError
+from prehend_training.cli_looks import add_look_verbs
 from prehend_training.cli_scenes import add_scene_verbs, add_verb
 
 FAILED, INTERRUPTED = 1, 130
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="prehend-train", description="Render scenes, train and export networks.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     add_scene_verbs(verbs)
+    add_look_verbs(verbs)
 
     train = add_verb(verbs, "train", _train, "train a preset; a run that stopped goes on")
     train.add_argument("preset", help="name of the preset")

@@ -146,9 +146,7 @@ def _print_times(config: "SceneConfig", count: int) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    import cv2
-
-    from prehend_training.show import batch_sheet, folder_sheet
+    from prehend_training.show import batch_sheet, folder_sheet, write_picture
 
     columns = arguments.columns or 6
     if arguments.preset is not None:
@@ -164,9 +162,7 @@ def _show(arguments: argparse.Namespace) -> None:
             arguments.data, labels, arguments.count, arguments.columns, arguments.first, arguments.scale,
             arguments.view_groups,
         )  # fmt: skip
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.out.suffix.lower() not in (".png", ".jpg") or not cv2.imwrite(str(arguments.out), sheet[..., ::-1]):
-        raise InvalidInput(f"{arguments.out} cannot be written: does it end with .png or .jpg?")
+    write_picture(arguments.out, sheet)
 
 
 def _stats(arguments: argparse.Namespace) -> None:

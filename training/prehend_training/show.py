@@ -63,6 +63,17 @@ def folder_sheet(
     return rows_sheet(([folder[index] for index in row] for row in rows), scale, labels)
 
 
+def write_picture(path: Path, image: Image) -> None:
+    """Write (H, W, 3) uint8 RGB as .png or .jpg; its folder is made if absent.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() not in (".png", ".jpg") or not cv2.imwrite(str(path), image[..., ::-1]):
+        raise InvalidInput(f"{path} cannot be written: does it end with .png or .jpg?")
+
+
 def _spread(unit: range, count: int) -> list[int]:
     """At most `count` numbers of a range, the first and the last among them."""
     return [unit[round(place)] for place in np.linspace(0, len(unit) - 1, min(count, len(unit)))]
