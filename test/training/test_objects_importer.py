@@ -1,11 +1,13 @@
 import builtins
 import logging
+import os
 
 import numpy as np
 import pytest
 
 from prehend.errors import AssetError, InvalidInput, MissingDependency
-from prehend.pipeline.objects import Symmetry, load_objects
+from prehend.pipeline.objects import OWN_OBJECTS, Symmetry, find_object, load_objects
+from prehend_training.grasps.library import library_ids, load_grasps, sample_grasp, save_grasps
 from prehend_training.objects import catalogue
 from prehend_training.objects.importer import MOST_FACES, guess_symmetry, import_mesh, write_object
 from prehend_training.objects.look import dress
@@ -231,6 +233,25 @@ def test_written_objects_are_read_like_those_of_the_catalogue(tmp_path):
     assert np.abs(grid.distance(points)[0] - read.distance(points)).mean() < 1e-3
     with pytest.raises(InvalidInput, match="not imported"):
         write_object(catalogue()["mug"], tmp_path)
+
+
+def test_objects_of_ones_own_join_the_catalogue_with_their_grasps(tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    trimesh.creation.icosphere(radius=33.5).export(tmp_path / "globe.stl")
+    write_object(import_mesh(tmp_path / "globe.stl", units="mm", object_id="globe", symmetry=Symmetry((), "z")), own)
+    (own / "grasps").mkdir()
+    save_grasps(own / "grasps" / "globe.npz", load_grasps("ball").rows(np.arange(5)))
+    with pytest.raises(AssetError, match="no grasps of 'globe'"):
+        load_grasps("globe")
+    monkeypatch.setenv(OWN_OBJECTS, str(own))
+    assert {"ball", "globe"} <= catalogue().keys() and {"ball", "globe"} <= set(library_ids())
+    assert find_object(load_objects(), "globe").symmetry.continuous == "z"
+    grasp = sample_grasp(np.random.default_rng(0), "globe")
+    assert grasp.solid.object_id == "globe" and len(load_grasps("globe")) == 5
+    assert "globe" in {sample_grasp(np.random.default_rng(seed)).solid.object_id for seed in range(300)}
+    monkeypatch.setenv(OWN_OBJECTS, f"{own}{os.pathsep}{own}")
+    with pytest.raises(AssetError, match="'globe' is taken"):
+        catalogue()
 
 
 def test_a_description_without_its_mesh_is_refused(tmp_path):

@@ -193,9 +193,12 @@ def _import_object(arguments: argparse.Namespace) -> None:
 
 def _grasps(arguments: argparse.Namespace) -> None:
     from prehend_training.grasps.build import build_library
+    from prehend_training.grasps.fresh import build_pool
     from prehend_training.objects import catalogue
 
     rates = build_library(
         arguments.object or list(catalogue()), arguments.count, arguments.seed, arguments.out, logger.info
     )
+    if arguments.object is None:
+        build_pool(arguments.out)
     sys.stdout.write(json.dumps(rates, indent=1) + "\n")

@@ -1,11 +1,12 @@
 """Poses of an object that look the same: the network may answer with any of them."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from prehend.geometry.pnp import control_points
-from prehend.pipeline.objects import load_objects
+from prehend.pipeline.objects import load_objects, own_folders
 from prehend.types import FloatArray
 from prehend_training.scenes.sample import ObjectLabel
 
@@ -13,9 +14,9 @@ MAX_EQUIVALENT = 4
 _HALF_TURNS = {"x": np.diag([1.0, -1, -1]), "y": np.diag([-1.0, 1, -1]), "z": np.diag([-1.0, -1, 1])}
 
 
-@lru_cache(maxsize=1)
-def _symmetries() -> dict[str, tuple[tuple[str, ...], str | None]]:
-    """object_id -> (axes of half turns, axis of any turn) from the catalogue."""
+@lru_cache(maxsize=2)
+def _symmetries(own: tuple[Path, ...]) -> dict[str, tuple[tuple[str, ...], str | None]]:
+    """object_id -> (axes of half turns, axis of any turn) from the catalogue, with the folders of one's own."""
     return {name: (thing.symmetry.half_turns, thing.symmetry.continuous) for name, thing in load_objects().items()}
 
 
@@ -29,7 +30,7 @@ def equivalent_points(label: ObjectLabel) -> FloatArray:
         (4, 21, 3) in the camera frame [m]; the last pose fills up where there are fewer. Objects that the
         catalogue does not know have no symmetry.
     """
-    half_turns, continuous = _symmetries().get(label.object_id, ((), None))
+    half_turns, continuous = _symmetries(own_folders()).get(label.object_id, ((), None))
     turns = [np.eye(3), *(_HALF_TURNS[axis] for axis in half_turns)]
     # the turns are about the centre of the box
     points = control_points(label.extents_m)

@@ -1,5 +1,6 @@
 """The catalogue of things whose pose can be told: one file each, with the size the pose needs."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,9 @@ from prehend.types import FloatArray
 Axis = Literal["x", "y", "z"]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML was built with libyaml
+
+OWN_OBJECTS = "PREHEND_OBJECTS"
+"""Environment variable: folders of descriptions of one's own, separated as in PATH; they join the shipped ones."""
 
 _INSTALLED = Path(__file__).resolve().parents[1] / "objects"
 _CHECKOUT = Path(__file__).resolve().parents[3] / "config" / "objects"
@@ -64,11 +68,16 @@ def default_folder() -> Path:
     return _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 
 
+def own_folders() -> tuple[Path, ...]:
+    """Folders that the environment variable `OWN_OBJECTS` names."""
+    return tuple(Path(name).expanduser() for name in os.environ.get(OWN_OBJECTS, "").split(os.pathsep) if name)
+
+
 def load_objects(folder: Path | None = None) -> dict[str, ObjectModel]:
     """Read every *.yaml of a folder.
 
     Args:
-        folder: of the catalogue, None for the shipped one.
+        folder: of the catalogue, None for the shipped one and `own_folders`.
 
     Returns:
         The objects by their id, in the order of the ids.
@@ -76,17 +85,29 @@ def load_objects(folder: Path | None = None) -> dict[str, ObjectModel]:
     Raises:
         AssetError: the folder has no catalogue, or a file is not a description of an object; the text names the file.
     """
-    folder = default_folder() if folder is None else Path(folder)
-    paths = sorted(folder.glob("*.yaml"))
-    if not paths:
-        raise AssetError(f"object catalogue {folder} holds no .yaml file")
+    folders = (default_folder(), *own_folders()) if folder is None else (Path(folder),)
     objects: dict[str, ObjectModel] = {}
-    for path in paths:
+    for path in catalogue_files(folders):
         model = read_object(path)
         if model.object_id in objects:
             raise AssetError(f"object {path}: id '{model.object_id}' is taken by another file")
         objects[model.object_id] = model
     return dict(sorted(objects.items()))
+
+
+def catalogue_files(folders: tuple[Path, ...]) -> list[Path]:
+    """The *.yaml of some folders.
+
+    Raises:
+        AssetError: a folder has none.
+    """
+    paths: list[Path] = []
+    for folder in folders:
+        found = sorted(folder.glob("*.yaml"))
+        if not found:
+            raise AssetError(f"object catalogue {folder} holds no .yaml file")
+        paths += found
+    return paths
 
 
 def find_object(objects: Mapping[str, ObjectModel], object_id: str) -> ObjectModel:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from prehend.errors import MissingDependency
+from prehend.pipeline.objects import OWN_OBJECTS
 from prehend_training.engine import EngineError, Job, Work
 from prehend_training.engine.local import one_thread
 
@@ -72,7 +73,8 @@ class RayEngine:
     def _spread(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Any]]:
         ray = self.ray
         count = self.workers or int(ray.cluster_resources().get("CPU", 1))
-        environment = {"env_vars": {"OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}}
+        own = {OWN_OBJECTS: os.environ[OWN_OBJECTS]} if OWN_OBJECTS in os.environ else {}
+        environment = {"env_vars": {"OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "0", **own}}
         actor = ray.remote(_Worker).options(
             num_cpus=1, num_gpus=self.gpus_per_worker, runtime_env=environment, max_restarts=0
         )

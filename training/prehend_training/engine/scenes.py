@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput
+from prehend.pipeline.objects import own_folders
 from prehend_training.engine import EngineOptions, Job, open_engine
 from prehend_training.sample_files import Packing
 from prehend_training.scenes.sample import Sample
@@ -55,13 +56,14 @@ class SceneConfig:
             raise InvalidInput(f"{self.photos} is no folder of photographs")
 
     def describe(self) -> dict[str, Any]:
-        """The configuration as JSON; photographs by their names and sizes."""
+        """The configuration as JSON; photographs and objects of one's own by the names and sizes of their files."""
         return {
             "kind": self.kind,
             "seed": self.seed,
             "size_px": self.size_px,
             **asdict(self.packing),
             "photos": None if self.photos is None else _fingerprint(self.photos),
+            "own_objects": [_fingerprint(folder) for folder in own_folders()],
         }
 
 
@@ -73,8 +75,8 @@ Maker = Callable[[int], Iterable[Sample]]
 OpenMaker = Callable[[SceneConfig], Maker]
 
 
-def _fingerprint(photos: Path) -> str:
-    files = [(str(p.relative_to(photos)), p.stat().st_size) for p in sorted(photos.rglob("*")) if p.is_file()]
+def _fingerprint(folder: Path) -> str:
+    files = [(str(p.relative_to(folder)), p.stat().st_size) for p in sorted(folder.rglob("*")) if p.is_file()]
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from prehend.errors import AssetError
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion, quaternion_from_matrix
+from prehend.pipeline.objects import own_folders
 from prehend_training.assets.poses import pose_from_angles
 from prehend_training.grasps.closing import Hands
 from prehend_training.grasps.hand import hand_model
@@ -136,29 +137,48 @@ def save_grasps(path: Path, grasps: GraspSet) -> None:
     np.savez_compressed(path, **arrays)
 
 
-@lru_cache(maxsize=256)
-def load_grasps(object_id: str, folder: Path = SHIPPED) -> GraspSet:
+def load_grasps(object_id: str, folder: Path | None = None) -> GraspSet:
     """The grasps of a thing of the catalogue.
+
+    Args:
+        object_id: of the thing.
+        folder: of the library, None for the shipped one and the folders `grasps` of one's own catalogues.
 
     Raises:
         AssetError: there is no file, or it is none of ours; the text names the command that makes one.
     """
-    path = folder / f"{object_id}.npz"
-    if not path.is_file():
-        raise AssetError(f"no grasps of '{object_id}' in {folder}: make them with `prehend-train grasps`")
+    folders = _folders(folder)
+    for place in folders:
+        if (place / f"{object_id}.npz").is_file():
+            return _read(place / f"{object_id}.npz")
+    places = ", ".join(map(str, folders))
+    raise AssetError(f"no grasps of '{object_id}' in {places}: make them with `prehend-train grasps`")
+
+
+def _folders(folder: Path | None) -> tuple[Path, ...]:
+    return (SHIPPED, *(own / "grasps" for own in own_folders())) if folder is None else (folder,)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path) -> GraspSet:
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     if str(arrays.get("schema")) != SCHEMA:
         raise AssetError(f"{path} is no file of grasps ({SCHEMA})")
     kinds = arrays["kind_names"][arrays["kind"]]
     contact = np.unpackbits(arrays["contact"], axis=1)[:, :6].astype(bool)
-    return GraspSet(object_id, kinds, restored(arrays), contact, arrays["clearance"].astype(np.float64))
+    return GraspSet(path.stem, kinds, restored(arrays), contact, arrays["clearance"].astype(np.float64))
+
+
+def library_ids(folder: Path | None = None) -> tuple[str, ...]:
+    """Ids of the catalogue that have grasps; folders as for `load_grasps`."""
+    return _ids(_folders(folder))
 
 
 @lru_cache(maxsize=4)
-def library_ids(folder: Path = SHIPPED) -> tuple[str, ...]:
-    """Ids of the catalogue that have grasps."""
-    return tuple(sorted(path.stem for path in folder.glob("*.npz") if path.stem in catalogue()))
+def _ids(folders: tuple[Path, ...]) -> tuple[str, ...]:
+    found = {path.stem for folder in folders for path in folder.glob("*.npz")}
+    return tuple(sorted(found & catalogue().keys()))
 
 
 @lru_cache(maxsize=4)
@@ -174,7 +194,7 @@ def sample_grasp(
     *,
     from_table: bool = False,
     betas: Array | None = None,
-    folder: Path = SHIPPED,
+    folder: Path | None = None,
 ) -> HeldGrasp:
     """A random grasp of the library; things that are round about an axis are turned about it.
 
@@ -184,7 +204,7 @@ def sample_grasp(
         kind: how, None for any way.
         from_table: only grasps that leave the hand above the table under the upright thing.
         betas: (10,) prefer a hand of nearly this shape (the grasp's own hand is what is returned).
-        folder: of the library.
+        folder: see `load_grasps`.
 
     Raises:
         AssetError: there is no such grasp.
@@ -195,7 +215,7 @@ def sample_grasp(
         if len(rows):
             return turned(rng, _choose(rng, load_grasps(name, folder), rows, betas).held(0, catalogue()[name]))
     asked = f"of '{object_id}' " if object_id else ""
-    raise AssetError(f"no grasp {asked}of kind {kind}{' from a table' if from_table else ''} in {folder}")
+    raise AssetError(f"no grasp {asked}of kind {kind}{' from a table' if from_table else ''}")
 
 
 def _suitable(grasps: GraspSet, kind: str | None, from_table: bool) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from prehend.errors import AssetError
-from prehend.pipeline.objects import default_folder, object_of, read_entry
+from prehend.pipeline.objects import catalogue_files, default_folder, object_of, own_folders, read_entry
 from prehend_training.objects.parts import Part
 from prehend_training.objects.parts_flat import Box, Rack
 from prehend_training.objects.parts_plate import Extrusion
@@ -69,12 +69,20 @@ def catalogue(folder: Path | None = None) -> dict[str, Solid]:
     """All solids of a folder by their id.
 
     Args:
-        folder: with the files, None for the shipped catalogue.
+        folder: with the files, None for the shipped catalogue and the folders that PREHEND_OBJECTS names.
+
+    Raises:
+        AssetError: a folder has no descriptions, or two have the same id.
     """
-    return _catalogue(CATALOGUE if folder is None else Path(folder))
+    return _catalogue((CATALOGUE, *own_folders()) if folder is None else (Path(folder),))
 
 
 @lru_cache(maxsize=8)
-def _catalogue(folder: Path) -> dict[str, Solid]:
-    solids = [read_solid(path) for path in sorted(folder.glob("*.yaml"))]
-    return {solid.object_id: solid for solid in solids}
+def _catalogue(folders: tuple[Path, ...]) -> dict[str, Solid]:
+    solids: dict[str, Solid] = {}
+    for path in catalogue_files(folders):
+        solid = read_solid(path)
+        if solid.object_id in solids:
+            raise AssetError(f"object {path}: id '{solid.object_id}' is taken by another file")
+        solids[solid.object_id] = solid
+    return solids
