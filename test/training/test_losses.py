@@ -10,7 +10,7 @@ from prehend.models.finder import Found
 from prehend.models.registry import create
 from prehend.models.unihope import Encoded, HandAnswer, Output
 from prehend.types import Box
-from prehend_training.data import Corpus, CropBatches, CropDataConfig
+from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus
 from prehend_training.finder_data import SeenHand, finder_targets
 from prehend_training.finder_losses import FinderLossWeights, finder_terms, giou_loss
 from prehend_training.loop import to_tensors
@@ -37,7 +37,7 @@ def hand():
 
 @pytest.fixture(scope="module")
 def batch(crops):
-    return to_tensors(CropBatches(Corpus([crops], "crops"), CropDataConfig(absent_p=0.3), 0, 12).batch(0), "cpu")
+    return to_tensors(CropBatches(ShardCorpus([crops], "crops"), CropDataConfig(absent_p=0.3), 0, 12).batch(0), "cpu")
 
 
 def perfect(batch):
