@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from prehend.errors import UnknownName
+from prehend.errors import AssetError, UnknownName
 from prehend.hand_model import skin
 from prehend_training.assets.contact import penetration
 from prehend_training.assets.poses import MAX_PENETRATION_M, pose_from_angles
 from prehend_training.grasps.checks import check, closure_residual, shared_volume_cm3
 from prehend_training.grasps.closing import close, felt
 from prehend_training.grasps.field import ExactField
-from prehend_training.grasps.fresh import close_on
+from prehend_training.grasps.fresh import POOL_SIZE, build_pool, close_on, pooled
 from prehend_training.grasps.grids import GridField
 from prehend_training.grasps.hand import DIGIT_ROWS, hand_model, probe
 from prehend_training.grasps.kinds import KINDS, kind_of
@@ -167,6 +167,24 @@ def test_any_box_can_be_held():
 def test_the_thickest_things_cannot_be_held():
     wide = catalogue()["box"].stretched(np.array([5.0, 5.0, 5.0]))
     assert close_on(np.random.default_rng(0), wide) is None
+
+
+def test_the_pool_holds_things_of_families():
+    for number in range(0, POOL_SIZE, 32):
+        grasp = pooled(number)
+        T_object_hand = np.linalg.inv(grasp.T_hand_object)
+        report = check(grasp.solid, grasp.betas, grasp.angles, T_object_hand, filled=KINDS[grasp.kind].filled)
+        assert all(report.passed[name] for name in ("depth", "volume", "opposed", "self_penetration"))
+        assert np.array_equal(report.contact, grasp.contact)
+
+
+def test_a_pool_is_made_and_read(tmp_path):
+    with pytest.raises(AssetError, match="prehend-train grasps"):
+        pooled(0, tmp_path / "none")
+    build_pool(tmp_path, 1)
+    shipped, made = pooled(0), pooled(0, tmp_path)
+    assert np.allclose(shipped.angles, made.angles, atol=1e-3)
+    assert np.allclose(shipped.T_hand_object, made.T_hand_object, atol=1e-3)
 
 
 def test_unknown_kinds_are_named():

@@ -61,7 +61,7 @@ def bare_hand(rng: Rng) -> Posed:
 
 
 def held_grasp(rng: Rng) -> HeldGrasp:
-    """A random grasp of a random thing: mostly of the library, else of a thing of a family, made on the spot."""
+    """A random grasp of a random thing: mostly of the library, else of a thing of a family."""
     return pooled(int(rng.integers(POOL_SIZE))) if rng.random() < _FRESH_SHARE else sample_grasp(rng)
 
 
