@@ -44,16 +44,19 @@ def bend_forearm(
         raise InvalidInput(f"hand model {model.name} has no forearm: load it with forearm=True")
     sense = 1.0 if model.side == "right" else -1.0  # axes of rotation along y and z turn round in the mirror
     elbow = model.v_template[~model.hand_mask]
-    along = elbow @ _axis(elbow)
-    part = np.clip(model.v_template @ _axis(elbow) / along.max(), 0, 1)
+    axis = _axis(elbow)
+    rows = np.flatnonzero(share)
+    part = np.clip(model.v_template[rows] @ axis / (elbow @ axis).max(), 0, 1)
     bend = axis_angle_matrix(np.array([0, 0, -flexion * sense])) @ axis_angle_matrix(
         np.array([0, -deviation * sense, 0])
     )
-    twists = axis_angle_matrix(part[:, None] * twist * sense * _axis(elbow))
-    local = (np.asarray(vertices, np.float64) - wrist) @ wrist_rotation
-    moved = (bend @ twists @ local[..., None])[..., 0]
-    blended = local + share[:, None] * (moved - local)
-    return (blended @ np.asarray(wrist_rotation).T + wrist).astype(np.float32)
+    R, local = np.asarray(wrist_rotation, np.float64), np.asarray(vertices, np.float64)[rows] - wrist
+    local = local @ R
+    angle, along = (part * twist * sense)[:, None], (local @ axis)[:, None] * axis
+    twisted = along + np.cos(angle) * (local - along) + np.sin(angle) * np.cross(axis, local)
+    moved = np.array(vertices, np.float32)
+    moved[rows] += share[rows, None] * ((twisted @ bend.T - local) @ R.T)
+    return moved
 
 
 def _axis(forearm: Array) -> Array:

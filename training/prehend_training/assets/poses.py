@@ -21,12 +21,22 @@ _SPREAD = np.array([0.9, 0.1, -0.5, -1.0])
 def axis_angle_matrix(axis_angle: Array) -> NDArray[np.float64]:
     """Rotation matrices (..., 3, 3) of axis-angle vectors (..., 3) [rad] (Rodrigues' formula)."""
     vector = np.asarray(axis_angle, np.float64)
-    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(vector, -1, 0)
-    zero = np.zeros_like(x)
-    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*vector.shape[:-1], 3, 3)
-    safe = np.maximum(angle, 1e-12)
-    return np.eye(3) + np.sinc(angle / np.pi) * skew + (1 - np.cos(angle)) / safe**2 * (skew @ skew)
+    angle = np.sqrt((vector * vector).sum(-1))
+    axis = vector / np.maximum(angle, 1e-12)[..., None]
+    return _turns(axis, np.cos(angle), np.sin(angle))
+
+
+def _turns(axis: Array, cosine: Array, sine: Array) -> NDArray[np.float64]:
+    """Rotations (..., 3, 3) about unit axes (..., 3) by angles whose cosines and sines (...) are given."""
+    x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
+    bent = 1 - cosine
+    xs, ys, zs = x * sine, y * sine, z * sine
+    xy, xz, yz = x * y * bent, x * z * bent, y * z * bent
+    turns = np.empty((*np.broadcast_shapes(x.shape, cosine.shape), 3, 3))
+    turns[..., 0, 0], turns[..., 0, 1], turns[..., 0, 2] = x * x * bent + cosine, xy - zs, xz + ys
+    turns[..., 1, 0], turns[..., 1, 1], turns[..., 1, 2] = xy + zs, y * y * bent + cosine, yz - xs
+    turns[..., 2, 0], turns[..., 2, 1], turns[..., 2, 2] = xz - ys, yz + xs, z * z * bent + cosine
+    return turns
 
 
 def matrix_axis_angle(rotations: Array) -> NDArray[np.float64]:
@@ -62,10 +72,8 @@ def pose_from_angles(model: HandModel, flex: Array, abduct: Array | float = 0.0,
         InvalidInput: the model has no axes (a MANO file has none).
     """
     angles = np.stack(np.broadcast_arrays(flex, abduct, twist), -1)
-    flexion, abduction, twisting = (
-        axis_angle_matrix(angles[..., [k]] * axes) for k, axes in enumerate(_anatomy(model)[:3])
-    )
-    fingers = flexion @ abduction @ twisting
+    turns = _turns(np.stack(_anatomy(model)[:3], 1), np.cos(angles), np.sin(angles))
+    fingers = turns[..., 0, :, :] @ turns[..., 1, :, :] @ turns[..., 2, :, :]
     rotations = np.empty((*fingers.shape[:-3], 16, 3, 3), np.float32)
     rotations[..., 0, :, :] = np.eye(3)
     rotations[..., 1:, :, :] = fingers
