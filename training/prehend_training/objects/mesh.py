@@ -102,39 +102,49 @@ def halved(patch: Patch, longest_m: float) -> Patch:
 
 def _halve(patch: Patch, longest_m: float) -> Patch:
     """Put a vertex in the middle of each edge that is too long, and cut its faces there."""
-    faces = patch.faces
-    edges = np.sort(np.stack([faces, np.roll(faces, -1, 1)], -1).reshape(-1, 2), 1)
-    length = np.linalg.norm(patch.vertices[edges[:, 0]] - patch.vertices[edges[:, 1]], axis=1)
-    if not (length > longest_m).any():
+    faces, count = patch.faces, len(patch.vertices)
+    edges = np.stack([faces, faces[:, [1, 2, 0]]], -1).reshape(-1, 2)
+    along = patch.vertices[edges[:, 0]] - patch.vertices[edges[:, 1]]
+    long = np.flatnonzero((along * along).sum(1) > longest_m**2)
+    if not len(long):
         return patch
-    cut, number = np.unique(edges[length > longest_m], axis=0, return_inverse=True)
+    ends = np.sort(edges[long], 1).astype(np.int64)
+    keys, number = np.unique(ends[:, 0] * count + ends[:, 1], return_inverse=True)
+    cut = np.stack([keys // count, keys % count], 1)
     middle = np.full(len(edges), -1)
-    middle[length > longest_m] = len(patch.vertices) + number.reshape(-1)
-    pieces = [piece for face, mids in zip(faces, middle.reshape(-1, 3), strict=True) for piece in _cut(face, mids)]
+    middle[long] = count + number
+    pieces = _cut(faces, middle.reshape(-1, 3))
     normals = patch.normals[cut].mean(1)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     return patch._replace(
         vertices=np.concatenate([patch.vertices, patch.vertices[cut].mean(1)]),
         normals=np.concatenate([patch.normals, normals]),
         uv=np.concatenate([patch.uv, patch.uv[cut].mean(1)]),
-        faces=np.array(pieces, np.int32),
+        faces=pieces,
     )
 
 
-def _cut(face: NDArray[np.int32], mids: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """The pieces of a face whose edge k has vertex `mids[k]` in its middle (-1: none)."""
-    count = int((mids >= 0).sum())
-    if count == 0:
-        return [(int(face[0]), int(face[1]), int(face[2]))]
-    # turn the face so that the first edge is cut (with two cuts: the first and the second)
-    turn = next(k for k in range(3) if mids[k] >= 0 and (count != 2 or mids[(k + 1) % 3] >= 0))
-    a, b, c = (int(face[(k + turn) % 3]) for k in range(3))
-    ab, bc, ca = (int(mids[(k + turn) % 3]) for k in range(3))
-    if count == 1:
-        return [(a, ab, c), (ab, b, c)]
-    if count == 2:
-        return [(ab, b, bc), (a, ab, bc), (a, bc, c)]
-    return [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+def _cut(faces: Faces, mids: NDArray[np.integer]) -> Faces:
+    """The pieces of faces (F, 3) whose edges k have vertices `mids[:, k]` in their middles (-1: none)."""
+    cut = mids >= 0
+    count = cut.sum(1)
+    # turn each face so that its first edge is cut (with two cuts: the first and the second)
+    turn = np.where((count == 2) & cut[:, 0] & ~cut[:, 1], 2, cut.argmax(1))
+    order = (turn[:, None] + np.arange(3)) % 3
+    corners, middles = np.take_along_axis(faces, order, 1), np.take_along_axis(mids, order, 1)
+    pieces = [faces[count == 0]]
+    for number, patterns in _PIECES.items():
+        both = np.concatenate([corners[count == number], middles[count == number]], 1)
+        pieces += [both[:, pattern] for pattern in patterns]
+    return np.concatenate(pieces).astype(np.int32)
+
+
+_PIECES = {
+    1: ([0, 3, 2], [3, 1, 2]),
+    2: ([3, 1, 4], [0, 3, 4], [0, 4, 2]),
+    3: ([0, 3, 5], [3, 1, 4], [5, 4, 2], [3, 4, 5]),
+}
+"""By the number of edges cut: pieces of corners a, b, c (0, 1, 2) and middles of ab, bc, ca (3, 4, 5)."""
 
 
 def grid_faces(bands: int, width: int, stride: int) -> Faces:
