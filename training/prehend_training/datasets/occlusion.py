@@ -15,9 +15,6 @@ from prehend.hand_model import HandModel
 from prehend.types import Camera, FloatArray
 from prehend_training.scenes.sample import HAND_PARTS
 
-SKIN_M = 0.004
-"""A vertex counts as seen down to this depth behind the nearest skin: the mesh is coarser than a pixel."""
-
 _NEAREST_M = 0.01
 
 
@@ -44,18 +41,31 @@ def depth_of_mesh(vertices_m: FloatArray, faces: NDArray[np.integer], camera: Ca
     Returns:
         (H, W) along the optical axis [m], infinite where there is no surface.
     """
+    return nearest_surface(vertices_m, faces, camera)[0]
+
+
+def nearest_surface(
+    vertices_m: FloatArray, faces: NDArray[np.integer], camera: Camera
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Depth (H, W) as `depth_of_mesh` gives it, and which face (H, W) that is, -1 for none."""
     vertices = np.asarray(vertices_m, np.float64)
     check_shape("vertices_m", vertices, ["V", 3])
     depth = np.full(camera.height * camera.width, np.inf)
-    corners = vertices[faces[(vertices[faces][..., 2] > _NEAREST_M).all(1)]]
+    face = np.full(len(depth), -1, np.int64)
+    drawn = np.flatnonzero((vertices[faces][..., 2] > _NEAREST_M).all(1))
+    corners = vertices[faces[drawn]]
     if len(corners):
         pixels = project(corners, camera)
         rows, x, y = _boxes(pixels, camera)
         weights, inside = _barycentric(pixels[rows], x, y)
         # 1 / z is linear in the image
-        inverse = (weights / corners[rows, :, 2]).sum(1)[inside]
-        np.minimum.at(depth, (y * camera.width + x)[inside], 1 / inverse)
-    return depth.reshape(camera.height, camera.width).astype(np.float32)
+        at = 1 / (weights / corners[rows, :, 2]).sum(1)[inside]
+        place = (y * camera.width + x)[inside]
+        np.minimum.at(depth, place, at)
+        nearest = at <= depth[place]
+        face[place[nearest]] = drawn[rows[inside][nearest]]
+    shape = (camera.height, camera.width)
+    return depth.reshape(shape).astype(np.float32), face.reshape(shape)
 
 
 def _boxes(pixels: FloatArray, camera: Camera) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -107,7 +117,7 @@ def visibility(
     camera: Camera,
     shown: NDArray[np.bool_],
 ) -> Visibility:
-    """How much of a hand a picture shows.
+    """How much of a hand a picture shows; vertices by the rule of H2ONet, section 3.2 (see `HandLabel.part_visible`).
 
     The whole mesh is drawn with room around the picture, so that what lies outside of it counts as hidden.
 
@@ -118,14 +128,14 @@ def visibility(
         shown: (H, W) where the picture shows this hand.
     """
     wide, left, top = _widened(vertices_m, camera)
-    alone = depth_of_mesh(vertices_m, model.faces, wide)
+    alone, face = nearest_surface(vertices_m, model.faces, wide)
     seen = np.zeros(alone.shape, bool)
     seen[top : top + camera.height, left : left + camera.width] = shown
     ratio = (seen & np.isfinite(alone)).sum() / max(int(np.isfinite(alone).sum()), 1)
     x, y = np.clip(np.rint(project(vertices_m, wide)), 0, [wide.width - 1, wide.height - 1]).astype(np.int64).T
-    on_top = np.asarray(vertices_m)[:, 2] <= _nearby(alone, y, x) + SKIN_M
     parts = parts_of(model)
-    hit = on_top & _any_nearby(seen, y, x)
+    shown_part = np.where(seen & (face >= 0), parts[model.faces[face, 0]], -1)
+    hit = (_around(shown_part, y, x) == parts).any(0)
     return Visibility(float(ratio), np.bincount(parts, minlength=6), np.bincount(parts[hit], minlength=6))
 
 
@@ -152,13 +162,3 @@ def _around(image: NDArray[np.generic], y: NDArray[np.int64], x: NDArray[np.int6
     """(5, N) values at places and the four pixels beside them."""
     height, width = image.shape
     return np.stack([image[np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)] for dy, dx in _CROSS])
-
-
-def _nearby(depth_m: FloatArray, y: NDArray[np.int64], x: NDArray[np.int64]) -> FloatArray:
-    """(N,) depth at places; on an outline that of a pixel beside."""
-    values = _around(depth_m, y, x).astype(np.float64)
-    return np.where(np.isfinite(values[0]), values[0], values.min(0))
-
-
-def _any_nearby(mask: NDArray[np.bool_], y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return np.asarray(_around(mask, y, x).any(0))

@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,8 @@ from prehend_training.scenes.scene import Hand, Thing, View, mirror_rotation, tr
 Array = NDArray[np.floating]
 
 _SKIN_PARTS = 16
-_FOLD_M = 0.003
+_PART_OF_JOINT = np.array([5, 1, 1, 1, 2, 2, 2, 4, 4, 4, 3, 3, 3, 0, 0, 0])
+"""Number in `HAND_PARTS` of what each of MANO's joints moves."""
 _OTHER_DIGIT_M = 0.007
 """A joint lies at least this deep under its own digit's skin; another digit's skin above it is a finger in front."""
 
@@ -85,8 +85,7 @@ def vertex_parts() -> NDArray[np.int64]:
     """(V,) which of `HAND_PARTS` each vertex of the hand without forearm belongs to, by its largest weight."""
     model = drawn_hand()
     assert model.hand_mask is not None
-    joint = model.weights[model.hand_mask].argmax(1)
-    return np.where(joint == 0, 5, np.array([1, 2, 4, 3, 0])[(joint - 1) // 3])
+    return _PART_OF_JOINT[model.weights[model.hand_mask].argmax(1)]
 
 
 @lru_cache(maxsize=1)
@@ -97,19 +96,22 @@ def _part_vertices() -> NDArray[np.int64]:
 def part_visible(hand: Hand, entity: int, picture: Picture, view: View) -> NDArray[np.int64]:
     """(6,) how many vertices of each of `HAND_PARTS` the picture shows.
 
-    A vertex is shown where one of the four pixels around it is this hand and no nearer to the camera than the vertex,
-    but for what the way to the next pixel and a fold of skin (or a glove) may make.
+    H2ONet, section 3.2: a vertex counts as seen where the picture shows its own part of the hand, here at one of the
+    four pixels around it. So a vertex at the back of a finger is hidden by another finger, not by its own.
     """
     points = in_camera(view, true_points(hand, hand.vertices_m[drawn_hand().hand_mask]))
     height, width = picture.codes.shape
-    x, y = np.floor(np.clip(pixels(points, view.camera), -2, [width + 1, height + 1])).astype(np.int64).T
-    # the deepest of the four pixels whose lower right is (x + 1, y + 1)
-    own = np.where(picture.codes // PARTS == entity, picture.depth_m, 0)
-    deepest = cv2.dilate(own, np.ones((2, 2), np.uint8), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    allowed = np.maximum(points[:, 2] * (1 - 1.5 / view.camera.K[0, 0]) - _FOLD_M, 1e-3)
-    shown = inside & (deepest[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)] > allowed)
-    return np.bincount(vertex_parts()[shown], minlength=6)
+    part = picture.codes.astype(np.int64) - entity * PARTS
+    # a border of one pixel, so that vertices outside the picture meet nothing
+    shown = np.pad(
+        np.where((part >= 0) & (part < _SKIN_PARTS), _PART_OF_JOINT[part % _SKIN_PARTS], -1), 1, constant_values=-1
+    )
+    x, y = np.floor(np.clip(pixels(points, view.camera), -1, [width - 1, height - 1])).astype(np.int64).T + 1
+    own = vertex_parts()
+    seen = [
+        shown[np.minimum(y + dy, height + 1), np.minimum(x + dx, width + 1)] == own for dy in (0, 1) for dx in (0, 1)
+    ]
+    return np.bincount(own[np.any(seen, 0)], minlength=6)
 
 
 @lru_cache(maxsize=1)

@@ -61,7 +61,8 @@ class HandLabel:
             hindrance).
         visible_ratio: visible pixels of the hand over the pixels it would cover alone (0..1), NaN where unknown.
         part_vertices: (6,) int, vertices of each of `HAND_PARTS`; all 0 where their visibility is unknown.
-        part_visible: (6,) int, those of them that the picture shows (hidden by the hand itself counts as hidden).
+        part_visible: (6,) int, those of them at whose place the picture shows their part (H2ONet, section 3.2: another
+            part of the hand hides them, their own does not).
         grasp: the object moves with the hand: displaced and in contact. None where a dataset does not tell.
         displaced: the papers' rule: the object left the pose it had in the sequence's first frame by more than
             5 degrees or 10 mm (HandBooster); in a single rendered picture the same as `grasp`. None where unknown.
