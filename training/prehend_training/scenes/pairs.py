@@ -1,12 +1,15 @@
-"""The other hand of a person: near the first one, over it, or at the other side of a box."""
+"""The other hand of a person: near the first one, over it, or helping to hold what that one holds."""
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, Side
 from prehend_training.scenes.gestures import sample_bare
-from prehend_training.scenes.posing import Posed, about, aimed_arm, place_hand, pose_hand, rigid
-from prehend_training.scenes.scene import Hand, true_points
+from prehend_training.scenes.helping import GAP_M, Wanted, second_grasp
+from prehend_training.scenes.posing import Posed, about, aimed_arm, forearm_direction, place_hand, pose_hand, rigid
+from prehend_training.scenes.scene import Hand, Thing, mirror_thing_pose, true_points
 from prehend_training.scenes.viewpoints import Viewpoint, sample_hand_rotation
 from prehend_training.scenes.wear import Outfit
 
@@ -49,6 +52,41 @@ def other_hand(rng: Rng, first: Hand, side: Side, outfit: Outfit, viewpoint: Vie
             return None
         return hand
     return None
+
+
+def helping_hand(
+    rng: Rng, first: Hand, thing: Thing, side: Side, outfit: Outfit, viewpoint: Viewpoint, lowest_m: float
+) -> Hand | None:
+    """A hand that holds, from another side, what the first one holds; None where there is no room for it.
+
+    Args:
+        rng: source of randomness.
+        first: placed hand that holds the thing.
+        thing: as it is placed.
+        side, outfit: of the other.
+        viewpoint: of the true world, its neck settled.
+        lowest_m: height along `viewpoint.up` of the table, minus infinity for none.
+
+    Returns:
+        The hand with contacts, without the number of its thing.
+    """
+    own = viewpoint.seen_by(side)
+    pose = thing.pose if side == "right" else mirror_thing_pose(thing.pose)
+    shoulder = own.shoulder(pose[:3, 3])
+    found = second_grasp(rng, first, thing.solid, Wanted(side, pose, shoulder, own.up, lowest_m))
+    if found is None:
+        return None
+    T = pose @ found.T_object_hand
+    arm = aimed_arm(T, shoulder, own.elbow)
+    toward = shoulder - T[:3, 3]
+    if forearm_direction(T[:3, :3], arm.bend) @ toward < 0.35 * np.linalg.norm(toward):
+        return None
+    hand = place_hand(found.posed, side, T, arm, outfit)
+    skin, taken = (true_points(one, one.vertices_m[::5]) for one in (hand, first))
+    crossed = np.linalg.norm(taken[:, None] - skin, axis=2).min() < GAP_M
+    if crossed or hand.joints_m[:, 2].min() < 0.12 or (skin @ viewpoint.up).min() < lowest_m:
+        return None
+    return replace(hand, grasp=True, displaced=True, contact=found.contact)
 
 
 def _relaxed(rng: Rng, first: Hand) -> Posed:

@@ -15,7 +15,7 @@ from prehend_training.scenes.body import drawn_hand, shoulder
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.cameras import sample_camera
 from prehend_training.scenes.environment import sample_lighting
-from prehend_training.scenes.pairs import other_hand
+from prehend_training.scenes.pairs import helping_hand, other_hand
 from prehend_training.scenes.planning import opened_hand
 from prehend_training.scenes.posing import (
     FOREARM_M,
@@ -61,6 +61,8 @@ Kind = Literal["crop", "frame"]
 
 _GRASP_SHARE, _NEAR_SHARE = 0.45, 0.2
 _STRANGER_SHARE, _PAPER_SHARE, _STANDING_SHARE = 0.16, 0.05, 0.45
+_BOTH_SHARES: dict[Kind, float] = {"crop": 0.25, "frame": 0.6}
+"""Of hands that hold something: how often a second one is asked to help, for which there often is no room."""
 _NEAREST_M = 0.12
 """No joint comes closer to the camera."""
 _REACH_M = 0.6
@@ -110,8 +112,11 @@ def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
     placed = [first]
     strangers: tuple[Hand, ...] = ()
     extra: list[Thing] = list(first.clutter)
-    pair = count == 2 or rng.random() < _STRANGER_SHARE
-    other = _second(rng, kind, view, viewpoint, first) if pair else None
+    other = _helping(rng, replace(viewpoint, neck_m=body), first) if rng.random() < _BOTH_SHARES[kind] else None
+    if other is not None:
+        count = 1 if kind == "crop" else 2
+    elif count == 2 or rng.random() < _STRANGER_SHARE:
+        other = _second(rng, kind, view, viewpoint, first)
     if other is not None and count == 2:
         placed.append(other)
         extra += other.clutter
@@ -164,6 +169,22 @@ def _second(rng: Rng, kind: Kind, view: View, viewpoint: Viewpoint, first: _Plac
     if far or other.stands or first.stands or not apart(first.hand, other.hand):
         return None
     return other
+
+
+def _helping(rng: Rng, viewpoint: Viewpoint, first: _Placed) -> _Placed | None:
+    """The person's other hand on what the first one holds; None where it holds nothing or there is no room."""
+    if not first.held or first.thing is None:
+        return None
+    side = SIDES[1 - SIDES.index(first.hand.side)]
+    lowest = _lowest(viewpoint.up, first.thing) if first.stands else -np.inf
+    outfit = first.hand.outfit.other_hand()
+    hand = helping_hand(rng, first.hand, first.thing, side, outfit, viewpoint, lowest)
+    return None if hand is None else _Placed(hand, first.thing, True, first.stands, [])
+
+
+def _lowest(up: Array, thing: Thing) -> float:
+    """Height [m] along a direction of a thing's lowest point."""
+    return float((thing.solid.mesh().vertices @ thing.pose[:3, :3].T @ up).min() + thing.pose[:3, 3] @ up)
 
 
 def _in_reach(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, viewpoint: Viewpoint) -> _Placed:
@@ -301,10 +322,7 @@ def _table(
         return None
     points = [true_points(hand, hand.vertices_m[::3]) for hand in hands]
     points += [thing.solid.mesh().vertices[::4] @ thing.pose[:3, :3].T + thing.pose[:3, 3] for thing in things]
-    lowest = None
-    if stands is not None:
-        lowest = float((stands.solid.mesh().vertices @ stands.pose[:3, :3].T @ viewpoint.up).min())
-        lowest += float(stands.pose[:3, 3] @ viewpoint.up)
+    lowest = None if stands is None else _lowest(viewpoint.up, stands)
     return table_below(rng, viewpoint.up, viewpoint.toward, np.concatenate(points), lowest, viewpoint.away_m)
 
 
