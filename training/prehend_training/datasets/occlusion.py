@@ -13,7 +13,7 @@ from prehend.check import check_shape
 from prehend.geometry.camera import project
 from prehend.hand_model import HandModel
 from prehend.types import Camera, FloatArray
-from prehend_training.scenes.sample import HAND_PARTS
+from prehend_training.scenes.sample import HAND_PARTS, PART_OF_JOINT
 
 _NEAREST_M = 0.01
 
@@ -107,8 +107,7 @@ def in_front(hand_depth_m: FloatArray, other_depth_m: FloatArray, slack_m: float
 
 def parts_of(model: HandModel) -> NDArray[np.int64]:
     """(V,) which of `HAND_PARTS` each vertex belongs to, by its largest skinning weight."""
-    joint = model.weights.argmax(1)
-    return np.where(joint == 0, HAND_PARTS.index("palm"), np.array([1, 2, 4, 3, 0])[(joint - 1) // 3])
+    return np.array(PART_OF_JOINT)[model.weights.argmax(1)]
 
 
 def visibility(

@@ -11,14 +11,12 @@ from prehend.types import Box
 from prehend_training.scenes.body import PARTS, drawn_hand
 from prehend_training.scenes.lens import pixels
 from prehend_training.scenes.raster import Picture
-from prehend_training.scenes.sample import HandLabel, ObjectLabel
+from prehend_training.scenes.sample import PART_OF_JOINT, HandLabel, ObjectLabel
 from prehend_training.scenes.scene import Hand, Thing, View, mirror_rotation, true_points
 
 Array = NDArray[np.floating]
 
 _SKIN_PARTS = 16
-_PART_OF_JOINT = np.array([5, 1, 1, 1, 2, 2, 2, 4, 4, 4, 3, 3, 3, 0, 0, 0])
-"""Number in `HAND_PARTS` of what each of MANO's joints moves."""
 _OTHER_DIGIT_M = 0.007
 """A joint lies at least this deep under its own digit's skin; another digit's skin above it is a finger in front."""
 
@@ -85,7 +83,7 @@ def vertex_parts() -> NDArray[np.int64]:
     """(V,) which of `HAND_PARTS` each vertex of the hand without forearm belongs to, by its largest weight."""
     model = drawn_hand()
     assert model.hand_mask is not None
-    return _PART_OF_JOINT[model.weights[model.hand_mask].argmax(1)]
+    return np.array(PART_OF_JOINT)[model.weights[model.hand_mask].argmax(1)]
 
 
 @lru_cache(maxsize=1)
@@ -104,7 +102,9 @@ def part_visible(hand: Hand, entity: int, picture: Picture, view: View) -> NDArr
     part = picture.codes.astype(np.int64) - entity * PARTS
     # a border of one pixel, so that vertices outside the picture meet nothing
     shown = np.pad(
-        np.where((part >= 0) & (part < _SKIN_PARTS), _PART_OF_JOINT[part % _SKIN_PARTS], -1), 1, constant_values=-1
+        np.where((part >= 0) & (part < _SKIN_PARTS), np.array(PART_OF_JOINT)[part % _SKIN_PARTS], -1),
+        1,
+        constant_values=-1,
     )
     x, y = np.floor(np.clip(pixels(points, view.camera), -1, [width - 1, height - 1])).astype(np.int64).T + 1
     own = vertex_parts()

@@ -15,7 +15,7 @@ from prehend_training.grasps.library import HeldGrasp, sample_grasp
 from prehend_training.objects import Solid
 from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.gestures import sample_bare, sample_betas
-from prehend_training.scenes.sample import HAND_PARTS
+from prehend_training.scenes.sample import HAND_PARTS, PART_OF_JOINT
 from prehend_training.scenes.scene import Hand
 from prehend_training.scenes.wear import Outfit
 
@@ -23,8 +23,6 @@ Array = NDArray[np.floating]
 Rng = np.random.Generator
 
 FOREARM_M, UPPER_ARM_M = 0.25, 0.29
-_DIGITS = {0: 5, 1: 1, 2: 2, 3: 4, 4: 3, 5: 0}
-"""Of MANO's order (palm, index, middle, little, ring, thumb) in `HAND_PARTS`."""
 _FRESH_SHARE = 0.08
 NO_CONTACT = np.zeros(len(HAND_PARTS), np.bool_)
 
@@ -78,8 +76,7 @@ def skin_distances(posed: Posed, solid: Solid, T_hand_object: Array, step: int =
     model = drawn_hand()
     assert model.hand_mask is not None
     rows = np.flatnonzero(model.hand_mask)[::step]
-    joint = model.weights[rows].argmax(1)
-    part = np.array(list(_DIGITS.values()))[np.where(joint == 0, 0, (joint + 2) // 3)]
+    part = np.array(PART_OF_JOINT)[model.weights[rows].argmax(1)]
     return solid.distance(to_object(T_hand_object, posed.vertices[rows]), filled=True), part
 
 

@@ -15,6 +15,8 @@ from prehend.types import Camera, FloatArray
 
 HAND_PARTS = (*FINGERS, "palm")
 """Parts of a hand whose visibility and contact are told."""
+PART_OF_JOINT = (5, 1, 1, 1, 2, 2, 2, 4, 4, 4, 3, 3, 3, 0, 0, 0)
+"""Number in `HAND_PARTS` of what each of MANO's 16 joints moves."""
 HAND_CODE, OBJECT_CODE, OTHER_CODE = 1, 101, 255
 """Numbers in a segmentation: `HAND_CODE + i` is `hands[i]` with its arm and clothes, `OBJECT_CODE + k` is `objects[k]`,
 `OTHER_CODE` any other thing in front, 0 the background."""
