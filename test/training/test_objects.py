@@ -177,6 +177,14 @@ def test_samples_stay_within_the_believable():
         assert 0.008 <= solid.extents_m.max() <= 0.5
 
 
+def test_the_nearest_point_is_found_without_measuring_all():
+    rng = np.random.default_rng(6)
+    for _ in range(40):
+        solid = sample_solid(rng)
+        points = solid.center_m + rng.normal(size=3) * 0.1 + 0.05 * rng.normal(size=(300, 3))
+        assert abs(solid.nearest(points) - solid.distance(points).min()) < 1e-9
+
+
 def test_a_file_without_its_keys_is_refused(tmp_path):
     entry = yaml.safe_load((CATALOGUE / "box.yaml").read_text())
     path = tmp_path / "broken.yaml"

@@ -100,7 +100,7 @@ def _clear_place(solid: Solid, points: Array, way: Array, gap_m: float, *, fille
         return place + np.array([0.0, 0.0, max(bottom - float((points + place)[:, 2].min()), 0.0)])
 
     def clearance(distance: float, step: int = 1) -> float:
-        return float(solid.distance(points[::step] + placed(distance), filled=filled).min())
+        return solid.nearest(points[::step] + placed(distance), filled=filled)
 
     far = float(np.linalg.norm(solid.extents_m)) / 2 + 0.12
     for _ in range(_APPROACHES):  # no step takes the hand through the thing: distances change no faster than places

@@ -14,6 +14,8 @@ from prehend_training.objects.parts_round import Revolve
 
 Array = NDArray[np.floating]
 
+_FIRST_FEW = 64
+
 
 @dataclass(frozen=True, eq=False)
 class Form:
@@ -138,6 +140,22 @@ class Solid:
         """
         points_m = np.asarray(points_m)
         return np.minimum.reduce([part.distance(points_m, self.scale, filled) for part in self.parts])
+
+    def nearest(self, points_m: Array, *, filled: bool = False) -> float:
+        """The smallest of the distances [m] of points (N, 3), inf of none; only those that can have it are measured.
+
+        Args:
+            points_m, filled: as for `distance`.
+        """
+        apart = np.maximum(np.abs(points_m - self.center_m) - self.extents_m / 2, 0)
+        to_box = np.sqrt((apart * apart).sum(-1))  # nothing is nearer than the box around it
+        order = to_box.argsort()
+        nearest, first = np.inf, 0
+        while first < len(order) and to_box[order[first]] <= max(nearest, 0.0):
+            rows = order[first : max(2 * first, _FIRST_FEW)]
+            nearest = min(nearest, float(self.distance(points_m[rows], filled=filled).min()))
+            first += len(rows)
+        return nearest
 
     def mesh(self) -> Mesh:
         """The surface, stretched; made once."""
