@@ -1,12 +1,15 @@
 """What is around the hands: things near them, a table, people, clutter. Numbers only."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prehend_training.objects import Solid, catalogue, sample_solid
 from prehend_training.objects.look import dress
+from prehend_training.objects.parts_round import Revolve
+from prehend_training.objects.solid import Form
 from prehend_training.scenes.body import turn
 from prehend_training.scenes.posing import to_object
 from prehend_training.scenes.scene import Hand, Table, Thing, View, plain_thing, true_points
@@ -63,7 +66,7 @@ def sample_near(rng: Rng, hand: Hand) -> list[Thing]:
             pose[:3, 3] = centre + shift
             thing = _plain_thing(rng, pose)
             near_enough = pose[2, 3] > 0.12
-            if near_enough and thing.solid.distance(to_object(pose, vertices[::3])).min() > 0.006:
+            if near_enough and thing.solid.nearest(to_object(pose, vertices[::3])) > 0.006:
                 things.append(thing)
                 break
     return things
@@ -136,7 +139,7 @@ def person(rng: Rng, neck_m: Array, ahead: Array, up: Array, outfit: Outfit) -> 
         ((0, 0.2, -0.02), (0.078, 0.115, 0.095), -1, skin),
         ((0, 0.235, 0.015), (0.088, 0.105, 0.095), -1, hair),
     ]
-    ball = catalogue()["ball"]
+    ball = _body_ball()
     things = []
     for centre, radii, texture, shade in parts:
         solid = ball.stretched(2 * np.array(radii) / ball.extents_m)
@@ -144,6 +147,16 @@ def person(rng: Rng, neck_m: Array, ahead: Array, up: Array, outfit: Outfit) -> 
         pose[:3, :3], pose[:3, 3] = lean, neck_m + lean @ np.array(centre)
         things.append(plain_thing(solid, pose, shade, texture, 3.5))
     return things
+
+
+@lru_cache(maxsize=1)
+def _body_ball() -> Solid:
+    """A ball of half as many faces as the catalogue's: those of people are seldom near and never sharp."""
+    angle = np.linspace(-np.pi / 2, np.pi / 2, 13)
+    profile = catalogue()["ball"].extents_m[0] / 2 * np.stack([np.cos(angle), np.sin(angle)], 1)
+    profile[[0, -1], 0] = 0
+    body = Revolve(np.eye(3), np.zeros(3), np.ones(3), "body", "ball", profile, False, (), 18)
+    return replace(catalogue()["ball"], form=Form((body,)))
 
 
 def scattered(rng: Rng, count: int, keep_out_m: Array, table: Table, spread_m: float) -> list[Thing]:
