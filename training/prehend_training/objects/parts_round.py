@@ -1,7 +1,8 @@
 """Parts that are turned or bent: bodies turned about z, tubes along a line, rings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,6 +17,7 @@ Array = NDArray[np.floating]
 
 _SEGMENTS, _TUBE_SEGMENTS = 28, 12
 _SMOOTH_COS = 0.75
+_BLOCK = 1024
 _ON_AXIS = np.array([-1.0, 1.0])
 
 
@@ -66,17 +68,7 @@ class Revolve(Part):
     def measure(self, points_m: Array, scale: Array, filled: bool) -> Array:
         """Exact: the distance to a polygon in (radius, height), its edge on the axis left out."""
         profile = (self._outside() if filled and self.hollow else self.profile_m) * scale[[0, 2]]
-        radius, height = np.hypot(points_m[..., 0], points_m[..., 1]), points_m[..., 2]
-        nearest = np.full(radius.shape, np.inf)
-        inside = np.zeros(radius.shape, bool)
-        for (r0, z0), (r1, z1) in pairwise(profile):
-            dr, dz = r1 - r0, z1 - z0
-            along = np.clip(((radius - r0) * dr + (height - z0) * dz) / (dr * dr + dz * dz), 0, 1)
-            nearest = np.minimum(nearest, (radius - r0 - along * dr) ** 2 + (height - z0 - along * dz) ** 2)
-            if z0 != z1:  # parity of crossings of a ray towards larger radii
-                crossing = r0 + (height - z0) * (dr / dz)
-                inside ^= ((height >= z0) != (height >= z1)) & (radius < crossing)
-        return np.where(inside, -1.0, 1.0) * np.sqrt(nearest)
+        return _in_blocks(partial(_to_polygon, profile), points_m)
 
     def _outside(self) -> Array:
         """Of a hollow body the profile up to its rim, closed by a lid."""
@@ -133,6 +125,45 @@ class Revolve(Part):
         )
 
 
+def _in_blocks(measure: Callable[[Array], Array], points_m: Array) -> Array:
+    """What `measure` makes of points (N, 3), for (..., 3), a few thousand at a time: it looks at all edges at once."""
+    flat = np.asarray(points_m, np.float64).reshape(-1, 3)
+    if len(flat) <= _BLOCK:
+        return measure(flat).reshape(points_m.shape[:-1])
+    blocks = [measure(flat[first : first + _BLOCK]) for first in range(0, len(flat), _BLOCK)]
+    return np.concatenate(blocks).reshape(points_m.shape[:-1])
+
+
+def _to_polygon(profile: Array, points_m: Array) -> Array:
+    """Signed distance (N,) of points (N, 3) to a turned body of a profile (K, 2), its edge on the axis left out."""
+    radius, height = np.hypot(points_m[:, 0], points_m[:, 1]), points_m[:, 2]
+    start, step = profile[:-1, :, None], np.diff(profile, axis=0)[..., None]
+    dr, dz = step[:, 0], step[:, 1]
+    r, z = radius - start[:, 0], height - start[:, 1]
+    along = np.clip((r * dr + z * dz) / (dr * dr + dz * dz), 0, 1)
+    nearest = ((r - along * dr) ** 2 + (z - along * dz) ** 2).min(0)
+    # parity of crossings of a ray towards larger radii
+    above = height >= profile[:, 1:]
+    crossed = (above[:-1] != above[1:]) & (r < z * (dr / np.where(dz == 0, 1.0, dz)))
+    inside = np.logical_xor.reduce(crossed, 0)
+    return np.where(inside, -1.0, 1.0) * np.sqrt(nearest)
+
+
+def _to_cones(path: Array, radii: Array, points_m: Array) -> Array:
+    """Signed distance (N,) of points (N, 3) to a rod along a path (K, 3): the nearest of cones with round ends."""
+    step = np.diff(path, axis=0)
+    length = np.linalg.norm(step, axis=1)
+    axis, slope = step / length[:, None], -np.diff(radii) / length
+    along = axis @ points_m.T - (path[:-1] * axis).sum(1)[:, None]
+    square = sum((points_m[:, k] - path[:-1, k : k + 1]) ** 2 for k in range(3))
+    aside = np.sqrt(np.maximum(square - along**2, 0))
+    # the nearest sphere is not the one at the foot of the perpendicular where the rod tapers
+    share = along / length[:, None] - aside * (slope / np.sqrt(1 - slope**2) / length)[:, None]
+    share = np.clip(share, 0, 1)
+    reach = np.hypot(along - share * length[:, None], aside)
+    return np.asarray((reach - (radii[:-1, None] + share * np.diff(radii)[:, None])).min(0))
+
+
 def _profile_normals(profile: Array) -> tuple[Array, Array]:
     """Normals (N - 1, 2) at the start and end of each edge; gentle bends are shaded smooth, sharp ones stay edges."""
     edge = np.diff(profile, axis=0)
@@ -174,19 +205,7 @@ class Tube(Part):
     def measure(self, points_m: Array, scale: Array, filled: bool) -> Array:
         """Exact: the nearest of cones with round ends."""
         path, radii = self._rows()
-        path, radii = path * scale, radii * scale[0]
-        nearest = np.full(points_m.shape[:-1], np.inf)
-        for a, b, ra, rb in zip(path[:-1], path[1:], radii[:-1], radii[1:], strict=True):
-            length = float(np.linalg.norm(b - a))
-            axis, slope = (b - a) / length, (ra - rb) / length
-            offset = points_m - a
-            along = offset @ axis
-            aside = np.sqrt(np.maximum((offset**2).sum(-1) - along**2, 0))
-            # the nearest sphere is not the one at the foot of the perpendicular where the rod tapers
-            share = np.clip((along - aside * slope / np.sqrt(1 - slope**2)) / length, 0, 1)
-            reach = np.hypot(along - share * length, aside)
-            nearest = np.minimum(nearest, reach - (ra + share * (rb - ra)))
-        return nearest
+        return _in_blocks(partial(_to_cones, path * scale, radii * scale[0]), points_m)
 
     def _rows(self) -> tuple[Array, Array]:
         if not self.closed:
