@@ -13,7 +13,7 @@ from prehend_training.grasps.checks import TOUCH_M
 from prehend_training.grasps.fresh import POOL_SIZE, pooled
 from prehend_training.grasps.library import HeldGrasp, sample_grasp
 from prehend_training.objects import Solid
-from prehend_training.scenes.body import Arm, bend_wrist, drawn_hand, turn
+from prehend_training.scenes.body import Arm, bend_wrist, cross, drawn_hand, turn
 from prehend_training.scenes.gestures import sample_bare, sample_betas
 from prehend_training.scenes.sample import HAND_PARTS, PART_OF_JOINT
 from prehend_training.scenes.scene import Hand
@@ -122,7 +122,7 @@ def forearm_direction(R_world_hand: Array, bend: Array) -> Array:
 
 def _limited_turn(source: Array, target: Array, most_rad: float) -> Array:
     """Axis-angle (3,) that turns one direction to another as far as it may."""
-    axis = np.cross(source, target)
+    axis = cross(source, target)
     sine, cosine = float(np.linalg.norm(axis)), float(source @ target)
     if sine < 1e-9:
         return np.zeros(3)
@@ -134,7 +134,7 @@ def hand_frame(to_elbow: Array, back: Array) -> Array:
     x = to_elbow / np.linalg.norm(to_elbow)
     y = back - (back @ x) * x
     y = y / np.linalg.norm(y)
-    return np.stack([x, y, np.cross(x, y)], 1)
+    return np.stack([x, y, cross(x, y)], 1)
 
 
 def place_hand(posed: Posed, side: Side, T_world_hand: Array, arm: Arm, outfit: Outfit) -> Hand:

@@ -11,7 +11,7 @@ from prehend_training.assets.forearm import MAX_TWIST_RAD
 from prehend_training.grasps.library import HeldGrasp
 from prehend_training.grasps.near import near_miss
 from prehend_training.objects import Solid
-from prehend_training.scenes.body import drawn_hand, shoulder
+from prehend_training.scenes.body import cross, drawn_hand, shoulder
 from prehend_training.scenes.camera_look import sample_look
 from prehend_training.scenes.cameras import sample_camera
 from prehend_training.scenes.environment import sample_lighting
@@ -61,7 +61,7 @@ Kind = Literal["crop", "frame"]
 
 _GRASP_SHARE, _NEAR_SHARE = 0.45, 0.2
 _STRANGER_SHARE, _PAPER_SHARE, _STANDING_SHARE = 0.16, 0.05, 0.45
-_BOTH_SHARES: dict[Kind, float] = {"crop": 0.25, "frame": 0.6}
+_BOTH_SHARES: dict[Kind, float] = {"crop": 0.18, "frame": 0.9}
 """Of hands that hold something: how often a second one is asked to help, for which there often is no room."""
 _NEAREST_M = 0.12
 """No joint comes closer to the camera."""
@@ -178,8 +178,11 @@ def _helping(rng: Rng, viewpoint: Viewpoint, first: _Placed) -> _Placed | None:
     side = SIDES[1 - SIDES.index(first.hand.side)]
     lowest = _lowest(viewpoint.up, first.thing) if first.stands else -np.inf
     outfit = first.hand.outfit.other_hand()
-    hand = helping_hand(rng, first.hand, first.thing, side, outfit, viewpoint, lowest)
-    return None if hand is None else _Placed(hand, first.thing, True, first.stands, [])
+    for _ in range(2):
+        hand = helping_hand(rng, first.hand, first.thing, side, outfit, viewpoint, lowest)
+        if hand is not None:
+            return _Placed(hand, first.thing, True, first.stands, [])
+    return None
 
 
 def _lowest(up: Array, thing: Thing) -> float:
@@ -275,7 +278,7 @@ def _reachable(R: Array, own: Viewpoint) -> bool:
 
 def _standing_rotation(rng: Rng, own: Viewpoint, posed: Posed, solid: Solid, T_hand_object: Array) -> Array | None:
     """(3, 3) of the hand whose thing stands or lies on a table; None where hand or arm would be in the table."""
-    level = np.stack([own.toward, np.cross(own.up, own.toward), own.up], 1)
+    level = np.stack([own.toward, cross(own.up, own.toward), own.up], 1)
     skin = posed.vertices[drawn_hand().hand_mask][::4]
     mesh = solid.mesh().vertices @ T_hand_object[:3, :3].T + T_hand_object[:3, 3]
     for _ in range(_ARM_TRIES):

@@ -10,7 +10,7 @@ from prehend_training.objects import Solid, catalogue, sample_solid
 from prehend_training.objects.look import dress
 from prehend_training.objects.parts_round import Revolve
 from prehend_training.objects.solid import Form
-from prehend_training.scenes.body import turn
+from prehend_training.scenes.body import cross, turn
 from prehend_training.scenes.posing import to_object
 from prehend_training.scenes.scene import Hand, Table, Thing, View, plain_thing, true_points
 from prehend_training.scenes.skin import skin_tone
@@ -53,7 +53,7 @@ def sample_near(rng: Rng, hand: Hand) -> list[Thing]:
     things = []
     for _ in range(int(rng.integers(1, 3))):
         for _ in range(6):
-            aside = np.cross(line, rng.standard_normal(3))
+            aside = cross(line, rng.standard_normal(3))
             aside /= np.linalg.norm(aside)
             kind = rng.choice(["beside", "behind", "front"], p=[0.45, 0.35, 0.2])
             shift = {
@@ -104,7 +104,7 @@ def table_below(
         return None
     half = float(rng.uniform(0.4, 1.2))
     edge = min(max(away_m - 0.12, 0.06), 0.4)
-    aside = np.cross(up, toward)
+    aside = cross(up, toward)
     centre = touching[: len(touching) // 2].mean(0)
     centre = centre + (height - centre @ up) * up + (edge - half) * toward + rng.normal(0, 0.3) * (half - 0.3) * aside
     pose = np.eye(4)
@@ -123,9 +123,9 @@ def person(rng: Rng, neck_m: Array, ahead: Array, up: Array, outfit: Outfit) -> 
         outfit: skin and clothes.
     """
     ahead = ahead + rng.normal(0, 0.12, 3)
-    x = np.cross(up, ahead)
+    x = cross(up, ahead)
     x = x / np.linalg.norm(x)
-    frame = np.stack([x, up, np.cross(x, up)], 1)  # left, up, back of the person
+    frame = np.stack([x, up, cross(x, up)], 1)  # left, up, back of the person
     lean = frame @ turn(rng.normal(0, [0.15, 0.1, 0.08]))
     sleeve = outfit.sleeve
     layer = int(rng.integers(-TEXTURES // 2, TEXTURES)) if sleeve is None else -1

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, Side
-from prehend_training.scenes.body import turn
+from prehend_training.scenes.body import cross, turn
 from prehend_training.scenes.posing import about, hand_frame
 from prehend_training.scenes.surroundings import random_rotation
 
@@ -66,7 +66,7 @@ class Viewpoint:
     @property
     def right(self) -> Array:
         """(3,) the person's right."""
-        return np.cross(self.up, self.toward)
+        return cross(self.up, self.toward)
 
     @property
     def elbow(self) -> Array:
@@ -122,11 +122,11 @@ def sample_hand_rotation(rng: Rng, own: Viewpoint) -> Array:
     up, eye = own.up, np.array([0, 0, -1.0])
     if own.kind == "raised":
         ahead = -up * rng.uniform(0.5, 1.2) + 0.3 * own.toward
-        backs = (-eye, eye, np.cross(up, eye))
+        backs = (-eye, eye, cross(up, eye))
         back = backs[int(rng.choice(3, p=[0.55, 0.25, 0.2]))]
     else:
         ahead = own.toward + up * rng.uniform(-0.05, 0.75)
-        inwards = np.cross(own.toward, up)  # the thumb's side of a hand with its palm down
+        inwards = cross(own.toward, up)  # the thumb's side of a hand with its palm down
         back = (up, up - 1.5 * inwards, eye, -eye)[int(rng.choice(4, p=[0.45, 0.25, 0.15, 0.15]))]
     ahead = about(up, rng.normal(-0.15, 0.35)) @ ahead
     R = hand_frame(ahead + 1e-3, back + rng.normal(0, 0.3, 3))
