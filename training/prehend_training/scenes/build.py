@@ -131,11 +131,13 @@ def thing_geometry(thing: Thing, entity: int) -> Geometry:
     """A thing as triangles in the world."""
     mesh = thing.solid.mesh()
     R, t = thing.pose[:3, :3], thing.pose[:3, 3]
-    vertices = np.zeros(len(mesh.vertices), VERTEX)
+    surfaces = np.zeros(len(thing.colours), VERTEX)
+    surfaces["uvw"][:, :2], surfaces["uvw"][:, 2] = thing.tiling, thing.layers
+    surfaces["colour"], surfaces["material"][:, :2] = thing.colours, thing.gloss
+    surfaces["code"] = entity * PARTS
+    vertices = surfaces.view(np.float32).reshape(-1, VERTEX.itemsize // 4)[mesh.part].reshape(-1).view(VERTEX)
     vertices["position"], vertices["normal"] = mesh.vertices @ R.T + t, mesh.normals @ R.T
-    vertices["uvw"][:, :2], vertices["uvw"][:, 2] = mesh.uv * thing.tiling[mesh.part], thing.layers[mesh.part]
-    vertices["colour"], vertices["material"][:, :2] = thing.colours[mesh.part], thing.gloss[mesh.part]
-    vertices["code"] = entity * PARTS
+    vertices["uvw"][:, :2] *= mesh.uv
     return Geometry(vertices, mesh.faces)
 
 

@@ -105,7 +105,9 @@ def join(parts: Sequence[Geometry]) -> Geometry:
     offsets = np.cumsum([0, *(len(part.vertices) for part in parts)])
     faces = [part.faces + offset for part, offset in zip(parts, offsets[:-1], strict=True)]
     tiles = tuple(sorted({tile for part in parts for tile in part.tiles}))
-    return Geometry(np.concatenate([part.vertices for part in parts]), np.concatenate(faces).astype(np.int32), tiles)
+    # numpy copies records field by field, but plain numbers at once
+    rows = np.concatenate([part.vertices.view(np.float32) for part in parts])
+    return Geometry(rows.view(VERTEX), np.concatenate(faces, dtype=np.int32), tiles)
 
 
 class _Target(NamedTuple):
