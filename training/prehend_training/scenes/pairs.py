@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from prehend.conventions import MIRROR, Side
 from prehend_training.scenes.gestures import sample_bare
 from prehend_training.scenes.helping import GAP_M, Wanted, second_grasp
-from prehend_training.scenes.posing import Posed, about, aimed_arm, forearm_direction, place_hand, pose_hand, rigid
+from prehend_training.scenes.posing import Posed, about, aimed_arm, forearm_direction, gap, place_hand, pose_hand, rigid
 from prehend_training.scenes.scene import Hand, Thing, mirror_thing_pose, true_points
 from prehend_training.scenes.viewpoints import Viewpoint, sample_hand_rotation
 from prehend_training.scenes.wear import Outfit
@@ -42,13 +42,13 @@ def other_hand(rng: Rng, first: Hand, side: Side, outfit: Outfit, viewpoint: Vie
         wrist = (place if side == "right" else place @ MIRROR) - R @ posed.joints.mean(0)
         skin = posed.vertices[::9] @ R.T + wrist
         skin = skin if side == "right" else skin @ MIRROR
-        if np.linalg.norm(taken[:, None] - skin, axis=2).min() < _GAP_M:
+        if gap(taken, skin) < _GAP_M:
             continue
         T = rigid(R, wrist)
         hand = place_hand(posed, side, T, aimed_arm(T, own.shoulder(wrist), own.elbow), outfit)
         points = true_points(hand, hand.vertices_m)[::9]
         near = hand.joints_m[:, 2].min() < 0.12 or np.linalg.norm(wrist - own.shoulder(wrist)) > 0.6
-        if near or np.linalg.norm(taken[:, None] - points, axis=2).min() < _GAP_M:
+        if near or gap(taken, points) < _GAP_M:
             return None
         return hand
     return None
@@ -83,7 +83,7 @@ def helping_hand(
         return None
     hand = place_hand(found.posed, side, T, arm, outfit)
     skin, taken = (true_points(one, one.vertices_m[::5]) for one in (hand, first))
-    crossed = np.linalg.norm(taken[:, None] - skin, axis=2).min() < GAP_M
+    crossed = gap(taken, skin) < GAP_M
     if crossed or hand.joints_m[:, 2].min() < 0.12 or (skin @ viewpoint.up).min() < lowest_m:
         return None
     return replace(hand, grasp=True, displaced=True, contact=found.contact)

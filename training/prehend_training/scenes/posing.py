@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from prehend.conventions import Side
 from prehend.hand_model import skin
@@ -78,6 +79,19 @@ def skin_distances(posed: Posed, solid: Solid, T_hand_object: Array, step: int =
     rows = np.flatnonzero(model.hand_mask)[::step]
     part = np.array(PART_OF_JOINT)[model.weights[rows].argmax(1)]
     return solid.distance(to_object(T_hand_object, posed.vertices[rows]), filled=True), part
+
+
+def nearest_skin(posed: Posed, solid: Solid, T_hand_object: Array, step: int = 1) -> float:
+    """The smallest of the distances [m] that `skin_distances` gives."""
+    model = drawn_hand()
+    assert model.hand_mask is not None
+    skin_points = posed.vertices[np.flatnonzero(model.hand_mask)[::step]]
+    return solid.nearest(to_object(T_hand_object, skin_points), filled=True)
+
+
+def gap(first_m: Array, second_m: Array) -> float:
+    """The smallest distance [m] between points (N, 3) and points (M, 3)."""
+    return float(cKDTree(first_m).query(second_m)[0].min())
 
 
 def contact_of(posed: Posed, solid: Solid, T_hand_object: Array) -> NDArray[np.bool_]:

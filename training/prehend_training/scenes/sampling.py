@@ -25,11 +25,12 @@ from prehend_training.scenes.posing import (
     aimed_arm,
     bare_hand,
     forearm_direction,
+    gap,
     held_grasp,
+    nearest_skin,
     place_hand,
     pose_hand,
     rigid,
-    skin_distances,
 )
 from prehend_training.scenes.scene import (
     Hand,
@@ -251,7 +252,7 @@ def backed_off(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.boo
     for distance in rng.uniform(0.004, 0.03) + np.array([0.0, 0.02, 0.04, 0.07]):
         T = grasp.T_hand_object.copy()
         T[:3, 3] += distance * away
-        if skin_distances(posed, grasp.solid, T, 2)[0].min() > 0.0045:
+        if nearest_skin(posed, grasp.solid, T, 2) > 0.0045:
             return posed, T, NO_CONTACT
     return None
 
@@ -313,8 +314,7 @@ def _sample_wrist(rng: Rng, kind: Kind, view: View, side: Side, R: Array, posed:
 
 def apart(first: Hand, second: Hand) -> bool:
     """Whether two hands and their arms are at least 2 cm from each other."""
-    a, b = (true_points(hand, hand.vertices_m[::12]) for hand in (first, second))
-    return bool(np.linalg.norm(a[:, None] - b, axis=2).min() > 0.02)
+    return gap(*(true_points(hand, hand.vertices_m[::12]) for hand in (first, second))) > 0.02
 
 
 def _table(
