@@ -146,27 +146,22 @@ def triangulate(outline: Array) -> Faces:
     left = list(range(len(outline)))
     faces = []
     while len(left) > 3:
-        corners = np.stack([np.roll(left, 1), left, np.roll(left, -1)], 1)
-        quality = np.array([_ear_quality(outline, corner, left) for corner in corners])
-        k = int(quality.argmax())
-        faces.append(corners[k])
+        k = int(_ear_qualities(outline[left]).argmax())
+        faces.append(np.array([left[k - 1], left[k], left[(k + 1) % len(left)]]))
         del left[k]
     faces.append(np.array(left))
     return np.array(faces, np.int32)
 
 
-def _ear_quality(outline: Array, corner: NDArray[np.int64], left: list[int]) -> float:
-    """How round the triangle at a corner is; below 0 where it is no ear."""
-    a, b, c = outline[corner]
-    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-    if area <= 0:
-        return -1.0
-    others = outline[[k for k in left if k not in corner]]
-    sides = [
-        (q[0] - p[0]) * (others[:, 1] - p[1]) - (q[1] - p[1]) * (others[:, 0] - p[0])
-        for p, q in ((a, b), (b, c), (c, a))
-    ]
-    if (np.min(sides, axis=0) >= 0).any():
-        return -1.0
-    longest = max(((q - p) ** 2).sum() for p, q in ((a, b), (b, c), (c, a)))
-    return float(area / longest)
+def _ear_qualities(ring: Array) -> Array:
+    """(N,) how round the triangles at the corners of an outline (N, 2) are; below 0 where they are no ears."""
+    count = len(ring)
+    rows = (np.arange(count)[:, None] + np.array([-1, 0, 1])) % count
+    corners = ring[rows]
+    along = corners[:, [1, 2, 0]] - corners
+    offset = ring - corners[:, :, None]
+    sides = along[:, :, None, 0] * offset[..., 1] - along[:, :, None, 1] * offset[..., 0]
+    inside = (sides >= 0).all(1)
+    np.put_along_axis(inside, rows, False, 1)
+    area = along[:, 1, 1] * along[:, 0, 0] - along[:, 1, 0] * along[:, 0, 1]
+    return np.where((area <= 0) | inside.any(1), -1.0, area / (along**2).sum(2).max(1))
