@@ -116,7 +116,8 @@ def lit(rng: Rng, picture: Picture) -> Picture:
     light = rng.uniform(0.35, 0.8) + rng.uniform(0.3, 0.8) * np.exp(-(x + y) / spread**2)
     tint = np.exp(rng.normal(0, 0.06) * np.array([1.0, 0.1, -1.0])).astype(np.float32)
     grain = 1 + 0.05 * noise(rng, height, width, 6, 5)
-    return np.clip(picture * (light * grain)[..., None] * tint, 0, 255).astype(np.uint8)
+    shade = cv2.merge([(light * grain * share).astype(np.float32) for share in tint])
+    return np.asarray(cv2.multiply(picture, shade, dtype=cv2.CV_8U), np.uint8)
 
 
 _UNIT = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
@@ -153,7 +154,7 @@ def _warp(picture: Picture, texture: Picture, quad: Array) -> None:
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [np.clip(quad, -(2**14), 2**14).astype(np.int32)], 255)
     laid = cv2.warpPerspective(texture, turn, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    picture[mask > 0] = laid[mask > 0]
+    cv2.copyTo(laid, mask, picture)
 
 
 def _pave(rng: Rng, picture: Picture, quad: Array) -> None:

@@ -40,7 +40,8 @@ def noise(rng: Rng, height: int, width: int, coarsest: int = 2, octaves: int = 4
 
 def blend(mask: Array, low: Array, high: Array) -> Picture:
     """Mix two colours (3,) by a mask (H, W) in 0..1."""
-    mixed = low + np.clip(mask, 0, 1)[..., None] * (np.asarray(high) - low)
+    low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+    mixed = low + np.clip(mask, 0, 1)[..., None] * (high - low)
     return np.clip(mixed, 0, 255).astype(np.uint8)
 
 
