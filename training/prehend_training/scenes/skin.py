@@ -123,8 +123,7 @@ def paint_skin(number: int) -> NDArray[np.uint8]:
     traits = _traits(rng, number)
     coarse, middle, fine = (_mixed(rng, band) for band in layout.noises)
     palm = _palm_share(layout, middle)
-    light = traits.palm * palm[:, None] + traits.back * (1 - palm[:, None])
-    change = np.zeros((len(palm), 3), np.float32)  # of the albedo's logarithm
+    change = np.zeros((len(palm), 3), np.float32, order="F")  # of the albedo's logarithm
     height = np.zeros(len(palm), np.float32)  # [m]
     _blood(layout, traits, palm, coarse, middle, change)
     _wrinkles(rng, layout, traits, palm, middle, fine, change, height)
@@ -132,15 +131,25 @@ def paint_skin(number: int) -> NDArray[np.uint8]:
     grain = np.roll(_grain(), rng.integers(TILE_PX, size=2), (0, 1)).ravel()[layout.texels]
     change += (0.03 * coarse + 0.02 * middle + 0.015 * fine + 0.02 * grain)[:, None]
     height += 2.5e-5 * grain
-    albedo = light * np.exp(change)
+    albedo = np.exp(change)
+    for k, (inner, outer) in enumerate(zip(traits.palm.tolist(), traits.back.tolist(), strict=True)):
+        albedo[:, k] *= outer + palm * (inner - outer)
     _nails(rng, layout, traits, albedo, height)
     return layout.spread(coded(albedo, height))
 
 
 def coded(albedo: Array, height_m: Array) -> NDArray[np.uint8]:
     """(N, 4) a texture's numbers from linear albedo (N, 3) and height (N,)."""
-    rgb = np.sqrt(np.clip(albedo, 0.003, 0.96)) * 255
-    return np.concatenate([rgb, np.clip(height_m / HEIGHT_M + 0.5, 0, 1)[:, None] * 255], 1).astype(np.uint8)
+    texture = np.empty((len(albedo), 4), np.uint8)
+    texture[:, :3] = np.sqrt(np.clip(albedo, 0.003, 0.96)) * 255
+    texture[:, 3] = np.clip(height_m / HEIGHT_M + 0.5, 0, 1) * 255
+    return texture
+
+
+def _add(change: Array, strength: Array, colour: list[float]) -> None:
+    """Add a colour (3,) to (N, 3), as strongly as (N,) says; channel by channel, as they lie in memory."""
+    for k, share in enumerate(colour):
+        change[:, k] += strength * np.float32(share)
 
 
 def _between(table: Array, level: float) -> Array:
@@ -172,10 +181,10 @@ def _blood(layout: SkinMap, traits: _Traits, palm: Float, coarse: Float, middle:
     red = 0.6 * layout.tip + back * (0.45 * joint + 0.4 * layout.knuckle) + 0.15 * palm
     red += 0.08 * coarse + 0.04 * middle + palm * np.clip(0.07 * coarse + 0.09 * middle, -0.1, 0.3)
     seen = traits.blood * (1 - traits.level * (0.45 + 0.35 * back))
-    change += (seen * red)[:, None] * np.array([0.02, -0.24, -0.20], np.float32)
+    _add(change, seen * red, [0.02, -0.24, -0.20])
     # pigment gathers over the joints, more so in dark skin
     dark = back * (0.55 * joint + 0.3 * layout.knuckle) * (0.12 + 0.4 * traits.level)
-    change -= dark[:, None] * np.array([0.55, 0.6, 0.6], np.float32)
+    _add(change, -dark, [0.55, 0.6, 0.6])
 
 
 def _wrinkles(
@@ -195,7 +204,7 @@ def _wrinkles(
     crease += np.exp(-(((np.abs(fold + 0.0003 * fine) - 0.0021) / 0.0006) ** 2)) * rng.uniform(0.1, 0.4)
     crease = np.maximum(crease * inside, palm_creases(rng))
     deep = rng.uniform(0.3, 0.5) + 0.25 * traits.level
-    change -= (deep * crease)[:, None] * np.array([0.75, 1.05, 1.05], np.float32)
+    _add(change, -(deep * crease), [0.75, 1.05, 1.05])
     height -= (0.0003 + 0.0002 * traits.age) * crease
     # backs of the joints: bent transverse folds, dying out away from the joint
     back = smooth_step(layout.facing, -0.1, 0.5)
@@ -204,7 +213,7 @@ def _wrinkles(
     waves = np.abs(np.sin(arcs * (np.pi / rng.uniform(0.0019, 0.0026))))
     folds = (1 - waves) ** 2 * np.exp(-((bend / 0.0058) ** 2)) * back * np.clip(0.8 + 0.4 * fine, 0.2, 1.2)
     strength = (0.45 + 0.55 * traits.age) * rng.uniform(0.8, 1.1)
-    change -= (0.85 * strength * folds)[:, None] * np.array([0.75, 1.05, 1.05], np.float32)
+    _add(change, -(0.85 * strength * folds), [0.75, 1.05, 1.05])
     height -= 0.0006 * strength * folds
     height += 0.0004 * np.exp(-((bend / 0.006) ** 2)) * back * traits.age
     # small lines all over, in two directions
@@ -219,15 +228,15 @@ def _marks(rng: Rng, layout: SkinMap, traits: _Traits, palm: Float, change: Floa
     height += 0.0011 * sinew + 0.0006 * layout.knuckle * smooth_step(layout.facing, 0.2, 0.7)
     change += (0.05 * sinew)[:, None]
     vein = veins(rng) * (1 - 0.5 * palm) * rng.uniform(0.1, 1.0)
-    change -= (vein * (1 - 0.75 * traits.level))[:, None] * np.array([0.28, 0.11, 0.07], np.float32)
+    _add(change, -(vein * (1 - 0.75 * traits.level)), [0.28, 0.11, 0.07])
     height += (0.0003 + 0.0006 * traits.age) * vein
     spots = freckles(rng, traits.freckles, (1 - palm) * (layout.nail < 0.05))
     brown = np.array([0.35, 0.6, 0.75], np.float32) * (rng.uniform(0.3, 0.9) * (1 - 0.4 * traits.level))
-    change -= spots[:, None] * brown
+    _add(change, -spots, brown.tolist())
     if traits.hair > 0:
         fair = rng.uniform(0.25, 1.0) if traits.level < 0.4 else 1.0
         strands = hair(rng, traits.hair, layout) * (layout.nail < 0.05) * fair
-        change -= strands[:, None] * np.array([0.9, 1.0, 1.05], np.float32)
+        _add(change, -strands, [0.9, 1.0, 1.05])
         height += 2e-5 * strands
 
 
