@@ -123,9 +123,9 @@ def person(rng: Rng, neck_m: Array, ahead: Array, up: Array, outfit: Outfit) -> 
         outfit: skin and clothes.
     """
     ahead = ahead + rng.normal(0, 0.12, 3)
-    x = cross(up, ahead)
+    x = cross(ahead, up)
     x = x / np.linalg.norm(x)
-    frame = np.stack([x, up, cross(x, up)], 1)  # left, up, back of the person
+    frame = np.stack([x, up, cross(x, up)], 1)  # right, up, back of the person
     lean = frame @ turn(rng.normal(0, [0.15, 0.1, 0.08]))
     sleeve = outfit.sleeve
     layer = int(rng.integers(-TEXTURES // 2, TEXTURES)) if sleeve is None else -1
