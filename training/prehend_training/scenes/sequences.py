@@ -32,7 +32,7 @@ Rng = np.random.Generator
 RATE_HZ = 30.0
 _OUTCOMES: tuple[tuple[Outcome, float], ...] = (("lift", 0.68), ("touch", 0.12), ("near", 0.1), ("pass", 0.1))
 _SECOND_SHARE = 0.35
-_FOLLOW, _LEANINGS = 22, 5
+_FOLLOW, _LEANINGS = 26, 5
 """Frames before and after over which a body takes up what the arms ask for, and how often it is asked."""
 _SHOULDERS, _HEAD = 2, 4
 """Parts of `person`."""
