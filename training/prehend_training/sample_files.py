@@ -39,7 +39,6 @@ DEPTH_STEP_M = 1e-4
 
 _NORMAL_ZERO = 128
 _BILEVEL = [cv2.IMWRITE_PNG_BILEVEL, 1]
-_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 _DTYPES: dict[str, type] = {
     "visible": np.bool_,
     "contact": np.bool_,
@@ -279,7 +278,7 @@ def _decoded_image(files: Mapping[str, Any], name: str) -> NDArray[np.uint8] | N
 
 
 def _png(image: NDArray[Any]) -> bytes:
-    return cv2.imencode(".png", np.ascontiguousarray(image), _FAST)[1].tobytes()
+    return cv2.imencode(".png", np.ascontiguousarray(image))[1].tobytes()
 
 
 def _read_png(data: Any) -> NDArray[Any]:
