@@ -8,6 +8,20 @@ sys.path[:0] = [str(Path(__file__).parents[2] / "training"), str(Path(__file__).
 
 from fake import write_fake  # noqa: E402
 
+from prehend.errors import MissingDependency, SourceError  # noqa: E402
+from prehend_training.scenes.render import SceneRenderer  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    """What draws scenes; tests that need it skip where there is no OpenGL."""
+    renderer = SceneRenderer()
+    try:
+        _ = renderer.rasterizer
+    except (MissingDependency, SourceError) as error:
+        pytest.skip(str(error))
+    return renderer
+
 
 @pytest.fixture(scope="session")
 def crops(tmp_path_factory):

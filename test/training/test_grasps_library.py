@@ -6,7 +6,7 @@ import pytest
 from prehend.errors import AssetError, UnknownName
 from prehend.hand_model import skin
 from prehend_training.grasps.build import build_library, different
-from prehend_training.grasps.checks import CHECKS, check, contact_of, suits
+from prehend_training.grasps.checks import CHECKS, check, suits, touching_parts
 from prehend_training.grasps.closing import Hands
 from prehend_training.grasps.hand import hand_model
 from prehend_training.grasps.kinds import KINDS
@@ -68,7 +68,7 @@ def test_samples_repeat_themselves_and_touch_what_they_say():
         grasp, again = (sample_grasp(np.random.default_rng(seed)) for _ in range(2))
         assert grasp.solid.object_id == again.solid.object_id
         assert np.array_equal(grasp.angles, again.angles) and np.array_equal(grasp.T_hand_object, again.T_hand_object)
-        assert np.array_equal(contact_of(grasp.solid.distance(_in_object(grasp))), grasp.contact)
+        assert np.array_equal(touching_parts(grasp.solid.distance(_in_object(grasp))), grasp.contact)
         assert grasp.contact.sum() >= 2
 
 
@@ -116,7 +116,7 @@ def test_near_misses_never_go_into_the_thing():
         missed = near_miss(rng, sample_grasp(rng), state)
         distance = missed.solid.distance(_in_object(missed))
         assert distance.min() > 0 and missed.kind == state
-        assert np.array_equal(missed.contact, contact_of(distance))
+        assert np.array_equal(missed.contact, touching_parts(distance))
         assert missed.contact.any() == (state == "touching")
 
 

@@ -7,11 +7,12 @@ from scipy.spatial import cKDTree
 from prehend_training.grasps.library import sample_grasp
 from prehend_training.scenes.helping import GAP_M, Wanted, second_grasp
 from prehend_training.scenes.pairs import helping_hand
-from prehend_training.scenes.posing import aimed_arm, inverse, place_hand, pose_hand
+from prehend_training.scenes.posing import aimed_arm, place_hand, pose_hand
 from prehend_training.scenes.sampling import sample_scene, sample_view
 from prehend_training.scenes.scene import mirror_thing_pose, plain_thing, true_points
 from prehend_training.scenes.viewpoints import Viewpoint
 from prehend_training.scenes.wear import sample_outfit
+from prehend_training.transforms import inverse
 
 UP, TOWARD = np.array([0, -1.0, 0]), np.array([0, 0, -1.0])
 THINGS = ("box", "cracker_box", "book", "plate", "bowl", "pitcher", "ball", "wood_block")

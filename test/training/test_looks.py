@@ -8,14 +8,8 @@ from prehend.errors import UnknownName
 from prehend_training import cli, sheets
 from prehend_training.grasps.library import sample_grasp
 from prehend_training.scenes.posing import pose_hand
-from prehend_training.scenes.render import SceneRenderer
 
 pytest_plugins = ("dataset_fixtures",)
-
-
-@pytest.fixture(scope="module")
-def renderer():
-    return SceneRenderer()
 
 
 def test_portrait_shows_the_hand_in_the_middle_of_an_even_wall(renderer):
@@ -44,7 +38,7 @@ def test_unknown_sheet_is_named_before_anything_is_drawn(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_sheets_command_writes_a_picture(tmp_path, capsys):
+def test_sheets_command_writes_a_picture(tmp_path, capsys, renderer):
     assert not cli.main(["sheets", "--out", str(tmp_path), "--only", "objects"])
     picture = cv2.imread(str(tmp_path / "objects.jpg"))
     assert picture is not None and picture.std() > 10

@@ -5,7 +5,6 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.errors import MissingDependency, SourceError
 from prehend.geometry.camera import plane_from_pixels, project
 from prehend.types import Camera
 from prehend_training.objects import catalogue
@@ -14,13 +13,14 @@ from prehend_training.scenes.camera_look import CameraLook
 from prehend_training.scenes.environment import sample_lighting
 from prehend_training.scenes.gestures import gesture_angles
 from prehend_training.scenes.patterns import Gallery
-from prehend_training.scenes.posing import place_hand, pose_hand, rigid
+from prehend_training.scenes.posing import place_hand, pose_hand
 from prehend_training.scenes.render import SceneRenderer, crop_sample
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, FrameId
 from prehend_training.scenes.sampling import sample_scene, sample_view
 from prehend_training.scenes.scene import Scene, Table, View, plain_thing
 from prehend_training.scenes.timing import PARTS, time_parts
 from prehend_training.scenes.wear import sample_outfit
+from prehend_training.transforms import rigid
 
 SIZE = 128
 CLEAN = CameraLook()
@@ -29,16 +29,6 @@ BENT = (
     ("rational_polynomial", [0.3, -0.15, 0.001, 0.002, 0.01, 0.6, -0.1, 0.01]),
     ("equidistant", [-0.05, 0.02, -0.01, 0.003]),
 )
-
-
-@pytest.fixture(scope="module")
-def renderer():
-    renderer = SceneRenderer()
-    try:
-        _ = renderer.rasterizer
-    except (MissingDependency, SourceError) as error:
-        pytest.skip(str(error))
-    return renderer
 
 
 @pytest.fixture(scope="module")

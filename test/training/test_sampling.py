@@ -5,10 +5,11 @@ from prehend.hand_model import skin
 from prehend_training.scenes.body import drawn_hand
 from prehend_training.scenes.cameras import CAMERA_KINDS, camera_of, sample_camera
 from prehend_training.scenes.lens import pixels
-from prehend_training.scenes.posing import aimed_arm, forearm_direction, hand_frame, held_grasp, rigid, skin_distances
+from prehend_training.scenes.posing import aimed_arm, forearm_direction, hand_frame, held_grasp, skin_distances
 from prehend_training.scenes.sampling import backed_off, sample_scene, sample_view
 from prehend_training.scenes.scene import true_points
 from prehend_training.scenes.viewpoints import VIEW_KINDS, sample_hand_rotation, sample_viewpoint
+from prehend_training.transforms import rigid
 
 
 def scene_of(seed, kind):

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from prehend.conventions import MIRROR
-from prehend.errors import MissingDependency, SourceError
 from prehend.hand_model import load_hand_model, skin
 from prehend.types import Camera
 from prehend_training.objects import catalogue
@@ -21,16 +20,6 @@ from prehend_training.scenes.surroundings import random_rotation
 from prehend_training.scenes.wear import Outfit
 
 SIZE = 128
-
-
-@pytest.fixture(scope="module")
-def renderer():
-    renderer = SceneRenderer()
-    try:
-        _ = renderer.rasterizer
-    except (MissingDependency, SourceError) as error:
-        pytest.skip(str(error))
-    return renderer
 
 
 @pytest.fixture(scope="module")

@@ -18,15 +18,16 @@ from prehend_training.scenes.body import Arm, turn
 from prehend_training.scenes.camera_look import CameraLook
 from prehend_training.scenes.environment import Lighting, Lobe, ambient_of, sphere
 from prehend_training.scenes.gestures import GESTURES, sample_betas, sample_gesture
-from prehend_training.scenes.posing import Posed, place_hand, pose_hand, rigid
+from prehend_training.scenes.posing import Posed, place_hand, pose_hand
 from prehend_training.scenes.render import SceneRenderer, crop_sample
 from prehend_training.scenes.sample import Sample
 from prehend_training.scenes.scene import Hand, Scene, Thing, View, plain_thing
-from prehend_training.scenes.sequences import HandTrack, sample_sequence
+from prehend_training.scenes.sequences import sample_sequence
 from prehend_training.scenes.show import contact_sheet, rows_sheet, tile_sheet
 from prehend_training.scenes.surroundings import dress_thing
 from prehend_training.scenes.wear import sample_outfit
 from prehend_training.show import write_picture
+from prehend_training.transforms import rigid
 
 Array = NDArray[np.floating]
 Image = NDArray[np.uint8]
@@ -185,8 +186,8 @@ def crops_sheet(renderer: SceneRenderer, count: int = 60, size_px: int = 128, se
 def sequence_sheet(renderer: SceneRenderer, count: int = 6, width_px: int = 280, seed: int = 13) -> Image:
     """A sequence in which something is lifted: above a camera at the table, below the one on the head."""
     size = (width_px, width_px * 3 // 4)
-    index = next(k for k in range(100) if any(track.displaced.any() for track in _hands(seed, k, size)))
-    sequence = sample_sequence(seed, index, size=size)
+    tries = (sample_sequence(seed, index, size=size) for index in range(100))
+    sequence = next(one for one in tries if any(track.displaced.any() for track in one.hands))
     rows: list[list[Sample]] = [[], []]
     for frame in tqdm(np.linspace(0, sequence.frames - 1, count).round().astype(int), desc="sequence"):
         views = sequence.views(frame)
@@ -194,10 +195,6 @@ def sequence_sheet(renderer: SceneRenderer, count: int = 6, width_px: int = 280,
         for row, sample in zip(rows, pair, strict=True):
             row.append(sample)
     return rows_sheet(rows, 1, ("skeleton", "words"))
-
-
-def _hands(seed: int, index: int, size: tuple[int, int]) -> tuple[HandTrack, ...]:
-    return sample_sequence(seed, index, size=size).hands
 
 
 def views_sheet(renderer: SceneRenderer, count: int = 3, width_px: int = 200, seed: int = 14) -> Image:

@@ -107,6 +107,21 @@ def _allowed() -> dict[tuple[str, str], Callable[..., object]]:
     return table
 
 
+PICKLE_ERRORS = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    ImportError,
+)
+"""What the unpickler raises over a file that is no whole pickle of arrays; `KeyError` beside them."""
+
+
 class ArrayUnpickler(pickle.Unpickler):
     """Unpickles dicts, numbers, text, numpy arrays, and stand-ins for scipy.sparse and chumpy; nothing else.
 
@@ -142,18 +157,7 @@ def read_mano(path: Path, data: bytes) -> HandModel:
         raise AssetError(f"hand model {path}: {error}") from error
     except KeyError as error:
         raise AssetError(f"hand model {path} is not a MANO file: it has no {error}") from error
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        OverflowError,
-        MemoryError,
-        RecursionError,
-        ImportError,
-    ) as error:
+    except PICKLE_ERRORS as error:
         raise AssetError(f"hand model {path} is corrupt: {error}") from error
 
 

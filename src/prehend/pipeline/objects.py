@@ -1,11 +1,11 @@
 """The catalogue of things whose pose can be told: one file each, with the size the pose needs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import yaml
@@ -23,6 +23,14 @@ OWN_OBJECTS = "PREHEND_OBJECTS"
 
 _INSTALLED = Path(__file__).resolve().parents[1] / "objects"
 _CHECKOUT = Path(__file__).resolve().parents[3] / "config" / "objects"
+
+
+class _Named(Protocol):
+    @property
+    def object_id(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Named)
 
 
 @dataclass(frozen=True)
@@ -85,29 +93,35 @@ def load_objects(folder: Path | None = None) -> dict[str, ObjectModel]:
     Raises:
         AssetError: the folder has no catalogue, or a file is not a description of an object; the text names the file.
     """
-    folders = (default_folder(), *own_folders()) if folder is None else (Path(folder),)
-    objects: dict[str, ObjectModel] = {}
-    for path in catalogue_files(folders):
-        model = read_object(path)
-        if model.object_id in objects:
-            raise AssetError(f"object {path}: id '{model.object_id}' is taken by another file")
-        objects[model.object_id] = model
-    return dict(sorted(objects.items()))
+    return dict(sorted(read_catalogue(catalogue_folders(folder), read_object).items()))
 
 
-def catalogue_files(folders: tuple[Path, ...]) -> list[Path]:
-    """The *.yaml of some folders.
+def catalogue_folders(folder: Path | None = None) -> tuple[Path, ...]:
+    """The folder, or for None that of the shipped catalogue and `own_folders`."""
+    return (default_folder(), *own_folders()) if folder is None else (Path(folder),)
+
+
+def read_catalogue(folders: tuple[Path, ...], read: Callable[[Path], T]) -> dict[str, T]:
+    """Every *.yaml of some folders, by its object's id, in the order of the files.
+
+    Args:
+        folders: with descriptions.
+        read: makes a thing with an `object_id` of one file.
 
     Raises:
-        AssetError: a folder has none.
+        AssetError: a folder has no description, or two have the same id.
     """
-    paths: list[Path] = []
+    objects: dict[str, T] = {}
     for folder in folders:
-        found = sorted(folder.glob("*.yaml"))
-        if not found:
+        paths = sorted(folder.glob("*.yaml"))
+        if not paths:
             raise AssetError(f"object catalogue {folder} holds no .yaml file")
-        paths += found
-    return paths
+        for path in paths:
+            thing = read(path)
+            if thing.object_id in objects:
+                raise AssetError(f"object {path}: id '{thing.object_id}' is taken by another file")
+            objects[thing.object_id] = thing
+    return objects
 
 
 def find_object(objects: Mapping[str, ObjectModel], object_id: str) -> ObjectModel:

@@ -116,13 +116,6 @@ def camera_of(K: FloatArray, image: Image) -> Camera:
         raise SourceError(f"a dataset's calibration is broken: {error}") from error
 
 
-def rigid(rotation: FloatArray, translation: FloatArray) -> FloatArray:
-    """(4, 4) of (3, 3) and (3,)."""
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = rotation, np.ravel(translation)
-    return T
-
-
 def moved(T: FloatArray, points_m: FloatArray) -> FloatArray:
     """(..., 3) points by a (4, 4) transform."""
     return np.asarray(points_m) @ T[:3, :3].T + T[:3, 3]

@@ -27,11 +27,11 @@ from prehend_training.datasets.base import (
     obj_vertices,
     object_label,
     posed_vertices,
-    rigid,
 )
 from prehend_training.datasets.grasp_labels import HANDBOOSTER, GraspRule, grasps
 from prehend_training.datasets.sources import DEXYCB
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, FrameId, HandLabel, ObjectLabel, Sample
+from prehend_training.transforms import rigid
 
 YCB_NAMES = (
     "002_master_chef_can", "003_cracker_box", "004_sugar_box", "005_tomato_soup_can", "006_mustard_bottle",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from prehend.errors import SourceError
-from prehend.hand_model.mano import ArrayUnpickler
+from prehend.hand_model.mano import PICKLE_ERRORS, ArrayUnpickler
 
 _ALLOWED = {name: made for name, made in ArrayUnpickler._table.items() if name[0].split(".")[0] in ("numpy", "_codecs")}
 _FROM_BUFFER = np.ndarray(0).__reduce_ex__(5)[0]
@@ -43,19 +43,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         content = LabelUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     except OSError as error:
         raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        OverflowError,
-        MemoryError,
-        RecursionError,
-        ImportError,
-    ) as error:
+    except (*PICKLE_ERRORS, KeyError) as error:
         raise SourceError(f"{path} is no file of labels: {error}") from error
     if not isinstance(content, dict):
         raise SourceError(f"{path} is no file of labels: it holds a {type(content).__name__}, expected a dict")

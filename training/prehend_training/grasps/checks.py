@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from prehend.hand_model import skin
 from prehend_training.assets.contact import fit_balls, penetration
 from prehend_training.assets.poses import MAX_PENETRATION_M, pose_from_angles
-from prehend_training.grasps.hand import DIGIT_ROWS, FINGERS, hand_model
+from prehend_training.grasps.hand import FINGERS, hand_model
 from prehend_training.grasps.kinds import Kind
 from prehend_training.grasps.volume import VOXEL_M, inner_voxels
 from prehend_training.objects import Solid
+from prehend_training.scenes.sample import HAND_PARTS, PART_OF_JOINT
 
 Array = NDArray[np.floating]
 
@@ -90,7 +91,7 @@ def check(solid: Solid, betas: Array, angles: Array, T_object_hand: Array, *, fi
     near = np.abs(distance) <= TOUCH_M
     points = vertices[near]
     return Report(
-        contact_of(wall),
+        touching_parts(wall),
         shared_volume_cm3(solid, vertices, filled=filled),
         float(penetration(model, rotations[None])[0]),
         float(-min(distance.min(), 0.0)),
@@ -99,15 +100,10 @@ def check(solid: Solid, betas: Array, angles: Array, T_object_hand: Array, *, fi
     )
 
 
-def contact_of(distance_m: Array) -> NDArray[np.bool_]:
+def touching_parts(distance_m: Array) -> NDArray[np.bool_]:
     """(6,) whether thumb, index, middle, ring, little and palm touch, of the distances (V,) of the hand's vertices."""
-    row = _digit_of_vertices()
-    return np.array([(distance_m[row == first] <= TOUCH_M).any() for first in (*DIGIT_ROWS.values(), -1)])
-
-
-def _digit_of_vertices() -> NDArray[np.int64]:
-    joint = hand_model().weights.argmax(1)
-    return np.where(joint == 0, -1, (joint - 1) // 3 * 3)
+    part = np.array(PART_OF_JOINT)[hand_model().weights.argmax(1)]
+    return np.array([(distance_m[part == k] <= TOUCH_M).any() for k in range(len(HAND_PARTS))])
 
 
 def shared_volume_cm3(solid: Solid, vertices: Array, *, filled: bool = True, step_m: float = VOXEL_M) -> float:

@@ -19,6 +19,7 @@ from prehend_training.grasps.placing import place
 from prehend_training.grasps.regions import anchors
 from prehend_training.objects import Solid
 from prehend_training.objects.families import FAMILIES
+from prehend_training.transforms import inverse
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -99,9 +100,7 @@ def _made(number: int, attempt: int) -> tuple[dict[str, NDArray[np.generic]], He
     grasp = close_on(np.random.default_rng([3141, number, attempt]), solid)
     if grasp is None:
         return None
-    R, t = grasp.T_hand_object[:3, :3], grasp.T_hand_object[:3, 3]
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = R.T, -R.T @ t
+    T = inverse(grasp.T_hand_object)
     arrays = quantised(Hands(grasp.betas[None], grasp.angles[None], T[None], np.ones((1, 3))))
     hands = restored(arrays)
     report = check(solid, hands.betas[0], hands.angles[0], hands.T_object_hand[0], filled=kind_of(grasp.kind).filled)

@@ -17,6 +17,7 @@ from prehend_training.grasps.closing import Hands
 from prehend_training.grasps.hand import hand_model
 from prehend_training.grasps.kinds import KINDS
 from prehend_training.objects import Solid, catalogue
+from prehend_training.transforms import inverse, rigid
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -92,11 +93,9 @@ class GraspSet:
 
 def held(hands: Hands, solid: Solid, kind: str, contact: NDArray[np.bool_]) -> HeldGrasp:
     """A single hand, and the solid at the size it has, as a grasp."""
-    angles, T = hands.angles[0], hands.T_object_hand[0]
-    T_hand_object = np.eye(4)
-    T_hand_object[:3, :3], T_hand_object[:3, 3] = T[:3, :3].T, -T[:3, :3].T @ T[:3, 3]
+    angles = hands.angles[0]
     rotations = pose_from_angles(hand_model(), angles[:, 0], angles[:, 1], angles[:, 2])
-    return HeldGrasp(hands.betas[0], angles, rotations, solid, T_hand_object, kind, contact)
+    return HeldGrasp(hands.betas[0], angles, rotations, solid, inverse(hands.T_object_hand[0]), kind, contact)
 
 
 def quantised(hands: Hands) -> dict[str, NDArray[np.generic]]:
@@ -240,10 +239,7 @@ def turned(rng: Rng, grasp: HeldGrasp) -> HeldGrasp:
     axis = symmetry.continuous
     if axis is None or np.ptp(np.delete(scale, "xyz".index(str(axis)))) > 1e-9:
         return grasp
-    R = np.eye(4)
-    R[:3, :3] = matrix_from_axis_angle(np.eye(3)["xyz".index(str(axis))] * rng.uniform(-np.pi, np.pi))
-    shift = np.eye(4)
-    shift[:3, 3] = grasp.solid.center_m
-    back = np.eye(4)
-    back[:3, 3] = -grasp.solid.center_m
-    return replace(grasp, T_hand_object=grasp.T_hand_object @ shift @ R @ back)
+    R = matrix_from_axis_angle(np.eye(3)["xyz".index(str(axis))] * rng.uniform(-np.pi, np.pi))
+    centre, nothing = grasp.solid.center_m, np.zeros(3)
+    there, back = rigid(np.eye(3), centre), rigid(np.eye(3), -centre)
+    return replace(grasp, T_hand_object=grasp.T_hand_object @ there @ rigid(R, nothing) @ back)

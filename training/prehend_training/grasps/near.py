@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from prehend.hand_model import skin
 from prehend_training.assets.poses import pose_from_angles
-from prehend_training.grasps.checks import contact_of
+from prehend_training.grasps.checks import touching_parts
 from prehend_training.grasps.hand import hand_model
 from prehend_training.grasps.kinds import KINDS
 from prehend_training.grasps.library import HeldGrasp
 from prehend_training.objects import Solid
+from prehend_training.transforms import inverse, rigid
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -47,9 +48,8 @@ def near_miss(rng: Rng, held: HeldGrasp, state: str | None = None, toward: Array
     points = (posed.vertices - posed.joints[0]) @ R.T
     gap = _TOUCH_GAP_M if name == "touching" else rng.uniform(*_GAP_M)
     place = _clear_place(held.solid, points, way, gap, filled=name != "touching")
-    T_hand_object = np.eye(4)
-    T_hand_object[:3, :3], T_hand_object[:3, 3] = R.T, -R.T @ place
-    contact = contact_of(held.solid.distance(points + place))
+    T_hand_object = inverse(rigid(R, place))
+    contact = touching_parts(held.solid.distance(points + place))
     return replace(held, angles=angles, rotations=rotations, T_hand_object=T_hand_object, kind=name, contact=contact)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from prehend.errors import AssetError
-from prehend.pipeline.objects import catalogue_files, default_folder, object_of, own_folders, read_entry
+from prehend.pipeline.objects import catalogue_folders, default_folder, object_of, read_catalogue, read_entry
 from prehend_training.objects.parts import Part
 from prehend_training.objects.parts_flat import Box, Rack
 from prehend_training.objects.parts_plate import Extrusion
@@ -74,15 +74,9 @@ def catalogue(folder: Path | None = None) -> dict[str, Solid]:
     Raises:
         AssetError: a folder has no descriptions, or two have the same id.
     """
-    return _catalogue((CATALOGUE, *own_folders()) if folder is None else (Path(folder),))
+    return _catalogue(catalogue_folders(folder))
 
 
 @lru_cache(maxsize=8)
 def _catalogue(folders: tuple[Path, ...]) -> dict[str, Solid]:
-    solids: dict[str, Solid] = {}
-    for path in catalogue_files(folders):
-        solid = read_solid(path)
-        if solid.object_id in solids:
-            raise AssetError(f"object {path}: id '{solid.object_id}' is taken by another file")
-        solids[solid.object_id] = solid
-    return solids
+    return read_catalogue(folders, read_solid)

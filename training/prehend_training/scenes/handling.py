@@ -20,15 +20,9 @@ from prehend_training.scenes.motion import (
     sway,
 )
 from prehend_training.scenes.planning import UP, Plan, waiting_hand
-from prehend_training.scenes.posing import (
-    NO_CONTACT,
-    about,
-    contact_of,
-    inverse,
-    pose_hand,
-    skin_distances,
-)
+from prehend_training.scenes.posing import NO_CONTACT, about, contact_of, pose_hand, skin_distances
 from prehend_training.scenes.surroundings import resting_pose
+from prehend_training.transforms import inverse
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator

@@ -15,6 +15,7 @@ from prehend_training.grasps.library import GraspSet, library_ids, load_grasps
 from prehend_training.objects import Solid
 from prehend_training.scenes.posing import Posed, about, contact_of, pose_hand, skin_distances
 from prehend_training.scenes.scene import Hand, true_points
+from prehend_training.transforms import inverse
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -165,9 +166,7 @@ def _checked(one: Hands, solid: Solid, wanted: Wanted, taken: Array) -> Helping 
     """The hand, if all of its skin is free of the first hand and not deep in the thing."""
     posed = pose_hand(one.angles[0], one.betas[0])
     T = wanted.pose @ one.T_object_hand[0]
-    R, t = one.T_object_hand[0, :3, :3], one.T_object_hand[0, :3, 3]
-    T_hand_object = np.eye(4)
-    T_hand_object[:3, :3], T_hand_object[:3, 3] = R.T, -R.T @ t
+    T_hand_object = inverse(one.T_object_hand[0])
     skin = posed.vertices @ T[:3, :3].T + T[:3, 3]
     if cKDTree(taken[::2]).query(skin[::2])[0].min() < GAP_M or (skin @ wanted.up).min() < wanted.lowest_m:
         return None

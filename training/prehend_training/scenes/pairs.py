@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from prehend.conventions import MIRROR, Side
 from prehend_training.scenes.gestures import sample_bare
 from prehend_training.scenes.helping import GAP_M, Wanted, second_grasp
-from prehend_training.scenes.posing import Posed, about, aimed_arm, forearm_direction, gap, place_hand, pose_hand, rigid
+from prehend_training.scenes.posing import Posed, about, aimed_arm, forearm_direction, gap, place_hand, pose_hand
 from prehend_training.scenes.scene import Hand, Thing, mirror_thing_pose, true_points
 from prehend_training.scenes.viewpoints import Viewpoint, sample_hand_rotation
 from prehend_training.scenes.wear import Outfit
+from prehend_training.transforms import rigid
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator

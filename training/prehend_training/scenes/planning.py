@@ -18,12 +18,11 @@ from prehend_training.scenes.posing import (
     forearm_direction,
     hand_frame,
     held_grasp,
-    inverse,
     pose_hand,
-    rigid,
     skin_distances,
 )
 from prehend_training.scenes.surroundings import resting_pose, resting_rotation
+from prehend_training.transforms import inverse, rigid
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator

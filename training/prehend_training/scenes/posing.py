@@ -10,7 +10,7 @@ from prehend.conventions import Side
 from prehend.hand_model import skin
 from prehend_training.assets.forearm import MAX_DEVIATION_RAD, MAX_FLEXION_RAD
 from prehend_training.assets.poses import pose_from_angles
-from prehend_training.grasps.checks import TOUCH_M
+from prehend_training.grasps.checks import touching_parts
 from prehend_training.grasps.fresh import POOL_SIZE, pooled
 from prehend_training.grasps.library import HeldGrasp, sample_grasp
 from prehend_training.objects import Solid
@@ -95,9 +95,8 @@ def gap(first_m: Array, second_m: Array) -> float:
 
 
 def contact_of(posed: Posed, solid: Solid, T_hand_object: Array) -> NDArray[np.bool_]:
-    """(6,) which of `HAND_PARTS` are nearer to a thing than `TOUCH_M`."""
-    distance, part = skin_distances(posed, solid, T_hand_object)
-    return np.array([bool((distance[part == k] < TOUCH_M).any()) for k in range(len(HAND_PARTS))])
+    """(6,) which of `HAND_PARTS` touch a thing whose hollows count as filled."""
+    return touching_parts(skin_distances(posed, solid, T_hand_object)[0])
 
 
 def aimed_arm(T_world_hand: Array, shoulder_m: Array, down: Array, twist_rad: float = 0.0) -> Arm:
@@ -175,18 +174,6 @@ def place_hand(posed: Posed, side: Side, T_world_hand: Array, arm: Arm, outfit: 
         arm=arm,
         outfit=outfit,
     )
-
-
-def rigid(R: Array, t: Array) -> NDArray[np.float64]:
-    """(4, 4) of a rotation (3, 3) and a translation (3,)."""
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = R, t
-    return T
-
-
-def inverse(T: Array) -> NDArray[np.float64]:
-    """Inverse of a rigid (4, 4)."""
-    return rigid(T[:3, :3].T, -T[:3, :3].T @ T[:3, 3])
 
 
 def about(axis: Array, angle_rad: float) -> NDArray[np.float64]:

@@ -30,7 +30,6 @@ from prehend_training.scenes.posing import (
     nearest_skin,
     place_hand,
     pose_hand,
-    rigid,
 )
 from prehend_training.scenes.scene import (
     Hand,
@@ -55,6 +54,7 @@ from prehend_training.scenes.surroundings import (
 )
 from prehend_training.scenes.viewpoints import SHOULDER_M, Viewpoint, sample_hand_rotation, sample_viewpoint
 from prehend_training.scenes.wear import Outfit, sample_outfit
+from prehend_training.transforms import rigid
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
