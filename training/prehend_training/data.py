@@ -35,7 +35,17 @@ from prehend_training.targets import (
     warp,
     warp_segments,
 )
-from prehend_training.views import EXACT_VIEW, View, ViewConfig, apply_affine, draw_box, draw_turn, mirror_left, view_of
+from prehend_training.views import (
+    EXACT_VIEW,
+    View,
+    ViewConfig,
+    apply_affine,
+    draw_box,
+    draw_turn,
+    mirror_left,
+    mirror_right,
+    view_of,
+)
 
 OUTSIDE = 254
 """Number in a crop's segmentation where the stored picture ends."""
@@ -149,6 +159,8 @@ class CropDataConfig:
         background_p: probability of another background.
         smear_p: probability that the picture's edge goes on where it ends, instead of black.
         absent_p: probability of a crop that shows no hand.
+        wrong_side_p: probability of a hand that is shown as a left one: what the network sees when it is told the
+            wrong side.
         grasp_flip_p: probability that the hand stage is told the wrong grasp answer, as the switcher might.
     """
 
@@ -161,6 +173,7 @@ class CropDataConfig:
     background_p: float = 0.2
     smear_p: float = 0.6
     absent_p: float = 0.08
+    wrong_side_p: float = 0.12
     grasp_flip_p: float = 0.03
 
 
@@ -174,6 +187,7 @@ def exact(config: CropDataConfig) -> CropDataConfig:
         photometric=None,
         background_p=0.0,
         smear_p=0.0,
+        wrong_side_p=0.0,
         grasp_flip_p=0.0,
     )
 
@@ -208,11 +222,15 @@ class CropBatches:
             image, image_deoccluded: (S, S, 3) uint8, the crop and its twin without objects, changed alike.
             has_twin: () 1 where the twin is known; where it is not, it is the crop itself.
             told_grasp: () for the hand stage.
+            segments, has_segments: (S / 4, S / 4) see `coarse_segments`, and () 1 where they are known.
             And those of `hand_targets` and `object_targets`.
         """
-        record = mirror_left(self.corpus[index])
-        absent = rng.random() < self.config.absent_p
-        example = self._absent(record, rng) if absent else self._present(record, rng)
+        record = self.corpus[index]
+        absent, wrong_side = rng.random(2) < (self.config.absent_p, self.config.wrong_side_p)
+        if absent:
+            example = self._absent(mirror_left(record), rng)
+        else:
+            example = self._present(mirror_right(record) if wrong_side else mirror_left(record), rng)
         flip = rng.random() < self.config.grasp_flip_p
         example["told_grasp"] = np.float32(1 - example["grasp"] if flip else example["grasp"])[...]
         return example
@@ -223,7 +241,7 @@ class CropBatches:
         smear = rng.random() < config.smear_p
         images = [warp(record[name], view, config.size_px, smear) for name in _PAIR if name in record]
         segments = warp_segments(record["segmentation"], view, config.size_px, OUTSIDE)
-        if rng.random() < config.background_p:
+        if rng.random() < config.background_p and record["has_front"]:
             backdrop = self._backdrop(rng)
             keeps = [((segments > 0) & (segments != OUTSIDE)).astype(np.uint8)]
             if len(images) > 1:
@@ -231,6 +249,7 @@ class CropBatches:
             images = [paste(image, keep, backdrop) for image, keep in zip(images, keeps, strict=True)]
         example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
         example["segments"] = coarse_segments(segments)
+        example["has_segments"] = np.float32(record["has_segments"])[...]
         example["has_twin"] = np.float32(record["has_twin"])[...]
         return self._change(images, view, record["keypoints_px"][0], example, rng)
 
@@ -265,8 +284,9 @@ class CropBatches:
         return example
 
     def _absent(self, record: Record, rng: np.random.Generator) -> Arrays:
-        """A crop beside the hand, of a background, or of what was held without the hand."""
-        size, kind = self.config.size_px, rng.integers(3)
+        """A crop beside the hand, of a background, or of what was held without the hand; the latter where the record
+        tells what is in front."""
+        size, kind = self.config.size_px, rng.integers(3) if record["has_front"] else 0
         view = self._view_beside(record, rng) if kind == 0 else self._view(record, rng)
         segments = warp_segments(record["segmentation"], view, size, OUTSIDE)
         image = warp(record["image"], view, size)
@@ -280,6 +300,7 @@ class CropBatches:
         nothing = np.zeros((size, size), np.uint8)
         example = absent_targets(view) | object_targets(bare, view, nothing, self.config.object_grid)
         example["segments"] = coarse_segments(segments)
+        example["has_segments"] = np.float32(record["has_segments"])[...]
         example["has_twin"] = np.float32(0)[...]
         return self._change([image], view, record["keypoints_px"][0], example, rng)
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import SIDES
-from prehend.errors import InvalidInput
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, HandLabel, ObjectLabel, Sample
 from prehend_training.symmetry import equivalent_points
 
@@ -25,41 +24,52 @@ _HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
     "visible": ((21,), np.bool_),
     "visible_ratio": ((), np.float32),
     "grasp": ((), np.bool_),
+    "has_pose": ((), np.bool_),
+    "has_joints": ((), np.bool_),
+    "has_grasp": ((), np.bool_),
+    "has_visible": ((), np.bool_),
     "has_object": ((), np.bool_),
     "object_points_m": ((4, 21, 3), np.float32),
     "object_keypoints_px": ((4, 21, 2), np.float32),
 }
-"""Shape and type of each label of a hand: see `HandLabel`, and `equivalent_points` for those of the object."""
+"""Shape and type of each label of a hand: see `HandLabel`, and `equivalent_points` for those of the object.
+
+`has_...` tells which of them are known; those that are not hold zeros. `visible_ratio` is always a number, see
+`known_ratio`."""
 
 
-def record_of(sample: Sample, max_hands: int) -> Record:
+def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Record:
     """A sample as arrays.
+
+    Args:
+        sample: what it lacks is marked as not known.
+        max_hands: hands that keep their labels.
+        whole_front: the segmentation shows all that stands before the background: arms, clothes, other things.
 
     Returns:
         `image` (H, W, 3), `K` (3, 3), `hand_count` () and the labels of `max_hands` hands, zero for hands that are not
         there; `segmentation` (H, W) with `HAND_CODE + i` for hand i, `OBJECT_CODE + i` for what it grasps and
-        `OTHER_CODE` for all else in front. Where the sample has a twin that differs from the picture also `deoccluded`
-        (H, W, 3) and `deoccluded_front` (H, W) uint8, 1 where the twin shows something in front of the background.
-        `has_twin` () is True too where the twin is the picture itself.
-
-    Raises:
-        InvalidInput: the sample lacks its segmentation, or a hand its pose, shape or grasp, which training needs.
+        `OTHER_CODE` for all else in front, and `has_segments` () whether it is known (it is zero otherwise) and
+        `has_front` () whether it shows all that is in front, so that the background may be replaced. Where the sample
+        has a twin that differs from the picture also `deoccluded` (H, W, 3) and `deoccluded_front` (H, W) uint8, 1
+        where the twin shows something in front of the background. `has_twin` () is True too where the twin is the
+        picture itself.
     """
-    if sample.segmentation is None:
-        raise InvalidInput(f"{sample.frame_id} has no segmentation, which training needs")
-    for hand in sample.hands[:max_hands]:
-        if hand.rotations is None or hand.betas is None or hand.grasp is None:
-            raise InvalidInput(f"{sample.frame_id} has a hand without pose, shape or grasp, which training needs")
+    known = sample.segmentation is not None
     record: Record = {
         "image": sample.image,
-        "segmentation": _by_hand(sample)[sample.segmentation],
+        "segmentation": np.zeros(sample.image.shape[:2], np.uint8),
+        "has_segments": np.array(known),
+        "has_front": np.array(known and whole_front),
         "K": np.asarray(sample.camera.K, np.float32),
         "hand_count": np.uint8(min(len(sample.hands), max_hands))[...],
         "has_twin": np.array(sample.maps is not None),
     }
-    if sample.maps is not None and not np.array_equal(sample.maps.deoccluded, sample.image):
-        record["deoccluded"] = sample.maps.deoccluded
-        record["deoccluded_front"] = _front_without_objects(sample.segmentation, sample.maps.hand_amodal)
+    if sample.segmentation is not None:
+        record["segmentation"] = _by_hand(sample)[sample.segmentation]
+        if sample.maps is not None and not np.array_equal(sample.maps.deoccluded, sample.image):
+            record["deoccluded"] = sample.maps.deoccluded
+            record["deoccluded_front"] = _front_without_objects(sample.segmentation, sample.maps.hand_amodal)
     for name, (shape, dtype) in _HAND_FIELDS.items():
         record[name] = np.zeros((max_hands, *shape), dtype)
     for row, hand in enumerate(sample.hands[:max_hands]):
@@ -89,20 +99,30 @@ def _front_without_objects(segmentation: NDArray[np.uint8], hand_amodal: NDArray
 def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
     values: dict[str, Any] = {
         "side": SIDES.index(hand.side),
-        "rotations": hand.rotations,
-        "betas": hand.betas,
         "joints_m": hand.joints_m,
         "keypoints_px": hand.keypoints_px,
         "visible": hand.visible,
-        "visible_ratio": hand.visible_ratio,
-        "grasp": hand.grasp,
+        "visible_ratio": known_ratio(hand),
+        "grasp": bool(hand.grasp),
+        "has_joints": True,
+        "has_grasp": hand.grasp is not None,
+        "has_visible": sample.segmentation is not None,
         "has_object": (held := sample.held(hand)) is not None,
     }
+    if hand.rotations is not None and hand.betas is not None:
+        values |= {"rotations": hand.rotations, "betas": hand.betas, "has_pose": True}
     if held is not None:
         points = equivalent_points(_as_stored(held))
         pixels = points @ sample.camera.K.T
         values["object_points_m"], values["object_keypoints_px"] = points, pixels[..., :2] / pixels[..., 2:]
     return values
+
+
+def known_ratio(hand: HandLabel) -> float:
+    """The hand's visible ratio; where it is unknown the share of its joints that are visible, 1 without an object."""
+    if not np.isnan(hand.visible_ratio):
+        return hand.visible_ratio
+    return 1.0 if hand.object_index is None else float(hand.visible.mean())
 
 
 def _as_stored(label: ObjectLabel) -> ObjectLabel:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
+from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES
 from prehend.types import FloatArray
 from prehend_training.records import Record
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE
@@ -21,6 +21,10 @@ MAP_STRIDE = 4
 """Pixels of the crop per cell of the maps that training supervises densely."""
 
 
+KNOWN = ("has_pose", "has_joints", "has_grasp", "has_visible")
+"""Marks of a hand's labels that are known."""
+
+
 def coarse_segments(segments: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(S, S) segmentation -> (S / 4, S / 4): 1 the first hand with its arm, 2 what it holds, 0 the rest."""
     coarse = segments[MAP_STRIDE // 2 :: MAP_STRIDE, MAP_STRIDE // 2 :: MAP_STRIDE]
@@ -28,10 +32,15 @@ def coarse_segments(segments: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def hand_targets(record: Record, view: View) -> Arrays:
-    """Labels of the first, right hand of a record.
+    """Labels of the first hand of a record, as the picture shows it.
 
     Returns:
         presence, grasp: () float32 0 or 1.
+        right: () 1 for a right hand, as the network shall see it; of a left one (0) only what does not depend on the
+            side may be asked: where it is, its segments, its grasp.
+        has_pose, has_joints, has_grasp, has_visible: () 1 where rotations and betas, joints, grasp, `visible` are
+            known; what is not holds zeros.
+        visible_ratio: () share of the hand's own pixels that nothing else hides; see `records.known_ratio`.
         hand_box: (4,) crop px, an input.
         keypoints: (21, 2) in units of the hand box.
         joints: (21, 3) relative to the wrist, crop frame [m].
@@ -46,6 +55,9 @@ def hand_targets(record: Record, view: View) -> Arrays:
     return {
         "presence": np.float32(1)[...],
         "grasp": np.float32(record["grasp"][0])[...],
+        "right": np.float32(SIDES[int(record["side"][0])] == "right")[...],
+        **{name: np.float32(record[name][0])[...] for name in KNOWN},
+        "visible_ratio": np.float32(record["visible_ratio"][0])[...],
         "hand_box": view.spec.hand_box,
         "keypoints": in_box(apply_affine(view.affine, record["keypoints_px"][0]), view.spec.hand_box),
         "joints": (turned - turned[0]).astype(np.float32),
@@ -62,6 +74,9 @@ def absent_targets(view: View) -> Arrays:
     return {
         "presence": np.float32(0)[...],
         "grasp": np.float32(0)[...],
+        "right": np.float32(1)[...],
+        **{name: np.float32(1)[...] for name in KNOWN},
+        "visible_ratio": np.float32(1)[...],
         "hand_box": view.spec.hand_box,
         "keypoints": np.zeros((NUM_JOINTS, 2), np.float32),
         "joints": np.zeros((NUM_JOINTS, 3), np.float32),

@@ -53,13 +53,21 @@ class View:
 
 
 def mirror_left(record: Record) -> Record:
-    """A record whose first hand is a left one as its mirror image with a right hand; others stay as they are.
+    """A record whose first hand is a left one as its mirror image with a right hand; others stay as they are."""
+    return mirror(record) if SIDES[int(record["side"][0])] == "left" else record
+
+
+def mirror_right(record: Record) -> Record:
+    """A record whose first hand is a right one as its mirror image with a left hand; others stay as they are."""
+    return mirror(record) if SIDES[int(record["side"][0])] == "right" else record
+
+
+def mirror(record: Record) -> Record:
+    """The mirror image of a record, in which left hands are right hands.
 
     Pixels go `x -> W - 1 - x`, points `x -> -x`, rotations `R -> MIRROR R MIRROR`; shape coefficients stay.
     Control points are reordered (see `MIRRORED_ORDER`).
     """
-    if SIDES[int(record["side"][0])] == "right":
-        return record
     mirrored = dict(record)
     width = record["image"].shape[1]
     for name in ("image", "segmentation", "deoccluded", "deoccluded_front"):
