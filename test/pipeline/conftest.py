@@ -19,7 +19,7 @@ from prehend.geometry.pnp import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.find import cell_centers, letterbox
+from prehend.pipeline.find import MAPS, cell_centers, letterbox
 from prehend.types import Box, Camera
 
 WIDTH, HEIGHT = 256, 192
@@ -229,8 +229,7 @@ class OracleFinder:
         assert stage == "find"
         assert inputs["image"].shape == (1, 3, FIND, FIND)
         self.calls += 1
-        maps = {"hand_heat": 2, "hand_box": 4, "held_logit": 1, "object_box": 4}
-        out = {name: np.full((1, n, GRID, GRID), 1e-3, np.float32) for name, n in maps.items()}
+        out = {name: np.full((1, n, GRID, GRID), 1e-3, np.float32) for name, n in MAPS.items()}
         out["hand_heat"] -= 6
         out["held_logit"] -= 6
         size = np.zeros((self._oracle.camera.height, self._oracle.camera.width, 3), np.uint8)
@@ -242,7 +241,8 @@ class OracleFinder:
             column, row = (int(np.abs(centers - middle).argmin()) for middle in (low + high) / 2)
             here = np.array([centers[column], centers[row]])
             side = hand.found_as or hand.side
-            out["hand_heat"][0, 0 if side == "left" else 1, row, column] = 3
+            out["hand_heat"][0, 0, row, column] = 3
+            out["side_logit"][0, 0, row, column] = -3 if side == "left" else 3
             out["hand_box"][0, :, row, column] = [*(here - low), *(high - here)]
             if hand.T_camera_object is not None:
                 T = hand.T_camera_object

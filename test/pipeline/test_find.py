@@ -4,15 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput
-from prehend.pipeline.find import Letterbox, cell_centers, decode_hands, letterbox, probability
+from prehend.pipeline.find import MAPS, Letterbox, cell_centers, decode_hands, letterbox, probability
 from prehend.types import Box, FoundHand
 
 S, G = 256, 32
 
 
 def empty_maps() -> dict[str, np.ndarray]:
-    shapes = {"hand_heat": 2, "hand_box": 4, "held_logit": 1, "object_box": 4}
-    maps = {name: np.zeros((1, channels, G, G), np.float32) for name, channels in shapes.items()}
+    maps = {name: np.zeros((1, channels, G, G), np.float32) for name, channels in MAPS.items()}
     maps["hand_heat"] -= 8
     maps["held_logit"] -= 8
     maps["hand_box"] += 1
@@ -28,7 +27,8 @@ def draw(maps: dict[str, np.ndarray], picture: Letterbox, hand: FoundHand, logit
         for c in range(max(column - 1, 0), min(column + 2, G)):
             here = np.array([centers[c], centers[r]])
             peak = r == row and c == column
-            maps["hand_heat"][0, 0 if hand.side == "left" else 1, r, c] = logit if peak else logit - spill
+            maps["hand_heat"][0, 0, r, c] = logit if peak else logit - spill
+            maps["side_logit"][0, 0, r, c] = -3 if hand.side == "left" else 3
             maps["hand_box"][0, :, r, c] = [*(here - square[0]), *(square[1] - here)]
             if hand.object_box_px is not None:
                 thing = hand.object_box_px
@@ -84,16 +84,14 @@ def test_hands_come_back_as_they_were_drawn(size: tuple[int, int]) -> None:
     assert left.object_box_px is not None
     assert_box(found[0].object_box_px, left.object_box_px, atol=1e-2)
     assert found[1].object_box_px is None
-    # the other side adds its own little probability
-    np.testing.assert_allclose([hand.score for hand in found], probability(np.array([3.0, 2.0])) + probability(-8.0))
+    np.testing.assert_allclose([hand.score for hand in found], probability(np.array([3.0, 2.0])))
 
 
-def test_one_hand_is_not_both_left_and_right() -> None:
+def test_boxes_that_overlap_are_one_hand_whatever_their_sides() -> None:
     picture = letterbox(np.zeros((480, 640, 3), np.uint8), S)
-    box = Box(200, 100, 330, 260)
     maps = empty_maps()
-    draw(maps, picture, FoundHand(box, "left"), 1.0)
-    draw(maps, picture, FoundHand(Box(205, 95, 340, 262), "right"), 1.5)
+    draw(maps, picture, FoundHand(Box(200, 100, 330, 260), "left"), 1.0)
+    draw(maps, picture, FoundHand(Box(220, 120, 355, 285), "right"), 1.5)
     found = decode_hands(maps, picture, 0.3, 4)
     assert [hand.side for hand in found] == ["right"]
 
@@ -122,9 +120,10 @@ def test_a_cell_with_nan_does_not_hide_the_others() -> None:
     maps = empty_maps()
     hand = FoundHand(Box(200, 100, 330, 260), "left", object_box_px=Box(210, 90, 300, 200))
     draw(maps, picture, hand, 2.0)
-    maps["hand_heat"][0, 1, 0, 0] = np.nan
+    maps["hand_heat"][0, 0, 0, 0] = np.nan
     maps["hand_box"][0, 2, 30, 30] = np.nan
-    maps["hand_heat"][0, 1, 30, 30] = 9
+    maps["side_logit"][0, 0, 2, 2] = np.nan
+    maps["hand_heat"][0, 0, [30, 2], [30, 2]] = 9
     maps["object_box"][:] = np.nan
     found = decode_hands(maps, picture, 0.3, 4)
     assert len(found) == 1
@@ -135,7 +134,7 @@ def test_a_cell_with_nan_does_not_hide_the_others() -> None:
 def test_boxes_in_the_black_border_are_no_hands() -> None:
     picture = letterbox(np.zeros((100, 640, 3), np.uint8), S)
     maps = empty_maps()
-    maps["hand_heat"][0, 1, 2, 10] = 5
+    maps["hand_heat"][0, 0, 2, 10] = 5
     maps["hand_box"][0, :, 2, 10] = 8
     assert decode_hands(maps, picture, 0.3, 4) == []
 
@@ -160,11 +159,13 @@ def test_probability_is_the_logistic_function_without_overflow() -> None:
     assert np.isnan(probability(np.nan))
 
 
-def test_a_hand_of_unclear_side_is_a_hand_all_the_same() -> None:
+@settings(deadline=None, max_examples=30)
+@given(st.floats(-20, 20, width=32))
+def test_the_score_does_not_depend_on_the_side(side_logit: float) -> None:
     picture = letterbox(np.zeros((S, S, 3), np.uint8), S)
     maps = empty_maps()
-    draw(maps, picture, FoundHand(Box(50, 60, 120, 160), "left"), -0.9)  # probability 0.29
-    draw(maps, picture, FoundHand(Box(50, 60, 120, 160), "right"), -1.0)
+    draw(maps, picture, FoundHand(Box(50, 60, 120, 160), "left"), 0.5)
+    maps["side_logit"][:] = side_logit
     (hand,) = decode_hands(maps, picture, 0.5, 4)
-    assert hand.side == "left"
-    np.testing.assert_allclose(hand.score, probability(-0.9) + probability(-1.0), rtol=1e-6)
+    assert hand.side == ("right" if side_logit > 0 else "left")
+    np.testing.assert_allclose(hand.score, probability(0.5), rtol=1e-6)

@@ -2,7 +2,7 @@ import numpy as np
 
 from prehend.pipeline.find import cell_centers, decode_hands, letterbox
 from prehend_training.data import ShardCorpus
-from prehend_training.finder_data import FinderBatches, FinderDataConfig, finder_targets, seen_hands
+from prehend_training.finder_data import FinderBatches, FinderDataConfig, draw_affine, finder_targets, seen_hands
 
 
 def with_hand(frames):
@@ -13,7 +13,8 @@ def with_hand(frames):
 def as_outputs(maps):
     """What a perfect finder would answer."""
     return {
-        "hand_heat": np.where(maps["heat"] > 0.999, 20.0, -20.0)[None].astype(np.float32),
+        "hand_heat": np.where(maps["heat"] > 0.999, 20.0, -20.0)[None, None].astype(np.float32),
+        "side_logit": (2 * maps["side"] - 1)[None, None] * np.float32(20),
         "hand_box": maps["hand_box"][None],
         "held_logit": (2 * maps["held"] - 1)[None, None] * np.float32(20),
         "object_box": maps["object_box"][None],
@@ -23,7 +24,7 @@ def as_outputs(maps):
 def test_the_pipelines_decoding_finds_the_hands_in_perfect_maps(frames):
     folder = ShardCorpus([frames], "frames")
     checked = 0
-    for index in range(folder.at_hand):
+    for index in range(len(folder)):
         record = folder[index]
         picture = letterbox(np.ascontiguousarray(record["image"]), 192)  # the frames' own size
         seen = seen_hands(record, np.eye(2, 3), (0, 0, 192, 192))
@@ -49,7 +50,7 @@ def test_augmented_maps_and_picture_belong_together(frames):
     hits = []
     for row in range(12):
         bright = batch["image"][row][..., 0] > 150
-        for _, y, x in np.argwhere(batch["heat"][row] > 0.999):
+        for y, x in np.argwhere(batch["heat"][row] > 0.999):
             left, top, right, bottom = batch["hand_box"][row][:, y, x]
             x0, y0 = np.maximum([centers[x] - left, centers[y] - top], 0).astype(int)
             x1, y1 = np.array([centers[x] + right, centers[y] + bottom]).astype(int) + 1
@@ -58,9 +59,8 @@ def test_augmented_maps_and_picture_belong_together(frames):
 
 
 def test_segments_show_hands_where_the_boxes_are(frames):
-    batch = FinderBatches(
-        ShardCorpus([frames], "frames"), FinderDataConfig(size_px=192, photometric=None), 0, 12
-    ).batch(0)
+    whole = FinderDataConfig(size_px=192, hand_p=0, place_p=0, photometric=None)
+    batch = FinderBatches(ShardCorpus([frames], "frames"), whole, 0, 12).batch(0)
     assert set(np.unique(batch["segments"])) == {0, 1, 2}
     centers = cell_centers(24, 192)
     for row in range(12):
@@ -69,13 +69,33 @@ def test_segments_show_hands_where_the_boxes_are(frames):
             continue  # hands that need not be found are in the segments all the same
         boxes = [
             (np.array([centers[x], centers[y]]), batch["hand_box"][row][:, y, x])
-            for _, y, x in np.argwhere(batch["heat"][row] > 0.999)
+            for y, x in np.argwhere(batch["heat"][row] > 0.999)
         ]
         for y, x in hands:
             place = np.array([centers[x], centers[y]])
             assert any(
                 (place >= middle - box[:2] - 8).all() and (place <= middle + box[2:] + 8).all() for middle, box in boxes
             )
+
+
+def test_views_of_a_hand_show_it_in_the_size_that_was_drawn(frames):
+    record = with_hand(frames)
+    config = FinderDataConfig(size_px=128, hand_p=1, place_p=0, hand_px=(40, 60), enlarge=9, turn_rad=0, quarter_p=0)
+    for seed in range(20):
+        affine = draw_affine(record, config, flip=seed % 2 == 1, rng=np.random.default_rng(seed))
+        boxes = [hand.box_px for hand in seen_hands(record, affine, (0, 0, 128, 128), flip=seed % 2 == 1)]
+        shown = [box for box in boxes if 39 < max(box.width, box.height) < 61]
+        assert any(0 <= x < 128 and 0 <= y < 128 for x, y in (box.center for box in shown))
+        assert np.sign(np.linalg.det(affine[:, :2])) == (-1 if seed % 2 else 1)
+
+
+def test_cells_around_the_centre_know_the_side(frames):
+    record = with_hand(frames)
+    for flip in (False, True):
+        (hand, *_) = seen_hands(record, np.eye(2, 3), (0, 0, 192, 192), flip)
+        maps = finder_targets([hand], 192, 8)
+        assert (maps["box_weight"] > 0).sum() >= 5 and maps["heat"].max() == 1
+        assert (maps["side"][maps["box_weight"] > 0] == hand.side).all()
 
 
 def test_a_mirrored_frame_swaps_the_sides(frames):

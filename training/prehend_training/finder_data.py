@@ -1,4 +1,4 @@
-"""Batches for the finder: whole frames turned, scaled, shifted and flipped, and the maps it should answer with."""
+"""Batches for the finder: frames, hands of all sizes and pieces without any, and the maps it should answer with."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +19,17 @@ from prehend_training.views import apply_affine
 
 @dataclass(frozen=True)
 class FinderDataConfig:
-    """How frames become training samples.
+    """How frames become training samples: whole ones, views of a hand, and views of any place.
 
     Attributes:
         size_px: side of the network's input.
         stride_px: input pixels per cell.
-        scale: range of the frame's size over that of a letterboxed one.
-        shift: largest shift, as a share of the input's side.
+        hand_p: probability of a view of one hand, of a size drawn from `hand_px`, anywhere in the picture.
+        place_p: probability of a view of any place of the frame; there are often things and arms in it and no hand.
+        hand_px: range of the longer side of a hand's box in such views.
+        enlarge: most that such views enlarge the frame.
+        scale: range of a whole frame's size over that of a letterboxed one.
+        shift: largest shift of a whole frame, as a share of the input's side.
         turn_rad: standard deviation of the turn [rad].
         quarter_p: probability of a further turn by a multiple of 90 degrees.
         flip_p: probability of the mirror image, in which left hands are right hands.
@@ -35,6 +39,10 @@ class FinderDataConfig:
 
     size_px: int = 256
     stride_px: int = 8
+    hand_p: float = 0.5
+    place_p: float = 0.15
+    hand_px: tuple[float, float] = (28.0, 230.0)
+    enlarge: float = 2.0
     scale: tuple[float, float] = (0.8, 1.5)
     shift: float = 0.12
     turn_rad: float = 0.25
@@ -49,6 +57,9 @@ MIN_INSIDE = 0.35
 neither right nor wrong to find."""
 MIN_VISIBLE = 0.15
 MIN_SIDE_PX = 8.0
+
+SAYS_BOX = 0.2
+"""Heat from which a cell learns the hand's side and box: the centre's cell and those around it."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ class FinderBatches:
         config, record = self.config, self.corpus[index]
         size = config.size_px
         flip = rng.random() < config.flip_p
-        affine = draw_frame_affine(image_size(record), config, flip, rng)
+        affine = draw_affine(record, config, flip, rng)
         window = draw_window(config, rng)
         image = warp_frame(record["image"], affine, window, size)
         if config.photometric is not None:
@@ -104,20 +115,35 @@ class FinderBatches:
         return {"image": image, "segments": segments, **finder_targets(hands, size, config.stride_px)}
 
 
-def draw_frame_affine(
-    frame_size: tuple[int, int], config: FinderDataConfig, flip: bool, rng: np.random.Generator
-) -> FloatArray:
-    """(2, 3) map from a frame of this width and height to the input."""
-    size = config.size_px
+def draw_affine(record: Record, config: FinderDataConfig, flip: bool, rng: np.random.Generator) -> FloatArray:
+    """(2, 3) map from a frame to the input: the whole frame, or a view of a hand or a place."""
+    width, height = image_size(record)
+    size, hands = config.size_px, int(record["hand_count"])
+    whole = size / max(width, height)
+    kind, row = rng.random(), int(rng.integers(max(hands, 1)))
+    ratio, place = rng.uniform(-0.5, 0.5, 2), (rng.random(2) - 0.5) * (width, height)
+    drawn_px = float(np.exp(rng.uniform(*np.log(config.hand_px))))
+    scale = whole * float(np.exp(rng.uniform(*np.log(config.scale))))
+    middle, target = np.array([width - 1, height - 1]) / 2, (size - 1) / 2 + 2 * config.shift * size * ratio
+    if hands and kind < config.hand_p + config.place_p:
+        box = Box.around(record["keypoints_px"][row])
+        longer = max(box.width, box.height, 1.0)
+        scale = min(drawn_px / longer, config.enlarge)
+        if kind < config.hand_p:
+            middle, target = np.array(box.center), (size - 1) / 2 + max(size - 0.6 * scale * longer, 0.3 * size) * ratio
+        else:
+            middle, target = middle + place, np.full(2, (size - 1) / 2)
+    matrix = scale * _turn(config, rng) @ np.diag([-1.0 if flip else 1.0, 1.0])
+    return np.column_stack([matrix, target - matrix @ middle])
+
+
+def _turn(config: FinderDataConfig, rng: np.random.Generator) -> FloatArray:
+    """(2, 2) rotation."""
     angle = rng.normal(0, 1) * config.turn_rad
     if rng.random() < config.quarter_p:
         angle += np.pi / 2 * rng.integers(1, 4)
-    scale = size / max(frame_size) * np.exp(rng.uniform(*np.log(config.scale)))
-    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag([-1.0 if flip else 1.0, 1.0])
-    middle = (np.array(frame_size) - 1) / 2
-    target = (size - 1) / 2 + rng.uniform(-config.shift, config.shift, 2) * size
-    return np.column_stack([matrix, target - matrix @ middle])
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]])
 
 
 def draw_window(config: FinderDataConfig, rng: np.random.Generator) -> tuple[int, int, int, int]:
@@ -189,16 +215,17 @@ def finder_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
     """Maps of G = size / stride cells.
 
     Returns:
-        heat: (2, G, G) 1 in the cell of a hand's centre, falling off around it as a Gaussian of the hand's size.
+        heat: (G, G) 1 in the cell of a hand's centre, falling off around it as a Gaussian of the hand's size.
         heat_weight: (G, G) 0 where finding or not finding a hand is both right.
-        hand_box: (4, G, G) distances to left, top, right, bottom [px]. held: (G, G) 0 or 1.
-        object_box: (4, G, G) corners as offsets from the cell's centre [px].
-        box_weight, object_weight: (G, G) how much a cell says about a hand's box, about its object's.
+        side: (G, G) 1 for a right hand. hand_box: (4, G, G) distances to left, top, right, bottom [px].
+        held: (G, G) 0 or 1. object_box: (4, G, G) corners as offsets from the cell's centre [px].
+        box_weight, object_weight: (G, G) how much a cell says about a hand's side, box and grasp; its object's box.
     """
     cells = size // stride
     maps: Arrays = {
-        "heat": np.zeros((2, cells, cells), np.float32),
+        "heat": np.zeros((cells, cells), np.float32),
         "heat_weight": np.ones((cells, cells), np.float32),
+        "side": np.zeros((cells, cells), np.float32),
         "hand_box": np.ones((4, cells, cells), np.float32),
         "held": np.zeros((cells, cells), np.float32),
         "object_box": np.zeros((4, cells, cells), np.float32),
@@ -214,18 +241,19 @@ def finder_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
 def _draw(maps: Arrays, hand: SeenHand, centers: FloatArray, stride: int) -> None:
     box = hand.box_px
     column, row = np.rint((np.array(hand.center_px) - centers[0]) / stride).astype(int).clip(0, len(centers) - 1)
-    sigma = max(0.6, 0.09 * float(np.sqrt(max(box.area, 1.0))) / stride)
+    sigma = max(0.8, 0.09 * float(np.sqrt(max(box.area, 1.0))) / stride)
     steps = np.arange(len(centers))
     gauss = np.exp(-((steps - row)[:, None] ** 2 + (steps - column)[None] ** 2) / (2 * sigma**2)).astype(np.float32)
     x, y = np.meshgrid(centers, centers)
     if not hand.counts:
         maps["heat_weight"][(x >= box.x0) & (x <= box.x1) & (y >= box.y0) & (y <= box.y1)] = 0
         return
-    maps["heat"][hand.side] = np.maximum(maps["heat"][hand.side], gauss)
+    maps["heat"] = np.maximum(maps["heat"], gauss)
     maps["heat_weight"][row, column] = 1
     distances = np.stack([x - box.x0, y - box.y0, box.x1 - x, box.y1 - y])
-    mine = (gauss > 0.4) & (gauss > maps["box_weight"]) & (distances > 0).all(0)
+    mine = (gauss > SAYS_BOX) & (gauss > maps["box_weight"]) & (distances > 0).all(0)
     maps["box_weight"][mine] = gauss[mine]
+    maps["side"][mine] = hand.side
     maps["hand_box"][:, mine] = distances[:, mine]
     maps["held"][mine] = hand.object_box_px is not None
     maps["object_weight"][mine] = 0

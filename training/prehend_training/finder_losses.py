@@ -16,6 +16,7 @@ class FinderLossWeights:
     """Weight of each term of `finder_terms`, and of the segmentation that only training has."""
 
     heat: float = 1.0
+    side: float = 0.5
     hand_box: float = 1.0
     hand_sides: float = 0.5
     held: float = 0.3
@@ -27,13 +28,15 @@ def finder_terms(found: Found, target: Mapping[str, Tensor]) -> Terms:
     """Scalars by names of `FinderLossWeights`; `target` as `finder_data.finder_targets`, batched."""
     weight = target["box_weight"]
     count = weight.sum().clamp(min=1)
+    right = F.binary_cross_entropy_with_logits(found.side_logit[:, 0], target["side"], reduction="none")
     held = F.binary_cross_entropy_with_logits(found.held_logit[:, 0], target["held"], reduction="none")
     # errors of a box count relative to the hand's size
     side = (target["hand_box"][:, :2] + target["hand_box"][:, 2:]).amax(1).clamp(min=8.0)
     hand_error = (found.hand_box - target["hand_box"]).abs().mean(1) / side
     object_error = (found.object_box - target["object_box"]).abs().mean(1) / side
     return {
-        "heat": heat_loss(found.hand_heat, target["heat"], target["heat_weight"]),
+        "heat": heat_loss(found.hand_heat[:, 0], target["heat"], target["heat_weight"]),
+        "side": (right * weight).sum() / count,
         "hand_box": (giou_loss(found.hand_box, target["hand_box"]) * weight).sum() / count,
         "hand_sides": (hand_error * weight).sum() / count,
         "held": (held * weight).sum() / count,
@@ -42,12 +45,12 @@ def finder_terms(found: Found, target: Mapping[str, Tensor]) -> Terms:
 
 
 def heat_loss(logit: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
-    """Penalty-reduced focal loss per hand: (B, C, G, G) logits and heat, (B, G, G) weight of each cell."""
+    """Penalty-reduced focal loss per hand: (B, G, G) logits, heat and weight of each cell."""
     probability = torch.sigmoid(logit)
     center = (heat > 0.999).to(heat.dtype)
     positive = -F.logsigmoid(logit) * (1 - probability).square() * center
     negative = -F.logsigmoid(-logit) * probability.square() * (1 - heat).pow(4) * (1 - center)
-    return ((positive + negative) * weight[:, None]).sum() / center.sum().clamp(min=1)
+    return ((positive + negative) * weight).sum() / center.sum().clamp(min=1)
 
 
 def giou_loss(a: Tensor, b: Tensor) -> Tensor:

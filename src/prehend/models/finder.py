@@ -53,13 +53,15 @@ class Found(NamedTuple):
     """Outputs of stage `find`, G = S / 8.
 
     Attributes:
-        hand_heat: (B, 2, G, G) logits, left and right.
+        hand_heat: (B, 1, G, G) logit of a hand's centre, whatever its side.
+        side_logit: (B, 1, G, G) logit of the hand there being a right one.
         hand_box: (B, 4, G, G) distances from the cell centre to left, top, right, bottom [px], positive.
         held_logit: (B, 1, G, G) logit of the hand holding something.
         object_box: (B, 4, G, G) x0, y0, x1, y1 of the held object from the cell centre [px].
     """
 
     hand_heat: Tensor
+    side_logit: Tensor
     hand_box: Tensor
     held_logit: Tensor
     object_box: Tensor
@@ -83,13 +85,13 @@ class Finder(Staged):
         self.answers = nn.Conv2d(head_channels, 11, 1)
         nn.init.normal_(self.answers.weight, std=0.01)
         prior = -log((1 - config.prior) / config.prior)
-        begin = [prior] * 2 + [log(4.0)] * 4 + [0.0] * 5  # rare hands, of 64 px
+        begin = [prior, 0.0] + [log(4.0)] * 4 + [0.0] * 5  # rare hands, of 64 px
         self.answers.bias = nn.Parameter(torch.tensor(begin))
 
     def stages(self) -> dict[str, Stage]:
         """The one stage and the shapes of its arrays."""
         side = self.config.size // FINDER_STRIDE
-        outputs = {"hand_heat": 2, "hand_box": 4, "held_logit": 1, "object_box": 4}
+        outputs = {"hand_heat": 1, "side_logit": 1, "hand_box": 4, "held_logit": 1, "object_box": 4}
         return {
             "find": Stage(
                 "forward",
@@ -108,9 +110,9 @@ class Finder(Staged):
 
     def answer(self, features: Tensor) -> Found:
         """(B, head, G, G) -> what each cell says."""
-        heat, box, held, thing = self.answers(features).split([2, 4, 1, 4], dim=1)
+        heat, side, box, held, thing = self.answers(features).split([1, 1, 4, 1, 4], dim=1)
         box = box.clamp(-LOG_RANGE, LOG_RANGE).exp() * FINDER_STRIDE
-        return Found(heat, box, held, thing * OBJECT_SCALE_PX)
+        return Found(heat, side, box, held, thing * OBJECT_SCALE_PX)
 
 
 def build_finder(config: FinderConfig) -> Finder:

@@ -17,6 +17,9 @@ SAME_HAND_IOU = 0.45
 HELD_THRESHOLD = 0.5
 """Probability from which a hand found is said to hold something, and its object box is used."""
 
+MAPS = {"hand_heat": 1, "side_logit": 1, "hand_box": 4, "held_logit": 1, "object_box": 4}
+"""The finder's maps and the channels of each."""
+
 
 @dataclass(frozen=True)
 class Letterbox:
@@ -83,9 +86,10 @@ def decode_hands(
     """Hands in the finder's maps.
 
     Args:
-        outputs: of stage `find` for one picture: `hand_heat` (1, 2, G, G) logits, `hand_box` (1, 4, G, G) distances
-            from the cell's centre to the box's left, top, right, bottom, `held_logit` (1, 1, G, G), `object_box`
-            (1, 4, G, G) corners of the object's box as offsets from the cell's centre [px of the square].
+        outputs: of stage `find` for one picture: `hand_heat` (1, 1, G, G) logits, `side_logit` (1, 1, G, G) of a right
+            hand, `hand_box` (1, 4, G, G) distances from the cell's centre to the box's left, top, right, bottom,
+            `held_logit` (1, 1, G, G), `object_box` (1, 4, G, G) corners of the object's box as offsets from the cell's
+            centre [px of the square].
         picture: what the finder saw.
         threshold: lowest score.
         max_hands: most hands.
@@ -97,14 +101,12 @@ def decode_hands(
     Raises:
         InvalidInput: the maps do not fit together.
     """
-    heat, boxes, held, things = (outputs[name][0] for name in ("hand_heat", "hand_box", "held_logit", "object_box"))
-    check_shape("hand_heat", heat, [2, "G", "G"])
-    cells = heat.shape[-1]
-    for name, array, channels in (("hand_box", boxes, 4), ("held_logit", held, 1), ("object_box", things, 4)):
-        check_shape(name, array, [channels, cells, cells])
-    sides = probability(np.where(np.isfinite(heat) & np.isfinite(boxes).all(0), heat, -np.inf))
-    # a hand is left or right, never both: a finder that cannot tell which is still sure of the hand
-    score = np.minimum(sides.sum(0), 1.0)
+    cells = outputs["hand_heat"].shape[-1]
+    for name, channels in MAPS.items():
+        check_shape(name, outputs[name], [1, channels, cells, cells])
+    heat, sides, boxes, held, things = (outputs[name][0] for name in MAPS)
+    usable = np.isfinite(heat[0]) & np.isfinite(sides[0]) & np.isfinite(boxes).all(0)
+    score = probability(np.where(usable, heat[0], -np.inf))
     peaks = np.argwhere((score >= threshold) & (score == _neighbourhood_max(score)))
     order = np.argsort(-score[tuple(peaks.T)], kind="stable")
     centers = cell_centers(cells, picture.image.shape[-1])
@@ -118,7 +120,7 @@ def decode_hands(
         thing = None
         if probability(held[0, row, column]) > HELD_THRESHOLD and np.isfinite(things[:, row, column]).all():
             thing = _box(picture, center + things[:2, row, column], center + things[2:, row, column])
-        side = SIDES[int(sides[:, row, column].argmax())]
+        side = SIDES[int(sides[0, row, column] > 0)]
         kept.append(FoundHand(box, side, float(score[row, column]), thing))
         if len(kept) == max_hands:
             break
