@@ -6,13 +6,9 @@ import torch
 
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.finder import Found
 from prehend.models.registry import create
 from prehend.models.unihope import Encoded, HandAnswer, Output
-from prehend.types import Box
 from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus
-from prehend_training.finder_data import SeenHand, finder_targets
-from prehend_training.finder_losses import FinderLossWeights, finder_terms, giou_loss
 from prehend_training.loop import to_tensors
 from prehend_training.losses import (
     CropLossWeights,
@@ -148,28 +144,6 @@ def test_sampled_skinning_is_a_part_of_the_whole(hand):
     assert torch.allclose(part.joints, all_.joints, atol=1e-5)
     assert torch.cdist(part.vertices, all_.vertices).min(-1).values.max() < 2e-4  # of cdist itself
     assert 30 <= part.vertices.shape[1] <= 35
-
-
-def test_finder_terms_are_zero_at_the_truth_and_only_there():
-    hands = [
-        SeenHand(0, Box(20, 30, 80, 90), None, True, (50, 60)),
-        SeenHand(1, Box(90, 40, 120, 110), Box(80, 20, 125, 60), True, (105, 75)),
-    ]
-    target = {name: torch.from_numpy(value)[None] for name, value in finder_targets(hands, 128, 8).items()}
-    heat = torch.where(target["heat"] > 0.999, SURE, -SURE)
-    truth = Found(heat, target["hand_box"], (2 * target["held"] - 1)[:, None] * SURE, target["object_box"])
-    terms = finder_terms(truth, target)
-    assert terms.keys() == {field.name for field in fields(FinderLossWeights)} - {"segments"}
-    assert total(terms, FinderLossWeights()).item() == pytest.approx(0, abs=1e-5)
-    for name in Found._fields:
-        moved = truth._replace(**{name: getattr(truth, name) * 0.5 if "box" in name else -getattr(truth, name)})
-        assert total(finder_terms(moved, target), FinderLossWeights()) > 0.01, name
-
-
-def test_giou_is_that_of_the_boxes():
-    a, b = torch.tensor([[1.0, 1, 1, 1]]), torch.tensor([[1.0, 1, 3, 1]])
-    assert giou_loss(a, a).item() == 0
-    assert giou_loss(a, b).item() == pytest.approx(0.5)
 
 
 def test_weights_scale_their_terms():
