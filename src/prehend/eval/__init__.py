@@ -1,0 +1,1 @@
+"""How good an answer is: measures, the papers' protocols, and reports in their tables' layout."""
