@@ -1,0 +1,123 @@
+"""Pictures of a whole batch on a device: cut out, put before other backgrounds, in other light, with patches erased.
+
+Pictures are (B, V, 3, S, S) float32 grey values from 0 to 255: V is 2 where every picture has its twin, which is changed
+as the picture is. What `prehend_training.augment` and `prehend_training.targets` do with one picture is done here with
+many; numbers are not rounded to whole grey values in between.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from prehend_training.resident_draws import ColourDraws, PatchDraws, PlateDraws
+
+
+def inverse_affines(affine: Tensor) -> Tensor:
+    """(B, 2, 3) maps -> (B, 2, 3) the maps back."""
+    linear = torch.linalg.inv(affine[:, :, :2])
+    return torch.cat([linear, -linear @ affine[:, :, 2:]], 2)
+
+
+def sample(pictures: Tensor, to_source: Tensor, size_px: int, smear: Tensor | None, mode: str = "bilinear") -> Tensor:
+    """Pictures seen through affine maps.
+
+    Args:
+        pictures: (B, C, H, W) float.
+        to_source: (B, 2, 3) pixels of the result -> pixels of the picture.
+        size_px: side of the result.
+        smear: (B,) bool, whether the picture's edge goes on where it ends, instead of 0; None for all.
+        mode: `bilinear` or `nearest`.
+
+    Returns:
+        (B, C, S, S).
+    """
+    height, width = pictures.shape[2:]
+    extent = torch.tensor([width - 1.0, height - 1.0], dtype=to_source.dtype, device=pictures.device)
+    # grid_sample counts from -1 to 1 between the centres of the outer pixels
+    unit = (2 * to_source / extent[:, None]).float()
+    steps = torch.arange(size_px, dtype=torch.float32, device=pictures.device)
+    # sums of products, no matrix product: GPUs may round its factors to ten bits
+    grid = unit[:, None, None, :, 0] * steps[:, None] + (unit[:, :, 2] - 1)[:, None, None]
+    grid = grid + unit[:, None, None, :, 1] * steps[:, None, None]
+    inside = grid.clamp(-1, 1)
+    grid = inside if smear is None else torch.where(smear[:, None, None, None], inside, grid)
+    return F.grid_sample(pictures, grid, mode=mode, padding_mode="zeros", align_corners=True)
+
+
+def plate_pieces(plates: Tensor, draws: PlateDraws, size_px: int) -> Tensor:
+    """(B, 3, S, S) square pieces of (P, H, W, 3) backgrounds, turned by quarters."""
+    device = plates.device
+    which = torch.from_numpy((draws.which * len(plates)).astype(np.int64)).to(device)
+    source = plates[which].permute(0, 3, 1, 2).float()
+    extent = np.array(plates.shape[1:3])
+    side = (draws.share * extent.min()).astype(np.int64)
+    corner = np.floor(draws.corner * (extent - side[:, None] + 1))[:, ::-1]
+    scale = side / size_px
+    cos, sin = np.array([1, 0, -1, 0])[draws.quarters], np.array([0, 1, 0, -1])[draws.quarters]
+    linear = scale[:, None, None] * np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], 1)
+    # the middle of the crop shows the middle of the piece
+    middle = corner + (side[:, None] - 1) / 2
+    offset = middle - linear.sum(2) * (size_px - 1) / 2
+    to_source = torch.from_numpy(np.concatenate([linear, offset[..., None]], 2)).to(device)
+    return sample(source, to_source, size_px, None)
+
+
+def paste(pictures: Tensor, keep: Tensor, background: Tensor, rows: Tensor) -> Tensor:
+    """Pictures before other backgrounds, with an edge of about a pixel.
+
+    Args:
+        pictures: (B, V, 3, S, S).
+        keep: (B, V, S, S) bool, what stays of each.
+        background: (B, 3, S, S).
+        rows: (B,) bool, which pictures get another background.
+    """
+    blur = torch.tensor([0.25, 0.5, 0.25], device=pictures.device)
+    padded = F.pad(keep.float(), (1, 1, 1, 1), mode="reflect")
+    across = padded[..., :-2] * blur[0] + padded[..., 1:-1] * blur[1] + padded[..., 2:] * blur[2]
+    alpha = across[..., :-2, :] * blur[0] + across[..., 1:-1, :] * blur[1] + across[..., 2:, :] * blur[2]
+    alpha = torch.where(rows[:, None, None, None], alpha, torch.ones_like(alpha))[:, :, None]
+    return background[:, None] + alpha * (pictures - background[:, None])
+
+
+def change_colour(pictures: Tensor, draws: ColourDraws) -> Tensor:
+    """Pictures in other light, see `augment.change_colour`."""
+    device = pictures.device
+    matrix, gamma, gain, offset = (
+        torch.from_numpy(np.asarray(value, np.float32)).to(device)
+        for value in (draws.matrix, draws.gamma, draws.gain, draws.offset)
+    )
+    mixed = (matrix[:, None] @ pictures.flatten(3)).view(pictures.shape)
+    gamma, gain, offset = (value[:, None, :, None, None] for value in (gamma, gain, offset))
+    return ((mixed.clamp(0, 255) / 255).pow(gamma) * gain + offset).clamp(0, 255)
+
+
+def erase(pictures: Tensor, draws: PatchDraws) -> Tensor:
+    """Put patches over some pictures, in place.
+
+    Returns:
+        (B, S, S) bool, where patches are.
+    """
+    count, _, _, size, _ = pictures.shape
+    hidden = torch.zeros(count, size, size, dtype=torch.bool, device=pictures.device)
+    if not len(draws.rows):
+        return hidden
+    rows, box, pattern, cells = (
+        torch.from_numpy(value).to(pictures.device) for value in (draws.rows, draws.box, draws.pattern, draws.cells)
+    )
+    steps = torch.arange(size, device=pictures.device)
+    for number in range(box.shape[1]):
+        top, left, bottom, right = box[:, number].unbind(1)
+        on_y = (steps >= top[:, None]) & (steps < bottom[:, None])
+        on_x = (steps >= left[:, None]) & (steps < right[:, None])
+        on = on_y[:, :, None] & on_x[:, None, :]
+        # cells of the pattern per pixel of the patch
+        share = cells[:, number] / torch.maximum(bottom - top, right - left).clamp(min=1)
+        linear = torch.diag_embed(share[:, None].double().expand(-1, 2))
+        corner = torch.stack([left, top], 1).double()
+        offset = (0.5 - corner) * share[:, None] - 0.5
+        to_source = torch.cat([linear, offset[..., None]], 2)
+        patch = sample(pattern[:, number], to_source, size, None)
+        pictures[rows] = torch.where(on[:, None, None], patch[:, None], pictures[rows])
+        hidden[rows] |= on
+    return hidden
