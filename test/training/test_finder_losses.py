@@ -6,7 +6,7 @@ import torch
 from prehend.models.finder import Found
 from prehend.types import Box
 from prehend_training.finder_data import SeenHand, finder_targets
-from prehend_training.finder_losses import FinderLossWeights, finder_terms, giou_loss
+from prehend_training.finder_losses import FinderLossWeights, finder_terms, giou_loss, heat_loss
 from prehend_training.losses import total
 
 SURE = 30.0
@@ -18,7 +18,7 @@ def test_finder_terms_are_zero_at_the_truth_and_only_there():
         SeenHand(1, Box(90, 40, 120, 110), Box(80, 20, 125, 60), True, (105, 75)),
     ]
     target = {name: torch.from_numpy(value)[None] for name, value in finder_targets(hands, 128, 8).items()}
-    heat = torch.where(target["heat"] > 0.999, SURE, -SURE)[:, None]
+    heat = torch.logit(target["heat"], eps=1e-6)[:, None]
     side, held = ((2 * target[name] - 1)[:, None] * SURE for name in ("side", "held"))
     truth = Found(heat, side, target["hand_box"], held, target["object_box"])
     terms = finder_terms(truth, target)
@@ -27,6 +27,14 @@ def test_finder_terms_are_zero_at_the_truth_and_only_there():
     for name in Found._fields:
         moved = truth._replace(**{name: getattr(truth, name) * 0.5 if "box" in name else -getattr(truth, name)})
         assert total(finder_terms(moved, target), FinderLossWeights()) > 0.01, name
+
+
+def test_cells_that_may_be_hands_or_not_cost_nothing():
+    hidden = SeenHand(0, Box(20, 30, 80, 90), None, False, (50, 60))
+    target = {name: torch.from_numpy(value)[None] for name, value in finder_targets([hidden], 128, 8).items()}
+    sure = torch.where(target["heat_weight"] > 0, -SURE, SURE)
+    assert heat_loss(sure, target["heat"], target["heat_weight"]).item() == pytest.approx(0, abs=1e-6)
+    assert heat_loss(-sure, target["heat"], target["heat_weight"]) > 1
 
 
 def test_giou_is_that_of_the_boxes():

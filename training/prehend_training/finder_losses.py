@@ -1,4 +1,4 @@
-"""Loss terms of the finder (CenterNet's heat, Zhou et al. 2019; GIoU, Rezatofighi et al., CVPR 2019)."""
+"""Loss terms of the finder (quality focal loss, Li et al., NeurIPS 2020; GIoU, Rezatofighi et al., CVPR 2019)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from prehend_training.losses import Terms
 class FinderLossWeights:
     """Weight of each term of `finder_terms`, and of the segmentation that only training has."""
 
-    heat: float = 1.0
+    heat: float = 2.0
     side: float = 0.5
     hand_box: float = 1.0
     hand_sides: float = 0.5
@@ -45,12 +45,12 @@ def finder_terms(found: Found, target: Mapping[str, Tensor]) -> Terms:
 
 
 def heat_loss(logit: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
-    """Penalty-reduced focal loss per hand: (B, G, G) logits, heat and weight of each cell."""
-    probability = torch.sigmoid(logit)
-    center = (heat > 0.999).to(heat.dtype)
-    positive = -F.logsigmoid(logit) * (1 - probability).square() * center
-    negative = -F.logsigmoid(-logit) * probability.square() * (1 - heat).pow(4) * (1 - center)
-    return ((positive + negative) * weight).sum() / center.sum().clamp(min=1)
+    """Quality focal loss (Li et al., NeurIPS 2020, eq. 1, beta = 2) per hand: (B, G, G) logits, heat and weight.
+
+    All cells near a hand's centre pull, not the one in the middle alone: with few samples that is learned sooner.
+    """
+    error = F.binary_cross_entropy_with_logits(logit, heat, reduction="none") * (torch.sigmoid(logit) - heat).square()
+    return (error * weight).sum() / (heat * weight).sum().clamp(min=1)
 
 
 def giou_loss(a: Tensor, b: Tensor) -> Tensor:
