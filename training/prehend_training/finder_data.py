@@ -46,7 +46,7 @@ class FinderDataConfig:
     scale: tuple[float, float] = (0.8, 1.5)
     shift: float = 0.12
     turn_rad: float = 0.25
-    quarter_p: float = 0.15
+    quarter_p: float = 0.05
     flip_p: float = 0.5
     aspects: tuple[float, float] = (0.7, 1.8)
     photometric: PhotometricConfig | None = field(default_factory=lambda: PhotometricConfig(coarse_min=0.5))
