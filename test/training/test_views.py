@@ -71,7 +71,7 @@ def test_without_a_turn_it_is_the_pipelines_crop(crops):
 
 def test_mirrored_twice_is_the_same(crops):
     folder = ShardCorpus([crops], "crops")
-    left = next(folder[i] for i in range(folder.at_hand) if folder[i]["side"][0] == 0)
+    left = next(folder[i] for i in range(len(folder)) if folder[i]["side"][0] == 0)
     once = mirror_left(left)
     assert once["side"][0] == 1
     assert mirror_left(once) is once
@@ -82,7 +82,7 @@ def test_mirrored_twice_is_the_same(crops):
 
 def test_a_mirrored_object_is_a_right_handed_box(crops):
     folder = ShardCorpus([crops], "crops")
-    for index in range(folder.at_hand):
+    for index in range(len(folder)):
         if folder[index]["has_object"][0]:
             points = mirror_left(folder[index])["object_points_m"][0]
             corner = points[..., 0, :]

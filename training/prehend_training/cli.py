@@ -1,14 +1,16 @@
 """The command `prehend-train`: scenes, show, stats, objects, grasps, train, evaluate, export."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prehend.errors import InvalidInput, PrehendError
+from prehend.errors import PrehendError
+from prehend_training.cli_data import add_data_options, chosen_data
+from prehend_training.cli_deocclude import add_deocclude_verb
+from prehend_training.cli_evaluate import add_evaluate_verb
 from prehend_training.cli_looks import add_look_verbs
 from prehend_training.cli_scenes import add_scene_verbs, add_verb
 
@@ -32,34 +34,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from prehend_training.engine.scenes import SIZES_PX, Kind, SceneConfig
     from prehend_training.loop import Budget, Machine, train_run
-    from prehend_training.presets import CropPreset, preset
+    from prehend_training.presets import preset
+    from prehend_training.sources import renders
 
     chosen = preset(arguments.preset)
     if arguments.seed is not None:
         chosen = replace(chosen, seed=arguments.seed)
-    if arguments.online == bool(arguments.data):
-        raise InvalidInput("give either --data or --online")
-    if arguments.photos is not None and not arguments.online:
-        raise InvalidInput("--photos goes with --online; shards have their backgrounds already")
-    workers = int(arguments.online) if arguments.workers is None else arguments.workers
+    data = chosen_data(arguments, chosen)
+    workers = int(renders(data)) if arguments.workers is None else arguments.workers
     machine = Machine(arguments.processes, arguments.threads, workers, arguments.device)
     budget = Budget(arguments.minutes, arguments.steps)
-    data = arguments.data
-    if arguments.online:
-        kind: Kind = "crops" if isinstance(chosen, CropPreset) else "frames"
-        data = SceneConfig(kind, chosen.seed, SIZES_PX[kind], photos=arguments.photos)
     train_run(chosen, data, arguments.run_folder, machine, budget, arguments.start)
-
-
-def _evaluate(arguments: argparse.Namespace) -> None:
-    from prehend_training.evaluate import evaluate_run
-
-    report = evaluate_run(arguments.run_folder, arguments.data, arguments.limit)
-    text = json.dumps(report, indent=1)
-    (arguments.run_folder / "measured.json").write_text(text + "\n")
-    sys.stdout.write(text + "\n")
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -74,13 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     add_scene_verbs(verbs)
     add_look_verbs(verbs)
+    add_deocclude_verb(verbs)
 
     train = add_verb(verbs, "train", _train, "train a preset; a run that stopped goes on")
     train.add_argument("preset", help="name of the preset")
     train.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
-    train.add_argument("--data", type=Path, action="append", help="folder of shards, may be repeated")
-    train.add_argument("--online", action="store_true", help="render scenes while training, in place of --data")
-    train.add_argument("--photos", type=Path, help="folder with photographs for backgrounds of --online")
+    add_data_options(train)
     budget = train.add_mutually_exclusive_group(required=True)
     budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
     budget.add_argument("--steps", type=int, help="budget in steps")
@@ -93,12 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--device", default="cpu", help="torch device (cpu)")
 
-    evaluate = add_verb(
-        verbs, "evaluate", _evaluate, "measure a run on scenes of another seed; writes RUN/measured.json"
-    )
-    evaluate.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
-    evaluate.add_argument("--data", type=Path, required=True, help="folder of shards")
-    evaluate.add_argument("--limit", type=int, help="largest number of samples")
+    add_evaluate_verb(verbs)
 
     export = add_verb(verbs, "export", _export, "write the weights of a run as a bundle that prehend loads")
     export.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError
-from prehend.types import Box, FloatArray
+from prehend.types import Box
 from prehend_training.augment import (
     PhotometricConfig,
     change_colour,
@@ -24,6 +24,7 @@ from prehend_training.augment import (
     without_front,
 )
 from prehend_training.records import CROP_HANDS, FRAME_HANDS, Record, record_of
+from prehend_training.sample_files import MapsKept
 from prehend_training.shards import ShardFolder
 from prehend_training.targets import (
     SEGMENT_OBJECT,
@@ -65,9 +66,8 @@ class BatchSource(Protocol):
 class Corpus(Protocol):
     """Records by number, and which of them a step takes."""
 
-    @property
-    def at_hand(self) -> int:
-        """How many records, from the first on, may be looked at before training."""
+    def first(self, count: int) -> list[int]:
+        """Numbers of up to `count` records that are quick to look at before training."""
         ...
 
     def __getitem__(self, index: int) -> Record: ...
@@ -76,8 +76,8 @@ class Corpus(Protocol):
         """Records of a step, the same for the same numbers."""
         ...
 
-    def backdrop(self, rng: np.random.Generator) -> Record:
-        """Any record, to cut a background from."""
+    def backdrop(self, rng: np.random.Generator) -> Record | None:
+        """Any record that tells what is in front, to cut a background from; None where there is none."""
         ...
 
 
@@ -91,16 +91,18 @@ class ShardCorpus:
     Args:
         paths: the folders.
         pictures: `crops` or (whole) `frames`.
+        twins: read de-occluded twins, where there are any; they take time.
 
     Raises:
         AssetError: a folder cannot be read or holds other pictures.
     """
 
-    def __init__(self, paths: Sequence[Path], pictures: str):
+    def __init__(self, paths: Sequence[Path], pictures: str, twins: bool = True):
         self.folders = [ShardFolder.open(Path(path)) for path in paths]
         wrong = [folder.path for folder in self.folders if folder.kind not in _FOLDERS_OF[pictures]]
         if wrong or not self.folders:
             raise AssetError(f"{', '.join(map(str, wrong)) or 'no folder given'}: expected folders of {pictures}")
+        self._maps: MapsKept = "twin" if twins else "none"
         self._max_hands = CROP_HANDS if pictures == "crops" else FRAME_HANDS
         self._ends = list(accumulate(len(folder) for folder in self.folders))
 
@@ -112,12 +114,11 @@ class ShardCorpus:
             raise IndexError(index)
         which = bisect_right(self._ends, index)
         place = index - (self._ends[which - 1] if which else 0)
-        return record_of(self.folders[which].sample(place, maps="twin"), self._max_hands)
+        return record_of(self.folders[which].sample(place, maps=self._maps), self._max_hands)
 
-    @property
-    def at_hand(self) -> int:
-        """All."""
-        return len(self)
+    def first(self, count: int) -> list[int]:
+        """See `Corpus`."""
+        return list(range(min(count, len(self))))
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
         """See `Corpus` and `drawn_indices`."""
@@ -134,7 +135,7 @@ def image_size(record: Record) -> tuple[int, int]:
     return width, height
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=16)
 def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
@@ -201,12 +202,14 @@ class CropBatches:
         config: what is done to them.
         seed: with the step's number, decides everything.
         batch_size: samples a step.
+        twins: give `image_deoccluded`.
     """
 
     corpus: Corpus
     config: CropDataConfig
     seed: int
     batch_size: int
+    twins: bool = True
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
         """See `example` for the arrays; `image` is (B, S, S, 3) uint8."""
@@ -220,7 +223,8 @@ class CropBatches:
 
         Returns:
             image, image_deoccluded: (S, S, 3) uint8, the crop and its twin without objects, changed alike.
-            has_twin: () 1 where the twin is known; where it is not, it is the crop itself.
+            has_twin: () 1 where the twin is known; where it is not, it is the crop itself. Without `twins` there is
+                neither of the two.
             told_grasp: () for the hand stage.
             segments, has_segments: (S / 4, S / 4) see `coarse_segments`, and () 1 where they are known.
             And those of `hand_targets` and `object_targets`.
@@ -239,10 +243,11 @@ class CropBatches:
         config = self.config
         view = self._view(record, rng)
         smear = rng.random() < config.smear_p
-        images = [warp(record[name], view, config.size_px, smear) for name in _PAIR if name in record]
+        pair = _PAIR if self.twins else _PAIR[:1]
+        images = [warp(record[name], view, config.size_px, smear) for name in pair if name in record]
         segments = warp_segments(record["segmentation"], view, config.size_px, OUTSIDE)
-        if rng.random() < config.background_p and record["has_front"]:
-            backdrop = self._backdrop(rng)
+        wanted = rng.random() < config.background_p and record["has_front"]
+        if wanted and (backdrop := self._backdrop(rng)) is not None:
             keeps = [((segments > 0) & (segments != OUTSIDE)).astype(np.uint8)]
             if len(images) > 1:
                 keeps.append(warp_segments(record["deoccluded_front"], view, config.size_px, 0))
@@ -250,8 +255,7 @@ class CropBatches:
         example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
         example["segments"] = coarse_segments(segments)
         example["has_segments"] = np.float32(record["has_segments"])[...]
-        example["has_twin"] = np.float32(record["has_twin"])[...]
-        return self._change(images, view, record["keypoints_px"][0], example, rng)
+        return self._change(images, view, record, example, rng)
 
     def _view(self, record: Record, rng: np.random.Generator) -> View:
         """A view of the hand, with boxes of hand and object as a finder would give them."""
@@ -267,7 +271,7 @@ class CropBatches:
         self,
         images: list[NDArray[np.uint8]],
         view: View,
-        keypoints_px: FloatArray,
+        record: Record,
         example: Arrays,
         rng: np.random.Generator,
     ) -> Arrays:
@@ -278,31 +282,37 @@ class CropBatches:
             start = deepcopy(rng)
             images[0], hidden = _photometric(images[0], photometric, rng)
             images[1:] = [_photometric(image, photometric, start)[0] for image in images[1:]]
-            x, y = np.rint(apply_affine(view.affine, keypoints_px)).astype(int).T.clip(0, self.config.size_px - 1)
+            places = np.rint(apply_affine(view.affine, record["keypoints_px"][0])).astype(int)
+            x, y = places.T.clip(0, self.config.size_px - 1)
             example["visible"] = example["visible"] * ~hidden[y, x]
-        example["image"], example["image_deoccluded"] = images[0], images[-1]
+        example["image"] = images[0]
+        if self.twins:
+            example["image_deoccluded"] = images[-1]
+            example["has_twin"] = np.float32(record["has_twin"])[...]
         return example
 
     def _absent(self, record: Record, rng: np.random.Generator) -> Arrays:
         """A crop beside the hand, of a background, or of what was held without the hand; the latter where the record
         tells what is in front."""
         size, kind = self.config.size_px, rng.integers(3) if record["has_front"] else 0
+        backdrop = self._backdrop(rng) if kind else None
+        if backdrop is None:
+            kind = 0
         view = self._view_beside(record, rng) if kind == 0 else self._view(record, rng)
         segments = warp_segments(record["segmentation"], view, size, OUTSIDE)
         image = warp(record["image"], view, size)
-        if kind == 1:
+        if backdrop is not None and kind == 1:
             segments = segments * (segments == SEGMENT_OBJECT)
-            image = paste(image, (segments > 0).view(np.uint8), self._backdrop(rng))
-        elif kind == 2:
-            segments = np.zeros_like(segments)
-            image = self._backdrop(rng)
+            image = paste(image, (segments > 0).view(np.uint8), backdrop)
+        elif backdrop is not None:
+            segments, image = np.zeros_like(segments), backdrop
         bare = {**record, "grasp": np.zeros(1, np.bool_)}
         nothing = np.zeros((size, size), np.uint8)
         example = absent_targets(view) | object_targets(bare, view, nothing, self.config.object_grid)
         example["segments"] = coarse_segments(segments)
         example["has_segments"] = np.float32(record["has_segments"])[...]
-        example["has_twin"] = np.float32(0)[...]
-        return self._change([image], view, record["keypoints_px"][0], example, rng)
+        bare["has_twin"] = np.array(False)
+        return self._change([image], view, bare, example, rng)
 
     def _view_beside(self, record: Record, rng: np.random.Generator) -> View:
         """A box of the hand's size that hardly overlaps the hand's."""
@@ -314,9 +324,12 @@ class CropBatches:
         beside = Box(x - half, y - half, x + half, y + half)
         return view_of(np.eye(2, 3), beside, None, size, record["K"], self.config.size_px)
 
-    def _backdrop(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """(S, S, 3) piece of another sample, its front filled up from around, turned by quarters."""
+    def _backdrop(self, rng: np.random.Generator) -> NDArray[np.uint8] | None:
+        """(S, S, 3) piece of another sample, its front filled up from around, turned by quarters; None where no sample
+        tells what is in front."""
         record, size = self.corpus.backdrop(rng), self.config.size_px
+        if record is None:
+            return None
         filled = without_front(np.asarray(record["image"]), np.asarray(record["segmentation"]) > 0)
         side = int(rng.uniform(0.5, 1.0) * min(filled.shape[:2]))
         top, left = rng.integers(0, np.array(filled.shape[:2]) - side + 1)

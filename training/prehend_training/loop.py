@@ -20,13 +20,13 @@ from tqdm import tqdm
 
 from prehend.errors import InvalidInput
 from prehend_training.checkpoint import Averaged, Progress, load, load_start, save
-from prehend_training.engine.scenes import SceneConfig
 from prehend_training.feed import prefetched
 from prehend_training.losses import Terms, total
 from prehend_training.presets import Optimisation, Preset, describe
-from prehend_training.shards import ShardFolder, commit
+from prehend_training.shards import commit
+from prehend_training.sources import DataSource, describe_data, renders
 from prehend_training.targets import Arrays
-from prehend_training.tasks import DataSource, Task, open_task
+from prehend_training.tasks import Task, open_task
 from prehend_training.team import Team, run_team
 
 LOG_EVERY = 20
@@ -229,7 +229,7 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Path | None = 
         "preset": chosen.name,
         "seed": chosen.seed,
         "numbers": json.loads(json.dumps(describe(chosen))),
-        "data": _describe_data(data),
+        "data": describe_data(data),
         "start": None if start is None else json.loads((start / "run.json").read_text()),
     }
     note = run / "run.json"
@@ -243,12 +243,6 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Path | None = 
         note.write_text(json.dumps({**description, "commit": commit()}, indent=1) + "\n")
 
 
-def _describe_data(data: DataSource) -> list[dict[str, Any]]:
-    if isinstance(data, SceneConfig):
-        return [{"online": data.describe()}]
-    return [{"path": str(path), "commit": ShardFolder.open(path).description["commit"]} for path in data]
-
-
 def train_run(
     chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Path | None = None
 ) -> None:
@@ -256,7 +250,7 @@ def train_run(
 
     Args:
         chosen: preset.
-        data: folders of shards, or scenes to render while training.
+        data: what to learn from.
         run: folder of the run.
         machine: what to train with.
         budget: when to end.
@@ -266,7 +260,7 @@ def train_run(
         InvalidInput: the folder holds another run, or scenes shall be rendered without a worker.
         AssetError: the data are not what the preset trains on.
     """
-    if isinstance(data, SceneConfig) and machine.workers < 1:
+    if renders(data) and machine.workers < 1:
         raise InvalidInput("scenes are rendered in worker processes: give one worker at least")
     claim_run(chosen, data, run, start)
     network = open_task(chosen, data).network()

@@ -28,10 +28,9 @@ class OnlineCorpus:
     make: OpenMaker = open_maker
     backdrops: int = BACKDROPS
 
-    @property
-    def at_hand(self) -> int:
-        """As many as backgrounds are cut from."""
-        return self.backdrops
+    def first(self, count: int) -> list[int]:
+        """See `prehend_training.data.Corpus`: those that backgrounds are cut from."""
+        return list(range(min(count, self.backdrops)))
 
     def __getitem__(self, index: int) -> Record:
         return _kept(self, index) if index < self.backdrops else self._rendered(index)

@@ -1,35 +1,29 @@
 """What a preset means for the loop: a network, batches, loss terms."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prehend.errors import AssetError
-from prehend.geometry.rotations import nearest_rotation
+from prehend.geometry.rotations import matrix_from_axis_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.finder import Finder, Found, build_finder
 from prehend.models.mano_head import ManoHead
 from prehend.models.unihope import Encoded, Output, UniHOPE, build_unihope
-from prehend_training.data import BatchSource, Corpus, CropBatches, ShardCorpus
-from prehend_training.engine.scenes import SceneConfig
+from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
 from prehend_training.losses import DENSE_CHANNELS, SampledHand, Terms, crop_terms, dense_terms, map_terms, switch_terms
-from prehend_training.online import OnlineCorpus
 from prehend_training.presets import CropPreset, FinderPreset, Preset
+from prehend_training.sources import DataSource, open_corpus
 from prehend_training.views import mirror_left
 
 MEAN_POSE_SAMPLES = 2000
 
 Batch = Mapping[str, Tensor]
-DataSource = Sequence[Path] | SceneConfig
-"""Folders of shards, or scenes that are rendered while training."""
-
 
 class Task(Protocol):
     """The part of training that differs from network to network."""
@@ -83,7 +77,7 @@ class CropTask:
     def __init__(self, preset: CropPreset, data: DataSource):
         self.preset: Preset = preset
         self._crop_preset = preset
-        self.corpus = open_corpus(data, "crops")
+        self.corpus = open_corpus(data, "crops", crop_px=preset.data.size_px)
         self.source: BatchSource = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size)
         self._hand = SampledHand(load_hand_model())
 
@@ -111,10 +105,16 @@ class CropTask:
 
 
 def mean_pose(corpus: Corpus) -> np.ndarray:
-    """(16, 3, 3) rotations closest to those of the first samples, as right hands; the wrist's is left at none."""
-    rows = range(min(corpus.at_hand, MEAN_POSE_SAMPLES))
-    rotations = np.stack([mirror_left(corpus[row])["rotations"][0] for row in rows])
-    mean = np.asarray(nearest_rotation(rotations.mean(0)), np.float64)
+    """(16, 3, 3) rotations closest to those of the first samples, as right hands; the wrist's is left at none.
+
+    Where no pose is known: the mean pose of the hand model."""
+    records = (mirror_left(corpus[row]) for row in corpus.first(MEAN_POSE_SAMPLES))
+    known = [record["rotations"][0] for record in records if record["has_pose"][0]]
+    if known:
+        mean = np.asarray(nearest_rotation(np.mean(known, 0)), np.float64)
+    else:
+        fingers = load_hand_model().hands_mean.reshape(-1, 3)
+        mean = matrix_from_axis_angle(np.concatenate([np.zeros((1, 3)), fingers]))
     mean[0] = np.eye(3)
     return mean
 
@@ -139,7 +139,7 @@ class FinderTask:
     def __init__(self, preset: FinderPreset, data: DataSource):
         self.preset: Preset = preset
         self._finder_preset = preset
-        self.corpus = open_corpus(data, "frames")
+        self.corpus = open_corpus(data, "frames", twins=False)
         self.source: BatchSource = FinderBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size)
 
     def network(self) -> nn.Module:
@@ -150,19 +150,6 @@ class FinderTask:
         """See `finder_terms`."""
         found, dense = network(batch["image"])
         return finder_terms(found, batch) | {"segments": F.cross_entropy(dense, batch["segments"].long())}
-
-
-def open_corpus(data: DataSource, pictures: Literal["crops", "frames"]) -> Corpus:
-    """The records of a source.
-
-    Raises:
-        AssetError: the source has other pictures.
-    """
-    if not isinstance(data, SceneConfig):
-        return ShardCorpus(data, pictures)
-    if data.kind != pictures:
-        raise AssetError(f"scenes of {data.kind}: expected {pictures}")
-    return OnlineCorpus(data)
 
 
 def open_task(preset: Preset, data: DataSource) -> Task:

@@ -34,10 +34,12 @@ class Dataset(ABC):
         split: name of the split.
         mano: folder of the user's MANO files, or None: then there are no meshes, and of the pose only what the
             dataset stores as rotations.
+        masks_are_hands: the segmentation shows the hand alone where it says hand, not what it holds.
     """
 
     source: DatasetSource
     splits: tuple[str, ...]
+    masks_are_hands = True
 
     def __init__(self, root: Path | None, split: str, mano: Path | None = None):
         if split not in self.splits:

@@ -41,6 +41,7 @@ class FreiHand(Dataset):
 
     source = FREIHAND
     splits = ("training", "evaluation")
+    masks_are_hands = False
 
     def __init__(self, root: Path | None, split: str, mano: Path | None = None):
         super().__init__(root, split, mano)
