@@ -1,37 +1,38 @@
-"""Measures of a trained network on scenes it has not seen. Metres inside; millimetres only in the report."""
+"""Measures of a trained network on pictures it has not seen, by the protocols of `prehend.eval`."""
 
-import json
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
 from tqdm import tqdm
 
-from prehend.geometry.align import procrustes
-from prehend.hand_model.asset import load_hand_model
-from prehend.hand_model.torch_ import HandLayer
-from prehend.models.unihope import Output
+from prehend.backends import Backend, open_backend
+from prehend.errors import InvalidInput
+from prehend.eval.cases import table_of
+from prehend.eval.metrics import classification
+from prehend.eval.plots import draw_plots
+from prehend.eval.protocols import PROTOCOLS, Protocol, is_published_split, protocol_of_dataset
+from prehend.eval.report import SCHEMA, column_of, write_csv, write_json
+from prehend.eval.tables import markdown
+from prehend.hand_model import HandModel
 from prehend.pipeline.find import decode_hands, letterbox
-from prehend.types import Box, FoundHand
-from prehend_training.checkpoint import load_result
-from prehend_training.data import CropBatches, ShardCorpus, exact
+from prehend.pipeline.network import input_shape
+from prehend.types import FoundHand
+from prehend.weights import load_bundle
+from prehend_training.data import Corpus, ShardCorpus
+from prehend_training.datasets import UNIHOPE_SCRIPT, Dataset, open_dataset
+from prehend_training.evaluate_crops import CropReader, CropScores, absent_presence, score_labelled
+from prehend_training.evaluate_frames import BoxSource, FramePipeline, FrameScores, score_frames
+from prehend_training.evaluate_labels import Labels, Samples, Shards
+from prehend_training.evaluate_network import Measured, open_measured
 from prehend_training.finder_data import SeenHand, seen_hands
-from prehend_training.loop import to_tensors
-from prehend_training.presets import CropPreset, FinderPreset, preset
-from prehend_training.targets import Arrays
-from prehend_training.tasks import network_of
-
-BATCH = 32
-FIND_THRESHOLD = 0.3
-MAX_HANDS = 6
-VISIBILITY_BINS = (0.0, 0.25, 0.5, 0.75, 1.0)
+from prehend_training.shards import commit
 
 Report = dict[str, Any]
-Scores = NDArray[np.float64]
+
+FIND_THRESHOLD = 0.3
+MAX_HANDS = 6
 
 
 def evaluate_run(run: Path, data: Path, limit: int | None = None) -> Report:
@@ -43,131 +44,247 @@ def evaluate_run(run: Path, data: Path, limit: int | None = None) -> Report:
         limit: largest number of samples.
 
     Returns:
-        What was measured, see `crop_report` and `finder_report`.
+        What was measured in few numbers, see `crop_summary` and `finder_report`.
     """
-    chosen = preset(json.loads((run / "run.json").read_text())["preset"])
-    network = network_of(chosen)
-    load_result(run / "checkpoint" / "averaged.safetensors", network)
-    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if isinstance(chosen, CropPreset):
-        return evaluate_crops(network, chosen, ShardCorpus([data], "crops"), limit)
-    return evaluate_finder(network, chosen, ShardCorpus([data], "frames"), limit)
+    measured = open_measured(run)
+    if measured.is_finder:
+        return evaluate_finder(measured.backend, [data], limit)
+    return evaluate_crops(measured, [data], limit).summary
 
 
-@torch.inference_mode()
-def evaluate_crops(network: nn.Module, chosen: CropPreset, corpus: ShardCorpus, limit: int | None = None) -> Report:
-    """Run a crop network over crops with true boxes; the switcher's own answer decides about the object."""
-    count = min(len(corpus), limit or len(corpus))
-    source = CropBatches(corpus, exact(chosen.data), seed=0, batch_size=1)
-    layer = HandLayer(load_hand_model())
-    rows: list[dict[str, Any]] = []
-    for start in tqdm(range(0, count, BATCH), unit="batch"):
-        indices = range(start, min(start + BATCH, count))
-        examples = [source.example(index, np.random.default_rng([0, index])) for index in indices]
-        batch = {name: np.stack([example[name] for example in examples]) for name in examples[0]}
-        tensors = to_tensors(batch, "cpu")
-        output = network(tensors["image"], tensors["hand_box"], tensors["object_box"])
-        joints = layer(output.hand.rotations, output.hand.betas).joints.numpy()
-        ratios = [float(corpus[index]["visible_ratio"][0]) for index in indices]
-        rows += _crop_rows(output, joints, batch, ratios)
-    return crop_report(rows)
+class CropEvaluation(NamedTuple):
+    """A report by the protocol, and the same in few numbers."""
+
+    report: Report
+    summary: Report
 
 
-def _crop_rows(output: Output, joints: NDArray[np.float32], batch: Arrays, ratios: list[float]) -> list[dict[str, Any]]:
-    """What is known about each sample of a batch."""
-    joints = joints - joints[:, :1]
-    size = batch["hand_box"][:, 2:] - batch["hand_box"][:, :2]
-    keypoints = output.hand.keypoints.numpy()
-    pixels = np.linalg.norm((keypoints - batch["keypoints"]) * size[:, None], axis=-1)
-    aligned = procrustes(joints, batch["joints"]).apply(joints)
-    cosine = (np.einsum("bij,bij->b", output.hand.rotations.numpy()[:, 0], batch["rotations"][:, 0]) - 1) / 2
-    visible = (output.hand.visibility_logit.numpy() > 0) == (batch["visible"] > 0.5)
-    return [
-        {
-            "present": bool(batch["presence"][row]),
-            "said_present": bool(output.encoded.presence_logit[row, 0] > 0),
-            "grasp": bool(batch["grasp"][row]),
-            "said_grasp": bool(output.encoded.grasp_logit[row, 0] > 0),
-            "joint_error_m": np.linalg.norm(joints[row] - batch["joints"][row], axis=-1).mean(),
-            "aligned_error_m": np.linalg.norm(aligned[row] - batch["joints"][row], axis=-1).mean(),
-            "keypoint_error_px": pixels[row].mean(),
-            "keypoint_error_box": pixels[row].mean() / size[row].max(),
-            "turn_error_rad": float(np.arccos(cosine[row].clip(-1, 1))),
-            "visible_right": visible[row].mean(),
-            "visible_ratio": ratios[row],
-            "object_error": _object_error(output, batch, row),
-        }
-        for row in range(len(joints))
-    ]
+def evaluate_crops(measured: Measured, data: Sequence[Path], limit: int | None = None) -> CropEvaluation:
+    """Run a crop network over rendered crops with true boxes.
+
+    Args:
+        measured: a crop network.
+        data: folders of crops.
+        limit: largest number of crops.
+    """
+    corpus, samples, chosen = ShardCorpus(data, "crops"), Shards(data), PROTOCOLS["scenes"]
+    count = min(len(samples), limit or len(samples))
+    reader = CropReader(measured.backend, always_fuses=measured.always_fuses)
+    scores = score_labelled(reader, samples, Labels(chosen), count)
+    absent = absent_presence(reader, corpus, count)
+    report = _report(measured, chosen, _scene_data("rendered crops", data, count))
+    report["columns"] = {"boxes": column_of(table_of(scores.hands), chosen)}
+    truth = np.arange(len(scores.present) + len(absent)) < len(scores.present)
+    report["presence"] = _rounded(classification(truth, np.array([*scores.present, *absent]) >= 0.5))
+    return CropEvaluation(report, crop_summary(report, scores))
 
 
-def _object_error(output: Output, batch: Arrays, row: int, best: int = 10) -> float:
-    """Mean distance of the control points, each the median of its `best` cells, to the nearest right answer, in units
-    of the object box's diagonal; NaN where no object is known."""
-    if not batch["has_points"][row]:
-        return float("nan")
-    proposals = output.object_points[row].numpy()
-    order = np.argsort(-proposals[..., 2], axis=1)[:, :best]
-    points = np.median(np.take_along_axis(proposals[..., :2], order[..., None], axis=1), axis=1)
-    size = batch["object_box"][row][2:] - batch["object_box"][row][:2]
-    error = (points - batch["object_points"][row]) * size
-    return float(np.linalg.norm(error, axis=-1).mean(-1).min() / np.linalg.norm(size))
+def crop_summary(report: Report, scores: CropScores) -> Report:
+    """Few numbers of a report on crops: root-relative, nothing aligned unless it says so; shares from 0 to 1."""
+    column = report["columns"]["boxes"]
+    every, things, grasp = column["scenes"]["all"], column["objects"]["all"], column["grasp"]
 
+    def share(percent: float | None) -> float | None:
+        return None if percent is None else round(percent / 100, 4)
 
-def crop_report(rows: list[dict[str, Any]]) -> Report:
-    """Means over the samples that show a hand; root-relative, nothing aligned unless it says so."""
-    present = [row for row in rows if row["present"]]
-    column = {name: np.array([row[name] for row in present], np.float64) for name in present[0]}
-    objects = column["object_error"][np.isfinite(column["object_error"])]
-    by_visibility = {
-        f"{low:.2f}-{high:.2f}": _mean_mm(column["joint_error_m"][_between(column["visible_ratio"], low, high)])
-        for low, high in pairwise(VISIBILITY_BINS)
-    }
     return {
-        "samples": len(rows),
-        "joint_error_mm": _mean_mm(column["joint_error_m"]),
-        "joint_error_median_mm": round(1000 * float(np.median(column["joint_error_m"])), 2),
-        "aligned_joint_error_mm": _mean_mm(column["aligned_error_m"]),
-        "keypoint_error_px": round(float(column["keypoint_error_px"].mean()), 3),
-        "keypoint_error_box": round(float(column["keypoint_error_box"].mean()), 4),
-        "rotation_error_deg": round(float(np.degrees(column["turn_error_rad"]).mean()), 2),
-        "visibility_accuracy": round(float(column["visible_right"].mean()), 4),
-        "grasp": classification(column["grasp"] > 0, column["said_grasp"] > 0),
-        "presence": classification(
-            np.array([row["present"] for row in rows]), np.array([row["said_present"] for row in rows])
-        ),
-        "object_error_of_diagonal": round(float(objects.mean()), 4) if len(objects) else None,
-        "joint_error_mm_by_visibility": by_visibility,
+        "samples": column["hands"],
+        "joint_error_mm": every["j_pe_mm"],
+        "joint_error_median_mm": every["j_pe_median_mm"],
+        "aligned_joint_error_mm": every["pa_j_pe_mm"],
+        "vertex_error_mm": every["v_pe_mm"],
+        "aligned_vertex_error_mm": every["pa_v_pe_mm"],
+        "absolute_joint_error_mm": every["absolute_j_pe_mm"],
+        "joint_auc": share(every["j_auc"]),
+        "f5": share(every["f5"]),
+        "f15": share(every["f15"]),
+        "keypoint_error_box": every["keypoint_error_box"],
+        "rotation_error_deg": every["rotation_error_deg"],
+        "visibility_accuracy": share(every["visibility_accuracy"]),
+        "grasp": {name: share(value) for name, value in grasp.items() if name != "hands"},
+        "presence": report["presence"],
+        "side_accuracy": round(float(np.mean(scores.sides)), 4) if scores.sides else None,
+        "object_error_of_diagonal": round(float(np.mean(scores.object_errors)), 4) if scores.object_errors else None,
+        "object_add_0.1d": share(things["add_0.1d"]),
+        "object_add_0.5d": share(things["add_0.5d"]),
+        "joint_error_mm_by_scene": {scene: group["j_pe_mm"] for scene, group in column["scenes"].items()},
+        "joint_error_mm_by_hidden": {share: group["j_pe_mm"] for share, group in column["occlusion"].items()},
     }
 
 
-def classification(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> dict[str, float | None]:
-    """Accuracy, precision, recall and F1; None where nothing is there to be right about."""
-    hits = int((truth & said).sum())
-    precision = hits / int(said.sum()) if said.any() else None
-    recall = hits / int(truth.sum()) if truth.any() else None
-    f1 = 2 * hits / int(truth.sum() + said.sum()) if truth.any() or said.any() else None
-    values = {"accuracy": float((truth == said).mean()), "precision": precision, "recall": recall, "f1": f1}
-    return {name: None if value is None else round(value, 4) for name, value in values.items()}
+def evaluate_frames(
+    measured: Measured,
+    data: Sequence[Path],
+    sources: Sequence[BoxSource] = ("true", "finder"),
+    finder: str = "finder",
+    limit: int | None = None,
+) -> Report:
+    """Run the whole pipeline over rendered pictures with any number of hands.
+
+    Args:
+        measured: a crop network.
+        data: folders of frames, views or sequences.
+        sources: where boxes come from.
+        finder: weights of the finder, by name or folder.
+        limit: largest number of pictures.
+    """
+    samples, chosen = Shards(data), PROTOCOLS["scenes"]
+    report = _report(measured, chosen, _scene_data("rendered pictures", data, min(len(samples), limit or len(samples))))
+    _fill_frames(report, measured, samples, Labels(chosen), sources, finder, limit, None)
+    return report
 
 
-def _mean_mm(values_m: Scores) -> float | None:
-    return round(1000 * float(values_m.mean()), 2) if len(values_m) else None
+def evaluate_dataset(
+    measured: Measured,
+    name: str,
+    root: Path | None = None,
+    split: str | None = None,
+    sources: Sequence[BoxSource] = ("true",),
+    mano: Path | None = None,
+    models: Path | None = None,
+    finder: str = "finder",
+    limit: int | None = None,
+) -> Report:
+    """Measure on a real dataset by its protocol.
+
+    Args:
+        measured: a crop network.
+        name: of the dataset's reader.
+        root: its folder, None for its environment variable.
+        split: of the reader, None for the one the papers measure on.
+        sources: where boxes come from. With labelled boxes alone the network sees every hand in the batch, as in the
+            papers; with the finder the whole pipeline runs, on both.
+        mano: folder of the user's MANO files; without it there are no meshes and no vertex measures.
+        models: folder of the YCB models; None for DexYCB's own, and for no ADD with HO-3D.
+        finder: weights of the finder.
+        limit: largest number of pictures.
+    """
+    split = split or TEST_SPLIT.get(name)
+    chosen = protocol_of_dataset(name, split or "")
+    rule = {} if chosen.grasp_move_m is None else {"rule": UNIHOPE_SCRIPT}
+    samples = open_dataset(name, root, split, mano, **rule)
+    if models is None and name == "dexycb":
+        models = samples.root / "models"
+    labels = Labels(chosen, models or samples.root, samples.hand_model)
+    count = min(len(samples), limit or len(samples))
+    hand_model = samples.hand_model("right")
+    report = _report(measured, chosen, _dataset_data(chosen, name, samples, count))
+    if "finder" in sources:
+        _fill_frames(report, measured, samples, labels, sources, finder, limit, hand_model)
+        return report
+    reader = CropReader(measured.backend, hand_model, measured.always_fuses)
+    scores = score_labelled(reader, samples, labels, limit)
+    report["columns"] = {"boxes": column_of(table_of(scores.hands), chosen)}
+    return report
 
 
-def _between(values: Scores, low: float, high: float) -> NDArray[np.bool_]:
-    return (values >= low) & ((values < high) | (high == VISIBILITY_BINS[-1]))
+TEST_SPLIT = {
+    "dexycb": "s3_test",
+    "ho3d_v2": "evaluation",
+    "ho3d_v3": "evaluation",
+    "freihand": "evaluation",
+    "hanco": "test",
+}
+"""The split that is measured on where none is named."""
 
 
-@torch.inference_mode()
-def evaluate_finder(network: nn.Module, chosen: FinderPreset, corpus: ShardCorpus, limit: int | None = None) -> Report:
+def _report(measured: Measured, chosen: Protocol, data: Report) -> Report:
+    return {
+        "schema": SCHEMA,
+        "protocol": chosen.name,
+        "data": data,
+        "model": measured.describe(),
+        "commit": commit(),
+        "columns": {},
+    }
+
+
+def _scene_data(title: str, data: Sequence[Path], pictures: int) -> Report:
+    folders = [folder.description for folder in Shards(data).folders]
+    named = [{key: one.get(key) for key in ("kind", "seed", "size_px", "commit")} for one in folders]
+    seeds = ", ".join(str(one["seed"]) for one in named)
+    full_title = f"{pictures} {title} (seed {seeds})"
+    return {"title": full_title, "pictures": pictures, "folders": named, "published_split": False}
+
+
+def _dataset_data(chosen: Protocol, name: str, samples: Dataset, pictures: int) -> Report:
+    whole = pictures == len(samples)
+    title = f"{chosen.title}: {samples.split}" + ("" if whole else f", the first {pictures} pictures")
+    published = whole and is_published_split(name, samples.split)
+    return {
+        "title": title,
+        "pictures": pictures,
+        "dataset": name,
+        "split": samples.split,
+        "published_split": published,
+    }
+
+
+def _fill_frames(
+    report: Report,
+    measured: Measured,
+    samples: Samples,
+    labels: Labels,
+    sources: Sequence[BoxSource],
+    finder: str,
+    limit: int | None,
+    hand_model: HandModel | None,
+) -> None:
+    """Put the columns of whole pictures into a report."""
+    if measured.always_fuses:
+        raise InvalidInput("a network that always fuses is no part of the pipeline: measure it on crops")
+    backend = None
+    if "finder" in sources:
+        bundle = load_bundle(finder)
+        backend = open_backend("onnx", bundle)
+        report["finder"] = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
+    scores = score_frames(FramePipeline(measured.backend, backend, hand_model), samples, labels, sources, limit)
+    report["columns"] = frame_columns(scores, labels.protocol)
+
+
+def frame_columns(scores: FrameScores, chosen: Protocol) -> Report:
+    """Columns of whole pictures: labelled boxes, the same over the hands that the finder found, and the finder's."""
+    columns: Report = {}
+    if scores.boxes:
+        columns["boxes"] = column_of(table_of(scores.boxes), chosen)
+    if scores.boxes and any(scores.found):
+        both = [row for row, found in zip(scores.boxes, scores.found, strict=True) if found]
+        columns["boxes_found"] = column_of(table_of(both), chosen)
+    if scores.finder:
+        columns["finder"] = column_of(table_of(scores.finder), chosen)
+        columns["finder"]["search"] = {
+            "frames": scores.frames,
+            "found": round(100 * float(np.mean(scores.found)), 2),
+            "false_hands_per_frame": round(scores.false_hands / scores.frames, 4),
+        }
+    if not columns:
+        raise InvalidInput("the pictures show no hand that must be found")
+    return columns
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write report.json, report.csv, tables.md and the plots; their paths.
+
+    Raises:
+        MissingDependency: matplotlib is not installed; the other files are then written already.
+        OutputError: a file cannot be written.
+    """
+    paths = [write_json(report, folder / "report.json"), write_csv(report, folder / "report.csv")]
+    tables = folder / "tables.md"
+    tables.write_text(markdown(report), encoding="utf-8")
+    return [*paths, tables, *draw_plots(report, folder)]
+
+
+def evaluate_finder(backend: Backend, data: Sequence[Path], limit: int | None = None) -> Report:
     """Run a finder over whole frames through the pipeline's own letterbox and decoding."""
+    corpus: Corpus = ShardCorpus(data, "frames")
+    size = input_shape(backend, "find", "image")[-1]
     frames = []
-    for index in tqdm(range(min(len(corpus), limit or len(corpus))), unit="frame"):
+    total = sum(len(folder) for folder in Shards(data).folders)
+    for index in tqdm(range(min(total, limit or total)), unit="frame"):
         record = corpus[index]
-        picture = letterbox(np.ascontiguousarray(record["image"]), chosen.config.size)
-        maps = network(torch.from_numpy(picture.image)[None])
-        outputs = {name: value.numpy() for name, value in maps._asdict().items()}
+        picture = letterbox(np.ascontiguousarray(record["image"]), size)
+        outputs = backend.infer("find", {"image": picture.image[None]})
         found = decode_hands(outputs, picture, FIND_THRESHOLD, MAX_HANDS)
         height, width = record["image"].shape[:2]
         frames.append((found, seen_hands(record, np.eye(2, 3), (0, 0, width, height))))
@@ -190,7 +307,7 @@ def finder_report(frames: list[tuple[list[FoundHand], list[SeenHand]]], iou: flo
                 hits += 1
                 sides.append((answer.side == "right") == bool(best.side))
                 held.append((answer.object_box_px is not None) == (best.object_box_px is not None))
-            elif any(not hand.counts and _overlaps(answer.box_px, hand.box_px) for hand in seen):
+            elif any(not hand.counts and answer.box_px.iou(hand.box_px) > 0.1 for hand in seen):
                 continue
             said += 1
     return {
@@ -203,5 +320,5 @@ def finder_report(frames: list[tuple[list[FoundHand], list[SeenHand]]], iou: flo
     }
 
 
-def _overlaps(a: Box, b: Box) -> bool:
-    return a.iou(b) > 0.1
+def _rounded(values: dict[str, float | None]) -> dict[str, float | None]:
+    return {name: None if value is None else round(value, 4) for name, value in values.items()}

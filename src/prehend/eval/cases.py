@@ -1,7 +1,7 @@
 """One hand with its label, and what its measures are."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,6 @@ from prehend.types import FloatArray
 
 Column = NDArray[np.float64]
 NAN = float("nan")
-_NO_CURVE = np.full(len(PCK_THRESHOLDS_M), NAN)
-_NO_F = np.full(len(F_THRESHOLDS_M), NAN)
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class HandAnswer:
         joints_m: (21, 3) camera frame [m].
         vertices_m: (V, 3) camera frame [m], V is 0 where there is no mesh.
         placed: whether the place in the camera frame is meant; False where only the pose about the wrist is known.
-        side: left or right, as found or as given.
+        side: left or right as it was found; None where it was given.
         grasp: probability that it grasps, NaN where unknown.
         keypoint_error_box: mean distance of keypoints from the labels over the longer side of the box, NaN if unknown.
         turn_error_rad: angle between the wrist's rotation and the label's, NaN where unknown.
@@ -45,7 +43,7 @@ class HandAnswer:
     joints_m: FloatArray
     vertices_m: FloatArray
     placed: bool
-    side: Side
+    side: Side | None = None
     grasp: float = NAN
     keypoint_error_box: float = NAN
     turn_error_rad: float = NAN
@@ -104,7 +102,7 @@ class HandScores:
         answered: 1 where there is an answer.
         grasp, hidden: as in `HandCase`, the label as 0, 1 or NaN.
         said_grasp: 0, 1 or NaN.
-        side_right: 1 where the side is the true one.
+        side_right: 1 where the side is the true one, NaN where it was given.
         j_pe, v_pe: mean error of joints and vertices, wrist on wrist.
         pa_j_pe, pa_v_pe: the same after alignment, of joints and vertices each on its own.
         absolute: mean error of joints in the camera frame, nothing moved.
@@ -129,12 +127,12 @@ class HandScores:
     pa_v_pe: float = NAN
     absolute: float = NAN
     absolute_root: float = NAN
-    j_pck: Column = _NO_CURVE
-    v_pck: Column = _NO_CURVE
-    pa_j_pck: Column = _NO_CURVE
-    pa_v_pck: Column = _NO_CURVE
-    f: Column = _NO_F
-    pa_f: Column = _NO_F
+    j_pck: Column = field(default_factory=lambda: np.full(len(PCK_THRESHOLDS_M), NAN))
+    v_pck: Column = field(default_factory=lambda: np.full(len(PCK_THRESHOLDS_M), NAN))
+    pa_j_pck: Column = field(default_factory=lambda: np.full(len(PCK_THRESHOLDS_M), NAN))
+    pa_v_pck: Column = field(default_factory=lambda: np.full(len(PCK_THRESHOLDS_M), NAN))
+    f: Column = field(default_factory=lambda: np.full(len(F_THRESHOLDS_M), NAN))
+    pa_f: Column = field(default_factory=lambda: np.full(len(F_THRESHOLDS_M), NAN))
     keypoint_error_box: float = NAN
     turn_error_rad: float = NAN
     visibility_right: float = NAN
@@ -173,7 +171,7 @@ def score_all(cases: Iterable[HandCase]) -> dict[str, NDArray[np.generic]]:
 
 def table_of(scores: Sequence[HandScores]) -> dict[str, NDArray[np.generic]]:
     """One array a field of `HandScores`, with a first axis of hands."""
-    return {field.name: np.array([getattr(row, field.name) for row in scores]) for field in fields(HandScores)}
+    return {each.name: np.array([getattr(row, each.name) for row in scores]) for each in fields(HandScores)}
 
 
 def _pose_scores(case: HandCase, answer: HandAnswer) -> dict[str, object]:
@@ -182,7 +180,7 @@ def _pose_scores(case: HandCase, answer: HandAnswer) -> dict[str, object]:
     pa_errors = point_errors(aligned(said, true), true)
     values: dict[str, object] = {
         "said_grasp": NAN if np.isnan(answer.grasp) else float(answer.grasp >= 0.5),
-        "side_right": float(answer.side == case.side),
+        "side_right": NAN if answer.side is None else float(answer.side == case.side),
         "j_pe": errors.mean(),
         "pa_j_pe": pa_errors.mean(),
         "j_pck": pck(errors),

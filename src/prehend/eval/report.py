@@ -93,6 +93,7 @@ def hand_group(table: Table, rows: Mask) -> Report:
             group[f"{prefix}f{threshold}"] = _percent(table[column][rows][:, k])
     group["j_pe_median_mm"] = _median(1000 * table["j_pe"][rows])
     group["keypoint_error_box"] = _mean(table["keypoint_error_box"][rows], 4)
+    group["visibility_accuracy"] = _percent(table["visibility_right"][rows])
     group["rotation_error_deg"] = _mean(np.degrees(table["turn_error_rad"][rows]))
     return group
 
@@ -137,9 +138,9 @@ def _object_group(table: Table, rows: Mask, protocol: Protocol) -> Report:
 def curves(table: Table) -> Report:
     """PCK at each threshold [percent], of all hands with an answer."""
     known = table["answered"] > 0
-    values = {name: table[column][known] for name, column in _CURVES.items()}
+    values = {column: table[column][known] for column in _CURVES.values()}
     means: Report = {
-        name.replace("_auc", ""): None
+        name: None
         if not np.isfinite(rows).any()
         else np.round(100 * np.nanmean(rows, axis=0), 3).tolist()
         for name, rows in values.items()

@@ -1,0 +1,109 @@
+"""The verb of `prehend-train` that measures networks: on crops, on whole pictures, on real datasets."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prehend.errors import InvalidInput
+from prehend_training.cli_scenes import add_verb
+
+if TYPE_CHECKING:
+    from prehend_training.evaluate_frames import BoxSource
+    from prehend_training.evaluate_network import Measured
+
+_SOURCES: dict[str, "tuple[BoxSource, ...]"] = {
+    "true": ("true",),
+    "finder": ("finder",),
+    "both": ("true", "finder"),
+}
+
+
+def add_evaluate_verb(verbs: Any) -> None:
+    """Add the verb of this module."""
+    verb = add_verb(
+        verbs,
+        "evaluate",
+        _evaluate,
+        "measure a run or weights by the papers' protocols (docs/EVALUATION.md) and print their tables; of a run on "
+        "--data also writes RUN/measured.json, which export wants",
+    )
+    verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
+    verb.add_argument(
+        "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
+        "training's (frames for a finder), may be repeated: hands with labelled boxes, looked at one by one",
+    )  # fmt: skip
+    verb.add_argument(
+        "--frames", type=Path, action="append", default=[], metavar="DIR",
+        help="whole pictures, may be repeated: the pipeline with labelled boxes and with the finder",
+    )  # fmt: skip
+    verb.add_argument("--dataset", metavar="NAME", help="a real dataset; its readers' README names them")
+    verb.add_argument("--root", type=Path, metavar="DIR", help="its folder (PREHEND_DEXYCB, ... otherwise)")
+    verb.add_argument("--split", help="of the dataset (the one the papers measure on)")
+    verb.add_argument("--mano", type=Path, metavar="DIR", help="folder of your MANO files: meshes of --dataset")
+    verb.add_argument("--models", type=Path, metavar="DIR", help="folder of the YCB models: ADD of --dataset ho3d_*")
+    verb.add_argument(
+        "--boxes",
+        choices=tuple(_SOURCES),
+        help="labelled boxes, the finder's, or both side by side (both for --frames, true for --dataset)",
+    )
+    verb.add_argument("--finder", default="finder", metavar="WEIGHTS", help="of the finder, by name or folder (finder)")
+    verb.add_argument("--out", type=Path, metavar="DIR", help="folder of JSON, CSV, tables and plots")
+    verb.add_argument("--limit", type=int, metavar="N", help="largest number of pictures")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from prehend_training.evaluate import evaluate_finder
+    from prehend_training.evaluate_network import open_measured
+
+    if not (arguments.data or arguments.frames or arguments.dataset):
+        raise InvalidInput("nothing to measure on: give --data, --frames or --dataset")
+    if arguments.limit is not None and arguments.limit <= 0:
+        raise InvalidInput(f"--limit {arguments.limit} must be positive")
+    measured = open_measured(arguments.what)
+    if not measured.is_finder:
+        _evaluate_crop_network(measured, arguments)
+        return
+    if arguments.frames or arguments.dataset:
+        raise InvalidInput("a finder alone is measured on --data; with --frames it is the --finder of a crop network")
+    report = evaluate_finder(measured.backend, arguments.data, arguments.limit)
+    _note(measured, report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) -> None:
+    from prehend.eval.tables import markdown
+    from prehend_training.evaluate import evaluate_crops, evaluate_dataset, evaluate_frames, write_report
+
+    reports = {}
+    if arguments.data:
+        evaluation = evaluate_crops(measured, arguments.data, arguments.limit)
+        reports["crops"] = evaluation.report
+        _note(measured, evaluation.summary)
+    if arguments.frames:
+        sources = _SOURCES[arguments.boxes or "both"]
+        reports["frames"] = evaluate_frames(measured, arguments.frames, sources, arguments.finder, arguments.limit)
+    if arguments.dataset:
+        reports[arguments.dataset] = evaluate_dataset(
+            measured,
+            arguments.dataset,
+            arguments.root,
+            arguments.split,
+            _SOURCES[arguments.boxes or "true"],
+            arguments.mano,
+            arguments.models,
+            arguments.finder,
+            arguments.limit,
+        )
+    sys.stdout.write("\n".join(markdown(report) for report in reports.values()))
+    if arguments.out is not None:
+        for name, report in reports.items():
+            for path in write_report(report, arguments.out / name):
+                sys.stdout.write(f"{path}\n")
+
+
+def _note(measured: "Measured", summary: dict[str, Any]) -> None:
+    """What `prehend-train export` puts into the manifest."""
+    if measured.run is not None:
+        (measured.run / "measured.json").write_text(json.dumps(summary, indent=1) + "\n")
