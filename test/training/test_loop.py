@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from team_work import average_two
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from prehend.errors import AssetError, InvalidInput, UnknownName
 from prehend.types import Box, FoundHand
@@ -29,16 +33,16 @@ def weights(run):
     return load_file(run / "checkpoint" / "averaged.safetensors")
 
 
-@pytest.mark.parametrize("name", ["debug-unihope", "debug-finder"])
+@pytest.mark.parametrize("name", ["debug-unihope", "debug-paper", "debug-finder"])
 def test_a_resumed_run_ends_as_one_that_never_stopped(name, crops, frames, tmp_path):
-    data = [crops if name == "debug-unihope" else frames]
+    data = [frames if name == "debug-finder" else crops]
     start_run(name, data, tmp_path / "whole", MACHINE).train(Budget(steps=4))
     # the schedule belongs to the budget of four steps, so the first half is cut off by hand
     half = start_run(name, data, tmp_path / "half", MACHINE)
     budget = Budget(steps=4)
     for step in range(2):
         lr = learning_rate(budget.used(half.progress), half.optimisation)
-        half.step(half.task.source.batch(step), lr)
+        half.step(half.task.source.batch(step), lr, budget.used(half.progress))
         half.progress.step += 1
         half.progress.samples += 2
     half.save()
@@ -58,8 +62,36 @@ def test_two_processes_share_the_work(crops, tmp_path):
     assert all(np.isfinite(value).all() for value in weights(tmp_path).values())
 
 
+def test_torchrun_starts_the_same_team(crops, tmp_path):
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+        *("-m", "prehend_training.cli", "train", "debug-unihope", str(tmp_path / "run")),
+        *("--data", str(crops), "--steps", "2", "--threads", "1"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # the same parts of the same batches, so the same weights as a team that was started here
+    train_run(preset("debug-unihope"), [crops], tmp_path / "own", Machine(processes=2, threads=1), Budget(steps=2))
+    run, own = weights(tmp_path / "run"), weights(tmp_path / "own")
+    assert all(np.allclose(value, own[key], atol=1e-6) for key, value in run.items())
+
+
+def test_half_precision_trains(crops, tmp_path):
+    trainer = start_run("debug-unihope", [crops], tmp_path, replace(MACHINE, precision="bf16"))
+    trainer.train(Budget(steps=2))
+    assert trainer.progress.skipped == 0
+    stored = {key: value for key, value in weights(tmp_path).items() if not key.endswith("num_batches_tracked")}
+    assert all(value.dtype == np.float32 and np.isfinite(value).all() for value in stored.values())
+
+
+def test_a_run_that_has_to_leave_goes_on_later(crops, tmp_path):
+    trainer = start_run("debug-unihope", [crops], tmp_path, MACHINE)
+    assert trainer.train(Budget(steps=3), until_s=time.monotonic()).step == 0
+    assert start_run("debug-unihope", [crops], tmp_path, MACHINE).train(Budget(steps=3)).step == 3
+
+
 def test_a_team_has_the_mean_gradient_and_the_first_ones_word(tmp_path):
-    run_team(average_two, (tmp_path,), size=2, numbers=3)
+    run_team(average_two, (tmp_path,), 2, "cpu")
     for rank in range(2):
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == [0.5, 0.5, 0.0, 5.0]
 
@@ -73,6 +105,9 @@ def test_training_changes_every_weight_and_the_log_names_every_term(crops, tmp_p
     (line,) = log_lines(tmp_path)
     assert {"keypoints", "joints", "object_points", "presence", "lr", "samples_per_s"} <= line.keys()
     assert all(np.isfinite(value) for value in line.values())
+    curves = EventAccumulator(str(tmp_path / "events")).Reload()
+    (point,) = curves.Scalars("loss/keypoints")
+    assert point.value == pytest.approx(line["keypoints"], rel=1e-5) and point.step == line["samples"]
 
 
 def test_training_on_maps_changes_what_leads_to_them_and_nothing_else(crops, tmp_path):
@@ -115,7 +150,7 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights_alone(crops, tmp_path)
     batch["keypoints"][:] = np.nan
     batch["presence"][:] = 1
     before = [value.detach().clone() for value in trainer.network.parameters()]
-    trainer.step(batch, 1e-3)
+    trainer.step(batch, 1e-3, 0.0)
     assert trainer.progress.skipped == 1
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
 
@@ -126,6 +161,12 @@ def test_the_rate_rises_then_falls_to_its_end():
     assert np.argmax(rates) == 10 and max(rates) == pytest.approx(optimisation.lr)
     assert (np.diff(rates[10:]) <= 0).all() and rates[-1] == pytest.approx(optimisation.lr * optimisation.final_lr)
     assert 0 < rates[0] < rates[1]
+
+
+def test_the_papers_rate_falls_in_steps():
+    optimisation = Optimisation(warmup=0, schedule="steps", lr=1.0)
+    rates = [learning_rate(epoch / 70, optimisation) for epoch in range(70)]
+    assert rates == pytest.approx([0.7 ** (epoch // 10) for epoch in range(70)])
 
 
 def test_a_budget_is_of_one_kind():

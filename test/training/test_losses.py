@@ -14,16 +14,33 @@ from prehend_training.losses import (
     CropLossWeights,
     SampledHand,
     bump,
-    crop_terms,
-    dense_terms,
+    hand_terms,
+    heatmap_terms,
+    map_terms,
     mean_of_rows,
+    object_terms,
     rotation_distance,
+    switch_terms,
     total,
 )
+from prehend_training.paper_losses import PaperLossWeights, paper_hand_terms, paper_object_terms
 from prehend_training.targets import from_box
 
 SURE = 30.0
-DENSE = {"heatmaps", "dense_heatmaps", "segments"}
+MAPS = {"heatmaps", "dense_heatmaps", "segments", "coarse_joints"}
+PAIRS = {"initial_enhancement", "roi_enhancement", "code_enhancement"}
+
+
+def crop_terms(output, batch, hand):
+    return switch_terms(output.encoded, batch) | hand_terms(output.hand, batch, hand) | object_terms(output, batch)
+
+
+def paper_terms(output, batch, hand):
+    return (
+        switch_terms(output.encoded, batch)
+        | paper_hand_terms(output.hand, batch, hand)
+        | paper_object_terms(output, batch)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +63,46 @@ def perfect(batch):
         return (2 * x - 1) * SURE
 
     hand = HandAnswer(batch["keypoints"], batch["rotations"], batch["betas"], sure(batch["visible"]), torch.zeros(1))
-    encoded = Encoded(sure(batch["grasp"])[:, None], sure(batch["presence"])[:, None], torch.zeros(1), torch.zeros(1))
-    return Output(encoded, hand, torch.cat([points, confidence], -1), rows, *[torch.zeros(1)] * 3)
+    switches = (sure(batch[name])[:, None] for name in ("grasp", "presence", "right"))
+    encoded = Encoded(*switches, torch.zeros(1), torch.zeros(1))
+    return Output(encoded, hand, torch.cat([points, confidence], -1), rows, *[torch.zeros(1)] * 4)
 
 
-def test_every_term_is_zero_at_the_truth(batch, hand):
-    terms = crop_terms(perfect(batch), batch, hand)
-    assert terms.keys() == {field.name for field in fields(CropLossWeights)} - DENSE
+@pytest.mark.parametrize(
+    ("terms_of", "weights", "elsewhere"),
+    [(crop_terms, CropLossWeights, MAPS | PAIRS), (paper_terms, PaperLossWeights, PAIRS)],
+)
+def test_every_term_is_zero_at_the_truth(batch, hand, terms_of, weights, elsewhere):
+    terms = terms_of(perfect(batch), batch, hand)
+    assert terms.keys() == {field.name for field in fields(weights)} - elsewhere
     for name, value in terms.items():
         assert value.item() == pytest.approx(0, abs=2e-5), name
+
+
+@pytest.mark.parametrize("terms_of", [crop_terms, paper_terms])
+@pytest.mark.parametrize("label", ["pose", "joints", "grasp", "visible"])
+def test_a_label_that_is_not_there_costs_nothing(batch, hand, terms_of, label):
+    void = {"pose": "rotations", "joints": "joints", "grasp": "grasp", "visible": "visible"}[label]
+    garbled = batch | {void: torch.full_like(batch[void], torch.nan), f"has_{label}": torch.zeros(len(batch["grasp"]))}
+    if label == "pose":
+        garbled["betas"] = torch.full_like(batch["betas"], torch.nan)
+    whole, partly = terms_of(perfect(batch), batch, hand), terms_of(perfect(batch), garbled, hand)
+    for name, value in partly.items():
+        assert value.item() == pytest.approx(whole[name].item(), abs=2e-5), name
+
+
+def test_a_left_hand_teaches_only_its_side(batch, hand):
+    output = perfect(batch)
+    wrong = output.hand._replace(keypoints=output.hand.keypoints + 1)
+    terms = crop_terms(output._replace(hand=wrong), batch | {"right": torch.zeros_like(batch["right"])}, hand)
+    assert terms["keypoints"] == 0 and terms["side"] > SURE / 2
+
+
+def test_squared_errors_are_those_of_the_paper(batch, hand):
+    output = perfect(batch)
+    wrong = output.hand._replace(keypoints=output.hand.keypoints + 0.1)
+    terms = paper_terms(output._replace(hand=wrong), batch, hand)
+    assert terms["keypoints"].item() == pytest.approx(0.01, rel=1e-4)
 
 
 @pytest.mark.parametrize("part", ["keypoints", "rotations", "betas", "visibility_logit"])
@@ -68,8 +116,9 @@ def test_a_wrong_answer_costs_and_its_gradient_is_finite(batch, hand, part):
     loss.backward()
     assert loss > 0.1
     assert torch.isfinite(wrong.grad).all()
-    # crops without a hand teach the hand's heads nothing
-    assert not wrong.grad[batch["presence"] == 0].any() and wrong.grad[batch["presence"] == 1].any()
+    # crops without a right hand teach the hand's heads nothing
+    taught = batch["presence"] * batch["right"] == 1
+    assert not wrong.grad[~taught].any() and wrong.grad[taught].any()
 
 
 def test_a_gradient_at_the_truth_is_finite(batch, hand):
@@ -89,13 +138,14 @@ def test_dense_terms_are_zero_where_the_maps_are_right(batch):
     maps = bump(in_region * 16 - 0.5, 16).clamp(min=1e-12).log()
     dense_maps = bump((pixels + 0.5) / 4 - 0.5, 32).clamp(min=1e-12).log()
     segments = torch.nn.functional.one_hot(batch["segments"].long(), 3).permute(0, 3, 1, 2) * SURE
-    output = perfect(batch)._replace(heatmaps=maps)
-    terms = dense_terms(network, output, torch.cat([segments, dense_maps], 1), batch)
-    assert terms.keys() == DENSE
+    read = {"dense": torch.cat([segments, dense_maps], 1), "coarse": batch["joints"]}
+    terms = map_terms(read, batch) | heatmap_terms(network, maps, batch)
+    assert terms.keys() == MAPS
     for name, value in terms.items():
         assert value.item() == pytest.approx(0, abs=1e-3), name
-    worse = dense_terms(network, output, torch.cat([-segments, -dense_maps], 1), batch)
+    worse = map_terms({"dense": -read["dense"], "coarse": batch["joints"] + 0.1}, batch)
     assert worse["segments"] > 1 and worse["dense_heatmaps"] > 1
+    assert worse["coarse_joints"].item() == pytest.approx(0.1, rel=1e-4)
 
 
 def test_bumps_stand_on_their_place():

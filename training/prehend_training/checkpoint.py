@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from prehend.errors import AssetError
+from prehend_training.optimisers import Optimisers
 
 _KEPT = "network."
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass
@@ -48,9 +49,7 @@ class Averaged:
             self.state[name].copy_(now[name])
 
 
-def save(
-    folder: Path, network: nn.Module, averaged: Averaged, optimiser: torch.optim.Optimizer, progress: Progress
-) -> None:
+def save(folder: Path, network: nn.Module, averaged: Averaged, optimiser: Optimisers, progress: Progress) -> None:
     """Write a checkpoint, replacing the one before only when the new one is complete."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -67,7 +66,7 @@ def save(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: torch.optim.Optimizer) -> Progress:
+def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: Optimisers) -> Progress:
     """Read a checkpoint into objects made for the same preset.
 
     Raises:
@@ -76,15 +75,20 @@ def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: torch.
     path = folder / "network.safetensors"
     _load_state(path, network, load_file(path))
     averaged.state = load_file(folder / "averaged.safetensors", device=str(next(network.parameters()).device))
-    moments = load_file(folder / "optimiser.safetensors")
+    states: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, value in load_file(folder / "optimiser.safetensors").items():
+        parameter_name, key = name.rsplit(".", 1)
+        states[parameter_name][key] = value
     for name, parameter in network.named_parameters():
-        if f"{name}.step" in moments:
-            optimiser.state[parameter] = {key: _like(moments[f"{name}.{key}"], parameter, key) for key in _MOMENTS}
+        if name in states:
+            state = states[name].items()
+            optimiser.set_state(parameter, {key: _like(value, parameter) for key, value in state})
     return Progress(**json.loads((folder / "progress.json").read_text()))
 
 
 def load_start(run: Path, network: nn.Module) -> None:
-    """Read the averaged weights of a run into a network in training; the sizes of their pictures may differ.
+    """Read the averaged weights of a run into a network in training; the sizes of their pictures may differ, and so may
+    the layers that only training has: those that the run does not have stay fresh.
 
     Raises:
         AssetError: the run has no weights or is one of another network.
@@ -92,7 +96,11 @@ def load_start(run: Path, network: nn.Module) -> None:
     path = run / "checkpoint" / "averaged.safetensors"
     if not path.exists():
         raise AssetError(f"{path} does not exist: train {run} first")
-    _load_state(path, network, load_file(path))
+    given, here = load_file(path), network.state_dict()
+    extra = {name for name in here if not name.startswith(_KEPT)}
+    shared = {name: value for name, value in given.items() if name in here or name.startswith(_KEPT)}
+    fresh = {name: here[name] for name in extra - given.keys()}
+    _load_state(path, network, shared | fresh)
 
 
 def load_result(path: Path, network: nn.Module) -> None:
@@ -115,18 +123,18 @@ def _load_state(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> N
         raise AssetError(f"{path} belongs to another network: {str(error).splitlines()[0]}") from error
 
 
-def _moments(network: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _moments(network: nn.Module, optimiser: Optimisers) -> dict[str, Tensor]:
     return {
-        f"{name}.{key}": optimiser.state[parameter][key]
+        f"{name}.{key}": value
         for name, parameter in network.named_parameters()
-        if parameter in optimiser.state
-        for key in _MOMENTS
+        for key, value in optimiser.state_of(parameter).items()
     }
 
 
-def _like(value: Tensor, parameter: Tensor, key: str) -> Tensor:
-    if key == "step":
-        return value
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """On the parameter's device, and in its memory order where it has its shape (a count of steps has not)."""
+    if value.shape != parameter.shape:
+        return value.to(parameter.device)
     return torch.empty_like(parameter).copy_(value)
 
 

@@ -43,7 +43,7 @@ def _train(arguments: argparse.Namespace) -> None:
         chosen = replace(chosen, seed=arguments.seed)
     data = chosen_data(arguments, chosen)
     workers = int(renders(data)) if arguments.workers is None else arguments.workers
-    machine = Machine(arguments.processes, arguments.threads, workers, arguments.device)
+    machine = Machine(arguments.processes, arguments.threads, workers, arguments.device, arguments.precision)
     budget = Budget(arguments.minutes, arguments.steps)
     train_run(chosen, data, arguments.run_folder, machine, budget, arguments.start)
 
@@ -76,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--workers", type=int, help="processes of each that make batches (0: a thread; with --online 1, which renders)"
     )
-    train.add_argument("--device", default="cpu", help="torch device (cpu)")
+    train.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="torch device (cpu)")
+    train.add_argument(
+        "--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of products and convolutions (fp32)"
+    )
 
     add_evaluate_verb(verbs)
 

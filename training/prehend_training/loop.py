@@ -2,30 +2,34 @@
 
 RUN/run.json        preset, data, seed, commit
 RUN/log.jsonl       one line every `LOG_EVERY` steps
+RUN/events/         the same for TensorBoard
 RUN/checkpoint/     latest state; RUN resumes from here
 """
 
 import json
 import logging
 import math
+import resource
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput
 from prehend_training.checkpoint import Averaged, Progress, load, load_start, save
 from prehend_training.feed import prefetched
 from prehend_training.losses import Terms, total
+from prehend_training.optimisers import make_optimisers
 from prehend_training.presets import Optimisation, Preset, describe
 from prehend_training.shards import commit
 from prehend_training.sources import DataSource, describe_data, renders
-from prehend_training.targets import Arrays
 from prehend_training.tasks import Task, open_task
 from prehend_training.team import Team, run_team
 
@@ -56,6 +60,10 @@ class Budget:
         return progress.elapsed_s / (60 * self.minutes)
 
 
+Precision = Literal["fp32", "bf16", "fp16"]
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
 @dataclass(frozen=True)
 class Machine:
     """What to train with.
@@ -64,38 +72,40 @@ class Machine:
         processes: that share each batch.
         threads: torch threads of each; 0 for torch's choice.
         workers: processes of each that make batches; 0 is a thread.
-        device: of torch.
+        device: of torch, `cpu` or `cuda`.
+        precision: of products and convolutions; weights, losses and sums stay float32.
     """
 
     processes: int = 1
     threads: int = 0
     workers: int = 0
     device: str = "cpu"
+    precision: Precision = "fp32"
+
+
+STEPS_DOWN, STEP_DOWN = 7, 0.7
+"""The paper's schedule: times 0.7 after every 10 of its 70 epochs."""
 
 
 def learning_rate(used: float, optimisation: Optimisation) -> float:
-    """Linear rise, then a cosine down to `final_lr` of the highest, over the share of the budget in [0, 1]."""
+    """Linear rise, then the schedule's fall, over the share of the budget in [0, 1]."""
     if used < optimisation.warmup:
         # at least a hundredth, for the first step of all
         return optimisation.lr * max(used / optimisation.warmup, 0.01)
+    if optimisation.schedule == "steps":
+        return optimisation.lr * STEP_DOWN ** math.floor(min(used, 1.0) * STEPS_DOWN)
     along = min((used - optimisation.warmup) / (1 - optimisation.warmup), 1.0)
     low = optimisation.final_lr
     return optimisation.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * along)))
 
 
-def make_optimiser(network: nn.Module, optimisation: Optimisation) -> torch.optim.Optimizer:
-    """AdamW, without decay of biases and normalisation."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    weights, others = [p for p in trained if p.dim() > 1], [p for p in trained if p.dim() <= 1]
-    groups = [{"params": weights, "weight_decay": optimisation.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=optimisation.lr, betas=(0.9, 0.99), fused=True)
-
-
-def to_tensors(batch: Arrays, device: str) -> dict[str, Tensor]:
-    """Arrays to tensors; `image...` (B, S, S, 3) uint8 become (B, 3, S, S) float in [0, 1], channels last in memory."""
-    tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in batch.items()}
+def to_tensors(batch: Mapping[str, NDArray[Any] | Tensor], device: str) -> dict[str, Tensor]:
+    """Arrays to tensors; `image...` (B, S, S, 3) uint8 become (B, 3, S, S) float in [0, 1], channels last in memory;
+    what are tensors on the device already stay as they are."""
+    tensors = {name: torch.as_tensor(array).to(device, non_blocking=True) for name, array in batch.items()}
     for name in tensors.keys() & {"image", "image_deoccluded"}:
-        tensors[name] = tensors[name].permute(0, 3, 1, 2).float().div_(255)
+        if tensors[name].dtype == torch.uint8:
+            tensors[name] = tensors[name].permute(0, 3, 1, 2).float().div_(255)
     return tensors
 
 
@@ -111,65 +121,92 @@ class Trainer:
     """
 
     def __init__(self, task: Task, run: Path, machine: Machine, team: Team | None = None, start: Path | None = None):
-        self.task, self.run, self.machine, self.team = task, run, machine, team or Team()
+        self.task, self.run, self.team = task, run, team or Team()
+        several_gpus = machine.device == "cuda" and self.team.size > 1
+        self.machine = replace(machine, device=f"cuda:{self.team.local_rank}") if several_gpus else machine
         self.optimisation = task.preset.optimisation
         if machine.threads:
             torch.set_num_threads(machine.threads)
         torch.manual_seed(task.preset.seed)
-        self.network = task.network().to(machine.device)
+        self.network = task.network().to(self.machine.device)
         if start is not None:
             load_start(start, self.network)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
-        self.optimiser = make_optimiser(self.network, self.optimisation)
+        chosen = self.optimisation
+        self.optimiser = make_optimisers(self.network, chosen.method, chosen.lr, chosen.weight_decay)
+        # half precision alone underflows
+        self._scaler = torch.amp.GradScaler(self.machine.device.split(":")[0], enabled=machine.precision == "fp16")
         self.averaged = Averaged(self.network, self.optimisation.ema)
         self.progress = Progress()
         if (run / "checkpoint").exists():
             self.progress = load(run / "checkpoint", self.network, self.averaged, self.optimiser)
             logger.info("resuming at step %d", self.progress.step)
 
-    def step(self, batch: Arrays, lr: float) -> Terms:
-        """One step of the optimiser; a loss or gradient that is not finite is left out and counted."""
+    def step(self, batch: Mapping[str, NDArray[Any] | Tensor], lr: float, used: float) -> Terms:
+        """One step of the optimiser; a loss or gradient that is not finite is left out and counted.
+
+        Args:
+            batch: see `Task.terms`; pictures as `to_tensors` takes them.
+            lr: learning rate.
+            used: share of the budget that is used up.
+        """
         tensors = to_tensors(batch, self.machine.device)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
-        terms = self.task.terms(self.network, tensors)
-        loss = total(terms, self.task.preset.loss)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if not bool(torch.isfinite(loss)):  # its gradient may be finite all the same; make every process leave it out
+        self.optimiser.set_lr(lr)
+        dtype = _DTYPES[self.machine.precision]
+        with torch.autocast(self.machine.device.split(":")[0], dtype, enabled=dtype != torch.float32):
+            terms = self.task.terms(self.network, tensors, used)
+            loss = total(terms, self.task.preset.loss)
+        self.optimiser.zero_grad()
+        self._scaler.scale(loss).backward()
+        if self.team.size > 1 and not bool(torch.isfinite(loss)):  # make every process leave it out
             for parameter in filter(_is_trained, self.network.parameters()):
                 parameter.grad = torch.full_like(parameter, torch.nan)
         self.team.average_gradients(self.network)
+        for part in self.optimiser.parts:
+            self._scaler.unscale_(part)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.optimisation.clip)
-        if bool(torch.isfinite(norm)):
-            self.optimiser.step()
+        # the gradient of a loss that is not finite may be finite
+        if bool(torch.isfinite(norm if self.team.size > 1 else norm + loss.detach())):
+            for part in self.optimiser.parts:
+                self._scaler.step(part)
             self.averaged.update(self.network, self.progress.step)
         else:
             self.progress.skipped += 1
+        self._scaler.update()
         return {"loss": loss.detach(), "gradient": norm.detach(), **{k: v.detach() for k, v in terms.items()}}
 
-    def train(self, budget: Budget) -> Progress:
-        """Train until the budget is used up, then save."""
-        first, size = self.team.rank == 0, self.team.size
-        log = _Log(self.run / "log.jsonl")
-        part = (self.team.rank, size)
-        batches = prefetched(self.task.source, self.progress.step, budget.steps, self.machine.workers, part)
+    def batches(self, stop: int | None) -> Generator[Mapping[str, NDArray[Any] | Tensor], None, None]:
+        """This process's parts of the batches from the next step on, up to `stop`."""
+        part = (self.team.rank, self.team.size)
+        return prefetched(self.task.source, self.progress.step, stop, self.machine.workers, part)
+
+    def train(self, budget: Budget, until_s: float = math.inf) -> Progress:
+        """Train until the budget is used up, then save.
+
+        Args:
+            budget: of the whole run.
+            until_s: reading of `time.monotonic` at which to save and leave, to go on later.
+        """
+        first = self.team.rank == 0
+        log = _Log(self.run) if first else None
+        batches = self.batches(budget.steps)
         saved = time.monotonic()
         with tqdm(total=budget.steps, initial=self.progress.step, unit="step", disable=not first) as bar:
-            while (used := self.team.told_by_first(budget.used(self.progress))) < 1:
+            while (used := self.team.told_by_first(self._used(budget, until_s))) < 1:
                 start = time.monotonic()
                 batch = next(batches)
                 waited = time.monotonic() - start
-                terms = self.step(batch, learning_rate(used, self.optimisation))
+                terms = self.step(batch, learning_rate(used, self.optimisation), used)
                 taken = time.monotonic() - start
                 self.progress.step += 1
                 self.progress.samples += self.optimisation.batch_size
                 # a machine that was asleep has not trained
                 self.progress.elapsed_s += min(taken, _STALL_S)
-                log.add(terms, taken, waited, self.optimisation.batch_size)
-                if first and self.progress.step % LOG_EVERY == 0:
-                    line = log.write(self.progress, self.optimiser.param_groups[0]["lr"], used)
+                if log is not None:
+                    log.add(terms, taken, waited, self.optimisation.batch_size)
+                if log is not None and self.progress.step % LOG_EVERY == 0:
+                    line = log.write(self.progress, self.optimiser.param_groups[0]["lr"], used, self.machine.device)
                     bar.set_postfix_str(f"loss {line['loss']:.3f} {line['samples_per_s']:.0f}/s", refresh=False)
                 bar.update()
                 if first and time.monotonic() - saved > SAVE_EVERY_S:
@@ -179,6 +216,9 @@ class Trainer:
         if first:
             self.save()
         return self.progress
+
+    def _used(self, budget: Budget, until_s: float) -> float:
+        return budget.used(self.progress) if time.monotonic() < until_s else math.inf
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -190,10 +230,11 @@ def _is_trained(parameter: Tensor) -> bool:
 
 
 class _Log:
-    """Means of the steps since the last line."""
+    """Means of the steps since the last line, as a line of JSON and as TensorBoard's scalars."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, run: Path):
+        self.path = run / "log.jsonl"
+        self._events = SummaryWriter(str(run / "events"))
         self._clear()
 
     def _clear(self) -> None:
@@ -206,17 +247,29 @@ class _Log:
             self._taken + taken_s, self._waited + waited_s, self._samples + samples,
         )  # fmt: skip
 
-    def write(self, progress: Progress, lr: float, used: float) -> dict[str, Any]:
+    def write(self, progress: Progress, lr: float, used: float, device: str) -> dict[str, Any]:
         means = {name: float(torch.stack([t[name] for t in self._terms]).mean()) for name in self._terms[0]}
         line = {
             "step": progress.step, "samples": progress.samples, "elapsed_s": round(progress.elapsed_s, 1),
             "used": round(used, 4), "lr": lr, "samples_per_s": self._samples / self._taken,
-            "waited": self._waited / self._taken, "skipped": progress.skipped, **means,
+            "waited": self._waited / self._taken, "peak_memory_mb": round(_peak_memory_mb(device)),
+            "skipped": progress.skipped, **means,
         }  # fmt: skip
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
+        for name, value in line.items():
+            if name not in ("step", "samples"):
+                group = "loss" if name in means else "run"
+                self._events.add_scalar(f"{group}/{name}", value, progress.samples)
         self._clear()
         return line
+
+
+def _peak_memory_mb(device: str) -> float:
+    """Most memory that was in use so far: the GPU's, or this process's own."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def claim_run(chosen: Preset, data: DataSource, run: Path, start: Path | None = None) -> None:
@@ -263,11 +316,9 @@ def train_run(
     if renders(data) and machine.workers < 1:
         raise InvalidInput("scenes are rendered in worker processes: give one worker at least")
     claim_run(chosen, data, run, start)
-    network = open_task(chosen, data).network()
     if start is not None:  # fail here, not in the processes
-        load_start(start, network)
-    numbers = sum(p.numel() for p in network.parameters())
-    run_team(_train_part, (chosen, data, run, machine, budget, start), machine.processes, numbers)
+        load_start(start, open_task(chosen, data).network())
+    run_team(_train_part, (chosen, data, run, machine, budget, start), machine.processes, machine.device)
 
 
 def _train_part(

@@ -5,6 +5,7 @@ Every term is an average over the rows it is defined on (no row: zero), at least
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from prehend.conventions import NUM_JOINTS
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.unihope import Encoded, Output, UniHOPE
+from prehend.models.unihope import Encoded, HandAnswer, Output, UniHOPE
 from prehend_training.targets import MAP_STRIDE
 
 Terms = dict[str, Tensor]
@@ -22,15 +23,19 @@ Terms = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class CropLossWeights:
-    """Weight of each term of `crop_terms`; one of 0 is not computed.
+    """Weight of each of our terms: see `hand_terms`, `switch_terms`, `object_terms`, `map_terms`, `heatmap_terms` and
+    `prehend_training.twins.enhancement_terms`.
 
-    The scale is chosen so that the terms pull about alike late in training: 0.03 of the box, 10 mm, 0.2 rad.
+    The scale is chosen so that the terms pull about alike late in training: 0.03 of the box, 10 mm, 0.2 rad. The forms
+    are not the paper's (`prehend_training.paper_losses` has those): absolute errors and dense maps teach a network that
+    starts from nothing in far fewer samples.
     """
 
     keypoints: float = 10.0
     heatmaps: float = 0.5
     dense_heatmaps: float = 0.5
     segments: float = 1.0
+    coarse_joints: float = 10.0
     joints: float = 40.0
     vertices: float = 20.0
     global_rotation: float = 1.0
@@ -39,8 +44,12 @@ class CropLossWeights:
     visibility: float = 0.3
     grasp: float = 0.5
     presence: float = 0.3
+    side: float = 0.5
     object_points: float = 3.0
     object_confidence: float = 0.5
+    initial_enhancement: float = 0.1
+    roi_enhancement: float = 0.1
+    code_enhancement: float = 0.5
 
 
 def total(terms: Terms, weights: object) -> Tensor:
@@ -100,7 +109,7 @@ def rotation_distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 DENSE_CHANNELS = 3 + NUM_JOINTS
-"""Logits of `dense_terms`: 3 segments, 21 heatmaps."""
+"""Logits of `map_terms`: 3 segments, 21 heatmaps."""
 
 
 def bump(places: Tensor, cells: int, sigma: float = 0.8) -> Tensor:
@@ -117,26 +126,48 @@ def heatmap_divergence(logits: Tensor, wanted: Tensor) -> Tensor:
     return (target * (target.clamp(min=1e-9).log() - said)).sum(-1)
 
 
-def map_terms(dense: Tensor, target: Mapping[str, Tensor]) -> Terms:
-    """Terms on maps over the whole crop.
+def hand_rows(target: Mapping[str, Tensor], *labels: str) -> Tensor:
+    """(B,) 1 for rows that show a right hand whose `has_...` labels are there.
 
     Args:
-        dense: (B, `DENSE_CHANNELS`, G, G) read from the hand map by a layer that only training has.
+        target: see `targets`.
+        labels: names without `has_`.
+    """
+    rows = target["presence"] * target["right"]
+    for label in labels:
+        rows = rows * target[f"has_{label}"]
+    return rows
+
+
+def map_terms(read: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Terms:
+    """Terms on what layers that only training has read from the trunk.
+
+    Args:
+        read: `dense` (B, `DENSE_CHANNELS`, G, G) from the hand map; `coarse` (B, 21, 3) joints from the deep map [m].
         target: see `targets`.
     """
+    dense = read["dense"]
     wanted = bump((_keypoints_px(target) + 0.5) / MAP_STRIDE - 0.5, dense.shape[-1])
+    segments = F.cross_entropy(dense[:, :3], target["segments"].long(), reduction="none")
+    coarse = (read["coarse"] - target["joints"]).abs()
     return {
-        "dense_heatmaps": mean_of_rows(heatmap_divergence(dense[:, 3:], wanted), target["presence"]),
-        "segments": F.cross_entropy(dense[:, :3], target["segments"].long()),
+        "dense_heatmaps": mean_of_rows(heatmap_divergence(dense[:, 3:], wanted), hand_rows(target)),
+        "segments": mean_of_rows(segments, target["has_segments"]),
+        "coarse_joints": mean_of_rows(coarse, hand_rows(target, "joints")),
     }
 
 
 def switch_terms(encoded: Encoded, target: Mapping[str, Tensor]) -> Terms:
-    """Terms of the switcher: whether something is held, where there is a hand, and whether there is one."""
-    grasp = F.binary_cross_entropy_with_logits(encoded.grasp_logit[:, 0], target["grasp"], reduction="none")
+    """Terms of the switcher: whether something is held and whether the hand is a right one, where there is a hand, and
+    whether there is one."""
+
+    def entropy(logit: Tensor, name: str) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logit[:, 0], target[name], reduction="none")
+
     return {
-        "grasp": mean_of_rows(grasp, target["presence"]),
-        "presence": F.binary_cross_entropy_with_logits(encoded.presence_logit[:, 0], target["presence"]),
+        "grasp": mean_of_rows(entropy(encoded.grasp_logit, "grasp"), target["presence"] * target["has_grasp"]),
+        "presence": entropy(encoded.presence_logit, "presence").mean(),
+        "side": mean_of_rows(entropy(encoded.side_logit, "right"), target["presence"]),
     }
 
 
@@ -146,60 +177,55 @@ def _keypoints_px(target: Mapping[str, Tensor]) -> Tensor:
     return box[:, None, :2] + target["keypoints"] * (box[:, 2:] - box[:, :2])[:, None]
 
 
-def dense_terms(network: UniHOPE, output: Output, dense: Tensor, target: Mapping[str, Tensor]) -> Terms:
-    """Terms on maps, which teach a fresh network where things are long before an expected place does.
+def heatmap_terms(network: UniHOPE, heatmaps: Tensor, target: Mapping[str, Tensor]) -> Terms:
+    """Term on the maps whose expected places are the keypoints: it teaches a fresh network where things are long before
+    an expected place does.
 
     Args:
         network: for the hand's RoI.
-        output: of the network.
-        dense, target: see `map_terms`.
+        heatmaps: (B, 21, R, R) logits over that RoI.
+        target: see `targets`.
     """
     region = network.hand_region(target["hand_box"])
     in_region = (_keypoints_px(target) - region[:, None, :2]) / (region[:, 2:] - region[:, :2])[:, None]
-    cells = output.heatmaps.shape[-1]
+    cells = heatmaps.shape[-1]
     wanted = bump(in_region * cells - 0.5, cells)
-    heatmaps = heatmap_divergence(output.heatmaps, wanted)
-    return {"heatmaps": mean_of_rows(heatmaps, target["presence"]), **map_terms(dense, target)}
+    return {"heatmaps": mean_of_rows(heatmap_divergence(heatmaps, wanted), hand_rows(target))}
 
 
-def crop_terms(
-    output: Output, target: Mapping[str, Tensor], hand: HandLayer, confidence_sharpness: float = 4.0
-) -> Terms:
-    """Loss terms of a UniHOPE-like network.
+def hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
+    """Terms of keypoints, pose, shape and visibility; rows without a right hand or without the label do not count.
 
     Args:
-        output: of the network in training; its objects are those of `output.object_rows`.
-        target: see `targets`; `has_points` marks rows whose object is known.
-        hand: skinning for `vertices`.
-        confidence_sharpness: the confidence of a cell should be exp(-sharpness * d), d the error of its points in
-            units of the object box (the paper's is 1, which leaves all confidences close to 1).
-
-    Returns:
-        Scalars by names of `CropLossWeights`.
+        answer: of the network.
+        target: see `targets`.
+        hand: skinning for `joints` and `vertices`.
     """
-    present = target["presence"]
     box_size = target["hand_box"][:, 2:] - target["hand_box"][:, :2]
     # errors count alike along both axes, however narrow the box
     aspect = (box_size / box_size.amax(1, keepdim=True))[:, None]
-    answer = output.hand
     meshed = hand(answer.rotations, answer.betas)
     with torch.no_grad():
         truth = hand(target["rotations"], target["betas"])
     turned = rotation_distance(answer.rotations, target["rotations"])
     joints = meshed.joints - meshed.joints[:, :1]
     vertices, true_vertices = meshed.vertices - meshed.joints[:, :1], truth.vertices - truth.joints[:, :1]
-    visibility = F.binary_cross_entropy_with_logits(answer.visibility_logit, target["visible"], reduction="none")
+    posed = hand_rows(target, "pose")
     return {
-        "keypoints": mean_of_rows(((answer.keypoints - target["keypoints"]) * aspect).abs(), present),
-        "joints": mean_of_rows((joints - target["joints"]).abs(), present),
-        "vertices": mean_of_rows((vertices - true_vertices).abs(), present),
-        "global_rotation": mean_of_rows(turned[:, 0], present),
-        "finger_rotation": mean_of_rows(turned[:, 1:], present),
-        "betas": mean_of_rows((answer.betas - target["betas"]).abs(), present),
-        "visibility": mean_of_rows(visibility, present),
-        **switch_terms(output.encoded, target),
-        **object_terms(output, target, confidence_sharpness),
+        "keypoints": mean_of_rows(((answer.keypoints - target["keypoints"]) * aspect).abs(), hand_rows(target)),
+        "joints": mean_of_rows((joints - target["joints"]).abs(), hand_rows(target, "joints")),
+        "vertices": mean_of_rows((vertices - true_vertices).abs(), posed),
+        "global_rotation": mean_of_rows(turned[:, 0], posed),
+        "finger_rotation": mean_of_rows(turned[:, 1:], posed),
+        "betas": mean_of_rows((answer.betas - target["betas"]).abs(), posed),
+        "visibility": visibility_term(answer, target),
     }
+
+
+def visibility_term(answer: HandAnswer, target: Mapping[str, Tensor]) -> Tensor:
+    """() whether each joint is seen."""
+    entropy = F.binary_cross_entropy_with_logits(answer.visibility_logit, target["visible"], reduction="none")
+    return mean_of_rows(entropy, hand_rows(target, "visible"))
 
 
 def divergence(said: Tensor, wanted: Tensor) -> Tensor:
@@ -213,14 +239,25 @@ def divergence(said: Tensor, wanted: Tensor) -> Tensor:
     return wanted * (wanted / said).log() + (1 - wanted) * ((1 - wanted) / (1 - said)).log()
 
 
-def object_terms(output: Output, target: Mapping[str, Tensor], sharpness: float) -> Terms:
-    """Control points (L1, in units of the object box) and confidence (divergence) of the objects that are known.
+class ObjectErrors(NamedTuple):
+    """Errors of the proposals to the nearest of the equivalent poses.
 
-    Of the equivalent poses the nearest one counts. Cells beside the object take part in the points with a tenth of
-    the weight and should have no confidence.
+    Attributes:
+        known: (n,) 1 for rows whose object is known.
+        points: (n,) mean |error| in units of the object box; cells beside the object have a tenth of the weight.
+        confidence: (n, 21, R * R) what the cells said.
+        wanted: (n, 21, R * R) exp(-sharpness * distance) on the object, 0 beside it.
     """
+
+    known: Tensor
+    points: Tensor
+    confidence: Tensor
+    wanted: Tensor
+
+
+def object_errors(output: Output, target: Mapping[str, Tensor], sharpness: float) -> ObjectErrors:
+    """How far the proposals of `output.object_rows` are off."""
     rows = output.object_rows
-    known = target["has_points"][rows]
     on = target["object_mask"][rows][:, None]
     places, confidence = output.object_points[..., :2], output.object_points[..., 2]
     error = (places[:, None] - target["object_points"][rows][..., None, :]).abs()
@@ -229,7 +266,17 @@ def object_terms(output: Output, target: Mapping[str, Tensor], sharpness: float)
     best = per_pose.argmin(1)
     nearest = error[torch.arange(len(rows), device=best.device), best]
     wanted = torch.exp(-sharpness * nearest.detach().norm(dim=-1)) * on
+    return ObjectErrors(target["has_points"][rows], per_pose.gather(1, best[:, None])[:, 0], confidence, wanted)
+
+
+CONFIDENCE_SHARPNESS = 4.0
+"""The paper has 1, which leaves all confidences close to 1."""
+
+
+def object_terms(output: Output, target: Mapping[str, Tensor]) -> Terms:
+    """Control points (L1, in units of the object box) and confidence (divergence) of the objects that are known."""
+    errors = object_errors(output, target, CONFIDENCE_SHARPNESS)
     return {
-        "object_points": mean_of_rows(per_pose.gather(1, best[:, None])[:, 0], known),
-        "object_confidence": mean_of_rows(divergence(confidence, wanted), known),
+        "object_points": mean_of_rows(errors.points, errors.known),
+        "object_confidence": mean_of_rows(divergence(errors.confidence, errors.wanted), errors.known),
     }

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from prehend.errors import UnknownName
 from prehend.models.finder import FINDER, FinderConfig
@@ -11,6 +11,10 @@ from prehend_training.data import CropDataConfig
 from prehend_training.finder_data import FinderDataConfig
 from prehend_training.finder_losses import FinderLossWeights
 from prehend_training.losses import CropLossWeights
+from prehend_training.optimisers import Method
+from prehend_training.paper_losses import PaperLossWeights
+from prehend_training.supervised import Fusion
+from prehend_training.twins import TwinConfig
 
 
 @dataclass(frozen=True)
@@ -18,19 +22,24 @@ class Optimisation:
     """How weights are found.
 
     Attributes:
+        method: see `prehend_training.optimisers.make_optimisers`.
         batch_size: samples a step.
-        lr: highest learning rate of AdamW.
+        lr: highest learning rate.
         weight_decay: of weights with more than one axis; biases and normalisation have none.
-        warmup: share of the budget in which the rate rises to its highest; then it falls along a cosine.
-        final_lr: rate at the end over the highest.
+        warmup: share of the budget in which the rate rises to its highest.
+        schedule: how it falls then: along a `cosine`, or in `steps`, times 0.7 after each seventh of the budget (the
+            paper's every 10 of 70 epochs).
+        final_lr: rate at the end of the cosine over the highest.
         clip: largest norm of the gradient.
         ema: highest decay of the averaged weights, which are the result.
     """
 
+    method: Method = "adamw"
     batch_size: int = 16
     lr: float = 1.2e-3
     weight_decay: float = 0.02
     warmup: float = 0.05
+    schedule: Literal["cosine", "steps"] = "cosine"
     final_lr: float = 0.005
     clip: float = 20.0
     ema: float = 0.998
@@ -43,8 +52,9 @@ class CropPreset:
     Attributes:
         name: of the preset. network: of the network.
         config: the network's numbers.
-        maps_only: train only what leads to the maps and to the switcher's answers, on maps, grasp and presence.
+        maps_only: train only what leads to the maps and to the switcher's answers, on these.
         data, loss, optimisation: see there.
+        fusion, twins: see `prehend_training.supervised.Supervised`.
         seed: of the fresh weights and the batches.
     """
 
@@ -52,10 +62,12 @@ class CropPreset:
     network: str
     config: UniHOPEConfig
     data: CropDataConfig = field(default_factory=CropDataConfig)
-    loss: CropLossWeights = field(default_factory=CropLossWeights)
+    loss: CropLossWeights | PaperLossWeights = field(default_factory=CropLossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
     maps_only: bool = False
+    fusion: Fusion = "grasp-aware"
+    twins: TwinConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -80,27 +92,71 @@ _TINY = replace(
 _TINY_FINDER = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
 _BRIEF = Optimisation(batch_size=2)
 
+# Batches on a CPU are as large as Muon's fixed cost of a step asks for
+_MUON = Optimisation(method="muon", batch_size=32, lr=2e-3)
+
 _ALL: tuple[Preset, ...] = (
-    CropPreset("unihope-s", "unihope-s", SMALL, CropDataConfig(object_grid=SMALL.roi_size)),
+    CropPreset("unihope-s", "unihope-s", SMALL, CropDataConfig(object_grid=SMALL.roi_size), optimisation=_MUON),
+    # the same from pairs, as the paper trains; needs data with twins
+    CropPreset(
+        "unihope-s-twins",
+        "unihope-s",
+        SMALL,
+        CropDataConfig(object_grid=SMALL.roi_size),
+        optimisation=_MUON,
+        twins=TwinConfig(),
+    ),
+    # the paper's network, losses, weights and schedule
     CropPreset(
         "unihope-b",
         "unihope-b",
         PAPER,
         CropDataConfig(object_grid=PAPER.roi_size),
-        optimisation=Optimisation(batch_size=64, lr=4e-4, ema=0.9995),
+        PaperLossWeights(),
+        Optimisation(batch_size=64, lr=1e-4, weight_decay=5e-4, warmup=0.01, schedule="steps", clip=1e3, ema=0.9995),
+        twins=TwinConfig(),
     ),
-    # First parts of a training: small pictures teach the trunk at a fifth of the cost; `train --start` goes on from it
+    # First parts of a training: small pictures teach the trunk at an eighth of the cost; then `train --start`
     CropPreset(
         "unihope-s-maps",
         "unihope-s",
         replace(SMALL, size=64),
         CropDataConfig(size_px=64, object_grid=SMALL.roi_size),
-        optimisation=Optimisation(batch_size=32, lr=1.5e-3),
+        optimisation=replace(_MUON, batch_size=64, lr=5e-3),
         maps_only=True,
     ),
-    FinderPreset("finder-small", "finder", replace(FINDER, size=128), FinderDataConfig(size_px=128)),
-    FinderPreset("finder", "finder", FINDER),
-    CropPreset("debug-unihope", "unihope-s", _TINY, CropDataConfig(object_grid=_TINY.roi_size), optimisation=_BRIEF),
+    FinderPreset(
+        "finder-small",
+        "finder",
+        replace(FINDER, size=128),
+        FinderDataConfig(size_px=128, hand_px=(24.0, 115.0)),
+        optimisation=replace(_MUON, batch_size=48, lr=1.5e-3, ema=0.995),
+    ),
+    # a letterboxed frame is a quarter black: training sees hands of the same sizes in smaller pictures
+    FinderPreset(
+        "finder",
+        "finder",
+        FINDER,
+        FinderDataConfig(size_px=192, hand_px=(24.0, 190.0), scale=(0.9, 1.8), shift=0.25),
+        optimisation=replace(_MUON, batch_size=24, lr=1e-3, ema=0.995),
+    ),
+    CropPreset(
+        "debug-unihope",
+        "unihope-s",
+        _TINY,
+        CropDataConfig(object_grid=_TINY.roi_size),
+        optimisation=replace(_BRIEF, method="muon"),
+        twins=TwinConfig(least_hidden=None, begin=0.5),
+    ),
+    CropPreset(
+        "debug-paper",
+        "unihope-s",
+        _TINY,
+        CropDataConfig(object_grid=_TINY.roi_size),
+        PaperLossWeights(),
+        replace(_BRIEF, lr=1e-4, schedule="steps"),
+        twins=TwinConfig(begin=0.5),
+    ),
     CropPreset(
         "debug-maps",
         "unihope-s",

@@ -1,6 +1,5 @@
 """What a preset means for the loop: a network, batches, loss terms."""
 
-from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -10,20 +9,31 @@ from torch import Tensor, nn
 
 from prehend.geometry.rotations import matrix_from_axis_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
+from prehend.hand_model.torch_ import HandLayer
 from prehend.models.finder import Finder, Found, build_finder
 from prehend.models.mano_head import ManoHead
-from prehend.models.unihope import Encoded, Output, UniHOPE, build_unihope
+from prehend.models.unihope import Output, UniHOPE, build_unihope
 from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
-from prehend_training.losses import DENSE_CHANNELS, SampledHand, Terms, crop_terms, dense_terms, map_terms, switch_terms
+from prehend_training.losses import (
+    SampledHand,
+    Terms,
+    hand_terms,
+    heatmap_terms,
+    map_terms,
+    object_terms,
+    switch_terms,
+)
+from prehend_training.paper_losses import PaperLossWeights, paper_hand_terms, paper_object_terms
 from prehend_training.presets import CropPreset, FinderPreset, Preset
 from prehend_training.sources import DataSource, open_corpus
+from prehend_training.supervised import Answers, Batch, Supervised
+from prehend_training.twins import LEVELS, enhancement_terms, twin_target
 from prehend_training.views import mirror_left
 
 MEAN_POSE_SAMPLES = 2000
 
-Batch = Mapping[str, Tensor]
 
 class Task(Protocol):
     """The part of training that differs from network to network."""
@@ -35,40 +45,10 @@ class Task(Protocol):
         """A fresh network, initialised from the data where that helps."""
         ...
 
-    def terms(self, network: nn.Module, batch: Batch) -> Terms:
-        """Loss terms of a batch; `image` is (B, 3, S, S) float in [0, 1], the rest as in the source's arrays."""
+    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+        """Loss terms of a batch; `image` is (B, 3, S, S) float in [0, 1], the rest as in the source's arrays; `used` is
+        the share of the budget that is used up."""
         ...
-
-
-class Supervised(nn.Module):
-    """A crop network with a layer that reads maps from its hand map; only `network` is kept after training."""
-
-    def __init__(self, network: UniHOPE):
-        super().__init__()
-        self.network = network
-        self.dense = nn.Conv2d(network.config.channels, DENSE_CHANNELS, 1)
-
-    def forward(self, batch: Batch) -> tuple[Output, Tensor]:
-        """The network's output, and (B, `DENSE_CHANNELS`, S / 4, S / 4)."""
-        told = batch["told_grasp"]
-        output = self.network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
-        return output, self.dense(output.encoded.hand_map)
-
-    def encode(self, image: Tensor) -> tuple[Encoded, Tensor]:
-        """The first stage alone, and the maps."""
-        encoded = self.network.encode(image)
-        return encoded, self.dense(encoded.hand_map)
-
-    def keep_maps_only(self) -> None:
-        """Let only be trained what leads to the maps and the switcher's answers."""
-        size = self.network.config.size
-        self.eval()  # the statistics shall not see this picture
-        encoded, maps = self.encode(torch.zeros(1, 3, size, size))
-        (encoded.grasp_logit.sum() + encoded.presence_logit.sum() + maps.sum()).backward()
-        self.train()
-        for parameter in self.parameters():
-            parameter.requires_grad_(parameter.grad is not None)
-            parameter.grad = None
 
 
 class CropTask:
@@ -77,31 +57,66 @@ class CropTask:
     def __init__(self, preset: CropPreset, data: DataSource):
         self.preset: Preset = preset
         self._crop_preset = preset
-        self.corpus = open_corpus(data, "crops", crop_px=preset.data.size_px)
-        self.source: BatchSource = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size)
-        self._hand = SampledHand(load_hand_model())
+        twins = preset.twins is not None
+        self.corpus = open_corpus(data, "crops", twins, preset.data.size_px)
+        self.source: BatchSource = CropBatches(
+            self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins
+        )
+        paper = isinstance(preset.loss, PaperLossWeights)
+        self._hand: HandLayer = HandLayer(load_hand_model()) if paper else SampledHand(load_hand_model())
 
     def network(self) -> Supervised:
         """UniHOPE whose pose offsets start from the mean pose of the data."""
-        network = build_unihope(self._crop_preset.config)
+        chosen = self._crop_preset
+        network = build_unihope(chosen.config)
         head = network.mano_head
         assert isinstance(head, ManoHead)
         head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
-        supervised = Supervised(network)
-        if self._crop_preset.maps_only:
+        supervised = Supervised(network, chosen.fusion, chosen.twins)
+        if chosen.maps_only:
             supervised.keep_maps_only()
         return supervised
 
-    def terms(self, network: nn.Module, batch: Batch) -> Terms:
-        """See `crop_terms` and `dense_terms`; the object is computed in the rows in which the hand stage is told that
-        there is one."""
+    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+        """Terms of the preset's loss; of maps and switches alone where only the maps are trained."""
         assert isinstance(network, Supervised)
         if self._crop_preset.maps_only:
-            encoded, maps = network.encode(batch["image"])
-            return map_terms(maps, batch) | switch_terms(encoded, batch)
-        output, dense = network(batch)
-        terms = crop_terms(output, batch, self._hand.to(dense.device))
-        return terms | dense_terms(network.network, output, dense, batch)
+            encoded, read = network.encode(batch["image"])
+            return map_terms(read, batch) | switch_terms(encoded, batch)
+        answers = network(batch)
+        terms = self._sample_terms(network.network, answers.output, batch, answers.read)
+        if network.twins is None:
+            return terms
+        return terms | self._pair_terms(network, answers, batch, terms, used)
+
+    def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
+        """Terms of the pictures."""
+        hand = self._hand.to(batch["image"].device)
+        terms = switch_terms(output.encoded, batch)
+        if isinstance(self._crop_preset.loss, PaperLossWeights):
+            return terms | paper_hand_terms(output.hand, batch, hand) | paper_object_terms(output, batch)
+        terms |= hand_terms(output.hand, batch, hand) | object_terms(output, batch)
+        return terms | heatmap_terms(network, output.heatmaps, batch) | map_terms(read, batch)
+
+    def _pair_terms(self, network: Supervised, answers: Answers, batch: Batch, terms: Terms, used: float) -> Terms:
+        """Terms of the hand and the switcher as means of pictures and twins, and of the features' differences."""
+        assert network.twins is not None and network.mapper is not None
+        zero = terms["grasp"].new_zeros(())
+        enhancement = {f"{level}_enhancement": zero for level in LEVELS}
+        if answers.twin is None:
+            return enhancement
+        target = twin_target(batch, answers.twin_rows)
+        paper = isinstance(self._crop_preset.loss, PaperLossWeights)
+        of_hand = (paper_hand_terms if paper else hand_terms)(answers.twin.hand, target, self._hand)
+        of_twins = of_hand | switch_terms(answers.twin.encoded, target)
+        if not paper:
+            of_twins |= heatmap_terms(network.network, answers.twin.heatmaps, target)
+        both = {name: (terms[name] + value) / 2 for name, value in of_twins.items() if name != "visibility"}
+        if used >= network.twins.begin:
+            enhancement = enhancement_terms(
+                network.twins, answers.output, answers.twin, answers.twin_rows, batch["visible_ratio"], network.mapper
+            )
+        return both | enhancement
 
 
 def mean_pose(corpus: Corpus) -> np.ndarray:
@@ -146,7 +161,7 @@ class FinderTask:
         """A fresh finder."""
         return SupervisedFinder(build_finder(self._finder_preset.config))
 
-    def terms(self, network: nn.Module, batch: Batch) -> Terms:
+    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
         """See `finder_terms`."""
         found, dense = network(batch["image"])
         return finder_terms(found, batch) | {"segments": F.cross_entropy(dense, batch["segments"].long())}

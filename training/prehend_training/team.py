@@ -1,18 +1,27 @@
-"""Several processes that train one network: each takes a part of every batch, gradients are averaged in shared memory.
+"""Several processes that train one network: each takes a part of every batch, gradients are averaged between them.
+
+torch.distributed carries the numbers: gloo between CPUs, NCCL between GPUs. The processes are started here, for one
+machine, or by `torchrun`, for any number of machines.
 
 On a CPU two processes of one thread beat one process of two threads: they wait for each other once a step instead of
 once a layer, which also keeps them going on a machine that others use.
 """
 
-from collections.abc import Callable, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.synchronize import Barrier
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, multiprocessing, nn
+from torch import Tensor, distributed, multiprocessing, nn
 
-WAIT_S = 600.0
+from prehend.errors import InvalidInput
+
+WAIT = timedelta(minutes=10)
 """A member that does not turn up for this long is taken for dead."""
 
 
@@ -23,41 +32,37 @@ class Team:
     Attributes:
         rank: of this process, 0 the first, which keeps the books.
         size: number of processes.
-        board: (size, N + 1) shared memory for gradients and one more number; None for a team of one.
-        barrier: where the members meet; None for a team of one.
+        local_rank: of this process on its machine, which is also the number of its GPU.
     """
 
     rank: int = 0
     size: int = 1
-    board: Tensor | None = None
-    barrier: Barrier | None = None
+    local_rank: int = 0
 
     def average_gradients(self, network: nn.Module) -> None:
         """Replace the gradients by their mean over the team; weights without one count as zero, frozen ones not."""
-        if self.board is None or self.barrier is None:
+        if self.size == 1:
             return
         parameters = [p for p in network.parameters() if p.requires_grad]
-        sizes = [p.numel() for p in parameters]
-        for parameter, place in zip(parameters, self.board[self.rank, : sum(sizes)].split(sizes), strict=True):
+        for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            place.copy_(_in_memory_order(parameter.grad))
-        self.barrier.wait(WAIT_S)
-        for parameter, places in zip(parameters, self.board[:, : sum(sizes)].split(sizes, dim=1), strict=True):
-            assert parameter.grad is not None
-            torch.mean(places, 0, out=_in_memory_order(parameter.grad))
-        self.barrier.wait(WAIT_S)
+        gradients = [_in_memory_order(p.grad) for p in parameters if p.grad is not None]
+        whole = torch.cat(gradients)  # one message instead of one a weight
+        distributed.all_reduce(whole)
+        torch._foreach_copy_(gradients, list((whole / self.size).split([g.numel() for g in gradients])))
 
     def told_by_first(self, value: float) -> float:
         """The first process's number, in all processes."""
-        if self.board is None or self.barrier is None:
+        if self.size == 1:
             return value
-        if self.rank == 0:
-            self.board[0, -1] = value
-        self.barrier.wait(WAIT_S)
-        told = float(self.board[0, -1])
-        self.barrier.wait(WAIT_S)
-        return told
+        said = torch.tensor([value], dtype=torch.float64, device=_device(self))
+        distributed.broadcast(said, src=0)
+        return float(said)
+
+
+def _device(team: Team) -> str:
+    return f"cuda:{team.local_rank}" if distributed.get_backend() == "nccl" else "cpu"
 
 
 def _in_memory_order(tensor: Tensor) -> Tensor:
@@ -65,27 +70,54 @@ def _in_memory_order(tensor: Tensor) -> Tensor:
     return tensor.as_strided((tensor.numel(),), (1,))
 
 
-def run_team(work: Callable[..., None], arguments: Sequence[Any], size: int, numbers: int) -> None:
-    """Call `work(team, *arguments)` in `size` fresh processes and wait for them.
+def started_by_torchrun() -> bool:
+    """Whether this process is one of those that `torchrun` started."""
+    return distributed.is_torchelastic_launched()
+
+
+def run_team(work: Callable[..., None], arguments: Sequence[Any], size: int, device: str) -> None:
+    """Call `work(team, *arguments)` in every process of a team.
+
+    Started by `torchrun`, this process is a member and only does its part; else `size` processes are started here and
+    waited for.
 
     Args:
         work: importable from its module.
         arguments: picklable.
-        size: number of processes; 1 calls `work` here.
-        numbers: parameters of the network.
+        size: number of processes to start; 1 calls `work` here.
+        device: of torch, `cpu` or `cuda`; the members of a machine take a GPU each.
 
     Raises:
+        InvalidInput: both `torchrun` and `size` ask for processes.
         torch.multiprocessing.ProcessRaisedException: a member failed; the others are stopped.
     """
-    if size == 1:
+    if started_by_torchrun():
+        if size != 1:
+            raise InvalidInput("torchrun starts the processes: do not ask for more")
+        rank, count, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+        with _joined(Team(rank, count, local), "env://", device) as team:
+            work(team, *arguments)
+    elif size == 1:
         work(Team(), *arguments)
-        return
-    board = torch.zeros(size, numbers + 1).share_memory_()
-    barrier = multiprocessing.get_context("spawn").Barrier(size)
-    multiprocessing.spawn(_member, (size, board, barrier, work, tuple(arguments)), nprocs=size, join=True)
+    else:
+        with tempfile.TemporaryDirectory(prefix="prehend-team-") as folder:
+            meeting = (Path(folder) / "meeting").as_uri()
+            multiprocessing.spawn(_member, (size, meeting, device, work, tuple(arguments)), nprocs=size, join=True)
 
 
 def _member(
-    rank: int, size: int, board: Tensor, barrier: Barrier, work: Callable[..., None], arguments: tuple[Any, ...]
+    rank: int, size: int, meeting: str, device: str, work: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
-    work(Team(rank, size, board, barrier), *arguments)
+    with _joined(Team(rank, size, rank), meeting, device) as team:
+        work(team, *arguments)
+
+
+@contextmanager
+def _joined(team: Team, meeting: str, device: str) -> Iterator[Team]:
+    """A process group for the time of the work."""
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    distributed.init_process_group(backend, init_method=meeting, rank=team.rank, world_size=team.size, timeout=WAIT)
+    try:
+        yield team
+    finally:
+        distributed.destroy_process_group()

@@ -56,7 +56,13 @@ class Trunk(nn.Module):
 
 
 class StreamsModule(nn.Module, ABC):
-    """Image to the streams of hand and object."""
+    """Image to the streams of hand and object.
+
+    Attributes:
+        deep_channels: channels of `Streams.deep`.
+    """
+
+    deep_channels: int
 
     @abstractmethod
     def forward(self, image: Tensor) -> Streams:
@@ -71,8 +77,9 @@ class SharedTrunkStreams(StreamsModule):
     """The streams of unihope-s: one trunk for the hand; the object stream leaves it after layer 2 and is not
     computed here, so that an empty hand costs nothing for it."""
 
-    def __init__(self, trunk: Trunk, hand_fpn: FPN, object_layer: nn.Module, object_fpn: FPN):
+    def __init__(self, trunk: Trunk, hand_fpn: FPN, object_layer: nn.Module, object_fpn: FPN, deep_channels: int):
         super().__init__()
+        self.deep_channels = deep_channels
         self.trunk, self.hand_fpn = trunk, hand_fpn
         self.object_layer, self.object_fpn = object_layer, object_fpn
 
@@ -98,8 +105,10 @@ class DuplicatedStreams(StreamsModule):
         late: nn.Module,
         hand_fpn: FPN,
         object_fpn: FPN,
+        deep_channels: int,
     ):
         super().__init__()
+        self.deep_channels = deep_channels
         self.early, self.late = early, late
         self.hand_middle, self.object_middle = nn.ModuleList(hand_middle), nn.ModuleList(object_middle)
         self.hand_fpn, self.object_fpn = hand_fpn, object_fpn
@@ -139,6 +148,7 @@ def resnet50_streams(channels: int) -> DuplicatedStreams:
         bottleneck_layer(1024, 512, 3, 2, act),
         FPN(widths, channels, smooth=True),
         FPN(widths, channels, smooth=True),
+        widths[-1],
     )
 
 
@@ -159,4 +169,5 @@ def small_streams(widths: Sequence[int], blocks: Sequence[int], channels: int, o
         FPN(widths, channels, smooth=False),
         basic_layer(widths[1], object_width, blocks=2),
         FPN((widths[1], object_width), channels, smooth=True),
+        widths[-1],
     )

@@ -1,4 +1,6 @@
-"""The object switcher g (UniHOPE eq. 2): is something held, and is there a hand at all."""
+"""The object switcher g (UniHOPE eq. 2): is something held; besides, is there a hand at all, and is it a right one."""
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -6,6 +8,15 @@ from torch import Tensor, nn
 
 from prehend.models.backbone import Streams
 from prehend.models.blocks import Activation, conv_bn
+
+
+class Switches(NamedTuple):
+    """Logits (B, 1) each: grasp, something is held; presence, a hand is there; side, the crop shows a right hand, as
+    the network expects, rather than a left one that was not mirrored."""
+
+    grasp: Tensor
+    presence: Tensor
+    side: Tensor
 
 
 class PooledSwitcher(nn.Module):
@@ -25,20 +36,19 @@ class PooledSwitcher(nn.Module):
         )
         self.deep = conv_bn(deep_channels, width, act=act)
         self.hidden = nn.Sequential(nn.Linear(2 * width, width), act())
-        self.logits = nn.Linear(width, 2)
+        self.logits = nn.Linear(width, 3)
 
-    def forward(self, streams: Streams) -> tuple[Tensor, Tensor]:
-        """Streams -> (B, 1) logit of grasping, (B, 1) logit of a hand being there."""
+    def forward(self, streams: Streams) -> Switches:
+        """Streams -> logits."""
         pooled = [self.fine(streams.hand_map).mean(dim=(2, 3)), self.deep(streams.deep).mean(dim=(2, 3))]
-        logits = self.logits(self.hidden(torch.cat(pooled, dim=1)))
-        return logits[:, :1], logits[:, 1:]
+        return Switches(*self.logits(self.hidden(torch.cat(pooled, dim=1))).split(1, dim=1))
 
 
 class MapSwitcher(nn.Module):
     """Switcher of the paper: an MLP on the whole object map, behind a 1x1 convolution.
 
     The map is averaged to a fixed grid first, so that it takes any resolution and 4 M instead of 67 M parameters. The
-    two-class softmax of eq. (2) is one logit here. Whether there is a hand is read from the deep map.
+    two-class softmax of eq. (2) is one logit here. Whether there is a hand, and which, is read from the deep map.
 
     Args:
         map_channels: channels of the object map.
@@ -54,9 +64,9 @@ class MapSwitcher(nn.Module):
         self.grid = grid
         self.reduce = conv_bn(map_channels, width, 1, act=act)
         self.mlp = nn.Sequential(nn.Linear(width * grid * grid, hidden), act(), nn.Linear(hidden, 1))
-        self.presence = nn.Linear(deep_channels, 1)
+        self.hand = nn.Linear(deep_channels, 2)
 
-    def forward(self, streams: Streams) -> tuple[Tensor, Tensor]:
-        """Streams -> (B, 1) logit of grasping, (B, 1) logit of a hand being there."""
+    def forward(self, streams: Streams) -> Switches:
+        """Streams -> logits."""
         cells = F.adaptive_avg_pool2d(self.reduce(streams.object_source), self.grid)
-        return self.mlp(cells.flatten(1)), self.presence(streams.deep.mean(dim=(2, 3)))
+        return Switches(self.mlp(cells.flatten(1)), *self.hand(streams.deep.mean(dim=(2, 3))).split(1, dim=1))

@@ -92,11 +92,12 @@ PAPER = UniHOPEConfig(
 
 
 class Encoded(NamedTuple):
-    """Outputs of stage `encode`: grasp_logit (B, 1), presence_logit (B, 1), hand_map (B, C, S/4, S/4),
-    object_source (B, Co, h, w)."""
+    """Outputs of stage `encode`: grasp_logit, presence_logit and side_logit (B, 1) as in `Switches`, hand_map
+    (B, C, S/4, S/4), object_source (B, Co, h, w)."""
 
     grasp_logit: Tensor
     presence_logit: Tensor
+    side_logit: Tensor
     hand_map: Tensor
     object_source: Tensor
 
@@ -129,6 +130,7 @@ class Output(NamedTuple):
         object_points: (n, 21, R * R, 3) of the rows whose object was computed, in their order.
         object_rows: (n,) int64, these rows.
         initial: (B, Ci, S/8, S/8) layer 2 of the hand stream, first level of the feature enhancement (eq. 7).
+        deep: (B, Cd, S/32, S/32) layer 4 of the hand stream.
         hand_roi: (B, C, R, R) hand's RoI feature before the fusion, second level; `hand.code` is the third.
         heatmaps: (B, 21, R, R) logits of the joints' places in the hand's RoI, not yet sharpened.
     """
@@ -138,6 +140,7 @@ class Output(NamedTuple):
     object_points: Tensor
     object_rows: Tensor
     initial: Tensor
+    deep: Tensor
     hand_roi: Tensor
     heatmaps: Tensor
 
@@ -148,7 +151,7 @@ class UniHOPE(Staged):
     Args:
         config: numbers that the parts were built with.
         streams: image to maps.
-        switcher: `Streams` to the logits of grasping and of presence.
+        switcher: `Streams` to `Switches`.
         interaction: cross-attention of the object's RoI with the shared region.
         object_head: object's RoI to control points.
         fusion: attention on the concatenated features of eq. (3), back to `channels`.
@@ -190,6 +193,7 @@ class UniHOPE(Staged):
                 {
                     "grasp_logit": ("B", 1),
                     "presence_logit": ("B", 1),
+                    "side_logit": ("B", 1),
                     "hand_map": hand_map,
                     "object_source": source,
                 },
@@ -214,12 +218,12 @@ class UniHOPE(Staged):
 
     def encode(self, image: Tensor) -> Encoded:
         """Stage `encode`: (B, 3, S, S) RGB in [0, 1] -> whether something is held, and the maps."""
-        return self._encode(image)[0]
+        return self.encode_streams(image)[0]
 
-    def _encode(self, image: Tensor) -> tuple[Encoded, Streams]:
+    def encode_streams(self, image: Tensor) -> tuple[Encoded, Streams]:
+        """Stage `encode`, and the streams that training reads more from."""
         streams = self.streams(image)
-        grasp, presence = self.switcher(streams)
-        return Encoded(grasp, presence, streams.hand_map, streams.object_source), streams
+        return Encoded(*self.switcher(streams), streams.hand_map, streams.object_source), streams
 
     def hand_region(self, hand_box: Tensor) -> Tensor:
         """(B, 4) hand box -> (B, 4) the hand's RoI [crop px]."""
@@ -286,7 +290,7 @@ class UniHOPE(Staged):
             grasp: (B, 1) s of eq. (3); None for the switcher's own answer.
             object_rows: (B,) bool, rows whose object is computed; None for all. In the others s is 0.
         """
-        encoded, streams = self._encode(image)
+        encoded, streams = self.encode_streams(image)
         rows = torch.arange(len(image), device=image.device) if object_rows is None else object_rows.nonzero()[:, 0]
         s = (encoded.grasp_logit.detach() > 0).to(image.dtype) if grasp is None else grasp.to(image.dtype)
         size = self.config.roi_size
@@ -301,7 +305,7 @@ class UniHOPE(Staged):
             object_roi = object_roi.index_copy(0, rows, part.detach().to(object_roi.dtype))
             computed = computed.index_fill(0, rows, 1.0)
         hand, hand_roi, heatmaps = self._hand(streams.hand_map, hand_box, object_roi, s * computed)
-        return Output(encoded, hand, points, rows, streams.initial, hand_roi, heatmaps)
+        return Output(encoded, hand, points, rows, streams.initial, streams.deep, hand_roi, heatmaps)
 
 
 def build_unihope(config: UniHOPEConfig) -> UniHOPE:
