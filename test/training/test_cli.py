@@ -65,7 +65,8 @@ def test_train_evaluate_export_end_to_end(crops, tmp_path, capsys):
     assert cli.main(["export", str(run), "--out", str(out)]) == 1
     assert "evaluate" in capsys.readouterr().err
     assert cli.main(["evaluate", str(run), "--data", str(crops), "--limit", "8"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = json.loads((run / "measured.json").read_text())
+    assert "Hand pose by scene" in capsys.readouterr().out and report["joint_error_mm"] > 0
     assert cli.main(["export", str(run), "--out", str(out)]) == 0
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["measured"] == report and manifest["samples_seen"] == 4
