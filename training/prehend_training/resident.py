@@ -78,7 +78,12 @@ class ResidentCrops:
 
 
 def load_resident(
-    paths: Sequence[Path], device: str, limit: int | None = None, workers: int = 0, memory: int | None = None
+    paths: Sequence[Path],
+    device: str,
+    limit: int | None = None,
+    twins: bool = True,
+    workers: int = 0,
+    memory: int | None = None,
 ) -> ResidentCrops:
     """Decode folders of shards into the memory of a device.
 
@@ -86,6 +91,7 @@ def load_resident(
         paths: folders of crops of one size.
         device: of torch.
         limit: largest number of crops, taken evenly from all.
+        twins: keep the pictures without objects, where there are any.
         workers: processes that decode; 0 does it in this one.
         memory: bytes that the crops may take; None for `_SPARE` of what is free. Where they do not fit, fewer are
             taken, evenly, and the log says so.
@@ -93,8 +99,8 @@ def load_resident(
     Raises:
         AssetError: a folder cannot be read, pictures differ in size, or not even a batch's worth of crops fits.
     """
-    corpus = ShardCorpus(paths, "crops")
-    twins = any(folder.description.get("maps") != "none" for folder in corpus.folders)
+    corpus = ShardCorpus(paths, "crops", twins)
+    twins = twins and any(folder.description.get("maps") != "none" for folder in corpus.folders)
     example = _packed([mirror_left(corpus[0])], twins, [True])
     each = sum(array.nbytes for name, array in example.items() if name != "plates")
     each += -(-example["plates"].nbytes // PLATE_EVERY)
@@ -155,14 +161,14 @@ class _Packing:
 
     def __call__(self, task: tuple[int, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
         start, rows = task
-        corpus = _opened(self.paths)
+        corpus = _opened(self.paths, self.twins)
         plates = [(start + place) % PLATE_EVERY == 0 for place in range(len(rows))]
         return _packed([mirror_left(corpus[int(row)]) for row in rows], self.twins, plates)
 
 
 @lru_cache(maxsize=1)
-def _opened(paths: tuple[Path, ...]) -> ShardCorpus:
-    return ShardCorpus(paths, "crops")
+def _opened(paths: tuple[Path, ...], twins: bool) -> ShardCorpus:
+    return ShardCorpus(paths, "crops", twins)
 
 
 def _packed(records: Sequence[Record], twins: bool, plates: Sequence[bool]) -> dict[str, NDArray[Any]]:

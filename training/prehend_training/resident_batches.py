@@ -102,7 +102,8 @@ class ResidentCropBatches:
         keypoints = labels["keypoints_px"].double()
         turn = turns_about_middle(torch.where(beside, 0.0, self._tensor(draws.turn_rad)), size)
         hand = self._moved(apply_affines(turn, keypoints), draws.hand)
-        hand = torch.where(beside[:, None], boxes_beside(boxes_around(keypoints), self._tensor(draws.beside), size), hand)
+        aside = boxes_beside(boxes_around(keypoints), self._tensor(draws.beside), size)
+        hand = torch.where(beside[:, None], aside, hand)
         thing = self._moved(apply_affines(turn, labels["object_keypoints_px"][:, 0].double()), draws.thing)
         has_box = labels["has_object"] & ~self._tensor(draws.whole) & ~beside
         return views_of(turn, hand, thing, has_box, labels["K"], self.config.size_px)
@@ -122,8 +123,9 @@ class ResidentCropBatches:
         stored = [crops.image] if crops.twin is None else [crops.image, crops.twin]
         source = torch.cat([tensor[picked] for tensor in stored], 3).permute(0, 3, 1, 2).float()
         pictures = sample(source, to_stored, size, self._tensor(draws.smear)).unflatten(1, (len(stored), 3))
-        codes = sample(crops.layers[picked][:, None].float(), to_stored, size, self._tensor(draws.smear & False), "nearest")
-        codes = codes[:, 0].to(torch.uint8)
+        nowhere = self._tensor(draws.smear & False)
+        stored_codes = crops.layers[picked][:, None].float()
+        codes = sample(stored_codes, to_stored, size, nowhere, "nearest")[:, 0].to(torch.uint8)
         layers = codes & LAYERS
         kind = self._kind(draws, {"has_front": crops.labels["has_front"][picked]})[:, None, None]
         layers = torch.where(kind == HELD_ALONE, layers * (layers == LAYER_OBJECT), layers)

@@ -53,7 +53,7 @@ def draw_degrading(config: PhotometricConfig, size_px: int, count: int, rng: Rng
 
 
 def blur_kernels(sigmas_px: NDArray[np.floating], rng: Rng) -> NDArray[np.float32]:
-    """(n, k, k) kernels of a lens out of focus, or moved along a line while the shutter was open, as `augment` has them."""
+    """(n, k, k) kernels of a lens out of focus, or moved along a line while the shutter was open, as in `augment`."""
     kernels = []
     for sigma in sigmas_px:
         if rng.random() < 0.5:

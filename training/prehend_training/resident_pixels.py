@@ -1,8 +1,8 @@
 """Pictures of a whole batch on a device: cut out, put before other backgrounds, in other light, with patches erased.
 
-Pictures are (B, V, 3, S, S) float32 grey values from 0 to 255: V is 2 where every picture has its twin, which is changed
-as the picture is. What `prehend_training.augment` and `prehend_training.targets` do with one picture is done here with
-many; numbers are not rounded to whole grey values in between.
+Pictures are (B, V, 3, S, S) float32 grey values from 0 to 255: V is 2 where every picture has its twin, which is
+changed as the picture is. What `prehend_training.augment` and `prehend_training.targets` do with one picture is done
+here with many; numbers are not rounded to whole grey values in between.
 """
 
 import numpy as np
