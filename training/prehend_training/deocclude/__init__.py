@@ -1,0 +1,5 @@
+"""The generative de-occluder (UniHOPE, section 3.3): twins without the held object for datasets that have none."""
+
+from prehend_training.deocclude.twins import TwinFolder
+
+__all__ = ["TwinFolder"]
