@@ -122,7 +122,7 @@ class CropReader:
     def _spec(self, one: Labelled) -> CropSpec:
         box = labelled_box(one.hand, one.thing)
         size = (one.sample.image.shape[1], one.sample.image.shape[0])
-        return CropSpec.from_box(box.box_px, box.side, size, box.object_box_px, self._network.crop_size)
+        return CropSpec.from_box(box.box_px, one.hand.side, size, box.object_box_px, self._network.crop_size)
 
     def _decode(
         self, one: Labelled, spec: CropSpec, answer: NetworkAnswer, presence: float, grasp: float

@@ -12,6 +12,7 @@ from prehend.eval.cases import NAN, HandAnswer, HandScores, score
 from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel
 from prehend.pipeline.estimator import Estimator, EstimatorConfig
+from prehend.pipeline.objects import ObjectModel
 from prehend.types import Box, FloatArray, FoundHand, HandEstimate
 from prehend_training.evaluate_labels import Labels, Samples, is_in_picture, labelled_box, must_be_found, object_model
 from prehend_training.scenes.sample import HandLabel, ObjectLabel, Sample
@@ -75,7 +76,8 @@ class FramePipeline:
             Each hand with its object's pose (4, 4) if it were each of `things`; None where there is no pose.
         """
         runs = []
-        for model in [object_model(thing) for thing in things] or [None]:
+        models: list[ObjectModel | None] = [object_model(thing) for thing in things]
+        for model in models or [None]:
             estimator = Estimator(
                 self.network, self.finder, config=_CONFIG, hand_model=self.hand_model, object_model=model
             )

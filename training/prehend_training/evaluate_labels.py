@@ -168,7 +168,8 @@ def must_be_found(sample: Sample, hand: HandLabel) -> bool:
 
 def _inside(sample: Sample, hand: HandLabel) -> FloatArray:
     size = np.array([sample.camera.width, sample.camera.height])
-    return ((hand.keypoints_px >= 0) & (hand.keypoints_px <= size - 1)).all(-1).astype(np.float64)
+    inside = (hand.keypoints_px >= 0) & (hand.keypoints_px <= size - 1)
+    return np.asarray(inside.all(-1), np.float64)
 
 
 class Shards:
