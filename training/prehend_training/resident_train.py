@@ -1,7 +1,6 @@
 """Training on crops that lie in the device's memory, with a larger network as a teacher where there is one."""
 
 import json
-import resource
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +17,7 @@ from prehend.errors import InvalidInput
 from prehend.models.unihope import Output, UniHOPE
 from prehend.weights import file_sha256
 from prehend_training.checkpoint import Progress, load_result
-from prehend_training.loop import Budget, Machine, Precision, Trainer, claim_run
+from prehend_training.loop import Budget, Machine, Precision, Trainer, claim_run, peak_memory_mb
 from prehend_training.losses import (
     CropLossWeights,
     Terms,
@@ -67,7 +66,7 @@ def chosen_preset(
         InvalidInput: the preset is not one of whole crop networks.
     """
     chosen = preset(name)
-    if not isinstance(chosen, CropPreset) or chosen.maps_only:
+    if not isinstance(chosen, CropPreset) or chosen.trains != "all":
         raise InvalidInput(f"{name} is no preset of a whole crop network")
     numbers = RECIPES.get(name, chosen.optimisation)
     numbers = replace(numbers, batch_size=batch_size or numbers.batch_size, lr=lr or numbers.lr)
@@ -290,13 +289,6 @@ def train_resident(
 def device_name(device: str) -> str:
     """What trains."""
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
-
-
-def peak_memory_mb(device: str) -> float:
-    """Most memory that was in use so far: the GPU's, or this process's own [MiB]."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def is_done(training: Training) -> bool:
