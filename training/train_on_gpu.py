@@ -46,15 +46,15 @@ def parser() -> argparse.ArgumentParser:
     add("work", type=Path, metavar="WORK", help="folder for everything; the same command goes on from it")
     add("--wheels", type=Path, metavar="DIR", help="folder of wheels, or of unpacked packages, that the machine lacks")
     add("--doctor", action="store_true", help="only say what the machine has: GPU, OpenGL, cores, memory")
-    add("--crops", type=Path, action="append", default=[], metavar="DIR", help="existing crops; may be repeated")
-    add("--test", type=Path, metavar="DIR", help="existing crops to measure on")
-    add("--render-minutes", type=float, default=6.0, help="time for rendering where no --crops are given (6)")
-    add("--count", type=int, default=150_000, help="most crops to render and to keep in the GPU's memory (150000)")
-    add("--test-count", type=int, default=1024, help="crops to render for measuring (1024)")
+    add("--data", type=Path, action="append", default=[], metavar="DIR", help="existing shards; may be repeated")
+    add("--test", type=Path, metavar="DIR", help="existing shards to measure on")
+    add("--render-minutes", type=float, default=6.0, help="time for rendering where no --data are given (6)")
+    add("--count", type=int, default=150_000, help="most pictures to render and to keep in the GPU's memory (150000)")
+    add("--test-count", type=int, default=1024, help="pictures to render for measuring (1024)")
     add("--seed", type=int, default=51, help="of the scenes (51)")
     add("--photos", type=Path, metavar="DIR", help="photographs for backgrounds")
-    add("--size", type=int, default=160, help="width of rendered crops (160)")
-    add("--preset", default="unihope-s", help="what to train (unihope-s)")
+    add("--size", type=int, help="width of rendered pictures (crops 160, frames 320)")
+    add("--preset", default="unihope-s", help="what to train: unihope-s, unihope-b, finder (unihope-s)")
     budget = parse.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, default=10.0, help="of training it, over all calls (10)")
     budget.add_argument("--steps", type=int, help="a budget in steps instead")
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     teacher.add_argument("--teacher-minutes", type=float, help="of training it; without there is no teacher")
     teacher.add_argument("--teacher-steps", type=int, help="a budget in steps instead")
     teacher.add_argument("--teacher", type=Path, metavar="RUN", help="an existing run to learn from instead")
-    add("--start", type=Path, metavar="RUN", help="run whose weights to start from")
+    add("--start", type=Path, metavar="RUN", action="append", default=[], help="run to start from, may be repeated")
     add("--batch", type=int, help="samples a step, in place of the recipe's")
     add("--lr", type=float, help="highest learning rate, in place of the recipe's")
     add("--no-twins", action="store_true", help="render no de-occluded twins and do not learn from pairs")
@@ -110,7 +110,7 @@ def plan_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]
         teacher_budget = Budget(options.teacher_minutes, options.teacher_steps)
     return Plan(
         work=options.work,
-        crops=tuple(options.crops),
+        data=tuple(options.data),
         test=options.test,
         render_minutes=options.render_minutes,
         count=options.count,
@@ -123,7 +123,7 @@ def plan_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]
         teacher_preset=options.teacher_preset,
         teacher_budget=teacher_budget,
         teacher=options.teacher,
-        start=options.start,
+        start=tuple(options.start),
         batch_size=options.batch,
         lr=options.lr,
         twins=not options.no_twins,

@@ -120,15 +120,19 @@ def test_training_on_maps_changes_what_leads_to_them_and_nothing_else(crops, tmp
     assert not any("mano_head" in name or "object_" in name for name in changed)
 
 
-def test_a_run_starts_from_the_weights_of_one_on_smaller_pictures(crops, frames, tmp_path):
-    train_run(preset("debug-maps"), [crops], tmp_path / "maps", MACHINE, Budget(steps=1))
-    train_run(preset("debug-unihope"), [crops], tmp_path / "run", MACHINE, Budget(steps=1), tmp_path / "maps")
-    assert json.loads((tmp_path / "run/run.json").read_text())["start"]["preset"] == "debug-maps"
-    fresh = Trainer(open_task(preset("debug-unihope"), [crops]), tmp_path / "other", MACHINE, start=tmp_path / "maps")
+def test_a_run_starts_from_the_trunk_of_one_and_the_head_of_another(crops, frames, tmp_path):
+    parts = [tmp_path / "maps", tmp_path / "lift"]
+    for name in ("maps", "lift"):
+        train_run(preset(f"debug-{name}"), [crops], tmp_path / name, MACHINE, Budget(steps=1))
+    train_run(preset("debug-unihope"), [crops], tmp_path / "run", MACHINE, Budget(steps=1), parts)
+    begun = json.loads((tmp_path / "run/run.json").read_text())
+    assert [start["preset"] for start in begun["start"]] == ["debug-maps", "debug-lift"]
+    state = Trainer(open_task(preset("debug-unihope"), [crops]), tmp_path / "other", MACHINE, start=parts)
     for name, value in weights(tmp_path / "maps").items():
-        assert np.allclose(fresh.network.state_dict()[name].numpy(), value), name
+        wanted = weights(tmp_path / "lift")[name] if name.startswith("network.mano_head.") else value
+        assert np.allclose(state.network.state_dict()[name].numpy(), wanted), name
     with pytest.raises(AssetError, match="another network"):
-        train_run(preset("debug-finder"), [frames], tmp_path / "f", MACHINE, Budget(steps=1), tmp_path / "maps")
+        train_run(preset("debug-finder"), [frames], tmp_path / "f", MACHINE, Budget(steps=1), parts[:1])
 
 
 def test_a_budget_of_time_ends_annealed(crops, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from prehend.errors import AssetError
 from prehend_training.optimisers import Optimisers
 
 _KEPT = "network."
+_HEAD = "network.mano_head."
 
 
 @dataclass
@@ -86,21 +88,27 @@ def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: Optimi
     return Progress(**json.loads((folder / "progress.json").read_text()))
 
 
-def load_start(run: Path, network: nn.Module) -> None:
-    """Read the averaged weights of a run into a network in training; the sizes of their pictures may differ, and so may
-    the layers that only training has: those that the run does not have stay fresh.
+def load_start(runs: Sequence[Path], network: nn.Module) -> None:
+    """Read the averaged weights of runs into a network in training.
+
+    Of a run that trained the pose head alone only that is taken; so one run may give the trunk and another the head.
+    The sizes of their pictures may differ, and so may the layers that only training has: what no run has stays fresh.
 
     Raises:
-        AssetError: the run has no weights or is one of another network.
+        AssetError: a run has no weights or is one of another network.
     """
-    path = run / "checkpoint" / "averaged.safetensors"
-    if not path.exists():
-        raise AssetError(f"{path} does not exist: train {run} first")
-    given, here = load_file(path), network.state_dict()
-    extra = {name for name in here if not name.startswith(_KEPT)}
-    shared = {name: value for name, value in given.items() if name in here or name.startswith(_KEPT)}
-    fresh = {name: here[name] for name in extra - given.keys()}
-    _load_state(path, network, shared | fresh)
+    for run in runs:
+        path = run / "checkpoint" / "averaged.safetensors"
+        if not path.exists():
+            raise AssetError(f"{path} does not exist: train {run} first")
+        given, here = load_file(path), network.state_dict()
+        if json.loads((run / "run.json").read_text())["numbers"].get("trains") == "lift":
+            given = {name: value for name, value in given.items() if name.startswith(_HEAD)}
+            here_only = here.keys() - given.keys()
+        else:
+            here_only = {name for name in here.keys() - given.keys() if not name.startswith(_KEPT)}
+        taken = {name: value for name, value in given.items() if name in here or name.startswith(_KEPT)}
+        _load_state(path, network, taken | {name: here[name] for name in here_only})
 
 
 def load_result(path: Path, network: nn.Module) -> None:

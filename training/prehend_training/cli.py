@@ -69,7 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     budget = train.add_mutually_exclusive_group(required=True)
     budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
     budget.add_argument("--steps", type=int, help="budget in steps")
-    train.add_argument("--start", type=Path, metavar="RUN", help="run whose weights a fresh run starts from")
+    train.add_argument(
+        "--start",
+        type=Path,
+        metavar="RUN",
+        action="append",
+        default=[],
+        help="run whose weights a fresh run starts from; may be repeated: one for the trunk, one for the pose head",
+    )
     train.add_argument("--seed", type=int, help="in place of the preset's; of --online scenes too")
     train.add_argument("--processes", type=int, default=1, help="processes that share each batch (1)")
     train.add_argument("--threads", type=int, default=0, help="torch threads of each (0: torch's choice)")

@@ -11,7 +11,7 @@ import logging
 import math
 import resource
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -117,10 +117,10 @@ class Trainer:
         run: folder of the run.
         machine: what to train with.
         team: the processes of the run; only the first one writes.
-        start: a run whose averaged weights a fresh run starts from.
+        start: runs whose averaged weights a fresh run starts from, see `load_start`.
     """
 
-    def __init__(self, task: Task, run: Path, machine: Machine, team: Team | None = None, start: Path | None = None):
+    def __init__(self, task: Task, run: Path, machine: Machine, team: Team | None = None, start: Sequence[Path] = ()):
         self.task, self.run, self.team = task, run, team or Team()
         several_gpus = machine.device == "cuda" and self.team.size > 1
         self.machine = replace(machine, device=f"cuda:{self.team.local_rank}") if several_gpus else machine
@@ -129,7 +129,7 @@ class Trainer:
             torch.set_num_threads(machine.threads)
         torch.manual_seed(task.preset.seed)
         self.network = task.network().to(self.machine.device)
-        if start is not None:
+        if start:
             load_start(start, self.network)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
@@ -252,7 +252,7 @@ class _Log:
         line = {
             "step": progress.step, "samples": progress.samples, "elapsed_s": round(progress.elapsed_s, 1),
             "used": round(used, 4), "lr": lr, "samples_per_s": self._samples / self._taken,
-            "waited": self._waited / self._taken, "peak_memory_mb": round(_peak_memory_mb(device)),
+            "waited": self._waited / self._taken, "peak_memory_mb": round(peak_memory_mb(device)),
             "skipped": progress.skipped, **means,
         }  # fmt: skip
         with self.path.open("a") as file:
@@ -265,15 +265,15 @@ class _Log:
         return line
 
 
-def _peak_memory_mb(device: str) -> float:
+def peak_memory_mb(device: str) -> float:
     """Most memory that was in use so far: the GPU's, or this process's own."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def claim_run(chosen: Preset, data: DataSource, run: Path, start: Path | None = None) -> None:
-    """Note in the folder of a run what it is, and from which run's weights it starts.
+def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path] = ()) -> None:
+    """Note in the folder of a run what it is, and from which runs' weights it starts.
 
     Raises:
         InvalidInput: the folder holds a run of another preset, seed or data.
@@ -283,7 +283,7 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Path | None = 
         "seed": chosen.seed,
         "numbers": json.loads(json.dumps(describe(chosen))),
         "data": describe_data(data),
-        "start": None if start is None else json.loads((start / "run.json").read_text()),
+        "start": [json.loads((other / "run.json").read_text()) for other in start],
     }
     note = run / "run.json"
     run.mkdir(parents=True, exist_ok=True)
@@ -297,7 +297,7 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Path | None = 
 
 
 def train_run(
-    chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Path | None = None
+    chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Sequence[Path] = ()
 ) -> None:
     """Begin a run, or go on with one from its checkpoint, until the budget is used up.
 
@@ -307,7 +307,7 @@ def train_run(
         run: folder of the run.
         machine: what to train with.
         budget: when to end.
-        start: a run of the same network, perhaps on smaller pictures, whose averaged weights to start from.
+        start: runs of the same network, perhaps on smaller pictures or of a part, to start from, see `load_start`.
 
     Raises:
         InvalidInput: the folder holds another run, or scenes shall be rendered without a worker.
@@ -316,13 +316,13 @@ def train_run(
     if renders(data) and machine.workers < 1:
         raise InvalidInput("scenes are rendered in worker processes: give one worker at least")
     claim_run(chosen, data, run, start)
-    if start is not None:  # fail here, not in the processes
+    if start:  # fail here, not in the processes
         load_start(start, open_task(chosen, data).network())
     run_team(_train_part, (chosen, data, run, machine, budget, start), machine.processes, machine.device)
 
 
 def _train_part(
-    team: Team, chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Path | None
+    team: Team, chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Sequence[Path]
 ) -> None:
     Trainer(open_task(chosen, data), run, machine, team, start).train(budget)
 

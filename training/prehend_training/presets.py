@@ -10,6 +10,7 @@ from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
 from prehend_training.data import CropDataConfig
 from prehend_training.finder_data import FinderDataConfig
 from prehend_training.finder_losses import FinderLossWeights
+from prehend_training.lifting import LiftConfig
 from prehend_training.losses import CropLossWeights
 from prehend_training.optimisers import Method
 from prehend_training.paper_losses import PaperLossWeights
@@ -52,7 +53,9 @@ class CropPreset:
     Attributes:
         name: of the preset. network: of the network.
         config: the network's numbers.
-        maps_only: train only what leads to the maps and to the switcher's answers, on these.
+        trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; or `lift`, only the pose head,
+            without pictures (`prehend_training.lifting`).
+        lift: see there.
         data, loss, optimisation: see there.
         fusion, twins: see `prehend_training.supervised.Supervised`.
         seed: of the fresh weights and the batches.
@@ -65,7 +68,8 @@ class CropPreset:
     loss: CropLossWeights | PaperLossWeights = field(default_factory=CropLossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
-    maps_only: bool = False
+    trains: Literal["all", "maps", "lift"] = "all"
+    lift: LiftConfig = field(default_factory=LiftConfig)
     fusion: Fusion = "grasp-aware"
     twins: TwinConfig | None = None
 
@@ -123,7 +127,15 @@ _ALL: tuple[Preset, ...] = (
         replace(SMALL, size=64),
         CropDataConfig(size_px=64, object_grid=SMALL.roi_size),
         optimisation=replace(_MUON, batch_size=64, lr=5e-3),
-        maps_only=True,
+        trains="maps",
+    ),
+    # and the pose head's, which needs no pictures
+    CropPreset(
+        "unihope-s-lift",
+        "unihope-s",
+        SMALL,
+        optimisation=Optimisation(batch_size=512, lr=2e-3, weight_decay=1e-4, warmup=0.02, ema=0.999),
+        trains="lift",
     ),
     FinderPreset(
         "finder-small",
@@ -163,8 +175,9 @@ _ALL: tuple[Preset, ...] = (
         replace(_TINY, size=64),
         CropDataConfig(size_px=64, object_grid=_TINY.roi_size),
         optimisation=_BRIEF,
-        maps_only=True,
+        trains="maps",
     ),
+    CropPreset("debug-lift", "unihope-s", _TINY, optimisation=replace(_BRIEF, batch_size=16), trains="lift"),
     FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),
 )
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}

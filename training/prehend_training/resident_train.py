@@ -1,4 +1,4 @@
-"""Training on crops that lie in the device's memory, with a larger network as a teacher where there is one."""
+"""Training on pictures that lie in the device's memory, with a larger network as a teacher where there is one."""
 
 import json
 import time
@@ -26,15 +26,19 @@ from prehend_training.losses import (
     mean_of_rows,
     rotation_distance,
 )
-from prehend_training.presets import CropPreset, Optimisation, preset
+from prehend_training.presets import CropPreset, FinderPreset, Optimisation, Preset, preset
 from prehend_training.resident import ResidentCrops
 from prehend_training.resident_batches import ResidentCropBatches
-from prehend_training.supervised import Batch
-from prehend_training.tasks import CropTask, network_of
+from prehend_training.resident_finder import ResidentFinderBatches, ResidentFrames
+from prehend_training.supervised import Batch, Supervised
+from prehend_training.tasks import CropTask, FinderTask, Task, network_of
+
+Resident = ResidentCrops | ResidentFrames
 
 RECIPES: dict[str, Optimisation] = {
     "unihope-s": Optimisation(method="muon", batch_size=512, lr=3e-3, ema=0.998),
     "unihope-b": Optimisation(method="muon", batch_size=256, lr=2e-3, ema=0.998),
+    "finder": Optimisation(batch_size=128, lr=2e-3, ema=0.998),
 }
 """How networks are trained with large batches; presets without an entry keep their own numbers."""
 
@@ -50,8 +54,8 @@ class TaughtLossWeights(CropLossWeights):
 
 def chosen_preset(
     name: str, batch_size: int | None = None, lr: float | None = None, taught: bool = False, twins: bool = True
-) -> CropPreset:
-    """A crop preset with the numbers of its recipe.
+) -> Preset:
+    """A preset with the numbers of its recipe.
 
     The paper's losses are replaced by ours, which teach a network that starts from nothing in fewer samples.
 
@@ -81,11 +85,11 @@ def load_teacher(run: Path, device: str) -> UniHOPE:
 
     Raises:
         AssetError: the run has no weights.
-        InvalidInput: it is not one of a whole crop network.
+        InvalidInput: it is not one of a crop network.
     """
-    chosen = chosen_preset(json.loads((run / "run.json").read_text())["preset"])
-    network = network_of(chosen)
-    assert isinstance(network, UniHOPE)
+    network = network_of(preset(json.loads((run / "run.json").read_text())["preset"]))
+    if not isinstance(network, UniHOPE):
+        raise InvalidInput(f"{run} is no run of a crop network")
     load_result(run / "checkpoint" / "averaged.safetensors", network)
     network.requires_grad_(False).eval()
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -174,6 +178,20 @@ class ResidentCropTask(CropTask):
             return terms | teacher_terms(network, output, self.teacher, taught, batch)
 
 
+class ResidentFinderTask(FinderTask):
+    """Training of a finder on resident frames.
+
+    Args:
+        preset: from `chosen_preset`.
+        data: the folders that the frames are from.
+        frames: on the device that trains.
+    """
+
+    def __init__(self, preset: FinderPreset, data: Sequence[Path], frames: ResidentFrames):
+        super().__init__(preset, data)
+        self.source = ResidentFinderBatches(frames, preset.data, preset.seed, preset.optimisation.batch_size)
+
+
 class ResidentTrainer(Trainer):
     """The loop over batches that the device makes itself. `making_s` is the time that this took the device."""
 
@@ -217,33 +235,33 @@ def _seconds_between(began: Any, ended: Any) -> float:
 
 @dataclass(frozen=True)
 class Training:
-    """One run on resident crops.
+    """One run on resident pictures.
 
     Attributes:
         preset: from `chosen_preset`.
         run: folder of the run.
         budget: of the whole run, however many calls it takes.
         teacher, start: runs to learn from and to start from.
-        compiled: compile the trunk (CUDA).
+        compiled: compile the trunk of a crop network (CUDA).
     """
 
-    preset: CropPreset
+    preset: Preset
     run: Path
     budget: Budget
     teacher: Path | None = None
-    start: Path | None = None
+    start: tuple[Path, ...] = ()
     compiled: bool = False
 
 
 def train_resident(
-    training: Training, data: Sequence[Path], crops: ResidentCrops, machine: Machine, until_s: float
+    training: Training, data: Sequence[Path], pictures: Resident, machine: Machine, until_s: float
 ) -> dict[str, Any]:
     """Begin a run or go on with it, until its budget is used up or the time is over.
 
     Args:
         training: what to train.
-        data: the folders that the crops are from.
-        crops: on the device of `machine`.
+        data: the folders that the pictures are from.
+        pictures: on the device of `machine`.
         machine: one process; see `Machine` for the precision.
         until_s: reading of `time.monotonic` at which to save and leave.
 
@@ -255,15 +273,10 @@ def train_resident(
         AssetError: there are no weights to learn or to start from.
     """
     claim_run(training.preset, data, training.run, training.start)
-    teacher = None if training.teacher is None else load_teacher(training.teacher, machine.device)
-    if training.teacher is not None:
-        weights = training.teacher / "checkpoint" / "averaged.safetensors"
-        note = {"run": training.teacher.name, "sha256": file_sha256(weights)}
-        (training.run / "teacher.json").write_text(json.dumps(note) + "\n")
-    task = ResidentCropTask(training.preset, data, crops, teacher, machine.precision)
+    task = _task(training, data, pictures, machine)
     trainer = ResidentTrainer(task, training.run, machine, start=training.start)
-    if training.compiled:
-        trainer.network.network.streams.compile()  # type: ignore[union-attr, operator]
+    if training.compiled and isinstance(trainer.network, Supervised):
+        trainer.network.network.streams.compile()  # type: ignore[operator]
     before, began = trainer.progress.samples, time.monotonic()
     progress = trainer.train(training.budget, until_s)
     seconds = time.monotonic() - began
@@ -272,7 +285,7 @@ def train_resident(
         "done": training.budget.used(progress) >= 1,
         "steps": progress.step,
         "samples": progress.samples,
-        "crops": len(crops),
+        "pictures": len(pictures),
         "device": device_name(machine.device),
         "precision": machine.precision,
         "seconds": round(seconds, 1),
@@ -284,6 +297,21 @@ def train_resident(
     with (training.run / "speed.jsonl").open("a") as file:
         file.write(json.dumps(report) + "\n")
     return report
+
+
+def _task(training: Training, data: Sequence[Path], pictures: Resident, machine: Machine) -> Task:
+    chosen = training.preset
+    if isinstance(chosen, FinderPreset):
+        assert isinstance(pictures, ResidentFrames)
+        return ResidentFinderTask(chosen, data, pictures)
+    assert isinstance(pictures, ResidentCrops)
+    if training.teacher is None:
+        return ResidentCropTask(chosen, data, pictures)
+    weights = training.teacher / "checkpoint" / "averaged.safetensors"
+    note = {"run": training.teacher.name, "sha256": file_sha256(weights)}
+    (training.run / "teacher.json").write_text(json.dumps(note) + "\n")
+    teacher = load_teacher(training.teacher, machine.device)
+    return ResidentCropTask(chosen, data, pictures, teacher, machine.precision)
 
 
 def device_name(device: str) -> str:

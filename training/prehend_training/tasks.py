@@ -16,6 +16,7 @@ from prehend.models.unihope import Output, UniHOPE, build_unihope
 from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
+from prehend_training.lifting import LiftBatches, keep_head_only, lift_terms, poses_of
 from prehend_training.losses import (
     SampledHand,
     Terms,
@@ -33,6 +34,7 @@ from prehend_training.twins import LEVELS, enhancement_terms, twin_target
 from prehend_training.views import mirror_left
 
 MEAN_POSE_SAMPLES = 2000
+LIFT_SAMPLES = 50_000
 
 
 class Task(Protocol):
@@ -59,9 +61,7 @@ class CropTask:
         self._crop_preset = preset
         twins = preset.twins is not None
         self.corpus = open_corpus(data, "crops", twins, preset.data.size_px)
-        self.source: BatchSource = CropBatches(
-            self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins
-        )
+        self.source: BatchSource = self._source(preset, twins)
         paper = isinstance(preset.loss, PaperLossWeights)
         self._hand: HandLayer = HandLayer(load_hand_model()) if paper else SampledHand(load_hand_model())
 
@@ -73,14 +73,26 @@ class CropTask:
         assert isinstance(head, ManoHead)
         head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
         supervised = Supervised(network, chosen.fusion, chosen.twins)
-        if chosen.maps_only:
+        if chosen.trains == "maps":
             supervised.keep_maps_only()
+        elif chosen.trains == "lift":
+            keep_head_only(supervised)
         return supervised
 
+    def _source(self, preset: CropPreset, twins: bool) -> BatchSource:
+        size = preset.optimisation.batch_size
+        if preset.trains == "lift":
+            records = [self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES)]
+            return LiftBatches(*poses_of(records), preset.lift, preset.seed, size)
+        return CropBatches(self.corpus, preset.data, preset.seed, size, twins)
+
     def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
-        """Terms of the preset's loss; of maps and switches alone where only the maps are trained."""
+        """Terms of the preset's loss, of the part that it trains."""
         assert isinstance(network, Supervised)
-        if self._crop_preset.maps_only:
+        if self._crop_preset.trains == "lift":
+            assert isinstance(self._hand, SampledHand)
+            return lift_terms(network, batch, self._hand.to(batch["places"].device))
+        if self._crop_preset.trains == "maps":
             encoded, read = network.encode(batch["image"])
             return map_terms(read, batch) | switch_terms(encoded, batch)
         answers = network(batch)

@@ -107,6 +107,10 @@ class ManoHead(nn.Module):
         for size_in, size_out in pairwise(sizes):
             layers += [nn.Linear(size_in, size_out), act()]
         self.hidden = nn.Sequential(*layers)
+        if sees_places:  # begin as a function of the places alone: what the code adds is found later
+            first = self.hidden[0]
+            assert isinstance(first, nn.Linear)
+            nn.init.zeros_(first.weight[:, :code])
         self.pose = nn.Linear(sizes[-1], NUM_MANO_JOINTS * 6)
         self.shape = nn.Linear(sizes[-1], NUM_BETAS)
         self.visibility = nn.Linear(sizes[-1], NUM_JOINTS)

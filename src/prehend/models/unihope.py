@@ -67,7 +67,7 @@ class UniHOPEConfig:
     context_pool: int = 2
     hourglass_depth: int = 2
     code: int = 512
-    hidden: tuple[int, ...] = (512,)
+    hidden: tuple[int, ...] = (1024, 1024, 512)
     sees_places: bool = True
 
 

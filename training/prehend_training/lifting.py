@@ -1,0 +1,166 @@
+"""Teaches the pose head without pictures: from the 2D places of the joints to the pose.
+
+A hand's skeleton, seen as 21 points, nearly tells its pose: fingers bend one way only, and the order of the knuckles
+says which side of the hand is seen. That much of the head's work needs no pixels, and thousands of hands a second can
+be posed and projected on one core.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from prehend.conventions import NUM_JOINTS
+from prehend.geometry.rotations import matrix_from_axis_angle
+from prehend.hand_model.asset import load_hand_model
+from prehend.models.unihope import HandAnswer
+from prehend_training.losses import SampledHand, Terms, hand_terms
+from prehend_training.records import Record
+from prehend_training.supervised import Batch, Supervised
+from prehend_training.targets import Arrays
+from prehend_training.views import mirror_left
+
+FINGERS, JOINTS_A_FINGER = 5, 3
+TAUGHT = ("joints", "vertices", "global_rotation", "finger_rotation", "betas")
+"""Terms of `hand_terms` that the head answers for."""
+
+
+@dataclass(frozen=True)
+class LiftConfig:
+    """How hands are posed, seen and mistaken.
+
+    Attributes:
+        turned_p: probability of a view from anywhere; otherwise the view is the record's, turned in the picture.
+        borrowed_p: probability of each finger to be another record's.
+        distance_m: nearest and farthest wrist, drawn evenly in the logarithm.
+        margin: side of the RoI over the longer side of the joints' box.
+        scale_sigma, center_sigma: how far the RoI is off, in shares of its side.
+        noise: least and largest standard deviation of the places, in shares of the RoI, drawn evenly in the logarithm.
+        lost_p, lost_sigma: probability that a joint is not seen at all, and its error then.
+    """
+
+    turned_p: float = 0.5
+    borrowed_p: float = 0.15
+    distance_m: tuple[float, float] = (0.25, 1.6)
+    margin: float = 1.4
+    scale_sigma: float = 0.1
+    center_sigma: float = 0.05
+    noise: tuple[float, float] = (0.003, 0.03)
+    lost_p: float = 0.05
+    lost_sigma: float = 0.1
+
+
+@dataclass(frozen=True)
+class LiftBatches:
+    """Batches of places and poses.
+
+    Attributes:
+        rotations: (N, 16, 3, 3) of right hands, the first from the hand to a camera.
+        betas: (N, 10).
+        config: what is done to them.
+        seed: with the step's number, decides everything.
+        batch_size: samples a step.
+    """
+
+    rotations: NDArray[np.float32]
+    betas: NDArray[np.float32]
+    config: LiftConfig
+    seed: int
+    batch_size: int
+    hand: SampledHand = field(default_factory=lambda: SampledHand(load_hand_model(), count=0), repr=False)
+
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+        """`places` (B, 21, 2) in [0, 1] of the RoI, and rotations, betas and joints as in `hand_targets`."""
+        rng = np.random.default_rng([self.seed, step, part[0]])
+        count = (part[0] + 1) * self.batch_size // part[1] - part[0] * self.batch_size // part[1]
+        rotations = self._poses(rng, count)
+        betas = self.betas[rng.integers(len(self.betas), size=count)]
+        with torch.no_grad():
+            posed = self.hand(torch.from_numpy(rotations), torch.from_numpy(betas)).joints.numpy()
+        joints = posed - posed[:, :1]
+        return {
+            "places": self._seen(rng, joints),
+            "rotations": rotations,
+            "betas": betas,
+            "joints": joints.astype(np.float32),
+        }
+
+    def _poses(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+        config, total = self.config, len(self.rotations)
+        rotations = self.rotations[rng.integers(total, size=count)].copy()
+        for finger in range(FINGERS):
+            borrow = rng.random(count) < config.borrowed_p
+            joints = slice(1 + JOINTS_A_FINGER * finger, 1 + JOINTS_A_FINGER * (finger + 1))
+            rotations[borrow, joints] = self.rotations[rng.integers(total, size=int(borrow.sum())), joints]
+        in_plane = rng.uniform(-np.pi, np.pi, count)[:, None] * np.array([0.0, 0.0, 1.0])
+        turn = matrix_from_axis_angle(in_plane)
+        anywhere = rng.random(count) < config.turned_p
+        turn[anywhere] = any_rotations(rng, int(anywhere.sum()))
+        rotations[:, 0] = turn @ rotations[:, 0]
+        return rotations
+
+    def _seen(self, rng: np.random.Generator, joints: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, 21, 3) -> (B, 21, 2) places in a RoI as the network might find them."""
+        config, count = self.config, len(joints)
+        distance = np.exp(rng.uniform(*np.log(config.distance_m), count))[:, None]
+        centered = joints - (joints.min(1, keepdims=True) + joints.max(1, keepdims=True)) / 2
+        points = centered[..., :2] / (centered[..., 2] + np.maximum(distance, 0.2))[..., None]
+        low, high = points.min(1), points.max(1)
+        side = (high - low).max(1, keepdims=True) * config.margin
+        off = rng.normal(0, config.center_sigma, (count, 2)) * side
+        side = side * np.exp(rng.normal(0, config.scale_sigma, (count, 1)))
+        places = (points - ((low + high) / 2 + off)[:, None]) / side[:, None] + 0.5
+        sigma = np.exp(rng.uniform(*np.log(config.noise), (count, 1)))
+        sigma = np.where(rng.random((count, NUM_JOINTS)) < config.lost_p, config.lost_sigma, sigma)
+        return (places + rng.normal(size=places.shape) * sigma[..., None]).astype(np.float32)
+
+
+def any_rotations(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """(count, 3, 3) rotations, all alike probable (from normal quaternions)."""
+    w, x, y, z = (q := rng.normal(size=(4, count))) / np.linalg.norm(q, axis=0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), 2, 0)
+
+
+def poses_of(records: Sequence[Record]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, 16, 3, 3) rotations and (N, 10) betas of the records whose pose is known, as right hands."""
+    known = [mirror_left(record) for record in records if record["has_pose"][0]]
+    rotations = np.stack([record["rotations"][0] for record in known])
+    return rotations.astype(np.float32), np.stack([record["betas"][0] for record in known]).astype(np.float32)
+
+
+def keep_head_only(network: nn.Module) -> None:
+    """Let only the pose head be trained."""
+    assert isinstance(network, Supervised)
+    network.requires_grad_(False)
+    network.network.mano_head.requires_grad_(True)
+    # nothing here says which joints are seen
+    network.network.mano_head.visibility.requires_grad_(False)
+
+
+def lift_terms(network: nn.Module, batch: Batch, hand: SampledHand) -> Terms:
+    """The terms `TAUGHT`, of what the head says of places alone.
+
+    Args:
+        network: a `Supervised` one.
+        batch: of `LiftBatches`.
+        hand: skinning.
+    """
+    assert isinstance(network, Supervised)
+    places, count = batch["places"], len(batch["places"])
+    code = places.new_zeros(count, network.network.config.code)
+    said = network.network.mano_head(code, places)
+    ones = places.new_ones(count)
+    target = dict(batch) | {"keypoints": places, "visible": places.new_ones(count, NUM_JOINTS)}
+    target |= dict.fromkeys(("presence", "right", "has_pose", "has_joints", "has_visible"), ones)
+    target["hand_box"] = places.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(count, 4)
+    answer = HandAnswer(places, said.rotations, said.betas, said.visibility_logit, code)
+    terms = hand_terms(answer, target, hand)
+    return {name: terms[name] for name in TAUGHT}
