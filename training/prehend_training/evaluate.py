@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.backends import Backend, open_backend
-from prehend.errors import InvalidInput
+from prehend.errors import AssetError, InvalidInput
 from prehend.eval.cases import table_of
 from prehend.eval.metrics import classification
 from prehend.eval.plots import draw_plots
@@ -21,7 +21,7 @@ from prehend.pipeline.network import input_shape
 from prehend.types import FoundHand
 from prehend.weights import load_bundle
 from prehend_training.data import Corpus, ShardCorpus
-from prehend_training.datasets import UNIHOPE_SCRIPT, Dataset, open_dataset
+from prehend_training.datasets import Dataset, GraspRule, open_dataset
 from prehend_training.evaluate_crops import CropReader, CropScores, absent_presence, score_labelled
 from prehend_training.evaluate_frames import BoxSource, FramePipeline, FrameScores, score_frames
 from prehend_training.evaluate_labels import Labels, Samples, Shards
@@ -108,7 +108,7 @@ def crop_summary(report: Report, scores: CropScores) -> Report:
         "object_add_0.1d": share(things["add_0.1d"]),
         "object_add_0.5d": share(things["add_0.5d"]),
         "joint_error_mm_by_scene": {scene: group["j_pe_mm"] for scene, group in column["scenes"].items()},
-        "joint_error_mm_by_hidden": {share: group["j_pe_mm"] for share, group in column["occlusion"].items()},
+        "joint_error_mm_by_hidden": {bin_: group["j_pe_mm"] for bin_, group in column["occlusion"].items()},
     }
 
 
@@ -127,8 +127,14 @@ def evaluate_frames(
         sources: where boxes come from.
         finder: weights of the finder, by name or folder.
         limit: largest number of pictures.
+
+    Raises:
+        AssetError: a folder cannot be read or holds crops.
     """
     samples, chosen = Shards(data), PROTOCOLS["scenes"]
+    crops = [str(folder.path) for folder in samples.folders if folder.kind == "crops"]
+    if crops:
+        raise AssetError(f"{', '.join(crops)}: expected whole pictures, not crops")
     report = _report(measured, chosen, _scene_data("rendered pictures", data, min(len(samples), limit or len(samples))))
     _fill_frames(report, measured, samples, Labels(chosen), sources, finder, limit, None)
     return report
@@ -161,7 +167,7 @@ def evaluate_dataset(
     """
     split = split or TEST_SPLIT.get(name)
     chosen = protocol_of_dataset(name, split or "")
-    rule = {} if chosen.grasp_move_m is None else {"rule": UNIHOPE_SCRIPT}
+    rule = {} if chosen.grasp_move_m is None else {"rule": GraspRule(translation_m=chosen.grasp_move_m)}
     samples = open_dataset(name, root, split, mano, **rule)
     if models is None and name == "dexycb":
         models = samples.root / "models"
@@ -209,7 +215,7 @@ def _scene_data(title: str, data: Sequence[Path], pictures: int) -> Report:
 
 def _dataset_data(chosen: Protocol, name: str, samples: Dataset, pictures: int) -> Report:
     whole = pictures == len(samples)
-    title = f"{chosen.title}: {samples.split}" + ("" if whole else f", the first {pictures} pictures")
+    title = f"{chosen.title}: {samples.split}" + ("" if whole else f", {pictures} pictures evenly spread")
     published = whole and is_published_split(name, samples.split)
     return {
         "title": title,

@@ -22,7 +22,7 @@ from prehend.pipeline.network import HandAnswer as NetworkAnswer
 from prehend.pipeline.network import HandNetwork
 from prehend.types import FloatArray
 from prehend_training.data import Corpus, CropBatches, CropDataConfig, exact
-from prehend_training.evaluate_labels import Labels, Samples, is_in_picture, labelled_box, object_model
+from prehend_training.evaluate_labels import Labels, Samples, is_in_picture, labelled_box, object_model, spread_rows
 from prehend_training.scenes.sample import HandLabel, ObjectLabel, Sample
 from prehend_training.symmetry import equivalent_points
 
@@ -197,12 +197,11 @@ def score_labelled(
         reader: of the network.
         samples: pictures.
         labels: how they become truth.
-        limit: largest number of pictures.
+        limit: largest number of pictures, evenly spread.
         batch: hands looked at together.
     """
-    count = min(len(samples), limit or len(samples))
     scores = CropScores([], [], [], [])
-    hands = _labelled(samples, labels, count)
+    hands = _labelled(samples, labels, spread_rows(samples, limit))
     while part := list(islice(hands, batch)):
         for one, answer in zip(part, reader.answers(part), strict=True):
             case = labels.case(one.sample, one.hand, answer.hand, answer.T_camera_object)
@@ -214,8 +213,8 @@ def score_labelled(
     return scores
 
 
-def _labelled(samples: Samples, labels: Labels, count: int) -> Iterator[Labelled]:
-    for index in tqdm(range(count), unit="picture"):
+def _labelled(samples: Samples, labels: Labels, rows: Sequence[int]) -> Iterator[Labelled]:
+    for index in tqdm(rows, unit="picture"):
         sample = samples[index]
         for hand in sample.hands:
             if is_in_picture(sample, hand):

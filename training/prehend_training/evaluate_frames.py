@@ -14,7 +14,15 @@ from prehend.hand_model import HandModel
 from prehend.pipeline.estimator import Estimator, EstimatorConfig
 from prehend.pipeline.objects import ObjectModel
 from prehend.types import Box, FloatArray, FoundHand, HandEstimate
-from prehend_training.evaluate_labels import Labels, Samples, is_in_picture, labelled_box, must_be_found, object_model
+from prehend_training.evaluate_labels import (
+    Labels,
+    Samples,
+    is_in_picture,
+    labelled_box,
+    must_be_found,
+    object_model,
+    spread_rows,
+)
 from prehend_training.scenes.sample import HandLabel, ObjectLabel, Sample
 
 BoxSource = Literal["true", "finder"]
@@ -102,10 +110,10 @@ def score_frames(
         samples: pictures with any number of hands.
         labels: how they become truth.
         sources: where boxes come from.
-        limit: largest number of pictures.
+        limit: largest number of pictures, evenly spread.
     """
     scores = FrameScores()
-    for index in tqdm(range(min(len(samples), limit or len(samples))), unit="picture"):
+    for index in tqdm(spread_rows(samples, limit), unit="picture"):
         sample = samples[index]
         scores.frames += 1
         wanted = [hand for hand in sample.hands if must_be_found(sample, hand)]

@@ -36,6 +36,12 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> Sample: ...
 
 
+def spread_rows(samples: Samples, limit: int | None) -> list[int]:
+    """Numbers of all samples, or of `limit` of them from the first to the last: neighbours in a dataset are alike."""
+    count = min(len(samples), limit or len(samples))
+    return [int(row) for row in np.linspace(0, len(samples) - 1, count).round()]
+
+
 def surface_points(mesh: Mesh, count: int = SURFACE_POINTS) -> FloatArray:
     """(count, 3) points spread evenly over a surface, always the same for the same mesh."""
     corners = np.asarray(mesh.vertices, np.float64)[mesh.faces]

@@ -92,6 +92,7 @@ def hand_group(table: Table, rows: Mask) -> Report:
         for k, threshold in enumerate((5, 15)):
             group[f"{prefix}f{threshold}"] = _percent(table[column][rows][:, k])
     group["j_pe_median_mm"] = _median(1000 * table["j_pe"][rows])
+    group["absolute_j_pe_median_mm"] = _median(1000 * table["absolute"][rows])
     group["keypoint_error_box"] = _mean(table["keypoint_error_box"][rows], 4)
     group["visibility_accuracy"] = _percent(table["visibility_right"][rows])
     group["rotation_error_deg"] = _mean(np.degrees(table["turn_error_rad"][rows]))
@@ -140,9 +141,7 @@ def curves(table: Table) -> Report:
     known = table["answered"] > 0
     values = {column: table[column][known] for column in _CURVES.values()}
     means: Report = {
-        name: None
-        if not np.isfinite(rows).any()
-        else np.round(100 * np.nanmean(rows, axis=0), 3).tolist()
+        name: None if not np.isfinite(rows).any() else np.round(100 * np.nanmean(rows, axis=0), 3).tolist()
         for name, rows in values.items()
     }
     return {"thresholds_mm": np.round(1000 * PCK_THRESHOLDS_M, 4).tolist(), **means}
