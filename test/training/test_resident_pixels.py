@@ -113,7 +113,9 @@ def test_pieces_of_backgrounds_are_turned_by_quarters(picture):
         for piece in pieces
     }
     assert found == set(range(4))
-    part = plate_pieces(plates, PlateDraws(zeros[:1], np.array([0.5]), np.ones((1, 2)), np.zeros(1, int)), SIZE // 2)
+    part = plate_pieces(
+        plates, PlateDraws(zeros[:1], np.array([0.5]), np.full((1, 2), 0.99), np.zeros(1, int)), SIZE // 2
+    )
     assert np.abs(part[0].permute(1, 2, 0).numpy() - picture[SIZE // 2 :, SIZE // 2 :]).max() < 1e-2
 
 

@@ -93,7 +93,7 @@ def test_a_call_without_time_says_that_it_is_not_done(tmp_path, monkeypatch):
 
 
 def test_a_student_learns_from_a_teacher_and_is_trained_by_both(crops, tmp_path):
-    teacher = replace(a_plan(tmp_path, crops=(crops,), test=crops), budget=Budget(steps=1))
+    teacher = replace(a_plan(tmp_path, data=(crops,), test=crops), budget=Budget(steps=1))
     Call(teacher)._trained(Call(teacher).student_training)
     taught = replace(teacher, work=tmp_path / "taught", teacher=tmp_path / "student", budget=Budget(steps=20))
     assert Call(taught)._trained(Call(taught).student_training)
@@ -105,6 +105,13 @@ def test_a_student_learns_from_a_teacher_and_is_trained_by_both(crops, tmp_path)
     assert (tmp_path / "taught/student/teacher.json").exists()
     with pytest.raises(InvalidInput, match="teacher"):
         replace(taught, teacher_budget=Budget(steps=1))
+
+
+def test_a_finder_is_trained_the_same_way(frames, tmp_path):
+    plan = a_plan(tmp_path, preset="debug-finder", data=(frames,), test=frames)
+    assert plan.kind == "frames" and Call(plan)._trained(Call(plan).student_training)
+    assert json.loads((tmp_path / "student/checkpoint/progress.json").read_text())["samples"] == 16
+    load_result(tmp_path / "home/student/checkpoint/averaged.safetensors", network_of(preset("debug-finder")))
 
 
 def test_a_network_is_its_own_best_teacher(crops):
@@ -128,9 +135,10 @@ def test_presets_for_large_batches(tmp_path):
     assert student.optimisation.batch_size == 512 and isinstance(student.loss, TaughtLossWeights)
     teacher = chosen_preset("unihope-b", batch_size=64, lr=1e-3, twins=False)
     assert (teacher.optimisation.batch_size, teacher.optimisation.lr, teacher.twins) == (64, 1e-3, None)
-    for wrong in ("finder", "unihope-s-maps"):
+    assert chosen_preset("finder").optimisation.batch_size == 128
+    for wrong in ({"name": "finder", "taught": True}, {"name": "unihope-s-maps"}):
         with pytest.raises(InvalidInput, match="crop network"):
-            chosen_preset(wrong)
+            chosen_preset(**wrong)
     (tmp_path / "run.json").write_text('{"preset": "finder"}')
     with pytest.raises(InvalidInput):
         load_teacher(tmp_path, "cpu")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -97,30 +97,55 @@ def load_resident(
             taken, evenly, and the log says so.
 
     Raises:
-        AssetError: a folder cannot be read, pictures differ in size, or not even a batch's worth of crops fits.
+        AssetError: a folder cannot be read, pictures differ in size, or next to nothing fits.
     """
     corpus = ShardCorpus(paths, "crops", twins)
     twins = twins and any(folder.description.get("maps") != "none" for folder in corpus.folders)
-    example = _packed([mirror_left(corpus[0])], twins, [True])
-    each = sum(array.nbytes for name, array in example.items() if name != "plates")
-    each += -(-example["plates"].nbytes // PLATE_EVERY)
-    count = _count_that_fits(len(corpus), limit, each, free_memory(device) if memory is None else memory)
-    rows = np.linspace(0, len(corpus), count, endpoint=False).astype(np.int64)
-    store = {}
-    for name, array in example.items():
-        length = -(-count // PLATE_EVERY) if name == "plates" else count
-        store[name] = torch.empty((length, *array.shape[1:]), dtype=torch.from_numpy(array).dtype, device=device)
-    chunks = [(start, rows[start : start + _CHUNK]) for start in range(0, count, _CHUNK)]
-    jobs = [Job(f"crops {part[0]} to {part[-1]}", (start, part)) for start, part in chunks]
-    engine = open_engine(EngineOptions(workers=workers), partial(_open_packing, tuple(paths), twins))
-    with tqdm(total=count, unit="crop", desc="to the device") as bar:
-        for job, arrays in engine.map(jobs):
-            _copy(store, arrays, job.task[0])
-            bar.update(len(job.task[1]))
+    packing = PackingCrops(tuple(paths), twins)
+    store = load_tensors(packing, len(corpus), device, limit, workers, memory)
     twin, image, layers, plates = (store.pop(name, None) for name in ("twin", "image", "layers", "plates"))
     assert image is not None and layers is not None and plates is not None
     known = store["has_front"][::PLATE_EVERY]
     return ResidentCrops(image, twin, layers, plates if bool(known.all()) else plates[known], store)
+
+
+class Pack(Protocol):
+    """Decodes some rows of folders."""
+
+    def __call__(self, task: tuple[int, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
+        """(number of the first one in the store, rows) -> stacked arrays by name, a row for each; but `plates`, one for
+        every `PLATE_EVERY` of the store."""
+        ...
+
+
+def load_tensors(
+    pack: Pack, there: int, device: str, limit: int | None = None, workers: int = 0, memory: int | None = None
+) -> dict[str, Tensor]:
+    """The arrays that `pack` (picklable) gives of `there` rows as tensors on a device; see `load_resident`."""
+    example = pack((0, np.zeros(1, np.int64)))
+    each = sum(-(-array.nbytes // _every(name)) for name, array in example.items())
+    count = _count_that_fits(there, limit, each, free_memory(device) if memory is None else memory)
+    rows = np.linspace(0, there, count, endpoint=False).astype(np.int64)
+    store = {}
+    for name, array in example.items():
+        shape = (-(-count // _every(name)), *array.shape[1:])
+        store[name] = torch.empty(shape, dtype=torch.from_numpy(array).dtype, device=device)
+    chunks = [(start, rows[start : start + _CHUNK]) for start in range(0, count, _CHUNK)]
+    jobs = [Job(f"rows {part[0]} to {part[-1]}", (start, part)) for start, part in chunks]
+    engine = open_engine(EngineOptions(workers=workers), partial(_itself, pack))
+    with tqdm(total=count, unit="picture", desc="to the device") as bar:
+        for job, arrays in engine.map(jobs):
+            _copy(store, arrays, job.task[0])
+            bar.update(len(job.task[1]))
+    return store
+
+
+def _itself(pack: Pack) -> Pack:
+    return pack
+
+
+def _every(name: str) -> int:
+    return PLATE_EVERY if name == "plates" else 1
 
 
 def free_memory(device: str) -> int:
@@ -133,42 +158,40 @@ def free_memory(device: str) -> int:
 def _count_that_fits(there: int, limit: int | None, each: int, memory: int) -> int:
     wanted, room = min(there, limit or there), memory // each
     if room < min(wanted, _CHUNK):
-        raise AssetError(f"{room} crops of {each / 1e3:.0f} kB fit into the memory: too few to train on")
+        raise AssetError(f"{room} pictures of {each / 1e3:.0f} kB fit into the memory: too few to train on")
     if room < wanted:
-        logger.warning("%d of %d crops fit into the memory and are taken", room, wanted)
+        logger.warning("%d of %d pictures fit into the memory and are taken", room, wanted)
     return min(wanted, room)
 
 
 def _copy(store: dict[str, Tensor], arrays: dict[str, NDArray[Any]], start: int) -> None:
     for name, array in arrays.items():
-        first = -(-start // PLATE_EVERY) if name == "plates" else start
+        first = -(-start // _every(name))
         place = store[name][first : first + len(array)]
         if place.shape != array.shape:
-            raise AssetError(f"crops differ in the shape of '{name}': {array.shape[1:]} and {tuple(place.shape[1:])}")
+            raise AssetError(f"pictures differ in the shape of '{name}': {array.shape[1:]} and {store[name].shape[1:]}")
         place.copy_(torch.from_numpy(array))
 
 
-def _open_packing(paths: tuple[Path, ...], twins: bool) -> "_Packing":
-    return _Packing(paths, twins)
-
-
 @dataclass(frozen=True)
-class _Packing:
-    """What a worker does: decode some crops into stacked arrays."""
+class PackingCrops:
+    """What a worker does: decode some crops into stacked arrays, see `Pack`."""
 
     paths: tuple[Path, ...]
     twins: bool
 
     def __call__(self, task: tuple[int, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
+        """See `Pack`."""
         start, rows = task
-        corpus = _opened(self.paths, self.twins)
+        corpus = opened(self.paths, "crops", self.twins)
         plates = [(start + place) % PLATE_EVERY == 0 for place in range(len(rows))]
         return _packed([mirror_left(corpus[int(row)]) for row in rows], self.twins, plates)
 
 
 @lru_cache(maxsize=1)
-def _opened(paths: tuple[Path, ...], twins: bool) -> ShardCorpus:
-    return ShardCorpus(paths, "crops", twins)
+def opened(paths: tuple[Path, ...], pictures: str, twins: bool) -> ShardCorpus:
+    """The corpus of this process."""
+    return ShardCorpus(paths, pictures, twins)
 
 
 def _packed(records: Sequence[Record], twins: bool, plates: Sequence[bool]) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 Every stage finds what earlier calls left in the folder WORK and goes on from it:
 
-WORK/crops, crops-test    rendered crops
+WORK/crops, crops-test    rendered crops, for a finder frames, frames-test
 WORK/teacher, student     runs as `prehend-train train` makes them, and speed.jsonl
 WORK/home                 what is worth taking to another machine
 """
@@ -21,11 +21,13 @@ from pathlib import Path
 import torch
 
 from prehend.errors import InvalidInput
-from prehend_training.engine.scenes import SHARD_UNITS, SIZES_PX, OpenMaker, SceneConfig, open_maker
+from prehend_training.engine.scenes import SHARD_UNITS, SIZES_PX, Kind, OpenMaker, SceneConfig, open_maker
 from prehend_training.loop import Budget, Machine
-from prehend_training.resident import ResidentCrops, free_memory, load_resident
+from prehend_training.presets import FinderPreset, preset
+from prehend_training.resident import free_memory, load_resident
+from prehend_training.resident_finder import load_frames
 from prehend_training.resident_render import Rendering, render
-from prehend_training.resident_train import Training, carry_home, chosen_preset, is_done, train_resident
+from prehend_training.resident_train import Resident, Training, carry_home, chosen_preset, is_done, train_resident
 from prehend_training.sample_files import Packing
 
 TEST_SEED = 1_000_000
@@ -45,13 +47,13 @@ class Plan:
 
     Attributes:
         work: folder WORK.
-        crops: folders of crops that exist; none for rendering.
-        test: folder of crops to measure on; None to render `test_count`.
-        render_minutes: time for rendering; it ends earlier once there are `count` crops.
-        count: most crops to render and to keep resident.
+        data: folders of crops (for a finder frames) that exist; none for rendering.
+        test: folder of them to measure on; None to render `test_count`.
+        render_minutes: time for rendering; it ends earlier once there are `count` pictures.
+        count: most pictures to render and to keep resident.
         seed: of the scenes, and of the training.
         photos: photographs for backgrounds, None for none.
-        size_px: width of a rendered crop.
+        size_px: width of a rendered picture; None for the usual one.
         preset: of the student, the network that is wanted.
         budget: of training it, over all calls; the schedule follows it.
         teacher_preset, teacher_budget: of a network that is trained first to teach it; no budget for none.
@@ -62,19 +64,19 @@ class Plan:
         machine: device and precision.
         workers: processes that render and decode.
         compiled: compile the trunk.
-        shard_units: crops a shard.
+        shard_units: pictures a shard; None for the usual number.
         make: what renders, importable from its module.
     """
 
     work: Path
-    crops: tuple[Path, ...] = ()
+    data: tuple[Path, ...] = ()
     test: Path | None = None
     render_minutes: float = 6.0
     count: int = 150_000
     test_count: int = 1024
     seed: int = 51
     photos: Path | None = None
-    size_px: int = SIZES_PX["crops"]
+    size_px: int | None = None
     preset: str = "unihope-s"
     budget: Budget = field(default_factory=lambda: Budget(minutes=10))
     teacher_preset: str = "unihope-b"
@@ -87,7 +89,7 @@ class Plan:
     machine: Machine = field(default_factory=lambda: Machine(device="cuda", precision="bf16"))
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     compiled: bool = False
-    shard_units: int = SHARD_UNITS["crops"]
+    shard_units: int | None = None
     make: OpenMaker = open_maker
 
     def __post_init__(self) -> None:
@@ -96,10 +98,15 @@ class Plan:
         if self.machine.device.startswith("cuda") and not torch.cuda.is_available():
             raise InvalidInput("torch sees no CUDA device here; --device cpu tries everything out slowly")
 
+    @property
+    def kind(self) -> Kind:
+        """What the preset trains on."""
+        return "frames" if isinstance(preset(self.preset), FinderPreset) else "crops"
+
     def scenes(self, seed: int) -> SceneConfig:
-        """Crops of a seed, with as much of their maps as training needs."""
-        packing = Packing("twin" if self.twins else "none")
-        return SceneConfig("crops", seed, self.size_px, packing, self.photos)
+        """Pictures of a seed, with as much of their maps as training needs."""
+        packing = Packing("twin" if self.twins and self.kind == "crops" else "none")
+        return SceneConfig(self.kind, seed, self.size_px or SIZES_PX[self.kind], packing, self.photos)
 
 
 @dataclass
@@ -127,13 +134,13 @@ class Call:
 
     @property
     def data(self) -> tuple[Path, ...]:
-        """Folders of crops to learn from."""
-        return self.plan.crops or (self.plan.work / "crops",)
+        """Folders to learn from."""
+        return self.plan.data or (self.plan.work / self.plan.kind,)
 
     @property
     def test(self) -> Path:
-        """Folder of crops to measure on."""
-        return self.plan.test or self.plan.work / "crops-test"
+        """Folder to measure on."""
+        return self.plan.test or self.plan.work / f"{self.plan.kind}-test"
 
     @property
     def teacher_training(self) -> list[Training]:
@@ -157,31 +164,34 @@ class Call:
         wanted = []
         if plan.test is None:
             wanted.append((self.test, plan.scenes(plan.seed + TEST_SEED), plan.test_count, math.inf))
-        if not plan.crops:
+        if not plan.data:
             wanted.append((self.data[0], plan.scenes(plan.seed), plan.count, plan.render_minutes))
         for out, config, count, minutes in wanted:
-            rendering = Rendering(out, config, count, minutes, plan.workers, plan.shard_units, plan.make)
+            units = plan.shard_units or SHARD_UNITS[plan.kind]
+            rendering = Rendering(out, config, count, minutes, plan.workers, units, plan.make)
             if not render(rendering, self.until_s - _SAVING_S):
                 return False
         return True
 
     @cached_property
-    def resident(self) -> ResidentCrops:
-        """The crops, decoded when they are first needed."""
+    def resident(self) -> Resident:
+        """The pictures, decoded when they are first needed."""
         plan = self.plan
-        began = time.monotonic()
-        crops = load_resident(self.data, plan.machine.device, plan.count, plan.twins, plan.workers)
-        seconds = time.monotonic() - began
-        logger.info("%d crops, %.1f GB on %s in %.0f s", len(crops), crops.nbytes / 1e9, plan.machine.device, seconds)
-        return crops
+        began, device = time.monotonic(), plan.machine.device
+        pictures: Resident
+        if plan.kind == "frames":
+            pictures = load_frames(self.data, device, plan.count, plan.workers)
+        else:
+            pictures = load_resident(self.data, device, plan.count, plan.twins, plan.workers)
+        logger.info("%d pictures on %s in %.0f s", len(pictures), device, time.monotonic() - began)
+        return pictures
 
     def _trained(self, training: Training) -> bool:
         if is_done(training):
             return True
         if self._left_s() < _WORTH_S:
             return False
-        crops = self.resident
-        report = train_resident(training, self.data, crops, self.plan.machine, self.until_s - _SAVING_S)
+        report = train_resident(training, self.data, self.resident, self.plan.machine, self.until_s - _SAVING_S)
         logger.info("%s", json.dumps(report))
         (training.run / "measured.json").unlink(missing_ok=True)
         self._take_home(training)
