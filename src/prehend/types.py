@@ -104,10 +104,10 @@ class Box:
 
 @dataclass(frozen=True)
 class FoundHand:
-    """A hand as the finder, a track or a user gives it: where to look."""
+    """A hand as the finder, a track or a user gives it: where to look; without a side it may be either."""
 
     box_px: Box
-    side: Side
+    side: Side | None
     score: float = 1.0
     object_box_px: Box | None = None
 

@@ -24,6 +24,7 @@ class ToyEstimator:
         self.bundle = SimpleNamespace(name="toy", weights_sha256=hashlib.sha256(b"toy").hexdigest())
         self.resets = self.frames = 0
         self.drops = {}
+        self.given = []
         self.closed = False
 
     def estimate(self, image, camera=None, stamp=None, boxes=None):
@@ -32,6 +33,7 @@ class ToyEstimator:
         view = camera or estimated_camera(width, height)
         if boxes is None:
             boxes = [FoundHand(Box(width / 4, height / 4, 3 * width / 4, 3 * height / 4), "right")]
+        self.given.append(list(boxes))
         hands = tuple(self._hand(number, hand, view) for number, hand in enumerate(boxes, 1))
         times = {"find": 1.0, "crop": 0.5, "infer": 3.0, "decode": 0.5, "total": 5.0}
         return FrameResult(view, hands, stamp, times, found=True)
@@ -40,10 +42,11 @@ class ToyEstimator:
         box = hand.box_px
         keypoints = np.linspace([box.x0, box.y0], [box.x1, box.y1], 21)
         joints = backproject(keypoints, np.full(21, DEPTH_M), view)
+        side = hand.side or "right"
         return HandEstimate(
-            number, hand.side, 1.0, box, keypoints, joints, self.hand_models[hand.side].v_template + joints[0],
+            number, side, 1.0, box, keypoints, joints, self.hand_models[side].v_template + joints[0],
             np.tile(np.eye(3), (16, 1, 1)), np.zeros(10), np.ones(21, bool), GraspEstimate("grasping", 0.9),
-            fit_error_px=1.0 if hand.side == "left" else 2.0,
+            fit_error_px=1.0,
         )  # fmt: skip
 
     def warm_up(self):

@@ -108,15 +108,22 @@ def test_boxes_replace_the_finder(images, tmp_path, load, capsys):
     assert "no boxes for 1 frame" in capsys.readouterr().out
 
 
-def test_of_two_sides_the_one_that_agrees_with_itself_is_kept(images, tmp_path, load, estimators, capsys):
-    open_side = {"box_px": [5, 6, 25, 26], "side": None}
-    boxes = saved(tmp_path, {"1.png": [open_side, {"box_px": [1, 2, 9, 9], "side": "right"}], "0.png": [], "2.png": []})
-    out = tmp_path / "out.json"
-    assert run([str(images), "--boxes", boxes, "--json", str(out)], load) == 0
-    hands = read_predictions(out)["frames"][1]["hands"]
-    assert [(hand["side"], hand["box_px"][0]) for hand in hands] == [("right", 1), ("left", 5)]
-    assert run([str(images), "--boxes", boxes, "--track"], load) == 1
-    assert "1.png: a box without a side cannot be tracked" in capsys.readouterr().err
+def test_a_box_without_a_side_is_left_to_the_estimator(images, tmp_path, load, estimators):
+    boxes = saved(tmp_path, {"1.png": [{"box_px": [5, 6, 25, 26], "side": None}], "0.png": [], "2.png": []})
+    for tracking in ("--track", "--no-track"):
+        assert run([str(images), "--boxes", boxes, tracking], load) == 0
+        assert [hand.side for given in estimators[-1].given for hand in given] == [None]
+
+
+def test_smoothing_reaches_the_estimator(images, monkeypatch):
+    from prehend.cli.run import build_parser, load_estimator
+    from prehend.pipeline.estimator import Estimator
+
+    asked = []
+    monkeypatch.setattr(Estimator, "from_pretrained", lambda *args, config, **rest: asked.append(config.smooth))
+    for words in ([], ["--smooth", "1.5"]):
+        load_estimator(build_parser().parse_args([str(images), *words]), tracking=True)
+    assert [config.min_cutoff_hz for config in asked] == [0.0, 1.5]
 
 
 def test_cameras_reach_the_estimator(images, tmp_path, load, capsys):

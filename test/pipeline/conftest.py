@@ -126,6 +126,7 @@ class Oracle:
         self.calls: Counter[str] = Counter()
         self.batches: list[tuple[str, int]] = []
         self.told: list[np.ndarray] = []
+        self.sure_of_side = 5.0
         self.spoil: Callable[[str, dict[str, np.ndarray]], None] = lambda stage, outputs: None
         self.closed = False
 
@@ -148,7 +149,7 @@ class Oracle:
     def _encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         count = len(inputs["image"])
         maps = np.zeros((count, 8, CROP // 4, CROP // 4))
-        grasp, presence = np.full((count, 1), -5.0), np.full((count, 1), -5.0)
+        grasp, presence, side = np.full((count, 1), -5.0), np.full((count, 1), -5.0), np.zeros((count, 1))
         for k, image in enumerate(inputs["image"]):
             maps[k, 6] = -1
             if not image.any():
@@ -159,7 +160,10 @@ class Oracle:
             if number >= 0:
                 hand = self.scene[number]
                 presence[k], grasp[k] = hand.presence, 4.0 if hand.grasp else -4.0
-        return {"grasp_logit": grasp, "presence_logit": presence, "hand_map": maps, "object_source": maps}
+                mirrored = np.linalg.det(affine[:, :2]) < 0
+                side[k] = self.sure_of_side * (1 if (hand.side == "left") == mirrored else -1)
+        logits = {"grasp_logit": grasp, "presence_logit": presence, "side_logit": side}
+        return {**logits, "hand_map": maps, "object_source": maps}
 
     def _object(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         points = []

@@ -20,11 +20,12 @@ def test_the_documentation_lists_every_parameter():
 
 
 def test_defaults_are_those_of_the_pipeline():
-    from prehend.pipeline.estimator import EstimatorConfig
+    from prehend.pipeline.config import EstimatorConfig
 
     config, params = EstimatorConfig(), NodeParams()
     assert (params.max_hands, params.find_interval) == (config.track.max_hands, config.track.find_interval)
     assert (params.min_score, params.fov_deg) == (config.presence, config.fov_deg)
+    assert (params.keep_lost_s, params.smooth_beta) == (config.track.keep_lost_s, config.smooth.beta)
 
 
 @pytest.mark.parametrize("name", [name for name, spec in specs().items() if spec.span])

@@ -20,7 +20,8 @@ SOURCE is an image, a folder (every image below it, in natural order), a video, 
 _EPILOG = """Hands are tracked through videos, cameras and bags. The images of a folder count as unrelated: --track
 takes each folder as one sequence instead (of one image size); --no-track takes every frame of a video on its own.
 
---boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]} replaces the finder
+--boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]} replaces the finder;
+          without a side the network tells it
 --cameras {source: K}, {source: {"K": K, "distortion": [...], "width": W, "height": H}}, or one calibration
           (YAML of ROS's camera_info_manager, or JSON with K) for all
 A source fits an entry when their paths are the same or one ends with the other. Images are taken upright
@@ -58,6 +59,13 @@ def build_parser() -> Parser:
         metavar="DEG",
         help="field of view across the longer side where no camera is known",
     )
+    parser.add_argument(
+        "--smooth",
+        type=number_between(0, 30),
+        default=0.0,
+        metavar="HZ",
+        help="steady hands in videos: cutoff at rest of a One-Euro filter, say 1.5 (default: none)",
+    )
     parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
     parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
     parser.add_argument(
@@ -68,13 +76,15 @@ def build_parser() -> Parser:
 
 def load_estimator(args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
     """The estimator that the arguments ask for."""
-    from prehend.pipeline.estimator import Estimator, EstimatorConfig
+    from prehend.pipeline.config import EstimatorConfig
+    from prehend.pipeline.estimator import Estimator
+    from prehend.pipeline.smooth import SmoothConfig
 
     given = {} if args.fov is None else {"fov_deg": args.fov}
     return Estimator.from_pretrained(
         args.model,
         args.backend,
-        config=EstimatorConfig(tracking=tracking, **given),
+        config=EstimatorConfig(tracking=tracking, smooth=SmoothConfig(args.smooth), **given),
         object_id=args.object,
         hand_model=args.hand_model,
         threads=args.threads,

@@ -4,7 +4,6 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -18,7 +17,7 @@ from prehend.io.images import Image
 from prehend.io.overlay import draw
 from prehend.io.pictures import OverlayFolder
 from prehend.io.predictions import ModelRecord, PredictionsWriter
-from prehend.io.side_files import GivenCamera, GivenHand, SourceTable
+from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.io.sources import Frame, Source, open_source
 from prehend.types import Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
@@ -70,7 +69,7 @@ class Run:
     def __init__(
         self,
         load: Callable[[bool], EstimatorLike],
-        boxes: SourceTable[list[GivenHand]] | None,
+        boxes: SourceTable[list[FoundHand]] | None,
         cameras: SourceTable[GivenCamera] | GivenCamera | None,
         json_path: Path | None,
         overlay: OverlayFolder | None,
@@ -157,7 +156,7 @@ class Run:
                     f"{frame.source}: its size differs from the images before it: no sequence, leave out --track"
                 )
             try:
-                result = self._estimate(frame, estimator, tracking)
+                result = self._estimate(frame, estimator)
             except (InvalidInput, SourceError) as error:
                 self._fail(error if str(error).startswith(frame.source) else SourceError(f"{frame.source}: {error}"))
                 continue
@@ -190,19 +189,10 @@ class Run:
         height, width = frame.image_rgb.shape[:2]
         return given.for_image(width, height)
 
-    def _estimate(self, frame: Frame, estimator: EstimatorLike, tracking: bool) -> FrameResult:
-        camera, given = self._camera(frame), self._hands(frame)
-        sure = None if given is None else [found for hand in given if hand.side for found in hand.candidates()]
-        result = estimator.estimate(frame.image_rgb, camera, frame.stamp, sure)
-        open_sides = [hand for hand in given or () if hand.side is None]
-        if open_sides and tracking:
-            raise SourceError(f"{frame.source}: a box without a side cannot be tracked: give its side, or --no-track")
-        for hand in open_sides:
-            tries = [estimator.estimate(frame.image_rgb, camera, frame.stamp, [one]) for one in hand.candidates()]
-            result = merged(result, tries)
-        return result
+    def _estimate(self, frame: Frame, estimator: EstimatorLike) -> FrameResult:
+        return estimator.estimate(frame.image_rgb, self._camera(frame), frame.stamp, self._hands(frame))
 
-    def _hands(self, frame: Frame) -> list[GivenHand] | None:
+    def _hands(self, frame: Frame) -> list[FoundHand] | None:
         if self._boxes is None:
             return None
         hands = self._boxes.find(frame)
@@ -222,15 +212,6 @@ class Run:
     def _fail(self, error: PrehendError) -> None:
         self._failures += 1
         _tell(str(error))
-
-
-def merged(result: FrameResult, tries: Sequence[FrameResult]) -> FrameResult:
-    """A result and the better of several tries at one more hand: whose joints agree best with its keypoints."""
-    answers = [hand for one in tries for hand in one.hands]
-    best = min(answers, key=lambda hand: hand.fit_error_px, default=None)
-    hands = result.hands if best is None else (*result.hands, best)
-    timing = {stage: sum(one.timing_ms[stage] for one in (result, *tries)) for stage in result.timing_ms}
-    return replace(result, hands=hands, timing_ms=timing)
 
 
 def _tell(line: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import yaml
 
-from prehend.conventions import SIDES, Side
+from prehend.conventions import SIDES
 from prehend.errors import InvalidInput, SourceError
 from prehend.geometry.camera import check_distortion, scale_camera
 from prehend.io.sources import Frame
@@ -81,19 +81,7 @@ class GivenCamera:
         return camera if own_size == (width, height) else scale_camera(camera, width, height)
 
 
-@dataclass(frozen=True)
-class GivenHand:
-    """A hand as a file gives it; without a side it may be either."""
-
-    box_px: Box
-    side: Side | None
-
-    def candidates(self) -> list[FoundHand]:
-        """What it may be."""
-        return [FoundHand(self.box_px, side) for side in ([self.side] if self.side else SIDES)]
-
-
-def read_boxes(path: Path) -> SourceTable[list[GivenHand]]:
+def read_boxes(path: Path) -> SourceTable[list[FoundHand]]:
     """Read `{source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]}`.
 
     Raises:
@@ -141,13 +129,13 @@ def _read(path: Path) -> Any:
         raise SourceError(f"{path}: neither JSON nor YAML ({' '.join(str(error).split())})") from error
 
 
-def _hands(path: Path, source: str, entries: Any) -> list[GivenHand]:
+def _hands(path: Path, source: str, entries: Any) -> list[FoundHand]:
     if not isinstance(entries, list):
         raise SourceError(f"{path}: entry '{source}': expected a list of boxes")
     return [_hand(f"{path}: entry '{source}', box {index}", entry) for index, entry in enumerate(entries)]
 
 
-def _hand(place: str, entry: Any) -> GivenHand:
+def _hand(place: str, entry: Any) -> FoundHand:
     if not isinstance(entry, dict) or "box_px" not in entry:
         raise SourceError(f'{place}: expected {{"box_px": [x0, y0, x1, y1], "side": "left" or "right"}}')
     if entry.get("side") not in (*SIDES, None):
@@ -160,7 +148,7 @@ def _hand(place: str, entry: Any) -> GivenHand:
         raise SourceError(f"{place}: box_px holds NaN or infinite values")
     if x1 <= x0 or y1 <= y0:
         raise SourceError(f"{place}: box_px is empty, expected x0 < x1 and y0 < y1")
-    return GivenHand(Box(x0, y0, x1, y1), entry.get("side"))
+    return FoundHand(Box(x0, y0, x1, y1), entry.get("side"))
 
 
 def _camera(path: Path, source: str | None, entry: Any) -> GivenCamera:

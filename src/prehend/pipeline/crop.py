@@ -90,11 +90,18 @@ class CropSpec:
         """
         check_box(hand_box, image_size)
         affine = crop_affine(hand_box, size)
-        mirrored = side == "left"
-        if mirrored:
-            affine = np.array([[-affine[0, 0], -affine[0, 1], size - 1 - affine[0, 2]], affine[1]])
-        hand = box_in_crop(hand_box, affine)
-        return cls(affine, size, mirrored, np.array(hand_box.center), hand, _object_box(affine, size, object_box))
+        if side == "left":
+            affine = _mirrored(affine, size)
+        hand, thing = box_in_crop(hand_box, affine), _object_box(affine, size, object_box)
+        return cls(affine, size, side == "left", np.array(hand_box.center), hand, thing)
+
+    def for_other_side(self) -> "CropSpec":
+        """The same crop for a hand of the other side."""
+        hand, thing = (
+            np.array([self.size - 1 - box[2], box[1], self.size - 1 - box[0], box[3]], np.float32)
+            for box in (self.hand_box, self.object_box)
+        )
+        return CropSpec(_mirrored(self.affine, self.size), self.size, not self.mirrored, self.center_px, hand, thing)
 
     @property
     def scale(self) -> float:
@@ -121,6 +128,10 @@ class Crop:
 
     spec: CropSpec
     image: NDArray[np.float32]
+
+    def for_other_side(self) -> "Crop":
+        """What the network would see were it a hand of the other side: the mirror image."""
+        return Crop(self.spec.for_other_side(), np.ascontiguousarray(self.image[:, :, ::-1]))
 
 
 def cut(image: NDArray[np.uint8], spec: CropSpec) -> Crop:
@@ -161,6 +172,11 @@ def check_box(box: Box, image_size: tuple[int, int]) -> None:
     width, height = image_size
     if box.x1 < -0.5 or box.y1 < -0.5 or box.x0 > width - 0.5 or box.y0 > height - 0.5:
         raise InvalidInput(f"{text} does not touch the image of {width} x {height}")
+
+
+def _mirrored(affine: FloatArray, size: int) -> FloatArray:
+    """(2, 3) map to the mirror image of a crop."""
+    return np.array([[-affine[0, 0], -affine[0, 1], size - 1 - affine[0, 2]], affine[1]])
 
 
 def _object_box(affine: FloatArray, size: int, box: Box | None) -> NDArray[np.float32]:

@@ -4,10 +4,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,71 +13,23 @@ from numpy.typing import NDArray
 from prehend.backends import Backend, open_backend
 from prehend.check import check_image
 from prehend.conventions import Side
-from prehend.errors import InvalidInput, ParameterError, WeightsMismatch
-from prehend.geometry.camera import DEFAULT_FOV_DEG, check_distortion, estimated_camera, scale_camera
+from prehend.errors import InvalidInput, WeightsMismatch
+from prehend.geometry.camera import check_distortion, estimated_camera, scale_camera
 from prehend.hand_model.asset import HandModel, load_hand_model
+from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec, check_box, cut
 from prehend.pipeline.decode import BOX_SCORE, DecodedHand, Rejected, decode_hand, decode_object
 from prehend.pipeline.find import decode_hands, letterbox
-from prehend.pipeline.grasp import GraspConfig, instant_grasp
+from prehend.pipeline.grasp import instant_grasp
 from prehend.pipeline.hands import HandModels
-from prehend.pipeline.network import HandAnswer, HandNetwork, input_shape
+from prehend.pipeline.network import HandNetwork, input_shape
 from prehend.pipeline.objects import ObjectModel, find_object, load_objects
-from prehend.pipeline.track import MIN_INSIDE, Track, TrackConfig, Tracker, inside_share
+from prehend.pipeline.reader import Reader, Seen, Unseen
+from prehend.pipeline.track import MIN_INSIDE, Track, Tracker, inside_share
 from prehend.types import Box, Camera, FoundHand, FrameResult, HandEstimate, ObjectEstimate
 from prehend.weights import Bundle, load_bundle
 
 Image = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class EstimatorConfig:
-    """What an `Estimator` can be told.
-
-    Attributes:
-        tracking: follow hands from frame to frame; False takes every picture on its own.
-        track: how hands are followed.
-        grasp: when a grasp begins and ends; with `tracking` off the more probable state is given at once.
-        find_threshold: lowest score of a hand the finder gives.
-        presence: probability from which a crop is taken to show a hand.
-        keep_presence: the same for a hand that is already followed.
-        max_fit_error: largest distance (rms) between projected joints and keypoints, in units of the longer side of
-            the hand's box; answers that disagree more with themselves are dropped.
-        fov_deg: field of view assumed for pictures without a camera [degrees].
-
-    Raises:
-        ParameterError: a value is out of range.
-    """
-
-    tracking: bool = True
-    track: TrackConfig = field(default_factory=TrackConfig)
-    grasp: GraspConfig = field(default_factory=GraspConfig)
-    find_threshold: float = 0.2
-    presence: float = 0.5
-    keep_presence: float = 0.3
-    max_fit_error: float = 0.25
-    fov_deg: float = DEFAULT_FOV_DEG
-
-    def __post_init__(self) -> None:
-        for name in ("find_threshold", "presence", "keep_presence"):
-            if not 0 < getattr(self, name) < 1:
-                raise ParameterError(f"{name} is {getattr(self, name)}, expected a number between 0 and 1")
-        if self.keep_presence > self.presence:
-            raise ParameterError(f"keep_presence {self.keep_presence:g} is above presence {self.presence:g}")
-        if not self.max_fit_error > 0:
-            raise ParameterError(f"max_fit_error is {self.max_fit_error}, expected a positive number")
-        if not 0 < self.fov_deg < 180:
-            raise ParameterError(f"fov_deg is {self.fov_deg}, expected a number between 0 and 180")
-
-
-class _Seen(NamedTuple):
-    """What the network says about one track; presence and grasp are probabilities."""
-
-    track: Track
-    spec: CropSpec
-    presence: float
-    grasp: float
-    answer: HandAnswer
 
 
 class _Clock:
@@ -131,7 +81,8 @@ class Estimator:
         self._config = config or EstimatorConfig()
         self._hands = HandModels(backend.bundle, hand_model)
         self._object_model = object_model
-        self._tracker = Tracker(self._config.track, self._config.grasp)
+        self._reader = Reader(self._network, self._config)
+        self._tracker = Tracker(self._config.track, self._config.grasp, self._config.side, self._config.smooth)
         self._drops: Counter[str] = Counter()
 
     @classmethod
@@ -188,7 +139,7 @@ class Estimator:
 
     @property
     def drops(self) -> dict[str, int]:
-        """How many hands were given up since the start, by reason.
+        """How many hands were given up since the start, by reason; one that comes back soon keeps its number.
 
         "no_hand": the crop shows none; "left_image"; "duplicate": another track is on the same hand; "bad_fit":
         joints and keypoints disagree; "no_position": no sound place in metres; "not_finite", "bad_rotation": the
@@ -231,15 +182,16 @@ class Estimator:
         clock.lap("find")
         tracks, crops = self._cut(image, size)
         clock.lap("crop")
-        seen = self._infer(tracks, crops, given=boxes is not None)
+        seen = self._reader.read(tracks, crops, given=boxes is not None)
         clock.lap("infer")
         hands = [self._hand(one, view, stamp) for one in seen]
-        for track in self._tracker.duplicates() if boxes is None else ():
-            self._drop(track, "duplicate")
-        alive = {track.track_id for track in self._tracker.tracks}
-        kept = tuple(hand for hand in hands if hand is not None and hand.track_id in alive)
+        for _ in self._tracker.merge() if boxes is None else ():
+            self._drops["duplicate"] += 1
+        in_view = {track.track_id for track in self._tracker.tracks if not track.missed}
+        kept = [hand for hand in hands if hand is not None and hand.track_id in in_view]
+        kept.sort(key=lambda hand: hand.track_id)
         clock.lap("decode")
-        return FrameResult(view, kept, stamp, clock.done(), found=looked)
+        return FrameResult(view, tuple(kept), stamp, clock.done(), found=looked)
 
     def warm_up(self) -> None:
         """Run every stage once on nothing, so that the first picture does not wait for what happens once."""
@@ -289,64 +241,50 @@ class Estimator:
             raise InvalidInput("there is no finder: give the boxes of the hands")
         picture = letterbox(image, input_shape(self._finder, "find", "image")[-1])
         outputs = self._finder.infer("find", {"image": picture.image[None]})
-        found = decode_hands(outputs, picture, self._config.find_threshold, self._config.track.max_hands)
-        self._tracker.take(found)
+        config = self._config
+        lowest = config.keep_find_threshold if self._tracker.tracks else config.find_threshold
+        found = decode_hands(outputs, picture, lowest, config.track.max_hands)
+        self._tracker.take(found, new_score=config.find_threshold)
         return True
 
     def _cut(self, image: Image, size: tuple[int, int]) -> tuple[list[Track], list[Crop]]:
-        """Crops of all tracks that are in the image."""
+        """Crops of the tracks that are in the image."""
         tracks, crops = [], []
-        for track in tuple(self._tracker.tracks):
+        for track in self._tracker.wanted:
             if inside_share(track.box_px, size) <= 0:
-                self._drop(track, "left_image")
+                self._missed(Unseen(track, "left_image"))
                 continue
             spec = CropSpec.from_box(track.box_px, track.side, size, track.object_box_px, self._network.crop_size)
             tracks.append(track)
             crops.append(cut(image, spec))
         return tracks, crops
 
-    def _infer(self, tracks: Sequence[Track], crops: Sequence[Crop], given: bool) -> list[_Seen]:
-        """Run the network; drop tracks whose crops show no hand, unless the caller says that they do."""
-        if not crops:
-            return []
-        encoded = self._network.encode(crops)
-        rows: list[int] = []
-        for row, (track, presence) in enumerate(zip(tracks, encoded.presence, strict=True)):
-            lowest = self._config.presence if track.keypoints_px is None else self._config.keep_presence
-            if not np.isfinite(presence):
-                self._drop(track, "not_finite")
-            elif presence < lowest and not given:
-                self._drop(track, "no_hand")
-            else:
-                rows.append(row)
-        holds = [self._holds(tracks[row], float(encoded.grasp[row])) for row in rows]
-        answers = self._network.answer(crops, encoded, rows, holds)
-        return [
-            _Seen(tracks[row], crops[row].spec, float(encoded.presence[row]), float(encoded.grasp[row]), answer)
-            for row, answer in zip(rows, answers, strict=True)
-        ]
+    def _missed(self, unseen: Unseen) -> None:
+        if self._tracker.miss(unseen.track):
+            self._drops[unseen.reason] += 1
 
-    def _holds(self, track: Track, probability: float) -> bool:
-        return track.grasp.holds(probability) if self._config.tracking else probability >= 0.5
-
-    def _hand(self, seen: _Seen, camera: Camera, stamp: float | None) -> HandEstimate | None:
-        """The record of a hand, None for one that is dropped."""
-        track = seen.track
-        answer = seen.answer._replace(betas=self._hands.shape(seen.answer.betas))
-        decoded = decode_hand(answer, seen.spec, camera, self._hands.by_side[track.side])
-        reason = decoded.reason if isinstance(decoded, Rejected) else self._fault(decoded, camera)
-        if isinstance(decoded, Rejected) or reason:
-            self._drop(track, reason)
+    def _hand(self, seen: Seen | Unseen, camera: Camera, stamp: float | None) -> HandEstimate | None:
+        """The record of a hand, None for one that was not seen or is not to be believed."""
+        if isinstance(seen, Unseen):
+            self._missed(seen)
             return None
+        track = seen.track
+        self._tracker.check_side(track)
+        model = self._hands.by_side[track.side]
+        measured = self._decode(seen, camera, model)
+        if isinstance(measured, Rejected):
+            self._missed(Unseen(track, measured.reason))
+            return None
+        decoded = track.smoother.smooth(measured, model)
         grasp = track.grasp.update(seen.grasp, stamp) if self._config.tracking else instant_grasp(seen.grasp, stamp)
-        held = self._held(seen, decoded, camera)
+        held = self._held(seen, measured, camera)
         track_on = held.box_px if held is not None and held.score >= BOX_SCORE else None
-        self._tracker.confirm(track, decoded.keypoints_px, track_on)
+        self._tracker.confirm(track, measured.keypoints_px, track_on, seen.presence)
         return HandEstimate(
             track_id=track.track_id,
             side=track.side,
             score=seen.presence,
-            box_px=track.box_px,
+            box_px=Box.around(decoded.keypoints_px),
             keypoints_px=decoded.keypoints_px,
             joints_m=decoded.joints_m,
             vertices_m=decoded.vertices_m,
@@ -359,7 +297,13 @@ class Estimator:
             position_std_m=decoded.position_std_m,
         )
 
-    def _held(self, seen: _Seen, decoded: DecodedHand, camera: Camera) -> ObjectEstimate | None:
+    def _decode(self, seen: Seen, camera: Camera, model: HandModel) -> DecodedHand | Rejected:
+        answer = seen.answer._replace(betas=self._hands.shape(seen.answer.betas))
+        decoded = decode_hand(answer, seen.spec, camera, model)
+        fault = "" if isinstance(decoded, Rejected) else self._fault(decoded, camera)
+        return Rejected(fault) if fault else decoded
+
+    def _held(self, seen: Seen, decoded: DecodedHand, camera: Camera) -> ObjectEstimate | None:
         if seen.answer.object_points is None:
             return None
         return decode_object(seen.answer.object_points, seen.spec, camera, decoded, self._object_model)
@@ -372,7 +316,3 @@ class Estimator:
         if decoded.fit_error_px > self._config.max_fit_error * max(box.width, box.height):
             return "bad_fit"
         return ""
-
-    def _drop(self, track: Track, reason: str) -> None:
-        self._drops[reason] += 1
-        self._tracker.drop(track)

@@ -19,13 +19,20 @@ class Encoded(NamedTuple):
 
     Attributes:
         presence, grasp: (B,) probabilities that the crop shows a hand, and that it grasps.
+        side_logit: (B,) logit that it shows a right hand, as it should; 0 of weights that were never taught sides.
         hand_map, object_source: what the later stages need, (B, ...).
     """
 
     presence: FloatArray
     grasp: FloatArray
+    side_logit: FloatArray
     hand_map: Maps
     object_source: Maps
+
+    def put(self, rows: Sequence[int], other: "Encoded", other_rows: Sequence[int]) -> None:
+        """Overwrite some rows with rows of another answer."""
+        for mine, theirs in zip(self, other, strict=True):
+            mine[list(rows)] = theirs[list(other_rows)]
 
 
 class HandAnswer(NamedTuple):
@@ -63,7 +70,8 @@ class HandNetwork:
         """Look at all crops at once."""
         out = self._backend.infer("encode", {"image": np.stack([crop.image for crop in crops])})
         presence, grasp = (probability(out[name][:, 0]) for name in ("presence_logit", "grasp_logit"))
-        return Encoded(presence, grasp, out["hand_map"].copy(), out["object_source"].copy())
+        side = out["side_logit"][:, 0].astype(np.float64)
+        return Encoded(presence, grasp, side, out["hand_map"].copy(), out["object_source"].copy())
 
     def answer(
         self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], holds: Sequence[bool]

@@ -1,25 +1,29 @@
 """Hands followed from frame to frame: where to look next, under which number, and when to call the finder."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from prehend.conventions import Side
 from prehend.errors import ParameterError
 from prehend.pipeline.grasp import GraspConfig, GraspFilter
+from prehend.pipeline.match import match, same_hand, share_inside
+from prehend.pipeline.sides import SideBelief, SideConfig
+from prehend.pipeline.smooth import HandSmoother, SmoothConfig
 from prehend.types import Box, FloatArray, FoundHand
 
-MATCH_IOU = 0.15
-MATCH_DISTANCE = 0.4
-"""A found hand is a tracked one if their boxes overlap more than `MATCH_IOU`, or their centres are nearer than
-`MATCH_DISTANCE` times the longer side."""
-
 RELOCATE_IOU = 0.4
-"""Below this overlap with the finder's box a track takes the finder's box."""
+"""Below this overlap with the finder's box, a track and the finder disagree about where the hand is."""
 
-DUPLICATE_DISTANCE = 0.2
-"""Two tracks whose joints lie this near on average, in units of the box's longer side, are one hand."""
+TRUSTED_SCORE = 0.8
+"""A track whose crop shows a hand with this probability keeps its own box when the finder disagrees once."""
+
+KNOWN_IOU, KNOWN_INSIDE = 0.2, 0.8
+"""A found box is no new hand if it overlaps a track's box by `RELOCATE_IOU`, or by `KNOWN_IOU` while this share of the
+track's joints lies in it: a box around hand and arm."""
 
 MIN_INSIDE = 0.2
 """A hand of whose box less than this share is in the image has left it."""
@@ -27,7 +31,21 @@ MIN_INSIDE = 0.2
 MAX_SHIFT = 0.5
 """A box is moved ahead of its hand by this much of its longer side at most."""
 
-_SIDE_BONUS = 0.3
+FRAME_S = 1 / 30
+"""Time between frames without stamps [s]."""
+
+RETRIES = 3
+"""Frames in a row in which a hand that was not seen is looked for where it should be; after that only the finder brings
+it back."""
+
+LOST_INTERVAL = 3
+"""Frames between two looks of the finder while a hand is lost."""
+
+ESTABLISHED = 10
+"""Frames after which a track is as good as one that was seen for longer."""
+
+_VELOCITY_S = 0.08  # time over which velocities are averaged
+_COAST_S = 0.15  # time after which a hand out of sight is taken to have stopped
 
 
 @dataclass(frozen=True)
@@ -37,7 +55,7 @@ class TrackConfig:
     Attributes:
         max_hands: most hands at a time.
         find_interval: frames after which the finder looks again although all is well.
-        side_votes: times in a row the finder has to contradict a track's side before it changes.
+        keep_lost_s: a hand out of sight that comes back within this time keeps its number [s].
         max_gap_s: time without a frame after which all tracks are given up [s].
 
     Raises:
@@ -46,13 +64,24 @@ class TrackConfig:
 
     max_hands: int = 4
     find_interval: int = 10
-    side_votes: int = 3
+    keep_lost_s: float = 0.5
     max_gap_s: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("max_hands", "find_interval", "side_votes", "max_gap_s"):
+        for name in ("max_hands", "find_interval", "keep_lost_s", "max_gap_s"):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")
+
+
+class Motion(NamedTuple):
+    """Where a track is and how it moves; see `Track`."""
+
+    box_px: Box
+    keypoints_px: FloatArray | None
+    velocity: FloatArray
+    center: FloatArray
+    missed: int
+    unseen_s: float
 
 
 @dataclass(eq=False)
@@ -61,30 +90,72 @@ class Track:
 
     Attributes:
         track_id: its number.
-        side: left or right.
+        belief: about its side.
         box_px: where to look in this frame.
-        object_box_px: of what it holds, None where unknown.
         grasp: its grasp state.
-        keypoints_px: (21, 2) of the last frame in which it was seen, None before.
-        contradictions: times in a row the finder claimed the other side.
-        velocity: (2,) of the box's centre [px/s, px/frame without stamps].
+        smoother: its filters.
+        object_box_px: of what it holds, None where unknown.
+        keypoints_px: (21, 2) where its joints should be in this frame, None before it was seen.
+        velocity: (2,) of the box's centre [px/s].
+        score: probability of a hand when it was last seen.
+        seen: frames in which it was seen.
+        missed: frames in a row in which it was not; 0 while it is in view.
+        unseen_s: time since it was seen [s].
+        refound: it was out of sight and somebody found it again in this frame.
+        doubts: looks of the finder in a row that put it elsewhere.
+        center: (2,) middle of its box when it was last seen.
+        expected: what `start_frame` made of it.
+        shown: the side with which it was last seen, None before.
     """
 
     track_id: int
-    side: Side
+    belief: SideBelief
     box_px: Box
     grasp: GraspFilter
+    smoother: HandSmoother
     object_box_px: Box | None = None
     keypoints_px: FloatArray | None = None
-    contradictions: int = 0
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
+    score: float = 0.0
+    seen: int = 0
+    missed: int = 0
+    unseen_s: float = 0.0
+    refound: bool = False
+    doubts: int = 0
+    center: FloatArray = field(default_factory=lambda: np.zeros(2))
+    expected: Motion | None = None
+    shown: Side | None = None
+
+    @property
+    def side(self) -> Side:
+        """Left or right."""
+        return self.belief.side
+
+    @property
+    def side_settled(self) -> bool:
+        """Whether the side is beyond doubt."""
+        return self.belief.settled
 
 
 class Tracker:
-    """All tracks. A frame goes: `start_frame`, `take` if somebody looked, then `confirm` or `drop` each track."""
+    """All tracks.
 
-    def __init__(self, config: TrackConfig, grasp: GraspConfig):
+    A frame goes: `start_frame`, `take` if somebody looked, `confirm` or `miss` each of `wanted`, `merge`.
+
+    Args:
+        config: how hands are followed.
+        grasp, side, smooth: what each hand's filters are made with.
+    """
+
+    def __init__(
+        self,
+        config: TrackConfig,
+        grasp: GraspConfig,
+        side: SideConfig | None = None,
+        smooth: SmoothConfig | None = None,
+    ):
         self._config, self._grasp = config, grasp
+        self._side, self._smooth = side or SideConfig(), smooth or SmoothConfig()
         self._next_id = 1
         self.tracks: list[Track] = []
         self.reset()
@@ -94,90 +165,193 @@ class Tracker:
         self.tracks = []
         self._image_size: tuple[int, int] | None = None
         self._stamp: float | None = None
-        self._elapsed = 1.0
         self._frames_since_find = 0
-        self._lost = False
+        self._ask = False
 
     @property
     def wants_finder(self) -> bool:
-        """Whether the finder should look at this frame: nothing tracked, a hand lost, a side in doubt, time is up."""
-        in_doubt = any(track.contradictions for track in self.tracks)
-        return not self.tracks or self._lost or in_doubt or self._frames_since_find >= self._config.find_interval
+        """Whether the finder should look at this frame: nothing in view, a hand just lost or misplaced, time is up."""
+        if self._ask or all(track.missed for track in self.tracks):
+            return True
+        interval = self._config.find_interval
+        lost = any(track.missed for track in self.tracks)
+        return self._frames_since_find >= (min(LOST_INTERVAL, interval) if lost else interval)
+
+    @property
+    def wanted(self) -> list[Track]:
+        """Tracks to look at in this frame."""
+        return [track for track in self.tracks if track.missed <= RETRIES or track.refound]
 
     def start_frame(self, image_size: tuple[int, int], stamp: float | None) -> None:
-        """Move on to the next frame: boxes go on as their hands moved.
+        """Move on to the next frame: boxes go on as their hands moved, and hands lost for too long are forgotten.
 
         Another image size, a stamp that lies before the last one (a bag starts again) or too long after it starts
         from nothing.
         """
-        step = None if stamp is None or self._stamp is None else stamp - self._stamp
-        jumped = step is not None and not 0 <= step <= self._config.max_gap_s
-        if jumped or self._image_size not in (None, image_size):
+        elapsed = FRAME_S if stamp is None or self._stamp is None else stamp - self._stamp
+        if not 0 <= elapsed <= self._config.max_gap_s or self._image_size not in (None, image_size):
             self.reset()
-        self._elapsed = 1.0 if step is None or jumped else step
         self._image_size, self._stamp = image_size, stamp
         self._frames_since_find += 1
         for track in self.tracks:
-            track.box_px = _ahead(track.box_px, track.velocity * self._elapsed)
+            track.unseen_s += elapsed
+            track.refound = False
+            track.smoother.start_frame(elapsed)
+            if track.missed:
+                track.velocity = track.velocity * math.exp(-elapsed / _COAST_S)
+            _move(track, track.velocity * elapsed, image_size)
+            track.expected = Motion(
+                track.box_px, track.keypoints_px, track.velocity, track.center, track.missed, track.unseen_s
+            )
+        self.tracks = [t for t in self.tracks if not t.missed or t.unseen_s <= self._config.keep_lost_s]
 
-    def take(self, found: Sequence[FoundHand], exact: bool = False) -> None:
+    def take(self, found: Sequence[FoundHand], exact: bool = False, new_score: float = 0.0) -> None:
         """Bring hands that somebody found together with the tracks.
+
+        Sure ones choose first; the others only bring back tracks that are left (as in ByteTrack, Zhang et al., ECCV
+        2022).
 
         Args:
             found: best first.
             exact: the boxes are a user's: these are the hands, at these places, of these sides, and no others.
+            new_score: score from which a hand may be new.
         """
-        self._frames_since_find, self._lost = 0, False
-        pairs = _match(self.tracks, found)
-        for row in set(range(len(self.tracks))) - {row for row, _ in pairs}:
-            self.tracks[row].contradictions = 0
-        for track_row, found_row in pairs:
-            self._update_found(self.tracks[track_row], found[found_row], exact)
+        self._frames_since_find, self._ask = 0, False
+        sure = [hand for hand in found if exact or hand.score >= new_score]
+        unsure = [hand for hand in found if not exact and hand.score < new_score]
+        pairs = match(self.tracks, sure)
+        taken = {row for row, _ in pairs}
+        left = [track for row, track in enumerate(self.tracks) if row not in taken]
+        matched = [(self.tracks[row], sure[column]) for row, column in pairs]
+        matched += [(left[row], unsure[column]) for row, column in match(left, unsure)]
+        for track, hand in matched:
+            self._update_found(track, hand, exact)
         if exact:
-            self.tracks = [self.tracks[row] for row, _ in pairs]
-        matched = {row for _, row in pairs}
-        for row, hand in enumerate(found):
-            if row in matched or (not exact and self._is_known(hand.box_px)):
-                continue
-            if exact or len(self.tracks) < self._config.max_hands:
-                grasp = GraspFilter(self._grasp)
-                self.tracks.append(Track(self._next_id, hand.side, hand.box_px, grasp, hand.object_box_px))
-                self._next_id += 1
+            self.tracks = [track for track, _ in matched]
+        columns = {column for _, column in pairs}
+        for hand in [hand for column, hand in enumerate(sure) if column not in columns]:
+            if exact or (not self._is_known(hand.box_px) and self._in_view() < self._config.max_hands):
+                self._begin(hand, exact)
         self.tracks.sort(key=lambda track: track.track_id)
 
-    def confirm(self, track: Track, keypoints_px: FloatArray, object_box_px: Box | None) -> None:
-        """A track was seen in this frame: (21, 2) keypoints and, if it holds something known, that thing's box."""
+    def confirm(
+        self, track: Track, keypoints_px: FloatArray, object_box_px: Box | None = None, score: float = 1.0
+    ) -> None:
+        """A track was seen in this frame.
+
+        Args:
+            track: of this tracker.
+            keypoints_px: (21, 2) as measured, not smoothed.
+            object_box_px: of what it holds, None where unknown.
+            score: probability that it is a hand.
+        """
         box = Box.around(keypoints_px)
-        if track.keypoints_px is not None and self._elapsed > 0:
-            before = Box.around(track.keypoints_px)
-            track.velocity = np.subtract(box.center, before.center) / self._elapsed
-        track.box_px, track.keypoints_px, track.object_box_px = box, keypoints_px, object_box_px
+        center = np.array(box.center)
+        if track.seen and track.unseen_s > 0:
+            velocity = (center - track.center) / track.unseen_s
+            share = 1.0 if track.seen == 1 else 1 - math.exp(-track.unseen_s / _VELOCITY_S)
+            track.velocity = track.velocity + share * (velocity - track.velocity)
+        track.box_px, track.keypoints_px, track.center = box, keypoints_px, center
+        track.object_box_px, track.score = object_box_px, score
+        track.seen, track.missed, track.unseen_s = track.seen + 1, 0, 0.0
+        track.shown = track.side
+        track.belief.begin()
 
-    def drop(self, track: Track) -> None:
-        """A track is over; if it had been seen before, the finder looks for it in the next frame."""
-        self._lost = self._lost or track.keypoints_px is not None
-        self.tracks.remove(track)
+    def miss(self, track: Track) -> bool:
+        """A track was looked for and not seen; one that never was is over.
 
-    def duplicates(self) -> list[Track]:
-        """Tracks that are on the same hand as an older one."""
+        Returns:
+            True for the first frame in a row.
+        """
+        if not track.seen:
+            self.tracks.remove(track)
+            return True
+        track.missed += 1
+        self._ask = self._ask or track.missed == 1
+        return track.missed == 1
+
+    def merge(self) -> list[Track]:
+        """Give up tracks that are on a hand that another one knows better; call it when all were confirmed or missed.
+
+        One that was followed for long was drawn there by a hand that hides its own: it counts as not seen, where its
+        hand was to be expected. Others are over.
+
+        Returns:
+            Those that were given up in this frame.
+        """
+        best = sorted(
+            (track for track in self.tracks if not track.missed),
+            key=lambda track: (-min(track.seen, ESTABLISHED), track.track_id),
+        )
         kept: list[Track] = []
         extra: list[Track] = []
-        for track in self.tracks:
-            (extra if any(_same_hand(track, other) for other in kept) else kept).append(track)
-        return extra
+        for track in best:
+            (extra if any(same_hand(track, other) for other in kept) else kept).append(track)
+        over = [track for track in extra if track.seen < ESTABLISHED or track.expected is None]
+        self.tracks = [track for track in self.tracks if track not in over]
+        hidden = [track for track in extra if track not in over]
+        for track in hidden:
+            _take_back(track)
+        return over + [track for track in hidden if track.missed == 1]
+
+    def check_side(self, track: Track) -> None:
+        """Call it once the network has seen a track: one of another side than before has no past.
+
+        If it was out of sight meanwhile, it is another hand and gets another number.
+        """
+        if track.shown in (None, track.side):
+            return
+        track.smoother.reset()
+        if track.refound:
+            track.track_id, self._next_id = self._next_id, self._next_id + 1
+            track.grasp = GraspFilter(self._grasp)
+            self.tracks.sort(key=lambda one: one.track_id)
+
+    def _begin(self, hand: FoundHand, given: bool) -> None:
+        lost = [track for track in self.tracks if track.missed]
+        if len(self.tracks) >= self._config.max_hands and lost:
+            self.tracks.remove(max(lost, key=lambda track: track.unseen_s))
+        belief = SideBelief(hand.side, self._side, given)
+        smoother = HandSmoother(self._smooth)
+        self.tracks.append(
+            Track(self._next_id, belief, hand.box_px, GraspFilter(self._grasp), smoother, hand.object_box_px)
+        )
+        self._next_id += 1
 
     def _update_found(self, track: Track, hand: FoundHand, exact: bool) -> None:
-        disagrees = hand.side != track.side
-        track.contradictions = track.contradictions + 1 if disagrees else 0
-        if disagrees and (exact or track.contradictions >= self._config.side_votes):
-            track.side, track.contradictions = hand.side, 0
-        if exact or track.box_px.iou(hand.box_px) < RELOCATE_IOU:
-            track.box_px = hand.box_px
+        if track.missed:
+            track.refound, track.velocity = True, np.zeros(2)
+            track.belief.reopen()
+        if exact and hand.side is not None:
+            track.belief.tell(hand.side)
+        else:
+            track.belief.found(hand.side)
+        elsewhere = track.box_px.iou(hand.box_px) < RELOCATE_IOU
+        track.doubts = track.doubts + 1 if elsewhere else 0
+        if exact or (elsewhere and (track.missed or track.score < TRUSTED_SCORE or track.doubts > 1)):
+            track.box_px, track.doubts = hand.box_px, 0
+        self._ask = self._ask or track.doubts == 1
         if track.object_box_px is None or (exact and hand.object_box_px is not None):
             track.object_box_px = hand.object_box_px
 
+    def _in_view(self) -> int:
+        return sum(not track.missed for track in self.tracks)
+
     def _is_known(self, box: Box) -> bool:
-        return any(track.box_px.iou(box) > RELOCATE_IOU for track in self.tracks)
+        return any(
+            (iou := track.box_px.iou(box)) > RELOCATE_IOU
+            or (iou > KNOWN_IOU and share_inside(track.keypoints_px, box) > KNOWN_INSIDE)
+            for track in self.tracks
+        )
+
+
+def _take_back(track: Track) -> None:
+    """This frame's `confirm` was another hand's."""
+    if track.expected is not None:
+        box, keypoints, velocity, center, missed, unseen_s = track.expected
+        track.box_px, track.keypoints_px, track.velocity, track.center = box, keypoints, velocity, center
+        track.missed, track.unseen_s = missed + 1, unseen_s
+        track.smoother.reset()
 
 
 def inside_share(box: Box, image_size: tuple[int, int]) -> float:
@@ -188,37 +362,15 @@ def inside_share(box: Box, image_size: tuple[int, int]) -> float:
     return max(x, 0.0) * max(y, 0.0) / ((box.width + 1) * (box.height + 1))
 
 
-def _ahead(box: Box, shift: FloatArray) -> Box:
+def _move(track: Track, shift: FloatArray, image_size: tuple[int, int]) -> None:
+    """Move a track's box and joints ahead; a hand out of sight stays where the camera could see it."""
+    box = track.box_px
     limit = MAX_SHIFT * max(box.width, box.height)
-    x, y = np.clip(shift, -limit, limit).tolist()
-    return Box(box.x0 + x, box.y0 + y, box.x1 + x, box.y1 + y)
-
-
-def _match(tracks: Sequence[Track], found: Sequence[FoundHand]) -> list[tuple[int, int]]:
-    """Pairs (track, found), each at most once, the most alike first."""
-    alike: list[tuple[float, int, int]] = []
-    for i, track in enumerate(tracks):
-        for j, hand in enumerate(found):
-            iou = track.box_px.iou(hand.box_px)
-            distance = _distance(track.box_px, hand.box_px)
-            if iou > MATCH_IOU or distance < MATCH_DISTANCE:
-                bonus = _SIDE_BONUS if hand.side == track.side else 0.0
-                alike.append((iou + max(0.0, 1 - distance) + bonus, i, j))
-    pairs: list[tuple[int, int]] = []
-    for _, i, j in sorted(alike, key=lambda entry: (-entry[0], entry[1], entry[2])):
-        if all(i != row and j != column for row, column in pairs):
-            pairs.append((i, j))
-    return pairs
-
-
-def _distance(a: Box, b: Box) -> float:
-    """Between the centres, in units of the longer side of the larger box."""
-    longer = max(a.width, a.height, b.width, b.height)
-    return float(np.hypot(*np.subtract(a.center, b.center))) / max(longer, 1e-6)
-
-
-def _same_hand(a: Track, b: Track) -> bool:
-    if a.keypoints_px is None or b.keypoints_px is None:
-        return False
-    mean = float(np.linalg.norm(a.keypoints_px - b.keypoints_px, axis=-1).mean())
-    return mean < DUPLICATE_DISTANCE * max(b.box_px.width, b.box_px.height)
+    shift = np.clip(shift, -limit, limit)
+    if track.missed:
+        center = np.array(box.center)
+        shift = np.clip(center + shift, 0, np.array(image_size) - 1.0) - center
+    x, y = shift.tolist()
+    track.box_px = Box(box.x0 + x, box.y0 + y, box.x1 + x, box.y1 + y)
+    if track.keypoints_px is not None:
+        track.keypoints_px = track.keypoints_px + shift

@@ -38,13 +38,16 @@ def load_estimator(params: NodeParams) -> Loaded:
     Raises:
         PrehendError: weights, hand model or object are unknown, missing or corrupt.
     """
-    from prehend.pipeline.estimator import Estimator, EstimatorConfig
+    from prehend.pipeline.config import EstimatorConfig
+    from prehend.pipeline.estimator import Estimator
     from prehend.pipeline.objects import load_objects
+    from prehend.pipeline.smooth import SmoothConfig
     from prehend.pipeline.track import TrackConfig
 
     defaults = EstimatorConfig()
     config = EstimatorConfig(
-        track=TrackConfig(max_hands=params.max_hands, find_interval=params.find_interval),
+        track=TrackConfig(params.max_hands, params.find_interval, params.keep_lost_s),
+        smooth=SmoothConfig(params.smooth_min_cutoff_hz, params.smooth_beta),
         presence=params.min_score,
         keep_presence=min(defaults.keep_presence, params.min_score),
     )

@@ -66,6 +66,17 @@ class NodeParams:
     find_interval: int = _parameter(
         10, "the hand finder looks at every n-th image while hands are followed", span=(1, 1000)
     )
+    keep_lost_s: float = _parameter(
+        0.5, "a hand out of sight that comes back within this time keeps its number [s]", span=(0.01, 5.0)
+    )
+    smooth_min_cutoff_hz: float = _parameter(
+        1.5,
+        "cutoff of the One-Euro filter for a hand at rest, lower is steadier; 0: no smoothing [Hz]",
+        span=(0.0, 30.0),
+    )
+    smooth_beta: float = _parameter(
+        4.0, "how much that cutoff rises with speed, higher is quicker [Hz per hand length a second]", span=(0.0, 100.0)
+    )
     image_transport: str = _parameter(
         "raw", "compressed subscribes to image_raw/compressed instead of image_raw", choices=("raw", "compressed")
     )

@@ -1,0 +1,93 @@
+"""Which found box is which tracked hand, and which tracks are on one hand."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from prehend.conventions import Side
+from prehend.types import Box, FloatArray, FoundHand
+
+MATCH_IOU = 0.15
+MATCH_DISTANCE = 0.4
+MATCH_INSIDE = 0.7
+"""A found hand may be a tracked one if their boxes overlap more than `MATCH_IOU`, or their centres are nearer than
+`MATCH_DISTANCE` times the longer side, or this share of the hand's joints lies in the box (one of hand and arm)."""
+
+REACH_PER_S = 2.0
+"""A hand out of sight may turn up further away: `MATCH_DISTANCE` grows by so much a second."""
+
+DUPLICATE_DISTANCE = 0.2
+"""Two tracks whose joints lie this near on average, in units of the box's longer side, are one hand."""
+
+DUPLICATE_IOU = 0.65
+"""Two tracks whose boxes overlap more than this are one hand, unless each is sure to be the other side's."""
+
+_SIDE_BONUS = 0.3
+
+
+class Tracked(Protocol):
+    """What is known of a track when it is looked for."""
+
+    @property
+    def box_px(self) -> Box:
+        """Where it should be in this frame."""
+
+    @property
+    def keypoints_px(self) -> FloatArray | None:
+        """(21, 2) where its joints should be, None if it was never seen."""
+
+    @property
+    def side(self) -> Side:
+        """Left or right."""
+
+    @property
+    def side_settled(self) -> bool:
+        """Whether the side is beyond doubt."""
+
+    @property
+    def unseen_s(self) -> float:
+        """For how long it was not seen [s]."""
+
+
+def match(tracks: Sequence[Tracked], found: Sequence[FoundHand]) -> list[tuple[int, int]]:
+    """Pairs (track, found), each at most once, the most alike first."""
+    alike: list[tuple[float, int, int]] = []
+    for i, track in enumerate(tracks):
+        for j, hand in enumerate(found):
+            iou, distance = track.box_px.iou(hand.box_px), box_distance(track.box_px, hand.box_px)
+            inside = share_inside(track.keypoints_px, hand.box_px)
+            near = distance < MATCH_DISTANCE + REACH_PER_S * track.unseen_s
+            if iou > MATCH_IOU or near or inside > MATCH_INSIDE:
+                bonus = _SIDE_BONUS if hand.side == track.side else 0.0
+                alike.append((iou + max(0.0, 1 - distance) + 0.5 * inside + bonus, i, j))
+    pairs: list[tuple[int, int]] = []
+    for _, i, j in sorted(alike, key=lambda entry: (-entry[0], entry[1], entry[2])):
+        if all(i != row and j != column for row, column in pairs):
+            pairs.append((i, j))
+    return pairs
+
+
+def box_distance(a: Box, b: Box) -> float:
+    """Between the centres, in units of the longer side of the larger box."""
+    longer = max(a.width, a.height, b.width, b.height)
+    return float(np.hypot(*np.subtract(a.center, b.center))) / max(longer, 1e-6)
+
+
+def same_hand(a: Tracked, b: Tracked) -> bool:
+    """Whether two tracks that were seen in this frame are on one hand."""
+    if a.keypoints_px is None or b.keypoints_px is None:
+        return False
+    longer = max(a.box_px.width, a.box_px.height, b.box_px.width, b.box_px.height)
+    if float(np.linalg.norm(a.keypoints_px - b.keypoints_px, axis=-1).mean()) < DUPLICATE_DISTANCE * longer:
+        return True
+    opposite = a.side != b.side and a.side_settled and b.side_settled
+    return not opposite and a.box_px.iou(b.box_px) > DUPLICATE_IOU
+
+
+def share_inside(keypoints_px: FloatArray | None, box: Box) -> float:
+    """Share of the joints that lie in a box; 0 without joints."""
+    if keypoints_px is None:
+        return 0.0
+    low, high = np.array([box.x0, box.y0]), np.array([box.x1, box.y1])
+    return float(((keypoints_px >= low) & (keypoints_px <= high)).all(-1).mean())

@@ -1,0 +1,97 @@
+"""The hand network on the tracks of a frame: which of them are hands, of which side, and what it says about each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from prehend.pipeline.config import EstimatorConfig
+from prehend.pipeline.crop import Crop, CropSpec
+from prehend.pipeline.network import Encoded, HandAnswer, HandNetwork
+from prehend.pipeline.sides import is_doubtful, mirrored_evidence
+from prehend.pipeline.track import Track
+
+
+class Seen(NamedTuple):
+    """What the network says about one track; presence and grasp are probabilities."""
+
+    track: Track
+    spec: CropSpec
+    presence: float
+    grasp: float
+    answer: HandAnswer
+
+
+class Unseen(NamedTuple):
+    """A track that shows no hand, and why: see `Estimator.drops`."""
+
+    track: Track
+    reason: str
+
+
+class Reader:
+    """Runs the hand network; keeps nothing from frame to frame but what it writes into the tracks' beliefs."""
+
+    def __init__(self, network: HandNetwork, config: EstimatorConfig):
+        self._network, self._config = network, config
+
+    def read(self, tracks: Sequence[Track], crops: Sequence[Crop], given: bool) -> list[Seen | Unseen]:
+        """Look at the crops of some tracks, and at their mirror images where a side is in doubt.
+
+        Args:
+            tracks: their beliefs about sides are brought up to date.
+            crops: for the side that each track has now.
+            given: somebody says that there are hands; none is unseen for a low presence.
+
+        Returns:
+            For each track, in their order, what was seen.
+        """
+        if not crops:
+            return []
+        crops = list(crops)
+        encoded = self._network.encode(crops)
+        self._choose_sides(tracks, crops, encoded, given)
+        rows: list[int] = []
+        result: dict[int, Seen | Unseen] = {}
+        for row, (track, presence) in enumerate(zip(tracks, encoded.presence, strict=True)):
+            if not np.isfinite(presence):
+                result[row] = Unseen(track, "not_finite")
+            elif presence < self._lowest(track) and not given:
+                result[row] = Unseen(track, "no_hand")
+            else:
+                rows.append(row)
+        holds = [self._holds(tracks[row], float(encoded.grasp[row])) for row in rows]
+        answers = self._network.answer(crops, encoded, rows, holds)
+        for row, answer in zip(rows, answers, strict=True):
+            presence, grasp = float(encoded.presence[row]), float(encoded.grasp[row])
+            result[row] = Seen(tracks[row], crops[row].spec, presence, grasp, answer)
+        return [result[row] for row in range(len(tracks))]
+
+    def _choose_sides(self, tracks: Sequence[Track], crops: list[Crop], encoded: Encoded, given: bool) -> None:
+        """Add up the evidence about sides; `crops` and `encoded` become those of the sides that are believed then."""
+        doubtful = [
+            row
+            for row, track in enumerate(tracks)
+            if is_doubtful(track.belief, float(encoded.side_logit[row]))
+            and (given or encoded.presence[row] > self._lowest(track) / 2)
+        ]
+        mirrored = [crops[row].for_other_side() for row in doubtful]
+        other = self._network.encode(mirrored) if mirrored else None
+        for row, track in enumerate(tracks):
+            evidence, presence, before = float(encoded.side_logit[row]), encoded.presence[row], track.side
+            if other is not None and row in doubtful:
+                k = doubtful.index(row)
+                evidence = mirrored_evidence(evidence, other.side_logit[k])
+                presence = max(presence, other.presence[k])
+            if given or presence >= self._lowest(track):
+                track.belief.seen(evidence)
+            if other is not None and track.side != before:
+                k = doubtful.index(row)
+                crops[row] = mirrored[k]
+                encoded.put([row], other, [k])
+
+    def _lowest(self, track: Track) -> float:
+        return self._config.keep_presence if track.seen and not track.refound else self._config.presence
+
+    def _holds(self, track: Track, probability: float) -> bool:
+        return track.grasp.holds(probability) if self._config.tracking else probability >= 0.5

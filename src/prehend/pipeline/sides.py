@@ -1,0 +1,122 @@
+"""Which side a hand is: evidence from the crop network and the finder, added up over frames.
+
+The network sees right hands only, so a crop for the wrong side shows it a left hand. Its side logit says which of the
+two a crop shows; a hand whose side is not settled is shown to it both ways.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import Side
+from prehend.errors import ParameterError
+
+CLEAR_LOGIT = 3.0
+"""Logit from which a crop shows a hand of the side it was cut for without doubt: the mirrored one is not looked at."""
+
+
+@dataclass(frozen=True)
+class SideConfig:
+    """How sides are believed; all numbers are log-odds.
+
+    Attributes:
+        finder: what one look of the finder says. Little: it sees hands small.
+        frame: the most that one crop says. Crops that follow each other err together.
+        settled: from here on a side is settled, and only one crop a frame is looked at.
+        change: a hand in view changes its side when the other one is believed this much.
+        certainty: no side is believed more than this, so that a wrong belief can be mended.
+
+    Raises:
+        ParameterError: not 0 < frame <= certainty, or the others are not above 0 and up to `certainty`.
+    """
+
+    finder: float = 0.5
+    frame: float = 2.0
+    settled: float = 3.0
+    change: float = 3.0
+    certainty: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("finder", "frame", "settled", "change"):
+            if not 0 < getattr(self, name) <= self.certainty:
+                raise ParameterError(f"side {name} is {getattr(self, name)}, expected above 0, up to {self.certainty}")
+
+
+class SideBelief:
+    """What is believed about one hand's side.
+
+    `side` is the answer. Until `began` it follows the evidence; then it changes only against `SideConfig.change`.
+
+    Args:
+        side: as first claimed, None for a hand of which nothing is claimed.
+        config: how far evidence is trusted.
+        given: the claim is a user's and not to be doubted.
+    """
+
+    def __init__(self, side: Side | None, config: SideConfig, given: bool = False):
+        self._config = config
+        self._began = False
+        self.side: Side = side or "right"
+        self._right = 0.0
+        if side is not None:
+            self.tell(side) if given else self.found(side)
+
+    @property
+    def log_odds(self) -> float:
+        """Of `side` over the other one; infinite where a user said so."""
+        return self._right if self.side == "right" else -self._right
+
+    @property
+    def settled(self) -> bool:
+        """Whether no second crop is needed."""
+        return self.log_odds >= self._config.settled
+
+    def tell(self, side: Side) -> None:
+        """A user says which side it is."""
+        self.side, self._right = side, math.inf if side == "right" else -math.inf
+
+    def found(self, side: Side | None) -> None:
+        """The finder claims a side; None claims nothing."""
+        if side is not None:
+            self._add(self._config.finder if side == "right" else -self._config.finder)
+
+    def seen(self, logit: float) -> None:
+        """The network's evidence in a frame: log-odds of `side` over the other one; no number says nothing."""
+        if math.isfinite(logit):
+            kept = float(np.clip(logit, -self._config.frame, self._config.frame))
+            self._add(kept if self.side == "right" else -kept)
+
+    def begin(self) -> None:
+        """The hand was shown to somebody: from now on its side should stay."""
+        self._began = True
+
+    def reopen(self) -> None:
+        """The hand was out of sight and may be another one now: what was believed counts as little as a claim."""
+        if not math.isinf(self._right):
+            self._began = False
+            self._right = float(np.clip(self._right, -self._config.finder, self._config.finder))
+
+    def _add(self, right: float) -> None:
+        if math.isinf(self._right):
+            return
+        self._right = float(np.clip(self._right + right, -self._config.certainty, self._config.certainty))
+        if self.log_odds < 0 and (not self._began or -self.log_odds >= self._config.change):
+            self.side = "left" if self.side == "right" else "right"
+
+
+def is_doubtful(belief: SideBelief, logit: float) -> bool:
+    """Whether to look at the mirrored crop too.
+
+    Args:
+        belief: about the hand.
+        logit: side logit of the crop for `belief.side`. Weights that were never taught sides answer 0 always: the
+            mirrored crop would say nothing either.
+    """
+    return not belief.settled and math.isfinite(logit) and logit != 0 and logit < CLEAR_LOGIT
+
+
+def mirrored_evidence(logit: NDArray[np.floating] | float, mirrored: NDArray[np.floating] | float) -> float:
+    """Log-odds that a crop was cut for the right side, from its side logit and that of its mirror image."""
+    return float((np.asarray(logit) - np.asarray(mirrored)) / 2)
