@@ -9,9 +9,10 @@ from fake import fake_sample, project, write_fake
 
 from prehend.conventions import MIRROR
 from prehend.errors import AssetError
-from prehend_training.augment import PhotometricConfig, change_colour, degrade, erase, paste, without_front
+from prehend_training.augment import LUMA, PhotometricConfig, change_colour, degrade, erase, paste, without_front
 from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus, drawn_indices, exact
 from prehend_training.feed import prefetched
+from prehend_training.recipes import PAPER_CROPS, STRONG_CROPS
 from prehend_training.records import record_of
 from prehend_training.sample_files import Packing
 from prehend_training.scenes.sample import OBJECT_CODE, OTHER_CODE
@@ -86,6 +87,13 @@ def test_object_points_fit_their_cells(crops):
 TWINS = CropDataConfig(
     absent_p=0.0, background_p=1.0, photometric=PhotometricConfig(1.0, 0.3, erase_p=1.0, noise_p=1.0)
 )
+
+
+def test_batches_without_twins_are_the_same_otherwise(crops):
+    whole = CropBatches(ShardCorpus([crops], "crops"), CropDataConfig(), 2, 24).batch(0)
+    bare = CropBatches(ShardCorpus([crops], "crops", twins=False), CropDataConfig(), 2, 24, twins=False).batch(0)
+    assert whole.keys() - bare.keys() == {"image_deoccluded", "has_twin"}
+    assert all(np.array_equal(value, whole[name]) for name, value in bare.items())
 
 
 def test_the_twin_is_changed_like_the_picture(crops):
@@ -217,17 +225,48 @@ def test_a_filled_front_takes_the_colour_around_it():
     assert (without_front(image, np.ones_like(front)) < 250).all()  # nothing is known: dark, but no hand
 
 
-def test_photometric_changes_keep_shape_and_type():
-    config, rng = (
-        PhotometricConfig(erase_p=1.0, jpeg_p=1.0, blur_p=1.0, coarse_p=1.0, noise_p=1.0),
-        np.random.default_rng(0),
-    )
+ALL = {"erase_p": 1.0, "jpeg_p": 1.0, "blur_p": 1.0, "coarse_p": 1.0, "noise_p": 1.0, "exposure_p": 1.0}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [PhotometricConfig(**ALL), *(replace(crops.photometric, **ALL) for crops in (PAPER_CROPS, STRONG_CROPS))],
+)
+def test_photometric_changes_keep_shape_and_type(config):
+    rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (64, 64, 3), np.uint8)
     for _ in range(20):
         changed, hidden = erase(change_colour(image, config, rng), config, rng)
         changed = degrade(changed, config, rng)
         assert changed.shape == image.shape and changed.dtype == np.uint8
         assert 0 < hidden.mean() < 0.3
+
+
+def test_changes_that_are_none_change_nothing():
+    none = PhotometricConfig(gain=0, channel_gain=0, gamma=0, offset=0, saturation=0, hue=0, grey_p=0)
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    for config in (none, replace(none, shuffled=True)):
+        assert np.array_equal(change_colour(image, config, np.random.default_rng(1)), image)
+
+
+def test_the_papers_colours_are_even_and_in_any_order():
+    image = np.full((8, 8, 3), (120, 90, 60), np.uint8)
+    paper = replace(PAPER_CROPS.photometric, saturation=0.0, hue=0.0, contrast=0.0)
+    rng = np.random.default_rng(0)
+    gains = np.array([change_colour(image, paper, rng)[0, 0, 0] / 120 for _ in range(300)])
+    assert gains.min() > 0.49 and gains.max() < 1.51 and abs(gains.mean() - 1) < 0.05
+    flat = replace(paper, gain=0.0, contrast=0.5)  # contrast alone keeps the mean grey
+    half = image.copy()
+    half[:4] //= 2
+    for _ in range(20):
+        assert abs((change_colour(half, flat, rng) @ LUMA).mean() - (half @ LUMA).mean()) < 1.5
+    bright = replace(PAPER_CROPS.photometric, hue=0.0)
+    orders = [
+        change_colour(half, bright if shuffled else replace(bright, shuffled=False), np.random.default_rng(k))
+        for k in range(12)
+        for shuffled in (False, True)
+    ]
+    assert any(not np.array_equal(a, b) for a, b in zip(orders[::2], orders[1::2], strict=True))
 
 
 def test_a_wrong_kind_of_folder_is_refused(crops):

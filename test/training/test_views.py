@@ -9,6 +9,7 @@ from prehend.hand_model.skinning import skin
 from prehend.pipeline.crop import CropSpec
 from prehend.types import Box, Camera
 from prehend_training.data import ShardCorpus
+from prehend_training.recipes import PAPER_CROPS, PAPER_CROPS_HO3D
 from prehend_training.targets import from_box, hand_targets
 from prehend_training.views import EXACT_VIEW, ViewConfig, apply_affine, draw_box, draw_turn, mirror_left, view_of
 
@@ -100,3 +101,20 @@ def test_boxes_stay_within_what_was_asked_for():
         assert 0.9 * 40 - 1e-9 <= box.width <= 1.2 * 40 + 1e-9
         assert np.abs(np.array(box.center) - [30, 30]).max() <= 4 + 1e-9
     assert draw_box(points, EXACT_VIEW, rng).as_array().tolist() == [10, 20, 50, 40]
+
+
+def angles(config, count=400):
+    rng = np.random.default_rng(0)
+    turns = np.array([draw_turn((100, 80), config, rng) for _ in range(count)])
+    return np.rad2deg(np.arctan2(turns[:, 1, 0], turns[:, 0, 0]))
+
+
+def test_the_papers_views_are_as_published():
+    drawn = angles(PAPER_CROPS.view)
+    assert np.abs(drawn).max() <= 60 + 1e-6 and 0.3 < (drawn == 0).mean() < 0.5
+    assert 15 < drawn[drawn != 0].std() < 35
+    assert np.histogram(angles(PAPER_CROPS_HO3D.view), 6, (-180, 180))[0].min() > 40
+    rng, points = np.random.default_rng(0), np.array([[10.0, 20], [50, 40]])
+    scales = np.array([draw_box(points, PAPER_CROPS.view, rng).width / 40 for _ in range(300)])
+    assert np.allclose([scales.min(), scales.max()], [0.8, 1.2])
+    assert 0.5 < ((scales > 0.81) & (scales < 1.19)).mean() < 0.8

@@ -1,13 +1,12 @@
 """Batches for the networks: drawn by (seed, step) alone, so that a resumed run sees the same."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from copy import deepcopy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -77,7 +76,8 @@ class Corpus(Protocol):
         ...
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """Any record that tells what is in front, to cut a background from; None where there is none."""
+        """`image` and `segmentation` of any record that tells what is in front, to cut a background from; None where
+        there is none."""
         ...
 
 
@@ -110,11 +110,14 @@ class ShardCorpus:
         return self._ends[-1]
 
     def __getitem__(self, index: int) -> Record:
+        folder, place = self._place(index)
+        return record_of(folder.sample(place, self._maps, meshes=False), self._max_hands)
+
+    def _place(self, index: int) -> tuple[ShardFolder, int]:
         if not 0 <= index < len(self):
             raise IndexError(index)
         which = bisect_right(self._ends, index)
-        place = index - (self._ends[which - 1] if which else 0)
-        return record_of(self.folders[which].sample(place, maps=self._maps), self._max_hands)
+        return self.folders[which], index - (self._ends[which - 1] if which else 0)
 
     def first(self, count: int) -> list[int]:
         """See `Corpus`."""
@@ -126,7 +129,9 @@ class ShardCorpus:
 
     def backdrop(self, rng: np.random.Generator) -> Record:
         """See `Corpus`."""
-        return self[int(rng.integers(len(self)))]
+        folder, place = self._place(int(rng.integers(len(self))))
+        image, segmentation = folder.pixels(place)
+        return {"image": image, "segmentation": segmentation}
 
 
 def image_size(record: Record) -> tuple[int, int]:
@@ -279,9 +284,9 @@ class CropBatches:
         visible."""
         photometric = self.config.photometric
         if photometric is not None:
-            start = deepcopy(rng)
+            start = rng.bit_generator.state
             images[0], hidden = _photometric(images[0], photometric, rng)
-            images[1:] = [_photometric(image, photometric, start)[0] for image in images[1:]]
+            images[1:] = [_photometric(image, photometric, _generator_at(start))[0] for image in images[1:]]
             places = np.rint(apply_affine(view.affine, record["keypoints_px"][0])).astype(int)
             x, y = places.T.clip(0, self.config.size_px - 1)
             example["visible"] = example["visible"] * ~hidden[y, x]
@@ -335,6 +340,13 @@ class CropBatches:
         top, left = rng.integers(0, np.array(filled.shape[:2]) - side + 1)
         piece = np.rot90(filled[top : top + side, left : left + side], int(rng.integers(4)))
         return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size)), np.uint8)
+
+
+def _generator_at(state: Mapping[str, Any]) -> np.random.Generator:
+    """A generator that draws what one in this state would."""
+    generator = np.random.default_rng(0)
+    generator.bit_generator.state = state
+    return generator
 
 
 def _photometric(

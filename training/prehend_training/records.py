@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,8 +67,8 @@ def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Recor
         "has_twin": np.array(sample.maps is not None),
     }
     if sample.segmentation is not None:
-        record["segmentation"] = _by_hand(sample)[sample.segmentation]
-        if sample.maps is not None and not np.array_equal(sample.maps.deoccluded, sample.image):
+        record["segmentation"] = np.asarray(cv2.LUT(sample.segmentation, _by_hand(sample)), np.uint8)
+        if sample.maps is not None and not _same_pixels(sample.maps.deoccluded, sample.image):
             record["deoccluded"] = sample.maps.deoccluded
             record["deoccluded_front"] = _front_without_objects(sample.segmentation, sample.maps.hand_amodal)
     for name, (shape, dtype) in _HAND_FIELDS.items():
@@ -76,6 +77,10 @@ def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Recor
         for name, value in _hand_values(sample, hand).items():
             record[name][row] = value
     return record
+
+
+def _same_pixels(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
+    return a is b or np.array_equal(a, b)
 
 
 def _by_hand(sample: Sample) -> NDArray[np.uint8]:

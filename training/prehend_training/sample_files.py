@@ -82,12 +82,13 @@ def pack(sample: Sample, packing: Packing) -> dict[str, bytes]:
     return files
 
 
-def unpack(files: Mapping[str, Any], maps: MapsKept = "all") -> Sample:
+def unpack(files: Mapping[str, Any], maps: MapsKept = "all", meshes: bool = True) -> Sample:
     """The sample of its files.
 
     Args:
         files: bytes (or a view of them) by name, from `pack`.
         maps: which maps to decode, as far as they are there.
+        meshes: read the hands' vertices; otherwise they have none.
 
     Raises:
         AssetError: a file is missing or cannot be decoded.
@@ -97,7 +98,7 @@ def unpack(files: Mapping[str, Any], maps: MapsKept = "all") -> Sample:
         image = _decoded_image(files, "image")
         if image is None:
             raise AssetError("a sample without its image")
-        hands, objects = _hands(labels, files), tuple(_object(entry) for entry in labels["objects"])
+        hands, objects = _hands(labels, files, meshes), tuple(_object(entry) for entry in labels["objects"])
         camera = labels["camera"]
         return Sample(
             image=image,
@@ -111,6 +112,18 @@ def unpack(files: Mapping[str, Any], maps: MapsKept = "all") -> Sample:
         )
     except (KeyError, ValueError, TypeError, cv2.error) as error:
         raise AssetError(f"a sample cannot be read ({error!r}): render it again") from error
+
+
+def unpack_pixels(files: Mapping[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Picture and segmentation of a sample's files; see `unpack`.
+
+    Raises:
+        AssetError: one of them is missing or cannot be decoded.
+    """
+    image = _decoded_image(files, "image")
+    if image is None or "segmentation.png" not in files:
+        raise AssetError("a sample without its image or its segmentation: render it again")
+    return image, _read_png(files["segmentation.png"])
 
 
 def encode_image(image: NDArray[np.uint8], packing: Packing) -> bytes:
@@ -162,13 +175,15 @@ def _plain(value: Any, dtype: type) -> Any:
     return value
 
 
-def _hands(labels: dict[str, Any], files: Mapping[str, Any]) -> tuple[HandLabel, ...]:
+def _hands(labels: dict[str, Any], files: Mapping[str, Any], meshes: bool) -> tuple[HandLabel, ...]:
     if not labels["hands"]:
         return ()
-    vertices = np.load(io.BytesIO(bytes(files["vertices.npy"])), allow_pickle=False)
-    ends = np.cumsum([entry["vertices"] for entry in labels["hands"]])
+    split = [np.zeros((0, 3), np.float32)] * len(labels["hands"])
+    if meshes:
+        vertices = np.load(io.BytesIO(bytes(files["vertices.npy"])), allow_pickle=False)
+        split = np.split(vertices, np.cumsum([entry["vertices"] for entry in labels["hands"]])[:-1])
     hands = []
-    for entry, mesh in zip(labels["hands"], np.split(vertices, ends[:-1]), strict=True):
+    for entry, mesh in zip(labels["hands"], split, strict=True):
         values = _arrays({name: value for name, value in entry.items() if name != "vertices"})
         unknown = values["visible_ratio"] is None  # JSON has no NaN
         hands.append(HandLabel(**{**values, "visible_ratio": np.nan} if unknown else values, vertices_m=mesh))
@@ -273,7 +288,7 @@ def _decoded_image(files: Mapping[str, Any], name: str) -> NDArray[np.uint8] | N
             bgr = cv2.imdecode(np.frombuffer(files[f"{name}.{ending}"], np.uint8), cv2.IMREAD_COLOR)
             if bgr is None:
                 raise AssetError(f"{name}.{ending} of a sample cannot be decoded")
-            return np.ascontiguousarray(bgr[..., ::-1])
+            return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)  # ten times as fast as a reversed copy
     return None
 
 

@@ -22,8 +22,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.sample_files import MapsKept, Packing, pack, unpack
+from prehend_training.sample_files import MapsKept, Packing, pack, unpack, unpack_pixels
 from prehend_training.scenes.sample import Sample
 
 SCHEMA = "prehend.shards/2"
@@ -206,10 +209,15 @@ class ShardFolder:
     def __iter__(self) -> Iterator[Sample]:
         return (self.sample(index) for index in range(len(self)))
 
-    def sample(self, index: int, maps: MapsKept = "all") -> Sample:
-        """Sample `index`; only the maps that are asked for are decoded."""
+    def sample(self, index: int, maps: MapsKept = "all", meshes: bool = True) -> Sample:
+        """Sample `index`; only the maps that are asked for are decoded, and the hands' vertices with `meshes`."""
         shard, row = self._place(index)
-        return unpack(shard.files(row), maps)
+        return unpack(shard.files(row), maps, meshes)
+
+    def pixels(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """(H, W, 3) picture and (H, W) segmentation of sample `index`, without its labels."""
+        shard, row = self._place(index)
+        return unpack_pixels(shard.files(row))
 
     def units(self) -> list[range]:
         """The samples of each unit: the pictures of one instant, the frames of one sequence, or one picture."""

@@ -5,6 +5,7 @@ Both are exact, for any turn and mirror.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from prehend.conventions import MIRROR, SIDES
@@ -23,15 +24,22 @@ class ViewConfig:
         center: largest shift of the box along each axis, as a share of its longer side.
         scale: range of the box's size over the true one.
         aspect: largest |log| of a further change of width against height.
+        scale_sigma: standard deviation of the size over the true one, cut off at `scale`; None for any size in that
+            range alike.
         turn_p: probability of a turn by any angle; otherwise the turn is normal.
         turn_rad: standard deviation of the normal turn [rad].
+        turn_limit_rad: where the normal turn is cut off [rad].
+        still_p: probability of no turn at all, of those that would be normal.
     """
 
     center: float = 0.1
     scale: tuple[float, float] = (0.87, 1.25)
     aspect: float = 0.08
+    scale_sigma: float | None = None
     turn_p: float = 0.05
     turn_rad: float = 0.3
+    turn_limit_rad: float = np.pi
+    still_p: float = 0.0
 
 
 EXACT_VIEW = ViewConfig(center=0.0, scale=(1.0, 1.0), aspect=0.0, turn_p=0.0, turn_rad=0.0)
@@ -72,7 +80,7 @@ def mirror(record: Record) -> Record:
     width = record["image"].shape[1]
     for name in ("image", "segmentation", "deoccluded", "deoccluded_front"):
         if name in record:
-            mirrored[name] = record[name][:, ::-1]
+            mirrored[name] = np.asarray(cv2.flip(np.asarray(record[name]), 1), np.uint8)
     K = np.array(record["K"])
     K[0, 2] = width - 1 - K[0, 2]
     mirrored["K"] = K
@@ -95,7 +103,10 @@ def draw_box(points_px: FloatArray, config: ViewConfig, rng: np.random.Generator
     box = Box.around(points_px)
     side = max(box.width, box.height)
     x, y = np.array(box.center) + rng.uniform(-config.center, config.center, 2) * side
-    scale = rng.uniform(*config.scale)
+    if config.scale_sigma is None:
+        scale = rng.uniform(*config.scale)
+    else:
+        scale = float(np.clip(rng.normal(1, config.scale_sigma), *config.scale))
     stretch = np.exp(rng.uniform(-config.aspect, config.aspect))
     half_width, half_height = box.width / 2 * scale * stretch, box.height / 2 * scale / stretch
     return Box(x - half_width, y - half_height, x + half_width, y + half_height)
@@ -103,11 +114,18 @@ def draw_box(points_px: FloatArray, config: ViewConfig, rng: np.random.Generator
 
 def draw_turn(image_size: tuple[int, int], config: ViewConfig, rng: np.random.Generator) -> FloatArray:
     """(2, 3) affine map that turns a picture of this width and height about its middle."""
-    angle = rng.uniform(-np.pi, np.pi) if rng.random() < config.turn_p else rng.normal(0, 1) * config.turn_rad
     middle = (np.array(image_size) - 1) / 2
+    angle = _draw_angle(config, rng)
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, -sin], [sin, cos]])
     return np.column_stack([turn, middle - turn @ middle])
+
+
+def _draw_angle(config: ViewConfig, rng: np.random.Generator) -> float:
+    if rng.random() < config.turn_p:
+        return float(rng.uniform(-np.pi, np.pi))
+    angle = np.clip(rng.normal(0, 1) * config.turn_rad, -config.turn_limit_rad, config.turn_limit_rad)
+    return 0.0 if config.still_p and rng.random() < config.still_p else float(angle)
 
 
 def apply_affine(affine: FloatArray, points_px: FloatArray) -> FloatArray:
