@@ -94,7 +94,7 @@ def crop_summary(report: Report, scores: CropScores) -> Report:
         "aligned_joint_error_mm": every["pa_j_pe_mm"],
         "vertex_error_mm": every["v_pe_mm"],
         "aligned_vertex_error_mm": every["pa_v_pe_mm"],
-        "absolute_joint_error_mm": every["absolute_j_pe_mm"],
+        "absolute_joint_error_median_mm": every["absolute_j_pe_median_mm"],
         "joint_auc": share(every["j_auc"]),
         "f5": share(every["f5"]),
         "f15": share(every["f15"]),

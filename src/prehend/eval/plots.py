@@ -87,9 +87,9 @@ def _occlusion(figure: Any, report: Report) -> Any:
             heights = [group[measure] or 0.0 for group in bins.values()]
             bars = panel.bar(places, heights, 0.92 * width, color=_COLOURS[name], label=COLUMN_TITLES[name])
             panel.bar_label(bars, [group["hands"] for group in bins.values()], fontsize=7)
-        panel.set(title=title, xlabel="hidden share of the hand [%]", ylabel="mm")
+        panel.set(title=title, xlabel="hidden share of the hand [%] (on the bars: hands)", ylabel="mm")
+        panel.margins(y=0.25)  # room for the legend
         panel.set_xticks(range(len(bins)), list(bins))
         panel.grid(axis="y", alpha=0.3)
     figure.axes[0].legend(fontsize=8)
-    figure.axes[1].annotate("numbers on bars: hands", (0.98, 0.02), xycoords="axes fraction", ha="right", fontsize=7)
     return figure

@@ -87,13 +87,13 @@ def _summary(report: Report) -> str:
                 [
                     column["hands"], column["answered"], search.get("false_hands_per_frame"), column["side_accuracy"],
                     grasp["accuracy"], grasp["precision"], grasp["recall"], grasp["f1"],
-                    all_hands["absolute_j_pe_mm"], all_hands["absolute_j_pe_median_mm"],
+                    all_hands["absolute_j_pe_median_mm"],
                 ],
             )
         )  # fmt: skip
     headings = [
         "hands", "answered %", "false a frame", "side %", "grasp acc. %", "precision %", "recall %", "F1 %",
-        "absolute J-PE [mm]", "its median",
+        "absolute J-PE, median [mm]",
     ]  # fmt: skip
     return "## Answers\n\n" + _table(["boxes", *headings], rows)
 
