@@ -31,6 +31,11 @@ CONFIG = RepaintConfig(size_px=64)
 FACES = load_hand_model().without_forearm().faces
 
 
+@pytest.fixture(scope="module")
+def judge():
+    return NetworkJudge.open("unihope-s")
+
+
 @pytest.mark.parametrize("square", [Square(10, 20, 30), Square(-5, 0, 96), Square(0, -7, 41)])
 def test_a_square_has_the_camera_of_its_resized_pixels(square):
     sample = occluded_sample()
@@ -118,7 +123,7 @@ def test_only_grasping_occluded_hands_get_a_twin():
     free = replace(sample, segmentation=np.where(mesh, HAND_CODE, sample.segmentation).astype(np.uint8))
     assert find_region(free, FACES, replace(CONFIG, least_hidden=0.0)) is None
     with pytest.raises(InvalidInput, match="another hand model"):
-        find_region(sample, load_hand_model().faces, CONFIG)
+        find_region(sample, FACES + 1, CONFIG)
 
 
 def test_numbers_out_of_range_are_refused():
@@ -142,13 +147,12 @@ def test_a_missing_library_names_the_extra(monkeypatch):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_the_judge_sees_what_the_pipeline_sees(side):
+def test_the_judge_sees_what_the_pipeline_sees(judge, side):
     sample = occluded_sample(2, side=side)
     hand = sample.hands[0]
     with Estimator.from_pretrained(config=EstimatorConfig(tracking=False, max_fit_error=9.0)) as estimator:
         boxes = [FoundHand(Box.around(hand.keypoints_px), side, 1.0)]
         answer = estimator.estimate(sample.image, sample.camera, boxes=boxes).hands[0]
-    judge = NetworkJudge.open("unihope-s")
     # what the network says is the truth: no error; then one joint of 21 is 21 mm off, and the whole hand anywhere
     true = answer.joints_m + np.array([0.3, 0.1, 0.2])
     wrong = true.copy()
@@ -245,8 +249,8 @@ def test_a_folder_of_twins_says_what_is_wrong_with_it(tmp_path):
 
 
 def test_a_dataset_brings_the_faces_of_its_own_hand(small_dexycb, mano):  # noqa: F811
-    data = open_dataset("dexycb", small_dexycb, mano=mano)
+    data = open_dataset("dexycb", small_dexycb, "all", mano)
     hand = next(sample.hands[0] for sample in data if sample.hands)
     assert faces_of(data)(hand).max() == len(hand.vertices_m) - 1
     with pytest.raises(InvalidInput, match="--mano"):
-        faces_of(open_dataset("dexycb", small_dexycb))
+        faces_of(open_dataset("dexycb", small_dexycb, "all"))

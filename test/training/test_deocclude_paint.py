@@ -35,9 +35,14 @@ def models(tmp_path_factory):
     return {channels: write_models(folder, channels) for channels in (4, 9)}
 
 
-@pytest.fixture(scope="module", params=[4, 9])
-def parts(request, models):
-    return load_parts(Weights(*map(str, models[request.param])))
+@pytest.fixture(scope="module")
+def loaded(models):
+    return {channels: load_parts(Weights(*map(str, places))) for channels, places in models.items()}
+
+
+@pytest.fixture(params=[4, 9])
+def parts(request, loaded):
+    return loaded[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +90,8 @@ def test_every_step_sees_the_background_renoised(parts, region):
 
 
 @torch.inference_mode()
-def test_agrees_with_the_library_where_it_does_the_same(models):
-    parts = load_parts(Weights(*map(str, models[4])))
+def test_agrees_with_the_library_where_it_does_the_same(loaded):
+    parts = loaded[4]
     region = find_region(occluded_sample(), FACES, CONFIG)
     mask = np.kron(region.mask[::4, ::4], np.ones((4, 4), bool))  # the library takes single pixels of the mask
     region = type(region)(**{**vars(region), "mask": mask})
@@ -112,8 +117,8 @@ def test_agrees_with_the_library_where_it_does_the_same(models):
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_the_picture_follows_from_the_seed_and_the_frame(models, region):
-    parts = load_parts(Weights(*map(str, models[9])))
+def test_the_picture_follows_from_the_seed_and_the_frame(loaded, region):
+    parts = loaded[9]
     painter = Repainter(parts, CONFIG)
     first = painter.paint(region, "frame 1")
     assert first.shape == (2, 32, 32, 3) and first.dtype == np.uint8
@@ -134,7 +139,7 @@ def test_the_picture_follows_from_the_seed_and_the_frame(models, region):
 
 
 @pytest.mark.parametrize("favourite", [0, 1])
-def test_the_candidate_with_the_lowest_error_is_chosen(models, region, favourite):
+def test_the_candidate_with_the_lowest_error_is_chosen(loaded, region, favourite):
     class Prefers:
         name = "prefers"
 
@@ -142,7 +147,7 @@ def test_the_candidate_with_the_lowest_error_is_chosen(models, region, favourite
             self.seen = pictures
             return np.where(np.arange(len(pictures)) == favourite, 0.01, 0.02)
 
-    painter = Repainter(load_parts(Weights(*map(str, models[4]))), CONFIG)
+    painter = Repainter(loaded[4], CONFIG)
     judge, sample = Prefers(), occluded_sample()
     made = deocclude(sample, region, painter, judge)
     assert made.best == favourite

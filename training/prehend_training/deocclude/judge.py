@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from prehend.conventions import Side
 from prehend.errors import AssetError
@@ -51,7 +50,7 @@ class NetworkJudge:
     """
 
     name: str
-    network: nn.Module
+    network: UniHOPE
     models: Mapping[Side, HandModel]
     device: torch.device
 
@@ -68,16 +67,13 @@ class NetworkJudge:
             AssetError: a file is missing or broken, or the network is not one for hands.
         """
         network, models = _from_run(Path(weights)) if (Path(weights) / "run.json").exists() else _from_bundle(weights)
-        if not isinstance(network, UniHOPE):
-            raise AssetError(f"'{weights}' is no network that reconstructs hands: name one, such as unihope-s")
         return cls(str(weights), network.eval().to(device), models, torch.device(device))
 
     @torch.inference_mode()
     def errors_m(self, pictures: Sequence[NDArray[np.uint8]], camera: Camera, hand: HandLabel) -> FloatArray:
         """See `Judge`."""
-        size = self.network.config.size  # type: ignore[union-attr]
         box = Box.around(hand.keypoints_px)
-        spec = CropSpec.from_box(box, hand.side, (camera.width, camera.height), None, int(size))  # type: ignore[arg-type]
+        spec = CropSpec.from_box(box, hand.side, (camera.width, camera.height), None, self.network.config.size)
         images = np.stack([cut(picture, spec).image for picture in pictures])
         rows = len(images)
         answer = self.network(
@@ -92,20 +88,26 @@ class NetworkJudge:
         return np.asarray(np.linalg.norm(joints - joints[:, :1] - (true - true[:1]), axis=-1).mean(-1))
 
 
-def _from_bundle(weights: str | Path) -> tuple[nn.Module, Mapping[Side, HandModel]]:
+def _from_bundle(weights: str | Path) -> tuple[UniHOPE, Mapping[Side, HandModel]]:
     from prehend.backends.torch_ import load_network
     from prehend.weights import load_bundle
 
     bundle = load_bundle(weights)
-    return load_network(bundle), HandModels(bundle).by_side
+    return _of_hands(load_network(bundle), weights), HandModels(bundle).by_side
 
 
-def _from_run(run: Path) -> tuple[nn.Module, Mapping[Side, HandModel]]:
+def _from_run(run: Path) -> tuple[UniHOPE, Mapping[Side, HandModel]]:
     from prehend_training.checkpoint import load_result
     from prehend_training.presets import preset
     from prehend_training.tasks import network_of
 
-    network = network_of(preset(json.loads((run / "run.json").read_text())["preset"]))
+    network = _of_hands(network_of(preset(json.loads((run / "run.json").read_text())["preset"])), run)
     load_result(run / "checkpoint" / "averaged.safetensors", network)
     model = load_hand_model()
     return network, {model.side: model, (other := model.mirrored()).side: other}
+
+
+def _of_hands(network: object, weights: str | Path) -> UniHOPE:
+    if not isinstance(network, UniHOPE):
+        raise AssetError(f"'{weights}' is no network that reconstructs hands: name one, such as unihope-s")
+    return network
