@@ -44,7 +44,7 @@ class DatasetChoice:
         """Its de-occluded pictures."""
         from prehend_training.deocclude.twins import TwinFolder
 
-        return None if self.twins is None else TwinFolder(self.twins)
+        return None if self.twins is None else TwinFolder.open(self.twins)
 
 
 SingleSource = Sequence[Path] | SceneConfig | DatasetChoice

@@ -141,7 +141,7 @@ def mean_pose(corpus: Corpus) -> np.ndarray:
         mean = np.asarray(nearest_rotation(np.mean(known, 0)), np.float64)
     else:
         fingers = load_hand_model().hands_mean.reshape(-1, 3)
-        mean = matrix_from_axis_angle(np.concatenate([np.zeros((1, 3)), fingers]))
+        mean = np.asarray(matrix_from_axis_angle(np.concatenate([np.zeros((1, 3)), fingers])), np.float64)
     mean[0] = np.eye(3)
     return mean
 
