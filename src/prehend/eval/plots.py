@@ -39,7 +39,7 @@ def draw_plots(report: Report, folder: Path) -> list[Path]:
 
 def _save(figure: Any, path: Path) -> Path:
     try:
-        figure.savefig(path, dpi=110)
+        figure.savefig(path, dpi=100)
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error.strerror})") from error
     return path
@@ -74,7 +74,7 @@ def _pck(figure: Any, report: Report) -> Any:
 
 
 def _occlusion(figure: Any, report: Report) -> Any:
-    """Mean joint error of each occlusion bin, with how many hands are in it."""
+    """Mean joint error of each occlusion bin, with how many answers it is the mean of."""
     _title(figure, report)
     names = list(report["columns"])
     width = 0.8 / len(names)
@@ -86,10 +86,16 @@ def _occlusion(figure: Any, report: Report) -> Any:
             places = [row + (k - (len(names) - 1) / 2) * width for row in range(len(bins))]
             heights = [group[measure] or 0.0 for group in bins.values()]
             bars = panel.bar(places, heights, 0.92 * width, color=_COLOURS[name], label=COLUMN_TITLES[name])
-            panel.bar_label(bars, [group["hands"] for group in bins.values()], fontsize=7)
-        panel.set(title=title, xlabel="hidden share of the hand [%] (on the bars: hands)", ylabel="mm")
+            panel.bar_label(bars, [_answers(group) for group in bins.values()], fontsize=7)
+        panel.set(title=title, xlabel="hidden share of the hand [%] (on the bars: answers)", ylabel="mm")
         panel.margins(y=0.25)  # room for the legend
         panel.set_xticks(range(len(bins)), list(bins))
         panel.grid(axis="y", alpha=0.3)
     figure.axes[0].legend(fontsize=8)
     return figure
+
+
+def _answers(group: Report) -> str:
+    """How many hands of a group have an answer, empty for none."""
+    count = round(group["hands"] * (group["answered"] or 0) / 100)
+    return str(count or "")

@@ -2,7 +2,8 @@
 
 Source of each table is its `source`; "H2ONet + HFL-Net" and "HandOccNet + HFL-Net" are a classifier that picks one of
 two networks, "(orig.)" with networks trained in their original setting, "(unif.)" trained again on all scenes. The text
-of the paper lost the marks of the two; the order is told by table 1, whose unified H2ONet row equals the second one.
+of the paper lost the marks of the two; the order is told by table 1, whose unified H2ONet row equals the second one,
+and is taken to be the same for HandOccNet and in the other tables.
 """
 
 from dataclasses import dataclass
