@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     add("--batch", type=int, help="samples a step, in place of the recipe's")
     add("--lr", type=float, help="highest learning rate, in place of the recipe's")
     add("--no-twins", action="store_true", help="render no de-occluded twins and do not learn from pairs")
+    add("--strong", action="store_true", help="stronger changes of pictures, for the step from rendered to real")
     add("--device", default="cuda", help="torch device (cuda)")
     add("--precision", choices=("bf16", "fp16", "fp32"), default="bf16", help="of products and convolutions (bf16)")
     add("--compile", action="store_true", help="compile the trunk with torch.compile")
@@ -127,6 +128,7 @@ def plan_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]
         batch_size=options.batch,
         lr=options.lr,
         twins=not options.no_twins,
+        strong=options.strong,
         machine=Machine(device=options.device, precision=options.precision),
         workers=options.workers,
         compiled=options.compile,

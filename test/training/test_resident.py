@@ -71,7 +71,7 @@ def view_as_drawn(record, draws, row):
 
     def box(points, drawn):
         told = Told(drawn.shift[row], drawn.scale[row], np.log(drawn.stretch[row]))
-        return draw_box(apply_affine(turn, points), CONFIG.view, told)
+        return draw_box(apply_affine(turn, points), ViewConfig(), told)
 
     hand, thing = box(record["keypoints_px"][0], draws.hand), None
     if record["has_object"][0] and not draws.whole[row]:
@@ -80,7 +80,8 @@ def view_as_drawn(record, draws, row):
 
 
 def test_labels_of_a_drawn_view_are_those_of_one_sample_given_the_same_numbers(crops, resident):
-    config = replace(CONFIG, photometric=None, wrong_side_p=0.4, absent_p=0.4)
+    view = ViewConfig(scale_sigma=0.2, turn_limit_rad=0.4, still_p=0.2)
+    config = replace(CONFIG, view=view, photometric=None, wrong_side_p=0.4, absent_p=0.4)
     corpus = ShardCorpus([crops], "crops")
     batches = CropBatches(corpus, config, 0, 1)
     got = ResidentCropBatches(resident, config, 0, 24).examples(np.arange(24), np.random.default_rng(5))

@@ -7,8 +7,9 @@ import torch
 
 from prehend_training import augment
 from prehend_training.augment import PhotometricConfig
+from prehend_training.recipes import PAPER_CROPS, STRONG_CROPS
 from prehend_training.resident_degrade import blur_kernels, degrade, draw_degrading, jpeg
-from prehend_training.resident_draws import PlateDraws, draw_colours, draw_patches
+from prehend_training.resident_draws import ColourDraws, PlateDraws, draw_colours, draw_patches
 from prehend_training.resident_pixels import change_colour, erase, inverse_affines, paste, plate_pieces, sample
 from prehend_training.resident_train import laid_out_anew
 
@@ -32,14 +33,26 @@ def to_array(pictures):
     return pictures[0, 0].permute(1, 2, 0).numpy()
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_light_and_colour_change_as_those_of_one_picture(picture, seed):
-    config = PhotometricConfig(grey_p=0.0)
-    want = augment.change_colour(picture, config, Rng(seed))
-    got = to_array(change_colour(to_tensor(picture), draw_colours(config, 1, Rng(seed))))
-    assert np.abs(got - want).max() < 3 and np.abs(got - want).mean() < 1.2  # whole grey values there, cut off
-    grey = to_array(change_colour(to_tensor(picture), draw_colours(PhotometricConfig(grey_p=1.0), 1, Rng(seed))))
+@pytest.mark.parametrize("config", [PhotometricConfig(), STRONG_CROPS.photometric, PAPER_CROPS.photometric])
+def test_light_and_colour_change_as_those_of_one_picture(picture, config):
+    for seed in range(6):
+        coloured = replace(config, grey_p=0.0)
+        want = augment.change_colour(picture, coloured, Rng(seed))
+        got = to_array(change_colour(to_tensor(picture), draw_colours(coloured, 1, Rng(seed))))
+        # whole grey values there, cut off after every step
+        assert np.abs(got - want).max() < 6 and np.abs(got - want).mean() < 2
+    grey = to_array(change_colour(to_tensor(picture), draw_colours(PhotometricConfig(grey_p=1.0), 1, Rng(0))))
     assert np.ptp(grey, 2).max() < 0.01 < np.ptp(grey)
+
+
+def test_many_pictures_change_as_each_of_them(picture):
+    config = PAPER_CROPS.photometric  # whose steps come in an order by chance
+    draws = draw_colours(config, 5, Rng(3))
+    many = change_colour(to_tensor(picture).repeat(5, 1, 1, 1, 1), draws)
+    for row in range(5):
+        one = ColourDraws(**{name: value[row : row + 1] for name, value in vars(draws).items()})
+        assert torch.allclose(many[row : row + 1], change_colour(to_tensor(picture), one), atol=1e-2)
+    assert len(np.unique(draws.order, axis=0)) > 1
 
 
 def test_another_background_has_the_same_edge(picture):
@@ -71,7 +84,7 @@ def test_blur_is_that_of_its_kernel(picture):
     for row in range(3):
         want = cv2.filter2D(picture.astype(np.float32), -1, draws.kernels[row])
         assert np.abs(to_array(pictures[row : row + 1]) - want).max() < 0.1
-    assert blur_kernels(np.zeros(0), Rng(0)).shape == (0, 1, 1)
+    assert blur_kernels(np.zeros(0), 0.5, Rng(0)).shape == (0, 1, 1)
 
 
 def test_coarse_and_noise_change_the_rows_they_are_drawn_for(picture):
@@ -91,6 +104,20 @@ def test_coarse_and_noise_change_the_rows_they_are_drawn_for(picture):
     noise = next(row for row in draws.noise_rows if row not in draws.coarse_rows)
     sigma = draws.sigma[list(draws.noise_rows).index(noise)]
     assert (after - before)[noise].std() == pytest.approx(sigma, rel=0.1)
+
+
+def test_shot_noise_grows_with_the_light_and_blocks_are_blocks():
+    flat = torch.tensor([16.0, 144.0]).view(2, 1, 1, 1, 1).repeat(1, 1, 3, SIZE, SIZE)
+    config = replace(NOTHING, noise_p=1.0, noise_sigma=0.0, shot_noise=8.0)
+    draws = draw_degrading(config, SIZE, 2, Rng(0))
+    draws.shot[:] = 8.0
+    dark, light = (degrade(flat.clone(), draws, torch.Generator().manual_seed(0)) - flat).flatten(1).std(1)
+    assert light == pytest.approx(6.0, rel=0.05) and dark == pytest.approx(2.0, rel=0.05)
+    ramp = torch.arange(float(SIZE)).expand(1, 1, 3, SIZE, SIZE).clone()
+    coarse = replace(NOTHING, coarse_p=1.0, coarse_min=0.25, coarse_blocks_p=1.0)
+    draws = draw_degrading(coarse, SIZE, 1, Rng(0))
+    draws.coarse_px[:] = 16
+    assert len(degrade(ramp, draws, torch.Generator()).round(decimals=2).unique()) == 16
 
 
 def test_erased_is_what_changed(picture):

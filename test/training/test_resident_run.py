@@ -18,6 +18,7 @@ from prehend_training.engine.scenes import SceneConfig
 from prehend_training.export import export_run
 from prehend_training.loop import Budget, Machine, log_lines
 from prehend_training.presets import preset
+from prehend_training.recipes import STRONG_CROPS
 from prehend_training.resident import load_resident
 from prehend_training.resident_render import Rendering, render
 from prehend_training.resident_run import Call, Plan, describe_machine
@@ -38,8 +39,8 @@ CPU = Machine(device="cpu", threads=1)
 def a_plan(work, **changes):
     """Four steps with fake crops."""
     numbers = {
-        "render_minutes": 1.0, "count": 24, "test_count": 4, "size_px": 160, "preset": "debug-unihope", "batch_size": 4,
-        "budget": Budget(steps=4), "machine": CPU, "workers": 0, "shard_units": 8, "make": open_fake,
+        "render_minutes": 60.0, "count": 24, "test_count": 4, "size_px": 160, "shard_units": 8, "make": open_fake,
+        "preset": "debug-unihope", "batch_size": 4, "budget": Budget(steps=4), "machine": CPU, "workers": 0,
     }  # fmt: skip
     return Plan(work, **{**numbers, **changes})
 
@@ -134,6 +135,8 @@ def test_presets_for_large_batches(tmp_path):
     student = chosen_preset("unihope-s", taught=True)
     assert student.optimisation.batch_size == 512 and isinstance(student.loss, TaughtLossWeights)
     teacher = chosen_preset("unihope-b", batch_size=64, lr=1e-3, twins=False)
+    strong = chosen_preset("unihope-s", strong=True).data
+    assert strong.photometric == STRONG_CROPS.photometric and strong.object_grid == student.data.object_grid
     assert (teacher.optimisation.batch_size, teacher.optimisation.lr, teacher.twins) == (64, 1e-3, None)
     assert chosen_preset("finder").optimisation.batch_size == 128
     for wrong in ({"name": "finder", "taught": True}, {"name": "unihope-s-maps"}):

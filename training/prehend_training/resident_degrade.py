@@ -21,15 +21,17 @@ _COARSE_STEP_PX = 8
 
 @dataclass(frozen=True)
 class DegradeDraws:
-    """Rows of the batch (n,) and what is done with them: coarse_px resolution [px], kernels (n, k, k) of the blur,
-    sigma of the noise [grey values], quality of JPEG."""
+    """Rows of the batch (n,) and what is done with them: coarse_px resolution [px], blocks whether it shows as blocks,
+    kernels (n, k, k) of the blur, sigma and shot (at white) of the noise [grey values], quality of JPEG."""
 
     coarse_rows: Numbers
     coarse_px: Numbers
+    blocks: NDArray[np.bool_]
     blur_rows: Numbers
     kernels: NDArray[np.float32]
     noise_rows: Numbers
     sigma: NDArray[np.float32]
+    shot: NDArray[np.float32]
     jpeg_rows: Numbers
     quality: Numbers
 
@@ -43,20 +45,22 @@ def draw_degrading(config: PhotometricConfig, size_px: int, count: int, rng: Rng
     return DegradeDraws(
         coarse,
         _COARSE_STEP_PX * np.rint(coarse_px).astype(np.int64).clip(1),
+        rng.random(len(coarse)) < config.coarse_blocks_p,
         blur,
-        blur_kernels(rng.uniform(0.3, config.blur_sigma_px, len(blur)), rng),
+        blur_kernels(rng.uniform(config.blur_min_px, config.blur_sigma_px, len(blur)), config.motion_p, rng),
         noise,
         rng.uniform(0, config.noise_sigma, len(noise)).astype(np.float32),
+        rng.uniform(0, config.shot_noise, len(noise)).astype(np.float32),
         jpeg,
-        rng.integers(25, 90, len(jpeg)),
+        rng.integers(*config.jpeg_quality, len(jpeg)),
     )
 
 
-def blur_kernels(sigmas_px: NDArray[np.floating], rng: Rng) -> NDArray[np.float32]:
+def blur_kernels(sigmas_px: NDArray[np.floating], motion_p: float, rng: Rng) -> NDArray[np.float32]:
     """(n, k, k) kernels of a lens out of focus, or moved along a line while the shutter was open, as in `augment`."""
     kernels = []
     for sigma in sigmas_px:
-        if rng.random() < 0.5:
+        if rng.random() >= motion_p:
             one = cv2.getGaussianKernel(round(6 * sigma + 1) | 1, float(sigma))
             kernels.append(np.asarray(one @ one.T, np.float32))
             continue
@@ -74,16 +78,16 @@ def blur_kernels(sigmas_px: NDArray[np.floating], rng: Rng) -> NDArray[np.float3
 def degrade(pictures: Tensor, draws: DegradeDraws, generator: torch.Generator) -> Tensor:
     """Pictures (B, V, 3, S, S) through worse cameras, changed in place; `generator` makes the noise."""
     device = pictures.device
-    for resolution in np.unique(draws.coarse_px):
-        rows = torch.from_numpy(draws.coarse_rows[draws.coarse_px == resolution]).to(device)
-        pictures[rows] = _coarse(pictures[rows], int(resolution))
+    for resolution, blocks in sorted({*zip(draws.coarse_px.tolist(), draws.blocks.tolist(), strict=True)}):
+        together = (draws.coarse_px == resolution) & (draws.blocks == blocks)
+        rows = torch.from_numpy(draws.coarse_rows[together]).to(device)
+        pictures[rows] = _coarse(pictures[rows], resolution, blocks)
     if len(draws.blur_rows):
         rows = torch.from_numpy(draws.blur_rows).to(device)
         pictures[rows] = _blurred(pictures[rows], torch.from_numpy(draws.kernels).to(device))
     if len(draws.noise_rows):
-        rows, sigma = torch.from_numpy(draws.noise_rows).to(device), torch.from_numpy(draws.sigma).to(device)
-        noise = torch.randn(len(rows), 1, *pictures.shape[2:], generator=generator, device=device)
-        pictures[rows] = (pictures[rows] + sigma.view(-1, 1, 1, 1, 1) * noise).clamp(0, 255)
+        rows = torch.from_numpy(draws.noise_rows).to(device)
+        pictures[rows] = _noisy(pictures[rows], draws, generator)
     if len(draws.jpeg_rows):
         rows, quality = torch.from_numpy(draws.jpeg_rows).to(device), torch.from_numpy(draws.quality).to(device)
         each = quality.repeat_interleave(pictures.shape[1])
@@ -91,10 +95,20 @@ def degrade(pictures: Tensor, draws: DegradeDraws, generator: torch.Generator) -
     return pictures
 
 
-def _coarse(pictures: Tensor, resolution_px: int) -> Tensor:
+def _coarse(pictures: Tensor, resolution_px: int, blocks: bool) -> Tensor:
     flat, size = pictures.flatten(0, 1), pictures.shape[-1]
     small = F.interpolate(flat, (resolution_px, resolution_px), mode="bilinear", antialias=True, align_corners=False)
+    if blocks:
+        return F.interpolate(small, (size, size), mode="nearest").view(pictures.shape)
     return F.interpolate(small, (size, size), mode="bilinear", align_corners=False).view(pictures.shape)
+
+
+def _noisy(pictures: Tensor, draws: DegradeDraws, generator: torch.Generator) -> Tensor:
+    """Noise that is the same everywhere, and noise that grows with the root of the light; a twin has its picture's."""
+    device = pictures.device
+    sigma, shot = (torch.from_numpy(value).to(device).view(-1, 1, 1, 1, 1) for value in (draws.sigma, draws.shot))
+    even, grown = torch.randn(2, len(pictures), 1, *pictures.shape[2:], generator=generator, device=device)
+    return (pictures + sigma * even + shot * (pictures / 255).sqrt() * grown).clamp(0, 255)
 
 
 def _blurred(pictures: Tensor, kernels: Tensor) -> Tensor:

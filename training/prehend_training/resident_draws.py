@@ -99,28 +99,41 @@ def draw_views(config: CropDataConfig, count: int, rng: Rng) -> ViewDraws:
 
 def draw_turns(config: ViewConfig, count: int, rng: Rng) -> FloatArray:
     """(count,) turns [rad]."""
-    any_way = rng.random(count) < config.turn_p
-    return np.where(any_way, rng.uniform(-np.pi, np.pi, count), rng.normal(0, 1, count) * config.turn_rad)
+    any_way, still = rng.random(count) < config.turn_p, rng.random(count) < config.still_p
+    normal = (rng.normal(0, 1, count) * config.turn_rad).clip(-config.turn_limit_rad, config.turn_limit_rad)
+    return np.where(any_way, rng.uniform(-np.pi, np.pi, count), np.where(still, 0.0, normal))
 
 
 def draw_boxes(config: ViewConfig, count: int, rng: Rng) -> BoxDraws:
     """How far `count` boxes are off."""
+    scale = rng.uniform(*config.scale, count)
+    if config.scale_sigma is not None:
+        scale = rng.normal(1, config.scale_sigma, count).clip(*config.scale)
     return BoxDraws(
         rng.uniform(-config.center, config.center, (count, 2)),
-        rng.uniform(*config.scale, count),
+        scale,
         np.exp(rng.uniform(-config.aspect, config.aspect, count)),
     )
 
 
 @dataclass(frozen=True)
 class ColourDraws:
-    """Light and colour: matrix (B, 3, 3) on RGB, then `(v ** gamma) * gain + offset` of v in [0, 1] to grey values, all
-    (B, 3), one of each channel."""
+    """Light and colour, see `augment.change_colour`.
 
-    matrix: FloatArray
+    Attributes:
+        mix, hue: (B, 3, 3) on RGB: towards grey, about the grey axis.
+        gamma: (B,) exponent. gain, offset: (B, 3) of each channel, to grey values.
+        contrast: (B,) of the distance from the picture's mean grey.
+        order: (B, 4) in which levels (0), contrast (1), mix (2) and hue (3) come; None for hue, mix, levels, contrast.
+    """
+
+    mix: FloatArray
+    hue: FloatArray
     gamma: FloatArray
     gain: FloatArray
     offset: FloatArray
+    contrast: FloatArray
+    order: Numbers | None
 
 
 def draw_colours(config: PhotometricConfig, count: int, rng: Rng) -> ColourDraws:
@@ -128,12 +141,18 @@ def draw_colours(config: PhotometricConfig, count: int, rng: Rng) -> ColourDraws
     grey = rng.random(count) < config.grey_p
     saturation = np.where(grey, 0.0, 1 + rng.uniform(-config.saturation, config.saturation, count))[:, None, None]
     hue = _turns_about_grey(rng.uniform(-config.hue, config.hue, count))
-    matrix = saturation * hue + (1 - saturation) * np.outer(np.ones(3), LUMA)
+    mix = saturation * np.eye(3) + (1 - saturation) * np.outer(np.ones(3), LUMA)
     gamma = np.exp(rng.uniform(-config.gamma, config.gamma, count))
-    gain = 255 * (1 + rng.uniform(-1.5 * config.gain, 0.6 * config.gain, count))
+    low, high = (1.0, 1.0) if config.even_gain else (1.5, 0.6)
+    gain = 255 * (1 + rng.uniform(-low * config.gain, high * config.gain, count))
     offset = rng.uniform(-config.offset, config.offset, count)
     channel = np.where(grey[:, None], 1.0, 1 + rng.uniform(-config.channel_gain, config.channel_gain, (count, 3)))
-    return ColourDraws(matrix, np.tile(gamma[:, None], 3), gain[:, None] * channel, offset[:, None] * channel)
+    contrast = 1 + rng.uniform(-config.contrast, config.contrast, count) if config.contrast else np.ones(count)
+    if config.exposure_p:
+        wrong = rng.random(count) < config.exposure_p
+        gain = gain * np.where(wrong, np.exp(rng.uniform(-1, 1, count) * np.log(config.exposure)), 1.0)
+    order = np.array([rng.permutation(4) for _ in range(count)]) if config.shuffled else None
+    return ColourDraws(mix, hue, gamma, gain[:, None] * channel, offset[:, None] * channel, contrast, order)
 
 
 def _turns_about_grey(angles_rad: FloatArray) -> FloatArray:

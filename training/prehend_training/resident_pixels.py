@@ -5,11 +5,14 @@ changed as the picture is. What `prehend_training.augment` and `prehend_training
 here with many; numbers are not rounded to whole grey values in between.
 """
 
+from itertools import product
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from prehend_training.augment import LUMA
 from prehend_training.resident_draws import ColourDraws, PatchDraws, PlateDraws
 
 
@@ -82,14 +85,50 @@ def paste(pictures: Tensor, keep: Tensor, background: Tensor, rows: Tensor) -> T
 
 def change_colour(pictures: Tensor, draws: ColourDraws) -> Tensor:
     """Pictures in other light, see `augment.change_colour`."""
-    device = pictures.device
-    matrix, gamma, gain, offset = (
-        torch.from_numpy(np.asarray(value, np.float32)).to(device)
-        for value in (draws.matrix, draws.gamma, draws.gain, draws.offset)
-    )
-    mixed = (matrix[:, None] @ pictures.flatten(3)).view(pictures.shape)
-    gamma, gain, offset = (value[:, None, :, None, None] for value in (gamma, gain, offset))
-    return ((mixed.clamp(0, 255) / 255).pow(gamma) * gain + offset).clamp(0, 255)
+    numbers = {
+        name: torch.from_numpy(np.asarray(value, np.float32)).to(pictures.device)
+        for name, value in vars(draws).items()
+        if name != "order"
+    }
+    if draws.order is None:
+        pictures = _mixed(pictures, numbers["mix"] @ numbers["hue"])
+        levels = _levels(pictures, numbers)
+        return _contrasted(levels, _mean_grey(pictures), numbers["contrast"]).clamp(0, 255)
+    pictures = pictures.clone()
+    for place, step in product(range(4), range(4)):
+        found = np.flatnonzero(draws.order[:, place] == step)
+        if len(found):
+            rows = torch.from_numpy(found).to(pictures.device)
+            pictures[rows] = _step(step, pictures[rows], {name: value[rows] for name, value in numbers.items()})
+    return pictures
+
+
+def _step(step: int, pictures: Tensor, numbers: dict[str, Tensor]) -> Tensor:
+    """One of the steps that `ColourDraws.order` names."""
+    if step == 0:
+        return _levels(pictures, numbers).clamp(0, 255)
+    if step == 1:
+        return _contrasted(pictures, _mean_grey(pictures), numbers["contrast"]).clamp(0, 255)
+    return _mixed(pictures, numbers["mix" if step == 2 else "hue"])
+
+
+def _mixed(pictures: Tensor, matrix: Tensor) -> Tensor:
+    return (matrix[:, None] @ pictures.flatten(3)).view(pictures.shape).clamp(0, 255)
+
+
+def _levels(pictures: Tensor, numbers: dict[str, Tensor]) -> Tensor:
+    gain, offset = (numbers[name][:, None, :, None, None] for name in ("gain", "offset"))
+    return (pictures / 255).pow(numbers["gamma"].view(-1, 1, 1, 1, 1)) * gain + offset
+
+
+def _mean_grey(pictures: Tensor) -> Tensor:
+    """(B, V, 1, 1, 1)."""
+    luma = torch.from_numpy(LUMA).to(pictures.device)
+    return (pictures.mean((3, 4)) * luma).sum(2)[:, :, None, None, None]
+
+
+def _contrasted(pictures: Tensor, middle: Tensor, contrast: Tensor) -> Tensor:
+    return middle + contrast.view(-1, 1, 1, 1, 1) * (pictures - middle)
 
 
 def erase(pictures: Tensor, draws: PatchDraws) -> Tensor:

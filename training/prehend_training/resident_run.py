@@ -58,9 +58,10 @@ class Plan:
         budget: of training it, over all calls; the schedule follows it.
         teacher_preset, teacher_budget: of a network that is trained first to teach it; no budget for none.
         teacher: a run that teaches it in place of that.
-        start: a run whose weights the student starts from.
+        start: runs whose weights the student starts from.
         batch_size, lr: of the student, in place of the recipe's.
         twins: render twins and learn from pairs, where the presets do.
+        strong: change crops as `recipes.STRONG_CROPS` does.
         machine: device and precision.
         workers: processes that render and decode.
         compiled: compile the trunk.
@@ -82,10 +83,11 @@ class Plan:
     teacher_preset: str = "unihope-b"
     teacher_budget: Budget | None = None
     teacher: Path | None = None
-    start: Path | None = None
+    start: tuple[Path, ...] = ()
     batch_size: int | None = None
     lr: float | None = None
     twins: bool = True
+    strong: bool = False
     machine: Machine = field(default_factory=lambda: Machine(device="cuda", precision="bf16"))
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     compiled: bool = False
@@ -148,7 +150,7 @@ class Call:
         plan = self.plan
         if plan.teacher_budget is None:
             return []
-        chosen = chosen_preset(plan.teacher_preset, twins=plan.twins)
+        chosen = chosen_preset(plan.teacher_preset, twins=plan.twins, strong=plan.strong)
         return [Training(chosen, plan.work / "teacher", plan.teacher_budget, compiled=plan.compiled)]
 
     @property
@@ -156,7 +158,7 @@ class Call:
         """The network that is wanted."""
         plan = self.plan
         teacher = next((training.run for training in self.teacher_training), plan.teacher)
-        chosen = chosen_preset(plan.preset, plan.batch_size, plan.lr, teacher is not None, plan.twins)
+        chosen = chosen_preset(plan.preset, plan.batch_size, plan.lr, teacher is not None, plan.twins, plan.strong)
         return Training(chosen, plan.work / "student", plan.budget, teacher, plan.start, plan.compiled)
 
     def _rendered(self) -> bool:

@@ -27,6 +27,7 @@ from prehend_training.losses import (
     rotation_distance,
 )
 from prehend_training.presets import CropPreset, FinderPreset, Optimisation, Preset, preset
+from prehend_training.recipes import STRONG_CROPS
 from prehend_training.resident import ResidentCrops
 from prehend_training.resident_batches import ResidentCropBatches
 from prehend_training.resident_finder import ResidentFinderBatches, ResidentFrames
@@ -53,7 +54,12 @@ class TaughtLossWeights(CropLossWeights):
 
 
 def chosen_preset(
-    name: str, batch_size: int | None = None, lr: float | None = None, taught: bool = False, twins: bool = True
+    name: str,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    taught: bool = False,
+    twins: bool = True,
+    strong: bool = False,
 ) -> Preset:
     """A preset with the numbers of its recipe.
 
@@ -64,6 +70,7 @@ def chosen_preset(
         batch_size, lr: in place of the recipe's.
         taught: add the terms of a teacher.
         twins: learn from pairs where the preset does.
+        strong: change crops as `recipes.STRONG_CROPS` does.
 
     Raises:
         UnknownName: there is no such preset.
@@ -77,7 +84,10 @@ def chosen_preset(
     loss = chosen.loss if isinstance(chosen.loss, CropLossWeights) else CropLossWeights()
     if taught:
         loss = TaughtLossWeights(**asdict(loss))
-    return replace(chosen, optimisation=numbers, loss=loss, twins=chosen.twins if twins else None)
+    data = chosen.data
+    if strong:
+        data = replace(STRONG_CROPS, size_px=data.size_px, object_grid=data.object_grid)
+    return replace(chosen, data=data, optimisation=numbers, loss=loss, twins=chosen.twins if twins else None)
 
 
 def load_teacher(run: Path, device: str) -> UniHOPE:
@@ -241,7 +251,7 @@ class Training:
         preset: from `chosen_preset`.
         run: folder of the run.
         budget: of the whole run, however many calls it takes.
-        teacher, start: runs to learn from and to start from.
+        teacher: run to learn from. start: runs to start from, see `load_start`.
         compiled: compile the trunk of a crop network (CUDA).
     """
 
