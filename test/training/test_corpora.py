@@ -16,6 +16,7 @@ from prehend_training.corpora import WINDOW, Cached, DatasetCorpus, MixedCorpus,
 from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus
 from prehend_training.datasets import open_dataset
 from prehend_training.datasets.own_hand import own_pose
+from prehend_training.deocclude.twins import Twin, TwinFolder
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.loop import Budget, Machine, train_run
 from prehend_training.online import OnlineCorpus
@@ -119,22 +120,34 @@ def test_what_is_kept_of_a_picture_shows_the_same_in_fewer_pixels(roots):
         assert np.abs(grey - record["keypoints_px"][0][inside, 0]).max() <= half
 
 
-class Grey:
-    """Twins that are grey, of every other picture."""
+@pytest.fixture(scope="session")
+def twins(roots, tmp_path_factory):
+    """Grey twins of every other picture."""
+    folder = TwinFolder.claim(tmp_path_factory.mktemp("twins"), {"source": "freihand"})
+    dataset = open_dataset("freihand", *roots["freihand"])
+    for index in range(1, len(dataset), 2):
+        twin = Twin(dataset[index].frame_id, index, 0.5, 0.7, (0.7,), (0.01,))
+        folder.write(twin, np.full((224, 224, 3), 128, np.uint8), np.zeros((224, 224), bool))
+    return folder.path
 
-    def read(self, frame_id):
-        return np.full((224, 224, 3), 128, np.uint8) if frame_id.index % 2 else None
 
-
-def test_twins_of_datasets_come_with_their_pictures(roots):
-    corpus = DatasetCorpus(open_dataset("freihand", *roots["freihand"]), twins=Grey())
-    source = CropBatches(corpus, CropDataConfig(absent_p=0.0, photometric=None, smear_p=1.0), 0, 12)
-    batch = source.batch(0)
+def test_twins_of_datasets_come_with_their_pictures(roots, twins):
+    choice = DatasetChoice("freihand", *roots["freihand"], twins=twins)
+    config = CropDataConfig(absent_p=0.0, photometric=None, smear_p=1.0)
+    batch = CropBatches(open_corpus(choice, "crops"), config, 0, 12).batch(0)
     with_twin = batch["has_twin"] > 0
-    assert 0 < with_twin.sum() < 12
+    assert with_twin.sum() == 6
     assert (batch["image_deoccluded"][with_twin] == 128).all()
     assert np.array_equal(batch["image_deoccluded"][~with_twin], batch["image"][~with_twin])
-    corpus.twins.read = lambda frame_id: np.zeros((2, 2, 3), np.uint8)
+    assert not any(open_corpus(choice, "crops", twins=False)[index]["has_twin"] for index in range(12))
+
+
+def test_a_twin_of_another_size_is_refused(roots, twins):
+    class Small(TwinFolder):
+        def read(self, frame_id):
+            return np.zeros((2, 2, 3), np.uint8)
+
+    corpus = DatasetCorpus(open_dataset("freihand", *roots["freihand"]), twins=Small.open(twins))
     with pytest.raises(AssetError, match="as large as"):
         corpus[0]
 
@@ -183,7 +196,7 @@ def test_backgrounds_come_from_sources_that_have_them(crops, roots):
     dataset = DatasetCorpus(open_dataset("freihand", *roots["freihand"]))
     rng = np.random.default_rng(0)
     mixed = MixedCorpus([(dataset, 9.0), (ShardCorpus([crops], "crops"), 1.0)])
-    assert all(mixed.backdrop(rng)["has_front"] for _ in range(10))
+    assert all(mixed.backdrop(rng)["image"].shape == (160, 160, 3) for _ in range(10))
     assert MixedCorpus([(dataset, 1.0)]).backdrop(rng) is None
     looked = mixed.first(20)
     assert Counter(index % 2 for index in looked) == {0: 12, 1: 2}  # as many as the dataset has
