@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from prehend_training.sources import DatasetChoice, DataSource, SingleSource
 
 _ABOUT = (
-    "At least one source. Several make a mixture: every batch source has the share WEIGHT over the sum of the weights "
-    "(1 where none is given; folders of shards without a weight are one source together)."
+    "At least one source. Several make a mixture: of every 1000 samples each has the share that its WEIGHT is of all "
+    "weights (1 where none is given; folders of shards without a weight are one source together)."
 )
 
 
