@@ -63,6 +63,12 @@ def _add_scenes(verbs: Any) -> None:
     )
     scenes.add_argument("--quality", type=int, default=95, help="of jpg and webp (95)")
     scenes.add_argument("--photos", type=Path, help="folder with photographs for backgrounds")
+    scenes.add_argument(
+        "--stock",
+        choices=("all", "training", "held-out"),
+        default="all",
+        help="things and skins that may appear: those of training and those held out share none (all)",
+    )
     scenes.add_argument("--shard-size", type=int, metavar="N", help="scenes a shard (ten to thirty seconds of work)")
     scenes.add_argument("--workers", type=int, help="processes (1); with --engine ray actors (one a CPU)")
     scenes.add_argument("--engine", choices=("local", "ray"), default="local", help="where scenes are rendered (local)")
@@ -118,7 +124,7 @@ def _scenes(arguments: argparse.Namespace) -> None:
 
     size = arguments.size or SIZES_PX[arguments.kind]
     packing = Packing(arguments.maps, arguments.format, arguments.quality)
-    config = SceneConfig(arguments.kind, arguments.seed, size, packing, arguments.photos)
+    config = SceneConfig(arguments.kind, arguments.seed, size, packing, arguments.photos, arguments.stock)
     if arguments.time:
         _print_times(config, arguments.count or 50)
         return

@@ -97,7 +97,7 @@ _TINY_FINDER = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), chann
 _BRIEF = Optimisation(batch_size=2)
 
 # Batches on a CPU are as large as Muon's fixed cost of a step asks for
-_MUON = Optimisation(method="muon", batch_size=32, lr=2e-3)
+_MUON = Optimisation(method="muon", batch_size=32, lr=2.5e-3)
 
 _ALL: tuple[Preset, ...] = (
     CropPreset("unihope-s", "unihope-s", SMALL, CropDataConfig(object_grid=SMALL.roi_size), optimisation=_MUON),
@@ -127,6 +127,15 @@ _ALL: tuple[Preset, ...] = (
         replace(SMALL, size=64),
         CropDataConfig(size_px=64, object_grid=SMALL.roi_size),
         optimisation=replace(_MUON, batch_size=64, lr=5e-3),
+        trains="maps",
+    ),
+    # then the trunk at full size, at half of the whole network's cost
+    CropPreset(
+        "unihope-s-maps-128",
+        "unihope-s",
+        SMALL,
+        CropDataConfig(object_grid=SMALL.roi_size),
+        optimisation=replace(_MUON, batch_size=64, lr=3e-3),
         trains="maps",
     ),
     # and the pose head's, which needs no pictures

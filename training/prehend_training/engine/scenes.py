@@ -14,6 +14,7 @@ from tqdm import tqdm
 from prehend.errors import InvalidInput
 from prehend.pipeline.objects import own_folders
 from prehend_training.engine import EngineOptions, Job, open_engine
+from prehend_training.objects.stock import Stock, drawn_from
 from prehend_training.sample_files import Packing
 from prehend_training.scenes.sample import Sample
 from prehend_training.shards import ShardNote, claim, commit, read_note, shard_name, write_index, write_shard
@@ -41,6 +42,7 @@ class SceneConfig:
         size_px: width of a picture.
         packing: how samples are written.
         photos: folder with photographs for backgrounds, None for none.
+        stock: which things and skins may appear.
     """
 
     kind: Kind
@@ -48,6 +50,7 @@ class SceneConfig:
     size_px: int
     packing: Packing = field(default_factory=Packing)
     photos: Path | None = None
+    stock: Stock = "all"
 
     def __post_init__(self) -> None:
         if self.size_px < 16:
@@ -64,6 +67,7 @@ class SceneConfig:
             **asdict(self.packing),
             "photos": None if self.photos is None else _fingerprint(self.photos),
             "own_objects": [_fingerprint(folder) for folder in own_folders()],
+            **({} if self.stock == "all" else {"stock": self.stock}),
         }
 
 
@@ -85,11 +89,15 @@ def open_maker(config: SceneConfig) -> Maker:
     from prehend_training.scenes.render import SceneRenderer, crop_sample, frame_sample
 
     renderer, maps, size = SceneRenderer(config.photos), config.packing.maps != "none", config.size_px
-    if config.kind == "crops":
-        return lambda unit: [crop_sample(renderer, config.seed, unit, size, maps)]
-    if config.kind == "frames":
-        return lambda unit: [frame_sample(renderer, config.seed, unit, size, maps=maps)]
-    return lambda unit: _along(renderer, config, unit)
+    single = {"crops": crop_sample, "frames": frame_sample}.get(config.kind)
+    if single is None:
+        return lambda unit: _along(renderer, config, unit)
+
+    def make(unit: int) -> list[Sample]:
+        with drawn_from(config.stock):
+            return [single(renderer, config.seed, unit, size, maps=maps)]
+
+    return make
 
 
 def _along(renderer: "SceneRenderer", config: SceneConfig, unit: int) -> Iterator[Sample]:
@@ -97,7 +105,9 @@ def _along(renderer: "SceneRenderer", config: SceneConfig, unit: int) -> Iterato
     from prehend_training.scenes.sequences import sample_sequence
 
     size = (config.size_px, config.size_px * 3 // 4)
-    sequence, maps = sample_sequence(config.seed, unit, size=size), config.packing.maps != "none"
+    with drawn_from(config.stock):
+        sequence = sample_sequence(config.seed, unit, size=size)
+    maps = config.packing.maps != "none"
     if config.kind == "views":
         frame = int(np.random.default_rng([config.seed, unit, _INSTANT]).integers(sequence.frames))
         views = sequence.views(frame)

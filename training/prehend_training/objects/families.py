@@ -15,6 +15,7 @@ from prehend_training.objects.mesh import smooth_curve
 from prehend_training.objects.parts import Part
 from prehend_training.objects.parts_round import Revolve, Tube, Zone
 from prehend_training.objects.solid import Form, Solid
+from prehend_training.objects.stock import families_in_stock, things_in_stock
 
 Array = NDArray[np.floating]
 
@@ -23,11 +24,11 @@ _FAMILY_SHARE, _MEMBERS = 0.2, 64
 
 def sample_solid(rng: np.random.Generator) -> Solid:
     """A solid of the catalogue or one of a family, stretched within what is believable."""
-    if rng.random() < _FAMILY_SHARE:
+    if rng.random() < _FAMILY_SHARE and families_in_stock():
         solid = _member(int(rng.integers(len(FAMILIES))), int(rng.integers(_MEMBERS)))
     else:
         solids = catalogue()
-        solid = solids[str(rng.choice(sorted(solids)))]
+        solid = solids[str(rng.choice(things_in_stock(sorted(solids))))]
     return solid.stretched(solid.stretch.sample(rng))
 
 

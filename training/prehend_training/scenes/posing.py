@@ -14,6 +14,7 @@ from prehend_training.grasps.checks import touching_parts
 from prehend_training.grasps.fresh import POOL_SIZE, pooled
 from prehend_training.grasps.library import HeldGrasp, sample_grasp
 from prehend_training.objects import Solid
+from prehend_training.objects.stock import families_in_stock
 from prehend_training.scenes.body import Arm, bend_wrist, cross, drawn_hand, turn
 from prehend_training.scenes.gestures import sample_bare, sample_betas
 from prehend_training.scenes.sample import HAND_PARTS, PART_OF_JOINT
@@ -61,7 +62,8 @@ def bare_hand(rng: Rng) -> Posed:
 
 def held_grasp(rng: Rng) -> HeldGrasp:
     """A random grasp of a random thing: mostly of the library, else of a thing of a family."""
-    return pooled(int(rng.integers(POOL_SIZE))) if rng.random() < _FRESH_SHARE else sample_grasp(rng)
+    fresh = rng.random() < _FRESH_SHARE and families_in_stock()
+    return pooled(int(rng.integers(POOL_SIZE))) if fresh else sample_grasp(rng)
 
 
 def to_object(pose: Array, points: Array) -> Array:

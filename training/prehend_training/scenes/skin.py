@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend_training.objects.stock import skins_in_stock
 from prehend_training.scenes.skin_lines import freckles, hair, palm_creases, veins
 from prehend_training.scenes.skin_map import TILE_PX, SkinMap, skin_map, smooth_step
 
@@ -54,8 +55,9 @@ class SkinLook:
 def sample_skin(rng: Rng) -> SkinLook:
     """Someone's skin, light and dark ones alike."""
     tint = np.exp(rng.normal(0, 0.03, 3) + rng.normal(0, 0.06))
+    paintings = skins_in_stock(SKINS)
     gloss = np.array([rng.uniform(0.12, 0.75), np.exp(rng.uniform(np.log(6), np.log(26))), rng.uniform(0.6, 1.2)])
-    return SkinLook(int(rng.integers(SKINS)), tint, gloss)
+    return SkinLook(paintings[int(rng.integers(len(paintings)))], tint, gloss)
 
 
 def skin_tone(look: SkinLook) -> Array:
