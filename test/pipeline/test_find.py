@@ -96,6 +96,20 @@ def test_boxes_that_overlap_are_one_hand_whatever_their_sides() -> None:
     assert [hand.side for hand in found] == ["right"]
 
 
+def test_cells_that_agree_are_averaged_and_others_are_not() -> None:
+    picture = letterbox(np.zeros((S, S, 3), np.uint8), S)
+    maps = empty_maps()
+    hand = FoundHand(Box(80, 80, 140, 140), "right")
+    draw(maps, picture, hand, 2.0, spill=0.5)
+    row, column = np.unravel_index(maps["hand_heat"][0, 0].argmax(), (G, G))
+    maps["hand_box"][0, :, row, column] += [6, 0, 6, 0]  # two sides of the peak's box, and another hand's next to it
+    maps["hand_box"][0, :, row, column + 1] = 200
+    peak, others = probability(np.array([2.0, 1.5])) ** 2
+    (found,) = decode_hands(maps, picture, 0.3, 4)
+    shift = 6 * peak / (peak + 7 * others)
+    assert_box(found.box_px, Box(80 - shift, 80, 140 + shift, 140))
+
+
 def test_threshold_and_most_hands_are_kept_to() -> None:
     picture = letterbox(np.zeros((256, 256, 3), np.uint8), S)
     maps = empty_maps()

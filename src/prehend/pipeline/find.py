@@ -14,6 +14,9 @@ from prehend.types import Box, FloatArray, FoundHand
 SAME_HAND_IOU = 0.45
 """Two boxes that overlap more than this are one hand, whatever side each of them claims."""
 
+SAME_BOX_IOU = 0.5
+"""Boxes of neighbouring cells that overlap as much say the same, and are averaged."""
+
 HELD_THRESHOLD = 0.5
 """Probability from which a hand found is said to hold something, and its object box is used."""
 
@@ -96,7 +99,7 @@ def decode_hands(
 
     Returns:
         Best first, boxes in pixels of the image; of boxes that overlap only the best. Cells with numbers that are
-        not finite count as empty.
+        not finite, or with a box beside them, count as empty.
 
     Raises:
         InvalidInput: the maps do not fit together.
@@ -105,16 +108,18 @@ def decode_hands(
     for name, channels in MAPS.items():
         check_shape(name, outputs[name], [1, channels, cells, cells])
     heat, sides, boxes, held, things = (outputs[name][0] for name in MAPS)
-    usable = np.isfinite(heat[0]) & np.isfinite(sides[0]) & np.isfinite(boxes).all(0)
+    usable = np.isfinite(heat[0]) & np.isfinite(sides[0]) & (np.isfinite(boxes) & (boxes > 0)).all(0)
     score = probability(np.where(usable, heat[0], -np.inf))
     peaks = np.argwhere((score >= threshold) & (score == _neighbourhood_max(score)))
     order = np.argsort(-score[tuple(peaks.T)], kind="stable")
     centers = cell_centers(cells, picture.image.shape[-1])
+    x, y = np.meshgrid(centers, centers)
+    corners = np.stack([x, y, x, y]) + np.where(usable, boxes, 1) * np.array([-1, -1, 1, 1])[:, None, None]
     kept: list[FoundHand] = []
     for row, column in peaks[order]:
         center = np.array([centers[column], centers[row]])
-        distances = np.maximum(boxes[:, row, column], 0)
-        box = _box(picture, center - distances[:2], center + distances[2:])
+        agreed = _agreed_corners(corners, score, row, column)
+        box = _box(picture, agreed[:2], agreed[2:])
         if not _touches(box, picture.image_size) or any(box.iou(other.box_px) > SAME_HAND_IOU for other in kept):
             continue
         thing = None
@@ -136,6 +141,17 @@ def _neighbourhood_max(score: FloatArray) -> FloatArray:
     """(G, G) -> largest of the 3 x 3 cells around each."""
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(score, 1, constant_values=-np.inf), (3, 3))
     return windows.max((-1, -2))
+
+
+def _agreed_corners(corners: FloatArray, score: FloatArray, row: int, column: int) -> FloatArray:
+    """(4, G, G) boxes and their (G, G) scores -> (4,) mean, by squared score, of the boxes of the 3 x 3 cells around a
+    cell that agree with its own: one cell's is rougher."""
+    rows, columns = slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2)
+    near, own = corners[:, rows, columns].reshape(4, -1), corners[:, row, column]
+    shared = np.prod(np.maximum(np.minimum(near[2:], own[2:, None]) - np.maximum(near[:2], own[:2, None]), 0), axis=0)
+    areas, area = np.prod(near[2:] - near[:2], axis=0), np.prod(own[2:] - own[:2])
+    weight = score[rows, columns].ravel() ** 2 * (shared >= SAME_BOX_IOU * (areas + area - shared))
+    return near @ weight / weight.sum()
 
 
 def _box(picture: Letterbox, low: FloatArray, high: FloatArray) -> Box:
