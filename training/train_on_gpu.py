@@ -13,6 +13,10 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prehend_training.resident_run import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 CALL_AGAIN = 3
@@ -101,8 +105,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if done else CALL_AGAIN
 
 
-def plan_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]
-    """The plan of the options: a `prehend_training.resident_run.Plan`."""
+def plan_of(options: argparse.Namespace) -> "Plan":
+    """The plan of the options."""
     from prehend_training.loop import Budget, Machine
     from prehend_training.resident_run import Plan
 

@@ -10,8 +10,9 @@ from prehend_training.augment import PhotometricConfig
 from prehend_training.recipes import PAPER_CROPS, STRONG_CROPS
 from prehend_training.resident_degrade import blur_kernels, degrade, draw_degrading, jpeg
 from prehend_training.resident_draws import ColourDraws, PlateDraws, draw_colours, draw_patches
-from prehend_training.resident_pixels import change_colour, erase, inverse_affines, paste, plate_pieces, sample
+from prehend_training.resident_pixels import change_colour, erase, paste, plate_pieces, sample
 from prehend_training.resident_train import laid_out_anew
+from prehend_training.resident_views import inverse_affines
 
 SIZE = 64
 Rng = np.random.default_rng

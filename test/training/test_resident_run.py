@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from prehend.errors import InvalidInput
 from prehend.models.unihope import build_unihope
 from prehend_training.checkpoint import load_result
+from prehend_training.data import ShardCorpus
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.export import export_run
 from prehend_training.loop import Budget, Machine, log_lines
@@ -30,7 +31,7 @@ from prehend_training.resident_train import (
     load_teacher,
     teacher_terms,
 )
-from prehend_training.tasks import network_of
+from prehend_training.tasks import mean_pose, network_of
 
 SCRIPT = Path(__file__).parents[2] / "training" / "train_on_gpu.py"
 CPU = Machine(device="cpu", threads=1)
@@ -118,7 +119,9 @@ def test_a_finder_is_trained_the_same_way(frames, tmp_path):
 def test_a_network_is_its_own_best_teacher(crops):
     torch.manual_seed(0)
     chosen = chosen_preset("debug-unihope", batch_size=6, taught=True)
-    batch = ResidentCropTask(chosen, [crops], load_resident([crops], "cpu")).source.batch(0)
+    task = ResidentCropTask(chosen, [crops], load_resident([crops], "cpu"))
+    assert np.allclose(mean_pose(task.corpus), mean_pose(ShardCorpus([crops], "crops")), atol=1e-6)
+    batch = task.source.batch(0)
     network, other = (build_unihope(chosen.config).eval() for _ in range(2))
 
     def answer(one):

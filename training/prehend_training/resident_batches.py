@@ -10,6 +10,7 @@ from torch import Tensor
 from prehend_training.data import CropDataConfig, drawn_indices
 from prehend_training.resident import LAYER_OBJECT, LAYERS, TWIN_FRONT, ResidentCrops
 from prehend_training.resident_degrade import degrade, draw_degrading
+from prehend_training.resident_device import on_device
 from prehend_training.resident_draws import (
     BESIDE,
     EMPTY,
@@ -21,7 +22,7 @@ from prehend_training.resident_draws import (
     draw_patches,
     draw_views,
 )
-from prehend_training.resident_pixels import change_colour, erase, inverse_affines, paste, plate_pieces, sample
+from prehend_training.resident_pixels import change_colour, erase, paste, plate_pieces, sample
 from prehend_training.resident_targets import absent_targets, coarse_segments, hand_targets, object_targets
 from prehend_training.resident_views import (
     Labels,
@@ -31,6 +32,7 @@ from prehend_training.resident_views import (
     boxes_beside,
     compose,
     flips,
+    inverse_affines,
     mirrored,
     moved_boxes,
     turns_about_middle,
@@ -66,7 +68,7 @@ class ResidentCropBatches:
     def examples(self, indices: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Samples of some crops."""
         device = self.crops.device
-        picked = torch.from_numpy(indices).to(device)
+        picked = on_device(indices, device)
         draws = draw_views(self.config, len(indices), rng)
         labels = {name: value[picked] for name, value in self.crops.labels.items()}
         draws, labels = self._possible(draws, labels)
@@ -85,7 +87,7 @@ class ResidentCropBatches:
         return batch
 
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.crops.device)
+        return on_device(array, self.crops.device)
 
     def _possible(self, draws: ViewDraws, labels: Labels) -> tuple[ViewDraws, Labels]:
         """Draws without another background where none is there; labels, mirrored where the wrong side is shown."""

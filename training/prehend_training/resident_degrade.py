@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prehend_training.augment import PhotometricConfig
+from prehend_training.resident_device import on_device
 from prehend_training.resident_draws import Numbers, Rng
 
 _COARSE_STEP_PX = 8
@@ -80,16 +81,16 @@ def degrade(pictures: Tensor, draws: DegradeDraws, generator: torch.Generator) -
     device = pictures.device
     for resolution, blocks in sorted({*zip(draws.coarse_px.tolist(), draws.blocks.tolist(), strict=True)}):
         together = (draws.coarse_px == resolution) & (draws.blocks == blocks)
-        rows = torch.from_numpy(draws.coarse_rows[together]).to(device)
+        rows = on_device(draws.coarse_rows[together], device)
         pictures[rows] = _coarse(pictures[rows], resolution, blocks)
     if len(draws.blur_rows):
-        rows = torch.from_numpy(draws.blur_rows).to(device)
-        pictures[rows] = _blurred(pictures[rows], torch.from_numpy(draws.kernels).to(device))
+        rows = on_device(draws.blur_rows, device)
+        pictures[rows] = _blurred(pictures[rows], on_device(draws.kernels, device))
     if len(draws.noise_rows):
-        rows = torch.from_numpy(draws.noise_rows).to(device)
+        rows = on_device(draws.noise_rows, device)
         pictures[rows] = _noisy(pictures[rows], draws, generator)
     if len(draws.jpeg_rows):
-        rows, quality = torch.from_numpy(draws.jpeg_rows).to(device), torch.from_numpy(draws.quality).to(device)
+        rows, quality = on_device(draws.jpeg_rows, device), on_device(draws.quality, device)
         each = quality.repeat_interleave(pictures.shape[1])
         pictures[rows] = jpeg(pictures[rows].flatten(0, 1), each).view(len(rows), *pictures.shape[1:])
     return pictures
@@ -106,7 +107,7 @@ def _coarse(pictures: Tensor, resolution_px: int, blocks: bool) -> Tensor:
 def _noisy(pictures: Tensor, draws: DegradeDraws, generator: torch.Generator) -> Tensor:
     """Noise that is the same everywhere, and noise that grows with the root of the light; a twin has its picture's."""
     device = pictures.device
-    sigma, shot = (torch.from_numpy(value).to(device).view(-1, 1, 1, 1, 1) for value in (draws.sigma, draws.shot))
+    sigma, shot = (on_device(value, device).view(-1, 1, 1, 1, 1) for value in (draws.sigma, draws.shot))
     even, grown = torch.randn(2, len(pictures), 1, *pictures.shape[2:], generator=generator, device=device)
     return (pictures + sigma * even + shot * (pictures / 255).sqrt() * grown).clamp(0, 255)
 
@@ -144,14 +145,15 @@ def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
     size = pictures.shape[-1]
     room = -size % (2 * _BLOCK)
     padded = F.pad(pictures, (0, room, 0, room), mode="replicate")
-    to_ycc = torch.tensor(_TO_YCC, device=pictures.device)
+    to_ycc = on_device(_TO_YCC, pictures.device, torch.float32)
+    to_rgb = on_device(np.linalg.inv(_TO_YCC), pictures.device, torch.float32)
     ycc = (to_ycc @ padded.flatten(2)).view(padded.shape)
     factor = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality.double()).float()
     light = _quantised(ycc[:, :1] - 128, _LUMINANCE, factor) + 128
     colour = _quantised(F.avg_pool2d(ycc[:, 1:], 2), _CHROMINANCE, factor)
     colour = F.interpolate(colour, scale_factor=2, mode="bilinear", align_corners=False)
     whole = torch.cat([light, colour], 1).flatten(2)
-    rgb = (torch.linalg.inv(to_ycc) @ whole).view(padded.shape)
+    rgb = (to_rgb @ whole).view(padded.shape)
     return rgb[..., :size, :size].clamp(0, 255)
 
 
@@ -160,7 +162,7 @@ def _quantised(planes: Tensor, table: tuple[tuple[int, ...], ...], factor: Tenso
     steps = torch.arange(_BLOCK, device=planes.device, dtype=torch.float32)
     basis = torch.cos(torch.pi / _BLOCK * (steps + 0.5) * steps[:, None]) * (2 / _BLOCK) ** 0.5
     basis[0] *= 0.5**0.5
-    base = torch.tensor(table, device=planes.device, dtype=torch.float32)
+    base = on_device(table, planes.device, torch.float32)
     unit = ((base * factor[:, None, None] + 50) / 100).floor().clamp(1, 255)[:, None, None, None]
     blocks = planes.unflatten(3, (-1, _BLOCK)).unflatten(2, (-1, _BLOCK)).transpose(3, 4)
     waves = torch.round(basis @ blocks @ basis.T / unit) * unit

@@ -1,5 +1,6 @@
 """Frames kept in the memory of the device that trains, and batches for the finder made of them there."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from prehend_training.data import ShardCorpus, drawn_indices
 from prehend_training.finder_data import FinderDataConfig, draw_window
 from prehend_training.resident import load_tensors, opened
 from prehend_training.resident_degrade import degrade, draw_degrading
+from prehend_training.resident_device import on_device
 from prehend_training.resident_draws import Numbers, Rng, draw_colours
 from prehend_training.resident_finder_targets import finder_targets, seen_hands
-from prehend_training.resident_pixels import change_colour, inverse_affines, sample
-from prehend_training.resident_views import boxes_around, centers, compose, sides
+from prehend_training.resident_pixels import change_colour, sample
+from prehend_training.resident_views import boxes_around, centers, compose, determinants, inverse_affines, sides
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 
 _HALVES = (1.0, 0.6, 0.3)
@@ -108,11 +110,15 @@ def draw_frames(config: FinderDataConfig, count: int, rng: Rng) -> FrameDraws:
         rng.random(count),
         rng.uniform(-0.5, 0.5, (count, 2)),
         rng.random((count, 2)) - 0.5,
-        np.exp(rng.uniform(*np.log(config.hand_px), count)),
-        np.exp(rng.uniform(*np.log(config.scale), count)),
+        np.exp(rng.uniform(*_logs(config.hand_px), count)),
+        np.exp(rng.uniform(*_logs(config.scale), count)),
         rng.normal(0, 1, count) * config.turn_rad + np.pi / 2 * quarters,
         np.array([draw_window(config, rng) for _ in range(count)], np.int64),
     )
+
+
+def _logs(ends: tuple[float, float]) -> tuple[float, float]:
+    return math.log(ends[0]), math.log(ends[1])
 
 
 @dataclass(frozen=True)
@@ -136,13 +142,13 @@ class ResidentFinderBatches:
         """Samples of some frames."""
         config, size = self.config, self.config.size_px
         device = self.frames.image.device
-        picked = torch.from_numpy(indices).to(device)
+        picked = on_device(indices, device)
         draws = draw_frames(config, len(indices), rng)
         labels = {name: value[picked] for name, value in self.frames.labels.items()}
         affine = self._affines(labels, draws)
-        window = torch.from_numpy(draws.window).to(device)
+        window = on_device(draws.window, device)
         image = self._pictures(picked, affine, window, rng)
-        flip = torch.from_numpy(draws.flip).to(device)
+        flip = on_device(draws.flip, device)
         hands = seen_hands(labels, affine, window, flip)
         return {
             "image": image.contiguous(memory_format=torch.channels_last),
@@ -155,7 +161,7 @@ class ResidentFinderBatches:
         config, (height, width) = self.config, self.frames.image.shape[1:3]
         device = self.frames.image.device
         flip, kind, row, ratio, place, hand_px, scale, turn_rad = (
-            torch.from_numpy(value).to(device)
+            on_device(value, device)
             for value in (
                 draws.flip, draws.kind, draws.row, draws.ratio, draws.place, draws.hand_px, draws.scale, draws.turn_rad,
             )
@@ -166,8 +172,8 @@ class ResidentFinderBatches:
         chosen = (row * count.clamp(min=1)).long()
         box = boxes_around(labels["keypoints_px"][torch.arange(len(row), device=device), chosen].double())
         longer = sides(box).clamp(min=1.0)
-        half = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=torch.float64, device=device)
-        extent = torch.tensor([float(width), float(height)], dtype=torch.float64, device=device)
+        half = on_device([(width - 1) / 2, (height - 1) / 2], device)
+        extent = on_device([float(width), float(height)], device)
         size = config.size_px
         scale = torch.where(near, (hand_px / longer).clamp(max=config.enlarge), scale * size / max(width, height))
         room = (size - 0.6 * scale * longer).clamp(min=0.3 * size)[:, None]
@@ -184,7 +190,7 @@ class ResidentFinderBatches:
         """(B, 3, S, S) in [0, 1], changed, black outside of the window."""
         config, size = self.config, self.config.size_px
         source = self.frames.image[picked].permute(0, 3, 1, 2).float()
-        scale = torch.linalg.det(affine[:, :, :2]).abs().sqrt().float()
+        scale = determinants(affine).abs().sqrt().float()
         to_source = inverse_affines(affine)
         pictures = sample(source, to_source, size, None)
         for halvings, limit in enumerate(_HALVES[1:], 1):

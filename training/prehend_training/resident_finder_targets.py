@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from prehend.pipeline.find import cell_centers
 from prehend_training.finder_data import MIN_INSIDE, MIN_SIDE_PX, MIN_VISIBLE, SAYS_BOX
+from prehend_training.resident_device import on_device
 from prehend_training.resident_views import Labels, apply_affines
 
 
@@ -57,7 +57,7 @@ def seen_hands(labels: Labels, affine: Tensor, window: Tensor, flip: Tensor) -> 
 def finder_targets(hands: SeenHands, size: int, stride: int) -> dict[str, Tensor]:
     """Maps by the names and shapes of `finder_data.finder_targets`, (B, ...) each."""
     count, cells, device = len(hands.seen), size // stride, hands.seen.device
-    centers = torch.from_numpy(np.asarray(cell_centers(cells, size), np.float64)).to(device)
+    centers = on_device(cell_centers(cells, size), device, torch.float64)
     maps = {name: torch.zeros(count, cells, cells, device=device) for name in ("heat", "side", "held")}
     maps |= {name: torch.zeros(count, cells, cells, device=device) for name in ("box_weight", "object_weight")}
     maps["heat_weight"] = torch.ones(count, cells, cells, device=device)

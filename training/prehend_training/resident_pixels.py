@@ -13,13 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend_training.augment import LUMA
+from prehend_training.resident_device import on_device
 from prehend_training.resident_draws import ColourDraws, PatchDraws, PlateDraws
-
-
-def inverse_affines(affine: Tensor) -> Tensor:
-    """(B, 2, 3) maps -> (B, 2, 3) the maps back."""
-    linear = torch.linalg.inv(affine[:, :, :2])
-    return torch.cat([linear, -linear @ affine[:, :, 2:]], 2)
 
 
 def sample(pictures: Tensor, to_source: Tensor, size_px: int, smear: Tensor | None, mode: str = "bilinear") -> Tensor:
@@ -36,7 +31,7 @@ def sample(pictures: Tensor, to_source: Tensor, size_px: int, smear: Tensor | No
         (B, C, S, S).
     """
     height, width = pictures.shape[2:]
-    extent = torch.tensor([width - 1.0, height - 1.0], dtype=to_source.dtype, device=pictures.device)
+    extent = on_device([width - 1.0, height - 1.0], pictures.device, to_source.dtype)
     # grid_sample counts from -1 to 1 between the centres of the outer pixels
     unit = (2 * to_source / extent[:, None]).float()
     steps = torch.arange(size_px, dtype=torch.float32, device=pictures.device)
@@ -51,7 +46,7 @@ def sample(pictures: Tensor, to_source: Tensor, size_px: int, smear: Tensor | No
 def plate_pieces(plates: Tensor, draws: PlateDraws, size_px: int) -> Tensor:
     """(B, 3, S, S) square pieces of (P, H, W, 3) backgrounds, turned by quarters."""
     device = plates.device
-    which = torch.from_numpy((draws.which * len(plates)).astype(np.int64)).to(device)
+    which = on_device((draws.which * len(plates)).astype(np.int64), device)
     source = plates[which].permute(0, 3, 1, 2).float()
     extent = np.array(plates.shape[1:3])
     side = (draws.share * extent.min()).astype(np.int64)
@@ -62,7 +57,7 @@ def plate_pieces(plates: Tensor, draws: PlateDraws, size_px: int) -> Tensor:
     # the middle of the crop shows the middle of the piece
     middle = corner + (side[:, None] - 1) / 2
     offset = middle - linear.sum(2) * (size_px - 1) / 2
-    to_source = torch.from_numpy(np.concatenate([linear, offset[..., None]], 2)).to(device)
+    to_source = on_device(np.concatenate([linear, offset[..., None]], 2), device)
     return sample(source, to_source, size_px, None)
 
 
@@ -75,10 +70,9 @@ def paste(pictures: Tensor, keep: Tensor, background: Tensor, rows: Tensor) -> T
         background: (B, 3, S, S).
         rows: (B,) bool, which pictures get another background.
     """
-    blur = torch.tensor([0.25, 0.5, 0.25], device=pictures.device)
     padded = F.pad(keep.float(), (1, 1, 1, 1), mode="reflect")
-    across = padded[..., :-2] * blur[0] + padded[..., 1:-1] * blur[1] + padded[..., 2:] * blur[2]
-    alpha = across[..., :-2, :] * blur[0] + across[..., 1:-1, :] * blur[1] + across[..., 2:, :] * blur[2]
+    across = (padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]) / 4
+    alpha = (across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]) / 4
     alpha = torch.where(rows[:, None, None, None], alpha, torch.ones_like(alpha))[:, :, None]
     return background[:, None] + alpha * (pictures - background[:, None])
 
@@ -86,9 +80,7 @@ def paste(pictures: Tensor, keep: Tensor, background: Tensor, rows: Tensor) -> T
 def change_colour(pictures: Tensor, draws: ColourDraws) -> Tensor:
     """Pictures in other light, see `augment.change_colour`."""
     numbers = {
-        name: torch.from_numpy(np.asarray(value, np.float32)).to(pictures.device)
-        for name, value in vars(draws).items()
-        if name != "order"
+        name: on_device(value, pictures.device, torch.float32) for name, value in vars(draws).items() if name != "order"
     }
     if draws.order is None:
         pictures = _mixed(pictures, numbers["mix"] @ numbers["hue"])
@@ -98,7 +90,7 @@ def change_colour(pictures: Tensor, draws: ColourDraws) -> Tensor:
     for place, step in product(range(4), range(4)):
         found = np.flatnonzero(draws.order[:, place] == step)
         if len(found):
-            rows = torch.from_numpy(found).to(pictures.device)
+            rows = on_device(found, pictures.device)
             pictures[rows] = _step(step, pictures[rows], {name: value[rows] for name, value in numbers.items()})
     return pictures
 
@@ -123,7 +115,7 @@ def _levels(pictures: Tensor, numbers: dict[str, Tensor]) -> Tensor:
 
 def _mean_grey(pictures: Tensor) -> Tensor:
     """(B, V, 1, 1, 1)."""
-    luma = torch.from_numpy(LUMA).to(pictures.device)
+    luma = on_device(LUMA, pictures.device)
     return (pictures.mean((3, 4)) * luma).sum(2)[:, :, None, None, None]
 
 
@@ -142,7 +134,7 @@ def erase(pictures: Tensor, draws: PatchDraws) -> Tensor:
     if not len(draws.rows):
         return hidden
     rows, box, pattern, cells = (
-        torch.from_numpy(value).to(pictures.device) for value in (draws.rows, draws.box, draws.pattern, draws.cells)
+        on_device(value, pictures.device) for value in (draws.rows, draws.box, draws.pattern, draws.cells)
     )
     steps = torch.arange(size, device=pictures.device)
     for number in range(box.shape[1]):

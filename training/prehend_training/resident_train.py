@@ -28,11 +28,12 @@ from prehend_training.losses import (
 )
 from prehend_training.presets import CropPreset, FinderPreset, Optimisation, Preset, preset
 from prehend_training.recipes import STRONG_CROPS
+from prehend_training.records import Record
 from prehend_training.resident import ResidentCrops
 from prehend_training.resident_batches import ResidentCropBatches
 from prehend_training.resident_finder import ResidentFinderBatches, ResidentFrames
 from prehend_training.supervised import Batch, Supervised
-from prehend_training.tasks import CropTask, FinderTask, Task, network_of
+from prehend_training.tasks import MEAN_POSE_SAMPLES, CropTask, FinderTask, Task, network_of
 
 Resident = ResidentCrops | ResidentFrames
 
@@ -120,9 +121,9 @@ def teacher_terms(
     box_size = target["hand_box"][:, 2:] - target["hand_box"][:, :2]
     aspect = (box_size / box_size.amax(1, keepdim=True))[:, None]
     turned = rotation_distance(said.hand.rotations, taught.hand.rotations)
-    regions = (network.hand_region(target["hand_box"]) for network in (teacher, student))
+    region, wanted_region = (network.hand_region(target["hand_box"]) for network in (teacher, student))
     maps = torch.softmax(taught.heatmaps.float().flatten(2), -1).view_as(taught.heatmaps)
-    wanted = laid_out_anew(maps, *regions, said.heatmaps.shape[-1])
+    wanted = laid_out_anew(maps, region, wanted_region, said.heatmaps.shape[-1])
     return {
         "teacher_keypoints": mean_of_rows(((said.hand.keypoints - taught.hand.keypoints) * aspect).abs(), rows),
         "teacher_rotations": mean_of_rows(turned[:, 0] + turned[:, 1:].mean(1), rows),
@@ -153,6 +154,21 @@ def laid_out_anew(maps: Tensor, region: Tensor, wanted: Tensor, cells: int, fine
     return shares / shares.sum((2, 3), keepdim=True).clamp(min=1e-9)
 
 
+class _Poses:
+    """The poses of the first resident crops as records, for the mean pose; reading shards for it takes seconds."""
+
+    def __init__(self, crops: ResidentCrops):
+        names = ("side", "rotations", "has_pose")
+        self._labels = {name: crops.labels[name][:MEAN_POSE_SAMPLES].cpu().numpy() for name in names}
+
+    def first(self, count: int) -> list[int]:
+        """See `prehend_training.data.Corpus`."""
+        return list(range(min(count, len(self._labels["side"]))))
+
+    def __getitem__(self, index: int) -> Record:
+        return {name: value[index][None] for name, value in self._labels.items()}
+
+
 class ResidentCropTask(CropTask):
     """Training of a crop network on resident crops.
 
@@ -174,7 +190,8 @@ class ResidentCropTask(CropTask):
     ):
         super().__init__(preset, data)
         chosen = preset.optimisation
-        self.source = ResidentCropBatches(crops, preset.data, preset.seed, chosen.batch_size)
+        self.source = ResidentCropBatches(crops, preset.data, preset.seed, chosen.batch_size)  # type: ignore[assignment]  # tensors, no arrays
+        self.corpus = _Poses(crops)  # type: ignore[assignment]  # all that is asked of it
         self.teacher, self.precision = teacher, precision
 
     def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
@@ -199,7 +216,7 @@ class ResidentFinderTask(FinderTask):
 
     def __init__(self, preset: FinderPreset, data: Sequence[Path], frames: ResidentFrames):
         super().__init__(preset, data)
-        self.source = ResidentFinderBatches(frames, preset.data, preset.seed, preset.optimisation.batch_size)
+        self.source = ResidentFinderBatches(frames, preset.data, preset.seed, preset.optimisation.batch_size)  # type: ignore[assignment]  # tensors, no arrays
 
 
 class ResidentTrainer(Trainer):

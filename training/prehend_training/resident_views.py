@@ -9,6 +9,7 @@ from torch import Tensor
 from prehend.conventions import MIRROR, SIDES
 from prehend.geometry.pnp import MIRRORED_ORDER
 from prehend.pipeline.crop import CROP_SCALE, MIN_OBJECT_PX
+from prehend_training.resident_device import on_device
 
 Labels = dict[str, Tensor]
 """Labels of a batch: `ResidentCrops.labels`, of some rows."""
@@ -37,6 +38,18 @@ def compose(outer: Tensor, inner: Tensor) -> Tensor:
     return torch.cat([linear, apply_affines(outer, inner[:, None, :, 2]).transpose(1, 2)], 2)
 
 
+def determinants(affine: Tensor) -> Tensor:
+    """(B, 2, 3) maps -> (B,) how they change areas."""
+    return affine[:, 0, 0] * affine[:, 1, 1] - affine[:, 0, 1] * affine[:, 1, 0]
+
+
+def inverse_affines(affine: Tensor) -> Tensor:
+    """(B, 2, 3) maps -> (B, 2, 3) the maps back."""
+    adjoint = torch.stack([affine[:, 1, 1], -affine[:, 0, 1], -affine[:, 1, 0], affine[:, 0, 0]], 1).view(-1, 2, 2)
+    linear = adjoint / determinants(affine)[:, None, None]
+    return torch.cat([linear, -linear @ affine[:, :, 2:]], 2)
+
+
 def flips(rows: Tensor, width: int) -> Tensor:
     """(B,) bool -> (B, 2, 3) maps `x -> width - 1 - x` of the rows that are told and identities of the others."""
     flip = torch.eye(2, 3, dtype=torch.float64, device=rows.device).repeat(len(rows), 1, 1)
@@ -54,8 +67,8 @@ def mirrored(labels: Labels, rows: Tensor, width: int) -> Labels:
         width: of the pictures [px].
     """
     # products with signs, no matrix products: GPUs may round their factors to ten bits
-    signs = torch.tensor(MIRROR.diagonal().tolist(), dtype=torch.float32, device=rows.device)
-    order = torch.tensor(MIRRORED_ORDER, device=rows.device)
+    signs = on_device(MIRROR.diagonal(), rows.device, torch.float32)
+    order = on_device(MIRRORED_ORDER, rows.device)
     changed = dict(labels)
     K = labels["K"].clone()
     K[:, 0, 2] = torch.where(rows, width - 1 - K[:, 0, 2], K[:, 0, 2])
@@ -110,7 +123,7 @@ def turns_about_middle(angles_rad: Tensor, size: tuple[int, int]) -> Tensor:
     """(B,) -> (B, 2, 3) turns of pictures of this width and height [px] about their middle."""
     cos, sin = torch.cos(angles_rad), torch.sin(angles_rad)
     turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
-    middle = torch.tensor([(size[0] - 1) / 2, (size[1] - 1) / 2], dtype=turn.dtype, device=turn.device)
+    middle = on_device([(size[0] - 1) / 2, (size[1] - 1) / 2], turn.device, turn.dtype)
     return torch.cat([turn, (middle - turn @ middle)[..., None]], 2)
 
 
@@ -125,7 +138,7 @@ def boxes_beside(hand: Tensor, draws: Tensor, size: tuple[int, int]) -> Tensor:
     angle, distance, share = draws.unbind(1)
     side = sides(hand)
     away = (side * distance)[:, None] * torch.stack([torch.cos(angle), torch.sin(angle)], 1)
-    limit = torch.tensor([size[0] - 1.0, size[1] - 1.0], dtype=hand.dtype, device=hand.device)
+    limit = on_device([size[0] - 1.0, size[1] - 1.0], hand.device, hand.dtype)
     middle = torch.minimum((centers(hand) + away).clamp(min=0), limit)
     half = (side / 2 * share)[:, None]
     return torch.cat([middle - half, middle + half], 1)
@@ -147,7 +160,7 @@ def views_of(turn: Tensor, hand_box: Tensor, object_box: Tensor, has_box: Tensor
     crop[:, 0, 0] = crop[:, 1, 1] = scale
     crop[:, :, 2] = (size_px - 1) / 2 - scale[:, None] * middle
     stored = ((middle - turn[:, :, 2])[:, None] @ turn[:, :, :2])[:, 0]
-    ray = torch.linalg.solve(K.double(), torch.cat([stored, torch.ones_like(stored[:, :1])], 1))
+    ray = _rays(K.double(), stored)
     turned = torch.zeros_like(K, dtype=torch.float64)
     turned[:, :2, :2], turned[:, 2, 2] = turn[:, :, :2], 1
     R_camera_crop = _rotations_from_axis(ray / ray.norm(dim=1, keepdim=True))
@@ -157,6 +170,13 @@ def views_of(turn: Tensor, hand_box: Tensor, object_box: Tensor, has_box: Tensor
         _in_crop(hand_box, crop),
         _object_boxes(_in_crop(object_box, crop), has_box, size_px),
     )
+
+
+def _rays(K: Tensor, pixels: Tensor) -> Tensor:
+    """(B, 3, 3) intrinsics, (B, 2) pixels -> (B, 3) directions of z = 1; a linear solver would wait for the device."""
+    y = (pixels[:, 1] - K[:, 1, 2]) / K[:, 1, 1]
+    x = (pixels[:, 0] - K[:, 0, 2] - K[:, 0, 1] * y) / K[:, 0, 0]
+    return torch.stack([x, y, torch.ones_like(x)], 1)
 
 
 def _rotations_from_axis(rays: Tensor) -> Tensor:
@@ -177,5 +197,5 @@ def _object_boxes(inside: Tensor, has_box: Tensor, size_px: int) -> Tensor:
     """(B, 4) as the pipeline gives them: the whole crop where next to nothing of the object is in it."""
     seen = inside.clamp(-0.5, size_px - 0.5)
     shown = has_box & ((seen[:, 2:] - seen[:, :2]).amin(1) >= MIN_OBJECT_PX)
-    whole = torch.tensor([-0.5, -0.5, size_px - 0.5, size_px - 0.5], dtype=inside.dtype, device=inside.device)
+    whole = on_device([-0.5, -0.5, size_px - 0.5, size_px - 0.5], inside.device, inside.dtype)
     return torch.where(shown[:, None], inside.clamp(-size_px, 2 * size_px), whole)
