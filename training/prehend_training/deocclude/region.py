@@ -1,6 +1,7 @@
 """Which part of a picture is repainted, and the depth of the bare hand in it."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -121,7 +122,7 @@ def find_region(sample: Sample, faces: Faces, config: RepaintConfig) -> Region |
         hidden=hidden,
         square=square,
         image=np.asarray(_resized(_cut(sample.image, square), config.size_px), np.uint8),
-        mask=_resized(_cut((weight > 0).astype(np.float32), square, outside=0), config.size_px) > 0,
+        mask=np.asarray(_resized(_cut((weight > 0).astype(np.float32), square, outside=0), config.size_px) > 0),
         depth=hand_depth(hand, faces, camera_of_square(sample.camera, square, config.size_px)),
     )
 
@@ -182,7 +183,7 @@ def _soft(core: NDArray[np.bool_], width_px: float) -> NDArray[np.float32]:
     return np.asarray(np.clip(1 - away / (width_px + 1), 0, 1), np.float32)
 
 
-def _cut(array: NDArray[np.generic], square: Square, outside: float | None = None) -> NDArray[np.generic]:
+def _cut(array: NDArray[Any], square: Square, outside: float | None = None) -> NDArray[Any]:
     """The square of an array (H, W, ...); beyond the picture its edge goes on, or there is `outside`."""
     height, width = array.shape[:2]
     before = max(-square.top, 0), max(-square.left, 0)
@@ -195,7 +196,7 @@ def _cut(array: NDArray[np.generic], square: Square, outside: float | None = Non
     return np.asarray(padded)[top : top + square.side, left : left + square.side]
 
 
-def _resized(array: NDArray[np.generic], size_px: int) -> NDArray[np.generic]:
+def _resized(array: NDArray[Any], size_px: int) -> NDArray[Any]:
     """A square array resized; means of pixels where it gets smaller."""
     shrinks = size_px < array.shape[0]
     return np.asarray(
