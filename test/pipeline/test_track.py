@@ -338,6 +338,33 @@ def test_a_box_near_its_own_changes_nothing() -> None:
     assert t.tracks[0].box_px == before, "its own joints know better"
 
 
+def test_joints_that_fall_in_on_the_palm_do_not_take_the_box_along() -> None:
+    t = tracker(find_interval=10)
+    found = [FoundHand(box_at(100, 100), "right")]
+    widths = []
+    for k in range(60):
+        t.start_frame(SIZE, k / 30)
+        if t.wants_finder:
+            t.take(found)
+        (track,) = t.wanted
+        widths.append(track.box_px.width)
+        t.confirm(track, joints_at(100, 100, 0.7 * track.box_px.width))
+    assert min(widths) > 0.35 * 80
+    assert sum(width < 0.5 * 80 for width in widths) < 20, "the finder puts it right"
+
+
+@pytest.mark.parametrize("size", [45, 160])
+def test_a_hand_that_closes_or_opens_is_followed(size: float) -> None:
+    t = tracker(find_interval=100)
+    for k in range(40):
+        t.start_frame(SIZE, k / 30)
+        if k == 0:
+            t.take([FoundHand(box_at(200, 200), "right")])
+        now = float(np.interp(k, [15, 21], [80, size]))
+        t.confirm(t.tracks[0], joints_at(200, 200, now))
+        assert 0.99 < t.tracks[0].box_px.width / now < 1.15
+
+
 def test_a_box_of_hand_and_arm_is_no_second_hand() -> None:
     t = tracker()
     step(t, {1: (100, 100)}, [FoundHand(box_at(100, 100), "right")])

@@ -44,6 +44,11 @@ LOST_INTERVAL = 3
 ESTABLISHED = 10
 """Frames after which a track is as good as one that was seen for longer."""
 
+MIN_OF_LENGTH = 0.6
+"""A box is no smaller than this share of the length that its hand had of late: joints that fall in on the palm would
+make every crop narrower than the last. A fist has about half the length of an open hand."""
+
+_LENGTH_S = 1.0  # time over which lengths are averaged
 _VELOCITY_S = 0.08  # time over which velocities are averaged
 _COAST_S = 0.15  # time after which a hand out of sight is taken to have stopped
 
@@ -104,6 +109,7 @@ class Track:
         refound: it was out of sight and somebody found it again in this frame.
         doubts: looks of the finder in a row that put it elsewhere.
         center: (2,) middle of its box when it was last seen.
+        length_px: longer side of its box of late.
         expected: what `start_frame` made of it.
         shown: the side with which it was last seen, None before.
     """
@@ -123,6 +129,7 @@ class Track:
     refound: bool = False
     doubts: int = 0
     center: FloatArray = field(default_factory=lambda: np.zeros(2))
+    length_px: float = 0.0
     expected: Motion | None = None
     shown: Side | None = None
 
@@ -251,7 +258,7 @@ class Tracker:
             velocity = (center - track.center) / track.unseen_s
             share = 1.0 if track.seen == 1 else 1 - math.exp(-track.unseen_s / _VELOCITY_S)
             track.velocity = track.velocity + share * (velocity - track.velocity)
-        track.box_px, track.keypoints_px, track.center = box, keypoints_px, center
+        track.box_px, track.keypoints_px, track.center = _not_shrunken(track, box), keypoints_px, center
         track.object_box_px, track.score = object_box_px, score
         track.seen, track.missed, track.unseen_s = track.seen + 1, 0, 0.0
         track.shown = track.side
@@ -313,9 +320,9 @@ class Tracker:
             self.tracks.remove(max(lost, key=lambda track: track.unseen_s))
         belief = SideBelief(hand.side, self._side, given)
         smoother = HandSmoother(self._smooth)
-        self.tracks.append(
-            Track(self._next_id, belief, hand.box_px, GraspFilter(self._grasp), smoother, hand.object_box_px)
-        )
+        track = Track(self._next_id, belief, hand.box_px, GraspFilter(self._grasp), smoother, hand.object_box_px)
+        track.length_px = _longer(hand.box_px)
+        self.tracks.append(track)
         self._next_id += 1
 
     def _update_found(self, track: Track, hand: FoundHand, exact: bool) -> None:
@@ -329,7 +336,7 @@ class Tracker:
         elsewhere = track.box_px.iou(hand.box_px) < RELOCATE_IOU
         track.doubts = track.doubts + 1 if elsewhere else 0
         if exact or (elsewhere and (track.missed or track.score < TRUSTED_SCORE or track.doubts > 1)):
-            track.box_px, track.doubts = hand.box_px, 0
+            track.box_px, track.doubts, track.length_px = hand.box_px, 0, _longer(hand.box_px)
         self._ask = self._ask or track.doubts == 1
         if track.object_box_px is None or (exact and hand.object_box_px is not None):
             track.object_box_px = hand.object_box_px
@@ -354,6 +361,21 @@ def _take_back(track: Track) -> None:
         track.smoother.reset()
 
 
+def _longer(box: Box) -> float:
+    return max(box.width, box.height, 1e-6)
+
+
+def _not_shrunken(track: Track, box: Box) -> Box:
+    """The box of a track's joints, enlarged about its middle if it is suddenly small; brings the length up to date."""
+    longer = _longer(box)
+    track.length_px *= (longer / track.length_px) ** (1 - math.exp(-track.unseen_s / _LENGTH_S))
+    more = MIN_OF_LENGTH * track.length_px / longer
+    if more <= 1:
+        return box
+    (x, y), half_width, half_height = box.center, more * box.width / 2, more * box.height / 2
+    return Box(x - half_width, y - half_height, x + half_width, y + half_height)
+
+
 def inside_share(box: Box, image_size: tuple[int, int]) -> float:
     """Share of the pixels of a box that lie in the image of this width and height."""
     width, height = image_size
@@ -365,7 +387,7 @@ def inside_share(box: Box, image_size: tuple[int, int]) -> float:
 def _move(track: Track, shift: FloatArray, image_size: tuple[int, int]) -> None:
     """Move a track's box and joints ahead; a hand out of sight stays where the camera could see it."""
     box = track.box_px
-    limit = MAX_SHIFT * max(box.width, box.height)
+    limit = MAX_SHIFT * _longer(box)
     shift = np.clip(shift, -limit, limit)
     if track.missed:
         center = np.array(box.center)
