@@ -1,18 +1,17 @@
-"""The command `prehend-train`: scenes, show, stats, objects, grasps, train, evaluate, export."""
+"""The command `prehend-train`: pictures, training, measuring, export; each verb's options are in a `cli_...` module."""
 
 import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from prehend.errors import PrehendError
-from prehend_training.cli_data import add_data_options, chosen_data
 from prehend_training.cli_deocclude import add_deocclude_verb
 from prehend_training.cli_evaluate import add_evaluate_verb
 from prehend_training.cli_looks import add_look_verbs
 from prehend_training.cli_scenes import add_scene_verbs, add_verb
+from prehend_training.cli_train import add_train_verbs
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -33,21 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _train(arguments: argparse.Namespace) -> None:
-    from prehend_training.loop import Budget, Machine, train_run
-    from prehend_training.presets import preset
-    from prehend_training.sources import renders
-
-    chosen = preset(arguments.preset)
-    if arguments.seed is not None:
-        chosen = replace(chosen, seed=arguments.seed)
-    data = chosen_data(arguments, chosen)
-    workers = int(renders(data)) if arguments.workers is None else arguments.workers
-    machine = Machine(arguments.processes, arguments.threads, workers, arguments.device, arguments.precision)
-    budget = Budget(arguments.minutes, arguments.steps)
-    train_run(chosen, data, arguments.run_folder, machine, budget, arguments.start)
-
-
 def _export(arguments: argparse.Namespace) -> None:
     from prehend_training.export import export_run
 
@@ -61,33 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add_scene_verbs(verbs)
     add_look_verbs(verbs)
     add_deocclude_verb(verbs)
-
-    train = add_verb(verbs, "train", _train, "train a preset; a run that stopped goes on")
-    train.add_argument("preset", help="name of the preset")
-    train.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
-    add_data_options(train)
-    budget = train.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
-    budget.add_argument("--steps", type=int, help="budget in steps")
-    train.add_argument(
-        "--start",
-        type=Path,
-        metavar="RUN",
-        action="append",
-        default=[],
-        help="run whose weights a fresh run starts from; may be repeated: one for the trunk, one for the pose head",
-    )
-    train.add_argument("--seed", type=int, help="in place of the preset's; of --online scenes too")
-    train.add_argument("--processes", type=int, default=1, help="processes that share each batch (1)")
-    train.add_argument("--threads", type=int, default=0, help="torch threads of each (0: torch's choice)")
-    train.add_argument(
-        "--workers", type=int, help="processes of each that make batches (0: a thread; with --online 1, which renders)"
-    )
-    train.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="torch device (cpu)")
-    train.add_argument(
-        "--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of products and convolutions (fp32)"
-    )
-
+    add_train_verbs(verbs)
     add_evaluate_verb(verbs)
 
     export = add_verb(verbs, "export", _export, "write the weights of a run as a bundle that prehend loads")

@@ -1,5 +1,6 @@
 """What can be trained: frozen presets with unique names. A new one is an entry of `PRESETS`."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -14,8 +15,9 @@ from prehend_training.lifting import LiftConfig
 from prehend_training.losses import CropLossWeights
 from prehend_training.optimisers import Method
 from prehend_training.paper_losses import PaperLossWeights
+from prehend_training.recipes import PAPER_CROPS
 from prehend_training.supervised import Fusion
-from prehend_training.twins import TwinConfig
+from prehend_training.twins import LEVELS, TwinConfig
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,12 @@ _ALL: tuple[Preset, ...] = (
         optimisation=_MUON,
         twins=TwinConfig(),
     ),
-    # the paper's network, losses, weights and schedule
+    # the paper's network, losses, weights, schedule and augmentation
     CropPreset(
         "unihope-b",
         "unihope-b",
         PAPER,
-        CropDataConfig(object_grid=PAPER.roi_size),
+        replace(PAPER_CROPS, object_grid=PAPER.roi_size),
         PaperLossWeights(),
         Optimisation(batch_size=64, lr=1e-4, weight_decay=5e-4, warmup=0.01, schedule="steps", clip=1e3, ema=0.9995),
         twins=TwinConfig(),
@@ -189,7 +191,41 @@ _ALL: tuple[Preset, ...] = (
     CropPreset("debug-lift", "unihope-s", _TINY, optimisation=replace(_BRIEF, batch_size=16), trains="lift"),
     FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),
 )
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+
+
+@dataclass(frozen=True)
+class AblationRow:
+    """A row of the paper's Table 7: what it adds to the one before, and how it is trained."""
+
+    words: str
+    fusion: Fusion = "grasp-aware"
+    twins: TwinConfig | None = None
+
+
+ABLATION_ROWS: dict[str, AblationRow] = {
+    "a": AblationRow("Baseline", fusion="always"),
+    "b": AblationRow("w/ Grasp-aware Feature Fusion"),
+    "c": AblationRow("w/ De-occluded Pairs", twins=TwinConfig(levels=())),
+    "d": AblationRow("+ Image Feature Enhancement", twins=TwinConfig(("initial",), None)),
+    "e": AblationRow("+ RoI Feature Enhancement", twins=TwinConfig(("initial", "roi"), None)),
+    "f": AblationRow("+ MANO Feature Enhancement", twins=TwinConfig(LEVELS, None)),
+    "g": AblationRow("+ Occlusion-aware Case Filtering", twins=TwinConfig(LEVELS, 0.1)),
+}
+
+
+def row_name(base: str, letter: str) -> str:
+    """Name of the preset of a row."""
+    return f"{base}-row-{letter}"
+
+
+def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
+    for letter, row in ABLATION_ROWS.items():
+        yield replace(base, name=row_name(base.name, letter), fusion=row.fusion, twins=row.twins)
+
+
+_ABLATED = ("unihope-s", "debug-unihope")
+_ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
+PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *_ROWS)}
 
 
 def preset(name: str) -> Preset:
