@@ -138,7 +138,8 @@ def frame_tile(example: Arrays) -> Image:
     grey = np.argwhere(example["heat_weight"] == 0)
     for row, column in grey:
         cv2.circle(tile, _at(np.array([centers[column], centers[row]]), 2), 3, (128, 128, 128), -1)
-    for side, row, column in np.argwhere(example["heat"] > 0.999):
+    for row, column in np.argwhere(example["heat"] > 0.999):
+        side = int(example["side"][row, column])
         center = np.array([centers[column], centers[row]])
         box = example["hand_box"][:, row, column]
         colour = ((255, 90, 90), (90, 200, 255))[side]
