@@ -75,13 +75,15 @@ def chosen_preset(
 
     Raises:
         UnknownName: there is no such preset.
-        InvalidInput: the preset is not one of whole crop networks.
+        InvalidInput: the preset trains a part of a network, or a finder shall have a teacher.
     """
     chosen = preset(name)
-    if not isinstance(chosen, CropPreset) or chosen.trains != "all":
-        raise InvalidInput(f"{name} is no preset of a whole crop network")
     numbers = RECIPES.get(name, chosen.optimisation)
     numbers = replace(numbers, batch_size=batch_size or numbers.batch_size, lr=lr or numbers.lr)
+    if isinstance(chosen, FinderPreset) and not taught:
+        return replace(chosen, optimisation=numbers)
+    if not isinstance(chosen, CropPreset) or chosen.trains != "all":
+        raise InvalidInput(f"{name} is no preset of a whole crop network")
     loss = chosen.loss if isinstance(chosen.loss, CropLossWeights) else CropLossWeights()
     if taught:
         loss = TaughtLossWeights(**asdict(loss))
