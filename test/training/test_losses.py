@@ -91,11 +91,13 @@ def test_a_label_that_is_not_there_costs_nothing(batch, hand, terms_of, label):
         assert value.item() == pytest.approx(whole[name].item(), abs=2e-5), name
 
 
-def test_a_left_hand_teaches_only_its_side(batch, hand):
+def test_a_left_hand_teaches_its_side_and_what_is_seen_but_no_pose(batch, hand):
     output = perfect(batch)
-    wrong = output.hand._replace(keypoints=output.hand.keypoints + 1)
+    turned = torch.eye(3).expand_as(output.hand.rotations)
+    wrong = output.hand._replace(keypoints=output.hand.keypoints + 1, rotations=turned, betas=output.hand.betas + 1)
     terms = crop_terms(output._replace(hand=wrong), batch | {"right": torch.zeros_like(batch["right"])}, hand)
-    assert terms["keypoints"] == 0 and terms["side"] > SURE / 2
+    assert terms["keypoints"] > 0.5 and terms["side"] > SURE / 2
+    assert all(terms[name] == 0 for name in ("joints", "vertices", "global_rotation", "finger_rotation", "betas"))
 
 
 def test_squared_errors_are_those_of_the_paper(batch, hand):
@@ -116,8 +118,8 @@ def test_a_wrong_answer_costs_and_its_gradient_is_finite(batch, hand, part):
     loss.backward()
     assert loss > 0.1
     assert torch.isfinite(wrong.grad).all()
-    # crops without a right hand teach the hand's heads nothing
-    taught = batch["presence"] * batch["right"] == 1
+    # crops without a hand teach the hand's heads nothing, those with a left one no pose
+    taught = batch["presence"] * (batch["right"] if part in ("rotations", "betas") else 1) == 1
     assert not wrong.grad[~taught].any() and wrong.grad[taught].any()
 
 

@@ -44,7 +44,7 @@ class CropLossWeights:
     visibility: float = 0.3
     grasp: float = 0.5
     presence: float = 0.3
-    side: float = 0.5
+    side: float = 1.0
     object_points: float = 3.0
     object_confidence: float = 0.5
     initial_enhancement: float = 0.1
@@ -127,15 +127,20 @@ def heatmap_divergence(logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 def hand_rows(target: Mapping[str, Tensor], *labels: str) -> Tensor:
-    """(B,) 1 for rows that show a right hand whose `has_...` labels are there.
+    """(B,) 1 for rows that show a hand whose `has_...` labels are there, a right one where its pose counts.
+
+    A hand that was not mirrored though it is a left one teaches where its joints are seen, and its side; the pose of a
+    left hand is not the network's to answer.
 
     Args:
         target: see `targets`.
-        labels: names without `has_`.
+        labels: names without `has_`; `pose` and `joints` are of right hands alone.
     """
-    rows = target["presence"] * target["right"]
+    rows = target["presence"]
     for label in labels:
         rows = rows * target[f"has_{label}"]
+        if label in ("pose", "joints"):
+            rows = rows * target["right"]
     return rows
 
 
