@@ -147,3 +147,19 @@ def test_training_and_robot_use_one_map() -> None:
     np.testing.assert_allclose(
         box_in_crop(box, CropSpec.from_box(box, "left", SIZE).affine), CropSpec.from_box(box, "left", SIZE).hand_box
     )
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_crop_for_the_other_side_is_the_mirror_image(side) -> None:
+    other = "left" if side == "right" else "right"
+    image = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    box, thing = Box(31.2, 20.7, 71.9, 66.1), Box(50, 30, 100, 70)
+    crop = cut(image, CropSpec.from_box(box, side, (120, 90), thing))
+    flipped, wanted = crop.for_other_side(), CropSpec.from_box(box, other, (120, 90), thing)
+    np.testing.assert_allclose(flipped.spec.affine, wanted.affine, atol=1e-9)
+    np.testing.assert_allclose(flipped.spec.hand_box, wanted.hand_box, atol=1e-4)
+    np.testing.assert_allclose(flipped.spec.object_box, wanted.object_box, atol=1e-4)
+    assert flipped.spec.mirrored == wanted.mirrored
+    # OpenCV places samples to 1/32 of a pixel
+    assert np.abs(flipped.image - cut(image, wanted).image).mean() < 0.02
+    np.testing.assert_array_equal(flipped.for_other_side().image, crop.image)

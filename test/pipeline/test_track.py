@@ -404,6 +404,19 @@ def test_two_tracks_on_one_hand_are_found_out() -> None:
     assert ids(t) == [1, 3]
 
 
+@pytest.mark.parametrize("sure", [False, True])
+def test_a_track_within_another_is_the_same_hand_unless_both_are_sure_of_their_sides(sure: bool) -> None:
+    t = tracker()
+    t.start_frame(SIZE, None)
+    t.take([FoundHand(box_at(100, 100), "right"), FoundHand(box_at(210, 100), "left")])
+    for track, size in zip(t.tracks, (100, 45), strict=True):
+        for _ in range(5 if sure else 1):
+            track.belief.seen(2.0)
+        t.confirm(track, joints_at(110, 105, size)[:: 1 if size == 100 else -1])
+    t.merge()
+    assert ids(t) == ([1, 2] if sure else [1])
+
+
 def test_hands_side_by_side_are_two() -> None:
     t = tracker()
     t.start_frame(SIZE, None)

@@ -23,6 +23,9 @@ DUPLICATE_DISTANCE = 0.2
 DUPLICATE_IOU = 0.65
 """Two tracks whose boxes overlap more than this are one hand, unless each is sure to be the other side's."""
 
+WITHIN_SHARE, WITHIN_DISTANCE = 0.8, 0.35
+"""The same holds for a track of which this share of the joints lies in the other's box, near its middle."""
+
 _SIDE_BONUS = 0.3
 
 
@@ -81,8 +84,11 @@ def same_hand(a: Tracked, b: Tracked) -> bool:
     longer = max(a.box_px.width, a.box_px.height, b.box_px.width, b.box_px.height)
     if float(np.linalg.norm(a.keypoints_px - b.keypoints_px, axis=-1).mean()) < DUPLICATE_DISTANCE * longer:
         return True
-    opposite = a.side != b.side and a.side_settled and b.side_settled
-    return not opposite and a.box_px.iou(b.box_px) > DUPLICATE_IOU
+    if a.side != b.side and a.side_settled and b.side_settled:
+        return False
+    inside = max(share_inside(a.keypoints_px, b.box_px), share_inside(b.keypoints_px, a.box_px))
+    within = inside > WITHIN_SHARE and box_distance(a.box_px, b.box_px) < WITHIN_DISTANCE
+    return within or a.box_px.iou(b.box_px) > DUPLICATE_IOU
 
 
 def share_inside(keypoints_px: FloatArray | None, box: Box) -> float:
