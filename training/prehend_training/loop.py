@@ -19,7 +19,6 @@ from typing import Any, Literal
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput
@@ -81,6 +80,11 @@ class Machine:
     workers: int = 0
     device: str = "cpu"
     precision: Precision = "fp32"
+
+
+def autocast(device: str, precision: Precision) -> torch.autocast:
+    """Products and convolutions on a device in a precision."""
+    return torch.autocast(device.split(":")[0], _DTYPES[precision], enabled=precision != "fp32")
 
 
 STEPS_DOWN, STEP_DOWN = 7, 0.7
@@ -153,8 +157,7 @@ class Trainer:
         """
         tensors = to_tensors(batch, self.machine.device)
         self.optimiser.set_lr(lr)
-        dtype = _DTYPES[self.machine.precision]
-        with torch.autocast(self.machine.device.split(":")[0], dtype, enabled=dtype != torch.float32):
+        with autocast(self.machine.device, self.machine.precision):
             terms = self.task.terms(self.network, tensors, used)
             loss = total(terms, self.task.preset.loss)
         self.optimiser.zero_grad()
@@ -233,6 +236,9 @@ class _Log:
     """Means of the steps since the last line, as a line of JSON and as TensorBoard's scalars."""
 
     def __init__(self, run: Path):
+        # a dozen packages that only a run that is logged needs
+        from torch.utils.tensorboard import SummaryWriter
+
         self.path = run / "log.jsonl"
         self._events = SummaryWriter(str(run / "events"))
         self._clear()

@@ -17,7 +17,7 @@ from prehend.errors import InvalidInput
 from prehend.models.unihope import Output, UniHOPE
 from prehend.weights import file_sha256
 from prehend_training.checkpoint import Progress, load_result
-from prehend_training.loop import Budget, Machine, Precision, Trainer, claim_run, peak_memory_mb
+from prehend_training.loop import Budget, Machine, Precision, Trainer, autocast, claim_run, peak_memory_mb
 from prehend_training.losses import (
     CropLossWeights,
     Terms,
@@ -238,12 +238,6 @@ class ResidentTrainer(Trainer):
             # by now the step has waited for the device, and the marks are behind it
             self.making_s += _seconds_between(began, ended)
             step += 1
-
-
-def autocast(kind: str, precision: Precision) -> torch.autocast:
-    """Products and convolutions in a precision on a kind of device."""
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    return torch.autocast(kind, dtype, enabled=precision != "fp32")
 
 
 def _mark(device: str) -> Any:

@@ -31,6 +31,22 @@ class Answers(NamedTuple):
     twin: Output | None
     twin_rows: Tensor
 
+    def in_full(self) -> "Answers":
+        """The same in float32: skinning and losses lose millimetres in half precision."""
+        read = {name: value.float() for name, value in self.read.items()}
+        twin = None if self.twin is None else in_full(self.twin)
+        return Answers(in_full(self.output), read, twin, self.twin_rows)
+
+
+def in_full(output: Output) -> Output:
+    """The same in float32."""
+
+    def full(value: Tensor) -> Tensor:
+        return value.float() if value.is_floating_point() else value
+
+    encoded, hand = Encoded(*map(full, output.encoded)), HandAnswer(*map(full, output.hand))
+    return Output(encoded, hand, *map(full, output[2:]))
+
 
 class Supervised(nn.Module):
     """A crop network and what is read from its trunk in training.

@@ -95,11 +95,12 @@ class CropTask:
         if self._crop_preset.trains == "maps":
             encoded, read = network.encode(batch["image"])
             return map_terms(read, batch) | switch_terms(encoded, batch)
-        answers = network(batch)
-        terms = self._sample_terms(network.network, answers.output, batch, answers.read)
-        if network.twins is None:
-            return terms
-        return terms | self._pair_terms(network, answers, batch, terms, used)
+        answers = network(batch).in_full()
+        with torch.autocast(batch["image"].device.type, enabled=False):
+            terms = self._sample_terms(network.network, answers.output, batch, answers.read)
+            if network.twins is None:
+                return terms
+            return terms | self._pair_terms(network, answers, batch, terms, used)
 
     def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
         """Terms of the pictures."""

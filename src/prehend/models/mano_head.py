@@ -127,5 +127,6 @@ class ManoHead(nn.Module):
         """(B, D) code, (B, 21, 2) places in [0, 1] of the RoI -> parameters."""
         given = torch.cat([code, places.flatten(1) - 0.5], dim=1) if self.sees_places else code
         hidden = self.hidden(given)
-        sixd = self.pose(hidden).reshape(-1, NUM_MANO_JOINTS, 6) + self.mean_pose
+        # in half precision a rotation would be off by a tenth of a degree
+        sixd = self.pose(hidden).float().reshape(-1, NUM_MANO_JOINTS, 6) + self.mean_pose
         return HandParameters(rotations_from_6d(sixd), self.shape(hidden), self.visibility(hidden))
