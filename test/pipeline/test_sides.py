@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import ParameterError
-from prehend.pipeline.sides import SideBelief, SideConfig, is_doubtful, mirrored_evidence
+from prehend.pipeline.sides import SideBelief, SideConfig, evidence_of, is_doubtful
 
 CONFIG = SideConfig()
 
@@ -104,18 +104,35 @@ def test_who_looks_at_the_mirror_image() -> None:
     assert not is_doubtful(fresh, float("nan"))
     assert is_doubtful(SideBelief(None, CONFIG), -1.0)
     assert not is_doubtful(SideBelief("right", CONFIG, given=True), -9.0)
-    for _ in range(2):
+    for _ in range(3):
         fresh.seen(9.0)
     assert fresh.settled and not is_doubtful(fresh, -9.0)
 
 
-def test_a_crop_and_its_mirror_image_tell_opposite_things() -> None:
-    assert mirrored_evidence(2.0, -4.0) == 3.0
-    assert mirrored_evidence(-4.0, 2.0) == -3.0
-    assert mirrored_evidence(1.5, 1.5) == 0.0, "a network that says right to everything says nothing"
+def test_what_a_network_answers_to_everything_is_no_evidence() -> None:
+    fresh, settled = SideBelief("right", CONFIG), SideBelief("right", CONFIG)
+    for _ in range(9):
+        settled.seen(9.0)
+    assert evidence_of(fresh, 2.0, -4.0) == 3.0 == -evidence_of(fresh, -4.0, 2.0)
+    assert evidence_of(fresh, 1.5, 1.5) == 0.0
+    assert evidence_of(fresh, 6.0, None) == 6.0, "it was clear"
+    assert evidence_of(settled, 1.5, None) == 0.0, "as it would say to the mirror image"
+    assert evidence_of(settled, -1.5, None) == -1.5
 
 
-@pytest.mark.parametrize("wrong", [{"finder": 0.0}, {"frame": -1.0}, {"settled": 11.0}, {"change": float("nan")}])
+def test_weak_evidence_settles_slowly_and_strong_evidence_soon() -> None:
+    frames = []
+    for logit in (0.4, 5.0):
+        belief = SideBelief("left", CONFIG)
+        count = 0
+        while not belief.settled:
+            belief.seen(logit)
+            count += 1
+        frames.append(count)
+    assert frames[0] > 10 and 2 <= frames[1] <= 4
+
+
+@pytest.mark.parametrize("wrong", [{"finder": 0.0}, {"frame": -1.0}, {"settled": 7.0}, {"change": float("nan")}])
 def test_values_out_of_range_are_refused(wrong) -> None:
     with pytest.raises(ParameterError, match=next(iter(wrong))):
         SideConfig(**wrong)

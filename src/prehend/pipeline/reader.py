@@ -8,7 +8,7 @@ import numpy as np
 from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec
 from prehend.pipeline.network import Encoded, HandAnswer, HandNetwork
-from prehend.pipeline.sides import is_doubtful, mirrored_evidence
+from prehend.pipeline.sides import evidence_of, is_doubtful
 from prehend.pipeline.track import Track
 
 
@@ -78,13 +78,12 @@ class Reader:
         mirrored = [crops[row].for_other_side() for row in doubtful]
         other = self._network.encode(mirrored) if mirrored else None
         for row, track in enumerate(tracks):
-            evidence, presence, before = float(encoded.side_logit[row]), encoded.presence[row], track.side
+            opposite, presence, before = None, encoded.presence[row], track.side
             if other is not None and row in doubtful:
                 k = doubtful.index(row)
-                evidence = mirrored_evidence(evidence, other.side_logit[k])
-                presence = max(presence, other.presence[k])
+                opposite, presence = float(other.side_logit[k]), max(presence, other.presence[k])
             if given or presence >= self._lowest(track):
-                track.belief.seen(evidence)
+                track.belief.seen(evidence_of(track.belief, float(encoded.side_logit[row]), opposite))
             if other is not None and track.side != before:
                 k = doubtful.index(row)
                 crops[row] = mirrored[k]

@@ -8,14 +8,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prehend.conventions import Side
 from prehend.errors import ParameterError
 
 CLEAR_LOGIT = 4.0
-"""Logit from which a crop shows a hand of the side it was cut for without doubt: the mirrored one is not looked at. Most
-crops of training are cut for the right side, which alone makes a logit of about 0.8."""
+"""Logit from which a crop shows a hand of the side it was cut for without doubt: the mirrored one is not looked at.
+High, since most crops of training are cut for the right side: undecided networks answer up to 2."""
+
+FRAME_TRUST = 0.5
+"""What a frame's evidence counts for: crops that follow each other err together."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class SideConfig:
 
     Attributes:
         finder: what one look of the finder says. Little: it sees hands small.
-        frame: the most that one crop says. Crops that follow each other err together.
+        frame: the most that one frame's crops say.
         settled: from here on a side is settled, and only one crop a frame is looked at.
         change: a hand in view changes its side when the other one is believed this much.
         certainty: no side is believed more than this, so that a wrong belief can be mended.
@@ -33,11 +35,11 @@ class SideConfig:
         ParameterError: not 0 < frame <= certainty, or the others are not above 0 and up to `certainty`.
     """
 
-    finder: float = 0.5
-    frame: float = 2.0
+    finder: float = 0.25
+    frame: float = 1.0
     settled: float = 3.0
     change: float = 3.0
-    certainty: float = 10.0
+    certainty: float = 6.0
 
     def __post_init__(self) -> None:
         for name in ("finder", "frame", "settled", "change"):
@@ -86,7 +88,7 @@ class SideBelief:
     def seen(self, logit: float) -> None:
         """The network's evidence in a frame: log-odds of `side` over the other one; no number says nothing."""
         if math.isfinite(logit):
-            kept = float(np.clip(logit, -self._config.frame, self._config.frame))
+            kept = float(np.clip(FRAME_TRUST * logit, -self._config.frame, self._config.frame))
             self._add(kept if self.side == "right" else -kept)
 
     def begin(self) -> None:
@@ -118,6 +120,15 @@ def is_doubtful(belief: SideBelief, logit: float) -> bool:
     return not belief.settled and math.isfinite(logit) and logit != 0 and logit < CLEAR_LOGIT
 
 
-def mirrored_evidence(logit: NDArray[np.floating] | float, mirrored: NDArray[np.floating] | float) -> float:
-    """Log-odds that a crop was cut for the right side, from its side logit and that of its mirror image."""
-    return float((np.asarray(logit) - np.asarray(mirrored)) / 2)
+def evidence_of(belief: SideBelief, logit: float, mirrored: float | None) -> float:
+    """What the crops of a frame say: log-odds of `belief.side` over the other one.
+
+    Args:
+        belief: about the hand.
+        logit: side logit of the crop for `belief.side`.
+        mirrored: of its mirror image, None if that was not looked at. The mean of both is free of what the network
+            answers to everything; alone, a crop can speak against a settled side and not for it.
+    """
+    if mirrored is not None:
+        return (logit - mirrored) / 2
+    return min(logit, 0.0) if belief.settled else logit
