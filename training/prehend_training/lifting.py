@@ -105,7 +105,7 @@ class LiftBatches:
     def _seen(self, rng: np.random.Generator, joints: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, 21, 3) -> (B, 21, 2) places in a RoI as the network might find them."""
         config, count = self.config, len(joints)
-        distance = np.exp(rng.uniform(*np.log(config.distance_m), count))[:, None]
+        distance = _log_uniform(rng, config.distance_m, count)
         centered = joints - (joints.min(1, keepdims=True) + joints.max(1, keepdims=True)) / 2
         points = centered[..., :2] / (centered[..., 2] + np.maximum(distance, 0.2))[..., None]
         low, high = points.min(1), points.max(1)
@@ -113,9 +113,15 @@ class LiftBatches:
         off = rng.normal(0, config.center_sigma, (count, 2)) * side
         side = side * np.exp(rng.normal(0, config.scale_sigma, (count, 1)))
         places = (points - ((low + high) / 2 + off)[:, None]) / side[:, None] + 0.5
-        sigma = np.exp(rng.uniform(*np.log(config.noise), (count, 1)))
+        sigma = _log_uniform(rng, config.noise, count)
         sigma = np.where(rng.random((count, NUM_JOINTS)) < config.lost_p, config.lost_sigma, sigma)
         return (places + rng.normal(size=places.shape) * sigma[..., None]).astype(np.float32)
+
+
+def _log_uniform(rng: np.random.Generator, limits: tuple[float, float], count: int) -> NDArray[np.float64]:
+    """(count, 1) numbers evenly spread in the logarithm."""
+    low, high = np.log(limits)
+    return np.exp(rng.uniform(low, high, (count, 1)))
 
 
 def any_rotations(rng: np.random.Generator, count: int) -> NDArray[np.float64]:

@@ -112,7 +112,8 @@ class Optimisers:
 
 def kernels_before_norms(network: nn.Module) -> list[nn.Parameter]:
     """The kernels that a normalisation follows: here those of the convolutions without bias."""
-    return [m.weight for m in network.modules() if isinstance(m, nn.Conv2d) and m.bias is None]
+    without_bias = (m for m in network.modules() if isinstance(m, nn.Conv2d) and m.bias is None)
+    return [parameter for module in without_bias for parameter in module.parameters()]
 
 
 def adamw(parameters: Sequence[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Optimizer:

@@ -223,7 +223,9 @@ class UniHOPE(Staged):
     def encode_streams(self, image: Tensor) -> tuple[Encoded, Streams]:
         """Stage `encode`, and the streams that training reads more from."""
         streams = self.streams(image)
-        return Encoded(*self.switcher(streams), streams.hand_map, streams.object_source), streams
+        said = self.switcher(streams)
+        encoded = Encoded(said.grasp, said.presence, said.side, streams.hand_map, streams.object_source)
+        return encoded, streams
 
     def hand_region(self, hand_box: Tensor) -> Tensor:
         """(B, 4) hand box -> (B, 4) the hand's RoI [crop px]."""

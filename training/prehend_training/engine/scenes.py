@@ -89,13 +89,14 @@ def open_maker(config: SceneConfig) -> Maker:
     from prehend_training.scenes.render import SceneRenderer, crop_sample, frame_sample
 
     renderer, maps, size = SceneRenderer(config.photos), config.packing.maps != "none", config.size_px
-    single = {"crops": crop_sample, "frames": frame_sample}.get(config.kind)
-    if single is None:
+    if config.kind not in ("crops", "frames"):
         return lambda unit: _along(renderer, config, unit)
 
     def make(unit: int) -> list[Sample]:
         with drawn_from(config.stock):
-            return [single(renderer, config.seed, unit, size, maps=maps)]
+            if config.kind == "crops":
+                return [crop_sample(renderer, config.seed, unit, size, maps)]
+            return [frame_sample(renderer, config.seed, unit, size, maps=maps)]
 
     return make
 
