@@ -96,7 +96,7 @@ def test_a_left_hand_teaches_its_side_and_what_is_seen_but_no_pose(batch, hand):
     turned = torch.eye(3).expand_as(output.hand.rotations)
     wrong = output.hand._replace(keypoints=output.hand.keypoints + 1, rotations=turned, betas=output.hand.betas + 1)
     terms = crop_terms(output._replace(hand=wrong), batch | {"right": torch.zeros_like(batch["right"])}, hand)
-    assert terms["keypoints"] > 0.5 and terms["side"] > SURE / 2
+    assert terms["keypoints"] > 0.5 and terms["side"] > SURE / 4
     assert all(terms[name] == 0 for name in ("joints", "vertices", "global_rotation", "finger_rotation", "betas"))
 
 

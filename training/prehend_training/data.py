@@ -178,7 +178,7 @@ class CropDataConfig:
     photometric: PhotometricConfig | None = field(default_factory=PhotometricConfig)
     background_p: float = 0.2
     smear_p: float = 0.6
-    absent_p: float = 0.08
+    absent_p: float = 0.12
     wrong_side_p: float = 0.3
     grasp_flip_p: float = 0.03
 

@@ -99,6 +99,12 @@ def mean_of_rows(values: Tensor, rows: Tensor) -> Tensor:
     return torch.where(rows > 0, per_row, torch.zeros_like(per_row)).sum() / rows.sum().clamp(min=1)
 
 
+def balanced(values: Tensor, truth: Tensor, rows: Tensor) -> Tensor:
+    """Mean over the (B,) rows in which both classes of `truth` weigh alike, so that a logit does not carry the share
+    that a class has in training; a class that is not there counts as right."""
+    return (mean_of_rows(values, rows * truth) + mean_of_rows(values, rows * (1 - truth))) / 2
+
+
 def rotation_distance(a: Tensor, b: Tensor) -> Tensor:
     """(..., 3, 3) twice -> (...) chordal distance, the angle for small ones [rad]: ||a - b||_F / sqrt(2).
 
@@ -172,7 +178,7 @@ def switch_terms(encoded: Encoded, target: Mapping[str, Tensor]) -> Terms:
     return {
         "grasp": mean_of_rows(entropy(encoded.grasp_logit, "grasp"), target["presence"] * target["has_grasp"]),
         "presence": entropy(encoded.presence_logit, "presence").mean(),
-        "side": mean_of_rows(entropy(encoded.side_logit, "right"), target["presence"]),
+        "side": balanced(entropy(encoded.side_logit, "right"), target["right"], target["presence"]),
     }
 
 

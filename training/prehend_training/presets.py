@@ -99,7 +99,7 @@ _TINY_FINDER = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), chann
 _BRIEF = Optimisation(batch_size=2)
 
 # Batches on a CPU are as large as Muon's fixed cost of a step asks for
-_MUON = Optimisation(method="muon", batch_size=32, lr=2.5e-3)
+_MUON = Optimisation(method="muon", batch_size=32, lr=1.2e-3)
 
 _ALL: tuple[Preset, ...] = (
     CropPreset("unihope-s", "unihope-s", SMALL, CropDataConfig(object_grid=SMALL.roi_size), optimisation=_MUON),

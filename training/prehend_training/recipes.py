@@ -58,7 +58,7 @@ PAPER_CROPS_HO3D = replace(PAPER_CROPS, view=replace(PAPER_CROPS.view, turn_p=1.
 """The same with turns by any angle, as for HO-3D."""
 
 STRONG_CROPS = CropDataConfig(
-    view=ViewConfig(center=0.14, scale=(0.8, 1.35), aspect=0.12, turn_p=0.1, turn_rad=0.45),
+    view=ViewConfig(center=0.18, scale=(0.65, 1.45), aspect=0.12, turn_p=0.1, turn_rad=0.45),
     photometric=PhotometricConfig(
         gain=0.3,
         channel_gain=0.16,

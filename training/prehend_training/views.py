@@ -32,8 +32,8 @@ class ViewConfig:
         still_p: probability of no turn at all, of those that would be normal.
     """
 
-    center: float = 0.1
-    scale: tuple[float, float] = (0.87, 1.25)
+    center: float = 0.14
+    scale: tuple[float, float] = (0.72, 1.35)
     aspect: float = 0.08
     scale_sigma: float | None = None
     turn_p: float = 0.05
