@@ -16,6 +16,7 @@ from prehend.eval.protocols import PROTOCOLS, Protocol, is_published_split, prot
 from prehend.eval.report import SCHEMA, column_of, write_csv, write_json
 from prehend.eval.tables import markdown
 from prehend.hand_model import HandModel
+from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.find import decode_hands, letterbox
 from prehend.pipeline.network import input_shape
 from prehend.types import FoundHand
@@ -31,7 +32,6 @@ from prehend_training.shards import commit
 
 Report = dict[str, Any]
 
-FIND_THRESHOLD = 0.3
 MAX_HANDS = 6
 
 
@@ -291,7 +291,7 @@ def evaluate_finder(backend: Backend, data: Sequence[Path], limit: int | None = 
         record = corpus[index]
         picture = letterbox(np.ascontiguousarray(record["image"]), size)
         outputs = backend.infer("find", {"image": picture.image[None]})
-        found = decode_hands(outputs, picture, FIND_THRESHOLD, MAX_HANDS)
+        found = decode_hands(outputs, picture, EstimatorConfig().find_threshold, MAX_HANDS)
         height, width = record["image"].shape[:2]
         frames.append((found, seen_hands(record, np.eye(2, 3), (0, 0, width, height))))
     return finder_report(frames)

@@ -37,7 +37,7 @@ class EstimatorConfig:
     side: SideConfig = field(default_factory=SideConfig)
     grasp: GraspConfig = field(default_factory=GraspConfig)
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
-    find_threshold: float = 0.2
+    find_threshold: float = 0.24
     keep_find_threshold: float = 0.1
     presence: float = 0.5
     keep_presence: float = 0.3
