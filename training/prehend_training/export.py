@@ -37,12 +37,22 @@ def export_run(run: Path, out: Path) -> Bundle:
     hand = load_hand_model()
     extras: dict[str, Any] = {
         "hand_model": {"name": hand.name, "sha256": hand.sha256},
-        "trained_on": begun["data"],
-        "seed": begun["seed"],
-        "commit": begun["commit"],
+        **_origin(begun),
         "samples_seen": progress["samples"],
         "training_s": round(progress["elapsed_s"]),
         "measured": json.loads(measured.read_text()),
         "licence": LICENCE,
     }
     return save_bundle(network, out, chosen.network, extras)  # type: ignore[arg-type]
+
+
+def _origin(begun: dict[str, Any]) -> dict[str, Any]:
+    """What a run says of itself, and of the runs that it started from."""
+    starts = [_origin(other) | {"samples_seen": other["samples"]} for other in begun["start"]]
+    return {
+        "preset": begun["preset"],
+        "trained_on": begun["data"],
+        "seed": begun["seed"],
+        "commit": begun["commit"],
+        "started_from": starts,
+    }

@@ -289,7 +289,7 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path]
         "seed": chosen.seed,
         "numbers": json.loads(json.dumps(describe(chosen))),
         "data": describe_data(data),
-        "start": [json.loads((other / "run.json").read_text()) for other in start],
+        "start": [_begun(other) for other in start],
     }
     note = run / "run.json"
     run.mkdir(parents=True, exist_ok=True)
@@ -300,6 +300,12 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path]
             raise InvalidInput(f"{run} holds a run that differs in {', '.join(differ)}: choose another folder")
     else:
         note.write_text(json.dumps({**description, "commit": commit()}, indent=1) + "\n")
+
+
+def _begun(run: Path) -> dict[str, Any]:
+    """What another run is, and how far it came."""
+    progress = json.loads((run / "checkpoint" / "progress.json").read_text())
+    return json.loads((run / "run.json").read_text()) | {"samples": progress["samples"]}
 
 
 def train_run(
