@@ -36,8 +36,8 @@ def save_bundle(
         network: trained; is left as it is.
         folder: is made; its name is the name of the weights.
         network_name: the network's name in the registry.
-        extras: further entries of the manifest: hand_model, preset, trained_on, seed, commit, started_from, samples_seen,
-            measured, licence.
+        extras: further entries of the manifest: hand_model, preset, trained_on, seed, commit, started_from,
+            samples_seen, measured, licence.
         dtype: what matrices and kernels are stored as; vectors stay float32, they are few and scale everything else.
 
     Raises:
