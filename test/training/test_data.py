@@ -269,9 +269,15 @@ def test_the_papers_colours_are_even_and_in_any_order():
     assert any(not np.array_equal(a, b) for a, b in zip(orders[::2], orders[1::2], strict=True))
 
 
-def test_a_wrong_kind_of_folder_is_refused(crops):
-    with pytest.raises(AssetError, match="frames"):
-        ShardCorpus([crops], "frames")
+def test_a_wrong_kind_of_folder_is_refused(frames):
+    with pytest.raises(AssetError, match="crops"):
+        ShardCorpus([frames], "crops")
+
+
+def test_a_crop_is_a_picture_of_a_large_hand_to_a_finder(crops):
+    record = ShardCorpus([crops], "frames")[0]
+    low, high = record["keypoints_px"][0].min(0), record["keypoints_px"][0].max(0)
+    assert record["hand_count"] >= 1 and (high - low).max() > record["image"].shape[0] / 4
 
 
 def test_augmentation_keeps_up_with_training(batches):

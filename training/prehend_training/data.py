@@ -81,8 +81,8 @@ class Corpus(Protocol):
         ...
 
 
-_FOLDERS_OF = {"crops": ("crops",), "frames": ("frames", "views", "sequences")}
-"""Kinds of folders whose pictures are crops of a hand, or whole."""
+_FOLDERS_OF = {"crops": ("crops",), "frames": ("frames", "views", "sequences", "crops")}
+"""Kinds of folders whose pictures are crops of a hand, or to find hands in: crops are the close-ups of these."""
 
 
 class ShardCorpus:
