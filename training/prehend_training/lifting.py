@@ -5,7 +5,7 @@ says which side of the hand is seen. That much of the head's work needs no pixel
 be posed and projected on one core.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from prehend.conventions import NUM_JOINTS
-from prehend.geometry.rotations import matrix_from_axis_angle
+from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.unihope import HandAnswer
 from prehend_training.losses import SampledHand, Terms, hand_terms
@@ -126,20 +126,15 @@ def _log_uniform(rng: np.random.Generator, limits: tuple[float, float], count: i
 
 def any_rotations(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """(count, 3, 3) rotations, all alike probable (from normal quaternions)."""
-    w, x, y, z = (q := rng.normal(size=(4, count))) / np.linalg.norm(q, axis=0)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), 2, 0)
+    return np.asarray(matrix_from_quaternion(rng.normal(size=(count, 4))), np.float64)
 
 
-def poses_of(records: Sequence[Record]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(N, 16, 3, 3) rotations and (N, 10) betas of the records whose pose is known, as right hands."""
-    known = [mirror_left(record) for record in records if record["has_pose"][0]]
-    rotations = np.stack([record["rotations"][0] for record in known])
-    return rotations.astype(np.float32), np.stack([record["betas"][0] for record in known]).astype(np.float32)
+def poses_of(records: Iterable[Record]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, 16, 3, 3) rotations and (N, 10) betas of the records whose pose is known, as right hands; the records
+    themselves, with their pictures, are let go one by one."""
+    right = (mirror_left(record) for record in records if record["has_pose"][0])
+    rotations, betas = zip(*((record["rotations"][0], record["betas"][0]) for record in right), strict=True)
+    return np.stack(rotations).astype(np.float32), np.stack(betas).astype(np.float32)
 
 
 def keep_head_only(network: nn.Module) -> None:

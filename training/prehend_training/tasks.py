@@ -82,7 +82,7 @@ class CropTask:
     def _source(self, preset: CropPreset, twins: bool) -> BatchSource:
         size = preset.optimisation.batch_size
         if preset.trains == "lift":
-            records = [self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES)]
+            records = (self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES))
             return LiftBatches(*poses_of(records), preset.lift, preset.seed, size)
         return CropBatches(self.corpus, preset.data, preset.seed, size, twins)
 
