@@ -12,10 +12,8 @@ from team_work import average_two
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from prehend.errors import AssetError, InvalidInput, UnknownName
-from prehend.types import Box, FoundHand
 from prehend_training.checkpoint import Averaged, Progress
-from prehend_training.evaluate import classification, evaluate_run, finder_report
-from prehend_training.finder_data import SeenHand
+from prehend_training.evaluate import classification, evaluate_run
 from prehend_training.loop import Budget, Machine, Trainer, claim_run, learning_rate, log_lines, train_run
 from prehend_training.presets import PRESETS, Optimisation, preset
 from prehend_training.tasks import open_task
@@ -201,22 +199,6 @@ def test_a_trained_network_can_be_measured(name, crops, frames, tmp_path):
     start_run(name, [data], tmp_path, MACHINE).train(Budget(steps=1))
     report = json.loads(json.dumps(evaluate_run(tmp_path, data, limit=12)))
     assert report.get("joint_error_mm", 1) > 0 and ("recall" in report or report["grasp"]["accuracy"] <= 1)
-
-
-def test_what_was_found_is_counted_once():
-    box, far = Box(0, 0, 10, 10), Box(50, 50, 60, 60)
-    right = FoundHand(box, "right", 0.9)
-    seen = [SeenHand(1, box, None, True, box.center)]
-    assert finder_report([([right], seen)])["recall"] == 1
-    twice = finder_report([([right, FoundHand(box, "left", 0.5)], seen)])
-    assert (twice["recall"], twice["precision"], twice["side_accuracy"]) == (1, 0.5, 1)
-    missed = finder_report([([FoundHand(far, "right", 0.9)], seen)])
-    assert (missed["recall"], missed["precision"]) == (0, 0)
-    # a hand that need not be found is neither a miss nor a false alarm
-    ignored = finder_report(
-        [([FoundHand(far, "right", 0.9), right], [*seen, SeenHand(0, far, None, False, far.center)])]
-    )
-    assert (ignored["hands"], ignored["recall"], ignored["precision"]) == (1, 1, 1)
 
 
 def test_classification_counts():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from prehend.errors import AssetError
+from prehend.types import Box
 from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus, exact
 from prehend_training.resident import PLATE_EVERY, load_resident
 from prehend_training.resident_batches import ResidentCropBatches
@@ -71,7 +72,7 @@ def view_as_drawn(record, draws, row):
 
     def box(points, drawn):
         told = Told(drawn.shift[row], drawn.scale[row], np.log(drawn.stretch[row]))
-        return draw_box(apply_affine(turn, points), ViewConfig(), told)
+        return draw_box(Box.around(apply_affine(turn, points)), ViewConfig(), told)
 
     hand, thing = box(record["keypoints_px"][0], draws.hand), None
     if record["has_object"][0] and not draws.whole[row]:

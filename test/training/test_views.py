@@ -22,7 +22,7 @@ def views(crops, config, count=24):
         record = mirror_left(folder[index])
         size = record["image"].shape[1::-1]
         turn = draw_turn(size, config, rng)
-        box = draw_box(apply_affine(turn, record["keypoints_px"][0]), config, rng)
+        box = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config, rng)
         yield record, view_of(turn, box, None, size, record["K"], 128)
 
 
@@ -97,10 +97,10 @@ def test_boxes_stay_within_what_was_asked_for():
     rng, points = np.random.default_rng(0), np.array([[10.0, 20], [50, 40]])
     config = ViewConfig(center=0.1, scale=(0.9, 1.2), aspect=0.0)
     for _ in range(200):
-        box = draw_box(points, config, rng)
+        box = draw_box(Box.around(points), config, rng)
         assert 0.9 * 40 - 1e-9 <= box.width <= 1.2 * 40 + 1e-9
         assert np.abs(np.array(box.center) - [30, 30]).max() <= 4 + 1e-9
-    assert draw_box(points, EXACT_VIEW, rng).as_array().tolist() == [10, 20, 50, 40]
+    assert draw_box(Box.around(points), EXACT_VIEW, rng).as_array().tolist() == [10, 20, 50, 40]
 
 
 def angles(config, count=400):
@@ -115,6 +115,6 @@ def test_the_papers_views_are_as_published():
     assert 15 < drawn[drawn != 0].std() < 35
     assert np.histogram(angles(PAPER_CROPS_HO3D.view), 6, (-180, 180))[0].min() > 40
     rng, points = np.random.default_rng(0), np.array([[10.0, 20], [50, 40]])
-    scales = np.array([draw_box(points, PAPER_CROPS.view, rng).width / 40 for _ in range(300)])
+    scales = np.array([draw_box(Box.around(points), PAPER_CROPS.view, rng).width / 40 for _ in range(300)])
     assert np.allclose([scales.min(), scales.max()], [0.8, 1.2])
     assert 0.5 < ((scales > 0.81) & (scales < 1.19)).mean() < 0.8

@@ -32,7 +32,8 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
-        "training's (frames for a finder), may be repeated: hands with labelled boxes, looked at one by one",
+        "training's (frames for a finder), may be repeated: hands with labelled boxes, looked at one by one; places "
+        "beside them, for presence",
     )  # fmt: skip
     verb.add_argument(
         "--frames", type=Path, action="append", default=[], metavar="DIR",
@@ -54,7 +55,7 @@ def add_evaluate_verb(verbs: Any) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from prehend_training.evaluate import evaluate_finder
+    from prehend_training.evaluate_finder import evaluate_finder
     from prehend_training.evaluate_network import open_measured
 
     if not (arguments.data or arguments.frames or arguments.dataset):

@@ -42,8 +42,10 @@ from prehend_training.views import (
     apply_affine,
     draw_box,
     draw_turn,
+    mirror,
     mirror_left,
     mirror_right,
+    place_box,
     view_of,
 )
 
@@ -81,8 +83,9 @@ class Corpus(Protocol):
         ...
 
 
-_FOLDERS_OF = {"crops": ("crops",), "frames": ("frames", "views", "sequences", "crops")}
-"""Kinds of folders whose pictures are crops of a hand, or to find hands in: crops are the close-ups of these."""
+_FOLDERS_OF = {"crops": ("crops", "places"), "frames": ("frames", "views", "sequences", "crops")}
+"""Kinds of folders whose pictures are crops of a hand or of a place without one, or to find hands in: crops are the
+close-ups of these."""
 
 
 class ShardCorpus:
@@ -236,7 +239,9 @@ class CropBatches:
         """
         record = self.corpus[index]
         absent, wrong_side = rng.random(2) < (self.config.absent_p, self.config.wrong_side_p)
-        if absent:
+        if not record["hand_count"]:
+            example = self._place(mirror(record) if wrong_side else record, rng)
+        elif absent:
             example = self._absent(mirror_left(record), rng)
         else:
             example = self._present(mirror_right(record) if wrong_side else mirror_left(record), rng)
@@ -266,10 +271,11 @@ class CropBatches:
         """A view of the hand, with boxes of hand and object as a finder would give them."""
         config, size = self.config, image_size(record)
         turn = draw_turn(size, config.view, rng)
-        hand = draw_box(apply_affine(turn, record["keypoints_px"][0]), config.view, rng)
+        hand = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
         thing = None
         if record["has_object"][0] and rng.random() >= config.whole_object_p:
-            thing = draw_box(apply_affine(turn, record["object_keypoints_px"][0, 0]), config.object_view, rng)
+            points = apply_affine(turn, record["object_keypoints_px"][0, 0])
+            thing = draw_box(Box.around(points), config.object_view, rng)
         return view_of(turn, hand, thing, size, record["K"], config.size_px)
 
     def _change(
@@ -311,12 +317,31 @@ class CropBatches:
             image = paste(image, (segments > 0).view(np.uint8), backdrop)
         elif backdrop is not None:
             segments, image = np.zeros_like(segments), backdrop
-        bare = {**record, "grasp": np.zeros(1, np.bool_)}
-        nothing = np.zeros((size, size), np.uint8)
+        return self._without_hand(image, segments, view, record, rng)
+
+    def _place(self, record: Record, rng: np.random.Generator) -> Arrays:
+        """A place that a finder took for a hand; an arm in it is nobody's, hence no segments are asked for."""
+        size = image_size(record)
+        turn = draw_turn(size, self.config.view, rng)
+        box = draw_box(place_box(size), self.config.view, rng)
+        view = view_of(turn, box, None, size, record["K"], self.config.size_px)
+        image = warp(record["image"], view, self.config.size_px, rng.random() < self.config.smear_p)
+        nothing = np.zeros(image.shape[:2], np.uint8)
+        return self._without_hand(image, nothing, view, {**record, "has_segments": np.array(False)}, rng)
+
+    def _without_hand(
+        self,
+        image: NDArray[np.uint8],
+        segments: NDArray[np.uint8],
+        view: View,
+        record: Record,
+        rng: np.random.Generator,
+    ) -> Arrays:
+        bare = {**record, "grasp": np.zeros(1, np.bool_), "has_twin": np.array(False)}
+        nothing = np.zeros_like(segments)
         example = absent_targets(view) | object_targets(bare, view, nothing, self.config.object_grid)
         example["segments"] = coarse_segments(segments)
         example["has_segments"] = np.float32(record["has_segments"])[...]
-        bare["has_twin"] = np.array(False)
         return self._change([image], view, bare, example, rng)
 
     def _view_beside(self, record: Record, rng: np.random.Generator) -> View:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from prehend.backends import Backend, open_backend
+from prehend.backends import open_backend
 from prehend.errors import AssetError, InvalidInput
 from prehend.eval.cases import table_of
 from prehend.eval.metrics import classification
@@ -16,23 +15,17 @@ from prehend.eval.protocols import PROTOCOLS, Protocol, is_published_split, prot
 from prehend.eval.report import SCHEMA, column_of, write_csv, write_json
 from prehend.eval.tables import markdown
 from prehend.hand_model import HandModel
-from prehend.pipeline.config import EstimatorConfig
-from prehend.pipeline.find import decode_hands, letterbox
-from prehend.pipeline.network import input_shape
-from prehend.types import FoundHand
 from prehend.weights import load_bundle
-from prehend_training.data import Corpus, ShardCorpus
+from prehend_training.data import ShardCorpus
 from prehend_training.datasets import Dataset, GraspRule, open_dataset
-from prehend_training.evaluate_crops import CropReader, CropScores, absent_presence, score_labelled
+from prehend_training.evaluate_crops import ABSENT_EVERY, CropReader, CropScores, absent_presence, score_labelled
+from prehend_training.evaluate_finder import evaluate_finder
 from prehend_training.evaluate_frames import BoxSource, FramePipeline, FrameScores, score_frames
 from prehend_training.evaluate_labels import Labels, Samples, Shards
 from prehend_training.evaluate_network import Measured, open_measured
-from prehend_training.finder_data import SeenHand, seen_hands
-from prehend_training.shards import commit
+from prehend_training.shards import ShardFolder, commit
 
 Report = dict[str, Any]
-
-MAX_HANDS = 6
 
 
 def evaluate_run(run: Path, data: Path, limit: int | None = None) -> Report:
@@ -64,18 +57,29 @@ def evaluate_crops(measured: Measured, data: Sequence[Path], limit: int | None =
 
     Args:
         measured: a crop network.
-        data: folders of crops.
-        limit: largest number of crops.
+        data: folders of crops, and of places without a hand, on which presence is told apart.
+        limit: largest number of crops, and of places.
+
+    Raises:
+        AssetError: a folder cannot be read, or there are no crops.
     """
+    kinds = {path: ShardFolder.open(Path(path)).kind for path in data}
+    places = [path for path in data if kinds[path] == "places"]
+    data = [path for path in data if kinds[path] != "places"]
     corpus, samples, chosen = ShardCorpus(data, "crops"), Shards(data), PROTOCOLS["scenes"]
     count = min(len(samples), limit or len(samples))
     reader = CropReader(measured.backend, always_fuses=measured.always_fuses)
     scores = score_labelled(reader, samples, Labels(chosen), count)
-    absent = absent_presence(reader, corpus, count)
+    absent = absent_presence(reader, corpus, range(0, count, ABSENT_EVERY))
     report = _report(measured, chosen, _scene_data("rendered crops", data, count))
     report["columns"] = {"boxes": column_of(table_of(scores.hands), chosen)}
     truth = np.arange(len(scores.present) + len(absent)) < len(scores.present)
     report["presence"] = _rounded(classification(truth, np.array([*scores.present, *absent]) >= 0.5))
+    if places:
+        mistaken = ShardCorpus(places, "crops")
+        said = absent_presence(reader, mistaken, range(min(len(mistaken), limit or len(mistaken))))
+        taken = round(float(np.mean(np.array(said) >= 0.5)), 4)
+        report["places"] = {"places": len(said), "taken_for_hands": taken}
     return CropEvaluation(report, crop_summary(report, scores))
 
 
@@ -103,6 +107,7 @@ def crop_summary(report: Report, scores: CropScores) -> Report:
         "visibility_accuracy": share(every["visibility_accuracy"]),
         "grasp": {name: share(value) for name, value in grasp.items() if name != "hands"},
         "presence": report["presence"],
+        **({"places": report["places"]} if "places" in report else {}),
         "side_accuracy": round(float(np.mean(scores.sides)), 4) if scores.sides else None,
         "object_error_of_diagonal": round(float(np.mean(scores.object_errors)), 4) if scores.object_errors else None,
         "object_add_0.1d": share(things["add_0.1d"]),
@@ -279,51 +284,6 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     tables = folder / "tables.md"
     tables.write_text(markdown(report), encoding="utf-8")
     return [*paths, tables, *draw_plots(report, folder)]
-
-
-def evaluate_finder(backend: Backend, data: Sequence[Path], limit: int | None = None) -> Report:
-    """Run a finder over whole frames through the pipeline's own letterbox and decoding."""
-    corpus: Corpus = ShardCorpus(data, "frames")
-    size = input_shape(backend, "find", "image")[-1]
-    frames = []
-    total = sum(len(folder) for folder in Shards(data).folders)
-    for index in tqdm(range(min(total, limit or total)), unit="frame"):
-        record = corpus[index]
-        picture = letterbox(np.ascontiguousarray(record["image"]), size)
-        outputs = backend.infer("find", {"image": picture.image[None]})
-        found = decode_hands(outputs, picture, EstimatorConfig().find_threshold, MAX_HANDS)
-        height, width = record["image"].shape[:2]
-        frames.append((found, seen_hands(record, np.eye(2, 3), (0, 0, width, height))))
-    return finder_report(frames)
-
-
-def finder_report(frames: list[tuple[list[FoundHand], list[SeenHand]]], iou: float = 0.5) -> Report:
-    """Recall and precision of the boxes at an overlap, and of the sides and grasps of those that were found."""
-    hits, wanted, said, sides, held = 0, 0, 0, [], []
-    for found, seen in frames:
-        wanted += sum(hand.counts for hand in seen)
-        free = list(seen)
-        for answer in sorted(found, key=lambda hand: hand.score, reverse=True):
-            best = max(free, key=lambda hand: answer.box_px.iou(hand.box_px), default=None)
-            matched = best is not None and answer.box_px.iou(best.box_px) >= iou
-            if matched and best is not None:
-                free.remove(best)
-                if not best.counts:
-                    continue
-                hits += 1
-                sides.append((answer.side == "right") == bool(best.side))
-                held.append((answer.object_box_px is not None) == (best.object_box_px is not None))
-            elif any(not hand.counts and answer.box_px.iou(hand.box_px) > 0.1 for hand in seen):
-                continue
-            said += 1
-    return {
-        "frames": len(frames),
-        "hands": wanted,
-        "recall": round(hits / wanted, 4) if wanted else None,
-        "precision": round(hits / said, 4) if said else None,
-        "side_accuracy": round(float(np.mean(sides)), 4) if sides else None,
-        "held_accuracy": round(float(np.mean(held)), 4) if held else None,
-    }
 
 
 def _rounded(values: dict[str, float | None]) -> dict[str, float | None]:

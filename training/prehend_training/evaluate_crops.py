@@ -1,6 +1,6 @@
 """The network on hands whose boxes are known, many at once, by the robot's own crop and decoder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
@@ -221,17 +221,17 @@ def _labelled(samples: Samples, labels: Labels, rows: Sequence[int]) -> Iterator
                 yield Labelled(sample, hand, labels.held(sample, hand))
 
 
-def absent_presence(reader: CropReader, corpus: Corpus, count: int) -> list[float]:
-    """Presence answers for crops of pictures of `corpus` that show no hand: beside it, background, or the thing alone.
+def absent_presence(reader: CropReader, corpus: Corpus, rows: Iterable[int]) -> list[float]:
+    """Presence answers for crops without a hand: beside it, background, or the thing alone; a place as it is.
 
     Args:
         reader: of the network.
-        corpus: crops.
-        count: how many pictures were looked at; one in `ABSENT_EVERY` gives a crop.
+        corpus: crops, or places.
+        rows: which of them.
     """
     config = replace(exact(CropDataConfig(size_px=reader.crop_size)), absent_p=1.0)
     source = CropBatches(corpus, config, seed=0, batch_size=1)
-    indices = iter(range(0, count, ABSENT_EVERY))
+    indices = iter(rows)
     said: list[float] = []
     while part := list(islice(indices, BATCH)):
         examples = [source.example(index, np.random.default_rng([0, index])) for index in part]

@@ -199,7 +199,9 @@ def seen_hands(
         box = Box.around(points)
         thing = None
         if record["grasp"][row] and record["has_object"][row]:
-            thing = Box.around(apply_affine(affine, record["object_keypoints_px"][row, 0]))
+            # next to the camera's plane a projection has no bounds
+            points = apply_affine(affine, record["object_keypoints_px"][row, 0])
+            thing = Box.around(points.clip(2 * low - high, 2 * high - low))
         counts = (
             inside.mean() >= MIN_INSIDE
             and record["visible_ratio"][row] >= MIN_VISIBLE

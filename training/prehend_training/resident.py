@@ -100,6 +100,8 @@ def load_resident(
         AssetError: a folder cannot be read, pictures differ in size, or next to nothing fits.
     """
     corpus = ShardCorpus(paths, "crops", twins)
+    if wrong := [str(folder.path) for folder in corpus.folders if folder.kind != "crops"]:
+        raise AssetError(f"{', '.join(wrong)}: expected folders of crops with a hand each")
     twins = twins and any(folder.description.get("maps") != "none" for folder in corpus.folders)
     packing = PackingCrops(tuple(paths), twins)
     store = load_tensors(packing, len(corpus), device, limit, workers, memory)

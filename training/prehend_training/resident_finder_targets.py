@@ -38,6 +38,7 @@ def seen_hands(labels: Labels, affine: Tensor, window: Tensor, flip: Tensor) -> 
     inside = ((points >= low) & (points <= high)).all(-1)
     box = torch.cat([points.amin(2), points.amax(2)], 2)
     things = apply_affines(affine, labels["object_keypoints_px"])
+    things = torch.minimum(torch.maximum(things, 2 * low - high), 2 * high - low)
     object_box = torch.cat([things.amin(2), things.amax(2)], 2)
     there = torch.arange(points.shape[1], device=points.device) < labels["hand_count"][:, None]
     large = (box[..., 2:] - box[..., :2]).amax(-1) >= MIN_SIDE_PX

@@ -45,6 +45,18 @@ class ViewConfig:
 EXACT_VIEW = ViewConfig(center=0.0, scale=(1.0, 1.0), aspect=0.0, turn_p=0.0, turn_rad=0.0)
 
 
+PLACE_SCALE = 2.4
+"""Side of the picture of a place without a hand over the longer side of its box: the crop after the largest shift and
+growth of `ViewConfig`."""
+
+
+def place_box(image_size: tuple[int, int]) -> Box:
+    """The box in the middle of the picture of a place, of this width and height, see `PLACE_SCALE`."""
+    width, height = image_size
+    half, x, y = max(width, height) / PLACE_SCALE / 2, (width - 1) / 2, (height - 1) / 2
+    return Box(x - half, y - half, x + half, y + half)
+
+
 @dataclass(frozen=True)
 class View:
     """A square of a picture that may have been turned.
@@ -98,9 +110,8 @@ def mirror(record: Record) -> Record:
     return mirrored
 
 
-def draw_box(points_px: FloatArray, config: ViewConfig, rng: np.random.Generator) -> Box:
-    """The tight box of (N, 2) points, off by as much as a finder's box may be."""
-    box = Box.around(points_px)
+def draw_box(box: Box, config: ViewConfig, rng: np.random.Generator) -> Box:
+    """A tight box, off by as much as a finder's box may be."""
     side = max(box.width, box.height)
     x, y = np.array(box.center) + rng.uniform(-config.center, config.center, 2) * side
     if config.scale_sigma is None:
