@@ -12,6 +12,7 @@ from prehend.eval.cases import NAN, HandAnswer, HandScores, score
 from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel
 from prehend.pipeline.estimator import Estimator, EstimatorConfig
+from prehend.pipeline.match import best_pairs
 from prehend.pipeline.objects import ObjectModel
 from prehend.types import Box, FloatArray, FoundHand, HandEstimate
 from prehend_training.evaluate_labels import (
@@ -160,12 +161,8 @@ def _with_finder(
 
 def match_boxes(wanted: Sequence[Box], said: Sequence[Box], iou: float = MATCH_IOU) -> dict[int, int]:
     """Row of `wanted` -> row of `said`, each at most once, the largest overlap first."""
-    pairs = [(a.iou(b), i, j) for i, a in enumerate(wanted) for j, b in enumerate(said)]
-    matches: dict[int, int] = {}
-    for overlap, i, j in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
-        if overlap >= iou and i not in matches and j not in matches.values():
-            matches[i] = j
-    return matches
+    overlaps = ((a.iou(b), i, j) for i, a in enumerate(wanted) for j, b in enumerate(said))
+    return dict(best_pairs(pair for pair in overlaps if pair[0] >= iou))
 
 
 def _things(sample: Sample, wanted: list[HandLabel], labels: Labels) -> list[ObjectLabel]:

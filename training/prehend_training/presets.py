@@ -103,15 +103,6 @@ _MUON = Optimisation(method="muon", batch_size=32, lr=1.2e-3)
 
 _ALL: tuple[Preset, ...] = (
     CropPreset("unihope-s", "unihope-s", SMALL, CropDataConfig(object_grid=SMALL.roi_size), optimisation=_MUON),
-    # the same from pairs, as the paper trains; needs data with twins
-    CropPreset(
-        "unihope-s-twins",
-        "unihope-s",
-        SMALL,
-        CropDataConfig(object_grid=SMALL.roi_size),
-        optimisation=_MUON,
-        twins=TwinConfig(),
-    ),
     # the paper's network, losses, weights, schedule and augmentation
     CropPreset(
         "unihope-b",

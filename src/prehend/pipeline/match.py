@@ -1,6 +1,6 @@
 """Which found box is which tracked hand, and which tracks are on one hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -64,6 +64,11 @@ def match(tracks: Sequence[Tracked], found: Sequence[FoundHand]) -> list[tuple[i
             if iou > MATCH_IOU or near or inside > MATCH_INSIDE:
                 bonus = _SIDE_BONUS if hand.side == track.side else 0.0
                 alike.append((iou + max(0.0, 1 - distance) + 0.5 * inside + bonus, i, j))
+    return best_pairs(alike)
+
+
+def best_pairs(alike: Iterable[tuple[float, int, int]]) -> list[tuple[int, int]]:
+    """Of (how alike, i, j) the pairs (i, j) in which each i and each j occurs at most once, the most alike first."""
     pairs: list[tuple[int, int]] = []
     for _, i, j in sorted(alike, key=lambda entry: (-entry[0], entry[1], entry[2])):
         if all(i != row and j != column for row, column in pairs):
