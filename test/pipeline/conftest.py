@@ -19,7 +19,9 @@ from prehend.geometry.pnp import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
+from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.find import MAPS, cell_centers, letterbox
+from prehend.pipeline.objects import ObjectModel
 from prehend.types import Box, Camera
 
 WIDTH, HEIGHT = 256, 192
@@ -289,3 +291,13 @@ def new_hand() -> Callable[..., TrueHand]:
 @pytest.fixture
 def brick_extents() -> np.ndarray:
     return EXTENTS
+
+
+@pytest.fixture
+def brick(brick_extents) -> ObjectModel:
+    return ObjectModel("brick", "a brick", brick_extents, np.zeros(3))
+
+
+@pytest.fixture
+def estimator(oracle, finder, brick) -> Estimator:
+    return Estimator(oracle, finder, object_model=brick)
