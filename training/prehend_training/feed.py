@@ -3,9 +3,9 @@
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
+from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -64,6 +64,7 @@ def _from_processes(
         StepDataset(source, part),
         sampler=Steps(start, stop),
         batch_size=None,  # a step is a batch already
+        collate_fn=_as_it_is,
         num_workers=workers,
         prefetch_factor=AHEAD,
         multiprocessing_context="spawn",  # OpenGL and OpenCV do not survive a fork
@@ -71,8 +72,12 @@ def _from_processes(
     )
     with one_thread():
         batches = iter(loader)
-    for batch in batches:
-        yield {name: np.asarray(value) for name, value in batch.items()}
+    yield from batches
+
+
+def _as_it_is(batch: Any) -> Any:
+    """Arrays, not tensors: those travel in shared memory, of which a container has little."""
+    return batch
 
 
 def _open_worker(_: int) -> None:
