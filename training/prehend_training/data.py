@@ -167,7 +167,7 @@ class CropDataConfig:
         photometric: changes of the picture; None for none.
         background_p: probability of another background.
         smear_p: probability that the picture's edge goes on where it ends, instead of black.
-        absent_p: probability of a crop that shows no hand.
+        absent_p: probability that of a crop with a hand a piece without it is shown; a place never shows one.
         wrong_side_p: probability of a hand that is shown as a left one: what the network sees when it is told the
             wrong side.
         grasp_flip_p: probability that the hand stage is told the wrong grasp answer, as the switcher might.
