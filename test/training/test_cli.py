@@ -8,7 +8,7 @@ from fake import fake_sample, write_fake
 
 from prehend.errors import MissingDependency, SourceError
 from prehend_training import cli
-from prehend_training.data import ShardCorpus
+from prehend_training.corpora import ShardCorpus
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.online import OnlineCorpus
 from prehend_training.sample_files import Packing

@@ -12,8 +12,8 @@ from fake import open_fake, project
 from prehend.errors import AssetError, InvalidInput
 from prehend.hand_model import load_hand_model, skin
 from prehend_training import cli
-from prehend_training.corpora import WINDOW, Cached, DatasetCorpus, MixedCorpus, around_hand, window_counts
-from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus
+from prehend_training.corpora import WINDOW, Cached, DatasetCorpus, MixedCorpus, ShardCorpus, around_hand, window_counts
+from prehend_training.data import CropBatches, CropDataConfig
 from prehend_training.datasets import open_dataset
 from prehend_training.datasets.own_hand import own_pose
 from prehend_training.deocclude.twins import Twin, TwinFolder

@@ -10,7 +10,8 @@ from fake import fake_sample, project, write_fake
 from prehend.conventions import MIRROR
 from prehend.errors import AssetError
 from prehend_training.augment import LUMA, PhotometricConfig, change_colour, degrade, erase, paste, without_front
-from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus, drawn_indices, exact
+from prehend_training.corpora import ShardCorpus
+from prehend_training.data import CropBatches, CropDataConfig, drawn_indices, exact
 from prehend_training.feed import prefetched
 from prehend_training.recipes import PAPER_CROPS, STRONG_CROPS
 from prehend_training.records import record_of

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from prehend_training.data import ShardCorpus
+from prehend_training.corpora import ShardCorpus
 from prehend_training.lifting import LiftBatches, LiftConfig, any_rotations, poses_of
 from prehend_training.loop import Budget, Machine, Trainer, log_lines
 from prehend_training.presets import preset

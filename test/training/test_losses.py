@@ -8,7 +8,8 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.registry import create
 from prehend.models.unihope import Encoded, HandAnswer, Output
-from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus
+from prehend_training.corpora import ShardCorpus
+from prehend_training.data import CropBatches, CropDataConfig
 from prehend_training.loop import to_tensors
 from prehend_training.losses import (
     CropLossWeights,

@@ -3,7 +3,8 @@ import pytest
 from fake import open_fake, write_fake
 
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus
+from prehend_training.corpora import ShardCorpus
+from prehend_training.data import CropBatches, CropDataConfig
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.feed import prefetched
 from prehend_training.finder_data import FinderBatches, FinderDataConfig

@@ -8,8 +8,8 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.pipeline.crop import CROP_SCALE, CropSpec, cut
 from prehend.types import Box, FoundHand
 from prehend_training.cli import main
-from prehend_training.corpora import MixedCorpus
-from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus
+from prehend_training.corpora import MixedCorpus, ShardCorpus
+from prehend_training.data import CropBatches, CropDataConfig
 from prehend_training.loop import Budget, Machine, train_run
 from prehend_training.places import PlacesConfig, cut_place, mistakes
 from prehend_training.presets import preset

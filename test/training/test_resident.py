@@ -7,7 +7,8 @@ import torch
 
 from prehend.errors import AssetError
 from prehend.types import Box
-from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus, exact
+from prehend_training.corpora import ShardCorpus
+from prehend_training.data import CropBatches, CropDataConfig, exact
 from prehend_training.resident import PLATE_EVERY, load_resident
 from prehend_training.resident_batches import ResidentCropBatches
 from prehend_training.resident_draws import BESIDE, EMPTY, HELD_ALONE, PRESENT, draw_views

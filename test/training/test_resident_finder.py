@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from prehend_training.data import ShardCorpus
+from prehend_training.corpora import ShardCorpus
 from prehend_training.finder_data import (
     FinderDataConfig,
     coarse_frame_segments,

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from prehend.errors import InvalidInput
 from prehend.models.unihope import build_unihope
 from prehend_training.checkpoint import load_result
-from prehend_training.data import ShardCorpus
+from prehend_training.corpora import ShardCorpus
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.export import export_run
 from prehend_training.loop import Budget, Machine

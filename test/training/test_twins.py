@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from prehend.models.registry import create
-from prehend_training.data import CropBatches, CropDataConfig, ShardCorpus
+from prehend_training.corpora import ShardCorpus
+from prehend_training.data import CropBatches, CropDataConfig
 from prehend_training.loop import to_tensors
 from prehend_training.presets import preset
 from prehend_training.supervised import Supervised

@@ -8,7 +8,7 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.crop import CropSpec
 from prehend.types import Box, Camera
-from prehend_training.data import ShardCorpus
+from prehend_training.corpora import ShardCorpus
 from prehend_training.recipes import PAPER_CROPS, PAPER_CROPS_HO3D
 from prehend_training.targets import from_box, hand_targets
 from prehend_training.views import EXACT_VIEW, ViewConfig, apply_affine, draw_box, draw_turn, mirror_left, view_of

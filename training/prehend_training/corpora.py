@@ -1,7 +1,10 @@
-"""Records of real datasets, and of several sources in given shares."""
+"""Records of folders of shards, of real datasets, and of several sources in given shares."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -14,8 +17,64 @@ from prehend.types import Box
 from prehend_training.data import Corpus, drawn_indices
 from prehend_training.datasets.base import Dataset
 from prehend_training.datasets.own_hand import as_trained
-from prehend_training.records import CROP_HANDS, Record, record_of
+from prehend_training.records import CROP_HANDS, FRAME_HANDS, Record, record_of
+from prehend_training.sample_files import MapsKept
 from prehend_training.scenes.sample import FrameId, HandLabel, Sample
+from prehend_training.shards import ShardFolder
+
+_FOLDERS_OF = {"crops": ("crops", "places"), "frames": ("frames", "views", "sequences", "crops")}
+"""Kinds of folders whose pictures are crops of a hand or of a place without one, or to find hands in: crops are the
+close-ups of these."""
+
+
+class ShardCorpus:
+    """Several folders of shards as one sequence of records, every one of which is seen once an epoch.
+
+    Args:
+        paths: the folders.
+        pictures: `crops` or (whole) `frames`.
+        twins: read de-occluded twins, where there are any; they take time.
+
+    Raises:
+        AssetError: a folder cannot be read or holds other pictures.
+    """
+
+    def __init__(self, paths: Sequence[Path], pictures: str, twins: bool = True):
+        self.folders = [ShardFolder.open(Path(path)) for path in paths]
+        wrong = [folder.path for folder in self.folders if folder.kind not in _FOLDERS_OF[pictures]]
+        if wrong or not self.folders:
+            raise AssetError(f"{', '.join(map(str, wrong)) or 'no folder given'}: expected folders of {pictures}")
+        self._maps: MapsKept = "twin" if twins else "none"
+        self._max_hands = CROP_HANDS if pictures == "crops" else FRAME_HANDS
+        self._ends = list(accumulate(len(folder) for folder in self.folders))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Record:
+        folder, place = self._place(index)
+        return record_of(folder.sample(place, self._maps, meshes=False), self._max_hands)
+
+    def _place(self, index: int) -> tuple[ShardFolder, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        which = bisect_right(self._ends, index)
+        return self.folders[which], index - (self._ends[which - 1] if which else 0)
+
+    def first(self, count: int) -> list[int]:
+        """See `Corpus`."""
+        return list(range(min(count, len(self))))
+
+    def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
+        """See `Corpus` and `drawn_indices`."""
+        return drawn_indices(seed, step, batch_size, len(self))
+
+    def backdrop(self, rng: np.random.Generator) -> Record:
+        """See `Corpus`."""
+        folder, place = self._place(int(rng.integers(len(self))))
+        image, segmentation = folder.pixels(place)
+        return {"image": image, "segmentation": segmentation}
+
 
 MARGIN = 1.5
 """Half the side of what is kept of a picture, over the longer side of the hand's box: the crop after the largest shift,

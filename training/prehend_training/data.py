@@ -1,18 +1,14 @@
 """Batches for the networks: drawn by (seed, step) alone, so that a resumed run sees the same."""
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import accumulate
-from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.errors import AssetError
 from prehend.types import Box
 from prehend_training.augment import (
     PhotometricConfig,
@@ -22,9 +18,7 @@ from prehend_training.augment import (
     paste,
     without_front,
 )
-from prehend_training.records import CROP_HANDS, FRAME_HANDS, Record, record_of
-from prehend_training.sample_files import MapsKept
-from prehend_training.shards import ShardFolder
+from prehend_training.records import Record
 from prehend_training.targets import (
     SEGMENT_OBJECT,
     Arrays,
@@ -83,60 +77,6 @@ class Corpus(Protocol):
         ...
 
 
-_FOLDERS_OF = {"crops": ("crops", "places"), "frames": ("frames", "views", "sequences", "crops")}
-"""Kinds of folders whose pictures are crops of a hand or of a place without one, or to find hands in: crops are the
-close-ups of these."""
-
-
-class ShardCorpus:
-    """Several folders of shards as one sequence of records, every one of which is seen once an epoch.
-
-    Args:
-        paths: the folders.
-        pictures: `crops` or (whole) `frames`.
-        twins: read de-occluded twins, where there are any; they take time.
-
-    Raises:
-        AssetError: a folder cannot be read or holds other pictures.
-    """
-
-    def __init__(self, paths: Sequence[Path], pictures: str, twins: bool = True):
-        self.folders = [ShardFolder.open(Path(path)) for path in paths]
-        wrong = [folder.path for folder in self.folders if folder.kind not in _FOLDERS_OF[pictures]]
-        if wrong or not self.folders:
-            raise AssetError(f"{', '.join(map(str, wrong)) or 'no folder given'}: expected folders of {pictures}")
-        self._maps: MapsKept = "twin" if twins else "none"
-        self._max_hands = CROP_HANDS if pictures == "crops" else FRAME_HANDS
-        self._ends = list(accumulate(len(folder) for folder in self.folders))
-
-    def __len__(self) -> int:
-        return self._ends[-1]
-
-    def __getitem__(self, index: int) -> Record:
-        folder, place = self._place(index)
-        return record_of(folder.sample(place, self._maps, meshes=False), self._max_hands)
-
-    def _place(self, index: int) -> tuple[ShardFolder, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        which = bisect_right(self._ends, index)
-        return self.folders[which], index - (self._ends[which - 1] if which else 0)
-
-    def first(self, count: int) -> list[int]:
-        """See `Corpus`."""
-        return list(range(min(count, len(self))))
-
-    def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `Corpus` and `drawn_indices`."""
-        return drawn_indices(seed, step, batch_size, len(self))
-
-    def backdrop(self, rng: np.random.Generator) -> Record:
-        """See `Corpus`."""
-        folder, place = self._place(int(rng.integers(len(self))))
-        image, segmentation = folder.pixels(place)
-        return {"image": image, "segmentation": segmentation}
-
-
 def image_size(record: Record) -> tuple[int, int]:
     """Width and height of a record's picture [px]."""
     height, width = record["image"].shape[:2]
@@ -152,6 +92,34 @@ def drawn_indices(seed: int, step: int, batch_size: int, count: int) -> list[int
     """Samples of a step: every sample once an epoch, in an order that depends on the seed and the epoch."""
     places = range(step * batch_size, (step + 1) * batch_size)
     return [int(_order(seed, place // count, count)[place % count]) for place in places]
+
+
+class ExampleSource(Protocol):
+    """Makes samples of records, which `stacked` makes batches of."""
+
+    @property
+    def corpus(self) -> Corpus:
+        """The records."""
+
+    @property
+    def seed(self) -> int:
+        """With a step's number, decides everything."""
+
+    @property
+    def batch_size(self) -> int:
+        """Samples a step."""
+
+    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+        """A sample of a record."""
+
+
+def stacked(source: ExampleSource, step: int, part: tuple[int, int]) -> Arrays:
+    """Part k of n of a batch, see `BatchSource`: row r depends on seed, step and r alone."""
+    size, (k, n) = source.batch_size, part
+    indices = source.corpus.indices(source.seed, step, size)
+    rows = range(k * size // n, (k + 1) * size // n)
+    examples = [source.example(indices[row], np.random.default_rng([source.seed, step, row])) for row in rows]
+    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
 
 
 @dataclass(frozen=True)
@@ -221,10 +189,7 @@ class CropBatches:
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
         """See `example` for the arrays; `image` is (B, S, S, 3) uint8."""
-        indices = self.corpus.indices(self.seed, step, self.batch_size)
-        rows = range(part[0] * self.batch_size // part[1], (part[0] + 1) * self.batch_size // part[1])
-        examples = [self.example(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
-        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+        return stacked(self, step, part)
 
     def example(self, index: int, rng: np.random.Generator) -> Arrays:
         """One sample.

@@ -16,7 +16,7 @@ from prehend.eval.report import SCHEMA, column_of, write_csv, write_json
 from prehend.eval.tables import markdown
 from prehend.hand_model import HandModel
 from prehend.weights import load_bundle
-from prehend_training.data import ShardCorpus
+from prehend_training.corpora import ShardCorpus
 from prehend_training.datasets import Dataset, GraspRule, open_dataset
 from prehend_training.evaluate_crops import ABSENT_EVERY, CropReader, CropScores, absent_presence, score_labelled
 from prehend_training.evaluate_finder import evaluate_finder

@@ -14,7 +14,8 @@ from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.find import decode_hands, letterbox
 from prehend.pipeline.network import input_shape
 from prehend.types import FloatArray, FoundHand
-from prehend_training.data import Corpus, ShardCorpus
+from prehend_training.corpora import ShardCorpus
+from prehend_training.data import Corpus
 from prehend_training.evaluate_labels import Shards
 from prehend_training.finder_data import SeenHand, seen_hands
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prehend.pipeline.find import cell_centers
 from prehend.types import Box, FloatArray
 from prehend_training.augment import PhotometricConfig, change_colour, degrade
-from prehend_training.data import Corpus, image_size
+from prehend_training.data import Corpus, image_size, stacked
 from prehend_training.records import Record
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 from prehend_training.targets import Arrays
@@ -92,10 +92,7 @@ class FinderBatches:
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
         """`image` (B, S, S, 3) uint8 and the maps of `finder_targets`."""
-        indices = self.corpus.indices(self.seed, step, self.batch_size)
-        rows = range(part[0] * self.batch_size // part[1], (part[0] + 1) * self.batch_size // part[1])
-        examples = [self.example(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
-        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+        return stacked(self, step, part)
 
     def example(self, index: int, rng: np.random.Generator) -> Arrays:
         """One sample: `image` (S, S, 3) uint8 and the maps of `finder_targets`."""

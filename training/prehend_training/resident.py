@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from prehend.errors import AssetError
 from prehend_training.augment import without_front
-from prehend_training.data import ShardCorpus
+from prehend_training.corpora import ShardCorpus
 from prehend_training.engine import EngineOptions, Job, open_engine
 from prehend_training.records import CROP_HANDS, Record
 from prehend_training.targets import SEGMENT_HAND, SEGMENT_OBJECT

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prehend.types import FloatArray
-from prehend_training.data import ShardCorpus, drawn_indices
+from prehend_training.corpora import ShardCorpus
+from prehend_training.data import drawn_indices
 from prehend_training.finder_data import FinderDataConfig, draw_window
 from prehend_training.resident import load_tensors, opened
 from prehend_training.resident_degrade import degrade, draw_degrading

@@ -13,7 +13,8 @@ from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.find import cell_centers
-from prehend_training.data import CropBatches, ShardCorpus, exact
+from prehend_training.corpora import ShardCorpus
+from prehend_training.data import CropBatches, exact
 from prehend_training.finder_data import FinderBatches
 from prehend_training.presets import CropPreset, Preset
 from prehend_training.scenes.show import DEFAULT_LABELS, contact_sheet, rows_sheet, tile_sheet

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.corpora import Cached, DatasetCorpus, MixedCorpus, Twins
-from prehend_training.data import Corpus, ShardCorpus
+from prehend_training.corpora import Cached, DatasetCorpus, MixedCorpus, ShardCorpus, Twins
+from prehend_training.data import Corpus
 from prehend_training.datasets import Dataset, open_dataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.online import OnlineCorpus
