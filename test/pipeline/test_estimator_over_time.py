@@ -183,7 +183,9 @@ def test_two_tracks_that_end_on_one_hand_become_one(estimator, oracle, camera, i
 
 
 def test_a_weak_hand_is_kept_longer_than_it_takes_to_begin(estimator, oracle, camera, image, new_hand) -> None:
-    weak = replace(new_hand("right", x=0.0), presence=-0.4)
+    config = EstimatorConfig()
+    between = (config.presence + config.keep_presence) / 2
+    weak = replace(new_hand("right", x=0.0), presence=float(np.log(between / (1 - between))))
     oracle.scene = [weak]
     assert estimator.estimate(image, camera).hands == ()
     oracle.scene = [replace(weak, presence=2.0)]

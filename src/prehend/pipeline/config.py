@@ -37,10 +37,10 @@ class EstimatorConfig:
     side: SideConfig = field(default_factory=SideConfig)
     grasp: GraspConfig = field(default_factory=GraspConfig)
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
-    find_threshold: float = 0.24
+    find_threshold: float = 0.2
     keep_find_threshold: float = 0.1
-    presence: float = 0.5
-    keep_presence: float = 0.3
+    presence: float = 0.3
+    keep_presence: float = 0.2
     max_fit_error: float = 0.25
     fov_deg: float = DEFAULT_FOV_DEG
 
