@@ -27,6 +27,10 @@ def test_rows_are_trained_once_measured_and_compared(crops, tmp_path):
     assert [json.loads((tmp_path / f"g-{seed}/run.json").read_text())["seed"] for seed in (0, 1)] == [0, 1]
     assert {"ablation.json", "ablation.csv", "ablation.md", "ablation.png"} <= {p.name for p in tmp_path.iterdir()}
     assert len((tmp_path / "ablation.csv").read_text().splitlines()) == 1 + 4
+    measured = json.loads((tmp_path / "g-1/measured.json").read_text())
+    for place in MEASURES.values():
+        name, _, group = place.partition("/")
+        assert not group or group in measured[name], place
     trained = (tmp_path / "g-1/checkpoint").stat().st_mtime_ns
     again = run_ablation(ablation, tmp_path, Machine(threads=1))
     assert again["rows"] == report["rows"]

@@ -28,7 +28,7 @@ MEASURES = {
     "PA V-PE": "aligned_vertex_error_mm",
     "J-PE hand-only": "joint_error_mm_by_scene/hand-only",
     "J-PE hand-object": "joint_error_mm_by_scene/hand-object",
-    "J-PE 50-75 % hidden": "joint_error_mm_by_hidden/50-75 %",
+    "J-PE 50-75 % hidden": "joint_error_mm_by_hidden/50-75",
 }
 """Columns in millimetres, and where `evaluate_crops` has them."""
 
@@ -150,18 +150,19 @@ def spread(values: Sequence[float | None]) -> tuple[float, float]:
 
 
 def markdown(report: Report) -> str:
-    """The paper's table with our rows: mean and standard deviation over the seeds, in millimetres."""
+    """The paper's table with our rows: mean and standard deviation over the seeds, in millimetres, and grasps."""
     lines = [
         f"{report['base']}, {report['steps']} steps a run, seeds {', '.join(map(str, report['seeds']))}; mm, mean "
         "and standard deviation over the seeds",
         "",
-        "| row | | " + " | ".join(MEASURES) + " | samples/s |",
-        "|---|---|" + "---|" * (len(MEASURES) + 1),
+        "| row | | " + " | ".join(MEASURES) + " | grasp acc. % | samples/s |",
+        "|---|---|" + "---|" * (len(MEASURES) + 2),
     ]
     for row in report["rows"]:
         cells = ["{:.1f} ± {:.1f}".format(*spread(row["measures"][name])) for name in MEASURES]
+        grasp = "{:.1f} ± {:.1f}".format(*(100 * value for value in spread(row["grasp_accuracy"])))
         speed = spread(row["samples_per_s"])[0]
-        lines.append(f"| ({row['row']}) | {row['what']} | " + " | ".join(cells) + f" | {speed:.0f} |")
+        lines.append(f"| ({row['row']}) | {row['what']} | " + " | ".join(cells) + f" | {grasp} | {speed:.0f} |")
     return "\n".join(lines) + "\n"
 
 
