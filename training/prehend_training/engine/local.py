@@ -57,7 +57,8 @@ class LocalEngine:
         members: list[_Member] = []
         try:
             with one_thread():
-                members = [_start(self.open_work) for _ in range(min(self.workers, len(jobs)))]
+                for _ in range(min(self.workers, len(jobs))):  # one by one: an interrupt must find those that run
+                    members.append(_start(self.open_work))
             for member in members:
                 member.give(waiting.pop())
             while busy := [member for member in members if member.job is not None]:
