@@ -49,7 +49,8 @@ def test_a_failing_scene_names_its_shard(tmp_path):
 
 def test_ctrl_c_ends_the_workers(tmp_path):
     program = """
-        import sys
+        import signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
         sys.path[:0] = {paths!r}
         from engine_work import sleeps
         from prehend_training.engine import EngineOptions, Job, open_engine
