@@ -13,7 +13,7 @@ from prehend.weights import Bundle
 def test_cheaper_than_a_resnet18_trunk(hand_bundle: Bundle, tmp_path: Path) -> None:
     trunk = resnet18_trunk(tmp_path / "resnet18.onnx")
     image = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
-    taken = taking_turns({**stage_jobs(hand_bundle), "resnet18": lambda: trunk(image)}, rounds=25)
+    taken = taking_turns({**stage_jobs(hand_bundle), "resnet18": lambda: trunk(image)}, rounds=80)
     took = {name: min(times) for name, times in taken.items()}
     print({name: round(value, 2) for name, value in took.items()}, "ms")  # shown by pytest -rP
     whole = took["encode"] + took["object"] + took["hand"]
