@@ -35,17 +35,20 @@ IOUS = (0.5, 0.4)
 def evaluate_finder(backend: Backend, data: Sequence[Path], limit: int | None = None) -> dict[str, Any]:
     """Run a finder over whole pictures through the pipeline's own letterbox and decoding; see `finder_report`."""
     corpus: Corpus = ShardCorpus(data, "frames")
-    size = input_shape(backend, "find", "image")[-1]
     frames = []
     total = sum(len(folder) for folder in Shards(data).folders)
     for index in tqdm(range(min(total, limit or total)), unit="frame"):
         record = corpus[index]
-        picture = letterbox(np.ascontiguousarray(record["image"]), size)
-        outputs = backend.infer("find", {"image": picture.image[None]})
-        found = decode_hands(outputs, picture, LOWEST_SCORE, MANY)
+        found = answers_in(backend, record["image"], LOWEST_SCORE)
         height, width = record["image"].shape[:2]
         frames.append((found, seen_hands(record, np.eye(2, 3), (0, 0, width, height))))
     return finder_report(frames)
+
+
+def answers_in(backend: Backend, image: NDArray[np.uint8], threshold: float) -> list[FoundHand]:
+    """The hands that a finder sees in a (H, W, 3) picture from a score on, best first, `MANY` at most."""
+    picture = letterbox(np.ascontiguousarray(image), input_shape(backend, "find", "image")[-1])
+    return decode_hands(backend.infer("find", {"image": picture.image[None]}), picture, threshold, MANY)
 
 
 def finder_report(frames: Sequence[Answers], threshold: float | None = None) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from tqdm import tqdm
 
 from prehend.errors import AssetError, InvalidInput
 from prehend.pipeline.crop import CropSpec, cut, whole_crop
-from prehend.pipeline.find import decode_hands, letterbox
-from prehend.pipeline.network import input_shape
 from prehend.types import Box, Camera, FoundHand
+from prehend_training.evaluate_finder import answers_in
 from prehend_training.evaluate_network import Measured
 from prehend_training.sample_files import Packing
 from prehend_training.scenes.sample import HAND_CODE, OTHER_CODE, Sample
@@ -39,7 +38,6 @@ SHARD_PICTURES = 512
 
 _APART = 0.2
 """No joint of any hand lies in a place, grown by this share of its longer side on every side."""
-_MANY = 32
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,10 @@ def write_places(out: Path, finder: Measured, data: Sequence[Path], config: Plac
         for number, start in enumerate(range(0, len(pictures), SHARD_PICTURES)):
             part, name = pictures[start : start + SHARD_PICTURES], shard_name(number)
             units = ((start + k, _places(finder, *picture, config)) for k, picture in enumerate(part))
-            notes[name] = read_note(out / name) or write_shard(out / name, units, config.packing, commit())
+            note = read_note(out / name)
+            if note is None or note.units != len(part):  # pictures may have been added since
+                note = write_shard(out / name, units, config.packing, commit())
+            notes[name] = note
             bar.set_postfix_str(f"{sum(note.samples for note in notes.values())} places", refresh=False)
             bar.update(len(part))
     return write_index(out, notes)
@@ -108,9 +109,7 @@ def write_places(out: Path, finder: Measured, data: Sequence[Path], config: Plac
 
 def _places(finder: Measured, folder: ShardFolder, row: int, config: PlacesConfig) -> list[Sample]:
     sample = folder.sample(row, "none", meshes=False)
-    picture = letterbox(sample.image, input_shape(finder.backend, "find", "image")[-1])
-    outputs = finder.backend.infer("find", {"image": picture.image[None]})
-    found = decode_hands(outputs, picture, config.threshold, _MANY)
+    found = answers_in(finder.backend, sample.image, config.threshold)
     return [cut_place(sample, hand.box_px, config.size_px) for hand in mistakes(found, sample, config)]
 
 
