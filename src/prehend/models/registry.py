@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from prehend.errors import UnknownName, WeightsMismatch
 from prehend.models.finder import FINDER, FinderConfig, build_finder
+from prehend.models.palm import PALM, PalmConfig, build_palm
 from prehend.models.stage import Staged, sizes
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
 
@@ -28,6 +29,7 @@ NETWORKS: dict[str, Entry] = {
     "unihope-s": Entry(SMALL, build_unihope),
     "unihope-b": Entry(PAPER, build_unihope),
     "finder": Entry(FINDER, build_finder),
+    "palm": Entry(PALM, build_palm),
 }
 
 
@@ -63,12 +65,12 @@ def create(name: str) -> Staged:
     return found.build(found.config)
 
 
-def config_to_manifest(config: UniHOPEConfig | FinderConfig) -> dict[str, Any]:
+def config_to_manifest(config: UniHOPEConfig | FinderConfig | PalmConfig) -> dict[str, Any]:
     """The numbers of a network as a manifest holds them."""
     return asdict(config)
 
 
-def config_from_manifest(manifest: Mapping[str, Any]) -> UniHOPEConfig | FinderConfig:
+def config_from_manifest(manifest: Mapping[str, Any]) -> UniHOPEConfig | FinderConfig | PalmConfig:
     """The numbers that the weights of a manifest were trained with.
 
     Raises:

@@ -10,10 +10,12 @@ from torch import nn
 from prehend.errors import AssetError, OutputError, WeightsMismatch
 from prehend_training.pretrained.hand_trunk import convert_hand
 from prehend_training.pretrained.imagenet import convert_imagenet
+from prehend_training.pretrained.palm import convert_palm
 from prehend_training.pretrained.sources import published, read_published
 
 CONVERTERS: dict[str, Callable[[bytes], nn.Module]] = {
     "hand": convert_hand,
+    "palm": convert_palm,
     "imagenet": convert_imagenet,
 }
 PROVENANCE = ("network", "source", "version", "file", "sha256", "licence")
