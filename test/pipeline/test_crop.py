@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prehend.errors import InvalidInput
 from prehend.conventions import Side
+from prehend.errors import InvalidInput
 from prehend.geometry.camera import project, rotation_camera_crop
 from prehend.pipeline.crop import (
     CROP_SCALE,
