@@ -32,7 +32,7 @@ HAND_BASE, HAND_TOP = 0, 9
 
 
 def direction_of(keypoints_px: FloatArray) -> float:
-    """Direction of a hand in the image, as `Region.turn_rad` [rad]: from its (21, 2) joints, wrist to middle knuckle."""
+    """Direction of a hand in the image, wrist to middle knuckle of its (21, 2) joints, as `Region.turn_rad` [rad]."""
     dx, dy = np.asarray(keypoints_px, np.float64)[HAND_TOP] - np.asarray(keypoints_px, np.float64)[HAND_BASE]
     return float(np.arctan2(dx, -dy))
 
