@@ -103,13 +103,75 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Region:
+    """Where a crop is cut: a box that is upright once the image is turned so that the hand points up.
+
+    Attributes:
+        center_px: x, y of the middle in the image [px].
+        width, height: in the turned image [px].
+        turn_rad: direction of the hand (wrist to middle knuckle) from the image's up, clockwise as seen in the image:
+            `atan2(dx, -dy)`, 0 for a hand that points up [rad].
+    """
+
+    center_px: tuple[float, float]
+    width: float
+    height: float
+    turn_rad: float = 0.0
+
+    @property
+    def axes(self) -> FloatArray:
+        """(2, 2) float64 turns directions of the image into the turned image's: `axes @ direction`."""
+        cos, sin = np.cos(self.turn_rad), np.sin(self.turn_rad)
+        return np.array([[cos, sin], [-sin, cos]])
+
+    @property
+    def longer(self) -> float:
+        """The longer side [px]."""
+        return max(self.width, self.height)
+
+    @property
+    def box(self) -> Box:
+        """The axis-aligned box around it in the image [px]."""
+        half = np.abs(self.axes).T @ np.array([self.width, self.height]) / 2
+        (x, y), (dx, dy) = self.center_px, half.tolist()
+        return Box(x - dx, y - dy, x + dx, y + dy)
+
+    @classmethod
+    def of_box(cls, box: Box, turn_rad: float = 0.0) -> "Region":
+        """The region of a box of the image; turned, the square on the box's longer side: how the hand lies in the box
+        is not known."""
+        if turn_rad == 0.0:
+            return cls(box.center, box.width, box.height)
+        longer = max(box.width, box.height)
+        return cls(box.center, longer, longer, turn_rad)
+
+    @classmethod
+    def around(cls, points_px: FloatArray, turn_rad: float = 0.0) -> "Region":
+        """The tight region around (..., 2) points, turned by this much [rad]."""
+        axes = cls((0.0, 0.0), 0.0, 0.0, turn_rad).axes
+        turned = np.asarray(points_px, np.float64).reshape(-1, 2) @ axes.T
+        low, high = turned.min(0), turned.max(0)
+        x, y = (axes.T @ ((low + high) / 2)).tolist()
+        return cls((x, y), float(high[0] - low[0]), float(high[1] - low[1]), turn_rad)
+
+
+@dataclass(frozen=True)
 class FoundHand:
-    """A hand as the finder, a track or a user gives it: where to look; without a side it may be either."""
+    """A hand as the detector, a track or a user gives it: where to look; without a side it may be either.
+
+    Attributes:
+        box_px: of the hand [px].
+        side: None where nothing is claimed.
+        score: 0..1, that it is a hand.
+        object_box_px: of what it holds, None where that is not known.
+        region: where to cut first; None: from `box_px`, upright.
+    """
 
     box_px: Box
     side: Side | None
     score: float = 1.0
     object_box_px: Box | None = None
+    region: Region | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.pipeline.crop import direction_of
 from prehend.types import Box
 from prehend_training.augment import (
     PhotometricConfig,
@@ -158,7 +159,7 @@ def exact(config: CropDataConfig) -> CropDataConfig:
     """The same without any change to the picture and with true boxes: for measuring."""
     return replace(
         config,
-        view=EXACT_VIEW,
+        view=replace(EXACT_VIEW, upright=config.view.upright),
         object_view=EXACT_VIEW,
         whole_object_p=0.0,
         photometric=None,
@@ -235,7 +236,7 @@ class CropBatches:
     def _view(self, record: Record, rng: np.random.Generator) -> View:
         """A view of the hand, with boxes of hand and object as a finder would give them."""
         config, size = self.config, image_size(record)
-        turn = draw_turn(size, config.view, rng)
+        turn = draw_turn(size, config.view, rng, direction_of(record["keypoints_px"][0]))
         hand = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
         thing = None
         if record["has_object"][0] and rng.random() >= config.whole_object_p:

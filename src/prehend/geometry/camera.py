@@ -112,21 +112,25 @@ def viewing_rays(pixels: FloatArray, camera: Camera) -> FloatArray:
     return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
 
-def rotation_camera_crop(center_px: ArrayLike, camera: Camera) -> FloatArray:
+def rotation_camera_crop(center_px: ArrayLike, camera: Camera, turn_rad: float = 0.0) -> FloatArray:
     """Orientation of the virtual camera that looks at the centre of a crop (frame `crop` of `conventions`).
 
-    It is the smallest rotation that takes the z axis to the undistorted ray through `center_px`; the crop's
-    x axis therefore stays as level as it can, and mirroring the image mirrors the rotation.
+    It is the smallest rotation that takes the z axis to the undistorted ray through `center_px`, after a turn about
+    the z axis; without that turn the crop's x axis stays as level as it can, and mirroring the image mirrors the
+    rotation.
 
     Args:
         center_px: (..., 2) crop centres [px].
         camera: with any distortion model.
+        turn_rad: direction in the image that is up in the crop, see `types.Region.turn_rad` [rad].
 
     Returns:
         (..., 3, 3) float64 R_camera_crop; NaN where no ray reaches the centre.
     """
     rays = viewing_rays(np.asarray(center_px, np.float64), camera)
-    return rotation_between(np.broadcast_to(np.array([0.0, 0.0, 1.0]), rays.shape), rays)
+    level = rotation_between(np.broadcast_to(np.array([0.0, 0.0, 1.0]), rays.shape), rays)
+    cos, sin = np.cos(turn_rad), np.sin(turn_rad)
+    return level @ np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
 def crop_intrinsics(K: FloatArray, affine: FloatArray) -> FloatArray:

@@ -103,7 +103,7 @@ def rotations_in_camera(rotations: FloatArray, spec: CropSpec, camera: Camera) -
     rotations = np.asarray(rotations, np.float64)
     if spec.mirrored:
         rotations = MIRROR @ rotations @ MIRROR
-    turned = rotation_camera_crop(spec.center_px, camera) @ rotations[0]
+    turned = rotation_camera_crop(spec.center_px, camera, spec.turn_rad) @ rotations[0]
     return np.concatenate([turned[None], rotations[1:]])
 
 
