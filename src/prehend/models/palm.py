@@ -1,4 +1,4 @@
-"""Detector of palms in whole frames: the network of MediaPipe's palm_detection_full with answers of ours beside its own.
+"""Detector of palms in whole frames: the network of MediaPipe's palm_detection_full, with further answers of ours.
 
 An SSD (Liu et al., ECCV 2016) whose anchors are points: two in each cell of 8 pixels and six in each of 16. Bodies are
 BlazeFace's (Bazarevsky et al. 2019): depthwise 5x5, projection, shortcut. It is convolutional all through, so that the
@@ -6,6 +6,7 @@ same numbers look at frames of any size that 32 divides: at a larger one for sma
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -132,7 +133,7 @@ class PalmDetector(Staged):
         widths, blocks = config.widths, config.blocks
         self.stem = nn.Sequential(SameConv2d(3, widths[0], 5, stride=2), nn.PReLU(widths[0]))
         first = nn.Sequential(*(PalmBlock(widths[0], widths[0]) for _ in range(blocks)))
-        layers = [first, *(_layer(i, o, blocks) for i, o in zip(widths, widths[1:], strict=False))]
+        layers = [first, *(_layer(i, o, blocks) for i, o in pairwise(widths))]
         self.layers = nn.ModuleList(layers)
         self.merge_16 = _Merge(widths[4], widths[3], config.merged)
         self.merge_8 = _Merge(widths[3], widths[2], config.merged)
