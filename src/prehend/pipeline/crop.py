@@ -32,7 +32,7 @@ HAND_BASE, HAND_TOP = 0, 9
 
 
 def direction_of(keypoints_px: FloatArray) -> float:
-    """Direction of a hand in the image, as `Region.turn_rad` [rad]: from its (21, 2) joints, wrist to middle knuckle."""
+    """Direction of a hand in the image, as `Region.turn_rad` [rad]: of its (21, 2) joints, wrist to middle knuckle."""
     dx, dy = np.asarray(keypoints_px, np.float64)[HAND_TOP] - np.asarray(keypoints_px, np.float64)[HAND_BASE]
     return float(np.arctan2(dx, -dy))
 
@@ -53,6 +53,11 @@ def box_in_crop(box: Box, affine: FloatArray) -> NDArray[np.float32]:
     corners = np.array([[x, y] for x in (box.x0, box.x1) for y in (box.y0, box.y1)])
     mapped = corners @ affine[:, :2].T + affine[:, 2]
     return np.concatenate([mapped.min(0), mapped.max(0)]).astype(np.float32)
+
+
+def from_box(points: FloatArray, box: FloatArray) -> FloatArray:
+    """(..., 2) in units of a (4,) box of the crop, 0 left and top, 1 right and bottom -> (..., 2) [crop px]."""
+    return box[:2] + np.asarray(points, np.float64) * (box[2:] - box[:2])
 
 
 def whole_crop(size: int = CROP_SIZE) -> NDArray[np.float32]:
