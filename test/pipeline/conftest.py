@@ -19,6 +19,7 @@ from prehend.geometry.pnp import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
+from prehend.pipeline.crop import whole_crop
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.find import MAPS, cell_centers, letterbox
 from prehend.pipeline.objects import ObjectModel
@@ -138,7 +139,6 @@ class Oracle:
             "hand": {"hand_map": maps, "hand_box": (4,), "object_roi": (2, ROI, ROI), "grasp": (1,)},
         }
         if tells_places:
-            stages["encode"]["hand_box"] = (4,)
             stages["hand"]["places"] = (21, 2)
         further = {"encode": {"places": (21, 2)}, "hand": {"keypoint_log_std": (21,)}} if tells_places else {}
         self.bundle = bundle_of("oracle", stages, further)
@@ -188,7 +188,7 @@ class Oracle:
                 mirrored = np.linalg.det(affine[:, :2]) < 0
                 side[k] = self.sure_of_side * (1 if (hand.side == "left") == mirrored else -1)
                 if self.tells_places:
-                    places[k] = self._places(hand, affine, inputs["hand_box"][k])
+                    places[k] = self._places(hand, affine, whole_crop(CROP))
         logits = {"grasp_logit": grasp, "presence_logit": presence, "side_logit": side}
         further = {"places": places} if self.tells_places else {}
         return {**logits, "hand_map": maps, "object_source": maps, **further}

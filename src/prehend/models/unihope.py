@@ -1,7 +1,8 @@
 """UniHOPE (Wang et al., CVPR 2025): one network for empty hands and hands with objects.
 
-Two presets: `unihope-b` has the paper's parts and sizes, `unihope-s` is made for two cores of a CPU. What differs from
-the paper and from the released code is in docs/DEVIATIONS.md.
+Two networks: `unihope-b` has the paper's parts and sizes, `unihope-xs` is small and starts from nothing; `unihope-s`
+(`unihope_lite`) has the same parts on a pretrained trunk. What differs from the paper and from the released code is in
+docs/DEVIATIONS.md.
 """
 
 from dataclasses import dataclass
@@ -264,9 +265,7 @@ class UniHOPE(Staged):
     ) -> tuple[HandAnswer, Tensor, Tensor]:
         region = self.hand_region(hand_box)
         hand_roi = self._roi(hand_map, region, HAND_STRIDE)
-        s = grasp[..., None, None]
-        joined = torch.cat([hand_roi, s * object_roi + (1 - s) * hand_roi], dim=1)  # eq. (3)
-        features = self.keypoint_head(self.fusion(joined, joined))
+        features = self.keypoint_head(self._fused(hand_roi, object_roi, grasp))
         code = self.encoder(features)
         parameters = self.mano_head(code, features.places)
         places_px = region[:, None, :2] + features.places * (region[:, 2:] - region[:, :2])[:, None]
@@ -274,6 +273,18 @@ class UniHOPE(Staged):
         keypoints = (places_px - hand_box[:, None, :2]) / size[:, None]
         answer = HandAnswer(keypoints, parameters.rotations, parameters.betas, parameters.visibility_logit, code)
         return answer, hand_roi, features.heatmaps
+
+    def _hand_of(
+        self, encoded: Encoded, hand_box: Tensor, object_roi: Tensor, grasp: Tensor
+    ) -> tuple[HandAnswer, Tensor, Tensor]:
+        """Stage `hand` after stage `encode`, with the hand's RoI feature and heatmaps besides."""
+        return self._hand(encoded.hand_map, hand_box, object_roi, grasp)
+
+    def _fused(self, hand_roi: Tensor, object_roi: Tensor, grasp: Tensor) -> Tensor:
+        """Grasp-aware fusion, eq. (3): the object's feature beside the hand's where s is 1, else the hand's twice."""
+        s = grasp[..., None, None]
+        joined = torch.cat([hand_roi, s * object_roi + (1 - s) * hand_roi], dim=1)
+        return self.fusion(joined, joined)
 
     def forward(
         self,
@@ -306,7 +317,7 @@ class UniHOPE(Staged):
             # the hand's losses do not train the object stream (PAPER_FACTS 1.1)
             object_roi = object_roi.index_copy(0, rows, part.detach().to(object_roi.dtype))
             computed = computed.index_fill(0, rows, 1.0)
-        hand, hand_roi, heatmaps = self._hand(streams.hand_map, hand_box, object_roi, s * computed)
+        hand, hand_roi, heatmaps = self._hand_of(encoded, hand_box, object_roi, s * computed)
         return Output(encoded, hand, points, rows, streams.initial, streams.deep, hand_roi, heatmaps)
 
 

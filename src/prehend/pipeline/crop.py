@@ -32,7 +32,7 @@ HAND_BASE, HAND_TOP = 0, 9
 
 
 def direction_of(keypoints_px: FloatArray) -> float:
-    """Direction of a hand in the image, as `Region.turn_rad` [rad]: of its (21, 2) joints, wrist to middle knuckle."""
+    """Direction of a hand in the image, wrist to middle knuckle of its (21, 2) joints, as `Region.turn_rad` [rad]."""
     dx, dy = np.asarray(keypoints_px, np.float64)[HAND_TOP] - np.asarray(keypoints_px, np.float64)[HAND_BASE]
     return float(np.arctan2(dx, -dy))
 
@@ -61,7 +61,7 @@ def from_box(points: FloatArray, box: FloatArray) -> FloatArray:
 
 
 def whole_crop(size: int = CROP_SIZE) -> NDArray[np.float32]:
-    """(4,) the object's box where none is known: all of the crop, up to the outer edges of its pixels [crop px]."""
+    """(4,) all of the crop, up to the outer edges of its pixels: the object's box where none is known [crop px]."""
     return np.array([-0.5, -0.5, size - 0.5, size - 0.5], np.float32)
 
 

@@ -21,7 +21,8 @@ class Encoded(NamedTuple):
         presence, grasp: (B,) probabilities that the crop shows a hand, and that it grasps.
         side_logit: (B,) logit that it shows a right hand, as it should; 0 of weights that were never taught sides.
         hand_map, object_source: what the later stages need, (B, ...).
-        places: (B, 21, 2) where the joints are, in units of the hand's box; None of weights that do not tell yet.
+        places: (B, 21, 2) where the joints are, in units of the whole crop (see `crop.whole_crop`); None of weights
+            that do not tell yet.
     """
 
     presence: FloatArray
@@ -66,9 +67,7 @@ class HandNetwork:
     def __init__(self, backend: Backend):
         self._backend = backend
         self._roi_shape = input_shape(backend, "hand", "object_roi")
-        stages = backend.bundle.stages
-        self._encode_takes_box = any(spec.name == "hand_box" for spec in stages["encode"].inputs)
-        self._hand_takes_places = any(spec.name == "places" for spec in stages["hand"].inputs)
+        self._hand_takes_places = any(spec.name == "places" for spec in backend.bundle.stages["hand"].inputs)
 
     @property
     def crop_size(self) -> int:
@@ -83,10 +82,7 @@ class HandNetwork:
 
     def encode(self, crops: Sequence[Crop]) -> Encoded:
         """Look at all crops at once."""
-        inputs = {"image": np.stack([crop.image for crop in crops])}
-        if self._encode_takes_box:
-            inputs["hand_box"] = np.stack([crop.spec.hand_box for crop in crops])
-        out = self._backend.infer("encode", inputs)
+        out = self._backend.infer("encode", {"image": np.stack([crop.image for crop in crops])})
         presence, grasp = (probability(out[name][:, 0]) for name in ("presence_logit", "grasp_logit"))
         side = out["side_logit"][:, 0].astype(np.float64)
         places = out["places"].copy() if "places" in out else None

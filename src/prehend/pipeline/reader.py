@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prehend.pipeline.config import EstimatorConfig
-from prehend.pipeline.crop import Crop, CropSpec, from_box
+from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
 from prehend.pipeline.network import Encoded, HandAnswer, HandNetwork
 from prehend.pipeline.regions import fit_to_box, is_off, near_to, upright_region
 from prehend.pipeline.sides import evidence_of, is_doubtful
@@ -138,7 +138,7 @@ def _wanted_region(track: Track, spec: CropSpec, encoded: Encoded, row: int) -> 
     """The region that the places of the joints in a crop call for; None where the network does not tell them."""
     if encoded.places is None or not np.isfinite(encoded.places[row]).all():
         return None
-    places = spec.to_image(from_box(encoded.places[row], spec.hand_box))
+    places = spec.to_image(from_box(encoded.places[row], whole_crop(spec.size)))
     if track.given_px is not None:
         places = fit_to_box(places, track.given_px)
     return near_to(upright_region(places, track.region.turn_rad), track.region)
