@@ -29,7 +29,7 @@ def moved(hand, shift):
 
 
 def test_ids_persist_while_hands_move_and_cross_and_the_finder_rests(oracle, finder, camera, image, new_hand) -> None:
-    estimator = Estimator(oracle, finder, config=EstimatorConfig(track=TrackConfig(find_interval=8)))
+    estimator = Estimator(oracle, finder, config=EstimatorConfig(track=TrackConfig(find_interval_s=8 / 30)))
     left, right = new_hand("left", x=-0.14, seed=1), new_hand("right", x=0.14, seed=2)
     sides: dict[int, set[str]] = {}
     looked = []

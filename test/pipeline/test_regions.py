@@ -93,11 +93,19 @@ def test_a_region_near_by_stays_as_it_is() -> None:
     assert near_to(region, cut) == region
 
 
+@given(st.floats(0, 1e-3), angles)
+def test_regions_that_are_nearly_the_same_overlap(error: float, angle: float) -> None:
+    a = Region((100, 100), 40, 60, angle)
+    b = Region((100 + error, 100 - error), 40 + error, 60, angle + error / 60 + math.pi)
+    assert region_iou(a, b) > 1 - error - 1e-9
+
+
 @given(angles)
 def test_overlap_of_regions(angle: float) -> None:
     a = Region((100, 100), 40, 40, angle)
     assert region_iou(a, a) == pytest.approx(1, abs=1e-3)
     assert region_iou(a, Region((100, 100), 40, 40, angle + math.pi / 2)) == pytest.approx(1, abs=1e-3)
     assert region_iou(a, Region((200, 100), 40, 40)) == 0
+    assert region_iou(a, Region((100, 100), 20, 10, 1 - angle)) == pytest.approx(1 / 8, abs=1e-3), "inside"
     assert region_iou(Region((100, 100), 40, 40), Region((120, 100), 40, 40)) == pytest.approx(1 / 3, abs=1e-3)
     assert region_iou(a, Region((100, 100), 0, 40)) == 0

@@ -1,6 +1,7 @@
 """What is known of one hand that is followed: where it is, how it moves, and where its next crop is cut."""
 
 import math
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ MIN_OF_LENGTH = 0.6
 """A box is no smaller than this share of the length that its hand had of late: joints that fall in on the palm would
 make every crop narrower than the last. A fist has about half the length of an open hand."""
 
+FRAME_S = 1 / 30
+"""Time between frames without stamps [s]."""
+
 _COAST_S = 0.15  # time after which a hand out of sight is taken to have stopped
 _LENGTH_S = 1.0  # time over which lengths are averaged
 _VELOCITY_S = 0.08  # time over which velocities are averaged
@@ -35,21 +39,28 @@ class TrackConfig:
 
     Attributes:
         max_hands: most hands at a time.
-        find_interval: frames after which the finder looks again although all is well.
-        keep_lost_s: a hand out of sight that comes back within this time keeps its number [s].
+        find_interval_s: time after which the detector looks again although all is well [s].
+        keep_lost_s: a hand that was out of sight for no longer than this keeps its number [s].
         max_gap_s: time without a frame after which all tracks are given up [s].
+        find_interval: `find_interval_s` in frames at 30 Hz, as it was once given; goes with the next version.
 
     Raises:
         ParameterError: a value is not positive.
     """
 
     max_hands: int = 4
-    find_interval: int = 10
+    find_interval_s: float = 1 / 3
     keep_lost_s: float = 0.5
     max_gap_s: float = 1.0
+    find_interval: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_hands", "find_interval", "keep_lost_s", "max_gap_s"):
+        if self.find_interval is not None:
+            warnings.warn("find_interval counts frames: give find_interval_s in seconds", FutureWarning, stacklevel=3)
+            if not self.find_interval > 0:
+                raise ParameterError(f"find_interval is {self.find_interval}, expected a positive number")
+            object.__setattr__(self, "find_interval_s", self.find_interval * FRAME_S)
+        for name in ("max_hands", "find_interval_s", "keep_lost_s", "max_gap_s"):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")
 
@@ -64,6 +75,7 @@ class Motion(NamedTuple):
     center: FloatArray
     missed: int
     unseen_s: float
+    lost_s: float
 
 
 @dataclass(eq=False)
@@ -84,6 +96,7 @@ class Track:
         seen: frames in which it was seen.
         missed: frames in a row in which it was not; 0 while it is in view.
         unseen_s: time since it was seen [s].
+        lost_s: time since the first frame in which it was not; 0 while it is in view [s].
         refound: it was out of sight and somebody found it again in this frame.
         doubts: looks of the finder in a row that put it elsewhere.
         center: (2,) middle of its box when it was last seen.
@@ -106,6 +119,7 @@ class Track:
     seen: int = 0
     missed: int = 0
     unseen_s: float = 0.0
+    lost_s: float = 0.0
     refound: bool = False
     doubts: int = 0
     center: FloatArray = field(default_factory=lambda: np.zeros(2))
@@ -128,7 +142,14 @@ class Track:
     def motion(self) -> Motion:
         """Where it is and how it moves now."""
         return Motion(
-            self.box_px, self.region, self.keypoints_px, self.velocity, self.center, self.missed, self.unseen_s
+            self.box_px,
+            self.region,
+            self.keypoints_px,
+            self.velocity,
+            self.center,
+            self.missed,
+            self.unseen_s,
+            self.lost_s,
         )
 
     def seen_at(self, keypoints_px: FloatArray, upright: bool) -> None:
@@ -143,21 +164,31 @@ class Track:
         more = self._shrunk(region.longer)
         self.region = replace(region, width=more * region.width, height=more * region.height)
         self.box_px, self.keypoints_px, self.center = scaled(box, more), keypoints_px, center
-        self.seen, self.missed, self.unseen_s = self.seen + 1, 0, 0.0
+        self.seen, self.missed, self.unseen_s, self.lost_s = self.seen + 1, 0, 0.0, 0.0
 
     def take_back(self) -> None:
         """This frame's `seen_at` was another hand's."""
         if self.expected is not None:
-            self.box_px, self.region, self.keypoints_px, self.velocity, self.center, missed, unseen_s = self.expected
-            self.missed, self.unseen_s = missed + 1, unseen_s
+            then = self.expected
+            self.box_px, self.region, self.keypoints_px = then.box_px, then.region, then.keypoints_px
+            self.velocity, self.center = then.velocity, then.center
+            self.missed, self.unseen_s, self.lost_s = then.missed + 1, then.unseen_s, then.lost_s
             self.smoother.reset()
 
     def place(self, box: Box, region: Region) -> None:
         """Somebody says where it is in this frame."""
         self.box_px, self.region, self.doubts, self.length_px = box, region, 0, max(region.longer, 1e-6)
 
-    def move(self, elapsed_s: float, image_size: tuple[int, int]) -> None:
-        """Move it ahead; a hand out of sight slows down and stays where the camera could see it."""
+    def start_frame(self, elapsed_s: float, image_size: tuple[int, int]) -> None:
+        """Time goes on, and it with it; a hand out of sight slows down and stays where the camera could see it."""
+        self.unseen_s += elapsed_s
+        self.lost_s += elapsed_s if self.missed else 0.0
+        self.refound, self.given_px = False, None
+        self.smoother.start_frame(elapsed_s)
+        self._move(elapsed_s, image_size)
+        self.expected = self.motion
+
+    def _move(self, elapsed_s: float, image_size: tuple[int, int]) -> None:
         if self.missed:
             self.velocity = self.velocity * math.exp(-elapsed_s / _COAST_S)
         limit = MAX_SHIFT * max(self.box_px.width, self.box_px.height, 1e-6)

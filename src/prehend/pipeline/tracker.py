@@ -7,9 +7,10 @@ import numpy as np
 from prehend.pipeline.grasp import GraspConfig, GraspFilter
 from prehend.pipeline.match import match, same_hand, share_inside
 from prehend.pipeline.regions import fit_to_box, upright_region
+from prehend.pipeline.schedule import Schedule
 from prehend.pipeline.sides import SideBelief, SideConfig
 from prehend.pipeline.smooth import HandSmoother, SmoothConfig
-from prehend.pipeline.track import Track, TrackConfig
+from prehend.pipeline.track import FRAME_S, Track, TrackConfig
 from prehend.types import Box, FloatArray, FoundHand, Region
 
 RELOCATE_IOU = 0.4
@@ -22,15 +23,9 @@ KNOWN_IOU, KNOWN_INSIDE = 0.2, 0.8
 """A found box is no new hand if it overlaps a track's box by `RELOCATE_IOU`, or by `KNOWN_IOU` while this share of the
 track's joints lies in it: a box around hand and arm."""
 
-FRAME_S = 1 / 30
-"""Time between frames without stamps [s]."""
-
-RETRIES = 3
-"""Frames in a row in which a hand that was not seen is looked for where it should be; after that only the finder brings
-it back."""
-
-LOST_INTERVAL = 3
-"""Frames between two looks of the finder while a hand is lost."""
+RETRY_S = 0.1
+"""A hand that was not seen is looked for where it should be for this long, and in one frame at least; after that only
+the detector brings it back [s]."""
 
 ESTABLISHED = 10
 """Frames after which a track is as good as one that was seen for longer."""
@@ -59,6 +54,7 @@ class Tracker:
         self._side, self._smooth = side or SideConfig(), smooth or SmoothConfig()
         self._next_id = 1
         self.tracks: list[Track] = []
+        self.schedule = Schedule(config.find_interval_s)
         self.reset()
 
     def reset(self) -> None:
@@ -66,22 +62,22 @@ class Tracker:
         self.tracks = []
         self._image_size: tuple[int, int] | None = None
         self._stamp: float | None = None
-        self._frames_since_find = 0
-        self._ask = False
+        self.schedule.reset()
 
     @property
     def wants_finder(self) -> bool:
-        """Whether the finder should look at this frame: nothing in view, a hand just lost or misplaced, time is up."""
-        if self._ask or all(track.missed for track in self.tracks):
-            return True
-        interval = self._config.find_interval
-        lost = any(track.missed for track in self.tracks)
-        return self._frames_since_find >= (min(LOST_INTERVAL, interval) if lost else interval)
+        """Whether the detector should look at this frame: nothing in view, a hand lost or misplaced, time is up."""
+        return self.schedule.is_due(self.in_view, len(self.tracks) - self.in_view)
+
+    @property
+    def in_view(self) -> int:
+        """How many hands are followed and not out of sight."""
+        return sum(not track.missed for track in self.tracks)
 
     @property
     def wanted(self) -> list[Track]:
         """Tracks to look at in this frame."""
-        return [track for track in self.tracks if track.missed <= RETRIES or track.refound]
+        return [track for track in self.tracks if track.missed <= 1 or track.lost_s <= RETRY_S or track.refound]
 
     def start_frame(self, image_size: tuple[int, int], stamp: float | None) -> None:
         """Move on to the next frame: boxes go on as their hands moved, and hands lost for too long are forgotten.
@@ -93,15 +89,13 @@ class Tracker:
         if not 0 <= elapsed <= self._config.max_gap_s or self._image_size not in (None, image_size):
             self.reset()
         self._image_size, self._stamp = image_size, stamp
-        self._frames_since_find += 1
+        self.schedule.step(elapsed)
         for track in self.tracks:
-            track.unseen_s += elapsed
-            track.refound = False
-            track.smoother.start_frame(elapsed)
-            track.given_px = None
-            track.move(elapsed, image_size)
-            track.expected = track.motion
-        self.tracks = [t for t in self.tracks if not t.missed or t.unseen_s <= self._config.keep_lost_s]
+            track.start_frame(elapsed, image_size)
+        kept = [track for track in self.tracks if track.lost_s <= self._config.keep_lost_s]
+        if len(kept) < len(self.tracks):
+            self.schedule.ask()
+        self.tracks = kept
 
     def take(self, found: Sequence[FoundHand], exact: bool = False, new_score: float = 0.0) -> None:
         """Bring hands that somebody found together with the tracks.
@@ -114,7 +108,7 @@ class Tracker:
             exact: the boxes are a user's: these are the hands, at these places, of these sides, and no others.
             new_score: score from which a hand may be new.
         """
-        self._frames_since_find, self._ask = 0, False
+        self.schedule.looked()
         sure = [hand for hand in found if exact or hand.score >= new_score]
         unsure = [hand for hand in found if not exact and hand.score < new_score]
         pairs = match(self.tracks, sure)
@@ -128,7 +122,7 @@ class Tracker:
             self.tracks = [track for track, _ in matched]
         columns = {column for _, column in pairs}
         for hand in [hand for column, hand in enumerate(sure) if column not in columns]:
-            if exact or (not self._is_known(hand.box_px) and self._in_view() < self._config.max_hands):
+            if exact or (not self._is_known(hand.box_px) and self.in_view < self._config.max_hands):
                 self._begin(hand, exact)
         self.tracks.sort(key=lambda track: track.track_id)
 
@@ -158,7 +152,9 @@ class Tracker:
             self.tracks.remove(track)
             return True
         track.missed += 1
-        self._ask = self._ask or track.missed == 1
+        if track.missed == 1:
+            track.lost_s = 0.0
+            self.schedule.ask()
         return track.missed == 1
 
     def merge(self) -> list[Track]:
@@ -225,7 +221,8 @@ class Tracker:
         if exact or (elsewhere and (track.missed or track.score < TRUSTED_SCORE or track.doubts > 1)):
             track.place(hand.box_px, self._region(hand, track))
             self._anchor(track, hand, exact)
-        self._ask = self._ask or track.doubts == 1
+        if track.doubts == 1:
+            self.schedule.ask()
         if track.object_box_px is None or (exact and hand.object_box_px is not None):
             track.object_box_px = hand.object_box_px
 
@@ -243,9 +240,6 @@ class Tracker:
         box = hand.box_px
         inside = box.x0 > 0 and box.y0 > 0 and box.x1 < width - 1 and box.y1 < height - 1
         track.given_px = box if given and inside and hand.region is None else None
-
-    def _in_view(self) -> int:
-        return sum(not track.missed for track in self.tracks)
 
     def _is_known(self, box: Box) -> bool:
         return any(
