@@ -13,6 +13,7 @@ from prehend_training.cli_looks import add_look_verbs
 from prehend_training.cli_places import add_places_verb
 from prehend_training.cli_scenes import add_scene_verbs, add_verb
 from prehend_training.cli_train import add_train_verbs
+from prehend_training.cli_trunk import add_trunk_verb
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     add_look_verbs(verbs)
     add_deocclude_verb(verbs)
     add_places_verb(verbs)
+    add_trunk_verb(verbs)
     add_train_verbs(verbs)
     add_evaluate_verb(verbs)
 

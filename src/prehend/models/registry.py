@@ -12,11 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from prehend.errors import UnknownName, WeightsMismatch
 from prehend.models.finder import FINDER, FinderConfig, build_finder
+from prehend.models.palm import PALM, PalmConfig, build_palm
 from prehend.models.stage import Staged, sizes
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig, build_unihope_lite
 
-Config = UniHOPEConfig | UniHOPELiteConfig | FinderConfig
+Config = UniHOPEConfig | UniHOPELiteConfig | FinderConfig | PalmConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ NETWORKS: dict[str, Entry] = {
     "unihope-xs": Entry(SMALL, build_unihope),
     "unihope-b": Entry(PAPER, build_unihope),
     "finder": Entry(FINDER, build_finder),
+    "palm": Entry(PALM, build_palm),
 }
 
 

@@ -1,0 +1,262 @@
+"""A detector of either kind behind one method: palms with seven points each, or the older finder's boxes."""
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.backends.base import Backend
+from prehend.check import check_shape
+from prehend.conventions import Side
+from prehend.errors import WeightsMismatch
+from prehend.pipeline.find import (
+    HELD_THRESHOLD,
+    SAME_HAND_IOU,
+    Letterbox,
+    cell_centers,
+    decode_hands,
+    letterbox,
+    probability,
+)
+from prehend.types import Box, FloatArray, FoundHand, Region
+from prehend.weights import Bundle
+
+NUMBERS = 28
+"""Of an answer, besides its score. All [px of the square] but the last ten:
+0:4 middle of the palm's box from the anchor and its width and height; 4:18 seven points from the anchor, x, y each;
+18:20 middle of the hand's region from where a palm alone has it, in the turned frame, and 20:22 logarithms of its width
+and height over what a palm alone gives, in units of `REGION_SIDE` palms; 22 logit of a right hand; 23 logit of holding
+something; 24:28 corners of what is held from the middle of the region, in the same units."""
+
+POINTS = ("wrist", "index_mcp", "middle_mcp", "ring_mcp", "little_mcp", "thumb_cmc", "thumb_mcp")
+"""The seven points of a palm."""
+_WRIST, _MIDDLE = POINTS.index("wrist"), POINTS.index("middle_mcp")
+
+ANCHOR_CELLS = ((8, 2), (16, 6))
+"""Pixels of each cell and answers in it, in the answers' order."""
+
+REGION_SIDE = 2.6 / 1.6
+"""Side of the region of a palm alone over the palm's: crops are 1.6 times a region, MediaPipe's are 2.6 palms."""
+REGION_SHIFT = 0.5
+"""From the palm's middle to the region's towards the fingers, in palms (MediaPipe's)."""
+
+MERGED_IOU = 0.3
+"""Boxes of palms that overlap the best one's as much are the same palm, and averaged with it by score."""
+SAME_PLACE = 0.6
+"""A palm of which the boxes of better hands cover as much is none of its own."""
+
+SIDE_SURE = 0.75
+"""Probability from which a side is claimed."""
+
+_LOG_RANGE = 1.5
+
+
+@lru_cache(maxsize=8)
+def anchors_px(size: int) -> FloatArray:
+    """(A, 2) points that answers count from, of a square input [px, pixel centres being whole numbers]."""
+    rows = []
+    for stride, answers in ANCHOR_CELLS:
+        centers = cell_centers(size // stride, size)
+        y, x = np.meshgrid(centers, centers, indexing="ij")
+        rows.append(np.repeat(np.stack([x.ravel(), y.ravel()], -1), answers, 0))
+    return np.concatenate(rows)
+
+
+def decode_palms(
+    outputs: Mapping[str, NDArray[np.float32]], picture: Letterbox, threshold: float, max_hands: int
+) -> list[FoundHand]:
+    """Hands in the answers of stage `detect` or `detect_wide`.
+
+    Args:
+        outputs: for one picture: `scores` (1, A, 1) logits, `boxes` (1, A, 28) as `NUMBERS` says.
+        picture: what the detector saw.
+        threshold: lowest score.
+        max_hands: most hands.
+
+    Returns:
+        Best first, each with a region; one hand a place. Answers with numbers that are not finite count as none.
+
+    Raises:
+        InvalidInput: the arrays do not fit together.
+    """
+    anchors = anchors_px(picture.image.shape[-1])
+    check_shape("scores", outputs["scores"], [1, len(anchors), 1])
+    check_shape("boxes", outputs["boxes"], [1, len(anchors), NUMBERS])
+    score = probability(outputs["scores"][0, :, 0])
+    rows = np.flatnonzero(score >= threshold)
+    rows = rows[np.isfinite(outputs["boxes"][0, rows]).all(-1)]
+    rows = rows[np.argsort(-score[rows], kind="stable")]
+    numbers = outputs["boxes"][0, rows].astype(np.float64)
+    places = numbers[:, :18].reshape(-1, 9, 2)
+    places[:, [0, *range(2, 9)]] += anchors[rows, None]
+    return _hands(score[rows], numbers, picture, max_hands)
+
+
+def _hands(score: FloatArray, numbers: FloatArray, picture: Letterbox, max_hands: int) -> list[FoundHand]:
+    """The hands of answers that are sorted by score; places are in the square."""
+    kept: list[FoundHand] = []
+    boxes = _corners(numbers)
+    left = (boxes[:, 2:] > boxes[:, :2]).all(-1)
+    palms: list[FloatArray] = []
+    while left.any() and len(kept) < max_hands:
+        best = int(np.argmax(left))
+        same = left & (_shared(boxes, boxes[best], "union") > MERGED_IOU)
+        same[best], left = True, left & ~same
+        left[best] = False
+        if any(_shared(boxes[best : best + 1], palm, "first")[0] > SAME_PLACE for palm in palms):
+            continue
+        merged = score[same] @ numbers[same] / score[same].sum()
+        hand = _hand(float(score[best]), merged, picture)
+        if hand is None or any(hand.box_px.iou(other.box_px) > SAME_HAND_IOU for other in kept):
+            continue
+        palms.append(_corners(merged[None])[0])
+        kept.append(hand)
+    return kept
+
+
+def _corners(numbers: FloatArray) -> FloatArray:
+    """(N, 28) -> (N, 4) x0, y0, x1, y1 of the palms' boxes."""
+    half = numbers[:, 2:4] / 2
+    return np.concatenate([numbers[:, :2] - half, numbers[:, :2] + half], -1)
+
+
+def _shared(boxes: FloatArray, box: FloatArray, over: str) -> FloatArray:
+    """(N, 4), (4,) -> (N,) area shared with a box over that of the union, or over each one's own (`first`)."""
+    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    shared, own = np.prod(sides.clip(0), -1), np.prod((boxes[:, 2:] - boxes[:, :2]).clip(1e-6), -1)
+    return shared / (own + np.prod(box[2:] - box[:2]) - shared if over == "union" else own)
+
+
+def _hand(score: float, numbers: FloatArray, picture: Letterbox) -> FoundHand | None:
+    """The hand of an answer, None where it does not touch the picture."""
+    points = picture.to_image(numbers[4:18].reshape(7, 2))
+    palm = max(numbers[2:4] / picture.scale)
+    region = region_of_palm(picture.to_image(numbers[:2]), float(palm), points, numbers[18:22])
+    box = _box_of(region)
+    width, height = picture.image_size
+    if not (box.x1 > 0 and box.y1 > 0 and box.x0 < width - 1 and box.y0 < height - 1):
+        return None
+    thing = None
+    if probability(numbers[23]) > HELD_THRESHOLD:
+        offsets = REGION_SIDE * palm * numbers[24:28]
+        x, y = region.center_px
+        thing = Box(x + offsets[0], y + offsets[1], x + offsets[2], y + offsets[3])
+        thing = thing if thing.area > 0 else None
+    return FoundHand(box, _side(numbers[22]), score, thing, region)
+
+
+def region_of_palm(
+    center_px: FloatArray, palm_px: float, points_px: FloatArray, change: FloatArray | None = None
+) -> Region:
+    """Where the hand of a palm is; training turns a hand's joints into `change` with `change_of_region`.
+
+    Args:
+        center_px: (2,) middle of the palm's box [px].
+        palm_px: its longer side [px].
+        points_px: (7, 2) `POINTS`.
+        change: (4,) by how much the region is another than MediaPipe's, see `NUMBERS`; None for not at all.
+
+    Returns:
+        Without `change` 1.6 times its longer side is the side of MediaPipe's hand crop.
+    """
+    dx, dy = points_px[_MIDDLE] - points_px[_WRIST]
+    turn, side = math.atan2(dx, -dy), REGION_SIDE * palm_px
+    along, log_sides = (np.zeros(2), np.zeros(2)) if change is None else (change[:2], change[2:])
+    offset = _turned(side * along - np.array([0, REGION_SHIFT * palm_px]), turn)
+    width, height = side * np.exp(log_sides.clip(-_LOG_RANGE, _LOG_RANGE))
+    x, y = np.asarray(center_px) + offset
+    return Region((float(x), float(y)), float(width), float(height), turn)
+
+
+def change_of_region(region: Region, center_px: FloatArray, palm_px: float, points_px: FloatArray) -> FloatArray:
+    """(4,) the `change` with which `region_of_palm` gives the middle and size of a region of the same turn."""
+    plain = region_of_palm(center_px, palm_px, points_px)
+    away = _turned(np.array(region.center_px) - np.array(plain.center_px), -plain.turn_rad) / plain.width
+    sides = np.log(np.maximum([region.width, region.height], 1e-3) / plain.width)
+    return np.concatenate([away, sides])
+
+
+def _turned(vector: FloatArray, turn_rad: float) -> FloatArray:
+    """A vector of an upright frame in the image, where the frame's up points `turn_rad` clockwise of up."""
+    cos, sin = math.cos(turn_rad), math.sin(turn_rad)
+    return np.array([[cos, -sin], [sin, cos]]) @ vector
+
+
+def _box_of(region: Region) -> Box:
+    """The axis-aligned box of the ellipse in a region: hands do not fill its corners."""
+    cos, sin = math.cos(region.turn_rad) ** 2, math.sin(region.turn_rad) ** 2
+    half_width = math.sqrt(region.width**2 * cos + region.height**2 * sin) / 2
+    half_height = math.sqrt(region.width**2 * sin + region.height**2 * cos) / 2
+    x, y = region.center_px
+    return Box(x - half_width, y - half_height, x + half_width, y + half_height)
+
+
+def _side(logit: float) -> Side | None:
+    right = probability(logit)
+    return "right" if right >= SIDE_SURE else "left" if right <= 1 - SIDE_SURE else None
+
+
+class Detector:
+    """Finds hands in whole pictures with weights of either kind: `detect` and `detect_wide`, or the older `find`.
+
+    Attributes:
+        thresholds: lowest scores by stage, chosen on photographs, as the weights' manifest says.
+
+    Args:
+        backend: runs the weights.
+
+    Raises:
+        WeightsMismatch: the weights are of no detector.
+    """
+
+    def __init__(self, backend: Backend):
+        self._backend = backend
+        stages = backend.bundle.stages
+        if not is_detector(backend.bundle):
+            raise WeightsMismatch(f"weights '{backend.bundle.name}' are of no detector: they have no stage 'detect'")
+        self._palms = "detect" in stages
+        self._sizes = {name: int(stage.inputs[0].shape[-1]) for name, stage in stages.items()}
+        self.thresholds: Mapping[str, float] = backend.bundle.manifest.get("thresholds", {})
+
+    @property
+    def gives_regions(self) -> bool:
+        """Whether hands come with a direction."""
+        return self._palms
+
+    def stage(self, wide: bool) -> str:
+        """The stage that `look` runs."""
+        return "find" if not self._palms else "detect_wide" if wide else "detect"
+
+    def look(
+        self, image: NDArray[np.uint8], *, wide: bool = False, threshold: float | None = None, max_hands: int = 2
+    ) -> list[FoundHand]:
+        """The hands in a picture, best first, one a place.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            wide: look at the picture in a larger size, for small hands, at about the square of the cost; without effect
+                with weights of the older kind.
+            threshold: lowest score, None for what the weights' manifest says.
+            max_hands: most hands.
+        """
+        stage = self.stage(wide)
+        lowest = self.thresholds.get(stage, 0.5) if threshold is None else threshold
+        picture = letterbox(image, self._sizes[stage])
+        outputs = self._backend.infer(stage, {"image": picture.image[None]})
+        return (decode_palms if self._palms else decode_hands)(outputs, picture, lowest, max_hands)
+
+    def warm_up(self) -> None:
+        """Run every stage once on nothing."""
+        for stage, size in self._sizes.items():
+            self._backend.infer(stage, {"image": np.zeros((1, 3, size, size), np.float32)})
+
+    def close(self) -> None:
+        """Let go of the backend."""
+        self._backend.close()
+
+
+def is_detector(bundle: Bundle) -> bool:
+    """Whether weights are of a detector of either kind."""
+    return bool({"find", "detect"} & set(bundle.stages))
