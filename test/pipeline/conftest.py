@@ -19,6 +19,7 @@ from prehend.geometry.pnp import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
+from prehend.pipeline.crop import whole_crop
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.find import MAPS, cell_centers, letterbox
 from prehend.pipeline.objects import ObjectModel
@@ -99,30 +100,50 @@ def read_affine(image: np.ndarray) -> np.ndarray:
     return np.column_stack([linear, -linear @ to_image[2]])
 
 
-def bundle_of(name: str, stages: Mapping[str, dict[str, tuple[int, ...]]]) -> SimpleNamespace:
-    """What the pipeline asks of a `weights.Bundle`: a name, the shapes of the stages' inputs, a manifest."""
+def turn_of(affine: np.ndarray) -> float:
+    """How far a crop is turned against the image, as `Region.turn_rad`; a mirror leaves its second row alone [rad]."""
+    return float(np.arctan2(-affine[1, 0], affine[1, 1]))
+
+
+def bundle_of(
+    name: str, stages: Mapping[str, dict[str, tuple[int, ...]]], outputs: Mapping[str, dict[str, tuple[int, ...]]] = {}
+) -> SimpleNamespace:
+    """What the pipeline asks of a `weights.Bundle`: a name, shapes of what goes into the stages and comes out of them
+    by choice, a manifest."""
+
+    def specs(shapes: dict[str, tuple[int, ...]]) -> tuple[TensorSpec, ...]:
+        return tuple(TensorSpec(key, ("B", *shape)) for key, shape in shapes.items())
+
     files = {
-        stage: SimpleNamespace(inputs=tuple(TensorSpec(key, ("B", *shape)) for key, shape in inputs.items()))
+        stage: SimpleNamespace(inputs=specs(inputs), outputs=specs(outputs.get(stage, {})))
         for stage, inputs in stages.items()
     }
     return SimpleNamespace(name=name, stages=files, manifest={})
 
 
 class Oracle:
-    """Answers for the scene's hands as a perfect hand network would."""
+    """Answers for the scene's hands as a perfect hand network would.
+
+    Args:
+        camera: of the scene.
+        tells_places: it is one of those that say where the joints are before the hand stage runs, and how surely.
+    """
 
     name = "oracle"
 
-    def __init__(self, camera: Camera):
+    def __init__(self, camera: Camera, tells_places: bool = True):
         maps = (8, CROP // 4, CROP // 4)
-        self.bundle = bundle_of(
-            "oracle",
-            {
-                "encode": {"image": (3, CROP, CROP)},
-                "object": {"object_source": maps, "hand_map": maps, "hand_box": (4,), "object_box": (4,)},
-                "hand": {"hand_map": maps, "hand_box": (4,), "object_roi": (2, ROI, ROI), "grasp": (1,)},
-            },
-        )
+        stages: dict[str, dict[str, tuple[int, ...]]] = {
+            "encode": {"image": (3, CROP, CROP)},
+            "object": {"object_source": maps, "hand_map": maps, "hand_box": (4,), "object_box": (4,)},
+            "hand": {"hand_map": maps, "hand_box": (4,), "object_roi": (2, ROI, ROI), "grasp": (1,)},
+        }
+        if tells_places:
+            stages["hand"]["places"] = (21, 2)
+        further = {"encode": {"places": (21, 2)}, "hand": {"keypoint_log_std": (21,)}} if tells_places else {}
+        self.bundle = bundle_of("oracle", stages, further)
+        self.tells_places = tells_places
+        self.turns: list[float] = []
         self.camera = camera
         self.scene: list[TrueHand] = []
         self.calls: Counter[str] = Counter()
@@ -152,20 +173,29 @@ class Oracle:
         count = len(inputs["image"])
         maps = np.zeros((count, 8, CROP // 4, CROP // 4))
         grasp, presence, side = np.full((count, 1), -5.0), np.full((count, 1), -5.0), np.zeros((count, 1))
+        places = np.full((count, 21, 2), 0.5)
         for k, image in enumerate(inputs["image"]):
             maps[k, 6] = -1
             if not image.any():
                 continue
             affine = read_affine(image)
             number = self._nearest(affine)
+            self.turns.append(turn_of(affine))
             maps[k, :6, 0, 0], maps[k, 6, 0, 0] = affine.ravel(), number
             if number >= 0:
                 hand = self.scene[number]
                 presence[k], grasp[k] = hand.presence, 4.0 if hand.grasp else -4.0
                 mirrored = np.linalg.det(affine[:, :2]) < 0
                 side[k] = self.sure_of_side * (1 if (hand.side == "left") == mirrored else -1)
+                if self.tells_places:
+                    places[k] = self._places(hand, affine, whole_crop(CROP))
         logits = {"grasp_logit": grasp, "presence_logit": presence, "side_logit": side}
-        return {**logits, "hand_map": maps, "object_source": maps}
+        further = {"places": places} if self.tells_places else {}
+        return {**logits, "hand_map": maps, "object_source": maps, **further}
+
+    def _places(self, hand: TrueHand, affine: np.ndarray, box: np.ndarray) -> np.ndarray:
+        pixels = project(hand.joints, self.camera) @ affine[:, :2].T + affine[:, 2]
+        return (pixels - box[:2]) / (box[2:] - box[:2])
 
     def _object(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         points = []
@@ -195,17 +225,18 @@ class Oracle:
             "visibility_logit": np.full((count, 21), 3.0),
             "code": np.zeros((count, 5)),
         }
+        if self.tells_places:
+            out["keypoint_log_std"] = np.full((count, 21), np.log(0.01))
         for k, (code, box) in enumerate(zip(inputs["hand_map"][:, :, 0, 0], inputs["hand_box"], strict=True)):
             affine, number = code[:6].reshape(2, 3).astype(float), int(code[6])
             if number < 0:
                 continue
             hand = self.scene[number]
-            pixels = project(hand.joints, self.camera) @ affine[:, :2].T + affine[:, 2]
-            out["keypoints"][k] = (pixels - box[:2]) / (box[2:] - box[:2])
+            out["keypoints"][k] = self._places(hand, affine, box)
             out["betas"][k] = hand.betas
             center = np.linalg.solve(affine[:, :2], np.full(2, (CROP - 1) / 2) - affine[:, 2])
             rotations = hand.rotations.copy()
-            rotations[0] = rotation_camera_crop(center, self.camera).T @ rotations[0]
+            rotations[0] = rotation_camera_crop(center, self.camera, turn_of(affine)).T @ rotations[0]
             mirrored = np.linalg.det(affine[:, :2]) < 0
             out["rotations"][k] = MIRROR @ rotations @ MIRROR if mirrored else rotations
         return out
@@ -271,6 +302,17 @@ def camera() -> Camera:
 @pytest.fixture
 def oracle(camera: Camera) -> Oracle:
     return Oracle(camera)
+
+
+@pytest.fixture
+def old_oracle(camera: Camera) -> Oracle:
+    """Weights that tell no places."""
+    return Oracle(camera, tells_places=False)
+
+
+@pytest.fixture
+def old_finder(old_oracle: Oracle) -> OracleFinder:
+    return OracleFinder(old_oracle)
 
 
 @pytest.fixture

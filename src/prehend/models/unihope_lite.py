@@ -138,6 +138,8 @@ class UniHOPELite(UniHOPE):
     """
 
     config: UniHOPELiteConfig  # type: ignore[assignment]
+    code_dropout: float = 0.0
+    """Share of the rows whose code the pose head is not given, in training."""
 
     def __init__(self, config: UniHOPELiteConfig):
         c = config
@@ -258,7 +260,9 @@ class UniHOPELite(UniHOPE):
 
     def code_for_pose(self, code: Tensor) -> Tensor:
         """(B, D) -> what the pose head is given of it; training leaves some rows out."""
-        return code
+        if not self.training or self.code_dropout == 0:
+            return code
+        return code * (torch.rand(len(code), 1, device=code.device) >= self.code_dropout)
 
 
 def build_unihope_lite(config: UniHOPELiteConfig) -> UniHOPELite:

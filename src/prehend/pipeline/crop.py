@@ -55,8 +55,13 @@ def box_in_crop(box: Box, affine: FloatArray) -> NDArray[np.float32]:
     return np.concatenate([mapped.min(0), mapped.max(0)]).astype(np.float32)
 
 
+def from_box(points: FloatArray, box: FloatArray) -> FloatArray:
+    """(..., 2) in units of a (4,) box of the crop, 0 left and top, 1 right and bottom -> (..., 2) [crop px]."""
+    return box[:2] + np.asarray(points, np.float64) * (box[2:] - box[:2])
+
+
 def whole_crop(size: int = CROP_SIZE) -> NDArray[np.float32]:
-    """(4,) the object's box where none is known: all of the crop, up to the outer edges of its pixels [crop px]."""
+    """(4,) all of the crop, up to the outer edges of its pixels: the object's box where none is known [crop px]."""
     return np.array([-0.5, -0.5, size - 0.5, size - 0.5], np.float32)
 
 

@@ -12,7 +12,7 @@ from prehend.geometry.pnp import MIRRORED_ORDER, solve_pnp
 from prehend.geometry.root import fit_root
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.crop import CropSpec
+from prehend.pipeline.crop import CropSpec, from_box
 from prehend.pipeline.network import HandAnswer
 from prehend.pipeline.objects import ObjectModel
 from prehend.types import Box, Camera, FloatArray, ObjectEstimate
@@ -73,7 +73,7 @@ def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandM
     rotations = rotations_in_camera(answer.rotations, spec, camera)
     if np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max() > _ROTATION_TOLERANCE:
         return Rejected("bad_rotation")
-    keypoints = spec.to_image(_from_box(answer.keypoints, spec.hand_box))
+    keypoints = spec.to_image(from_box(answer.keypoints, spec.hand_box))
     posed = skin(model, rotations, answer.betas)
     root = posed.joints[0].astype(np.float64)
     fit = fit_root(posed.joints - root, keypoints, camera, np.clip(answer.visibility, MIN_WEIGHT, 1.0))
@@ -128,7 +128,7 @@ def decode_object(
         points = points[list(MIRRORED_ORDER)]
     rows = np.argsort(-points[..., 2], axis=1, kind="stable")[:, :TOP_CELLS]
     best = np.take_along_axis(points, rows[..., None], axis=1).astype(np.float64)
-    pixels, confidence = spec.to_image(_from_box(best[..., :2], spec.object_box)), best[..., 2]
+    pixels, confidence = spec.to_image(from_box(best[..., :2], spec.object_box)), best[..., 2]
     weight = np.maximum(confidence, 1e-6)
     keypoints = (pixels * weight[..., None]).sum(1) / weight.sum(1, keepdims=True)
     return ObjectEstimate(
@@ -153,8 +153,3 @@ def _pose(
     center = T[:3, :3] @ model.center_m + T[:3, 3]
     near = np.linalg.norm(hand.joints_m - center, axis=-1).min() < MAX_HAND_OBJECT_M
     return T if near else None
-
-
-def _from_box(points: FloatArray, box: FloatArray) -> FloatArray:
-    """(..., 2) in units of a (4,) box -> crop px."""
-    return box[:2] + np.asarray(points, np.float64) * (box[2:] - box[:2])

@@ -25,7 +25,8 @@ from prehend.pipeline.hands import HandModels
 from prehend.pipeline.network import HandNetwork, input_shape
 from prehend.pipeline.objects import ObjectModel, find_object, load_objects
 from prehend.pipeline.reader import Reader, Seen, Unseen
-from prehend.pipeline.track import MIN_INSIDE, Track, Tracker, inside_share
+from prehend.pipeline.track import MIN_INSIDE, Track, inside_share
+from prehend.pipeline.tracker import Tracker
 from prehend.types import Box, Camera, FoundHand, FrameResult, HandEstimate, ObjectEstimate
 from prehend.weights import Bundle, load_bundle
 
@@ -82,7 +83,9 @@ class Estimator:
         self._hands = HandModels(backend.bundle, hand_model)
         self._object_model = object_model
         self._reader = Reader(self._network, self._config)
-        self._tracker = Tracker(self._config.track, self._config.grasp, self._config.side, self._config.smooth)
+        self._tracker = Tracker(
+            self._config.track, self._config.grasp, self._config.side, self._config.smooth, self._network.upright
+        )
         self._drops: Counter[str] = Counter()
 
     @classmethod
@@ -174,15 +177,16 @@ class Estimator:
         view = self._camera_for(camera, size)
         for hand in boxes or ():
             check_box(hand.box_px, size)
+            check_box(hand.box_px if hand.region is None else hand.region.box, size)
         clock = _Clock()
         if not self._config.tracking:
             self._tracker.reset()
         self._tracker.start_frame(size, stamp)
         looked = self._look(image, boxes)
         clock.lap("find")
-        tracks, crops = self._cut(image, size)
+        tracks, crops = self._crops(image)
         clock.lap("crop")
-        seen = self._reader.read(tracks, crops, given=boxes is not None)
+        seen = self._reader.read(tracks, crops, lambda track: self._cut(image, track), given=boxes is not None)
         clock.lap("infer")
         hands = [self._hand(one, view, stamp) for one in seen]
         for _ in self._tracker.merge() if boxes is None else ():
@@ -247,17 +251,24 @@ class Estimator:
         self._tracker.take(found, new_score=config.find_threshold)
         return True
 
-    def _cut(self, image: Image, size: tuple[int, int]) -> tuple[list[Track], list[Crop]]:
-        """Crops of the tracks that are in the image."""
+    def _crops(self, image: Image) -> tuple[list[Track], list[Crop]]:
+        """The tracks to look at that are in the image, and their crops."""
         tracks, crops = [], []
         for track in self._tracker.wanted:
-            if inside_share(track.box_px, size) <= 0:
+            crop = self._cut(image, track)
+            if crop is None:
                 self._missed(Unseen(track, "left_image"))
-                continue
-            spec = CropSpec.from_box(track.box_px, track.side, size, track.object_box_px, self._network.crop_size)
-            tracks.append(track)
-            crops.append(cut(image, spec))
+            else:
+                tracks.append(track)
+                crops.append(crop)
         return tracks, crops
+
+    def _cut(self, image: Image, track: Track) -> Crop | None:
+        size = (image.shape[1], image.shape[0])
+        if inside_share(track.region.box, size) <= 0:
+            return None
+        spec = CropSpec.from_region(track.region, track.side, size, track.object_box_px, self._network.crop_size)
+        return cut(image, spec)
 
     def _missed(self, unseen: Unseen) -> None:
         if self._tracker.miss(unseen.track):

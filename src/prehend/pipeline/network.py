@@ -21,6 +21,8 @@ class Encoded(NamedTuple):
         presence, grasp: (B,) probabilities that the crop shows a hand, and that it grasps.
         side_logit: (B,) logit that it shows a right hand, as it should; 0 of weights that were never taught sides.
         hand_map, object_source: what the later stages need, (B, ...).
+        places: (B, 21, 2) where the joints are, in units of the whole crop (see `crop.whole_crop`); None of weights
+            that do not tell yet.
     """
 
     presence: FloatArray
@@ -28,11 +30,13 @@ class Encoded(NamedTuple):
     side_logit: FloatArray
     hand_map: Maps
     object_source: Maps
+    places: Maps | None = None
 
     def put(self, rows: Sequence[int], other: "Encoded", other_rows: Sequence[int]) -> None:
         """Overwrite some rows with rows of another answer."""
         for mine, theirs in zip(self, other, strict=True):
-            mine[list(rows)] = theirs[list(other_rows)]
+            if mine is not None and theirs is not None:
+                mine[list(rows)] = theirs[list(other_rows)]
 
 
 class HandAnswer(NamedTuple):
@@ -45,6 +49,8 @@ class HandAnswer(NamedTuple):
         visibility: (21,) probabilities.
         object_points: (21, G, 3) of stage `object`: x, y in units of the object's box and confidence of each
             grid cell; None where that stage was not run.
+        keypoint_std: (21,) standard deviations of the keypoints in units of the longer side of the hand's box; None of
+            weights that do not tell.
     """
 
     keypoints: FloatArray
@@ -52,6 +58,7 @@ class HandAnswer(NamedTuple):
     betas: FloatArray
     visibility: FloatArray
     object_points: FloatArray | None
+    keypoint_std: FloatArray | None = None
 
 
 class HandNetwork:
@@ -60,18 +67,26 @@ class HandNetwork:
     def __init__(self, backend: Backend):
         self._backend = backend
         self._roi_shape = input_shape(backend, "hand", "object_roi")
+        self._hand_takes_places = any(spec.name == "places" for spec in backend.bundle.stages["hand"].inputs)
 
     @property
     def crop_size(self) -> int:
         """Side of the crops it takes [px]."""
         return input_shape(self._backend, "encode", "image")[-1]
 
+    @property
+    def upright(self) -> bool:
+        """Whether its crops are turned along the hand: those of weights that know no places were taught as they stand
+        in the image."""
+        return any(spec.name == "places" for spec in self._backend.bundle.stages["encode"].outputs)
+
     def encode(self, crops: Sequence[Crop]) -> Encoded:
         """Look at all crops at once."""
         out = self._backend.infer("encode", {"image": np.stack([crop.image for crop in crops])})
         presence, grasp = (probability(out[name][:, 0]) for name in ("presence_logit", "grasp_logit"))
         side = out["side_logit"][:, 0].astype(np.float64)
-        return Encoded(presence, grasp, side, out["hand_map"].copy(), out["object_source"].copy())
+        places = out["places"].copy() if "places" in out else None
+        return Encoded(presence, grasp, side, out["hand_map"].copy(), out["object_source"].copy(), places)
 
     def answer(
         self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], holds: Sequence[bool]
@@ -108,10 +123,14 @@ class HandNetwork:
             for k, found in zip(holding, out["object_points"].copy(), strict=True):
                 points[k] = found
         inputs = {"hand_map": hand_map, "hand_box": hand_box, "object_roi": roi, "grasp": grasp}
+        if self._hand_takes_places and encoded.places is not None:
+            inputs["places"] = encoded.places[picked]
         out = {name: array.copy() for name, array in self._backend.infer("hand", inputs).items()}
         visibility = probability(out["visibility_logit"])
+        log_std = out.get("keypoint_log_std")
+        std = [None] * len(picked) if log_std is None else np.exp(np.asarray(log_std, np.float64))
         return [
-            HandAnswer(out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], points[k])
+            HandAnswer(out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], points[k], std[k])
             for k in range(len(picked))
         ]
 
