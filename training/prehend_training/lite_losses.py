@@ -43,9 +43,7 @@ SKELETON = "skeleton_"
 """Start of the names of a batch's arrays, and of the terms, that belong to skeletons without pictures."""
 
 
-def lite_terms(
-    network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, target: Mapping[str, Tensor]
-) -> Terms:
+def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, target: Mapping[str, Tensor]) -> Terms:
     """Terms on the trunk's places, on the certainty of the keypoints, and on bare hands of photographs.
 
     Args:

@@ -16,7 +16,7 @@ from prehend.pipeline.find import cell_centers
 from prehend_training.corpora import ShardCorpus
 from prehend_training.data import CropBatches, exact
 from prehend_training.finder_data import FinderBatches
-from prehend_training.presets import CropPreset, Preset
+from prehend_training.presets import CropPreset, PalmPreset, Preset
 from prehend_training.scenes.show import DEFAULT_LABELS, contact_sheet, rows_sheet, tile_sheet
 from prehend_training.shards import ShardFolder
 from prehend_training.targets import Arrays, from_box
@@ -86,6 +86,8 @@ def batch_sheet(preset: Preset, data: list[Path], count: int, columns: int, augm
         config = preset.data if augment else exact(preset.data)
         crops = CropBatches(ShardCorpus(data, "crops"), config, preset.seed, count).batch(0)
         tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
+    elif isinstance(preset, PalmPreset):
+        raise InvalidInput(f"'{preset.name}' learns from labelled photographs too, which this does not show")
     else:
         frames = FinderBatches(ShardCorpus(data, "frames"), preset.data, preset.seed, count).batch(0)
         tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]

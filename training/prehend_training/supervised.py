@@ -133,7 +133,13 @@ def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
     inner = getattr(network, "network", None)
     if not isinstance(inner, UniHOPELite):
         return []
-    parts = (inner.streams.trunk, inner.streams.object_middle, inner.places, inner.switcher.presence, inner.switcher.side)
+    parts = (
+        inner.streams.trunk,
+        inner.streams.object_middle,
+        inner.places,
+        inner.switcher.presence,
+        inner.switcher.side,
+    )
     return [parameter for part in parts for parameter in part.parameters()]
 
 

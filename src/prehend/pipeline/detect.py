@@ -47,7 +47,8 @@ REGION_SHIFT = 0.5
 MERGED_IOU = 0.3
 """Boxes of palms that overlap the best one's as much are the same palm, and averaged with it by score."""
 SAME_PLACE = 0.6
-"""A palm of which the boxes of better hands cover as much is none of its own."""
+"""A palm's box that shares as much of its own area or of a better one's is no second hand: it is around a part of the
+same hand, or around it and the forearm."""
 
 SIDE_SURE = 0.75
 """Probability from which a side is claimed."""
@@ -137,9 +138,14 @@ def _merged(score: FloatArray, numbers: FloatArray, most: int) -> Iterator[tuple
         same = left & (shared > MERGED_IOU * (area + area[best] - shared))
         same[best] = True
         left &= ~same
-        if all(_shared(boxes[best][None], other)[0][0] <= SAME_PLACE * area[best] for other in taken):
+        if not any(_is_same_place(boxes[best], other) for other in taken):
             taken.append(boxes[best])
             yield float(score[best]), score[same] @ numbers[same] / score[same].sum()
+
+
+def _is_same_place(one: FloatArray, other: FloatArray) -> bool:
+    shared, area = _shared(np.stack([one, other]), other)
+    return bool(shared[0] > SAME_PLACE * area.min())
 
 
 def _shared(boxes: FloatArray, box: FloatArray) -> tuple[FloatArray, FloatArray]:

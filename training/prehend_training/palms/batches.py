@@ -114,9 +114,7 @@ class PalmBatches:
         ignore = [Box.around(apply_affine(affine, _corners(box))) for box in photo.ignore]
         return {"image": seen, **palm_targets([palm for palm in palms if palm is not None], ignore, len(seen))}
 
-    def _view(
-        self, record: Record, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], FloatArray, Window, bool]:
+    def _view(self, record: Record, rng: np.random.Generator) -> tuple[NDArray[np.uint8], FloatArray, Window, bool]:
         config = self.config.view
         flip = bool(rng.random() < config.flip_p)
         affine, window = draw_affine(record, config, flip, rng), draw_window(config, rng)
