@@ -47,7 +47,9 @@ def add_palm_verbs(verbs: Any) -> None:
         "--data", type=Path, action="append", required=True, metavar="DIR", help="frames, may be repeated"
     )
     train.add_argument("--labels", type=Path, required=True, metavar="LABELS", help="file of `palms label`")
-    train.add_argument("--start", type=Path, required=True, metavar="FILE", help="file of `trunk --kind palm`")
+    train.add_argument(
+        "--start", type=Path, required=True, metavar="FILE", help="file of `trunk --kind palm`, or a run"
+    )
     budget = train.add_mutually_exclusive_group(required=True)
     budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
     budget.add_argument("--steps", type=int, help="budget in steps")
@@ -71,7 +73,9 @@ def _measure(arguments: argparse.Namespace) -> None:
     if arguments.every < 1:
         raise InvalidInput(f"--every {arguments.every}: expected a number of at least 1")
     facts, boxes = read_facts(arguments.sources), _boxes(arguments)
-    report = measure_photographs(open_measured(arguments.detector), arguments.folder, facts, boxes, arguments.every)
+    report = measure_photographs(
+        open_measured(arguments.detector).backend, arguments.folder, facts, boxes, arguments.every
+    )
     text = json.dumps(report, indent=1) + "\n"
     if (Path(arguments.detector) / "run.json").exists():
         (Path(arguments.detector) / "measured.json").write_text(text)

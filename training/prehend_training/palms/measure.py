@@ -74,8 +74,8 @@ def photo_report(looked: Sequence[Looked], threshold: float) -> dict[str, dict[s
     """Numbers of each folder at a threshold.
 
     Returns:
-        pictures; found: share of the labelled hands, or, where they are not labelled, of the pictures in which something
-        is; false: hands a picture that are beside all labelled ones (all, where there are none); further: hands a
+        pictures; found: share of the labelled hands, or, where they are not labelled, of the pictures in which
+        something is found; false: hands a picture that are beside all labelled ones (all, where there are none); further: hands a
         picture beyond those.
     """
     folders: dict[str, list[Looked]] = {}

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
 from prehend.models.palm import PalmDetector, build_palm
+from prehend_training.checkpoint import load_result
 from prehend_training.data import BatchSource
-from prehend_training.loop import Budget, Machine, Trainer
+from prehend_training.loop import Budget, Machine, Trainer, begun
 from prehend_training.losses import Terms
 from prehend_training.palms.batches import PalmBatches
 from prehend_training.palms.labels import PalmLabels, read_palm_labels
@@ -35,7 +37,8 @@ class PalmTask:
     """Training of the palm detector.
 
     Args:
-        preset: what to train. data: folders of frames. labels: of photographs. start: file of `trunk --kind palm`.
+        preset: what to train. data: folders of frames. labels: of photographs. start: file of `trunk --kind palm`, or a
+            run.
     """
 
     def __init__(self, preset: PalmPreset, data: Sequence[Path], labels: PalmLabels, start: Path):
@@ -47,7 +50,10 @@ class PalmTask:
     def network(self) -> nn.Module:
         """The detector with the numbers it starts from."""
         network = build_palm(self._palm_preset.config)
-        load_pretrained(self._start, network)
+        if self._start.is_dir():
+            load_result(self._start / "checkpoint" / "averaged.safetensors", network)
+        else:
+            load_pretrained(self._start, network)
         return SupervisedPalm(network, self._palm_preset.frozen)
 
     def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
@@ -65,7 +71,7 @@ def train_palms(
         preset: what to train.
         data: folders of rendered frames.
         labels: file of `palms label`.
-        start: file of `trunk --kind palm`.
+        start: file of `trunk --kind palm`, or a run.
         run: folder of the run.
         machine, budget: what to train with, and how long.
 
@@ -77,20 +83,29 @@ def train_palms(
     known = read_palm_labels(labels)
     if not any(photo.split == "train" for photo in known.photos):
         raise InvalidInput(f"{labels}: no photograph in it is for training")
-    origin = provenance(start)
-    if origin["network"] != "palm_detection_full":
-        raise AssetError(f"{start} holds '{origin['network']}': write it with `prehend-train trunk --kind palm`")
-    _claim(preset, data, known, origin, run)
+    _claim(preset, data, known, start, run)
     Trainer(PalmTask(preset, data, known, start), run, machine).train(budget)
 
 
-def _claim(preset: PalmPreset, data: Sequence[Path], labels: PalmLabels, origin: dict[str, str], run: Path) -> None:
+def _origin(start: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The published file that a detector is from, and the runs in between."""
+    if start.is_dir():
+        before = begun(start)
+        return before["origin"], [before]
+    origin = provenance(start)
+    if origin["network"] != "palm_detection_full":
+        raise AssetError(f"{start} holds '{origin['network']}': write it with `prehend-train trunk --kind palm`")
+    return origin, []
+
+
+def _claim(preset: PalmPreset, data: Sequence[Path], labels: PalmLabels, start: Path, run: Path) -> None:
+    origin, before = _origin(start)
     described = {
         "preset": preset.name,
         "seed": preset.seed,
         "numbers": json.loads(json.dumps(describe(preset))),
         "data": describe_data(data),
-        "start": [],
+        "start": before,
         "origin": origin,
         "photographs": json.loads(json.dumps(labels.about)),
     }
@@ -99,6 +114,6 @@ def _claim(preset: PalmPreset, data: Sequence[Path], labels: PalmLabels, origin:
     if not note.exists():
         note.write_text(json.dumps({**described, "commit": commit()}, indent=1) + "\n")
         return
-    begun = json.loads(note.read_text())
-    if differ := [key for key in described if begun.get(key) != described[key]]:
+    noted = json.loads(note.read_text())
+    if differ := [key for key in described if noted.get(key) != described[key]]:
         raise InvalidInput(f"{run} holds a run that differs in {', '.join(differ)}: choose another folder")
