@@ -36,14 +36,14 @@ class PalmDataConfig:
     """How frames and photographs become training samples.
 
     Attributes:
-        view: see there; hands of `view.hand_px`.
+        view: see there. The detector is convolutional: pieces of its input teach it at a part of the cost.
         photo_share: of the samples that are photographs.
         folder_shares: how often photographs of a folder are drawn, relative to each other.
     """
 
     view: FinderDataConfig = field(
         default_factory=lambda: FinderDataConfig(
-            size_px=192, hand_p=0.4, place_p=0.15, hand_px=(16.0, 180.0), scale=(0.85, 2.2), shift=0.25, quarter_p=0.08
+            size_px=128, hand_p=0.4, place_p=0.15, hand_px=(14.0, 120.0), scale=(1.1, 3.0), shift=0.35, quarter_p=0.08
         )
     )
     photo_share: float = 0.6
