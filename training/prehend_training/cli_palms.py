@@ -56,18 +56,21 @@ def add_palm_verbs(verbs: Any) -> None:
     train.add_argument("--threads", type=int, default=0, help="torch threads (0: torch's choice)")
     measure = add_verb(
         steps, "measure", _measure, "look at photographs for validation with a detector and choose its thresholds: the "
-        "lowest at which a hundredth of a hand a picture is false; for a run the numbers go into its measured.json"
+        "lowest at which a hundredth of a hand a picture is false"
     )  # fmt: skip
     measure.add_argument("detector", metavar="WHAT", help="run, or name or folder of weights")
     measure.add_argument("folder", type=Path, help="photographs, in folders of their own")
     measure.add_argument("--sources", default="public", metavar="FILE", help="as for label")
     measure.add_argument("--boxes", type=Path, metavar="FILE", help="as for label")
+    measure.add_argument(
+        "--write", action="store_true", help="note the numbers in the run's measured.json or the weights' manifest"
+    )
     measure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
 
 
 def _measure(arguments: argparse.Namespace) -> None:
     from prehend_training.evaluate_network import open_measured
-    from prehend_training.palms.measure import measure_photographs
+    from prehend_training.palms.measure import measure_photographs, note_measured
     from prehend_training.photos.facts import read_facts
 
     if arguments.every < 1:
@@ -76,10 +79,9 @@ def _measure(arguments: argparse.Namespace) -> None:
     report = measure_photographs(
         open_measured(arguments.detector).backend, arguments.folder, facts, boxes, arguments.every
     )
-    text = json.dumps(report, indent=1) + "\n"
-    if (Path(arguments.detector) / "run.json").exists():
-        (Path(arguments.detector) / "measured.json").write_text(text)
-    sys.stdout.write(text)
+    if arguments.write:
+        note_measured(Path(arguments.detector), report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 
 def _boxes(arguments: argparse.Namespace) -> "dict[str, tuple[Box, ...]]":
