@@ -26,7 +26,7 @@ def add_palm_verbs(verbs: Any) -> None:
     )
     label.add_argument("folder", type=Path, help="photographs, in folders of their own")
     label.add_argument("--out", type=Path, required=True, metavar="LABELS", help="file to write (.json)")
-    label.add_argument("--detector", default="palm", metavar="WHAT", help="name or folder of weights (palm)")
+    label.add_argument("--detector", default="palm", metavar="WHAT", help="run, or name or folder of weights (palm)")
     label.add_argument(
         "--landmarks", type=Path, metavar="FILE",
         help="hand_landmark_full as `prehend-train trunk` writes it: gives region and side, and drops what is no hand",
@@ -38,6 +38,9 @@ def add_palm_verbs(verbs: Any) -> None:
     label.add_argument("--boxes", type=Path, metavar="FILE", help="known boxes of hands (FOLDER/boxes.json, if there)")
     label.add_argument(
         "--every", action="append", default=[], metavar="FOLDER=N", help="only each N-th picture of a folder"
+    )
+    label.add_argument(
+        "--presence", type=float, default=0.8, help="least probability that the landmark network gives (0.8)"
     )
     label.add_argument("--sure", type=float, default=0.6, help="lowest score of a hand that is kept (0.6)")
     train = add_verb(steps, "train", _train, "train the detector on frames and photographs; goes on where it stopped")
@@ -105,6 +108,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _label(arguments: argparse.Namespace) -> None:
     from prehend.models.hand_landmarks import HandLandmarks
+    from prehend_training.evaluate_network import open_measured
     from prehend_training.palms.labels import write_palm_labels
     from prehend_training.palms.pseudo import Labeller, Rule, label_photographs
     from prehend_training.photos.facts import read_facts
@@ -114,7 +118,8 @@ def _label(arguments: argparse.Namespace) -> None:
     if arguments.landmarks is not None:
         landmarks = HandLandmarks().eval()
         load_pretrained(arguments.landmarks, landmarks)
-    labeller = Labeller(arguments.detector, landmarks, Rule(sure=arguments.sure))
+    rule = Rule(sure=arguments.sure, presence=arguments.presence)
+    labeller = Labeller(open_measured(arguments.detector).backend, landmarks, rule)
     every = dict(_every(text) for text in arguments.every)
     labels = label_photographs(arguments.folder, labeller, read_facts(arguments.sources), _boxes(arguments), every)
     write_palm_labels(arguments.out, labels)
