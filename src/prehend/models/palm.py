@@ -128,7 +128,7 @@ class PalmAnswers(nn.Module):
 
     def __init__(self, channels: int, anchors: int):
         super().__init__()
-        # two convolutions of many channels each, not one for each answer: torch 2.13 writes past the buffer of narrow ones
+        # many channels each: torch 2.13 writes past the buffer of convolutions with fewer than eight
         self.known = nn.Conv2d(channels, anchors * (1 + BOX_NUMBERS), 1)
         self.further = nn.Conv2d(channels, anchors * EXTRA_NUMBERS, 1)
         nn.init.zeros_(self.further.weight)
