@@ -148,11 +148,11 @@ class Estimator:
     def drops(self) -> dict[str, int]:
         """How many hands were given up since the start, by reason; one that comes back soon keeps its number.
 
-        "no_hand": the crop shows none; "left_image"; "duplicate": another track is on the same hand; "bad_fit":
-        joints and keypoints disagree; "no_position": no sound place in metres; "not_finite", "bad_rotation": the
-        network's numbers are none.
+        "no_hand": the crop shows none; "left_image"; "duplicate": another track is on the same hand;
+        "too_many": surer ones are as many as may be; "bad_fit": joints and keypoints disagree; "no_position": no sound
+        place in metres; "not_finite", "bad_rotation": the network's numbers are none.
         """
-        return dict(self._drops)
+        return {reason: count for reason, count in self._drops.items() if count}
 
     def estimate(
         self,
@@ -197,8 +197,9 @@ class Estimator:
         seen = self._reader.read(tracks, crops, lambda track: self._cut(image, track), given=boxes is not None)
         clock.lap("infer")
         hands = [self._hand(one, view, stamp) for one in seen]
-        for _ in self._tracker.merge() if boxes is None else ():
-            self._drops["duplicate"] += 1
+        if boxes is None:
+            self._drops["duplicate"] += len(self._tracker.merge())
+            self._drops["too_many"] += len(self._tracker.limit())
         in_view = {track.track_id for track in self._tracker.tracks if not track.missed}
         kept = [hand for hand in hands if hand is not None and hand.track_id in in_view]
         kept.sort(key=lambda hand: hand.track_id)

@@ -62,7 +62,7 @@ class Looker:
         """The score from which a hand may be new, and what was found."""
         new, keep = self.thresholds(detector, wide)
         lowest = keep if tracker.tracks else new
-        return new, detector.look(image, wide=wide, threshold=lowest, max_hands=self._config.track.max_hands)
+        return new, detector.look(image, wide=wide, threshold=lowest, max_hands=tracker.candidates)
 
     def thresholds(self, detector: Detector, wide: bool) -> tuple[float, float]:
         """Lowest scores of a new hand, and of one that is followed."""
