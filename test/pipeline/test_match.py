@@ -58,7 +58,7 @@ def test_a_small_hand_behind_one_close_to_the_camera_is_a_second_hand() -> None:
     t = tracker()
     one_frame(t, {1: (300, 200)}, [FoundHand(box_at(300, 200), "right")])
     t.start_frame(SIZE, None)
-    t.take([FoundHand(box_at(320, 220, 600), "left", 0.9)])
+    t.take([FoundHand(box_at(300, 200), "right", 0.9), FoundHand(box_at(320, 220, 600), "left", 0.8)])
     assert ids(t) == [1, 2]
 
 
