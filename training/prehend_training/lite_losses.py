@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from prehend.models.unihope_lite import LiteHandAnswer, UniHOPELite
+from prehend.models.unihope_lite import LiteHandAnswer, LiteObjectAnswer, UniHOPELite
 from prehend_training.losses import Terms, hand_rows, mean_of_rows, rotation_distance
 
 
@@ -31,6 +32,8 @@ class LiteLossWeights:
     side: float = 0.5
     object_points: float = 3.0
     object_confidence: float = 0.5
+    object_match: float = 0.3
+    object_extents: float = 0.5
     lifted: float = 1.0
     skeleton_joints: float = 40.0
     skeleton_vertices: float = 20.0
@@ -43,9 +46,7 @@ SKELETON = "skeleton_"
 """Start of the names of a batch's arrays, and of the terms, that belong to skeletons without pictures."""
 
 
-def lite_terms(
-    network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, target: Mapping[str, Tensor]
-) -> Terms:
+def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, target: Mapping[str, Tensor]) -> Terms:
     """Terms on the trunk's places, on the certainty of the keypoints, and on bare hands of photographs.
 
     Args:
@@ -74,6 +75,27 @@ def lite_terms(
         "places": mean_of_rows(off, rows),
         "certainty": mean_of_rows(error * torch.exp(-spread) + spread, rows),
         "lifted": lifted_term(network, said_px.detach(), answer, target),
+    }
+
+
+def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapping[str, Tensor]) -> Terms:
+    """Whether the object is the one described (log loss), and the extents it seems to have (mean |log ratio|).
+
+    Args:
+        thing: of the rows whose object was computed; None for none.
+        rows: (n,) these rows.
+        target: see `targets`.
+    """
+    if thing is None:
+        zero = target["grasp"].new_zeros(())
+        return {"object_match": zero, "object_extents": zero}
+    known = target["has_points"][rows]
+    kind, match = target["object_kind"][rows], target["kind_match"][rows]
+    entropy = F.binary_cross_entropy_with_logits(thing.object_match[:, 0], match, reduction="none")
+    off = (thing.object_extents.log() - target["object_extents"][rows].clamp(min=1e-3).log()).abs()
+    return {
+        "object_match": mean_of_rows(entropy, known * kind[:, 0]),
+        "object_extents": mean_of_rows(off, known),
     }
 
 

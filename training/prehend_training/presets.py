@@ -228,7 +228,11 @@ _ALL: tuple[Preset, ...] = (
         trains="maps",
     ),
     LitePreset(
-        "debug-lite", "unihope-s", _TINY_LITE, replace(UPRIGHT_CROPS, size_px=_TINY_LITE.size), optimisation=_BRIEF,
+        "debug-lite",
+        "unihope-s",
+        _TINY_LITE,
+        replace(UPRIGHT_CROPS, size_px=_TINY_LITE.size),
+        optimisation=_BRIEF,
         skeletons=4,
     ),
     CropPreset("debug-lift", "unihope-xs", _TINY, optimisation=replace(_BRIEF, batch_size=16), trains="lift"),

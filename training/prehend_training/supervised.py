@@ -46,7 +46,8 @@ def in_full(output: Output) -> Output:
         return value.float() if value.is_floating_point() else value
 
     encoded, hand = (type(part)(*map(full, part)) for part in (output.encoded, output.hand))
-    return Output(encoded, hand, *map(full, output[2:]))
+    thing = None if output.thing is None else type(output.thing)(*map(full, output.thing))
+    return Output(encoded, hand, *map(full, output[2:-1]), thing)
 
 
 class Supervised(nn.Module):
@@ -73,13 +74,17 @@ class Supervised(nn.Module):
         rows = twin_rows(batch) if self.twins is not None else torch.empty(0, dtype=torch.long)
         told = batch["told_grasp"] if self.fusion == "grasp-aware" else torch.ones_like(batch["told_grasp"])
         inputs = {name: batch[name] for name in ("image", "hand_box", "object_box")} | {"told": told}
+        if "object_kind" in batch and isinstance(self.network, UniHOPELite):
+            inputs["kind"] = batch["object_kind"]
         if len(rows):
             twins = {"image": batch["image_deoccluded"][rows], "told": torch.zeros_like(told[rows])}
             more = {name: twins.get(name, value[rows]) for name, value in inputs.items()}
             inputs = {name: torch.cat([value, more[name]]) for name, value in inputs.items()}
             inputs["image"] = inputs["image"].contiguous(memory_format=torch.channels_last)
         told = inputs["told"]
-        both = self.network(inputs["image"], inputs["hand_box"], inputs["object_box"], told[:, None], told > 0.5)
+        both = self.network(
+            inputs["image"], inputs["hand_box"], inputs["object_box"], told[:, None], told > 0.5, inputs.get("kind")
+        )
         output = part_of(both, 0, count)
         twin = part_of(both, count, count + len(rows)) if len(rows) else None
         return Answers(output, self.read(output.encoded.hand_map, output.deep), twin, rows)
@@ -133,7 +138,13 @@ def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
     inner = getattr(network, "network", None)
     if not isinstance(inner, UniHOPELite):
         return []
-    parts = (inner.streams.trunk, inner.streams.object_middle, inner.places, inner.switcher.presence, inner.switcher.side)
+    parts = (
+        inner.streams.trunk,
+        inner.streams.object_middle,
+        inner.places,
+        inner.switcher.presence,
+        inner.switcher.side,
+    )
     return [parameter for part in parts for parameter in part.parameters()]
 
 
@@ -153,4 +164,5 @@ def part_of(output: Output, start: int, stop: int) -> Output:
         cut(output.deep),
         cut(output.hand_roi),
         cut(output.heatmaps),
+        None if output.thing is None else type(output.thing)(*(value[inside] for value in output.thing)),
     )

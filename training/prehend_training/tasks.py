@@ -19,7 +19,7 @@ from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
 from prehend_training.lifting import LiftBatches, keep_head_only, lift_terms, poses_of, skeleton_terms
-from prehend_training.lite_losses import SKELETON, lite_terms
+from prehend_training.lite_losses import SKELETON, lite_terms, object_kind_terms
 from prehend_training.losses import (
     SampledHand,
     Terms,
@@ -170,7 +170,10 @@ class LiteTask(CropTask):
         assert isinstance(network, UniHOPELite) and isinstance(self._hand, SampledHand)
         hand = self._hand.to(batch["image"].device)
         terms = switch_terms(output.encoded, batch) | hand_terms(output.hand, batch, hand)
-        terms |= object_terms(output, batch) | heatmap_terms(network, output.heatmaps, batch)
+        # of an object that was described wrongly only the mismatch is asked
+        described = dict(batch) | {"has_points": batch["has_points"] * batch["kind_match"]}
+        terms |= object_terms(output, described) | object_kind_terms(output.thing, output.object_rows, batch)
+        terms |= heatmap_terms(network, output.heatmaps, batch)
         terms |= {k: v for k, v in map_terms(read, batch).items() if k != "coarse_joints"}
         terms |= lite_terms(network, output.encoded.places, output.hand, batch)  # type: ignore[attr-defined, arg-type]
         skeletons = {k.removeprefix(SKELETON): v for k, v in batch.items() if k.startswith(SKELETON)}

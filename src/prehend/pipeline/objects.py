@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from prehend.errors import AssetError, UnknownName
 from prehend.geometry.pnp import control_points
@@ -69,6 +70,28 @@ class ObjectModel:
     def control_points_m(self) -> FloatArray:
         """(21, 3) in the object frame [m], in the order of `pnp.control_points`."""
         return control_points(self.extents_m, self.center_m)
+
+    @cached_property
+    def kind(self) -> NDArray[np.float32]:
+        """(10,) what the object stage is told of it, see `object_kind`."""
+        return object_kind(self.extents_m, self.symmetry)
+
+
+KIND_UNIT_M = 0.1
+"""Extents are told as the log of their ratio to this [m]."""
+
+
+def object_kind(extents_m: FloatArray, symmetry: Symmetry) -> NDArray[np.float32]:
+    """What the object stage is told of an object: its numbers in the order of `conventions.OBJECT_KIND_SIZE`; zeros say
+    that nothing is known.
+
+    Args:
+        extents_m: (3,) side lengths of its axis-aligned box [m].
+        symmetry: turns that cannot be told apart.
+    """
+    half = [float(axis in symmetry.half_turns) for axis in "xyz"]
+    any_turn = [float(symmetry.continuous == axis) for axis in "xyz"]
+    return np.array([1.0, *np.log(np.asarray(extents_m) / KIND_UNIT_M), *half, *any_turn], np.float32)
 
 
 def default_folder() -> Path:

@@ -30,7 +30,9 @@ def load_trunk(path: Path, network: nn.Module) -> None:
     numbers = load_file(path)
     trunk = {name.removeprefix(_TRUNK): value for name, value in numbers.items() if not _is_answer(name)}
     if not isinstance(inner, UniHOPELite):
-        raise WeightsMismatch(f"{path} holds '{origin['network']}', which only networks on a pretrained trunk start from")
+        raise WeightsMismatch(
+            f"{path} holds '{origin['network']}', which only networks on a pretrained trunk start from"
+        )
     try:
         inner.streams.trunk.load_state_dict(trunk)
     except RuntimeError as error:
