@@ -26,8 +26,8 @@ from prehend_training.checkpoint import Averaged, Progress, load, load_start, sa
 from prehend_training.feed import prefetched
 from prehend_training.losses import Terms, total
 from prehend_training.optimisers import make_optimisers
-from prehend_training.pretrained.files import provenance
 from prehend_training.presets import Optimisation, Preset, describe
+from prehend_training.pretrained.files import provenance
 from prehend_training.shards import commit
 from prehend_training.sources import DataSource, describe_data, renders
 from prehend_training.supervised import pretrained_parameters

@@ -45,7 +45,7 @@ def in_full(output: Output) -> Output:
     def full(value: Tensor) -> Tensor:
         return value.float() if value.is_floating_point() else value
 
-    encoded, hand = (type(part)(*map(full, part)) for part in (output.encoded, output.hand))
+    encoded, hand = type(output.encoded)(*map(full, output.encoded)), type(output.hand)(*map(full, output.hand))
     thing = None if output.thing is None else type(output.thing)(*map(full, output.thing))
     return Output(encoded, hand, *map(full, output[2:-1]), thing)
 
@@ -133,8 +133,8 @@ class LiteSupervised(Supervised):
 
 
 def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """What a network in training starts from that real pictures taught: the trunk of a `UniHOPELite` with its answers, and
-    the object stream's copy of it. Nothing of other networks."""
+    """What real pictures taught a network before its training: the trunk of a `UniHOPELite` with its answers, and the
+    object stream's copy of it. Nothing of other networks."""
     inner = getattr(network, "network", None)
     if not isinstance(inner, UniHOPELite):
         return []

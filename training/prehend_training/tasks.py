@@ -153,8 +153,8 @@ class LiteTask(CropTask):
         if chosen.trains == "lift":
             keep_head_only(supervised)
         elif chosen.freeze_start:
-            network.streams.trunk.stem.requires_grad_(False)
-            network.streams.trunk.stages[0].requires_grad_(False)
+            network.trunk.stem.requires_grad_(False)
+            network.trunk.stages[0].requires_grad_(False)
         return supervised
 
     def _source(self, preset: CropPreset, twins: bool) -> BatchSource:

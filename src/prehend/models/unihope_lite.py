@@ -1,8 +1,8 @@
 """UniHOPE on a pretrained EfficientNet-Lite trunk: `unihope-s`.
 
 The parts are those of UniHOPE (switcher, object stream, grasp-aware fusion, hourglass, object head). What is new: the
-trunk's own answer for the joints' places, which real photographs taught it, is where the hand stage starts from, and the
-pose is read from places first (`pose_head`). docs/DEVIATIONS.md says how that differs from the paper.
+trunk's own answer for the joints' places, which real photographs taught it, is where the hand stage starts from, and
+the pose is read from places first (`pose_head`). docs/DEVIATIONS.md says how that differs from the paper.
 """
 
 import copy
@@ -151,6 +151,9 @@ class UniHOPELite(UniHOPE):
     """
 
     config: UniHOPELiteConfig  # type: ignore[assignment]
+    streams: "LiteStreams"
+    switcher: LandmarkSwitcher
+    mano_head: PlacesPoseHead
     code_dropout: float = 0.0
     """Share of the rows whose code the pose head is not given, in training."""
 
@@ -176,13 +179,22 @@ class UniHOPELite(UniHOPE):
             nn.init.zeros_(layer.weight)
             nn.init.constant_(layer.bias, start)
 
+    def pretrained_parts(self) -> list[nn.Module]:
+        """What starts from the pretrained file: the trunk, its answers, and the object stream's copy of it."""
+        return [self.trunk, self.streams.object_middle, self.places, self.switcher.presence, self.switcher.side]
+
+    @property
+    def trunk(self) -> EfficientNetLite:
+        """The pretrained trunk."""
+        return self.streams.trunk
+
     def stages(self) -> dict[str, Stage]:
         """The three stages and the shapes of their arrays."""
         c = self.config
         quarter, roi = c.size // HAND_STRIDE, (c.channels, c.roi_size, c.roi_size)
         hand_map = ("B", c.channels, quarter, quarter)
         source = ("B", PYRAMID_CHANNELS[0], quarter, quarter)
-        logits = {name: ("B", 1) for name in ("grasp_logit", "presence_logit", "side_logit")}
+        logits = dict.fromkeys(("grasp_logit", "presence_logit", "side_logit"), ("B", 1))
         places = ("B", NUM_JOINTS, 2)
         return {
             "encode": Stage(
@@ -232,7 +244,7 @@ class UniHOPELite(UniHOPE):
         said = self.switcher(streams)
         # the mean of a head that ReLU6 bounds, as it was pretrained
         places = self.places(streams.deep.mean((2, 3))).reshape(-1, NUM_JOINTS, 2)
-        encoded = LiteEncoded(*said, streams.hand_map, streams.object_source, places)
+        encoded = LiteEncoded(said.grasp, said.presence, said.side, streams.hand_map, streams.object_source, places)
         return encoded, streams
 
     def _roi(self, feature: Tensor, box: Tensor, stride: int) -> Tensor:
