@@ -160,7 +160,8 @@ def lift_terms(network: nn.Module, batch: Batch, hand: SampledHand) -> Terms:
     said = network.network.mano_head(code, places)
     ones = places.new_ones(count)
     target = dict(batch) | {"keypoints": places, "visible": places.new_ones(count, NUM_JOINTS)}
-    target |= dict.fromkeys(("presence", "right", "has_pose", "has_joints", "has_visible"), ones)
+    known = ("has_pose", "has_joints", "has_keypoints", "has_visible")
+    target |= dict.fromkeys(("presence", "right", *known), ones)
     target["hand_box"] = places.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(count, 4)
     answer = HandAnswer(places, said.rotations, said.betas, said.visibility_logit, code)
     terms = hand_terms(answer, target, hand)

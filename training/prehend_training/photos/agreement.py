@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prehend.conventions import NUM_JOINTS, Side
+from prehend.conventions import NUM_JOINTS, SIDES, Side
 from prehend.types import Box, FloatArray
 
 
@@ -87,8 +87,8 @@ def decide(looks: Sequence[Answer | None], rule: Rule) -> Decision:
     std = np.sqrt(((points - middle) ** 2).sum(-1).mean(0))
     apart = float(np.linalg.norm(points - middle, axis=-1).mean() / length)
     score = float(np.mean([answer.score for answer in seen]))
-    rights = float(np.mean([answer.side == "right" for answer in seen]))
-    side: Side | None = "right" if rights >= rule.side else "left" if rights <= 1 - rule.side else None
+    enough = [name for name in SIDES if sum(answer.side == name for answer in seen) >= rule.side * len(seen)]
+    side: Side | None = enough[0] if len(enough) == 1 else None
     reason = None
     if len(seen) < rule.found * len(looks):
         reason = "seldom seen"

@@ -18,7 +18,7 @@ from prehend.types import Box
 from prehend_training.photos.agreement import Answer, Decision, Rule, answer_at, answer_of, decide, different, overlap
 from prehend_training.photos.facts import Facts, facts_for
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, write_labels
-from prehend_training.photos.looks import hand_looks, tile_looks, whole_looks
+from prehend_training.photos.looks import Look, hand_looks, tile_looks, whole_looks
 from prehend_training.photos.teachers import Teacher
 
 ANSWERS_SCHEMA = "prehend.photo_answers/1"
@@ -156,8 +156,9 @@ def look_for(work: Labelling, teacher: Teacher, name: str) -> Seen:
     path, facts, known = work.folder / name, facts_for(name, work.facts), work.boxes.get(name, ())
     image = read_image(path)
     size = (image.shape[1], image.shape[0])
-    looks = whole_looks(size) + (tile_looks(size) if facts.small_hands else [])
-    first = different([answer for found in teacher.answers(path, looks, None) for answer in found])
+    first = _first(teacher, path, whole_looks(size))
+    if facts.small_hands and not first:
+        first = _first(teacher, path, tile_looks(size))
     places = [(box, True) for box in known if not any(overlap(box, answer.box) > _COVERS for answer in first)]
     places += [(answer.box, any(overlap(box, answer.box) > _COVERS for box in known)) for answer in first]
     return Seen(
@@ -170,6 +171,10 @@ def look_for(work: Labelling, teacher: Teacher, name: str) -> Seen:
             if min(box.width, box.height) >= _MIN_BOX_PX
         ),
     )
+
+
+def _first(teacher: Teacher, path: Path, looks: list[Look]) -> list[Answer]:
+    return different([answer for found in teacher.answers(path, looks, None) for answer in found])
 
 
 def _at(teacher: Teacher, path: Path, box: Box) -> tuple[Answer | None, ...]:
