@@ -212,6 +212,7 @@ class CropBatches:
         """
         record = self.corpus[index]
         absent, wrong_side = rng.random(2) < (self.config.absent_p, self.config.wrong_side_p)
+        absent &= record["has_beside"]
         if not record["hand_count"]:
             example = self._place(mirror(record) if wrong_side else record, rng)
         elif absent:

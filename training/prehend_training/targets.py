@@ -22,7 +22,7 @@ MAP_STRIDE = 4
 """Pixels of the crop per cell of the maps that training supervises densely."""
 
 
-KNOWN = ("has_pose", "has_joints", "has_grasp", "has_visible")
+KNOWN = ("has_pose", "has_joints", "has_keypoints", "has_side", "has_grasp", "has_visible")
 """Marks of a hand's labels that are known."""
 
 
@@ -39,8 +39,8 @@ def hand_targets(record: Record, view: View) -> Arrays:
         presence, grasp: () float32 0 or 1.
         right: () 1 for a right hand, as the network shall see it; of a left one (0) only what does not depend on the
             side may be asked: where it is, its segments, its grasp.
-        has_pose, has_joints, has_grasp, has_visible: () 1 where rotations and betas, joints, grasp, `visible` are
-            known; what is not holds zeros.
+        has_pose, has_joints, has_keypoints, has_side, has_grasp, has_visible: () 1 where rotations and betas, joints,
+            keypoints, `right`, grasp, `visible` are known; what is not is void.
         visible_ratio: () share of the hand's own pixels that nothing else hides; see `records.known_ratio`.
         hand_box: (4,) crop px, an input.
         keypoints: (21, 2) in units of the hand box.
