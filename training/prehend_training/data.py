@@ -256,7 +256,10 @@ class CropBatches:
     def _view(self, record: Record, rng: np.random.Generator) -> View:
         """A view of the hand, with boxes of hand and object as a finder would give them."""
         config, size = self.config, image_size(record)
-        turn = draw_turn(size, config.view, rng, direction_of(record["keypoints_px"][0]))
+        # of a hand that is known by its box alone the direction is not known either
+        known = record["has_keypoints"][0]
+        direction = direction_of(record["keypoints_px"][0]) if known else rng.uniform(-np.pi, np.pi)
+        turn = draw_turn(size, config.view, rng, direction)
         hand = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
         thing = None
         if record["has_object"][0] and rng.random() >= config.whole_object_p:

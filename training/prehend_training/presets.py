@@ -94,7 +94,7 @@ class LitePreset(CropPreset):
 
     config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
     loss: LiteLossWeights = field(default_factory=LiteLossWeights)  # type: ignore[assignment]
-    skeletons: int = 128
+    skeletons: int = 256
     code_dropout: float = 0.35
     freeze_start: bool = True
 
