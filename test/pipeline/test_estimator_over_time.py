@@ -58,6 +58,25 @@ def test_a_hand_that_comes_back_soon_keeps_its_number(estimator, oracle, camera,
     assert estimator.drops == {"no_hand": 1}
 
 
+@pytest.mark.parametrize("hz", [5, 15, 30])
+@pytest.mark.parametrize("phase", range(6))
+def test_a_hand_hidden_for_less_than_half_a_second_keeps_its_number_at_any_rate(
+    estimator, oracle, camera, image, new_hand, hz, phase
+) -> None:
+    left, right = new_hand("left", x=-0.13, seed=1), new_hand("right", x=0.13, seed=2)
+    begin = 1.0 + phase / hz
+    for k in range(round((begin + 1.2) * hz)):
+        hidden = begin <= k / hz + 1e-6 and k / hz < begin + 0.4 - 1e-6
+        oracle.scene = [left] if hidden else [left, right]
+        result = estimator.estimate(image, camera, stamp=k / hz)
+        numbers = {hand.side: hand.track_id for hand in result.hands}
+        if k == 0:
+            first = numbers
+        if hidden:
+            assert numbers == {"left": first["left"]}
+    assert numbers == first
+
+
 def test_the_finder_rests_while_all_is_well(estimator, finder, oracle, camera, image, new_hand) -> None:
     oracle.scene = [new_hand("right", x=0.0)]
     for k in range(10):
@@ -251,3 +270,39 @@ def test_memory_does_not_grow(estimator, oracle, camera, image, new_hand) -> Non
     finally:
         tracemalloc.stop()
     assert abs(sizes[-1] - sizes[-2]) < 50_000
+
+
+def test_small_hands_are_looked_for_where_nothing_else_is(oracle, palms, camera, image, new_hand) -> None:
+    near, far = new_hand("right", x=0.0), new_hand("right", x=0.0, z=1.4)
+    estimator = Estimator(oracle, palms, config=EstimatorConfig(tracking=False))
+    for scene, stages in (([near], {"detect": 1}), ([far], {"detect": 1, "detect_wide": 1})):
+        oracle.scene = scene
+        palms.calls.clear()
+        estimator.estimate(image, camera)
+        assert palms.calls == stages
+    assert len(palms.calls) == 2
+
+
+@pytest.mark.parametrize("hz", [5, 30])
+def test_wide_looks_of_a_video_are_rare_and_none_while_a_hand_is_followed(
+    oracle, palms, camera, image, new_hand, hz
+) -> None:
+    estimator = Estimator(oracle, palms)
+    for k in range(2 * hz):
+        estimator.estimate(image, camera, stamp=k / hz)
+    assert palms.calls["detect"] == 2 * hz
+    assert palms.calls["detect_wide"] == pytest.approx(4, abs=1)
+    oracle.scene = [new_hand("right", x=0.0)]
+    palms.calls.clear()
+    for k in range(2 * hz, 4 * hz):
+        assert len(estimator.estimate(image, camera, stamp=k / hz).hands) == 1
+    assert palms.calls["detect_wide"] == 0
+    assert palms.calls["detect"] == pytest.approx(6, abs=1)
+
+
+def test_a_detector_that_tells_directions_saves_the_second_look(oracle, palms, camera, image, new_hand) -> None:
+    truth = new_hand("left", x=0.02, seed=3)
+    oracle.scene = [truth]
+    (hand,) = Estimator(oracle, palms).estimate(image, camera).hands
+    assert oracle.calls["encode"] == 1
+    np.testing.assert_allclose(hand.joints_m, truth.joints, atol=1 * MM)

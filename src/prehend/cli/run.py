@@ -20,7 +20,7 @@ SOURCE is an image, a folder (every image below it, in natural order), a video, 
 _EPILOG = """Hands are tracked through videos, cameras and bags. The images of a folder count as unrelated: --track
 takes each folder as one sequence instead (of one image size); --no-track takes every frame of a video on its own.
 
---boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]} replaces the finder;
+--boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]} replaces the detector;
           without a side the network tells it
 --cameras {source: K}, {source: {"K": K, "distortion": [...], "width": W, "height": H}}, or one calibration
           (YAML of ROS's camera_info_manager, or JSON with K) for all
@@ -43,7 +43,7 @@ def build_parser() -> Parser:
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="image, folder, video, camera or bag")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write predictions (schema prehend.predictions/1)")
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write pictures: images, .mp4 for what moves")
-    parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the finder")
+    parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the detector")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
     parser.add_argument(
         "--model", default="unihope-s", metavar="NAME", help="weights: see prehend models (default: %(default)s)"
@@ -52,6 +52,15 @@ def build_parser() -> Parser:
     parser.add_argument("--object", metavar="ID", help="what the hands hold, from the catalogue: gives its 6D pose")
     parser.add_argument(
         "--track", action=argparse.BooleanOptionalAction, default=None, help="follow hands between frames"
+    )
+    parser.add_argument(
+        "--min-score",
+        type=number_between(0, 1),
+        metavar="P",
+        help="lowest score of a hand (default: 0.3); a followed one is kept down to 2/3 of it",
+    )
+    parser.add_argument(
+        "--max-hands", type=count_from(1), metavar="N", help="most hands in a picture, the surest first (default: 4)"
     )
     parser.add_argument(
         "--fov",
@@ -79,12 +88,15 @@ def load_estimator(args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
     from prehend.pipeline.config import EstimatorConfig
     from prehend.pipeline.estimator import Estimator
     from prehend.pipeline.smooth import SmoothConfig
+    from prehend.pipeline.track import TrackConfig
 
     given = {} if args.fov is None else {"fov_deg": args.fov}
+    track = TrackConfig() if args.max_hands is None else TrackConfig(max_hands=args.max_hands)
+    config = EstimatorConfig(tracking=tracking, track=track, smooth=SmoothConfig(args.smooth), **given)
     return Estimator.from_pretrained(
         args.model,
         args.backend,
-        config=EstimatorConfig(tracking=tracking, smooth=SmoothConfig(args.smooth), **given),
+        config=config if args.min_score is None else config.with_min_score(args.min_score),
         object_id=args.object,
         hand_model=args.hand_model,
         threads=args.threads,
@@ -123,6 +135,10 @@ def run(argv: list[str], load: Loader = load_estimator) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raise `ParameterError` for arguments that contradict each other."""
+    for option in ("min_score", "max_hands"):
+        if args.boxes is not None and getattr(args, option) is not None:
+            name = f"--{option.replace('_', '-')}"
+            raise ParameterError(f"{name} goes with the detector, and --boxes replaces it: leave one of them out")
     inputs = [Path(name).resolve() for name in args.sources if Path(name).exists()]
     if args.overlay is not None:
         folder = args.overlay.resolve()

@@ -19,10 +19,11 @@ from prehend.hand_model.asset import HandModel, load_hand_model
 from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec, check_box, cut
 from prehend.pipeline.decode import BOX_SCORE, DecodedHand, Rejected, decode_hand, decode_object
-from prehend.pipeline.find import decode_hands, letterbox
+from prehend.pipeline.detect import Detector, is_detector
 from prehend.pipeline.grasp import instant_grasp
 from prehend.pipeline.hands import HandModels
-from prehend.pipeline.network import HandNetwork, input_shape
+from prehend.pipeline.look import Looker
+from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.objects import ObjectModel, find_object, load_objects
 from prehend.pipeline.reader import Reader, Seen, Unseen
 from prehend.pipeline.track import MIN_INSIDE, Track, inside_share
@@ -69,19 +70,21 @@ class Estimator:
 
         Args:
             backend: runs the hand network.
-            finder: runs the finder; None where every call brings boxes.
+            finder: runs the detector, of either kind; None where every call brings boxes.
             config: None for the defaults.
             hand_model: of either side; None for the shipped one.
             object_model: what the hands hold, None where it is not known; then there are no object poses.
 
         Raises:
-            WeightsMismatch: the network was trained with another hand model.
+            WeightsMismatch: the network was trained with another hand model, or `finder` runs no detector.
         """
-        self._backend, self._finder = backend, finder
+        self._backend = backend
+        self._detector = None if finder is None else Detector(finder)
         self._network = HandNetwork(backend)
         self._config = config or EstimatorConfig()
         self._hands = HandModels(backend.bundle, hand_model)
         self._object_model = object_model
+        self._looker = Looker(self._detector, self._config)
         self._reader = Reader(self._network, self._config)
         self._tracker = Tracker(
             self._config.track, self._config.grasp, self._config.side, self._config.smooth, self._network.upright
@@ -115,12 +118,13 @@ class Estimator:
         Raises:
             UnknownName: no such weights, backend or object.
             AssetError: a file is missing or corrupt.
-            WeightsMismatch: `model` has not the stages of a hand network, or `finder` not that of a finder.
+            WeightsMismatch: `model` has not the stages of a hand network, or `finder` not that of a detector.
         """
         bundle, finder_bundle = load_bundle(model), load_bundle(finder)
-        for given, stages in ((bundle, {"encode", "object", "hand"}), (finder_bundle, {"find"})):
-            if not stages <= set(given.stages):
-                raise WeightsMismatch(f"weights '{given.name}' have not the stages {', '.join(sorted(stages))}")
+        if not (stages := {"encode", "object", "hand"}) <= set(bundle.stages):
+            raise WeightsMismatch(f"weights '{bundle.name}' have not the stages {', '.join(sorted(stages))}")
+        if not is_detector(finder_bundle):
+            raise WeightsMismatch(f"weights '{finder_bundle.name}' have neither the stage detect nor find")
         thing = None if object_id is None else find_object(load_objects(objects), object_id)
         return cls(
             open_backend(backend, bundle, threads=threads),
@@ -144,11 +148,11 @@ class Estimator:
     def drops(self) -> dict[str, int]:
         """How many hands were given up since the start, by reason; one that comes back soon keeps its number.
 
-        "no_hand": the crop shows none; "left_image"; "duplicate": another track is on the same hand; "bad_fit":
-        joints and keypoints disagree; "no_position": no sound place in metres; "not_finite", "bad_rotation": the
-        network's numbers are none.
+        "no_hand": the crop shows none; "left_image"; "duplicate": another track is on the same hand;
+        "too_many": surer ones are as many as may be; "bad_fit": joints and keypoints disagree; "no_position": no sound
+        place in metres; "not_finite", "bad_rotation": the network's numbers are none.
         """
-        return dict(self._drops)
+        return {reason: count for reason, count in self._drops.items() if count}
 
     def estimate(
         self,
@@ -163,12 +167,16 @@ class Estimator:
             image: (H, W, 3) uint8 RGB.
             camera: for this image size, or one of the same aspect ratio; None has it estimated.
             stamp: when the picture was taken [s]; a jump starts from nothing.
-            boxes: the hands of this picture, instead of the finder's and the tracks'; each gets an answer unless
+            boxes: the hands of this picture, instead of the detector's and the tracks'; each gets an answer unless
                 the answer is unsound.
+
+        The detector looks once in `TrackConfig.find_interval_s` while hands are followed, in every picture otherwise.
+        Where a normal look finds none it looks wide, for small hands: at once for a picture on its own, at most every
+        `schedule.WIDE_S` in a video; that costs about four normal looks.
 
         Raises:
             InvalidInput: the image is not (H, W, 3) uint8, the camera does not belong to it, a box does not touch
-                it, or there is neither a finder nor boxes.
+                it, or there is neither a detector nor boxes.
         """
         check_image("image", image)
         size = (image.shape[1], image.shape[0])
@@ -182,15 +190,16 @@ class Estimator:
         if not self._config.tracking:
             self._tracker.reset()
         self._tracker.start_frame(size, stamp)
-        looked = self._look(image, boxes)
+        looked = self._looker.look(image, self._tracker, boxes)
         clock.lap("find")
         tracks, crops = self._crops(image)
         clock.lap("crop")
         seen = self._reader.read(tracks, crops, lambda track: self._cut(image, track), given=boxes is not None)
         clock.lap("infer")
         hands = [self._hand(one, view, stamp) for one in seen]
-        for _ in self._tracker.merge() if boxes is None else ():
-            self._drops["duplicate"] += 1
+        if boxes is None:
+            self._drops["duplicate"] += len(self._tracker.merge())
+            self._drops["too_many"] += len(self._tracker.limit())
         in_view = {track.track_id for track in self._tracker.tracks if not track.missed}
         kept = [hand for hand in hands if hand is not None and hand.track_id in in_view]
         kept.sort(key=lambda hand: hand.track_id)
@@ -203,10 +212,8 @@ class Estimator:
         spec = CropSpec.from_box(Box(0, 0, size - 1, size - 1), "right", (size, size), size=size)
         crops = [Crop(spec, np.zeros((3, size, size), np.float32))]
         self._network.answer(crops, self._network.encode(crops), [0], [True])
-        if self._finder is not None:
-            self._finder.infer(
-                "find", {"image": np.zeros((1, *input_shape(self._finder, "find", "image")), np.float32)}
-            )
+        if self._detector is not None:
+            self._detector.warm_up()
 
     def reset(self) -> None:
         """Forget all hands; the numbers of their tracks are not used again."""
@@ -215,8 +222,8 @@ class Estimator:
     def close(self) -> None:
         """Let go of the backends."""
         self._backend.close()
-        if self._finder is not None:
-            self._finder.close()
+        if self._detector is not None:
+            self._detector.close()
 
     def __enter__(self) -> "Estimator":
         return self
@@ -231,25 +238,6 @@ class Estimator:
             return estimated_camera(*size, self._config.fov_deg)
         check_distortion(camera)
         return scale_camera(camera, *size)
-
-    def _look(self, image: Image, boxes: Sequence[FoundHand] | None) -> bool:
-        """Take the caller's boxes, or call the finder if it is time; True if the finder looked."""
-        if boxes is not None:
-            self._tracker.take(boxes, exact=True)
-            return False
-        if not self._tracker.wants_finder:
-            return False
-        if self._finder is None:
-            if self._tracker.tracks:
-                return False
-            raise InvalidInput("there is no finder: give the boxes of the hands")
-        picture = letterbox(image, input_shape(self._finder, "find", "image")[-1])
-        outputs = self._finder.infer("find", {"image": picture.image[None]})
-        config = self._config
-        lowest = config.keep_find_threshold if self._tracker.tracks else config.find_threshold
-        found = decode_hands(outputs, picture, lowest, config.track.max_hands)
-        self._tracker.take(found, new_score=config.find_threshold)
-        return True
 
     def _crops(self, image: Image) -> tuple[list[Track], list[Crop]]:
         """The tracks to look at that are in the image, and their crops."""

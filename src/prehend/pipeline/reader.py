@@ -9,7 +9,7 @@ from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
 from prehend.pipeline.network import Encoded, HandAnswer, HandNetwork
 from prehend.pipeline.regions import fit_to_box, is_off, near_to, upright_region
-from prehend.pipeline.sides import evidence_of, is_doubtful
+from prehend.pipeline.sides import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.track import Track
 from prehend.types import Region
 
@@ -121,7 +121,8 @@ class Reader:
                 k = doubtful.index(row)
                 opposite, presence = float(other.side_logit[k]), max(presence, other.presence[k])
             if given or presence >= self._lowest(track):
-                track.belief.seen(evidence_of(track.belief, float(encoded.side_logit[row]), opposite))
+                evidence = evidence_of(track.belief, float(encoded.side_logit[row]), opposite)
+                track.belief.seen(evidence, track.unseen_s or FRAME_S)
             if other is not None and track.side != before:
                 k = doubtful.index(row)
                 crops[row] = mirrored[k]

@@ -49,7 +49,7 @@ class TrackConfig:
     """
 
     max_hands: int = 4
-    find_interval_s: float = 1 / 3
+    find_interval_s: float = 0.33
     keep_lost_s: float = 0.5
     max_gap_s: float = 1.0
     find_interval: int | None = None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from prehend.pipeline.grasp import GraspConfig, GraspFilter
-from prehend.pipeline.match import match, same_hand, share_inside
+from prehend.pipeline.match import is_known, match, overlap, same_hand
 from prehend.pipeline.regions import fit_to_box, upright_region
 from prehend.pipeline.schedule import Schedule
 from prehend.pipeline.sides import SideBelief, SideConfig
@@ -19,13 +19,12 @@ RELOCATE_IOU = 0.4
 TRUSTED_SCORE = 0.8
 """A track whose crop shows a hand with this probability keeps its own box when the finder disagrees once."""
 
-KNOWN_IOU, KNOWN_INSIDE = 0.2, 0.8
-"""A found box is no new hand if it overlaps a track's box by `RELOCATE_IOU`, or by `KNOWN_IOU` while this share of the
-track's joints lies in it: a box around hand and arm."""
-
 RETRY_S = 0.1
 """A hand that was not seen is looked for where it should be for this long, and in one frame at least; after that only
 the detector brings it back [s]."""
+
+SPARE = 2
+"""Found hands that are looked at beyond the most that are followed: the network may say that others are none."""
 
 ESTABLISHED = 10
 """Frames after which a track is as good as one that was seen for longer."""
@@ -75,6 +74,16 @@ class Tracker:
         return sum(not track.missed for track in self.tracks)
 
     @property
+    def candidates(self) -> int:
+        """How many hands the detector may give: some of them will be none."""
+        return self._config.max_hands + SPARE
+
+    @property
+    def _has_room(self) -> bool:
+        seen = sum(not track.missed and track.seen > 0 for track in self.tracks)
+        return seen < self._config.max_hands and self.in_view < self.candidates
+
+    @property
     def wanted(self) -> list[Track]:
         """Tracks to look at in this frame."""
         return [track for track in self.tracks if track.missed <= 1 or track.lost_s <= RETRY_S or track.refound]
@@ -122,7 +131,7 @@ class Tracker:
             self.tracks = [track for track, _ in matched]
         columns = {column for _, column in pairs}
         for hand in [hand for column, hand in enumerate(sure) if column not in columns]:
-            if exact or (not self._is_known(hand.box_px) and self.in_view < self._config.max_hands):
+            if exact or (self._has_room and not any(is_known(track, hand) for track in self.tracks)):
                 self._begin(hand, exact)
         self.tracks.sort(key=lambda track: track.track_id)
 
@@ -181,6 +190,21 @@ class Tracker:
             track.take_back()
         return over + [track for track in hidden if track.missed == 1]
 
+    def limit(self) -> list[Track]:
+        """Give up tracks beyond the most hands: first those that were followed for less long, then those that are less
+        sure; call it after `merge`.
+
+        Returns:
+            Those that were given up.
+        """
+        best = sorted(
+            (track for track in self.tracks if not track.missed),
+            key=lambda track: (-min(track.seen, ESTABLISHED), -track.score, track.track_id),
+        )
+        over = best[self._config.max_hands :]
+        self.tracks = [track for track in self.tracks if track not in over]
+        return over
+
     def check_side(self, track: Track) -> None:
         """Call it once the network has seen a track: one of another side than before has no past.
 
@@ -211,12 +235,13 @@ class Tracker:
     def _update_found(self, track: Track, hand: FoundHand, exact: bool) -> None:
         if track.missed:
             track.refound, track.velocity = True, np.zeros(2)
-            track.belief.reopen()
+            if track.lost_s > RETRY_S:
+                track.belief.reopen()
         if exact and hand.side is not None:
             track.belief.tell(hand.side)
         else:
             track.belief.found(hand.side)
-        elsewhere = track.box_px.iou(hand.box_px) < RELOCATE_IOU
+        elsewhere = overlap(track, hand) < RELOCATE_IOU
         track.doubts = track.doubts + 1 if elsewhere else 0
         if exact or (elsewhere and (track.missed or track.score < TRUSTED_SCORE or track.doubts > 1)):
             track.place(hand.box_px, self._region(hand, track))
@@ -240,10 +265,3 @@ class Tracker:
         box = hand.box_px
         inside = box.x0 > 0 and box.y0 > 0 and box.x1 < width - 1 and box.y1 < height - 1
         track.given_px = box if given and inside and hand.region is None else None
-
-    def _is_known(self, box: Box) -> bool:
-        return any(
-            (iou := track.box_px.iou(box)) > RELOCATE_IOU
-            or (iou > KNOWN_IOU and share_inside(track.keypoints_px, box) > KNOWN_INSIDE)
-            for track in self.tracks
-        )

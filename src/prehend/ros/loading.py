@@ -44,13 +44,15 @@ def load_estimator(params: NodeParams) -> Loaded:
     from prehend.pipeline.smooth import SmoothConfig
     from prehend.pipeline.track import TrackConfig
 
-    defaults = EstimatorConfig()
     config = EstimatorConfig(
-        track=TrackConfig(params.max_hands, params.find_interval, params.keep_lost_s),
+        track=TrackConfig(
+            params.max_hands,
+            params.find_interval_s,
+            params.keep_lost_s,
+            find_interval=params.find_interval or None,
+        ),
         smooth=SmoothConfig(params.smooth_min_cutoff_hz, params.smooth_beta),
-        presence=params.min_score,
-        keep_presence=min(defaults.keep_presence, params.min_score),
-    )
+    ).with_min_score(params.min_score)
     estimator = Estimator.from_pretrained(
         params.model,
         params.backend,

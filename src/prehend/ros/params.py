@@ -62,9 +62,16 @@ class NodeParams:
     hand_model: str = _parameter("", "file of a hand model (.npz, or a licensed MANO .pkl); empty for the shipped one")
     object_id: str = _parameter("", "name in the object catalogue of what is held; empty when nobody knows: no 6D pose")
     max_hands: int = _parameter(4, "hands that are followed at the same time", span=(1, 16))
-    min_score: float = _parameter(0.3, "score from which a new hand is followed and published", span=(0.01, 0.99))
+    min_score: float = _parameter(
+        0.3,
+        "score from which a new hand is followed and published; one that is followed is kept down to 2/3 of it",
+        span=(0.01, 0.99),
+    )
+    find_interval_s: float = _parameter(
+        0.33, "time between two looks of the hand detector while hands are followed [s]", span=(0.01, 60.0)
+    )
     find_interval: int = _parameter(
-        10, "the hand finder looks at every n-th image while hands are followed", span=(1, 1000)
+        0, "obsolete: the same in images at 30 Hz; 0: find_interval_s counts", span=(0, 1000)
     )
     keep_lost_s: float = _parameter(
         0.5, "a hand out of sight that comes back within this time keeps its number [s]", span=(0.01, 5.0)
