@@ -10,7 +10,16 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput, SourceError
-from prehend.eval.clips import ClipHand, Frames, TrueHands, clip_measures, false_hands, hand_length_px, stereo_distances
+from prehend.eval.clips import (
+    ClipHand,
+    Frames,
+    TrueHands,
+    clip_measures,
+    false_hands,
+    hand_length_px,
+    stereo_distances,
+    stereo_unit_m,
+)
 from prehend.io.images import Image
 from prehend.io.side_files import GivenCamera
 from prehend.io.sources import open_source

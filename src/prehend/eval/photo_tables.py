@@ -127,8 +127,8 @@ def _stereo_line(stereo: Report) -> str:
     told = "; ".join(f"{name} {_pair(pair, 1) or '-'} mm" for name, pair in pairs.items())
     unit = f"unit {stereo['unit_mm']} mm{', fitted' if stereo['unit_fitted'] else ''}"
     return (
-        f"## Two cameras\n\n{unit}; both see a hand in {stereo['both']} of {stereo['frames']} frames; apart in the world frame "
-        f"(median / p95): {told}"
+        f"## Two cameras\n\n{unit}; both see a hand in {stereo['both']} of {stereo['frames']} frames; apart in the "
+        f"world frame (median / p95): {told}"
     )
 
 

@@ -295,7 +295,7 @@ def _metric(label: LabelledHand, answer: PhotoAnswer) -> dict[str, Any]:
     """Errors in metres over the joints that the label knows."""
     if label.joints_m is None or answer.joints_m is None:
         return {}
-    known = np.isfinite(label.joints_m).all(-1)
+    known = np.asarray(np.isfinite(label.joints_m).all(-1))
     if known.sum() < MIN_JOINTS_3D:
         return {}
     said, true = np.asarray(answer.joints_m, np.float64), np.asarray(label.joints_m, np.float64)
