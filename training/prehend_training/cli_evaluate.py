@@ -42,7 +42,9 @@ def add_evaluate_verb(verbs: Any) -> None:
     )  # fmt: skip
     verb.add_argument("--dataset", metavar="NAME", help="a real dataset; its readers' README names them")
     verb.add_argument("--root", type=Path, metavar="DIR", help="its folder (PREHEND_DEXYCB, ... otherwise)")
-    verb.add_argument("--split", help="of the dataset (the one the papers measure on)")
+    verb.add_argument(
+        "--split", help="of the dataset (the one the papers measure on), or of the labels of --photos (all)"
+    )
     verb.add_argument("--mano", type=Path, metavar="DIR", help="folder of your MANO files: meshes of --dataset")
     verb.add_argument("--models", type=Path, metavar="DIR", help="folder of the YCB models: ADD of --dataset ho3d_*")
     verb.add_argument(

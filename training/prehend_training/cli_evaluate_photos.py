@@ -123,13 +123,19 @@ def _photos(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]
 
 def _runs(arguments: argparse.Namespace, estimator: "Estimator", inputs: "PhotoInputs") -> list["PhotoRun"]:
     from prehend_training.evaluate_photo_labels import find_labels, read_labels
-    from prehend_training.evaluate_photos import PhotoInputs, mark_complete, pictures_without_hands, run_photos
+    from prehend_training.evaluate_photos import (
+        PhotoInputs,
+        mark_complete,
+        of_split,
+        pictures_without_hands,
+        run_photos,
+    )
 
     runs: list[PhotoRun] = []
     if arguments.photos:
         labels = arguments.labels or find_labels(arguments.photos)
         names = ["all"] if arguments.complete else arguments.complete_set
-        photos = mark_complete(read_labels(labels), names)
+        photos = of_split(mark_complete(read_labels(labels), names), arguments.split)
         runs += run_photos(estimator, _spread(photos, arguments.limit), (arguments.photos, labels.parent), inputs)
     # boxes of nothing are no question
     own = PhotoInputs(tuple(column for column in inputs.columns if column == "detector"), inputs.cameras)

@@ -77,9 +77,9 @@ def run_clip(estimator: Estimator, path: Path, cameras: Cameras = None, sheet_ev
     estimator.reset()
     frames: list[list[ClipHand]] = []
     times, tiles = [], []
-    with open_source(str(path)) as source:
+    with open_source(str(path)) as source, tqdm(source, path.name, source.length, unit="frame") as seen:
         fps = source.fps or _FPS
-        for frame in tqdm(source, desc=path.name, total=source.length, unit="frame"):
+        for frame in seen:
             stamp = frame.index / fps if frame.stamp is None else frame.stamp
             result = estimator.estimate(frame.image_rgb, camera_of(cameras, frame), stamp)
             frames.append(_hands(result))

@@ -1,7 +1,7 @@
 """Label files of photographs that are measured on; which format a file has is told by what is in it.
 
 prehend.labels/1        a list `labels`, one a hand: image, set, width, height, side, keypoints_px, visible, joints_m, K
-prehend.photo_labels/1  pictures with `hands` (box_px, keypoints_px, side, held) and `all_hands_labelled`
+prehend.photo_labels/1  pictures with `hands` (box_px, keypoints_px, side, held), `all_hands_labelled` and `split`
 COCO keypoints          `images` and `annotations` with 21 keypoints; the category's name may tell the side
 COCO-WholeBody          the same with `lefthand_kpts` and `righthand_kpts` (Jin et al., ECCV 2020)
 """
@@ -36,6 +36,7 @@ class LabelledPhoto:
         complete: whether every hand in it is labelled; only then is another answer a false hand.
         size: width and height the labels are for [px], None where the file does not tell.
         K: (3, 3) intrinsics [px], None where unknown.
+        split: "train", "validation", ...; empty where the file does not tell.
     """
 
     name: str
@@ -44,6 +45,7 @@ class LabelledPhoto:
     complete: bool = False
     size: tuple[int, int] | None = None
     K: FloatArray | None = None
+    split: str = ""
 
 
 def find_labels(folder: Path) -> Path:
@@ -110,13 +112,13 @@ def _read_hands(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
 
 def _read_photos(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
     """One entry a picture."""
-    key = next((key for key in ("pictures", "images", "photos", "labels") if content.get(key) is not None), "pictures")
+    key = next((key for key in ("photos", "pictures", "images", "labels") if content.get(key) is not None), "photos")
     entries = content.get(key)
     if isinstance(entries, dict):  # by name
         entries = [{"image": name, **entry} for name, entry in entries.items()]
     photos = []
     for row, entry in enumerate(_listed(path, {key: entries}, key)):
-        name = next((str(entry[word]) for word in ("image", "source", "file", "name", "path") if word in entry), None)
+        name = next((str(entry[word]) for word in ("path", "image", "source", "file", "name") if word in entry), None)
         if name is None:
             raise SourceError(f"{path}: picture {row}: 'image' is missing")
         hands = tuple(_hand(f"{path}: {name}", hand) for hand in entry.get("hands") or ())
@@ -124,7 +126,8 @@ def _read_photos(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
         K = entry.get("K")
         intrinsics = None if K is None else _array(f"{path}: {name}", "K", K, (3, 3))
         set_name = str(entry.get("set") or content.get("set") or _set_of(path, name))
-        photos.append(LabelledPhoto(name, set_name, hands, whole, _size(entry), intrinsics))
+        split = str(entry.get("split") or "")
+        photos.append(LabelledPhoto(name, set_name, hands, whole, _size(entry), intrinsics, split))
     return photos
 
 
@@ -231,13 +234,13 @@ def _need(place: str, entry: Mapping[str, Any], key: str) -> Any:
 
 
 def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    width, height = entry.get("width"), entry.get("height")
+    width, height = entry.get("size") or (entry.get("width"), entry.get("height"))
     return None if width is None or height is None else (int(width), int(height))
 
 
 def _set_of(path: Path, name: str) -> str:
-    """The folder of a picture, or the label file's name."""
-    return PurePosixPath(name.replace("\\", "/")).parent.name or path.stem
+    """The folder of a picture, or that of the label file."""
+    return PurePosixPath(name.replace("\\", "/")).parent.name or path.resolve().parent.name
 
 
 def check_size(photo: LabelledPhoto, width: int, height: int) -> None:

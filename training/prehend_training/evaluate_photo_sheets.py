@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from prehend.conventions import JOINT_PARENTS, Side
 from prehend.errors import InvalidInput
@@ -13,7 +14,7 @@ from prehend.hand_model import HandModel
 from prehend.io.canvas import INK, WHITE, draw_polyline, draw_text, fill_rounded, text_size
 from prehend.io.images import Image, read_image
 from prehend.io.overlay import OverlayOptions, draw
-from prehend.types import Box, FrameResult
+from prehend.types import Box, FloatArray, FrameResult
 from prehend_training.evaluate_photo_report import ScoredLabel
 from prehend_training.evaluate_photos import PhotoRun
 from prehend_training.scenes.show import tile_sheet
@@ -24,7 +25,7 @@ COLUMNS = 6
 TILES_A_SHEET = 36
 MAX_SIDE_PX = 1920
 
-_MARGIN = 0.6
+_MARGIN = 0.3
 """Of a label's box, around it."""
 
 
@@ -68,7 +69,7 @@ def false_sheet(false: Sequence[tuple[PhotoRun, PhotoAnswer]], models: Mapping[S
     tiles = []
     for run, answer in false:
         picture, scale = _overlay(run, models)
-        cut = _cut(picture, Box.around(np.asarray(answer.keypoints_px)), scale)
+        cut, _ = _cut(picture, Box.around(np.asarray(answer.keypoints_px)), scale)
         tiles.append(_titled(cut, f"{Path(run.photo.name).name}  score {answer.score:.2f}"))
     write_picture(path, tile_sheet(tiles, COLUMNS))
     return path
@@ -86,26 +87,36 @@ def _overlay(run: PhotoRun, models: Mapping[Side, HandModel]) -> tuple[Image, fl
 
 def _label_tile(one: ScoredLabel, models: Mapping[Side, HandModel]) -> Image:
     picture, scale = _overlay(one.run, models)
-    _draw_label(picture, one, scale)
+    tile, affine = _cut(picture, one.label.box, scale)
+    _draw_label(tile, one, affine @ _to_picture(scale))
     told = f"nme {one.scores.nme:.2f}" if one.scores.found else "not found"
-    return _titled(_cut(picture, one.label.box, scale), f"{Path(one.run.photo.name).name}  {told}")
+    return _titled(tile, f"{Path(one.run.photo.name).name}  {told}")
 
 
-def _draw_label(picture: Image, one: ScoredLabel, scale: float) -> None:
-    """The labelled skeleton, or the box where there is none."""
+def _draw_label(tile: Image, one: ScoredLabel, affine: FloatArray) -> None:
+    """The labelled skeleton, or the box where there is none; `affine` (2, 3) maps the photograph to the tile."""
     label, box = one.label, one.label.box
+
+    def place(points: ArrayLike) -> FloatArray:
+        return np.asarray(points, np.float64) @ affine[:, :2].T + affine[:, 2]
+
     if label.keypoints_px is not None and label.has_keypoints:
-        points = (np.asarray(label.keypoints_px, np.float64) + 0.5) * scale - 0.5
+        points = place(label.keypoints_px)
         for joint, parent in enumerate(JOINT_PARENTS):
             if parent >= 0 and label.mask[joint] and label.mask[parent]:
-                draw_polyline(picture, points[[parent, joint]], WHITE, 1.0, rim=0.5)
+                draw_polyline(tile, points[[parent, joint]], WHITE, 1.5, rim=1)
     elif box is not None:
-        corners = np.array([[box.x0, box.y0], [box.x1, box.y0], [box.x1, box.y1], [box.x0, box.y1]])
-        draw_polyline(picture, corners * scale, WHITE, 1.0, closed=True, rim=0.5)
+        corners = [[box.x0, box.y0], [box.x1, box.y0], [box.x1, box.y1], [box.x0, box.y1]]
+        draw_polyline(tile, place(corners), WHITE, 1.5, closed=True, rim=1)
 
 
-def _cut(picture: Image, box: Box | None, scale: float) -> Image:
-    """(TILE_PX, TILE_PX, 3): the label and what is around it."""
+def _to_picture(scale: float) -> FloatArray:
+    """(3, 3) from a photograph to the picture that was drawn; centres of pixels are whole numbers in both."""
+    return np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5], [0, 0, 1.0]])
+
+
+def _cut(picture: Image, box: Box | None, scale: float) -> tuple[Image, FloatArray]:
+    """(TILE_PX, TILE_PX, 3) a box and what is around it, and the map (2, 3) from the picture."""
     height, width = picture.shape[:2]
     if box is None:
         box = Box(0, 0, width / scale, height / scale)
@@ -113,7 +124,8 @@ def _cut(picture: Image, box: Box | None, scale: float) -> Image:
     x, y = (scale * value for value in box.center)
     enlarge = TILE_PX / (2 * half)
     affine = np.array([[enlarge, 0, (half - x) * enlarge], [0, enlarge, (half - y) * enlarge]])
-    return np.asarray(cv2.warpAffine(picture, affine, (TILE_PX, TILE_PX), flags=cv2.INTER_AREA), np.uint8)
+    tile = cv2.warpAffine(picture, affine, (TILE_PX, TILE_PX), flags=cv2.INTER_AREA)
+    return np.asarray(tile, np.uint8), affine
 
 
 def _titled(picture: Image, text: str) -> Image:

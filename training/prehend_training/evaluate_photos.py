@@ -1,7 +1,7 @@
 """The whole pipeline on photographs, as a user calls it: own detector, given boxes, beside them a peer's answers."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -92,10 +92,9 @@ def run_photos(
     paths = [find(photo.name) for photo in photos]
     if not any(paths):
         raise SourceError(f"{roots[0]}: none of the {len(photos)} labelled pictures is there, such as {photos[0].name}")
-    return [
-        _run(estimator, photo, path, inputs)
-        for photo, path in tqdm(list(zip(photos, paths, strict=True)), desc="photographs", unit="picture")
-    ]
+    # as a context, so that the bar is done before an error is told
+    with tqdm(list(zip(photos, paths, strict=True)), desc="photographs", unit="picture") as pairs:
+        return [_run(estimator, photo, path, inputs) for photo, path in pairs]
 
 
 def pictures_without_hands(folder: Path) -> Iterator[LabelledPhoto]:
@@ -205,10 +204,20 @@ def mark_complete(photos: Sequence[LabelledPhoto], names: Collection[str]) -> li
     if unknown:
         raise InvalidInput(f"no set '{unknown[0]}' to be complete: choose of {', '.join(sorted(sets))}, or all")
     marked = sets if "all" in names else set(names)
-    return [
-        LabelledPhoto(one.name, one.set_name, one.hands, one.complete or one.set_name in marked, one.size, one.K)
-        for one in photos
-    ]
+    return [replace(photo, complete=photo.complete or photo.set_name in marked) for photo in photos]
+
+
+def of_split(photos: Sequence[LabelledPhoto], split: str | None) -> list[LabelledPhoto]:
+    """The photographs of a split; None takes all.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    chosen = [photo for photo in photos if split in (None, photo.split)]
+    if not chosen:
+        splits = sorted({photo.split for photo in photos} - {""})
+        raise InvalidInput(f"no photograph of split '{split}': the labels know {', '.join(splits) or 'no splits'}")
+    return chosen
 
 
 def _run(estimator: Estimator, photo: LabelledPhoto, path: Path | None, inputs: PhotoInputs) -> PhotoRun:
