@@ -6,6 +6,8 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from prehend.conventions import NUM_JOINTS
 from prehend.errors import SourceError
@@ -16,8 +18,10 @@ from prehend_training import cli
 from prehend_training.evaluate_clips import read_stereo, read_true_hands
 from prehend_training.evaluate_photo_labels import read_labels
 from prehend_training.evaluate_photos import PhotoFiles
+from prehend_training.presets import preset
 from prehend_training.scenes.render import crop_sample, frame_sample
 from prehend_training.show import write_picture
+from prehend_training.tasks import network_of
 
 SIZE = 256
 
@@ -304,6 +308,20 @@ def test_wrong_use_is_explained_in_one_line(options, message, tmp_path, capsys):
     assert cli.main(["evaluate", "unihope-s", *options(tmp_path).split()]) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]  # after the progress bar
     assert message in error and error.startswith("prehend-train evaluate: ")
+
+
+def test_a_run_is_looked_at_without_exporting_it(photos, tmp_path):
+    chosen = preset("debug-unihope")
+    torch.manual_seed(0)
+    (tmp_path / "run.json").write_text(json.dumps({"preset": chosen.name}))
+    (tmp_path / "checkpoint").mkdir()
+    save_file(dict(network_of(chosen).state_dict()), tmp_path / "checkpoint" / "averaged.safetensors")
+    out = tmp_path / "out"
+    options = ["--photos", str(photos), "--boxes", "true", "--limit", "3", "--out", str(out)]
+    assert cli.main(["evaluate", str(tmp_path), *options]) == 0
+    told = json.loads((out / "metrics.json").read_text())
+    assert told["model"]["name"] == tmp_path.name and list(told["columns"]) == ["boxes"]
+    assert told["columns"]["boxes"]["sets"]["near"]["answered"] == 1 and told["calibration"]["presence"]["count"] == 0
 
 
 def test_pictures_are_found_by_the_end_of_their_path(tmp_path):

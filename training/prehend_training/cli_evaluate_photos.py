@@ -69,9 +69,10 @@ def evaluate_real(arguments: argparse.Namespace) -> None:
     from prehend.weights import load_bundle
     from prehend_training.evaluate_network import RUN_NOTE
     from prehend_training.evaluate_photo_report import SCHEMA
+    from prehend_training.shards import commit
 
     _check(arguments)
-    report: dict[str, Any] = {"schema": SCHEMA, "columns": {}}
+    report: dict[str, Any] = {"schema": SCHEMA, "commit": commit(), "columns": {}}
     if not (Path(arguments.finder) / RUN_NOTE).exists():
         bundle = load_bundle(arguments.finder)
         report["detector"] = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}

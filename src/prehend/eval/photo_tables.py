@@ -38,12 +38,17 @@ def readme_table(report: Report) -> str:
     """One row a set: with its own detector found, PCK, wrist-aligned and absolute error first, then with boxes, then a
     peer's.
 
-    PCK is over all labels, a hand that was not found counts as wrong. "~" marks distances with assumed cameras.
+    The first column of each block says what it is of. PCK is over all labels, a hand that was not found counts as
+    wrong. "~" marks distances with assumed cameras.
     """
     blocks: list[tuple[str, tuple[str, ...]]] = [("detector", (*_FIRST, "side", "false_a_picture"))]
     blocks += [("boxes", ("pck_all", "pa_mm", "root_mm", "absolute_mm")), ("peer", ("found", "pck_all", "pa_mm"))]
     blocks = [(name, measures) for name, measures in blocks if name in report["columns"]]
-    headings = [f"{COLUMN_NAMES[name]}: {_TITLES[key]}" for name, measures in blocks for key in measures]
+    headings = [
+        _TITLES[key] if k else f"{COLUMN_NAMES[name]}: {_TITLES[key]}"
+        for name, measures in blocks
+        for k, key in enumerate(measures)
+    ]
     rows = []
     for name in _set_names(report):
         groups = [(_set(report, column, name), measures) for column, measures in blocks]
