@@ -138,6 +138,15 @@ def test_pictures_without_hands_are_counted_apart(photos, tmp_path):
     assert sets["near"]["false_a_picture"] is None, "not every hand there is labelled"
 
 
+def test_pictures_without_labels_are_looked_at(photos, tmp_path, capsys):
+    options = ["--look", str(photos / "images"), "--out", str(tmp_path)]
+    assert cli.main(["evaluate", "unihope-s", *options]) == 0
+    (told,) = json.loads((tmp_path / "metrics.json").read_text())["looked_at"].values()
+    assert told["pictures"] == 10 == sum(told["pictures_with_hands"].values())
+    assert cv2.imread(str(tmp_path / "sheets" / "images_01.jpg")) is not None
+    assert "10 pictures, hands found: " in capsys.readouterr().out
+
+
 @pytest.fixture(scope="module")
 def clip(samples, tmp_path_factory):
     """A near hand that moves to and fro before the camera."""
@@ -299,6 +308,8 @@ def labelled_for(tmp_path, **about):
         (lambda path: labelled_for(path) + " --data x", "photographs and clips are measured apart"),
         (lambda path: f"--clip {path / 'a.mp4'} --sheet 3", "--sheet needs --out"),
         (lambda path: f"--clip {path / 'a.mp4'}", "no such file"),
+        (lambda path: f"--look {path}", "--look needs --out"),
+        (lambda path: f"--look {path / 'nowhere'} --out {path}", "no such folder"),
         (lambda path: f"--clip {path / 'a.mp4'} --markdown", "--markdown prints the table of --photos"),
         (lambda path: f"--stereo {path / 'rig'} a b", "rig_c0.dat: no such file"),
         (lambda path: f"--dataset freihand --boxes {path}", "choose one of true, finder, both"),

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,10 @@ def add_photo_options(verb: argparse.ArgumentParser) -> None:
     add("--complete-set", action="append", default=[], metavar="NAME", help="the same for one set, may be repeated")
     add("--no-hand", type=Path, action="append", default=[], metavar="DIR", help="pictures without hands, repeatable")
     add(
+        "--look", type=Path, action="append", default=[], metavar="DIR",
+        help="pictures without labels: sheets of what is found in them, may be repeated",
+    )  # fmt: skip
+    add(
         "--worst",
         type=int,
         default=24,
@@ -55,7 +60,7 @@ def add_photo_options(verb: argparse.ArgumentParser) -> None:
 
 def wants_photos(arguments: argparse.Namespace) -> bool:
     """Whether photographs or clips are to be measured."""
-    return bool(arguments.photos or arguments.no_hand or arguments.clip or arguments.stereo)
+    return bool(arguments.photos or arguments.no_hand or arguments.clip or arguments.stereo or arguments.look)
 
 
 def evaluate_real(arguments: argparse.Namespace) -> None:
@@ -79,6 +84,8 @@ def evaluate_real(arguments: argparse.Namespace) -> None:
     paths: list[Path] = []
     if arguments.photos or arguments.no_hand:
         paths += _photos(arguments, report)
+    if arguments.look:
+        paths += _look(arguments, report)
     if arguments.clip or arguments.stereo:
         paths += _clips(arguments, report)
     sys.stdout.write((readme_table(report) + "\n") if arguments.markdown else photo_tables(report))
@@ -95,8 +102,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InvalidInput("photographs and clips are measured apart: leave out --data, --frames and --dataset")
     if arguments.sheet < 0 or arguments.worst < 0:
         raise InvalidInput("--sheet and --worst must not be negative")
-    if arguments.sheet and arguments.out is None:
-        raise InvalidInput("--sheet needs --out DIR for the sheets")
+    if (arguments.sheet or arguments.look) and arguments.out is None:
+        raise InvalidInput(f"--{'sheet' if arguments.sheet else 'look'} needs --out DIR for the sheets")
     if arguments.stereo_unit_mm is not None and not arguments.stereo_unit_mm > 0:
         raise InvalidInput(f"--stereo-unit-mm {arguments.stereo_unit_mm:g} must be positive")
     if arguments.markdown and not (arguments.photos or arguments.no_hand):
@@ -193,6 +200,23 @@ def _write_photo_files(
     if false:
         paths.append(false_sheet(false, estimator.hand_models, out / "false_hands.jpg"))
     return paths if plot is None else [*paths, plot]
+
+
+def _look(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
+    """Sheets of pictures without labels; their paths."""
+    from prehend.pipeline.estimator import EstimatorConfig
+    from prehend_training.evaluate_photo_sheets import hands_tile, write_sheets
+    from prehend_training.evaluate_photos import look_at, open_estimator
+
+    report["looked_at"] = {}
+    paths = []
+    with open_estimator(arguments.what, arguments.finder, EstimatorConfig(tracking=False)) as estimator:
+        _describe(report, estimator)
+        for folder in arguments.look:
+            tile = partial(hands_tile, estimator.hand_models)
+            report["looked_at"][str(folder)], tiles = look_at(estimator, folder, _cameras(arguments), tile)
+            paths += write_sheets(tiles, arguments.out / "sheets", folder.resolve().name)
+    return paths
 
 
 def _clips(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:

@@ -25,7 +25,7 @@ from prehend.io.side_files import GivenCamera
 from prehend.io.sources import open_source
 from prehend.pipeline.estimator import Estimator
 from prehend.types import Box, FloatArray, FrameResult
-from prehend_training.evaluate_photo_sheets import clip_tile
+from prehend_training.evaluate_photo_sheets import hands_tile
 from prehend_training.evaluate_photos import Cameras, camera_of
 
 _FPS = 30.0
@@ -85,7 +85,7 @@ def run_clip(estimator: Estimator, path: Path, cameras: Cameras = None, sheet_ev
             frames.append(_hands(result))
             times.append(result.timing_ms["total"])
             if sheet_every and frame.index % sheet_every == 0:
-                tiles.append(clip_tile(frame.image_rgb, result, estimator.hand_models, frame.index))
+                tiles.append(hands_tile(estimator.hand_models, frame.image_rgb, result, str(frame.index)))
     return ClipRun(path.name, frames, fps, times, tiles)
 
 

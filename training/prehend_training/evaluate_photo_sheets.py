@@ -24,17 +24,19 @@ TILE_PX = 320
 COLUMNS = 6
 TILES_A_SHEET = 36
 MAX_SIDE_PX = 1920
+NAME_LENGTH = 18
 
 _MARGIN = 0.3
 """Of a label's box, around it."""
 
 
-def clip_tile(image: Image, result: FrameResult, models: Mapping[Side, HandModel], index: int) -> Image:
-    """A frame with the hands that were found, its number, and their tracks, sides and scores."""
+def hands_tile(models: Mapping[Side, HandModel], image: Image, result: FrameResult, name: str) -> Image:
+    """A picture with the hands that were found, its name, and their tracks, sides and scores."""
     options = OverlayOptions(labels=False, min_side_px=1, max_side_px=TILE_PX)
     picture = draw(image, result, {side: model.faces for side, model in models.items()}, options)
+    short = name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 2]}.."  # so that the scores are seen
     told = "  ".join(f"#{hand.track_id} {hand.side[0].upper()} {hand.score:.2f}" for hand in result.hands)
-    return _titled(picture, f"{index}  {told}")
+    return _titled(picture, f"{short}  {told}")
 
 
 def write_sheets(tiles: Sequence[Image], folder: Path, name: str) -> list[Path]:

@@ -1,6 +1,7 @@
 """The whole pipeline on photographs, as a user calls it: own detector, given boxes, beside them a peer's answers."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -103,12 +104,41 @@ def pictures_without_hands(folder: Path) -> Iterator[LabelledPhoto]:
     Raises:
         SourceError: there is no such folder, or it has no picture.
     """
-    if not folder.is_dir():
-        raise SourceError(f"{folder}: no such folder")
-    Folder(str(folder))  # says what is wrong with a folder without pictures
+    Folder(str(_folder(folder)))  # says what is wrong with a folder without pictures
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             yield LabelledPhoto(str(path.relative_to(folder)), folder.name, (), complete=True)
+
+
+def look_at(
+    estimator: Estimator, folder: Path, cameras: Cameras, tile: Callable[[Image, FrameResult, str], Image]
+) -> tuple[dict[str, Any], list[Image]]:
+    """What is found in pictures without labels: how many show 0, 1, 2, ... hands, and a tile of each.
+
+    Args:
+        estimator: without tracking.
+        folder: of pictures.
+        cameras: intrinsics, None to have them assumed.
+        tile: draws a picture, what was found in it, and its name.
+
+    Raises:
+        SourceError: there is no such folder, it has no picture, or one cannot be read.
+    """
+    counts: Counter[int] = Counter()
+    tiles = []
+    with Folder(str(_folder(folder))) as source, tqdm(source, folder.name, source.length, unit="picture") as seen:
+        for frame in seen:
+            result = estimator.estimate(frame.image_rgb, camera_of(cameras, frame))
+            counts[len(result.hands)] += 1
+            tiles.append(tile(frame.image_rgb, result, PurePosixPath(frame.source).name))
+    told = {str(count): counts[count] for count in sorted(counts)}
+    return {"pictures": len(tiles), "pictures_with_hands": told}, tiles
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise SourceError(f"{path}: no such folder")
+    return path
 
 
 def read_peer(path: Path) -> SourceTable[Mapping[str, Any]]:

@@ -27,6 +27,9 @@ def photo_tables(report: Report) -> str:
             if column.get("scores"):
                 parts.append(_scores_table(name, column["scores"]))
         parts.append(_calibration(report["calibration"]))
+    for folder, told in report.get("looked_at", {}).items():
+        counts = ", ".join(f"{count} with {hands}" for hands, count in told["pictures_with_hands"].items())
+        parts.append(f"{folder}: {told['pictures']} pictures, hands found: {counts}")
     if report.get("clips"):
         parts.append(_clip_table(report["clips"]))
     if report.get("stereo"):
