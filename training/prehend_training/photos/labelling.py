@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -119,7 +120,7 @@ def label_photos(work: Labelling, teacher: Teacher) -> PhotoLabels:
     photos, counts = [], defaultdict[str, Counter[str]](Counter)
     for name in names:
         facts = facts_for(name, work.facts)
-        photo, said = photo_of(seen[name], facts, work.rule, teacher.name)
+        photo, said = photo_of(work.folder, seen[name], facts, work.rule, teacher.name)
         photos.append(photo)
         counts[facts.prefix or "."].update(said)
     used = [facts for prefix, facts in work.facts.items() if prefix in counts]
@@ -181,7 +182,7 @@ def _at(teacher: Teacher, path: Path, box: Box) -> tuple[Answer | None, ...]:
     return tuple(answer_at(box, found) for found in teacher.answers(path, hand_looks(box), box))
 
 
-def photo_of(seen: Seen, facts: Facts, rule: Rule, teacher: str) -> tuple[Photo, Counter[str]]:
+def photo_of(folder: Path, seen: Seen, facts: Facts, rule: Rule, teacher: str) -> tuple[Photo, Counter[str]]:
     """The label of a picture, and what became of each place in it."""
     said: Counter[str] = Counter(photos=1)
     sure: list[tuple[Answer, Decision]] = []
@@ -191,9 +192,7 @@ def photo_of(seen: Seen, facts: Facts, rule: Rule, teacher: str) -> tuple[Photo,
         decision = decide(place.looks, rule)
         answer = _as_answer(decision)
         doubled = answer is not None and len(different([answer, *(kept for kept, _ in sure)])) <= len(sure)
-        reason = decision.reason or ("twice" if doubled else None)
-        if reason is None and facts.side and decision.side not in (facts.side, None):
-            reason = "other side"
+        reason = decision.reason or ("twice" if doubled else _against(decision, facts, folder / seen.path))
         if reason is None and answer is not None:
             sure.append((answer, decision))
             hands.append(_sure_hand(decision, facts, teacher))
@@ -213,6 +212,20 @@ def photo_of(seen: Seen, facts: Facts, rule: Rule, teacher: str) -> tuple[Photo,
     path, session = seen.path, facts.session_of(seen.path)
     named = f"{facts.prefix or '.'}/{session}".rstrip("/")
     return Photo(path, seen.size, tuple(hands), labelled, named, facts.split_of(path), seen.sha256), said
+
+
+def _against(decision: Decision, facts: Facts, path: Path) -> str | None:
+    """What of the folder's facts a sure answer contradicts."""
+    if facts.side and decision.side not in (facts.side, None):
+        return "other side"
+    if facts.max_saturation < 255 and decision.keypoints_px is not None:
+        image = read_image(path)
+        x, y = np.rint(decision.keypoints_px).astype(int).T
+        seen = (x >= 0) & (y >= 0) & (x < image.shape[1]) & (y < image.shape[0])
+        colours = cv2.cvtColor(image[y[seen], x[seen]][None], cv2.COLOR_RGB2HSV) if seen.any() else np.zeros((1, 1, 3))
+        if np.median(colours[..., 1]) > facts.max_saturation:
+            return "colour"
+    return None
 
 
 def _as_answer(decision: Decision) -> Answer | None:
