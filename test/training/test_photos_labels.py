@@ -177,6 +177,35 @@ def test_a_thing_of_a_strong_colour_is_no_hand_where_the_facts_say_so(folder):
     assert counts["empty"]["dropped: colour"] == 1
 
 
+def test_a_second_teacher_adds_what_the_first_did_not_know(folder):
+    truth = write_photos(folder)
+    labelled(folder, Knows({name: hands for name, hands in truth.items() if name != "2_pic.png"}))
+    base = {photo.path: photo for photo in read_labels(folder / "labels.json").photos}
+    second = Knows({**truth, "0_pic.png": [(HAND, "left")], "1.png": [(truth["0_pic.png"][0][0] / 2, "left")]})
+    second.name = "teacher two"
+    work = Labelling(
+        folder, folder / "more.json", read_facts(folder / "sources.yaml"), base=base, only=("hands", "held/1")
+    )
+    photos = {photo.path: photo for photo in label_photos(work, second).photos}
+    assert photos.keys() == base.keys() and set(second.asked) == {"1_pic.png", "2_pic.png", "1.png"}
+    for name in ("hands/0_pic.png", "hands/9_pic.png", "held/0.png"):
+        assert photos[name] == base[name]
+    assert photos["hands/2_pic.png"].hands[0].origin["keypoints_px"] == "teacher two"
+    (held,) = photos["held/1.png"].hands
+    assert held.held is True and held.keypoints_px is not None and photos["held/1.png"].all_hands_labelled
+    assert [hand.keypoints_px is None for hand in photos["hands/1_pic.png"].hands] == [False, True]
+
+
+def test_a_known_box_is_one_hand_whatever_the_teacher_says_there(folder):
+    """Two unsure answers in a known box are the box alone; a sure one takes its place."""
+    truth = write_photos(folder)
+    (keypoints, side) = truth["0_pic.png"][0]
+    unsure = Knows({"0_pic.png": [(keypoints, side), (keypoints + 0.5 * np.ptp(keypoints, axis=0), side)]}, score=0.3)
+    photo = next(photo for photo in labelled(folder, unsure).photos if photo.path == "hands/0_pic.png")
+    assert len(photo.hands) == 1 and photo.hands[0].keypoints_px is None
+    assert photo.hands[0].origin["box_px"] == "boxes.json"
+
+
 class StopsAfter(Knows):
     def __init__(self, truth, count):
         super().__init__(truth)
@@ -309,7 +338,7 @@ def test_our_own_weights_are_a_teacher_too(folder, capsys):
     labels = read_labels(out)
     assert labels.about["teacher"].startswith("teacher unihope-s ")
     lines = [json.loads(line) for line in Path(f"{out}.answers.jsonl").read_text().splitlines()]
-    looks = [look for line in lines[1:] for place in line["places"] if place["given"] for look in place["looks"]]
+    looks = [look for line in lines[1:] for place in line["places"] for look in place["looks"]]
     assert len(labels.photos) == 2 and looks and "hands: " in capsys.readouterr().out
 
 
