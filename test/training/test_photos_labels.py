@@ -1,5 +1,6 @@
 """Labels that a teacher gives photographs."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from prehend.types import Box
 from prehend_training.cli import main
 from prehend_training.photos.agreement import Answer, Rule, answer_at, decide, different
 from prehend_training.photos.facts import PUBLIC, facts_for, read_facts
+from prehend_training.photos.labelling import Labelling, label_photos
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, read_labels, write_labels
 from prehend_training.photos.looks import hand_looks, tile_looks, whole_looks
 from prehend_training.photos.teachers import MediapipeTeacher
@@ -75,6 +77,15 @@ def test_answers_that_agree_are_kept_with_their_noise():
 )
 def test_answers_that_are_not_sure_are_dropped_for_a_reason(looks, reason):
     assert decide(looks, Rule()).reason == reason
+
+
+def test_small_hands_have_to_be_surer():
+    looks = answers(0.028)
+    small = [Answer(0.3 * look.keypoints_px, look.side, look.score) for look in looks]
+    assert decide(looks, Rule()).reason is None and decide(small, Rule()).reason == "places differ"
+    again = [Answer(0.3 * look.keypoints_px, look.side, look.score) for look in answers(0.002)]
+    assert decide(again, Rule()).reason is None
+    assert decide([*again[:4], None], Rule()).reason == "seldom seen"
 
 
 def test_one_joint_that_jumps_is_enough_to_drop_a_hand():
@@ -152,6 +163,47 @@ def test_a_side_that_contradicts_the_folder_and_an_unsure_answer_are_dropped(fol
     assert counts["held"]["dropped: other side"] == 1 and counts["held"].get("kept", 0) == 0
     empty = next(photo for photo in labels.photos if photo.path == "empty/0.png")
     assert len(empty.hands) == 1 and not empty.all_hands_labelled  # a sure hand where none should be
+
+
+def test_a_thing_of_a_strong_colour_is_no_hand_where_the_facts_say_so(folder):
+    truth = write_photos(folder)
+    write(folder / "empty" / "0.png", np.full((120, 160, 3), (250, 90, 10), np.uint8))
+    facts = read_facts(folder / "sources.yaml")
+    places = {"0.png": [(truth["0_pic.png"][0][0] / 2, "left")]}
+    work = Labelling(folder, folder / "labels.json", facts, only=("empty/0",))
+    assert label_photos(work, Knows(places)).about["counts"]["empty"]["kept"] == 1
+    strict = {"empty": dataclasses.replace(facts["empty"], max_saturation=190)}
+    counts = label_photos(dataclasses.replace(work, facts=strict), Knows(places)).about["counts"]
+    assert counts["empty"]["dropped: colour"] == 1
+
+
+def test_a_second_teacher_adds_what_the_first_did_not_know(folder):
+    truth = write_photos(folder)
+    labelled(folder, Knows({name: hands for name, hands in truth.items() if name != "2_pic.png"}))
+    base = {photo.path: photo for photo in read_labels(folder / "labels.json").photos}
+    second = Knows({**truth, "0_pic.png": [(HAND, "left")], "1.png": [(truth["0_pic.png"][0][0] / 2, "left")]})
+    second.name = "teacher two"
+    work = Labelling(
+        folder, folder / "more.json", read_facts(folder / "sources.yaml"), base=base, only=("hands", "held/1")
+    )
+    photos = {photo.path: photo for photo in label_photos(work, second).photos}
+    assert photos.keys() == base.keys() and set(second.asked) == {"1_pic.png", "2_pic.png", "1.png"}
+    for name in ("hands/0_pic.png", "hands/9_pic.png", "held/0.png"):
+        assert photos[name] == base[name]
+    assert photos["hands/2_pic.png"].hands[0].origin["keypoints_px"] == "teacher two"
+    (held,) = photos["held/1.png"].hands
+    assert held.held is True and held.keypoints_px is not None and photos["held/1.png"].all_hands_labelled
+    assert [hand.keypoints_px is None for hand in photos["hands/1_pic.png"].hands] == [False, True]
+
+
+def test_a_known_box_is_one_hand_whatever_the_teacher_says_there(folder):
+    """Two unsure answers in a known box are the box alone; a sure one takes its place."""
+    truth = write_photos(folder)
+    (keypoints, side) = truth["0_pic.png"][0]
+    unsure = Knows({"0_pic.png": [(keypoints, side), (keypoints + 0.5 * np.ptp(keypoints, axis=0), side)]}, score=0.3)
+    photo = next(photo for photo in labelled(folder, unsure).photos if photo.path == "hands/0_pic.png")
+    assert len(photo.hands) == 1 and photo.hands[0].keypoints_px is None
+    assert photo.hands[0].origin["box_px"] == "boxes.json"
 
 
 class StopsAfter(Knows):
@@ -286,7 +338,7 @@ def test_our_own_weights_are_a_teacher_too(folder, capsys):
     labels = read_labels(out)
     assert labels.about["teacher"].startswith("teacher unihope-s ")
     lines = [json.loads(line) for line in Path(f"{out}.answers.jsonl").read_text().splitlines()]
-    looks = [look for line in lines[1:] for place in line["places"] if place["given"] for look in place["looks"]]
+    looks = [look for line in lines[1:] for place in line["places"] for look in place["looks"]]
     assert len(labels.photos) == 2 and looks and "hands: " in capsys.readouterr().out
 
 

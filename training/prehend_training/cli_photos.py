@@ -36,6 +36,9 @@ def add_photo_verbs(verbs: Any) -> None:
         "'public': the public repositories whose names this package knows",
     )  # fmt: skip
     label.add_argument("--boxes", type=Path, metavar="FILE", help="known boxes of hands (FOLDER/boxes.json, if there)")
+    label.add_argument(
+        "--base", type=Path, metavar="LABELS", help="labels to add to: hands whose joints it knows stay as they are"
+    )
     label.add_argument("--only", action="append", default=[], metavar="PREFIX", help="folders to label (all)")
     label.add_argument(
         "--apart", type=float, metavar="SHARE",
@@ -49,6 +52,7 @@ def _label(arguments: argparse.Namespace) -> None:
     from prehend_training.photos.agreement import Rule
     from prehend_training.photos.facts import read_facts
     from prehend_training.photos.labelling import BOXES, Labelling, label_photos, pictures_of, read_boxes
+    from prehend_training.photos.labels import read_labels
 
     rule = Rule()
     if arguments.apart is not None:
@@ -57,9 +61,10 @@ def _label(arguments: argparse.Namespace) -> None:
         rule = replace(rule, apart=arguments.apart)
     folder: Path = arguments.folder
     boxes = arguments.boxes or (folder / BOXES if (folder / BOXES).exists() else None)
+    base = {} if arguments.base is None else {photo.path: photo for photo in read_labels(arguments.base).photos}
     work = Labelling(
         folder, arguments.out, read_facts(arguments.sources), {} if boxes is None else read_boxes(boxes), rule,
-        tuple(arguments.only),
+        tuple(arguments.only), base,
     )  # fmt: skip
     pictures_of(folder, work.only)
     teacher = _teacher(arguments)

@@ -44,14 +44,18 @@ class Rule:
         apart: largest mean distance of the joints from their median, over the longer side of the hand's box.
         joint_apart: largest such distance of one joint (root mean square over the looks).
         side: share of the looks that say the same side; below it the side is unknown.
+        small_px, small_apart: hands below this size have to be seen in every look, and this near their median: things
+            of that size are taken for hands more often.
         floor: least noise that is told of a joint, over the longer side: looks share the teacher's own errors.
     """
 
     found: float = 0.8
-    score: float = 0.9
+    score: float = 0.7
     apart: float = 0.04
     joint_apart: float = 0.12
     side: float = 0.8
+    small_px: float = 40.0
+    small_apart: float = 0.025
     floor: float = 0.015
 
 
@@ -89,12 +93,13 @@ def decide(looks: Sequence[Answer | None], rule: Rule) -> Decision:
     score = float(np.mean([answer.score for answer in seen]))
     enough = [name for name in SIDES if sum(answer.side == name for answer in seen) >= rule.side * len(seen)]
     side: Side | None = enough[0] if len(enough) == 1 else None
+    small = length < rule.small_px
     reason = None
-    if len(seen) < rule.found * len(looks):
+    if len(seen) < (1.0 if small else rule.found) * len(looks):
         reason = "seldom seen"
     elif score < rule.score:
         reason = "low score"
-    elif apart > rule.apart or std.max() > rule.joint_apart * length:
+    elif apart > (rule.small_apart if small else rule.apart) or std.max() > rule.joint_apart * length:
         reason = "places differ"
     return Decision(reason, middle, np.maximum(std, rule.floor * length), side, score, apart)
 
