@@ -294,7 +294,7 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path]
         "seed": chosen.seed,
         "numbers": json.loads(json.dumps(describe(chosen))),
         "data": describe_data(data),
-        "start": [_begun(other) for other in start],
+        "start": [begun(other) for other in start],
     }
     note = run / "run.json"
     run.mkdir(parents=True, exist_ok=True)
@@ -307,7 +307,7 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path]
         note.write_text(json.dumps({**description, "commit": commit()}, indent=1) + "\n")
 
 
-def _begun(run: Path) -> dict[str, Any]:
+def begun(run: Path) -> dict[str, Any]:
     """What another run is, and how far it came; of a file of pretrained weights, where they come from."""
     if run.is_file():
         return {"pretrained": provenance(run)}

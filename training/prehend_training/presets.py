@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from prehend.errors import UnknownName
 from prehend.models.finder import FINDER, FinderConfig
+from prehend.models.palm import PALM, PalmConfig
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig
 from prehend_training.data import CropDataConfig
@@ -16,6 +17,8 @@ from prehend_training.lifting import LiftConfig
 from prehend_training.lite_losses import LiteLossWeights
 from prehend_training.losses import CropLossWeights
 from prehend_training.optimisers import Method
+from prehend_training.palms.batches import PalmDataConfig
+from prehend_training.palms.losses import PalmLossWeights
 from prehend_training.paper_losses import PaperLossWeights
 from prehend_training.recipes import PAPER_CROPS, STRONG_CROPS
 from prehend_training.supervised import Fusion
@@ -112,7 +115,25 @@ class FinderPreset:
     seed: int = 0
 
 
-Preset = CropPreset | FinderPreset
+@dataclass(frozen=True)
+class PalmPreset:
+    """Fine-tuning of the palm detector; what is not explained is as in `CropPreset`.
+
+    Attributes:
+        frozen: layers of the network, from the first on, that stay as they are: they see edges and skin well already.
+    """
+
+    name: str
+    network: str
+    config: PalmConfig
+    data: PalmDataConfig = field(default_factory=PalmDataConfig)
+    loss: PalmLossWeights = field(default_factory=PalmLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    frozen: int = 2
+
+
+Preset = CropPreset | FinderPreset | PalmPreset
 
 _TINY = replace(
     SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
@@ -120,6 +141,8 @@ _TINY = replace(
 # eight channels at least: oneDNN's 1x1 convolution of torch 2.13 writes past its buffer in the backward pass of fewer
 _TINY_FINDER = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
 _TINY_LITE = replace(LITE, size=64, channels=8, heads=1, body=8, code=16, hidden=(16,))
+_TINY_PALM = replace(PALM, size=64, wide_size=128, widths=(8, 8, 8, 8, 8), blocks=1, merged=1)
+_TINY_VIEW = replace(PalmDataConfig().view, size_px=64, hand_px=(8.0, 60.0))
 _BRIEF = Optimisation(batch_size=2)
 
 # Batches on a CPU are as large as Muon's fixed cost of a step asks for
@@ -236,6 +259,9 @@ _ALL: tuple[Preset, ...] = (
         skeletons=4,
     ),
     CropPreset("debug-lift", "unihope-xs", _TINY, optimisation=replace(_BRIEF, batch_size=16), trains="lift"),
+    # from palm_detection_full (`trunk --kind palm`): low rates, or it forgets
+    PalmPreset("palm", "palm", PALM, optimisation=Optimisation(batch_size=24, lr=2e-4, weight_decay=1e-3, ema=0.99)),
+    PalmPreset("debug-palm", "palm", _TINY_PALM, replace(PalmDataConfig(), view=_TINY_VIEW), optimisation=_BRIEF),
     FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),
 )
 

@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prehend.errors import AssetError
 from prehend.geometry.rotations import matrix_from_axis_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.finder import Finder, Found, build_finder
 from prehend.models.mano_head import ManoHead
+from prehend.models.palm import build_palm
 from prehend.models.unihope import Output, UniHOPE, build_unihope
 from prehend.models.unihope_lite import UniHOPELite, build_unihope_lite
 from prehend_training.data import BatchSource, Corpus, CropBatches
@@ -30,7 +32,7 @@ from prehend_training.losses import (
     switch_terms,
 )
 from prehend_training.paper_losses import PaperLossWeights, paper_hand_terms, paper_object_terms
-from prehend_training.presets import CropPreset, FinderPreset, LitePreset, Preset
+from prehend_training.presets import CropPreset, FinderPreset, LitePreset, PalmPreset, Preset
 from prehend_training.sources import DataSource, open_corpus
 from prehend_training.supervised import Answers, Batch, LiteSupervised, Supervised
 from prehend_training.targets import Arrays
@@ -250,6 +252,10 @@ def open_task(preset: Preset, data: DataSource) -> Task:
     """
     if isinstance(preset, LitePreset):
         return LiteTask(preset, data)
+    if isinstance(preset, PalmPreset):
+        raise AssetError(
+            f"'{preset.name}' learns from labelled photographs too: train it with `prehend-train palms train`"
+        )
     return CropTask(preset, data) if isinstance(preset, CropPreset) else FinderTask(preset, data)
 
 
@@ -257,4 +263,6 @@ def network_of(preset: Preset) -> UniHOPE | nn.Module:
     """The network of a preset with fresh weights, without data."""
     if isinstance(preset, LitePreset):
         return build_unihope_lite(preset.config)
+    if isinstance(preset, PalmPreset):
+        return build_palm(preset.config)
     return build_unihope(preset.config) if isinstance(preset, CropPreset) else build_finder(preset.config)
