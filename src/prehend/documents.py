@@ -69,13 +69,15 @@ def read_text(path: Path, fail: Fail = SourceError, limit: int = MAX_BYTES) -> s
         raise fail(f"{path}: {text}") from error
 
 
-def read_json(path: Path, fail: Fail = SourceError, limit: int = MAX_BYTES) -> Any:
+def read_json(
+    path: Path, fail: Fail = SourceError, limit: int = MAX_BYTES, what: str = "no JSON that can be read"
+) -> Any:
     """The content of a JSON file; no key stands twice in an object.
 
     Raises:
         PrehendError: as `fail` makes it.
     """
-    return parse_json(read_text(path, fail, limit), str(path), fail)
+    return parse_json(read_text(path, fail, limit), str(path), fail, what)
 
 
 def read_yaml(path: Path, fail: Fail = SourceError) -> Any:
@@ -167,7 +169,7 @@ def _measure(text: str) -> None:
     for event in yaml.parse(text, _CLoader):
         size, anchor = 0, getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
-            size = sizes.get(event.anchor, MAX_NODES + 1)  # one that is not closed yet contains itself
+            size = sizes.get(str(event.anchor), MAX_NODES + 1)  # one that is not closed yet contains itself
         elif isinstance(event, yaml.ScalarEvent):
             size = 1
             if anchor:

@@ -66,6 +66,9 @@ def choose_topic(bag: BagFiles, wanted: str | None) -> Choice:
 
 
 def _chosen(images: dict[str, Topic], topic: Topic, notes: list[str]) -> Choice:
+    raw = images.get(_base(topic))
+    if raw is not None and not raw.count and raw.name != topic.name:
+        notes.append(f"{topic.name} is read: {raw.name} has no messages")
     others = [name for name in images if name != topic.name and name.removesuffix(_SUFFIX) != _base(topic)]
     if others and not notes:
         notes.append(f"{topic.name} is read; --topic chooses another image topic: {_listed(others)}")

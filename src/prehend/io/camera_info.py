@@ -4,10 +4,11 @@ from bisect import bisect_right
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prehend.errors import InvalidInput
 from prehend.geometry.calibration import check_coefficients, check_intrinsics, checked_camera
-from prehend.types import Camera, FloatArray
+from prehend.types import Camera
 
 _KEPT = 10_000
 """Messages that are remembered with their stamps: five minutes at 30 Hz."""
@@ -126,12 +127,14 @@ def is_rectified(topic: str) -> bool:
     return "rect" in topic.removesuffix("/compressed").rsplit("/", 1)[-1]
 
 
-def _geometry(message: Any, image_size: tuple[int, int] | None) -> tuple[tuple[int, int], FloatArray, FloatArray]:
+def _geometry(
+    message: Any, image_size: tuple[int, int] | None
+) -> tuple[tuple[int, int], NDArray[np.int64], NDArray[np.int64]]:
     """Size of the whole sensor, region of interest (x, y, width, height) on it, and binning, as the image has them."""
     roi = message.roi
     width = int(message.width) or (image_size[0] if image_size and not roi.width else int(roi.x_offset + roi.width))
     height = int(message.height) or (image_size[1] if image_size and not roi.height else int(roi.y_offset + roi.height))
-    binning = np.array([max(int(message.binning_x), 1), max(int(message.binning_y), 1)])
+    binning = np.array([max(int(message.binning_x), 1), max(int(message.binning_y), 1)], np.int64)
     region = np.array([roi.x_offset, roi.y_offset, roi.width or width, roi.height or height], np.int64)
     if image_size is None or tuple(region[2:] // binning) == image_size:
         return (width, height), region, binning

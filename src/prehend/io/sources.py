@@ -8,7 +8,7 @@ from pathlib import Path
 from prehend.errors import SourceError
 from prehend.io.deep_grey import DeepGrey
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
-from prehend.io.image_headers import read_header
+from prehend.io.image_headers import foreign_kind, read_header
 from prehend.io.images import IMAGE_SUFFIXES, MAX_PIXELS, ImageReader
 from prehend.io.videos import CameraDevice, Video, camera_devices
 
@@ -161,6 +161,8 @@ def _open_file(source: str, path: Path, on_error: ErrorHandler | None, max_pixel
         return ImageFile(source, on_error, max_pixels)
     if suffix in PACKED_SUFFIXES:
         raise SourceError(f"{source}: a packed file: unpack it first (a rosbag's folder can be given as it is)")
+    if foreign := _foreign(path):
+        raise SourceError(f"{source}: it is {foreign}, which is not read here; convert it")
     raise SourceError(
         f"{source}: unknown kind of file '{path.suffix}'; known are images ({', '.join(IMAGE_SUFFIXES)}), "
         f"videos ({', '.join(VIDEO_SUFFIXES)}) and bags ({', '.join(BAG_SUFFIXES)})"
@@ -217,6 +219,14 @@ def _looks_like_image(path: Path) -> bool:
             return read_header(file.read(_HEAD_BYTES)) is not None
     except (OSError, ValueError):
         return False
+
+
+def _foreign(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return foreign_kind(file.read(_HEAD_BYTES))
+    except OSError:
+        return None
 
 
 def _counted(others: Counter[str]) -> str:

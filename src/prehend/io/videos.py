@@ -160,7 +160,8 @@ def _opened(name: str) -> cv2.VideoCapture:
 
 def _first_stamps(name: str) -> list[float]:
     """Times [s] of the first frames, read by a capture of their own: not every container can be rewound."""
-    capture, stamps = _opened(name), []
+    capture = _opened(name)
+    stamps: list[float] = []
     while len(stamps) < _FIRST_FRAMES and capture.grab():
         stamps.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3)
     capture.release()
