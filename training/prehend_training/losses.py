@@ -162,7 +162,7 @@ def map_terms(read: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Terms
     segments = F.cross_entropy(dense[:, :3], target["segments"].long(), reduction="none")
     coarse = (read["coarse"] - target["joints"]).abs()
     return {
-        "dense_heatmaps": mean_of_rows(heatmap_divergence(dense[:, 3:], wanted), hand_rows(target)),
+        "dense_heatmaps": mean_of_rows(heatmap_divergence(dense[:, 3:], wanted), hand_rows(target, "keypoints")),
         "segments": mean_of_rows(segments, target["has_segments"]),
         "coarse_joints": mean_of_rows(coarse, hand_rows(target, "joints")),
     }
@@ -178,7 +178,7 @@ def switch_terms(encoded: Encoded, target: Mapping[str, Tensor]) -> Terms:
     return {
         "grasp": mean_of_rows(entropy(encoded.grasp_logit, "grasp"), target["presence"] * target["has_grasp"]),
         "presence": entropy(encoded.presence_logit, "presence").mean(),
-        "side": balanced(entropy(encoded.side_logit, "right"), target["right"], target["presence"]),
+        "side": balanced(entropy(encoded.side_logit, "right"), target["right"], hand_rows(target, "side")),
     }
 
 
@@ -201,7 +201,7 @@ def heatmap_terms(network: UniHOPE, heatmaps: Tensor, target: Mapping[str, Tenso
     in_region = (_keypoints_px(target) - region[:, None, :2]) / (region[:, 2:] - region[:, :2])[:, None]
     cells = heatmaps.shape[-1]
     wanted = bump(in_region * cells - 0.5, cells)
-    return {"heatmaps": mean_of_rows(heatmap_divergence(heatmaps, wanted), hand_rows(target))}
+    return {"heatmaps": mean_of_rows(heatmap_divergence(heatmaps, wanted), hand_rows(target, "keypoints"))}
 
 
 def hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
@@ -221,9 +221,9 @@ def hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer
     turned = rotation_distance(answer.rotations, target["rotations"])
     joints = meshed.joints - meshed.joints[:, :1]
     vertices, true_vertices = meshed.vertices - meshed.joints[:, :1], truth.vertices - truth.joints[:, :1]
-    posed = hand_rows(target, "pose")
+    posed, placed = hand_rows(target, "pose"), hand_rows(target, "keypoints")
     return {
-        "keypoints": mean_of_rows(((answer.keypoints - target["keypoints"]) * aspect).abs(), hand_rows(target)),
+        "keypoints": mean_of_rows(((answer.keypoints - target["keypoints"]) * aspect).abs(), placed),
         "joints": mean_of_rows((joints - target["joints"]).abs(), hand_rows(target, "joints")),
         "vertices": mean_of_rows((vertices - true_vertices).abs(), posed),
         "global_rotation": mean_of_rows(turned[:, 0], posed),

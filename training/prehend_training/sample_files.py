@@ -160,6 +160,8 @@ def _entry(label: HandLabel | ObjectLabel) -> dict[str, Any]:
     }
     if isinstance(label, HandLabel):
         entry["vertices"] = len(label.vertices_m)
+        if label.side_known:
+            del entry["side_known"]
     return entry
 
 

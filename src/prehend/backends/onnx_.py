@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from prehend.backends.base import Array, ordered_inputs
+from prehend.check import check_shape
 from prehend.errors import WeightsMismatch
 from prehend.weights import Bundle, StageFile
 
@@ -19,8 +20,13 @@ _LOAD_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
     RuntimeError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,
 )
-"""What ONNX Runtime raises over a graph that it cannot load; they share no root of their own."""
+"""What ONNX Runtime raises over a graph that it cannot load or run; they share no root of their own, and a message of
+its C++ part that is not UTF-8 is a `UnicodeDecodeError`."""
 
 
 class OnnxBackend:
@@ -50,7 +56,13 @@ class OnnxBackend:
         file = self.bundle.stages[stage]
         feed = {spec.name: array for spec, array in zip(file.inputs, arrays, strict=True)}
         names = [spec.name for spec in file.outputs]
-        return dict(zip(names, self._sessions[stage].run(names, feed), strict=True))
+        try:
+            found = self._sessions[stage].run(names, feed)
+        except _LOAD_ERRORS as error:
+            raise WeightsMismatch(f"{file.path} does not run: {_line(error)}") from error
+        for spec, array in zip(file.outputs, found, strict=True):
+            check_shape(f"{spec.name} of '{stage}'", array, spec.shape)
+        return dict(zip(names, found, strict=True))
 
     def close(self) -> None:
         """Let go of the sessions."""
@@ -69,14 +81,18 @@ def _open_session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if missing := sorted(set(file.initializers) - arrays.keys()):
         raise WeightsMismatch(f"weights '{bundle.name}' lack '{missing[0]}' for stage '{stage}': export them again")
-    values = [ort.OrtValue.ortvalue_from_numpy(arrays[name]) for name in file.initializers]
-    options.add_external_initializers(list(file.initializers), values)
     try:
+        values = [ort.OrtValue.ortvalue_from_numpy(arrays[name]) for name in file.initializers]
+        options.add_external_initializers(list(file.initializers), values)
         session = ort.InferenceSession(str(file.path), options, providers=["CPUExecutionProvider"])
     except _LOAD_ERRORS as error:
-        raise WeightsMismatch(f"{file.path} does not load with its weights: {error}") from error
+        raise WeightsMismatch(f"{file.path} does not load with its weights: {_line(error)}") from error
     given = [{node.name for node in nodes} for nodes in (session.get_inputs(), session.get_outputs())]
     stated = [{spec.name for spec in specs} for specs in (file.inputs, file.outputs)]
     if given != stated:
         raise WeightsMismatch(f"{file.path} has the arrays {given}, its manifest says {stated}: export it again")
     return session
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -63,6 +63,21 @@ class Palms(NamedTuple):
     boxes: Tensor
 
 
+class ChannelPReLU(nn.PReLU):
+    """PReLU with a slope for each channel.
+
+    In a graph it is (1 - slope) * relu(x) + slope * x, both products as depthwise convolutions: ONNX Runtime's own
+    PRelu takes more than half of the network's time and leaves the layout that convolutions are fast in.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        if not torch.onnx.is_in_onnx_export():
+            return super().forward(x)
+        slope, channels = self.weight.view(-1, 1, 1, 1), self.num_parameters
+        return F.conv2d(F.relu(x), 1 - slope, groups=channels) + F.conv2d(x, slope, groups=channels)
+
+
 class PalmBlock(nn.Module):
     """Depthwise 5x5 and projection, added to the input: with stride 2 to its maxima, and to nought in further channels.
 
@@ -74,7 +89,7 @@ class PalmBlock(nn.Module):
         super().__init__()
         self.depthwise = SameConv2d(in_channels, in_channels, 5, stride, groups=in_channels)
         self.project = nn.Conv2d(in_channels, out_channels, 1)
-        self.act = nn.PReLU(out_channels)
+        self.act = ChannelPReLU(out_channels)
         self._stride, self._further = stride, out_channels - in_channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,7 +106,7 @@ class _Merge(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, blocks: int):
         super().__init__()
         self.project = nn.Conv2d(in_channels, out_channels, 1)
-        self.act = nn.PReLU(out_channels)
+        self.act = ChannelPReLU(out_channels)
         self.body = nn.Sequential(*(PalmBlock(out_channels, out_channels) for _ in range(blocks)))
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
@@ -131,7 +146,7 @@ class PalmDetector(Staged):
         super().__init__()
         self.config = config
         widths, blocks = config.widths, config.blocks
-        self.stem = nn.Sequential(SameConv2d(3, widths[0], 5, stride=2), nn.PReLU(widths[0]))
+        self.stem = nn.Sequential(SameConv2d(3, widths[0], 5, stride=2), ChannelPReLU(widths[0]))
         first = nn.Sequential(*(PalmBlock(widths[0], widths[0]) for _ in range(blocks)))
         layers = [first, *(_layer(i, o, blocks) for i, o in pairwise(widths))]
         self.layers = nn.ModuleList(layers)

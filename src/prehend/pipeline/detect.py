@@ -1,8 +1,9 @@
 """A detector of either kind behind one method: palms with seven points each, or the older finder's boxes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from prehend.pipeline.find import (
     decode_hands,
     letterbox,
     probability,
+    touches,
 )
 from prehend.types import Box, FloatArray, FoundHand, Region
 from prehend.weights import Bundle
@@ -45,7 +47,8 @@ REGION_SHIFT = 0.5
 MERGED_IOU = 0.3
 """Boxes of palms that overlap the best one's as much are the same palm, and averaged with it by score."""
 SAME_PLACE = 0.6
-"""A palm of which the boxes of better hands cover as much is none of its own."""
+"""A palm's box that shares as much of its own area or of a better one's is no second hand: it is around a part of the
+same hand, or around it and the forearm."""
 
 SIDE_SURE = 0.75
 """Probability from which a side is claimed."""
@@ -62,6 +65,23 @@ def anchors_px(size: int) -> FloatArray:
         y, x = np.meshgrid(centers, centers, indexing="ij")
         rows.append(np.repeat(np.stack([x.ravel(), y.ravel()], -1), answers, 0))
     return np.concatenate(rows)
+
+
+class Palm(NamedTuple):
+    """A palm in a picture.
+
+    Attributes:
+        score: probability.
+        center_px, side_px: (2,) middle of its box, and the longer side.
+        points_px: (7, 2) `POINTS`.
+        further: (10,) the last of `NUMBERS`.
+    """
+
+    score: float
+    center_px: FloatArray
+    side_px: float
+    points_px: FloatArray
+    further: FloatArray
 
 
 def decode_palms(
@@ -81,70 +101,72 @@ def decode_palms(
     Raises:
         InvalidInput: the arrays do not fit together.
     """
+    kept: list[FoundHand] = []
+    for palm in palms_in(outputs, picture, threshold, 2 * max_hands):
+        hand = hand_of(palm)
+        if not touches(hand.box_px, picture.image_size):
+            continue
+        if all(hand.box_px.iou(other.box_px) <= SAME_HAND_IOU for other in kept):
+            kept.append(hand)
+    return kept[:max_hands]
+
+
+def palms_in(
+    outputs: Mapping[str, NDArray[np.float32]], picture: Letterbox, threshold: float, max_palms: int
+) -> list[Palm]:
+    """The palms in the answers, in pixels of the image, best first; arguments and errors as `decode_palms`."""
     anchors = anchors_px(picture.image.shape[-1])
     check_shape("scores", outputs["scores"], [1, len(anchors), 1])
     check_shape("boxes", outputs["boxes"], [1, len(anchors), NUMBERS])
     score = probability(outputs["scores"][0, :, 0])
     rows = np.flatnonzero(score >= threshold)
-    rows = rows[np.isfinite(outputs["boxes"][0, rows]).all(-1)]
+    rows = rows[np.isfinite(outputs["boxes"][0, rows]).all(-1) & (outputs["boxes"][0, rows, 2:4] > 0).all(-1)]
     rows = rows[np.argsort(-score[rows], kind="stable")]
     numbers = outputs["boxes"][0, rows].astype(np.float64)
-    places = numbers[:, :18].reshape(-1, 9, 2)
-    places[:, [0, *range(2, 9)]] += anchors[rows, None]
-    return _hands(score[rows], numbers, picture, max_hands)
+    for columns in (slice(0, 2), slice(4, 18)):
+        numbers[:, columns] += np.tile(anchors[rows], (columns.stop - columns.start) // 2)
+    return [_palm(one, merged, picture) for one, merged in _merged(score[rows], numbers, max_palms)]
 
 
-def _hands(score: FloatArray, numbers: FloatArray, picture: Letterbox, max_hands: int) -> list[FoundHand]:
-    """The hands of answers that are sorted by score; places are in the square."""
-    kept: list[FoundHand] = []
-    boxes = _corners(numbers)
-    left = (boxes[:, 2:] > boxes[:, :2]).all(-1)
-    palms: list[FloatArray] = []
-    while left.any() and len(kept) < max_hands:
+def _merged(score: FloatArray, numbers: FloatArray, most: int) -> Iterator[tuple[float, FloatArray]]:
+    """Answers that are sorted by score, each with those that mean the same palm averaged in."""
+    boxes = np.concatenate([numbers[:, :2] - numbers[:, 2:4] / 2, numbers[:, :2] + numbers[:, 2:4] / 2], -1)
+    left, taken = np.ones(len(score), bool), list[FloatArray]()
+    while left.any() and len(taken) < most:
         best = int(np.argmax(left))
-        same = left & (_shared(boxes, boxes[best], "union") > MERGED_IOU)
-        same[best], left = True, left & ~same
-        left[best] = False
-        if any(_shared(boxes[best : best + 1], palm, "first")[0] > SAME_PLACE for palm in palms):
-            continue
-        merged = score[same] @ numbers[same] / score[same].sum()
-        hand = _hand(float(score[best]), merged, picture)
-        if hand is None or any(hand.box_px.iou(other.box_px) > SAME_HAND_IOU for other in kept):
-            continue
-        palms.append(_corners(merged[None])[0])
-        kept.append(hand)
-    return kept
+        shared, area = _shared(boxes, boxes[best])
+        same = left & (shared > MERGED_IOU * (area + area[best] - shared))
+        same[best] = True
+        left &= ~same
+        if not any(_is_same_place(boxes[best], other) for other in taken):
+            taken.append(boxes[best])
+            yield float(score[best]), score[same] @ numbers[same] / score[same].sum()
 
 
-def _corners(numbers: FloatArray) -> FloatArray:
-    """(N, 28) -> (N, 4) x0, y0, x1, y1 of the palms' boxes."""
-    half = numbers[:, 2:4] / 2
-    return np.concatenate([numbers[:, :2] - half, numbers[:, :2] + half], -1)
+def _is_same_place(one: FloatArray, other: FloatArray) -> bool:
+    shared, area = _shared(np.stack([one, other]), other)
+    return bool(shared[0] > SAME_PLACE * area.min())
 
 
-def _shared(boxes: FloatArray, box: FloatArray, over: str) -> FloatArray:
-    """(N, 4), (4,) -> (N,) area shared with a box over that of the union, or over each one's own (`first`)."""
-    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
-    shared, own = np.prod(sides.clip(0), -1), np.prod((boxes[:, 2:] - boxes[:, :2]).clip(1e-6), -1)
-    return shared / (own + np.prod(box[2:] - box[:2]) - shared if over == "union" else own)
+def _shared(boxes: FloatArray, box: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(N, 4), (4,) -> (N,) shared areas, (N,) areas."""
+    sides = (np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])).clip(0)
+    return sides.prod(-1), (boxes[:, 2:] - boxes[:, :2]).prod(-1)
 
 
-def _hand(score: float, numbers: FloatArray, picture: Letterbox) -> FoundHand | None:
-    """The hand of an answer, None where it does not touch the picture."""
-    points = picture.to_image(numbers[4:18].reshape(7, 2))
-    palm = max(numbers[2:4] / picture.scale)
-    region = region_of_palm(picture.to_image(numbers[:2]), float(palm), points, numbers[18:22])
-    box = _box_of(region)
-    width, height = picture.image_size
-    if not (box.x1 > 0 and box.y1 > 0 and box.x0 < width - 1 and box.y0 < height - 1):
-        return None
+def _palm(score: float, numbers: FloatArray, picture: Letterbox) -> Palm:
+    center, *points = picture.to_image(numbers[[0, 1, *range(4, 18)]].reshape(8, 2))
+    return Palm(score, center, float(max(numbers[2:4] / picture.scale)), np.array(points), numbers[18:])
+
+
+def hand_of(palm: Palm) -> FoundHand:
+    """The hand of a palm."""
+    region = region_of_palm(palm.center_px, palm.side_px, palm.points_px, palm.further[:4])
     thing = None
-    if probability(numbers[23]) > HELD_THRESHOLD:
-        offsets = REGION_SIDE * palm * numbers[24:28]
-        x, y = region.center_px
-        thing = Box(x + offsets[0], y + offsets[1], x + offsets[2], y + offsets[3])
-        thing = thing if thing.area > 0 else None
-    return FoundHand(box, _side(numbers[22]), score, thing, region)
+    if probability(palm.further[5]) > HELD_THRESHOLD:
+        x0, y0, x1, y1 = np.tile(region.center_px, 2) + REGION_SIDE * palm.side_px * palm.further[6:]
+        thing = Box(float(x0), float(y0), float(x1), float(y1)) if x1 > x0 and y1 > y0 else None
+    return FoundHand(_box_of(region), _side(palm.further[4]), palm.score, thing, region)
 
 
 def region_of_palm(
