@@ -239,6 +239,8 @@ class HandEstimate:
         held_object: what is held, None where nothing is or where it was not looked for.
         fit_error_px: root mean square distance between the projected joints and `keypoints_px`.
         position_std_m: rough standard deviation of the wrist along the viewing ray [m]; NaN where unknown.
+        keypoint_std_px: (21,) standard deviations of `keypoints_px` along an axis, as the network tells them for this
+            frame [px]; None of weights that do not tell.
     """
 
     track_id: int
@@ -255,6 +257,7 @@ class HandEstimate:
     held_object: ObjectEstimate | None = None
     fit_error_px: float = float("nan")
     position_std_m: float = float("nan")
+    keypoint_std_px: FloatArray | None = None
 
 
 @dataclass(frozen=True)

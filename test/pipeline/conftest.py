@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from prehend.backends.base import TensorSpec
-from prehend.conventions import MIRROR, Side
+from prehend.conventions import MIRROR, OBJECT_KIND_SIZE, Side
 from prehend.geometry.camera import project, rotation_camera_crop
 from prehend.geometry.pnp import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
@@ -140,6 +140,7 @@ class Oracle:
             "hand": {"hand_map": maps, "hand_box": (4,), "object_roi": (2, ROI, ROI), "grasp": (1,)},
         }
         if tells_places:
+            stages["object"]["object_kind"] = (OBJECT_KIND_SIZE,)
             stages["hand"]["places"] = (21, 2)
         further = {"encode": {"places": (21, 2)}, "hand": {"keypoint_log_std": (21,)}} if tells_places else {}
         self.bundle = bundle_of("oracle", stages, further)
@@ -150,6 +151,7 @@ class Oracle:
         self.calls: Counter[str] = Counter()
         self.batches: list[tuple[str, int]] = []
         self.told: list[np.ndarray] = []
+        self.kinds: np.ndarray | None = None
         self.sure_of_side = 5.0
         self.spoil: Callable[[str, dict[str, np.ndarray]], None] = lambda stage, outputs: None
         self.closed = False
@@ -200,6 +202,7 @@ class Oracle:
 
     def _object(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         points = []
+        self.kinds = inputs.get("object_kind")
         for code, box in zip(inputs["object_source"][:, :, 0, 0], inputs["object_box"], strict=True):
             affine, number = code[:6].reshape(2, 3).astype(float), int(code[6])
             T = self.scene[number].T_camera_object if number >= 0 else None

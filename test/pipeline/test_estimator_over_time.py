@@ -110,6 +110,38 @@ def test_grasp_begins_unknown_and_is_dated(oracle, finder, camera, image, new_ha
     assert states[-1][1] == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_a_single_photograph_says_whether_something_is_grasped(oracle, finder, camera, image, new_hand, held) -> None:
+    oracle.scene = [new_hand("right", x=0.0, seed=3, grasp=held)]
+    grasp = Estimator(oracle, finder).estimate(image, camera).hands[0].grasp
+    assert (grasp.state, grasp.since) == ("grasping" if held else "not_grasping", None)
+
+
+def test_a_held_object_moves_with_its_hand_and_its_own_errors_are_smoothed(
+    oracle, finder, brick, camera, image, new_hand
+) -> None:
+    rng = np.random.default_rng(0)
+    hand = new_hand("right", x=-0.06, seed=3, grasp=True)
+
+    def spoil(stage, outputs):
+        if stage == "object":
+            outputs["object_points"][..., :2] += rng.normal(0, 0.02, (1, 21, 1, 2)).astype(np.float32)
+
+    oracle.spoil = spoil
+    errors = []
+    for smooth in (SmoothConfig(), SmoothConfig(min_cutoff_hz=1.5)):
+        estimator, against = Estimator(oracle, finder, config=EstimatorConfig(smooth=smooth), object_model=brick), []
+        for k in range(40):
+            oracle.scene = [moved(hand, [0.12 * np.sin(k / 8), 0, 0])]
+            (seen,) = estimator.estimate(image, camera, stamp=k / 30).hands
+            pose = seen.held_object.T_camera_object
+            assert pose is not None
+            if k > 15:
+                against.append(pose[:3, 3] - seen.joints_m[0])
+        errors.append(np.linalg.norm(np.std(against, axis=0)))
+    assert errors[1] < 0.5 * errors[0]
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_finder_that_takes_sides_for_each_other_is_put_right_at_once(
     estimator, oracle, camera, image, new_hand, side

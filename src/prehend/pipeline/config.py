@@ -21,7 +21,8 @@ class EstimatorConfig:
         tracking: follow hands from frame to frame; False takes every picture on its own.
         track: how hands are followed.
         side: how sides are believed.
-        grasp: when a grasp begins and ends; with `tracking` off the more probable state is given at once.
+        grasp: when a grasp begins and ends; with `tracking` off, and in a first picture without a stamp, the more
+            probable state is given at once.
         smooth: how results are smoothed; without effect with `tracking` off.
         find_threshold: lowest score of a hand the detector gives; None for what its weights say, which was chosen on
             photographs.

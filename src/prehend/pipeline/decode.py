@@ -57,6 +57,7 @@ class DecodedHand:
     visible: NDArray[np.bool_]
     fit_error_px: float
     position_std_m: float
+    keypoint_std_px: FloatArray | None = None
 
     def moved_away(self, factor: float) -> "DecodedHand":
         """The hand at another distance, along the viewing ray through the middle of its joints."""
@@ -87,7 +88,8 @@ def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandM
     root = posed.joints[0].astype(np.float64)
     size = (camera.width, camera.height)
     weights = np.clip(answer.visibility, MIN_WEIGHT, 1.0) * border_trust(keypoints, size)
-    fit = fit_root(posed.joints - root, keypoints, camera, weights, _std_px(answer, spec))
+    std_px = _std_px(answer, spec)
+    fit = fit_root(posed.joints - root, keypoints, camera, weights, std_px)
     if fit is None:
         return Rejected("no_position")
     shift = fit.translation_m - root
@@ -101,6 +103,7 @@ def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandM
         fit_error_px=fit.residual_px,
         # with an assumed focal length the distance is off by an unknown factor
         position_std_m=float("nan") if camera.estimated else fit.std_m,
+        keypoint_std_px=std_px,
     )
 
 

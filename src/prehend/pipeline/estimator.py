@@ -4,6 +4,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +23,7 @@ from prehend.pipeline.decode import BOX_SCORE, DecodedHand, Rejected, decode_han
 from prehend.pipeline.detect import Detector, is_detector
 from prehend.pipeline.grasp import instant_grasp
 from prehend.pipeline.hands import HandModels
+from prehend.pipeline.held import wrist_pose
 from prehend.pipeline.look import Looker
 from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.objects import ObjectModel, find_object, load_objects
@@ -85,7 +87,7 @@ class Estimator:
         self._hands = HandModels(backend.bundle, hand_model)
         self._object_model = object_model
         self._looker = Looker(self._detector, self._config)
-        self._reader = Reader(self._network, self._config)
+        self._reader = Reader(self._network, self._config, None if object_model is None else object_model.kind)
         self._tracker = Tracker(
             self._config.track, self._config.grasp, self._config.side, self._config.smooth, self._network.upright
         )
@@ -166,7 +168,8 @@ class Estimator:
         Args:
             image: (H, W, 3) uint8 RGB.
             camera: for this image size, or one of the same aspect ratio; None has it estimated.
-            stamp: when the picture was taken [s]; a jump starts from nothing.
+            stamp: when the picture was taken [s]; a jump starts from nothing. None for a picture on its own, or for
+                the next of a video at 30 Hz: the first one says at once whether something is grasped.
             boxes: the hands of this picture, instead of the detector's and the tracks'; each gets an answer unless
                 the answer is unsound.
 
@@ -276,7 +279,9 @@ class Estimator:
             return None
         decoded = track.smoother.smooth(measured, model)
         grasp = track.grasp.update(seen.grasp, stamp) if self._config.tracking else instant_grasp(seen.grasp, stamp)
-        held = self._held(seen, measured, camera)
+        held = self._held(seen, measured, decoded, camera)
+        if grasp.state == "not_grasping":
+            track.held.reset()
         track_on = held.box_px if held is not None and held.score >= BOX_SCORE else None
         self._tracker.confirm(track, measured.keypoints_px, track_on, seen.presence)
         return HandEstimate(
@@ -294,6 +299,7 @@ class Estimator:
             held_object=None if grasp.state == "not_grasping" else held,
             fit_error_px=decoded.fit_error_px,
             position_std_m=decoded.position_std_m,
+            keypoint_std_px=decoded.keypoint_std_px,
         )
 
     def _decode(self, seen: Seen, camera: Camera, model: HandModel) -> DecodedHand | Rejected:
@@ -308,10 +314,16 @@ class Estimator:
         factor = seen.track.depth.factor(decoded.joints_m, decoded.keypoints_px, error_px, size, elapsed_s)
         return decoded.moved_away(factor)
 
-    def _held(self, seen: Seen, decoded: DecodedHand, camera: Camera) -> ObjectEstimate | None:
+    def _held(self, seen: Seen, measured: DecodedHand, shown: DecodedHand, camera: Camera) -> ObjectEstimate | None:
+        """What a hand holds; its pose is smoothed with the hand."""
         if seen.answer.object_points is None:
             return None
-        return decode_object(seen.answer.object_points, seen.spec, camera, decoded, self._object_model)
+        model = self._object_model
+        held = decode_object(seen.answer.object_points, seen.spec, camera, measured, model)
+        if held is None or model is None or held.T_camera_object is None:
+            return held
+        before, after = (wrist_pose(hand.rotations, hand.joints_m) for hand in (measured, shown))
+        return replace(held, T_camera_object=seen.track.held.smooth(held.T_camera_object, before, after, model))
 
     def _fault(self, decoded: DecodedHand, camera: Camera) -> str:
         """Why a decoded hand is not to be believed, empty if it is."""

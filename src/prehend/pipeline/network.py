@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.backends.base import Backend
+from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.pipeline.crop import Crop
 from prehend.pipeline.find import probability
 from prehend.types import FloatArray
@@ -67,7 +68,6 @@ class HandNetwork:
     def __init__(self, backend: Backend):
         self._backend = backend
         self._roi_shape = input_shape(backend, "hand", "object_roi")
-        self._hand_takes_places = any(spec.name == "places" for spec in backend.bundle.stages["hand"].inputs)
 
     @property
     def crop_size(self) -> int:
@@ -89,7 +89,12 @@ class HandNetwork:
         return Encoded(presence, grasp, side, out["hand_map"].copy(), out["object_source"].copy(), places)
 
     def answer(
-        self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], holds: Sequence[bool]
+        self,
+        crops: Sequence[Crop],
+        encoded: Encoded,
+        rows: Sequence[int],
+        holds: Sequence[bool],
+        kinds: Sequence[Maps | None] | None = None,
     ) -> list[HandAnswer]:
         """The answers for some of the crops.
 
@@ -98,6 +103,8 @@ class HandNetwork:
             encoded: answer of `encode`.
             rows: which crops.
             holds: for each of them, whether to look for an object; s of UniHOPE's eq. (3).
+            kinds: for each of them, (10,) what is known of what it holds (see `objects.object_kind`), None for
+                nothing; without effect on weights that cannot be told.
         """
         if not rows:
             return []
@@ -107,23 +114,15 @@ class HandNetwork:
         grasp = np.asarray(holds, np.float32)[:, None]
         roi = np.zeros((len(picked), *self._roi_shape), np.float32)
         points: list[FloatArray | None] = [None] * len(picked)
-        holding = np.flatnonzero(holds)
-        if len(holding):
-            source_rows = [picked[k] for k in holding]
-            out = self._backend.infer(
-                "object",
-                {
-                    "object_source": encoded.object_source[source_rows],
-                    "hand_map": hand_map[holding],
-                    "hand_box": hand_box[holding],
-                    "object_box": np.stack([crops[row].spec.object_box for row in source_rows]),
-                },
-            )
+        if any(holds):
+            holding = [k for k, hold in enumerate(holds) if hold]
+            told = [None if kinds is None else kinds[k] for k in holding]
+            out = self._objects(crops, encoded, [picked[k] for k in holding], told)
             roi[holding] = out["object_roi"]
             for k, found in zip(holding, out["object_points"].copy(), strict=True):
                 points[k] = found
         inputs = {"hand_map": hand_map, "hand_box": hand_box, "object_roi": roi, "grasp": grasp}
-        if self._hand_takes_places and encoded.places is not None:
+        if self._takes("hand", "places") and encoded.places is not None:
             inputs["places"] = encoded.places[picked]
         out = {name: array.copy() for name, array in self._backend.infer("hand", inputs).items()}
         visibility = probability(out["visibility_logit"])
@@ -133,6 +132,24 @@ class HandNetwork:
             HandAnswer(out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], points[k], std[k])
             for k in range(len(picked))
         ]
+
+    def _objects(
+        self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], kinds: Sequence[Maps | None]
+    ) -> dict[str, Maps]:
+        """Outputs of stage `object` for the crops of these rows."""
+        inputs = {
+            "object_source": encoded.object_source[list(rows)],
+            "hand_map": encoded.hand_map[list(rows)],
+            "hand_box": np.stack([crops[row].spec.hand_box for row in rows]),
+            "object_box": np.stack([crops[row].spec.object_box for row in rows]),
+        }
+        if self._takes("object", "object_kind"):
+            nothing = np.zeros(OBJECT_KIND_SIZE, np.float32)
+            inputs["object_kind"] = np.stack([nothing if kind is None else kind for kind in kinds])
+        return self._backend.infer("object", inputs)
+
+    def _takes(self, stage: str, name: str) -> bool:
+        return any(spec.name == name for spec in self._backend.bundle.stages[stage].inputs)
 
 
 def input_shape(backend: Backend, stage: str, name: str) -> tuple[int, ...]:

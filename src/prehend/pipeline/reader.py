@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
@@ -38,10 +39,16 @@ class Unseen(NamedTuple):
 
 
 class Reader:
-    """Runs the hand network; keeps nothing from frame to frame but what it writes into the tracks' beliefs."""
+    """Runs the hand network; keeps nothing from frame to frame but what it writes into the tracks' beliefs.
 
-    def __init__(self, network: HandNetwork, config: EstimatorConfig):
-        self._network, self._config = network, config
+    Args:
+        network: the hand network.
+        config: what counts as a hand.
+        object_kind: (10,) what is known of what the hands hold, see `objects.object_kind`; None for nothing.
+    """
+
+    def __init__(self, network: HandNetwork, config: EstimatorConfig, object_kind: NDArray[np.float32] | None = None):
+        self._network, self._config, self._object_kind = network, config, object_kind
 
     def read(
         self, tracks: Sequence[Track], crops: Sequence[Crop], cut_again: Cutter, given: bool
@@ -74,7 +81,7 @@ class Reader:
             else:
                 rows.append(row)
         holds = [self._holds(tracks[row], float(encoded.grasp[row])) for row in rows]
-        answers = self._network.answer(crops, encoded, rows, holds)
+        answers = self._network.answer(crops, encoded, rows, holds, [self._object_kind] * len(rows))
         for row, answer in zip(rows, answers, strict=True):
             presence, grasp = float(encoded.presence[row]), float(encoded.grasp[row])
             result[row] = Seen(tracks[row], crops[row].spec, presence, grasp, answer)

@@ -6,6 +6,7 @@ import numpy as np
 
 from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.grasp import GraspConfig, GraspFilter
+from prehend.pipeline.held import HeldSmoother
 from prehend.pipeline.match import is_known, match, overlap, same_hand
 from prehend.pipeline.regions import fit_to_box, upright_region
 from prehend.pipeline.schedule import Schedule
@@ -213,7 +214,7 @@ class Tracker:
         """
         if track.shown in (None, track.side):
             return
-        track.smoother.reset()
+        track.forget_motion()
         if track.refound:
             track.track_id, self._next_id = self._next_id, self._next_id + 1
             track.grasp, track.depth = GraspFilter(self._grasp), BorderDepth()
@@ -224,9 +225,9 @@ class Tracker:
         if len(self.tracks) >= self._config.max_hands and lost:
             self.tracks.remove(max(lost, key=lambda track: track.unseen_s))
         belief = SideBelief(hand.side, self._side, given)
-        smoother = HandSmoother(self._smooth)
+        smoother, held = HandSmoother(self._smooth), HeldSmoother(self._smooth)
         region = self._region(hand, None)
-        track = Track(self._next_id, belief, hand.box_px, region, GraspFilter(self._grasp), smoother)
+        track = Track(self._next_id, belief, hand.box_px, region, GraspFilter(self._grasp), smoother, held)
         track.object_box_px = hand.object_box_px
         track.place(hand.box_px, region)
         self._anchor(track, hand, given)
