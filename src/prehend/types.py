@@ -16,6 +16,10 @@ GraspState = Literal["grasping", "not_grasping", "unknown"]
 DistortionModel = Literal["plumb_bob", "rational_polynomial", "equidistant"]
 
 
+_TINY_PX, _HUGE_PX = 1e-6, 1e9
+"""Beyond these the arithmetic ends, whatever the camera."""
+
+
 @dataclass(frozen=True)
 class Camera:
     """A pinhole camera with OpenCV distortion, for one image size.
@@ -28,7 +32,8 @@ class Camera:
         estimated: True when K was assumed and not measured; metric positions are then not to be trusted.
 
     Raises:
-        InvalidInput: K is not finite, has no positive focal lengths, or the size is not positive.
+        InvalidInput: K is not finite, has no positive focal lengths, cannot be inverted, or the size is not positive.
+            Whether the numbers are plausible for the picture is judged by `geometry.calibration.checked_camera`.
     """
 
     K: FloatArray
@@ -48,6 +53,12 @@ class Camera:
             raise InvalidInput(
                 f"K has focal lengths {K[0, 0]:g}, {K[1, 1]:g}: the camera is not calibrated; "
                 "calibrate it, or leave K out to have it estimated"
+            )
+        if not (np.abs(K) < _HUGE_PX).all() or np.linalg.det(K[:2, :2]) < 1e-9 * K[0, 0] * K[1, 1]:
+            raise InvalidInput("K cannot be inverted: no camera has these intrinsics")
+        if min(K[0, 0], K[1, 1]) < _TINY_PX or np.abs(K[2] - [0, 0, 1]).max() > 1e-6:
+            raise InvalidInput(
+                "K is no camera matrix: its last row is not 0 0 1, or its focal lengths are next to none"
             )
         if self.width <= 0 or self.height <= 0:
             raise InvalidInput(f"camera size {self.width} x {self.height} is not positive")
