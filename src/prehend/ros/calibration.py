@@ -60,6 +60,7 @@ class Calibration:
         self._fov_deg, self._timeout_s, self._rectified = fov_deg, timeout_s, rectified
         self._infos: deque[_Info] = deque(maxlen=_KEPT)
         self._first_image_s: float | None = None
+        self._in_use = False
         self._lock = threading.Lock()
         self.reason, self.note = "no camera_info yet", ""
 
@@ -77,8 +78,8 @@ class Calibration:
             info.message = message
         with self._lock:
             self._infos.append(info)
-            if info.fault and not self.reason:
-                self.note = info.fault  # the one before is held on to
+            if info.fault and self._in_use:  # the one before is held on to
+                self.note = info.fault
             else:
                 self.reason = info.fault
 
@@ -105,7 +106,9 @@ class Calibration:
                 if info.message is not None:
                     self._read(info, _with_size(info.message, width, height))
                     info.message = None
+            self._in_use = False
             chosen = self._choose((width, height), now_s, stamp_s)
+            self._in_use = chosen is not None
             self._explain(chosen, frame_id)
         if chosen is not None:
             return chosen.camera

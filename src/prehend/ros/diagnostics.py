@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from prehend.ros.messages import DIAGNOSTICS, make
 OK, WARN, ERROR = 0, 1, 2
 _RECENT = 300
 """Images that the latency percentiles are over: ten seconds at 30 Hz."""
+
+_SHOWN_S = 3.0
+"""An error that came once is shown this long: who looks every now and then should see it."""
 
 _LOST_SHARE = 0.1
 """Of the images of a second; best effort may lose some."""
@@ -52,10 +56,10 @@ class Stats:
             self._counts.lost += count
             self._counts.new_lost += count
 
-    def frameless(self) -> None:
-        """An image came without a frame_id."""
+    def framed(self, named: bool) -> None:
+        """Whether the newest image has a frame_id."""
         with self._lock:
-            self._counts.new_frameless += 1
+            self._counts.frameless = not named
 
     def waited(self) -> None:
         """An image was left out because the first camera_info may still come."""
@@ -68,6 +72,7 @@ class Stats:
             self._counts.failed += 1
             self._counts.new_failures += 1
             self._counts.last_error = reason
+            self._counts.last_error_s = time.monotonic()
 
     def processed(
         self, latency_ms: float, total_ms: float, hands: int, stages_ms: Mapping[str, float] = MappingProxyType({})
@@ -119,9 +124,10 @@ class Counts:
     new_received: int = 0
     new_dropped: int = 0
     new_lost: int = 0
-    new_frameless: int = 0
     hands: int = 0
     last_error: str = ""
+    last_error_s: float = -math.inf
+    frameless: bool = False
     latency_ms: tuple[float, float] = field(default=(float("nan"), float("nan")))
     total_ms: tuple[float, float] = field(default=(float("nan"), float("nan")))
     stages_ms: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -179,7 +185,7 @@ def images_status(
 def image_faults(counts: Counts, stamps: str, load: float) -> list[str]:
     """What is wrong with images that come: stamps, frame, losses; `load` is processes per processor."""
     faults = [stamps] if stamps else []
-    if counts.new_frameless:
+    if counts.frameless:
         faults.append("the images have no frame_id: no transforms, no markers; name one with parameter frame_id")
     if counts.new_lost > _LOST_SHARE * (counts.new_received + counts.new_lost):
         text = f"{counts.new_lost} of {counts.new_received + counts.new_lost} images were lost on the way"
@@ -197,9 +203,10 @@ def camera_status(calibrated: bool, reason: str, fov_deg: float, note: str = "")
     return Status("camera", WARN, message, {"fov_deg": fov_deg})
 
 
-def estimator_status(counts: Counts) -> Status:
-    """Whether images become results, and how fast."""
-    level, message = (ERROR, counts.last_error) if counts.new_failures else (OK, "working")
+def estimator_status(counts: Counts, now_s: float) -> Status:
+    """Whether images become results, and how fast; an error shows for a few seconds."""
+    failed = counts.new_failures or now_s - counts.last_error_s < _SHOWN_S
+    level, message = (ERROR, counts.last_error) if failed else (OK, "working")
     if level == OK and counts.new_dropped:
         message = (
             f"working; slower than the camera: {counts.new_dropped} of {counts.new_received} images were left out "

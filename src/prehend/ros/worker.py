@@ -7,11 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from prehend.errors import PrehendError, SourceError
-from prehend.io.images import Image, image_from_message
+from prehend.io.images import Image, ImageReader
 from prehend.ros.borders import Border, Unexpected
-from prehend.ros.bounds import check_message_size
 from prehend.ros.calibration import Calibration
-from prehend.ros.compressed import image_from_compressed
 from prehend.ros.convert import header_message, seconds, valid_stamp
 from prehend.ros.diagnostics import Stats
 from prehend.ros.loading import HandEstimator
@@ -56,6 +54,7 @@ class Worker:
     ) -> None:
         self._estimator, self._calibration, self._stats, self._publish = estimator, calibration, stats, publish
         self._params = params
+        self._reader = _Reader(max_pixels=params.max_image_px)
         self._stamps = stamps or Stamps(time.time, lambda: False)
         self._tell = tell
         self._newest: bytes | None = None
@@ -146,8 +145,7 @@ class Worker:
     def _header(self, given: Any) -> Any:
         """The header of all outputs: the image's, with a frame and a stamp that messages can carry."""
         frame_id = given.frame_id or self._params.frame_id
-        if not frame_id:
-            self._stats.frameless()
+        self._stats.framed(bool(frame_id))
         stamp = valid_stamp(given.stamp)
         if stamp is given.stamp and frame_id == given.frame_id:
             return given
@@ -156,10 +154,17 @@ class Worker:
         return header
 
     def _read(self, data: bytes) -> tuple[Any, Image]:
-        limit = self._params.max_image_px
         if self._params.image_transport == "compressed":
             message = decode(data, COMPRESSED_IMAGE)
-            return message, image_from_compressed(message, "compressed image", limit)
+            return message, self._reader.compressed(message, "compressed image")
         message = decode(data, IMAGE)
-        check_message_size(message, "image", limit)
-        return message, image_from_message(message, "image")
+        if not message.step and message.height and len(message.data) % message.height == 0:
+            message.step = len(message.data) // message.height  # drivers that leave it out
+        return message, self._reader.message(message, "image")
+
+
+class _Reader(ImageReader):
+    """Names the node's parameter where an image is too large."""
+
+    def _limit(self) -> str:
+        return f"parameter max_image_px, {self.max_pixels}"
