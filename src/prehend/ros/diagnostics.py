@@ -17,6 +17,9 @@ OK, WARN, ERROR = 0, 1, 2
 _RECENT = 300
 """Images that the latency percentiles are over: ten seconds at 30 Hz."""
 
+_SHARE = 0.2
+"""What the newest interval between images counts for."""
+
 _SHOWN_S = 3.0
 """An error that came once is shown this long: who looks every now and then should see it."""
 
@@ -42,6 +45,9 @@ class Stats:
         with self._lock:
             self._counts.received += 1
             self._counts.new_received += 1
+            since_s = now_s - self._counts.last_image_s
+            if self._counts.received > 1:
+                self._counts.interval_s += _SHARE * (since_s - self._counts.interval_s)
             self._counts.last_image_s = now_s
 
     def dropped(self) -> None:
@@ -109,11 +115,12 @@ class Stats:
 class Counts:
     """A snapshot of `Stats`; percentiles are the 50th and 95th, NaN before the first result.
 
-    What begins with `new` is since the last snapshot.
+    What begins with `new` is since the last snapshot; `interval_s` is the time between images of late.
     """
 
     started_s: float = 0.0
     last_image_s: float = 0.0
+    interval_s: float = 0.0
     received: int = 0
     processed: int = 0
     dropped: int = 0

@@ -1,5 +1,6 @@
 """The subscriptions of the node: where they listen, whether anything can come, and listening anew when it must."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +13,19 @@ from prehend.errors import ParameterError, PrehendError
 from prehend.ros import graph
 from prehend.ros.borders import Border
 from prehend.ros.calibration import Calibration
-from prehend.ros.diagnostics import Stats
+from prehend.ros.diagnostics import Counts, Stats
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, decode, message_class
 from prehend.ros.params import NodeParams
 
 _IMAGE_DEPTH = 5
 _STOPPED_S = 3.0
 """Longer between two looks at the clock, and this process was stopped (or the machine asleep)."""
+
+_SOON_S = 1.5
+"""Silence that is suspicious after such a stop."""
+
+_INTERVALS = 20
+"""Silence that is suspicious at any time, in intervals between images."""
 
 _AGAIN_S, _LONGEST_AGAIN_S = 5.0, 60.0
 """Time between subscribing anew, from the first to the longest."""
@@ -59,30 +66,31 @@ class Inputs:
         reliability = ReliabilityPolicy[params.image_reliability.upper()]
         self._quality = QoSProfile(depth=_IMAGE_DEPTH, reliability=reliability)
         self._reliable = params.image_reliability == "reliable"
-        self._looked_s = self._tried_s = time.monotonic()
+        self._looked_s = time.monotonic()
+        self._tried_s = self._stood_still_s = -math.inf
         self._pause_s = _AGAIN_S
         self.resubscribed = 0
         self._subscriptions: list[Any] = []
         self._subscribe()
 
-    def watch(self, last_image_s: float, received: int) -> None:
-        """Subscribe anew where that may help; call it about once a second.
-
-        Args:
-            last_image_s: when the last image came, of the monotonic clock.
-            received: images so far.
-        """
+    def watch(self, counts: Counts) -> None:
+        """Subscribe anew where a reliable stream went mute; call it about once a second."""
         now = time.monotonic()
-        stood_still, self._looked_s = now - self._looked_s > _STOPPED_S, now
-        mute = self._reliable and received and now - last_image_s > _STOPPED_S
+        if now - self._looked_s > _STOPPED_S:
+            self._stood_still_s = now
+        self._looked_s = now
+        patience_s = _SOON_S if now - self._stood_still_s < _LONGEST_AGAIN_S else _STOPPED_S
+        # a camera that is triggered now and then is no mute one
+        silent_s = now - max(counts.last_image_s, self._stood_still_s)
+        mute = self._reliable and counts.received and silent_s > max(patience_s, _INTERVALS * counts.interval_s)
         if not mute:
             self._pause_s = _AGAIN_S
-        if stood_still or (mute and now - self._tried_s > self._pause_s and self._node.count_publishers(self.topic)):
+        elif now - self._tried_s > self._pause_s and self._node.count_publishers(self.topic):
             self._tried_s, self._pause_s = now, min(2 * self._pause_s, _LONGEST_AGAIN_S)
             self.resubscribed += 1
             self._subscribe()
 
-    def cause(self, last_image_s: float, received: int, lost: int) -> str:
+    def cause(self, counts: Counts) -> str:
         """Why no image comes (see `prehend.ros.graph`)."""
         twin = self.base if self._compressed else f"{self.base}{_SUFFIX}"
         topics = self._node.get_topic_names_and_types()
@@ -94,9 +102,9 @@ class Inputs:
                 twin if self._node.count_publishers(twin) else "",
                 tuple(sorted(name for name, types in topics if self._type in types and self._sent(name))),
                 _remap_hint(self._node, self._compressed),
-                received > 0,
-                time.monotonic() - last_image_s,
-                lost > 0 or self._calibration.heard,
+                counts.received > 0,
+                time.monotonic() - counts.last_image_s,
+                counts.lost > 0 or self._calibration.heard,
                 graph.load(),
             )
         )

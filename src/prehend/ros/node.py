@@ -116,7 +116,7 @@ class PrehendNode:
     def _on_diagnostics(self) -> None:
         counts, params, now = self._stats.take(), self._params, time.monotonic()
         silent = now - counts.last_image_s > params.silent_after_s
-        cause = self._inputs.cause(counts.last_image_s, counts.received, counts.lost) if silent else ""
+        cause = self._inputs.cause(counts) if silent else ""
         faults = diagnostics.image_faults(counts, self._stamps.take() if counts.received else "", graph.load())
         reason = self._calibration.reason
         if reason and not self._calibration.heard:
@@ -130,7 +130,7 @@ class PrehendNode:
         ]
         array = diagnostics.diagnostic_array(header_message(self._now_s(), ""), self._name.lstrip("/"), statuses)
         self._diagnostics.publish(encode(array))
-        self._inputs.watch(counts.last_image_s, counts.received)
+        self._inputs.watch(counts)
 
     def _twins(self) -> list[str]:
         """Other nodes of the same name."""
