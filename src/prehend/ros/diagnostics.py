@@ -17,8 +17,8 @@ OK, WARN, ERROR = 0, 1, 2
 _RECENT = 300
 """Images that the latency percentiles are over: ten seconds at 30 Hz."""
 
-_SHARE = 0.2
-"""What the newest interval between images counts for."""
+_INTERVALS = 15
+"""Intervals between images that the median is over."""
 
 _SHOWN_S = 3.0
 """An error that came once is shown this long: who looks every now and then should see it."""
@@ -36,6 +36,7 @@ class Stats:
     def __init__(self, started_s: float) -> None:
         self._lock = threading.Lock()
         self._counts = Counts(started_s=started_s, last_image_s=started_s)
+        self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
         self._latencies_ms: deque[float] = deque(maxlen=_RECENT)
         self._totals_ms: deque[float] = deque(maxlen=_RECENT)
         self._stages_ms: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_RECENT))
@@ -47,7 +48,7 @@ class Stats:
             self._counts.new_received += 1
             since_s = now_s - self._counts.last_image_s
             if self._counts.received > 1:
-                self._counts.interval_s += _SHARE * (since_s - self._counts.interval_s)
+                self._intervals_s.append(since_s)
             self._counts.last_image_s = now_s
 
     def dropped(self) -> None:
@@ -105,6 +106,7 @@ class Stats:
             counts = Counts(**vars(self._counts))
             for name in _NEW:
                 setattr(self._counts, name, 0)
+            counts.interval_s = float(np.median(self._intervals_s)) if self._intervals_s else 0.0
             counts.latency_ms = _percentiles(self._latencies_ms)
             counts.total_ms = _percentiles(self._totals_ms)
             counts.stages_ms = {name: _percentiles(values) for name, values in self._stages_ms.items()}
