@@ -1,6 +1,6 @@
 """From the network's answer for a crop to a hand in metres and an object's pose, in the frame of the camera."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from prehend.geometry.pnp import MIRRORED_ORDER, solve_pnp
 from prehend.geometry.root import fit_root
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.skinning import skin
+from prehend.pipeline.border import border_trust, is_inside
 from prehend.pipeline.crop import CropSpec, from_box
 from prehend.pipeline.network import HandAnswer
 from prehend.pipeline.objects import ObjectModel
@@ -57,6 +58,14 @@ class DecodedHand:
     fit_error_px: float
     position_std_m: float
 
+    def moved_away(self, factor: float) -> "DecodedHand":
+        """The hand at another distance, along the viewing ray through the middle of its joints."""
+        if factor == 1:
+            return self
+        shift = (factor - 1) * self.joints_m.mean(0)
+        vertices = (self.vertices_m + shift).astype(np.float32)
+        return replace(self, joints_m=self.joints_m + shift, vertices_m=vertices)
+
 
 def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandModel) -> DecodedHand | Rejected:
     """Undo crop and mirror, pose the hand model, and find its place in metres.
@@ -67,8 +76,8 @@ def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandM
         camera: of the image.
         model: of the hand's side, without forearm.
     """
-    numbers = (answer.keypoints, answer.rotations, answer.betas, answer.visibility)
-    if not all(np.isfinite(array).all() for array in numbers):
+    numbers = (answer.keypoints, answer.rotations, answer.betas, answer.visibility, answer.keypoint_std)
+    if not all(np.isfinite(array).all() for array in numbers if array is not None):
         return Rejected("not_finite")
     rotations = rotations_in_camera(answer.rotations, spec, camera)
     if np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max() > _ROTATION_TOLERANCE:
@@ -76,22 +85,31 @@ def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandM
     keypoints = spec.to_image(from_box(answer.keypoints, spec.hand_box))
     posed = skin(model, rotations, answer.betas)
     root = posed.joints[0].astype(np.float64)
-    fit = fit_root(posed.joints - root, keypoints, camera, np.clip(answer.visibility, MIN_WEIGHT, 1.0))
+    size = (camera.width, camera.height)
+    weights = np.clip(answer.visibility, MIN_WEIGHT, 1.0) * border_trust(keypoints, size)
+    fit = fit_root(posed.joints - root, keypoints, camera, weights, _std_px(answer, spec))
     if fit is None:
         return Rejected("no_position")
     shift = fit.translation_m - root
-    inside = ((keypoints > -0.5) & (keypoints < np.array([camera.width, camera.height]) - 0.5)).all(-1)
     return DecodedHand(
         keypoints_px=keypoints,
         joints_m=posed.joints + shift,
         vertices_m=(posed.vertices + shift).astype(np.float32),
         rotations=rotations,
         betas=answer.betas,
-        visible=inside & (answer.visibility > 0.5),
+        visible=is_inside(keypoints, size) & (answer.visibility > 0.5),
         fit_error_px=fit.residual_px,
         # with an assumed focal length the distance is off by an unknown factor
         position_std_m=float("nan") if camera.estimated else fit.std_m,
     )
+
+
+def _std_px(answer: HandAnswer, spec: CropSpec) -> FloatArray | None:
+    """(21,) standard deviations of the keypoints in the image [px], None where the network does not tell them."""
+    if answer.keypoint_std is None:
+        return None
+    width, height = spec.hand_box[2:] - spec.hand_box[:2]
+    return np.asarray(answer.keypoint_std, np.float64) * max(float(width), float(height)) / spec.scale
 
 
 def rotations_in_camera(rotations: FloatArray, spec: CropSpec, camera: Camera) -> FloatArray:

@@ -299,8 +299,14 @@ class Estimator:
     def _decode(self, seen: Seen, camera: Camera, model: HandModel) -> DecodedHand | Rejected:
         answer = seen.answer._replace(betas=self._hands.shape(seen.answer.betas))
         decoded = decode_hand(answer, seen.spec, camera, model)
-        fault = "" if isinstance(decoded, Rejected) else self._fault(decoded, camera)
-        return Rejected(fault) if fault else decoded
+        if isinstance(decoded, Rejected):
+            return decoded
+        if fault := self._fault(decoded, camera):
+            return Rejected(fault)
+        size, elapsed_s = (camera.width, camera.height), seen.track.unseen_s
+        error_px = decoded.fit_error_px
+        factor = seen.track.depth.factor(decoded.joints_m, decoded.keypoints_px, error_px, size, elapsed_s)
+        return decoded.moved_away(factor)
 
     def _held(self, seen: Seen, decoded: DecodedHand, camera: Camera) -> ObjectEstimate | None:
         if seen.answer.object_points is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from prehend.conventions import Side
 from prehend.errors import ParameterError
+from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.grasp import GraspFilter
 from prehend.pipeline.regions import upright_region
 from prehend.pipeline.sides import SideBelief
@@ -101,6 +102,7 @@ class Track:
         doubts: looks of the finder in a row that put it elsewhere.
         center: (2,) middle of its box when it was last seen.
         length_px: longer side of its region of late.
+        depth: its depth, for while the border cuts it.
         given_px: its box in this frame by a user's word, None for none, or for one that the border may have cut.
         expected: what `start_frame` made of it.
         shown: the side with which it was last seen, None before.
@@ -124,6 +126,7 @@ class Track:
     doubts: int = 0
     center: FloatArray = field(default_factory=lambda: np.zeros(2))
     length_px: float = 0.0
+    depth: BorderDepth = field(default_factory=BorderDepth)
     given_px: Box | None = None
     expected: Motion | None = None
     shown: Side | None = None

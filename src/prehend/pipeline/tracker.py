@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.grasp import GraspConfig, GraspFilter
 from prehend.pipeline.match import is_known, match, overlap, same_hand
 from prehend.pipeline.regions import fit_to_box, upright_region
@@ -224,7 +225,7 @@ class Tracker:
         track.smoother.reset()
         if track.refound:
             track.track_id, self._next_id = self._next_id, self._next_id + 1
-            track.grasp = GraspFilter(self._grasp)
+            track.grasp, track.depth = GraspFilter(self._grasp), BorderDepth()
             self.tracks.sort(key=lambda one: one.track_id)
 
     def _begin(self, hand: FoundHand, given: bool) -> None:
