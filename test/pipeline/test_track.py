@@ -260,6 +260,16 @@ def test_stamps_that_jump_back_or_far_ahead_start_from_nothing(stamp: float) -> 
     assert ids(t) == [2]
 
 
+@pytest.mark.parametrize("interval_s", [1 / 60, 1 / 15, 0.2])
+def test_swapped_and_jittering_neighbours_are_no_restart(interval_s: float) -> None:
+    t = tracker()
+    found = [FoundHand(box_at(100, 100), "right")]
+    for place in (0, 1, 2, 4, 3, 5, 7, 6, 6.9, 8):
+        step(t, {1: (100 + 2 * place, 100)}, found, stamp=5 + place * interval_s)
+        assert [track.track_id for track in t.tracks] == [1]
+    np.testing.assert_allclose(t.tracks[0].velocity[0] * interval_s, 2, atol=1.0)
+
+
 def test_the_same_stamp_twice_is_no_jump() -> None:
     t = tracker()
     found = [FoundHand(box_at(100, 100), "right")]

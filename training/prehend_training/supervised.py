@@ -47,7 +47,8 @@ def in_full(output: Output) -> Output:
 
     encoded, hand = type(output.encoded)(*map(full, output.encoded)), type(output.hand)(*map(full, output.hand))
     thing = None if output.thing is None else type(output.thing)(*map(full, output.thing))
-    return Output(encoded, hand, *map(full, output[2:-1]), thing)
+    kept = {name: full(value) for name, value in output._asdict().items() if isinstance(value, Tensor)}
+    return output._replace(**kept, encoded=encoded, hand=hand, thing=thing)
 
 
 class Supervised(nn.Module):

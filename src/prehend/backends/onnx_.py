@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from prehend.backends.base import Array, ordered_inputs
-from prehend.check import check_shape
 from prehend.errors import WeightsMismatch
 from prehend.weights import Bundle, StageFile
 
@@ -60,8 +59,6 @@ class OnnxBackend:
             found = self._sessions[stage].run(names, feed)
         except _LOAD_ERRORS as error:
             raise WeightsMismatch(f"{file.path} does not run: {_line(error)}") from error
-        for spec, array in zip(file.outputs, found, strict=True):
-            check_shape(f"{spec.name} of '{stage}'", array, spec.shape)
         return dict(zip(names, found, strict=True))
 
     def close(self) -> None:
@@ -91,7 +88,23 @@ def _open_session(
     stated = [{spec.name for spec in specs} for specs in (file.inputs, file.outputs)]
     if given != stated:
         raise WeightsMismatch(f"{file.path} has the arrays {given}, its manifest says {stated}: export it again")
+    _check_shapes(session, file)
     return session
+
+
+def _check_shapes(session: ort.InferenceSession, file: StageFile) -> None:
+    """Raise `WeightsMismatch` where the graph fixes a size or a type that the manifest says otherwise."""
+    nodes = {node.name: node for node in (*session.get_inputs(), *session.get_outputs())}
+    for spec in (*file.inputs, *file.outputs):
+        node = nodes[spec.name]
+        fixed = [
+            (a, b) for a, b in zip(node.shape, spec.shape, strict=False) if isinstance(a, int) and isinstance(b, int)
+        ]
+        if node.type != "tensor(float)" or len(node.shape) != len(spec.shape) or any(a != b for a, b in fixed):
+            raise WeightsMismatch(
+                f"{file.path}: {spec.name} is {node.type} {node.shape}, its manifest says {list(spec.shape)}: "
+                "export it again"
+            )
 
 
 def _line(error: BaseException) -> str:

@@ -216,8 +216,8 @@ def _symmetry(path: Path, value: Any) -> Symmetry:
     axes = ("x", "y", "z")
     half_turns = value.get("half_turns") if isinstance(value, dict) else None
     continuous = value.get("continuous") if isinstance(value, dict) else None
-    turns_known = isinstance(half_turns, list) and all(turn in axes for turn in half_turns)
-    if not turns_known or not (continuous is None or continuous in axes):
+    known = isinstance(half_turns, list) and all(turn in axes for turn in half_turns)
+    if not isinstance(half_turns, list) or not known or not (continuous is None or continuous in axes):
         raise AssetError(
             f"object {path}: symmetry is {str(value)[:80]}, expected half_turns: [axes], continuous: axis or null"
         )

@@ -32,6 +32,10 @@ ESTABLISHED = 10
 """Frames after which a track is as good as one that was seen for longer."""
 
 
+SWAPPED_FRAMES, SWAPPED_S = 2.0, 0.5
+"""Images whose stamps go back by no more than so many intervals, and so many seconds, came in the wrong order."""
+
+
 class Tracker:
     """All tracks.
 
@@ -63,6 +67,7 @@ class Tracker:
         self.tracks = []
         self._image_size: tuple[int, int] | None = None
         self._stamp: float | None = None
+        self._interval_s = FRAME_S
         self.schedule.reset()
 
     @property
@@ -94,9 +99,13 @@ class Tracker:
         """Move on to the next frame: boxes go on as their hands moved, and hands lost for too long are forgotten.
 
         Another image size, a stamp that lies before the last one (a bag starts again) or too long after it starts
-        from nothing.
+        from nothing. A stamp that lies just before it is jitter, or two images swapped on their way: no time passes.
         """
         elapsed = FRAME_S if stamp is None or self._stamp is None else stamp - self._stamp
+        if -min(SWAPPED_FRAMES * self._interval_s, SWAPPED_S) <= elapsed < 0:
+            elapsed, stamp = 0.0, self._stamp  # the next image counts from the newest
+        elif elapsed > 0:
+            self._interval_s = elapsed
         if not 0 <= elapsed <= self._config.max_gap_s or self._image_size not in (None, image_size):
             self.reset()
         self._image_size, self._stamp = image_size, stamp

@@ -157,6 +157,11 @@ def check_facts(path: Path, manifest: Mapping[str, Any]) -> None:
     picture = manifest["input"]
     if picture.get("colour", "RGB") != "RGB" or list(picture.get("range", [0, 1])) != [0, 1]:
         raise WeightsMismatch(f"{path}: its pictures are {str(picture)[:80]}, this version gives RGB from 0 to 1")
+    hand, cost = manifest.get("hand_model", {"name": "", "sha256": ""}), manifest.get("gmac", {})
+    if not all(isinstance(hand[key], str) for key in ("name", "sha256")):
+        raise TypeError("'hand_model'")
+    if not all(isinstance(value, int | float) for value in (manifest.get("parameters", 0), *dict(cost).values())):
+        raise TypeError("'parameters' or 'gmac'")
     config, stages = manifest.get("config"), manifest["stages"]
     if not isinstance(config, dict) or config.get("size") != picture["size"]:
         raise WeightsMismatch(f"{path}: it has no config of its network, or another size of picture: {WAY_OUT}")

@@ -1,5 +1,6 @@
 """What a detector finds on photographs, and where its thresholds lie."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.backends.base import Backend
+from prehend.errors import InvalidInput
 from prehend.io.images import read_image
 from prehend.pipeline.detect import Detector
 from prehend.types import Box, FoundHand
+from prehend.weights import MANIFEST
 from prehend_training.photos.facts import Facts, facts_for
 from prehend_training.photos.labelling import pictures_of
 
@@ -75,8 +78,8 @@ def photo_report(looked: Sequence[Looked], threshold: float) -> dict[str, dict[s
 
     Returns:
         pictures; found: share of the labelled hands, or, where they are not labelled, of the pictures in which
-        something is found; false: hands a picture that are beside all labelled ones (all, where there are none); further: hands a
-        picture beyond those.
+        something is found; false: hands a picture that are beside all labelled ones (all, where there are none);
+        further: hands a picture beyond those.
     """
     folders: dict[str, list[Looked]] = {}
     for one in looked:
@@ -135,6 +138,25 @@ def _numbers(looked: Sequence[Looked], threshold: float) -> dict[str, float]:
     numbers["false"] = round(sum(j.false for j in judged) / len(looked), 4)
     numbers["further"] = round(sum(j.further for j in judged) / len(looked), 4)
     return numbers
+
+
+def note_measured(where: Path, report: Mapping[str, Any]) -> None:
+    """Write a report into a run's measured.json, which `export` reads, or into the manifest of a folder of weights.
+
+    Raises:
+        InvalidInput: the folder holds neither.
+    """
+    if (where / "run.json").exists():
+        (where / "measured.json").write_text(json.dumps(report, indent=1) + "\n")
+        return
+    path = where / MANIFEST
+    if not path.exists():
+        raise InvalidInput(f"{where} holds neither a run nor weights: leave out --write")
+    manifest = json.loads(path.read_text()) | {
+        "thresholds": report["thresholds"],
+        "measured": {"photographs": report["photographs"]},
+    }
+    path.write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def measure_photographs(

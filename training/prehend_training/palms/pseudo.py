@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from prehend.backends import open_backend
 from prehend.backends.base import Backend
 from prehend.conventions import Side
 from prehend.io.images import read_image
@@ -20,7 +19,6 @@ from prehend.models.hand_landmarks import LANDMARKS_SIZE, HandLandmarks
 from prehend.pipeline.detect import Palm, palms_in, region_of_palm
 from prehend.pipeline.find import letterbox
 from prehend.types import Box, FloatArray, Region
-from prehend.weights import load_bundle
 from prehend_training.palms.labels import PalmHand, PalmLabels, PalmPhoto
 from prehend_training.photos.facts import Facts, facts_for
 from prehend_training.photos.labelling import pictures_of
@@ -51,13 +49,13 @@ class Labeller:
     """Labels photographs.
 
     Args:
-        detector: weights of the palm detector.
+        detector: runs the palm detector.
         landmarks: MediaPipe's hand network, which gives region and side of the hands found; None for neither.
         rule: what is kept.
     """
 
-    def __init__(self, detector: str | Path, landmarks: HandLandmarks | None, rule: Rule | None = None):
-        self._backend: Backend = open_backend("onnx", load_bundle(detector))
+    def __init__(self, detector: Backend, landmarks: HandLandmarks | None, rule: Rule | None = None):
+        self._backend = detector
         self._landmarks, self.rule = landmarks, rule or Rule()
 
     def label(self, image: NDArray[np.uint8], facts: Facts, boxes: Sequence[Box] | None) -> PalmPhoto | None:

@@ -8,6 +8,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from prehend.errors import AssetError, OutputError, WeightsMismatch
+from prehend.export.bundle import save_bundle
+from prehend.models.palm import PalmDetector
+from prehend.weights import Bundle
 from prehend_training.pretrained.hand_trunk import convert_hand
 from prehend_training.pretrained.imagenet import convert_imagenet
 from prehend_training.pretrained.palm import convert_palm
@@ -58,6 +61,27 @@ def write_pretrained(kind: str, path: Path, out: Path) -> dict[str, str]:
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{out} cannot be written ({error}): choose another file") from error
     return origin
+
+
+def write_palm_bundle(path: Path, out: Path) -> Bundle:
+    """The palm detector as it comes, as weights that `prehend` loads.
+
+    Args:
+        path: file of kind `palm` that `write_pretrained` wrote.
+        out: folder of the weights.
+
+    Raises:
+        AssetError: see `load_pretrained`.
+    """
+    network = PalmDetector()
+    extras = {
+        "origin": load_pretrained(path, network),
+        "trained_on": [],  # beside what its makers trained it on
+        "thresholds": dict.fromkeys(network.stages(), 0.5),
+        "measured": {},
+        "licence": published("palm").licence,
+    }
+    return save_bundle(network, out, "palm", extras)
 
 
 def provenance(path: Path) -> dict[str, str]:
