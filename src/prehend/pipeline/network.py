@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.backends.base import Backend
+from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.pipeline.crop import Crop
 from prehend.pipeline.find import probability
 from prehend.types import FloatArray
@@ -67,6 +68,9 @@ class HandNetwork:
     def __init__(self, backend: Backend):
         self._backend = backend
         self._roi_shape = input_shape(backend, "hand", "object_roi")
+        self._object_takes_kind = any(
+            spec.name == "object_kind" for spec in backend.bundle.stages["object"].inputs
+        )
         self._hand_takes_places = any(spec.name == "places" for spec in backend.bundle.stages["hand"].inputs)
 
     @property
@@ -110,15 +114,15 @@ class HandNetwork:
         holding = np.flatnonzero(holds)
         if len(holding):
             source_rows = [picked[k] for k in holding]
-            out = self._backend.infer(
-                "object",
-                {
-                    "object_source": encoded.object_source[source_rows],
-                    "hand_map": hand_map[holding],
-                    "hand_box": hand_box[holding],
-                    "object_box": np.stack([crops[row].spec.object_box for row in source_rows]),
-                },
-            )
+            thing = {
+                "object_source": encoded.object_source[source_rows],
+                "hand_map": hand_map[holding],
+                "hand_box": hand_box[holding],
+                "object_box": np.stack([crops[row].spec.object_box for row in source_rows]),
+            }
+            if self._object_takes_kind:
+                thing["object_kind"] = np.zeros((len(source_rows), OBJECT_KIND_SIZE), np.float32)
+            out = self._backend.infer("object", thing)
             roi[holding] = out["object_roi"]
             for k, found in zip(holding, out["object_points"].copy(), strict=True):
                 points[k] = found
