@@ -168,7 +168,9 @@ def check_facts(path: Path, manifest: Mapping[str, Any]) -> None:
     sizes = {
         tuple(spec["shape"][-2:]) for stage in stages.values() for spec in stage["inputs"] if spec["name"] == "image"
     }
-    if any(size != (picture["size"], picture["size"]) for size in sizes):
+    # a detector looks at larger pictures too
+    allowed = {(side, side) for side in (picture["size"], config.get("wide_size", picture["size"]))}
+    if not sizes <= allowed:
         raise WeightsMismatch(f"{path}: its stages take another size of picture than it says: {WAY_OUT}")
     if (manifest["network"] == "finder") != ("find" in stages):
         raise WeightsMismatch(
