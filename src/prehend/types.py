@@ -208,8 +208,13 @@ class ObjectEstimate:
         object_id: name in the object catalogue, "unknown" where nobody said what it is.
         score: 0..1, mean confidence of the control points.
         keypoints_px: (21, 2) control points in the image.
-        T_camera_object: (4, 4) pose, None where the object is unknown or the fit failed.
+        T_camera_object: (4, 4) pose, None where `no_pose` says why.
         box_px: box of the control points.
+        extents_m: (3,) of the box whose pose it is [m], None where no size is known.
+        extents_estimated: the extents are the network's guess: nobody said what the object is. Its frame is then in the
+            middle of the box.
+        no_pose: why there is no pose, empty where there is one: "unsure" of the control points; "no_fit", they agree on
+            no pose; "far_from_hand"; "unknown_object", without a size.
     """
 
     object_id: str
@@ -217,6 +222,9 @@ class ObjectEstimate:
     keypoints_px: FloatArray
     box_px: Box
     T_camera_object: FloatArray | None = None
+    extents_m: FloatArray | None = None
+    extents_estimated: bool = False
+    no_pose: str = ""
 
 
 @dataclass(frozen=True)

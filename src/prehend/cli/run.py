@@ -55,7 +55,12 @@ def build_parser() -> Parser:
         "--model", default="unihope-s", metavar="NAME", help="weights: see prehend models (default: %(default)s)"
     )
     parser.add_argument("--backend", default="onnx", metavar="NAME", help="onnx or torch (default: %(default)s)")
-    parser.add_argument("--object", metavar="ID", help="what the hands hold, from the catalogue: gives its 6D pose")
+    parser.add_argument(
+        "--object",
+        metavar="ID[,ID]",
+        help="what the hands hold, or all that they may hold, from the catalogue: gives its 6D pose; without it a held "
+        "object is a box of estimated size",
+    )
     parser.add_argument(
         "--track", action=argparse.BooleanOptionalAction, default=None, help="follow hands between frames"
     )
@@ -103,6 +108,7 @@ def load_estimator(args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
     """The estimator that the arguments ask for."""
     from prehend.pipeline.config import EstimatorConfig
     from prehend.pipeline.estimator import Estimator
+    from prehend.pipeline.objects import object_ids
     from prehend.pipeline.smooth import SmoothConfig
     from prehend.pipeline.track import TrackConfig
 
@@ -113,7 +119,7 @@ def load_estimator(args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
         args.model,
         args.backend,
         config=config if args.min_score is None else config.with_min_score(args.min_score),
-        object_id=args.object,
+        object_id=object_ids(args.object),
         hand_model=args.hand_model,
         threads=args.threads,
     )

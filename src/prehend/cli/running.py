@@ -89,6 +89,7 @@ class Run:
         self._estimators: dict[bool, EstimatorLike] = {}
         self._writer: PredictionsWriter | None = None
         self._results: list[tuple[dict[str, float], int, int, bool]] = []
+        self._poses: Counter[str] = Counter()
         self._failures = 0
         self._without_boxes = 0
         self._fitted: set[str] = set()
@@ -141,6 +142,11 @@ class Run:
             lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}")
         if any(assumed):
             lines.append(f"no camera known for {_plural(sum(assumed), 'frame')}: distances are rough; give --cameras")
+        if self._poses.total():
+            given = self._poses[""]
+            why = ", ".join(f"{n} {reason}" for reason, n in self._poses.most_common() if reason)
+            held = _plural(self._poses.total(), "held object")
+            lines.append(f"{given} of {held} with a pose" + (why and f"; the others: {why}"))
         drops = sum((Counter(estimator.drops) for estimator in self._estimators.values()), Counter())
         if drops:
             lines.append("given up: " + ", ".join(f"{count} {reason}" for reason, count in drops.most_common()))
@@ -196,6 +202,7 @@ class Run:
     def _keep(self, source: Source, frame: Frame, result: FrameResult, estimator: EstimatorLike) -> None:
         grasping = sum(hand.grasp.state == "grasping" for hand in result.hands)
         self._results.append((result.timing_ms, len(result.hands), grasping, result.camera.estimated))
+        self._poses.update(hand.held_object.no_pose for hand in result.hands if hand.held_object is not None)
         if self._json_path is not None:
             if self._writer is None:
                 bundle = estimator.bundle

@@ -1,4 +1,4 @@
-"""From the network's answer for a crop to a hand in metres and an object's pose, in the frame of the camera."""
+"""From the network's answer for a crop to a hand in metres, in the frame of the camera."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -6,32 +6,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import MIRROR, NUM_CONTROL_POINTS
+from prehend.conventions import MIRROR
 from prehend.geometry.camera import rotation_camera_crop
-from prehend.geometry.pnp import MIRRORED_ORDER, solve_pnp
 from prehend.geometry.root import fit_root
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.border import border_trust, is_inside
 from prehend.pipeline.crop import CropSpec, from_box
 from prehend.pipeline.network import HandAnswer
-from prehend.pipeline.objects import ObjectModel
-from prehend.types import Box, Camera, FloatArray, ObjectEstimate
-
-TOP_CELLS = 10
-"""Grid cells a control point is taken from: the most confident ones (UniHOPE's evaluation does the same)."""
-
-MATCH_CONFIDENCE = 0.5
-"""Confidence from which a cell's point takes part in the pose."""
-
-BOX_SCORE = 0.3
-"""Mean confidence from which the next frame looks for the object where this one saw it."""
-
-PNP_THRESHOLD_CROP_PX = 3.0
-"""Reprojection error of a match that still supports a pose [px of the crop]."""
-
-MAX_HAND_OBJECT_M = 0.5
-"""An object further from the hand than this is not held: the pose is wrong [m]."""
+from prehend.types import Camera, FloatArray
 
 MIN_WEIGHT = 0.1
 """Weight of a hidden joint in the metric fit: its keypoint is a guess, but better than none."""
@@ -126,51 +109,3 @@ def rotations_in_camera(rotations: FloatArray, spec: CropSpec, camera: Camera) -
         rotations = MIRROR @ rotations @ MIRROR
     turned = rotation_camera_crop(spec.center_px, camera, spec.turn_rad) @ rotations[0]
     return np.concatenate([turned[None], rotations[1:]])
-
-
-def decode_object(
-    points: FloatArray, spec: CropSpec, camera: Camera, hand: DecodedHand, model: ObjectModel | None
-) -> ObjectEstimate | None:
-    """What the hand holds.
-
-    Args:
-        points: (21, G, 3) of stage `object`.
-        spec: of the crop.
-        camera: of the image.
-        hand: that holds it.
-        model: what it is, None where nobody said: then there is no pose.
-
-    Returns:
-        None where the answer is not finite.
-    """
-    if not np.isfinite(points).all():
-        return None
-    if spec.mirrored:
-        points = points[list(MIRRORED_ORDER)]
-    rows = np.argsort(-points[..., 2], axis=1, kind="stable")[:, :TOP_CELLS]
-    best = np.take_along_axis(points, rows[..., None], axis=1).astype(np.float64)
-    pixels, confidence = spec.to_image(from_box(best[..., :2], spec.object_box)), best[..., 2]
-    weight = np.maximum(confidence, 1e-6)
-    keypoints = (pixels * weight[..., None]).sum(1) / weight.sum(1, keepdims=True)
-    return ObjectEstimate(
-        object_id="unknown" if model is None else model.object_id,
-        score=float(np.clip(confidence.mean(), 0, 1)),
-        keypoints_px=keypoints,
-        box_px=Box.around(keypoints),
-        T_camera_object=None if model is None else _pose(pixels, confidence, spec, camera, hand, model),
-    )
-
-
-def _pose(
-    pixels: FloatArray, confidence: FloatArray, spec: CropSpec, camera: Camera, hand: DecodedHand, model: ObjectModel
-) -> FloatArray | None:
-    """(4, 4) from the confident cells (21, k, 2), None where they agree on none that is near the hand."""
-    trusted = confidence > MATCH_CONFIDENCE
-    known = np.broadcast_to(model.control_points_m[:, None], (NUM_CONTROL_POINTS, trusted.shape[1], 3))
-    result = solve_pnp(known[trusted], pixels[trusted], camera, PNP_THRESHOLD_CROP_PX / spec.scale)
-    if result is None:
-        return None
-    T = result.T_camera_object
-    center = T[:3, :3] @ model.center_m + T[:3, 3]
-    near = np.linalg.norm(hand.joints_m - center, axis=-1).min() < MAX_HAND_OBJECT_M
-    return T if near else None

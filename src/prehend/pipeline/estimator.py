@@ -19,13 +19,14 @@ from prehend.geometry.camera import check_distortion, estimated_camera, scale_ca
 from prehend.hand_model.asset import HandModel, load_hand_model
 from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec, check_box, cut
-from prehend.pipeline.decode import BOX_SCORE, DecodedHand, Rejected, decode_hand, decode_object
+from prehend.pipeline.decode import DecodedHand, Rejected, decode_hand
 from prehend.pipeline.detect import Detector, is_detector
 from prehend.pipeline.grasp import instant_grasp
 from prehend.pipeline.hands import HandModels
 from prehend.pipeline.held import wrist_pose
 from prehend.pipeline.look import Looker
 from prehend.pipeline.network import HandNetwork
+from prehend.pipeline.object_pose import BOX_SCORE, choose, decode_object
 from prehend.pipeline.objects import ObjectModel, find_object, load_objects
 from prehend.pipeline.reader import Reader, Seen, Unseen
 from prehend.pipeline.track import MIN_INSIDE, Track, inside_share
@@ -53,6 +54,12 @@ class _Clock:
         return {**self._laps, "total": 1e3 * (self._last - self._began)}
 
 
+def _as_tuple(models: ObjectModel | Sequence[ObjectModel] | None) -> tuple[ObjectModel, ...]:
+    if models is None:
+        return ()
+    return (models,) if isinstance(models, ObjectModel) else tuple(models)
+
+
 class Estimator:
     """From pictures to hands; remembers the hands of the last picture.
 
@@ -66,7 +73,7 @@ class Estimator:
         *,
         config: EstimatorConfig | None = None,
         hand_model: HandModel | None = None,
-        object_model: ObjectModel | None = None,
+        object_model: ObjectModel | Sequence[ObjectModel] | None = None,
     ):
         """Put an estimator together.
 
@@ -75,7 +82,8 @@ class Estimator:
             finder: runs the detector, of either kind; None where every call brings boxes.
             config: None for the defaults.
             hand_model: of either side; None for the shipped one.
-            object_model: what the hands hold, None where it is not known; then there are no object poses.
+            object_model: what the hands hold, or all that they may hold; None where it is not known: then a held
+                object is a box of estimated size.
 
         Raises:
             WeightsMismatch: the network was trained with another hand model, or `finder` runs no detector.
@@ -85,9 +93,10 @@ class Estimator:
         self._network = HandNetwork(backend)
         self._config = config or EstimatorConfig()
         self._hands = HandModels(backend.bundle, hand_model)
-        self._object_model = object_model
+        self._object_models = _as_tuple(object_model)
         self._looker = Looker(self._detector, self._config)
-        self._reader = Reader(self._network, self._config, None if object_model is None else object_model.kind)
+        kinds = np.stack([model.kind for model in self._object_models]) if self._object_models else None
+        self._reader = Reader(self._network, self._config, kinds)
         self._tracker = Tracker(
             self._config.track, self._config.grasp, self._config.side, self._config.smooth, self._network.upright
         )
@@ -101,7 +110,7 @@ class Estimator:
         *,
         finder: str | Path = "finder",
         config: EstimatorConfig | None = None,
-        object_id: str | None = None,
+        object_id: str | Sequence[str] | None = None,
         objects: Path | None = None,
         hand_model: Path | None = None,
         threads: int = 0,
@@ -112,7 +121,8 @@ class Estimator:
             model, finder: names of weights or folders with them.
             backend: "onnx" or "torch".
             config: None for the defaults.
-            object_id: what the hands hold, from the object catalogue; None where it is not known.
+            object_id: what the hands hold, or all that they may hold, from the object catalogue; None where it is not
+                known.
             objects: folder of the catalogue, None for the shipped one.
             hand_model: a hand model's file, None for the shipped one.
             threads: of the processor, 0 for all.
@@ -127,13 +137,15 @@ class Estimator:
             raise WeightsMismatch(f"weights '{bundle.name}' have not the stages {', '.join(sorted(stages))}")
         if not is_detector(finder_bundle):
             raise WeightsMismatch(f"weights '{finder_bundle.name}' have neither the stage detect nor find")
-        thing = None if object_id is None else find_object(load_objects(objects), object_id)
+        names = [object_id] if isinstance(object_id, str) else list(object_id or ())
+        catalogue = load_objects(objects) if names else {}
+        things = [find_object(catalogue, name) for name in names]
         return cls(
             open_backend(backend, bundle, threads=threads),
             open_backend(backend, finder_bundle, threads=threads),
             config=config,
             hand_model=load_hand_model(hand_model),
-            object_model=thing,
+            object_model=things,
         )
 
     @property
@@ -316,14 +328,27 @@ class Estimator:
 
     def _held(self, seen: Seen, measured: DecodedHand, shown: DecodedHand, camera: Camera) -> ObjectEstimate | None:
         """What a hand holds; its pose is smoothed with the hand."""
-        if seen.answer.object_points is None:
+        things = seen.answer.things
+        if not things:
             return None
-        model = self._object_model
-        held = decode_object(seen.answer.object_points, seen.spec, camera, measured, model)
+        model = self._chosen(seen)
+        thing = things[0 if model is None or len(things) == 1 else self._object_models.index(model)]
+        held = decode_object(thing, seen.spec, camera, measured, model)
         if held is None or model is None or held.T_camera_object is None:
             return held
         before, after = (wrist_pose(hand.rotations, hand.joints_m) for hand in (measured, shown))
         return replace(held, T_camera_object=seen.track.held.smooth(held.T_camera_object, before, after, model))
+
+    def _chosen(self, seen: Seen) -> ObjectModel | None:
+        """Which of the candidates a hand holds, by this frame and those before; None without candidates."""
+        if len(self._object_models) < 2:
+            return self._object_models[0] if self._object_models else None
+        things, held = seen.answer.things, seen.track.held
+        if len(things) < len(self._object_models):  # weights that cannot be told
+            return self._object_models[0]
+        number = choose(things, held.evidence(len(things)))
+        held.add_evidence([thing.match for thing in things])
+        return self._object_models[number]
 
     def _fault(self, decoded: DecodedHand, camera: Camera) -> str:
         """Why a decoded hand is not to be believed, empty if it is."""

@@ -1,6 +1,7 @@
 """The pose of a held object over time: it moves with the hand that holds it, and hardly against it."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from prehend.types import FloatArray
 
 FORGET_S = 0.5
 """After this long without a pose the next one counts as a new grasp [s]."""
+
+EVIDENCE_TRUST, EVIDENCE_LIMIT, EVIDENCE_KEPT = 0.5, 4.0, 0.95
+"""What a frame's log-odds of a candidate count for, the most that they may be, and what is kept of those before."""
 
 _HALF_TURNS = {"x": np.diag([1.0, -1, -1]), "y": np.diag([-1.0, 1, -1]), "z": np.diag([-1.0, -1, 1])}
 _AXES = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}
@@ -27,10 +31,21 @@ class HeldSmoother:
     def __init__(self, config: SmoothConfig):
         self._config = SmoothConfig(config.min_cutoff_hz, 0.0)
         self._elapsed_s = 0.0
+        self._evidence: FloatArray | None = None
         self.reset()
+
+    def evidence(self, count: int) -> FloatArray:
+        """(count,) log-odds of each candidate, over the frames since the object was taken."""
+        return np.zeros(count) if self._evidence is None else self._evidence
+
+    def add_evidence(self, log_odds: Sequence[float]) -> None:
+        """Take in a frame; frames that follow each other err together, so that each counts for little."""
+        added = EVIDENCE_TRUST * np.clip(log_odds, -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
+        self._evidence = EVIDENCE_KEPT * self.evidence(len(added)) + added
 
     def reset(self) -> None:
         """Begin anew: the object was let go, or another hand holds it."""
+        self._evidence = None
         self._center: Filtered | None = None
         self._rotation: Filtered | None = None
 

@@ -40,6 +40,20 @@ class Encoded(NamedTuple):
                 mine[list(rows)] = theirs[list(other_rows)]
 
 
+class ThingAnswer(NamedTuple):
+    """What stage `object` says of a held thing, told one description of it.
+
+    Attributes:
+        points: (21, G, 3) x, y in units of the object's box and confidence of each grid cell.
+        match: log-odds that the description fits; 0 of weights that do not tell.
+        extents_m: (3,) its size as it seems [m]; None of weights that do not tell.
+    """
+
+    points: FloatArray
+    match: float = 0.0
+    extents_m: FloatArray | None = None
+
+
 class HandAnswer(NamedTuple):
     """Answer for one crop, in the crop's pixels and frame, as of a right hand.
 
@@ -48,8 +62,8 @@ class HandAnswer(NamedTuple):
         rotations: (16, 3, 3), the first from the hand to the crop frame.
         betas: (10,).
         visibility: (21,) probabilities.
-        object_points: (21, G, 3) of stage `object`: x, y in units of the object's box and confidence of each
-            grid cell; None where that stage was not run.
+        things: what stage `object` says, an answer for each description of what may be held; none where that stage was
+            not run.
         keypoint_std: (21,) standard deviations of the keypoints in units of the longer side of the hand's box; None of
             weights that do not tell.
     """
@@ -58,7 +72,7 @@ class HandAnswer(NamedTuple):
     rotations: FloatArray
     betas: FloatArray
     visibility: FloatArray
-    object_points: FloatArray | None
+    things: tuple[ThingAnswer, ...] = ()
     keypoint_std: FloatArray | None = None
 
 
@@ -103,8 +117,8 @@ class HandNetwork:
             encoded: answer of `encode`.
             rows: which crops.
             holds: for each of them, whether to look for an object; s of UniHOPE's eq. (3).
-            kinds: for each of them, (10,) what is known of what it holds (see `objects.object_kind`), None for
-                nothing; without effect on weights that cannot be told.
+            kinds: for each of them, (K, 10) descriptions of what it may hold (see `objects.object_kind`), None for
+                none. Weights that cannot be told answer once.
         """
         if not rows:
             return []
@@ -113,14 +127,11 @@ class HandNetwork:
         hand_box = np.stack([crops[row].spec.hand_box for row in rows])
         grasp = np.asarray(holds, np.float32)[:, None]
         roi = np.zeros((len(picked), *self._roi_shape), np.float32)
-        points: list[FloatArray | None] = [None] * len(picked)
-        if any(holds):
-            holding = [k for k, hold in enumerate(holds) if hold]
-            told = [None if kinds is None else kinds[k] for k in holding]
-            out = self._objects(crops, encoded, [picked[k] for k in holding], told)
-            roi[holding] = out["object_roi"]
-            for k, found in zip(holding, out["object_points"].copy(), strict=True):
-                points[k] = found
+        things: dict[int, tuple[ThingAnswer, ...]] = {}
+        for k, hold in enumerate(holds):
+            if hold:
+                told = None if kinds is None else kinds[k]
+                roi[k], things[k] = self._thing(crops[picked[k]], encoded, picked[k], told)
         inputs = {"hand_map": hand_map, "hand_box": hand_box, "object_roi": roi, "grasp": grasp}
         if self._takes("hand", "places") and encoded.places is not None:
             inputs["places"] = encoded.places[picked]
@@ -129,24 +140,31 @@ class HandNetwork:
         log_std = out.get("keypoint_log_std")
         std = [None] * len(picked) if log_std is None else np.exp(np.asarray(log_std, np.float64))
         return [
-            HandAnswer(out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], points[k], std[k])
+            HandAnswer(
+                out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], things.get(k, ()), std[k]
+            )
             for k in range(len(picked))
         ]
 
-    def _objects(
-        self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], kinds: Sequence[Maps | None]
-    ) -> dict[str, Maps]:
-        """Outputs of stage `object` for the crops of these rows."""
+    def _thing(
+        self, crop: Crop, encoded: Encoded, row: int, kinds: Maps | None
+    ) -> tuple[Maps, tuple[ThingAnswer, ...]]:
+        """The object's feature for the hand of a crop, and an answer for each description."""
         inputs = {
-            "object_source": encoded.object_source[list(rows)],
-            "hand_map": encoded.hand_map[list(rows)],
-            "hand_box": np.stack([crops[row].spec.hand_box for row in rows]),
-            "object_box": np.stack([crops[row].spec.object_box for row in rows]),
+            "object_source": encoded.object_source[row][None],
+            "hand_map": encoded.hand_map[row][None],
+            "hand_box": crop.spec.hand_box[None],
+            "object_box": crop.spec.object_box[None],
         }
         if self._takes("object", "object_kind"):
-            nothing = np.zeros(OBJECT_KIND_SIZE, np.float32)
-            inputs["object_kind"] = np.stack([nothing if kind is None else kind for kind in kinds])
-        return self._backend.infer("object", inputs)
+            told = np.zeros((1, OBJECT_KIND_SIZE), np.float32) if kinds is None or not len(kinds) else kinds
+            inputs = {name: np.repeat(array, len(told), axis=0) for name, array in inputs.items()}
+            inputs["object_kind"] = told
+        out = {name: array.copy() for name, array in self._backend.infer("object", inputs).items()}
+        match = out.get("object_match", np.zeros((len(out["object_points"]), 1)))
+        extents = out.get("object_extents", [None] * len(match))
+        answers = zip(out["object_points"], match[:, 0], extents, strict=True)
+        return out["object_roi"][0], tuple(ThingAnswer(points, float(fits), size) for points, fits, size in answers)
 
     def _takes(self, stage: str, name: str) -> bool:
         return any(spec.name == name for spec in self._backend.bundle.stages[stage].inputs)

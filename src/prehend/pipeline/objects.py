@@ -151,6 +151,11 @@ def read_catalogue(folders: tuple[Path, ...], read: Callable[[Path], T]) -> dict
     return objects
 
 
+def object_ids(text: str | None) -> list[str]:
+    """The ids of ID[,ID...], none of an empty text."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 def find_object(objects: Mapping[str, ObjectModel], object_id: str) -> ObjectModel:
     """The object of this id.
 

@@ -44,11 +44,11 @@ class Reader:
     Args:
         network: the hand network.
         config: what counts as a hand.
-        object_kind: (10,) what is known of what the hands hold, see `objects.object_kind`; None for nothing.
+        kinds: (K, 10) descriptions of what the hands may hold, see `objects.object_kind`; None for none.
     """
 
-    def __init__(self, network: HandNetwork, config: EstimatorConfig, object_kind: NDArray[np.float32] | None = None):
-        self._network, self._config, self._object_kind = network, config, object_kind
+    def __init__(self, network: HandNetwork, config: EstimatorConfig, kinds: NDArray[np.float32] | None = None):
+        self._network, self._config, self._kinds = network, config, kinds
 
     def read(
         self, tracks: Sequence[Track], crops: Sequence[Crop], cut_again: Cutter, given: bool
@@ -81,7 +81,7 @@ class Reader:
             else:
                 rows.append(row)
         holds = [self._holds(tracks[row], float(encoded.grasp[row])) for row in rows]
-        answers = self._network.answer(crops, encoded, rows, holds, [self._object_kind] * len(rows))
+        answers = self._network.answer(crops, encoded, rows, holds, [self._kinds] * len(rows))
         for row, answer in zip(rows, answers, strict=True):
             presence, grasp = float(encoded.presence[row]), float(encoded.grasp[row])
             result[row] = Seen(tracks[row], crops[row].spec, presence, grasp, answer)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from prehend.errors import AssetError, PrehendError
 from prehend.io.images import Image
-from prehend.pipeline.objects import load_objects
+from prehend.pipeline.objects import load_objects, object_ids
 from prehend.ros.borders import Border
 from prehend.ros.convert import ModelFacts
 from prehend.ros.params import NodeParams
@@ -65,7 +65,7 @@ def load_estimator(params: NodeParams) -> Loaded:
             params.backend,
             finder=params.finder,
             config=config,
-            object_id=params.object_id or None,
+            object_id=object_ids(params.object_id),
             hand_model=Path(params.hand_model) if params.hand_model else None,
             threads=params.threads,
         )

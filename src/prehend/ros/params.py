@@ -63,7 +63,9 @@ class NodeParams:
     backend: str = _parameter("onnx", "what runs the network", choices=("onnx", "torch"))
     threads: int = _parameter(0, "threads of the backend; 0 lets it choose", span=(0, 64))
     hand_model: str = _parameter("", "file of a hand model (.npz, or a licensed MANO .pkl); empty for the shipped one")
-    object_id: str = _parameter("", "name in the object catalogue of what is held; empty when nobody knows: no 6D pose")
+    object_id: str = _parameter(
+        "", "names in the object catalogue of what may be held, separated by commas; empty: a box of estimated size"
+    )
     max_hands: int = _parameter(4, "hands that are followed at the same time", span=(1, 16))
     min_score: float = _parameter(
         0.3,
