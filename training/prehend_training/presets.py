@@ -165,6 +165,15 @@ _ALL: tuple[Preset, ...] = (
             method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, ema=0.999, pretrained_share=0.12
         ),
     ),
+    # goes on from another run with further data: the same at a lower rate
+    LitePreset(
+        "unihope-s-further",
+        "unihope-s",
+        data=UPRIGHT_CROPS,
+        optimisation=Optimisation(
+            method="muon", batch_size=24, lr=7e-4, weight_decay=0.01, warmup=0.02, ema=0.998, pretrained_share=0.12
+        ),
+    ),
     # its pose head alone, on skeletons: minutes
     LitePreset(
         "unihope-s-lift",
