@@ -299,8 +299,8 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path]
     note = run / "run.json"
     run.mkdir(parents=True, exist_ok=True)
     if note.exists():
-        begun = json.loads(note.read_text())
-        differ = [key for key in description if begun.get(key) != description[key]]
+        noted = json.loads(note.read_text())
+        differ = [key for key in description if noted.get(key) != description[key]]
         if differ:
             raise InvalidInput(f"{run} holds a run that differs in {', '.join(differ)}: choose another folder")
     else:
