@@ -138,6 +138,12 @@ def test_two_hands_are_found_best_first_and_no_more_than_asked():
     assert [round(hand.score, 2) for hand in decode_palms(said, picture(), 0.75, 4)] == [0.9, 0.8]
 
 
+def test_hands_that_are_too_large_to_believe_are_left_out():
+    said = outputs_of(answer(40, 60, 20), answer(130, 130, 60))
+    small = decode_palms(said, picture(), 0.5, 4, largest_px=50)
+    assert [hand.region.longer for hand in small] == [pytest.approx(20 * REGION_SIDE)]
+
+
 def test_hands_beside_the_picture_are_none():
     seen = picture(640, 240)  # the letterbox is black above and below
     assert decode_palms(outputs_of(answer(90, 8, 10)), seen, 0.5, 2) == []

@@ -269,7 +269,12 @@ _ALL: tuple[Preset, ...] = (
     ),
     CropPreset("debug-lift", "unihope-xs", _TINY, optimisation=replace(_BRIEF, batch_size=16), trains="lift"),
     # from palm_detection_full (`trunk --kind palm`): low rates, or it forgets
-    PalmPreset("palm", "palm", PALM, optimisation=Optimisation(batch_size=24, lr=2e-4, weight_decay=1e-3, ema=0.99)),
+    PalmPreset(
+        "palm",
+        "palm",
+        PALM,
+        optimisation=Optimisation(batch_size=24, lr=2e-3, weight_decay=1e-3, ema=0.995, pretrained_share=0.1),
+    ),
     PalmPreset("debug-palm", "palm", _TINY_PALM, replace(PalmDataConfig(), view=_TINY_VIEW), optimisation=_BRIEF),
     FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),
 )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_JOINTS
+from prehend.models.palm import PalmDetector
 from prehend.models.unihope import Output, UniHOPE
 from prehend.models.unihope_lite import UniHOPELite
 from prehend_training.losses import DENSE_CHANNELS
@@ -137,6 +138,8 @@ def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
     """What real pictures taught a network before its training: the trunk of a `UniHOPELite` with its answers, and the
     object stream's copy of it. Nothing of other networks."""
     inner = getattr(network, "network", None)
+    if isinstance(inner, PalmDetector):
+        return [parameter for name, parameter in inner.named_parameters() if ".further." not in name]
     if not isinstance(inner, UniHOPELite):
         return []
     parts = (

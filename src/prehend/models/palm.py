@@ -115,24 +115,30 @@ class _Merge(nn.Module):
         return self.body(fine + self.act(self.project(larger)))
 
 
-class PalmAnswers(nn.Conv2d):
-    """What a map says of each of its anchors, as one convolution.
+class PalmAnswers(nn.Module):
+    """What a map says of each of its anchors.
 
     Args:
         channels: of the map. anchors: of each cell.
+
+    Attributes:
+        known: score and box, as in the published network.
+        further: what is ours; begins as nought.
     """
 
-    numbers = 1 + BOX_NUMBERS + EXTRA_NUMBERS
-
     def __init__(self, channels: int, anchors: int):
-        super().__init__(channels, anchors * self.numbers, 1)
-        with torch.no_grad():
-            for parameter in self.parameters():
-                parameter.view(anchors, self.numbers, -1)[:, 1 + BOX_NUMBERS :] = 0
+        super().__init__()
+        # many channels each: torch 2.13 writes past the buffer of convolutions with fewer than eight
+        self.known = nn.Conv2d(channels, anchors * (1 + BOX_NUMBERS), 1)
+        self.further = nn.Conv2d(channels, anchors * EXTRA_NUMBERS, 1)
+        nn.init.zeros_(self.further.weight)
+        nn.init.zeros_(self.further.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> (B, h * w * anchors, 29)."""
-        return super().forward(x).permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, self.numbers))
+        parts = ((self.known, 1 + BOX_NUMBERS), (self.further, EXTRA_NUMBERS))
+        rows = [part(x).permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, numbers)) for part, numbers in parts]
+        return torch.cat(rows, -1)
 
 
 class PalmDetector(Staged):

@@ -50,6 +50,10 @@ SAME_PLACE = 0.6
 """A palm's box that shares as much of its own area or of a better one's is no second hand: it is around a part of the
 same hand, or around it and the forearm."""
 
+LARGEST_WIDE = 0.4
+"""Hands of which the region's longer side is more of the picture's are not looked for with `wide`: it sees them in a
+size that neither scenes nor photographs taught, and `detect` finds them."""
+
 SIDE_SURE = 0.75
 """Probability from which a side is claimed."""
 
@@ -85,7 +89,11 @@ class Palm(NamedTuple):
 
 
 def decode_palms(
-    outputs: Mapping[str, NDArray[np.float32]], picture: Letterbox, threshold: float, max_hands: int
+    outputs: Mapping[str, NDArray[np.float32]],
+    picture: Letterbox,
+    threshold: float,
+    max_hands: int,
+    largest_px: float = math.inf,
 ) -> list[FoundHand]:
     """Hands in the answers of stage `detect` or `detect_wide`.
 
@@ -94,6 +102,7 @@ def decode_palms(
         picture: what the detector saw.
         threshold: lowest score.
         max_hands: most hands.
+        largest_px: longest side of a region that is believed [px of the image].
 
     Returns:
         Best first, each with a region; one hand a place. Answers with numbers that are not finite count as none.
@@ -104,7 +113,8 @@ def decode_palms(
     kept: list[FoundHand] = []
     for palm in palms_in(outputs, picture, threshold, 2 * max_hands):
         hand = hand_of(palm)
-        if not touches(hand.box_px, picture.image_size):
+        assert hand.region is not None
+        if hand.region.longer > largest_px or not touches(hand.box_px, picture.image_size):
             continue
         if all(hand.box_px.iou(other.box_px) <= SAME_HAND_IOU for other in kept):
             kept.append(hand)
@@ -267,7 +277,10 @@ class Detector:
         lowest = self.thresholds.get(stage, 0.5) if threshold is None else threshold
         picture = letterbox(image, self._sizes[stage])
         outputs = self._backend.infer(stage, {"image": picture.image[None]})
-        return (decode_palms if self._palms else decode_hands)(outputs, picture, lowest, max_hands)
+        if not self._palms:
+            return decode_hands(outputs, picture, lowest, max_hands)
+        largest = LARGEST_WIDE * max(picture.image_size) if wide else math.inf
+        return decode_palms(outputs, picture, lowest, max_hands, largest)
 
     def warm_up(self) -> None:
         """Run every stage once on nothing."""

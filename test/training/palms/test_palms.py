@@ -263,3 +263,74 @@ def test_the_region_is_about_where_a_hand_without_one_is():
         change_of_region(region, np.array([200.0, 150.0]), 60.0, hand().points_px)[2:], np.log([70 / 97.5, 110 / 97.5])
     )
     assert PALM.size == 192
+
+
+@pytest.fixture(scope="module")
+def labeller():
+    from prehend.backends import open_backend
+    from prehend.weights import available, load_bundle
+    from prehend_training.palms.pseudo import Labeller, Rule
+
+    if "palm" not in available():
+        pytest.skip("the weights palm are not in this checkout")
+    return Labeller(open_backend("onnx", load_bundle("palm")), None, Rule(sure=0.25, maybe=0.05))
+
+
+def test_a_picture_and_its_mirror_image_get_mirrored_labels(labeller, renderer):
+    from prehend_training.photos.facts import Facts
+    from prehend_training.scenes.render import crop_sample
+
+    seen = 0
+    for index in range(12):
+        image = crop_sample(renderer, 7, index, 224).image
+        one = labeller.label(image, Facts("x"), None)
+        other = labeller.label(np.ascontiguousarray(image[:, ::-1]), Facts("x"), None)
+        if one is None or other is None or not (one.hands and other.hands):
+            continue
+        seen += 1
+        assert np.allclose(other.hands[0].points_px * (-1, 1) + (223, 0), one.hands[0].points_px, atol=0.5)
+    assert seen >= 3
+
+
+def test_what_a_folder_says_comes_before_what_is_seen(labeller):
+    from prehend_training.photos.facts import Facts
+
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    assert labeller.label(noise, Facts("x", hands=0), None) == PalmPhoto("", (160, 120), "train", ())
+    assert labeller.label(noise, Facts("x", hands=1), None) is None  # there is one, and nobody knows where
+    box = Box(10.0, 10.0, 60.0, 60.0)
+    assert labeller.label(noise, Facts("x"), [box]).ignore == (box,)
+    assert labeller.label(noise, Facts("x"), []).ignore == ()
+
+
+SOURCES = """schema: prehend.photo_sources/1
+sources:
+  empty: {title: walls, hands: 0, session: '^([a-z])', validation: [b]}
+"""
+
+
+def test_measuring_chooses_thresholds_and_notes_them(labeller, tmp_path, capsys):
+    import shutil
+
+    from prehend.pipeline.detect import Detector
+    from prehend.weights import load_bundle
+
+    weights = tmp_path / "palm"
+    shutil.copytree(load_bundle("palm").folder, weights)
+    folder = tmp_path / "photos"
+    (folder / "empty").mkdir(parents=True)
+    for name in ("a0", "b0", "b1"):
+        cv2.imwrite(str(folder / "empty" / f"{name}.jpg"), np.full((90, 120, 3), 120, np.uint8))
+    (tmp_path / "sources.yaml").write_text(SOURCES)
+    call = ["palms", "measure", str(weights), str(folder), "--sources", str(tmp_path / "sources.yaml")]
+    assert cli.main([*call, "--write"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["photographs"]["detect"]["empty"] == {"pictures": 2, "false": 0.0, "further": 0.0}
+    bundle = load_bundle(weights)
+    assert bundle.manifest["thresholds"] == said["thresholds"] == {"detect": 0.1, "detect_wide": 0.1}
+    from prehend.backends import open_backend
+
+    assert Detector(open_backend("onnx", bundle)).thresholds["detect_wide"] == 0.1
+    assert cli.main(["palms", "measure", "palm", str(folder), "--write"]) == 1
+    assert "--write" in capsys.readouterr().err
+    assert cli.main(["palms", "label", str(folder), "--out", str(tmp_path / "l.json"), "--every", "x"]) == 1

@@ -18,7 +18,7 @@ class PalmLossWeights:
     score: float = 2.0
     box: float = 2.0
     points: float = 2.0
-    region: float = 0.5
+    region: float = 1.0
     side: float = 0.3
     held: float = 0.3
     thing: float = 0.2

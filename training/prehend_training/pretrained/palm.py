@@ -40,12 +40,12 @@ def _is_answer(layer: Layer) -> bool:
 
 @torch.no_grad()
 def _fill_answers(target: PalmAnswers, scores: Layer, boxes: Layer) -> None:
-    """Scores and boxes into the first numbers of each anchor."""
+    """Scores and boxes, anchor by anchor."""
     anchors = len(scores.weight)
     for parameter, score, box in (
-        (target.weight, scores.weight, boxes.weight),
-        (target.bias, scores.bias, boxes.bias),
+        (target.known.weight, scores.weight, boxes.weight),
+        (target.known.bias, scores.bias, boxes.bias),
     ):
         assert score is not None and box is not None and parameter is not None
         both = np.concatenate([score.reshape(anchors, 1, -1), box.reshape(anchors, BOX_NUMBERS, -1)], 1)
-        parameter.view(anchors, target.numbers, -1)[:, : 1 + BOX_NUMBERS] = torch.from_numpy(both)
+        parameter.copy_(torch.from_numpy(both).reshape(parameter.shape))
