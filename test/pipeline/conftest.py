@@ -7,18 +7,20 @@ and the real cameras; nothing is handed around behind the pipeline's back but th
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from prehend.backends.base import TensorSpec
-from prehend.conventions import MIRROR, Side
+from prehend.conventions import MIRROR, OBJECT_KIND_SIZE, Side
 from prehend.geometry.camera import project, rotation_camera_crop
 from prehend.geometry.pnp import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
+from prehend.pipeline.crop import region_of, whole_crop
+from prehend.pipeline.detect import NUMBERS, anchors_px, change_of_region
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.find import MAPS, cell_centers, letterbox
 from prehend.pipeline.objects import ObjectModel
@@ -99,35 +101,57 @@ def read_affine(image: np.ndarray) -> np.ndarray:
     return np.column_stack([linear, -linear @ to_image[2]])
 
 
-def bundle_of(name: str, stages: Mapping[str, dict[str, tuple[int, ...]]]) -> SimpleNamespace:
-    """What the pipeline asks of a `weights.Bundle`: a name, the shapes of the stages' inputs, a manifest."""
+def turn_of(affine: np.ndarray) -> float:
+    """How far a crop is turned against the image, as `Region.turn_rad`; a mirror leaves its second row alone [rad]."""
+    return float(np.arctan2(-affine[1, 0], affine[1, 1]))
+
+
+def bundle_of(
+    name: str, stages: Mapping[str, dict[str, tuple[int, ...]]], outputs: Mapping[str, dict[str, tuple[int, ...]]] = {}
+) -> SimpleNamespace:
+    """What the pipeline asks of a `weights.Bundle`: a name, shapes of what goes into the stages and comes out of them
+    by choice, a manifest."""
+
+    def specs(shapes: dict[str, tuple[int, ...]]) -> tuple[TensorSpec, ...]:
+        return tuple(TensorSpec(key, ("B", *shape)) for key, shape in shapes.items())
+
     files = {
-        stage: SimpleNamespace(inputs=tuple(TensorSpec(key, ("B", *shape)) for key, shape in inputs.items()))
+        stage: SimpleNamespace(inputs=specs(inputs), outputs=specs(outputs.get(stage, {})))
         for stage, inputs in stages.items()
     }
     return SimpleNamespace(name=name, stages=files, manifest={})
 
 
 class Oracle:
-    """Answers for the scene's hands as a perfect hand network would."""
+    """Answers for the scene's hands as a perfect hand network would.
+
+    Args:
+        camera: of the scene.
+        tells_places: it is one of those that say where the joints are before the hand stage runs, and how surely.
+    """
 
     name = "oracle"
 
-    def __init__(self, camera: Camera):
+    def __init__(self, camera: Camera, tells_places: bool = True):
         maps = (8, CROP // 4, CROP // 4)
-        self.bundle = bundle_of(
-            "oracle",
-            {
-                "encode": {"image": (3, CROP, CROP)},
-                "object": {"object_source": maps, "hand_map": maps, "hand_box": (4,), "object_box": (4,)},
-                "hand": {"hand_map": maps, "hand_box": (4,), "object_roi": (2, ROI, ROI), "grasp": (1,)},
-            },
-        )
+        stages: dict[str, dict[str, tuple[int, ...]]] = {
+            "encode": {"image": (3, CROP, CROP)},
+            "object": {"object_source": maps, "hand_map": maps, "hand_box": (4,), "object_box": (4,)},
+            "hand": {"hand_map": maps, "hand_box": (4,), "object_roi": (2, ROI, ROI), "grasp": (1,)},
+        }
+        if tells_places:
+            stages["object"]["object_kind"] = (OBJECT_KIND_SIZE,)
+            stages["hand"]["places"] = (21, 2)
+        further = {"encode": {"places": (21, 2)}, "hand": {"keypoint_log_std": (21,)}} if tells_places else {}
+        self.bundle = bundle_of("oracle", stages, further)
+        self.tells_places = tells_places
+        self.turns: list[float] = []
         self.camera = camera
         self.scene: list[TrueHand] = []
         self.calls: Counter[str] = Counter()
         self.batches: list[tuple[str, int]] = []
         self.told: list[np.ndarray] = []
+        self.kinds: np.ndarray | None = None
         self.sure_of_side = 5.0
         self.spoil: Callable[[str, dict[str, np.ndarray]], None] = lambda stage, outputs: None
         self.closed = False
@@ -152,23 +176,33 @@ class Oracle:
         count = len(inputs["image"])
         maps = np.zeros((count, 8, CROP // 4, CROP // 4))
         grasp, presence, side = np.full((count, 1), -5.0), np.full((count, 1), -5.0), np.zeros((count, 1))
+        places = np.full((count, 21, 2), 0.5)
         for k, image in enumerate(inputs["image"]):
             maps[k, 6] = -1
             if not image.any():
                 continue
             affine = read_affine(image)
             number = self._nearest(affine)
+            self.turns.append(turn_of(affine))
             maps[k, :6, 0, 0], maps[k, 6, 0, 0] = affine.ravel(), number
             if number >= 0:
                 hand = self.scene[number]
                 presence[k], grasp[k] = hand.presence, 4.0 if hand.grasp else -4.0
                 mirrored = np.linalg.det(affine[:, :2]) < 0
                 side[k] = self.sure_of_side * (1 if (hand.side == "left") == mirrored else -1)
+                if self.tells_places:
+                    places[k] = self._places(hand, affine, whole_crop(CROP))
         logits = {"grasp_logit": grasp, "presence_logit": presence, "side_logit": side}
-        return {**logits, "hand_map": maps, "object_source": maps}
+        further = {"places": places} if self.tells_places else {}
+        return {**logits, "hand_map": maps, "object_source": maps, **further}
+
+    def _places(self, hand: TrueHand, affine: np.ndarray, box: np.ndarray) -> np.ndarray:
+        pixels = project(hand.joints, self.camera) @ affine[:, :2].T + affine[:, 2]
+        return (pixels - box[:2]) / (box[2:] - box[:2])
 
     def _object(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         points = []
+        self.kinds = inputs.get("object_kind")
         for code, box in zip(inputs["object_source"][:, :, 0, 0], inputs["object_box"], strict=True):
             affine, number = code[:6].reshape(2, 3).astype(float), int(code[6])
             T = self.scene[number].T_camera_object if number >= 0 else None
@@ -195,17 +229,18 @@ class Oracle:
             "visibility_logit": np.full((count, 21), 3.0),
             "code": np.zeros((count, 5)),
         }
+        if self.tells_places:
+            out["keypoint_log_std"] = np.full((count, 21), np.log(0.01))
         for k, (code, box) in enumerate(zip(inputs["hand_map"][:, :, 0, 0], inputs["hand_box"], strict=True)):
             affine, number = code[:6].reshape(2, 3).astype(float), int(code[6])
             if number < 0:
                 continue
             hand = self.scene[number]
-            pixels = project(hand.joints, self.camera) @ affine[:, :2].T + affine[:, 2]
-            out["keypoints"][k] = (pixels - box[:2]) / (box[2:] - box[:2])
+            out["keypoints"][k] = self._places(hand, affine, box)
             out["betas"][k] = hand.betas
             center = np.linalg.solve(affine[:, :2], np.full(2, (CROP - 1) / 2) - affine[:, 2])
             rotations = hand.rotations.copy()
-            rotations[0] = rotation_camera_crop(center, self.camera).T @ rotations[0]
+            rotations[0] = rotation_camera_crop(center, self.camera, turn_of(affine)).T @ rotations[0]
             mirrored = np.linalg.det(affine[:, :2]) < 0
             out["rotations"][k] = MIRROR @ rotations @ MIRROR if mirrored else rotations
         return out
@@ -263,6 +298,50 @@ class OracleFinder:
         self.closed = True
 
 
+class OraclePalms:
+    """Answers for the scene's hands as a perfect detector of palms would that sees no hand smaller than `SMALLEST`."""
+
+    name = "oracle"
+    SMALLEST = 12.0
+    SIZES: Mapping[str, int] = MappingProxyType({"detect": 64, "detect_wide": 128})
+
+    def __init__(self, oracle: Oracle):
+        self.bundle = bundle_of("oracle-palms", {stage: {"image": (3, n, n)} for stage, n in self.SIZES.items()})
+        self._oracle = oracle
+        self.calls: Counter[str] = Counter()
+
+    def infer(self, stage: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert inputs["image"].shape == (1, 3, self.SIZES[stage], self.SIZES[stage])
+        self.calls[stage] += 1
+        camera, anchors = self._oracle.camera, anchors_px(self.SIZES[stage])
+        picture = letterbox(np.zeros((camera.height, camera.width, 3), np.uint8), self.SIZES[stage])
+        scores, boxes = np.full((1, len(anchors), 1), -9.0), np.zeros((1, len(anchors), NUMBERS))
+        for hand in self._oracle.scene:
+            joints = project(hand.joints, camera)
+            if np.ptp(picture.to_square(joints), axis=0).max() < self.SMALLEST:
+                continue
+            palm = Box.around(joints[[0, 5, 9, 13, 17, 1, 2]])
+            row = int(np.linalg.norm(anchors - picture.to_square(np.array(palm.center)), axis=-1).argmin())
+            points = np.concatenate([[palm.center], joints[[0, 5, 9, 13, 17, 1, 2]]])
+            places = picture.to_square(points) - anchors[row]
+            change = change_of_region(
+                region_of(joints), np.array(palm.center), max(palm.width, palm.height), joints[[0, 5, 9, 13, 17, 1, 2]]
+            )
+            sides = np.array([palm.width, palm.height]) * picture.scale
+            answer = [places[0], sides, places[1:].ravel(), change, [9.0 if hand.side == "right" else -9.0, -9.0]]
+            boxes[0, row, :24] = np.concatenate(answer)
+            scores[0, row] = 5.0
+        return {"scores": scores.astype(np.float32), "boxes": boxes.astype(np.float32)}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def palms(oracle: Oracle) -> OraclePalms:
+    return OraclePalms(oracle)
+
+
 @pytest.fixture
 def camera() -> Camera:
     return Camera(np.array([[260.0, 0, 131], [0, 255, 92], [0, 0, 1]]), WIDTH, HEIGHT)
@@ -271,6 +350,17 @@ def camera() -> Camera:
 @pytest.fixture
 def oracle(camera: Camera) -> Oracle:
     return Oracle(camera)
+
+
+@pytest.fixture
+def old_oracle(camera: Camera) -> Oracle:
+    """Weights that tell no places."""
+    return Oracle(camera, tells_places=False)
+
+
+@pytest.fixture
+def old_finder(old_oracle: Oracle) -> OracleFinder:
+    return OracleFinder(old_oracle)
 
 
 @pytest.fixture

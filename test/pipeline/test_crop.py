@@ -3,9 +3,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prehend.conventions import Side
 from prehend.errors import InvalidInput
-from prehend.pipeline.crop import CROP_SCALE, CROP_SIZE, CropSpec, box_in_crop, crop_affine, cut, whole_crop
-from prehend.types import Box
+from prehend.geometry.camera import project, rotation_camera_crop
+from prehend.pipeline.crop import (
+    CROP_SCALE,
+    CROP_SIZE,
+    HAND_BASE,
+    HAND_TOP,
+    CropSpec,
+    box_in_crop,
+    crop_affine,
+    cut,
+    direction_of,
+    region_of,
+    whole_crop,
+)
+from prehend.types import Box, Camera, Region
 
 SIZE = (640, 480)
 boxes = st.tuples(st.floats(-50, 600), st.floats(-50, 440), st.floats(5, 900), st.floats(5, 900)).map(
@@ -143,7 +157,7 @@ def test_the_crop_does_not_depend_on_the_object() -> None:
 
 def test_training_and_robot_use_one_map() -> None:
     box = Box(100, 120, 200, 170)
-    np.testing.assert_array_equal(CropSpec.from_box(box, "right", SIZE).affine, crop_affine(box))
+    np.testing.assert_array_equal(CropSpec.from_box(box, "right", SIZE).affine, crop_affine(Region.of_box(box)))
     np.testing.assert_allclose(
         box_in_crop(box, CropSpec.from_box(box, "left", SIZE).affine), CropSpec.from_box(box, "left", SIZE).hand_box
     )
@@ -163,3 +177,51 @@ def test_the_crop_for_the_other_side_is_the_mirror_image(side) -> None:
     # OpenCV places samples to 1/32 of a pixel
     assert np.abs(flipped.image - cut(image, wanted).image).mean() < 0.02
     np.testing.assert_array_equal(flipped.for_other_side().image, crop.image)
+
+
+ANGLES = st.floats(-np.pi, np.pi)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@given(turn=ANGLES, seed=st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_a_hand_points_up_in_its_crop_and_its_joints_fill_the_hand_box(side: Side, turn: float, seed: int) -> None:
+    joints = np.random.default_rng(seed).uniform(60, 140, (21, 2))
+    joints[HAND_BASE] = [100, 100]
+    joints[HAND_TOP] = joints[HAND_BASE] + 30 * np.array([np.sin(turn), -np.cos(turn)])
+    spec = CropSpec.from_region(region_of(joints), side, SIZE)
+    assert np.isclose(np.cos(direction_of(joints) - turn), 1)
+    seen = spec.to_crop(joints)
+    up = seen[HAND_TOP] - seen[HAND_BASE]
+    np.testing.assert_allclose(up / np.linalg.norm(up), [0, -1], atol=1e-6)
+    np.testing.assert_allclose(np.concatenate([seen.min(0), seen.max(0)]), spec.hand_box, atol=1e-3)
+    np.testing.assert_allclose(spec.to_image(seen), joints, atol=1e-9)
+
+
+@given(turn=ANGLES, x=st.floats(0, 199), y=st.floats(0, 149))
+@settings(max_examples=40, deadline=None)
+def test_the_virtual_camera_of_a_turned_crop_is_turned_as_its_pixels_are(turn: float, x: float, y: float) -> None:
+    camera = Camera(np.array([[180.0, 0, 99.5], [0, 180.0, 74.5], [0, 0, 1]]), 200, 150)
+    spec = CropSpec.from_region(Region((x, y), 60, 40, turn), "right", (200, 150))
+    R = rotation_camera_crop(spec.center_px, camera, spec.turn_rad)
+    ahead, up = project(np.array([[0, 0, 0.5], [0, -0.001, 0.5]]) @ R.T, camera)
+    np.testing.assert_allclose(ahead, spec.center_px, atol=1e-6)
+    step = spec.to_crop(up) - spec.to_crop(ahead)
+    # along the image's radius pixels are stretched off the axis, hence not exactly up
+    assert step[1] < 0
+    assert abs(step[0]) < 0.25 * abs(step[1])
+
+
+def test_a_region_without_a_turn_is_its_box_and_a_turned_one_contains_its_points() -> None:
+    box = Box(10, 20, 50, 40)
+    assert Region.of_box(box).box == box
+    points = np.random.default_rng(0).uniform(0, 100, (21, 2))
+    for turn in (0.0, 0.3, -2.0, np.pi / 2):
+        around = Region.around(points, turn).box
+        assert (points >= [around.x0 - 1e-9, around.y0 - 1e-9]).all()
+        assert (points <= [around.x1 + 1e-9, around.y1 + 1e-9]).all()
+
+
+def test_a_region_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="finite"):
+        CropSpec.from_region(Region((np.nan, 0.0), 10, 10), "right", SIZE)

@@ -3,7 +3,8 @@ import pytest
 
 from prehend.errors import ParameterError
 from prehend.pipeline.grasp import GraspConfig
-from prehend.pipeline.track import Track, TrackConfig, Tracker, inside_share
+from prehend.pipeline.track import Track, TrackConfig, inside_share
+from prehend.pipeline.tracker import Tracker
 from prehend.types import Box, FoundHand
 
 SIZE = (640, 480)
@@ -94,7 +95,7 @@ def ids(t: Tracker) -> list[int]:
 
 
 def test_the_finder_is_asked_when_nothing_is_tracked_and_at_the_interval() -> None:
-    t = tracker(find_interval=4)
+    t = tracker(find_interval_s=4 / 30)
     found = [FoundHand(box_at(100, 100), "right")]
     asked = [step(t, {1: (100, 100)}, found) for _ in range(10)]
     assert asked == [True, False, False, False, True, False, False, False, True, False]
@@ -107,20 +108,21 @@ def test_with_nothing_to_find_it_is_asked_every_frame() -> None:
 
 
 def test_a_lost_hand_brings_the_finder_back_at_once_and_then_now_and_then() -> None:
-    t = tracker(find_interval=100, keep_lost_s=0.3)
+    t = tracker(find_interval_s=100 / 30, keep_lost_s=0.3)
     found = [FoundHand(box_at(100, 100), "right"), FoundHand(box_at(400, 300), "left")]
     assert step(t, {1: (100, 100), 2: (400, 300)}, found)
     assert not step(t, {1: (100, 100)}, found)
     only_one = found[:1]
     asked = [step(t, {1: (100, 100)}, only_one) for _ in range(12)]
     assert asked[:7] == [True, False, False, True, False, False, True]
-    assert not any(asked[9:]), "it was given up"
+    assert asked[9], "it was given up: whose hand is there now?"
+    assert not any(asked[10:])
     assert ids(t) == [1]
 
 
 @pytest.mark.parametrize("gap", [1, 2, 4, 10])
 def test_a_hand_that_is_not_seen_for_some_frames_keeps_its_number(gap: int) -> None:
-    t = tracker(find_interval=4)
+    t = tracker(find_interval_s=4 / 30)
     world = World(t)
     for _ in range(10):
         assert world.step([(100, 100), (400, 300)]) == {0: 1, 1: 2}
@@ -142,7 +144,7 @@ def test_a_hand_that_was_away_for_long_gets_a_new_number() -> None:
 
 
 def test_a_moving_hand_that_is_hidden_for_a_moment_is_met_where_it_went() -> None:
-    t = tracker(find_interval=100)
+    t = tracker(find_interval_s=100 / 30)
     world = World(t)
     for k in range(10):
         world.step([(100 + 6 * k, 100)])
@@ -153,7 +155,7 @@ def test_a_moving_hand_that_is_hidden_for_a_moment_is_met_where_it_went() -> Non
 
 
 def test_hands_that_cross_while_one_hides_the_other_keep_their_numbers() -> None:
-    world = World(tracker(find_interval=5))
+    world = World(tracker(find_interval_s=5 / 30))
     for k in range(80):
         a, b = (60 + 6.5 * k, 200.0), (580 - 6.5 * k, 200.0)
         hidden = abs(a[0] - b[0]) < 60
@@ -164,7 +166,7 @@ def test_hands_that_cross_while_one_hides_the_other_keep_their_numbers() -> None
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_finder_that_errs_does_not_change_numbers(seed: int) -> None:
-    world = World(tracker(find_interval=3), jitter=0.12, missing=0.3, false=0.3, seed=seed)
+    world = World(tracker(find_interval_s=3 / 30), jitter=0.12, missing=0.3, false=0.3, seed=seed)
     numbers: dict[int, set[int]] = {0: set(), 1: set()}
     seen = 0
     for k in range(150):
@@ -209,7 +211,7 @@ def test_a_hand_of_the_other_side_that_turns_up_where_one_was_lost_is_another_ha
     step(t, {1: (100, 100)}, [FoundHand(box_at(100, 100), "right")])
     for _ in range(3):
         t.tracks[0].belief.seen(5.0)
-    for _ in range(2):
+    for _ in range(6):
         step(t, {})
     t.start_frame(SIZE, None)
     t.take([FoundHand(box_at(110, 100), "right")])
@@ -221,14 +223,14 @@ def test_a_hand_of_the_other_side_that_turns_up_where_one_was_lost_is_another_ha
 
 
 def test_a_candidate_that_was_never_a_hand_does_not_bring_the_finder_back() -> None:
-    t = tracker(find_interval=100)
+    t = tracker(find_interval_s=100 / 30)
     found = [FoundHand(box_at(100, 100), "right"), FoundHand(box_at(400, 300), "left")]
     step(t, {1: (100, 100)}, found)
     assert not step(t, {1: (100, 100)}, found)
 
 
 def test_numbers_follow_moving_hands_that_cross() -> None:
-    t = tracker(find_interval=1)
+    t = tracker(find_interval_s=1 / 30)
     for k in range(40):
         a, b = (50 + 14 * k, 200), (600 - 14 * k, 280)
         found = [FoundHand(box_at(*b), "left"), FoundHand(box_at(*a), "right")]
@@ -256,6 +258,16 @@ def test_stamps_that_jump_back_or_far_ahead_start_from_nothing(stamp: float) -> 
     step(t, {1: (100, 100)}, found, stamp=1.0)
     assert step(t, {2: (100, 100)}, found, stamp=stamp)
     assert ids(t) == [2]
+
+
+@pytest.mark.parametrize("interval_s", [1 / 60, 1 / 15, 0.2])
+def test_swapped_and_jittering_neighbours_are_no_restart(interval_s: float) -> None:
+    t = tracker()
+    found = [FoundHand(box_at(100, 100), "right")]
+    for place in (0, 1, 2, 4, 3, 5, 7, 6, 6.9, 8):
+        step(t, {1: (100 + 2 * place, 100)}, found, stamp=5 + place * interval_s)
+        assert [track.track_id for track in t.tracks] == [1]
+    np.testing.assert_allclose(t.tracks[0].velocity[0] * interval_s, 2, atol=1.0)
 
 
 def test_the_same_stamp_twice_is_no_jump() -> None:
@@ -297,7 +309,7 @@ def test_a_jump_of_a_hand_does_not_throw_its_box_away() -> None:
 
 
 def test_most_hands_are_kept_to_and_the_tracked_come_first() -> None:
-    t = tracker(max_hands=2, find_interval=1)
+    t = tracker(max_hands=2, find_interval_s=1 / 30)
     places = [(100, 100), (300, 100), (500, 100)]
     step(t, {1: places[2]}, [FoundHand(box_at(*places[2]), "right", 0.4)])
     found = [FoundHand(box_at(*place), "left", 0.9) for place in places[:2]]
@@ -306,7 +318,7 @@ def test_most_hands_are_kept_to_and_the_tracked_come_first() -> None:
 
 
 def test_a_track_that_is_sure_keeps_its_box_until_the_finder_insists() -> None:
-    t = tracker(find_interval=5)
+    t = tracker(find_interval_s=5 / 30)
     step(t, {1: (100, 100)}, [FoundHand(box_at(100, 100), "right")])
     elsewhere = FoundHand(box_at(133, 112), "right")
     t.start_frame(SIZE, None)
@@ -330,7 +342,7 @@ def test_a_track_that_is_not_sure_takes_the_finders_place_at_once() -> None:
 
 
 def test_a_box_near_its_own_changes_nothing() -> None:
-    t = tracker(find_interval=1)
+    t = tracker(find_interval_s=1 / 30)
     step(t, {1: (130, 110)}, [FoundHand(box_at(130, 110), "right")])
     before = t.tracks[0].box_px
     t.start_frame(SIZE, None)
@@ -339,7 +351,7 @@ def test_a_box_near_its_own_changes_nothing() -> None:
 
 
 def test_joints_that_fall_in_on_the_palm_do_not_take_the_box_along() -> None:
-    t = tracker(find_interval=10)
+    t = tracker(find_interval_s=10 / 30)
     found = [FoundHand(box_at(100, 100), "right")]
     widths = []
     for k in range(60):
@@ -350,12 +362,12 @@ def test_joints_that_fall_in_on_the_palm_do_not_take_the_box_along() -> None:
         widths.append(track.box_px.width)
         t.confirm(track, joints_at(100, 100, 0.7 * track.box_px.width))
     assert min(widths) > 0.35 * 80
-    assert sum(width < 0.5 * 80 for width in widths) < 20, "the finder puts it right"
+    assert sum(width < 0.5 * 80 for width in widths) < 25, "the finder puts it right"
 
 
 @pytest.mark.parametrize("size", [45, 160])
 def test_a_hand_that_closes_or_opens_is_followed(size: float) -> None:
-    t = tracker(find_interval=100)
+    t = tracker(find_interval_s=100 / 30)
     for k in range(40):
         t.start_frame(SIZE, k / 30)
         if k == 0:
@@ -392,41 +404,6 @@ def test_a_users_boxes_are_the_hands() -> None:
     assert t.tracks == []
 
 
-def test_two_tracks_on_one_hand_are_found_out() -> None:
-    t = tracker()
-    t.start_frame(SIZE, None)
-    t.take(
-        [FoundHand(box_at(100, 100), "right"), FoundHand(box_at(190, 100), "left"), FoundHand(box_at(400, 90), "left")]
-    )
-    for track, place in zip(t.tracks, [(140, 100), (143, 101), (400, 90)], strict=True):
-        t.confirm(track, joints_at(*place))
-    assert [track.track_id for track in t.merge()] == [2]
-    assert ids(t) == [1, 3]
-
-
-@pytest.mark.parametrize("sure", [False, True])
-def test_a_track_within_another_is_the_same_hand_unless_both_are_sure_of_their_sides(sure: bool) -> None:
-    t = tracker()
-    t.start_frame(SIZE, None)
-    t.take([FoundHand(box_at(100, 100), "right"), FoundHand(box_at(210, 100), "left")])
-    for track, size in zip(t.tracks, (100, 45), strict=True):
-        for _ in range(5 if sure else 1):
-            track.belief.seen(2.0)
-        t.confirm(track, joints_at(110, 105, size)[:: 1 if size == 100 else -1])
-    t.merge()
-    assert ids(t) == ([1, 2] if sure else [1])
-
-
-def test_hands_side_by_side_are_two() -> None:
-    t = tracker()
-    t.start_frame(SIZE, None)
-    t.take([FoundHand(box_at(100, 100), "right"), FoundHand(box_at(150, 100), "left")])
-    for track, place in zip(t.tracks, [(100, 100), (150, 100)], strict=True):
-        t.confirm(track, joints_at(*place))
-    assert len(t.tracks) == 2
-    assert t.merge() == []
-
-
 def test_inside_share() -> None:
     assert inside_share(Box(10, 10, 20, 20), SIZE) == 1
     assert inside_share(Box(-100, 10, 99, 20), SIZE) == pytest.approx(0.5)
@@ -434,7 +411,7 @@ def test_inside_share() -> None:
     assert inside_share(Box(50, 10, 50, 20), SIZE) == 1, "a line"
 
 
-@pytest.mark.parametrize("name", ["max_hands", "find_interval", "keep_lost_s", "max_gap_s"])
+@pytest.mark.parametrize("name", ["max_hands", "find_interval_s", "keep_lost_s", "max_gap_s"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_values_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ParameterError, match=name):

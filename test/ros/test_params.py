@@ -23,7 +23,7 @@ def test_defaults_are_those_of_the_pipeline():
     from prehend.pipeline.config import EstimatorConfig
 
     config, params = EstimatorConfig(), NodeParams()
-    assert (params.max_hands, params.find_interval) == (config.track.max_hands, config.track.find_interval)
+    assert (params.max_hands, params.find_interval_s) == (config.track.max_hands, config.track.find_interval_s)
     assert (params.min_score, params.fov_deg) == (config.presence, config.fov_deg)
     assert (params.keep_lost_s, params.smooth_beta) == (config.track.keep_lost_s, config.smooth.beta)
 

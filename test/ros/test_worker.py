@@ -9,8 +9,9 @@ import pytest
 from prehend.errors import InvalidInput
 from prehend.ros import convert, diagnostics, images
 from prehend.ros import messages as m
+from prehend.ros.calibration import Calibration
 from prehend.ros.params import NodeParams
-from prehend.ros.worker import Calibration, Worker
+from prehend.ros.worker import GIVE_UP_AFTER, Worker
 from prehend.types import Camera
 
 SIZE = (64, 48)
@@ -96,8 +97,16 @@ def test_a_known_error_is_told_once_and_the_next_image_works(bench):
     assert bench.stats.take().new_failures == 0, "already told"
 
 
-def test_an_unknown_error_ends_the_worker(bench):
-    bench.worker.offer(image_bytes(255))
+def test_an_unknown_error_costs_its_image_and_many_in_a_row_end_the_worker(bench):
+    for n in range(GIVE_UP_AFTER - 1):
+        bench.worker.offer(image_bytes(255))
+        bench.until(lambda n=n: bench.stats.take().failed == n + 1)
+    bench.worker.offer(image_bytes(1))
+    bench.until(lambda: bench.results)
+    for n in range(GIVE_UP_AFTER):
+        assert bench.thread.is_alive()
+        bench.worker.offer(image_bytes(255))
+        bench.until(lambda n=n: bench.stats.take().failed == GIVE_UP_AFTER + n)
     bench.thread.join(10)
     assert isinstance(bench.end(), ZeroDivisionError)
 
@@ -128,18 +137,6 @@ def test_a_calibration_for_another_size_is_refused_and_a_wrong_one_is_told():
     wrong.distortion_model = "barrel"
     calibration.update(wrong)
     assert "barrel" in calibration.reason
-
-
-def test_silence_has_its_reason():
-    def told(counts, publishers):
-        return diagnostics.images_status(counts, 10.0, 2.0, "/image_raw", publishers)
-
-    never, before = diagnostics.Counts(), diagnostics.Counts(received=5, last_image_s=3.0)
-    assert told(diagnostics.Counts(received=5, last_image_s=9.0), 1).level == diagnostics.OK
-    assert "LARGE_DATA" in told(never, 1).message
-    assert "silent" in told(before, 1).message
-    assert "nobody publishes" in told(before, 0).message
-    assert {told(never, 1).level, told(before, 1).level, told(before, 0).level} == {diagnostics.WARN}
 
 
 def test_latency_percentiles_are_in_order():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from prehend.errors import AssetError
 from prehend_training.optimisers import Optimisers
+from prehend_training.pretrained.start import load_trunk
 
 _KEPT = "network."
 _HEAD = "network.mano_head."
@@ -89,7 +90,7 @@ def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: Optimi
 
 
 def load_start(runs: Sequence[Path], network: nn.Module) -> None:
-    """Read the averaged weights of runs into a network in training.
+    """Read the averaged weights of runs into a network in training; a file is one of `prehend-train trunk`.
 
     Of a run that trained the pose head alone only that is taken; so one run may give the trunk and another the head.
     The sizes of their pictures may differ, and so may the layers that only training has: what no run has stays fresh.
@@ -98,6 +99,9 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
         AssetError: a run has no weights or is one of another network.
     """
     for run in runs:
+        if run.is_file():
+            load_trunk(run, network)
+            continue
         path = run / "checkpoint" / "averaged.safetensors"
         if not path.exists():
             raise AssetError(f"{path} does not exist: train {run} first")

@@ -10,10 +10,12 @@ from prehend.errors import PrehendError
 from prehend_training.cli_deocclude import add_deocclude_verb
 from prehend_training.cli_evaluate import add_evaluate_verb
 from prehend_training.cli_looks import add_look_verbs
+from prehend_training.cli_palms import add_palm_verbs
 from prehend_training.cli_photos import add_photo_verbs
 from prehend_training.cli_places import add_places_verb
 from prehend_training.cli_scenes import add_scene_verbs, add_verb
 from prehend_training.cli_train import add_train_verbs
+from prehend_training.cli_trunk import add_trunk_verb
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -49,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     add_deocclude_verb(verbs)
     add_places_verb(verbs)
     add_photo_verbs(verbs)
+    add_trunk_verb(verbs)
+    add_palm_verbs(verbs)
     add_train_verbs(verbs)
     add_evaluate_verb(verbs)
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prehend.backends import Backend
-from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.find import decode_hands, letterbox
+from prehend.pipeline.look import FIND_THRESHOLD
 from prehend.pipeline.network import input_shape
 from prehend.types import FloatArray, FoundHand
 from prehend_training.corpora import ShardCorpus
@@ -65,7 +65,7 @@ def finder_report(frames: Sequence[Answers], threshold: float | None = None) -> 
         hand costs more than a box that the crop network takes away). Choose it on other pictures than you report.
         None where nothing defines a number.
     """
-    threshold = EstimatorConfig().find_threshold if threshold is None else threshold
+    threshold = FIND_THRESHOLD if threshold is None else threshold
     wanted = sum(hand.counts for _, hands in frames for hand in hands)
     judged = [one for frame in frames for one in judge(*frame, IOUS[0])]
     kept = [one for one in judged if one.score >= threshold]

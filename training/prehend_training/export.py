@@ -9,7 +9,7 @@ from prehend.export.bundle import save_bundle
 from prehend.hand_model.asset import load_hand_model
 from prehend.weights import Bundle
 from prehend_training.checkpoint import load_result
-from prehend_training.presets import preset
+from prehend_training.presets import PalmPreset, Preset, preset
 from prehend_training.tasks import network_of
 
 LICENCE = "Apache-2.0"
@@ -34,16 +34,25 @@ def export_run(run: Path, out: Path) -> Bundle:
     if not measured.exists() or measured.stat().st_mtime < weights.stat().st_mtime:
         raise AssetError(f"{run} was not measured since its last step: run `prehend-train evaluate` first")
     progress = json.loads((run / "checkpoint" / "progress.json").read_text())
-    hand = load_hand_model()
     extras: dict[str, Any] = {
-        "hand_model": {"name": hand.name, "sha256": hand.sha256},
+        **_told(chosen, begun),
         **_origin(begun),
         "samples_seen": progress["samples"],
         "training_s": round(progress["elapsed_s"]),
         "measured": json.loads(measured.read_text()),
         "licence": LICENCE,
     }
+    if isinstance(chosen, PalmPreset):  # scores are compared with what was chosen where they were measured
+        extras["thresholds"] = extras["measured"].pop("thresholds")
     return save_bundle(network, out, chosen.network, extras)  # type: ignore[arg-type]
+
+
+def _told(chosen: Preset, begun: dict[str, Any]) -> dict[str, Any]:
+    """What the weights know beside their numbers: the hand model, or the published file that a detector is from."""
+    if isinstance(chosen, PalmPreset):
+        return {"origin": begun["origin"], "photographs": begun["photographs"]}
+    hand = load_hand_model()
+    return {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
 
 
 def _origin(begun: dict[str, Any]) -> dict[str, Any]:

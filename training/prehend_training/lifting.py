@@ -7,6 +7,7 @@ be posed and projected on one core.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import nn
 from prehend.conventions import NUM_JOINTS
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion
 from prehend.hand_model.asset import load_hand_model
+from prehend.models.pose_head import PlacesPoseHead
 from prehend.models.unihope import HandAnswer
 from prehend_training.losses import SampledHand, Terms, hand_terms
 from prehend_training.records import Record
@@ -40,6 +42,7 @@ class LiftConfig:
         scale_sigma, center_sigma: how far the RoI is off, in shares of its side.
         noise: least and largest standard deviation of the places, in shares of the RoI, drawn evenly in the logarithm.
         lost_p, lost_sigma: probability that a joint is not seen at all, and its error then.
+        certainty_sigma: standard deviation of the log of what is said of the noise.
     """
 
     turned_p: float = 0.5
@@ -51,6 +54,7 @@ class LiftConfig:
     noise: tuple[float, float] = (0.003, 0.03)
     lost_p: float = 0.05
     lost_sigma: float = 0.1
+    certainty_sigma: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class LiftBatches:
     hand: SampledHand = field(default_factory=lambda: SampledHand(load_hand_model(), count=0), repr=False)
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
-        """`places` (B, 21, 2) in [0, 1] of the RoI, and rotations, betas and joints as in `hand_targets`."""
+        """`places` (B, 21, 2) in [0, 1] of the RoI, `log_std` (B, 21) log of their standard deviation in units of the
+        joints' box, and rotations, betas and joints as in `hand_targets`."""
         rng = np.random.default_rng([self.seed, step, part[0]])
         count = (part[0] + 1) * self.batch_size // part[1] - part[0] * self.batch_size // part[1]
         rotations = self._poses(rng, count)
@@ -81,8 +86,10 @@ class LiftBatches:
         with torch.no_grad():
             posed = self.hand(torch.from_numpy(rotations), torch.from_numpy(betas)).joints.numpy()
         joints = posed - posed[:, :1]
+        places, log_std = self._seen(rng, joints)
         return {
-            "places": self._seen(rng, joints),
+            "places": places,
+            "log_std": log_std,
             "rotations": rotations,
             "betas": betas,
             "joints": joints.astype(np.float32),
@@ -102,8 +109,10 @@ class LiftBatches:
         rotations[:, 0] = turn @ rotations[:, 0]
         return rotations
 
-    def _seen(self, rng: np.random.Generator, joints: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, 21, 3) -> (B, 21, 2) places in a RoI as the network might find them."""
+    def _seen(
+        self, rng: np.random.Generator, joints: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(B, 21, 3) -> (B, 21, 2) places in a RoI as the network might find them, and (B, 21) how sure they are."""
         config, count = self.config, len(joints)
         distance = _log_uniform(rng, config.distance_m, count)
         centered = joints - (joints.min(1, keepdims=True) + joints.max(1, keepdims=True)) / 2
@@ -115,7 +124,10 @@ class LiftBatches:
         places = (points - ((low + high) / 2 + off)[:, None]) / side[:, None] + 0.5
         sigma = _log_uniform(rng, config.noise, count)
         sigma = np.where(rng.random((count, NUM_JOINTS)) < config.lost_p, config.lost_sigma, sigma)
-        return (places + rng.normal(size=places.shape) * sigma[..., None]).astype(np.float32)
+        noisy = (places + rng.normal(size=places.shape) * sigma[..., None]).astype(np.float32)
+        # a network's certainty is a guess itself
+        log_std = np.log(sigma * config.margin) + rng.normal(0, config.certainty_sigma, sigma.shape)
+        return noisy, log_std.astype(np.float32)
 
 
 def _log_uniform(rng: np.random.Generator, limits: tuple[float, float], count: int) -> NDArray[np.float64]:
@@ -155,13 +167,28 @@ def lift_terms(network: nn.Module, batch: Batch, hand: SampledHand) -> Terms:
         hand: skinning.
     """
     assert isinstance(network, Supervised)
+    return skeleton_terms(network.network.mano_head, network.network.config, batch, hand)
+
+
+def skeleton_terms(head: nn.Module, config: Any, batch: Batch, hand: SampledHand) -> Terms:
+    """The terms `TAUGHT`, of what a pose head says of places alone.
+
+    Args:
+        head: a `ManoHead` that sees places, or a `PlacesPoseHead`.
+        config: of its network: `code` and `size`.
+        batch: of `LiftBatches`.
+        hand: skinning.
+    """
     places, count = batch["places"], len(batch["places"])
-    code = places.new_zeros(count, network.network.config.code)
-    said = network.network.mano_head(code, places)
+    code = places.new_zeros(count, config.code)
+    if isinstance(head, PlacesPoseHead):
+        said = head(places * config.size, batch["log_std"], code)
+    else:
+        said = head(code, places)
     ones = places.new_ones(count)
     target = dict(batch) | {"keypoints": places, "visible": places.new_ones(count, NUM_JOINTS)}
-    known = ("has_pose", "has_joints", "has_keypoints", "has_visible")
-    target |= dict.fromkeys(("presence", "right", *known), ones)
+    known = ("presence", "right", "has_pose", "has_joints", "has_visible", "has_keypoints")
+    target |= dict.fromkeys(known, ones)
     target["hand_box"] = places.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(count, 4)
     answer = HandAnswer(places, said.rotations, said.betas, said.visibility_logit, code)
     terms = hand_terms(answer, target, hand)

@@ -27,8 +27,10 @@ from prehend_training.feed import prefetched
 from prehend_training.losses import Terms, total
 from prehend_training.optimisers import make_optimisers
 from prehend_training.presets import Optimisation, Preset, describe
+from prehend_training.pretrained.files import provenance
 from prehend_training.shards import commit
 from prehend_training.sources import DataSource, describe_data, renders
+from prehend_training.supervised import pretrained_parameters
 from prehend_training.tasks import Task, open_task
 from prehend_training.team import Team, run_team
 
@@ -138,7 +140,10 @@ class Trainer:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
         chosen = self.optimisation
-        self.optimiser = make_optimisers(self.network, chosen.method, chosen.lr, chosen.weight_decay)
+        slow = pretrained_parameters(self.network)
+        self.optimiser = make_optimisers(
+            self.network, chosen.method, chosen.lr, chosen.weight_decay, slow, chosen.pretrained_share
+        )
         # half precision alone underflows
         self._scaler = torch.amp.GradScaler(self.machine.device.split(":")[0], enabled=machine.precision == "fp16")
         self.averaged = Averaged(self.network, self.optimisation.ema)
@@ -289,7 +294,7 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path]
         "seed": chosen.seed,
         "numbers": json.loads(json.dumps(describe(chosen))),
         "data": describe_data(data),
-        "start": [_begun(other) for other in start],
+        "start": [begun(other) for other in start],
     }
     note = run / "run.json"
     run.mkdir(parents=True, exist_ok=True)
@@ -302,8 +307,10 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path]
         note.write_text(json.dumps({**description, "commit": commit()}, indent=1) + "\n")
 
 
-def _begun(run: Path) -> dict[str, Any]:
-    """What another run is, and how far it came."""
+def begun(run: Path) -> dict[str, Any]:
+    """What another run is, and how far it came; of a file of pretrained weights, where they come from."""
+    if run.is_file():
+        return {"pretrained": provenance(run)}
     progress = json.loads((run / "checkpoint" / "progress.json").read_text())
     return json.loads((run / "run.json").read_text()) | {"samples": progress["samples"]}
 

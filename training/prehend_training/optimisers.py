@@ -1,6 +1,6 @@
 """The optimisers: AdamW, and Muon for the convolutions with AdamW for the rest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 import torch
@@ -85,9 +85,9 @@ class Optimisers:
         return [group for part in self.parts for group in part.param_groups]
 
     def set_lr(self, lr: float) -> None:
-        """Give all groups a learning rate."""
+        """Give all groups a learning rate, slow ones their share of it."""
         for group in self.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("share", 1.0)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -116,24 +116,46 @@ def kernels_before_norms(network: nn.Module) -> list[nn.Parameter]:
     return [parameter for module in without_bias for parameter in module.parameters()]
 
 
-def adamw(parameters: Sequence[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    """AdamW, without decay of biases and normalisation."""
-    weights, others = [p for p in parameters if p.dim() > 1], [p for p in parameters if p.dim() <= 1]
-    groups = [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def adamw(
+    parameters: Sequence[nn.Parameter],
+    lr: float,
+    weight_decay: float,
+    slow: Collection[nn.Parameter] = (),
+    share: float = 1.0,
+) -> torch.optim.Optimizer:
+    """AdamW, without decay of biases and normalisation; `slow` ones have this share of the rate and no decay, so that
+    what was pretrained is not pulled towards zero."""
+    slow_ids = {id(parameter) for parameter in slow}
+    quick = [p for p in parameters if id(p) not in slow_ids]
+    weights, others = [p for p in quick if p.dim() > 1], [p for p in quick if p.dim() <= 1]
+    groups = [
+        {"params": weights, "weight_decay": weight_decay, "share": 1.0},
+        {"params": others, "weight_decay": 0.0, "share": 1.0},
+        {"params": [p for p in parameters if id(p) in slow_ids], "weight_decay": 0.0, "share": share},
+    ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.99), fused=True)
 
 
-def make_optimisers(network: nn.Module, method: Method, lr: float, weight_decay: float) -> Optimisers:
+def make_optimisers(
+    network: nn.Module,
+    method: Method,
+    lr: float,
+    weight_decay: float,
+    slow: Collection[nn.Parameter] = (),
+    share: float = 1.0,
+) -> Optimisers:
     """The optimisers of a network's trained parameters.
 
     Args:
         network: to train.
         method: `adamw`, or `muon`: Muon for `kernels_before_norms`, AdamW for the rest.
         lr, weight_decay: of both.
+        slow: pretrained parameters, always AdamW's. share: their rate over `lr`.
     """
     trained = [p for p in network.parameters() if p.requires_grad]
     kernels = {p for p in kernels_before_norms(network) if p.requires_grad} if method == "muon" else set()
-    parts = [adamw([p for p in trained if p not in kernels], lr, weight_decay)]
+    kernels -= set(slow)
+    parts = [adamw([p for p in trained if p not in kernels], lr, weight_decay, slow, share)]
     if kernels:
         parts.append(Muon([p for p in trained if p in kernels], lr, weight_decay))
     return Optimisers(parts)

@@ -7,17 +7,23 @@ from typing import Any, Literal
 
 from prehend.errors import UnknownName
 from prehend.models.finder import FINDER, FinderConfig
+from prehend.models.palm import PALM, PalmConfig
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
+from prehend.models.unihope_lite import LITE, UniHOPELiteConfig
 from prehend_training.data import CropDataConfig
 from prehend_training.finder_data import FinderDataConfig
 from prehend_training.finder_losses import FinderLossWeights
 from prehend_training.lifting import LiftConfig
+from prehend_training.lite_losses import LiteLossWeights
 from prehend_training.losses import CropLossWeights
 from prehend_training.optimisers import Method
+from prehend_training.palms.batches import PalmDataConfig
+from prehend_training.palms.losses import PalmLossWeights
 from prehend_training.paper_losses import PaperLossWeights
-from prehend_training.recipes import PAPER_CROPS
+from prehend_training.recipes import PAPER_CROPS, STRONG_CROPS
 from prehend_training.supervised import Fusion
 from prehend_training.twins import LEVELS, TwinConfig
+from prehend_training.views import ViewConfig
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Optimisation:
         final_lr: rate at the end of the cosine over the highest.
         clip: largest norm of the gradient.
         ema: highest decay of the averaged weights, which are the result.
+        pretrained_share: rate of what was pretrained over that of the rest.
     """
 
     method: Method = "adamw"
@@ -46,6 +53,7 @@ class Optimisation:
     final_lr: float = 0.005
     clip: float = 20.0
     ema: float = 0.998
+    pretrained_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,24 @@ class CropPreset:
 
 
 @dataclass(frozen=True)
+class LitePreset(CropPreset):
+    """Training of UniHOPE on a pretrained trunk; what is not explained is as in `CropPreset`.
+
+    Attributes:
+        skeletons: hands without pictures a step, which keep teaching the pose head what places tell.
+        code_dropout: share of the pictures whose code the pose head is not given.
+        freeze_start: stem and first stage of the trunk stay as they were pretrained: edges look alike on rendered and
+            real pictures, and half of the cost of going back is there.
+    """
+
+    config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
+    loss: LiteLossWeights = field(default_factory=LiteLossWeights)  # type: ignore[assignment]
+    skeletons: int = 256
+    code_dropout: float = 0.35
+    freeze_start: bool = True
+
+
+@dataclass(frozen=True)
 class FinderPreset:
     """Training of a finder; fields as in `CropPreset`."""
 
@@ -89,20 +115,74 @@ class FinderPreset:
     seed: int = 0
 
 
-Preset = CropPreset | FinderPreset
+@dataclass(frozen=True)
+class PalmPreset:
+    """Fine-tuning of the palm detector; what is not explained is as in `CropPreset`.
+
+    Attributes:
+        frozen: layers of the network, from the first on, that stay as they are: they see edges and skin well already.
+    """
+
+    name: str
+    network: str
+    config: PalmConfig
+    data: PalmDataConfig = field(default_factory=PalmDataConfig)
+    loss: PalmLossWeights = field(default_factory=PalmLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    frozen: int = 2
+
+
+Preset = CropPreset | FinderPreset | PalmPreset
 
 _TINY = replace(
     SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
 )
 # eight channels at least: oneDNN's 1x1 convolution of torch 2.13 writes past its buffer in the backward pass of fewer
 _TINY_FINDER = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
+_TINY_LITE = replace(LITE, size=64, channels=8, heads=1, body=8, code=16, hidden=(16,))
+_TINY_PALM = replace(PALM, size=64, wide_size=128, widths=(8, 8, 8, 8, 8), blocks=1, merged=1)
+_TINY_VIEW = replace(PalmDataConfig().view, size_px=64, hand_px=(8.0, 60.0))
 _BRIEF = Optimisation(batch_size=2)
 
 # Batches on a CPU are as large as Muon's fixed cost of a step asks for
 _MUON = Optimisation(method="muon", batch_size=32, lr=1.2e-3)
 
+UPRIGHT_CROPS = replace(
+    STRONG_CROPS,
+    size_px=LITE.size,
+    object_grid=LITE.roi_size,
+    view=ViewConfig(center=0.12, scale=(0.75, 1.3), aspect=0.1, turn_p=0.06, turn_rad=0.22, upright=True),
+)
+"""Crops as the pipeline cuts them along the hand's direction, known to within 10 to 15 degrees, or not at all."""
+
 _ALL: tuple[Preset, ...] = (
-    CropPreset("unihope-s", "unihope-s", SMALL, CropDataConfig(object_grid=SMALL.roi_size), optimisation=_MUON),
+    LitePreset(
+        "unihope-s",
+        "unihope-s",
+        data=UPRIGHT_CROPS,
+        optimisation=Optimisation(
+            method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, ema=0.999, pretrained_share=0.12
+        ),
+    ),
+    # goes on from another run with further data: the same at a lower rate
+    LitePreset(
+        "unihope-s-further",
+        "unihope-s",
+        data=UPRIGHT_CROPS,
+        optimisation=Optimisation(
+            method="muon", batch_size=24, lr=7e-4, weight_decay=0.01, warmup=0.02, ema=0.998, pretrained_share=0.12
+        ),
+    ),
+    # its pose head alone, on skeletons: minutes
+    LitePreset(
+        "unihope-s-lift",
+        "unihope-s",
+        optimisation=Optimisation(batch_size=512, lr=1e-3, weight_decay=1e-4, warmup=0.02, ema=0.999),
+        trains="lift",
+        lift=LiftConfig(noise=(0.003, 0.04)),
+    ),
+    CropPreset("unihope-xs", "unihope-xs", SMALL, CropDataConfig(object_grid=SMALL.roi_size), optimisation=_MUON),
     # the paper's network, losses, weights, schedule and augmentation
     CropPreset(
         "unihope-b",
@@ -115,8 +195,8 @@ _ALL: tuple[Preset, ...] = (
     ),
     # First parts of a training: small pictures teach the trunk at an eighth of the cost; then `train --start`
     CropPreset(
-        "unihope-s-maps",
-        "unihope-s",
+        "unihope-xs-maps",
+        "unihope-xs",
         replace(SMALL, size=64),
         CropDataConfig(size_px=64, object_grid=SMALL.roi_size),
         optimisation=replace(_MUON, batch_size=64, lr=5e-3),
@@ -124,8 +204,8 @@ _ALL: tuple[Preset, ...] = (
     ),
     # then the trunk at full size, at half of the whole network's cost
     CropPreset(
-        "unihope-s-maps-128",
-        "unihope-s",
+        "unihope-xs-maps-128",
+        "unihope-xs",
         SMALL,
         CropDataConfig(object_grid=SMALL.roi_size),
         optimisation=replace(_MUON, batch_size=64, lr=3e-3),
@@ -133,8 +213,8 @@ _ALL: tuple[Preset, ...] = (
     ),
     # and the pose head's, which needs no pictures
     CropPreset(
-        "unihope-s-lift",
-        "unihope-s",
+        "unihope-xs-lift",
+        "unihope-xs",
         SMALL,
         optimisation=Optimisation(batch_size=512, lr=2e-3, weight_decay=1e-4, warmup=0.02, ema=0.999),
         trains="lift",
@@ -156,7 +236,7 @@ _ALL: tuple[Preset, ...] = (
     ),
     CropPreset(
         "debug-unihope",
-        "unihope-s",
+        "unihope-xs",
         _TINY,
         CropDataConfig(object_grid=_TINY.roi_size),
         optimisation=replace(_BRIEF, method="muon"),
@@ -164,7 +244,7 @@ _ALL: tuple[Preset, ...] = (
     ),
     CropPreset(
         "debug-paper",
-        "unihope-s",
+        "unihope-xs",
         _TINY,
         CropDataConfig(object_grid=_TINY.roi_size),
         PaperLossWeights(),
@@ -173,13 +253,24 @@ _ALL: tuple[Preset, ...] = (
     ),
     CropPreset(
         "debug-maps",
-        "unihope-s",
+        "unihope-xs",
         replace(_TINY, size=64),
         CropDataConfig(size_px=64, object_grid=_TINY.roi_size),
         optimisation=_BRIEF,
         trains="maps",
     ),
-    CropPreset("debug-lift", "unihope-s", _TINY, optimisation=replace(_BRIEF, batch_size=16), trains="lift"),
+    LitePreset(
+        "debug-lite",
+        "unihope-s",
+        _TINY_LITE,
+        replace(UPRIGHT_CROPS, size_px=_TINY_LITE.size),
+        optimisation=_BRIEF,
+        skeletons=4,
+    ),
+    CropPreset("debug-lift", "unihope-xs", _TINY, optimisation=replace(_BRIEF, batch_size=16), trains="lift"),
+    # from palm_detection_full (`trunk --kind palm`): low rates, or it forgets
+    PalmPreset("palm", "palm", PALM, optimisation=Optimisation(batch_size=24, lr=2e-4, weight_decay=1e-3, ema=0.99)),
+    PalmPreset("debug-palm", "palm", _TINY_PALM, replace(PalmDataConfig(), view=_TINY_VIEW), optimisation=_BRIEF),
     FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),
 )
 
@@ -214,7 +305,7 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
         yield replace(base, name=row_name(base.name, letter), fusion=row.fusion, twins=row.twins)
 
 
-_ABLATED = ("unihope-s", "debug-unihope")
+_ABLATED = ("unihope-xs", "debug-unihope")
 _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
 PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *_ROWS)}
 

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import NUM_JOINTS, SIDES
+from prehend.conventions import NUM_JOINTS, OBJECT_KIND_SIZE, SIDES
+from prehend.pipeline.objects import object_kind
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, HandLabel, ObjectLabel, Sample
-from prehend_training.symmetry import equivalent_points
+from prehend_training.symmetry import equivalent_points, symmetry_of
 
 Record = dict[str, NDArray[Any]]
 
@@ -34,6 +35,7 @@ _HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
     "has_object": ((), np.bool_),
     "object_points_m": ((4, 21, 3), np.float32),
     "object_keypoints_px": ((4, 21, 2), np.float32),
+    "object_kind": ((OBJECT_KIND_SIZE,), np.float32),
 }
 """Shape and type of each label of a hand: see `HandLabel`, and `equivalent_points` for those of the object.
 
@@ -127,6 +129,7 @@ def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
         points = equivalent_points(_as_stored(held))
         pixels = points @ sample.camera.K.T
         values["object_points_m"], values["object_keypoints_px"] = points, pixels[..., :2] / pixels[..., 2:]
+        values["object_kind"] = object_kind(held.extents_m, symmetry_of(held.object_id))
     return values
 
 

@@ -327,7 +327,7 @@ def _task(training: Training, data: Sequence[Path], pictures: Resident, machine:
     if isinstance(chosen, FinderPreset):
         assert isinstance(pictures, ResidentFrames)
         return ResidentFinderTask(chosen, data, pictures)
-    assert isinstance(pictures, ResidentCrops)
+    assert isinstance(pictures, ResidentCrops) and isinstance(chosen, CropPreset)
     if training.teacher is None:
         return ResidentCropTask(chosen, data, pictures)
     weights = training.teacher / "checkpoint" / "averaged.safetensors"

@@ -18,7 +18,7 @@ from prehend_training.data import CropBatches, exact
 from prehend_training.finder_data import FinderBatches
 from prehend_training.photos.corpus import PhotoChoice, PhotoCorpus
 from prehend_training.photos.labels import read_labels
-from prehend_training.presets import CropPreset, Preset
+from prehend_training.presets import CropPreset, PalmPreset, Preset
 from prehend_training.scenes.sample import Sample
 from prehend_training.scenes.show import DEFAULT_LABELS, contact_sheet, rows_sheet, tile_sheet
 from prehend_training.shards import ShardFolder
@@ -129,6 +129,8 @@ def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, au
         config = preset.data if augment else exact(preset.data)
         crops = CropBatches(open_corpus(data, "crops", crop_px=config.size_px), config, preset.seed, count).batch(0)
         tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
+    elif isinstance(preset, PalmPreset):
+        raise InvalidInput(f"'{preset.name}' learns from labelled photographs too, which this does not show")
     else:
         frames = FinderBatches(open_corpus(data, "frames"), preset.data, preset.seed, count).batch(0)
         tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]

@@ -1,13 +1,14 @@
 """The crop network with the layers that only training has; what is kept afterwards is `network`."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_JOINTS
-from prehend.models.unihope import Encoded, HandAnswer, Output, UniHOPE
+from prehend.models.unihope import Output, UniHOPE
+from prehend.models.unihope_lite import UniHOPELite
 from prehend_training.losses import DENSE_CHANNELS
 from prehend_training.twins import AdaptationLayer, TwinConfig, twin_rows
 
@@ -44,8 +45,10 @@ def in_full(output: Output) -> Output:
     def full(value: Tensor) -> Tensor:
         return value.float() if value.is_floating_point() else value
 
-    encoded, hand = Encoded(*map(full, output.encoded)), HandAnswer(*map(full, output.hand))
-    return Output(encoded, hand, *map(full, output[2:]))
+    encoded, hand = type(output.encoded)(*map(full, output.encoded)), type(output.hand)(*map(full, output.hand))
+    thing = None if output.thing is None else type(output.thing)(*map(full, output.thing))
+    kept = {name: full(value) for name, value in output._asdict().items() if isinstance(value, Tensor)}
+    return output._replace(**kept, encoded=encoded, hand=hand, thing=thing)
 
 
 class Supervised(nn.Module):
@@ -72,13 +75,17 @@ class Supervised(nn.Module):
         rows = twin_rows(batch) if self.twins is not None else torch.empty(0, dtype=torch.long)
         told = batch["told_grasp"] if self.fusion == "grasp-aware" else torch.ones_like(batch["told_grasp"])
         inputs = {name: batch[name] for name in ("image", "hand_box", "object_box")} | {"told": told}
+        if "object_kind" in batch and isinstance(self.network, UniHOPELite):
+            inputs["kind"] = batch["object_kind"]
         if len(rows):
             twins = {"image": batch["image_deoccluded"][rows], "told": torch.zeros_like(told[rows])}
             more = {name: twins.get(name, value[rows]) for name, value in inputs.items()}
             inputs = {name: torch.cat([value, more[name]]) for name, value in inputs.items()}
             inputs["image"] = inputs["image"].contiguous(memory_format=torch.channels_last)
         told = inputs["told"]
-        both = self.network(inputs["image"], inputs["hand_box"], inputs["object_box"], told[:, None], told > 0.5)
+        both = self.network(
+            inputs["image"], inputs["hand_box"], inputs["object_box"], told[:, None], told > 0.5, inputs.get("kind")
+        )
         output = part_of(both, 0, count)
         twin = part_of(both, count, count + len(rows)) if len(rows) else None
         return Answers(output, self.read(output.encoded.hand_map, output.deep), twin, rows)
@@ -88,7 +95,7 @@ class Supervised(nn.Module):
         coarse = self.coarse(deep.mean((2, 3))).unflatten(1, (NUM_JOINTS, 3))
         return {"dense": self.dense(hand_map), "coarse": coarse}
 
-    def encode(self, image: Tensor) -> tuple[Encoded, dict[str, Tensor]]:
+    def encode(self, image: Tensor) -> tuple[Any, dict[str, Tensor]]:
         """The first stage alone, and what is read from it."""
         encoded, streams = self.network.encode_streams(image)
         return encoded, self.read(encoded.hand_map, streams.deep)
@@ -106,6 +113,42 @@ class Supervised(nn.Module):
             parameter.grad = None
 
 
+class LiteSupervised(Supervised):
+    """A `UniHOPELite` with a layer that reads segments and heatmaps from the hand map.
+
+    Args:
+        network: to train.
+        fusion: when the object's feature goes to the hand.
+        code_dropout: share of the rows whose code the pose head is not given.
+    """
+
+    def __init__(self, network: UniHOPELite, fusion: Fusion = "grasp-aware", code_dropout: float = 0.0):
+        super().__init__(network, fusion)
+        del self.coarse
+        network.code_dropout = code_dropout
+
+    def read(self, hand_map: Tensor, deep: Tensor) -> dict[str, Tensor]:
+        """See `Supervised.read`; rendered hands would teach the pretrained trunk a depth that real ones have not."""
+        nothing = hand_map.new_zeros(len(hand_map), NUM_JOINTS, 3)
+        return {"dense": self.dense(hand_map), "coarse": nothing}
+
+
+def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """What real pictures taught a network before its training: the trunk of a `UniHOPELite` with its answers, and the
+    object stream's copy of it. Nothing of other networks."""
+    inner = getattr(network, "network", None)
+    if not isinstance(inner, UniHOPELite):
+        return []
+    parts = (
+        inner.streams.trunk,
+        inner.streams.object_middle,
+        inner.places,
+        inner.switcher.presence,
+        inner.switcher.side,
+    )
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
 def part_of(output: Output, start: int, stop: int) -> Output:
     """Rows [start, stop) of an output."""
 
@@ -114,12 +157,13 @@ def part_of(output: Output, start: int, stop: int) -> Output:
 
     inside = (output.object_rows >= start) & (output.object_rows < stop)
     return Output(
-        Encoded(*map(cut, output.encoded)),
-        HandAnswer(*map(cut, output.hand)),
+        type(output.encoded)(*map(cut, output.encoded)),
+        type(output.hand)(*map(cut, output.hand)),
         output.object_points[inside],
         output.object_rows[inside] - start,
         cut(output.initial),
         cut(output.deep),
         cut(output.hand_roi),
         cut(output.heatmaps),
+        None if output.thing is None else type(output.thing)(*(value[inside] for value in output.thing)),
     )

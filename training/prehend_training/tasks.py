@@ -1,5 +1,6 @@
 """What a preset means for the loop: a network, batches, loss terms."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -7,16 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prehend.errors import AssetError
 from prehend.geometry.rotations import matrix_from_axis_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.finder import Finder, Found, build_finder
 from prehend.models.mano_head import ManoHead
+from prehend.models.palm import build_palm
 from prehend.models.unihope import Output, UniHOPE, build_unihope
+from prehend.models.unihope_lite import UniHOPELite, build_unihope_lite
 from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
-from prehend_training.lifting import LiftBatches, keep_head_only, lift_terms, poses_of
+from prehend_training.lifting import LiftBatches, keep_head_only, lift_terms, poses_of, skeleton_terms
+from prehend_training.lite_losses import SKELETON, lite_terms, object_kind_terms
 from prehend_training.losses import (
     SampledHand,
     Terms,
@@ -27,14 +32,15 @@ from prehend_training.losses import (
     switch_terms,
 )
 from prehend_training.paper_losses import PaperLossWeights, paper_hand_terms, paper_object_terms
-from prehend_training.presets import CropPreset, FinderPreset, Preset
+from prehend_training.presets import CropPreset, FinderPreset, LitePreset, PalmPreset, Preset
 from prehend_training.sources import DataSource, open_corpus
-from prehend_training.supervised import Answers, Batch, Supervised
+from prehend_training.supervised import Answers, Batch, LiteSupervised, Supervised
+from prehend_training.targets import Arrays
 from prehend_training.twins import LEVELS, enhancement_terms, twin_target
 from prehend_training.views import mirror_left
 
 MEAN_POSE_SAMPLES = 2000
-LIFT_SAMPLES = 50_000
+LIFT_SAMPLES = 24_000
 
 
 class Task(Protocol):
@@ -132,6 +138,64 @@ class CropTask:
         return both | enhancement
 
 
+class LiteTask(CropTask):
+    """Training of UniHOPE on a pretrained trunk: crops, some of them photographs, and skeletons without pictures."""
+
+    def __init__(self, preset: LitePreset, data: DataSource):
+        super().__init__(preset, data)
+        self._lite = preset
+        assert isinstance(self._hand, SampledHand)
+
+    def network(self) -> Supervised:
+        """The network with a fresh trunk; `checkpoint.load_start` gives it the pretrained one."""
+        chosen = self._lite
+        network = build_unihope_lite(chosen.config)
+        network.mano_head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
+        supervised = LiteSupervised(network, chosen.fusion, chosen.code_dropout)
+        if chosen.trains == "lift":
+            keep_head_only(supervised)
+        elif chosen.freeze_start:
+            network.trunk.stem.requires_grad_(False)
+            network.trunk.stages[0].requires_grad_(False)
+        return supervised
+
+    def _source(self, preset: CropPreset, twins: bool) -> BatchSource:
+        assert isinstance(preset, LitePreset)
+        if preset.trains == "lift":
+            return super()._source(preset, twins)
+        crops = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins)
+        records = (self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES))
+        skeletons = LiftBatches(*poses_of(records), preset.lift, preset.seed, preset.skeletons)
+        return WithSkeletons(crops, skeletons)
+
+    def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
+        assert isinstance(network, UniHOPELite) and isinstance(self._hand, SampledHand)
+        hand = self._hand.to(batch["image"].device)
+        terms = switch_terms(output.encoded, batch) | hand_terms(output.hand, batch, hand)
+        # of an object that was described wrongly only the mismatch is asked
+        described = dict(batch) | {"has_points": batch["has_points"] * batch["kind_match"]}
+        terms |= object_terms(output, described) | object_kind_terms(output.thing, output.object_rows, batch)
+        terms |= heatmap_terms(network, output.heatmaps, batch)
+        terms |= {k: v for k, v in map_terms(read, batch).items() if k != "coarse_joints"}
+        terms |= lite_terms(network, output.encoded.places, output.hand, batch)  # type: ignore[attr-defined, arg-type]
+        skeletons = {k.removeprefix(SKELETON): v for k, v in batch.items() if k.startswith(SKELETON)}
+        taught = skeleton_terms(network.mano_head, network.config, skeletons, hand)
+        return terms | {SKELETON + name: value for name, value in taught.items()}
+
+
+@dataclass(frozen=True)
+class WithSkeletons:
+    """Batches of crops with skeletons beside them, whose arrays' names begin with `SKELETON`."""
+
+    crops: BatchSource
+    skeletons: LiftBatches
+
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+        """See `BatchSource`."""
+        beside = {SKELETON + name: value for name, value in self.skeletons.batch(step, part).items()}
+        return self.crops.batch(step, part) | beside
+
+
 def mean_pose(corpus: Corpus) -> np.ndarray:
     """(16, 3, 3) rotations closest to those of the first samples, as right hands; the wrist's is left at none.
 
@@ -186,9 +250,19 @@ def open_task(preset: Preset, data: DataSource) -> Task:
     Raises:
         AssetError: the data are not what the preset trains on.
     """
+    if isinstance(preset, LitePreset):
+        return LiteTask(preset, data)
+    if isinstance(preset, PalmPreset):
+        raise AssetError(
+            f"'{preset.name}' learns from labelled photographs too: train it with `prehend-train palms train`"
+        )
     return CropTask(preset, data) if isinstance(preset, CropPreset) else FinderTask(preset, data)
 
 
 def network_of(preset: Preset) -> UniHOPE | nn.Module:
     """The network of a preset with fresh weights, without data."""
+    if isinstance(preset, LitePreset):
+        return build_unihope_lite(preset.config)
+    if isinstance(preset, PalmPreset):
+        return build_palm(preset.config)
     return build_unihope(preset.config) if isinstance(preset, CropPreset) else build_finder(preset.config)

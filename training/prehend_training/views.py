@@ -30,6 +30,8 @@ class ViewConfig:
         turn_rad: standard deviation of the normal turn [rad].
         turn_limit_rad: where the normal turn is cut off [rad].
         still_p: probability of no turn at all, of those that would be normal.
+        upright: turns count from the hand's own direction, as the pipeline cuts crops (`pipeline.crop.direction_of`);
+            otherwise from the picture as it is.
     """
 
     center: float = 0.14
@@ -40,6 +42,7 @@ class ViewConfig:
     turn_rad: float = 0.3
     turn_limit_rad: float = np.pi
     still_p: float = 0.0
+    upright: bool = False
 
 
 EXACT_VIEW = ViewConfig(center=0.0, scale=(1.0, 1.0), aspect=0.0, turn_p=0.0, turn_rad=0.0)
@@ -123,10 +126,19 @@ def draw_box(box: Box, config: ViewConfig, rng: np.random.Generator) -> Box:
     return Box(x - half_width, y - half_height, x + half_width, y + half_height)
 
 
-def draw_turn(image_size: tuple[int, int], config: ViewConfig, rng: np.random.Generator) -> FloatArray:
-    """(2, 3) affine map that turns a picture of this width and height about its middle."""
+def draw_turn(
+    image_size: tuple[int, int], config: ViewConfig, rng: np.random.Generator, direction_rad: float = 0.0
+) -> FloatArray:
+    """(2, 3) affine map that turns a picture of this width and height about its middle.
+
+    Args:
+        image_size: width, height [px].
+        config: how far it is turned.
+        rng: draws the angle.
+        direction_rad: of the hand in the picture, see `pipeline.crop.direction_of`; `config.upright` turns it up.
+    """
     middle = (np.array(image_size) - 1) / 2
-    angle = _draw_angle(config, rng)
+    angle = _draw_angle(config, rng) - (direction_rad if config.upright else 0.0)
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, -sin], [sin, cos]])
     return np.column_stack([turn, middle - turn @ middle])

@@ -49,6 +49,8 @@ def export_stage(network: nn.Module, stage: Stage, location: str) -> onnx.ModelP
     with warnings.catch_warnings():
         # the exporter by tracing is called deprecated; the new one folds normalisation and renames what it folds
         warnings.simplefilter("ignore", DeprecationWarning)
+        # uneven padding is traced as arithmetic on constants, which is left to the runtime like all folding
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         torch.onnx.export(
             _Call(network, stage.method),
             inputs,

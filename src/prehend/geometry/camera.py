@@ -15,7 +15,12 @@ DEFAULT_FOV_DEG = 60.0
 ASPECT_TOLERANCE = 0.01
 """Relative difference of aspect ratios up to which a camera still fits an image of another size."""
 
-_LENGTHS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (0, 4, 5, 8, 12, 14), "equidistant": (0, 4)}
+DISTORTION_LENGTHS: dict[str, tuple[int, ...]] = {
+    "plumb_bob": (0, 4, 5),
+    "rational_polynomial": (0, 4, 5, 8, 12, 14),
+    "equidistant": (0, 4),
+}
+"""Numbers of coefficients each model may have."""
 _UNDISTORT_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
 _UNDISTORT_TOLERANCE_PX = 0.05
 
@@ -112,21 +117,25 @@ def viewing_rays(pixels: FloatArray, camera: Camera) -> FloatArray:
     return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
 
-def rotation_camera_crop(center_px: ArrayLike, camera: Camera) -> FloatArray:
+def rotation_camera_crop(center_px: ArrayLike, camera: Camera, turn_rad: float = 0.0) -> FloatArray:
     """Orientation of the virtual camera that looks at the centre of a crop (frame `crop` of `conventions`).
 
-    It is the smallest rotation that takes the z axis to the undistorted ray through `center_px`; the crop's
-    x axis therefore stays as level as it can, and mirroring the image mirrors the rotation.
+    It is the smallest rotation that takes the z axis to the undistorted ray through `center_px`, after a turn about
+    the z axis; without that turn the crop's x axis stays as level as it can, and mirroring the image mirrors the
+    rotation.
 
     Args:
         center_px: (..., 2) crop centres [px].
         camera: with any distortion model.
+        turn_rad: direction in the image that is up in the crop, see `types.Region.turn_rad` [rad].
 
     Returns:
         (..., 3, 3) float64 R_camera_crop; NaN where no ray reaches the centre.
     """
     rays = viewing_rays(np.asarray(center_px, np.float64), camera)
-    return rotation_between(np.broadcast_to(np.array([0.0, 0.0, 1.0]), rays.shape), rays)
+    level = rotation_between(np.broadcast_to(np.array([0.0, 0.0, 1.0]), rays.shape), rays)
+    cos, sin = np.cos(turn_rad), np.sin(turn_rad)
+    return level @ np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
 def crop_intrinsics(K: FloatArray, affine: FloatArray) -> FloatArray:
@@ -190,10 +199,10 @@ def estimated_camera(width: int, height: int, fov_deg: float = DEFAULT_FOV_DEG) 
 
 def check_distortion(camera: Camera) -> None:
     """Raise `InvalidInput` unless the number of coefficients fits the distortion model."""
-    lengths = _LENGTHS.get(camera.distortion_model)
+    lengths = DISTORTION_LENGTHS.get(camera.distortion_model)
     if lengths is None:
         raise InvalidInput(
-            f"distortion model '{camera.distortion_model}' is not known: choose one of {', '.join(_LENGTHS)}"
+            f"distortion model '{camera.distortion_model}' is not known: choose one of {', '.join(DISTORTION_LENGTHS)}"
         )
     if camera.distortion.size not in lengths:
         raise InvalidInput(

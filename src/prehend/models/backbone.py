@@ -74,7 +74,7 @@ class StreamsModule(nn.Module, ABC):
 
 
 class SharedTrunkStreams(StreamsModule):
-    """The streams of unihope-s: one trunk for the hand; the object stream leaves it after layer 2 and is not
+    """The streams of unihope-xs: one trunk for the hand; the object stream leaves it after layer 2 and is not
     computed here, so that an empty hand costs nothing for it."""
 
     def __init__(self, trunk: Trunk, hand_fpn: FPN, object_layer: nn.Module, object_fpn: FPN, deep_channels: int):

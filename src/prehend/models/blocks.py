@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Activation = Callable[[], nn.Module]
 """Makes a fresh activation layer."""
@@ -37,6 +38,36 @@ def conv_bn(
     if act is not None:
         layers.append(act())
     return nn.Sequential(*layers)
+
+
+def same_padding(kernel: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's padding "SAME" of one axis: cells before and after, for inputs that `stride` divides.
+
+    The output has a cell for every `stride` of the input; an odd number of padding cells has the greater half behind.
+    """
+    total = max(kernel - stride, 0)
+    return total // 2, total - total // 2
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's padding "SAME" (see `same_padding`), the same on both axes.
+
+    Args:
+        in_channels, out_channels: of input and output.
+        kernel: odd size.
+        stride: step; the input's sides are multiples of it.
+        groups: as in `nn.Conv2d`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1):
+        before, after = same_padding(kernel, stride)
+        even = before if before == after else 0
+        super().__init__(in_channels, out_channels, kernel, stride, even, groups=groups)
+        self._uneven = None if before == after else (before, after, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H / stride, W / stride)."""
+        return super().forward(x if self._uneven is None else F.pad(x, self._uneven))
 
 
 class BasicBlock(nn.Module):

@@ -20,7 +20,7 @@ class Switches(NamedTuple):
 
 
 class PooledSwitcher(nn.Module):
-    """Switcher of unihope-s: the deep map of the hand stream and strided convolutions on its finest map, each averaged.
+    """Switcher of unihope-xs: the deep map of the hand stream and strided convolutions on its finest, each averaged.
 
     Args:
         map_channels: channels of the hand map.
@@ -42,6 +42,35 @@ class PooledSwitcher(nn.Module):
         """Streams -> logits."""
         pooled = [self.fine(streams.hand_map).mean(dim=(2, 3)), self.deep(streams.deep).mean(dim=(2, 3))]
         return Switches(*self.logits(self.hidden(torch.cat(pooled, dim=1))).split(1, dim=1))
+
+
+class LandmarkSwitcher(nn.Module):
+    """Switcher of unihope-s: presence and side are linear in the mean of the pretrained trunk's last map, as they were
+    pretrained; the grasp is read from that mean and from strided convolutions on the hand stream's finest map.
+
+    Args:
+        map_channels: channels of the hand map.
+        deep_channels: channels of the deep map.
+        width: channels of both branches and of the hidden layer.
+        act: activation.
+    """
+
+    def __init__(self, map_channels: int, deep_channels: int, width: int, act: Activation):
+        super().__init__()
+        self.presence, self.side = nn.Linear(deep_channels, 1), nn.Linear(deep_channels, 1)
+        self.fine = nn.Sequential(
+            conv_bn(map_channels, width // 2, stride=2, act=act),
+            conv_bn(width // 2, width, stride=2, act=act),
+            conv_bn(width, width, stride=2, act=act),
+        )
+        self.deep = nn.Linear(deep_channels, width)
+        self.grasp = nn.Sequential(act(), nn.Linear(2 * width, width), act(), nn.Linear(width, 1))
+
+    def forward(self, streams: Streams) -> Switches:
+        """Streams -> logits."""
+        deep = streams.deep.mean(dim=(2, 3))
+        pooled = torch.cat([self.fine(streams.hand_map).mean(dim=(2, 3)), self.deep(deep)], dim=1)
+        return Switches(self.grasp(pooled), self.presence(deep), self.side(deep))
 
 
 class MapSwitcher(nn.Module):

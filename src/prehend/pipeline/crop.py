@@ -1,11 +1,11 @@
-"""The one preprocessing of training and robot: from a hand's box to what the network sees, and back.
+"""The one preprocessing of training and robot: from where a hand is to what the network sees, and back.
 
-The crop is a square around the hand's box, `CROP_SCALE` times its longer side, of `CROP_SIZE` pixels. It depends on
-the hand's box and side alone, never on whether something is held, so that the zoom gives no answer away.
-Left hands are mirrored: the network sees right hands only.
+The crop is a square around the hand's region, `CROP_SCALE` times its longer side, turned so that the hand points up. It
+depends on the hand's place, direction and side alone, never on whether something is held, so that the zoom gives no
+answer away. Left hands are mirrored: the network sees right hands only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from prehend.conventions import Side
 from prehend.errors import InvalidInput
-from prehend.types import Box, FloatArray
+from prehend.types import Box, FloatArray, Region
 
 CROP_SIZE = 128
 """Side of the crop [px]."""
@@ -27,22 +27,41 @@ MIN_OBJECT_PX = 4.0
 _MAX_SHRINK = 64
 
 
-def crop_affine(hand_box: Box, size: int = CROP_SIZE) -> FloatArray:
-    """(2, 3) float64 that takes pixels of the image to those of the crop of a right hand with this tight box [px]."""
-    scale = size / (CROP_SCALE * max(hand_box.width, hand_box.height))
-    x, y = hand_box.center
-    middle = (size - 1) / 2
-    return np.array([[scale, 0, middle - scale * x], [0, scale, middle - scale * y]])
+HAND_BASE, HAND_TOP = 0, 9
+"""Joints that tell a hand's direction: wrist and middle knuckle."""
+
+
+def direction_of(keypoints_px: FloatArray) -> float:
+    """Direction of a hand in the image, wrist to middle knuckle of its (21, 2) joints, as `Region.turn_rad` [rad]."""
+    dx, dy = np.asarray(keypoints_px, np.float64)[HAND_TOP] - np.asarray(keypoints_px, np.float64)[HAND_BASE]
+    return float(np.arctan2(dx, -dy))
+
+
+def region_of(keypoints_px: FloatArray) -> Region:
+    """The tight region of a hand's (21, 2) joints, turned along its direction."""
+    return Region.around(keypoints_px, direction_of(keypoints_px))
+
+
+def crop_affine(region: Region, size: int = CROP_SIZE) -> FloatArray:
+    """(2, 3) float64 that takes pixels of the image to those of the crop of a right hand in this tight region."""
+    linear = size / (CROP_SCALE * region.longer) * region.axes
+    return np.column_stack([linear, (size - 1) / 2 - linear @ np.array(region.center_px)])
 
 
 def box_in_crop(box: Box, affine: FloatArray) -> NDArray[np.float32]:
-    """(4,) x0, y0, x1, y1 [crop px] of a box of the image under an (2, 3) affine map without turn."""
-    corners = np.array([[box.x0, box.y0], [box.x1, box.y1]]) @ affine[:, :2].T + affine[:, 2]
-    return np.concatenate([corners.min(0), corners.max(0)]).astype(np.float32)
+    """(4,) x0, y0, x1, y1 [crop px], the box around a box of the image under a (2, 3) affine map."""
+    corners = np.array([[x, y] for x in (box.x0, box.x1) for y in (box.y0, box.y1)])
+    mapped = corners @ affine[:, :2].T + affine[:, 2]
+    return np.concatenate([mapped.min(0), mapped.max(0)]).astype(np.float32)
+
+
+def from_box(points: FloatArray, box: FloatArray) -> FloatArray:
+    """(..., 2) in units of a (4,) box of the crop, 0 left and top, 1 right and bottom -> (..., 2) [crop px]."""
+    return box[:2] + np.asarray(points, np.float64) * (box[2:] - box[:2])
 
 
 def whole_crop(size: int = CROP_SIZE) -> NDArray[np.float32]:
-    """(4,) the object's box where none is known: all of the crop, up to the outer edges of its pixels [crop px]."""
+    """(4,) all of the crop, up to the outer edges of its pixels: the object's box where none is known [crop px]."""
     return np.array([-0.5, -0.5, size - 0.5, size - 0.5], np.float32)
 
 
@@ -58,6 +77,7 @@ class CropSpec:
         hand_box: (4,) float32 x0, y0, x1, y1: the hand's box in the crop [px]; margins are the network's affair.
         object_box: (4,) float32 the object's box in the crop [px]; it may reach beyond the crop, but not by more
             than the crop's side. The whole crop where no object box is known (training shows both).
+        turn_rad: direction of the hand in the image, which is up in the crop: see `Region.turn_rad` [rad].
     """
 
     affine: FloatArray
@@ -66,6 +86,41 @@ class CropSpec:
     center_px: FloatArray
     hand_box: FloatArray
     object_box: FloatArray
+    turn_rad: float = 0.0
+
+    @classmethod
+    def from_region(
+        cls,
+        region: Region,
+        side: Side,
+        image_size: tuple[int, int],
+        object_box: Box | None = None,
+        size: int = CROP_SIZE,
+    ) -> "CropSpec":
+        """The crop of a hand.
+
+        Args:
+            region: tight region of the joints in the image [px].
+            side: left hands are mirrored.
+            image_size: width, height of the image [px].
+            object_box: of what may be held, in the image [px].
+            size: side of the crop [px].
+
+        Raises:
+            InvalidInput: the region is not finite, has no size, or does not touch the image.
+        """
+        numbers = (*region.center_px, region.width, region.height, region.turn_rad)
+        if not np.isfinite(numbers).all():
+            raise InvalidInput(f"hand region {numbers} is not finite")
+        check_box(region.box, image_size)
+        affine = crop_affine(region, size)
+        if side == "left":
+            affine = _mirrored(affine, size)
+        half = size / CROP_SCALE / 2 * np.array([region.width, region.height]) / region.longer
+        middle = (size - 1) / 2
+        hand = np.concatenate([middle - half, middle + half]).astype(np.float32)
+        thing = _object_box(affine, size, object_box)
+        return cls(affine, size, side == "left", np.array(region.center_px), hand, thing, region.turn_rad)
 
     @classmethod
     def from_box(
@@ -76,24 +131,8 @@ class CropSpec:
         object_box: Box | None = None,
         size: int = CROP_SIZE,
     ) -> "CropSpec":
-        """The crop of a hand.
-
-        Args:
-            hand_box: tight box of the joints in the image [px].
-            side: left hands are mirrored.
-            image_size: width, height of the image [px].
-            object_box: of what may be held, in the image [px].
-            size: side of the crop [px].
-
-        Raises:
-            InvalidInput: the box is not finite, has no size, or does not touch the image.
-        """
-        check_box(hand_box, image_size)
-        affine = crop_affine(hand_box, size)
-        if side == "left":
-            affine = _mirrored(affine, size)
-        hand, thing = box_in_crop(hand_box, affine), _object_box(affine, size, object_box)
-        return cls(affine, size, side == "left", np.array(hand_box.center), hand, thing)
+        """The crop of a hand of which only an axis-aligned box is known: upright as the image. See `from_region`."""
+        return cls.from_region(Region.of_box(hand_box), side, image_size, object_box, size)
 
     def for_other_side(self) -> "CropSpec":
         """The same crop for a hand of the other side."""
@@ -101,7 +140,8 @@ class CropSpec:
             np.array([self.size - 1 - box[2], box[1], self.size - 1 - box[0], box[3]], np.float32)
             for box in (self.hand_box, self.object_box)
         )
-        return CropSpec(_mirrored(self.affine, self.size), self.size, not self.mirrored, self.center_px, hand, thing)
+        affine = _mirrored(self.affine, self.size)
+        return replace(self, affine=affine, mirrored=not self.mirrored, hand_box=hand, object_box=thing)
 
     @property
     def scale(self) -> float:
@@ -139,7 +179,7 @@ def cut(image: NDArray[np.uint8], spec: CropSpec) -> Crop:
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        spec: from `CropSpec.from_box` for an image of this size; its affine map may be turned (augmentation).
+        spec: for an image of this size.
 
     Returns:
         The crop, averaged over the pixels that fall on one of its own where the image has more of them.

@@ -120,7 +120,7 @@ def decode_hands(
         center = np.array([centers[column], centers[row]])
         agreed = _agreed_corners(corners, score, row, column)
         box = _box(picture, agreed[:2], agreed[2:])
-        if not _touches(box, picture.image_size) or any(box.iou(other.box_px) > SAME_HAND_IOU for other in kept):
+        if not touches(box, picture.image_size) or any(box.iou(other.box_px) > SAME_HAND_IOU for other in kept):
             continue
         thing = None
         if probability(held[0, row, column]) > HELD_THRESHOLD and np.isfinite(things[:, row, column]).all():
@@ -159,7 +159,7 @@ def _box(picture: Letterbox, low: FloatArray, high: FloatArray) -> Box:
     return Box(float(x0), float(y0), float(x1), float(y1))
 
 
-def _touches(box: Box, image_size: tuple[int, int]) -> bool:
+def touches(box: Box, image_size: tuple[int, int]) -> bool:
     """Whether a box has a size and overlaps the image."""
     width, height = image_size
     return box.area > 0 and box.x1 > 0 and box.y1 > 0 and box.x0 < width - 1 and box.y0 < height - 1

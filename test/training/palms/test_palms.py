@@ -1,0 +1,265 @@
+"""Fine-tuning of the palm detector: targets, samples, labels, a short run."""
+
+import json
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from prehend.errors import AssetError, InvalidInput, SourceError
+from prehend.models.palm import PALM, Palms, build_palm
+from prehend.pipeline.detect import ANCHOR_CELLS, anchors_px, change_of_region, decode_palms, region_of_palm
+from prehend.pipeline.find import letterbox
+from prehend.types import Box, FoundHand, Region
+from prehend_training import cli
+from prehend_training.corpora import ShardCorpus
+from prehend_training.loop import Budget, Machine
+from prehend_training.palms.batches import PalmBatches, PalmDataConfig, area_of, photo_palm
+from prehend_training.palms.labels import (
+    PalmHand,
+    PalmLabels,
+    PalmPhoto,
+    read_palm_labels,
+    write_palm_labels,
+)
+from prehend_training.palms.losses import PalmLossWeights, palm_terms
+from prehend_training.palms.measure import Looked, choose_threshold, photo_report
+from prehend_training.palms.targets import ANCHOR_SIDES_PX, Palm, match, palm_targets
+from prehend_training.palms.train import train_palms
+from prehend_training.presets import preset
+from prehend_training.pretrained import files
+
+SHAPE = np.array([[0, 0.5], [-0.3, -0.45], [-0.05, -0.5], [0.2, -0.45], [0.4, -0.3], [-0.35, 0.25], [-0.5, 0]])
+WINDOW = (0, 0, 192, 192)
+
+
+def palm(x=90.0, y=100.0, length=40.0, turn=0.0, **known):
+    cos, sin = math.cos(turn), math.sin(turn)
+    return Palm(SHAPE @ np.array([[cos, sin], [-sin, cos]]) * length + (x, y), **known)
+
+
+def as_outputs(arrays):
+    """Targets as a network would answer them exactly."""
+    scores = np.log(arrays["score"].clip(1e-6, 1 - 1e-6) / (1 - arrays["score"].clip(1e-6, 1 - 1e-6)))
+    boxes = arrays["numbers"].copy()
+    boxes[:, 22:24] = 20 * boxes[:, 22:24] - 10
+    boxes[:, 2:4] = boxes[:, 2:4].clip(1e-3)
+    return {"scores": scores[None, :, None].astype(np.float32), "boxes": boxes[None]}
+
+
+@pytest.mark.parametrize("turn", [-2.5, 0.0, 0.4, 1.6])
+@pytest.mark.parametrize("side", [8.0, 30.0, 110.0])
+def test_what_is_asked_for_is_what_is_decoded(turn, side):
+    region = Region((80.0, 95.0), 1.2 * side, 1.9 * side, 0.0)
+    asked = palm(length=side, turn=turn)
+    turned = region_of_palm(asked.center_px, asked.side_px, asked.points_px).turn_rad
+    region = replace(region, turn_rad=turned, center_px=tuple(asked.center_px + 0.2 * side))
+    thing = Box(60.0, 70.0, 140.0, 150.0)
+    asked = replace(asked, region=region, side="right", held=True, object_box_px=thing)
+    picture = letterbox(np.zeros((192, 192, 3), np.uint8), 192)
+    (hand,) = decode_palms(as_outputs(palm_targets([asked], [], 192)), picture, 0.5, 4)
+    assert hand.side == "right"
+    assert np.allclose(hand.region.center_px, region.center_px, atol=0.05)
+    assert (hand.region.width, hand.region.height) == pytest.approx((region.width, region.height), rel=1e-3)
+    assert hand.region.turn_rad == pytest.approx(turned, abs=1e-3)
+    if side > 20:  # farther than six palms is nobody's
+        assert np.allclose(hand.object_box_px.as_array(), thing.as_array(), atol=0.1)
+
+
+def test_each_size_has_its_anchors():
+    anchors = anchors_px(192)
+    slots = np.concatenate(
+        [np.tile(np.arange(n) + (0, 2)[k], (192 // cell) ** 2) for k, (cell, n) in enumerate(ANCHOR_CELLS)]
+    )
+    for slot, side in enumerate(np.concatenate(ANCHOR_SIDES_PX)):
+        middle = anchors[slots == slot][np.argmin(np.hypot(*(anchors[slots == slot] - 96).T))]
+        asked = match(palm(*middle, length=side), anchors, 192)
+        assert slots[np.argmax(asked)] == slot and asked.max() == 1
+        assert asked[np.hypot(*(anchors - middle).T) > 0.6 * side].max() == 0
+    for side in (4.0, 8.0, 180.0):  # smaller and larger than all
+        assert match(palm(length=side), anchors, 192).max() == pytest.approx(1)
+
+
+def test_what_is_not_known_teaches_nothing():
+    asked = palm_targets([palm(held=None, side="left")], [Box(0, 0, 30, 30)], 192)
+    inside = (anchors_px(192) <= 30).all(-1)
+    assert (asked["score_weight"][inside] == 0).all() and (asked["score_weight"][~inside] == 1).all()
+    assert asked["side_weight"].max() > 0 and asked["palm_weight"].max() > 0
+    assert all(asked[f"{name}_weight"].max() == 0 for name in ("held", "region", "object"))
+    left_out = palm_targets([palm(counts=False)], [], 192)
+    assert left_out["score"].max() == 0 and 0 < (left_out["score_weight"] == 0).sum() < 400
+
+
+def test_places_that_are_right_cost_nothing():
+    arrays = palm_targets([palm(region=Region((90.0, 80.0), 50.0, 70.0), side="left", held=False)], [], 192)
+    target = {name: torch.from_numpy(array)[None] for name, array in arrays.items()}
+    said = {name: torch.from_numpy(array) for name, array in as_outputs(arrays).items()}
+    right = palm_terms(Palms(**said), target)
+    assert set(right) == set(PalmLossWeights.__dataclass_fields__)
+    assert all(value < 1e-2 for value in right.values())
+    moved = said["boxes"].clone()
+    moved[..., :18] += 10
+    assert palm_terms(Palms(said["scores"], moved), target)["points"] > 0.2
+    assert palm_terms(Palms(-said["scores"], said["boxes"]), target)["score"] > 1
+
+
+def hand(**changes):
+    points = palm(200, 150, 60).points_px
+    return replace(PalmHand(points, Region((200.0, 140.0), 70.0, 110.0, 0.0), "left", True), **changes)
+
+
+def test_a_mirrored_hand_is_one_of_the_other_side():
+    plain, mirror = np.eye(2, 3), np.array([[-1.0, 0, 399], [0, 1, 0]])
+    window = (0, 0, 400, 300)
+    one, other = (photo_palm(hand(), affine, window, flip) for affine, flip in ((plain, False), (mirror, True)))
+    assert (one.side, other.side) == ("left", "right") and one.counts and other.counts
+    assert np.allclose(other.points_px * (-1, 1) + (399, 0), one.points_px)
+    assert other.region.turn_rad == pytest.approx(-one.region.turn_rad)
+    assert other.region.center_px[0] == pytest.approx(399 - one.region.center_px[0])
+
+
+def test_a_hand_outside_of_the_window_is_not_asked_for():
+    for shift, expected in ((0, True), (-210, False)):
+        seen = photo_palm(hand(), np.array([[1.0, 0, shift], [0, 1, 0]]), (0, 0, 400, 300), False)
+        assert seen.counts == expected
+    assert photo_palm(hand(), np.array([[1.0, 0, -500], [0, 1, 0]]), (0, 0, 400, 300), False) is None
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    folder = tmp_path / "photos"
+    rng = np.random.default_rng(0)
+    for name in ("subhi/a.jpg", "no_hand/b.jpg"):
+        (folder / name).parent.mkdir(parents=True)
+        cv2.imwrite(str(folder / name), rng.integers(0, 255, (300, 400, 3), np.uint8))
+    photos = (
+        PalmPhoto("subhi/a.jpg", (400, 300), "train", (hand(),), (Box(0.0, 0.0, 50.0, 50.0),)),
+        PalmPhoto("no_hand/b.jpg", (400, 300), "train", ()),
+        PalmPhoto("no_hand/c.jpg", (400, 300), "validation", ()),  # is not there: must not be read
+    )
+    return PalmLabels(folder, photos, {"counts": {"subhi": {"kept": 1}}})
+
+
+def test_labels_come_back_as_they_were_written(photographs, tmp_path):
+    path = tmp_path / "labels.json"
+    write_palm_labels(path, photographs)
+    read = read_palm_labels(path)
+    assert read.about == photographs.about and [p.path for p in read.photos] == [p.path for p in photographs.photos]
+    (one,), (other,) = read.photos[0].hands, photographs.photos[0].hands
+    assert np.allclose(one.points_px, other.points_px, atol=0.01) and one.region == other.region
+    assert (one.side, one.held, read.photos[0].ignore) == (other.side, other.held, photographs.photos[0].ignore)
+
+
+def test_files_that_are_no_labels_are_named(photographs, tmp_path):
+    path = tmp_path / "labels.json"
+    write_palm_labels(path, photographs)
+    whole = json.loads(path.read_text())
+    garbled = whole | {"photos": [{**whole["photos"][0], "hands": [{"points": [[0, 0]]}]}]}
+    for content in ("", "{}", json.dumps(garbled), json.dumps(whole | {"folder": "/nowhere"})):
+        path.write_text(content)
+        with pytest.raises(SourceError, match=r"labels\.json"):
+            read_palm_labels(path)
+
+
+def test_a_batch_is_the_same_for_the_same_numbers(photographs, frames):
+    corpus = ShardCorpus([frames], "frames", twins=False)
+    source = PalmBatches(corpus, photographs, PalmDataConfig(), seed=1, batch_size=6)
+    one, again, later = source.batch(0), source.batch(0), source.batch(1)
+    size = PalmDataConfig().view.size_px
+    assert one["image"].shape == (6, size, size, 3) and one["score"].shape == (6, len(anchors_px(size)))
+    assert all(np.array_equal(one[name], again[name]) for name in one)
+    assert not np.array_equal(one["image"], later["image"])
+    part = source.batch(0, (1, 2))
+    assert np.array_equal(part["image"], one["image"][3:])
+
+
+def test_photographs_come_in_the_shares_of_their_folders(photographs, frames):
+    corpus = ShardCorpus([frames], "frames", twins=False)
+    config = replace(PalmDataConfig(), folder_shares={"subhi": 3.0, "no_hand": 1.0})
+    source = PalmBatches(corpus, photographs, config, seed=1, batch_size=6)
+    rng = np.random.default_rng(0)
+    drawn = [source._draw_photo(rng).path for _ in range(400)]
+    assert drawn.count("subhi/a.jpg") == pytest.approx(300, abs=40) and "no_hand/c.jpg" not in drawn
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    chosen = preset("debug-palm")
+    monkeypatch.setattr(files, "convert", lambda kind, path: build_palm(chosen.config))  # the file: test_palm
+    files.write_pretrained("palm", tmp_path, tmp_path / "start.safetensors")
+    return tmp_path / "start.safetensors"
+
+
+def test_a_run_trains_what_is_not_frozen_and_goes_on(photographs, frames, start, tmp_path):
+    labels, run, chosen = tmp_path / "labels.json", tmp_path / "run", preset("debug-palm")
+    write_palm_labels(labels, photographs)
+    for steps in (2, 3):
+        train_palms(chosen, [frames], labels, start, run, Machine(), Budget(steps=steps))
+    assert json.loads((run / "checkpoint" / "progress.json").read_text())["step"] == 3
+    begun = json.loads((run / "run.json").read_text())
+    assert begun["origin"]["licence"] == "Apache-2.0" and begun["photographs"] == photographs.about
+    from safetensors.torch import load_file
+
+    before, after = load_file(start), load_file(run / "checkpoint" / "network.safetensors")
+    changed = {name for name in before if not torch.equal(before[name], after[f"network.{name}"])}
+    assert not [name for name in changed if name.startswith(("stem", "layers.0.", "layers.1."))]
+    assert any(name.startswith("answers") for name in changed) and any(name.startswith("layers.3") for name in changed)
+    train_palms(chosen, [frames], labels, run, tmp_path / "next", Machine(), Budget(steps=1))
+    assert json.loads((tmp_path / "next" / "run.json").read_text())["start"][0]["samples"] == 6
+    with pytest.raises(InvalidInput, match="differs"):
+        train_palms(replace(chosen, seed=5), [frames], labels, start, run, Machine(), Budget(steps=4))
+
+
+def test_a_start_of_another_kind_is_refused(photographs, frames, tmp_path, capsys):
+    labels = tmp_path / "labels.json"
+    write_palm_labels(labels, photographs)
+    from safetensors.torch import save_file
+
+    other = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(1)}, other, dict.fromkeys(files.PROVENANCE, "imagenet"))
+    call = ["palms", "train", str(tmp_path / "run"), "--data", str(frames), "--labels", str(labels), "--steps", "1"]
+    for given in (other, tmp_path / "none.safetensors"):
+        assert cli.main([*call, "--start", str(given)]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(AssetError, match="palms train"):
+        from prehend_training.tasks import open_task
+
+        open_task(preset("palm"), [frames])
+
+
+def looked(folder, found, boxes=None, hands=None):
+    return Looked(folder, boxes, hands, tuple(FoundHand(Box(*box), None, score) for box, score in found))
+
+
+def test_reports_count_what_is_found_false_and_further():
+    box = Box(0.0, 0.0, 100.0, 100.0)
+    cases = [
+        looked("boxes", [((5, 5, 90, 90), 0.9), ((200, 200, 260, 260), 0.8), ((0, 0, 20, 20), 0.7)], (box,)),
+        looked("boxes", [((5, 5, 90, 90), 0.4)], (box,)),
+        looked("none", [((5, 5, 90, 90), 0.6)], hands=0),
+        looked("one", [((5, 5, 90, 90), 0.9), ((200, 200, 260, 260), 0.6)], hands=1),
+    ]
+    report = photo_report(cases, 0.5)
+    assert report["boxes"] == {"pictures": 2, "found": 0.5, "false": 0.5, "further": 0.0}
+    assert report["none"] == {"pictures": 1, "false": 1.0, "further": 0.0}
+    assert report["one"] == {"pictures": 1, "found": 1.0, "false": 0.0, "further": 1.0}
+
+
+def test_the_threshold_is_the_lowest_with_few_false_hands():
+    empty = [looked("none", [((0, 0, 9, 9), 0.55)] if k < 3 else [], hands=0) for k in range(100)]
+    assert choose_threshold(empty, 0.01) == 0.6
+    assert choose_threshold(empty, 0.05) == 0.1
+    assert choose_threshold([], 0.01) == 0.9
+
+
+def test_the_region_is_about_where_a_hand_without_one_is():
+    known, alone = area_of(hand()), area_of(hand(region=None))
+    assert known.iou(alone) > 0.4
+    region = hand().region
+    assert np.allclose(
+        change_of_region(region, np.array([200.0, 150.0]), 60.0, hand().points_px)[2:], np.log([70 / 97.5, 110 / 97.5])
+    )
+    assert PALM.size == 192
