@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ from prehend_training.photos.corpus import (
     hand_label,
     place_in,
 )
-from prehend_training.photos.labels import Photo, PhotoHand, read_labels
+from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, read_labels
 from prehend_training.presets import preset
 from prehend_training.records import record_of
 from prehend_training.sources import Mixture, describe_data, open_corpus
@@ -206,6 +207,15 @@ def test_a_place_stays_away_from_known_hands():
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= 320 and box.y1 <= 240
         x, y = box.center
         assert not (100 < x < 180 and 80 < y < 160) and box.iou(hand.box_px) < 0.2
+
+
+@pytest.mark.parametrize(("box", "room"), [((5, 5, 95, 95), False), ((0, 0, 40, 99), True), ((30, 30, 70, 70), False)])
+def test_a_photograph_full_of_hand_gives_no_places(box, room):
+    photo = Photo("hands/1_pic.png", (100, 100), (PhotoHand(Box(*box)),), True)
+    corpus = PhotoCorpus(PhotoLabels(Path(), (photo,)))
+    assert len(corpus.places) == room
+    for variant in range(50 * room):
+        assert place_in(photo, np.random.default_rng(variant)).iou(photo.hands[0].box_px) < 0.1
 
 
 def test_a_piece_beyond_the_picture_keeps_its_map():

@@ -80,9 +80,10 @@ def test_answers_that_are_not_sure_are_dropped_for_a_reason(looks, reason):
 
 
 def test_small_hands_have_to_be_surer():
-    looks = answers(0.028)
+    looks = answers(0.02)
     small = [Answer(0.3 * look.keypoints_px, look.side, look.score) for look in looks]
-    assert decide(looks, Rule()).reason is None and decide(small, Rule()).reason == "places differ"
+    assert decide(looks, Rule()).reason is None and decide(looks, Rule(), strict=True).reason == "places differ"
+    assert decide(small, Rule()).reason == "places differ"
     again = [Answer(0.3 * look.keypoints_px, look.side, look.score) for look in answers(0.002)]
     assert decide(again, Rule()).reason is None
     assert decide([*again[:4], None], Rule()).reason == "seldom seen"
@@ -163,6 +164,14 @@ def test_a_side_that_contradicts_the_folder_and_an_unsure_answer_are_dropped(fol
     assert counts["held"]["dropped: other side"] == 1 and counts["held"].get("kept", 0) == 0
     empty = next(photo for photo in labels.photos if photo.path == "empty/0.png")
     assert len(empty.hands) == 1 and not empty.all_hands_labelled  # a sure hand where none should be
+
+
+def test_a_hand_that_is_mostly_beyond_the_border_is_dropped(folder):
+    truth = write_photos(folder)
+    keypoints, side = truth["0_pic.png"][0]
+    over = keypoints - [keypoints[:, 0].mean() + 0.2 * np.ptp(keypoints[:, 0]), 0]
+    labels = labelled(folder, Knows({"0_pic.png": [(over, side)]}))
+    assert labels.about["counts"]["hands"]["dropped: beyond the border"] == 1
 
 
 def test_a_thing_of_a_strong_colour_is_no_hand_where_the_facts_say_so(folder):

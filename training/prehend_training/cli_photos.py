@@ -42,7 +42,7 @@ def add_photo_verbs(verbs: Any) -> None:
     label.add_argument("--only", action="append", default=[], metavar="PREFIX", help="folders to label (all)")
     label.add_argument(
         "--apart", type=float, metavar="SHARE",
-        help="largest mean distance of a hand's joints between the copies, over the longer side of its box (0.04)",
+        help="largest mean distance of a hand's joints between the copies, over the longer side of its box (0.03)",
     )  # fmt: skip
 
 

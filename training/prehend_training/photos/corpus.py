@@ -1,5 +1,6 @@
 """Labelled photographs as what training takes its records from."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ VARIANTS = 256
 PLACE_PX = 24.0
 """Least side of the box of a place."""
 _TRIES = 30
+_CHOICES = 3
 _OTHER_HANDS = 0.15
 _PACKING = Packing(image="jpg")
 
@@ -53,7 +55,8 @@ class PhotoChoice:
 
     def describe(self) -> dict[str, Any]:
         """For run.json: what was seen, where it comes from, and who labelled it."""
-        return PhotoCorpus(read_labels(self.labels), self.split).describe() | {"photos": str(self.labels)}
+        told = PhotoCorpus(read_labels(self.labels), self.split).describe()
+        return {"photos": self.labels.name, "sha256": hashlib.sha256(self.labels.read_bytes()).hexdigest(), **told}
 
 
 class PhotoCorpus:
@@ -78,7 +81,7 @@ class PhotoCorpus:
         self.labels, self.split = labels, split
         self.photos = [photo for photo in labels.photos if photo.split == split]
         self.hands = [(photo, row) for photo in self.photos for row, hand in enumerate(photo.hands) if _usable(hand)]
-        self.places = [photo for photo in self.photos if photo.all_hands_labelled and min(photo.size) > 2 * PLACE_PX]
+        self.places = [photo for photo in self.photos if photo.all_hands_labelled and _has_room(photo)]
         self._empty = [number for number, photo in enumerate(self.places) if not photo.hands]
         self._kept: dict[int, tuple[bytes, FloatArray]] = {}
         if not self.hands and not self.places:
@@ -158,7 +161,9 @@ class PhotoCorpus:
     def _place(self, number: int) -> Record:
         photo, variant = self.places[number // VARIANTS], number % VARIANTS
         image = self._read(photo)
-        box = place_in(photo, np.random.default_rng([number // VARIANTS, variant]))
+        rng = np.random.default_rng([number // VARIANTS, variant])
+        # walls teach little: of some squares the one in which most is to be seen
+        box = max((place_in(photo, rng) for _ in range(_CHOICES)), key=lambda box: _contrast(image, box))
         half, (x, y) = PLACE_SCALE / 2 * max(box.width, box.height), box.center
         piece, cut = cut_out(image, Box(x - half, y - half, x + half, y + half), whole=True)
         return record_of(_sample(piece, cut, photo, (), number), CROP_HANDS, whole_front=False)
@@ -225,18 +230,58 @@ def cut_out(image: NDArray[np.uint8], box: Box, whole: bool = False) -> tuple[ND
 
 def place_in(photo: Photo, rng: np.random.Generator) -> Box:
     """A square of a photograph that shows none of its hands, of a size like theirs where there are any."""
-    size, boxes = np.array(photo.size), [hand.box_px for hand in photo.hands if hand.box_px is not None]
-    sides = [max(box.width, box.height) for box in boxes]
-    typical = float(np.median(sides)) if sides else 0.35 * min(photo.size)
+    size, boxes = np.array(photo.size), _boxes(photo)
     most = 0.8 * min(photo.size)
     for attempt in range(_TRIES):
-        side = typical * float(np.exp(rng.uniform(np.log(0.4), np.log(1.8)))) * 0.93**attempt
+        side = _typical_px(photo) * float(np.exp(rng.uniform(np.log(0.4), np.log(1.8)))) * 0.93**attempt
         half = float(np.clip(side, min(PLACE_PX, most), most)) / 2
         x, y = rng.uniform(half, size - half)
         box = Box(x - half, y - half, x + half, y + half)
         if all(_shared(box, other) < _OTHER_HANDS for other in boxes):
             return box
-    return box
+    free = _free(photo)
+    half, (x, y) = _room_px(free) / 2, free.center
+    return Box(x - half, y - half, x + half, y + half)
+
+
+def _boxes(photo: Photo) -> list[Box]:
+    return [hand.box_px for hand in photo.hands if hand.box_px is not None]
+
+
+def _typical_px(photo: Photo) -> float:
+    """Longer side of the photograph's hands, or what it could be."""
+    sides = [max(box.width, box.height) for box in _boxes(photo)]
+    return float(np.median(sides)) if sides else 0.35 * min(photo.size)
+
+
+def _free(photo: Photo) -> Box:
+    """The roomiest part of a photograph to one side of all its hands."""
+    width, height = photo.size
+    boxes = _boxes(photo)
+    if not boxes:
+        return Box(0, 0, width - 1, height - 1)
+    x0, y0 = min(box.x0 for box in boxes), min(box.y0 for box in boxes)
+    x1, y1 = max(box.x1 for box in boxes), max(box.y1 for box in boxes)
+    parts = (
+        Box(0, 0, x0, height - 1), Box(x1, 0, width - 1, height - 1),
+        Box(0, 0, width - 1, y0), Box(0, y1, width - 1, height - 1),
+    )  # fmt: skip
+    return max(parts, key=_room_px)
+
+
+def _room_px(free: Box) -> float:
+    """Side of a square in the middle of a part that stays clear of what is beside it."""
+    return 0.6 * min(free.width, free.height)
+
+
+def _has_room(photo: Photo) -> bool:
+    return _room_px(_free(photo)) >= max(PLACE_PX, 0.3 * _typical_px(photo))
+
+
+def _contrast(image: NDArray[np.uint8], box: Box) -> float:
+    """How much a square of a picture varies."""
+    x0, y0, x1, y1 = (round(value) for value in (box.x0, box.y0, box.x1, box.y1))
+    return float(image[max(y0, 0) : y1 + 1 : 2, max(x0, 0) : x1 + 1 : 2].std())
 
 
 def _shared(place: Box, hand: Box) -> float:

@@ -199,10 +199,10 @@ def photo_of(work: Labelling, seen: Seen, teacher: str) -> tuple[Photo, Counter[
     said: Counter[str] = Counter(photos=1)
     open_places = 0
     for place in seen.places:
-        decision = decide(place.looks, work.rule)
+        decision = decide(place.looks, work.rule, strict=bool(facts.held))
         answer = _as_answer(decision)
         doubled = answer is not None and len(different([answer, *sure])) <= len(sure)
-        reason = decision.reason or ("twice" if doubled else _against(decision, facts, work.folder / seen.path))
+        reason = decision.reason or ("twice" if doubled else _against(work, decision, facts, seen))
         if reason is None and answer is not None:
             sure.append(answer)
             hands.append(_sure_hand(decision, facts, teacher))
@@ -233,15 +233,19 @@ def _answer_of(hand: PhotoHand) -> Answer | None:
     return None if hand.keypoints_px is None else Answer(hand.keypoints_px, hand.side or "right", hand.score)
 
 
-def _against(decision: Decision, facts: Facts, path: Path) -> str | None:
-    """What of the folder's facts a sure answer contradicts."""
+def _against(work: Labelling, decision: Decision, facts: Facts, seen: Seen) -> str | None:
+    """What of the picture and the folder's facts a sure answer contradicts."""
+    if decision.keypoints_px is None:
+        return None
+    x, y = np.rint(decision.keypoints_px).astype(int).T
+    shown = (x >= 0) & (y >= 0) & (x < seen.size[0]) & (y < seen.size[1])
+    if shown.mean() < work.rule.inside:
+        return "beyond the border"
     if facts.side and decision.side not in (facts.side, None):
         return "other side"
-    if facts.max_saturation < 255 and decision.keypoints_px is not None:
-        image = read_image(path)
-        x, y = np.rint(decision.keypoints_px).astype(int).T
-        seen = (x >= 0) & (y >= 0) & (x < image.shape[1]) & (y < image.shape[0])
-        colours = cv2.cvtColor(image[y[seen], x[seen]][None], cv2.COLOR_RGB2HSV) if seen.any() else np.zeros((1, 1, 3))
+    if facts.max_saturation < 255:
+        image = read_image(work.folder / seen.path)
+        colours = cv2.cvtColor(image[y[shown], x[shown]][None], cv2.COLOR_RGB2HSV)
         if np.median(colours[..., 1]) > facts.max_saturation:
             return "colour"
     return None

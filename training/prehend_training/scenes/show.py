@@ -177,7 +177,9 @@ def _words(image: Image, sample: Sample, scale: int) -> None:
 def _described(sample: Sample, hand: HandLabel) -> str:
     touch = hand.contact is not None and hand.contact.any()
     state = "grasp" if hand.grasp else "displaced" if hand.displaced else "touch" if touch else "free"
-    words = f"{hand.side if hand.side_known else '?'} {'?' if hand.grasp is None else state} {hand.visible_ratio:.2f}"
+    words = f"{hand.side if hand.side_known else '?'} {'?' if hand.grasp is None else state}"
+    if not np.isnan(hand.visible_ratio):
+        words += f" {hand.visible_ratio:.2f}"
     if hand.object_index is not None:
         words += f" {sample.objects[hand.object_index].object_id}"
     return words
