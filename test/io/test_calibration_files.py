@@ -115,10 +115,10 @@ def test_keys_that_are_numbers_and_xml_with_entities_are_refused(tmp_path):
             read_cameras(tmp_path / name)
 
 
-KEYS = (
-    "K a.jpg width height distortion distortion_model box_px side k roi camera_matrix data rows cols cam0 intrinsics "
-    "binning_x resolution"
-).split()
+WORDS = (
+    "K a.jpg width height distortion distortion_model box_px side k roi camera_matrix data rows cols cam0 intrinsics"
+)
+KEYS = [*WORDS.split(), "binning_x", "resolution"]
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.floats(), st.integers(-5, 2000), st.just(10**400), st.text(max_size=4)),
     lambda inner: st.one_of(
