@@ -59,6 +59,9 @@ def _check_numbers(path: Path, entry: Any) -> None:
 
 
 def _solid(path: Path, entry: Mapping[str, Any], model: ObjectModel) -> Solid:
+    mass_kg = float(entry.get("mass_kg", 0.2))
+    if not 0 < mass_kg <= _LARGEST:
+        raise AssetError(f"object {path}: mass_kg is {str(entry['mass_kg'])[:20]}, which no thing for a hand has")
     paints = {
         name: Paint(str(paint["material"]), tuple(tuple(tint) for tint in paint.get("tints", ())))
         for name, paint in entry.get("paints", {"body": {"material": "plastic"}}).items()
@@ -78,7 +81,7 @@ def _solid(path: Path, entry: Mapping[str, Any], model: ObjectModel) -> Solid:
         np.ones(3),
         paints,
         Range(**{key: tuple(limits) for key, limits in entry.get("stretch", {}).items()}),
-        float(entry.get("mass_kg", 0.2)),
+        mass_kg,
         tuple(entry.get("grasps", ())),
     )
 
