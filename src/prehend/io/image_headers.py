@@ -69,10 +69,12 @@ def foreign_kind(data: bytes) -> str | None:
 def _jpeg(kind: str, data: bytes) -> Header:
     """Walk the segments to the end marker (T.81, annex B): it counts only where a marker may stand."""
     place, width, height, blocks, coded = 2, 0, 0, 0, 0
+    marker, open_parts = 0, set[tuple[int, int]]()
     while True:
         place = _next_marker(data, place)
-        if place < 0:
-            return Header(kind, width, height, len(data), None if coded and _could_hold(coded, blocks) else False)
+        if place < 0:  # within pixels, of the last scan there has to be
+            may_be = marker == 0xDA and not open_parts and _could_hold(coded, blocks)
+            return Header(kind, width, height, len(data), None if may_be else False)
         marker = data[place + 1]
         place += 2
         if marker == 0xD9:
@@ -85,12 +87,30 @@ def _jpeg(kind: str, data: bytes) -> Header:
         if marker in _FRAME_HEADERS and not width:
             height, width = struct.unpack_from(">HH", data, place + 3)
             blocks = 0 if marker in _ARITHMETIC else -(-width // 8) * -(-height // 8) // 4
+            open_parts = _parts(data, place, progressive=marker in (0xC2, 0xCA))
+        if marker == 0xDA:
+            _close_parts(open_parts, data, place)
         place += length
         if marker == 0xDA:
             found = _SCAN_MARKER.search(data, place)
             end = found.start() if found else len(data)
             coded += end - place
             place = end
+
+
+def _parts(data: bytes, place: int, progressive: bool) -> set[tuple[int, int]]:
+    """Coefficients (component, number) that the scans of a frame have to bring; of a sequential one the first alone."""
+    components = [data[place + 8 + 3 * index] for index in range(data[place + 7])]
+    return {(component, number) for component in components for number in range(64 if progressive else 1)}
+
+
+def _close_parts(parts: set[tuple[int, int]], data: bytes, place: int) -> None:
+    """Take out what a scan brings to its last bit (T.81, B.2.3)."""
+    count = data[place + 2]
+    first, last, bits = data[place + 3 + 2 * count], data[place + 4 + 2 * count], data[place + 5 + 2 * count] & 15
+    if bits == 0:
+        for index in range(count):
+            parts.difference_update((data[place + 3 + 2 * index], number) for number in range(first, last + 1))
 
 
 def _next_marker(data: bytes, place: int) -> int:

@@ -119,7 +119,10 @@ class ImageReader:
         header = self._header(data, name)
         if header.whole is None:
             data = _ended(data, name, flags)
-        image = _decode(data[: header.end] if header.whole else data, name, flags)
+        data = data[: header.end] if header.whole else data
+        image = _decode(data, name, flags)
+        if image is None and header.kind == "tiff":  # OpenCV makes no colours of floating grey
+            image = _decode(data, name, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
         if image is None:
             raise SourceError(f"{name}: not an image OpenCV can read, or corrupt ({header.kind})")
         return image

@@ -22,6 +22,8 @@ _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _FILES_ONLY = "protocol_whitelist;file"
 """A playlist under a video's name must not open the network."""
 _QUARTER_TURNS = (90, 270)
+_ABSURD = 3.0
+"""A claimed rate that is farther off than this is told; a rate that varies is no news."""
 
 
 class Video(Source):
@@ -49,7 +51,7 @@ class Video(Source):
         self._square = self._square_size(width, height)
         nominal, count = self._value(cv2.CAP_PROP_FPS), self._value(cv2.CAP_PROP_FRAME_COUNT)
         self.fps = believed_rate(nominal if nominal > 0 else None, _first_stamps(self._file.name))
-        if nominal > 0 and self.fps and abs(self.fps / nominal - 1) > 0.1:
+        if nominal > 0 and self.fps and not 1 / _ABSURD <= self.fps / nominal <= _ABSURD:
             self._note(
                 f"the file says {nominal:g} frames a second, its frames come at {self.fps:.3g}: their times count"
             )
