@@ -23,7 +23,7 @@ CAMERA = Publisher("/driver", IMAGE)
             ["/d is best effort", "image_reliability:=best_effort"],
         ),
         (Facts("/i", IMAGE, (CAMERA,), received=True, silent_s=7), ["silent", "7 s", "/driver"]),
-        (Facts("/i", IMAGE, (CAMERA,), load=5.0), ["5 times"]),
+        (Facts("/i", IMAGE, (CAMERA,), sent=True, load=5.0), ["5 times"]),
         (Facts("/i", IMAGE, (CAMERA,), sent=True), ["get lost", "LARGE_DATA"]),
         (Facts("/i", IMAGE, (CAMERA,)), ["does /driver send", "LARGE_DATA"]),
     ],
