@@ -69,13 +69,15 @@ def read_text(path: Path, fail: Fail = SourceError, limit: int = MAX_BYTES) -> s
         raise fail(f"{path}: {text}") from error
 
 
-def read_json(path: Path, fail: Fail = SourceError, limit: int = MAX_BYTES) -> Any:
+def read_json(
+    path: Path, fail: Fail = SourceError, limit: int = MAX_BYTES, what: str = "no JSON that can be read"
+) -> Any:
     """The content of a JSON file; no key stands twice in an object.
 
     Raises:
         PrehendError: as `fail` makes it.
     """
-    return parse_json(read_text(path, fail, limit), str(path), fail)
+    return parse_json(read_text(path, fail, limit), str(path), fail, what)
 
 
 def read_yaml(path: Path, fail: Fail = SourceError) -> Any:
@@ -96,11 +98,11 @@ def read_document(path: Path, fail: Fail = SourceError) -> Any:
     text = read_text(path, fail)
     suffix = path.suffix.lower()
     is_json = suffix == ".json" or (suffix not in (".yaml", ".yml") and text.lstrip()[:1] in ("{", "["))
-    return (parse_json if is_json else parse_yaml)(text, str(path), fail)
+    return (parse_json if is_json else parse_yaml)(text, str(path), fail, "neither JSON nor YAML")
 
 
-def parse_json(text: str, name: str, fail: Fail = SourceError) -> Any:
-    """The content of a JSON text; `name` is what errors call it.
+def parse_json(text: str, name: str, fail: Fail = SourceError, what: str = "no JSON that can be read") -> Any:
+    """The content of a JSON text; `name` is what errors call it, `what` that it is where it is none.
 
     Raises:
         PrehendError: as `fail` makes it; no JSON, a key twice in an object, or nested deeper than `MAX_DEPTH`.
@@ -108,14 +110,14 @@ def parse_json(text: str, name: str, fail: Fail = SourceError) -> Any:
     try:
         content = json.loads(text, object_pairs_hook=_no_key_twice)
     except _FAILURES as error:
-        raise fail(f"{name}: no JSON that can be read ({_said(error)})") from error
+        raise fail(f"{name}: {what} ({_said(error)})") from error
     if too_deep(content):
         raise fail(f"{name}: nested deeper than {MAX_DEPTH}")
     return content
 
 
-def parse_yaml(text: str, name: str, fail: Fail = SourceError) -> Any:
-    """The content of the first document of a YAML text that is not empty; `name` is what errors call it.
+def parse_yaml(text: str, name: str, fail: Fail = SourceError, what: str = "no YAML that can be read") -> Any:
+    """The content of the first document of a YAML text that is not empty; `name` and `what` as in `parse_json`.
 
     Raises:
         PrehendError: as `fail` makes it; no YAML, nested deeper than `MAX_DEPTH`, or aliases that unfold to more
@@ -131,7 +133,7 @@ def parse_yaml(text: str, name: str, fail: Fail = SourceError) -> Any:
             if content is not None:
                 return content
     except _FAILURES as error:
-        raise fail(f"{name}: no YAML that can be read ({_said(error)})") from error
+        raise fail(f"{name}: {what} ({_said(error)})") from error
     return None
 
 
@@ -167,7 +169,7 @@ def _measure(text: str) -> None:
     for event in yaml.parse(text, _CLoader):
         size, anchor = 0, getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
-            size = sizes.get(event.anchor, MAX_NODES + 1)  # one that is not closed yet contains itself
+            size = sizes.get(str(event.anchor), MAX_NODES + 1)  # one that is not closed yet contains itself
         elif isinstance(event, yaml.ScalarEvent):
             size = 1
             if anchor:

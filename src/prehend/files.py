@@ -13,20 +13,26 @@ SPARE_BYTES = 16 << 20
 
 
 def final_target(path: Path) -> Path:
-    """Where a path leads: symbolic links are followed, so that a link stays a link."""
+    """Where a path leads: symbolic links are followed, so that a link stays a link.
+
+    Raises:
+        OutputError: it is a link to itself.
+    """
     try:
         return path.resolve() if path.is_symlink() else path
-    except (OSError, RuntimeError) as error:  # a link to itself
+    except (OSError, RuntimeError) as error:
         raise OutputError(f"{path} cannot be written: it is a link that leads nowhere") from error
 
 
 def is_special(path: Path) -> bool:
-    """Whether a device, a FIFO or a socket stands at a path: nobody replaces those by a file."""
+    """Whether a device, a FIFO or a socket stands at a path (/dev/stdout, say): nobody replaces those by a file."""
     try:
         mode = path.stat().st_mode
-    except OSError:
+        parts = path.absolute().parts
+    except (OSError, ValueError):
         return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    of_system = parts[1:2] in (("dev",), ("proc",)) and parts[1:3] != ("dev", "shm")
+    return not stat.S_ISDIR(mode) and (of_system or not stat.S_ISREG(mode))
 
 
 def has_room(folder: Path, needed: int = 0) -> bool:
@@ -39,24 +45,32 @@ def has_room(folder: Path, needed: int = 0) -> bool:
     return disk.f_bavail * disk.f_frsize >= needed + spare
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a file whole or not at all; a device or a FIFO is written through, a link's target is written.
+
+    Args:
+        path: of the file.
+        data: its content.
+        durable: wait for the disk, so that a loss of power leaves the old file or the new one.
 
     Raises:
         OutputError: it cannot be written; what was there before is still there.
     """
-    if is_special(target := final_target(path)):
-        _write_through(target, data)
+    if is_special(path):
+        _write_through(path, data)
         return
+    target = final_target(path)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             file.write(data)
-            sync(file)
+            if durable:
+                sync(file)
         part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {reason(error)}") from error
+    except (OSError, ValueError) as error:
+        _quietly(lambda: part.unlink(missing_ok=True))
+        text = reason(error) if isinstance(error, OSError) else "no file can have that name"
+        raise OutputError(f"{path} cannot be written: {text}") from error
 
 
 def replace_text(path: Path, text: str) -> None:

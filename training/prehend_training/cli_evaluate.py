@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
+from prehend.files import replace_text
 from prehend_training.cli_scenes import add_verb
 
 if TYPE_CHECKING:
@@ -107,4 +108,4 @@ def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) 
 def _note(measured: "Measured", summary: dict[str, Any]) -> None:
     """What `prehend-train export` puts into the manifest."""
     if measured.run is not None:
-        (measured.run / "measured.json").write_text(json.dumps(summary, indent=1) + "\n")
+        replace_text(measured.run / "measured.json", json.dumps(summary, indent=1) + "\n")

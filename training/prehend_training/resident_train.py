@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from prehend.errors import InvalidInput
+from prehend.files import replace_text
 from prehend.models.unihope import Output, UniHOPE
 from prehend.weights import file_sha256
 from prehend_training.checkpoint import Progress, load_result
@@ -332,7 +333,7 @@ def _task(training: Training, data: Sequence[Path], pictures: Resident, machine:
         return ResidentCropTask(chosen, data, pictures)
     weights = training.teacher / "checkpoint" / "averaged.safetensors"
     note = {"run": training.teacher.name, "sha256": file_sha256(weights)}
-    (training.run / "teacher.json").write_text(json.dumps(note) + "\n")
+    replace_text(training.run / "teacher.json", json.dumps(note) + "\n")
     teacher = load_teacher(training.teacher, machine.device)
     return ResidentCropTask(chosen, data, pictures, teacher, machine.precision)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from prehend.cli.parsing import Parser, count_from, number_between
+from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -23,9 +24,14 @@ takes each folder as one sequence instead (of one image size); --no-track takes 
 --boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]} replaces the finder;
           without a side the network tells it
 --cameras {source: K}, {source: {"K": K, "distortion": [...], "width": W, "height": H}}, or one calibration
-          (YAML of ROS's camera_info_manager, or JSON with K) for all
+          for all: YAML of ROS's camera_info_manager, `ros2 topic echo` of a camera_info, OpenCV (YAML, JSON,
+          XML), Kalibr, ORB-SLAM, or JSON with K. It replaces a bag's camera_info
 A source fits an entry when their paths are the same or one ends with the other. Images are taken upright
-(EXIF), K is for the upright image. Without a camera its field of view is assumed, and distances are rough.
+(EXIF) and with square pixels, K is for that image, or for the stored one if it gives its size. With --mirrored
+every result is about the picture turned back. Without a camera its field of view is assumed, and distances
+are rough.
+
+Stopped by Ctrl-C or SIGTERM it keeps what is done; the JSON then says "complete": false.
 
 Exit codes: 0 done, 1 something failed (a line says what; the rest was done), 2 wrong use."""
 
@@ -69,6 +75,16 @@ def build_parser() -> Parser:
     parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
     parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
     parser.add_argument(
+        "--mirrored", action="store_true", help="the pictures are mirrored, as selfies are: turn them back"
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=number_between(0, 1000),
+        default=67,
+        metavar="N",
+        help="refuse larger images before they are decoded (default: 67)",
+    )
+    parser.add_argument(
         "--threads", type=count_from(0), default=0, metavar="N", help="of the processor, 0 for all (default)"
     )
     return parser
@@ -111,9 +127,12 @@ def run(argv: list[str], load: Loader = load_estimator) -> int:
         cv2.setNumThreads(args.threads)
     boxes = None if args.boxes is None else read_boxes(args.boxes)
     cameras = None if args.cameras is None else read_cameras(args.cameras)
-    with ExitStack() as stack:
+    with stopped_by_signals(), ExitStack() as stack:
         overlay = None if args.overlay is None else stack.enter_context(OverlayFolder(args.overlay))
-        job = stack.enter_context(Run(lambda tracking: load(args, tracking), boxes, cameras, args.json, overlay))
+        pixels = int(args.max_megapixels * 1e6)
+        job = stack.enter_context(
+            Run(lambda tracking: load(args, tracking), boxes, cameras, args.json, overlay, pixels, args.mirrored)
+        )
         for name in args.sources:
             job.take(name, topic=args.topic, track=args.track, prefixed=len(args.sources) > 1)
     for line in job.summary():

@@ -103,10 +103,7 @@ def check_coefficients(model: str, distortion: ArrayLike) -> tuple[DistortionMod
     used = np.flatnonzero(coefficients)
     if not len(used):
         return "plumb_bob", np.zeros(0)
-    name = _MODELS.get(str(model).strip().lower().replace(" ", "_").replace("-", "_"))
-    if name is None:
-        known = ", ".join(DISTORTION_LENGTHS)
-        raise InvalidInput(f"distortion model '{model}' is not known: choose one of {known}")
+    name = check_model(model)
     if name == "plumb_bob" and used[-1] >= 5:  # OpenCV's family is told apart by its number of coefficients alone
         name = "rational_polynomial"
     lengths = [length for length in DISTORTION_LENGTHS[name] if length > used[-1]]
@@ -117,6 +114,19 @@ def check_coefficients(model: str, distortion: ArrayLike) -> tuple[DistortionMod
             f"expected one of {', '.join(map(str, DISTORTION_LENGTHS[name]))}"
         )
     return name, coefficients[:fitting]
+
+
+def check_model(model: str) -> DistortionModel:
+    """The name of sensor_msgs/CameraInfo for a distortion model as drivers and tools spell it.
+
+    Raises:
+        InvalidInput: it is not known.
+    """
+    name = _MODELS.get(str(model).strip().lower().replace(" ", "_").replace("-", "_"))
+    if name is None:
+        known = ", ".join(DISTORTION_LENGTHS)
+        raise InvalidInput(f"distortion model '{str(model)[:40]}' is not known: choose one of {known}")
+    return name
 
 
 def _check_against_picture(camera: Camera) -> None:
