@@ -1,8 +1,8 @@
 """Lets the node run for long: images of changing sizes, cameras and hands, one after the other, `--help`.
 
 Images and calibrations go over DDS to a `prehend node` process with the shipped weights; each image waits for its
-answer, and one that has none in time is sent again once and counted as lost. Memory, descriptors and threads of the node
-are read from /proc. After the first fifth they must stay: memory within 10 % and 30 MB, the others within 2.
+answer, and one that has none in time is sent again once and counted as lost. Memory, descriptors and threads of the
+node are read from /proc. After the first fifth they must stay: memory within 10 % and 30 MB, the others within 2.
 """
 
 import argparse
