@@ -203,6 +203,7 @@ def test_signals_end_the_node_cleanly(peer, start, number):
     _, errors = node.communicate(timeout=60)
     assert node.returncode == 0, errors
     assert "Traceback" not in errors
+    assert len(errors.splitlines()) == 1, "a quiet start: what it waits for"
 
 
 def test_unexpected_errors_in_a_row_end_the_node_loudly(peer, start):

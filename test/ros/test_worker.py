@@ -148,3 +148,45 @@ def test_latency_percentiles_are_in_order():
     assert counts.latency_ms == (50.0, 95.0)
     assert counts.total_ms == (25.0, 47.5)
     assert counts.processed == 101
+
+
+def test_mirrored_images_are_turned_back_with_their_camera(toy):
+    bench = Bench(toy, mirrored_input=True)
+    try:
+        seen = []
+        bench.estimate = lambda image, camera=None, stamp=None: (
+            seen.append((image, camera)) or toy.ToyEstimator().estimate(image * 0, camera, stamp)
+        )
+        K = CAMERA.K.copy()
+        K[0, 2] = 20.0
+        bench.calibration.update(info(Camera(K, *SIZE)))
+        picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+        picture[:, :10] = 200
+        bench.worker.offer(m.encode(images.image_message(convert.header_message(1.0, "cam"), picture)))
+        bench.until(lambda: bench.results)
+        image, camera = seen[0]
+        assert image[:, -10:].min() == 200 and image[:, :-10].max() == 0
+        assert camera.K[0, 2] == SIZE[0] - 1 - 20.0
+    finally:
+        bench.end()
+
+
+def test_stages_have_percentiles():
+    stats = diagnostics.Stats(0.0)
+    for n in range(101):
+        stats.processed(float("nan"), 1.0, 0, {"infer": float(n), "publish": 2.0})
+    counts = stats.take()
+    assert counts.stages_ms == {"infer": (50.0, 95.0), "publish": (2.0, 2.0)}
+    assert np.isnan(counts.latency_ms).all(), "an unknown latency is none"
+    values = diagnostics.estimator_status(counts, 0.0).values
+    assert (values["infer p50 [ms]"], values["publish p95 [ms]"]) == ("50.0", "2.0")
+
+
+def test_faults_of_images_are_joined():
+    counts = diagnostics.Counts(received=10, new_received=5, new_lost=5, frameless=True, last_image_s=9.9)
+    faults = diagnostics.image_faults(counts, "stamps are zero", 3.0)
+    told = diagnostics.images_status(counts, 10.0, 2.0, "/image_raw", "", faults)
+    assert told.level == diagnostics.WARN
+    assert all(
+        word in told.message for word in ("stamps are zero", "no frame_id", "5 of 10 images were lost", "3.0 times")
+    )

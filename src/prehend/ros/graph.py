@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE
 
 _SHOWN = 3
+_OVERLOADED = 3.0
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,16 @@ def cause(facts: Facts) -> str:
         return _other_quality(facts.topic, fitting[0])
     if facts.received:
         return f"{facts.topic} is silent: no image for {facts.silent_s:.0f} s from {_names(fitting)}"
-    if facts.load > 2:
-        return (
-            f"{facts.topic} has {_names(fitting)} but nothing arrives: this machine has {facts.load:.0f} times what it "
-            "can do; give it less, or try image_reliability:=reliable"
-        )
     text = f"{facts.topic} has {len(fitting)} publisher(s) but nothing arrives"
     large = "FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA on the camera's side too, or image_transport:=compressed"
-    if facts.sent:
-        return f"{text}, though images are sent: large ones get lost and need {large}"
-    return f"{text}, no camera_info either: does {_names(fitting)} send? Large images need {large}"
+    if not facts.sent:
+        return f"{text}, no camera_info either: does {_names(fitting)} send? Large images need {large}"
+    if facts.load > _OVERLOADED:
+        return (
+            f"{text}, though images are sent: this machine has {facts.load:.0f} times what it can do; "
+            "give it less, or try image_reliability:=reliable"
+        )
+    return f"{text}, though images are sent: large ones get lost and need {large}"
 
 
 def load() -> float:

@@ -16,6 +16,7 @@ from prehend.ros.messages import COMPRESSED_IMAGE, HAND_ARRAY, MARKERS, MODEL_IN
 from prehend.ros.mirror import mirror_pixels
 from prehend.ros.params import NodeParams
 from prehend.ros.stamps import Stamps
+from prehend.ros.typesupport import forget_error
 from prehend.types import FrameResult
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -37,6 +38,7 @@ class Outputs:
         self._overlay = node.create_publisher(message_class(COMPRESSED_IMAGE), "~/overlay/compressed", 1)
         self._tf = node.create_publisher(message_class(TF), "/tf", _TF_DEPTH)
         self._model_info = node.create_publisher(message_class(MODEL_INFO), "~/model_info", LATCHED)
+        forget_error()
         self._model_info.publish(encode(model_info(facts)))
 
     def publish(self, header: Any, image: Image, result: FrameResult) -> None:

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,8 @@ def run_play(args: argparse.Namespace) -> int:
             before = stop_on_signals(stop)
             with Border(ParameterError, f"ROS refuses the topic {topic}"):
                 publisher = _Publisher(node, args, topic, given)
+            for note in source.notes:
+                node.get_logger().info(f"{source.name}: {note}")
             node.get_logger().info(f"{source.name}{_topic_of(source)} goes to {publisher.topic}")
             _play(source, args, publisher, stop, failures)
     finally:
@@ -102,17 +105,18 @@ def _topic_of(source: Source) -> str:
 def _open(args: argparse.Namespace, failures: _Failures) -> tuple[Source, str]:
     """The source, and the topic that its images go to.
 
-    `--topic` chooses among a bag's topics. A bag that has none of this name, but one only, is published there.
+    `--topic` chooses among a bag's topics; one that the bag does not have is where its images go.
     """
     wanted = args.to or args.topic or DEFAULT_TOPIC
+    opened = partial(open_source, args.source, on_error=failures, own_camera=bool(args.camera or args.fov))
     if args.topic is None or not is_bag(Path(args.source)):
-        return open_source(args.source, on_error=failures), wanted
+        return opened(), wanted
     try:
-        source = open_source(args.source, on_error=failures, topic=args.topic)
+        source = opened(topic=args.topic)
     except SourceError:
         if args.to is not None:
             raise
-        return open_source(args.source, on_error=failures), wanted  # with several topics this tells which there are
+        return opened(), wanted
     return source, args.to or args.topic.removesuffix("/compressed")
 
 
@@ -171,16 +175,45 @@ def _play(
     source: Source, args: argparse.Namespace, publisher: _Publisher, stop: threading.Event, failures: _Failures
 ) -> None:
     publisher.wait_for_subscriber(args.wait, stop)
-    period_s = 1 / (args.rate or source.fps or _DEFAULT_RATE_HZ)
-    start_s, start_stamp_s = time.monotonic(), publisher.now_s()
-    due_s = start_s
+    schedule = Schedule(args.rate, source.fps, time.monotonic())
+    start_stamp_s = publisher.now_s() - schedule.due_s
     total = None if args.loop else source.length
     for frame in tqdm(_frames(source, args, failures), total=total, unit="image", desc=args.source):
+        due_s = schedule.next(frame.stamp, time.monotonic())
         if stop.wait(max(0.0, due_s - time.monotonic())):
             return
-        publisher.publish(frame, start_stamp_s + due_s - start_s)
-        due_s = max(due_s + period_s, time.monotonic())  # one that came late does not hurry the next ones
+        publisher.publish(frame, start_stamp_s + due_s)
     stop.wait(_LINGER_S)
+
+
+class Schedule:
+    """When each image is due: at a given rate, else as far apart as their stamps are, else at the source's rate.
+
+    Attributes:
+        due_s: of the last image; before the first, when that is [s].
+    """
+
+    def __init__(self, rate_hz: float | None, source_hz: float | None, start_s: float) -> None:
+        self._given = rate_hz is not None
+        self._period_s = 1 / (rate_hz or source_hz or _DEFAULT_RATE_HZ)
+        self._stamp_s: float | None = None
+        self._began = False
+        self.due_s = start_s
+
+    def next(self, stamp_s: float | None, now_s: float) -> float:
+        """Time at which the next image is due, on the clock of `now_s`; one that came late does not hurry the others.
+
+        Args:
+            stamp_s: of the image, None where the source has none.
+            now_s: of a monotonic clock.
+        """
+        step_s = self._period_s
+        if not self._given and stamp_s is not None and self._stamp_s is not None and stamp_s > self._stamp_s:
+            step_s = stamp_s - self._stamp_s
+        if self._began:
+            self.due_s = max(self.due_s + step_s, now_s)
+        self._stamp_s, self._began = stamp_s, True
+        return self.due_s
 
 
 def _frames(source: Source, args: argparse.Namespace, failures: _Failures) -> Iterator[Frame]:

@@ -18,8 +18,8 @@ from prehend.ros import use_large_data
 from prehend.ros.borders import Border, reason
 from prehend.ros.messages import require_rclpy
 
-LONGEST_START_S = 15.0
-"""Fast DDS starts in tenths of a second; what takes longer waits for ever."""
+LONGEST_START_S = 20.0
+"""Fast DDS starts in tenths of a second, on a machine with ten times too much to do in some; after this it hangs."""
 
 _LAST_DOMAIN = 232
 _PORT_FILES = "fastdds_port*"
@@ -35,12 +35,15 @@ if not select.select([sys.stdin], [], [], float(seconds))[0]:
 """Waits for its input to close; a process of its own, since a hanging Fast DDS holds Python's lock."""
 
 
-def start_ros(args: Sequence[str], node_name: str, **options: Any) -> tuple[Any, list[str]]:
+def start_ros(
+    args: Sequence[str], node_name: str, longest_s: float = LONGEST_START_S, **options: Any
+) -> tuple[Any, list[str]]:
     """Initialise rclpy and make a node; signals have their default effect meanwhile, and a watchdog ends a hang.
 
     Args:
         args: of the command line, without the program.
         node_name: unless remapped.
+        longest_s: after which the start counts as hanging.
         options: of rclpy's `Node`.
 
     Returns:
@@ -55,7 +58,7 @@ def start_ros(args: Sequence[str], node_name: str, **options: Any) -> tuple[Any,
     fault = log_folder_fault()
     notes = [f"{fault}: no log file is kept; set ROS_LOG_DIR to a folder that can be written"] if fault else []
     given = ["prehend", *(["--ros-args", "--disable-external-lib-logs", "--"] if fault else []), *args]
-    with _default_signals(), watchdog():
+    with _default_signals(), watchdog(longest_s):
         try:
             rclpy.init(args=given, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
             left = rclpy.utilities.remove_ros_args(given)[1:]
@@ -100,7 +103,7 @@ def log_folder_fault() -> str:
 
 
 @contextmanager
-def watchdog(longest_s: float = LONGEST_START_S) -> Iterator[None]:
+def watchdog(longest_s: float) -> Iterator[None]:
     """End the process with exit code 1 and a line on stderr if the block takes longer.
 
     Fast DDS waits without end, and holding Python's lock, for a port of shared memory that another process began to
