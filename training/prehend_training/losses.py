@@ -266,7 +266,14 @@ class ObjectErrors(NamedTuple):
     wanted: Tensor
 
 
-def object_errors(output: Output, target: Mapping[str, Tensor], sharpness: float) -> ObjectErrors:
+class SeenObjects(NamedTuple):
+    """What `object_errors` reads of an `Output`: see there."""
+
+    object_points: Tensor
+    object_rows: Tensor
+
+
+def object_errors(output: Output | SeenObjects, target: Mapping[str, Tensor], sharpness: float) -> ObjectErrors:
     """How far the proposals of `output.object_rows` are off."""
     rows = output.object_rows
     on = target["object_mask"][rows][:, None]
@@ -284,7 +291,7 @@ CONFIDENCE_SHARPNESS = 4.0
 """The paper has 1, which leaves all confidences close to 1."""
 
 
-def object_terms(output: Output, target: Mapping[str, Tensor]) -> Terms:
+def object_terms(output: Output | SeenObjects, target: Mapping[str, Tensor]) -> Terms:
     """Control points (L1, in units of the object box) and confidence (divergence) of the objects that are known."""
     errors = object_errors(output, target, CONFIDENCE_SHARPNESS)
     return {
