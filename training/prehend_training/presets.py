@@ -64,8 +64,8 @@ class CropPreset:
         name: of the preset. network: of the network.
         config: the network's numbers.
         trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
-            without pictures (`prehend_training.lifting`); `object` (on a pretrained trunk), only the object stream and its
-            head, on hands that hold something.
+            without pictures (`prehend_training.lifting`); `object` (on a pretrained trunk), only the object stream and
+            its head, on hands that hold something.
         lift: see there.
         data, loss, optimisation: see there.
         fusion, twins: see `prehend_training.supervised.Supervised`.

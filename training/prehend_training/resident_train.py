@@ -39,7 +39,7 @@ from prehend_training.tasks import MEAN_POSE_SAMPLES, CropTask, FinderTask, Task
 Resident = ResidentCrops | ResidentFrames
 
 RECIPES: dict[str, Optimisation] = {
-    "unihope-s": Optimisation(method="muon", batch_size=512, lr=3e-3, ema=0.998),
+    "unihope-xs": Optimisation(method="muon", batch_size=512, lr=3e-3, ema=0.998),
     "unihope-b": Optimisation(method="muon", batch_size=256, lr=2e-3, ema=0.998),
     "finder": Optimisation(batch_size=128, lr=2e-3, ema=0.998),
 }

@@ -271,9 +271,16 @@ class UniHOPELite(UniHOPE):
         return self._hand_at(hand_map, hand_box, object_roi, grasp, places)[0]
 
     def object_(  # type: ignore[override]
-        self, object_source: Tensor, hand_map: Tensor, hand_box: Tensor, object_box: Tensor, object_kind: Tensor
+        self,
+        object_source: Tensor,
+        hand_map: Tensor,
+        hand_box: Tensor,
+        object_box: Tensor,
+        object_kind: Tensor | None = None,
     ) -> LiteObjectAnswer:
-        """Stage `object`, see `UniHOPE.object_`; object_kind (B, 10) is what is known of the object."""
+        """Stage `object`, see `UniHOPE.object_`; object_kind (B, 10) is what is known of the object, None for nothing."""
+        if object_kind is None:
+            object_kind = hand_box.new_zeros(len(hand_box), OBJECT_KIND_SIZE)
         feature, object_map = self._object_feature(object_source, hand_map, hand_box, object_box)
         said = self.object_head(feature, object_kind)
         roi = self._roi(object_map, self.hand_region(hand_box), self.config.object_stride)
