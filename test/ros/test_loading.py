@@ -9,7 +9,7 @@ from prehend.ros.loading import load_estimator
 from prehend.ros.params import NodeParams
 from prehend.weights import available
 
-NAMES = ("unihope-s", "finder")
+NAMES = ("unihope-s", "palm")
 
 
 @pytest.fixture(scope="module")

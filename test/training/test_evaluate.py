@@ -232,7 +232,7 @@ def test_shards_become_a_report_and_a_summary(shipped, crops, tmp_path):
 
 def test_whole_pictures_become_a_report(shipped, frames):
     report = evaluate_frames(shipped, [frames], limit=4)
-    assert report["finder"]["name"] == "finder" and report["columns"]["finder"]["search"]["frames"] == 4
+    assert report["finder"]["name"] == "palm" and report["columns"]["finder"]["search"]["frames"] == 4
     assert report["columns"]["boxes"]["hands"] == report["columns"]["finder"]["hands"] > 0
     assert "search" not in report["columns"]["boxes"]
 
@@ -305,5 +305,5 @@ def test_the_command_prints_tables_and_writes_files(crops, frames, tmp_path, cap
     printed = capsys.readouterr().out
     assert printed.count("## Hand pose by scene") == 2 and "| **unihope-s**, labelled boxes" in printed
     assert {path.name for path in tmp_path.glob("*/*")} >= {"report.json", "report.csv", "pck.png"}
-    assert cli.main(["evaluate", "finder", "--data", str(frames), "--limit", "2"]) == 0
+    assert cli.main(["evaluate", "palm", "--data", str(frames), "--limit", "2"]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 2

@@ -79,7 +79,7 @@ def report(photos, tmp_path_factory):
 
 def test_rendered_pictures_are_measured_with_detector_and_with_boxes(report, samples):
     told, _ = report
-    assert told["schema"] == "prehend.photo_evaluation/1" and told["detector"]["name"] == "finder"
+    assert told["schema"] == "prehend.photo_evaluation/1" and told["detector"]["name"] == "palm"
     near, far = (told["columns"]["boxes"]["sets"][name] for name in ("near", "far"))
     assert near["n"] == len(samples["near"]) and far["n"] == sum(len(sample.hands) for sample in samples["far"])
     assert near["found"] > 0.5 and near["pa_mm"] < 40 and near["cameras_given"], "the shipped network sees near hands"

@@ -55,7 +55,7 @@ def add_evaluate_verb(verbs: Any) -> None:
         "with --photos also a FILE of boxes as of `prehend run --boxes`, in place of the labels'",
     )
     verb.add_argument(
-        "--finder", "--detector", default="finder", metavar="WEIGHTS", help="of the finder, by name or folder (finder)"
+        "--finder", "--detector", default="palm", metavar="WEIGHTS", help="of the detector, by name or folder (palm)"
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of JSON, CSV, tables and plots")
     verb.add_argument("--limit", type=int, metavar="N", help="largest number of pictures")

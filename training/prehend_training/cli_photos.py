@@ -29,7 +29,7 @@ def add_photo_verbs(verbs: Any) -> None:
         help=f"{MEDIAPIPE} (in the environment of --python), or the name or folder of a hand network's weights",
     )  # fmt: skip
     label.add_argument("--python", type=Path, metavar="PATH", help=f"a Python that has mediapipe, for {MEDIAPIPE}")
-    label.add_argument("--finder", default="finder", metavar="WHAT", help="weights of the finder beside ours (finder)")
+    label.add_argument("--finder", default="palm", metavar="WHAT", help="weights of the detector beside ours (palm)")
     label.add_argument("--out", type=Path, required=True, metavar="LABELS", help="file to write (.json)")
     label.add_argument(
         "--sources", metavar="FILE", help="YAML of what is known of folders (source, licence, side, held, no hands); "

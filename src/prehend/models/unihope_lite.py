@@ -278,7 +278,7 @@ class UniHOPELite(UniHOPE):
         object_box: Tensor,
         object_kind: Tensor | None = None,
     ) -> LiteObjectAnswer:
-        """Stage `object`, see `UniHOPE.object_`; object_kind (B, 10) is what is known of the object, None for nothing."""
+        """Stage `object`, see `UniHOPE.object_`; object_kind (B, 10) is what is known of the object, None: nothing."""
         if object_kind is None:
             object_kind = hand_box.new_zeros(len(hand_box), OBJECT_KIND_SIZE)
         feature, object_map = self._object_feature(object_source, hand_map, hand_box, object_box)

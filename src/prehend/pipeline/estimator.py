@@ -108,7 +108,7 @@ class Estimator:
         model: str | Path = "unihope-s",
         backend: str = "onnx",
         *,
-        finder: str | Path = "finder",
+        finder: str | Path = "palm",
         config: EstimatorConfig | None = None,
         object_id: str | Sequence[str] | None = None,
         objects: Path | None = None,

@@ -59,7 +59,7 @@ class NodeParams:
     """
 
     model: str = _parameter("unihope-s", "name or folder of the hand network's weights")
-    finder: str = _parameter("finder", "name or folder of the hand finder's weights")
+    finder: str = _parameter("palm", "name or folder of the hand detector's weights")
     backend: str = _parameter("onnx", "what runs the network", choices=("onnx", "torch"))
     threads: int = _parameter(0, "threads of the backend; 0 lets it choose", span=(0, 64))
     hand_model: str = _parameter("", "file of a hand model (.npz, or a licensed MANO .pkl); empty for the shipped one")
