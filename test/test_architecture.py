@@ -9,12 +9,14 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "prehend"
 
-BASE = {"conventions", "errors", "types", "check", "__init__"}
+BASE = {"conventions", "errors", "types", "check", "files", "documents", "__init__"}
 MAY_IMPORT = {
     "conventions": set(),
     "errors": set(),
     "check": {"errors"},
     "types": {"conventions", "errors", "check"},
+    "files": {"errors"},
+    "documents": {"errors"},
     "geometry": BASE,
     "hand_model": BASE | {"geometry"},
     "weights": BASE,

@@ -23,6 +23,7 @@ import onnxruntime as ort
 from tqdm import tqdm
 
 from prehend.backends import open_backend
+from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.io.sources import open_source
 from prehend.pipeline.estimator import Estimator
 from prehend.weights import Bundle, load_bundle
@@ -31,8 +32,10 @@ CLIP = Path(__file__).parents[1] / "examples" / "hands.mp4"
 THREADS = 2
 
 
-def resnet18_trunk(path: Path, threads: int = THREADS) -> Callable[[np.ndarray], Any]:
-    """Stem and four layers of He et al. on ONNX Runtime, set up as the backend sets up its own sessions."""
+def resnet18_trunk(path: Path, side: int, threads: int = THREADS) -> Callable[[np.ndarray], Any]:
+    """Stem and four layers of He et al. on ONNX Runtime, set up as the backend sets up its own sessions.
+
+    For pictures of `side` px."""
     import torch
     from torch import nn
 
@@ -41,7 +44,7 @@ def resnet18_trunk(path: Path, threads: int = THREADS) -> Callable[[np.ndarray],
 
     layers = [basic_layer(64, 64, 2, stride=1), *(basic_layer(n, 2 * n, 2) for n in (64, 128, 256))]
     trunk = nn.Sequential(conv_bn(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1), *layers).eval()
-    torch.onnx.export(trunk, (torch.rand(1, 3, 128, 128),), path, input_names=["image"], dynamo=False)
+    torch.onnx.export(trunk, (torch.rand(1, 3, side, side),), path, input_names=["image"], dynamo=False)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -52,13 +55,14 @@ def resnet18_trunk(path: Path, threads: int = THREADS) -> Callable[[np.ndarray],
 def stage_jobs(bundle: Bundle, threads: int = THREADS) -> dict[str, Callable[[], Any]]:
     """One call of each stage of a hand network, for one hand."""
     backend = open_backend("onnx", bundle, threads=threads)
-    image = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
-    hand_box = np.array([[24, 24, 104, 104]], np.float32)
-    encoded = backend.infer("encode", {"image": image})
-    maps = {name: encoded[name].copy() for name in ("object_source", "hand_map")}
-    thing = {**maps, "hand_box": hand_box, "object_box": hand_box + 10}
-    roi = backend.infer("object", thing)["object_roi"].copy()
-    hand = {"hand_map": maps["hand_map"], "hand_box": hand_box, "object_roi": roi, "grasp": np.ones((1, 1), np.float32)}
+    side = int(bundle.manifest["input"]["size"])
+    image = np.random.default_rng(0).random((1, 3, side, side), np.float32)
+    hand_box = np.array([[0.2, 0.2, 0.8, 0.8]], np.float32) * side
+    known = {"hand_box": hand_box, "object_box": hand_box + 10, "grasp": np.ones((1, 1), np.float32)}
+    known |= {name: array.copy() for name, array in backend.infer("encode", {"image": image}).items()}
+    known["object_kind"] = np.zeros((1, OBJECT_KIND_SIZE), np.float32)
+    thing, hand = ({s.name: known.get(s.name) for s in bundle.stages[name].inputs} for name in ("object", "hand"))
+    hand["object_roi"] = backend.infer("object", thing)["object_roi"].copy()
     return {
         "encode": lambda: backend.infer("encode", {"image": image}),
         "object": lambda: backend.infer("object", thing),
@@ -80,9 +84,11 @@ def taking_turns(jobs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, l
 def network(rounds: int = 60) -> dict[str, float]:
     """Medians [ms] and their ratios to the ResNet-18 trunk."""
     with tempfile.TemporaryDirectory() as folder:
-        trunk = resnet18_trunk(Path(folder) / "resnet18.onnx")
-        image = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
-        taken = taking_turns({**stage_jobs(load_bundle("unihope-s")), "resnet18": lambda: trunk(image)}, rounds)
+        bundle = load_bundle("unihope-s")
+        side = int(bundle.manifest["input"]["size"])
+        trunk = resnet18_trunk(Path(folder) / "resnet18.onnx", side)
+        image = np.random.default_rng(0).random((1, 3, side, side), np.float32)
+        taken = taking_turns({**stage_jobs(bundle), "resnet18": lambda: trunk(image)}, rounds)
     ms = {f"{name}_ms": statistics.median(times) for name, times in taken.items()}
     empty = ms["encode_ms"] + ms["hand_ms"]
     whole = empty + ms["object_ms"]

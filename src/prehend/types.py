@@ -16,6 +16,10 @@ GraspState = Literal["grasping", "not_grasping", "unknown"]
 DistortionModel = Literal["plumb_bob", "rational_polynomial", "equidistant"]
 
 
+_TINY_PX, _HUGE_PX = 1e-6, 1e9
+"""Beyond these the arithmetic ends, whatever the camera."""
+
+
 @dataclass(frozen=True)
 class Camera:
     """A pinhole camera with OpenCV distortion, for one image size.
@@ -28,7 +32,8 @@ class Camera:
         estimated: True when K was assumed and not measured; metric positions are then not to be trusted.
 
     Raises:
-        InvalidInput: K is not finite, has no positive focal lengths, or the size is not positive.
+        InvalidInput: K is not finite, has no positive focal lengths, cannot be inverted, or the size is not positive.
+            Whether the numbers are plausible for the picture is judged by `geometry.calibration.checked_camera`.
     """
 
     K: FloatArray
@@ -48,6 +53,12 @@ class Camera:
             raise InvalidInput(
                 f"K has focal lengths {K[0, 0]:g}, {K[1, 1]:g}: the camera is not calibrated; "
                 "calibrate it, or leave K out to have it estimated"
+            )
+        if not (np.abs(K) < _HUGE_PX).all() or np.linalg.det(K[:2, :2]) < 1e-9 * K[0, 0] * K[1, 1]:
+            raise InvalidInput("K cannot be inverted: no camera has these intrinsics")
+        if min(K[0, 0], K[1, 1]) < _TINY_PX or np.abs(K[2] - [0, 0, 1]).max() > 1e-6:
+            raise InvalidInput(
+                "K is no camera matrix: its last row is not 0 0 1, or its focal lengths are next to none"
             )
         if self.width <= 0 or self.height <= 0:
             raise InvalidInput(f"camera size {self.width} x {self.height} is not positive")
@@ -197,8 +208,13 @@ class ObjectEstimate:
         object_id: name in the object catalogue, "unknown" where nobody said what it is.
         score: 0..1, mean confidence of the control points.
         keypoints_px: (21, 2) control points in the image.
-        T_camera_object: (4, 4) pose, None where the object is unknown or the fit failed.
+        T_camera_object: (4, 4) pose, None where `no_pose` says why.
         box_px: box of the control points.
+        extents_m: (3,) of the box whose pose it is [m], None where no size is known.
+        extents_estimated: the extents are the network's guess: nobody said what the object is. Its frame is then in the
+            middle of the box.
+        no_pose: why there is no pose, empty where there is one: "unsure" of the control points; "no_fit", they agree on
+            no pose; "far_from_hand"; "unknown_object", without a size.
     """
 
     object_id: str
@@ -206,6 +222,9 @@ class ObjectEstimate:
     keypoints_px: FloatArray
     box_px: Box
     T_camera_object: FloatArray | None = None
+    extents_m: FloatArray | None = None
+    extents_estimated: bool = False
+    no_pose: str = ""
 
 
 @dataclass(frozen=True)
@@ -228,6 +247,8 @@ class HandEstimate:
         held_object: what is held, None where nothing is or where it was not looked for.
         fit_error_px: root mean square distance between the projected joints and `keypoints_px`.
         position_std_m: rough standard deviation of the wrist along the viewing ray [m]; NaN where unknown.
+        keypoint_std_px: (21,) standard deviations of `keypoints_px` along an axis, as the network tells them for this
+            frame [px]; None of weights that do not tell.
     """
 
     track_id: int
@@ -244,6 +265,7 @@ class HandEstimate:
     held_object: ObjectEstimate | None = None
     fit_error_px: float = float("nan")
     position_std_m: float = float("nan")
+    keypoint_std_px: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,13 @@ def test_other_layouts_and_types_are_taken(backend: Backend) -> None:
     ("given", "says"),
     [
         ({}, "takes image; given: nothing"),
-        ({"picture": np.zeros((1, 3, 128, 128), np.float32)}, "given: picture"),
+        ({"picture": np.zeros((1, 3, 224, 224), np.float32)}, "given: picture"),
         (
-            {"image": np.zeros((3, 128, 128), np.float32)},
-            r"image has shape \(3, 128, 128\), expected \(B, 3, 128, 128\)",
+            {"image": np.zeros((3, 224, 224), np.float32)},
+            r"image has shape \(3, 224, 224\), expected \(B, 3, 224, 224\)",
         ),
         ({"image": np.zeros((1, 3, 256, 256), np.float32)}, "expected"),
-        ({"image": np.zeros((0, 3, 128, 128), np.float32)}, "not 0"),
+        ({"image": np.zeros((0, 3, 224, 224), np.float32)}, "not 0"),
     ],
 )
 def test_wrong_inputs_are_named(backend: Backend, given: dict[str, np.ndarray], says: str) -> None:

@@ -11,8 +11,9 @@ from prehend.weights import Bundle
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_cheaper_than_a_resnet18_trunk(hand_bundle: Bundle, tmp_path: Path) -> None:
-    trunk = resnet18_trunk(tmp_path / "resnet18.onnx")
-    image = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
+    side = int(hand_bundle.manifest["input"]["size"])
+    trunk = resnet18_trunk(tmp_path / "resnet18.onnx", side)
+    image = np.random.default_rng(0).random((1, 3, side, side), np.float32)
     taken = taking_turns({**stage_jobs(hand_bundle), "resnet18": lambda: trunk(image)}, rounds=80)
     took = {name: min(times) for name, times in taken.items()}
     print({name: round(value, 2) for name, value in took.items()}, "ms")  # shown by pytest -rP

@@ -126,6 +126,39 @@ def test_smoothing_reaches_the_estimator(images, monkeypatch):
     assert [config.min_cutoff_hz for config in asked] == [0.0, 1.5]
 
 
+def test_score_and_count_reach_the_estimator_and_mean_what_the_nodes_parameters_mean(images, monkeypatch):
+    from prehend.cli.run import build_parser, load_estimator
+    from prehend.pipeline.config import EstimatorConfig
+    from prehend.pipeline.estimator import Estimator
+
+    asked = []
+    monkeypatch.setattr(Estimator, "from_pretrained", lambda *args, config, **rest: asked.append(config))
+    for words in ([], ["--min-score", "0.6", "--max-hands", "2"]):
+        load_estimator(build_parser().parse_args([str(images), *words]), tracking=True)
+    plain, strict = asked
+    assert (plain.presence, plain.track.max_hands) == (EstimatorConfig().presence, 4)
+    assert (strict.presence, strict.keep_presence, strict.track.max_hands) == (0.6, pytest.approx(0.4), 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--min-score", "1.5"], "--min-score: 1.5 is not between 0 and 1"),
+        (["--max-hands", "0"], "--max-hands: 0 is below 1"),
+        (["--min-score", "0.5", "--boxes", "boxes.json"], "leave one of them out"),
+        (["--max-hands", "2", "--boxes", "boxes.json"], "leave one of them out"),
+    ],
+)
+def test_scores_and_counts_that_make_no_sense_are_refused(images, capsys, words, told):
+    from prehend.cli.main import main
+
+    try:
+        assert main(["run", str(images), *words]) == 2
+    except SystemExit as ended:
+        assert ended.code == 2
+    assert told in capsys.readouterr().err
+
+
 def test_cameras_reach_the_estimator(images, tmp_path, load, capsys):
     assert (
         run([str(images), "--cameras", saved(tmp_path, {"1.png": K}), "--json", str(tmp_path / "out.json")], load) == 0

@@ -104,6 +104,52 @@ def test_less_trust_and_fewer_keypoints_mean_more_doubt() -> None:
     assert some.std_m > all_of_them.std_m
 
 
+def test_known_certainty_makes_the_place_better_and_its_doubt_true() -> None:
+    plain, informed, claimed = [], [], []
+    for seed in range(200):
+        joints, truth = hand(seed)
+        rng = np.random.default_rng(seed)
+        std = np.exp(rng.uniform(np.log(0.5), np.log(30), 21))
+        noisy = project(joints + truth, PINHOLE) + rng.normal(0, 1, (21, 2)) * std[:, None]
+        for errors, given_std in ((plain, None), (informed, std)):
+            fit = fit_root(joints, noisy, PINHOLE, std_px=given_std)
+            assert fit is not None
+            errors.append(abs(fit.translation_m[2] / truth[2] - 1))
+        claimed.append(fit.std_m / truth[2])
+    assert np.median(informed) < 0.6 * np.median(plain)
+    assert np.mean(np.array(informed) < 2 * np.array(claimed)) > 0.95
+
+
+def test_certainty_that_is_the_same_everywhere_changes_little_and_weights_still_count() -> None:
+    joints, truth = hand(11)
+    pixels = project(joints + truth, PINHOLE) + np.random.default_rng(0).normal(0, 1, (21, 2))
+    plain, same = fit_root(joints, pixels, PINHOLE), fit_root(joints, pixels, PINHOLE, std_px=np.full(21, 1.5))
+    assert plain is not None
+    assert same is not None
+    np.testing.assert_allclose(same.translation_m, plain.translation_m, atol=1e-3)
+    pixels[4] += 300
+    weights = np.ones(21)
+    weights[4] = 0
+    without = fit_root(joints, pixels, PINHOLE, weights, np.full(21, 1.5))
+    assert without is not None
+    np.testing.assert_allclose(without.translation_m, truth, atol=0.02)
+    unknown = fit_root(joints, pixels, PINHOLE, None, np.where(np.arange(21) == 4, np.nan, 1.5))
+    assert unknown is not None
+    np.testing.assert_allclose(unknown.translation_m, without.translation_m, atol=1e-9)
+
+
+def test_the_size_of_a_hand_of_which_little_counts_is_in_doubt() -> None:
+    joints, truth = hand(12)
+    pixels = project(joints + truth, PINHOLE)
+    stds = [
+        fit.std_m
+        for count in (21, 14, 7)
+        if (fit := fit_root(joints, pixels, PINHOLE, np.where(np.arange(21) < count, 1.0, 0.1))) is not None
+    ]
+    assert stds[0] < stds[1] < stds[2]
+    assert stds[2] > 1.3 * stds[0]
+
+
 def test_degenerate_input_gives_none_and_never_a_number() -> None:
     joints, truth = hand(7)
     pixels = project(joints + truth, PINHOLE)
@@ -131,3 +177,5 @@ def test_wrong_shapes_are_named() -> None:
         fit_root(joints, pixels[:20], PINHOLE)
     with pytest.raises(InvalidInput, match="weights"):
         fit_root(joints, pixels, PINHOLE, np.ones(3))
+    with pytest.raises(InvalidInput, match="std_px"):
+        fit_root(joints, pixels, PINHOLE, None, np.ones(3))

@@ -108,9 +108,9 @@ def test_wrong_cameras_name_file_and_entry(tmp_path, entry, says):
 
 def test_cameras_by_source_and_one_for_all(tmp_path):
     table = read_cameras(saved(tmp_path, {"1.jpg": K}))
-    camera = table.find(Frame(PIXELS, "1.jpg", 0)).for_image(64, 48)
-    assert np.array_equal(camera.K, K) and (camera.width, camera.height) == (64, 48) and not camera.estimated
-    assert np.array_equal(read_cameras(saved(tmp_path, {"K": K})).for_image(64, 48).K, K)
+    camera = table.find(Frame(PIXELS, "1.jpg", 0)).for_image(640, 480)
+    assert np.array_equal(camera.K, K) and (camera.width, camera.height) == (640, 480) and not camera.estimated
+    assert np.array_equal(read_cameras(saved(tmp_path, {"K": K})).for_image(640, 480).K, K)
 
 
 def test_a_calibration_of_ros_fits_the_resized_image(tmp_path):

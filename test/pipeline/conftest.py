@@ -7,19 +7,20 @@ and the real cameras; nothing is handed around behind the pipeline's back but th
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from prehend.backends.base import TensorSpec
-from prehend.conventions import MIRROR, Side
+from prehend.conventions import MIRROR, OBJECT_KIND_SIZE, Side
 from prehend.geometry.camera import project, rotation_camera_crop
 from prehend.geometry.pnp import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.crop import whole_crop
+from prehend.pipeline.crop import region_of, whole_crop
+from prehend.pipeline.detect import NUMBERS, anchors_px, change_of_region
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.find import MAPS, cell_centers, letterbox
 from prehend.pipeline.objects import ObjectModel
@@ -139,6 +140,7 @@ class Oracle:
             "hand": {"hand_map": maps, "hand_box": (4,), "object_roi": (2, ROI, ROI), "grasp": (1,)},
         }
         if tells_places:
+            stages["object"]["object_kind"] = (OBJECT_KIND_SIZE,)
             stages["hand"]["places"] = (21, 2)
         further = {"encode": {"places": (21, 2)}, "hand": {"keypoint_log_std": (21,)}} if tells_places else {}
         self.bundle = bundle_of("oracle", stages, further)
@@ -149,6 +151,7 @@ class Oracle:
         self.calls: Counter[str] = Counter()
         self.batches: list[tuple[str, int]] = []
         self.told: list[np.ndarray] = []
+        self.kinds: np.ndarray | None = None
         self.sure_of_side = 5.0
         self.spoil: Callable[[str, dict[str, np.ndarray]], None] = lambda stage, outputs: None
         self.closed = False
@@ -199,6 +202,7 @@ class Oracle:
 
     def _object(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         points = []
+        self.kinds = inputs.get("object_kind")
         for code, box in zip(inputs["object_source"][:, :, 0, 0], inputs["object_box"], strict=True):
             affine, number = code[:6].reshape(2, 3).astype(float), int(code[6])
             T = self.scene[number].T_camera_object if number >= 0 else None
@@ -292,6 +296,50 @@ class OracleFinder:
 
     def close(self) -> None:
         self.closed = True
+
+
+class OraclePalms:
+    """Answers for the scene's hands as a perfect detector of palms would that sees no hand smaller than `SMALLEST`."""
+
+    name = "oracle"
+    SMALLEST = 12.0
+    SIZES: Mapping[str, int] = MappingProxyType({"detect": 64, "detect_wide": 128})
+
+    def __init__(self, oracle: Oracle):
+        self.bundle = bundle_of("oracle-palms", {stage: {"image": (3, n, n)} for stage, n in self.SIZES.items()})
+        self._oracle = oracle
+        self.calls: Counter[str] = Counter()
+
+    def infer(self, stage: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert inputs["image"].shape == (1, 3, self.SIZES[stage], self.SIZES[stage])
+        self.calls[stage] += 1
+        camera, anchors = self._oracle.camera, anchors_px(self.SIZES[stage])
+        picture = letterbox(np.zeros((camera.height, camera.width, 3), np.uint8), self.SIZES[stage])
+        scores, boxes = np.full((1, len(anchors), 1), -9.0), np.zeros((1, len(anchors), NUMBERS))
+        for hand in self._oracle.scene:
+            joints = project(hand.joints, camera)
+            if np.ptp(picture.to_square(joints), axis=0).max() < self.SMALLEST:
+                continue
+            palm = Box.around(joints[[0, 5, 9, 13, 17, 1, 2]])
+            row = int(np.linalg.norm(anchors - picture.to_square(np.array(palm.center)), axis=-1).argmin())
+            points = np.concatenate([[palm.center], joints[[0, 5, 9, 13, 17, 1, 2]]])
+            places = picture.to_square(points) - anchors[row]
+            change = change_of_region(
+                region_of(joints), np.array(palm.center), max(palm.width, palm.height), joints[[0, 5, 9, 13, 17, 1, 2]]
+            )
+            sides = np.array([palm.width, palm.height]) * picture.scale
+            answer = [places[0], sides, places[1:].ravel(), change, [9.0 if hand.side == "right" else -9.0, -9.0]]
+            boxes[0, row, :24] = np.concatenate(answer)
+            scores[0, row] = 5.0
+        return {"scores": scores.astype(np.float32), "boxes": boxes.astype(np.float32)}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def palms(oracle: Oracle) -> OraclePalms:
+    return OraclePalms(oracle)
 
 
 @pytest.fixture

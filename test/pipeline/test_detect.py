@@ -196,11 +196,13 @@ def test_weights_that_are_no_detector_are_refused():
         detect.Detector(open_backend("onnx", load_bundle("unihope-s")))
 
 
-def test_the_older_kind_finds_through_the_same_door():
+def test_the_older_kind_finds_through_the_same_door(tmp_path):
     from prehend.backends import open_backend
-    from prehend.weights import load_bundle
+    from prehend.export.bundle import save_bundle
+    from prehend.models import registry
 
-    detector = detect.Detector(open_backend("onnx", load_bundle("finder")))
+    bundle = save_bundle(registry.create("finder"), tmp_path / "finder", "finder", {})
+    detector = detect.Detector(open_backend("onnx", bundle))
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     detector.warm_up()
     found = detector.look(image, wide=True, threshold=1e-4, max_hands=3)

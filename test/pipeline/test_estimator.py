@@ -37,6 +37,9 @@ def test_a_hand_comes_out_where_and_as_it_is(estimator, oracle, camera, image, n
     assert hand.fit_error_px < 0.1
     assert 0.03 < hand.position_std_m / truth.joints[0, 2] < 0.2
     assert hand.visible.all()
+    assert hand.keypoint_std_px.shape == (21,) and 0.1 < hand.keypoint_std_px.max() < 2, (
+        "0.01 of the hand's longer side"
+    )
     assert hand.score > 0.9
     assert hand.held_object is None
 
@@ -72,6 +75,14 @@ def test_the_object_of_either_hand_has_its_true_pose(estimator, oracle, camera, 
     np.testing.assert_allclose(held.T_camera_object, truth.T_camera_object, atol=3 * MM)
     points = truth.T_camera_object[:3, :3] @ np.array([0.03, 0.045, 0.08]) + truth.T_camera_object[:3, 3]
     np.testing.assert_allclose(held.keypoints_px[7], project(points, camera), atol=0.1)
+
+
+def test_the_object_stage_is_told_what_is_known_of_the_object(oracle, finder, brick, camera, image, new_hand) -> None:
+    oracle.scene = [new_hand("right", x=0.0, seed=3, grasp=True)]
+    Estimator(oracle, finder, object_model=brick).estimate(image, camera)
+    np.testing.assert_array_equal(oracle.kinds, brick.kind[None])
+    Estimator(oracle, finder).estimate(image, camera)
+    np.testing.assert_array_equal(oracle.kinds, np.zeros((1, len(brick.kind))))
 
 
 def test_an_object_nobody_named_has_points_but_no_pose(oracle, finder, camera, image, new_hand) -> None:

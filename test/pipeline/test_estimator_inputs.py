@@ -34,13 +34,13 @@ def test_a_box_with_a_side_keeps_it_and_one_without_is_tried_both_ways(oracle, c
             np.testing.assert_allclose(hand.joints_m, truth.joints, atol=1 * MM)
 
 
-def test_an_unknown_camera_is_assumed_and_said_so(estimator, oracle, camera, image, new_hand) -> None:
+def test_an_unknown_camera_is_assumed_and_said_so(estimator, finder, oracle, camera, image, new_hand) -> None:
     oracle.scene = [new_hand("right", x=0.0)]
     result = estimator.estimate(image)
     assert result.camera.estimated
     assert np.isnan(result.hands[0].position_std_m)
     assert np.isfinite(result.hands[0].joints_m).all()
-    known = Estimator(oracle, estimator._finder).estimate(image, camera)
+    known = Estimator(oracle, finder).estimate(image, camera)
     assert not known.camera.estimated
 
 
@@ -82,7 +82,7 @@ def test_boxes_of_the_caller_are_used_and_answered(estimator, finder, oracle, ca
 
 def test_without_finder_and_boxes_it_says_so(oracle, camera, image, new_hand) -> None:
     estimator = Estimator(oracle)
-    with pytest.raises(InvalidInput, match="no finder"):
+    with pytest.raises(InvalidInput, match="no detector"):
         estimator.estimate(image, camera)
     truth = new_hand("right", x=0.0)
     oracle.scene = [truth]
@@ -190,7 +190,8 @@ def test_what_is_no_image_is_refused(estimator, wrong) -> None:
         {"find_threshold": 0.0},
         {"presence": 1.0},
         {"keep_presence": 0.8},
-        {"keep_find_threshold": 0.5},
+        {"keep_find_threshold": 1.5},
+        {"keep_find_threshold": 0.5, "find_threshold": 0.4},
         {"max_fit_error": 0.0},
         {"max_fit_error": float("nan")},
         {"fov_deg": 180.0},

@@ -58,6 +58,25 @@ def test_a_hand_that_comes_back_soon_keeps_its_number(estimator, oracle, camera,
     assert estimator.drops == {"no_hand": 1}
 
 
+@pytest.mark.parametrize("hz", [5, 15, 30])
+@pytest.mark.parametrize("phase", range(6))
+def test_a_hand_hidden_for_less_than_half_a_second_keeps_its_number_at_any_rate(
+    estimator, oracle, camera, image, new_hand, hz, phase
+) -> None:
+    left, right = new_hand("left", x=-0.13, seed=1), new_hand("right", x=0.13, seed=2)
+    begin = 1.0 + phase / hz
+    for k in range(round((begin + 1.2) * hz)):
+        hidden = begin <= k / hz + 1e-6 and k / hz < begin + 0.4 - 1e-6
+        oracle.scene = [left] if hidden else [left, right]
+        result = estimator.estimate(image, camera, stamp=k / hz)
+        numbers = {hand.side: hand.track_id for hand in result.hands}
+        if k == 0:
+            first = numbers
+        if hidden:
+            assert numbers == {"left": first["left"]}
+    assert numbers == first
+
+
 def test_the_finder_rests_while_all_is_well(estimator, finder, oracle, camera, image, new_hand) -> None:
     oracle.scene = [new_hand("right", x=0.0)]
     for k in range(10):
@@ -89,6 +108,38 @@ def test_grasp_begins_unknown_and_is_dated(oracle, finder, camera, image, new_ha
         states.append((grasp.state, grasp.since))
     assert [state for state, _ in states] == ["unknown"] + ["not_grasping"] * 4 + ["grasping"] * 3
     assert states[-1][1] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_single_photograph_says_whether_something_is_grasped(oracle, finder, camera, image, new_hand, held) -> None:
+    oracle.scene = [new_hand("right", x=0.0, seed=3, grasp=held)]
+    grasp = Estimator(oracle, finder).estimate(image, camera).hands[0].grasp
+    assert (grasp.state, grasp.since) == ("grasping" if held else "not_grasping", None)
+
+
+def test_a_held_object_moves_with_its_hand_and_its_own_errors_are_smoothed(
+    oracle, finder, brick, camera, image, new_hand
+) -> None:
+    rng = np.random.default_rng(0)
+    hand = new_hand("right", x=-0.06, seed=3, grasp=True)
+
+    def spoil(stage, outputs):
+        if stage == "object":
+            outputs["object_points"][..., :2] += rng.normal(0, 0.02, (1, 21, 1, 2)).astype(np.float32)
+
+    oracle.spoil = spoil
+    errors = []
+    for smooth in (SmoothConfig(), SmoothConfig(min_cutoff_hz=1.5)):
+        estimator, against = Estimator(oracle, finder, config=EstimatorConfig(smooth=smooth), object_model=brick), []
+        for k in range(40):
+            oracle.scene = [moved(hand, [0.12 * np.sin(k / 8), 0, 0])]
+            (seen,) = estimator.estimate(image, camera, stamp=k / 30).hands
+            pose = seen.held_object.T_camera_object
+            assert pose is not None
+            if k > 15:
+                against.append(pose[:3, 3] - seen.joints_m[0])
+        errors.append(np.linalg.norm(np.std(against, axis=0)))
+    assert errors[1] < 0.5 * errors[0]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -251,3 +302,39 @@ def test_memory_does_not_grow(estimator, oracle, camera, image, new_hand) -> Non
     finally:
         tracemalloc.stop()
     assert abs(sizes[-1] - sizes[-2]) < 50_000
+
+
+def test_small_hands_are_looked_for_where_nothing_else_is(oracle, palms, camera, image, new_hand) -> None:
+    near, far = new_hand("right", x=0.0), new_hand("right", x=0.0, z=1.4)
+    estimator = Estimator(oracle, palms, config=EstimatorConfig(tracking=False))
+    for scene, stages in (([near], {"detect": 1}), ([far], {"detect": 1, "detect_wide": 1})):
+        oracle.scene = scene
+        palms.calls.clear()
+        estimator.estimate(image, camera)
+        assert palms.calls == stages
+    assert len(palms.calls) == 2
+
+
+@pytest.mark.parametrize("hz", [5, 30])
+def test_wide_looks_of_a_video_are_rare_and_none_while_a_hand_is_followed(
+    oracle, palms, camera, image, new_hand, hz
+) -> None:
+    estimator = Estimator(oracle, palms)
+    for k in range(2 * hz):
+        estimator.estimate(image, camera, stamp=k / hz)
+    assert palms.calls["detect"] == 2 * hz
+    assert palms.calls["detect_wide"] == pytest.approx(4, abs=1)
+    oracle.scene = [new_hand("right", x=0.0)]
+    palms.calls.clear()
+    for k in range(2 * hz, 4 * hz):
+        assert len(estimator.estimate(image, camera, stamp=k / hz).hands) == 1
+    assert palms.calls["detect_wide"] == 0
+    assert palms.calls["detect"] == pytest.approx(6, abs=1)
+
+
+def test_a_detector_that_tells_directions_saves_the_second_look(oracle, palms, camera, image, new_hand) -> None:
+    truth = new_hand("left", x=0.02, seed=3)
+    oracle.scene = [truth]
+    (hand,) = Estimator(oracle, palms).estimate(image, camera).hands
+    assert oracle.calls["encode"] == 1
+    np.testing.assert_allclose(hand.joints_m, truth.joints, atol=1 * MM)

@@ -43,6 +43,15 @@ def test_the_frames_own_probability_is_reported() -> None:
     assert [s.probability for s in run([0.2, 0.8])] == [0.2, 0.8]
 
 
+@pytest.mark.parametrize(("probability", "state"), [(0.9, "grasping"), (0.55, "grasping"), (0.2, "not_grasping")])
+def test_a_picture_without_a_stamp_may_be_the_only_one(probability: float, state: str) -> None:
+    grasp = GraspFilter(CONFIG)
+    assert grasp.update(probability, None).state == state
+    assert grasp.update(1 - probability, None).state == state, "one frame changes nothing"
+    assert GraspFilter(CONFIG).update(float("nan"), None).state == "unknown"
+    assert GraspFilter(CONFIG).update(probability, 3.0).state == "unknown"
+
+
 def test_an_object_is_looked_for_longer_than_it_takes_to_begin() -> None:
     grasp = GraspFilter(CONFIG)
     assert grasp.holds(0.71)

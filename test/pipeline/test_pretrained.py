@@ -9,7 +9,7 @@ from prehend.types import Box, FoundHand
 from prehend.weights import available
 
 needs_weights = pytest.mark.skipif(
-    not {"unihope-s", "finder"} <= set(available()), reason="the weights unihope-s and finder are not in this checkout"
+    not {"unihope-s", "palm"} <= set(available()), reason="the weights unihope-s and palm are not in this checkout"
 )
 
 
@@ -23,7 +23,7 @@ def test_unknown_objects_and_swapped_weights_are_named() -> None:
     with pytest.raises(UnknownName, match=r"unicorn.*mug"):
         Estimator.from_pretrained(object_id="unicorn")
     with pytest.raises(WeightsMismatch, match="encode"):
-        Estimator.from_pretrained("finder")
+        Estimator.from_pretrained("palm")
     with pytest.raises(WeightsMismatch, match="find"):
         Estimator.from_pretrained(finder="unihope-s")
 

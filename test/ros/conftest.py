@@ -94,6 +94,12 @@ class Peer:
             assert time.monotonic() < end, f"waited {deadline_s:g} s for: {what}"
             self._executor.spin_once(timeout_sec=0.05)
 
+    def spin(self, seconds: float) -> None:
+        """Let time pass; only where there is no fact to wait for."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.01)
+
     def close(self) -> None:
         import rclpy
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from prehend.errors import UnknownName
+from prehend.errors import PrehendError, UnknownName
 from prehend.hand_model.asset import load_hand_model
 from prehend.ros.loading import load_estimator
 from prehend.ros.params import NodeParams
 from prehend.weights import available
 
-NAMES = ("unihope-s", "finder")
+NAMES = ("unihope-s", "palm")
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +62,16 @@ def test_the_node_runs_with_it_and_ends_cleanly(params, peer, start):
     assert infos[0].num_vertices * 3 > len(infos[0].joint_names)
     node.terminate()
     assert node.wait(60) == 0
+
+
+def test_a_broken_object_of_ones_own_matters_only_to_who_names_one(params, tmp_path, monkeypatch):
+    (tmp_path / "cup.yaml").write_text("name: [")
+    monkeypatch.setenv("PREHEND_OBJECTS", str(tmp_path))
+    assert "cup.yaml" in load_estimator(params).notes[0]
+    with pytest.raises(PrehendError, match=r"cup\.yaml"):
+        load_estimator(params.updated({"object_id": "mug"}))
+
+
+def test_a_name_that_no_file_can_have_is_an_error_of_ours(params):
+    with pytest.raises(PrehendError):
+        load_estimator(params.updated({"model": "a" * 5000}))

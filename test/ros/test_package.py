@@ -1,9 +1,17 @@
 """What the ROS package's files say, as far as it can be checked without ament."""
 
+import os
 import re
+import runpy
+import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
+import pytest
 import yaml
 
 import prehend
@@ -42,14 +50,60 @@ def test_the_script_that_cmake_writes_runs_the_command():
     assert "from prehend.cli.main import main" in script
 
 
-def test_the_launch_file_compiles_and_names_what_exists():
-    text = (ROOT / "launch" / "prehend.launch.py").read_text()
-    compile(text, "prehend.launch.py", "exec")
-    assert "def generate_launch_description" in text
-    parameters = yaml.safe_load((ROOT / "config" / "node.yaml").read_text())["/**"]["ros__parameters"]
-    given = re.search(r"parameters=\[(.*?)\n        \],", text, re.DOTALL).group(1)
-    names = set(re.findall(r'(?<!\[)"(\w+)"', given))
-    assert names and names <= {*parameters, "use_sim_time"}
+class Launched:
+    """Stands for every class of launch and launch_ros, which PyPI does not have; keeps what it is made with."""
+
+    values: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, *arguments, **named):
+        self.arguments, self.named = arguments, named
+
+    def perform(self, _context) -> str:
+        return self.values.get(self.arguments[0], "")
+
+
+def launched(monkeypatch: pytest.MonkeyPatch, **values: str) -> dict:
+    """What the launch file makes the node with when these arguments are given."""
+    names = {
+        "launch": ("LaunchContext", "LaunchDescription"),
+        "launch.actions": ("DeclareLaunchArgument", "OpaqueFunction"),
+        "launch.substitutions": ("EnvironmentVariable", "LaunchConfiguration", "PathJoinSubstitution"),
+        "launch_ros": (),
+        "launch_ros.actions": ("Node",),
+        "launch_ros.parameter_descriptions": ("ParameterValue",),
+        "launch_ros.substitutions": ("FindPackageShare",),
+    }
+    for name, classes in names.items():
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**dict.fromkeys(classes, Launched)))
+    content = runpy.run_path(str(ROOT / "launch" / "prehend.launch.py"))
+    monkeypatch.setattr(Launched, "values", {"params_file": "file.yaml", **values})
+    declared = content["generate_launch_description"]().arguments[0]
+    assert {one.arguments[0] for one in declared[:-1]} == set(content["ARGUMENTS"]) >= set(values)
+    return content["start_node"](None)[0].named
+
+
+def test_launch_arguments_win_over_the_file_only_where_they_are_given(monkeypatch):
+    assert launched(monkeypatch)["parameters"] == ["file.yaml"]
+    file, given = launched(monkeypatch, object_id="007", image_transport="compressed")["parameters"]
+    assert file == "file.yaml"
+    assert {name: (value.arguments[0], value.named["value_type"]) for name, value in given.items()} == {
+        "object_id": ("007", str),
+        "image_transport": ("compressed", str),
+    }
+    known = yaml.safe_load((ROOT / "config" / "node.yaml").read_text())["/**"]["ros__parameters"]
+    assert set(given) <= set(known)
+
+
+def test_the_executable_has_its_run_bit(tmp_path):
+    """With --symlink-install the file that CMake makes is the one that runs."""
+    cmake = shutil.which("cmake")
+    if cmake is None:
+        pytest.skip("needs cmake")
+    lines = re.search(r"file\(WRITE.*?WORLD_EXECUTE\)", CMAKE, re.DOTALL).group(0)
+    script = tmp_path / "script.cmake"
+    script.write_text(f'set(CMAKE_CURRENT_BINARY_DIR "{tmp_path}/build")\n{lines}\n')
+    subprocess.run([cmake, "-P", str(script)], check=True)
+    assert os.access(tmp_path / "build" / "prehend", os.X_OK)
 
 
 def test_layouts_show_topics_that_the_node_has():

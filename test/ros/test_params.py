@@ -23,7 +23,7 @@ def test_defaults_are_those_of_the_pipeline():
     from prehend.pipeline.config import EstimatorConfig
 
     config, params = EstimatorConfig(), NodeParams()
-    assert (params.max_hands, params.find_interval) == (config.track.max_hands, config.track.find_interval)
+    assert (params.max_hands, params.find_interval_s) == (config.track.max_hands, config.track.find_interval_s)
     assert (params.min_score, params.fov_deg) == (config.presence, config.fov_deg)
     assert (params.keep_lost_s, params.smooth_beta) == (config.track.keep_lost_s, config.smooth.beta)
 
@@ -52,6 +52,12 @@ def test_ranges_hold_at_both_ends_and_not_beyond(name):
         ({"fov_deg": float("nan")}, "fov_deg"),
         ({"tf_prefix": "/left"}, "tf_prefix"),
         ({"hand_model": "/nowhere.npz"}, "/nowhere.npz"),
+        ({"hand_model": "a" * 5000}, "no such file"),
+        ({"hand_model": "a\0b"}, "no such file"),
+        ({"fov_deg": 10**400}, "fov_deg"),
+        ({"max_hands": 10**5000}, "max_hands"),
+        ({"max_hands": -(10**400)}, "max_hands"),
+        ({"model": 10**5000}, "str"),
     ],
 )
 def test_what_is_wrong_is_named(values, word):

@@ -9,6 +9,7 @@ from prehend.io.camera_info import camera_from_info
 from prehend.io.images import image_from_message
 from prehend.ros import messages as m
 from prehend.ros.convert import seconds
+from prehend.ros.play import Schedule
 
 WIDTH, HEIGHT, COUNT = 64, 48, 8
 
@@ -76,3 +77,64 @@ def test_wrong_use_is_one_line(capsys, arguments, code, word):
     assert main(["play", *arguments]) == code
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and word in lines[0]
+
+
+def write_bag(path, topics: dict[str, list[tuple[float, int]]]) -> None:
+    """A bag with topics of small images, each of a stamp [s] and a grey value."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    from prehend.ros import convert, images
+
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic, entries in topics.items():
+            connection = writer.add_connection(topic, m.IMAGE, typestore=m.typestore())
+            for stamp_s, grey in entries:
+                picture = np.full((HEIGHT, WIDTH, 3), grey, np.uint8)
+                message = images.image_message(convert.header_message(stamp_s, "cam"), picture)
+                writer.write(connection, int(stamp_s * 1e9), m.encode(message))
+
+
+@pytest.mark.parametrize(
+    ("options", "topic", "greys"),
+    [
+        (["--topic", "/left/image"], "/left/image", [10, 11, 12]),
+        (["--topic", "/right/image", "--to", "/camera/image_raw"], "/camera/image_raw", [20, 21]),
+    ],
+)
+def test_the_topic_of_a_bag_is_chosen(peer, start, tmp_path, options, topic, greys):
+    left, right = [(100.0 + n, 10 + n) for n in range(3)], [(100.0 + n, 20 + n) for n in range(2)]
+    write_bag(tmp_path / "bag", {"/left/image": left, "/right/image": right})
+    images = peer.listen(topic, m.IMAGE)
+    play = start("prehend", "play", str(tmp_path / "bag"), *options, "--rate", "40", "--wait", "60")
+    peer.until(lambda: play.poll() is not None, "the end")
+    assert play.returncode == 0 and numbers(images) == greys
+
+
+def test_a_bag_keeps_the_times_between_its_images(peer, start, tmp_path):
+    times = (100.0, 100.1, 100.9, 101.0)
+    write_bag(tmp_path / "bag", {"/cam/image": [(time, n) for n, time in enumerate(times)]})
+    images = peer.listen("/camera/image_raw", m.IMAGE)
+    play = start("prehend", "play", str(tmp_path / "bag"), "--wait", "60")
+    peer.until(lambda: play.poll() is not None and len(images) == len(times), "all images")
+    stamps = [seconds(message.header.stamp) for message in images]
+    # what comes late on a busy machine is not caught up
+    assert all(told >= real - 1e-3 for told, real in zip(np.diff(stamps), np.diff(times), strict=True))
+    assert stamps[-1] - stamps[0] < 10
+
+
+def test_an_image_that_cannot_be_read_is_told_and_left_out(peer, start, folder):
+    (folder / "3.png").write_bytes(b"nothing")
+    images = peer.listen("/camera/image_raw", m.IMAGE)
+    play = start("prehend", "play", str(folder), "--rate", "40", "--wait", "60")
+    peer.until(lambda: play.poll() is not None and len(images) == COUNT - 1, "the others")
+    _, errors = play.communicate()
+    assert play.returncode == 1 and "3.png" in errors and "Traceback" not in errors
+
+
+def test_schedules():
+    regular = Schedule(10.0, 25.0, 5.0)
+    assert [regular.next(stamp, 0.0) for stamp in (0.0, 7.0, 8.0)] == pytest.approx([5.0, 5.1, 5.2])
+    own = Schedule(None, 25.0, 5.0)
+    assert [own.next(stamp, 0.0) for stamp in (3.0, 3.5, 3.6, 3.6, 1.0)] == pytest.approx([5, 5.5, 5.6, 5.64, 5.68])
+    late = Schedule(10.0, None, 5.0)
+    assert [late.next(None, now) for now in (5.0, 9.0, 9.0)] == pytest.approx([5.0, 9.0, 9.1])

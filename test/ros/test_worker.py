@@ -9,8 +9,9 @@ import pytest
 from prehend.errors import InvalidInput
 from prehend.ros import convert, diagnostics, images
 from prehend.ros import messages as m
+from prehend.ros.calibration import Calibration
 from prehend.ros.params import NodeParams
-from prehend.ros.worker import Calibration, Worker
+from prehend.ros.worker import GIVE_UP_AFTER, Worker
 from prehend.types import Camera
 
 SIZE = (64, 48)
@@ -96,8 +97,16 @@ def test_a_known_error_is_told_once_and_the_next_image_works(bench):
     assert bench.stats.take().new_failures == 0, "already told"
 
 
-def test_an_unknown_error_ends_the_worker(bench):
-    bench.worker.offer(image_bytes(255))
+def test_an_unknown_error_costs_its_image_and_many_in_a_row_end_the_worker(bench):
+    for n in range(GIVE_UP_AFTER - 1):
+        bench.worker.offer(image_bytes(255))
+        bench.until(lambda n=n: bench.stats.take().failed == n + 1)
+    bench.worker.offer(image_bytes(1))
+    bench.until(lambda: bench.results)
+    for n in range(GIVE_UP_AFTER):
+        assert bench.thread.is_alive()
+        bench.worker.offer(image_bytes(255))
+        bench.until(lambda n=n: bench.stats.take().failed == GIVE_UP_AFTER + n)
     bench.thread.join(10)
     assert isinstance(bench.end(), ZeroDivisionError)
 
@@ -130,18 +139,6 @@ def test_a_calibration_for_another_size_is_refused_and_a_wrong_one_is_told():
     assert "barrel" in calibration.reason
 
 
-def test_silence_has_its_reason():
-    def told(counts, publishers):
-        return diagnostics.images_status(counts, 10.0, 2.0, "/image_raw", publishers)
-
-    never, before = diagnostics.Counts(), diagnostics.Counts(received=5, last_image_s=3.0)
-    assert told(diagnostics.Counts(received=5, last_image_s=9.0), 1).level == diagnostics.OK
-    assert "LARGE_DATA" in told(never, 1).message
-    assert "silent" in told(before, 1).message
-    assert "nobody publishes" in told(before, 0).message
-    assert {told(never, 1).level, told(before, 1).level, told(before, 0).level} == {diagnostics.WARN}
-
-
 def test_latency_percentiles_are_in_order():
     stats = diagnostics.Stats(0.0)
     assert np.isnan(stats.take().latency_ms).all()
@@ -151,3 +148,45 @@ def test_latency_percentiles_are_in_order():
     assert counts.latency_ms == (50.0, 95.0)
     assert counts.total_ms == (25.0, 47.5)
     assert counts.processed == 101
+
+
+def test_mirrored_images_are_turned_back_with_their_camera(toy):
+    bench = Bench(toy, mirrored_input=True)
+    try:
+        seen = []
+        bench.estimate = lambda image, camera=None, stamp=None: (
+            seen.append((image, camera)) or toy.ToyEstimator().estimate(image * 0, camera, stamp)
+        )
+        K = CAMERA.K.copy()
+        K[0, 2] = 20.0
+        bench.calibration.update(info(Camera(K, *SIZE)))
+        picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+        picture[:, :10] = 200
+        bench.worker.offer(m.encode(images.image_message(convert.header_message(1.0, "cam"), picture)))
+        bench.until(lambda: bench.results)
+        image, camera = seen[0]
+        assert image[:, -10:].min() == 200 and image[:, :-10].max() == 0
+        assert camera.K[0, 2] == SIZE[0] - 1 - 20.0
+    finally:
+        bench.end()
+
+
+def test_stages_have_percentiles():
+    stats = diagnostics.Stats(0.0)
+    for n in range(101):
+        stats.processed(float("nan"), 1.0, 0, {"infer": float(n), "publish": 2.0})
+    counts = stats.take()
+    assert counts.stages_ms == {"infer": (50.0, 95.0), "publish": (2.0, 2.0)}
+    assert np.isnan(counts.latency_ms).all(), "an unknown latency is none"
+    values = diagnostics.estimator_status(counts, 0.0).values
+    assert (values["infer p50 [ms]"], values["publish p95 [ms]"]) == ("50.0", "2.0")
+
+
+def test_faults_of_images_are_joined():
+    counts = diagnostics.Counts(received=10, new_received=5, new_lost=5, frameless=True, last_image_s=9.9)
+    faults = diagnostics.image_faults(counts, "stamps are zero", 3.0)
+    told = diagnostics.images_status(counts, 10.0, 2.0, "/image_raw", "", faults)
+    assert told.level == diagnostics.WARN
+    assert all(
+        word in told.message for word in ("stamps are zero", "no frame_id", "5 of 10 images were lost", "3.0 times")
+    )

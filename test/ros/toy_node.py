@@ -72,6 +72,9 @@ class ToyEstimator:
         assert camera is not None
         return FrameResult(camera, hands, stamp, {"find": 1.0, "infer": 2.0, "total": 3.5}, found=True)
 
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
 
 def load(params: NodeParams) -> Loaded:
     return Loaded(ToyEstimator(), FACTS)

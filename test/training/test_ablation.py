@@ -10,7 +10,7 @@ from prehend_training.presets import ABLATION_ROWS, preset, row_name
 
 
 def test_rows_add_one_thing_each():
-    rows = [preset(row_name("unihope-s", letter)) for letter in ABLATION_ROWS]
+    rows = [preset(row_name("unihope-xs", letter)) for letter in ABLATION_ROWS]
     assert "".join(ABLATION_ROWS) == "abcdefg"
     assert [row.fusion for row in rows] == ["always"] + ["grasp-aware"] * 6
     assert [None if row.twins is None else len(row.twins.levels) for row in rows] == [None, None, 0, 1, 2, 3, 3]

@@ -176,7 +176,7 @@ def test_the_judge_may_be_a_run(tmp_path):
     sample = occluded_sample()
     assert np.isfinite(judge.errors_m([sample.image] * 2, sample.camera, sample.hands[0])).all()
     with pytest.raises(AssetError, match="no network that reconstructs hands"):
-        NetworkJudge.open("finder")
+        NetworkJudge.open("palm")
     with pytest.raises(UnknownName):
         NetworkJudge.open("unihope-z")
 

@@ -134,7 +134,7 @@ def test_a_gradient_at_the_truth_is_finite(batch, hand):
 
 
 def test_dense_terms_are_zero_where_the_maps_are_right(batch):
-    network = create("unihope-s")
+    network = create("unihope-xs")
     pixels = torch.stack([from_box(p, b) for p, b in zip(batch["keypoints"], batch["hand_box"], strict=True)])
     region = network.hand_region(batch["hand_box"])[:, None]
     in_region = (pixels - region[..., :2]) / (region[..., 2:] - region[..., :2])

@@ -64,7 +64,7 @@ def test_from_scenes_to_a_bundle_with_a_stop_on_the_way(finished, tmp_path):
     assert [speed["steps"] for speed in speeds] == [2, 4]
     assert all(0 < speed["making_batches"] < 1 and speed["samples_per_s"] > 0 for speed in speeds)
     bundle = export_run(run, tmp_path / "tiny")
-    assert bundle.network == "unihope-s" and (tmp_path / "tiny" / "weights.safetensors").exists()
+    assert bundle.network == "unihope-xs" and (tmp_path / "tiny" / "weights.safetensors").exists()
 
 
 def test_what_goes_home_is_a_run_of_half_the_size(finished, tmp_path):
@@ -79,7 +79,7 @@ def test_what_goes_home_is_a_run_of_half_the_size(finished, tmp_path):
     assert sizes[1] < 0.6 * sizes[0]
     assert not (home / "checkpoint/optimiser.safetensors").exists()
     load_result(home / "checkpoint/averaged.safetensors", network_of(preset("debug-unihope")))
-    assert export_run(home, tmp_path / "home").network == "unihope-s"
+    assert export_run(home, tmp_path / "home").network == "unihope-xs"
     big = torch.full((2, 2), 1e6)
     assert halved(big) is big and halved(big[0]).dtype == torch.float32
 
@@ -140,14 +140,14 @@ def test_a_network_is_its_own_best_teacher(crops):
 
 
 def test_presets_for_large_batches(tmp_path):
-    student = chosen_preset("unihope-s", taught=True)
+    student = chosen_preset("unihope-xs", taught=True)
     assert student.optimisation.batch_size == 512 and isinstance(student.loss, TaughtLossWeights)
     teacher = chosen_preset("unihope-b", batch_size=64, lr=1e-3, twins=False)
-    strong = chosen_preset("unihope-s", strong=True).data
+    strong = chosen_preset("unihope-xs", strong=True).data
     assert strong.photometric == STRONG_CROPS.photometric and strong.object_grid == student.data.object_grid
     assert (teacher.optimisation.batch_size, teacher.optimisation.lr, teacher.twins) == (64, 1e-3, None)
     assert chosen_preset("finder").optimisation.batch_size == 128
-    for wrong in ({"name": "finder", "taught": True}, {"name": "unihope-s-maps"}):
+    for wrong in ({"name": "finder", "taught": True}, {"name": "unihope-xs-maps"}):
         with pytest.raises(InvalidInput, match="crop network"):
             chosen_preset(**wrong)
     (tmp_path / "run.json").write_text('{"preset": "finder"}')

@@ -22,7 +22,7 @@ def batch(crops):
 @pytest.fixture(scope="module")
 def answers(batch):
     torch.manual_seed(0)
-    network = Supervised(create("unihope-s"), twins=TwinConfig()).train()
+    network = Supervised(create("unihope-xs"), twins=TwinConfig()).train()
     return network, network(batch)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import InvalidInput, MissingDependency
+from prehend.files import replace_text
 from prehend_training.checkpoint import Progress
 from prehend_training.loop import Budget, Machine, log_lines, train_run
 from prehend_training.presets import ABLATION_ROWS, CropPreset, preset, row_name
@@ -113,7 +114,7 @@ def _measured(ablation: Ablation, variant: CropPreset, run: Path, machine: Machi
         if _steps_done(run) < ablation.steps:
             train_run(variant, ablation.data, run, machine, Budget(steps=ablation.steps), ablation.start)
         summary = evaluate_crops(open_measured(run), ablation.held_out).summary
-        note.write_text(json.dumps(summary, indent=1) + "\n")
+        replace_text(note, json.dumps(summary, indent=1) + "\n")
     # a run of a few steps has no line
     speeds = [line["samples_per_s"] for line in log_lines(run)] if (run / "log.jsonl").exists() else []
     summary = json.loads(note.read_text())

@@ -1,6 +1,8 @@
 """Checkpoints: tensors as safetensors, the rest as JSON; a folder appears only when it is complete."""
 
+import ctypes
 import json
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,13 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from prehend.documents import read_json
 from prehend.errors import AssetError
+from prehend.files import replace_text, sync, sync_folder
 from prehend_training.optimisers import Optimisers
 from prehend_training.pretrained.start import load_trunk
 
+_TENSORS = ("network.safetensors", "averaged.safetensors", "optimiser.safetensors")
 _KEPT = "network."
 _HEAD = "network.mano_head."
 
@@ -52,20 +58,55 @@ class Averaged:
             self.state[name].copy_(now[name])
 
 
+def settle(folder: Path) -> None:
+    """Finish what a save that was killed left: the newest whole checkpoint stands under its name, and nothing else.
+
+    `progress.json` is written last, so a folder with one is whole.
+    """
+    partial, old = (folder.with_name(folder.name + ending) for ending in (".partial", ".old"))
+    for other in (partial, old):
+        if not _is_whole(folder) and _is_whole(other):
+            shutil.rmtree(folder, ignore_errors=True)
+            other.rename(folder)
+    for other in (partial, old):
+        shutil.rmtree(other, ignore_errors=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (*_TENSORS, "progress.json"))
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Swap two folders in one step, so that neither name is ever missing; False where the system cannot (Linux can)."""
+    try:
+        swap = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2)
+    return bool(swap(here, os.fsencode(a), here, os.fsencode(b), exchange) == 0)
+
+
 def save(folder: Path, network: nn.Module, averaged: Averaged, optimiser: Optimisers, progress: Progress) -> None:
-    """Write a checkpoint, replacing the one before only when the new one is complete."""
+    """Write a checkpoint, replacing the one before only when the new one is complete; there is one at every moment."""
+    settle(folder)
     partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(_whole(network.state_dict()), partial / "network.safetensors")
     save_file(_whole(averaged.state), partial / "averaged.safetensors")
     save_file(_whole(_moments(network, optimiser)), partial / "optimiser.safetensors")
-    (partial / "progress.json").write_text(json.dumps(asdict(progress)) + "\n")
+    for name in _TENSORS:
+        with (partial / name).open("rb+") as file:
+            sync(file)
+    replace_text(partial / "progress.json", json.dumps(asdict(progress)) + "\n")
+    sync_folder(partial)
     old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
+    if folder.exists() and _exchange(partial, folder):
+        old = partial
+    else:
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+    sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -76,17 +117,27 @@ def load(folder: Path, network: nn.Module, averaged: Averaged, optimiser: Optimi
         AssetError: there is none, or it belongs to another network.
     """
     path = folder / "network.safetensors"
-    _load_state(path, network, load_file(path))
-    averaged.state = load_file(folder / "averaged.safetensors", device=str(next(network.parameters()).device))
+    _load_state(path, network, _tensors(path))
+    averaged.state = _tensors(folder / "averaged.safetensors", str(next(network.parameters()).device))
     states: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    for name, value in load_file(folder / "optimiser.safetensors").items():
+    for name, value in _tensors(folder / "optimiser.safetensors").items():
         parameter_name, key = name.rsplit(".", 1)
         states[parameter_name][key] = value
     for name, parameter in network.named_parameters():
         if name in states:
             state = states[name].items()
             optimiser.set_state(parameter, {key: _like(value, parameter) for key, value in state})
-    return Progress(**json.loads((folder / "progress.json").read_text()))
+    note = read_json(folder / "progress.json", AssetError)
+    if not isinstance(note, dict) or note.keys() != asdict(Progress()).keys():
+        raise AssetError(f"{folder / 'progress.json'} is no note of progress: take the checkpoint from a copy")
+    return Progress(**note)
+
+
+def _tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
+    try:
+        return load_file(path, device=device)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise AssetError(f"{path} cannot be read ({error}): take the checkpoint from a copy") from error
 
 
 def load_start(runs: Sequence[Path], network: nn.Module) -> None:
@@ -105,8 +156,8 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
         path = run / "checkpoint" / "averaged.safetensors"
         if not path.exists():
             raise AssetError(f"{path} does not exist: train {run} first")
-        given, here = load_file(path), network.state_dict()
-        if json.loads((run / "run.json").read_text())["numbers"].get("trains") == "lift":
+        given, here = _tensors(path), network.state_dict()
+        if read_json(run / "run.json", AssetError)["numbers"].get("trains") == "lift":
             given = {name: value for name, value in given.items() if name.startswith(_HEAD)}
             here_only = here.keys() - given.keys()
         else:
@@ -123,7 +174,7 @@ def load_result(path: Path, network: nn.Module) -> None:
     """
     if not path.exists():
         raise AssetError(f"{path} does not exist: train first")
-    tensors = load_file(path)
+    tensors = _tensors(path)
     kept = {name[len(_KEPT) :]: value for name, value in tensors.items() if name.startswith(_KEPT)}
     _load_state(path, network, kept or tensors)
 

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 from prehend.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from prehend_training.photos.corpus import PhotoChoice
     from prehend_training.presets import Preset
     from prehend_training.sources import DatasetChoice, DataSource, SingleSource
+
+PHOTOS = "photos:"
+SPLITS = ("train", "validation")
 
 _ABOUT = (
     "At least one source. Several make a mixture: of every 1000 samples each has the share that its WEIGHT is of all "
@@ -20,8 +24,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Options that name sources of pictures; see `chosen_data`."""
     group = parser.add_argument_group("data", _ABOUT)
     group.add_argument(
-        "--data", action="append", default=[], metavar="DIR[=WEIGHT]", help="folder of shards, may be repeated"
-    )
+        "--data", action="append", default=[], metavar="DIR[=WEIGHT]",
+        help="folder of shards, or photos:LABELS[:SPLIT] for photographs with labels (split train); may be repeated",
+    )  # fmt: skip
     group.add_argument(
         "--online",
         nargs="?",
@@ -73,10 +78,12 @@ def chosen_data(arguments: argparse.Namespace, preset: "Preset") -> "DataSource"
 
 def _parts(arguments: argparse.Namespace, preset: "Preset") -> "list[tuple[SingleSource, float]]":
     parts: list[tuple[SingleSource, float]] = []
-    shards = [weighted(text) for text in arguments.data]
+    named = [weighted(text) for text in arguments.data]
+    shards = [(path, weight) for path, weight in named if not path.startswith(PHOTOS)]
     if pooled := [Path(path) for path, weight in shards if weight is None]:
         parts.append((pooled, 1.0))
     parts += [([Path(path)], weight) for path, weight in shards if weight is not None]
+    parts += [(photos(path), weight or 1.0) for path, weight in named if path.startswith(PHOTOS)]
     for text in arguments.dataset:
         name, weight = weighted(text)
         parts.append((_dataset(name, arguments), 1.0 if weight is None else weight))
@@ -98,6 +105,22 @@ def _dataset(text: str, arguments: argparse.Namespace) -> "DatasetChoice":
 
     name, root, split = [*text.split(":", 2), "", ""][:3]
     return DatasetChoice(name, Path(root) if root else None, split or None, arguments.mano, arguments.twins)
+
+
+def photos(text: str) -> "PhotoChoice":
+    """The photographs that photos:LABELS[:SPLIT] names.
+
+    Raises:
+        InvalidInput: it names no file.
+    """
+    from prehend_training.photos.corpus import PhotoChoice
+
+    path, sign, split = text.removeprefix(PHOTOS).rpartition(":")
+    if not sign or split not in SPLITS:
+        path, split = text.removeprefix(PHOTOS), SPLITS[0]
+    if not path:
+        raise InvalidInput(f"'{text}' names no labels: {PHOTOS}LABELS.json, or {PHOTOS}LABELS.json:{SPLITS[1]}")
+    return PhotoChoice(Path(path), split)
 
 
 def weighted(text: str) -> tuple[str, float | None]:

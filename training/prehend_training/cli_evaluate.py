@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
+from prehend.files import replace_text
+from prehend_training.cli_evaluate_photos import add_photo_options, evaluate_real, wants_photos
 from prehend_training.cli_scenes import add_verb
 
 if TYPE_CHECKING:
@@ -41,27 +43,38 @@ def add_evaluate_verb(verbs: Any) -> None:
     )  # fmt: skip
     verb.add_argument("--dataset", metavar="NAME", help="a real dataset; its readers' README names them")
     verb.add_argument("--root", type=Path, metavar="DIR", help="its folder (PREHEND_DEXYCB, ... otherwise)")
-    verb.add_argument("--split", help="of the dataset (the one the papers measure on)")
+    verb.add_argument(
+        "--split", help="of the dataset (the one the papers measure on), or of the labels of --photos (all)"
+    )
     verb.add_argument("--mano", type=Path, metavar="DIR", help="folder of your MANO files: meshes of --dataset")
     verb.add_argument("--models", type=Path, metavar="DIR", help="folder of the YCB models: ADD of --dataset ho3d_*")
     verb.add_argument(
         "--boxes",
-        choices=tuple(_SOURCES),
-        help="labelled boxes, the finder's, or both side by side (both for --frames, true for --dataset)",
+        metavar="{true,finder,both}",
+        help="labelled boxes, the finder's, or both side by side (both for --frames and --photos, true for --dataset); "
+        "with --photos also a FILE of boxes as of `prehend run --boxes`, in place of the labels'",
     )
-    verb.add_argument("--finder", default="finder", metavar="WEIGHTS", help="of the finder, by name or folder (finder)")
+    verb.add_argument(
+        "--finder", "--detector", default="palm", metavar="WEIGHTS", help="of the detector, by name or folder (palm)"
+    )
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of JSON, CSV, tables and plots")
     verb.add_argument("--limit", type=int, metavar="N", help="largest number of pictures")
+    add_photo_options(verb)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from prehend_training.evaluate_finder import evaluate_finder
     from prehend_training.evaluate_network import open_measured
 
-    if not (arguments.data or arguments.frames or arguments.dataset):
-        raise InvalidInput("nothing to measure on: give --data, --frames or --dataset")
+    if not (arguments.data or arguments.frames or arguments.dataset or wants_photos(arguments)):
+        raise InvalidInput("nothing to measure on: give --data, --frames, --dataset, --photos or --clip")
     if arguments.limit is not None and arguments.limit <= 0:
         raise InvalidInput(f"--limit {arguments.limit} must be positive")
+    if wants_photos(arguments):
+        evaluate_real(arguments)
+        return
+    if arguments.boxes not in (None, *_SOURCES):
+        raise InvalidInput(f"--boxes {arguments.boxes}: choose one of {', '.join(_SOURCES)}; a file goes with --photos")
     measured = open_measured(arguments.what)
     if not measured.is_finder:
         _evaluate_crop_network(measured, arguments)
@@ -107,4 +120,4 @@ def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) 
 def _note(measured: "Measured", summary: dict[str, Any]) -> None:
     """What `prehend-train export` puts into the manifest."""
     if measured.run is not None:
-        (measured.run / "measured.json").write_text(json.dumps(summary, indent=1) + "\n")
+        replace_text(measured.run / "measured.json", json.dumps(summary, indent=1) + "\n")

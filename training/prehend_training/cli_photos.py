@@ -29,17 +29,20 @@ def add_photo_verbs(verbs: Any) -> None:
         help=f"{MEDIAPIPE} (in the environment of --python), or the name or folder of a hand network's weights",
     )  # fmt: skip
     label.add_argument("--python", type=Path, metavar="PATH", help=f"a Python that has mediapipe, for {MEDIAPIPE}")
-    label.add_argument("--finder", default="finder", metavar="WHAT", help="weights of the finder beside ours (finder)")
+    label.add_argument("--finder", default="palm", metavar="WHAT", help="weights of the detector beside ours (palm)")
     label.add_argument("--out", type=Path, required=True, metavar="LABELS", help="file to write (.json)")
     label.add_argument(
         "--sources", metavar="FILE", help="YAML of what is known of folders (source, licence, side, held, no hands); "
         "'public': the public repositories whose names this package knows",
     )  # fmt: skip
     label.add_argument("--boxes", type=Path, metavar="FILE", help="known boxes of hands (FOLDER/boxes.json, if there)")
+    label.add_argument(
+        "--base", type=Path, metavar="LABELS", help="labels to add to: hands whose joints it knows stay as they are"
+    )
     label.add_argument("--only", action="append", default=[], metavar="PREFIX", help="folders to label (all)")
     label.add_argument(
         "--apart", type=float, metavar="SHARE",
-        help="largest mean distance of a hand's joints between the copies, over the longer side of its box (0.04)",
+        help="largest mean distance of a hand's joints between the copies, over the longer side of its box (0.03)",
     )  # fmt: skip
 
 
@@ -49,6 +52,7 @@ def _label(arguments: argparse.Namespace) -> None:
     from prehend_training.photos.agreement import Rule
     from prehend_training.photos.facts import read_facts
     from prehend_training.photos.labelling import BOXES, Labelling, label_photos, pictures_of, read_boxes
+    from prehend_training.photos.labels import read_labels
 
     rule = Rule()
     if arguments.apart is not None:
@@ -57,9 +61,10 @@ def _label(arguments: argparse.Namespace) -> None:
         rule = replace(rule, apart=arguments.apart)
     folder: Path = arguments.folder
     boxes = arguments.boxes or (folder / BOXES if (folder / BOXES).exists() else None)
+    base = {} if arguments.base is None else {photo.path: photo for photo in read_labels(arguments.base).photos}
     work = Labelling(
         folder, arguments.out, read_facts(arguments.sources), {} if boxes is None else read_boxes(boxes), rule,
-        tuple(arguments.only),
+        tuple(arguments.only), base,
     )  # fmt: skip
     pictures_of(folder, work.only)
     teacher = _teacher(arguments)

@@ -22,7 +22,7 @@ def add_places_verb(verbs: Any) -> None:
         "--data", type=Path, action="append", required=True, metavar="DIR", help="frames, views or sequences; may be "
         "repeated",
     )  # fmt: skip
-    verb.add_argument("--finder", default="finder", metavar="WHAT", help="run or weights of a finder (finder)")
+    verb.add_argument("--finder", default="palm", metavar="WHAT", help="run or weights of a detector (palm)")
     verb.add_argument("--threshold", type=float, default=0.1, help="lowest score of a mistake that is kept (0.1)")
     verb.add_argument("--most", type=int, default=3, metavar="N", help="largest number of a picture (3)")
 

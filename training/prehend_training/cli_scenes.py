@@ -79,7 +79,7 @@ def _add_scenes(verbs: Any) -> None:
 
 def _add_show(verbs: Any) -> None:
     show = add_verb(verbs, "show", _show, "a contact sheet of a folder, with its labels drawn over the pictures")
-    show.add_argument("data", type=Path, help="folder of shards")
+    show.add_argument("data", metavar="DATA", help="folder of shards, or photos:LABELS[:SPLIT]")
     show.add_argument("--out", type=Path, required=True, help="picture to write (.png or .jpg)")
     show.add_argument("--count", type=int, help="pictures (24), or rows of --view-groups and sequences (4)")
     show.add_argument("--columns", type=int, help="pictures in a row (6)")
@@ -152,20 +152,24 @@ def _print_times(config: "SceneConfig", count: int) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from prehend_training.show import batch_sheet, folder_sheet, write_picture
+    from prehend_training.cli_data import PHOTOS, photos
+    from prehend_training.show import batch_sheet, folder_sheet, photo_sheet, write_picture
 
     columns = arguments.columns or 6
+    data = photos(arguments.data) if arguments.data.startswith(PHOTOS) else [Path(arguments.data)]
+    labels = () if arguments.labels == "none" else tuple(arguments.labels.split(","))
     if arguments.preset is not None:
         from prehend_training.presets import preset
 
         count = arguments.count or 24
-        sheet = batch_sheet(preset(arguments.preset), [arguments.data], count, columns, not arguments.plain)
+        sheet = batch_sheet(preset(arguments.preset), data, count, columns, not arguments.plain)
     elif arguments.plain:
         raise InvalidInput("--plain goes with --preset")
+    elif not isinstance(data, list):
+        sheet = photo_sheet(data, labels, arguments.count, arguments.columns, arguments.first, arguments.scale)
     else:
-        labels = () if arguments.labels == "none" else tuple(arguments.labels.split(","))
         sheet = folder_sheet(
-            arguments.data, labels, arguments.count, arguments.columns, arguments.first, arguments.scale,
+            data[0], labels, arguments.count, arguments.columns, arguments.first, arguments.scale,
             arguments.view_groups,
         )  # fmt: skip
     write_picture(arguments.out, sheet)

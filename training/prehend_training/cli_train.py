@@ -33,7 +33,7 @@ def add_train_verbs(verbs: Any) -> None:
         _ablate,
         "train and measure the rows of UniHOPE's Table 7 with several seeds; what is complete is not trained again",
     )
-    ablate.add_argument("base", metavar="PRESET", help="preset with ablation rows, e.g. unihope-s")
+    ablate.add_argument("base", metavar="PRESET", help="preset with ablation rows, e.g. unihope-xs")
     ablate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs and the report")
     add_data_options(ablate)
     ablate.add_argument(

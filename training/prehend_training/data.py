@@ -20,6 +20,7 @@ from prehend_training.augment import (
     without_front,
 )
 from prehend_training.records import Record
+from prehend_training.symmetry import catalogue
 from prehend_training.targets import (
     SEGMENT_OBJECT,
     Arrays,
@@ -140,6 +141,8 @@ class CropDataConfig:
         wrong_side_p: probability of a hand that is shown as a left one: what the network sees when it is told the
             wrong side.
         grasp_flip_p: probability that the hand stage is told the wrong grasp answer, as the switcher might.
+        kind_unknown_p, kind_wrong_p: probabilities that the object stage is told nothing of the object, or what another
+            one of the catalogue is like.
     """
 
     size_px: int = 128
@@ -153,6 +156,8 @@ class CropDataConfig:
     absent_p: float = 0.12
     wrong_side_p: float = 0.3
     grasp_flip_p: float = 0.03
+    kind_unknown_p: float = 0.15
+    kind_wrong_p: float = 0.15
 
 
 def exact(config: CropDataConfig) -> CropDataConfig:
@@ -167,6 +172,8 @@ def exact(config: CropDataConfig) -> CropDataConfig:
         smear_p=0.0,
         wrong_side_p=0.0,
         grasp_flip_p=0.0,
+        kind_unknown_p=0.0,
+        kind_wrong_p=0.0,
     )
 
 
@@ -205,6 +212,7 @@ class CropBatches:
         """
         record = self.corpus[index]
         absent, wrong_side = rng.random(2) < (self.config.absent_p, self.config.wrong_side_p)
+        absent &= record["has_beside"]
         if not record["hand_count"]:
             example = self._place(mirror(record) if wrong_side else record, rng)
         elif absent:
@@ -231,12 +239,27 @@ class CropBatches:
         example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
         example["segments"] = coarse_segments(segments)
         example["has_segments"] = np.float32(record["has_segments"])[...]
-        return self._change(images, view, record, example, rng)
+        return self._change(images, view, record, self._described(example, rng), rng)
+
+    def _described(self, example: Arrays, rng: np.random.Generator) -> Arrays:
+        """The example with what the object stage is told of the object: all, nothing, or something wrong."""
+        config, drawn = self.config, rng.random()
+        if drawn < config.kind_unknown_p:
+            return example | {"object_kind": np.zeros_like(example["object_kind"])}
+        if drawn >= config.kind_unknown_p + config.kind_wrong_p:
+            return example
+        things = list(catalogue().values())
+        other = things[int(rng.integers(len(things)))].kind
+        match = np.float32(np.allclose(other, example["object_kind"], atol=0.05))
+        return example | {"object_kind": other, "kind_match": match[...]}
 
     def _view(self, record: Record, rng: np.random.Generator) -> View:
         """A view of the hand, with boxes of hand and object as a finder would give them."""
         config, size = self.config, image_size(record)
-        turn = draw_turn(size, config.view, rng, direction_of(record["keypoints_px"][0]))
+        # of a hand that is known by its box alone the direction is not known either
+        known = record["has_keypoints"][0]
+        direction = direction_of(record["keypoints_px"][0]) if known else rng.uniform(-np.pi, np.pi)
+        turn = draw_turn(size, config.view, rng, direction)
         hand = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
         thing = None
         if record["has_object"][0] and rng.random() >= config.whole_object_p:

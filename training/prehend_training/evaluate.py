@@ -121,7 +121,7 @@ def evaluate_frames(
     measured: Measured,
     data: Sequence[Path],
     sources: Sequence[BoxSource] = ("true", "finder"),
-    finder: str = "finder",
+    finder: str = "palm",
     limit: int | None = None,
 ) -> Report:
     """Run the whole pipeline over rendered pictures with any number of hands.
@@ -153,7 +153,7 @@ def evaluate_dataset(
     sources: Sequence[BoxSource] = ("true",),
     mano: Path | None = None,
     models: Path | None = None,
-    finder: str = "finder",
+    finder: str = "palm",
     limit: int | None = None,
 ) -> Report:
     """Measure on a real dataset by its protocol.

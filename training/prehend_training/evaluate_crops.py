@@ -14,13 +14,14 @@ from prehend.eval.cases import NAN, HandAnswer, HandScores, score
 from prehend.geometry.camera import project
 from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel, skin
-from prehend.pipeline.crop import CropSpec, cut
-from prehend.pipeline.decode import DecodedHand, decode_hand, decode_object, rotations_in_camera
+from prehend.pipeline.crop import CropSpec, cut, region_of
+from prehend.pipeline.decode import DecodedHand, decode_hand, rotations_in_camera
 from prehend.pipeline.find import probability
 from prehend.pipeline.hands import HandModels
 from prehend.pipeline.network import HandAnswer as NetworkAnswer
 from prehend.pipeline.network import HandNetwork
-from prehend.types import FloatArray
+from prehend.pipeline.object_pose import decode_object
+from prehend.types import FloatArray, Region
 from prehend_training.data import Corpus, CropBatches, CropDataConfig, exact
 from prehend_training.evaluate_labels import Labels, Samples, is_in_picture, labelled_box, object_model, spread_rows
 from prehend_training.scenes.sample import HandLabel, ObjectLabel, Sample
@@ -86,10 +87,12 @@ class CropReader:
         crops = [cut(one.sample.image, spec) for one, spec in zip(batch, specs, strict=True)]
         encoded = self._network.encode(crops)
         said = [self._always_fuses or bool(value >= 0.5) for value in encoded.grasp]
-        answers = self._network.answer(crops, encoded, range(len(batch)), said)
+        kinds = [None if one.thing is None else object_model(one.thing).kind[None] for one in batch]
+        answers = self._network.answer(crops, encoded, range(len(batch)), said, kinds)
         denied = [row for row, one in enumerate(batch) if one.thing is not None and not said[row]]
-        for row, forced in zip(denied, self._network.answer(crops, encoded, denied, [True] * len(denied)), strict=True):
-            answers[row] = answers[row]._replace(object_points=forced.object_points)
+        forced = self._network.answer(crops, encoded, denied, [True] * len(denied), [kinds[row] for row in denied])
+        for row, told in zip(denied, forced, strict=True):
+            answers[row] = answers[row]._replace(things=told.things)
         return [
             self._decode(one, spec, answer, float(presence), float(grasp))
             for one, spec, answer, presence, grasp in zip(
@@ -122,7 +125,8 @@ class CropReader:
     def _spec(self, one: Labelled) -> CropSpec:
         box = labelled_box(one.hand, one.thing)
         size = (one.sample.image.shape[1], one.sample.image.shape[0])
-        return CropSpec.from_box(box.box_px, one.hand.side, size, box.object_box_px, self._network.crop_size)
+        region = region_of(one.hand.keypoints_px) if self._network.upright else Region.of_box(box.box_px)
+        return CropSpec.from_region(region, one.hand.side, size, box.object_box_px, self._network.crop_size)
 
     def _decode(
         self, one: Labelled, spec: CropSpec, answer: NetworkAnswer, presence: float, grasp: float
@@ -133,8 +137,8 @@ class CropReader:
         pose, object_error = None, NAN
         if isinstance(decoded, DecodedHand):
             said = hand_answer(one.hand, decoded, grasp)
-            if answer.object_points is not None and one.thing is not None:
-                found = decode_object(answer.object_points, spec, one.sample.camera, decoded, object_model(one.thing))
+            if answer.things and one.thing is not None:
+                found = decode_object(answer.things[0], spec, one.sample.camera, decoded, object_model(one.thing))
                 if found is not None:
                     pose = found.T_camera_object
                     object_error = _object_error(found.keypoints_px, one.sample, one.thing)

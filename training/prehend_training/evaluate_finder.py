@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prehend.backends import Backend
-from prehend.pipeline.config import EstimatorConfig
-from prehend.pipeline.find import decode_hands, letterbox
-from prehend.pipeline.network import input_shape
+from prehend.pipeline.detect import Detector
+from prehend.pipeline.look import FIND_THRESHOLD
 from prehend.types import FloatArray, FoundHand
 from prehend_training.corpora import ShardCorpus
 from prehend_training.data import Corpus
@@ -47,8 +46,7 @@ def evaluate_finder(backend: Backend, data: Sequence[Path], limit: int | None = 
 
 def answers_in(backend: Backend, image: NDArray[np.uint8], threshold: float) -> list[FoundHand]:
     """The hands that a finder sees in a (H, W, 3) picture from a score on, best first, `MANY` at most."""
-    picture = letterbox(np.ascontiguousarray(image), input_shape(backend, "find", "image")[-1])
-    return decode_hands(backend.infer("find", {"image": picture.image[None]}), picture, threshold, MANY)
+    return Detector(backend).look(np.ascontiguousarray(image), threshold=threshold, max_hands=MANY)
 
 
 def finder_report(frames: Sequence[Answers], threshold: float | None = None) -> dict[str, Any]:
@@ -65,7 +63,7 @@ def finder_report(frames: Sequence[Answers], threshold: float | None = None) -> 
         hand costs more than a box that the crop network takes away). Choose it on other pictures than you report.
         None where nothing defines a number.
     """
-    threshold = EstimatorConfig().find_threshold if threshold is None else threshold
+    threshold = FIND_THRESHOLD if threshold is None else threshold
     wanted = sum(hand.counts for _, hands in frames for hand in hands)
     judged = [one for frame in frames for one in judge(*frame, IOUS[0])]
     kept = [one for one in judged if one.score >= threshold]

@@ -23,6 +23,7 @@ from prehend_training.objects.catalogue import catalogue
 from prehend_training.objects.mesh import Mesh
 from prehend_training.scenes.sample import HandLabel, ObjectLabel, Sample
 from prehend_training.shards import ShardFolder
+from prehend_training.symmetry import symmetry_of
 
 SURFACE_POINTS = 2000
 """Points of a catalogue object that ADD is the mean over; DexYCB's models have about 2,600."""
@@ -150,6 +151,7 @@ def object_model(thing: ObjectLabel) -> ObjectModel:
         thing.object_id,
         np.asarray(thing.extents_m, np.float64),
         np.asarray(thing.center_m, np.float64),
+        symmetry_of(thing.object_id),
     )
 
 

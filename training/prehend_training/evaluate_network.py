@@ -13,6 +13,7 @@ from prehend.backends.base import Array, ordered_inputs
 from prehend.errors import AssetError
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.stage import Shape, Staged
+from prehend.pipeline.detect import is_detector
 from prehend.weights import Bundle, StageFile, TensorSpec, file_sha256, load_bundle
 from prehend_training.checkpoint import load_result
 from prehend_training.presets import CropPreset, Preset, preset
@@ -89,7 +90,7 @@ class Measured:
     @property
     def is_finder(self) -> bool:
         """Whether it finds hands in whole pictures instead of looking at crops."""
-        return "find" in self.backend.bundle.stages
+        return is_detector(self.backend.bundle)
 
     def describe(self) -> dict[str, Any]:
         """Name, network and weights, for a report."""

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from prehend.models.unihope_lite import LiteHandAnswer, UniHOPELite
+from prehend.models.unihope_lite import LiteHandAnswer, LiteObjectAnswer, UniHOPELite
 from prehend_training.losses import Terms, hand_rows, mean_of_rows, rotation_distance
 
 
@@ -31,6 +32,8 @@ class LiteLossWeights:
     side: float = 0.5
     object_points: float = 3.0
     object_confidence: float = 0.5
+    object_match: float = 0.3
+    object_extents: float = 0.5
     lifted: float = 1.0
     skeleton_joints: float = 40.0
     skeleton_vertices: float = 20.0
@@ -54,10 +57,10 @@ def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, tar
 
     Returns:
         places: mean |error| in units of the hand box's longer side, as `keypoints`.
-        certainty: negative log likelihood of the keypoints' errors under Laplace's distribution with the stated standard
-            deviation; it may be below zero, and teaches the certainty alone.
-        lifted: where a bare hand's places are known but not its pose (a photograph), the pose shall be what places alone
-            tell: what features add was learnt on rendered hands.
+        certainty: negative log likelihood of the keypoints' errors under Laplace's distribution with the stated
+            standard deviation; it may be below zero, and teaches the certainty alone.
+        lifted: where a bare hand's places are known but not its pose (a photograph), the pose shall be what places
+            alone tell: what features add was learnt on rendered hands.
     """
     box = target["hand_box"]
     longer = (box[:, 2:] - box[:, :2]).amax(1)
@@ -72,6 +75,27 @@ def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, tar
         "places": mean_of_rows(off, rows),
         "certainty": mean_of_rows(error * torch.exp(-spread) + spread, rows),
         "lifted": lifted_term(network, said_px.detach(), answer, target),
+    }
+
+
+def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapping[str, Tensor]) -> Terms:
+    """Whether the object is the one described (log loss), and the extents it seems to have (mean |log ratio|).
+
+    Args:
+        thing: of the rows whose object was computed; None for none.
+        rows: (n,) these rows.
+        target: see `targets`.
+    """
+    if thing is None:
+        zero = target["grasp"].new_zeros(())
+        return {"object_match": zero, "object_extents": zero}
+    known = target["has_points"][rows]
+    kind, match = target["object_kind"][rows], target["kind_match"][rows]
+    entropy = F.binary_cross_entropy_with_logits(thing.object_match[:, 0], match, reduction="none")
+    off = (thing.object_extents.log() - target["object_extents"][rows].clamp(min=1e-3).log()).abs()
+    return {
+        "object_match": mean_of_rows(entropy, known * kind[:, 0]),
+        "object_extents": mean_of_rows(off, known),
     }
 
 

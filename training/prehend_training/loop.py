@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from prehend.errors import InvalidInput
-from prehend_training.checkpoint import Averaged, Progress, load, load_start, save
+from prehend.documents import read_json
+from prehend.errors import AssetError, InvalidInput
+from prehend.files import replace_text
+from prehend_training.checkpoint import Averaged, Progress, load, load_start, save, settle
 from prehend_training.feed import prefetched
 from prehend_training.losses import Terms, total
 from prehend_training.optimisers import make_optimisers
@@ -298,21 +300,36 @@ def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path]
     }
     note = run / "run.json"
     run.mkdir(parents=True, exist_ok=True)
+    settle(run / "checkpoint")
     if note.exists():
-        begun = json.loads(note.read_text())
-        differ = [key for key in description if begun.get(key) != description[key]]
+        noted = read_note(run)
+        differ = [key for key in description if noted.get(key) != description[key]]
         if differ:
             raise InvalidInput(f"{run} holds a run that differs in {', '.join(differ)}: choose another folder")
     else:
-        note.write_text(json.dumps({**description, "commit": commit()}, indent=1) + "\n")
+        replace_text(note, json.dumps({**description, "commit": commit()}, indent=1) + "\n")
+
+
+def read_note(run: Path) -> dict[str, Any]:
+    """What a run's folder says that it is.
+
+    Raises:
+        AssetError: its note is missing, cut off or no object.
+    """
+    content = read_json(
+        run / "run.json", lambda text: AssetError(f"{text}: take it from a copy, or choose another folder")
+    )
+    if not isinstance(content, dict):
+        raise AssetError(f"{run / 'run.json'} holds no object: take it from a copy, or choose another folder")
+    return content
 
 
 def begun(run: Path) -> dict[str, Any]:
     """What another run is, and how far it came; of a file of pretrained weights, where they come from."""
     if run.is_file():
         return {"pretrained": provenance(run)}
-    progress = json.loads((run / "checkpoint" / "progress.json").read_text())
-    return json.loads((run / "run.json").read_text()) | {"samples": progress["samples"]}
+    progress = read_json(run / "checkpoint" / "progress.json", AssetError)
+    return read_note(run) | {"samples": progress["samples"]}
 
 
 def train_run(

@@ -162,7 +162,7 @@ def map_terms(read: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Terms
     segments = F.cross_entropy(dense[:, :3], target["segments"].long(), reduction="none")
     coarse = (read["coarse"] - target["joints"]).abs()
     return {
-        "dense_heatmaps": mean_of_rows(heatmap_divergence(dense[:, 3:], wanted), hand_rows(target)),
+        "dense_heatmaps": mean_of_rows(heatmap_divergence(dense[:, 3:], wanted), hand_rows(target, "keypoints")),
         "segments": mean_of_rows(segments, target["has_segments"]),
         "coarse_joints": mean_of_rows(coarse, hand_rows(target, "joints")),
     }
@@ -178,7 +178,7 @@ def switch_terms(encoded: Encoded, target: Mapping[str, Tensor]) -> Terms:
     return {
         "grasp": mean_of_rows(entropy(encoded.grasp_logit, "grasp"), target["presence"] * target["has_grasp"]),
         "presence": entropy(encoded.presence_logit, "presence").mean(),
-        "side": balanced(entropy(encoded.side_logit, "right"), target["right"], target["presence"]),
+        "side": balanced(entropy(encoded.side_logit, "right"), target["right"], hand_rows(target, "side")),
     }
 
 
@@ -201,7 +201,7 @@ def heatmap_terms(network: UniHOPE, heatmaps: Tensor, target: Mapping[str, Tenso
     in_region = (_keypoints_px(target) - region[:, None, :2]) / (region[:, 2:] - region[:, :2])[:, None]
     cells = heatmaps.shape[-1]
     wanted = bump(in_region * cells - 0.5, cells)
-    return {"heatmaps": mean_of_rows(heatmap_divergence(heatmaps, wanted), hand_rows(target))}
+    return {"heatmaps": mean_of_rows(heatmap_divergence(heatmaps, wanted), hand_rows(target, "keypoints"))}
 
 
 def hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
@@ -221,9 +221,9 @@ def hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer
     turned = rotation_distance(answer.rotations, target["rotations"])
     joints = meshed.joints - meshed.joints[:, :1]
     vertices, true_vertices = meshed.vertices - meshed.joints[:, :1], truth.vertices - truth.joints[:, :1]
-    posed = hand_rows(target, "pose")
+    posed, placed = hand_rows(target, "pose"), hand_rows(target, "keypoints")
     return {
-        "keypoints": mean_of_rows(((answer.keypoints - target["keypoints"]) * aspect).abs(), hand_rows(target)),
+        "keypoints": mean_of_rows(((answer.keypoints - target["keypoints"]) * aspect).abs(), placed),
         "joints": mean_of_rows((joints - target["joints"]).abs(), hand_rows(target, "joints")),
         "vertices": mean_of_rows((vertices - true_vertices).abs(), posed),
         "global_rotation": mean_of_rows(turned[:, 0], posed),
@@ -266,7 +266,14 @@ class ObjectErrors(NamedTuple):
     wanted: Tensor
 
 
-def object_errors(output: Output, target: Mapping[str, Tensor], sharpness: float) -> ObjectErrors:
+class SeenObjects(NamedTuple):
+    """What `object_errors` reads of an `Output`: see there."""
+
+    object_points: Tensor
+    object_rows: Tensor
+
+
+def object_errors(output: Output | SeenObjects, target: Mapping[str, Tensor], sharpness: float) -> ObjectErrors:
     """How far the proposals of `output.object_rows` are off."""
     rows = output.object_rows
     on = target["object_mask"][rows][:, None]
@@ -284,7 +291,7 @@ CONFIDENCE_SHARPNESS = 4.0
 """The paper has 1, which leaves all confidences close to 1."""
 
 
-def object_terms(output: Output, target: Mapping[str, Tensor]) -> Terms:
+def object_terms(output: Output | SeenObjects, target: Mapping[str, Tensor]) -> Terms:
     """Control points (L1, in units of the object box) and confidence (divergence) of the objects that are known."""
     errors = object_errors(output, target, CONFIDENCE_SHARPNESS)
     return {

@@ -45,13 +45,13 @@ def paper_hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: Han
     meshed, truth = hand(answer.rotations, answer.betas), hand(target["rotations"], target["betas"])
     joints = meshed.joints - meshed.joints[:, :1]
     vertices, true_vertices = meshed.vertices - meshed.joints[:, :1], truth.vertices - truth.joints[:, :1]
-    posed = hand_rows(target, "pose")
+    posed, placed = hand_rows(target, "pose"), hand_rows(target, "keypoints")
     return {
         "vertices": mean_of_rows((vertices - true_vertices).square(), posed),
         "joints": mean_of_rows((joints - target["joints"]).square(), hand_rows(target, "joints")),
         "pose": mean_of_rows((answer.rotations - target["rotations"]).square(), posed),
         "shape": mean_of_rows((answer.betas - target["betas"]).square(), posed),
-        "keypoints": mean_of_rows((answer.keypoints - target["keypoints"]).square(), hand_rows(target)),
+        "keypoints": mean_of_rows((answer.keypoints - target["keypoints"]).square(), placed),
         "visibility": visibility_term(answer, target),
     }
 

@@ -63,8 +63,9 @@ class CropPreset:
     Attributes:
         name: of the preset. network: of the network.
         config: the network's numbers.
-        trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; or `lift`, only the pose head,
-            without pictures (`prehend_training.lifting`).
+        trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
+            without pictures (`prehend_training.lifting`); `object` (on a pretrained trunk), only the object stream and
+            its head, on hands that hold something.
         lift: see there.
         data, loss, optimisation: see there.
         fusion, twins: see `prehend_training.supervised.Supervised`.
@@ -78,7 +79,7 @@ class CropPreset:
     loss: CropLossWeights | PaperLossWeights = field(default_factory=CropLossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
-    trains: Literal["all", "maps", "lift"] = "all"
+    trains: Literal["all", "maps", "lift", "object"] = "all"
     lift: LiftConfig = field(default_factory=LiftConfig)
     fusion: Fusion = "grasp-aware"
     twins: TwinConfig | None = None
@@ -97,7 +98,7 @@ class LitePreset(CropPreset):
 
     config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
     loss: LiteLossWeights = field(default_factory=LiteLossWeights)  # type: ignore[assignment]
-    skeletons: int = 128
+    skeletons: int = 256
     code_dropout: float = 0.35
     freeze_start: bool = True
 
@@ -154,7 +155,7 @@ UPRIGHT_CROPS = replace(
     object_grid=LITE.roi_size,
     view=ViewConfig(center=0.12, scale=(0.75, 1.3), aspect=0.1, turn_p=0.06, turn_rad=0.22, upright=True),
 )
-"""Crops as the pipeline cuts them along the hand's direction, which it knows to within 10 to 15 degrees, or not at all."""
+"""Crops as the pipeline cuts them along the hand's direction, known to within 10 to 15 degrees, or not at all."""
 
 _ALL: tuple[Preset, ...] = (
     LitePreset(
@@ -164,6 +165,23 @@ _ALL: tuple[Preset, ...] = (
         optimisation=Optimisation(
             method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, ema=0.999, pretrained_share=0.12
         ),
+    ),
+    # goes on from another run with further data: the same at a lower rate
+    LitePreset(
+        "unihope-s-further",
+        "unihope-s",
+        data=UPRIGHT_CROPS,
+        optimisation=Optimisation(
+            method="muon", batch_size=24, lr=7e-4, weight_decay=0.01, warmup=0.02, ema=0.998, pretrained_share=0.12
+        ),
+    ),
+    # its object stream alone: of a mixture only one crop in five teaches it
+    LitePreset(
+        "unihope-s-object",
+        "unihope-s",
+        data=UPRIGHT_CROPS,
+        optimisation=Optimisation(method="muon", batch_size=48, lr=1.5e-3, weight_decay=0.01, warmup=0.02, ema=0.998),
+        trains="object",
     ),
     # its pose head alone, on skeletons: minutes
     LitePreset(

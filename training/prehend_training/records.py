@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import SIDES
+from prehend.conventions import NUM_JOINTS, OBJECT_KIND_SIZE, SIDES
+from prehend.pipeline.objects import object_kind
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, HandLabel, ObjectLabel, Sample
-from prehend_training.symmetry import equivalent_points
+from prehend_training.symmetry import equivalent_points, symmetry_of
 
 Record = dict[str, NDArray[Any]]
 
@@ -27,16 +28,20 @@ _HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
     "grasp": ((), np.bool_),
     "has_pose": ((), np.bool_),
     "has_joints": ((), np.bool_),
+    "has_keypoints": ((), np.bool_),
+    "has_side": ((), np.bool_),
     "has_grasp": ((), np.bool_),
     "has_visible": ((), np.bool_),
     "has_object": ((), np.bool_),
     "object_points_m": ((4, 21, 3), np.float32),
     "object_keypoints_px": ((4, 21, 2), np.float32),
+    "object_kind": ((OBJECT_KIND_SIZE,), np.float32),
 }
 """Shape and type of each label of a hand: see `HandLabel`, and `equivalent_points` for those of the object.
 
 `has_...` tells which of them are known; those that are not hold zeros. `visible_ratio` is always a number, see
-`known_ratio`."""
+`known_ratio`. Where the joints' places in the picture are unknown, `keypoints_px` has the corners of the hand's box
+over and over, so that what is around them is around the hand."""
 
 
 def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Record:
@@ -51,7 +56,8 @@ def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Recor
         `image` (H, W, 3), `K` (3, 3), `hand_count` () and the labels of `max_hands` hands, zero for hands that are not
         there; `segmentation` (H, W) with `HAND_CODE + i` for hand i, `OBJECT_CODE + i` for what it grasps and
         `OTHER_CODE` for all else in front, and `has_segments` () whether it is known (it is zero otherwise) and
-        `has_front` () whether it shows all that is in front, so that the background may be replaced. Where the sample
+        `has_front` () whether it shows all that is in front, so that the background may be replaced; `has_beside` ()
+        whether all hands of the picture are known, so that what is beside them is no hand. Where the sample
         has a twin that differs from the picture also `deoccluded` (H, W, 3) and `deoccluded_front` (H, W) uint8, 1
         where the twin shows something in front of the background. `has_twin` () is True too where the twin is the
         picture itself.
@@ -65,6 +71,7 @@ def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Recor
         "K": np.asarray(sample.camera.K, np.float32),
         "hand_count": np.uint8(min(len(sample.hands), max_hands))[...],
         "has_twin": np.array(sample.maps is not None),
+        "has_beside": np.array(True),
     }
     if sample.segmentation is not None:
         record["segmentation"] = np.asarray(cv2.LUT(sample.segmentation, _by_hand(sample)), np.uint8)
@@ -104,12 +111,14 @@ def _front_without_objects(segmentation: NDArray[np.uint8], hand_amodal: NDArray
 def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
     values: dict[str, Any] = {
         "side": SIDES.index(hand.side),
-        "joints_m": hand.joints_m,
-        "keypoints_px": hand.keypoints_px,
+        "joints_m": hand.joints_m if hand.has_joints else 0,
+        "keypoints_px": hand.keypoints_px if hand.has_keypoints else corners_of(hand),
         "visible": hand.visible,
         "visible_ratio": known_ratio(hand),
         "grasp": bool(hand.grasp),
-        "has_joints": True,
+        "has_joints": hand.has_joints,
+        "has_keypoints": hand.has_keypoints,
+        "has_side": hand.side_known,
         "has_grasp": hand.grasp is not None,
         "has_visible": sample.segmentation is not None,
         "has_object": (held := sample.held(hand)) is not None,
@@ -120,7 +129,14 @@ def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
         points = equivalent_points(_as_stored(held))
         pixels = points @ sample.camera.K.T
         values["object_points_m"], values["object_keypoints_px"] = points, pixels[..., :2] / pixels[..., 2:]
+        values["object_kind"] = object_kind(held.extents_m, symmetry_of(held.object_id))
     return values
+
+
+def corners_of(hand: HandLabel) -> NDArray[np.float64]:
+    """(21, 2) corners of the hand's box, over and over."""
+    x0, y0, x1, y1 = np.asarray(hand.box_px, np.float64)
+    return np.resize([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], (NUM_JOINTS, 2))
 
 
 def known_ratio(hand: HandLabel) -> float:

@@ -78,7 +78,7 @@ class Plan:
     seed: int = 51
     photos: Path | None = None
     size_px: int | None = None
-    preset: str = "unihope-s"
+    preset: str = "unihope-xs"
     budget: Budget = field(default_factory=lambda: Budget(minutes=10))
     teacher_preset: str = "unihope-b"
     teacher_budget: Budget | None = None

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from prehend.errors import InvalidInput
+from prehend.files import replace_text
 from prehend.models.unihope import Output, UniHOPE
 from prehend.weights import file_sha256
 from prehend_training.checkpoint import Progress, load_result
@@ -38,7 +39,7 @@ from prehend_training.tasks import MEAN_POSE_SAMPLES, CropTask, FinderTask, Task
 Resident = ResidentCrops | ResidentFrames
 
 RECIPES: dict[str, Optimisation] = {
-    "unihope-s": Optimisation(method="muon", batch_size=512, lr=3e-3, ema=0.998),
+    "unihope-xs": Optimisation(method="muon", batch_size=512, lr=3e-3, ema=0.998),
     "unihope-b": Optimisation(method="muon", batch_size=256, lr=2e-3, ema=0.998),
     "finder": Optimisation(batch_size=128, lr=2e-3, ema=0.998),
 }
@@ -332,7 +333,7 @@ def _task(training: Training, data: Sequence[Path], pictures: Resident, machine:
         return ResidentCropTask(chosen, data, pictures)
     weights = training.teacher / "checkpoint" / "averaged.safetensors"
     note = {"run": training.teacher.name, "sha256": file_sha256(weights)}
-    (training.run / "teacher.json").write_text(json.dumps(note) + "\n")
+    replace_text(training.run / "teacher.json", json.dumps(note) + "\n")
     teacher = load_teacher(training.teacher, machine.device)
     return ResidentCropTask(chosen, data, pictures, teacher, machine.precision)
 

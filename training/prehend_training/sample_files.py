@@ -28,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError, InvalidInput
+from prehend.io.image_headers import read_header
+from prehend.io.images import MAX_PIXELS
 from prehend.types import Camera
 from prehend_training.scenes.sample import FrameId, HandLabel, Maps, ObjectLabel, Sample
 
@@ -39,6 +41,20 @@ DEPTH_STEP_M = 1e-4
 
 _NORMAL_ZERO = 128
 _BILEVEL = [cv2.IMWRITE_PNG_BILEVEL, 1]
+_UNREADABLE = (
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    cv2.error,
+)
+"""What damaged files of a sample were seen to raise."""
+_HEAD_BYTES = 4096
 _DTYPES: dict[str, type] = {
     "visible": np.bool_,
     "contact": np.bool_,
@@ -110,8 +126,8 @@ def unpack(files: Mapping[str, Any], maps: MapsKept = "all", meshes: bool = True
             maps=_unpack_maps(files, image, labels, maps),
             frame_id=FrameId(**labels["frame_id"]),
         )
-    except (KeyError, ValueError, TypeError, cv2.error) as error:
-        raise AssetError(f"a sample cannot be read ({error!r}): render it again") from error
+    except _UNREADABLE as error:
+        raise AssetError(f"a sample cannot be read ({str(error)[:200] or error!r}): render it again") from error
 
 
 def unpack_pixels(files: Mapping[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -160,6 +176,8 @@ def _entry(label: HandLabel | ObjectLabel) -> dict[str, Any]:
     }
     if isinstance(label, HandLabel):
         entry["vertices"] = len(label.vertices_m)
+        if label.side_known:
+            del entry["side_known"]
     return entry
 
 
@@ -180,7 +198,7 @@ def _hands(labels: dict[str, Any], files: Mapping[str, Any], meshes: bool) -> tu
         return ()
     split = [np.zeros((0, 3), np.float32)] * len(labels["hands"])
     if meshes:
-        vertices = np.load(io.BytesIO(bytes(files["vertices.npy"])), allow_pickle=False)
+        vertices = _read_npy(bytes(files["vertices.npy"]))
         split = np.split(vertices, np.cumsum([entry["vertices"] for entry in labels["hands"]])[:-1])
     hands = []
     for entry, mesh in zip(labels["hands"], split, strict=True):
@@ -285,9 +303,7 @@ _PIXELS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
 def _decoded_image(files: Mapping[str, Any], name: str) -> NDArray[np.uint8] | None:
     for ending in ("jpg", "png", "webp"):
         if f"{name}.{ending}" in files:
-            bgr = cv2.imdecode(np.frombuffer(files[f"{name}.{ending}"], np.uint8), cv2.IMREAD_COLOR)
-            if bgr is None:
-                raise AssetError(f"{name}.{ending} of a sample cannot be decoded")
+            bgr = _decoded(files[f"{name}.{ending}"], cv2.IMREAD_COLOR, f"{name}.{ending}")
             return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)  # ten times as fast as a reversed copy
     return None
 
@@ -297,10 +313,33 @@ def _png(image: NDArray[Any]) -> bytes:
 
 
 def _read_png(data: Any) -> NDArray[Any]:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return _decoded(data, cv2.IMREAD_UNCHANGED, "a map")
+
+
+def _decoded(data: Any, flags: int, name: str) -> NDArray[Any]:
+    """An image whose header was looked at first: decoders believe the size that it names."""
+    header = read_header(bytes(data[:_HEAD_BYTES]))
+    if header is None or header.width * header.height > MAX_PIXELS:
+        raise AssetError(f"{name} of a sample is no image, or larger than any")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise AssetError(f"{name} of a sample cannot be decoded ({error.err})") from error
     if image is None:
-        raise AssetError("a map of a sample cannot be decoded")
+        raise AssetError(f"{name} of a sample cannot be decoded")
     return np.asarray(image)
+
+
+def _read_npy(data: bytes) -> NDArray[Any]:
+    """An array whose bytes are all there: its header is compared with them before anything is made."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"an array in format {version}")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize > len(data):
+        raise ValueError(f"an array of {shape} in {len(data)} bytes")
+    return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
 
 
 def _npy(array: NDArray[Any]) -> bytes:

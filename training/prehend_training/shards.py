@@ -25,7 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput
+from prehend.files import replace_text, sync
 from prehend_training.sample_files import MapsKept, Packing, pack, unpack, unpack_pixels
 from prehend_training.scenes.sample import Sample
 
@@ -69,8 +71,10 @@ def write_shard(path: Path, units: Iterable[tuple[int, Iterable[Sample]]], packi
                 for name, data in sorted(pack(sample, packing).items()):
                     archive.addfile(_member(f"{unit:08d}-{part:04d}.{name}", len(data)), io.BytesIO(data))
     note = ShardNote(unit_count, sample_count, partial.stat().st_size, _sha256(partial), commit)
+    with partial.open("rb+") as file:
+        sync(file)
     partial.replace(path)
-    path.with_suffix(".json").write_text(json.dumps(asdict(note)) + "\n")
+    replace_text(path.with_suffix(".json"), json.dumps(asdict(note)) + "\n")
     return note
 
 
@@ -111,7 +115,7 @@ def claim(out: Path, config: dict[str, Any]) -> None:
     note = out / "config.json"
     wanted = {"schema": SCHEMA, **config}
     if note.exists():
-        begun = json.loads(note.read_text())
+        begun = _object(note)
         differ = [
             f"{key} is {begun.get(key)!r} and not {wanted.get(key)!r}"
             for key in sorted(begun.keys() | wanted.keys())
@@ -121,20 +125,44 @@ def claim(out: Path, config: dict[str, Any]) -> None:
             raise InvalidInput(f"{out} holds other scenes ({'; '.join(differ)}): choose another folder")
     elif any(out.glob("shard-*")):
         raise InvalidInput(f"{out} holds shards of an earlier version: choose another folder")
-    note.write_text(json.dumps(wanted, indent=1) + "\n")
+    else:
+        replace_text(note, json.dumps(wanted, indent=1) + "\n")
 
 
 def write_index(out: Path, notes: dict[str, ShardNote]) -> Path:
     """Write index.json of a folder whose shards are all there; returns its path."""
-    config = json.loads((out / "config.json").read_text())
+    config = _object(out / "config.json")
     index = {
         **config,
         "commit": ", ".join(sorted({note.commit for note in notes.values()})),
         "shards": {name: asdict(note) for name, note in sorted(notes.items())},
     }
     path = out / "index.json"
-    path.write_text(json.dumps(index, indent=1) + "\n")
+    replace_text(path, json.dumps(index, indent=1) + "\n")
     return path
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a folder of shards.
+
+    Raises:
+        AssetError: it is none, or cut off.
+    """
+    content = read_json(path, lambda text: AssetError(f"{text}: take it from a copy, or render into another folder"))
+    if not isinstance(content, dict):
+        raise AssetError(f"{path} holds no object: take it from a copy, or render into another folder")
+    return content
+
+
+def _check_index(index: Path, description: dict[str, Any]) -> None:
+    """Raise `AssetError` unless an index names shards of its own folder, with their numbers."""
+    shards = description.get("shards")
+    if not isinstance(shards, dict) or not isinstance(description.get("kind"), str):
+        raise AssetError(f"{index} lacks its shards or its kind: render it again")
+    for name, note in shards.items():
+        numbers = [note.get(key) for key in ("samples", "bytes", "units")] if isinstance(note, dict) else [None]
+        if Path(name).name != name or not all(type(number) is int and number >= 0 for number in numbers):
+            raise AssetError(f"{index}: the shard '{name[:80]}' is none: render it again")
 
 
 def commit() -> str:
@@ -183,14 +211,15 @@ class ShardFolder:
         index = path / "index.json"
         if not index.exists():
             raise AssetError(f"{path} holds no index.json: render it with `prehend-train scenes`")
-        description = json.loads(index.read_text())
+        description = _object(index)
         if description.get("schema") != SCHEMA:
             raise AssetError(f"{index} has schema {description.get('schema')}, expected {SCHEMA}: render it again")
+        _check_index(index, description)
         for name, note in description["shards"].items():
             shard = path / name
             if not shard.exists() or shard.stat().st_size != note["bytes"]:
                 raise AssetError(f"{shard} is missing or cut off: render it again")
-            if verify and _sha256(shard) != note["sha256"]:
+            if verify and _sha256(shard) != note.get("sha256"):
                 raise AssetError(f"{shard} is not the file that was rendered: render it again")
         return cls(path, description)
 
@@ -236,22 +265,29 @@ class ShardFolder:
         number = bisect_right(self._ends, index)
         name = list(self.description["shards"])[number]
         if name not in self._open:
-            self._open[name] = _Shard(self.path / name)
+            self._open[name] = _Shard(self.path / name, self.description["shards"][name]["samples"])
         return self._open[name], index - (self._ends[number - 1] if number else 0)
 
 
 class _Shard:
     """A tar in memory, as far as it is read, and where its files lie."""
 
-    def __init__(self, path: Path):
-        with path.open("rb") as file:
-            self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    def __init__(self, path: Path, samples: int):
         self.places: dict[str, dict[str, tuple[int, int]]] = {}
-        with tarfile.open(path, "r:") as archive:
-            for member in archive:
-                key, name = member.name.split(".", 1)
-                self.places.setdefault(key, {})[name] = (member.offset_data, member.size)
+        try:
+            with path.open("rb") as file:
+                self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            with tarfile.open(path, "r:") as archive:
+                for member in archive:
+                    key, dot, name = member.name.partition(".")
+                    if not dot or not member.isreg() or member.offset_data + member.size > len(self.map):
+                        raise ValueError(f"the member '{member.name[:60]}' is no file of a sample")
+                    self.places.setdefault(key, {})[name] = (member.offset_data, member.size)
+        except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
+            raise AssetError(f"{path} is damaged ({error}): render it again") from error
         self.keys = list(self.places)
+        if len(self.keys) != samples:
+            raise AssetError(f"{path} holds {len(self.keys)} samples, its index says {samples}: render it again")
 
     def files(self, row: int) -> dict[str, memoryview]:
         view = memoryview(self.map)

@@ -1,6 +1,7 @@
 """Contact sheets of folders, and of batches as the network gets them with their targets drawn back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.find import cell_centers
-from prehend_training.corpora import ShardCorpus
 from prehend_training.data import CropBatches, exact
 from prehend_training.finder_data import FinderBatches
+from prehend_training.photos.corpus import PhotoChoice, PhotoCorpus
+from prehend_training.photos.labels import read_labels
 from prehend_training.presets import CropPreset, PalmPreset, Preset
+from prehend_training.scenes.sample import Sample
 from prehend_training.scenes.show import DEFAULT_LABELS, contact_sheet, rows_sheet, tile_sheet
 from prehend_training.shards import ShardFolder
+from prehend_training.sources import SingleSource, open_corpus
 from prehend_training.targets import Arrays, from_box
 
 _COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 170, 255), (220, 100, 255))
@@ -64,6 +68,45 @@ def folder_sheet(
     return rows_sheet(([folder[index] for index in row] for row in rows), scale, labels)
 
 
+def photo_sheet(
+    choice: PhotoChoice,
+    labels: Sequence[str] = DEFAULT_LABELS,
+    count: int | None = None,
+    columns: int | None = None,
+    first: int = 0,
+    scale: int = 1,
+) -> Image:
+    """Hands of labelled photographs, spread evenly from number `first` on; arguments as of `folder_sheet`.
+
+    Raises:
+        InvalidInput: there is nothing to show.
+    """
+    corpus = PhotoCorpus(read_labels(choice.labels), choice.split)
+    if first >= len(corpus.hands):
+        raise InvalidInput(f"{choice.labels} has {len(corpus.hands)} hands: none from number {first} on")
+    chosen = _spread(range(first, len(corpus.hands)), count or 24)
+    samples = [_resized(corpus.sample(index), PHOTO_PX) for index in chosen]
+    return contact_sheet(samples, min(columns or 6, len(samples)), scale, labels)
+
+
+PHOTO_PX = 160
+"""Longer side of a photograph's piece on a sheet, before it is enlarged."""
+
+
+def _resized(sample: Sample, side_px: int) -> Sample:
+    """A sample whose longer side is so long; only what is drawn of a photograph is changed."""
+    height, width = sample.image.shape[:2]
+    factor = side_px / max(height, width)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    image = np.asarray(cv2.resize(sample.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    shift = (factor - 1) / 2
+    hands = tuple(
+        replace(hand, keypoints_px=hand.keypoints_px * factor + shift, box_px=hand.box_px * factor + shift)
+        for hand in sample.hands
+    )
+    return replace(sample, image=image, hands=hands)
+
+
 def write_picture(path: Path, image: Image) -> None:
     """Write (H, W, 3) uint8 RGB as .png or .jpg; its folder is made if absent.
 
@@ -80,16 +123,16 @@ def _spread(unit: range, count: int) -> list[int]:
     return [unit[round(place)] for place in np.linspace(0, len(unit) - 1, min(count, len(unit)))]
 
 
-def batch_sheet(preset: Preset, data: list[Path], count: int, columns: int, augment: bool = True) -> Image:
+def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, augment: bool = True) -> Image:
     """Tiles of `count` samples of a batch, (H, W, 3) uint8 RGB."""
     if isinstance(preset, CropPreset):
         config = preset.data if augment else exact(preset.data)
-        crops = CropBatches(ShardCorpus(data, "crops"), config, preset.seed, count).batch(0)
+        crops = CropBatches(open_corpus(data, "crops", crop_px=config.size_px), config, preset.seed, count).batch(0)
         tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
     elif isinstance(preset, PalmPreset):
         raise InvalidInput(f"'{preset.name}' learns from labelled photographs too, which this does not show")
     else:
-        frames = FinderBatches(ShardCorpus(data, "frames"), preset.data, preset.seed, count).batch(0)
+        frames = FinderBatches(open_corpus(data, "frames"), preset.data, preset.seed, count).batch(0)
         tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]
     return tile_sheet(tiles, columns)
 
@@ -104,22 +147,36 @@ def crop_tile(example: Arrays) -> Image:
     _rectangle(tile, example["hand_box"], (255, 255, 255))
     if not example["presence"]:
         return _label(tile, "no hand")
+    if example["has_keypoints"]:
+        _draw_skeleton(tile, example)
+    if example["has_pose"] and example["has_joints"]:
+        _draw_mesh(tile, example)
+    text = ("grasp" if example["grasp"] else "free") if example["has_grasp"] else "?"
+    if not example["has_side"]:
+        text += ", any side"
+    elif not example["right"]:
+        text += ", left"
+    if example["has_points"]:
+        _draw_object(tile, example)
+    if example["told_grasp"] != example["grasp"]:
+        text += " (told otherwise)"
+    return _label(tile, text)
+
+
+def _draw_skeleton(tile: Image, example: Arrays) -> None:
     points = from_box(example["keypoints"], example["hand_box"])
     for joint, parent in enumerate(JOINT_PARENTS):
         colour = _COLOURS[min((joint - 1) // 4, len(FINGERS) - 1)] if joint else (255, 255, 255)
         if parent >= 0:
             cv2.line(tile, _at(points[joint]), _at(points[parent]), colour, 2 if example["visible"][joint] else 1)
         cv2.circle(tile, _at(points[joint]), 4 if example["visible"][joint] else 2, colour, -1)
+
+
+def _draw_mesh(tile: Image, example: Arrays) -> None:
     posed = skin(load_hand_model(), example["rotations"], example["betas"])
     seen = (posed.vertices - posed.joints[0] + example["root"]) @ example["projection"].T
     for pixel in (seen[:, :2] / seen[:, 2:])[::7]:
         cv2.drawMarker(tile, _at(pixel), (0, 255, 255), cv2.MARKER_CROSS, 3)
-    text = "grasp" if example["grasp"] else "free"
-    if example["has_points"]:
-        _draw_object(tile, example)
-    if example["told_grasp"] != example["grasp"]:
-        text += " (told otherwise)"
-    return _label(tile, text)
 
 
 def _draw_object(tile: Image, example: Arrays) -> None:

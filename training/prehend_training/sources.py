@@ -1,4 +1,5 @@
-"""What a run learns from: folders of shards, scenes rendered on the way, real datasets, or a mixture of them."""
+"""What a run learns from: folders of shards, scenes rendered on the way, real datasets, labelled photographs, or a
+mixture of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from prehend_training.data import Corpus
 from prehend_training.datasets import Dataset, open_dataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.online import OnlineCorpus
+from prehend_training.photos.corpus import PhotoChoice, PhotoCorpus
+from prehend_training.photos.labels import read_labels
 from prehend_training.shards import ShardFolder
 
 
@@ -47,7 +50,7 @@ class DatasetChoice:
         return None if self.twins is None else TwinFolder.open(self.twins)
 
 
-SingleSource = Sequence[Path] | SceneConfig | DatasetChoice
+SingleSource = Sequence[Path] | SceneConfig | DatasetChoice | PhotoChoice
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Mixture:
 
 
 DataSource = SingleSource | Mixture
-"""Folders of shards, scenes that are rendered while training, a dataset, or several of these."""
+"""Folders of shards, scenes that are rendered while training, a dataset, photographs, or several of these."""
 
 
 def open_corpus(
@@ -99,6 +102,12 @@ def open_corpus(
         if pictures != "crops":
             raise AssetError(f"{data.name}: datasets do not label every hand of a picture, which a finder learns from")
         return DatasetCorpus(data.open(), crop_px, data.open_twins() if twins else None)
+    if isinstance(data, PhotoChoice):
+        if pictures != "crops":
+            raise AssetError(
+                f"{data.labels}: photographs teach crop networks alone; not every hand of them is labelled"
+            )
+        return PhotoCorpus(read_labels(data.labels), data.split)
     if not isinstance(data, SceneConfig):
         return ShardCorpus(data, pictures, twins)
     if data.kind != pictures:
@@ -126,6 +135,6 @@ def describe_data(data: DataSource) -> list[dict[str, Any]]:
         return [entry | {"weight": weight} for source, weight in data.parts for entry in describe_data(source)]
     if isinstance(data, SceneConfig):
         return [{"online": data.describe()}]
-    if isinstance(data, DatasetChoice):
+    if isinstance(data, DatasetChoice | PhotoChoice):
         return [data.describe()]
     return [{"path": str(path), "commit": ShardFolder.open(path).description["commit"]} for path in data]

@@ -46,8 +46,10 @@ def in_full(output: Output) -> Output:
     def full(value: Tensor) -> Tensor:
         return value.float() if value.is_floating_point() else value
 
-    encoded, hand = (type(part)(*map(full, part)) for part in (output.encoded, output.hand))
-    return Output(encoded, hand, *map(full, output[2:]))
+    encoded, hand = type(output.encoded)(*map(full, output.encoded)), type(output.hand)(*map(full, output.hand))
+    thing = None if output.thing is None else type(output.thing)(*map(full, output.thing))
+    kept = {name: full(value) for name, value in output._asdict().items() if isinstance(value, Tensor)}
+    return output._replace(**kept, encoded=encoded, hand=hand, thing=thing)
 
 
 class Supervised(nn.Module):
@@ -74,13 +76,17 @@ class Supervised(nn.Module):
         rows = twin_rows(batch) if self.twins is not None else torch.empty(0, dtype=torch.long)
         told = batch["told_grasp"] if self.fusion == "grasp-aware" else torch.ones_like(batch["told_grasp"])
         inputs = {name: batch[name] for name in ("image", "hand_box", "object_box")} | {"told": told}
+        if "object_kind" in batch and isinstance(self.network, UniHOPELite):
+            inputs["kind"] = batch["object_kind"]
         if len(rows):
             twins = {"image": batch["image_deoccluded"][rows], "told": torch.zeros_like(told[rows])}
             more = {name: twins.get(name, value[rows]) for name, value in inputs.items()}
             inputs = {name: torch.cat([value, more[name]]) for name, value in inputs.items()}
             inputs["image"] = inputs["image"].contiguous(memory_format=torch.channels_last)
         told = inputs["told"]
-        both = self.network(inputs["image"], inputs["hand_box"], inputs["object_box"], told[:, None], told > 0.5)
+        both = self.network(
+            inputs["image"], inputs["hand_box"], inputs["object_box"], told[:, None], told > 0.5, inputs.get("kind")
+        )
         output = part_of(both, 0, count)
         twin = part_of(both, count, count + len(rows)) if len(rows) else None
         return Answers(output, self.read(output.encoded.hand_map, output.deep), twin, rows)
@@ -129,8 +135,8 @@ class LiteSupervised(Supervised):
 
 
 def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """What a network in training starts from that real pictures taught: the trunk of a `UniHOPELite` with its answers, and
-    the object stream's copy of it. Nothing of other networks."""
+    """What real pictures taught a network before its training: the trunk of a `UniHOPELite` with its answers, and the
+    object stream's copy of it. Nothing of other networks."""
     inner = getattr(network, "network", None)
     if isinstance(inner, PalmDetector):
         return [parameter for name, parameter in inner.named_parameters() if ".further." not in name]
@@ -162,4 +168,5 @@ def part_of(output: Output, start: int, stop: int) -> Output:
         cut(output.deep),
         cut(output.hand_roi),
         cut(output.heatmaps),
+        None if output.thing is None else type(output.thing)(*(value[inside] for value in output.thing)),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from prehend.geometry.pnp import control_points
-from prehend.pipeline.objects import load_objects, own_folders
+from prehend.pipeline.objects import ObjectModel, Symmetry, load_objects, own_folders
 from prehend.types import FloatArray
 from prehend_training.scenes.sample import ObjectLabel
 
@@ -15,9 +15,20 @@ _HALF_TURNS = {"x": np.diag([1.0, -1, -1]), "y": np.diag([-1.0, 1, -1]), "z": np
 
 
 @lru_cache(maxsize=2)
-def _symmetries(own: tuple[Path, ...]) -> dict[str, tuple[tuple[str, ...], str | None]]:
-    """object_id -> (axes of half turns, axis of any turn) from the catalogue, with the folders of one's own."""
-    return {name: (thing.symmetry.half_turns, thing.symmetry.continuous) for name, thing in load_objects().items()}
+def _catalogue(own: tuple[Path, ...]) -> dict[str, ObjectModel]:
+    """The catalogue, with the folders of one's own."""
+    return load_objects()
+
+
+def catalogue() -> dict[str, ObjectModel]:
+    """The objects by id; read once."""
+    return _catalogue(own_folders())
+
+
+def symmetry_of(object_id: str) -> Symmetry:
+    """Symmetry of an object; objects that the catalogue does not know have none."""
+    known = catalogue()
+    return known[object_id].symmetry if object_id in known else Symmetry()
 
 
 def equivalent_points(label: ObjectLabel) -> FloatArray:
@@ -30,14 +41,14 @@ def equivalent_points(label: ObjectLabel) -> FloatArray:
         (4, 21, 3) in the camera frame [m]; the last pose fills up where there are fewer. Objects that the
         catalogue does not know have no symmetry.
     """
-    half_turns, continuous = _symmetries(own_folders()).get(label.object_id, ((), None))
-    turns = [np.eye(3), *(_HALF_TURNS[axis] for axis in half_turns)]
+    symmetry = symmetry_of(label.object_id)
+    turns = [np.eye(3), *(_HALF_TURNS[axis] for axis in symmetry.half_turns)]
     # the turns are about the centre of the box
     points = control_points(label.extents_m)
     R, center = label.T_camera_object[:3, :3], label.T_camera_object[:3, :3] @ label.center_m
     center = center + label.T_camera_object[:3, 3]
     poses = [R @ turn for turn in turns]
-    if continuous == "z":
+    if symmetry.continuous == "z":
         poses = [pose @ _facing(pose, center) for pose in poses]
     poses += [poses[-1]] * (MAX_EQUIVALENT - len(poses))
     return np.stack([points @ pose.T + center for pose in poses])

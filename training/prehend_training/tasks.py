@@ -21,9 +21,10 @@ from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
 from prehend_training.lifting import LiftBatches, keep_head_only, lift_terms, poses_of, skeleton_terms
-from prehend_training.lite_losses import SKELETON, lite_terms
+from prehend_training.lite_losses import SKELETON, lite_terms, object_kind_terms
 from prehend_training.losses import (
     SampledHand,
+    SeenObjects,
     Terms,
     hand_terms,
     heatmap_terms,
@@ -154,30 +155,59 @@ class LiteTask(CropTask):
         supervised = LiteSupervised(network, chosen.fusion, chosen.code_dropout)
         if chosen.trains == "lift":
             keep_head_only(supervised)
+        elif chosen.trains == "object":
+            supervised.requires_grad_(False)
+            for part in network.object_parts():
+                part.requires_grad_(True)
         elif chosen.freeze_start:
-            network.streams.trunk.stem.requires_grad_(False)
-            network.streams.trunk.stages[0].requires_grad_(False)
+            network.trunk.stem.requires_grad_(False)
+            network.trunk.stages[0].requires_grad_(False)
         return supervised
 
     def _source(self, preset: CropPreset, twins: bool) -> BatchSource:
         assert isinstance(preset, LitePreset)
         if preset.trains == "lift":
             return super()._source(preset, twins)
+        if preset.trains == "object":
+            return CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins)
         crops = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins)
         records = (self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES))
         skeletons = LiftBatches(*poses_of(records), preset.lift, preset.seed, preset.skeletons)
         return WithSkeletons(crops, skeletons)
 
+    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+        """Terms of the preset's loss, of the part that it trains."""
+        if self._lite.trains != "object":
+            return super().terms(network, batch, used)
+        assert isinstance(network, Supervised) and isinstance(network.network, UniHOPELite)
+        rows = batch["has_points"].nonzero()[:, 0]
+        held = {name: value[rows] for name, value in batch.items()}
+        inner = network.network
+        with torch.no_grad():
+            encoded = inner.encode(held["image"].contiguous(memory_format=torch.channels_last))
+        boxes = held["hand_box"], held["object_box"]
+        thing = inner.object_(encoded.object_source, encoded.hand_map, *boxes, held["object_kind"])
+        every = torch.arange(len(rows))
+        return object_terms(SeenObjects(thing.object_points, every), _described(held)) | object_kind_terms(
+            thing, every, held
+        )
+
     def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
         assert isinstance(network, UniHOPELite) and isinstance(self._hand, SampledHand)
         hand = self._hand.to(batch["image"].device)
         terms = switch_terms(output.encoded, batch) | hand_terms(output.hand, batch, hand)
-        terms |= object_terms(output, batch) | heatmap_terms(network, output.heatmaps, batch)
+        terms |= object_terms(output, _described(batch)) | object_kind_terms(output.thing, output.object_rows, batch)
+        terms |= heatmap_terms(network, output.heatmaps, batch)
         terms |= {k: v for k, v in map_terms(read, batch).items() if k != "coarse_joints"}
         terms |= lite_terms(network, output.encoded.places, output.hand, batch)  # type: ignore[attr-defined, arg-type]
         skeletons = {k.removeprefix(SKELETON): v for k, v in batch.items() if k.startswith(SKELETON)}
         taught = skeleton_terms(network.mano_head, network.config, skeletons, hand)
         return terms | {SKELETON + name: value for name, value in taught.items()}
+
+
+def _described(batch: Batch) -> Batch:
+    """The batch, in which of an object that was described wrongly no points are asked."""
+    return dict(batch) | {"has_points": batch["has_points"] * batch["kind_match"]}
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,13 @@ _LOAD_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
     RuntimeError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,
 )
-"""What ONNX Runtime raises over a graph that it cannot load; they share no root of their own."""
+"""What ONNX Runtime raises over a graph that it cannot load or run; they share no root of their own, and a message of
+its C++ part that is not UTF-8 is a `UnicodeDecodeError`."""
 
 
 class OnnxBackend:
@@ -50,7 +55,11 @@ class OnnxBackend:
         file = self.bundle.stages[stage]
         feed = {spec.name: array for spec, array in zip(file.inputs, arrays, strict=True)}
         names = [spec.name for spec in file.outputs]
-        return dict(zip(names, self._sessions[stage].run(names, feed), strict=True))
+        try:
+            found = self._sessions[stage].run(names, feed)
+        except _LOAD_ERRORS as error:
+            raise WeightsMismatch(f"{file.path} does not run: {_line(error)}") from error
+        return dict(zip(names, found, strict=True))
 
     def close(self) -> None:
         """Let go of the sessions."""
@@ -69,14 +78,34 @@ def _open_session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if missing := sorted(set(file.initializers) - arrays.keys()):
         raise WeightsMismatch(f"weights '{bundle.name}' lack '{missing[0]}' for stage '{stage}': export them again")
-    values = [ort.OrtValue.ortvalue_from_numpy(arrays[name]) for name in file.initializers]
-    options.add_external_initializers(list(file.initializers), values)
     try:
+        values = [ort.OrtValue.ortvalue_from_numpy(arrays[name]) for name in file.initializers]
+        options.add_external_initializers(list(file.initializers), values)
         session = ort.InferenceSession(str(file.path), options, providers=["CPUExecutionProvider"])
     except _LOAD_ERRORS as error:
-        raise WeightsMismatch(f"{file.path} does not load with its weights: {error}") from error
+        raise WeightsMismatch(f"{file.path} does not load with its weights: {_line(error)}") from error
     given = [{node.name for node in nodes} for nodes in (session.get_inputs(), session.get_outputs())]
     stated = [{spec.name for spec in specs} for specs in (file.inputs, file.outputs)]
     if given != stated:
         raise WeightsMismatch(f"{file.path} has the arrays {given}, its manifest says {stated}: export it again")
+    _check_shapes(session, file)
     return session
+
+
+def _check_shapes(session: ort.InferenceSession, file: StageFile) -> None:
+    """Raise `WeightsMismatch` where the graph fixes a size or a type that the manifest says otherwise."""
+    nodes = {node.name: node for node in (*session.get_inputs(), *session.get_outputs())}
+    for spec in (*file.inputs, *file.outputs):
+        node = nodes[spec.name]
+        fixed = [
+            (a, b) for a, b in zip(node.shape, spec.shape, strict=False) if isinstance(a, int) and isinstance(b, int)
+        ]
+        if node.type != "tensor(float)" or len(node.shape) != len(spec.shape) or any(a != b for a, b in fixed):
+            raise WeightsMismatch(
+                f"{file.path}: {spec.name} is {node.type} {node.shape}, its manifest says {list(spec.shape)}: "
+                "export it again"
+            )
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -52,8 +52,8 @@ def _row(bundle: "Bundle") -> tuple[str, ...]:
     return (
         bundle.name,
         bundle.network,
-        f"{bundle.manifest['parameters'] / 1e6:.1f} M",
-        f"{sum(bundle.manifest['gmac'].values()):.2f}",
+        f"{bundle.manifest.get('parameters', 0) / 1e6:.1f} M",
+        f"{sum(bundle.manifest.get('gmac', {}).values()):.2f}",
         f"{size / 1e6:.1f} MB",
         str(bundle.manifest.get("licence", "unknown")),
         trained_on if isinstance(trained_on, str) else json.dumps(trained_on),

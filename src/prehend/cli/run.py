@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from prehend.cli.parsing import Parser, count_from, number_between
+from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -20,12 +21,17 @@ SOURCE is an image, a folder (every image below it, in natural order), a video, 
 _EPILOG = """Hands are tracked through videos, cameras and bags. The images of a folder count as unrelated: --track
 takes each folder as one sequence instead (of one image size); --no-track takes every frame of a video on its own.
 
---boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]} replaces the finder;
+--boxes   {source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]} replaces the detector;
           without a side the network tells it
 --cameras {source: K}, {source: {"K": K, "distortion": [...], "width": W, "height": H}}, or one calibration
-          (YAML of ROS's camera_info_manager, or JSON with K) for all
+          for all: YAML of ROS's camera_info_manager, `ros2 topic echo` of a camera_info, OpenCV (YAML, JSON,
+          XML), Kalibr, ORB-SLAM, or JSON with K. It replaces a bag's camera_info
 A source fits an entry when their paths are the same or one ends with the other. Images are taken upright
-(EXIF), K is for the upright image. Without a camera its field of view is assumed, and distances are rough.
+(EXIF) and with square pixels, K is for that image, or for the stored one if it gives its size. With --mirrored
+every result is about the picture turned back. Without a camera its field of view is assumed, and distances
+are rough.
+
+Stopped by Ctrl-C or SIGTERM it keeps what is done; the JSON then says "complete": false.
 
 Exit codes: 0 done, 1 something failed (a line says what; the rest was done), 2 wrong use."""
 
@@ -43,15 +49,29 @@ def build_parser() -> Parser:
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="image, folder, video, camera or bag")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write predictions (schema prehend.predictions/1)")
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write pictures: images, .mp4 for what moves")
-    parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the finder")
+    parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the detector")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
     parser.add_argument(
         "--model", default="unihope-s", metavar="NAME", help="weights: see prehend models (default: %(default)s)"
     )
     parser.add_argument("--backend", default="onnx", metavar="NAME", help="onnx or torch (default: %(default)s)")
-    parser.add_argument("--object", metavar="ID", help="what the hands hold, from the catalogue: gives its 6D pose")
+    parser.add_argument(
+        "--object",
+        metavar="ID[,ID]",
+        help="what the hands hold, or all that they may hold, from the catalogue: gives its 6D pose; without it a held "
+        "object is a box of estimated size",
+    )
     parser.add_argument(
         "--track", action=argparse.BooleanOptionalAction, default=None, help="follow hands between frames"
+    )
+    parser.add_argument(
+        "--min-score",
+        type=number_between(0, 1),
+        metavar="P",
+        help="lowest score of a hand (default: 0.3); a followed one is kept down to 2/3 of it",
+    )
+    parser.add_argument(
+        "--max-hands", type=count_from(1), metavar="N", help="most hands in a picture, the surest first (default: 4)"
     )
     parser.add_argument(
         "--fov",
@@ -69,6 +89,16 @@ def build_parser() -> Parser:
     parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
     parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
     parser.add_argument(
+        "--mirrored", action="store_true", help="the pictures are mirrored, as selfies are: turn them back"
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=number_between(0, 1000),
+        default=67,
+        metavar="N",
+        help="refuse larger images before they are decoded (default: 67)",
+    )
+    parser.add_argument(
         "--threads", type=count_from(0), default=0, metavar="N", help="of the processor, 0 for all (default)"
     )
     return parser
@@ -78,14 +108,18 @@ def load_estimator(args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
     """The estimator that the arguments ask for."""
     from prehend.pipeline.config import EstimatorConfig
     from prehend.pipeline.estimator import Estimator
+    from prehend.pipeline.objects import object_ids
     from prehend.pipeline.smooth import SmoothConfig
+    from prehend.pipeline.track import TrackConfig
 
     given = {} if args.fov is None else {"fov_deg": args.fov}
+    track = TrackConfig() if args.max_hands is None else TrackConfig(max_hands=args.max_hands)
+    config = EstimatorConfig(tracking=tracking, track=track, smooth=SmoothConfig(args.smooth), **given)
     return Estimator.from_pretrained(
         args.model,
         args.backend,
-        config=EstimatorConfig(tracking=tracking, smooth=SmoothConfig(args.smooth), **given),
-        object_id=args.object,
+        config=config if args.min_score is None else config.with_min_score(args.min_score),
+        object_id=object_ids(args.object),
         hand_model=args.hand_model,
         threads=args.threads,
     )
@@ -111,9 +145,12 @@ def run(argv: list[str], load: Loader = load_estimator) -> int:
         cv2.setNumThreads(args.threads)
     boxes = None if args.boxes is None else read_boxes(args.boxes)
     cameras = None if args.cameras is None else read_cameras(args.cameras)
-    with ExitStack() as stack:
+    with stopped_by_signals(), ExitStack() as stack:
         overlay = None if args.overlay is None else stack.enter_context(OverlayFolder(args.overlay))
-        job = stack.enter_context(Run(lambda tracking: load(args, tracking), boxes, cameras, args.json, overlay))
+        pixels = int(args.max_megapixels * 1e6)
+        job = stack.enter_context(
+            Run(lambda tracking: load(args, tracking), boxes, cameras, args.json, overlay, pixels, args.mirrored)
+        )
         for name in args.sources:
             job.take(name, topic=args.topic, track=args.track, prefixed=len(args.sources) > 1)
     for line in job.summary():
@@ -123,6 +160,10 @@ def run(argv: list[str], load: Loader = load_estimator) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raise `ParameterError` for arguments that contradict each other."""
+    for option in ("min_score", "max_hands"):
+        if args.boxes is not None and getattr(args, option) is not None:
+            name = f"--{option.replace('_', '-')}"
+            raise ParameterError(f"{name} goes with the detector, and --boxes replaces it: leave one of them out")
     inputs = [Path(name).resolve() for name in args.sources if Path(name).exists()]
     if args.overlay is not None:
         folder = args.overlay.resolve()

@@ -4,25 +4,32 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+import cv2
+import numpy as np
 from tqdm import tqdm
 
 from prehend.conventions import Side
 from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
 from prehend.hand_model import HandModel
-from prehend.io.images import Image
+from prehend.io.frames import Frame, Source
+from prehend.io.images import MAX_PIXELS, Image
 from prehend.io.overlay import draw
 from prehend.io.pictures import OverlayFolder
 from prehend.io.predictions import ModelRecord, PredictionsWriter
 from prehend.io.side_files import GivenCamera, SourceTable
-from prehend.io.sources import Frame, Source, open_source
+from prehend.io.sources import open_source
 from prehend.types import Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
 
 STAGES = ("find", "crop", "infer", "decode")
+
+_FOREIGN = (cv2.error, np.linalg.LinAlgError, ArithmeticError, MemoryError)
+"""What libraries raise over a picture they cannot do; it costs that picture and no more."""
 
 
 class EstimatorLike(Protocol):
@@ -73,15 +80,20 @@ class Run:
         cameras: SourceTable[GivenCamera] | GivenCamera | None,
         json_path: Path | None,
         overlay: OverlayFolder | None,
+        max_pixels: int = MAX_PIXELS,
+        mirrored: bool = False,
     ):
+        self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
         self._json_path, self._overlay = json_path, overlay
         self._estimators: dict[bool, EstimatorLike] = {}
         self._writer: PredictionsWriter | None = None
         self._results: list[tuple[dict[str, float], int, int, bool]] = []
+        self._poses: Counter[str] = Counter()
         self._failures = 0
         self._without_boxes = 0
         self._fitted: set[str] = set()
+        self._told: dict[int, int] = {}
 
     def take(self, name: str, *, topic: str | None, track: bool | None, prefixed: bool) -> None:
         """Run one source to its end.
@@ -96,9 +108,20 @@ class Run:
             PrehendError: the estimator cannot be loaded, or a file cannot be written.
         """
         try:
-            with open_source(name, on_error=self._fail, topic=topic, prefixed=prefixed) as source:
+            with open_source(
+                name,
+                on_error=self._fail,
+                topic=topic,
+                prefixed=prefixed,
+                max_pixels=self._max_pixels,
+                own_camera=isinstance(self._cameras, GivenCamera),
+            ) as source:
                 tracking = source.is_sequence if track is None else track
-                self._frames(source, tracking)
+                self._left_out += source.left_out
+                try:
+                    self._frames(source, tracking)
+                finally:
+                    self._pass_on(source, len(source.notes))
         except (SourceError, MissingDependency) as error:
             self._fail(error)
 
@@ -119,9 +142,16 @@ class Run:
             lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}")
         if any(assumed):
             lines.append(f"no camera known for {_plural(sum(assumed), 'frame')}: distances are rough; give --cameras")
+        if self._poses.total():
+            given = self._poses[""]
+            why = ", ".join(f"{n} {reason}" for reason, n in self._poses.most_common() if reason)
+            held = _plural(self._poses.total(), "held object")
+            lines.append(f"{given} of {held} with a pose" + (why and f"; the others: {why}"))
         drops = sum((Counter(estimator.drops) for estimator in self._estimators.values()), Counter())
         if drops:
             lines.append("given up: " + ", ".join(f"{count} {reason}" for reason, count in drops.most_common()))
+        if self._left_out:
+            lines.append(f"left out: {_plural(self._left_out, 'file')} of kinds that are not read")
         if self._without_boxes:
             lines.append(f"no boxes for {_plural(self._without_boxes, 'frame')}: not looked at")
         return lines
@@ -147,7 +177,11 @@ class Run:
 
     def _frames(self, source: Source, tracking: bool) -> None:
         estimator, size = None, None
+        self._pass_on(source, len(source.notes))
         for frame in tqdm(source, total=source.length, unit="frame", desc=source.name, disable=None, leave=False):
+            self._pass_on(source, len(source.notes))
+            if self._mirrored:
+                frame = replace(frame, image_rgb=np.ascontiguousarray(frame.image_rgb[:, ::-1]))
             if estimator is None:  # what cannot be read is told before anything is loaded
                 estimator, size = self._estimator(tracking), frame.image_rgb.shape
                 estimator.reset()
@@ -160,11 +194,15 @@ class Run:
             except (InvalidInput, SourceError) as error:
                 self._fail(error if str(error).startswith(frame.source) else SourceError(f"{frame.source}: {error}"))
                 continue
+            except _FOREIGN as error:
+                self._fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({_line(error)})"))
+                continue
             self._keep(source, frame, result, estimator)
 
     def _keep(self, source: Source, frame: Frame, result: FrameResult, estimator: EstimatorLike) -> None:
         grasping = sum(hand.grasp.state == "grasping" for hand in result.hands)
         self._results.append((result.timing_ms, len(result.hands), grasping, result.camera.estimated))
+        self._poses.update(hand.held_object.no_pose for hand in result.hands if hand.held_object is not None)
         if self._json_path is not None:
             if self._writer is None:
                 bundle = estimator.bundle
@@ -173,7 +211,12 @@ class Run:
             self._writer.write(frame, result)
         if self._overlay is not None:
             faces = {side: model.faces for side, model in estimator.hand_models.items()}
-            self._overlay.write(source, frame, draw(frame.image_rgb, result, faces))
+            try:
+                picture = draw(frame.image_rgb, result, faces)
+            except _FOREIGN as error:
+                self._fail(SourceError(f"{frame.source}: frame {frame.index} cannot be drawn ({_line(error)})"))
+                return
+            self._overlay.write(source, frame, picture)
 
     def _estimator(self, tracking: bool) -> EstimatorLike:
         if tracking not in self._estimators:
@@ -187,7 +230,7 @@ class Run:
             return frame.camera
         self._fitted.add("cameras")
         height, width = frame.image_rgb.shape[:2]
-        return given.for_image(width, height)
+        return given.for_image(width, height, frame.stored_size)
 
     def _estimate(self, frame: Frame, estimator: EstimatorLike) -> FrameResult:
         return estimator.estimate(frame.image_rgb, self._camera(frame), frame.stamp, self._hands(frame))
@@ -209,6 +252,12 @@ class Run:
                 first = next(iter(table.entries), "(none)")
                 self._fail(SourceError(f"{table.file}: no entry fits a source; the first entry is '{first}'"))
 
+    def _pass_on(self, source: Source, count: int) -> None:
+        """Tell a person what the source has noted since the last time."""
+        for note in source.notes[self._told.get(id(source), 0) : count]:
+            _tell(note)
+        self._told[id(source)] = count
+
     def _fail(self, error: PrehendError) -> None:
         self._failures += 1
         _tell(str(error))
@@ -216,6 +265,10 @@ class Run:
 
 def _tell(line: str) -> None:
     tqdm.write(f"prehend run: {line}", file=sys.stderr)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _plural(count: int, noun: str) -> str:

@@ -37,6 +37,43 @@ def draw_plots(report: Report, folder: Path) -> list[Path]:
     return paths
 
 
+def draw_reliability(calibration: Report, path: Path) -> Path | None:
+    """Reliability plots of some scores: how often what was said came true, by the probability it was said with.
+
+    Args:
+        calibration: name of a score -> `calibration.reliability`; scores without answers are left out.
+        path: of a .png.
+
+    Returns:
+        The path; None where no score has answers.
+
+    Raises:
+        MissingDependency: matplotlib is not installed.
+        OutputError: the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependency("matplotlib", "plots", "drawing plots") from error
+    told = {name: score for name, score in calibration.items() if isinstance(score, dict) and score.get("bins")}
+    if not told:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure = Figure((3.6 * len(told), 3.9), layout="constrained")
+    for panel, (name, score) in zip(figure.subplots(1, len(told), squeeze=False)[0], told.items(), strict=True):
+        panel.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+        said, true = ([one[key] for one in score["bins"]] for key in ("said", "true"))
+        panel.plot(said, true, "o-", color=_COLOURS["boxes"])
+        for one in score["bins"]:
+            panel.annotate(
+                str(one["count"]), (one["said"], one["true"]), (4, -10), textcoords="offset points", fontsize=7
+            )
+        panel.set(title=f"{name}: ECE {score['ece']:.3f}", xlabel="said", xlim=(0, 1), ylim=(-0.02, 1.02))
+        panel.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("came true (numbers: answers)")
+    return _save(figure, path)
+
+
 def _save(figure: Any, path: Path) -> Path:
     try:
         figure.savefig(path, dpi=100)

@@ -95,7 +95,7 @@ def _summary(report: Report) -> str:
         "hands", "answered %", "false a frame", "side %", "grasp acc. %", "precision %", "recall %", "F1 %",
         "absolute J-PE, median [mm]",
     ]  # fmt: skip
-    return "## Answers\n\n" + _table(["boxes", *headings], rows)
+    return "## Answers\n\n" + markdown_table(["boxes", *headings], rows)
 
 
 def _paper_table(report: Report, number: int) -> str:
@@ -111,7 +111,7 @@ def _paper_table(report: Report, number: int) -> str:
     for name, column in report["columns"].items():
         cells = [_group(column, layout.kind, group).get(measure) for group in groups for measure in layout.measures]
         rows.append((f"**{report['model']['name']}**, {COLUMN_TITLES[name]}", cells))
-    return f"## {layout.title}\n\n{source}\n\n" + _table(["method", *headings], rows)
+    return f"## {layout.title}\n\n{source}\n\n" + markdown_table(["method", *headings], rows)
 
 
 def _heading(layout: Layout, group: str, measure: str) -> str:
@@ -146,10 +146,10 @@ def _objects_down(report: Report) -> str:
         rows.append((name, [samples, *(group.get(key) for group in groups for key in keys)]))
     headings = [f"{COLUMN_TITLES[title]}: ADD-{factor:g}D" for title in report["columns"] for factor in factors]
     note = "ADD-S for symmetric objects; the average is over samples; layout of UniHOPE's table 3, turned on its side"
-    return f"## Pose of grasped objects [%]\n\n{note}\n\n" + _table(["object", "samples", *headings], rows)
+    return f"## Pose of grasped objects [%]\n\n{note}\n\n" + markdown_table(["object", "samples", *headings], rows)
 
 
-def _table(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> str:
+def markdown_table(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> str:
     """A Markdown table whose columns are as wide as their longest cell."""
     lines = [list(headings), *([name, *map(_text, cells)] for name, cells in rows)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(headings))]

@@ -15,7 +15,12 @@ DEFAULT_FOV_DEG = 60.0
 ASPECT_TOLERANCE = 0.01
 """Relative difference of aspect ratios up to which a camera still fits an image of another size."""
 
-_LENGTHS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (0, 4, 5, 8, 12, 14), "equidistant": (0, 4)}
+DISTORTION_LENGTHS: dict[str, tuple[int, ...]] = {
+    "plumb_bob": (0, 4, 5),
+    "rational_polynomial": (0, 4, 5, 8, 12, 14),
+    "equidistant": (0, 4),
+}
+"""Numbers of coefficients each model may have."""
 _UNDISTORT_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
 _UNDISTORT_TOLERANCE_PX = 0.05
 
@@ -194,10 +199,10 @@ def estimated_camera(width: int, height: int, fov_deg: float = DEFAULT_FOV_DEG) 
 
 def check_distortion(camera: Camera) -> None:
     """Raise `InvalidInput` unless the number of coefficients fits the distortion model."""
-    lengths = _LENGTHS.get(camera.distortion_model)
+    lengths = DISTORTION_LENGTHS.get(camera.distortion_model)
     if lengths is None:
         raise InvalidInput(
-            f"distortion model '{camera.distortion_model}' is not known: choose one of {', '.join(_LENGTHS)}"
+            f"distortion model '{camera.distortion_model}' is not known: choose one of {', '.join(DISTORTION_LENGTHS)}"
         )
     if camera.distortion.size not in lengths:
         raise InvalidInput(

@@ -16,7 +16,10 @@ RESIDUAL_FLOOR_PX = 1.0
 """Keypoints are never taken to be better than this [px], however well they happen to fit."""
 
 HUBER_PX = 3.0
-"""Residual from which a keypoint's pull no longer grows [px]."""
+"""Residual from which the pull of a keypoint of unknown certainty no longer grows [px]."""
+
+HUBER_STDS = 2.0
+"""The same in units of a known standard deviation."""
 
 CORRELATED_JOINTS = 4
 """Joints that err together (those of one finger): so many keypoints count as one measurement."""
@@ -48,8 +51,26 @@ class RootFit(NamedTuple):
     std_m: float
 
 
+class _Keypoints(NamedTuple):
+    """What a hand is fitted to: (N, 2) undistorted pixels, (N,) weights and trust that sum to 1 (trust knows how
+    certain each one is), (N,) residuals from which a pull no longer grows, (2,) focal lengths [px], and how many
+    times as many keypoints there could be as count."""
+
+    image: FloatArray
+    weights: FloatArray
+    trust: FloatArray
+    limit: FloatArray
+    std: FloatArray
+    focal: FloatArray
+    missing: float
+
+
 def fit_root(
-    joints_m: FloatArray, keypoints_px: FloatArray, camera: Camera, weights: FloatArray | None = None
+    joints_m: FloatArray,
+    keypoints_px: FloatArray,
+    camera: Camera,
+    weights: FloatArray | None = None,
+    std_px: FloatArray | None = None,
 ) -> RootFit | None:
     """Fit the translation of a hand of known pose and size to its 2D keypoints.
 
@@ -61,7 +82,9 @@ def fit_root(
         keypoints_px: (N, 2) in the image, distorted as the image is [px].
         camera: of the image.
         weights: (N,) >= 0, how far to trust each keypoint; None trusts all the same. Keypoints which are not
-            finite, or which no ray reaches, count as weight 0.
+            finite, or which no ray reaches, count as weight 0. The fewer count, the larger is the error that may
+            lie in the hand's size.
+        std_px: (N,) standard deviations of the keypoints along an axis [px]; None where they are not known.
 
     Returns:
         None where there is no sound answer: too few keypoints, all in one place, input that is not finite, or
@@ -75,16 +98,24 @@ def fit_root(
     check_shape("keypoints_px", keypoints, [len(joints), 2])
     trust = np.ones(len(joints)) if weights is None else np.asarray(weights, np.float64)
     check_shape("weights", trust, [len(joints)])
+    std = np.zeros(len(joints)) if std_px is None else np.asarray(std_px, np.float64)
+    check_shape("std_px", std, [len(joints)])
     plane = plane_from_pixels(keypoints, camera)
-    usable = np.isfinite(plane).all(-1) & np.isfinite(joints).all(-1) & np.isfinite(trust) & (trust > 0)
+    usable = np.isfinite(np.column_stack([plane, joints, trust, std])).all(-1) & (trust > 0) & (std >= 0)
     if usable.sum() < MIN_JOINTS:
         return None
     focal = np.array([camera.K[0, 0], camera.K[1, 1]])
-    joints, image, trust = joints[usable], plane[usable] * focal, trust[usable] / trust[usable].sum()
+    image = plane[usable] * focal
     if np.sqrt(((image - image.mean(0)) ** 2).sum(-1).mean()) < MIN_SPREAD_PX:
         return None
-    start = _linear(joints, image / focal, trust)
-    return None if start is None else _refine(joints, image, focal, trust, start)
+    std = np.maximum(std[usable], RESIDUAL_FLOOR_PX)
+    limit = np.full(len(std), HUBER_PX) if std_px is None else HUBER_STDS * std
+    shares = trust[usable] / trust[usable].sum()
+    certain = shares / std**2
+    missing = len(joints) * float((shares**2).sum())
+    seen = _Keypoints(image, shares, certain / certain.sum(), limit, std, focal, missing)
+    start = _linear(joints[usable], image / focal, seen.trust)
+    return None if start is None else _refine(joints[usable], seen, start)
 
 
 def _linear(joints: FloatArray, plane: FloatArray, trust: FloatArray) -> FloatArray | None:
@@ -98,13 +129,11 @@ def _linear(joints: FloatArray, plane: FloatArray, trust: FloatArray) -> FloatAr
     return t if rank == 3 and (joints[:, 2] + t[2]).min() > MIN_DEPTH_M else None
 
 
-def _refine(
-    joints: FloatArray, image: FloatArray, focal: FloatArray, trust: FloatArray, t: FloatArray
-) -> RootFit | None:
+def _refine(joints: FloatArray, seen: _Keypoints, t: FloatArray) -> RootFit | None:
     """Gauss-Newton on the pixel residual, reweighted by Huber's function in every step."""
     for _ in range(_STEPS):
-        residual, jacobian = _residual(joints + t, image, focal)
-        weight = trust * np.minimum(1.0, HUBER_PX / np.maximum(np.linalg.norm(residual, axis=-1), 1e-12))
+        residual, jacobian = _residual(joints + t, seen.image, seen.focal)
+        weight = seen.trust * np.minimum(1.0, seen.limit / np.maximum(np.linalg.norm(residual, axis=-1), 1e-12))
         normal = np.einsum("n,nij,nik->jk", weight, jacobian, jacobian)
         step = np.linalg.solve(normal, np.einsum("n,nij,ni->j", weight, jacobian, residual))
         t = t - step
@@ -112,9 +141,11 @@ def _refine(
             return None
         if np.linalg.norm(step) < 1e-7 * abs(t[2]):
             break
-    residual, _ = _residual(joints + t, image, focal)
-    rms = float(np.sqrt((trust * (residual**2).sum(-1)).sum()))
-    return RootFit(t, rms, _std_along_ray(joints + t, normal, trust, rms))
+    residual, _ = _residual(joints + t, seen.image, seen.focal)
+    square = (residual**2).sum(-1)
+    rms = float(np.sqrt(seen.weights @ square))
+    variance = max(float(seen.trust @ square) / 2, float(seen.trust @ seen.std**2) / 2)
+    return RootFit(t, rms, _std_along_ray(joints + t, normal, seen, variance))
 
 
 def _residual(points: FloatArray, image: FloatArray, focal: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -127,15 +158,21 @@ def _residual(points: FloatArray, image: FloatArray, focal: FloatArray) -> tuple
     return projected - image, jacobian
 
 
-def _std_along_ray(points: FloatArray, normal: FloatArray, trust: FloatArray, rms_px: float) -> float:
+def _std_along_ray(points: FloatArray, normal: FloatArray, seen: _Keypoints, variance_px: float) -> float:
     """Standard deviation [m] from the noise of the keypoints and from the unknown size of the hand.
 
-    `trust` sums to 1, so it stands for 1 over the sum of its squares equally trusted keypoints.
+    `trust` sums to 1, so it stands for 1 over the sum of its squares equally trusted keypoints. What a few joints say
+    of a hand's size is less sure than what all of them say.
+
+    Args:
+        points: (N, 3) in the camera frame [m].
+        normal: (3, 3) of the last step.
+        seen: the keypoints.
+        variance_px: of one coordinate [px^2].
     """
     center = points.mean(0)
     distance = float(np.linalg.norm(center))
     ray = center / distance
-    measurements = max(1.0 / float((trust**2).sum()) / CORRELATED_JOINTS, 1.0)
-    variance = max(rms_px, RESIDUAL_FLOOR_PX) ** 2 / 2 / measurements  # of one coordinate
-    along = float(ray @ np.linalg.solve(normal, ray)) * variance
-    return float(np.hypot(np.sqrt(along), HAND_SIZE_STD * distance))
+    measurements = max(1.0 / float((seen.trust**2).sum()) / CORRELATED_JOINTS, 1.0)
+    along = float(ray @ np.linalg.solve(normal, ray)) * variance_px / measurements
+    return float(np.hypot(np.sqrt(along), HAND_SIZE_STD * np.sqrt(seen.missing) * distance))

@@ -6,14 +6,19 @@ from types import TracebackType
 import cv2
 
 from prehend.errors import OutputError
+from prehend.files import is_special, reason, replace_file
+from prehend.io.frames import Frame, Source
 from prehend.io.images import Image
-from prehend.io.sources import Frame, Source
 from prehend.io.video import VideoWriter
 
 _DEFAULT_FPS = 30.0
 _JPEG_QUALITY = 94
-_WRITTEN_AS = {".pgm": ".png", ".pnm": ".png", ".ppm": ".png", ".tif": ".png", ".tiff": ".png"}
-"""Formats few viewers show are written as another."""
+_WRITTEN_AS = {
+    **dict.fromkeys(("", ".gif", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff"), ".png"),
+    **dict.fromkeys((".avif", ".jfif", ".jpe"), ".jpg"),
+}
+"""Formats few viewers show, or that lose colours, are written as another."""
+_KNOWN = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
 class OverlayFolder:
@@ -45,7 +50,7 @@ class OverlayFolder:
         if self._video is None:
             name = PurePosixPath(source.name.replace("\\", "/").rstrip("/")).name
             self._video = VideoWriter(self._free(f"{Path(name).stem}.mp4"), source.fps or _DEFAULT_FPS)
-        self._video.write(picture)
+        self._video.write(picture, frame.stamp)
 
     def close(self) -> None:
         """Finish what is open."""
@@ -64,11 +69,9 @@ class OverlayFolder:
         # a path from elsewhere keeps only what lies below the folder it was given with
         inside = name.name if name.is_absolute() or ".." in name.parts else str(name)
         suffix = name.suffix.lower()
-        path = self._free(str(PurePosixPath(inside).with_suffix(_WRITTEN_AS.get(suffix, name.suffix))))
-        if not cv2.imwrite(
-            str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        ):
-            raise OutputError(f"{path} cannot be written")
+        known = name.suffix if suffix in _KNOWN else _WRITTEN_AS.get(suffix, f"{name.suffix}.png")
+        path = self._free(str(PurePosixPath(inside).with_suffix(known)))
+        replace_file(path, _encoded(path, picture), durable=False)
         self.written.append(path)
 
     def _free(self, name: str) -> Path:
@@ -80,12 +83,27 @@ class OverlayFolder:
             number += 1
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir() or is_special(path):
+                raise OutputError(f"{path} cannot be written: it is no file")
         except OSError as error:
-            raise OutputError(f"{path.parent} cannot be made: {error.strerror}") from error
+            raise OutputError(f"{path.parent} cannot be made: {reason(error)}") from error
         return path
 
     def _finish_video(self) -> None:
-        if self._video is not None:
-            self._video.close()
-            self.written.append(self._video.path)
-            self._video = None
+        video, self._video = self._video, None
+        if video is not None:
+            video.close()
+            if video.codec:
+                self.written.append(video.path)
+
+
+def _encoded(path: Path, picture: Image) -> bytes:
+    """A picture as the bytes of a file of this suffix: OpenCV never sees the name, which need not be UTF-8."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    try:
+        done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    except cv2.error as error:  # such as a side too long for WebP
+        raise OutputError(f"{path} cannot be written: {error.err}") from error
+    if not done:
+        raise OutputError(f"{path} cannot be written as {path.suffix}")
+    return bytes(data)

@@ -2,18 +2,25 @@
 
 import json
 import math
+import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prehend.errors import OutputError, SourceError
-from prehend.io.sources import Frame
+from prehend.documents import read_text
+from prehend.errors import OutputError, PrehendError, SourceError
+from prehend.files import final_target, has_room, is_special, reason
+from prehend.io.frames import Frame
 from prehend.types import FrameResult, GraspState, HandEstimate, ObjectEstimate
 
 SCHEMA = "prehend.predictions/1"
+
+_TAIL = '\n], "complete": {}}}\n'
+_LARGEST_FILE = 8 << 30
 
 # decimals: a hundredth of a pixel, 10 micrometres, 1e-6 in rotations, 1e-4 in scores, a microsecond
 _PX, _M, _ROTATION, _SCORE, _MS, _STAMP = 2, 5, 6, 4, 3, 9
@@ -77,58 +84,142 @@ class FrameRecord(TypedDict):
     timing_ms: dict[str, float | None]
 
 
-class Predictions(TypedDict):
-    """A whole file."""
-
+class _Predictions(TypedDict):
     schema: str
     model: ModelRecord
     frames: list[FrameRecord]
 
 
-class PredictionsWriter:
-    """Writes frames one by one, so that a long video needs no memory; the file appears whole, at `close`.
+class Predictions(_Predictions, total=False):
+    """A whole file.
 
-    As a context manager it keeps the file when the block ends or is interrupted from the keyboard, and drops
-    it on any other error.
+    `complete` is False where the run was stopped before its sources ended: every frame in it is whole all the same.
+    """
+
+    complete: bool
+
+
+class PredictionsWriter:
+    """Writes frames one by one, so that a long video needs no memory.
+
+    From the first frame on the file stands under its name and is valid JSON at every moment, with `complete` false
+    until `close`: a process that is killed leaves all frames that were done. Where something stands that is no file (a
+    FIFO, /dev/stdout), it is written through; a link's target is written and the link stays.
+
+    As a context manager it keeps the file when the block ends or is interrupted; any other error gives back the file
+    that was there before, or, where there was none, keeps the frames that were written if the error is one of ours.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or its disk is full.
     """
 
     def __init__(self, path: Path, model: ModelRecord):
-        self.path, self._part = path, path.with_name(path.name + ".part")
-        self._separator = ""
+        self.path = path
+        self._through = is_special(path)
+        self._target = path if self._through else final_target(path)
+        self._part = self._target.with_name(f"{self._target.name}.part")
+        self._before = self._target.with_name(f".{self._target.name}.before")
+        self._published, self._position, self._frames = self._through, 0, 0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = self._part.open("w", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            if not self._through:
+                self._before.unlink(missing_ok=True)
+            flags = os.O_WRONLY if self._through else os.O_RDWR | os.O_CREAT | os.O_TRUNC
+            self._descriptor = os.open(self._target if self._through else self._part, flags, 0o666)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{path} cannot be written: {_why(error)}") from error
         head = json.dumps({"schema": SCHEMA, "model": model}, allow_nan=False)
         self._append(head[:-1] + ', "frames": [')
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Add one frame."""
+        if not self._through and not has_room(self._target.parent):
+            raise OutputError(f"{self.path} cannot be written: the disk is full")
         record = json.dumps(frame_record(frame, result), allow_nan=False, separators=(",", ":"))
-        self._append(f"{self._separator}\n{record}")
-        self._separator = ","
+        self._append(f"{',' if self._frames else ''}\n{record}")
+        self._frames += 1
+        if not self._published:
+            self._publish()
 
-    def close(self) -> None:
-        """Finish the file and put it in its place."""
-        self._append("\n]}\n")
-        self._file.close()
-        self._part.replace(self.path)
+    def close(self, complete: bool = True) -> None:
+        """Finish the file; `complete` is what it says of itself."""
+        if self._descriptor < 0:
+            return
+        try:
+            self._put(_TAIL.format("true" if complete else "false").encode())
+            if not self._through:
+                os.fsync(self._descriptor)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {_why(error)}") from error
+        finally:
+            self._release()
+        try:
+            if not self._published:
+                self._part.replace(self._target)
+            if not self._through:
+                self._before.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {_why(error)}") from error
 
     def discard(self) -> None:
         """Leave no file, and the one that was there before as it was."""
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._release()
+        if self._through:
+            return
+        try:
+            if self._published and self._before.exists():
+                self._before.replace(self._target)
+            elif self._published:
+                self._target.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be taken back: {_why(error)}") from error
+
+    def _publish(self) -> None:
+        """Put the file under its name, with the one before kept aside; where links cannot be, at the end."""
+        try:
+            if self._target.exists():
+                os.link(self._target, self._before)
+            self._part.replace(self._target)
+        except OSError:
+            self._before.unlink(missing_ok=True)
+            return
+        self._published = True
 
     def _append(self, text: str) -> None:
+        """Write in front of the tail; what cannot be written whole leaves the file as it was."""
+        data, tail = text.encode(), _TAIL.format("false").encode()
         try:
-            self._file.write(text)
-            self._file.flush()
-        except OSError as error:  # such as a full disk
-            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+            self._put(data if self._through else data + tail)
+        except OSError as error:
+            self._mend(tail)
+            raise OutputError(f"{self.path} cannot be written: {_why(error)}") from error
+        self._position += len(data)
+
+    def _put(self, data: bytes) -> None:
+        written = 0
+        while written < len(data):
+            rest = data[written:]
+            if self._through:
+                written += os.write(self._descriptor, rest)
+            else:
+                written += os.pwrite(self._descriptor, rest, self._position + written)
+        if not self._through:
+            os.ftruncate(self._descriptor, self._position + len(data))
+
+    def _mend(self, tail: bytes) -> None:
+        if self._through:
+            return
+        try:
+            os.ftruncate(self._descriptor, self._position)
+            os.pwrite(self._descriptor, tail, self._position)
+        except OSError:  # the caller hears of the first error
+            return
+
+    def _release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def __enter__(self) -> "PredictionsWriter":
         return self
@@ -136,24 +227,30 @@ class PredictionsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt):
+        if kind is None:
             self.close()
+        elif issubclass(kind, KeyboardInterrupt):
+            self.close(complete=False)
+        elif issubclass(kind, PrehendError) and self._frames and not self._before.exists():
+            with suppress(OutputError):  # the first error is the one to tell
+                self.close(complete=False)
         else:
             self.discard()
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read a predictions file.
+    """Read a predictions file; one whose writer was killed in the middle of a frame is read up to it.
 
     Raises:
         SourceError: it is missing, no JSON, or of another schema.
     """
+    text = read_text(path, limit=_LARGEST_FILE)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-    except ValueError as error:
-        raise SourceError(f"{path}: no JSON ({error})") from error
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        content = _recovered(text)
+        if content is None:
+            raise SourceError(f"{path}: no JSON ({' '.join(str(error).split())[:160]})") from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise SourceError(f"{path}: schema is {schema!r}, expected '{SCHEMA}'")
@@ -161,6 +258,22 @@ def read_predictions(path: Path) -> Predictions:
         raise SourceError(f"{path}: 'frames' or 'model' is missing")
     predictions: Predictions = content
     return predictions
+
+
+def _recovered(text: str) -> dict[str, Any] | None:
+    """The head and the whole frames, one a line, of a file that breaks off; None where there is no head."""
+    head, *lines = text.split("\n")
+    try:
+        content: dict[str, Any] = json.loads(head + "]}")
+    except (ValueError, RecursionError):
+        return None
+    content["frames"], content["complete"] = [], False
+    for line in lines:
+        try:
+            content["frames"].append(json.loads(line.removesuffix(",")))
+        except (ValueError, RecursionError):
+            break
+    return content
 
 
 def frame_record(frame: Frame, result: FrameResult) -> FrameRecord:
@@ -215,3 +328,7 @@ def _rounded(values: ArrayLike, decimals: int) -> Any:
     plain = array.astype(object)
     plain[~np.isfinite(array)] = None
     return plain.tolist()
+
+
+def _why(error: OSError | ValueError) -> str:
+    return reason(error) if isinstance(error, OSError) else "no file can have that name"

@@ -1,23 +1,30 @@
 """Files a user gives beside the images: boxes that replace the finder, and cameras."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-import yaml
-
 from prehend.conventions import SIDES
+from prehend.documents import read_document
 from prehend.errors import InvalidInput, SourceError
-from prehend.geometry.camera import check_distortion, scale_camera
-from prehend.io.sources import Frame
-from prehend.types import Box, Camera, FoundHand
+from prehend.io.calibration_files import (
+    FORMATS,
+    GivenCamera,
+    given_camera,
+    is_calibration,
+    only_kalibr,
+    read_calibration,
+)
+from prehend.io.frames import Frame
+from prehend.types import Box, FoundHand
+
+__all__ = ["GivenCamera", "SourceTable", "read_boxes", "read_camera", "read_cameras"]
 
 T = TypeVar("T")
+
+_LARGEST_PX = 1e7
 
 
 class SourceTable(Generic[T]):
@@ -58,39 +65,18 @@ class SourceTable(Generic[T]):
         return self.entries[winners[0]]
 
 
-@dataclass(frozen=True)
-class GivenCamera:
-    """A camera as a file gives it; without a size it is for whatever image it is used with."""
-
-    K: Any
-    distortion: Any = ()
-    distortion_model: str = "plumb_bob"
-    width: int | None = None
-    height: int | None = None
-
-    def for_image(self, width: int, height: int) -> Camera:
-        """The camera for an image [px]; one of another size and the same shape is scaled.
-
-        Raises:
-            InvalidInput: no camera, or the shapes of image and camera differ.
-        """
-        K = np.asarray(self.K, np.float64)
-        own_size = (self.width or width, self.height or height)
-        camera = Camera(K, *own_size, np.asarray(self.distortion, np.float64), self.distortion_model)  # type: ignore[arg-type]
-        check_distortion(camera)
-        return camera if own_size == (width, height) else scale_camera(camera, width, height)
-
-
 def read_boxes(path: Path) -> SourceTable[list[FoundHand]]:
     """Read `{source: [{"box_px": [x0, y0, x1, y1], "side": "left" | "right" | null}]}`.
 
     Raises:
         SourceError: the file or one of its entries is wrong; the text names both.
     """
-    content = _read(path)
+    content = read_document(path)
     if not isinstance(content, dict):
         raise SourceError(f'{path}: expected {{source: [{{"box_px": [x0, y0, x1, y1], "side": "left"}}]}}')
-    return SourceTable(path, {source: _hands(path, source, entries) for source, entries in content.items()})
+    return SourceTable(
+        path, {source: _hands(path, source, entries) for source, entries in _named(path, content).items()}
+    )
 
 
 def read_cameras(path: Path) -> SourceTable[GivenCamera] | GivenCamera:
@@ -99,34 +85,38 @@ def read_cameras(path: Path) -> SourceTable[GivenCamera] | GivenCamera:
     Raises:
         SourceError: the file or one of its entries is wrong; the text names both.
     """
-    content = _read(path)
+    content = read_calibration(path)
+    try:
+        content = only_kalibr(content)
+    except InvalidInput as error:
+        raise SourceError(f"{path}: {error}") from error
     if not isinstance(content, dict):
-        raise SourceError(f"{path}: expected {{source: K}} with K a 3 x 3 matrix, or one camera calibration")
-    if "K" in content or "camera_matrix" in content:
+        raise SourceError(
+            f"{path}: expected {{source: K}} with K a 3 x 3 matrix, or one camera calibration ({FORMATS})"
+        )
+    if is_calibration(content):
         return _camera(path, None, content)
-    return SourceTable(path, {source: _camera(path, source, entry) for source, entry in content.items()})
+    return SourceTable(path, {source: _camera(path, source, entry) for source, entry in _named(path, content).items()})
 
 
 def read_camera(path: Path) -> GivenCamera:
-    """Read one camera: a calibration file of ROS's camera_info_manager (YAML), or JSON with K.
+    """Read one camera, in any of `calibration_files.FORMATS`.
 
     Raises:
         SourceError: the file is missing or describes no camera.
     """
     given = read_cameras(path)
     if isinstance(given, SourceTable):
-        raise SourceError(f"{path}: expected one camera with K or camera_matrix, found a table of {len(given.entries)}")
+        raise SourceError(f"{path}: expected one camera ({FORMATS}), found a table of {len(given.entries)}")
     return given
 
 
-def _read(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return yaml.safe_load(text) if path.suffix.lower() in (".yaml", ".yml") else json.loads(text)
-    except OSError as error:
-        raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise SourceError(f"{path}: neither JSON nor YAML ({' '.join(str(error).split())})") from error
+def _named(path: Path, content: dict[Any, Any]) -> dict[str, Any]:
+    """The entries, whose names have to be text."""
+    for name in content:
+        if not isinstance(name, str):
+            raise SourceError(f"{path}: entry {name!r}: a source's name is text: put it in quotes")
+    return content
 
 
 def _hands(path: Path, source: str, entries: Any) -> list[FoundHand]:
@@ -138,14 +128,14 @@ def _hands(path: Path, source: str, entries: Any) -> list[FoundHand]:
 def _hand(place: str, entry: Any) -> FoundHand:
     if not isinstance(entry, dict) or "box_px" not in entry:
         raise SourceError(f'{place}: expected {{"box_px": [x0, y0, x1, y1], "side": "left" or "right"}}')
-    if entry.get("side") not in (*SIDES, None):
-        raise SourceError(f"{place}: side is {entry['side']!r}, expected 'left', 'right' or null")
+    if not isinstance(entry.get("side"), str | None) or entry.get("side") not in (*SIDES, None):
+        raise SourceError(f"{place}: side is {str(entry['side'])[:40]!r}, expected 'left', 'right' or null")
     try:
         x0, y0, x1, y1 = (float(value) for value in entry["box_px"])
-    except (TypeError, ValueError) as error:
-        raise SourceError(f"{place}: box_px {entry['box_px']!r} is not four numbers") from error
-    if not all(map(math.isfinite, (x0, y0, x1, y1))):
-        raise SourceError(f"{place}: box_px holds NaN or infinite values")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SourceError(f"{place}: box_px {str(entry['box_px'])[:80]} is not four numbers") from error
+    if not all(math.isfinite(value) and abs(value) < _LARGEST_PX for value in (x0, y0, x1, y1)):
+        raise SourceError(f"{place}: box_px holds NaN, infinite or absurdly large values")
     if x1 <= x0 or y1 <= y0:
         raise SourceError(f"{place}: box_px is empty, expected x0 < x1 and y0 < y1")
     return FoundHand(Box(x0, y0, x1, y1), entry.get("side"))
@@ -154,26 +144,9 @@ def _hand(place: str, entry: Any) -> FoundHand:
 def _camera(path: Path, source: str | None, entry: Any) -> GivenCamera:
     place = f"{path}" if source is None else f"{path}: entry '{source}'"
     try:
-        given = _given_camera(entry)
-        given.for_image(given.width or 1, given.height or 1)
-    except (TypeError, ValueError, KeyError) as error:  # InvalidInput is a ValueError
-        reason = str(error) if isinstance(error, InvalidInput) else f"no camera: expected a 3 x 3 K ({error})"
-        raise SourceError(f"{place}: {reason}") from error
-    return given
-
-
-def _given_camera(entry: Any) -> GivenCamera:
-    if not isinstance(entry, dict):
-        return GivenCamera(np.asarray(entry, np.float64))
-    width, height = entry.get("image_width", entry.get("width")), entry.get("image_height", entry.get("height"))
-    size = {"width": None if width is None else int(width), "height": None if height is None else int(height)}
-    model = str(entry.get("distortion_model", "plumb_bob"))
-    if "camera_matrix" in entry:
-        distortion = entry.get("distortion_coefficients", {"data": ()})["data"]
-        K = np.asarray(entry["camera_matrix"]["data"], np.float64).reshape(3, 3)
-        return GivenCamera(K, np.asarray(distortion, np.float64), model, **size)
-    distortion = np.asarray(entry.get("distortion", ()), np.float64)
-    return GivenCamera(np.asarray(entry["K"], np.float64), distortion, model, **size)
+        return given_camera(entry)
+    except InvalidInput as error:
+        raise SourceError(f"{place}: {error}") from error
 
 
 def _parts(name: str) -> list[str]:

@@ -1,96 +1,52 @@
 """Where images come from: a file, a folder, a video, a camera or a rosbag, behind one iterator."""
 
 import re
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Literal
-
-import cv2
-import numpy as np
 
 from prehend.errors import SourceError
-from prehend.io.images import IMAGE_SUFFIXES, Image, read_image
-from prehend.types import Camera
+from prehend.io.deep_grey import DeepGrey
+from prehend.io.frames import ErrorHandler, Frame, Kind, Source
+from prehend.io.image_headers import foreign_kind, read_header
+from prehend.io.images import IMAGE_SUFFIXES, MAX_PIXELS, ImageReader
+from prehend.io.videos import CameraDevice, Video, camera_devices
+
+__all__ = [
+    "BAG_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "CameraDevice",
+    "ErrorHandler",
+    "Folder",
+    "Frame",
+    "ImageFile",
+    "Kind",
+    "Source",
+    "Video",
+    "camera_devices",
+    "is_bag",
+    "natural_key",
+    "open_source",
+]
 
 BAG_SUFFIXES = (".bag", ".db3", ".mcap")
-VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+PACKED_SUFFIXES = (".zstd", ".zst", ".lz4", ".gz", ".bz2", ".xz", ".zip")
+VIDEO_SUFFIXES = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob",
+    ".webm", ".wmv",
+)  # fmt: skip
 
-Kind = Literal["image", "folder", "video", "camera", "bag"]
-ErrorHandler = Callable[[SourceError], None]
-
-_MISSING_FRAMES = 0.02
-"""Share of a video's announced frames that may be missing: some containers only estimate their number."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One image and where it came from.
-
-    Attributes:
-        image_rgb: (H, W, 3) uint8.
-        source: name for predictions: the path as given, or relative to the folder given.
-        index: place in the source, from 0.
-        stamp: [s]; of the message in a bag, since the start in a video, of the clock for a camera, else None.
-        camera: intrinsics where the source knows them (bags).
-        path: the file it came from, None for a camera.
-    """
-
-    image_rgb: Image
-    source: str
-    index: int
-    stamp: float | None = None
-    camera: Camera | None = None
-    path: Path | None = None
-
-
-class Source(ABC):
-    """An opened source: iterate it once, use it as a context manager.
-
-    Attributes:
-        name: as given.
-        kind: what it is.
-        is_sequence: whether neighbouring frames follow each other in time, so that hands may be tracked.
-        fps: frames a second, None where there is no such thing.
-        length: number of frames, None where nobody knows before the end.
-    """
-
-    kind: Kind
-    is_sequence = True
-
-    def __init__(self, name: str, on_error: ErrorHandler | None):
-        self.name = name
-        self.fps: float | None = None
-        self.length: int | None = None
-        self._on_error = on_error
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[Frame]: ...
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release files and devices."""
-
-    def __enter__(self) -> "Source":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _report(self, error: SourceError) -> None:
-        """A frame is lost but the source goes on, if the caller wants that."""
-        if self._on_error is None:
-            raise error
-        self._on_error(error)
+_HEAD_BYTES = 64
 
 
 class _Files(Source):
-    """A source that holds nothing open."""
+    """A source of image files; it holds nothing open."""
+
+    is_sequence = False
+
+    def __init__(self, name: str, on_error: ErrorHandler | None, max_pixels: int):
+        super().__init__(name, on_error)
+        self._reader = ImageReader(max_pixels, self._note)
 
     def close(self) -> None:
         """Nothing to do."""
@@ -100,15 +56,14 @@ class ImageFile(_Files):
     """A single image."""
 
     kind: Kind = "image"
-    is_sequence = False
 
-    def __init__(self, name: str, on_error: ErrorHandler | None = None):
-        super().__init__(name, on_error)
+    def __init__(self, name: str, on_error: ErrorHandler | None = None, max_pixels: int = MAX_PIXELS):
+        super().__init__(name, on_error, max_pixels)
         self.length = 1
 
     def __iter__(self) -> Iterator[Frame]:
         path = Path(self.name)
-        yield Frame(read_image(path), self.name, 0, path=path)
+        yield Frame(self._reader.file(path), self.name, 0, path=path)
 
 
 class Folder(_Files):
@@ -116,103 +71,48 @@ class Folder(_Files):
 
     Its images count as unrelated: nothing in a folder says whether they follow each other. Frames are named
     relative to the folder, or with it in front where `prefixed`, when several sources could hold the same names.
+    Files that are not read are counted by kind in a note.
     """
 
     kind: Kind = "folder"
-    is_sequence = False
 
-    def __init__(self, name: str, on_error: ErrorHandler | None = None, prefixed: bool = False):
-        super().__init__(name, on_error)
+    def __init__(
+        self,
+        name: str,
+        on_error: ErrorHandler | None = None,
+        prefixed: bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ):
+        super().__init__(name, on_error, max_pixels)
         self._root, self._prefixed = Path(name), prefixed
-        self._names = sorted(_images_below(self._root), key=natural_key)
+        names, others = _files_below(self._root)
+        self._names = sorted(names, key=natural_key)
         if not self._names:
-            raise SourceError(f"{name}: {_why_no_images(self._root)}")
-        self.length = len(self._names)
+            raise SourceError(f"{name}: {_why_no_images(self._root, others)}")
+        self.length, self.left_out = len(self._names), sum(others.values())
+        if others:
+            self._note(f"{_counted(others)} left out, which {'are' if self.left_out > 1 else 'is'} not read here")
 
     def __iter__(self) -> Iterator[Frame]:
         for index, name in enumerate(self._names):
             path = self._root / name
             try:
-                image = read_image(path)
+                self._reader.grey = DeepGrey()  # unrelated pictures
+                image = self._reader.file(path)
             except SourceError as error:
                 self._report(error)
                 continue
             yield Frame(image, path.as_posix() if self._prefixed else name, index, path=path)
 
 
-class Video(Source):
-    """A video file, turned upright where its metadata say so."""
-
-    kind: Kind = "video"
-
-    def __init__(self, name: str, on_error: ErrorHandler | None = None):
-        super().__init__(name, on_error)
-        self._capture = cv2.VideoCapture(name)
-        if not self._capture.isOpened():
-            raise SourceError(
-                f"{name}: not a video OpenCV can read, or corrupt; try `ffmpeg -i {name} -c:v libx264 new.mp4`"
-            )
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.fps = fps if np.isfinite(fps) and fps > 0 else None
-        self.length = count if count > 0 else None
-
-    def __iter__(self) -> Iterator[Frame]:
-        path, index, last = Path(self.name), 0, -1.0
-        while True:
-            ok, image = self._capture.read()
-            if not ok:
-                break
-            stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
-            if not stamp > last:  # containers without times repeat 0
-                stamp = index / self.fps if self.fps else last + 1 / 30
-            last = stamp
-            yield Frame(
-                np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), self.name, index, stamp, path=path
-            )
-            index += 1
-        if index == 0:
-            raise SourceError(f"{self.name}: the video has no frame that can be decoded")
-        if self.length is not None and self.length - index > max(2, _MISSING_FRAMES * self.length):
-            self._report(SourceError(f"{self.name}: the video breaks off after {index} of {self.length} frames"))
-
-    def close(self) -> None:
-        """Release the file."""
-        self._capture.release()
-
-
-class CameraDevice(Source):
-    """A camera of this machine; it ends when the caller stops."""
-
-    kind: Kind = "camera"
-
-    def __init__(self, name: str, on_error: ErrorHandler | None = None):
-        super().__init__(name, on_error)
-        self._capture = cv2.VideoCapture(int(name) if name.isdigit() else name)
-        if not self._capture.isOpened():
-            found = ", ".join(camera_devices()) or "none"
-            raise SourceError(f"camera {name} cannot be opened (devices found: {found}); is another program using it?")
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest image rather than every image
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if np.isfinite(fps) and fps > 0 else None
-
-    def __iter__(self) -> Iterator[Frame]:
-        index = 0
-        while True:
-            ok, image = self._capture.read()
-            stamp = time.time()
-            if not ok:
-                raise SourceError(f"camera {self.name} stopped delivering images after {index}")
-            yield Frame(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), self.name, index, stamp)
-            index += 1
-
-    def close(self) -> None:
-        """Release the device."""
-        self._capture.release()
-
-
 def open_source(
-    source: str, *, on_error: ErrorHandler | None = None, topic: str | None = None, prefixed: bool = False
+    source: str,
+    *,
+    on_error: ErrorHandler | None = None,
+    topic: str | None = None,
+    prefixed: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    own_camera: bool = False,
 ) -> Source:
     """Open whatever `source` names.
 
@@ -220,30 +120,49 @@ def open_source(
         source: an image, a folder of images, a video, a rosbag (folder, .db3, .mcap, .bag), or a camera
             (its number or /dev/videoN).
         on_error: called for a frame that cannot be read, after which the source goes on; None raises instead.
-        topic: the image topic of a bag; None takes the only one.
+        topic: the image topic of a bag; None takes the one that has colour images, if there is one.
         prefixed: name a folder's images with the folder in front.
+        max_pixels: larger images are refused before they are decoded.
+        own_camera: the caller has a camera for every frame: a bag's camera_info is not looked at.
 
     Raises:
         SourceError: there is nothing to read; the text names the file and the way out.
         MissingDependency: a bag, and no rosbags installed.
     """
     path = Path(source)
-    if source.startswith("/dev/video") or (source.isdigit() and not path.exists()):
+    try:
+        there = path.exists()
+    except ValueError as error:  # a zero in the name
+        raise SourceError(f"{source!r}: no file has that name") from error
+    if source.startswith("/dev/video") or (source.isdecimal() and not there):
         return CameraDevice(source, on_error)
-    if not path.exists():
+    if not there:
         raise SourceError(f"{source}: no such file, folder or camera")
     if is_bag(path):
         from prehend.io.bag import Bag
 
-        return Bag(source, on_error, topic)
+        return Bag(source, on_error, topic, max_pixels, own_camera)
     if path.is_dir():
-        return Folder(source, on_error, prefixed)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImageFile(source, on_error)
+        return Folder(source, on_error, prefixed, max_pixels)
+    if not path.is_file():
+        raise SourceError(f"{source}: no regular file: give a file, a folder or a camera")
+    return _open_file(source, path, on_error, max_pixels)
+
+
+def _open_file(source: str, path: Path, on_error: ErrorHandler | None, max_pixels: int) -> Source:
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return ImageFile(source, on_error, max_pixels)
     if path.stat().st_size == 0:
         raise SourceError(f"{source}: the file is empty")
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return Video(source, on_error)
+    if suffix in VIDEO_SUFFIXES:
+        return Video(source, on_error, max_pixels)
+    if _looks_like_image(path):
+        return ImageFile(source, on_error, max_pixels)
+    if suffix in PACKED_SUFFIXES:
+        raise SourceError(f"{source}: a packed file: unpack it first (a rosbag's folder can be given as it is)")
+    if foreign := _foreign(path):
+        raise SourceError(f"{source}: it is {foreign}, which is not read here; convert it")
     raise SourceError(
         f"{source}: unknown kind of file '{path.suffix}'; known are images ({', '.join(IMAGE_SUFFIXES)}), "
         f"videos ({', '.join(VIDEO_SUFFIXES)}) and bags ({', '.join(BAG_SUFFIXES)})"
@@ -251,27 +170,74 @@ def open_source(
 
 
 def is_bag(path: Path) -> bool:
-    """Whether a path is a rosbag: a folder with metadata.yaml, or a file of one of the storages."""
-    return (path / "metadata.yaml").is_file() if path.is_dir() else path.suffix.lower() in BAG_SUFFIXES
+    """Whether a path is a rosbag: a file of one of the storages, or a folder with metadata.yaml.
+
+    A folder whose metadata.yaml was never written (the recorder was killed) is one if it holds the files of one bag.
+    """
+    if not path.is_dir():
+        return path.suffix.lower() in BAG_SUFFIXES
+    if (path / "metadata.yaml").is_file():
+        return True
+    files = [child for child in _children(path) if child.is_file() and not child.name.startswith(".")]
+    stored = [child for child in files if child.suffix in (".db3", ".mcap")]
+    recordings = {re.sub(r"_[0-9]+$", "", child.stem) for child in stored}
+    return len(recordings) == 1 and not any(child.suffix.lower() in IMAGE_SUFFIXES for child in files)
 
 
 def natural_key(name: str) -> list[tuple[int, int | str]]:
     """Sort key under which frame2 comes before frame10."""
-    return [(0, int(part)) if part.isdecimal() else (1, part.lower()) for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part)) if len(part) < 1000 and part.isdecimal() else (1, part.lower()) for part in parts]
 
 
-def camera_devices() -> list[str]:
-    """Paths of the video devices of this machine (Linux)."""
-    return sorted((str(path) for path in Path("/dev").glob("video*")), key=natural_key)
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise SourceError(f"{folder}: {(error.strerror or 'cannot be read').lower()}") from error
 
 
-def _images_below(root: Path) -> list[str]:
-    names = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return [name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)]
+def _files_below(root: Path) -> tuple[list[str], Counter[str]]:
+    """Relative names of the images below a folder, and how many other files there are of each kind."""
+    names, others = [], Counter[str]()
+    _children(root)
+    for path in root.rglob("*"):
+        name = path.relative_to(root)
+        if any(part.startswith(".") for part in name.parts) or path.is_dir():
+            continue
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            names.append(name.as_posix())
+        else:
+            others[path.suffix.lower() or "without a suffix"] += 1
+    return names, others
 
 
-def _why_no_images(root: Path) -> str:
-    others = sorted(path.name for path in root.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES + BAG_SUFFIXES)
-    if others:
-        return f"the folder has no images; give its videos or bags by name, such as {root / others[0]}"
-    return f"the folder has no images ({', '.join(IMAGE_SUFFIXES)})"
+def _looks_like_image(path: Path) -> bool:
+    """Whether a file starts as an image does, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            return read_header(file.read(_HEAD_BYTES)) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def _foreign(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return foreign_kind(file.read(_HEAD_BYTES))
+    except OSError:
+        return None
+
+
+def _counted(others: Counter[str]) -> str:
+    total = sum(others.values())
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(8))
+    return f"{total} {'file' if total == 1 else 'files'} ({kinds}{', ...' if len(others) > 8 else ''})"
+
+
+def _why_no_images(root: Path, others: Counter[str]) -> str:
+    films = [path.name for path in _children(root) if path.suffix.lower() in VIDEO_SUFFIXES + BAG_SUFFIXES]
+    if films:
+        return f"the folder has no images; give its videos or bags by name, such as {root / films[0]}"
+    known = ", ".join(IMAGE_SUFFIXES)
+    return f"the folder has no images ({known})" + (f", but {_counted(others)}" if others else "")

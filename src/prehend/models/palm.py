@@ -131,8 +131,8 @@ class PalmAnswers(nn.Module):
         # many channels each: torch 2.13 writes past the buffer of convolutions with fewer than eight
         self.known = nn.Conv2d(channels, anchors * (1 + BOX_NUMBERS), 1)
         self.further = nn.Conv2d(channels, anchors * EXTRA_NUMBERS, 1)
-        nn.init.zeros_(self.further.weight)
-        nn.init.zeros_(self.further.bias)
+        for parameter in self.further.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> (B, h * w * anchors, 29)."""

@@ -20,7 +20,7 @@ class Switches(NamedTuple):
 
 
 class PooledSwitcher(nn.Module):
-    """Switcher of unihope-xs: the deep map of the hand stream and strided convolutions on its finest map, each averaged.
+    """Switcher of unihope-xs: the deep map of the hand stream and strided convolutions on its finest, each averaged.
 
     Args:
         map_channels: channels of the hand map.

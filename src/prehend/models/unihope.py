@@ -6,7 +6,7 @@ docs/DEVIATIONS.md.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -134,6 +134,7 @@ class Output(NamedTuple):
         deep: (B, Cd, S/32, S/32) layer 4 of the hand stream.
         hand_roi: (B, C, R, R) hand's RoI feature before the fusion, second level; `hand.code` is the third.
         heatmaps: (B, 21, R, R) logits of the joints' places in the hand's RoI, not yet sharpened.
+        thing: everything that stage `object` said of `object_rows`; None without such rows.
     """
 
     encoded: Encoded
@@ -144,6 +145,7 @@ class Output(NamedTuple):
     deep: Tensor
     hand_roi: Tensor
     heatmaps: Tensor
+    thing: Any = None
 
 
 class UniHOPE(Staged):
@@ -242,12 +244,18 @@ class UniHOPE(Staged):
         The object's RoI attends to the hand's feature where the boxes overlap (zeros where they do not); no gradient
         goes back to the hand stream from here.
         """
+        feature, object_map = self._object_feature(object_source, hand_map, hand_box, object_box)
+        roi = self._roi(object_map, self.hand_region(hand_box), self.config.object_stride)
+        return ObjectAnswer(roi, self.object_head(feature))
+
+    def _object_feature(
+        self, object_source: Tensor, hand_map: Tensor, hand_box: Tensor, object_box: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The object's RoI feature after the interaction with the hand's, and the object's map."""
         object_map = self.streams.object_map(object_source)
-        stride = self.config.object_stride
         shared = intersect_boxes(hand_box, object_box)
         context = self._roi(hand_map.detach(), shared, HAND_STRIDE) * has_area(shared)[:, None, None, None]
-        feature = self.interaction(self._roi(object_map, object_box, stride), context)
-        return ObjectAnswer(self._roi(object_map, self.hand_region(hand_box), stride), self.object_head(feature))
+        return self.interaction(self._roi(object_map, object_box, self.config.object_stride), context), object_map
 
     def hand(self, hand_map: Tensor, hand_box: Tensor, object_roi: Tensor, grasp: Tensor) -> HandAnswer:
         """Stage `hand`: the hand's joints and parameters.
@@ -293,6 +301,7 @@ class UniHOPE(Staged):
         object_box: Tensor,
         grasp: Tensor | None = None,
         object_rows: Tensor | None = None,
+        object_kind: Tensor | None = None,
     ) -> Output:
         """All stages with what training needs besides.
 
@@ -302,6 +311,7 @@ class UniHOPE(Staged):
             object_box: (B, 4) crop px; anything in rows without an object.
             grasp: (B, 1) s of eq. (3); None for the switcher's own answer.
             object_rows: (B,) bool, rows whose object is computed; None for all. In the others s is 0.
+            object_kind: (B, 10) what is known of the object, for networks that are told.
         """
         encoded, streams = self.encode_streams(image)
         rows = torch.arange(len(image), device=image.device) if object_rows is None else object_rows.nonzero()[:, 0]
@@ -309,16 +319,18 @@ class UniHOPE(Staged):
         size = self.config.roi_size
         object_roi = streams.hand_map.new_zeros(len(image), self.config.channels, size, size)
         points = image.new_zeros(0, NUM_CONTROL_POINTS, size * size, 3)
-        computed = torch.zeros_like(s)
+        computed, thing = torch.zeros_like(s), None
         if len(rows):
-            part, points = self.object_(
-                streams.object_source[rows], streams.hand_map[rows], hand_box[rows], object_box[rows]
+            told = () if object_kind is None else (object_kind[rows],)
+            thing = self.object_(
+                streams.object_source[rows], streams.hand_map[rows], hand_box[rows], object_box[rows], *told
             )
+            points = thing.object_points
             # the hand's losses do not train the object stream (PAPER_FACTS 1.1)
-            object_roi = object_roi.index_copy(0, rows, part.detach().to(object_roi.dtype))
+            object_roi = object_roi.index_copy(0, rows, thing.object_roi.detach().to(object_roi.dtype))
             computed = computed.index_fill(0, rows, 1.0)
         hand, hand_roi, heatmaps = self._hand_of(encoded, hand_box, object_roi, s * computed)
-        return Output(encoded, hand, points, rows, streams.initial, streams.deep, hand_roi, heatmaps)
+        return Output(encoded, hand, points, rows, streams.initial, streams.deep, hand_roi, heatmaps, thing)
 
 
 def build_unihope(config: UniHOPEConfig) -> UniHOPE:

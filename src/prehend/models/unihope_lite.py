@@ -1,8 +1,8 @@
 """UniHOPE on a pretrained EfficientNet-Lite trunk: `unihope-s`.
 
 The parts are those of UniHOPE (switcher, object stream, grasp-aware fusion, hourglass, object head). What is new: the
-trunk's own answer for the joints' places, which real photographs taught it, is where the hand stage starts from, and the
-pose is read from places first (`pose_head`). docs/DEVIATIONS.md says how that differs from the paper.
+trunk's own answer for the joints' places, which real photographs taught it, is where the hand stage starts from, and
+the pose is read from places first (`pose_head`). docs/DEVIATIONS.md says how that differs from the paper.
 """
 
 import copy
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from prehend.conventions import NUM_BETAS, NUM_CONTROL_POINTS, NUM_JOINTS, NUM_MANO_JOINTS
+from prehend.conventions import NUM_BETAS, NUM_CONTROL_POINTS, NUM_JOINTS, NUM_MANO_JOINTS, OBJECT_KIND_SIZE
 from prehend.models.attention import AttentionBlock
 from prehend.models.backbone import Streams, StreamsModule
 from prehend.models.blocks import BasicBlock, conv_bn, relu
@@ -26,7 +26,7 @@ from prehend.models.efficientnet_lite import (
 from prehend.models.fpn import FPN
 from prehend.models.hourglass import Hourglass, KeypointHead
 from prehend.models.mano_head import FeatureEncoder
-from prehend.models.object_head import ObjectHead
+from prehend.models.object_head import KindObjectHead
 from prehend.models.pose_head import PlacesPoseHead
 from prehend.models.roi_align import roi_align
 from prehend.models.stage import Stage
@@ -34,6 +34,9 @@ from prehend.models.switcher import LandmarkSwitcher
 from prehend.models.unihope import HAND_STRIDE, UniHOPE
 
 OBJECT_STRIDE = 8
+KIND_UNIT_M = 0.1
+"""Extents are told, and answered, as the log of their ratio to this [m]."""
+
 GATE_LOGIT = -4.0
 """Where the share of the heatmaps in the joints' places starts: next to nothing."""
 
@@ -95,6 +98,16 @@ class LiteHandAnswer(NamedTuple):
     keypoint_log_std: Tensor
 
 
+class LiteObjectAnswer(NamedTuple):
+    """Outputs of stage `object`: as of `ObjectAnswer`; object_match (B, 1) logit that the object is the one described;
+    object_extents (B, 3) what its extents seem to be [m]."""
+
+    object_roi: Tensor
+    object_points: Tensor
+    object_match: Tensor
+    object_extents: Tensor
+
+
 class LiteStreams(StreamsModule):
     """One trunk for the hand; the object stream has its own copy of the middle stages, shares the last one, and is not
     computed here, so that an empty hand costs nothing for it (UniHOPE section 3.2; PAPER_FACTS 1.1).
@@ -138,6 +151,9 @@ class UniHOPELite(UniHOPE):
     """
 
     config: UniHOPELiteConfig  # type: ignore[assignment]
+    streams: "LiteStreams"
+    switcher: LandmarkSwitcher
+    mano_head: PlacesPoseHead
     code_dropout: float = 0.0
     """Share of the rows whose code the pose head is not given, in training."""
 
@@ -149,7 +165,7 @@ class UniHOPELite(UniHOPE):
             streams=LiteStreams(trunk, c.channels),
             switcher=LandmarkSwitcher(c.channels, HEAD_CHANNELS, width=64, act=relu),
             interaction=_attention(c, c.channels),
-            object_head=ObjectHead(c.channels, c.roi_size, c.channels // 2, relu, pairs=2),
+            object_head=KindObjectHead(c.channels, c.roi_size, c.channels // 2, relu),
             fusion=_attention(c, 2 * c.channels),
             keypoint_head=_keypoint_head(c),
             encoder=FeatureEncoder(_body(c)),
@@ -163,13 +179,26 @@ class UniHOPELite(UniHOPE):
             nn.init.zeros_(layer.weight)
             nn.init.constant_(layer.bias, start)
 
+    def pretrained_parts(self) -> list[nn.Module]:
+        """What starts from the pretrained file: the trunk, its answers, and the object stream's copy of it."""
+        return [self.trunk, self.streams.object_middle, self.places, self.switcher.presence, self.switcher.side]
+
+    def object_parts(self) -> list[nn.Module]:
+        """What only the object needs; the trunk's last stage is shared with the hand."""
+        return [self.streams.object_middle, self.streams.object_fpn, self.interaction, self.object_head]
+
+    @property
+    def trunk(self) -> EfficientNetLite:
+        """The pretrained trunk."""
+        return self.streams.trunk
+
     def stages(self) -> dict[str, Stage]:
         """The three stages and the shapes of their arrays."""
         c = self.config
         quarter, roi = c.size // HAND_STRIDE, (c.channels, c.roi_size, c.roi_size)
         hand_map = ("B", c.channels, quarter, quarter)
         source = ("B", PYRAMID_CHANNELS[0], quarter, quarter)
-        logits = {name: ("B", 1) for name in ("grasp_logit", "presence_logit", "side_logit")}
+        logits = dict.fromkeys(("grasp_logit", "presence_logit", "side_logit"), ("B", 1))
         places = ("B", NUM_JOINTS, 2)
         return {
             "encode": Stage(
@@ -179,8 +208,19 @@ class UniHOPELite(UniHOPE):
             ),
             "object": Stage(
                 "object_",
-                {"object_source": source, "hand_map": hand_map, "hand_box": ("B", 4), "object_box": ("B", 4)},
-                {"object_roi": ("B", *roi), "object_points": ("B", NUM_CONTROL_POINTS, c.roi_size**2, 3)},
+                {
+                    "object_source": source,
+                    "hand_map": hand_map,
+                    "hand_box": ("B", 4),
+                    "object_box": ("B", 4),
+                    "object_kind": ("B", OBJECT_KIND_SIZE),
+                },
+                {
+                    "object_roi": ("B", *roi),
+                    "object_points": ("B", NUM_CONTROL_POINTS, c.roi_size**2, 3),
+                    "object_match": ("B", 1),
+                    "object_extents": ("B", 3),
+                },
             ),
             "hand": Stage(
                 "hand",
@@ -208,7 +248,7 @@ class UniHOPELite(UniHOPE):
         said = self.switcher(streams)
         # the mean of a head that ReLU6 bounds, as it was pretrained
         places = self.places(streams.deep.mean((2, 3))).reshape(-1, NUM_JOINTS, 2)
-        encoded = LiteEncoded(*said, streams.hand_map, streams.object_source, places)
+        encoded = LiteEncoded(said.grasp, said.presence, said.side, streams.hand_map, streams.object_source, places)
         return encoded, streams
 
     def _roi(self, feature: Tensor, box: Tensor, stride: int) -> Tensor:
@@ -229,6 +269,22 @@ class UniHOPELite(UniHOPE):
             places: (B, 21, 2) of stage `encode`.
         """
         return self._hand_at(hand_map, hand_box, object_roi, grasp, places)[0]
+
+    def object_(  # type: ignore[override]
+        self,
+        object_source: Tensor,
+        hand_map: Tensor,
+        hand_box: Tensor,
+        object_box: Tensor,
+        object_kind: Tensor | None = None,
+    ) -> LiteObjectAnswer:
+        """Stage `object`, see `UniHOPE.object_`; object_kind (B, 10) is what is known of the object, None: nothing."""
+        if object_kind is None:
+            object_kind = hand_box.new_zeros(len(hand_box), OBJECT_KIND_SIZE)
+        feature, object_map = self._object_feature(object_source, hand_map, hand_box, object_box)
+        said = self.object_head(feature, object_kind)
+        roi = self._roi(object_map, self.hand_region(hand_box), self.config.object_stride)
+        return LiteObjectAnswer(roi, said.points, said.match, said.log_extents.clamp(-4, 4).exp() * KIND_UNIT_M)
 
     def _hand_of(  # type: ignore[override]
         self, encoded: LiteEncoded, hand_box: Tensor, object_roi: Tensor, grasp: Tensor

@@ -38,7 +38,8 @@ class GraspFilter:
     """The grasp state of one hand over time.
 
     It is "unknown" until `frames` frames in a row agree, and changes only when as many in a row say the opposite.
-    `since` is the first of those frames, that is, when it happened and not when it was certain.
+    `since` is the first of those frames, that is, when it happened and not when it was certain. A first picture without
+    a stamp may be the only one: it gets the more probable state at once, and later ones are held against that.
     """
 
     def __init__(self, config: GraspConfig):
@@ -63,6 +64,8 @@ class GraspFilter:
         """
         if not self._started:
             self._started, self._since = True, stamp
+            if stamp is None:
+                self._state = instant_grasp(probability, None).state
         says = self._vote(probability)
         if says != self._says or says == "unknown":
             self._says, self._streak, self._streak_began = says, 0, stamp

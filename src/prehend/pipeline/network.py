@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.backends.base import Backend
+from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.pipeline.crop import Crop
 from prehend.pipeline.find import probability
 from prehend.types import FloatArray
@@ -39,6 +40,20 @@ class Encoded(NamedTuple):
                 mine[list(rows)] = theirs[list(other_rows)]
 
 
+class ThingAnswer(NamedTuple):
+    """What stage `object` says of a held thing, told one description of it.
+
+    Attributes:
+        points: (21, G, 3) x, y in units of the object's box and confidence of each grid cell.
+        match: log-odds that the description fits; 0 of weights that do not tell.
+        extents_m: (3,) its size as it seems [m]; None of weights that do not tell.
+    """
+
+    points: FloatArray
+    match: float = 0.0
+    extents_m: FloatArray | None = None
+
+
 class HandAnswer(NamedTuple):
     """Answer for one crop, in the crop's pixels and frame, as of a right hand.
 
@@ -47,8 +62,8 @@ class HandAnswer(NamedTuple):
         rotations: (16, 3, 3), the first from the hand to the crop frame.
         betas: (10,).
         visibility: (21,) probabilities.
-        object_points: (21, G, 3) of stage `object`: x, y in units of the object's box and confidence of each
-            grid cell; None where that stage was not run.
+        things: what stage `object` says, an answer for each description of what may be held; none where that stage was
+            not run.
         keypoint_std: (21,) standard deviations of the keypoints in units of the longer side of the hand's box; None of
             weights that do not tell.
     """
@@ -57,7 +72,7 @@ class HandAnswer(NamedTuple):
     rotations: FloatArray
     betas: FloatArray
     visibility: FloatArray
-    object_points: FloatArray | None
+    things: tuple[ThingAnswer, ...] = ()
     keypoint_std: FloatArray | None = None
 
 
@@ -67,7 +82,6 @@ class HandNetwork:
     def __init__(self, backend: Backend):
         self._backend = backend
         self._roi_shape = input_shape(backend, "hand", "object_roi")
-        self._hand_takes_places = any(spec.name == "places" for spec in backend.bundle.stages["hand"].inputs)
 
     @property
     def crop_size(self) -> int:
@@ -89,7 +103,12 @@ class HandNetwork:
         return Encoded(presence, grasp, side, out["hand_map"].copy(), out["object_source"].copy(), places)
 
     def answer(
-        self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], holds: Sequence[bool]
+        self,
+        crops: Sequence[Crop],
+        encoded: Encoded,
+        rows: Sequence[int],
+        holds: Sequence[bool],
+        kinds: Sequence[Maps | None] | None = None,
     ) -> list[HandAnswer]:
         """The answers for some of the crops.
 
@@ -98,6 +117,8 @@ class HandNetwork:
             encoded: answer of `encode`.
             rows: which crops.
             holds: for each of them, whether to look for an object; s of UniHOPE's eq. (3).
+            kinds: for each of them, (K, 10) descriptions of what it may hold (see `objects.object_kind`), None for
+                none. Weights that cannot be told answer once.
         """
         if not rows:
             return []
@@ -106,33 +127,47 @@ class HandNetwork:
         hand_box = np.stack([crops[row].spec.hand_box for row in rows])
         grasp = np.asarray(holds, np.float32)[:, None]
         roi = np.zeros((len(picked), *self._roi_shape), np.float32)
-        points: list[FloatArray | None] = [None] * len(picked)
-        holding = np.flatnonzero(holds)
-        if len(holding):
-            source_rows = [picked[k] for k in holding]
-            out = self._backend.infer(
-                "object",
-                {
-                    "object_source": encoded.object_source[source_rows],
-                    "hand_map": hand_map[holding],
-                    "hand_box": hand_box[holding],
-                    "object_box": np.stack([crops[row].spec.object_box for row in source_rows]),
-                },
-            )
-            roi[holding] = out["object_roi"]
-            for k, found in zip(holding, out["object_points"].copy(), strict=True):
-                points[k] = found
+        things: dict[int, tuple[ThingAnswer, ...]] = {}
+        for k, hold in enumerate(holds):
+            if hold:
+                told = None if kinds is None else kinds[k]
+                roi[k], things[k] = self._thing(crops[picked[k]], encoded, picked[k], told)
         inputs = {"hand_map": hand_map, "hand_box": hand_box, "object_roi": roi, "grasp": grasp}
-        if self._hand_takes_places and encoded.places is not None:
+        if self._takes("hand", "places") and encoded.places is not None:
             inputs["places"] = encoded.places[picked]
         out = {name: array.copy() for name, array in self._backend.infer("hand", inputs).items()}
         visibility = probability(out["visibility_logit"])
         log_std = out.get("keypoint_log_std")
         std = [None] * len(picked) if log_std is None else np.exp(np.asarray(log_std, np.float64))
         return [
-            HandAnswer(out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], points[k], std[k])
+            HandAnswer(
+                out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], things.get(k, ()), std[k]
+            )
             for k in range(len(picked))
         ]
+
+    def _thing(
+        self, crop: Crop, encoded: Encoded, row: int, kinds: Maps | None
+    ) -> tuple[Maps, tuple[ThingAnswer, ...]]:
+        """The object's feature for the hand of a crop, and an answer for each description."""
+        inputs = {
+            "object_source": encoded.object_source[row][None],
+            "hand_map": encoded.hand_map[row][None],
+            "hand_box": crop.spec.hand_box[None],
+            "object_box": crop.spec.object_box[None],
+        }
+        if self._takes("object", "object_kind"):
+            told = np.zeros((1, OBJECT_KIND_SIZE), np.float32) if kinds is None or not len(kinds) else kinds
+            inputs = {name: np.repeat(array, len(told), axis=0) for name, array in inputs.items()}
+            inputs["object_kind"] = told
+        out = {name: array.copy() for name, array in self._backend.infer("object", inputs).items()}
+        match = out.get("object_match", np.zeros((len(out["object_points"]), 1)))
+        extents = out.get("object_extents", [None] * len(match))
+        answers = zip(out["object_points"], match[:, 0], extents, strict=True)
+        return out["object_roi"][0], tuple(ThingAnswer(points, float(fits), size) for points, fits, size in answers)
+
+    def _takes(self, stage: str, name: str) -> bool:
+        return any(spec.name == name for spec in self._backend.bundle.stages[stage].inputs)
 
 
 def input_shape(backend: Backend, stage: str, name: str) -> tuple[int, ...]:

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
-import yaml
+from numpy.typing import NDArray
 
+from prehend.documents import read_yaml
 from prehend.errors import AssetError, UnknownName
 from prehend.geometry.pnp import control_points
 from prehend.types import FloatArray
 
 Axis = Literal["x", "y", "z"]
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML was built with libyaml
+_SMALLEST_M, _LARGEST_M = 1e-4, 10.0
 
 OWN_OBJECTS = "PREHEND_OBJECTS"
 """Environment variable: folders of descriptions of one's own, separated as in PATH; they join the shipped ones."""
@@ -70,6 +71,28 @@ class ObjectModel:
         """(21, 3) in the object frame [m], in the order of `pnp.control_points`."""
         return control_points(self.extents_m, self.center_m)
 
+    @cached_property
+    def kind(self) -> NDArray[np.float32]:
+        """(10,) what the object stage is told of it, see `object_kind`."""
+        return object_kind(self.extents_m, self.symmetry)
+
+
+KIND_UNIT_M = 0.1
+"""Extents are told as the log of their ratio to this [m]."""
+
+
+def object_kind(extents_m: FloatArray, symmetry: Symmetry) -> NDArray[np.float32]:
+    """What the object stage is told of an object: its numbers in the order of `conventions.OBJECT_KIND_SIZE`; zeros say
+    that nothing is known.
+
+    Args:
+        extents_m: (3,) side lengths of its axis-aligned box [m].
+        symmetry: turns that cannot be told apart.
+    """
+    half = [float(axis in symmetry.half_turns) for axis in "xyz"]
+    any_turn = [float(symmetry.continuous == axis) for axis in "xyz"]
+    return np.array([1.0, *np.log(np.asarray(extents_m) / KIND_UNIT_M), *half, *any_turn], np.float32)
+
 
 def default_folder() -> Path:
     """Where the shipped catalogue lies: beside the installed package, or in `config/objects` of a checkout."""
@@ -78,7 +101,11 @@ def default_folder() -> Path:
 
 def own_folders() -> tuple[Path, ...]:
     """Folders that the environment variable `OWN_OBJECTS` names."""
-    return tuple(Path(name).expanduser() for name in os.environ.get(OWN_OBJECTS, "").split(os.pathsep) if name)
+    names = [name for name in os.environ.get(OWN_OBJECTS, "").split(os.pathsep) if name]
+    try:
+        return tuple(Path(name).expanduser() for name in names)
+    except RuntimeError as error:  # ~nobody
+        raise AssetError(f"{OWN_OBJECTS} names the home of a user who is none: {os.pathsep.join(names)}") from error
 
 
 def load_objects(folder: Path | None = None) -> dict[str, ObjectModel]:
@@ -124,6 +151,11 @@ def read_catalogue(folders: tuple[Path, ...], read: Callable[[Path], T]) -> dict
     return objects
 
 
+def object_ids(text: str | None) -> list[str]:
+    """The ids of ID[,ID...], none of an empty text."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 def find_object(objects: Mapping[str, ObjectModel], object_id: str) -> ObjectModel:
     """The object of this id.
 
@@ -141,10 +173,7 @@ def read_entry(path: Path) -> dict[str, Any]:
     Raises:
         AssetError: it cannot be read or is no mapping.
     """
-    try:
-        entry = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise AssetError(f"object {path} cannot be read: {str(error).splitlines()[0]}") from error
+    entry = read_yaml(path, lambda text: AssetError(f"object {text}"))
     if not isinstance(entry, dict):
         raise AssetError(f"object {path} is not a mapping of keys to values")
     return entry
@@ -165,22 +194,26 @@ def object_of(path: Path, entry: Mapping[str, Any]) -> ObjectModel:
     Raises:
         AssetError: a value is missing or out of range.
     """
-    missing = {"id", "name", "extents_m", "center_m", "symmetry"} - set(entry)
+    missing = {"id", "name", "extents_m", "center_m", "symmetry"} - entry.keys()
     if missing:
         raise AssetError(f"object {path} lacks {', '.join(sorted(missing))}")
     extents, center = (_vector(path, key, entry[key]) for key in ("extents_m", "center_m"))
     if extents.min() <= 0:
         raise AssetError(f"object {path}: extents_m {extents.tolist()} are not all positive")
+    if max(extents.max(), np.abs(center).max()) > _LARGEST_M or extents.min() < _SMALLEST_M:
+        raise AssetError(
+            f"object {path}: {extents.tolist()} m about {center.tolist()} is no thing that a hand can hold"
+        )
     return ObjectModel(str(entry["id"]), str(entry["name"]), extents, center, _symmetry(path, entry["symmetry"]))
 
 
 def _vector(path: Path, key: str, value: Any) -> FloatArray:
     try:
         vector = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise AssetError(f"object {path}: {key} is {value!r}, expected three numbers") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise AssetError(f"object {path}: {key} is {str(value)[:80]}, expected three numbers") from error
     if vector.shape != (3,) or not np.isfinite(vector).all():
-        raise AssetError(f"object {path}: {key} is {value!r}, expected three numbers")
+        raise AssetError(f"object {path}: {key} is {str(value)[:80]}, expected three numbers")
     return vector
 
 
@@ -188,6 +221,9 @@ def _symmetry(path: Path, value: Any) -> Symmetry:
     axes = ("x", "y", "z")
     half_turns = value.get("half_turns") if isinstance(value, dict) else None
     continuous = value.get("continuous") if isinstance(value, dict) else None
-    if not isinstance(half_turns, list) or set(half_turns) - set(axes) or continuous not in (None, *axes):
-        raise AssetError(f"object {path}: symmetry is {value!r}, expected half_turns: [axes], continuous: axis or null")
+    known = isinstance(half_turns, list) and all(turn in axes for turn in half_turns)
+    if not isinstance(half_turns, list) or not known or not (continuous is None or continuous in axes):
+        raise AssetError(
+            f"object {path}: symmetry is {str(value)[:80]}, expected half_turns: [axes], continuous: axis or null"
+        )
     return Symmetry(tuple(half_turns), continuous)

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
 from prehend.pipeline.network import Encoded, HandAnswer, HandNetwork
 from prehend.pipeline.regions import fit_to_box, is_off, near_to, upright_region
-from prehend.pipeline.sides import evidence_of, is_doubtful
+from prehend.pipeline.sides import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.track import Track
 from prehend.types import Region
 
@@ -38,10 +39,16 @@ class Unseen(NamedTuple):
 
 
 class Reader:
-    """Runs the hand network; keeps nothing from frame to frame but what it writes into the tracks' beliefs."""
+    """Runs the hand network; keeps nothing from frame to frame but what it writes into the tracks' beliefs.
 
-    def __init__(self, network: HandNetwork, config: EstimatorConfig):
-        self._network, self._config = network, config
+    Args:
+        network: the hand network.
+        config: what counts as a hand.
+        kinds: (K, 10) descriptions of what the hands may hold, see `objects.object_kind`; None for none.
+    """
+
+    def __init__(self, network: HandNetwork, config: EstimatorConfig, kinds: NDArray[np.float32] | None = None):
+        self._network, self._config, self._kinds = network, config, kinds
 
     def read(
         self, tracks: Sequence[Track], crops: Sequence[Crop], cut_again: Cutter, given: bool
@@ -74,7 +81,7 @@ class Reader:
             else:
                 rows.append(row)
         holds = [self._holds(tracks[row], float(encoded.grasp[row])) for row in rows]
-        answers = self._network.answer(crops, encoded, rows, holds)
+        answers = self._network.answer(crops, encoded, rows, holds, [self._kinds] * len(rows))
         for row, answer in zip(rows, answers, strict=True):
             presence, grasp = float(encoded.presence[row]), float(encoded.grasp[row])
             result[row] = Seen(tracks[row], crops[row].spec, presence, grasp, answer)
@@ -121,7 +128,8 @@ class Reader:
                 k = doubtful.index(row)
                 opposite, presence = float(other.side_logit[k]), max(presence, other.presence[k])
             if given or presence >= self._lowest(track):
-                track.belief.seen(evidence_of(track.belief, float(encoded.side_logit[row]), opposite))
+                evidence = evidence_of(track.belief, float(encoded.side_logit[row]), opposite)
+                track.belief.seen(evidence, track.unseen_s or FRAME_S)
             if other is not None and track.side != before:
                 k = doubtful.index(row)
                 crops[row] = mirrored[k]

@@ -83,7 +83,7 @@ def _shared_area(a: Region, b: Region) -> float:
     """Area of the intersection: `b` clipped at the sides of `a` (Sutherland and Hodgman, 1974). OpenCV's own functions
     for this give 0 for some rectangles that are nearly the same."""
     half = np.array([b.width, b.height]) / 2
-    polygon = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half @ b.axes + b.center_px
+    polygon: FloatArray = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half @ b.axes + b.center_px
     polygon = (polygon - a.center_px) @ a.axes.T
     for axis, limit in ((0, a.width / 2), (1, a.height / 2)):
         for sign in (1, -1):

@@ -19,6 +19,12 @@ High, since most crops of training are cut for the right side: undecided network
 FRAME_TRUST = 0.5
 """What a frame's evidence counts for: crops that follow each other err together."""
 
+FRAME_S = 1 / 30
+"""Time that a frame's evidence is for; frames that are further apart count for more, nearer ones for less [s]."""
+
+MIN_FRAMES, MAX_FRAMES = 0.25, 3.0
+"""A frame counts for no less and no more than so many of `FRAME_S`."""
+
 
 @dataclass(frozen=True)
 class SideConfig:
@@ -26,9 +32,11 @@ class SideConfig:
 
     Attributes:
         finder: what one look of the finder says. Little: it sees hands small.
-        frame: the most that one frame's crops say.
-        settled: from here on a side is settled, and only one crop a frame is looked at.
-        change: a hand in view changes its side when the other one is believed this much.
+        frame: the most that the crops of one frame say, at 30 Hz.
+        settled: from here on a side is settled, and only one crop a frame is looked at, as long as it agrees. A hand
+            in view whose side was never settled changes it when the other one is believed this much.
+        change: a hand in view whose side was settled changes it when the other one is believed this much: with
+            `settled` and `frame` as they are, after half a second or more in which both crops speak against it.
         certainty: no side is believed more than this, so that a wrong belief can be mended.
 
     Raises:
@@ -38,8 +46,8 @@ class SideConfig:
     finder: float = 0.25
     frame: float = 1.0
     settled: float = 3.0
-    change: float = 3.0
-    certainty: float = 6.0
+    change: float = 12.0
+    certainty: float = 12.0
 
     def __post_init__(self) -> None:
         for name in ("finder", "frame", "settled", "change"):
@@ -51,6 +59,7 @@ class SideBelief:
     """What is believed about one hand's side.
 
     `side` is the answer. Until `began` it follows the evidence; then it changes only against `SideConfig.change`.
+    `was_settled` says that it was beyond doubt since the hand came into view.
 
     Args:
         side: as first claimed, None for a hand of which nothing is claimed.
@@ -60,7 +69,7 @@ class SideBelief:
 
     def __init__(self, side: Side | None, config: SideConfig, given: bool = False):
         self._config = config
-        self._began = False
+        self._began = self.was_settled = False
         self.side: Side = side or "right"
         self._right = 0.0
         if side is not None:
@@ -85,10 +94,16 @@ class SideBelief:
         if side is not None:
             self._add(self._config.finder if side == "right" else -self._config.finder)
 
-    def seen(self, logit: float) -> None:
-        """The network's evidence in a frame: log-odds of `side` over the other one; no number says nothing."""
+    def seen(self, logit: float, elapsed_s: float = FRAME_S) -> None:
+        """The network's evidence in a frame.
+
+        Args:
+            logit: log-odds of `side` over the other one; no number says nothing.
+            elapsed_s: time since the last frame with evidence [s].
+        """
         if math.isfinite(logit):
-            kept = float(np.clip(FRAME_TRUST * logit, -self._config.frame, self._config.frame))
+            frames = float(np.clip(elapsed_s / FRAME_S, MIN_FRAMES, MAX_FRAMES))
+            kept = frames * float(np.clip(FRAME_TRUST * logit, -self._config.frame, self._config.frame))
             self._add(kept if self.side == "right" else -kept)
 
     def begin(self) -> None:
@@ -98,26 +113,30 @@ class SideBelief:
     def reopen(self) -> None:
         """The hand was out of sight and may be another one now: what was believed counts as little as a claim."""
         if not math.isinf(self._right):
-            self._began = False
+            self._began = self.was_settled = False
             self._right = float(np.clip(self._right, -self._config.finder, self._config.finder))
 
     def _add(self, right: float) -> None:
         if math.isinf(self._right):
             return
         self._right = float(np.clip(self._right + right, -self._config.certainty, self._config.certainty))
-        if self.log_odds < 0 and (not self._began or -self.log_odds >= self._config.change):
+        self.was_settled = self.was_settled or self.settled
+        needed = 0.0 if not self._began else self._config.change if self.was_settled else self._config.settled
+        if self.log_odds < 0 and -self.log_odds >= needed:
             self.side = "left" if self.side == "right" else "right"
 
 
 def is_doubtful(belief: SideBelief, logit: float) -> bool:
-    """Whether to look at the mirrored crop too.
+    """Whether to look at the mirrored crop too: while a side is not settled, and where a crop speaks against it.
 
     Args:
         belief: about the hand.
         logit: side logit of the crop for `belief.side`. Weights that were never taught sides answer 0 always: the
             mirrored crop would say nothing either.
     """
-    return not belief.settled and math.isfinite(logit) and logit != 0 and logit < CLEAR_LOGIT
+    if math.isinf(belief.log_odds) or not math.isfinite(logit) or logit == 0:
+        return False
+    return logit < 0 if belief.settled else logit < CLEAR_LOGIT
 
 
 def evidence_of(belief: SideBelief, logit: float, mirrored: float | None) -> float:
@@ -127,8 +146,10 @@ def evidence_of(belief: SideBelief, logit: float, mirrored: float | None) -> flo
         belief: about the hand.
         logit: side logit of the crop for `belief.side`.
         mirrored: of its mirror image, None if that was not looked at. The mean of both is free of what the network
-            answers to everything; alone, a crop can speak against a settled side and not for it.
+            answers to everything. Against a settled side both have to speak: a crop that shows neither hand well is
+            one of the other side no more than of this one.
     """
-    if mirrored is not None:
-        return (logit - mirrored) / 2
-    return min(logit, 0.0) if belief.settled else logit
+    if mirrored is None:
+        return max(logit, 0.0) if belief.settled else logit
+    both = (logit - mirrored) / 2
+    return max(both, 0.0) if belief.was_settled and not logit < 0 < mirrored else both

@@ -9,7 +9,9 @@ import numpy as np
 
 from prehend.conventions import Side
 from prehend.errors import ParameterError
+from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.grasp import GraspFilter
+from prehend.pipeline.held import HeldSmoother
 from prehend.pipeline.regions import upright_region
 from prehend.pipeline.sides import SideBelief
 from prehend.pipeline.smooth import HandSmoother
@@ -49,7 +51,7 @@ class TrackConfig:
     """
 
     max_hands: int = 4
-    find_interval_s: float = 1 / 3
+    find_interval_s: float = 0.33
     keep_lost_s: float = 0.5
     max_gap_s: float = 1.0
     find_interval: int | None = None
@@ -101,6 +103,8 @@ class Track:
         doubts: looks of the finder in a row that put it elsewhere.
         center: (2,) middle of its box when it was last seen.
         length_px: longer side of its region of late.
+        held: filter of what it holds.
+        depth: its depth, for while the border cuts it.
         given_px: its box in this frame by a user's word, None for none, or for one that the border may have cut.
         expected: what `start_frame` made of it.
         shown: the side with which it was last seen, None before.
@@ -112,6 +116,7 @@ class Track:
     region: Region
     grasp: GraspFilter
     smoother: HandSmoother
+    held: HeldSmoother
     object_box_px: Box | None = None
     keypoints_px: FloatArray | None = None
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
@@ -124,6 +129,7 @@ class Track:
     doubts: int = 0
     center: FloatArray = field(default_factory=lambda: np.zeros(2))
     length_px: float = 0.0
+    depth: BorderDepth = field(default_factory=BorderDepth)
     given_px: Box | None = None
     expected: Motion | None = None
     shown: Side | None = None
@@ -173,7 +179,12 @@ class Track:
             self.box_px, self.region, self.keypoints_px = then.box_px, then.region, then.keypoints_px
             self.velocity, self.center = then.velocity, then.center
             self.missed, self.unseen_s, self.lost_s = then.missed + 1, then.unseen_s, then.lost_s
-            self.smoother.reset()
+            self.forget_motion()
+
+    def forget_motion(self) -> None:
+        """What was smoothed is another hand's."""
+        self.smoother.reset()
+        self.held.reset()
 
     def place(self, box: Box, region: Region) -> None:
         """Somebody says where it is in this frame."""
@@ -185,6 +196,7 @@ class Track:
         self.lost_s += elapsed_s if self.missed else 0.0
         self.refound, self.given_px = False, None
         self.smoother.start_frame(elapsed_s)
+        self.held.start_frame(elapsed_s)
         self._move(elapsed_s, image_size)
         self.expected = self.motion
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.grasp import GraspConfig, GraspFilter
-from prehend.pipeline.match import match, same_hand, share_inside
+from prehend.pipeline.held import HeldSmoother
+from prehend.pipeline.match import is_known, match, overlap, same_hand
 from prehend.pipeline.regions import fit_to_box, upright_region
 from prehend.pipeline.schedule import Schedule
 from prehend.pipeline.sides import SideBelief, SideConfig
@@ -19,16 +21,19 @@ RELOCATE_IOU = 0.4
 TRUSTED_SCORE = 0.8
 """A track whose crop shows a hand with this probability keeps its own box when the finder disagrees once."""
 
-KNOWN_IOU, KNOWN_INSIDE = 0.2, 0.8
-"""A found box is no new hand if it overlaps a track's box by `RELOCATE_IOU`, or by `KNOWN_IOU` while this share of the
-track's joints lies in it: a box around hand and arm."""
-
 RETRY_S = 0.1
 """A hand that was not seen is looked for where it should be for this long, and in one frame at least; after that only
 the detector brings it back [s]."""
 
+SPARE = 2
+"""Found hands that are looked at beyond the most that are followed: the network may say that others are none."""
+
 ESTABLISHED = 10
 """Frames after which a track is as good as one that was seen for longer."""
+
+
+SWAPPED_FRAMES, SWAPPED_S = 2.0, 0.5
+"""Images whose stamps go back by no more than so many intervals, and so many seconds, came in the wrong order."""
 
 
 class Tracker:
@@ -62,6 +67,7 @@ class Tracker:
         self.tracks = []
         self._image_size: tuple[int, int] | None = None
         self._stamp: float | None = None
+        self._interval_s = FRAME_S
         self.schedule.reset()
 
     @property
@@ -75,6 +81,16 @@ class Tracker:
         return sum(not track.missed for track in self.tracks)
 
     @property
+    def candidates(self) -> int:
+        """How many hands the detector may give: some of them will be none."""
+        return self._config.max_hands + SPARE
+
+    @property
+    def _has_room(self) -> bool:
+        seen = sum(not track.missed and track.seen > 0 for track in self.tracks)
+        return seen < self._config.max_hands and self.in_view < self.candidates
+
+    @property
     def wanted(self) -> list[Track]:
         """Tracks to look at in this frame."""
         return [track for track in self.tracks if track.missed <= 1 or track.lost_s <= RETRY_S or track.refound]
@@ -83,9 +99,13 @@ class Tracker:
         """Move on to the next frame: boxes go on as their hands moved, and hands lost for too long are forgotten.
 
         Another image size, a stamp that lies before the last one (a bag starts again) or too long after it starts
-        from nothing.
+        from nothing. A stamp that lies just before it is jitter, or two images swapped on their way: no time passes.
         """
         elapsed = FRAME_S if stamp is None or self._stamp is None else stamp - self._stamp
+        if -min(SWAPPED_FRAMES * self._interval_s, SWAPPED_S) <= elapsed < 0:
+            elapsed, stamp = 0.0, self._stamp  # the next image counts from the newest
+        elif elapsed > 0:
+            self._interval_s = elapsed
         if not 0 <= elapsed <= self._config.max_gap_s or self._image_size not in (None, image_size):
             self.reset()
         self._image_size, self._stamp = image_size, stamp
@@ -122,7 +142,7 @@ class Tracker:
             self.tracks = [track for track, _ in matched]
         columns = {column for _, column in pairs}
         for hand in [hand for column, hand in enumerate(sure) if column not in columns]:
-            if exact or (not self._is_known(hand.box_px) and self.in_view < self._config.max_hands):
+            if exact or (self._has_room and not any(is_known(track, hand) for track in self.tracks)):
                 self._begin(hand, exact)
         self.tracks.sort(key=lambda track: track.track_id)
 
@@ -181,6 +201,21 @@ class Tracker:
             track.take_back()
         return over + [track for track in hidden if track.missed == 1]
 
+    def limit(self) -> list[Track]:
+        """Give up tracks beyond the most hands: first those that were followed for less long, then those that are less
+        sure; call it after `merge`.
+
+        Returns:
+            Those that were given up.
+        """
+        best = sorted(
+            (track for track in self.tracks if not track.missed),
+            key=lambda track: (-min(track.seen, ESTABLISHED), -track.score, track.track_id),
+        )
+        over = best[self._config.max_hands :]
+        self.tracks = [track for track in self.tracks if track not in over]
+        return over
+
     def check_side(self, track: Track) -> None:
         """Call it once the network has seen a track: one of another side than before has no past.
 
@@ -188,10 +223,10 @@ class Tracker:
         """
         if track.shown in (None, track.side):
             return
-        track.smoother.reset()
+        track.forget_motion()
         if track.refound:
             track.track_id, self._next_id = self._next_id, self._next_id + 1
-            track.grasp = GraspFilter(self._grasp)
+            track.grasp, track.depth = GraspFilter(self._grasp), BorderDepth()
             self.tracks.sort(key=lambda one: one.track_id)
 
     def _begin(self, hand: FoundHand, given: bool) -> None:
@@ -199,9 +234,9 @@ class Tracker:
         if len(self.tracks) >= self._config.max_hands and lost:
             self.tracks.remove(max(lost, key=lambda track: track.unseen_s))
         belief = SideBelief(hand.side, self._side, given)
-        smoother = HandSmoother(self._smooth)
+        smoother, held = HandSmoother(self._smooth), HeldSmoother(self._smooth)
         region = self._region(hand, None)
-        track = Track(self._next_id, belief, hand.box_px, region, GraspFilter(self._grasp), smoother)
+        track = Track(self._next_id, belief, hand.box_px, region, GraspFilter(self._grasp), smoother, held)
         track.object_box_px = hand.object_box_px
         track.place(hand.box_px, region)
         self._anchor(track, hand, given)
@@ -211,12 +246,13 @@ class Tracker:
     def _update_found(self, track: Track, hand: FoundHand, exact: bool) -> None:
         if track.missed:
             track.refound, track.velocity = True, np.zeros(2)
-            track.belief.reopen()
+            if track.lost_s > RETRY_S:
+                track.belief.reopen()
         if exact and hand.side is not None:
             track.belief.tell(hand.side)
         else:
             track.belief.found(hand.side)
-        elsewhere = track.box_px.iou(hand.box_px) < RELOCATE_IOU
+        elsewhere = overlap(track, hand) < RELOCATE_IOU
         track.doubts = track.doubts + 1 if elsewhere else 0
         if exact or (elsewhere and (track.missed or track.score < TRUSTED_SCORE or track.doubts > 1)):
             track.place(hand.box_px, self._region(hand, track))
@@ -240,10 +276,3 @@ class Tracker:
         box = hand.box_px
         inside = box.x0 > 0 and box.y0 > 0 and box.x1 < width - 1 and box.y1 < height - 1
         track.given_px = box if given and inside and hand.region is None else None
-
-    def _is_known(self, box: Box) -> bool:
-        return any(
-            (iou := track.box_px.iou(box)) > RELOCATE_IOU
-            or (iou > KNOWN_IOU and share_inside(track.keypoints_px, box) > KNOWN_INSIDE)
-            for track in self.tracks
-        )

@@ -23,6 +23,9 @@ from prehend.ros.messages import HAND_ARRAY, MODEL_INFO, TF, make
 from prehend.types import FloatArray, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
 
 _GRASP_STATES = ("unknown", "not_grasping", "grasping")
+_LAST_SECOND = 2**31 - 2
+"""What builtin_interfaces/Time can hold [s], with room for rounding."""
+
 _IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
 
 
@@ -52,10 +55,18 @@ def seconds(stamp: Any) -> float:
 
 
 def time_message(stamp_s: float | None) -> Any:
-    """A builtin_interfaces/Time of seconds, zero for None."""
-    whole = math.floor(stamp_s or 0.0)  # the fraction alone, or a float would not hold the nanoseconds
-    nanoseconds = round(((stamp_s or 0.0) - whole) * 1e9)
+    """A builtin_interfaces/Time of seconds, zero for None, the nearest it can hold for what is out of its range."""
+    stamp_s = min(max(stamp_s or 0.0, -_LAST_SECOND), _LAST_SECOND)
+    whole = math.floor(stamp_s)  # the fraction alone, or a float would not hold the nanoseconds
+    nanoseconds = round((stamp_s - whole) * 1e9)
     return make("builtin_interfaces/msg/Time", sec=whole + nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def valid_stamp(stamp: Any) -> Any:
+    """The same builtin_interfaces/Time, or the nearest that ROS takes: no second before 1970, nanoseconds below 1e9."""
+    if stamp.sec >= 0 and stamp.nanosec < 10**9:
+        return stamp
+    return time_message(min(max(seconds(stamp), 0.0), float(_LAST_SECOND)))
 
 
 def header_message(stamp_s: float, frame_id: str) -> Any:
@@ -171,9 +182,10 @@ def object_message(held: ObjectEstimate) -> Any:
 def transforms(header: Any, result: FrameResult, prefix: str = "") -> Any:
     """A tf2_msgs/TFMessage: `<side>_hand_<track>` and `held_object_<track>` below the image's frame.
 
-    Empty unless the camera is calibrated: /tf has no place to say that a position is a guess.
+    Empty unless the camera is calibrated (/tf has no place to say that a position is a guess) and the image's frame has
+    a name.
     """
-    if result.camera.estimated:
+    if result.camera.estimated or not header.frame_id:
         return make(TF, transforms=[])
     entries = []
     for hand in result.hands:

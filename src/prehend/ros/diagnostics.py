@@ -1,8 +1,12 @@
 """What the node knows about itself, and how it says so on /diagnostics once a second (REP 107)."""
 
+import math
 import threading
-from collections import deque
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,15 @@ from prehend.ros.messages import DIAGNOSTICS, make
 OK, WARN, ERROR = 0, 1, 2
 _RECENT = 300
 """Images that the latency percentiles are over: ten seconds at 30 Hz."""
+
+_INTERVALS = 15
+"""Intervals between images that the median is over."""
+
+_SHOWN_S = 3.0
+"""An error that came once is shown this long: who looks every now and then should see it."""
+
+_LOST_SHARE = 0.1
+"""Of the images of a second; best effort may lose some."""
 
 
 class Stats:
@@ -23,19 +36,37 @@ class Stats:
     def __init__(self, started_s: float) -> None:
         self._lock = threading.Lock()
         self._counts = Counts(started_s=started_s, last_image_s=started_s)
+        self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
         self._latencies_ms: deque[float] = deque(maxlen=_RECENT)
         self._totals_ms: deque[float] = deque(maxlen=_RECENT)
+        self._stages_ms: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_RECENT))
 
     def arrived(self, now_s: float) -> None:
         """An image came."""
         with self._lock:
             self._counts.received += 1
+            self._counts.new_received += 1
+            since_s = now_s - self._counts.last_image_s
+            if self._counts.received > 1:
+                self._intervals_s.append(since_s)
             self._counts.last_image_s = now_s
 
     def dropped(self) -> None:
         """A newer image took the place of one that was not processed yet."""
         with self._lock:
             self._counts.dropped += 1
+            self._counts.new_dropped += 1
+
+    def lost(self, count: int) -> None:
+        """The middleware tells that images got lost on their way."""
+        with self._lock:
+            self._counts.lost += count
+            self._counts.new_lost += count
+
+    def framed(self, named: bool) -> None:
+        """Whether the newest image has a frame_id."""
+        with self._lock:
+            self._counts.frameless = not named
 
     def waited(self) -> None:
         """An image was left out because the first camera_info may still come."""
@@ -48,14 +79,20 @@ class Stats:
             self._counts.failed += 1
             self._counts.new_failures += 1
             self._counts.last_error = reason
+            self._counts.last_error_s = time.monotonic()
 
-    def processed(self, latency_ms: float, total_ms: float, hands: int) -> None:
-        """A result was published, `latency_ms` after its image's stamp."""
+    def processed(
+        self, latency_ms: float, total_ms: float, hands: int, stages_ms: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """A result was published, `latency_ms` after its image's stamp (NaN where nobody knows)."""
         with self._lock:
             self._counts.processed += 1
             self._counts.hands = hands
-            self._latencies_ms.append(latency_ms)
+            if not math.isnan(latency_ms):
+                self._latencies_ms.append(latency_ms)
             self._totals_ms.append(total_ms)
+            for name, value in stages_ms.items():
+                self._stages_ms[name].append(value)
 
     @property
     def dropped_total(self) -> int:
@@ -64,31 +101,48 @@ class Stats:
             return self._counts.dropped
 
     def take(self) -> "Counts":
-        """A copy of everything; failures count as new once only."""
+        """A copy of everything; what is new is new once only."""
         with self._lock:
             counts = Counts(**vars(self._counts))
-            self._counts.new_failures = 0
+            for name in _NEW:
+                setattr(self._counts, name, 0)
+            counts.interval_s = float(np.median(self._intervals_s)) if self._intervals_s else 0.0
             counts.latency_ms = _percentiles(self._latencies_ms)
             counts.total_ms = _percentiles(self._totals_ms)
+            counts.stages_ms = {name: _percentiles(values) for name, values in self._stages_ms.items()}
             return counts
 
 
 @dataclass
 class Counts:
-    """A snapshot of `Stats`; percentiles are the 50th and 95th, NaN before the first result."""
+    """A snapshot of `Stats`; percentiles are the 50th and 95th, NaN before the first result.
+
+    What begins with `new` is since the last snapshot; `interval_s` is the time between images of late.
+    """
 
     started_s: float = 0.0
     last_image_s: float = 0.0
+    interval_s: float = 0.0
     received: int = 0
     processed: int = 0
     dropped: int = 0
     waiting: int = 0
     failed: int = 0
+    lost: int = 0
     new_failures: int = 0
+    new_received: int = 0
+    new_dropped: int = 0
+    new_lost: int = 0
     hands: int = 0
     last_error: str = ""
+    last_error_s: float = -math.inf
+    frameless: bool = False
     latency_ms: tuple[float, float] = field(default=(float("nan"), float("nan")))
     total_ms: tuple[float, float] = field(default=(float("nan"), float("nan")))
+    stages_ms: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+_NEW = tuple(name for name in Counts.__dataclass_fields__ if name.startswith("new_"))
 
 
 def _percentiles(values: deque[float]) -> tuple[float, float]:
@@ -108,42 +162,65 @@ class Status:
     values: dict[str, object]
 
 
-def images_status(counts: Counts, now_s: float, silent_after_s: float, topic: str, publishers: int) -> Status:
-    """Whether images come; where they do not, why that may be."""
+def images_status(
+    counts: Counts, now_s: float, silent_after_s: float, topic: str, cause: str = "", faults: Sequence[str] = ()
+) -> Status:
+    """Whether images come, and can be used.
+
+    Args:
+        counts: of `Stats`.
+        now_s: of the clock of `counts`.
+        silent_after_s: a parameter of the node.
+        topic: of the images.
+        cause: why nothing comes, for when nothing does (see `prehend.ros.graph`).
+        faults: what is wrong with the images that come.
+    """
     silent_s = now_s - counts.last_image_s
     level, message = OK, "images arrive"
-    if silent_s > silent_after_s and not publishers:
-        level, message = WARN, f"nobody publishes {topic}"
-    elif silent_s > silent_after_s and counts.received:
-        level, message = WARN, f"{topic} is silent: no image for {silent_s:.0f} s from {publishers} publisher(s)"
-    elif silent_s > silent_after_s:
-        level = WARN
-        message = (
-            f"{topic} has {publishers} publisher(s) but nothing arrives: large images need "
-            "FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA on the camera's side too, or image_transport:=compressed"
-        )
+    if silent_s > silent_after_s:
+        level, message = WARN, cause or f"no image for {silent_s:.0f} s on {topic}"
+    elif faults:
+        level, message = WARN, "; ".join(faults)
     values = {
         "topic": topic,
-        "publishers": publishers,
         "received": counts.received,
         "dropped": counts.dropped,
+        "lost on the way": counts.lost,
         "seconds since last image": f"{silent_s:.1f}",
     }
     return Status("images", level, message, values)
 
 
-def camera_status(calibrated: bool, reason: str, fov_deg: float) -> Status:
-    """Whether positions can be in metres; `reason` says why not."""
+def image_faults(counts: Counts, stamps: str, load: float) -> list[str]:
+    """What is wrong with images that come: stamps, frame, losses; `load` is processes per processor."""
+    faults = [stamps] if stamps else []
+    if counts.frameless:
+        faults.append("the images have no frame_id: no transforms, no markers; name one with parameter frame_id")
+    if counts.new_lost > _LOST_SHARE * (counts.new_received + counts.new_lost):
+        text = f"{counts.new_lost} of {counts.new_received + counts.new_lost} images were lost on the way"
+        busy = f"this machine has {load:.1f} times what it can do; " if load > 1 else ""
+        faults.append(f"{text}: {busy}image_reliability:=reliable loses none where the driver offers it")
+    return faults
+
+
+def camera_status(calibrated: bool, reason: str, fov_deg: float, note: str = "") -> Status:
+    """Whether positions can be in metres; `reason` says why not, `note` what is odd although they can."""
     if calibrated:
-        return Status("camera", OK, "calibrated", {})
+        return Status("camera", WARN if note else OK, note or "calibrated", {})
     assumed = f"{fov_deg:g} degrees field of view assumed, metric positions are guesses"
     message = f"{reason}: {assumed if fov_deg else 'no metric positions'}"
     return Status("camera", WARN, message, {"fov_deg": fov_deg})
 
 
-def estimator_status(counts: Counts) -> Status:
-    """Whether images become results, and how fast."""
-    level, message = (ERROR, counts.last_error) if counts.new_failures else (OK, "working")
+def estimator_status(counts: Counts, now_s: float) -> Status:
+    """Whether images become results, and how fast; an error shows for a few seconds."""
+    failed = counts.new_failures or now_s - counts.last_error_s < _SHOWN_S
+    level, message = (ERROR, counts.last_error) if failed else (OK, "working")
+    if level == OK and counts.new_dropped:
+        message = (
+            f"working; slower than the camera: {counts.new_dropped} of {counts.new_received} images were left out "
+            "for newer ones"
+        )
     values = {
         "processed": counts.processed,
         "failed": counts.failed,
@@ -153,9 +230,25 @@ def estimator_status(counts: Counts) -> Status:
         "latency p95 [ms]": f"{counts.latency_ms[1]:.1f}",
         "estimate p50 [ms]": f"{counts.total_ms[0]:.1f}",
         "estimate p95 [ms]": f"{counts.total_ms[1]:.1f}",
+        **_stage_values(counts),
         "last error": counts.last_error,
     }
     return Status("estimator", level, message, values)
+
+
+def node_status(notes: Sequence[str], paused: bool, values: Mapping[str, object]) -> Status:
+    """The node itself; `notes` are what is wrong with how it was started or runs."""
+    if notes:
+        return Status("node", WARN, "; ".join(notes), dict(values))
+    return Status("node", OK, "paused" if paused else "running", dict(values))
+
+
+def _stage_values(counts: Counts) -> dict[str, object]:
+    return {
+        f"{name} p{percent} [ms]": f"{pair[index]:.1f}"
+        for name, pair in counts.stages_ms.items()
+        for index, percent in enumerate((50, 95))
+    }
 
 
 def diagnostic_array(header: Any, node_name: str, statuses: list[Status]) -> Any:

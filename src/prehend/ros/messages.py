@@ -11,7 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from prehend.errors import MissingDependency, PrehendError
+from prehend.errors import MissingDependency, PrehendError, SourceError
+from prehend.ros.borders import Border
 from prehend.ros.typesupport import bytes_only_class
 
 PACKAGE = "prehend_ros"
@@ -79,14 +80,10 @@ def decode(data: bytes, type_name: str) -> Any:
     """The message in CDR bytes; number arrays are numpy arrays.
 
     Raises:
-        PrehendError: the bytes are not such a message.
+        SourceError: the bytes are not such a message.
     """
-    from rosbags.serde import SerdeError
-
-    try:
+    with Border(SourceError, f"cannot read a {type_name}"):  # rosbags raises whatever damaged bytes lead to
         return typestore().deserialize_cdr(data, type_name)
-    except SerdeError as error:
-        raise PrehendError(f"cannot read a {type_name}: {error}") from error
 
 
 def type_hash(type_name: str) -> str:

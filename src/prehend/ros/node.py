@@ -1,13 +1,13 @@
-"""The node: adapts topics, parameters and the clock to `Worker` and `Outputs`, and does nothing else."""
+"""The node: adapts topics, parameters, services and the clock to `Worker` and `Outputs`, and does nothing else."""
 
-import signal
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from prehend.errors import MissingDependency, ParameterError, PrehendError
+from prehend.errors import MissingDependency, ParameterError
 
 try:
     import rclpy
@@ -15,85 +15,95 @@ try:
     from rclpy.clock import Clock, ClockType
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
-    from rclpy.qos import QoSProfile, ReliabilityPolicy
-    from rclpy.signals import SignalHandlerOptions
-    from rclpy.utilities import remove_ros_args
+    from std_srvs.srv import SetBool, Trigger
 except ImportError as error:
     raise MissingDependency("rclpy", "ros", "the ROS node") from error
 
-from prehend.ros import diagnostics, use_large_data
+from prehend import __version__
+from prehend.ros import diagnostics, graph
+from prehend.ros.borders import Border, Unexpected
+from prehend.ros.calibration import Calibration
 from prehend.ros.convert import header_message
-from prehend.ros.loading import Loader, load_estimator
-from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, DIAGNOSTICS, IMAGE, decode, encode, message_class
+from prehend.ros.inputs import Inputs, image_topics
+from prehend.ros.loading import Loaded, Loader, load_estimator
+from prehend.ros.messages import DIAGNOSTICS, encode, message_class
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
-from prehend.ros.worker import Calibration, Worker
+from prehend.ros.params_files import unused_files
+from prehend.ros.stamps import Stamps
+from prehend.ros.start import restore_signals, start_ros, stop_on_signals
+from prehend.ros.worker import Worker
 
-_IMAGE_DEPTH = 5
 _SIGNAL_S = 0.2
 """Longest time until a signal is noticed."""
 _NOT_OURS = ("use_sim_time", "start_type_description_service", "qos_overrides")
 """Parameters that rclpy declares by itself."""
 
 
-class PrehendNode(Node):
-    """Subscribes to images, runs the worker's thread and publishes diagnostics.
+class PrehendNode:
+    """Subscribes to images, feeds the worker and publishes diagnostics.
+
+    Args:
+        node: to do so with.
+        params: as `declare_parameters` found them.
+        loaded: what answers.
+        notes: what a person should know about how it was started; warned of, and told by the diagnostics.
 
     Raises:
-        PrehendError: wrong parameters, or what they name cannot be loaded.
+        PrehendError: wrong parameters or topics.
     """
 
-    def __init__(self, load: Loader) -> None:
-        super().__init__("prehend", automatically_declare_parameters_from_overrides=True)
-        self._params = self._declare_parameters()
-        loaded = load(self._params)
+    def __init__(self, node: Node, params: NodeParams, loaded: Loaded, notes: Sequence[str] = ()) -> None:
+        self._node, self._params, self._notes = node, params, list(notes)
+        self._name = node.get_fully_qualified_name()
         self._stats = diagnostics.Stats(time.monotonic())
-        compressed = self._params.image_transport == "compressed"
-        base = self.resolve_topic_name("image_raw")
-        self._image_topic = f"{base}/compressed" if compressed else base
+        self._stamps = Stamps(self._now_s, lambda: bool(node.get_parameter("use_sim_time").value))
+        base, _ = image_topics(node, params.image_transport == "compressed")
         self._calibration = Calibration(
-            self._params.fov_deg, self._params.camera_info_timeout_s, rectified="rect" in base.rsplit("/", 1)[-1]
+            params.fov_deg, params.camera_info_timeout_s, rectified="rect" in base.rsplit("/", 1)[-1]
         )
-        self._outputs = Outputs(self, loaded.facts, self._params, self._stats)
-        self._diagnostics = self.create_publisher(message_class(DIAGNOSTICS), "/diagnostics", 10)
-        self.worker = Worker(loaded.estimator, self._params, self._calibration, self._stats, self._outputs.publish)
-        reliability = ReliabilityPolicy[self._params.image_reliability.upper()]
-        quality = QoSProfile(depth=_IMAGE_DEPTH, reliability=reliability)
-        image_class = message_class(COMPRESSED_IMAGE if compressed else IMAGE)
-        self.create_subscription(image_class, self._image_topic, self.worker.offer, quality, raw=True)
-        info_class = message_class(CAMERA_INFO)
-        self.create_subscription(info_class, self._camera_info_topic(base), self._on_camera_info, quality, raw=True)
+        self._told: set[str] = set()
+        with Border(ParameterError, "ROS refuses a topic or service"):
+            self._outputs = Outputs(node, loaded.facts, params, self._stats, self._stamps)
+            self._diagnostics = node.create_publisher(message_class(DIAGNOSTICS), "/diagnostics", 10)
+            self.worker = Worker(
+                loaded.estimator,
+                params,
+                self._calibration,
+                self._stats,
+                self._outputs.publish,
+                self._stamps,
+                self._tell,
+            )
+            self._inputs = Inputs(node, params, self._calibration, self._stats, self.worker.offer)
+            node.create_service(Trigger, "~/reset", self._on_reset)
+            node.create_service(SetBool, "~/pause", self._on_pause)
         # a steady clock: silence must be told while simulated time stands still, too
-        self.create_timer(1.0, self._on_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.add_on_set_parameters_callback(self._on_parameters)
-        self.get_logger().info(f"waiting for images on {self._image_topic}")
+        node.create_timer(1.0, self._on_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        node.add_on_set_parameters_callback(self._on_parameters)
+        for note in self._notes:
+            node.get_logger().warning(note)
+        node.get_logger().info(f"waiting for images on {self._inputs.topic}")
 
-    def _declare_parameters(self) -> NodeParams:
-        given = {
-            name: parameter.value
-            for name, parameter in self.get_parameters_by_prefix("").items()
-            if name.split(".")[0] not in _NOT_OURS
-        }
-        params = NodeParams().updated(given)
-        for name, spec in specs().items():
-            if name in given:
-                self.undeclare_parameter(name)
-            value = getattr(params, name)
-            self.declare_parameter(name, value, _descriptor(spec, value), ignore_override=True)
-        return params
+    def _now_s(self) -> float:
+        return float(self._node.get_clock().now().nanoseconds) * 1e-9
 
-    def _camera_info_topic(self, image_topic: str) -> str:
-        """`camera_info` where that is remapped, else the camera_info beside the image, as in image_transport."""
-        resolved = self.resolve_topic_name("camera_info")
-        if resolved != self.resolve_topic_name("camera_info", only_expand=True):
-            return resolved
-        return f"{image_topic.rsplit('/', 1)[0]}/camera_info"
+    def _tell(self, error: Unexpected) -> None:
+        """Log an error that nobody expects with its traceback, the first time."""
+        if str(error) not in self._told and len(self._told) < 100:
+            self._told.add(str(error))
+            cause = error.__cause__ or error
+            self._node.get_logger().error("".join(traceback.format_exception(cause)))
 
-    def _on_camera_info(self, data: bytes) -> None:
-        try:
-            self._calibration.update(decode(data, CAMERA_INFO))
-        except PrehendError as error:
-            self._stats.failed(str(error))
+    def _on_reset(self, _request: Any, response: Any) -> Any:
+        self.worker.reset()
+        response.success, response.message = True, "all hands are forgotten"
+        return response
+
+    def _on_pause(self, request: Any, response: Any) -> Any:
+        self.worker.pause(request.data)
+        response.success, response.message = True, "paused" if request.data else "running"
+        return response
 
     def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
         values = {change.name: change.value for change in changes if change.name.split(".")[0] not in _NOT_OURS}
@@ -104,17 +114,56 @@ class PrehendNode(Node):
         return SetParametersResult(successful=True)
 
     def _on_diagnostics(self) -> None:
-        counts, params = self._stats.take(), self._params
-        publishers = self.count_publishers(self._image_topic)
+        counts, params, now = self._stats.take(), self._params, time.monotonic()
+        silent = now - counts.last_image_s > params.silent_after_s
+        cause = self._inputs.cause(counts) if silent else ""
+        faults = diagnostics.image_faults(counts, self._stamps.take() if counts.received else "", graph.load())
         reason = self._calibration.reason
+        if reason and not self._calibration.heard:
+            reason = f"{reason}: {self._inputs.info_cause()}".removesuffix(": ")
+        values = {"version": __version__, "subscribed anew": self._inputs.resubscribed}
         statuses = [
-            diagnostics.images_status(counts, time.monotonic(), params.silent_after_s, self._image_topic, publishers),
-            diagnostics.camera_status(not reason, reason, params.fov_deg),
-            diagnostics.estimator_status(counts),
+            diagnostics.images_status(counts, now, params.silent_after_s, self._inputs.topic, cause, faults),
+            diagnostics.camera_status(not reason, reason, params.fov_deg, self._calibration.note),
+            diagnostics.estimator_status(counts, now),
+            diagnostics.node_status([*self._notes, *self._twins()], self.worker.paused, values),
         ]
-        header = header_message(self.get_clock().now().nanoseconds * 1e-9, "")
-        array = diagnostics.diagnostic_array(header, self.get_fully_qualified_name().lstrip("/"), statuses)
+        array = diagnostics.diagnostic_array(header_message(self._now_s(), ""), self._name.lstrip("/"), statuses)
         self._diagnostics.publish(encode(array))
+        self._inputs.watch(counts)
+
+    def _twins(self) -> list[str]:
+        """Other nodes of the same name."""
+        own = (self._node.get_name(), self._node.get_namespace())
+        if self._node.get_node_names_and_namespaces().count(own) < 2:
+            return []
+        text = (
+            f"another node is called {self._name}, too: their topics and services mix; rename one with -r __node:=NAME"
+        )
+        if text not in self._told:
+            self._told.add(text)
+            self._node.get_logger().warning(text)
+        return [text]
+
+
+def declare_parameters(node: Node) -> NodeParams:
+    """Declare every parameter, with what the command line and files give for it.
+
+    Raises:
+        ParameterError: a name or a value is wrong.
+    """
+    given = {
+        name: parameter.value
+        for name, parameter in node.get_parameters_by_prefix("").items()
+        if name.split(".")[0] not in _NOT_OURS
+    }
+    params = NodeParams().updated(given)
+    for name, spec in specs().items():
+        if name in given:
+            node.undeclare_parameter(name)
+        value = getattr(params, name)
+        node.declare_parameter(name, value, _descriptor(spec, value), ignore_override=True)
+    return params
 
 
 def _descriptor(spec: ParameterSpec, value: object) -> ParameterDescriptor:
@@ -143,38 +192,35 @@ def run_node(argv: Sequence[str], load: Loader = load_estimator) -> int:
     Raises:
         ParameterError: wrong arguments or parameters.
         PrehendError: something cannot be loaded.
-        Exception: whatever the estimator raised that is not a `PrehendError`; the node does not go on mute.
+        Exception: what the estimator raised for many images in a row without it being a `PrehendError`; the node does
+            not go on mute.
     """
-    use_large_data()
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    stop, before = threading.Event(), None
     try:
-        _run(["prehend", *argv], load, stop)
+        node, notes = start_ros(argv, "prehend", automatically_declare_parameters_from_overrides=True)
+        before = stop_on_signals(stop)
+        notes += unused_files(argv, node.get_fully_qualified_name())
+        params = declare_parameters(node)
+        loaded = load(params)
+        _spin(node, PrehendNode(node, params, loaded, [*notes, *loaded.notes]).worker, stop)
+        node.destroy_node()
     finally:
         rclpy.try_shutdown()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if before is not None:
+            restore_signals(before)
     return 0
 
 
-def _run(args: list[str], load: Loader, stop: threading.Event) -> None:
-    try:
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        left = remove_ros_args(args)[1:]
-    except RuntimeError as error:  # rclpy's errors for arguments have no better common class
-        raise ParameterError(str(error).split(", at ")[0]) from error
-    if left:
-        raise ParameterError(f"unknown argument {left[0]}: ROS arguments follow --ros-args")
-    node = PrehendNode(load)
+def _spin(node: Node, worker: Worker, stop: threading.Event) -> None:
+    """Until `stop` is set, or the worker ends."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     with ThreadPoolExecutor(1, "prehend-worker") as pool:
-        working: Future[None] = pool.submit(node.worker.run)
+        working: Future[None] = pool.submit(worker.run)
         working.add_done_callback(lambda _: executor.wake())
         try:
             while not stop.is_set() and not working.done():
                 executor.spin_once(timeout_sec=_SIGNAL_S)
         finally:
-            node.worker.stop()
+            worker.stop()
         working.result()  # raises what ended the worker
-    node.destroy_node()

@@ -1,5 +1,6 @@
 """Everything the node publishes about an image."""
 
+import time
 from typing import Any
 
 from rclpy.node import Node
@@ -7,12 +8,15 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from prehend.io.images import Image
 from prehend.io.overlay import draw
-from prehend.ros.convert import ModelFacts, hand_array, model_info, seconds, transforms, without_metres
+from prehend.ros.convert import ModelFacts, hand_array, model_info, transforms, without_metres
 from prehend.ros.diagnostics import Stats
 from prehend.ros.images import jpeg_message
 from prehend.ros.markers import marker_array
 from prehend.ros.messages import COMPRESSED_IMAGE, HAND_ARRAY, MARKERS, MODEL_INFO, TF, encode, message_class
+from prehend.ros.mirror import mirror_pixels
 from prehend.ros.params import NodeParams
+from prehend.ros.stamps import Stamps
+from prehend.ros.typesupport import forget_error
 from prehend.types import FrameResult
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -26,33 +30,42 @@ class Outputs:
         params: replaced as a whole when a parameter changes.
     """
 
-    def __init__(self, node: Node, facts: ModelFacts, params: NodeParams, stats: Stats) -> None:
-        self._node, self._facts, self._stats = node, facts, stats
+    def __init__(self, node: Node, facts: ModelFacts, params: NodeParams, stats: Stats, stamps: Stamps) -> None:
+        self._facts, self._stats, self._stamps = facts, stats, stamps
         self.params = params
         self._hands = node.create_publisher(message_class(HAND_ARRAY), "~/hands", 10)
         self._markers = node.create_publisher(message_class(MARKERS), "~/markers", 1)
         self._overlay = node.create_publisher(message_class(COMPRESSED_IMAGE), "~/overlay/compressed", 1)
         self._tf = node.create_publisher(message_class(TF), "/tf", _TF_DEPTH)
         self._model_info = node.create_publisher(message_class(MODEL_INFO), "~/model_info", LATCHED)
+        forget_error()
         self._model_info.publish(encode(model_info(facts)))
 
     def publish(self, header: Any, image: Image, result: FrameResult) -> None:
         """Publish a result under the image's header; what nobody subscribes to is not drawn."""
-        params, seen = self.params, result
+        began = time.perf_counter()
+        params, drawn = self.params, result
         if result.camera.estimated and not params.fov_deg:
             result = without_metres(result)
-        latency_ms = self._node.get_clock().now().nanoseconds * 1e-6 - seconds(header.stamp) * 1e3
-        dropped = self._stats.dropped_total
+        if params.mirrored_input:
+            result = mirror_pixels(result)
+        latency_ms, dropped = self._stamps.latency_ms(header.stamp), self._stats.dropped_total
         message = hand_array(header, result, mesh=params.publish_mesh, latency_ms=latency_ms, dropped=dropped)
         self._hands.publish(encode(message))
-        self._stats.processed(latency_ms, result.timing_ms.get("total", 0.0), len(result.hands))
-        if params.publish_tf:
+        if params.publish_tf and self._stamps.usable:
             tree = transforms(header, result, params.tf_prefix)
             if tree.transforms:
                 self._tf.publish(encode(tree))
-        if params.publish_markers != "off" and self._markers.get_subscription_count():
+        self._show(header, image, result, drawn)
+        stages = {**result.timing_ms, "publish": 1e3 * (time.perf_counter() - began)}
+        total_ms = stages.pop("total", 0.0)
+        self._stats.processed(latency_ms, total_ms, len(result.hands), stages)
+
+    def _show(self, header: Any, image: Image, result: FrameResult, drawn: FrameResult) -> None:
+        """Markers and overlay, while somebody subscribes; `drawn` is the result in the pixels of `image`."""
+        params = self.params
+        if params.publish_markers != "off" and header.frame_id and self._markers.get_subscription_count():
             faces = self._facts.faces if params.publish_markers == "mesh" else None
             self._markers.publish(encode(marker_array(header, result, faces, self._facts.objects)))
         if params.publish_overlay and self._overlay.get_subscription_count():
-            drawing = draw(image, seen, self._facts.faces)
-            self._overlay.publish(encode(jpeg_message(header, drawing)))
+            self._overlay.publish(encode(jpeg_message(header, draw(image, drawn, self._facts.faces))))

@@ -11,6 +11,9 @@ from typing import Any
 
 from prehend.errors import ParameterError, UnknownName
 
+_LONGEST = 120
+"""Characters of a value in an error."""
+
 ParameterValue = bool | int | float | str
 
 
@@ -34,13 +37,13 @@ class ParameterSpec:
         """The allowed values, for a person."""
         if self.choices:
             return ", ".join(self.choices)
-        return f"{self.span[0]:g} to {self.span[1]:g}" if self.span else ""
+        return " to ".join(f"{end:g}" if end < 1e6 else f"{end:.0f}" for end in self.span) if self.span else ""
 
     def check(self, name: str, value: ParameterValue) -> None:
         """Raise `ParameterError` unless `value`, of the right type already, is allowed."""
-        outside = self.span is not None and not self.span[0] <= float(value) <= self.span[1]
+        outside = self.span is not None and not self.span[0] <= value <= self.span[1]  # type: ignore[operator]
         if outside or (self.choices and value not in self.choices):
-            raise ParameterError(f"parameter {name} is {value!r}, allowed: {self.admits()}")
+            raise ParameterError(f"parameter {name} is {_short(value)}, allowed: {self.admits()}")
 
 
 def _parameter(default: Any, text: str, **limits: Any) -> Any:
@@ -56,15 +59,24 @@ class NodeParams:
     """
 
     model: str = _parameter("unihope-s", "name or folder of the hand network's weights")
-    finder: str = _parameter("finder", "name or folder of the hand finder's weights")
+    finder: str = _parameter("palm", "name or folder of the hand detector's weights")
     backend: str = _parameter("onnx", "what runs the network", choices=("onnx", "torch"))
     threads: int = _parameter(0, "threads of the backend; 0 lets it choose", span=(0, 64))
     hand_model: str = _parameter("", "file of a hand model (.npz, or a licensed MANO .pkl); empty for the shipped one")
-    object_id: str = _parameter("", "name in the object catalogue of what is held; empty when nobody knows: no 6D pose")
+    object_id: str = _parameter(
+        "", "names in the object catalogue of what may be held, separated by commas; empty: a box of estimated size"
+    )
     max_hands: int = _parameter(4, "hands that are followed at the same time", span=(1, 16))
-    min_score: float = _parameter(0.3, "score from which a new hand is followed and published", span=(0.01, 0.99))
+    min_score: float = _parameter(
+        0.3,
+        "score from which a new hand is followed and published; one that is followed is kept down to 2/3 of it",
+        span=(0.01, 0.99),
+    )
+    find_interval_s: float = _parameter(
+        0.33, "time between two looks of the hand detector while hands are followed [s]", span=(0.01, 60.0)
+    )
     find_interval: int = _parameter(
-        10, "the hand finder looks at every n-th image while hands are followed", span=(1, 1000)
+        0, "obsolete: the same in images at 30 Hz; 0: find_interval_s counts", span=(0, 1000)
     )
     keep_lost_s: float = _parameter(
         0.5, "a hand out of sight that comes back within this time keeps its number [s]", span=(0.01, 5.0)
@@ -83,6 +95,13 @@ class NodeParams:
     image_reliability: str = _parameter(
         "best_effort", "reliability of the image subscription", choices=("best_effort", "reliable")
     )
+    max_image_px: int = _parameter(
+        64_000_000, "images of more pixels are refused before anything is decoded [px]", span=(1, 2**30)
+    )
+    mirrored_input: bool = _parameter(
+        False, "the images are mirrored, as a selfie camera shows them: left and right hands are told apart by this"
+    )
+    frame_id: str = _parameter("", "frame of images whose header names none; empty: they have no transforms then")
     camera_info_timeout_s: float = _parameter(  # discovery repeats what got lost after 3 s only
         5.0, "images wait this long for the first camera_info [s]", span=(0.0, 60.0)
     )
@@ -118,8 +137,8 @@ class NodeParams:
             raise ParameterError(f"parameter fov_deg is {self.fov_deg:g}, allowed: 0 (assume nothing) or 10 to 170")
         if self.tf_prefix and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_/]*", self.tf_prefix):
             raise ParameterError(f"parameter tf_prefix is {self.tf_prefix!r}: a TF frame cannot start like this")
-        if self.hand_model and not Path(self.hand_model).is_file():
-            raise ParameterError(f"parameter hand_model is {self.hand_model!r}: there is no such file")
+        if self.hand_model and not _is_file(self.hand_model):
+            raise ParameterError(f"parameter hand_model is {_short(self.hand_model)}: there is no such file")
 
     def updated(self, values: Mapping[str, Any]) -> "NodeParams":
         """A copy with `values` in place of some parameters.
@@ -135,11 +154,33 @@ class NodeParams:
             if name not in kinds:
                 raise ParameterError(str(UnknownName("parameter", name, kinds)))
             if kinds[name] is float and type(value) is int:
-                value = float(value)
+                value = _as_float(name, value)
             if type(value) is not kinds[name]:
-                raise ParameterError(f"parameter {name} is {value!r}, expected a {kinds[name].__name__}")
+                raise ParameterError(f"parameter {name} is {_short(value)}, expected a {kinds[name].__name__}")
             changes[name] = value
         return replace(self, **changes)
+
+
+def _as_float(name: str, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ParameterError(f"parameter {name} is {_short(value)}: too large for a number") from error
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a file's name, or with a zero byte
+        return False
+
+
+def _short(value: object) -> str:
+    """A value for a person; of a huge one its beginning (Python refuses to print integers of 4300 digits)."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def specs() -> dict[str, ParameterSpec]:

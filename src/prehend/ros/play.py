@@ -1,25 +1,28 @@
 """`prehend play`: a video, a folder of images, an image, a bag or a camera as the topics of a camera driver."""
 
 import argparse
-import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from prehend.errors import ParameterError
+from prehend.errors import ParameterError, SourceError
 from prehend.geometry.camera import estimated_camera
 from prehend.io.side_files import GivenCamera, read_camera
-from prehend.io.sources import Frame, Source, open_source
-from prehend.ros import use_large_data
+from prehend.io.sources import Frame, Source, is_bag, open_source
+from prehend.ros.borders import Border
 from prehend.ros.convert import header_message
 from prehend.ros.images import camera_message, image_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class, require_rclpy
+from prehend.ros.start import restore_signals, start_ros, stop_on_signals
 from prehend.types import Camera
 
+DEFAULT_TOPIC = "/camera/image_raw"
 FRAME_ID = "camera_color_optical_frame"
 _DEFAULT_RATE_HZ = 30.0
 _DISCOVERY_S = 0.05
@@ -30,7 +33,12 @@ _LINGER_S = 0.5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that `run_play` reads."""
     parser.add_argument("source", metavar="SOURCE", help="image, folder of images, video, rosbag or camera")
-    parser.add_argument("--topic", default="/camera/image_raw", help="of the images; camera_info goes beside it")
+    parser.add_argument(
+        "--topic",
+        help="of a bag: which of its image topics, published under the same name; of anything else: where the images "
+        f"go (default: {DEFAULT_TOPIC}); camera_info goes beside them",
+    )
+    parser.add_argument("--to", metavar="TOPIC", help="where the images of a bag's topic go instead")
     parser.add_argument("--rate", type=float, metavar="HZ", help="images a second (default: the source's, else 30)")
     parser.add_argument("--loop", action="store_true", help="start again at the end")
     parser.add_argument("--compressed", action="store_true", help="publish JPEG on TOPIC/compressed instead")
@@ -48,27 +56,68 @@ def run_play(args: argparse.Namespace) -> int:
         args: see `add_arguments`.
 
     Returns:
-        Exit code 0.
+        Exit code 0, or 1 when images could not be read.
 
     Raises:
         ParameterError: wrong arguments.
         PrehendError: the source or the calibration cannot be read, or rclpy is missing.
     """
     rclpy = require_rclpy()
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    _check(args)
+    stop, before = threading.Event(), None
+    failures = _Failures()
     try:
-        _check(args)
         given = read_camera(args.camera) if args.camera else None
-        with open_source(args.source) as source:
-            use_large_data()
-            rclpy.init(args=[], signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
-            _play(source, args, given, stop)
+        source, topic = _open(args, failures)
+        with source:
+            node, notes = start_ros([], "prehend_play")
+            for note in notes:
+                node.get_logger().warning(note)
+            before = stop_on_signals(stop)
+            with Border(ParameterError, f"ROS refuses the topic {topic}"):
+                publisher = _Publisher(node, args, topic, given)
+            for note in source.notes:
+                node.get_logger().info(f"{source.name}: {note}")
+            node.get_logger().info(f"{source.name}{_topic_of(source)} goes to {publisher.topic}")
+            _play(source, args, publisher, stop, failures)
     finally:
         rclpy.try_shutdown()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return 0
+        if before is not None:
+            restore_signals(before)
+    return 1 if failures.count else 0
+
+
+class _Failures:
+    """Images that cannot be read: told, counted, left out."""
+
+    count = 0
+
+    def __call__(self, error: SourceError) -> None:
+        self.count += 1
+        tqdm.write(f"prehend play: {error}", file=sys.stderr)
+
+
+def _topic_of(source: Source) -> str:
+    topic = getattr(source, "topic", "")
+    return f", topic {topic}," if topic else ""
+
+
+def _open(args: argparse.Namespace, failures: _Failures) -> tuple[Source, str]:
+    """The source, and the topic that its images go to.
+
+    `--topic` chooses among a bag's topics; one that the bag does not have is where its images go.
+    """
+    wanted = args.to or args.topic or DEFAULT_TOPIC
+    opened = partial(open_source, args.source, on_error=failures, own_camera=bool(args.camera or args.fov))
+    if args.topic is None or not is_bag(Path(args.source)):
+        return opened(), wanted
+    try:
+        source = opened(topic=args.topic)
+    except SourceError:
+        if args.to is not None:
+            raise
+        return opened(), wanted
+    return source, args.to or args.topic.removesuffix("/compressed")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -81,15 +130,20 @@ def _check(args: argparse.Namespace) -> None:
 
 
 class _Publisher:
-    """Publishes a frame as an image with its camera_info."""
+    """Publishes a frame as an image with its camera_info.
 
-    def __init__(self, args: argparse.Namespace, given: GivenCamera | None) -> None:
+    Attributes:
+        topic: of the images.
+    """
+
+    def __init__(self, node: Any, args: argparse.Namespace, topic: str, given: GivenCamera | None) -> None:
         self._fov_deg, self._given, self._compressed = args.fov, given, args.compressed
-        self._node = require_rclpy().create_node("prehend_play")
-        topic = f"{args.topic}/compressed" if args.compressed else args.topic
+        self._node = node
         kind = COMPRESSED_IMAGE if args.compressed else IMAGE
-        self._images: Any = self._node.create_publisher(message_class(kind), topic, 10)
-        beside = f"{args.topic.rpartition('/')[0]}/camera_info" if "/" in args.topic else "camera_info"
+        images = f"{topic}/compressed" if args.compressed else topic
+        self.topic = images
+        self._images: Any = self._node.create_publisher(message_class(kind), images, 10)
+        beside = f"{topic.rpartition('/')[0]}/camera_info" if "/" in topic else "camera_info"
         self._infos: Any = self._node.create_publisher(message_class(CAMERA_INFO), beside, 10)
 
     def now_s(self) -> float:
@@ -117,23 +171,54 @@ class _Publisher:
         return estimated_camera(width, height, self._fov_deg) if self._fov_deg else frame.camera
 
 
-def _play(source: Source, args: argparse.Namespace, given: GivenCamera | None, stop: threading.Event) -> None:
-    publisher = _Publisher(args, given)
+def _play(
+    source: Source, args: argparse.Namespace, publisher: _Publisher, stop: threading.Event, failures: _Failures
+) -> None:
     publisher.wait_for_subscriber(args.wait, stop)
-    period_s = 1 / (args.rate or source.fps or _DEFAULT_RATE_HZ)
-    start_s, start_stamp_s = time.monotonic(), publisher.now_s()
-    due_s = start_s
+    schedule = Schedule(args.rate, source.fps, time.monotonic())
+    start_stamp_s = publisher.now_s() - schedule.due_s
     total = None if args.loop else source.length
-    for frame in tqdm(_frames(source, args), total=total, unit="image", desc=args.source):
+    for frame in tqdm(_frames(source, args, failures), total=total, unit="image", desc=args.source):
+        due_s = schedule.next(frame.stamp, time.monotonic())
         if stop.wait(max(0.0, due_s - time.monotonic())):
             return
-        publisher.publish(frame, start_stamp_s + due_s - start_s)
-        due_s = max(due_s + period_s, time.monotonic())  # one that came late does not hurry the next ones
+        publisher.publish(frame, start_stamp_s + due_s)
     stop.wait(_LINGER_S)
 
 
-def _frames(source: Source, args: argparse.Namespace) -> Iterator[Frame]:
+class Schedule:
+    """When each image is due: at a given rate, else as far apart as their stamps are, else at the source's rate.
+
+    Attributes:
+        due_s: of the last image; before the first, when that is [s].
+    """
+
+    def __init__(self, rate_hz: float | None, source_hz: float | None, start_s: float) -> None:
+        self._given = rate_hz is not None
+        self._period_s = 1 / (rate_hz or source_hz or _DEFAULT_RATE_HZ)
+        self._stamp_s: float | None = None
+        self._began = False
+        self.due_s = start_s
+
+    def next(self, stamp_s: float | None, now_s: float) -> float:
+        """Time at which the next image is due, on the clock of `now_s`; one that came late does not hurry the others.
+
+        Args:
+            stamp_s: of the image, None where the source has none.
+            now_s: of a monotonic clock.
+        """
+        step_s = self._period_s
+        if not self._given and stamp_s is not None and self._stamp_s is not None and stamp_s > self._stamp_s:
+            step_s = stamp_s - self._stamp_s
+        if self._began:
+            self.due_s = max(self.due_s + step_s, now_s)
+        self._stamp_s, self._began = stamp_s, True
+        return self.due_s
+
+
+def _frames(source: Source, args: argparse.Namespace, failures: _Failures) -> Iterator[Frame]:
     yield from source
     while args.loop:
-        with open_source(args.source) as again:
+        again, _ = _open(args, failures)
+        with again:
             yield from again

@@ -9,6 +9,7 @@ Layouts: rosidl_runtime_c/message_type_support_struct.h, rosidl_runtime_c/type_d
 rosidl_typesupport_fastrtps_cpp/message_type_support.h, as of ROS 2 Humble to Kilted (older ones read fewer fields).
 """
 
+import contextlib
 import ctypes
 from typing import Any
 
@@ -131,3 +132,13 @@ def bytes_only_class(type_name: str, rihs01: str) -> type:
     )
     package, _, name = type_name.split("/")
     return metaclass(name, (), {"__module__": f"{package}.msg"})
+
+
+def forget_error() -> None:
+    """Drop the error that rcl leaves in this thread after it made something of a bytes-only class.
+
+    It looked for the type's sources, found none and went on. Left there, the next harmless error prints 30 lines on
+    stderr about an "error state being overwritten".
+    """
+    with contextlib.suppress(OSError, AttributeError):  # no more than untidy
+        ctypes.CDLL("librcutils.so").rcutils_reset_error()

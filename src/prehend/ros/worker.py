@@ -3,89 +3,84 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from prehend.errors import InvalidInput, PrehendError
-from prehend.geometry.camera import estimated_camera
-from prehend.io.camera_info import camera_from_info
-from prehend.io.images import Image, decode_image, image_from_message
-from prehend.ros.convert import seconds
+from prehend.errors import PrehendError, SourceError
+from prehend.io.images import Image, ImageReader
+from prehend.ros.borders import Border, Unexpected
+from prehend.ros.calibration import Calibration
+from prehend.ros.convert import header_message, seconds, valid_stamp
 from prehend.ros.diagnostics import Stats
 from prehend.ros.loading import HandEstimator
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
+from prehend.ros.mirror import mirror_camera, mirror_image
 from prehend.ros.params import NodeParams
-from prehend.types import Camera, FrameResult
+from prehend.ros.stamps import Stamps
+from prehend.types import FrameResult
 
 Publish = Callable[[Any, Image, FrameResult], None]
 """Takes the image's header, its pixels (H, W, 3) uint8 RGB and the result."""
 
-
-class Calibration:
-    """The newest camera_info, and what to do without one.
-
-    Attributes:
-        reason: why there is no calibrated camera; empty when there is one.
-    """
-
-    def __init__(self, fov_deg: float, timeout_s: float, rectified: bool) -> None:
-        self._fov_deg, self._timeout_s, self._rectified = fov_deg, timeout_s, rectified
-        self._camera: Camera | None = None
-        self._first_image_s: float | None = None
-        self._heard = False
-        self.reason = "no camera_info yet"
-
-    def update(self, message: Any) -> None:
-        """Take a sensor_msgs/CameraInfo."""
-        self._heard = True
-        try:
-            self._camera = camera_from_info(message, self._rectified)
-            self.reason = "" if self._camera else "camera_info says that the camera is not calibrated (K is zero)"
-        except PrehendError as error:
-            self._camera, self.reason = None, f"camera_info is wrong: {error}"
-
-    def camera(self, width: int, height: int, now_s: float) -> Camera | None:
-        """The camera of an image of this size [px], None while the first camera_info may still come.
-
-        Raises:
-            InvalidInput: the calibration is for another size.
-        """
-        if self._first_image_s is None:
-            self._first_image_s = now_s
-        camera = self._camera
-        if camera is not None:
-            if (camera.width, camera.height) != (width, height):
-                raise InvalidInput(
-                    f"camera_info is for {camera.width} x {camera.height}, the image is {width} x {height}"
-                )
-            return camera
-        if not self._heard and now_s - self._first_image_s < self._timeout_s:
-            return None
-        return estimated_camera(width, height, self._fov_deg) if self._fov_deg else estimated_camera(width, height)
+GIVE_UP_AFTER = 50
+"""Images in a row that failed for a reason nobody expects: it is not the images, and the node ends with the reason."""
 
 
 class Worker:
     """Processes the newest image there is; older ones that were not reached are dropped and counted.
 
-    `run` is the thread: it goes on after a `PrehendError` (counted, told by the diagnostics) and ends with any other.
+    `run` is the thread. An image that fails is counted, told by the diagnostics, and the next one is taken, whatever
+    was raised; after `GIVE_UP_AFTER` unexpected errors in a row `run` raises the last.
+
+    Args:
+        estimator: what processes.
+        params: of the node.
+        calibration: gives each image its camera.
+        stats: counts.
+        publish: takes results.
+        stamps: judges the images' stamps; None takes the system's clock.
+        tell: takes an error that nobody expects, for the log.
     """
 
     def __init__(
-        self, estimator: HandEstimator, params: NodeParams, calibration: Calibration, stats: Stats, publish: Publish
+        self,
+        estimator: HandEstimator,
+        params: NodeParams,
+        calibration: Calibration,
+        stats: Stats,
+        publish: Publish,
+        stamps: Stamps | None = None,
+        tell: Callable[[Unexpected], None] | None = None,
     ) -> None:
         self._estimator, self._calibration, self._stats, self._publish = estimator, calibration, stats, publish
-        self._compressed = params.image_transport == "compressed"
+        self._params = params
+        self._reader = _Reader(max_pixels=params.max_image_px)
+        self._stamps = stamps or Stamps(time.time, lambda: False)
+        self._tell = tell
         self._newest: bytes | None = None
-        self._stopped = False
+        self._stopped = self._reset = self.paused = False
         self._changed = threading.Condition()
 
     def offer(self, data: bytes) -> None:
         """Hand over a serialised image; returns at once."""
         self._stats.arrived(time.monotonic())
         with self._changed:
+            if self.paused:
+                return
             if self._newest is not None:
                 self._stats.dropped()
             self._newest = data
             self._changed.notify()
+
+    def pause(self, paused: bool) -> None:
+        """Leave images alone, or take them again; begins anew either way."""
+        with self._changed:
+            self.paused, self._newest, self._reset = paused, None, True
+
+    def reset(self) -> None:
+        """Forget all hands before the next image."""
+        with self._changed:
+            self._reset = True
 
     def stop(self) -> None:
         """Let `run` return after the image it is at."""
@@ -94,10 +89,23 @@ class Worker:
             self._changed.notify()
 
     def run(self) -> None:
-        """Process images until `stop`."""
+        """Process images until `stop`.
+
+        Raises:
+            Exception: whatever failed `GIVE_UP_AFTER` times in a row without being a `PrehendError`.
+        """
+        in_a_row = 0
         while (data := self._take()) is not None:
             try:
                 self._process(data)
+                in_a_row = 0
+            except Unexpected as error:
+                in_a_row += 1
+                self._stats.failed(str(error))
+                if self._tell is not None:
+                    self._tell(error)
+                if in_a_row >= GIVE_UP_AFTER:
+                    raise error.__cause__ or error from None
             except PrehendError as error:
                 self._stats.failed(str(error))
 
@@ -108,16 +116,55 @@ class Worker:
             return None if self._stopped else data
 
     def _process(self, data: bytes) -> None:
-        header, image = self._read(data)
-        camera = self._calibration.camera(image.shape[1], image.shape[0], time.monotonic())
+        began = time.perf_counter()
+        with Border(SourceError, "image"):
+            message, image = self._read(data)
+        stamp_s = self._stamps.tracking_s(message.header.stamp)
+        header = self._header(message.header)
+        read_ms = 1e3 * (time.perf_counter() - began)
+        camera = self._calibration.camera(
+            image.shape[1], image.shape[0], time.monotonic(), seconds(header.stamp) or None, header.frame_id
+        )
         if camera is None:
             self._stats.waited()
             return
-        self._publish(header, image, self._estimator.estimate(image, camera, seconds(header.stamp)))
+        with Border(Unexpected, "an image failed"):
+            self._forget()
+            if self._params.mirrored_input:
+                image, camera = mirror_image(image), mirror_camera(camera)
+            result = self._estimator.estimate(image, camera, stamp_s)
+            result = replace(result, timing_ms={"read": read_ms, **result.timing_ms})
+            self._publish(header, image, result)
+
+    def _forget(self) -> None:
+        with self._changed:
+            wanted, self._reset = self._reset, False
+        if wanted:
+            self._estimator.reset()
+
+    def _header(self, given: Any) -> Any:
+        """The header of all outputs: the image's, with a frame and a stamp that messages can carry."""
+        frame_id = given.frame_id or self._params.frame_id
+        self._stats.framed(bool(frame_id))
+        stamp = valid_stamp(given.stamp)
+        if stamp is given.stamp and frame_id == given.frame_id:
+            return given
+        header = header_message(0.0, frame_id)
+        header.stamp = stamp
+        return header
 
     def _read(self, data: bytes) -> tuple[Any, Image]:
-        if self._compressed:
+        if self._params.image_transport == "compressed":
             message = decode(data, COMPRESSED_IMAGE)
-            return message.header, decode_image(bytes(message.data), "compressed image")
+            return message, self._reader.compressed(message, "compressed image")
         message = decode(data, IMAGE)
-        return message.header, image_from_message(message, "image")
+        if not message.step and message.height and len(message.data) % message.height == 0:
+            message.step = len(message.data) // message.height  # drivers that leave it out
+        return message, self._reader.message(message, "image")
+
+
+class _Reader(ImageReader):
+    """Names the node's parameter where an image is too large."""
+
+    def _limit(self) -> str:
+        return f"parameter max_image_px, {self.max_pixels}"

@@ -4,8 +4,7 @@ The shipped ones lie beside this file. Both backends take their numbers from the
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from prehend.conventions import JOINT_NAMES
+from prehend.documents import read_json
 from prehend.errors import AssetError, UnknownName, WeightsMismatch
 
 SCHEMA = "prehend.weights/1"
@@ -22,6 +23,7 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 SHIPPED = Path(__file__).parent
 
+_LARGEST_MANIFEST = 16 << 20
 WAY_OUT = "install the package again, or export the weights again"
 
 
@@ -73,8 +75,9 @@ class Bundle:
         path = self.folder / WEIGHTS
         try:
             stored = load_file(path)
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, ValueError, TypeError, MemoryError) as error:
             raise AssetError(f"{path} cannot be read ({error}): {WAY_OUT}") from error
+        _check_numbers(self, stored)
         arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in stored.items()}
         broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
         if broken:
@@ -111,37 +114,104 @@ def file_sha256(path: Path) -> str:
     Raises:
         AssetError: the file is missing or cannot be read.
     """
+    digest = hashlib.sha256()
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise AssetError(f"{path} cannot be read ({error.strerror}): {WAY_OUT}") from error
+        if path.exists() and not path.is_file():
+            raise AssetError(f"{path} is no regular file: {WAY_OUT}")
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else "no file can have that name"
+        raise AssetError(f"{path} cannot be read ({said}): {WAY_OUT}") from error
+    return digest.hexdigest()
 
 
 def _read_bundle(folder: Path) -> Bundle:
     path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AssetError(f"{path} cannot be read ({error.strerror}): {WAY_OUT}") from error
-    except ValueError as error:
-        raise AssetError(f"{path} is not JSON ({error}): {WAY_OUT}") from error
+    manifest = read_json(path, lambda text: AssetError(f"{text}: {WAY_OUT}"), _LARGEST_MANIFEST, "not JSON")
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != SCHEMA:
         raise AssetError(f"{path} has schema {schema!r}, expected '{SCHEMA}': {WAY_OUT}")
     try:
         stages = {name: _read_stage(folder, entry) for name, entry in manifest["stages"].items()}
         weights = manifest["weights"]
-        _check_file(folder, weights)
-        return Bundle(manifest["name"], manifest["network"], folder, stages, weights["sha256"], manifest)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise AssetError(f"{path} lacks or garbles {error}: {WAY_OUT}") from error
+        if _check_file(folder, weights).name != WEIGHTS:
+            raise AssetError(f"{path}: its weights are {str(weights['file'])[:60]}, expected {WEIGHTS}: {WAY_OUT}")
+        check_facts(path, manifest)
+        name, network = (_text(manifest, key) for key in ("name", "network"))
+        return Bundle(name, network, folder, stages, str(weights["sha256"]), manifest)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise AssetError(f"{path} lacks or garbles {str(error)[:120]}: {WAY_OUT}") from error
+
+
+def check_facts(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise `WeightsMismatch` unless a manifest says of its network what this version of the package takes for granted.
+
+    Nothing in a graph tells that its hands are left ones or its joints in another order: results would be wrong.
+    """
+    wanted: dict[str, Any] = {"hand_side": "right", "joint_order": list(JOINT_NAMES)}
+    for key, value in wanted.items():
+        if manifest.get(key, value) != value:
+            raise WeightsMismatch(f"{path}: its {key} is {str(manifest[key])[:60]}, this version takes {value}")
+    picture = manifest["input"]
+    if picture.get("colour", "RGB") != "RGB" or list(picture.get("range", [0, 1])) != [0, 1]:
+        raise WeightsMismatch(f"{path}: its pictures are {str(picture)[:80]}, this version gives RGB from 0 to 1")
+    hand, cost = manifest.get("hand_model", {"name": "", "sha256": ""}), manifest.get("gmac", {})
+    if not all(isinstance(hand[key], str) for key in ("name", "sha256")):
+        raise TypeError("'hand_model'")
+    if not all(isinstance(value, int | float) for value in (manifest.get("parameters", 0), *dict(cost).values())):
+        raise TypeError("'parameters' or 'gmac'")
+    config, stages = manifest.get("config"), manifest["stages"]
+    if not isinstance(config, dict) or config.get("size") != picture["size"]:
+        raise WeightsMismatch(f"{path}: it has no config of its network, or another size of picture: {WAY_OUT}")
+    sizes = {
+        tuple(spec["shape"][-2:]) for stage in stages.values() for spec in stage["inputs"] if spec["name"] == "image"
+    }
+    # a detector looks at larger pictures too
+    allowed = {(side, side) for side in (picture["size"], config.get("wide_size", picture["size"]))}
+    if not sizes <= allowed:
+        raise WeightsMismatch(f"{path}: its stages take another size of picture than it says: {WAY_OUT}")
+    if (manifest["network"] == "finder") != ("find" in stages):
+        raise WeightsMismatch(
+            f"{path}: the stages {', '.join(stages)} are not those of '{manifest['network']}': {WAY_OUT}"
+        )
+
+
+def _check_numbers(bundle: "Bundle", names: Iterable[str]) -> None:
+    """Every number of the weights belongs to a stage, and every stage has some: a graph without them gives noise."""
+    taken = {name for stage in bundle.stages.values() for name in stage.initializers}
+    empty = [stage for stage, file in bundle.stages.items() if not file.initializers]
+    left = sorted(set(names) - taken)
+    if empty or left:
+        said = f"stage '{empty[0]}' has no numbers" if empty else f"'{left[0]}' belongs to no stage"
+        raise WeightsMismatch(f"the manifest of weights '{bundle.name}' was changed: {said}: {WAY_OUT}")
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    if not isinstance(entry[key], str) or not entry[key]:
+        raise TypeError(f"'{key}'")
+    return str(entry[key])
 
 
 def _read_stage(folder: Path, entry: Mapping[str, Any]) -> StageFile:
     inputs, outputs = (
-        tuple(TensorSpec(spec["name"], tuple(spec["shape"])) for spec in entry[side]) for side in ("inputs", "outputs")
+        tuple(TensorSpec(_text(spec, "name"), _shape(spec["shape"])) for spec in entry[side])
+        for side in ("inputs", "outputs")
     )
-    return StageFile(_check_file(folder, entry), inputs, outputs, tuple(entry["initializers"]))
+    names = entry["initializers"]
+    if not inputs or not outputs or not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("'inputs', 'outputs' or 'initializers' of a stage")
+    return StageFile(_check_file(folder, entry), inputs, outputs, tuple(names))
+
+
+def _shape(lengths: Any) -> tuple[int | str, ...]:
+    fits = isinstance(lengths, list) and all(
+        isinstance(n, str) or (type(n) is int and 0 < n < 1 << 20) for n in lengths
+    )
+    if not fits:
+        raise TypeError(f"the shape {str(lengths)[:60]}")
+    return tuple(lengths)
 
 
 def _check_file(folder: Path, entry: Mapping[str, Any]) -> Path:

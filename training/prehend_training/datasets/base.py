@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from prehend.conventions import Side
+from prehend.documents import read_yaml
 from prehend.errors import AssetError, InvalidInput, SourceError, UnknownName
 from prehend.geometry.camera import project
 from prehend.geometry.pnp import control_points
@@ -21,8 +21,6 @@ from prehend_training.datasets.sources import DatasetSource
 from prehend_training.scenes.sample import HAND_CODE, HandLabel, ObjectLabel, Sample
 
 MANO_FILES: dict[Side, str] = {"right": "MANO_RIGHT.pkl", "left": "MANO_LEFT.pkl"}
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Dataset(ABC):
@@ -97,10 +95,7 @@ class Dataset(ABC):
 
     def yaml(self, path: Path) -> dict[str, Any]:
         """A YAML file of the dataset that holds a mapping."""
-        try:
-            content = yaml.load(self.source.require(path).read_text(), Loader=_Loader)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise SourceError(f"{path} is no YAML: {error}; download it again") from error
+        content = read_yaml(self.source.require(path), lambda text: SourceError(f"{text}; download it again"))
         if not isinstance(content, dict):
             raise SourceError(f"{path} holds no mapping; download it again")
         return content

@@ -15,10 +15,11 @@ from prehend.errors import AssetError
 from prehend.hand_model.asset import HandModel, load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.models.unihope import UniHOPE
-from prehend.pipeline.crop import CropSpec, cut
+from prehend.models.unihope_lite import UniHOPELite
+from prehend.pipeline.crop import CropSpec, cut, region_of
 from prehend.pipeline.decode import rotations_in_camera
 from prehend.pipeline.hands import HandModels
-from prehend.types import Box, Camera, FloatArray
+from prehend.types import Box, Camera, FloatArray, Region
 from prehend_training.scenes.sample import HandLabel
 
 
@@ -72,8 +73,9 @@ class NetworkJudge:
     @torch.inference_mode()
     def errors_m(self, pictures: Sequence[NDArray[np.uint8]], camera: Camera, hand: HandLabel) -> FloatArray:
         """See `Judge`."""
-        box = Box.around(hand.keypoints_px)
-        spec = CropSpec.from_box(box, hand.side, (camera.width, camera.height), None, self.network.config.size)
+        upright = isinstance(self.network, UniHOPELite)
+        region = region_of(hand.keypoints_px) if upright else Region.of_box(Box.around(hand.keypoints_px))
+        spec = CropSpec.from_region(region, hand.side, (camera.width, camera.height), None, self.network.config.size)
         images = np.stack([cut(picture, spec).image for picture in pictures])
         rows = len(images)
         answer = self.network(

@@ -16,7 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput, SourceError
+from prehend.files import replace_text
 from prehend.io.images import read_image
 from prehend_training.sample_files import Packing, encode_image
 from prehend_training.scenes.sample import FrameId, Maps, Sample
@@ -98,7 +100,7 @@ class TwinFolder:
         wanted = json.loads(json.dumps({"schema": SCHEMA, **description}))
         note = path / "config.json"
         if note.exists():
-            begun = json.loads(note.read_text())
+            begun = read_json(note, AssetError)
             keys = sorted(begun.keys() | wanted.keys())
             differ = [
                 f"{k} is {begun.get(k)!r} and not {wanted.get(k)!r}" for k in keys if begun.get(k) != wanted.get(k)
@@ -107,7 +109,7 @@ class TwinFolder:
                 raise InvalidInput(f"{path} holds other twins ({'; '.join(differ)}): choose another folder")
         else:
             path.mkdir(parents=True, exist_ok=True)
-            note.write_text(json.dumps(wanted, indent=1) + "\n")
+            replace_text(note, json.dumps(wanted, indent=1) + "\n")
         return cls.open(path)
 
     def __len__(self) -> int:

@@ -3,11 +3,12 @@
 import logging
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -128,6 +129,7 @@ def _start(open_work: Callable[[], Work]) -> _Member:
 def _serve(connection: Connection, open_work: Callable[[], Work]) -> None:
     """Do jobs until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the workers
+    end_with_parent()
     work: Work | None = None
     while True:
         try:
@@ -140,6 +142,19 @@ def _serve(connection: Connection, open_work: Callable[[], Work]) -> None:
         except Exception as error:  # noqa: BLE001 - the parent raises it, with the job's name
             answer = (False, (repr(error), traceback.format_exc()))
         connection.send(answer)
+
+
+def end_with_parent() -> None:
+    """End this process at once when its parent is gone, whatever it is doing: a parent that is killed ends nobody."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent watch", daemon=True).start()
 
 
 @contextmanager

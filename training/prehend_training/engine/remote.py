@@ -36,6 +36,7 @@ class RayEngine:
         address: str | None = None,
         gpus_per_worker: float = 0.0,
     ):
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it sends statistics to its makers unless told not to
         try:
             self.ray: Any = import_module("ray")
         except ImportError:

@@ -5,10 +5,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from prehend.errors import AssetError
-from prehend.pipeline.objects import catalogue_folders, default_folder, object_of, read_catalogue, read_entry
+from prehend.pipeline.objects import (
+    ObjectModel,
+    catalogue_folders,
+    default_folder,
+    object_of,
+    read_catalogue,
+    read_entry,
+)
 from prehend_training.objects.parts import Part
 from prehend_training.objects.parts_flat import Box, Rack
 from prehend_training.objects.parts_plate import Extrusion
@@ -17,6 +25,7 @@ from prehend_training.objects.parts_scanned import Scanned
 from prehend_training.objects.solid import Form, Paint, Range, Solid
 
 CATALOGUE = default_folder()
+_LARGEST = 1000.0
 PARTS: dict[str, type[Part]] = {kind.kind: kind for kind in (Box, Rack, Extrusion, Revolve, Tube, Torus, Scanned)}
 
 
@@ -31,6 +40,28 @@ def read_solid(path: Path) -> Solid:
     model = object_of(path, entry)
     if not entry.get("parts"):
         raise AssetError(f"object {path} lacks parts")
+    _check_numbers(path, entry)
+    try:
+        return _solid(path, entry, model)
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, cv2.error) as error:
+        raise AssetError(f"object {path} cannot be made: {' '.join(repr(error).split())[:200]}") from error
+
+
+def _check_numbers(path: Path, entry: Any) -> None:
+    """Raise `AssetError` for numbers that no thing for a hand has: shapes are made as fine as they are large."""
+    values = [entry]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict | list):
+            values += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, int | float) and not abs(value) <= _LARGEST:
+            raise AssetError(f"object {path} has the number {str(value)[:20]}, which no thing for a hand has")
+
+
+def _solid(path: Path, entry: Mapping[str, Any], model: ObjectModel) -> Solid:
+    mass_kg = float(entry.get("mass_kg", 0.2))
+    if not 0 < mass_kg <= _LARGEST:
+        raise AssetError(f"object {path}: mass_kg is {str(entry['mass_kg'])[:20]}, which no thing for a hand has")
     paints = {
         name: Paint(str(paint["material"]), tuple(tuple(tint) for tint in paint.get("tints", ())))
         for name, paint in entry.get("paints", {"body": {"material": "plastic"}}).items()
@@ -50,18 +81,19 @@ def read_solid(path: Path) -> Solid:
         np.ones(3),
         paints,
         Range(**{key: tuple(limits) for key, limits in entry.get("stretch", {}).items()}),
-        float(entry.get("mass_kg", 0.2)),
+        mass_kg,
         tuple(entry.get("grasps", ())),
     )
 
 
 def _read_part(path: Path, entry: Mapping[str, Any]) -> Part:
-    kind = entry.get("kind")
+    kind = entry.get("kind") if isinstance(entry, dict) else None
+    kind = kind if isinstance(kind, str) else ""
     if kind not in PARTS:
         raise AssetError(f"object {path} has a part of unknown kind '{kind}'; there are {', '.join(PARTS)}")
     try:
         return PARTS[kind].read({**entry, "folder": path.parent})
-    except (KeyError, ValueError, TypeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, cv2.error) as error:
         raise AssetError(f"object {path}: its {kind} cannot be made: {error!r}") from error
 
 

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 SUFFIXES = (".obj", ".ply", ".stl", ".glb")
 MOST_FACES = 20_000
+MOST_BYTES, MOST_PIECES, MOST_READ_FACES, MOST_TEXELS = 256 << 20, 500, 5_000_000, 32 << 20
 SMALLEST_M, LARGEST_M = 0.01, 0.5
 _MOST_TONES = 16
 _DENSITY = 400.0  # kg/m3 of things that are partly hollow
@@ -174,23 +175,93 @@ def _read(path: Path) -> Shape:
         import trimesh
     except ImportError as error:
         raise MissingDependency(str(error.name), "meshes", "importing meshes") from error
+    if path.stat().st_size > MOST_BYTES:
+        raise AssetError(f"mesh {path} is larger than {MOST_BYTES >> 20} MiB: reduce it first")
     try:
-        scene = trimesh.load_scene(path)
+        scene = trimesh.load_scene(path, resolver=beside(path))
+        pieces = _pieces(path, scene)
+        shape = Shape.joined(pieces) if pieces else None
+    except AssetError:
+        raise
     except Exception as error:  # trimesh's readers raise anything
-        raise AssetError(
-            f"mesh {path} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}"
-        ) from error
-    pieces = []
-    for node in scene.graph.nodes_geometry:
-        transform, geometry_name = scene.graph[node]
-        geometry = scene.geometry[geometry_name]
-        if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
-            vertices = trimesh.transform_points(geometry.vertices, transform)
-            faces = geometry.faces[:, ::-1] if np.linalg.det(transform[:3, :3]) < 0 else geometry.faces
-            pieces.append(Shape(vertices, np.asarray(faces, np.int64), _face_colours(geometry)))
-    if not pieces:
+        said = str(error).splitlines()[0][:200] if str(error) else repr(error)
+        raise AssetError(f"mesh {path} cannot be read: {said}") from error
+    if shape is None:
         raise AssetError(f"mesh {path} holds no triangles")
-    return Shape.joined(pieces)
+    if shape.faces.min() < 0 or shape.faces.max() >= len(shape.vertices) or not np.isfinite(shape.vertices).all():
+        raise AssetError(f"mesh {path} has triangles without corners, or corners that are nowhere")
+    return shape
+
+
+def _pieces(path: Path, scene: Any) -> list[Shape]:
+    """Every piece of a scene in its frame; how many there are is counted before they are made."""
+    nodes = [(node, *scene.graph[node]) for node in scene.graph.nodes_geometry]
+    sizes = [len(getattr(scene.geometry[name], "faces", ())) for _, _, name in nodes]
+    if len(nodes) > MOST_PIECES or sum(sizes) > MOST_READ_FACES:
+        raise AssetError(f"mesh {path} has {len(nodes)} pieces of {sum(sizes)} triangles: reduce it first")
+    pieces = []
+    for (_, transform, name), count in zip(nodes, sizes, strict=True):
+        geometry = scene.geometry[name]
+        if count and hasattr(geometry, "vertices"):
+            vertices = geometry.vertices @ transform[:3, :3].T + transform[:3, 3]
+            faces = geometry.faces[:, ::-1] if np.linalg.det(transform[:3, :3]) < 0 else geometry.faces
+            pieces.append(Shape(np.asarray(vertices), np.asarray(faces, np.int64), _colours(path, geometry)))
+    return pieces
+
+
+def _colours(path: Path, geometry: Any) -> NDArray[np.uint8] | None:
+    """`_face_colours`, or None with a warning where the file's own colours cannot be read."""
+    try:
+        return _face_colours(geometry)
+    except Exception as error:  # noqa: BLE001 - Pillow and trimesh raise anything; a thing without its colours is one still
+        logger.warning("%s: its colours cannot be read (%s): it is one of plastic", path.name, _first_line(error))
+        return None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+
+
+def beside(path: Path) -> Any:
+    """What finds the files that a mesh names: those in its own folder and below, never the network.
+
+    Args:
+        path: of the mesh.
+    """
+    from trimesh.resolvers import Resolver
+
+    root = path.resolve().parent
+
+    class Beside(Resolver):
+        def __init__(self, folder: Path):
+            self.folder = folder
+
+        def keys(self) -> list[str]:
+            return []
+
+        def get(self, name: str) -> bytes:
+            file = (self.folder / name.strip()).resolve()
+            if "://" in name or not file.is_relative_to(root) or not file.is_file():
+                raise FileNotFoundError(f"{name} does not lie beside the mesh")
+            if file.stat().st_size > MOST_BYTES:
+                raise ValueError(f"{name} is larger than {MOST_BYTES >> 20} MiB")
+            return file.read_bytes()
+
+        def write(self, name: str, data: bytes) -> None:
+            raise OSError("nothing is written beside a mesh")
+
+        def namespaced(self, namespace: str) -> "Beside":
+            return Beside(self.folder / namespace)
+
+    return Beside(root)
+
+
+def _check_texture(material: Any) -> None:
+    """Raise `ValueError` for a texture that is missing or too large to be unfolded; its header alone is read here."""
+    for name in ("image", "baseColorTexture"):
+        size = getattr(getattr(material, name, None), "size", None)
+        if size is not None and size[0] * size[1] > MOST_TEXELS:
+            raise ValueError(f"a texture of {size[0]} x {size[1]}")
 
 
 def _face_colours(geometry: Any) -> NDArray[np.uint8] | None:
@@ -201,6 +272,7 @@ def _face_colours(geometry: Any) -> NDArray[np.uint8] | None:
     if visual.kind == "texture":
         if visual.uv is None:
             return np.tile(np.asarray(visual.material.main_color, np.uint8)[:3], (len(geometry.faces), 1))
+        _check_texture(visual.material)
         visual = visual.to_color()
     if visual.kind == "face":
         return np.asarray(visual.face_colors, np.uint8)[:, :3]
@@ -239,9 +311,12 @@ def _lighter(path: Path, shape: Shape) -> Shape:
     except ImportError as error:
         raise MissingDependency("fast_simplification", "meshes", f"a mesh of over {MOST_FACES} triangles") from error
     merged = shape.merged()
-    vertices, faces = fast_simplification.simplify(
-        merged.vertices.astype(np.float32), merged.faces.astype(np.int32), 1 - MOST_FACES / len(merged.faces)
-    )
+    try:
+        vertices, faces = fast_simplification.simplify(
+            merged.vertices.astype(np.float32), merged.faces.astype(np.int32), 1 - MOST_FACES / len(merged.faces)
+        )
+    except (ValueError, RuntimeError) as error:
+        raise AssetError(f"mesh {path} cannot be simplified ({_first_line(error)}): mend it first") from error
     logger.warning("%s: simplified from %d to %d triangles", path.name, len(shape.faces), len(faces))
     return Shape(vertices.astype(np.float64), faces.astype(np.int64), None)
 

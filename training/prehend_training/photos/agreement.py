@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prehend.conventions import NUM_JOINTS, Side
+from prehend.conventions import NUM_JOINTS, SIDES, Side
 from prehend.types import Box, FloatArray
 
 
@@ -44,14 +44,21 @@ class Rule:
         apart: largest mean distance of the joints from their median, over the longer side of the hand's box.
         joint_apart: largest such distance of one joint (root mean square over the looks).
         side: share of the looks that say the same side; below it the side is unknown.
+        small_px, strict_apart: hands below this size, and hands that hold something, have to be seen in every look, and
+            this near their median: things of that size are taken for hands more often, and of fingers behind a thing
+            the looks may share one guess.
+        inside: least share of the joints in the picture.
         floor: least noise that is told of a joint, over the longer side: looks share the teacher's own errors.
     """
 
     found: float = 0.8
-    score: float = 0.9
-    apart: float = 0.04
+    score: float = 0.7
+    apart: float = 0.03
     joint_apart: float = 0.12
     side: float = 0.8
+    small_px: float = 40.0
+    strict_apart: float = 0.02
+    inside: float = 0.6
     floor: float = 0.015
 
 
@@ -75,8 +82,9 @@ class Decision:
     apart: float = np.inf
 
 
-def decide(looks: Sequence[Answer | None], rule: Rule) -> Decision:
-    """Whether the answers of the looks at one place (None: nothing there) are one sure hand."""
+def decide(looks: Sequence[Answer | None], rule: Rule, strict: bool = False) -> Decision:
+    """Whether the answers of the looks at one place (None: nothing there) are one sure hand; `strict` as if it were
+    small."""
     seen = [answer for answer in looks if answer is not None]
     if not seen:
         return Decision("nothing")
@@ -87,14 +95,15 @@ def decide(looks: Sequence[Answer | None], rule: Rule) -> Decision:
     std = np.sqrt(((points - middle) ** 2).sum(-1).mean(0))
     apart = float(np.linalg.norm(points - middle, axis=-1).mean() / length)
     score = float(np.mean([answer.score for answer in seen]))
-    rights = float(np.mean([answer.side == "right" for answer in seen]))
-    side: Side | None = "right" if rights >= rule.side else "left" if rights <= 1 - rule.side else None
+    enough = [name for name in SIDES if sum(answer.side == name for answer in seen) >= rule.side * len(seen)]
+    side: Side | None = enough[0] if len(enough) == 1 else None
+    strict = strict or length < rule.small_px
     reason = None
-    if len(seen) < rule.found * len(looks):
+    if len(seen) < (1.0 if strict else rule.found) * len(looks):
         reason = "seldom seen"
     elif score < rule.score:
         reason = "low score"
-    elif apart > rule.apart or std.max() > rule.joint_apart * length:
+    elif apart > (rule.strict_apart if strict else rule.apart) or std.max() > rule.joint_apart * length:
         reason = "places differ"
     return Decision(reason, middle, np.maximum(std, rule.floor * length), side, score, apart)
 

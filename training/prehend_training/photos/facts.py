@@ -32,7 +32,9 @@ class Facts:
         held: whether every hand holds something; None where it is not known.
         hands: 0 or 1 where every picture has so many; None where it differs.
         every_box: the file of boxes has every hand of these pictures.
-        small_hands: hands may be too small to be found in the whole picture: look at tiles too.
+        small_hands: hands may be too small to be found in the whole picture: where none are, look at tiles.
+        max_saturation: median saturation (HSV, 0 to 255) at the joints above which an answer is no hand: where a thing
+            of a strong colour is taken for one again and again.
         session: regular expression; its groups in a file's name are the session. Empty: the folder is one.
         block: pictures with numbers in the last group that fall into the same block are one session; 0 for none.
         validation: sessions that are for validation; empty: a share of all, by their names.
@@ -47,6 +49,7 @@ class Facts:
     hands: int | None = None
     every_box: bool = False
     small_hands: bool = False
+    max_saturation: int = 255
     session: str = ""
     block: int = 0
     validation: tuple[str, ...] = field(default=())

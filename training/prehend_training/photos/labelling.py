@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -18,7 +19,7 @@ from prehend.types import Box
 from prehend_training.photos.agreement import Answer, Decision, Rule, answer_at, answer_of, decide, different, overlap
 from prehend_training.photos.facts import Facts, facts_for
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, write_labels
-from prehend_training.photos.looks import hand_looks, tile_looks, whole_looks
+from prehend_training.photos.looks import Look, hand_looks, tile_looks, whole_looks
 from prehend_training.photos.teachers import Teacher
 
 ANSWERS_SCHEMA = "prehend.photo_answers/1"
@@ -33,12 +34,10 @@ class Place:
 
     Attributes:
         box: around it.
-        given: the box comes from the file of boxes, not from the teacher.
         looks: an answer or None of each.
     """
 
     box: Box
-    given: bool
     looks: tuple[Answer | None, ...]
 
 
@@ -63,6 +62,8 @@ class Labelling:
         boxes: known boxes of hands by path.
         rule: which answers are kept.
         only: names of folders, or beginnings of paths, to be labelled; empty for all.
+        base: labels to add to, by path: hands whose joints are known stay as they are, and pictures in which nothing is
+            left to be found are not looked at again.
     """
 
     folder: Path
@@ -71,6 +72,22 @@ class Labelling:
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
     rule: Rule = field(default_factory=Rule)
     only: tuple[str, ...] = ()
+    base: Mapping[str, Photo] = field(default_factory=dict)
+
+    def known(self, name: str) -> tuple[Box, ...]:
+        """Boxes of hands of a picture whose joints nobody has told."""
+        before = self.base.get(name)
+        if before is None:
+            return self.boxes.get(name, ())
+        return tuple(hand.box_px for hand in before.hands if hand.keypoints_px is None and hand.box_px is not None)
+
+    def settled(self, name: str) -> bool:
+        """Whether the base says all that a teacher could."""
+        before = self.base.get(name)
+        if before is None:
+            return False
+        placed = all(hand.keypoints_px is not None for hand in before.hands)
+        return placed and (before.all_hands_labelled or bool(before.hands))
 
 
 def pictures_of(folder: Path, only: tuple[str, ...] = ()) -> list[str]:
@@ -115,21 +132,21 @@ def label_photos(work: Labelling, teacher: Teacher) -> PhotoLabels:
         AssetError: the teacher does not run, or the answers beside `out` are another teacher's.
     """
     names = pictures_of(work.folder, work.only)
-    seen = _ask(work, teacher, names)
-    photos, counts = [], defaultdict[str, Counter[str]](Counter)
-    for name in names:
-        facts = facts_for(name, work.facts)
-        photo, said = photo_of(seen[name], facts, work.rule, teacher.name)
-        photos.append(photo)
-        counts[facts.prefix or "."].update(said)
-    used = [facts for prefix, facts in work.facts.items() if prefix in counts]
+    open_names = [name for name in names if not work.settled(name)]
+    seen = _ask(work, teacher, open_names)
+    photos, counts = dict(work.base), defaultdict[str, Counter[str]](Counter)
+    for name in open_names:
+        photos[name], said = photo_of(work, seen[name], teacher.name)
+        counts[facts_for(name, work.facts).prefix or "."].update(said)
+    pictures = Counter(facts_for(name, work.facts).prefix for name in photos)
+    used = [facts for prefix, facts in work.facts.items() if pictures[prefix]]
     about = {
         "teacher": teacher.name,
         "rule": asdict(work.rule),
         "counts": {prefix: dict(sorted(said.items())) for prefix, said in sorted(counts.items())},
-        "sources": [facts.source() | {"photos": counts[facts.prefix]["photos"]} for facts in used],
+        "sources": [facts.source() | {"photos": pictures[facts.prefix]} for facts in used],
     }
-    labels = PhotoLabels(work.folder, tuple(photos), about)
+    labels = PhotoLabels(work.folder, tuple(photos[name] for name in sorted(photos)), about)
     write_labels(work.out, labels)
     return labels
 
@@ -153,61 +170,85 @@ def _ask(work: Labelling, teacher: Teacher, names: list[str]) -> dict[str, Seen]
 
 def look_for(work: Labelling, teacher: Teacher, name: str) -> Seen:
     """One picture through the teacher's eyes."""
-    path, facts, known = work.folder / name, facts_for(name, work.facts), work.boxes.get(name, ())
+    path, facts = work.folder / name, facts_for(name, work.facts)
     image = read_image(path)
     size = (image.shape[1], image.shape[0])
-    looks = whole_looks(size) + (tile_looks(size) if facts.small_hands else [])
-    first = different([answer for found in teacher.answers(path, looks, None) for answer in found])
-    places = [(box, True) for box in known if not any(overlap(box, answer.box) > _COVERS for answer in first)]
-    places += [(answer.box, any(overlap(box, answer.box) > _COVERS for box in known)) for answer in first]
-    return Seen(
-        name,
-        size,
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-        tuple(
-            Place(box, given, _at(teacher, path, box))
-            for box, given in places
-            if min(box.width, box.height) >= _MIN_BOX_PX
-        ),
-    )
+    first = _first(teacher, path, whole_looks(size))
+    if facts.small_hands and not first:
+        first = _first(teacher, path, tile_looks(size))
+    boxes = [answer.box for answer in first]
+    boxes = [box for box in work.known(name) if not _covered(box, boxes)] + boxes
+    large = [box for box in boxes if min(box.width, box.height) >= _MIN_BOX_PX]
+    places = tuple(Place(box, _at(teacher, path, box)) for box in large)
+    return Seen(name, size, hashlib.sha256(path.read_bytes()).hexdigest(), places)
+
+
+def _first(teacher: Teacher, path: Path, looks: list[Look]) -> list[Answer]:
+    return different([answer for found in teacher.answers(path, looks, None) for answer in found])
 
 
 def _at(teacher: Teacher, path: Path, box: Box) -> tuple[Answer | None, ...]:
     return tuple(answer_at(box, found) for found in teacher.answers(path, hand_looks(box), box))
 
 
-def photo_of(seen: Seen, facts: Facts, rule: Rule, teacher: str) -> tuple[Photo, Counter[str]]:
+def photo_of(work: Labelling, seen: Seen, teacher: str) -> tuple[Photo, Counter[str]]:
     """The label of a picture, and what became of each place in it."""
+    facts, known, before = facts_for(seen.path, work.facts), work.known(seen.path), work.base.get(seen.path)
+    hands = [hand for hand in before.hands if hand.keypoints_px is not None] if before is not None else []
+    sure = [answer for hand in hands if (answer := _answer_of(hand)) is not None]
     said: Counter[str] = Counter(photos=1)
-    sure: list[tuple[Answer, Decision]] = []
     open_places = 0
-    hands: list[PhotoHand] = []
     for place in seen.places:
-        decision = decide(place.looks, rule)
+        decision = decide(place.looks, work.rule, strict=bool(facts.held))
         answer = _as_answer(decision)
-        doubled = answer is not None and len(different([answer, *(kept for kept, _ in sure)])) <= len(sure)
-        reason = decision.reason or ("twice" if doubled else None)
-        if reason is None and facts.side and decision.side not in (facts.side, None):
-            reason = "other side"
+        doubled = answer is not None and len(different([answer, *sure])) <= len(sure)
+        reason = decision.reason or ("twice" if doubled else _against(work, decision, facts, seen))
         if reason is None and answer is not None:
-            sure.append((answer, decision))
+            sure.append(answer)
             hands.append(_sure_hand(decision, facts, teacher))
-        elif place.given and reason != "twice":
-            hands.append(_box_hand(place.box, facts))
-        elif reason not in ("nothing", "twice"):
+        elif reason not in ("nothing", "twice") and not _covered(place.box, known):
             open_places += 1
         said["kept" if reason is None else f"dropped: {reason}"] += 1
+    found = [answer.box for answer in sure]
+    hands += [_box_hand(box, facts) for box in known if not _covered(box, found)]
     if not hands and facts.hands == 1:
         hands.append(PhotoHand(None, side=facts.side, held=facts.held, origin=_origin(facts, {})))
-    placed = all(hand.box_px is not None for hand in hands)
-    labelled = placed and (
-        facts.every_box or (facts.hands is not None and len(hands) == facts.hands and not open_places)
+    labelled = all(hand.box_px is not None for hand in hands) and (
+        (facts.every_box and seen.path in work.boxes)
+        or (before is not None and before.all_hands_labelled)
+        or (facts.hands is not None and len(hands) == facts.hands and not open_places)
     )
     said["hands with a box alone"] += sum(hand.keypoints_px is None and hand.box_px is not None for hand in hands)
     said["all hands labelled"] += labelled
-    path, session = seen.path, facts.session_of(seen.path)
-    named = f"{facts.prefix or '.'}/{session}".rstrip("/")
-    return Photo(path, seen.size, tuple(hands), labelled, named, facts.split_of(path), seen.sha256), said
+    session = f"{facts.prefix or '.'}/{facts.session_of(seen.path)}".rstrip("/")
+    split = facts.split_of(seen.path)
+    return Photo(seen.path, seen.size, tuple(hands), labelled, session, split, seen.sha256), said
+
+
+def _covered(box: Box, others: Iterable[Box]) -> bool:
+    return any(overlap(box, other) > _COVERS for other in others)
+
+
+def _answer_of(hand: PhotoHand) -> Answer | None:
+    return None if hand.keypoints_px is None else Answer(hand.keypoints_px, hand.side or "right", hand.score)
+
+
+def _against(work: Labelling, decision: Decision, facts: Facts, seen: Seen) -> str | None:
+    """What of the picture and the folder's facts a sure answer contradicts."""
+    if decision.keypoints_px is None:
+        return None
+    x, y = np.rint(decision.keypoints_px).astype(int).T
+    shown = (x >= 0) & (y >= 0) & (x < seen.size[0]) & (y < seen.size[1])
+    if shown.mean() < work.rule.inside:
+        return "beyond the border"
+    if facts.side and decision.side not in (facts.side, None):
+        return "other side"
+    if facts.max_saturation < 255:
+        image = read_image(work.folder / seen.path)
+        colours = cv2.cvtColor(image[y[shown], x[shown]][None], cv2.COLOR_RGB2HSV)
+        if np.median(colours[..., 1]) > facts.max_saturation:
+            return "colour"
+    return None
 
 
 def _as_answer(decision: Decision) -> Answer | None:
@@ -239,7 +280,6 @@ def _line(seen: Seen) -> dict[str, Any]:
     places = [
         {
             "box": [round(value, 2) for value in place.box.as_array().tolist()],
-            "given": place.given,
             "looks": [None if answer is None else _answer_entry(answer) for answer in place.looks],
         }
         for place in seen.places
@@ -273,4 +313,4 @@ def _stored_place(entry: dict[str, Any]) -> Place:
     looks = [
         None if one is None else answer_of(np.array(one["points"]), one["side"], one["score"]) for one in entry["looks"]
     ]
-    return Place(Box(*entry["box"]), entry["given"], tuple(looks))
+    return Place(Box(*entry["box"]), tuple(looks))

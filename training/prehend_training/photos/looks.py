@@ -1,7 +1,7 @@
 """The views in which a teacher sees a picture, and the way back.
 
-A look is first at the whole picture and its mirror image (at tiles too, where hands may be small), then at each place
-where a hand may be: as it is, mirrored, turned both ways, and from farther away.
+A look is first at the whole picture and its mirror image (at tiles, where nothing is found and hands may be small),
+then at each place where a hand may be: as it is, mirrored, turned both ways, and from farther away.
 """
 
 from dataclasses import dataclass

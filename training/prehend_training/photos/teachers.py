@@ -121,7 +121,7 @@ class OwnTeacher:
         AssetError, UnknownName: they cannot be loaded.
     """
 
-    def __init__(self, model: str, finder: str = "finder"):
+    def __init__(self, model: str, finder: str = "palm"):
         self._estimator = Estimator.from_pretrained(model, finder=finder, config=EstimatorConfig(tracking=False))
         bundle = self._estimator.bundle
         self.name = f"teacher {bundle.name} {bundle.weights_sha256[:12]}"

@@ -51,14 +51,14 @@ class HandLabel:
     """A hand, as it is (a left hand is a left hand here).
 
     Attributes:
-        side: left or right.
+        side: left or right; where `side_known` is False it means nothing.
         rotations: (16, 3, 3) of the hand model of that side, MANO's order; the first takes the hand to the camera
             frame. None for a dataset's hand whose MANO file nobody gave.
         betas: (10,) shape, None where unknown.
-        joints_m: (21, 3) camera frame.
+        joints_m: (21, 3) camera frame; NaN where unknown.
         vertices_m: (V, 3) camera frame, hand without forearm; V is 0 where there is no mesh.
-        keypoints_px: (21, 2) projections of the joints.
-        box_px: (4,) tight box of the joints.
+        keypoints_px: (21, 2) projections of the joints; NaN where unknown (`has_keypoints`).
+        box_px: (4,) tight box of the joints; where these are unknown a box of the hand.
         visible: (21,) bool: in the image and not hidden by anything (the hand's own skin over the joint is no
             hindrance).
         visible_ratio: visible pixels of the hand over the pixels it would cover alone (0..1), NaN where unknown.
@@ -70,6 +70,7 @@ class HandLabel:
             5 degrees or 10 mm (HandBooster); in a single rendered picture the same as `grasp`. None where unknown.
         contact: (6,) bool, the parts of the hand that touch the object; None where unknown (no dataset tells).
         object_index: number in `Sample.objects` of what the hand holds or touches, None for nothing.
+        side_known: False for a hand of a photograph of which nobody says the side.
     """
 
     side: Side
@@ -87,6 +88,17 @@ class HandLabel:
     displaced: bool | None
     contact: NDArray[np.bool_] | None
     object_index: int | None
+    side_known: bool = True
+
+    @property
+    def has_joints(self) -> bool:
+        """Whether the joints' places in space are known."""
+        return bool(np.isfinite(self.joints_m).all())
+
+    @property
+    def has_keypoints(self) -> bool:
+        """Whether the joints' places in the picture are known."""
+        return bool(np.isfinite(self.keypoints_px).all())
 
     def occluded_parts(self, rule: OcclusionRule) -> NDArray[np.bool_]:
         """(6,) which parts count as occluded in H2ONet's sense.

@@ -87,7 +87,7 @@ def _enlarged(image: Image, scale: int) -> Image:
 
 def _skeletons(image: Image, sample: Sample, scale: int) -> None:
     """Lines of the 2D keypoints; joints that are visible are filled."""
-    for hand in sample.hands:
+    for hand in (hand for hand in sample.hands if hand.has_keypoints):
         points = _drawn(hand.keypoints_px, scale)
         for joint, parent in enumerate(JOINT_PARENTS):
             if parent >= 0:
@@ -177,7 +177,9 @@ def _words(image: Image, sample: Sample, scale: int) -> None:
 def _described(sample: Sample, hand: HandLabel) -> str:
     touch = hand.contact is not None and hand.contact.any()
     state = "grasp" if hand.grasp else "displaced" if hand.displaced else "touch" if touch else "free"
-    words = f"{hand.side} {'?' if hand.grasp is None else state} {hand.visible_ratio:.2f}"
+    words = f"{hand.side if hand.side_known else '?'} {'?' if hand.grasp is None else state}"
+    if not np.isnan(hand.visible_ratio):
+        words += f" {hand.visible_ratio:.2f}"
     if hand.object_index is not None:
         words += f" {sample.objects[hand.object_index].object_id}"
     return words

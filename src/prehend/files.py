@@ -1,0 +1,117 @@
+"""Writing files so that a reader never meets half of one: beside the target, synced, then one rename."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from prehend.errors import OutputError
+
+SPARE_BYTES = 16 << 20
+"""Room that is left on a disk: a full one hurts more than the command that fills it."""
+
+
+def final_target(path: Path) -> Path:
+    """Where a path leads: symbolic links are followed, so that a link stays a link.
+
+    Raises:
+        OutputError: it is a link to itself.
+    """
+    try:
+        return path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError) as error:
+        raise OutputError(f"{path} cannot be written: it is a link that leads nowhere") from error
+
+
+def is_special(path: Path) -> bool:
+    """Whether a device, a FIFO or a socket stands at a path (/dev/stdout, say): nobody replaces those by a file."""
+    try:
+        mode = path.stat().st_mode
+        parts = path.absolute().parts
+    except (OSError, ValueError):
+        return False
+    of_system = parts[1:2] in (("dev",), ("proc",)) and parts[1:3] != ("dev", "shm")
+    return not stat.S_ISDIR(mode) and (of_system or not stat.S_ISREG(mode))
+
+
+def has_room(folder: Path, needed: int = 0) -> bool:
+    """Whether the disk of a folder takes `needed` bytes and keeps `SPARE_BYTES` (or 5 % of a small disk) free."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return True
+    spare = min(SPARE_BYTES, disk.f_blocks * disk.f_frsize // 20)
+    return disk.f_bavail * disk.f_frsize >= needed + spare
+
+
+def replace_file(path: Path, data: bytes, durable: bool = True) -> None:
+    """Write a file whole or not at all; a device or a FIFO is written through, a link's target is written.
+
+    Args:
+        path: of the file.
+        data: its content.
+        durable: wait for the disk, so that a loss of power leaves the old file or the new one.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is still there.
+    """
+    if is_special(path):
+        _write_through(path, data)
+        return
+    target = final_target(path)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            if durable:
+                sync(file)
+        part.replace(target)
+    except (OSError, ValueError) as error:
+        _quietly(lambda: part.unlink(missing_ok=True))
+        text = reason(error) if isinstance(error, OSError) else "no file can have that name"
+        raise OutputError(f"{path} cannot be written: {text}") from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """`replace_file` of a text in UTF-8."""
+    replace_file(path, text.encode("utf-8"))
+
+
+def sync(file: IO[bytes]) -> None:
+    """Take a file's bytes to the disk, so that a rename after it cannot come first."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Take the names in a folder to the disk, as far as its file system can."""
+    _quietly(lambda: _sync_descriptor(folder))
+
+
+def reason(error: OSError) -> str:
+    """Why, in a few words, from an error of the operating system."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {reason(error)}") from error
+
+
+def _sync_descriptor(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _quietly(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except OSError:
+        return

@@ -1,0 +1,112 @@
+"""Why nothing arrives on a topic: asked of the ROS graph, so that the one true cause is named."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE
+
+_SHOWN = 3
+_OVERLOADED = 3.0
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Somebody who publishes on a topic.
+
+    Attributes:
+        node: its full name.
+        type_name: "package/msg/Name".
+        refused: which of its quality of service does not do for the subscription; empty where all does.
+    """
+
+    node: str
+    type_name: str
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the graph knows about a subscription.
+
+    Attributes:
+        topic, type_name: what is subscribed to.
+        publishers: on this topic, of any type.
+        twin: the same images in the other transport, empty where nobody publishes them.
+        elsewhere: other topics that carry this type.
+        hint: what is known to be odd about the remapping, empty for nothing.
+        received: whether anything ever came.
+        silent_s: time since then, or since the start [s].
+        sent: whether images are known to be sent: their camera_info arrives, or the middleware tells of lost ones.
+        load: running processes per processor.
+    """
+
+    topic: str
+    type_name: str
+    publishers: tuple[Publisher, ...] = ()
+    twin: str = ""
+    elsewhere: tuple[str, ...] = ()
+    hint: str = ""
+    received: bool = False
+    silent_s: float = 0.0
+    sent: bool = False
+    load: float = 0.0
+
+
+def cause(facts: Facts) -> str:
+    """Why nothing comes: one sentence with the way out."""
+    if not facts.publishers:
+        return _nobody(facts)
+    fitting = [one for one in facts.publishers if one.type_name == facts.type_name]
+    if not fitting:
+        return _other_type(facts)
+    if all(one.refused for one in fitting):
+        return _other_quality(facts.topic, fitting[0])
+    if facts.received:
+        return f"{facts.topic} is silent: no image for {facts.silent_s:.0f} s from {_names(fitting)}"
+    text = f"{facts.topic} has {len(fitting)} publisher(s) but nothing arrives"
+    large = "FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA on the camera's side too, or image_transport:=compressed"
+    if not facts.sent:
+        return f"{text}, no camera_info either: does {_names(fitting)} send? Large images need {large}"
+    if facts.load > _OVERLOADED:
+        return (
+            f"{text}, though images are sent: this machine has {facts.load:.0f} times what it can do; "
+            "give it less, or try image_reliability:=reliable"
+        )
+    return f"{text}, though images are sent: large ones get lost and need {large}"
+
+
+def load() -> float:
+    """Running processes per processor over the last minute."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
+
+
+def _nobody(facts: Facts) -> str:
+    text = f"nobody publishes {facts.topic}"
+    if facts.hint:
+        return f"{text}: {facts.hint}"
+    if facts.twin:
+        transport = "raw" if facts.type_name == COMPRESSED_IMAGE else "compressed"
+        return f"{text}, but {facts.twin} is there: image_transport:={transport}"
+    if facts.elsewhere:
+        return f"{text}; there is {', '.join(facts.elsewhere[:_SHOWN])}: remap with -r image_raw:=TOPIC"
+    return text
+
+
+def _other_type(facts: Facts) -> str:
+    found = sorted({one.type_name for one in facts.publishers})
+    text = f"{facts.topic} carries {', '.join(found)}, the node reads {facts.type_name}"
+    if facts.type_name == IMAGE and found == [COMPRESSED_IMAGE]:
+        return f"{text}: image_transport:=compressed"
+    return f"{text}: remap to another topic"
+
+
+def _other_quality(topic: str, publisher: Publisher) -> str:
+    text = f"{topic}: quality of service does not fit: {publisher.node} {publisher.refused}"
+    return f"{text}: image_reliability:=best_effort" if "reliab" in publisher.refused else text
+
+
+def _names(publishers: Sequence[Publisher]) -> str:
+    names = sorted({one.node for one in publishers})
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

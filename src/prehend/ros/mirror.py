@@ -1,0 +1,58 @@
+"""Pictures that arrive mirrored, as phones and conference programs show them: a left hand in them is a right one.
+
+The picture is turned back before anything looks at it; what belongs to the picture's pixels is turned forth again.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from prehend.io.images import Image
+from prehend.types import Box, Camera, FloatArray, FrameResult, HandEstimate, ObjectEstimate
+
+_ODD = {"plumb_bob": (3,), "rational_polynomial": (3, 8, 9, 13), "equidistant": ()}
+"""Distortion coefficients that change their sign with x: p2, s1, s2 and the tilt about y (OpenCV's order)."""
+
+
+def mirror_image(image: Image) -> Image:
+    """(H, W, 3) with left and right exchanged."""
+    return np.ascontiguousarray(image[:, ::-1])
+
+
+def mirror_camera(camera: Camera) -> Camera:
+    """The camera of the mirrored picture."""
+    K, distortion = camera.K.copy(), camera.distortion.copy()
+    K[0, 2] = camera.width - 1 - K[0, 2]
+    K[0, 1] = -K[0, 1]
+    for index in _ODD[camera.distortion_model]:
+        if index < distortion.size:
+            distortion[index] = -distortion[index]
+    return replace(camera, K=K, distortion=distortion)
+
+
+def mirror_pixels(result: FrameResult) -> FrameResult:
+    """The same result with boxes and keypoints in the pixels of the mirrored picture; metres stay as they are."""
+    width = result.camera.width
+    return replace(result, hands=tuple(_mirror_hand(hand, width) for hand in result.hands))
+
+
+def _mirror_hand(hand: HandEstimate, width: int) -> HandEstimate:
+    held = hand.held_object
+    return replace(
+        hand,
+        box_px=_mirror_box(hand.box_px, width),
+        keypoints_px=_mirror_points(hand.keypoints_px, width),
+        held_object=None if held is None else _mirror_object(held, width),
+    )
+
+
+def _mirror_object(held: ObjectEstimate, width: int) -> ObjectEstimate:
+    return replace(held, box_px=_mirror_box(held.box_px, width), keypoints_px=_mirror_points(held.keypoints_px, width))
+
+
+def _mirror_points(points: FloatArray, width: int) -> FloatArray:
+    return np.stack([width - 1 - points[..., 0], points[..., 1]], axis=-1)
+
+
+def _mirror_box(box: Box, width: int) -> Box:
+    return Box(width - 1 - box.x1, box.y0, width - 1 - box.x0, box.y1)

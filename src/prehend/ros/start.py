@@ -1,0 +1,166 @@
+"""Starting ROS where a robot's machine is not as it should be: no log folder, a transport left half made by a kill."""
+
+import faulthandler
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from prehend.errors import ParameterError
+from prehend.ros import use_large_data
+from prehend.ros.borders import Border, reason
+from prehend.ros.messages import require_rclpy
+
+LONGEST_START_S = 20.0
+"""Fast DDS starts in tenths of a second, on a machine with ten times too much to do in some; after this it hangs."""
+
+_LAST_DOMAIN = 232
+_PORT_FILES = "fastdds_port*"
+_SHARED_MEMORY = Path("/dev/shm")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_TELLER = """
+import select, sys
+seconds, text = sys.argv[1:]
+if not select.select([sys.stdin], [], [], float(seconds))[0]:
+    sys.stderr.write(text)
+"""
+"""Waits for its input to close; a process of its own, since a hanging Fast DDS holds Python's lock."""
+
+
+def start_ros(
+    args: Sequence[str], node_name: str, longest_s: float = LONGEST_START_S, **options: Any
+) -> tuple[Any, list[str]]:
+    """Initialise rclpy and make a node; signals have their default effect meanwhile, and a watchdog ends a hang.
+
+    Args:
+        args: of the command line, without the program.
+        node_name: unless remapped.
+        longest_s: after which the start counts as hanging.
+        options: of rclpy's `Node`.
+
+    Returns:
+        The node, and what a person should know about the start.
+
+    Raises:
+        ParameterError: arguments, names or the domain are none that ROS takes.
+    """
+    rclpy = require_rclpy()
+    _check_domain()
+    use_large_data()
+    fault = log_folder_fault()
+    notes = [f"{fault}: no log file is kept; set ROS_LOG_DIR to a folder that can be written"] if fault else []
+    given = ["prehend", *(["--ros-args", "--disable-external-lib-logs", "--"] if fault else []), *args]
+    with _default_signals(), watchdog(longest_s):
+        try:
+            rclpy.init(args=given, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+            left = rclpy.utilities.remove_ros_args(given)[1:]
+        except RuntimeError as error:  # rclpy's errors for arguments have no better common class
+            raise ParameterError(_explain(args, reason(error))) from error
+        if left:
+            raise ParameterError(_explain(left, f"unknown argument {left[0]}: ROS arguments follow --ros-args"))
+        with Border(ParameterError, "ROS refuses to start"):
+            return import_module("rclpy.node").Node(node_name, **options), notes
+
+
+def _check_domain() -> None:
+    """Fast DDS ends the process without an error of its own for numbers that have no port."""
+    domain = os.environ.get("ROS_DOMAIN_ID", "").strip()
+    if domain and not (domain.isdecimal() and len(domain) < 5 and int(domain) <= _LAST_DOMAIN):
+        raise ParameterError(f"ROS_DOMAIN_ID is {domain}, allowed: 0 to {_LAST_DOMAIN} (0 to 101 is safe everywhere)")
+
+
+def _explain(args: Sequence[str], said: str) -> str:
+    """What rclpy says about arguments, in the words of the way out."""
+    for before, word in zip(("", *args), args, strict=False):
+        if ":=" in word and word in said and before not in ("-p", "--param", "-r", "--remap"):
+            return f"unknown argument {word}: to remap a topic write --ros-args -r {word}"
+    return said
+
+
+def log_folder_fault() -> str:
+    """Why ROS could not write its log; empty if it can. Looks where rcl_logging looks, and makes the folder."""
+    environment = os.environ
+    named = environment.get("ROS_LOG_DIR") or environment.get("ROS_HOME")
+    home = environment.get("HOME")
+    if not named and not home:
+        return "HOME is not set"
+    folder = Path(environment.get("ROS_LOG_DIR") or Path(environment.get("ROS_HOME") or f"{home}/.ros") / "log")
+    try:
+        folder = folder.expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except (OSError, RuntimeError, ValueError) as error:
+        return f"{folder} cannot be written ({getattr(error, 'strerror', None) or error})"
+
+
+@contextmanager
+def watchdog(longest_s: float) -> Iterator[None]:
+    """End the process with exit code 1 and a line on stderr if the block takes longer.
+
+    Fast DDS waits without end, and holding Python's lock, for a port of shared memory that another process began to
+    make when it was killed. No signal handler and no thread of Python can run then.
+    """
+    teller = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _TELLER, str(longest_s), _hang_text(longest_s)], stdin=subprocess.PIPE
+    )
+    with Path(os.devnull).open("w") as nowhere:
+        faulthandler.dump_traceback_later(longest_s + 1, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            teller.communicate()
+
+
+def _hang_text(longest_s: float) -> str:
+    empty = [path.name for path in sorted(_SHARED_MEMORY.glob(_PORT_FILES)) if _is_empty(path)]
+    named = f" (all zeros: {', '.join(empty[:4])})" if empty else ""
+    return (
+        f"prehend: Fast DDS does not start for {longest_s:g} s: probably a killed process left a port of shared memory "
+        f"half made{named}. Stop all ROS nodes, then: rm /dev/shm/*fastdds*; or set FASTDDS_BUILTIN_TRANSPORTS=UDPv4\n"
+    )
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return not any(file.read(4096))
+    except OSError:
+        return False
+
+
+@contextmanager
+def _default_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the process as they do without Python."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        restore_signals(before)
+
+
+Handlers = dict[signal.Signals, Any]
+
+
+def stop_on_signals(stop: Any) -> Handlers:
+    """Set the event `stop` on SIGINT and SIGTERM; returns what to give to `restore_signals`."""
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    return {number: signal.signal(number, handler) for number in _SIGNALS}
+
+
+def restore_signals(before: Handlers) -> None:
+    """Undo `stop_on_signals`."""
+    for number, handler in before.items():
+        signal.signal(number, handler)

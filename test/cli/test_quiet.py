@@ -1,0 +1,100 @@
+"""A run talks to nobody and writes nothing but what it was asked for."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from prehend.weights import available
+
+pytestmark = pytest.mark.skipif("unihope-s" not in available(), reason="the weights unihope-s are not here")
+
+WATCH = """
+import json, os, sys
+seen = []
+
+def watch(event, arguments):
+    if event.startswith("socket.") and event not in ("socket.__new__", "socket.gethostname"):
+        seen.append([event, repr(arguments[1:])[:80]])
+    elif event == "open":
+        path, mode, flags = arguments
+        writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if writes and isinstance(path, (str, bytes)) and os.fsdecode(path) != os.devnull:
+            seen.append(["write", os.fsdecode(path)])
+
+sys.addaudithook(watch)
+from prehend.cli.main import main
+code = main(sys.argv[2:])
+report = json.dumps({"seen": seen, "code": code, "telemetry": os.environ.get("ORT_DISABLE_TELEMETRY")})
+with open(sys.argv[1], "w") as file:
+    file.write(report)
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+def watched(home, *arguments):
+    """What Python saw of a command, and what lies below its HOME afterwards."""
+    report = home.parent / "report.json"
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_"))}
+    environment = {**bare, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", WATCH, str(report), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(report.read_text()), sorted(str(path.relative_to(home)) for path in home.rglob("*"))
+
+
+def test_a_run_opens_no_socket_and_writes_nothing_but_its_outputs(home, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((48, 64, 3), 90, np.uint8))
+    outputs = tmp_path / "out"
+    found, left = watched(
+        home, "run", tmp_path / "a.png", "--json", outputs / "o.json", "--overlay", outputs / "pictures"
+    )
+    assert found["code"] == 0 and found["telemetry"] == "1" and left == []
+    assert all(event == "write" and Path(path).is_relative_to(outputs) for event, path in found["seen"]), found
+    assert sorted(p.name for p in outputs.rglob("*") if p.is_file()) == ["a.png", "o.json"]
+
+
+@pytest.mark.parametrize("verb", ["models", "doctor"])
+def test_the_other_verbs_leave_nothing_either(home, verb):
+    found, left = watched(home, verb)
+    assert left == [] and not [event for event, _ in found["seen"] if event != "write"]
+
+
+def test_the_users_own_word_on_telemetry_counts():
+    code = "import os, prehend; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs /proc")
+def test_no_library_connects_behind_pythons_back(home, tmp_path):
+    """C++ opens sockets that no audit hook sees: the descriptors of the process are looked at while it works."""
+    code = (
+        "import os, time, numpy as np\n"
+        "from prehend.pipeline.estimator import Estimator\n"
+        "with Estimator.from_pretrained() as e:\n"
+        "    for _ in range(20): e.estimate(np.zeros((48, 64, 3), np.uint8)); time.sleep(0.1)\n"
+        "    kinds = [os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if n != '3']\n"
+        "print(sum(kind.startswith('socket') for kind in kinds))\n"
+    )
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**bare, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "0\n" and list(home.iterdir()) == []

@@ -1,0 +1,172 @@
+"""Videos whose containers say one thing and whose frames another."""
+
+import socket
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+from prehend.errors import OutputError, SourceError
+from prehend.io.pictures import OverlayFolder
+from prehend.io.rates import believed_rate, measured_rate
+from prehend.io.sources import open_source
+from prehend.io.video import VideoWriter
+
+LEVELS = np.linspace(0, 255, 24).astype(int)
+STEPS = (33, 34, 41, 67, 50, 29)
+
+
+def pictures(size=(32, 48)):
+    return [np.full((*size, 3), level, np.uint8) for level in LEVELS]
+
+
+def times(start=0):
+    return (start + np.cumsum([0, *(STEPS[n % 6] for n in range(len(LEVELS) - 1))])).tolist()
+
+
+@pytest.fixture
+def write_mkv():
+    import importlib.util
+    from pathlib import Path
+
+    spec = importlib.util.spec_from_file_location("films", Path(__file__).with_name("films.py"))
+    films = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(films)
+    return films.write_mkv
+
+
+def overlaid(source, folder):
+    """Length of the overlay video [s], and what it shows."""
+    with OverlayFolder(folder) as out:
+        for frame in source:
+            out.write(source, frame, frame.image_rgb)
+    plain = out.written[0].rename(folder / "plain.mp4")  # OpenCV dies of names that are not UTF-8
+    capture = cv2.VideoCapture(str(plain))
+    rate, shown = capture.get(cv2.CAP_PROP_FPS), []
+    while (read := capture.read())[0]:
+        shown.append(float(read[1].mean()))
+    return len(shown) / rate, rate, shown
+
+
+@pytest.mark.parametrize("options", [{"live": True}, {"duration_ms": 960.0}, {"duration_ms": 9000.0}, {}])
+@pytest.mark.parametrize("start", [0, 3000])
+def test_a_whole_file_keeps_its_time_and_is_never_called_cut_off(tmp_path, write_mkv, options, start):
+    path = write_mkv(tmp_path / "a.mkv", pictures(), times(start), **options)
+    with open_source(str(path)) as source:  # without a handler an error would be raised
+        frames = list(source)
+    stamps = [frame.stamp for frame in frames]
+    assert np.allclose(np.diff(stamps), np.diff(times()) / 1e3, atol=2e-3)
+    with open_source(str(path)) as source:
+        assert 15 < source.fps < 40
+        seconds, rate, shown = overlaid(source, tmp_path / "out")
+    assert seconds == pytest.approx(stamps[-1] - stamps[0], abs=0.12)
+    for level, stamp in zip(LEVELS, stamps, strict=True):  # each frame is shown when it was taken
+        place = (stamp - stamps[0]) * rate
+        near = shown[max(0, round(place) - 2) : round(place) + 3]
+        assert min(abs(value - level) for value in near) < 9
+
+
+def test_a_file_that_is_cut_off_is_told(tmp_path, write_mkv):
+    path = write_mkv(tmp_path / "a.mkv", pictures(), times())
+    path.write_bytes(path.read_bytes()[:-3000])
+    told = []
+    with open_source(str(path), on_error=told.append) as source:
+        count = len(list(source))
+    assert 0 < count < len(LEVELS) and f"breaks off after {count}" in str(told[0])
+
+
+def test_an_mp4_without_its_end_says_so(tmp_path):
+    writer = VideoWriter(tmp_path / "a.mp4", 20.0)
+    for picture in pictures():
+        writer.write(picture)
+    writer.close()
+    data = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(data[: len(data) // 2])
+    with pytest.raises(SourceError, match="cut off before its index"):
+        open_source(str(tmp_path / "a.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("stored", "display", "square"),
+    [((32, 24), (64, 24), (64, 24)), ((32, 24), (32, 48), (32, 48)), ((36, 24), (32, 24), (36, 27)),
+     ((32, 24), (32, 24), None)],
+    ids=["2:1", "1:2", "8:9", "1:1"],
+)  # fmt: skip
+def test_frames_come_with_square_pixels(tmp_path, write_mkv, stored, display, square):
+    path = write_mkv(tmp_path / "a.mkv", pictures(stored[::-1]), times(), display=display)
+    with open_source(str(path)) as source:
+        frame = next(iter(source))
+    assert frame.image_rgb.shape[1::-1] == (square or stored)
+    assert frame.stored_size == (stored if square else None)
+    assert any("not square" in note for note in source.notes) == (square is not None)
+
+
+NAMES = ["clip:1.mkv", "http:x.mkv", "img%03d.mkv", "a?b#c.mkv", "ünï.mkv", "a b.mkv", "-i.mkv"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, b"b\xff.mkv".decode("utf-8", "surrogateescape")])
+def test_a_name_is_a_name_and_no_url(tmp_path, write_mkv, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_mkv(tmp_path / "plain.mkv", pictures(), times()).rename(tmp_path / name)
+    with open_source(name) as source:
+        seconds, _, shown = overlaid(source, tmp_path / "out")
+    assert len(shown) >= len(LEVELS) and seconds > 0.9
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_playlist_under_a_videos_name_opens_no_connection(tmp_path):
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(1.5)
+    asked = []
+
+    def listen():
+        try:
+            asked.append(server.accept())
+        except TimeoutError:
+            return
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    url = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
+    for name, text in (
+        ("a.mp4", f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{url}\n"),
+        ("b.mp4", f"ffconcat version 1.0\nfile {url}\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(SourceError):
+            open_source(str(tmp_path / name))
+    thread.join()
+    server.close()
+    assert asked == []
+
+
+def test_a_frame_larger_than_the_limit_is_refused(tmp_path, write_mkv):
+    path = write_mkv(tmp_path / "a.mkv", pictures(), times())
+    with pytest.raises(SourceError, match="megapixels"):
+        open_source(str(path), max_pixels=1000)
+
+
+def test_rates_are_measured_and_claims_are_compared():
+    even = [n / 30 for n in range(30)]
+    jittered = [n / 30 + 0.004 * (-1) ** n for n in range(30)]
+    assert measured_rate(even) == pytest.approx(30) and measured_rate([1.0]) is None
+    assert believed_rate(30.0, jittered) == 30.0 and believed_rate(1000.0, even) == pytest.approx(30)
+    assert believed_rate(None, even) == pytest.approx(30) and believed_rate(25.0, []) == 25.0
+    assert believed_rate(0.0, []) is None
+
+
+def test_a_pause_is_shown_and_a_jump_back_begins_anew(tmp_path):
+    writer = VideoWriter(tmp_path / "a.mp4", 10.0)
+    for stamp in (5.0, 5.1, 7.1, 7.2, 1.0, 1.1):
+        writer.write(np.zeros((32, 48, 3), np.uint8), stamp)
+    writer.close()
+    capture = cv2.VideoCapture(str(tmp_path / "a.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 25
+
+
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: __import__("os").mkfifo(p)], ids=["folder", "fifo"])
+def test_what_is_no_file_is_told_before_the_video_is_done(tmp_path, make):
+    make(tmp_path / "a.mp4")
+    with pytest.raises(OutputError, match="no file"):
+        VideoWriter(tmp_path / "a.mp4", 10.0).write(np.zeros((32, 48, 3), np.uint8))

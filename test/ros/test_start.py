@@ -1,0 +1,116 @@
+"""Starting where the machine is not as it should be, and what a node says about itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prehend.ros import messages as m
+from prehend.ros.start import log_folder_fault
+
+HERE = Path(__file__).parent
+
+
+def status(array, name: str):
+    return next(s for s in array.status if s.name.endswith(f": {name}"))
+
+
+@pytest.mark.parametrize("home", [None, "/proc/nowhere", "FILE"])
+def test_without_a_home_the_node_runs_and_says_so(peer, start, monkeypatch, tmp_path, home):
+    for name in ("ROS_LOG_DIR", "ROS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if home is None:
+        monkeypatch.delenv("HOME")
+    else:
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("HOME", str(tmp_path / "file") if home == "FILE" else home)
+    told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    node = start("toy_node.py")
+    peer.until(lambda: told or node.poll() is not None, "diagnostics")
+    assert node.poll() is None
+    assert "no log file is kept" in status(told[-1], "node").message
+
+
+def test_the_log_folder_is_made_where_ros_looks(monkeypatch, tmp_path):
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "a" / "b"))
+    assert log_folder_fault() == "" and (tmp_path / "a" / "b").is_dir()
+    monkeypatch.delenv("ROS_LOG_DIR")
+    monkeypatch.setenv("ROS_HOME", str(tmp_path / "c"))
+    assert log_folder_fault() == "" and (tmp_path / "c" / "log").is_dir()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="Linux' shared memory")
+def test_a_port_left_half_made_is_told_and_ends_the_start(domain, monkeypatch):
+    """What Fast DDS leaves when it is killed while it makes a port: a file of zeros."""
+    port = 7411 + 250 * 99
+    monkeypatch.setenv("ROS_DOMAIN_ID", "99")
+    files = [Path(f"/dev/shm/fastdds_port{port + 2 * n}") for n in range(2)]
+    if any(file.exists() for file in files):
+        pytest.skip("somebody uses domain 99")
+    try:
+        for file in files:
+            file.write_bytes(bytes(52400))
+        code = "from prehend.ros import start; start.start_ros([], 'x', longest_s=8)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    finally:
+        for file in Path("/dev/shm").glob(f"*fastdds_port{port // 10}*"):
+            file.unlink()
+    assert done.returncode == 1
+    assert files[0].name in done.stderr and "rm /dev/shm" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_watchdog_lets_go_of_what_ends_in_time():
+    code = (
+        "import subprocess, time\nfrom prehend.ros.start import watchdog\nwith watchdog(0.3): pass\ntime.sleep(1.6)\n"
+        "assert not subprocess._active"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_second_node_of_the_same_name_is_told(peer, start):
+    told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    for _ in range(2):
+        start("toy_node.py")
+    peer.until(lambda: told and "another node is called /prehend" in status(told[-1], "node").message, "it is told")
+
+
+def test_a_parameter_file_for_another_node_is_told(peer, start, tmp_path):
+    told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    (tmp_path / "p.yaml").write_text("hands:\n  ros__parameters:\n    max_hands: 2\n")
+    start("toy_node.py", "--ros-args", "--params-file", str(tmp_path / "p.yaml"))
+    peer.until(lambda: told and "none for /prehend" in status(told[-1], "node").message, "it is told")
+
+
+def test_reset_and_pause_are_services(peer, start):
+    import numpy as np
+    from std_srvs.srv import SetBool, Trigger
+
+    from prehend.ros import convert, images
+
+    hands, told = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/diagnostics", m.DIAGNOSTICS)
+    sender = peer.publisher("/image_raw", m.IMAGE)
+    start("toy_node.py", "--ros-args", "-p", "camera_info_timeout_s:=0.0")
+    image = m.encode(images.image_message(convert.header_message(1.0, "cam"), np.zeros((48, 64, 3), np.uint8)))
+    reset = peer.node.create_client(Trigger, "/prehend/reset")
+    pause = peer.node.create_client(SetBool, "/prehend/pause")
+    peer.until(lambda: reset.service_is_ready() and pause.service_is_ready(), "the services")
+
+    def call(client, request) -> bool:
+        answer = client.call_async(request)
+        peer.until(answer.done, "the answer")
+        return answer.result().success
+
+    peer.until(lambda: sender.publish(image) or hands, "an answer")
+    assert call(reset, Trigger.Request())
+    assert call(pause, SetBool.Request(data=True))
+    peer.until(lambda: told and status(told[-1], "node").message == "paused", "it says so")
+    before = len(hands)
+    for _ in range(10):
+        sender.publish(image)
+        peer.spin(0.05)
+    assert len(hands) == before
+    assert call(pause, SetBool.Request(data=False))
+    peer.until(lambda: sender.publish(image) or len(hands) > before, "answers again")
