@@ -57,6 +57,11 @@ def add_palm_verbs(verbs: Any) -> None:
     budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
     budget.add_argument("--steps", type=int, help="budget in steps")
     train.add_argument("--threads", type=int, default=0, help="torch threads (0: torch's choice)")
+    blend = add_verb(steps, "blend", _blend, "write a run with the mean of a run's weights and the published ones")
+    blend.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    blend.add_argument("--start", type=Path, required=True, metavar="FILE", help="file of `trunk --kind palm`")
+    blend.add_argument("--share", type=float, default=0.7, help="of the run's weights (0.7)")
+    blend.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder to make")
     measure = add_verb(
         steps, "measure", _measure, "look at photographs for validation with a detector and choose its thresholds: the "
         "lowest with few false hands"
@@ -72,6 +77,12 @@ def add_palm_verbs(verbs: Any) -> None:
         "--false", type=float, default=0.01, metavar="SHARE", help="most false hands a picture at the thresholds (0.01)"
     )
     measure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
+
+
+def _blend(arguments: argparse.Namespace) -> None:
+    from prehend_training.palms.blend import blend_run
+
+    blend_run(arguments.run_folder, arguments.start, arguments.share, arguments.out)
 
 
 def _measure(arguments: argparse.Namespace) -> None:

@@ -60,8 +60,13 @@ def _origin(begun: dict[str, Any]) -> dict[str, Any]:
     starts = [_origin(other) | {"samples_seen": other["samples"]} for other in begun["start"]]
     return {
         "preset": begun["preset"],
-        "trained_on": begun["data"],
+        "trained_on": [_named(entry) for entry in begun["data"]],
         "seed": begun["seed"],
         "commit": begun["commit"],
         "started_from": starts,
     }
+
+
+def _named(entry: dict[str, Any]) -> dict[str, Any]:
+    """What was learnt from, without the folders of the machine that it was on."""
+    return {name: Path(value).name if name == "path" else value for name, value in entry.items()}

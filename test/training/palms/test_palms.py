@@ -209,6 +209,14 @@ def test_a_run_trains_what_is_not_frozen_and_goes_on(photographs, frames, start,
     assert any(name.startswith("answers") for name in changed) and any(name.startswith("layers.3") for name in changed)
     train_palms(chosen, [frames], labels, run, tmp_path / "next", Machine(), Budget(steps=1))
     assert json.loads((tmp_path / "next" / "run.json").read_text())["start"][0]["samples"] == 6
+    mixed = tmp_path / "mixed"
+    assert cli.main(["palms", "blend", str(run), "--start", str(start), "--share", "0.25", "--out", str(mixed)]) == 0
+    blended, kept = (load_file(r / "checkpoint" / "averaged.safetensors") for r in (mixed, run))
+    for name, value in before.items():
+        part = kept[f"network.{name}"] if ".further." in name else 0.75 * value + 0.25 * kept[f"network.{name}"]
+        assert torch.allclose(blended[f"network.{name}"], part, atol=1e-6)
+    assert json.loads((mixed / "run.json").read_text())["origin"]["share_learnt"] == 0.25
+    assert cli.main(["palms", "blend", str(run), "--start", str(start), "--out", str(mixed)]) == 1
     with pytest.raises(InvalidInput, match="differs"):
         train_palms(replace(chosen, seed=5), [frames], labels, start, run, Machine(), Budget(steps=4))
 

@@ -1,0 +1,45 @@
+"""Between what was published and what was learnt: means of weights keep more of what a detector could do before
+(WiSE-FT, Wortsman et al., CVPR 2022)."""
+
+import json
+import shutil
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from prehend.errors import AssetError, InvalidInput
+from prehend_training.pretrained.files import provenance
+
+
+def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
+    """Write a run whose averaged weights are a mean of a run's and of the published ones that it started from.
+
+    Args:
+        run: of the palm detector.
+        start: file of `trunk --kind palm`; answers that it does not have are the run's.
+        share: of the run's weights.
+        out: folder to make; it can be measured and exported as a run.
+
+    Raises:
+        InvalidInput: the share is not between 0 and 1, or the folder is there.
+        AssetError: the run has no weights, or started from another file.
+    """
+    if not 0 < share <= 1:
+        raise InvalidInput(f"a share of {share:g} is not between 0 and 1")
+    if out.exists():
+        raise InvalidInput(f"{out} is there already: choose another folder")
+    weights, note = run / "checkpoint" / "averaged.safetensors", run / "run.json"
+    if not weights.exists():
+        raise AssetError(f"{run} has no checkpoint: train it first")
+    begun = json.loads(note.read_text())
+    if provenance(start) != begun.get("origin"):
+        raise AssetError(f"{run} did not start from {start}: give the file that it started from")
+    learnt, published = load_file(weights), load_file(start)
+    mixed = {
+        name: value if ".further." in name else value.lerp(published[name.removeprefix("network.")], 1 - share)
+        for name, value in learnt.items()
+    }
+    (out / "checkpoint").mkdir(parents=True)
+    save_file(mixed, out / "checkpoint" / "averaged.safetensors")
+    shutil.copy(run / "checkpoint" / "progress.json", out / "checkpoint")
+    (out / "run.json").write_text(json.dumps(begun | {"origin": {**begun["origin"], "share_learnt": share}}, indent=1))
