@@ -239,7 +239,7 @@ class CropBatches:
         example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
         example["segments"] = coarse_segments(segments)
         example["has_segments"] = np.float32(record["has_segments"])[...]
-        return self._change(images, view, record, self._described(example, rng), rng)
+        return self._described(self._change(images, view, record, example, rng), rng)
 
     def _described(self, example: Arrays, rng: np.random.Generator) -> Arrays:
         """The example with what the object stage is told of the object: all, nothing, or something wrong."""
