@@ -35,7 +35,9 @@ class Rule:
         maybe: score from which an answer that is not sure says that nobody knows.
         iou: least overlap of the two regions' boxes.
         turn_rad: largest difference of their directions.
-        presence: least probability of a hand that the landmark network gives, where it is asked.
+        presence: least probability of a hand that the landmark network gives, where it is asked. Where every hand holds
+            something it often sees none: there the mirror image alone decides, and gives no region.
+        after_all: score from which it is asked about pictures that should show no hand.
     """
 
     sure: float = 0.6
@@ -43,6 +45,7 @@ class Rule:
     iou: float = 0.5
     turn_rad: float = 0.5
     presence: float = 0.8
+    after_all: float = 0.25
 
 
 class Labeller:
@@ -67,9 +70,11 @@ class Labeller:
             boxes: of all its hands, None where they are not known.
         """
         empty = PalmPhoto("", (image.shape[1], image.shape[0]), "train", ())
-        if facts.hands == 0:
-            return empty
         palms, maybe = self._answers(image, wide=False)
+        if facts.hands == 0:  # a few of these pictures show one after all
+            doubtful = [palm for palm in (*palms, *maybe) if palm.score >= self.rule.after_all]
+            seen = [palm for palm in doubtful if self._hand(image, palm, facts) is not None]
+            return replace(empty, ignore=tuple(map(_box, seen)))
         if facts.small_hands:
             small = self._answers(image, wide=True)
             palms += [one for one in small[0] if all(_iou(one, other) < 0.1 for other in palms)]
@@ -111,14 +116,14 @@ class Labeller:
         return min(one.score, other.score) >= rule.sure and _iou(one, other) >= rule.iou and turn <= rule.turn_rad
 
     def _hand(self, image: NDArray[np.uint8], palm: Palm, facts: Facts) -> PalmHand | None:
-        """A hand with what the landmark network says of it, None where that sees none."""
+        """A hand with what the landmark network says of it, None where that sees none and may be believed."""
         hand = PalmHand(palm.points_px, None, facts.side, facts.held, palm.score)
         if self._landmarks is None:
             return hand
         region = region_of_palm(palm.center_px, palm.side_px, palm.points_px)
         presence, right, joints = joints_in(self._landmarks, image, region)
         if presence < self.rule.presence:
-            return None
+            return hand if facts.held and facts.hands == 1 else None
         side: Side | None = "right" if right > 0.9 else "left" if right < 0.1 else None
         return replace(hand, region=Region.around(joints, region.turn_rad), side=facts.side or side)
 
