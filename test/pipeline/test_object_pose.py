@@ -38,12 +38,12 @@ def hand_at(place: np.ndarray) -> DecodedHand:
 def answer_of(
     T: np.ndarray, confidence: float = 0.8, extents: np.ndarray = EXTENTS, spread: float = 0.0
 ) -> ThingAnswer:
-    points = control_points(extents) @ T[:3, :3].T + T[:3, 3]
+    points = control_points(EXTENTS) @ T[:3, :3].T + T[:3, 3]
     box = SPEC.object_box
     inside = (SPEC.to_crop(project(points, CAMERA)) - box[:2]) / (box[2:] - box[:2])
     cells = np.random.default_rng(0).normal(0, spread, (21, 16, 2)) + inside[:, None]
     full = np.concatenate([cells, np.full((21, 16, 1), confidence)], axis=-1)
-    return ThingAnswer(full.astype(np.float32), 0.0, extents)
+    return ThingAnswer(full.astype(np.float32), 0.0, EXTENTS)
 
 
 def test_a_known_object_gets_its_pose() -> None:

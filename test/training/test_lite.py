@@ -16,14 +16,7 @@ from prehend_training.supervised import LiteSupervised, pretrained_parameters
 from prehend_training.tasks import LiteTask
 
 TINY = preset("debug-lite").config
-ORIGIN = {
-    "network": "hand_landmark_full",
-    "source": "x",
-    "version": "1",
-    "file": "f",
-    "sha256": "0",
-    "licence": "Apache-2.0",
-}
+ORIGIN = dict.fromkeys(("source", "version", "file", "sha256", "licence"), "x") | {"network": "hand_landmark_full"}
 
 
 def landmarks_file(path, network=None):
@@ -111,7 +104,7 @@ def test_what_was_pretrained_learns_slowly_and_does_not_decay():
     optimiser.set_lr(1e-2)
     rates = {id(p): (group["lr"], group["weight_decay"]) for group in optimiser.param_groups for p in group["params"]}
     assert len(rates) == len(list(supervised.parameters()))
-    assert {rates[id(p)] for p in slow} == {(pytest.approx(1e-3), 0.0)}
+    assert all(rates[id(p)] == (pytest.approx(1e-3), 0.0) for p in slow)
     assert {rate for key, (rate, _) in rates.items() if key not in set(map(id, slow))} == {1e-2}
 
 
