@@ -14,7 +14,7 @@ from prehend.errors import SourceError
 from prehend.types import Box
 from prehend_training.cli import main
 from prehend_training.photos.agreement import Answer, Rule, answer_at, decide, different
-from prehend_training.photos.facts import PUBLIC, facts_for, read_facts
+from prehend_training.photos.facts import PUBLIC, Facts, facts_for, read_facts
 from prehend_training.photos.labelling import Labelling, label_photos
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, read_labels, write_labels
 from prehend_training.photos.looks import hand_looks, tile_looks, whole_looks
@@ -360,3 +360,14 @@ def test_mediapipe_answers_in_pixels_of_the_picture(tmp_path):
     with pytest.raises(SourceError, match=r"gone\.png"):
         teacher.answers(tmp_path / "gone.png", whole_looks((160, 120)), None)
     teacher.close()
+
+
+def test_pictures_that_are_unlike_their_folder_are_the_other_way():
+    known = {
+        "empty": Facts("empty", hands=0, unlike=("shop_7",)),
+        "held": Facts("held", hands=1, side="left", held=True, unlike=("train_3",)),
+    }
+    assert facts_for("empty/shop_70.jpg", known).hands == 0 and facts_for("empty/shop_7.jpg", known).hands == 1
+    other = facts_for("held/train_3.jpg", known)
+    assert (other.hands, other.side, other.held) == (0, None, None)
+    assert read_facts("public")["no_hand"].unlike

@@ -3,9 +3,9 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
@@ -31,6 +31,8 @@ class Facts:
         side: of every hand; None where it differs.
         held: whether every hand holds something; None where it is not known.
         hands: 0 or 1 where every picture has so many; None where it differs.
+        unlike: names (without suffix) of pictures in which it is the other way: a hand where `hands` is 0, none where
+            it is 1; found by looking.
         every_box: the file of boxes has every hand of these pictures.
         small_hands: hands may be too small to be found in the whole picture: where none are, look at tiles.
         max_saturation: median saturation (HSV, 0 to 255) at the joints above which an answer is no hand: where a thing
@@ -47,6 +49,7 @@ class Facts:
     side: Side | None = None
     held: bool | None = None
     hands: int | None = None
+    unlike: tuple[str, ...] = ()
     every_box: bool = False
     small_hands: bool = False
     max_saturation: int = 255
@@ -83,7 +86,10 @@ def facts_for(path: str, known: Mapping[str, Facts]) -> Facts:
     fitting = [
         prefix for prefix in known if path.startswith(prefix + "/") or ("/" in prefix and path.startswith(prefix))
     ]
-    return known[max(fitting, key=len)] if fitting else Facts()
+    facts = known[max(fitting, key=len)] if fitting else Facts()
+    if PurePosixPath(path).stem in facts.unlike:
+        return replace(facts, hands=None if facts.hands is None else 1 - facts.hands, side=None, held=None)
+    return facts
 
 
 def read_facts(path: str | Path | None) -> dict[str, Facts]:
@@ -111,7 +117,7 @@ def _facts(prefix: str, entry: Any, path: str | Path) -> Facts:
     names = {item.name for item in fields(Facts)} - {"prefix"}
     if not isinstance(entry, dict) or not set(entry) <= names:
         raise SourceError(f"{path}: '{prefix}' may say {', '.join(sorted(names))}, nothing else")
-    values = {**entry, "validation": tuple(str(name) for name in entry.get("validation", ()))}
+    values = {**entry, **{name: tuple(map(str, entry.get(name, ()))) for name in ("validation", "unlike")}}
     try:
         re.compile(values.get("session", ""))
     except re.error as error:
