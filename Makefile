@@ -1,4 +1,4 @@
-# demo | test | check | bench: each sets up what it needs by itself (.venv, system packages), then runs.
+# demo | test | check | bench | fuzz: each sets up what it needs by itself (.venv, system packages), then runs.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench fuzz clean
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -38,6 +38,9 @@ check: $(VENV)/.dev  ## formatting, lint, types
 
 bench: $(VENV)/.dev  ## the figures of the README, as ratios on this machine
 	$(BIN)/python tools/bench.py $(BENCH_ARGS)
+
+fuzz: $(VENV)/.dev  ## damaged and invented input at every border; FUZZ_ARGS="--minutes 60"; goes on where it was
+	$(BIN)/python tools/fuzz.py $(FUZZ_ARGS)
 
 clean:  ## remove the environment and what was generated
 	rm -rf $(VENV) out build dist src/*.egg-info training/*.egg-info
