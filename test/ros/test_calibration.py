@@ -1,5 +1,8 @@
 """camera_info as a stream, without a node."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -103,3 +106,31 @@ def test_the_calibration_of_another_frame_is_told_and_used(stream):
     assert "left_optical" in stream.note and "right_optical" in stream.note
     stream.camera(*SIZE, 0.0, None, "left_optical")
     assert stream.note == ""
+
+
+def later(stream, message, seconds: float = 0.03) -> None:
+    threading.Timer(seconds, stream.update, [message]).start()
+
+
+def test_an_image_that_overtakes_its_calibration_waits_a_moment(stream):
+    stream.update(info(60, 1.0))
+    stream.camera(*SIZE, 0.0, 1.0)  # infos have the stamps of their images
+    later(stream, info(70, 2.0))
+    stream.wait(*SIZE, 2.0)
+    assert focal(stream.camera(*SIZE, 0.0, 2.0)) == 70
+    later(stream, info(90, 2.5, size=(128, 96)))
+    stream.wait(128, 96, 2.5)
+    assert focal(stream.camera(128, 96, 0.0, 2.5)) == 90
+
+
+def test_nobody_waits_for_what_does_not_come(stream):
+    began = time.monotonic()
+    for n in range(20):  # without a calibration, and with one that is sent now and then
+        if n == 10:
+            stream.update(info(60, 1.0))
+        stream.wait(*SIZE, 100.0 + n)
+        stream.camera(*SIZE, 0.0, 100.0 + n)
+    stream.camera(*SIZE, 0.0, 1.0)
+    assert time.monotonic() - began < 0.1
+    stream.wait(*SIZE, 200.0)
+    assert time.monotonic() - began < 1.0, "once, and not for long"

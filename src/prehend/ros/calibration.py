@@ -18,6 +18,9 @@ from prehend.types import Camera
 _KEPT = 64
 """Camera_infos that are remembered: two seconds at 30 Hz, many more than images wait."""
 
+_OVERTAKEN_S = 0.1
+"""How much later than its image a camera_info of the same stamp comes at most."""
+
 _SIZES = 4
 """Image sizes that a camera_info remembers its cameras for."""
 
@@ -85,8 +88,9 @@ class Calibration:
         self._fov_deg, self._timeout_s, self._rectified = fov_deg, timeout_s, rectified
         self._infos: deque[_Info] = deque(maxlen=_KEPT)
         self._first_image_s: float | None = None
-        self._in_use = False
+        self._in_use = self._by_stamp = False
         self._lock = threading.Lock()
+        self._came = threading.Condition(self._lock)
         self.reason, self.note = "no camera_info yet", ""
 
     @property
@@ -99,10 +103,25 @@ class Calibration:
         info = _Info(message, now_s, self._rectified)
         with self._lock:
             self._infos.append(info)
+            self._came.notify_all()
             if info.fault and self._in_use:  # the one before is held on to
                 self.note = info.fault
             else:
                 self.reason = info.fault
+
+    def wait(self, width: int, height: int, stamp_s: float | None) -> None:
+        """Give the camera_info of an image a moment, where it must be on its way: the image may overtake it.
+
+        That is so where the images before had one of their own stamp, or where none that came is for this size.
+        """
+        with self._lock:
+            if self._by_stamp and stamp_s is not None:
+                self._came.wait_for(lambda: any(info.stamp_s == stamp_s for info in self._infos), _OVERTAKEN_S)
+            elif any(not info.fault for info in self._infos):
+                self._came.wait_for(lambda: self._fits((width, height)), _OVERTAKEN_S)
+
+    def _fits(self, size: tuple[int, int]) -> bool:
+        return any(info.camera(size) is not None for info in self._infos)
 
     def camera(
         self, width: int, height: int, now_s: float, stamp_s: float | None = None, frame_id: str = ""
@@ -123,9 +142,10 @@ class Calibration:
                 self._first_image_s = now_s
             if not self._infos and now_s - self._first_image_s < self._timeout_s:
                 return None
-            self._in_use = False
+            self._in_use = self._by_stamp = False
             chosen = self._choose((width, height), now_s, stamp_s)
             self._in_use = chosen is not None
+            self._by_stamp = any(info.stamp_s == stamp_s for info in self._infos)
             self._explain(chosen, frame_id)
         if chosen is not None:
             return chosen.camera((width, height))
