@@ -64,6 +64,13 @@ def test_zeros_and_nonsense_do_not_displace_a_calibration_at_once(stream, withou
     assert (stream.reason, stream.note) == ("", "")
 
 
+def test_zeros_for_another_size_are_no_misfit(stream):
+    stream.update(info(60, 1.0, size=(128, 96)))
+    stream.update(info(0.0, 2.0))
+    assert stream.camera(*SIZE, 0.0, 2.0).estimated
+    assert "not calibrated" in stream.reason
+
+
 def test_zeros_before_the_first_are_not_yet(stream):
     stream.update(info(0.0))
     assert stream.camera(*SIZE, 0.0).estimated

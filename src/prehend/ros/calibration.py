@@ -19,7 +19,10 @@ _KEPT = 64
 """Camera_infos that are remembered: two seconds at 30 Hz, many more than images wait."""
 
 _OVERTAKEN_S = 0.1
-"""How much later than its image a camera_info of the same stamp comes at most."""
+"""How much later than its image a camera_info of the same stamp may come."""
+
+_MISFIT_S = 1.0
+"""The same where no other will do: on a machine with too much to do it takes its time."""
 
 _SIZES = 4
 """Image sizes that a camera_info remembers its cameras for."""
@@ -117,8 +120,8 @@ class Calibration:
         with self._lock:
             if self._by_stamp and stamp_s is not None:
                 self._came.wait_for(lambda: any(info.stamp_s == stamp_s for info in self._infos), _OVERTAKEN_S)
-            elif any(not info.fault for info in self._infos):
-                self._came.wait_for(lambda: self._fits((width, height)), _OVERTAKEN_S)
+            if self._infos and not self._infos[-1].fault:
+                self._came.wait_for(lambda: self._infos[-1].fault or self._fits((width, height)), _MISFIT_S)
 
     def _fits(self, size: tuple[int, int]) -> bool:
         return any(info.camera(size) is not None for info in self._infos)
@@ -154,7 +157,8 @@ class Calibration:
     def _choose(self, size: tuple[int, int], now_s: float, stamp_s: float | None) -> _Info | None:
         fitting = [info for info in self._infos if info.camera(size) is not None]
         sound = [info for info in self._infos if not info.fault]
-        if not sound or (self._infos[-1].fault and now_s - sound[-1].heard_s > _HOLD_S):
+        newest = self._infos[-1].fault if self._infos else "none"
+        if not sound or (newest and (not fitting or now_s - sound[-1].heard_s > _HOLD_S)):
             return None
         if not fitting:
             raise InvalidInput(sound[-1].misfit)
