@@ -59,7 +59,7 @@ def add_palm_verbs(verbs: Any) -> None:
     train.add_argument("--threads", type=int, default=0, help="torch threads (0: torch's choice)")
     measure = add_verb(
         steps, "measure", _measure, "look at photographs for validation with a detector and choose its thresholds: the "
-        "lowest at which a hundredth of a hand a picture is false"
+        "lowest with few false hands"
     )  # fmt: skip
     measure.add_argument("detector", metavar="WHAT", help="run, or name or folder of weights")
     measure.add_argument("folder", type=Path, help="photographs, in folders of their own")
@@ -67,6 +67,9 @@ def add_palm_verbs(verbs: Any) -> None:
     measure.add_argument("--boxes", type=Path, metavar="FILE", help="as for label")
     measure.add_argument(
         "--write", action="store_true", help="note the numbers in the run's measured.json or the weights' manifest"
+    )
+    measure.add_argument(
+        "--false", type=float, default=0.01, metavar="SHARE", help="most false hands a picture at the thresholds (0.01)"
     )
     measure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
 
@@ -80,7 +83,7 @@ def _measure(arguments: argparse.Namespace) -> None:
         raise InvalidInput(f"--every {arguments.every}: expected a number of at least 1")
     facts, boxes = read_facts(arguments.sources), _boxes(arguments)
     report = measure_photographs(
-        open_measured(arguments.detector).backend, arguments.folder, facts, boxes, arguments.every
+        open_measured(arguments.detector).backend, arguments.folder, facts, boxes, arguments.every, arguments.false
     )
     if arguments.write:
         note_measured(Path(arguments.detector), report)

@@ -17,7 +17,7 @@ from prehend_training.lifting import LiftConfig
 from prehend_training.lite_losses import LiteLossWeights
 from prehend_training.losses import CropLossWeights
 from prehend_training.optimisers import Method
-from prehend_training.palms.batches import PalmDataConfig
+from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
 from prehend_training.palms.losses import PalmLossWeights
 from prehend_training.paper_losses import PaperLossWeights
 from prehend_training.recipes import PAPER_CROPS, STRONG_CROPS
@@ -284,6 +284,14 @@ _ALL: tuple[Preset, ...] = (
         "palm",
         PALM,
         optimisation=Optimisation(batch_size=24, lr=2e-3, weight_decay=1e-3, ema=0.995, pretrained_share=0.1),
+    ),
+    # then with as much around a hand as it will see: pieces alone make it miss large hands
+    PalmPreset(
+        "palm-192",
+        "palm",
+        PALM,
+        replace(PalmDataConfig(), view=WHOLE_VIEW),
+        optimisation=Optimisation(batch_size=16, lr=1e-3, weight_decay=1e-3, ema=0.99, pretrained_share=0.1),
     ),
     PalmPreset("debug-palm", "palm", _TINY_PALM, replace(PalmDataConfig(), view=_TINY_VIEW), optimisation=_BRIEF),
     FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),

@@ -61,6 +61,12 @@ class PalmDataConfig:
     )
 
 
+WHOLE_VIEW = FinderDataConfig(
+    size_px=192, hand_p=0.4, place_p=0.15, hand_px=(16.0, 180.0), scale=(0.85, 2.2), shift=0.25, quarter_p=0.08
+)
+"""Views of the detector's own size."""
+
+
 @dataclass(frozen=True)
 class PalmBatches:
     """Batches by number: photographs of the split `train` and frames of a corpus."""

@@ -160,14 +160,19 @@ def note_measured(where: Path, report: Mapping[str, Any]) -> None:
 
 
 def measure_photographs(
-    backend: Backend, folder: Path, known: Mapping[str, Facts], boxes: Mapping[str, Sequence[Box]], every: int = 1
+    backend: Backend,
+    folder: Path,
+    known: Mapping[str, Facts],
+    boxes: Mapping[str, Sequence[Box]],
+    every: int = 1,
+    false: float = 0.01,
 ) -> dict[str, Any]:
     """Thresholds of both stages, and what they find on photographs for validation."""
     report: dict[str, Any] = {"thresholds": {}, "photographs": {}}
     for wide in (False, True):
         stage = Detector(backend).stage(wide)
         looked = look_at_photographs(backend, folder, known, boxes, wide, every=every)
-        chosen = choose_threshold(looked)
+        chosen = choose_threshold(looked, false)
         report["thresholds"][stage] = chosen
         report["photographs"][stage] = {"threshold": chosen, "split": "validation", **photo_report(looked, chosen)}
     return report
