@@ -120,24 +120,35 @@ def later(stream, message, seconds: float = 0.03) -> None:
 
 
 def test_an_image_that_overtakes_its_calibration_waits_a_moment(stream):
-    stream.update(info(60, 1.0))
-    stream.camera(*SIZE, 0.0, 1.0)  # infos have the stamps of their images
-    later(stream, info(70, 2.0))
-    stream.wait(*SIZE, 2.0)
-    assert focal(stream.camera(*SIZE, 0.0, 2.0)) == 70
-    later(stream, info(90, 2.5, size=(128, 96)))
-    stream.wait(128, 96, 2.5)
-    assert focal(stream.camera(128, 96, 0.0, 2.5)) == 90
+    for stamp in (1.0, 2.0):  # they change, and have the stamps of their images
+        stream.update(info(60 + stamp, stamp))
+        stream.camera(*SIZE, 0.0, stamp)
+    later(stream, info(70, 3.0))
+    stream.wait(*SIZE, 3.0)
+    assert focal(stream.camera(*SIZE, 0.0, 3.0)) == 70
+    later(stream, info(90, 3.5, size=(128, 96)), 0.5)
+    stream.wait(128, 96, 3.5)
+    assert focal(stream.camera(128, 96, 0.0, 3.5)) == 90
 
 
 def test_nobody_waits_for_what_does_not_come(stream):
     began = time.monotonic()
-    for n in range(20):  # without a calibration, and with one that is sent now and then
-        if n == 10:
-            stream.update(info(60, 1.0))
-        stream.wait(*SIZE, 100.0 + n)
-        stream.camera(*SIZE, 0.0, 100.0 + n)
-    stream.camera(*SIZE, 0.0, 1.0)
+    for n in range(20):  # without a calibration, with one that is sent now and then, with one that does not change
+        if n > 10:
+            stream.update(info(60, 1.0 + n % 2))
+        stream.wait(*SIZE, 2.0 + n)
+        stream.camera(*SIZE, 0.0, 2.0 + n)
     assert time.monotonic() - began < 0.1
-    stream.wait(*SIZE, 200.0)
-    assert time.monotonic() - began < 1.0, "once, and not for long"
+
+
+def test_a_calibration_of_another_size_is_waited_for_once(stream, monkeypatch):
+    monkeypatch.setattr("prehend.ros.calibration._MISFIT_S", 0.2)
+    stream.update(info(60, 1.0))
+    began = time.monotonic()
+    for n in range(5):
+        stream.wait(128, 96, 2.0 + n)
+    assert 0.2 <= time.monotonic() - began < 0.4
+    stream.update(info(60, 7.0, size=(128, 96)))
+    stream.wait(128, 96, 7.0)
+    stream.wait(320, 240, 8.0)
+    assert time.monotonic() - began >= 0.4, "and again once one fitted"

@@ -21,8 +21,8 @@ _KEPT = 64
 _OVERTAKEN_S = 0.1
 """How much later than its image a camera_info of the same stamp may come."""
 
-_MISFIT_S = 1.0
-"""The same where no other will do: on a machine with too much to do it takes its time."""
+_MISFIT_S = 4.0
+"""The same where no other will do: Fast DDS sends again what got lost after 3 s."""
 
 _SIZES = 4
 """Image sizes that a camera_info remembers its cameras for."""
@@ -92,6 +92,7 @@ class Calibration:
         self._infos: deque[_Info] = deque(maxlen=_KEPT)
         self._first_image_s: float | None = None
         self._in_use = self._by_stamp = False
+        self._patient = True
         self._lock = threading.Lock()
         self._came = threading.Condition(self._lock)
         self.reason, self.note = "no camera_info yet", ""
@@ -113,15 +114,26 @@ class Calibration:
                 self.reason = info.fault
 
     def wait(self, width: int, height: int, stamp_s: float | None) -> None:
-        """Give the camera_info of an image a moment, where it must be on its way: the image may overtake it.
+        """Give the camera_info of an image a moment where it must be on its way: the image may overtake it.
 
-        That is so where the images before had one of their own stamp, or where none that came is for this size.
+        That is so where calibrations change and the images before had one of their own stamp, and where none that came
+        is for this size though the one before was.
         """
+        size = (width, height)
         with self._lock:
-            if self._by_stamp and stamp_s is not None:
+            if self._by_stamp and stamp_s is not None and self._varies(size):
                 self._came.wait_for(lambda: any(info.stamp_s == stamp_s for info in self._infos), _OVERTAKEN_S)
-            if self._infos and not self._infos[-1].fault:
-                self._came.wait_for(lambda: self._infos[-1].fault or self._fits((width, height)), _MISFIT_S)
+            if self._infos:
+                if self._patient:
+                    self._came.wait_for(lambda: self._infos[-1].fault or self._fits(size), _MISFIT_S)
+                self._patient = self._fits(size)
+
+    def _varies(self, size: tuple[int, int]) -> bool:
+        """Whether the last two calibrations for images of this size differ."""
+        cameras = [camera for info in self._infos if (camera := info.camera(size)) is not None][-2:]
+        return len(cameras) == 2 and not (
+            np.array_equal(cameras[0].K, cameras[1].K) and np.array_equal(cameras[0].distortion, cameras[1].distortion)
+        )
 
     def _fits(self, size: tuple[int, int]) -> bool:
         return any(info.camera(size) is not None for info in self._infos)
