@@ -235,7 +235,7 @@ class Run:
         if "cut" not in self._fitted and not (0 <= x < width and 0 <= y < height):
             self._fitted.add("cut")
             _tell(
-                f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of its {width} x {height} "
+                f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of {width} x {height} "
                 "pixels: right only for a picture that was cut out of a larger one"
             )
         return camera
