@@ -1,4 +1,4 @@
-# demo | test | check | bench | soak: each sets up what it needs by itself (.venv, system packages), then runs.
+# demo | test | check | bench | soak | fuzz: each sets up what it needs by itself (.venv, system packages), then runs.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 
-.PHONY: help demo test check bench soak clean
+.PHONY: help demo test check bench soak fuzz clean
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -41,6 +41,9 @@ bench: $(VENV)/.dev  ## the figures of the README, as ratios on this machine
 
 soak: $(VENV)/.demo  ## 100,000 images through the node: nothing lost, nothing grows (hours; SOAK_ARGS="--frames 5000")
 	$(BIN)/python tools/soak.py $(SOAK_ARGS)
+
+fuzz: $(VENV)/.dev  ## damaged and invented input at every border; FUZZ_ARGS="--minutes 60"; goes on where it was
+	$(BIN)/python tools/fuzz.py $(FUZZ_ARGS)
 
 clean:  ## remove the environment and what was generated
 	rm -rf $(VENV) out build dist src/*.egg-info training/*.egg-info

@@ -64,7 +64,8 @@ class Report:
             found.append("no hand was ever found")
         if late:
             first, last = late[0], late[-1]
-            if last.rss_mb > max(1.1 * first.rss_mb, first.rss_mb + 30):
+            # a network's arena grows once for each number of hands that come together
+            if last.rss_mb > max(1.1 * first.rss_mb, first.rss_mb + 64):
                 found.append(f"memory grew from {first.rss_mb:.0f} to {last.rss_mb:.0f} MB")
             for name in ("descriptors", "threads"):
                 values = [getattr(one, name) for one in late]
@@ -207,7 +208,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the images")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     args = parser.parse_args(argv)
-    os.environ.setdefault("ROS_DOMAIN_ID", "86")
+    os.environ.setdefault("ROS_DOMAIN_ID", "101")
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
     with running_node() as node:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -123,3 +124,52 @@ def test_a_graph_of_another_stage_is_refused(folder: Path) -> None:
     edit_manifest(folder, stages=stages)
     with pytest.raises(WeightsMismatch, match="manifest"):
         open_backend("onnx", load_bundle(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"hand_side": "left"}, "hand_side"),
+        ({"joint_order": ["wrist"]}, "joint_order"),
+        ({"input": {"size": 128, "colour": "BGR", "range": [0, 1]}}, "RGB"),
+        ({"input": {"size": 128, "colour": "RGB", "range": [0, 255]}}, "RGB"),
+        ({"input": {"size": 96, "colour": "RGB", "range": [0, 1]}}, "size"),
+        ({"config": {}}, "config"),
+        ({"network": "finder"}, "stages"),
+        ({"hand_model": {"name": "x"}}, "garbles"),
+        ({"gmac": {"find": "x"}}, "garbles"),
+        ({"name": 5}, "garbles"),
+        ({"network": None}, "garbles"),
+    ],
+)
+def test_what_a_manifest_says_of_its_network_is_not_passed_over(folder: Path, changes: dict, says: str) -> None:
+    edit_manifest(folder, **changes)
+    with pytest.raises(AssetError, match=says):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_numbers_that_belong_to_no_stage_are_told(folder: Path, left: int) -> None:
+    stages = json.loads((folder / MANIFEST).read_text())["stages"]
+    stages["hand"]["initializers"] = stages["hand"]["initializers"][:left]
+    edit_manifest(folder, stages=stages)
+    with pytest.raises(WeightsMismatch, match="manifest of weights"):
+        open_backend("onnx", load_bundle(folder))
+
+
+@pytest.mark.parametrize(
+    "shape", [["B", 3, 128], ["B", 3, 0, 128], ["B", 3, 1.5, 128], "B", None, ["B", 3, 10**9, 128], [["B"]]]
+)
+def test_shapes_that_are_none_are_told(folder: Path, shape: object) -> None:
+    stages = json.loads((folder / MANIFEST).read_text())["stages"]
+    stages["encode"]["inputs"][0]["shape"] = shape
+    edit_manifest(folder, stages=stages)
+    with pytest.raises(AssetError):
+        open_backend("onnx", load_bundle(folder))
+
+
+def test_files_that_are_no_files_are_not_waited_for(folder: Path) -> None:
+    (folder / "weights.safetensors").unlink()
+    os.mkfifo(folder / "weights.safetensors")
+    with pytest.raises(AssetError, match="no regular file"):
+        load_bundle(folder)

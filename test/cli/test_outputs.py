@@ -33,7 +33,14 @@ def video(tmp_path):
 
 def start(seconds, *arguments, **options):
     command = [sys.executable, str(SLOW), str(seconds), *map(str, arguments)]
+    options.setdefault("preexec_fn", _default_signals)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def _default_signals():
+    """A shell's background jobs, and nohup's, ignore some; so would their children."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def frames_of(path):

@@ -113,7 +113,7 @@ def test_no_image_ends_the_node(peer, start, transport):
         peer.spin(0.05)  # else the good one replaces it before it is looked at
         before = len(hands)
         sender.publish(good())
-        peer.until(lambda n=before: len(hands) > n or node.poll() is not None, f"an answer after: {name}", 20)
+        peer.until(lambda n=before: len(hands) > n or node.poll() is not None, f"an answer after: {name}")
         assert node.poll() is None, name
     peer.until(lambda: value(told[-1], "estimator", "processed") == str(len(hands)), "the counts of now")
     failed, dropped = (
@@ -167,13 +167,21 @@ def test_headers_that_cannot_be_used_are_told(peer, start, stamp, frame, word, t
         message.header.stamp = m.make("builtin_interfaces/msg/Time", sec=stamp[0], nanosec=stamp[1])
     info = m.encode(images.camera_message(message.header, CAMERA, WIDTH, HEIGHT))
     peer.until(lambda: infos.publish(info) or (told and status(told[-1], "camera").level == 0), "the calibration")
-    sender.publish(m.encode(message))
-    peer.until(lambda: hands, "an answer")
+
+    def step() -> bool:
+        """Of the same stamp once only: more would be another fault."""
+        if not hands or (transforms and not tf):
+            sender.publish(m.encode(message))
+            message.header.stamp.nanosec += transforms
+        peer.spin(0.2)
+        return bool(hands) and len(tf) >= transforms
+
+    peer.until(step, "an answer, and transforms where there are some")
     assert len(hands[0].hands) == 2
     assert np.isnan(hands[0].latency_ms) == (stamp is not None)
     peer.until(lambda: word in status(told[-1], "images").message, "the fault is told")
     assert status(told[-1], "images").level == 1
-    assert len(tf) == transforms and not any(t.header.frame_id == "" for a in tf for t in a.transforms)
+    assert bool(tf) == bool(transforms) and not any(t.header.frame_id == "" for a in tf for t in a.transforms)
 
 
 def test_a_parameter_names_the_frame_where_the_driver_does_not(peer, start):

@@ -1,5 +1,8 @@
 """camera_info as a stream, without a node."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -61,6 +64,13 @@ def test_zeros_and_nonsense_do_not_displace_a_calibration_at_once(stream, withou
     assert (stream.reason, stream.note) == ("", "")
 
 
+def test_zeros_for_another_size_are_no_misfit(stream):
+    stream.update(info(60, 1.0, size=(128, 96)))
+    stream.update(info(0.0, 2.0))
+    assert stream.camera(*SIZE, 0.0, 2.0).estimated
+    assert "not calibrated" in stream.reason
+
+
 def test_zeros_before_the_first_are_not_yet(stream):
     stream.update(info(0.0))
     assert stream.camera(*SIZE, 0.0).estimated
@@ -103,3 +113,42 @@ def test_the_calibration_of_another_frame_is_told_and_used(stream):
     assert "left_optical" in stream.note and "right_optical" in stream.note
     stream.camera(*SIZE, 0.0, None, "left_optical")
     assert stream.note == ""
+
+
+def later(stream, message, seconds: float = 0.03) -> None:
+    threading.Timer(seconds, stream.update, [message]).start()
+
+
+def test_an_image_that_overtakes_its_calibration_waits_a_moment(stream):
+    for stamp in (1.0, 2.0):  # they change, and have the stamps of their images
+        stream.update(info(60 + stamp, stamp))
+        stream.camera(*SIZE, 0.0, stamp)
+    later(stream, info(70, 3.0))
+    stream.wait(*SIZE, 3.0)
+    assert focal(stream.camera(*SIZE, 0.0, 3.0)) == 70
+    later(stream, info(90, 3.5, size=(128, 96)), 0.5)
+    stream.wait(128, 96, 3.5)
+    assert focal(stream.camera(128, 96, 0.0, 3.5)) == 90
+
+
+def test_nobody_waits_for_what_does_not_come(stream):
+    began = time.monotonic()
+    for n in range(20):  # without a calibration, with one that is sent now and then, with one that does not change
+        if n > 10:
+            stream.update(info(60, 1.0 + n % 2))
+        stream.wait(*SIZE, 2.0 + n)
+        stream.camera(*SIZE, 0.0, 2.0 + n)
+    assert time.monotonic() - began < 0.1
+
+
+def test_a_calibration_of_another_size_is_waited_for_once(stream, monkeypatch):
+    monkeypatch.setattr("prehend.ros.calibration._MISFIT_S", 0.2)
+    stream.update(info(60, 1.0))
+    began = time.monotonic()
+    for n in range(5):
+        stream.wait(128, 96, 2.0 + n)
+    assert 0.2 <= time.monotonic() - began < 0.4
+    stream.update(info(60, 7.0, size=(128, 96)))
+    stream.wait(128, 96, 7.0)
+    stream.wait(320, 240, 8.0)
+    assert time.monotonic() - began >= 0.4, "and again once one fitted"

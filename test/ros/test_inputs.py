@@ -49,7 +49,7 @@ def test_the_true_cause_of_silence_is_told(peer, start, publisher, arguments, wo
     def named() -> bool:
         return bool(told) and all(word in status(told[-1], "images").message for word in words)
 
-    peer.until(named, " and ".join(words), 20)
+    peer.until(named, " and ".join(words))
     assert status(told[-1], "images").level == 1
     peer.node.destroy_publisher(kept)
 
@@ -79,7 +79,7 @@ def test_a_reliable_stream_that_goes_mute_is_subscribed_to_anew(peer, start):
     sender.publish(b"")
     peer.spin(1.0)
     before = len(hands)
-    peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or len(hands) > before + 5, "answers again", 30)
+    peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or len(hands) > before + 5, "answers again")
     anew = next(v.value for v in status(told[-1], "node").values if v.key == "subscribed anew")
     assert int(anew) >= 1
 
@@ -98,4 +98,4 @@ def test_a_node_that_was_stopped_goes_on(peer, start, reliability):
         peer.spin(0.1)
     before = len(hands)
     node.send_signal(signal.SIGCONT)
-    peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or len(hands) > before + 20, "answers again", 30)
+    peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or len(hands) > before + 20, "answers again")

@@ -14,7 +14,7 @@ def samples(rss, descriptors=(18, 18, 18), threads=(19, 19, 19)):
     ("report", "word"),
     [
         (soak.Report(100, hands=5, samples=samples((100, 200, 215))), None),
-        (soak.Report(100, hands=5, samples=samples((100, 200, 245))), "memory"),
+        (soak.Report(100, hands=5, samples=samples((100, 200, 285))), "memory"),
         (soak.Report(100, hands=5, samples=samples((100, 200, 200), descriptors=(10, 18, 21))), "descriptors"),
         (soak.Report(100, hands=5, samples=samples((100, 200, 200), threads=(10, 18, 25))), "threads"),
         (soak.Report(100, hands=5, lost=1, samples=samples((100, 200, 200))), "lost"),

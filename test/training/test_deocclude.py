@@ -9,11 +9,15 @@ from dataset_fixtures import mano, small_dexycb  # noqa: F401
 from deocclude_tiny import occluded_sample
 from safetensors.torch import save_file
 
+from prehend.backends import open_backend
 from prehend.errors import AssetError, InvalidInput, MissingDependency, UnknownName
 from prehend.geometry.camera import project
 from prehend.hand_model import load_hand_model
-from prehend.pipeline.estimator import Estimator, EstimatorConfig
-from prehend.types import Box, FoundHand
+from prehend.pipeline.crop import CropSpec, cut, region_of
+from prehend.pipeline.decode import decode_hand
+from prehend.pipeline.hands import HandModels
+from prehend.pipeline.network import HandNetwork
+from prehend.weights import load_bundle
 from prehend_training.datasets import open_dataset
 from prehend_training.deocclude import TwinFolder
 from prehend_training.deocclude.config import RepaintConfig, Weights
@@ -150,9 +154,14 @@ def test_a_missing_library_names_the_extra(monkeypatch):
 def test_the_judge_sees_what_the_pipeline_sees(judge, side):
     sample = occluded_sample(2, side=side)
     hand = sample.hands[0]
-    with Estimator.from_pretrained(config=EstimatorConfig(tracking=False, max_fit_error=9.0)) as estimator:
-        boxes = [FoundHand(Box.around(hand.keypoints_px), side, 1.0)]
-        answer = estimator.estimate(sample.image, sample.camera, boxes=boxes).hands[0]
+    bundle = load_bundle("unihope-s")
+    network = HandNetwork(open_backend("onnx", bundle, threads=1))
+    size = (sample.camera.width, sample.camera.height)
+    spec = CropSpec.from_region(region_of(hand.keypoints_px), side, size, None, network.crop_size)
+    crops = [cut(sample.image, spec)]
+    encoded = network.encode(crops)
+    (said,) = network.answer(crops, encoded, [0], [bool(encoded.grasp[0] > 0.5)])
+    answer = decode_hand(said, spec, sample.camera, HandModels(bundle).by_side[side])
     # what the network says is the truth: no error; then one joint of 21 is 21 mm off, and the whole hand anywhere
     true = answer.joints_m + np.array([0.3, 0.1, 0.2])
     wrong = true.copy()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
+from prehend_training.cli_data import add_data_options, chosen_data
 from prehend_training.cli_evaluate_photos import add_photo_options, evaluate_real, wants_photos
 from prehend_training.cli_scenes import add_verb
 
@@ -31,6 +32,16 @@ def add_evaluate_verb(verbs: Any) -> None:
         "measure a run or weights by the papers' protocols (docs/EVALUATION.md) and print their tables; of a run on "
         "--data also writes RUN/measured.json, which export wants",
     )
+    calibrate = add_verb(
+        verbs,
+        "calibrate",
+        _calibrate,
+        "make the presence, grasp and side scores of a run probabilities, by held-out crops: RUN/calibration.json, "
+        "which export takes into the manifest",
+    )
+    calibrate.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    add_data_options(calibrate)
+    calibrate.add_argument("--samples", type=int, default=2048, metavar="N", help="crops to look at (2048)")
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
@@ -60,6 +71,17 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of JSON, CSV, tables and plots")
     verb.add_argument("--limit", type=int, metavar="N", help="largest number of pictures")
     add_photo_options(verb)
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from prehend_training.calibrate import calibrate_run
+    from prehend_training.evaluate_network import run_preset
+
+    data = chosen_data(arguments, run_preset(arguments.run_folder))
+    found = calibrate_run(arguments.run_folder, data, arguments.samples)
+    for name, told in found.items():
+        numbers = ", ".join(f"{key} {value}" for key, value in told.items())
+        sys.stdout.write(f"{name}: {numbers}\n")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

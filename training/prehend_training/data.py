@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.pipeline.crop import direction_of
+from prehend.pipeline.objects import KIND_UNIT_M
 from prehend.types import Box
 from prehend_training.augment import (
     PhotometricConfig,
@@ -141,6 +142,7 @@ class CropDataConfig:
         wrong_side_p: probability of a hand that is shown as a left one: what the network sees when it is told the
             wrong side.
         grasp_flip_p: probability that the hand stage is told the wrong grasp answer, as the switcher might.
+        describes_objects: tell the object stage what the object is like, and how large it is to the loss.
         kind_unknown_p, kind_wrong_p: probabilities that the object stage is told nothing of the object, or what another
             one of the catalogue is like.
     """
@@ -156,6 +158,7 @@ class CropDataConfig:
     absent_p: float = 0.12
     wrong_side_p: float = 0.3
     grasp_flip_p: float = 0.03
+    describes_objects: bool = False
     kind_unknown_p: float = 0.15
     kind_wrong_p: float = 0.15
 
@@ -208,7 +211,7 @@ class CropBatches:
                 neither of the two.
             told_grasp: () for the hand stage.
             segments, has_segments: (S / 4, S / 4) see `coarse_segments`, and () 1 where they are known.
-            And those of `hand_targets` and `object_targets`.
+            And those of `hand_targets` and `object_targets`, and of `_described` where the config asks for them.
         """
         record = self.corpus[index]
         absent, wrong_side = rng.random(2) < (self.config.absent_p, self.config.wrong_side_p)
@@ -221,7 +224,7 @@ class CropBatches:
             example = self._present(mirror_right(record) if wrong_side else mirror_left(record), rng)
         flip = rng.random() < self.config.grasp_flip_p
         example["told_grasp"] = np.float32(1 - example["grasp"] if flip else example["grasp"])[...]
-        return example
+        return example | self._described(record, rng) if self.config.describes_objects else example
 
     def _present(self, record: Record, rng: np.random.Generator) -> Arrays:
         config = self.config
@@ -239,19 +242,28 @@ class CropBatches:
         example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
         example["segments"] = coarse_segments(segments)
         example["has_segments"] = np.float32(record["has_segments"])[...]
-        return self._change(images, view, record, self._described(example, rng), rng)
+        return self._change(images, view, record, example, rng)
 
-    def _described(self, example: Arrays, rng: np.random.Generator) -> Arrays:
-        """The example with what the object stage is told of the object: all, nothing, or something wrong."""
-        config, drawn = self.config, rng.random()
+    def _described(self, record: Record, rng: np.random.Generator) -> Arrays:
+        """What the object stage is told of the object: all, nothing, or something wrong.
+
+        Returns:
+            object_kind: (10,) see `pipeline.objects.object_kind`. kind_match: () 1 where it fits.
+            object_extents: (3,) the object's true size [m].
+        """
+        config, drawn, kind = self.config, rng.random(), record["object_kind"][0]
+        told, match = kind, True
         if drawn < config.kind_unknown_p:
-            return example | {"object_kind": np.zeros_like(example["object_kind"])}
-        if drawn >= config.kind_unknown_p + config.kind_wrong_p:
-            return example
-        things = list(catalogue().values())
-        other = things[int(rng.integers(len(things)))].kind
-        match = np.float32(np.allclose(other, example["object_kind"], atol=0.05))
-        return example | {"object_kind": other, "kind_match": match[...]}
+            told = np.zeros_like(kind)
+        elif drawn < config.kind_unknown_p + config.kind_wrong_p:
+            things = list(catalogue().values())
+            told = things[int(rng.integers(len(things)))].kind
+            match = bool(np.allclose(told, kind, atol=0.05))
+        return {
+            "object_kind": np.array(told, np.float32),
+            "kind_match": np.float32(match)[...],
+            "object_extents": np.float32(KIND_UNIT_M) * np.exp(kind[1:4]),
+        }
 
     def _view(self, record: Record, rng: np.random.Generator) -> View:
         """A view of the hand, with boxes of hand and object as a finder would give them."""

@@ -8,6 +8,7 @@ from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
 from prehend.hand_model.asset import load_hand_model
 from prehend.weights import Bundle
+from prehend_training.calibrate import CALIBRATION
 from prehend_training.checkpoint import load_result
 from prehend_training.presets import PalmPreset, Preset, preset
 from prehend_training.tasks import network_of
@@ -42,6 +43,8 @@ def export_run(run: Path, out: Path) -> Bundle:
         "measured": json.loads(measured.read_text()),
         "licence": LICENCE,
     }
+    if (run / CALIBRATION).exists():
+        extras["calibration"] = json.loads((run / CALIBRATION).read_text())
     if isinstance(chosen, PalmPreset):  # scores are compared with what was chosen where they were measured
         extras["thresholds"] = extras["measured"].pop("thresholds")
     return save_bundle(network, out, chosen.network, extras)  # type: ignore[arg-type]
@@ -57,7 +60,11 @@ def _told(chosen: Preset, begun: dict[str, Any]) -> dict[str, Any]:
 
 def _origin(begun: dict[str, Any]) -> dict[str, Any]:
     """What a run says of itself, and of the runs that it started from."""
-    starts = [_origin(other) | {"samples_seen": other["samples"]} for other in begun["start"]]
+    if "pretrained" in begun:
+        return begun
+    starts = [
+        _origin(other) | ({"samples_seen": other["samples"]} if "samples" in other else {}) for other in begun["start"]
+    ]
     return {
         "preset": begun["preset"],
         "trained_on": [_named(entry) for entry in begun["data"]],

@@ -153,6 +153,7 @@ UPRIGHT_CROPS = replace(
     STRONG_CROPS,
     size_px=LITE.size,
     object_grid=LITE.roi_size,
+    describes_objects=True,
     view=ViewConfig(center=0.12, scale=(0.75, 1.3), aspect=0.1, turn_p=0.06, turn_rad=0.22, upright=True),
 )
 """Crops as the pipeline cuts them along the hand's direction, known to within 10 to 15 degrees, or not at all."""

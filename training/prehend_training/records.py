@@ -129,7 +129,7 @@ def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
         points = equivalent_points(_as_stored(held))
         pixels = points @ sample.camera.K.T
         values["object_points_m"], values["object_keypoints_px"] = points, pixels[..., :2] / pixels[..., 2:]
-        values["object_kind"] = object_kind(held.extents_m, symmetry_of(held.object_id))
+        values["object_kind"] = object_kind(_as_stored(held).extents_m, symmetry_of(held.object_id))
     return values
 
 

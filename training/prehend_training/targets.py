@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES
-from prehend.pipeline.objects import KIND_UNIT_M
 from prehend.types import FloatArray
 from prehend_training.records import Record
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE
@@ -101,8 +100,6 @@ def object_targets(record: Record, view: View, segments: NDArray[np.uint8], grid
         object_box: (4,) the input. has_points: () 1 where there are labels: an object that is grasped.
         object_points: (4, 21, 2) answers that are equally right, in [0, 1] of the object box.
         object_mask: (grid**2,) 1 for cells on the object.
-        object_kind: (10,) what is known of the object; kind_match: () 1, it is described rightly (`data` may change
-            both). object_extents: (3,) its size [m].
     """
     grasped = bool(record["grasp"][0] and record["has_object"][0])
     box_px = view.spec.object_box
@@ -112,9 +109,6 @@ def object_targets(record: Record, view: View, segments: NDArray[np.uint8], grid
         "has_points": np.float32(grasped)[...],
         "object_points": points if grasped else np.zeros_like(points),
         "object_mask": cells_on(segments == SEGMENT_OBJECT, box_px, grid),
-        "object_kind": np.array(record["object_kind"][0]),
-        "kind_match": np.float32(1)[...],
-        "object_extents": KIND_UNIT_M * np.exp(record["object_kind"][0][1:4]),
     }
 
 

@@ -230,7 +230,15 @@ class Run:
             return frame.camera
         self._fitted.add("cameras")
         height, width = frame.image_rgb.shape[:2]
-        return given.for_image(width, height, frame.stored_size)
+        camera = given.for_image(width, height, frame.stored_size)
+        x, y = camera.K[:2, 2]
+        if "cut" not in self._fitted and not (0 <= x < width and 0 <= y < height):
+            self._fitted.add("cut")
+            _tell(
+                f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of {width} x {height} "
+                "pixels: right only for a picture that was cut out of a larger one"
+            )
+        return camera
 
     def _estimate(self, frame: Frame, estimator: EstimatorLike) -> FrameResult:
         return estimator.estimate(frame.image_rgb, self._camera(frame), frame.stamp, self._hands(frame))

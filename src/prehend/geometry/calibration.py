@@ -38,7 +38,12 @@ _MODELS: dict[str, DistortionModel] = {
 
 
 def checked_camera(
-    K: ArrayLike, width: int, height: int, distortion: ArrayLike = (), model: str = "plumb_bob"
+    K: ArrayLike,
+    width: int,
+    height: int,
+    distortion: ArrayLike = (),
+    model: str = "plumb_bob",
+    beyond: float = 0.0,
 ) -> Camera:
     """A calibrated camera, if these numbers can be one.
 
@@ -47,6 +52,8 @@ def checked_camera(
         width, height: of that picture [px].
         distortion: coefficients in OpenCV's order; zeros behind the last one that counts do not matter.
         model: name of the distortion model, as drivers and tools spell it.
+        beyond: how far outside of the picture the principal point may lie, as a share of its longer side: of a picture
+            that was cut out of a larger one it lies there.
 
     Returns:
         The camera, with the model's name of sensor_msgs/CameraInfo.
@@ -59,7 +66,7 @@ def checked_camera(
     matrix = check_intrinsics(K)
     name, coefficients = check_coefficients(model, distortion)
     camera = Camera(matrix, int(width), int(height), coefficients, name)
-    _check_against_picture(camera)
+    _check_against_picture(camera, beyond)
     if camera.distortion.any():
         _check_rays(camera)
     return camera
@@ -129,7 +136,7 @@ def check_model(model: str) -> DistortionModel:
     return name
 
 
-def _check_against_picture(camera: Camera) -> None:
+def _check_against_picture(camera: Camera, beyond: float) -> None:
     K, width, height = camera.K, camera.width, camera.height
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     low, high = (share * max(width, height) for share in (SHORTEST_FOCAL, LONGEST_FOCAL))
@@ -141,7 +148,8 @@ def _check_against_picture(camera: Camera) -> None:
             )
     if not 1 / WIDEST_PIXEL <= fx / fy <= WIDEST_PIXEL:
         raise InvalidInput(f"K has focal lengths {fx:.4g}, {fy:.4g} px: no pixel is that oblong")
-    if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
+    margin = beyond * max(width, height) + 0.5
+    if not (-margin <= cx <= width - 1 + margin and -margin <= cy <= height - 1 + margin):
         raise InvalidInput(
             f"K has its principal point at ({cx:.4g}, {cy:.4g}), outside the picture of {width} x {height}; "
             "is K for another picture?"

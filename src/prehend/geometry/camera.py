@@ -79,7 +79,7 @@ def plane_from_pixels(pixels: FloatArray, camera: Camera) -> FloatArray:
     if camera.distortion_model == "equidistant":
         undistorted = cv2.fisheye.undistortPoints(flat, eye, camera.distortion, criteria=_UNDISTORT_CRITERIA)
     else:
-        undistorted = cv2.undistortPoints(flat, eye, camera.distortion, None, None, None, _UNDISTORT_CRITERIA)
+        undistorted = _undistorted(flat, camera.distortion)
     result = np.asarray(undistorted, np.float64).reshape(plane.shape)
     # the iteration may end anywhere for pixels beyond the reach of the polynomial: such an answer is none
     with np.errstate(invalid="ignore", over="ignore"):
@@ -209,6 +209,14 @@ def check_distortion(camera: Camera) -> None:
             f"distortion model {camera.distortion_model} has {camera.distortion.size} coefficients, "
             f"expected one of {', '.join(map(str, lengths))}"
         )
+
+
+def _undistorted(points: FloatArray, distortion: FloatArray) -> FloatArray:
+    """(N, 1, 2) on the plane z = 1; OpenCV 4 has a function of another name for the one that takes criteria."""
+    eye = np.eye(3)
+    if hasattr(cv2, "undistortPointsIter"):
+        return np.asarray(cv2.undistortPointsIter(points, eye, distortion, eye, eye, _UNDISTORT_CRITERIA))
+    return np.asarray(cv2.undistortPoints(points, eye, distortion, None, None, None, _UNDISTORT_CRITERIA))
 
 
 def _is_distorted(camera: Camera) -> bool:

@@ -1,6 +1,6 @@
 """The hand network's stages in their order; the object stage runs only for hands that hold something."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,9 @@ from prehend.pipeline.find import probability
 from prehend.types import FloatArray
 
 Maps = NDArray[np.float32]
+
+ANSWERS = ("presence", "grasp", "side")
+"""What stage `encode` answers with one logit each."""
 
 
 class Encoded(NamedTuple):
@@ -82,6 +85,7 @@ class HandNetwork:
     def __init__(self, backend: Backend):
         self._backend = backend
         self._roi_shape = input_shape(backend, "hand", "object_roi")
+        self._calibration: Mapping[str, Mapping[str, float]] = backend.bundle.manifest.get("calibration", {})
 
     @property
     def crop_size(self) -> int:
@@ -97,8 +101,8 @@ class HandNetwork:
     def encode(self, crops: Sequence[Crop]) -> Encoded:
         """Look at all crops at once."""
         out = self._backend.infer("encode", {"image": np.stack([crop.image for crop in crops])})
-        presence, grasp = (probability(out[name][:, 0]) for name in ("presence_logit", "grasp_logit"))
-        side = out["side_logit"][:, 0].astype(np.float64)
+        presence, grasp, side = (self._log_odds(name, out[f"{name}_logit"][:, 0]) for name in ANSWERS)
+        presence, grasp = probability(presence), probability(grasp)
         places = out["places"].copy() if "places" in out else None
         return Encoded(presence, grasp, side, out["hand_map"].copy(), out["object_source"].copy(), places)
 
@@ -165,6 +169,11 @@ class HandNetwork:
         extents = out.get("object_extents", [None] * len(match))
         answers = zip(out["object_points"], match[:, 0], extents, strict=True)
         return out["object_roi"][0], tuple(ThingAnswer(points, float(fits), size) for points, fits, size in answers)
+
+    def _log_odds(self, name: str, logits: Maps) -> FloatArray:
+        """(B,) logits as log-odds, by the manifest's scale and offset where it has them."""
+        told = self._calibration.get(name, {})
+        return float(told.get("scale", 1.0)) * logits.astype(np.float64) + float(told.get("offset", 0.0))
 
     def _takes(self, stage: str, name: str) -> bool:
         return any(spec.name == name for spec in self._backend.bundle.stages[stage].inputs)

@@ -14,7 +14,7 @@ from prehend.types import Box, Camera, FloatArray, ObjectEstimate
 TOP_CELLS = 10
 """Grid cells a control point is taken from: the most confident ones (UniHOPE's evaluation does the same)."""
 
-POSE_SCORE = 0.1
+POSE_SCORE = 0.3
 """Mean confidence of the control points from which they give a pose."""
 
 BOX_SCORE = 0.3

@@ -18,6 +18,12 @@ from prehend.types import Camera
 _KEPT = 64
 """Camera_infos that are remembered: two seconds at 30 Hz, many more than images wait."""
 
+_OVERTAKEN_S = 0.1
+"""How much later than its image a camera_info of the same stamp may come."""
+
+_MISFIT_S = 4.0
+"""The same where no other will do: Fast DDS sends again what got lost after 3 s."""
+
 _SIZES = 4
 """Image sizes that a camera_info remembers its cameras for."""
 
@@ -85,8 +91,10 @@ class Calibration:
         self._fov_deg, self._timeout_s, self._rectified = fov_deg, timeout_s, rectified
         self._infos: deque[_Info] = deque(maxlen=_KEPT)
         self._first_image_s: float | None = None
-        self._in_use = False
+        self._in_use = self._by_stamp = False
+        self._patient = True
         self._lock = threading.Lock()
+        self._came = threading.Condition(self._lock)
         self.reason, self.note = "no camera_info yet", ""
 
     @property
@@ -99,10 +107,36 @@ class Calibration:
         info = _Info(message, now_s, self._rectified)
         with self._lock:
             self._infos.append(info)
+            self._came.notify_all()
             if info.fault and self._in_use:  # the one before is held on to
                 self.note = info.fault
             else:
                 self.reason = info.fault
+
+    def wait(self, width: int, height: int, stamp_s: float | None) -> None:
+        """Give the camera_info of an image a moment where it must be on its way: the image may overtake it.
+
+        That is so where calibrations change and the images before had one of their own stamp, and where none that came
+        is for this size though the one before was.
+        """
+        size = (width, height)
+        with self._lock:
+            if self._by_stamp and stamp_s is not None and self._varies(size):
+                self._came.wait_for(lambda: any(info.stamp_s == stamp_s for info in self._infos), _OVERTAKEN_S)
+            if self._infos:
+                if self._patient:
+                    self._came.wait_for(lambda: self._infos[-1].fault or self._fits(size), _MISFIT_S)
+                self._patient = self._fits(size)
+
+    def _varies(self, size: tuple[int, int]) -> bool:
+        """Whether the last two calibrations for images of this size differ."""
+        cameras = [camera for info in self._infos if (camera := info.camera(size)) is not None][-2:]
+        return len(cameras) == 2 and not (
+            np.array_equal(cameras[0].K, cameras[1].K) and np.array_equal(cameras[0].distortion, cameras[1].distortion)
+        )
+
+    def _fits(self, size: tuple[int, int]) -> bool:
+        return any(info.camera(size) is not None for info in self._infos)
 
     def camera(
         self, width: int, height: int, now_s: float, stamp_s: float | None = None, frame_id: str = ""
@@ -123,9 +157,10 @@ class Calibration:
                 self._first_image_s = now_s
             if not self._infos and now_s - self._first_image_s < self._timeout_s:
                 return None
-            self._in_use = False
+            self._in_use = self._by_stamp = False
             chosen = self._choose((width, height), now_s, stamp_s)
             self._in_use = chosen is not None
+            self._by_stamp = any(info.stamp_s == stamp_s for info in self._infos)
             self._explain(chosen, frame_id)
         if chosen is not None:
             return chosen.camera((width, height))
@@ -134,7 +169,8 @@ class Calibration:
     def _choose(self, size: tuple[int, int], now_s: float, stamp_s: float | None) -> _Info | None:
         fitting = [info for info in self._infos if info.camera(size) is not None]
         sound = [info for info in self._infos if not info.fault]
-        if not sound or (self._infos[-1].fault and now_s - sound[-1].heard_s > _HOLD_S):
+        newest = self._infos[-1].fault if self._infos else "none"
+        if not sound or (newest and (not fitting or now_s - sound[-1].heard_s > _HOLD_S)):
             return None
         if not fitting:
             raise InvalidInput(sound[-1].misfit)

@@ -132,10 +132,11 @@ def _hang_text(longest_s: float) -> str:
 
 def _is_empty(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return not any(file.read(4096))
+        with path.open("rb") as file:  # the locks beside them, `_el`, are empty as they should be
+            head = file.read(4096)
     except OSError:
         return False
+    return bool(head) and not any(head)
 
 
 @contextmanager

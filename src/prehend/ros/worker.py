@@ -122,9 +122,10 @@ class Worker:
         stamp_s = self._stamps.tracking_s(message.header.stamp)
         header = self._header(message.header)
         read_ms = 1e3 * (time.perf_counter() - began)
-        camera = self._calibration.camera(
-            image.shape[1], image.shape[0], time.monotonic(), seconds(header.stamp) or None, header.frame_id
-        )
+        height, width = image.shape[:2]
+        info_s = seconds(header.stamp) or None
+        self._calibration.wait(width, height, info_s)
+        camera = self._calibration.camera(width, height, time.monotonic(), info_s, header.frame_id)
         if camera is None:
             self._stats.waited()
             return
