@@ -59,9 +59,12 @@ NUM_CONTROL_POINTS = 21
 """Control points of an object: 8 corners of its axis-aligned box, 12 edge middles, the centre (see
 `prehend.geometry.pnp.control_points` for their order)."""
 
+KIND_UNIT_M = 0.1
+"""Extents are told to a network, and answered by it, as the log of their ratio to this [m]."""
+
 OBJECT_KIND_SIZE = 10
 """Numbers that tell a network what is known of an object (`prehend.pipeline.objects.object_kind`): whether anything is,
-the log of its three extents over 0.1 m, half turns about x, y, z that change nothing, axes of any turn."""
+the log of its three extents over `KIND_UNIT_M`, half turns about x, y, z that change nothing, axes of any turn."""
 
 GRASP_DEFINITION = (
     "the object moves with the hand: its pose has left its resting pose by more than 5 degrees or 10 mm "

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.conventions import KIND_UNIT_M
 from prehend.pipeline.crop import direction_of
-from prehend.pipeline.objects import KIND_UNIT_M
 from prehend.types import Box
 from prehend_training.augment import (
     PhotometricConfig,

@@ -51,7 +51,8 @@ class PlacesPoseHead(nn.Module):
     """Fully connected layers from places, certainty and code to MANO's parameters.
 
     Position, size and in-plane direction of the places are taken out first and the direction is put back on the wrist's
-    rotation, so that the answer turns exactly as the places do. Fresh weights make it a function of the places alone.
+    rotation, so that the answer turns as the places do (up to what a turn changes in the size and middle of their
+    axis-aligned box). Fresh weights make it a function of the places alone.
 
     Args:
         code: length of the code.

@@ -12,7 +12,14 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from prehend.conventions import NUM_BETAS, NUM_CONTROL_POINTS, NUM_JOINTS, NUM_MANO_JOINTS, OBJECT_KIND_SIZE
+from prehend.conventions import (
+    KIND_UNIT_M,
+    NUM_BETAS,
+    NUM_CONTROL_POINTS,
+    NUM_JOINTS,
+    NUM_MANO_JOINTS,
+    OBJECT_KIND_SIZE,
+)
 from prehend.models.attention import AttentionBlock
 from prehend.models.backbone import Streams, StreamsModule
 from prehend.models.blocks import BasicBlock, conv_bn, relu
@@ -34,9 +41,6 @@ from prehend.models.switcher import LandmarkSwitcher
 from prehend.models.unihope import HAND_STRIDE, UniHOPE
 
 OBJECT_STRIDE = 8
-KIND_UNIT_M = 0.1
-"""Extents are told, and answered, as the log of their ratio to this [m]."""
-
 GATE_LOGIT = -4.0
 """Where the share of the heatmaps in the joints' places starts: next to nothing."""
 

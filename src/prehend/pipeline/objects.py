@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.conventions import KIND_UNIT_M
 from prehend.documents import read_yaml
 from prehend.errors import AssetError, UnknownName
 from prehend.geometry.pnp import control_points
@@ -75,10 +76,6 @@ class ObjectModel:
     def kind(self) -> NDArray[np.float32]:
         """(10,) what the object stage is told of it, see `object_kind`."""
         return object_kind(self.extents_m, self.symmetry)
-
-
-KIND_UNIT_M = 0.1
-"""Extents are told as the log of their ratio to this [m]."""
 
 
 def object_kind(extents_m: FloatArray, symmetry: Symmetry) -> NDArray[np.float32]:
