@@ -23,6 +23,8 @@ from prehend_training.pretrained.start import load_trunk
 _TENSORS = ("network.safetensors", "averaged.safetensors", "optimiser.safetensors")
 _KEPT = "network."
 _HEAD = "network.mano_head."
+_LATER = "network.object_head.scale."
+"""A layer that runs before it existed lack; it starts fresh."""
 
 
 @dataclass
@@ -161,7 +163,8 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
             given = {name: value for name, value in given.items() if name.startswith(_HEAD)}
             here_only = here.keys() - given.keys()
         else:
-            here_only = {name for name in here.keys() - given.keys() if not name.startswith(_KEPT)}
+            missing = here.keys() - given.keys()
+            here_only = {name for name in missing if not name.startswith(_KEPT) or name.startswith(_LATER)}
         taken = {name: value for name, value in given.items() if name in here or name.startswith(_KEPT)}
         _load_state(path, network, taken | {name: here[name] for name in here_only})
 

@@ -55,6 +55,12 @@ class ShardCorpus:
         folder, place = self._place(index)
         return record_of(folder.sample(place, self._maps, meshes=False), self._max_hands)
 
+    def holds(self, index: int) -> bool:
+        """Whether the first hand of a picture holds something."""
+        folder, place = self._place(index)
+        hands = folder.labels(place)["hands"]
+        return bool(hands and hands[0]["grasp"])
+
     def _place(self, index: int) -> tuple[ShardFolder, int]:
         if not 0 <= index < len(self):
             raise IndexError(index)
@@ -74,6 +80,54 @@ class ShardCorpus:
         folder, place = self._place(int(rng.integers(len(self))))
         image, segmentation = folder.pixels(place)
         return {"image": image, "segmentation": segmentation}
+
+
+class HeldCorpus:
+    """Of folders of shards the pictures whose first hand holds something.
+
+    Args:
+        corpus: the folders.
+
+    Raises:
+        AssetError: no hand holds anything.
+    """
+
+    def __init__(self, corpus: ShardCorpus):
+        self._corpus = corpus
+        self._rows = [row for row in range(len(corpus)) if corpus.holds(row)]
+        if not self._rows:
+            raise AssetError("no hand of these pictures holds anything: the object stream has nothing to learn from")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Record:
+        return self._corpus[self._rows[index]]
+
+    def first(self, count: int) -> list[int]:
+        """See `Corpus`."""
+        return list(range(min(count, len(self))))
+
+    def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
+        """See `Corpus` and `drawn_indices`."""
+        return drawn_indices(seed, step, batch_size, len(self))
+
+    def backdrop(self, rng: np.random.Generator) -> Record | None:
+        """See `Corpus`: of all pictures."""
+        return self._corpus.backdrop(rng)
+
+
+def only_held(corpus: Corpus) -> Corpus:
+    """Of a corpus of scenes on disk the pictures of hands that hold something; others as they are.
+
+    Raises:
+        AssetError: see `HeldCorpus`.
+    """
+    if isinstance(corpus, Cached):
+        return Cached(only_held(corpus.corpus), corpus.limit_bytes)
+    if isinstance(corpus, MixedCorpus):
+        return corpus.of([only_held(part) for part in corpus.corpora])
+    return HeldCorpus(corpus) if isinstance(corpus, ShardCorpus) else corpus
 
 
 MARGIN = 1.5
@@ -256,6 +310,10 @@ class MixedCorpus:
     def __init__(self, parts: Sequence[tuple[Corpus, float]]):
         self.corpora = [corpus for corpus, _ in parts]
         self.counts = window_counts([weight for _, weight in parts])
+
+    def of(self, corpora: Sequence[Corpus]) -> "MixedCorpus":
+        """The same shares of other sources."""
+        return MixedCorpus(list(zip(corpora, map(float, self.counts), strict=True)))
 
     def __getitem__(self, index: int) -> Record:
         number, which = divmod(index, len(self.corpora))

@@ -1,5 +1,6 @@
 """Loss terms of UniHOPE on a pretrained trunk, beside those of `losses`."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ class LiteLossWeights:
     object_confidence: float = 0.5
     object_match: float = 0.3
     object_extents: float = 0.5
+    object_scale: float = 0.3
     lifted: float = 1.0
     skeleton_joints: float = 40.0
     skeleton_vertices: float = 20.0
@@ -79,7 +81,8 @@ def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, tar
 
 
 def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapping[str, Tensor]) -> Terms:
-    """Whether the object is the one described (log loss), and the extents it seems to have (mean |log ratio|).
+    """Whether the object is the one described (log loss), the extents it seems to have (mean |log ratio|), and how far
+    it is (negative log likelihood under Laplace's distribution with the stated standard deviation).
 
     Args:
         thing: of the rows whose object was computed; None for none.
@@ -88,14 +91,17 @@ def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapp
     """
     if thing is None:
         zero = target["grasp"].new_zeros(())
-        return {"object_match": zero, "object_extents": zero}
+        return {"object_match": zero, "object_extents": zero, "object_scale": zero}
     known = target["has_points"][rows]
     kind, match = target["object_kind"][rows], target["kind_match"][rows]
     entropy = F.binary_cross_entropy_with_logits(thing.object_match[:, 0], match, reduction="none")
     off = (thing.object_extents.log() - target["object_extents"][rows].clamp(min=1e-3).log()).abs()
+    scale, log_std = thing.object_scale.unbind(1)
+    far, spread = (scale - target["object_scale"][rows]).abs(), log_std.clamp(-5, 2) - 0.5 * math.log(2.0)
     return {
         "object_match": mean_of_rows(entropy, known * kind[:, 0]),
         "object_extents": mean_of_rows(off, known),
+        "object_scale": mean_of_rows(far * torch.exp(-spread) + spread, known * match),
     }
 
 

@@ -180,8 +180,8 @@ _ALL: tuple[Preset, ...] = (
     LitePreset(
         "unihope-s-object",
         "unihope-s",
-        data=UPRIGHT_CROPS,
-        optimisation=Optimisation(method="muon", batch_size=48, lr=1.5e-3, weight_decay=0.01, warmup=0.02, ema=0.998),
+        data=replace(UPRIGHT_CROPS, absent_p=0.0),
+        optimisation=Optimisation(method="muon", batch_size=32, lr=1.5e-3, weight_decay=0.01, warmup=0.02, ema=0.998),
         trains="object",
     ),
     # its pose head alone, on skeletons: minutes

@@ -130,6 +130,18 @@ def unpack(files: Mapping[str, Any], maps: MapsKept = "all", meshes: bool = True
         raise AssetError(f"a sample cannot be read ({str(error)[:200] or error!r}): render it again") from error
 
 
+def unpack_labels(files: Mapping[str, Any]) -> dict[str, Any]:
+    """labels.json of a sample's files.
+
+    Raises:
+        AssetError: it is missing or no object.
+    """
+    try:
+        return dict(json.loads(bytes(files["labels.json"])))
+    except _UNREADABLE as error:
+        raise AssetError(f"labels of a sample cannot be read ({str(error)[:200] or error!r}): render it again") from error
+
+
 def unpack_pixels(files: Mapping[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Picture and segmentation of a sample's files; see `unpack`.
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text, sync
-from prehend_training.sample_files import MapsKept, Packing, pack, unpack, unpack_pixels
+from prehend_training.sample_files import MapsKept, Packing, pack, unpack, unpack_labels, unpack_pixels
 from prehend_training.scenes.sample import Sample
 
 SCHEMA = "prehend.shards/2"
@@ -247,6 +247,11 @@ class ShardFolder:
         """(H, W, 3) picture and (H, W) segmentation of sample `index`, without its labels."""
         shard, row = self._place(index)
         return unpack_pixels(shard.files(row))
+
+    def labels(self, index: int) -> dict[str, Any]:
+        """labels.json of sample `index`, see `prehend_training.sample_files`; much faster than the sample."""
+        shard, row = self._place(index)
+        return unpack_labels(shard.files(row))
 
     def units(self) -> list[range]:
         """The samples of each unit: the pictures of one instant, the frames of one sequence, or one picture."""

@@ -128,6 +128,14 @@ class LiteSupervised(Supervised):
         del self.coarse
         network.code_dropout = code_dropout
 
+    def train(self, mode: bool = True) -> "LiteSupervised":
+        """As of a module; layers that are not trained keep their statistics of normalisation too."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+                module.eval()
+        return self
+
     def read(self, hand_map: Tensor, deep: Tensor) -> dict[str, Tensor]:
         """See `Supervised.read`; rendered hands would teach the pretrained trunk a depth that real ones have not."""
         nothing = hand_map.new_zeros(len(hand_map), NUM_JOINTS, 3)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES
+from prehend.conventions import KIND_UNIT_M, NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES
 from prehend.types import FloatArray
 from prehend_training.records import Record
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE
@@ -16,6 +16,9 @@ Arrays = dict[str, NDArray[Any]]
 
 SEGMENT_HAND, SEGMENT_OBJECT = HAND_CODE, OBJECT_CODE
 """Numbers of the first hand and of what it grasps in a record's segmentation."""
+
+CENTRE_POINT = 20
+"""Number of the control point in the middle of the object's box."""
 
 MAP_STRIDE = 4
 """Pixels of the crop per cell of the maps that training supervises densely."""
@@ -100,6 +103,7 @@ def object_targets(record: Record, view: View, segments: NDArray[np.uint8], grid
         object_box: (4,) the input. has_points: () 1 where there are labels: an object that is grasped.
         object_points: (4, 21, 2) answers that are equally right, in [0, 1] of the object box.
         object_mask: (grid**2,) 1 for cells on the object.
+        object_scale: () log of the share of the crop's side that 0.1 m cover at the object's centre.
     """
     grasped = bool(record["grasp"][0] and record["has_object"][0])
     box_px = view.spec.object_box
@@ -109,7 +113,15 @@ def object_targets(record: Record, view: View, segments: NDArray[np.uint8], grid
         "has_points": np.float32(grasped)[...],
         "object_points": points if grasped else np.zeros_like(points),
         "object_mask": cells_on(segments == SEGMENT_OBJECT, box_px, grid),
+        "object_scale": np.float32(_scale(record, view) if grasped else 0.0)[...],
     }
+
+
+def _scale(record: Record, view: View) -> float:
+    """See `object_targets`."""
+    focal = np.sqrt(record["K"][0, 0] * record["K"][1, 1]) * view.spec.scale
+    depth_m = max(float(record["object_points_m"][0, 0, CENTRE_POINT, 2]), 1e-3)
+    return float(np.log(focal * KIND_UNIT_M / (depth_m * view.spec.size)))
 
 
 def in_box(points_px: FloatArray, box_px: FloatArray) -> NDArray[np.float32]:

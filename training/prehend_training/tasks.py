@@ -17,6 +17,7 @@ from prehend.models.mano_head import ManoHead
 from prehend.models.palm import build_palm
 from prehend.models.unihope import Output, UniHOPE, build_unihope
 from prehend.models.unihope_lite import UniHOPELite, build_unihope_lite
+from prehend_training.corpora import only_held
 from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches
 from prehend_training.finder_losses import finder_terms
@@ -169,7 +170,7 @@ class LiteTask(CropTask):
         if preset.trains == "lift":
             return super()._source(preset, twins)
         if preset.trains == "object":
-            return CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins)
+            return CropBatches(only_held(self.corpus), preset.data, preset.seed, preset.optimisation.batch_size, twins)
         crops = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins)
         records = (self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES))
         skeletons = LiftBatches(*poses_of(records), preset.lift, preset.seed, preset.skeletons)

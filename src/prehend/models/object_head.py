@@ -12,6 +12,10 @@ OFFSET_SCALE = 0.1
 """Raw outputs are tenths of the object box, so that a step of training moves a proposal little (PAPER_FACTS 1.1)."""
 
 
+FIRST_SCALE = (-0.7, -1.5)
+"""Where the answer of `KindObjectHead.scale` starts: what hands of scenes have in the mean."""
+
+
 class ObjectHead(nn.Module):
     """Three pairs of 1x1 and 3x3 convolutions, then confidence, x and y of 21 points per cell.
 
@@ -52,11 +56,13 @@ class ObjectHead(nn.Module):
 
 class ObjectGuess(NamedTuple):
     """points (B, 21, R * R, 3) as of `ObjectHead`; match (B, 1) logit that the object is the one described; log_extents
-    (B, 3) log of the extents over 0.1 m, without looking at the description."""
+    (B, 3) log of the extents over 0.1 m, without looking at the description; scale (B, 2) log of the share of the
+    crop's side that 0.1 m cover at the object's centre, and log of its standard deviation."""
 
     points: Tensor
     match: Tensor
     log_extents: Tensor
+    scale: Tensor
 
 
 class KindObjectHead(nn.Module):
@@ -87,6 +93,10 @@ class KindObjectHead(nn.Module):
         self.whole = nn.Linear(hidden, 2 * NUM_CONTROL_POINTS)
         self.match = nn.Linear(hidden, 1)
         self.extents = nn.Linear(hidden, 3)
+        # how far the object is: points that are unsure shrink towards their middle, and with them the size they show
+        self.scale = nn.Linear(hidden, 2)
+        nn.init.zeros_(self.scale.weight)
+        self.scale.bias.data = torch.tensor(FIRST_SCALE)
         self.cells = ObjectHead(channels, size, width, act, pairs=2)
 
     def forward(self, feature: Tensor, kind: Tensor) -> ObjectGuess:
@@ -97,4 +107,4 @@ class KindObjectHead(nn.Module):
         x, y, confidence = self.cells.raw(feature)
         offsets = torch.stack([x, y], dim=-1) * OFFSET_SCALE
         points = torch.cat([whole + offsets, torch.sigmoid(confidence)[..., None]], dim=-1)
-        return ObjectGuess(points, self.match(told), self.extents(seen))
+        return ObjectGuess(points, self.match(told), self.extents(seen), self.scale(told))

@@ -104,12 +104,14 @@ class LiteHandAnswer(NamedTuple):
 
 class LiteObjectAnswer(NamedTuple):
     """Outputs of stage `object`: as of `ObjectAnswer`; object_match (B, 1) logit that the object is the one described;
-    object_extents (B, 3) what its extents seem to be [m]."""
+    object_extents (B, 3) what its extents seem to be [m]; object_scale (B, 2) log of the share of the crop's side that
+    0.1 m cover at its centre, and log of its standard deviation."""
 
     object_roi: Tensor
     object_points: Tensor
     object_match: Tensor
     object_extents: Tensor
+    object_scale: Tensor
 
 
 class LiteStreams(StreamsModule):
@@ -224,6 +226,7 @@ class UniHOPELite(UniHOPE):
                     "object_points": ("B", NUM_CONTROL_POINTS, c.roi_size**2, 3),
                     "object_match": ("B", 1),
                     "object_extents": ("B", 3),
+                    "object_scale": ("B", 2),
                 },
             ),
             "hand": Stage(
@@ -288,7 +291,8 @@ class UniHOPELite(UniHOPE):
         feature, object_map = self._object_feature(object_source, hand_map, hand_box, object_box)
         said = self.object_head(feature, object_kind)
         roi = self._roi(object_map, self.hand_region(hand_box), self.config.object_stride)
-        return LiteObjectAnswer(roi, said.points, said.match, said.log_extents.clamp(-4, 4).exp() * KIND_UNIT_M)
+        extents = said.log_extents.clamp(-4, 4).exp() * KIND_UNIT_M
+        return LiteObjectAnswer(roi, said.points, said.match, extents, said.scale)
 
     def _hand_of(  # type: ignore[override]
         self, encoded: LiteEncoded, hand_box: Tensor, object_roi: Tensor, grasp: Tensor
