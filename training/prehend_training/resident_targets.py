@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
+from prehend.conventions import KIND_UNIT_M, NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
 from prehend_training.resident import LAYER_HAND, LAYER_OBJECT
 from prehend_training.resident_views import Labels, Views, apply_affines, is_right
-from prehend_training.targets import KNOWN, MAP_STRIDE
+from prehend_training.targets import CENTRE_POINT, KNOWN, MAP_STRIDE
 
 
 def hand_targets(labels: Labels, views: Views) -> dict[str, Tensor]:
@@ -73,7 +73,15 @@ def object_targets(labels: Labels, views: Views, layers: Tensor, present: Tensor
         "has_points": grasped.float(),
         "object_points": (points * grasped[:, None, None, None]).float(),
         "object_mask": cells_on((layers == LAYER_OBJECT) & present[:, None, None], views.object_box, grid),
+        "object_scale": (_scale(labels, views, layers.shape[-1]) * grasped).float(),
     }
+
+
+def _scale(labels: Labels, views: Views, size_px: int) -> Tensor:
+    """(B,) see `prehend_training.targets.object_targets`."""
+    K, depth_m = labels["K"].double(), labels["object_points_m"][:, 0, CENTRE_POINT, 2].double().clamp(min=1e-3)
+    focal = torch.sqrt(K[:, 0, 0] * K[:, 1, 1] * torch.linalg.det(views.affine[:, :, :2].double()).abs())
+    return torch.log(focal * KIND_UNIT_M / (depth_m * size_px))
 
 
 def in_boxes(points: Tensor, boxes: Tensor) -> Tensor:
