@@ -50,11 +50,14 @@ class ThingAnswer(NamedTuple):
         points: (21, G, 3) x, y in units of the object's box and confidence of each grid cell.
         match: log-odds that the description fits; 0 of weights that do not tell.
         extents_m: (3,) its size as it seems [m]; None of weights that do not tell.
+        scale: (2,) log of the share of the crop's side that `KIND_UNIT_M` cover at the object's centre, and the log of
+            its standard deviation; None of weights that do not tell.
     """
 
     points: FloatArray
     match: float = 0.0
     extents_m: FloatArray | None = None
+    scale: FloatArray | None = None
 
 
 class HandAnswer(NamedTuple):
@@ -166,9 +169,10 @@ class HandNetwork:
             inputs["object_kind"] = told
         out = {name: array.copy() for name, array in self._backend.infer("object", inputs).items()}
         match = out.get("object_match", np.zeros((len(out["object_points"]), 1)))
-        extents = out.get("object_extents", [None] * len(match))
-        answers = zip(out["object_points"], match[:, 0], extents, strict=True)
-        return out["object_roi"][0], tuple(ThingAnswer(points, float(fits), size) for points, fits, size in answers)
+        nothing = [None] * len(match)
+        extents, scales = out.get("object_extents", nothing), out.get("object_scale", nothing)
+        answers = zip(out["object_points"], match[:, 0], extents, scales, strict=True)
+        return out["object_roi"][0], tuple(ThingAnswer(points, float(fits), *rest) for points, fits, *rest in answers)
 
     def _log_odds(self, name: str, logits: Maps) -> FloatArray:
         """(B,) logits as log-odds, by the manifest's scale and offset where it has them."""

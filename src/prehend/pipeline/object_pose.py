@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from prehend.geometry.pnp import MIRRORED_ORDER, solve_pnp
+from prehend.conventions import KIND_UNIT_M, TIP_JOINTS
+from prehend.geometry.pnp import MIRRORED_ORDER, DepthCue, place_pose
 from prehend.pipeline.crop import CropSpec, from_box
 from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.network import ThingAnswer
@@ -14,17 +15,17 @@ from prehend.types import Box, Camera, FloatArray, ObjectEstimate
 TOP_CELLS = 10
 """Grid cells a control point is taken from: the most confident ones (UniHOPE's evaluation does the same)."""
 
-POSE_SCORE = 0.3
-"""Mean confidence of the control points from which they give a pose."""
-
 BOX_SCORE = 0.3
 """Mean confidence from which the next frame looks for the object where this one saw it."""
 
-PNP_SHARE = 0.08
-"""Reprojection error of a control point that still supports a pose, over the diagonal of all of them."""
+FINGERTIP_LOG_STD = 0.08
+"""How well the distance of the fingertips tells that of what they hold: the hand's own error, and 3 cm between them."""
 
-MIN_SUPPORT = 10
-"""Fewer of the 21 control points that agree with a pose than this are none."""
+MAX_RESIDUAL = 0.25
+"""Distance of the control points from those of the best pose, over their extent, above which they agree on none."""
+
+MIN_SHRINK = 0.15
+"""Points that lie closer together than this share of the object's size tell no turn: the network is not sure."""
 
 MAX_HAND_OBJECT_M = 0.35
 """An object further from the hand than this is not held: the pose is wrong [m]."""
@@ -66,7 +67,7 @@ def decode_object(
     solid = model if model is not None else _box_of(thing)
     if solid is None:
         return replace(seen, no_pose="unknown_object")
-    return _with_pose(seen, camera, hand, solid, estimated=model is None)
+    return _with_pose(seen, confidence.mean(1), _cues(thing, spec, camera, hand), camera, hand, solid, model is None)
 
 
 def choose(things: tuple[ThingAnswer, ...], evidence: FloatArray) -> int:
@@ -81,18 +82,36 @@ def _box_of(thing: ThingAnswer) -> ObjectModel | None:
     return ObjectModel(UNKNOWN, "a box", np.asarray(thing.extents_m, np.float64), np.zeros(3))
 
 
+def _cues(thing: ThingAnswer, spec: CropSpec, camera: Camera, hand: DecodedHand) -> list[DepthCue]:
+    """How far the object is: by the fingertips that hold it, and by its size in the crop."""
+    cues = [DepthCue(float(hand.joints_m[list(TIP_JOINTS), 2].mean()), FINGERTIP_LOG_STD)]
+    if thing.scale is not None and np.isfinite(thing.scale).all():
+        focal = float(np.sqrt(camera.K[0, 0] * camera.K[1, 1])) * spec.scale
+        log_share, log_std = (float(value) for value in thing.scale)
+        cues.append(DepthCue(focal * KIND_UNIT_M / (spec.size * np.exp(log_share)), float(np.exp(log_std))))
+    return [cue for cue in cues if cue.depth_m > 0]
+
+
 def _with_pose(
-    seen: ObjectEstimate, camera: Camera, hand: DecodedHand, solid: ObjectModel, estimated: bool
+    seen: ObjectEstimate,
+    confidence: FloatArray,
+    cues: list[DepthCue],
+    camera: Camera,
+    hand: DecodedHand,
+    solid: ObjectModel,
+    estimated: bool,
 ) -> ObjectEstimate:
     """The estimate with a pose that its control points agree on, or why there is none."""
     known = replace(seen, extents_m=solid.extents_m, extents_estimated=estimated)
-    if seen.score < POSE_SCORE:
-        return replace(known, no_pose="unsure")
-    diagonal = float(np.linalg.norm(np.ptp(seen.keypoints_px, axis=0)))
-    result = solve_pnp(solid.control_points_m, seen.keypoints_px, camera, max(PNP_SHARE * diagonal, 1.0))
-    if result is None or result.inliers.sum() < MIN_SUPPORT:
+    weights = np.maximum(confidence, 1e-3)
+    placed = place_pose(solid.control_points_m, seen.keypoints_px, weights, camera, cues) if cues else None
+    if placed is None:
         return replace(known, no_pose="no_fit")
-    T = result.T_camera_object
+    if placed.shrink < MIN_SHRINK:
+        return replace(known, no_pose="unsure")
+    if placed.residual > MAX_RESIDUAL:
+        return replace(known, no_pose="no_fit")
+    T = placed.T_camera_object
     center = T[:3, :3] @ solid.center_m + T[:3, 3]
     if np.linalg.norm(hand.joints_m - center, axis=-1).min() > MAX_HAND_OBJECT_M:
         return replace(known, no_pose="far_from_hand")
