@@ -23,8 +23,8 @@ from prehend_training.pretrained.start import load_trunk
 _TENSORS = ("network.safetensors", "averaged.safetensors", "optimiser.safetensors")
 _KEPT = "network."
 _HEAD = "network.mano_head."
-_LATER = "network.object_head.scale."
-"""A layer that runs before it existed lack; it starts fresh."""
+_LATER = ("network.object_head.scale.", "network.object_head.moments.")
+"""Layers that runs from before they existed lack; they start fresh."""
 
 
 @dataclass

@@ -36,6 +36,7 @@ class LiteLossWeights:
     object_match: float = 0.3
     object_extents: float = 0.5
     object_scale: float = 0.3
+    object_moments: float = 4.0
     lifted: float = 1.0
     skeleton_joints: float = 40.0
     skeleton_vertices: float = 20.0
@@ -82,7 +83,7 @@ def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, tar
 
 def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapping[str, Tensor]) -> Terms:
     """Whether the object is the one described (log loss), the extents it seems to have (mean |log ratio|), and how far
-    it is (negative log likelihood under Laplace's distribution with the stated standard deviation).
+    it is (negative log likelihood under Laplace's distribution with the stated standard deviation), and how its box lies (mean |error| of its moments).
 
     Args:
         thing: of the rows whose object was computed; None for none.
@@ -91,7 +92,7 @@ def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapp
     """
     if thing is None:
         zero = target["grasp"].new_zeros(())
-        return {"object_match": zero, "object_extents": zero, "object_scale": zero}
+        return {"object_match": zero, "object_extents": zero, "object_scale": zero, "object_moments": zero}
     known = target["has_points"][rows]
     kind, match = target["object_kind"][rows], target["kind_match"][rows]
     entropy = F.binary_cross_entropy_with_logits(thing.object_match[:, 0], match, reduction="none")
@@ -101,6 +102,7 @@ def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapp
     return {
         "object_match": mean_of_rows(entropy, known * kind[:, 0]),
         "object_extents": mean_of_rows(off, known),
+        "object_moments": mean_of_rows((thing.object_moments - target["object_moments"][rows]).abs(), known * match),
         "object_scale": mean_of_rows(far * torch.exp(-spread) + spread, known * match),
     }
 

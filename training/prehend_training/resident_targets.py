@@ -74,7 +74,17 @@ def object_targets(labels: Labels, views: Views, layers: Tensor, present: Tensor
         "object_points": (points * grasped[:, None, None, None]).float(),
         "object_mask": cells_on((layers == LAYER_OBJECT) & present[:, None, None], views.object_box, grid),
         "object_scale": (_scale(labels, views, layers.shape[-1]) * grasped).float(),
+        "object_moments": (_moments(labels, views) * grasped[:, None]).float(),
     }
+
+
+def _moments(labels: Labels, views: Views) -> Tensor:
+    """(B, 6) see `prehend_training.targets.object_targets`."""
+    points = labels["object_points_m"][:, 0].double() @ views.R_crop_camera.transpose(1, 2)
+    points = points - points[:, CENTRE_POINT, None]
+    M = points.transpose(1, 2) @ points
+    M = M / M.diagonal(dim1=1, dim2=2).sum(1).clamp(min=1e-12)[:, None, None]
+    return torch.stack([M[:, 0, 0], M[:, 1, 1], M[:, 2, 2], M[:, 0, 1], M[:, 0, 2], M[:, 1, 2]], dim=1)
 
 
 def _scale(labels: Labels, views: Views, size_px: int) -> Tensor:

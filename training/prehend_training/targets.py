@@ -104,6 +104,8 @@ def object_targets(record: Record, view: View, segments: NDArray[np.uint8], grid
         object_points: (4, 21, 2) answers that are equally right, in [0, 1] of the object box.
         object_mask: (grid**2,) 1 for cells on the object.
         object_scale: () log of the share of the crop's side that 0.1 m cover at the object's centre.
+        object_moments: (6,) xx, yy, zz, xy, xz, yz of R diag(extents^2) R^T in the crop frame, over its trace: how the
+            object's box lies; half turns change nothing.
     """
     grasped = bool(record["grasp"][0] and record["has_object"][0])
     box_px = view.spec.object_box
@@ -114,7 +116,17 @@ def object_targets(record: Record, view: View, segments: NDArray[np.uint8], grid
         "object_points": points if grasped else np.zeros_like(points),
         "object_mask": cells_on(segments == SEGMENT_OBJECT, box_px, grid),
         "object_scale": np.float32(_scale(record, view) if grasped else 0.0)[...],
+        "object_moments": _moments(record, view) if grasped else np.zeros(6, np.float32),
     }
+
+
+def _moments(record: Record, view: View) -> NDArray[np.float32]:
+    """See `object_targets`; the control points weigh the three axes of the box alike."""
+    points = record["object_points_m"][0, 0].astype(np.float64) @ view.R_crop_camera.T
+    points -= points[CENTRE_POINT]
+    M = points.T @ points
+    M /= max(float(np.trace(M)), 1e-12)
+    return np.float32([M[0, 0], M[1, 1], M[2, 2], M[0, 1], M[0, 2], M[1, 2]])
 
 
 def _scale(record: Record, view: View) -> float:

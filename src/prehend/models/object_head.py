@@ -57,12 +57,15 @@ class ObjectHead(nn.Module):
 class ObjectGuess(NamedTuple):
     """points (B, 21, R * R, 3) as of `ObjectHead`; match (B, 1) logit that the object is the one described; log_extents
     (B, 3) log of the extents over 0.1 m, without looking at the description; scale (B, 2) log of the share of the
-    crop's side that 0.1 m cover at the object's centre, and log of its standard deviation."""
+    crop's side that 0.1 m cover at the object's centre, and log of its standard deviation; moments (B, 6) xx, yy, zz, xy,
+    xz, yz of the object's second moments in the crop frame; R diag(extents^2) R^T over its
+    trace."""
 
     points: Tensor
     match: Tensor
     log_extents: Tensor
     scale: Tensor
+    moments: Tensor
 
 
 class KindObjectHead(nn.Module):
@@ -97,6 +100,9 @@ class KindObjectHead(nn.Module):
         self.scale = nn.Linear(hidden, 2)
         nn.init.zeros_(self.scale.weight)
         self.scale.bias.data = torch.tensor(FIRST_SCALE)
+        # how the box lies, without which end is which: half turns change nothing, so there is one right answer to learn
+        self.moments = nn.Linear(hidden, 6)
+        self.moments.bias.data = torch.tensor([1 / 3, 1 / 3, 1 / 3, 0.0, 0.0, 0.0])
         self.cells = ObjectHead(channels, size, width, act, pairs=2)
 
     def forward(self, feature: Tensor, kind: Tensor) -> ObjectGuess:
@@ -107,4 +113,4 @@ class KindObjectHead(nn.Module):
         x, y, confidence = self.cells.raw(feature)
         offsets = torch.stack([x, y], dim=-1) * OFFSET_SCALE
         points = torch.cat([whole + offsets, torch.sigmoid(confidence)[..., None]], dim=-1)
-        return ObjectGuess(points, self.match(told), self.extents(seen), self.scale(told))
+        return ObjectGuess(points, self.match(told), self.extents(seen), self.scale(told), self.moments(told))

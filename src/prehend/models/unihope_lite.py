@@ -105,13 +105,15 @@ class LiteHandAnswer(NamedTuple):
 class LiteObjectAnswer(NamedTuple):
     """Outputs of stage `object`: as of `ObjectAnswer`; object_match (B, 1) logit that the object is the one described;
     object_extents (B, 3) what its extents seem to be [m]; object_scale (B, 2) log of the share of the crop's side that
-    0.1 m cover at its centre, and log of its standard deviation."""
+    0.1 m cover at its centre, and log of its standard deviation; object_moments (B, 6) how its box lies in the crop
+    frame, see `ObjectGuess`."""
 
     object_roi: Tensor
     object_points: Tensor
     object_match: Tensor
     object_extents: Tensor
     object_scale: Tensor
+    object_moments: Tensor
 
 
 class LiteStreams(StreamsModule):
@@ -227,6 +229,7 @@ class UniHOPELite(UniHOPE):
                     "object_match": ("B", 1),
                     "object_extents": ("B", 3),
                     "object_scale": ("B", 2),
+                    "object_moments": ("B", 6),
                 },
             ),
             "hand": Stage(
@@ -292,7 +295,7 @@ class UniHOPELite(UniHOPE):
         said = self.object_head(feature, object_kind)
         roi = self._roi(object_map, self.hand_region(hand_box), self.config.object_stride)
         extents = said.log_extents.clamp(-4, 4).exp() * KIND_UNIT_M
-        return LiteObjectAnswer(roi, said.points, said.match, extents, said.scale)
+        return LiteObjectAnswer(roi, said.points, said.match, extents, said.scale, said.moments)
 
     def _hand_of(  # type: ignore[override]
         self, encoded: LiteEncoded, hand_box: Tensor, object_roi: Tensor, grasp: Tensor
