@@ -139,7 +139,9 @@ def unpack_labels(files: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return dict(json.loads(bytes(files["labels.json"])))
     except _UNREADABLE as error:
-        raise AssetError(f"labels of a sample cannot be read ({str(error)[:200] or error!r}): render it again") from error
+        raise AssetError(
+            f"labels of a sample cannot be read ({str(error)[:200] or error!r}): render it again"
+        ) from error
 
 
 def unpack_pixels(files: Mapping[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

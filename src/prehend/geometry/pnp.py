@@ -1,6 +1,5 @@
 """Pose of an object from pixels of points that are known on it."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -10,10 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from prehend.check import check_shape
 from prehend.errors import InvalidInput
 from prehend.geometry.camera import plane_from_pixels
-from prehend.geometry.rotations import rotation_between
 from prehend.types import Camera, FloatArray
-
-_TURN_STEPS, _STEP_RAD, _LEAST_SHRINK = 12, 1e-5, 0.02
 
 MIN_MATCHES = 6
 """Fewer matches than this give no pose."""
@@ -110,120 +106,6 @@ def solve_pnp(
     # OpenCV leaves vectors of shape (3,) unrefined without a word; columns it refines
     start = np.array([np.ravel(rotation), np.ravel(translation)], np.float64)[..., None]
     return _refine(points, image, K, usable[np.ravel(inlier_rows)], start)
-
-
-class DepthCue(NamedTuple):
-    """What something says of the distance of an object's centre along the optical axis.
-
-    Attributes:
-        depth_m: the distance [m].
-        log_std: standard deviation of its logarithm.
-    """
-
-    depth_m: float
-    log_std: float
-
-
-class PlacedPose(NamedTuple):
-    """A pose at a distance that other cues gave.
-
-    Attributes:
-        T_camera_object: (4, 4) float64.
-        log_depth_std: standard deviation of the logarithm of the distance.
-        shrink: size of the seen points over that of the object at this distance.
-        residual: root mean square distance of the seen points from the pose's, with `shrink`, over the diagonal of
-            these.
-    """
-
-    T_camera_object: FloatArray
-    log_depth_std: float
-    shrink: float
-    residual: float
-
-
-def place_pose(
-    points_m: FloatArray, pixels: FloatArray, weights: FloatArray, camera: Camera, cues: Sequence[DepthCue]
-) -> PlacedPose | None:
-    """Pose of an object whose control points tell how it is turned and where its middle is seen, but not how far it is.
-
-    A network that is not sure of a turn answers with the middle of what is possible: its points shrink towards each
-    other, and a pose from them alone (PnP) is far too far away. So their size is free here, and the distance comes from
-    cues.
-
-    Args:
-        points_m: (N, 3) in the object frame [m].
-        pixels: (N, 2) in the image, distorted as the image is [px].
-        weights: (N,) of the points, positive.
-        camera: of the image.
-        cues: of the distance, at least one.
-
-    Returns:
-        None where fewer than `MIN_MATCHES` points are usable or they lie on a line.
-    """
-    plane = plane_from_pixels(pixels, camera)
-    rows = np.flatnonzero(np.isfinite(plane).all(-1) & np.isfinite(points_m).all(-1))
-    if len(rows) < MIN_MATCHES or not _spans_plane(points_m[rows]):
-        return None
-    precision = np.array([cue.log_std**-2.0 for cue in cues])
-    depth = float(np.exp(np.average([np.log(cue.depth_m) for cue in cues], weights=precision)))
-    X, seen, weight = points_m[rows], plane[rows], np.sqrt(weights[rows] / weights[rows].sum())[:, None]
-    middle = X.mean(0)
-    fits = [_turn_at(X - middle, seen, weight, start, depth) for start in _starts(X - middle, seen, weight)]
-    R, centre, shrink, error = min(fits, key=lambda fit: fit[3])
-    T = np.eye(4)
-    T[:3, :3] = R
-    T[:3, 3] = np.array([*centre, 1.0]) * depth - R @ middle
-    spread = float(np.linalg.norm(np.ptp(_shown(X - middle, R, centre, depth), axis=0)))
-    if not np.isfinite(T).all() or spread <= 0 or shrink <= 0:
-        return None
-    return PlacedPose(T, float(precision.sum() ** -0.5), shrink, error / (spread * shrink))
-
-
-def _starts(X: FloatArray, seen: FloatArray, weight: FloatArray) -> list[FloatArray]:
-    """Rotations to start from: of the best affine camera, and what looks alike with the thinnest side turned round."""
-    A = np.linalg.lstsq(np.c_[X, np.ones(len(X))] * weight, seen * weight, rcond=None)[0][:3].T
-    U, _, Vt = np.linalg.svd(A, full_matrices=False)
-    top = U @ Vt
-    R = np.stack([*top, np.cross(*top)])
-    thin = np.ones(3)
-    thin[int(np.argmin(np.ptp(X, axis=0)))] = -1
-    # the affine camera looks along the ray of the middle
-    ray = np.array([*np.average(seen, axis=0, weights=weight[:, 0] ** 2), 1.0])
-    towards = rotation_between(np.array([0.0, 0, 1]), ray / np.linalg.norm(ray))
-    return [towards @ R, towards @ (np.diag([1.0, 1, -1]) @ R @ np.diag(thin))]
-
-
-def _turn_at(
-    X: FloatArray, seen: FloatArray, weight: FloatArray, R: FloatArray, depth: float
-) -> tuple[FloatArray, FloatArray, float, float]:
-    """Rotation, centre on the plane z = 1, shrink and weighted rms error of the best fit at a depth (Gauss-Newton)."""
-    centre = (seen * weight**2).sum(0)
-    best: tuple[FloatArray, FloatArray, float, float] | None = None
-    for _ in range(_TURN_STEPS):
-        shown, wanted = _shown(X, R, centre, depth) * weight, (seen - centre) * weight
-        shrink = max(float((shown * wanted).sum() / max((shown**2).sum(), 1e-18)), _LEAST_SHRINK)
-        residual = wanted - shrink * shown
-        error = float(np.sqrt((residual**2).sum()))
-        if best is None or error < best[3]:
-            best = R, centre, shrink, error
-        columns = [_shown(X, _small_turn(axis) @ R, centre, depth) * weight for axis in np.eye(3)]
-        J = np.stack([shrink * (column - shown).ravel() / _STEP_RAD for column in columns], axis=1)
-        shift = np.stack([np.outer(weight, unit).ravel() for unit in np.eye(2)], axis=1)
-        J = np.concatenate([J, shift], axis=1)
-        step = np.linalg.solve(J.T @ J + 1e-9 * np.trace(J.T @ J) * np.eye(5), J.T @ residual.ravel())
-        R, centre = cv2.Rodrigues(np.clip(step[:3], -0.5, 0.5))[0] @ R, centre + step[3:]
-    assert best is not None
-    return best
-
-
-def _small_turn(axis: FloatArray) -> FloatArray:
-    return np.asarray(cv2.Rodrigues(axis * _STEP_RAD)[0])
-
-
-def _shown(X: FloatArray, R: FloatArray, centre: FloatArray, depth: float) -> FloatArray:
-    """(N, 2) where points about a centre are seen on the plane z = 1, from the centre."""
-    turned = X @ R.T / depth
-    return np.asarray((centre + turned[:, :2]) / np.maximum(1 + turned[:, 2:], 0.1) - centre)
 
 
 def _refine(

@@ -18,6 +18,10 @@ ANSWERS = ("presence", "grasp", "side")
 """What stage `encode` answers with one logit each."""
 
 
+_SYMMETRIC = np.array([[0, 3, 4], [3, 1, 5], [4, 5, 2]])
+"""Place in a symmetric matrix of each of xx, yy, zz, xy, xz, yz."""
+
+
 class Encoded(NamedTuple):
     """Answer of stage `encode` for B crops.
 
@@ -52,12 +56,14 @@ class ThingAnswer(NamedTuple):
         extents_m: (3,) its size as it seems [m]; None of weights that do not tell.
         scale: (2,) log of the share of the crop's side that `KIND_UNIT_M` cover at the object's centre, and the log of
             its standard deviation; None of weights that do not tell.
+        moments: (3, 3) how its box lies in the crop frame, see `geometry.placing`; None of weights that do not tell.
     """
 
     points: FloatArray
     match: float = 0.0
     extents_m: FloatArray | None = None
     scale: FloatArray | None = None
+    moments: FloatArray | None = None
 
 
 class HandAnswer(NamedTuple):
@@ -171,7 +177,8 @@ class HandNetwork:
         match = out.get("object_match", np.zeros((len(out["object_points"]), 1)))
         nothing = [None] * len(match)
         extents, scales = out.get("object_extents", nothing), out.get("object_scale", nothing)
-        answers = zip(out["object_points"], match[:, 0], extents, scales, strict=True)
+        moments = out["object_moments"][:, _SYMMETRIC] if "object_moments" in out else nothing
+        answers = zip(out["object_points"], match[:, 0], extents, scales, moments, strict=True)
         return out["object_roi"][0], tuple(ThingAnswer(points, float(fits), *rest) for points, fits, *rest in answers)
 
     def _log_odds(self, name: str, logits: Maps) -> FloatArray:

@@ -1,11 +1,14 @@
 """From what stage `object` says to what a hand holds and its pose, in the frame of the camera."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from prehend.conventions import KIND_UNIT_M, TIP_JOINTS
-from prehend.geometry.pnp import MIRRORED_ORDER, DepthCue, place_pose
+from prehend.conventions import KIND_UNIT_M, MIRROR, TIP_JOINTS
+from prehend.geometry.camera import rotation_camera_crop
+from prehend.geometry.placing import DepthCue, place
+from prehend.geometry.pnp import MIRRORED_ORDER
 from prehend.pipeline.crop import CropSpec, from_box
 from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.network import ThingAnswer
@@ -67,7 +70,22 @@ def decode_object(
     solid = model if model is not None else _box_of(thing)
     if solid is None:
         return replace(seen, no_pose="unknown_object")
-    return _with_pose(seen, confidence.mean(1), _cues(thing, spec, camera, hand), camera, hand, solid, model is None)
+    cues = ObjectCues(confidence.mean(1), _depths(thing, spec, camera, hand), _moments(thing, spec, camera))
+    return _with_pose(seen, cues, camera, hand, solid, estimated=model is None)
+
+
+class ObjectCues(NamedTuple):
+    """What a pose is made of beside the control points.
+
+    Attributes:
+        confidence: (21,) of the control points.
+        depths: how far the object is.
+        moments: (3, 3) how its box lies in the camera frame, see `geometry.placing`; None of weights that do not tell.
+    """
+
+    confidence: FloatArray
+    depths: list[DepthCue]
+    moments: FloatArray | None
 
 
 def choose(things: tuple[ThingAnswer, ...], evidence: FloatArray) -> int:
@@ -82,29 +100,37 @@ def _box_of(thing: ThingAnswer) -> ObjectModel | None:
     return ObjectModel(UNKNOWN, "a box", np.asarray(thing.extents_m, np.float64), np.zeros(3))
 
 
-def _cues(thing: ThingAnswer, spec: CropSpec, camera: Camera, hand: DecodedHand) -> list[DepthCue]:
+def _depths(thing: ThingAnswer, spec: CropSpec, camera: Camera, hand: DecodedHand) -> list[DepthCue]:
     """How far the object is: by the fingertips that hold it, and by its size in the crop."""
     cues = [DepthCue(float(hand.joints_m[list(TIP_JOINTS), 2].mean()), FINGERTIP_LOG_STD)]
     if thing.scale is not None and np.isfinite(thing.scale).all():
         focal = float(np.sqrt(camera.K[0, 0] * camera.K[1, 1])) * spec.scale
-        log_share, log_std = (float(value) for value in thing.scale)
+        log_share, log_std = (float(value) for value in np.clip(thing.scale, -6, 6))
         cues.append(DepthCue(focal * KIND_UNIT_M / (spec.size * np.exp(log_share)), float(np.exp(log_std))))
     return [cue for cue in cues if cue.depth_m > 0]
 
 
+def _moments(thing: ThingAnswer, spec: CropSpec, camera: Camera) -> FloatArray | None:
+    """See `ObjectCues`."""
+    if thing.moments is None or not np.isfinite(thing.moments).all():
+        return None
+    M = np.asarray(thing.moments, np.float64)
+    if spec.mirrored:
+        M = MIRROR @ M @ MIRROR
+    R = rotation_camera_crop(spec.center_px, camera, spec.turn_rad)
+    return np.asarray(R @ M @ R.T)
+
+
 def _with_pose(
-    seen: ObjectEstimate,
-    confidence: FloatArray,
-    cues: list[DepthCue],
-    camera: Camera,
-    hand: DecodedHand,
-    solid: ObjectModel,
-    estimated: bool,
+    seen: ObjectEstimate, cues: ObjectCues, camera: Camera, hand: DecodedHand, solid: ObjectModel, estimated: bool
 ) -> ObjectEstimate:
     """The estimate with a pose that its control points agree on, or why there is none."""
     known = replace(seen, extents_m=solid.extents_m, extents_estimated=estimated)
-    weights = np.maximum(confidence, 1e-3)
-    placed = place_pose(solid.control_points_m, seen.keypoints_px, weights, camera, cues) if cues else None
+    weights = np.maximum(cues.confidence, 1e-3)
+    placed = None
+    if cues.depths:
+        points = solid.control_points_m
+        placed = place(points, seen.keypoints_px, weights, camera, cues.depths, cues.moments)
     if placed is None:
         return replace(known, no_pose="no_fit")
     if placed.shrink < MIN_SHRINK:
