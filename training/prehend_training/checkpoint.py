@@ -23,7 +23,7 @@ from prehend_training.pretrained.start import load_trunk
 _TENSORS = ("network.safetensors", "averaged.safetensors", "optimiser.safetensors")
 _KEPT = "network."
 _HEAD = "network.mano_head."
-_LATER = ("network.object_head.scale.", "network.object_head.moments.")
+_LATER = tuple(f"network.object_head.{layer}." for layer in ("scale", "moments", "placed"))
 """Layers that runs from before they existed lack; they start fresh."""
 
 

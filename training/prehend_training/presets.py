@@ -180,8 +180,9 @@ _ALL: tuple[Preset, ...] = (
     LitePreset(
         "unihope-s-object",
         "unihope-s",
-        data=replace(UPRIGHT_CROPS, absent_p=0.0),
-        optimisation=Optimisation(method="muon", batch_size=32, lr=1.5e-3, weight_decay=0.01, warmup=0.02, ema=0.998),
+        # a hand that was just found has no box of what it holds: half of the time the whole crop is looked at
+        data=replace(UPRIGHT_CROPS, absent_p=0.0, whole_object_p=0.5),
+        optimisation=Optimisation(method="muon", batch_size=16, lr=1e-3, weight_decay=0.01, warmup=0.02, ema=0.998),
         trains="object",
     ),
     # its pose head alone, on skeletons: minutes

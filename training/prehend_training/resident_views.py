@@ -194,8 +194,10 @@ def _in_crop(boxes: Tensor, crop: Tensor) -> Tensor:
 
 
 def _object_boxes(inside: Tensor, has_box: Tensor, size_px: int) -> Tensor:
-    """(B, 4) as the pipeline gives them: the whole crop where next to nothing of the object is in it."""
+    """(B, 4) as the pipeline gives them: squares; the whole crop where next to nothing of the object is in it."""
     seen = inside.clamp(-0.5, size_px - 0.5)
     shown = has_box & ((seen[:, 2:] - seen[:, :2]).amin(1) >= MIN_OBJECT_PX)
     whole = on_device([-0.5, -0.5, size_px - 0.5, size_px - 0.5], inside.device, inside.dtype)
-    return torch.where(shown[:, None], inside.clamp(-size_px, 2 * size_px), whole)
+    middle, half = (inside[:, :2] + inside[:, 2:]) / 2, (inside[:, 2:] - inside[:, :2]).amax(1, keepdim=True) / 2
+    square = torch.cat([middle - half, middle + half], dim=1)
+    return torch.where(shown[:, None], square.clamp(-size_px, 2 * size_px), whole)

@@ -92,6 +92,9 @@ class KindObjectHead(nn.Module):
             act(),
         )
         self.told = nn.Sequential(nn.Linear(hidden + OBJECT_KIND_SIZE, hidden), act(), nn.Linear(hidden, hidden), act())
+        # cells do not tell how large their box is in the crop, nor where
+        self.placed = nn.Linear(4, hidden, bias=False)
+        nn.init.zeros_(self.placed.weight)
         self.whole = nn.Linear(hidden, 2 * NUM_CONTROL_POINTS)
         self.match = nn.Linear(hidden, 1)
         self.extents = nn.Linear(hidden, 3)
@@ -104,10 +107,13 @@ class KindObjectHead(nn.Module):
         self.moments.bias.data = torch.tensor([1 / 3, 1 / 3, 1 / 3, 0.0, 0.0, 0.0])
         self.cells = ObjectHead(channels, size, width, act, pairs=2)
 
-    def forward(self, feature: Tensor, kind: Tensor) -> ObjectGuess:
-        """(B, C, R, R), (B, 10) -> what is said of the object."""
+    def forward(self, feature: Tensor, kind: Tensor, box: Tensor) -> ObjectGuess:
+        """(B, C, R, R), (B, 10), (B, 4) box of the feature in units of the crop -> what is said of the object."""
         seen = self.down(feature)
-        told = self.told(torch.cat([seen, kind], dim=1))
+        span = box[:, 2:] - box[:, :2]
+        place = torch.cat([(box[:, :2] + box[:, 2:]) / 2 - 0.5, span.clamp(min=0.05).log()], dim=1)
+        told = self.told[0](torch.cat([seen, kind], dim=1)) + self.placed(place)
+        told = self.told[1:](told)
         whole = self.whole(told).reshape(-1, NUM_CONTROL_POINTS, 1, 2) + 0.5
         x, y, confidence = self.cells.raw(feature)
         offsets = torch.stack([x, y], dim=-1) * OFFSET_SCALE

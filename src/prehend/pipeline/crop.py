@@ -220,14 +220,16 @@ def _mirrored(affine: FloatArray, size: int) -> FloatArray:
 
 
 def _object_box(affine: FloatArray, size: int, box: Box | None) -> NDArray[np.float32]:
-    """(4,) box in the crop; the whole crop where there is none or next to nothing of it is in the crop."""
+    """(4,) square around a box in the crop, so that angles stay what they are; the whole crop where there is none or next
+    to nothing of it is in the crop."""
     if box is None or not np.isfinite(box.as_array()).all():
         return whole_crop(size)
     inside = box_in_crop(box, affine)
     seen = np.clip(inside, -0.5, size - 0.5)
     if (seen[2:] - seen[:2]).min() < MIN_OBJECT_PX:
         return whole_crop(size)
-    return np.clip(inside, -size, 2 * size)
+    middle, half = (inside[:2] + inside[2:]) / 2, (inside[2:] - inside[:2]).max() / 2
+    return np.clip(np.concatenate([middle - half, middle + half]), -size, 2 * size).astype(np.float32)
 
 
 def _shrink(part: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
