@@ -201,7 +201,8 @@ class Oracle:
         return (pixels - box[:2]) / (box[2:] - box[:2])
 
     def _object(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        points = []
+        points, scales = [], []
+        focal = np.sqrt(self.camera.K[0, 0] * self.camera.K[1, 1])
         self.kinds = inputs.get("object_kind")
         for code, box in zip(inputs["object_source"][:, :, 0, 0], inputs["object_box"], strict=True):
             affine, number = code[:6].reshape(2, 3).astype(float), int(code[6])
@@ -215,7 +216,13 @@ class Oracle:
             cells = np.concatenate([np.repeat(inside[:, None], 10, 1), np.full((21, 6, 2), 0.9)], 1)
             confidence = np.repeat(np.array([[0.9] * 10 + [0.05] * 6]), 21, 0)
             points.append(np.concatenate([cells, confidence[..., None]], -1))
-        return {"object_roi": np.ones((len(points), 2, ROI, ROI)), "object_points": np.stack(points)}
+            share = 0.1 * focal * np.sqrt(abs(np.linalg.det(affine[:, :2]))) / (truth[-1, 2] or 1.0) / CROP
+            scales.append([np.log(max(share, 1e-6)), -5.0])
+        return {
+            "object_roi": np.ones((len(points), 2, ROI, ROI)),
+            "object_points": np.stack(points),
+            "object_scale": np.array(scales),
+        }
 
     def _hand(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         self.told.append(inputs["grasp"][:, 0].copy())

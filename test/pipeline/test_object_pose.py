@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from prehend.geometry.camera import project
-from prehend.geometry.pnp import control_points
-from prehend.geometry.rotations import matrix_from_axis_angle
+from prehend.conventions import MIRROR
+from prehend.geometry.camera import project, rotation_camera_crop
+from prehend.geometry.pnp import MIRRORED_ORDER, control_points
+from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.pipeline.crop import CropSpec
 from prehend.pipeline.decode import DecodedHand
@@ -36,14 +37,15 @@ def hand_at(place: np.ndarray) -> DecodedHand:
 
 
 def answer_of(
-    T: np.ndarray, confidence: float = 0.8, extents: np.ndarray = EXTENTS, spread: float = 0.0
+    T: np.ndarray, shrink: float = 1.0, spread: float = 0.0, scale: tuple[float, float] | None = None
 ) -> ThingAnswer:
     points = control_points(EXTENTS) @ T[:3, :3].T + T[:3, 3]
+    points = points[-1] + shrink * (points - points[-1])
     box = SPEC.object_box
     inside = (SPEC.to_crop(project(points, CAMERA)) - box[:2]) / (box[2:] - box[:2])
     cells = np.random.default_rng(0).normal(0, spread, (21, 16, 2)) + inside[:, None]
-    full = np.concatenate([cells, np.full((21, 16, 1), confidence)], axis=-1)
-    return ThingAnswer(full.astype(np.float32), 0.0, EXTENTS)
+    full = np.concatenate([cells, np.full((21, 16, 1), 0.8)], axis=-1)
+    return ThingAnswer(full.astype(np.float32), 0.0, EXTENTS, None if scale is None else np.array(scale))
 
 
 def test_a_known_object_gets_its_pose() -> None:
@@ -66,14 +68,46 @@ def test_an_unknown_object_is_a_box_of_the_size_that_is_seen() -> None:
 @pytest.mark.parametrize(
     ("answer", "hand", "why"),
     [
-        (answer_of(pose_of(), confidence=0.01), pose_of()[:3, 3], "unsure"),
+        (answer_of(pose_of(), shrink=0.02), pose_of()[:3, 3], "unsure"),
         (answer_of(pose_of(), spread=3.0), pose_of()[:3, 3], "no_fit"),
-        (answer_of(pose_of()), np.array([0.0, 0.0, 1.5]), "far_from_hand"),
+        (answer_of(pose_of()), np.array([0.7, 0.0, 0.6]), "far_from_hand"),
     ],
 )
 def test_why_there_is_no_pose_is_said(answer: ThingAnswer, hand: np.ndarray, why: str) -> None:
     held = decode_object(answer, SPEC, CAMERA, hand_at(hand), MODEL)
     assert held is not None and held.T_camera_object is None and held.no_pose == why
+
+
+def test_the_distance_comes_from_the_size_in_the_crop_and_from_the_hand() -> None:
+    T = pose_of(0.6)
+    share = 600 * SPEC.scale * 0.1 / 0.6 / SPEC.size
+    sure = answer_of(T, shrink=0.4, scale=(np.log(share), -5.0))
+    held = decode_object(sure, SPEC, CAMERA, hand_at(T[:3, 3] * 1.2), MODEL)
+    assert held is not None and held.T_camera_object is not None
+    np.testing.assert_allclose(held.T_camera_object[:3, 3], T[:3, 3], atol=5e-3)
+    unsure = decode_object(answer_of(T, shrink=0.4), SPEC, CAMERA, hand_at(T[:3, 3] * 1.2), MODEL)
+    assert unsure is not None and unsure.T_camera_object is not None
+    assert unsure.T_camera_object[2, 3] == pytest.approx(0.72, abs=5e-3)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_how_the_box_lies_is_told_in_the_frame_of_the_crop(mirrored: bool) -> None:
+    T = pose_of()
+    spec = SPEC.for_other_side() if mirrored else SPEC
+    R = rotation_camera_crop(spec.center_px, CAMERA, spec.turn_rad).T @ T[:3, :3]
+    M = R @ np.diag(EXTENTS**2) @ R.T / (EXTENTS**2).sum()
+    if mirrored:
+        M = MIRROR @ M @ MIRROR
+    vague = answer_of(T, shrink=0.05, spread=0.02)
+    if mirrored:
+        points = vague.points.copy()
+        points[..., 0] = 1 - points[..., 0]
+        vague = vague._replace(points=points[list(MIRRORED_ORDER)])
+    told = decode_object(vague._replace(moments=M), spec, CAMERA, hand_at(T[:3, 3]), MODEL)
+    assert told is not None and told.T_camera_object is not None
+    found = told.T_camera_object[:3, :3]
+    halves = (np.diag(signs) for signs in ([1.0, 1, 1], [1.0, -1, -1], [-1.0, 1, -1], [-1.0, -1, 1]))
+    assert min(geodesic_angle(found, T[:3, :3] @ half) for half in halves) < 0.1
 
 
 def test_numbers_that_are_none_are_no_object() -> None:

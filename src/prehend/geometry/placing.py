@@ -41,8 +41,8 @@ class Placed(NamedTuple):
         T_camera_object: (4, 4) float64.
         log_depth_std: standard deviation of the logarithm of the distance.
         shrink: size of the seen points over that of the object at this distance.
-        residual: root mean square distance of the seen points from the pose's, made as large as these, over the extent
-            of these.
+        residual: root mean square distance of the seen points from the pose's, shrunk as they are, over the extent of
+            these unshrunk.
         moments_error: mean |difference| of the moments; 0 where there are none.
     """
 
@@ -123,7 +123,7 @@ def place(
     if not np.isfinite(T).all():
         return None
     missed = 0.0 if moments is None else float(np.abs(best.misses).mean() / MOMENTS_WEIGHT)
-    residual = float(np.sqrt((best.residual**2).sum())) / best.shrink
+    residual = float(np.sqrt((best.residual**2).sum()))
     return Placed(T, float(precision.sum() ** -0.5), best.shrink, residual, missed)
 
 

@@ -133,7 +133,7 @@ def _with_pose(
         placed = place(points, seen.keypoints_px, weights, camera, cues.depths, cues.moments)
     if placed is None:
         return replace(known, no_pose="no_fit")
-    if placed.shrink < MIN_SHRINK:
+    if placed.shrink < MIN_SHRINK and cues.moments is None:
         return replace(known, no_pose="unsure")
     if placed.residual > MAX_RESIDUAL:
         return replace(known, no_pose="no_fit")
