@@ -4,12 +4,12 @@ is."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from prehend.check import check_shape
 from prehend.geometry.camera import plane_from_pixels
-from prehend.geometry.rotations import rotation_between
+from prehend.geometry.rotations import matrix_from_axis_angle, rotation_between
 from prehend.types import Camera, FloatArray
 
 MIN_POINTS = 6
@@ -18,7 +18,8 @@ MIN_POINTS = 6
 MOMENTS_WEIGHT = 1.0
 """What an error of the moments counts for beside one of the points over their extent."""
 
-_STEPS, _STEP_RAD, _LEAST_SHRINK = 12, 1e-5, 0.02
+_FOLLOWED, _STEPS, _LEAST_SHRINK = 3, 7, 0.02
+_ROWS, _COLUMNS = np.triu_indices(3)
 _HALF_TURNS = (np.eye(3), np.diag([1.0, -1, -1]), np.diag([-1.0, 1, -1]), np.diag([-1.0, -1, 1]))
 
 
@@ -54,28 +55,29 @@ class Placed(NamedTuple):
 
 
 class _Cues(NamedTuple):
-    """What a turn is fitted to: points about the middle [m], where they are seen on the plane z = 1, square roots of
-    their weights (N, 1), the depth of the middle [m], and the moments (3, 3) or None."""
+    """What a turn is fitted to: points about the middle over the depth (N, 3), where they are seen on the plane z = 1,
+    square roots of their weights (N, 1), and the six moments or None."""
 
     X: FloatArray
     seen: FloatArray
     weight: FloatArray
-    depth: float
     moments: FloatArray | None
 
 
-class _Fit(NamedTuple):
-    """A turn, the middle on the plane z = 1, the points' shrink, and the errors of points and moments."""
+class _Fits(NamedTuple):
+    """S turns, middles on the plane z = 1, shrinks, and errors of points (S, 2 N) and moments (S, 6 or 0)."""
 
     R: FloatArray
     centre: FloatArray
-    shrink: float
+    shrink: FloatArray
     residual: FloatArray
     misses: FloatArray
 
-    @property
-    def cost(self) -> float:
-        return float((self.residual**2).sum() + (self.misses**2).sum())
+    def cost(self) -> FloatArray:
+        return np.asarray((self.residual**2).sum(1) + (self.misses**2).sum(1))
+
+    def rows(self, rows: NDArray[np.int_]) -> "_Fits":
+        return _Fits(*(values[rows] for values in self))
 
 
 def place(
@@ -115,25 +117,31 @@ def place(
         return None
     precision = np.array([cue.log_std**-2.0 for cue in depths])
     depth = float(np.exp(np.average([np.log(cue.depth_m) for cue in depths], weights=precision)))
-    cues = _Cues(X, plane[rows], np.sqrt(weights[rows] / weights[rows].sum())[:, None], depth, moments)
-    best = min((_fitted(cues, R) for R in _starts(cues)), key=lambda fit: fit.cost)
+    told = None if moments is None else np.asarray(moments, np.float64)
+    cues = _Cues(X / depth, plane[rows], np.sqrt(weights[rows] / weights[rows].sum())[:, None], _six(told))
+    best = _fitted(cues, np.stack(_starts(cues, told)))
     T = np.eye(4)
-    T[:3, :3] = best.R
-    T[:3, 3] = np.array([*best.centre, 1.0]) * depth - best.R @ middle
+    T[:3, :3] = best.R[0]
+    T[:3, 3] = np.array([*best.centre[0], 1.0]) * depth - best.R[0] @ middle
     if not np.isfinite(T).all():
         return None
-    missed = 0.0 if moments is None else float(np.abs(best.misses).mean() / MOMENTS_WEIGHT)
-    residual = float(np.sqrt((best.residual**2).sum()))
-    return Placed(T, float(precision.sum() ** -0.5), best.shrink, residual, missed)
+    missed = 0.0 if moments is None else float(np.abs(best.misses[0]).mean() / MOMENTS_WEIGHT)
+    residual = float(np.sqrt((best.residual[0] ** 2).sum()))
+    return Placed(T, float(precision.sum() ** -0.5), float(best.shrink[0]), residual, missed)
 
 
 def moments_of(R: FloatArray, X: FloatArray) -> FloatArray:
-    """(3, 3) moments of points (N, 3) about their middle after a turn, over their trace."""
-    M = R @ (X.T @ X) @ R.T
-    return np.asarray(M / np.trace(M))
+    """(..., 3, 3) moments of points (N, 3) about their middle after turns (..., 3, 3), over their trace."""
+    own = X.T @ X
+    return np.asarray(R @ (own / np.trace(own)) @ np.swapaxes(R, -1, -2))
 
 
-def _starts(cues: _Cues) -> list[FloatArray]:
+def _six(M: FloatArray | None) -> FloatArray | None:
+    """(..., 3, 3) symmetric -> (..., 6)."""
+    return None if M is None else M[..., _ROWS, _COLUMNS]
+
+
+def _starts(cues: _Cues, moments: FloatArray | None) -> list[FloatArray]:
     """Rotations to start from: of the best affine camera, and what looks alike with the thinnest side turned round; and
     the four ways in which a box can lie so."""
     X, seen, weight = cues.X, cues.seen, cues.weight
@@ -147,46 +155,77 @@ def _starts(cues: _Cues) -> list[FloatArray]:
     ray = np.array([*(seen * weight**2).sum(0), 1.0])
     towards = rotation_between(np.array([0.0, 0, 1]), ray / np.linalg.norm(ray))
     starts = [towards @ R, towards @ (np.diag([1.0, 1, -1]) @ R @ np.diag(thin))]
-    if cues.moments is None:
+    if moments is None:
         return starts
-    own, lying = np.linalg.eigh(X.T @ X)[1], np.linalg.eigh(cues.moments)[1]
+    own, lying = np.linalg.eigh(X.T @ X)[1], np.linalg.eigh(moments)[1]
     turned = lying @ own.T
     turned *= np.sign(np.linalg.det(turned))
     return starts + [turned @ own @ half @ own.T for half in _HALF_TURNS]
 
 
-def _fitted(cues: _Cues, R: FloatArray) -> _Fit:
-    """The best fit near a rotation (Gauss-Newton)."""
-    centre = (cues.seen * cues.weight**2).sum(0)
-    best = fit = _fit(cues, R, centre)
+def _fitted(cues: _Cues, R: FloatArray) -> _Fits:
+    """The best fit near some rotations (S, 3, 3), of which the best few are followed (Gauss-Newton); S is then 1."""
+    middle = (cues.seen * cues.weight**2).sum(0)
+    fits = _errors(cues, R, np.repeat(middle[None], len(R), axis=0))
+    fits = fits.rows(np.argsort(fits.cost(), kind="stable")[:_FOLLOWED])
+    best = fits
     for _ in range(_STEPS):
-        start = np.concatenate([fit.residual, fit.misses])
-        moved = [_fit(cues, _small_turn(axis) @ fit.R, fit.centre, fit.shrink) for axis in np.eye(3)]
-        moved += [_fit(cues, fit.R, fit.centre + _STEP_RAD * axis, fit.shrink) for axis in np.eye(2)]
-        J = np.stack([np.concatenate([one.residual, one.misses]) - start for one in moved], axis=1) / _STEP_RAD
-        step = -np.linalg.solve(J.T @ J + 1e-6 * np.trace(J.T @ J) * np.eye(5), J.T @ start)
-        R = cv2.Rodrigues(np.clip(step[:3], -0.5, 0.5))[0] @ fit.R
-        fit = _fit(cues, R, fit.centre + step[3:])
-        best = min(best, fit, key=lambda one: one.cost)
-    return best
+        step = _step(cues, fits)
+        fits = _errors(cues, _turns(np.clip(step[:, :3], -0.5, 0.5)) @ fits.R, fits.centre + step[:, 3:])
+        better = fits.cost() < best.cost()
+        best = _Fits(*(np.where(_like(better, new), new, old) for new, old in zip(fits, best, strict=True)))
+    return best.rows(np.argsort(best.cost(), kind="stable")[:1])
 
 
-def _fit(cues: _Cues, R: FloatArray, centre: FloatArray, shrink: float | None = None) -> _Fit:
-    """Errors of a pose; its shrink is the best one unless it is given."""
-    turned = cues.X @ R.T / cues.depth
-    shown = (centre + turned[:, :2]) / np.maximum(1 + turned[:, 2:], 0.1) - centre
-    wanted = cues.seen - centre
-    squares = float(((shown * cues.weight) ** 2).sum())
-    if shrink is None:
-        shrink = max(float((shown * wanted * cues.weight**2).sum()) / max(squares, 1e-18), _LEAST_SHRINK)
-    extent = max(float(np.sqrt(squares)), 1e-9)
+def _like(rows: NDArray[np.bool_], values: FloatArray) -> NDArray[np.bool_]:
+    return rows.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _shown(cues: _Cues, R: FloatArray, centre: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Turned points (S, N, 3), 1 + z of each (S, N, 1), and where they are seen from the centre (S, N, 2)."""
+    turned = cues.X @ R.transpose(0, 2, 1)
+    away = np.maximum(1 + turned[..., 2:], 0.1)
+    return turned, away, (centre[:, None] + turned[..., :2]) / away - centre[:, None]
+
+
+def _errors(cues: _Cues, R: FloatArray, centre: FloatArray) -> _Fits:
+    """Errors of poses, with the best shrink of each."""
+    shown = _shown(cues, R, centre)[2] * cues.weight
+    wanted = (cues.seen - centre[:, None]) * cues.weight
+    squares = (shown**2).sum((1, 2)).clip(1e-18)
+    shrink = np.maximum((shown * wanted).sum((1, 2)) / squares, _LEAST_SHRINK)
     # points that lie close together say little of the turn
-    residual = ((wanted - shrink * shown) * cues.weight / extent).ravel()
-    if cues.moments is None:
-        return _Fit(R, centre, shrink, residual, np.zeros(0))
-    misses = MOMENTS_WEIGHT * (moments_of(R, cues.X) - cues.moments)[np.triu_indices(3)]
-    return _Fit(R, centre, shrink, residual, misses)
+    residual = (wanted - shrink[:, None, None] * shown) / np.sqrt(squares)[:, None, None]
+    misses = np.zeros((len(R), 0))
+    if cues.moments is not None:
+        misses = MOMENTS_WEIGHT * (np.asarray(_six(moments_of(R, cues.X))) - cues.moments)
+    return _Fits(R, centre, shrink, residual.reshape(len(R), -1), misses)
 
 
-def _small_turn(axis: FloatArray) -> FloatArray:
-    return np.asarray(cv2.Rodrigues(axis * _STEP_RAD)[0])
+def _step(cues: _Cues, fits: _Fits) -> FloatArray:
+    """(S, 5) turn about the three axes of the camera [rad] and shift of the middle that make the errors smallest."""
+    turned, away, shown = _shown(cues, fits.R, fits.centre)
+    extent = np.sqrt(((shown * cues.weight) ** 2).sum((1, 2)).clip(1e-18))[:, None, None]
+    scaled, shrink = cues.weight / extent, fits.shrink[:, None, None]
+    columns = []
+    for axis in np.eye(3):
+        moved = np.cross(axis, turned)
+        change = (moved[..., :2] - (shown + fits.centre[:, None]) * moved[..., 2:]) / away
+        columns.append((-shrink * change * scaled).reshape(len(turned), -1))
+    for axis in np.eye(2):
+        columns.append((-(1 + shrink * (1 / away - 1)) * axis * scaled).reshape(len(turned), -1))
+    J, errors = np.stack(columns, axis=2), fits.residual
+    if cues.moments is not None:
+        M = moments_of(fits.R, cues.X)
+        turns = [np.cross(np.eye(3), axis) @ M for axis in np.eye(3)]
+        rows = [np.asarray(_six(change + change.transpose(0, 2, 1))) for change in turns]
+        rows += [np.zeros_like(rows[0])] * 2
+        J = np.concatenate([J, MOMENTS_WEIGHT * np.stack(rows, axis=2)], axis=1)
+        errors = np.concatenate([errors, fits.misses], axis=1)
+    normal = J.transpose(0, 2, 1) @ J
+    normal += 1e-6 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(5)
+    return -np.linalg.solve(normal, J.transpose(0, 2, 1) @ errors[..., None])[..., 0]
+
+
+def _turns(axis_angle: FloatArray) -> FloatArray:
+    return np.asarray(matrix_from_axis_angle(axis_angle))

@@ -294,7 +294,8 @@ class Estimator:
         held = self._held(seen, measured, decoded, camera)
         if grasp.state == "not_grasping":
             track.held.reset()
-        track_on = held.box_px if held is not None and held.score >= BOX_SCORE else None
+        sure = held is not None and (held.T_camera_object is not None or held.score >= BOX_SCORE)
+        track_on = held.box_px if held is not None and sure else None
         self._tracker.confirm(track, measured.keypoints_px, track_on, seen.presence)
         return HandEstimate(
             track_id=track.track_id,

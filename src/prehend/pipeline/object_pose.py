@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prehend.conventions import KIND_UNIT_M, MIRROR, TIP_JOINTS
-from prehend.geometry.camera import rotation_camera_crop
+from prehend.geometry.camera import project, rotation_camera_crop
 from prehend.geometry.placing import DepthCue, place
 from prehend.geometry.pnp import MIRRORED_ORDER
 from prehend.pipeline.crop import CropSpec, from_box
@@ -141,4 +141,8 @@ def _with_pose(
     center = T[:3, :3] @ solid.center_m + T[:3, 3]
     if np.linalg.norm(hand.joints_m - center, axis=-1).min() > MAX_HAND_OBJECT_M:
         return replace(known, no_pose="far_from_hand")
-    return replace(known, T_camera_object=T)
+    # where the network is not sure its points lie too close together; those of the pose have its size
+    keypoints = project(solid.control_points_m @ T[:3, :3].T + T[:3, 3], camera)
+    if not np.isfinite(keypoints).all():
+        return replace(known, no_pose="no_fit")
+    return replace(known, T_camera_object=T, keypoints_px=keypoints, box_px=Box.around(keypoints))
