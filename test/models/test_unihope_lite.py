@@ -27,7 +27,7 @@ def test_the_stages_one_by_one_give_what_the_whole_gives(network: UniHOPELite, i
     with torch.no_grad():
         whole = network(image, BOX, BOX + 3, grasp, None, kind)
         encoded = network.encode(image)
-        thing = network.object_(encoded.object_source, encoded.hand_map, BOX, BOX + 3, kind)
+        thing = network.object_(encoded.object_source, encoded.hand_map, BOX, BOX + 3, encoded.places, kind)
         hand = network.hand(encoded.hand_map, BOX, thing.object_roi, grasp, encoded.places)
     for one, other in zip(whole.hand, hand, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
@@ -75,7 +75,7 @@ def test_extents_are_read_without_the_description(network: UniHOPELite, image: t
     with torch.no_grad():
         encoded = network.encode(image)
         kinds = (torch.zeros(2, 10), torch.rand(2, 10))
-        one, other = (network.object_(encoded.object_source, encoded.hand_map, BOX, BOX, kind) for kind in kinds)
+        one, other = (network.object_(encoded.object_source, encoded.hand_map, BOX, BOX, encoded.places, kind) for kind in kinds)
     torch.testing.assert_close(one.object_extents, other.object_extents)
     assert (one.object_match - other.object_match).abs().max() > 1e-6
     assert (one.object_extents > 0).all()

@@ -37,6 +37,7 @@ class LiteLossWeights:
     object_extents: float = 0.5
     object_scale: float = 0.3
     object_moments: float = 4.0
+    object_mask: float = 1.0
     lifted: float = 1.0
     skeleton_joints: float = 40.0
     skeleton_vertices: float = 20.0

@@ -158,7 +158,7 @@ class LiteTask(CropTask):
             keep_head_only(supervised)
         elif chosen.trains == "object":
             supervised.requires_grad_(False)
-            for part in network.object_parts():
+            for part in (*network.object_parts(), supervised.object_mask):
                 part.requires_grad_(True)
         elif chosen.freeze_start:
             network.trunk.stem.requires_grad_(False)
@@ -180,18 +180,19 @@ class LiteTask(CropTask):
         """Terms of the preset's loss, of the part that it trains."""
         if self._lite.trains != "object":
             return super().terms(network, batch, used)
-        assert isinstance(network, Supervised) and isinstance(network.network, UniHOPELite)
+        assert isinstance(network, LiteSupervised) and isinstance(network.network, UniHOPELite)
         rows = batch["has_points"].nonzero()[:, 0]
         held = {name: value[rows] for name, value in batch.items()}
         inner = network.network
         with torch.no_grad():
             encoded = inner.encode(held["image"].contiguous(memory_format=torch.channels_last))
         boxes = held["hand_box"], held["object_box"]
-        thing = inner.object_(encoded.object_source, encoded.hand_map, *boxes, held["object_kind"])
+        told = encoded.places, held["object_kind"]
+        thing, feature = inner.object_seen(encoded.object_source, encoded.hand_map, *boxes, *told)
         every = torch.arange(len(rows))
-        return object_terms(SeenObjects(thing.object_points, every), _described(held)) | object_kind_terms(
-            thing, every, held
-        )
+        terms = object_terms(SeenObjects(thing.object_points, every), _described(held))
+        mask = F.binary_cross_entropy_with_logits(network.object_mask(feature).flatten(1), held["object_mask"])
+        return terms | object_kind_terms(thing, every, held) | {"object_mask": mask}
 
     def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
         assert isinstance(network, UniHOPELite) and isinstance(self._hand, SampledHand)

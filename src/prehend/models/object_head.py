@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from prehend.conventions import NUM_CONTROL_POINTS, OBJECT_KIND_SIZE
+from prehend.conventions import NUM_CONTROL_POINTS, NUM_JOINTS, OBJECT_KIND_SIZE
 from prehend.models.blocks import Activation, conv_bn
 
 OFFSET_SCALE = 0.1
@@ -93,7 +93,7 @@ class KindObjectHead(nn.Module):
         )
         self.told = nn.Sequential(nn.Linear(hidden + OBJECT_KIND_SIZE, hidden), act(), nn.Linear(hidden, hidden), act())
         # cells do not tell how large their box is in the crop, nor where
-        self.placed = nn.Linear(4, hidden, bias=False)
+        self.placed = nn.Linear(4 + 2 * NUM_JOINTS, hidden, bias=False)
         nn.init.zeros_(self.placed.weight)
         self.whole = nn.Linear(hidden, 2 * NUM_CONTROL_POINTS)
         self.match = nn.Linear(hidden, 1)
@@ -107,11 +107,20 @@ class KindObjectHead(nn.Module):
         self.moments.bias.data = torch.tensor([1 / 3, 1 / 3, 1 / 3, 0.0, 0.0, 0.0])
         self.cells = ObjectHead(channels, size, width, act, pairs=2)
 
-    def forward(self, feature: Tensor, kind: Tensor, box: Tensor) -> ObjectGuess:
-        """(B, C, R, R), (B, 10), (B, 4) box of the feature in units of the crop -> what is said of the object."""
+    def forward(self, feature: Tensor, kind: Tensor, box: Tensor, joints: Tensor) -> ObjectGuess:
+        """What is said of the object.
+
+        Args:
+            feature: (B, C, R, R) of its RoI.
+            kind: (B, 10) what is known of it.
+            box: (B, 4) of the RoI in units of the crop.
+            joints: (B, 21, 2) where the hand's are, in units of the crop.
+        """
         seen = self.down(feature)
         span = box[:, 2:] - box[:, :2]
-        place = torch.cat([(box[:, :2] + box[:, 2:]) / 2 - 0.5, span.clamp(min=0.05).log()], dim=1)
+        place = torch.cat(
+            [(box[:, :2] + box[:, 2:]) / 2 - 0.5, span.clamp(min=0.05).log(), joints.flatten(1) - 0.5], dim=1
+        )
         told = self.told[0](torch.cat([seen, kind], dim=1)) + self.placed(place)
         told = self.told[1:](told)
         whole = self.whole(told).reshape(-1, NUM_CONTROL_POINTS, 1, 2) + 0.5

@@ -321,16 +321,19 @@ class UniHOPE(Staged):
         points = image.new_zeros(0, NUM_CONTROL_POINTS, size * size, 3)
         computed, thing = torch.zeros_like(s), None
         if len(rows):
-            told = () if object_kind is None else (object_kind[rows],)
-            thing = self.object_(
-                streams.object_source[rows], streams.hand_map[rows], hand_box[rows], object_box[rows], *told
-            )
+            boxes = hand_box[rows], object_box[rows]
+            told = self._told(encoded, rows, object_kind)
+            thing = self.object_(streams.object_source[rows], streams.hand_map[rows], *boxes, *told)
             points = thing.object_points
             # the hand's losses do not train the object stream (PAPER_FACTS 1.1)
             object_roi = object_roi.index_copy(0, rows, thing.object_roi.detach().to(object_roi.dtype))
             computed = computed.index_fill(0, rows, 1.0)
         hand, hand_roi, heatmaps = self._hand_of(encoded, hand_box, object_roi, s * computed)
         return Output(encoded, hand, points, rows, streams.initial, streams.deep, hand_roi, heatmaps, thing)
+
+    def _told(self, encoded: Any, rows: Tensor, object_kind: Tensor | None) -> tuple[Tensor, ...]:
+        """What stage `object` takes beside maps and boxes, of some rows."""
+        return ()
 
 
 def build_unihope(config: UniHOPEConfig) -> UniHOPE:

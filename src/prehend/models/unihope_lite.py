@@ -221,6 +221,7 @@ class UniHOPELite(UniHOPE):
                     "hand_map": hand_map,
                     "hand_box": ("B", 4),
                     "object_box": ("B", 4),
+                    "places": places,
                     "object_kind": ("B", OBJECT_KIND_SIZE),
                 },
                 {
@@ -286,16 +287,34 @@ class UniHOPELite(UniHOPE):
         hand_map: Tensor,
         hand_box: Tensor,
         object_box: Tensor,
+        places: Tensor,
         object_kind: Tensor | None = None,
     ) -> LiteObjectAnswer:
-        """Stage `object`, see `UniHOPE.object_`; object_kind (B, 10) is what is known of the object, None: nothing."""
+        """Stage `object`, see `UniHOPE.object_`; places (B, 21, 2) of stage `encode`: how a hand is bent tells how lies
+        what it holds; object_kind (B, 10) is what is known of the object, None: nothing."""
+        return self.object_seen(object_source, hand_map, hand_box, object_box, places, object_kind)[0]
+
+    def object_seen(
+        self,
+        object_source: Tensor,
+        hand_map: Tensor,
+        hand_box: Tensor,
+        object_box: Tensor,
+        places: Tensor,
+        object_kind: Tensor | None = None,
+    ) -> tuple[LiteObjectAnswer, Tensor]:
+        """Stage `object`, and the (B, C, R, R) feature that it answers from."""
         if object_kind is None:
             object_kind = hand_box.new_zeros(len(hand_box), OBJECT_KIND_SIZE)
         feature, object_map = self._object_feature(object_source, hand_map, hand_box, object_box)
-        said = self.object_head(feature, object_kind, (object_box + 0.5) / self.config.size)
+        said = self.object_head(feature, object_kind, (object_box + 0.5) / self.config.size, places)
         roi = self._roi(object_map, self.hand_region(hand_box), self.config.object_stride)
         extents = said.log_extents.clamp(-4, 4).exp() * KIND_UNIT_M
-        return LiteObjectAnswer(roi, said.points, said.match, extents, said.scale, said.moments)
+        return LiteObjectAnswer(roi, said.points, said.match, extents, said.scale, said.moments), feature
+
+    def _told(self, encoded: LiteEncoded, rows: Tensor, object_kind: Tensor | None) -> tuple[Tensor, ...]:
+        kind = () if object_kind is None else (object_kind[rows],)
+        return encoded.places[rows].detach(), *kind
 
     def _hand_of(  # type: ignore[override]
         self, encoded: LiteEncoded, hand_box: Tensor, object_roi: Tensor, grasp: Tensor

@@ -169,6 +169,8 @@ class HandNetwork:
             "hand_box": crop.spec.hand_box[None],
             "object_box": crop.spec.object_box[None],
         }
+        if self._takes("object", "places") and encoded.places is not None:
+            inputs["places"] = encoded.places[row][None]
         if self._takes("object", "object_kind"):
             told = np.zeros((1, OBJECT_KIND_SIZE), np.float32) if kinds is None or not len(kinds) else kinds
             inputs = {name: np.repeat(array, len(told), axis=0) for name, array in inputs.items()}
