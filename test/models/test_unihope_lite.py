@@ -75,7 +75,8 @@ def test_extents_are_read_without_the_description(network: UniHOPELite, image: t
     with torch.no_grad():
         encoded = network.encode(image)
         kinds = (torch.zeros(2, 10), torch.rand(2, 10))
-        one, other = (network.object_(encoded.object_source, encoded.hand_map, BOX, BOX, encoded.places, kind) for kind in kinds)
+        given = encoded.object_source, encoded.hand_map, BOX, BOX, encoded.places
+        one, other = (network.object_(*given, kind) for kind in kinds)
     torch.testing.assert_close(one.object_extents, other.object_extents)
     assert (one.object_match - other.object_match).abs().max() > 1e-6
     assert (one.object_extents > 0).all()

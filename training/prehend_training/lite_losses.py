@@ -83,8 +83,8 @@ def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, tar
 
 
 def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapping[str, Tensor]) -> Terms:
-    """Whether the object is the one described (log loss), the extents it seems to have (mean |log ratio|), how far it is
-    (negative log likelihood under Laplace's distribution with the stated standard deviation), and how its box lies
+    """Whether the object is the one described (log loss), the extents it seems to have (mean |log ratio|), how far it
+    is (negative log likelihood under Laplace's distribution with the stated standard deviation), and how its box lies
     (mean |error| of its moments).
 
     Args:

@@ -220,8 +220,8 @@ def _mirrored(affine: FloatArray, size: int) -> FloatArray:
 
 
 def _object_box(affine: FloatArray, size: int, box: Box | None) -> NDArray[np.float32]:
-    """(4,) square around a box in the crop, so that angles stay what they are; the whole crop where there is none or next
-    to nothing of it is in the crop."""
+    """(4,) square around a box in the crop, so that angles stay what they are; the whole crop where there is none or
+    next to nothing of it is in the crop."""
     if box is None or not np.isfinite(box.as_array()).all():
         return whole_crop(size)
     inside = box_in_crop(box, affine)
