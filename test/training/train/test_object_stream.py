@@ -1,0 +1,94 @@
+"""The object stream alone: what it learns from, what stays, and what it is taught."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from prehend.errors import AssetError
+from prehend.models.unihope_lite import build_unihope_lite
+from prehend_training.data.crops import CropBatches, exact
+from prehend_training.data.datasets import Cached, HeldCorpus, MixedCorpus, ShardCorpus, only_held
+from prehend_training.storage.codec import unpack_labels
+from prehend_training.train.checkpoint import load_start
+from prehend_training.train.loop import to_tensors
+from prehend_training.train.presets import LitePreset, preset
+from prehend_training.train.supervised import LiteSupervised
+from prehend_training.train.tasks import LiteTask
+
+CHOSEN = preset("debug-lite")
+assert isinstance(CHOSEN, LitePreset)
+OBJECT = replace(CHOSEN, trains="object")
+
+
+def test_held_crops_are_those_whose_hand_grasps(crops: Path) -> None:
+    every = ShardCorpus([crops], "crops")
+    held = HeldCorpus(every)
+    grasps = [bool(every[row]["grasp"][0]) for row in range(len(every))]
+    assert 0 < len(held) == sum(grasps) < len(every)
+    assert all(held[row]["grasp"][0] for row in range(len(held)))
+    assert sorted({row for step in range(9) for row in held.indices(0, step, 2)}) == held.first(len(held))
+
+
+def test_every_kind_of_corpus_is_narrowed_and_keeps_its_shares(crops: Path) -> None:
+    every = ShardCorpus([crops], "crops")
+    mixed = only_held(MixedCorpus([(Cached(every, 1e6), 3.0), (ShardCorpus([crops], "crops"), 1.0)]))
+    assert isinstance(mixed, MixedCorpus) and mixed.counts == (750, 250)
+    assert all(mixed[row]["grasp"][0] for step in range(5) for row in mixed.indices(0, step, 4))
+
+
+def test_labels_that_cannot_be_read_are_named() -> None:
+    for files in ({}, {"labels.json": b"{"}, {"labels.json": b"3"}):
+        with pytest.raises(AssetError, match="labels of a sample"):
+            unpack_labels(files)
+
+
+def test_frozen_layers_keep_their_statistics(crops: Path) -> None:
+    task = LiteTask(OBJECT, [crops])
+    network = task.network().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    batch = to_tensors(task.source.batch(0), "cpu")
+    sum(task.terms(network, batch, 0.0).values()).backward()  # type: ignore[union-attr]
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all("running" in name or "num_batches" in name for name in changed)
+    moved = {name.removeprefix("network.").split(".")[0] + "." + name.split(".")[2] for name in changed}
+    assert moved <= {"streams.object_middle", "streams.object_fpn"} | {
+        name for name in moved if name.startswith(("interaction.", "object_head."))
+    }
+
+
+def test_targets_of_distance_and_lie_are_those_of_the_label(crops: Path) -> None:
+    corpus = HeldCorpus(ShardCorpus([crops], "crops"))
+    source = CropBatches(corpus, exact(OBJECT.data), 0, 1)
+    for row in range(len(corpus)):
+        record = corpus[row]
+        example = source.example(row, np.random.default_rng(0))
+        extents = np.linalg.norm(np.ptp(record["object_points_m"][0, 0], axis=0))
+        assert extents > 0 and example["has_points"] == 1
+        xx, yy, zz, xy, xz, yz = example["object_moments"]
+        eigen = np.linalg.eigvalsh([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        size = np.sort(np.exp(2 * record["object_kind"][0][1:4]))
+        np.testing.assert_allclose(eigen, size / size.sum(), atol=2e-3)
+        # 0.1 m at the centre, seen by the crop's camera
+        shift = example["projection"] @ np.array([0.1, 0, 0])
+        root = example["projection"] @ example["root"]
+        depth = record["object_points_m"][0, 0, 20, 2]
+        share = np.linalg.norm(shift[:2]) / depth / OBJECT.data.size_px
+        assert np.exp(example["object_scale"]) == pytest.approx(share, rel=0.1), root
+
+
+def test_runs_from_before_a_layer_existed_still_start_one(tmp_path: Path, crops: Path) -> None:
+    torch.manual_seed(0)
+    supervised = LiteSupervised(build_unihope_lite(CHOSEN.config))
+    run = tmp_path / "old"
+    (run / "checkpoint").mkdir(parents=True)
+    (run / "run.json").write_text('{"numbers": {}}')
+    weights = {name: value for name, value in supervised.state_dict().items() if "object_head.moments" not in name}
+    save_file(weights, run / "checkpoint" / "averaged.safetensors")
+    other = LiteSupervised(build_unihope_lite(CHOSEN.config))
+    load_start([run], other)
+    kept = load_file(run / "checkpoint" / "averaged.safetensors")
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in kept.items())
