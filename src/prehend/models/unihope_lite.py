@@ -195,6 +195,10 @@ class UniHOPELite(UniHOPE):
         """What only the object needs; the trunk's last stage is shared with the hand."""
         return [self.streams.object_middle, self.streams.object_fpn, self.interaction, self.object_head]
 
+    def grasp_parts(self) -> list[nn.Module]:
+        """What only the answer whether something is held needs."""
+        return [self.switcher.fine, self.switcher.deep, self.switcher.grasp]
+
     @property
     def trunk(self) -> EfficientNetLite:
         """The pretrained trunk."""

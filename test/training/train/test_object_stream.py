@@ -92,3 +92,16 @@ def test_runs_from_before_a_layer_existed_still_start_one(tmp_path: Path, crops:
     load_start([run], other)
     kept = load_file(run / "checkpoint" / "averaged.safetensors")
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in kept.items())
+
+
+def test_the_grasp_answer_alone_is_trained_without_touching_the_rest(crops: Path) -> None:
+    task = LiteTask(replace(CHOSEN, trains="grasp"), [crops])
+    network = task.network().train()
+    batch = to_tensors(task.source.batch(0), "cpu")
+    terms = task.terms(network, batch, 0.0)
+    assert terms.keys() == {"grasp"}
+    terms["grasp"].backward()
+    trained = {
+        name.split(".")[1] + "." + name.split(".")[2] for name, p in network.named_parameters() if p.grad is not None
+    }
+    assert trained == {"switcher.fine", "switcher.deep", "switcher.grasp"}

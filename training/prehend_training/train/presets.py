@@ -65,7 +65,7 @@ class CropPreset:
         config: the network's numbers.
         trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
             without pictures (`train.lifting`); `object` (on a pretrained trunk), only the object stream and
-            its head, on hands that hold something.
+            its head, on hands that hold something; `grasp` (the same), only the answer whether something is held.
         lift: see there.
         data, loss, optimisation: see there.
         fusion, twins: see `prehend_training.train.supervised.Supervised`.
@@ -79,7 +79,7 @@ class CropPreset:
     loss: CropLossWeights | PaperLossWeights = field(default_factory=CropLossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
-    trains: Literal["all", "maps", "lift", "object"] = "all"
+    trains: Literal["all", "maps", "lift", "object", "grasp"] = "all"
     lift: LiftConfig = field(default_factory=LiftConfig)
     fusion: Fusion = "grasp-aware"
     twins: TwinConfig | None = None
@@ -184,6 +184,14 @@ _ALL: tuple[Preset, ...] = (
         data=replace(UPRIGHT_CROPS, absent_p=0.0, whole_object_p=0.5),
         optimisation=Optimisation(method="muon", batch_size=16, lr=1e-3, weight_decay=0.01, warmup=0.02, ema=0.998),
         trains="object",
+    ),
+    # the answer whether something is held alone, on what the trunk sees: minutes
+    LitePreset(
+        "unihope-s-grasp",
+        "unihope-s",
+        data=UPRIGHT_CROPS,
+        optimisation=Optimisation(method="adamw", batch_size=48, lr=5e-4, weight_decay=0.01, warmup=0.02, ema=0.998),
+        trains="grasp",
     ),
     # its pose head alone, on skeletons: minutes
     LitePreset(

@@ -156,9 +156,10 @@ class LiteTask(CropTask):
         supervised = LiteSupervised(network, chosen.fusion, chosen.code_dropout)
         if chosen.trains == "lift":
             keep_head_only(supervised)
-        elif chosen.trains == "object":
+        elif chosen.trains in ("object", "grasp"):
             supervised.requires_grad_(False)
-            for part in (*network.object_parts(), supervised.object_mask):
+            alone = [*network.object_parts(), supervised.object_mask]
+            for part in alone if chosen.trains == "object" else network.grasp_parts():
                 part.requires_grad_(True)
         elif chosen.freeze_start:
             network.trunk.stem.requires_grad_(False)
@@ -169,8 +170,9 @@ class LiteTask(CropTask):
         assert isinstance(preset, LitePreset)
         if preset.trains == "lift":
             return super()._source(preset, twins)
-        if preset.trains == "object":
-            return CropBatches(only_held(self.corpus), preset.data, preset.seed, preset.optimisation.batch_size, twins)
+        if preset.trains in ("object", "grasp"):
+            corpus = only_held(self.corpus) if preset.trains == "object" else self.corpus
+            return CropBatches(corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins)
         crops = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins)
         records = (self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES))
         skeletons = LiftBatches(*poses_of(records), preset.lift, preset.seed, preset.skeletons)
@@ -178,6 +180,9 @@ class LiteTask(CropTask):
 
     def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
+        if self._lite.trains == "grasp":
+            assert isinstance(network, LiteSupervised)
+            return {"grasp": switch_terms(network.network.encode(batch["image"]), batch)["grasp"]}
         if self._lite.trains != "object":
             return super().terms(network, batch, used)
         assert isinstance(network, LiteSupervised) and isinstance(network.network, UniHOPELite)
