@@ -1,29 +1,33 @@
+import math
+
 import torch
-from torch import nn
 
-from prehend.models.object_head import OFFSET_SCALE, ObjectHead
-
-
-def test_silent_cells_propose_themselves() -> None:
-    """Without any answer a cell proposes its own middle, with a confidence of one half."""
-    head = ObjectHead(4, 8, 2, nn.ReLU).eval()
-    nn.init.zeros_(head.points.weight)
-    nn.init.zeros_(head.points.bias)
-    points = head(torch.rand(2, 4, 8, 8))
-    assert points.shape == (2, 21, 64, 3)
-    grid = points[0, 7].reshape(8, 8, 3)
-    middles = (torch.arange(8) + 0.5) / 8
-    torch.testing.assert_close(grid[..., 0], middles.expand(8, 8))
-    torch.testing.assert_close(grid[..., 1], middles[:, None].expand(8, 8))
-    torch.testing.assert_close(grid[..., 2], torch.full((8, 8), 0.5))
+from prehend.models.object_head import silhouette
 
 
-def test_channels_are_confidence_then_x_then_y() -> None:
-    head = ObjectHead(4, 8, 2, nn.ReLU).eval()
-    nn.init.zeros_(head.points.weight)
-    with torch.no_grad():
-        head.points.bias.copy_(torch.arange(63))
-    points = head(torch.rand(1, 4, 8, 8))[0, :, 0]  # cell in the corner
-    torch.testing.assert_close(points[:, 2], torch.sigmoid(torch.arange(21.0)))
-    torch.testing.assert_close(points[:, 0], (torch.arange(21, 42)) * OFFSET_SCALE + 1 / 16)
-    torch.testing.assert_close(points[:, 1], (torch.arange(42, 63)) * OFFSET_SCALE + 1 / 16)
+def bar(angle: float, size: int = 32) -> torch.Tensor:
+    """(1, size^2) mask of a bar through the middle."""
+    line = (torch.arange(size) + 0.5) / size - 0.5
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    along = x * math.cos(angle) + y * math.sin(angle)
+    across = -x * math.sin(angle) + y * math.cos(angle)
+    return ((along.abs() < 0.35) & (across.abs() < 0.08)).float().reshape(1, -1)
+
+
+def test_the_second_moments_of_a_bar_tell_its_direction() -> None:
+    for angle in (0.0, 0.4, 1.2, 2.0):
+        _, x, y, xx, yy, xy = silhouette(bar(angle), 32, torch.ones(1, 2))[0]
+        assert abs(x) < 0.02 and abs(y) < 0.02
+        found = 0.5 * math.atan2(2 * float(xy), float(xx - yy))
+        assert abs(math.sin(found - angle)) < 0.05
+
+
+def test_a_box_that_is_not_square_does_not_change_the_direction() -> None:
+    wide = silhouette(bar(math.pi / 4), 32, torch.tensor([[2.0, 1.0]]))[0]
+    # stretched to twice the width, the diagonal lies at atan(1/2)
+    found = 0.5 * math.atan2(2 * float(wide[5]), float(wide[3] - wide[4]))
+    assert abs(found - math.atan(0.5)) < 0.06
+
+
+def test_nothing_in_sight_gives_numbers() -> None:
+    assert torch.isfinite(silhouette(torch.zeros(2, 64), 8, torch.ones(2, 2))).all()

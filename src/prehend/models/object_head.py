@@ -58,13 +58,15 @@ class ObjectGuess(NamedTuple):
     """points (B, 21, R * R, 3) as of `ObjectHead`; match (B, 1) logit that the object is the one described; log_extents
     (B, 3) log of the extents over 0.1 m, without looking at the description; scale (B, 2) log of the share of the
     crop's side that 0.1 m cover at the object's centre, and log of its standard deviation; moments (B, 6) xx, yy, zz,
-    xy, xz, yz of R diag(extents^2) R^T over its trace, in the crop frame: how the object's box lies."""
+    xy, xz, yz of R diag(extents^2) R^T over its trace, in the crop frame: how the object's box lies; mask (B, R * R) logits that a cell
+    shows the object."""
 
     points: Tensor
     match: Tensor
     log_extents: Tensor
     scale: Tensor
     moments: Tensor
+    mask: Tensor
 
 
 class KindObjectHead(nn.Module):
@@ -94,7 +96,11 @@ class KindObjectHead(nn.Module):
         self.told = nn.Sequential(nn.Linear(hidden + OBJECT_KIND_SIZE, hidden), act(), nn.Linear(hidden, hidden), act())
         # cells do not tell how large their box is in the crop, nor where
         self.placed = nn.Linear(4 + 2 * NUM_JOINTS, hidden, bias=False)
-        nn.init.zeros_(self.placed.weight)
+        # a silhouette tells direction and size at once, which cells taken as numbers tell after very many images
+        self.mask = nn.Conv2d(channels, 1, 1)
+        self.silhouette = nn.Linear(6, hidden, bias=False)
+        for layer in (self.placed, self.silhouette):
+            nn.init.zeros_(layer.weight)
         self.whole = nn.Linear(hidden, 2 * NUM_CONTROL_POINTS)
         self.match = nn.Linear(hidden, 1)
         self.extents = nn.Linear(hidden, 3)
@@ -121,10 +127,35 @@ class KindObjectHead(nn.Module):
         place = torch.cat(
             [(box[:, :2] + box[:, 2:]) / 2 - 0.5, span.clamp(min=0.05).log(), joints.flatten(1) - 0.5], dim=1
         )
+        mask = self.mask(feature).flatten(1)
         told = self.told[0](torch.cat([seen, kind], dim=1)) + self.placed(place)
+        told = told + self.silhouette(silhouette(mask.sigmoid(), self.size, span))
         told = self.told[1:](told)
         whole = self.whole(told).reshape(-1, NUM_CONTROL_POINTS, 1, 2) + 0.5
         x, y, confidence = self.cells.raw(feature)
         offsets = torch.stack([x, y], dim=-1) * OFFSET_SCALE
         points = torch.cat([whole + offsets, torch.sigmoid(confidence)[..., None]], dim=-1)
-        return ObjectGuess(points, self.match(told), self.extents(seen), self.scale(told), self.moments(told))
+        return ObjectGuess(points, self.match(told), self.extents(seen), self.scale(told), self.moments(told), mask)
+
+
+def silhouette(mask: Tensor, size: int, span: Tensor) -> Tensor:
+    """What the outline of an object tells.
+
+    Args:
+        mask: (B, R * R) probabilities that a cell shows the object.
+        size: R.
+        span: (B, 2) sides of the cells' box.
+
+    Returns:
+        (B, 6) log of its area over the box's, its middle in the box from -0.5 to 0.5, and its second moments xx, yy, xy
+        in the picture over their sum.
+    """
+    middles = (torch.arange(size, dtype=mask.dtype, device=mask.device) + 0.5) / size - 0.5
+    x, y = middles.repeat(size), middles.repeat_interleave(size)
+    area = mask.sum(1, keepdim=True) + 1e-3
+    share = mask / area
+    mean_x, mean_y = (share * x).sum(1, keepdim=True), (share * y).sum(1, keepdim=True)
+    off_x, off_y = (x - mean_x) * span[:, :1], (y - mean_y) * span[:, 1:]
+    moments = torch.stack([(share * a * b).sum(1) for a, b in ((off_x, off_x), (off_y, off_y), (off_x, off_y))], dim=1)
+    total = moments[:, :1] + moments[:, 1:2] + 1e-6
+    return torch.cat([(area / size**2).log(), mean_x, mean_y, moments / total], dim=1)

@@ -307,14 +307,14 @@ class UniHOPELite(UniHOPE):
         places: Tensor,
         object_kind: Tensor | None = None,
     ) -> tuple[LiteObjectAnswer, Tensor]:
-        """Stage `object`, and the (B, C, R, R) feature that it answers from."""
+        """Stage `object`, and the (B, R * R) logits that a cell shows the object."""
         if object_kind is None:
             object_kind = hand_box.new_zeros(len(hand_box), OBJECT_KIND_SIZE)
         feature, object_map = self._object_feature(object_source, hand_map, hand_box, object_box)
         said = self.object_head(feature, object_kind, (object_box + 0.5) / self.config.size, places)
         roi = self._roi(object_map, self.hand_region(hand_box), self.config.object_stride)
         extents = said.log_extents.clamp(-4, 4).exp() * KIND_UNIT_M
-        return LiteObjectAnswer(roi, said.points, said.match, extents, said.scale, said.moments), feature
+        return LiteObjectAnswer(roi, said.points, said.match, extents, said.scale, said.moments), said.mask
 
     def _told(self, encoded: LiteEncoded, rows: Tensor, object_kind: Tensor | None) -> tuple[Tensor, ...]:
         kind = () if object_kind is None else (object_kind[rows],)

@@ -116,4 +116,4 @@ def test_what_is_frozen_stays(crops):
     assert {name[:4] for name in frozen} == {"stem", "stag"} and "stages0" in frozen and "stages1" not in frozen
     alone = LiteTask(replace(chosen, trains="object"), [crops]).network()
     trained = {name.removeprefix("network.").split(".")[0] for name, p in alone.named_parameters() if p.requires_grad}
-    assert trained == {"streams", "interaction", "object_head", "object_mask"}
+    assert trained == {"streams", "interaction", "object_head"}

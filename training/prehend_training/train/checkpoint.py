@@ -23,7 +23,8 @@ from prehend_training.train.optimisers import Optimisers
 _TENSORS = ("network.safetensors", "averaged.safetensors", "optimiser.safetensors")
 _KEPT = "network."
 _HEAD = "network.mano_head."
-_LATER = tuple(f"network.object_head.{layer}." for layer in ("scale", "moments", "placed"))
+_NEW_OBJECT_LAYERS = ("scale", "moments", "placed", "mask", "silhouette")
+_LATER = tuple(f"network.object_head.{layer}." for layer in _NEW_OBJECT_LAYERS)
 """Layers that runs from before they existed lack; they start fresh."""
 
 

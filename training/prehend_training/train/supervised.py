@@ -127,8 +127,6 @@ class LiteSupervised(Supervised):
         super().__init__(network, fusion)
         del self.coarse
         network.code_dropout = code_dropout
-        # which cells show the object: what a silhouette tells comes first
-        self.object_mask = nn.Conv2d(network.config.channels, 1, 1)
 
     def train(self, mode: bool = True) -> "LiteSupervised":
         """As of a module; layers that are not trained keep their statistics of normalisation too."""

@@ -158,8 +158,7 @@ class LiteTask(CropTask):
             keep_head_only(supervised)
         elif chosen.trains in ("object", "grasp"):
             supervised.requires_grad_(False)
-            alone = [*network.object_parts(), supervised.object_mask]
-            for part in alone if chosen.trains == "object" else network.grasp_parts():
+            for part in network.object_parts() if chosen.trains == "object" else network.grasp_parts():
                 part.requires_grad_(True)
         elif chosen.freeze_start:
             network.trunk.stem.requires_grad_(False)
@@ -193,10 +192,10 @@ class LiteTask(CropTask):
             encoded = inner.encode(held["image"].contiguous(memory_format=torch.channels_last))
         boxes = held["hand_box"], held["object_box"]
         told = encoded.places, held["object_kind"]
-        thing, feature = inner.object_seen(encoded.object_source, encoded.hand_map, *boxes, *told)
+        thing, cells = inner.object_seen(encoded.object_source, encoded.hand_map, *boxes, *told)
         every = torch.arange(len(rows))
         terms = object_terms(SeenObjects(thing.object_points, every), _described(held))
-        mask = F.binary_cross_entropy_with_logits(network.object_mask(feature).flatten(1), held["object_mask"])
+        mask = F.binary_cross_entropy_with_logits(cells, held["object_mask"])
         return terms | object_kind_terms(thing, every, held) | {"object_mask": mask}
 
     def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
