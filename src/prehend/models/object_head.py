@@ -55,11 +55,18 @@ class ObjectHead(nn.Module):
 
 
 class ObjectGuess(NamedTuple):
-    """points (B, 21, R * R, 3) as of `ObjectHead`; match (B, 1) logit that the object is the one described; log_extents
-    (B, 3) log of the extents over 0.1 m, without looking at the description; scale (B, 2) log of the share of the
-    crop's side that 0.1 m cover at the object's centre, and log of its standard deviation; moments (B, 6) xx, yy, zz,
-    xy, xz, yz of R diag(extents^2) R^T over its trace, in the crop frame: how the object's box lies; mask (B, R * R) logits that a cell
-    shows the object."""
+    """What `KindObjectHead` says.
+
+    Attributes:
+        points: (B, 21, R * R, 3) as of `ObjectHead`.
+        match: (B, 1) logit that the object is the one described.
+        log_extents: (B, 3) log of the extents over 0.1 m, without looking at the description.
+        scale: (B, 2) log of the share of the crop's side that 0.1 m cover at the object's centre, and log of its
+            standard deviation.
+        moments: (B, 6) xx, yy, zz, xy, xz, yz of R diag(extents^2) R^T over its trace, in the crop frame: how the box
+            lies.
+        mask: (B, R * R) logits that a cell shows the object.
+    """
 
     points: Tensor
     match: Tensor
