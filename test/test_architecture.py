@@ -25,10 +25,23 @@ MAY_IMPORT = {
     "models": BASE | {"hand_model"},
     "export": BASE | {"models", "backends", "weights", "hand_model"},
     "io": BASE | {"geometry", "hand_model", "pipeline"},
+    "adapters": BASE | {"geometry", "hand_model", "pipeline"},
     "eval": BASE | {"geometry", "hand_model", "pipeline"},
-    "ros": BASE | {"geometry", "hand_model", "weights", "backends", "pipeline", "io"},
+    "ros": BASE | {"geometry", "hand_model", "weights", "backends", "pipeline", "io", "adapters"},
     "cli": BASE
-    | {"geometry", "hand_model", "weights", "backends", "pipeline", "io", "eval", "ros", "models", "export"},
+    | {
+        "geometry",
+        "hand_model",
+        "weights",
+        "backends",
+        "pipeline",
+        "io",
+        "eval",
+        "ros",
+        "models",
+        "export",
+        "adapters",
+    },
 }
 ONLY_IN = {
     "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
