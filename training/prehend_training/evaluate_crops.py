@@ -16,8 +16,8 @@ from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel, skin
 from prehend.pipeline.crop import CropSpec, cut, region_of
 from prehend.pipeline.decode import DecodedHand, decode_hand, rotations_in_camera
-from prehend.pipeline.find import probability
 from prehend.pipeline.hands import HandModels
+from prehend.pipeline.letterbox import probability
 from prehend.pipeline.network import HandAnswer as NetworkAnswer
 from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.object_pose import decode_object

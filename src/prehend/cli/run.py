@@ -11,7 +11,7 @@ from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError
 
 if TYPE_CHECKING:
-    from prehend.cli.running import EstimatorLike
+    from prehend.cli.run_job import EstimatorLike
 
 _DESCRIPTION = """Find the hands in images, videos, cameras and bags: metric 3D joints, mesh, grasp, and what is held.
 
@@ -106,9 +106,9 @@ def build_parser() -> Parser:
 
 def load_estimator(args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
     """The estimator that the arguments ask for."""
+    from prehend.object_catalogue import object_ids
     from prehend.pipeline.config import EstimatorConfig
     from prehend.pipeline.estimator import Estimator
-    from prehend.pipeline.objects import object_ids
     from prehend.pipeline.smooth import SmoothConfig
     from prehend.pipeline.track import TrackConfig
 
@@ -137,8 +137,8 @@ def run(argv: list[str], load: Loader = load_estimator) -> int:
 
     import cv2
 
-    from prehend.cli.running import Run
-    from prehend.io.pictures import OverlayFolder
+    from prehend.cli.run_job import Run
+    from prehend.io.overlay_files import OverlayFolder
     from prehend.io.side_files import read_boxes, read_cameras
 
     if args.threads:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from prehend.errors import ParameterError
 from prehend.geometry.camera import DEFAULT_FOV_DEG
 from prehend.pipeline.grasp import GraspConfig
-from prehend.pipeline.sides import SideConfig
+from prehend.pipeline.handedness import SideConfig
 from prehend.pipeline.smooth import SmoothConfig
 from prehend.pipeline.track import TrackConfig
 

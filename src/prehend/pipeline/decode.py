@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from prehend.conventions import MIRROR
 from prehend.geometry.camera import rotation_camera_crop
 from prehend.geometry.root import fit_root
-from prehend.hand_model.asset import HandModel
+from prehend.hand_model.model import HandModel
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.border import border_trust, is_inside
 from prehend.pipeline.crop import CropSpec, from_box

@@ -16,7 +16,8 @@ from prehend.check import check_image
 from prehend.conventions import Side
 from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.geometry.camera import check_distortion, estimated_camera, scale_camera
-from prehend.hand_model.asset import HandModel, load_hand_model
+from prehend.hand_model import HandModel, load_hand_model
+from prehend.object_catalogue import ObjectModel, find_object, load_objects
 from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec, check_box, cut
 from prehend.pipeline.decode import DecodedHand, Rejected, decode_hand
@@ -24,11 +25,10 @@ from prehend.pipeline.detect import Detector, is_detector
 from prehend.pipeline.grasp import instant_grasp
 from prehend.pipeline.hands import HandModels
 from prehend.pipeline.held import wrist_pose
+from prehend.pipeline.infer import Reader, Seen, Unseen
 from prehend.pipeline.look import Looker
 from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.object_pose import BOX_SCORE, choose, decode_object
-from prehend.pipeline.objects import ObjectModel, find_object, load_objects
-from prehend.pipeline.reader import Reader, Seen, Unseen
 from prehend.pipeline.track import MIN_INSIDE, Track, inside_share
 from prehend.pipeline.tracker import Tracker
 from prehend.types import Box, Camera, FoundHand, FrameResult, HandEstimate, ObjectEstimate

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from prehend.geometry.rotations import nearest_rotation
-from prehend.pipeline.objects import ObjectModel, Symmetry
+from prehend.object_catalogue import ObjectModel, Symmetry
 from prehend.pipeline.smooth import Filtered, SmoothConfig, one_euro
 from prehend.types import FloatArray
 

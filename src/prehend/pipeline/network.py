@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from prehend.backends.base import Backend
 from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.pipeline.crop import Crop
-from prehend.pipeline.find import probability
+from prehend.pipeline.letterbox import probability
 from prehend.types import FloatArray
 
 Maps = NDArray[np.float32]

@@ -11,9 +11,9 @@ from prehend.conventions import Side
 from prehend.errors import ParameterError
 from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.grasp import GraspFilter
+from prehend.pipeline.handedness import SideBelief
 from prehend.pipeline.held import HeldSmoother
 from prehend.pipeline.regions import upright_region
-from prehend.pipeline.sides import SideBelief
 from prehend.pipeline.smooth import HandSmoother
 from prehend.types import Box, FloatArray, Region
 

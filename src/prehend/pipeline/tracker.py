@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from prehend.pipeline.association import is_known, match, overlap, same_hand
 from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.grasp import GraspConfig, GraspFilter
+from prehend.pipeline.handedness import SideBelief, SideConfig
 from prehend.pipeline.held import HeldSmoother
-from prehend.pipeline.match import is_known, match, overlap, same_hand
 from prehend.pipeline.regions import fit_to_box, upright_region
 from prehend.pipeline.schedule import Schedule
-from prehend.pipeline.sides import SideBelief, SideConfig
 from prehend.pipeline.smooth import HandSmoother, SmoothConfig
 from prehend.pipeline.track import FRAME_S, Track, TrackConfig
 from prehend.types import Box, FloatArray, FoundHand, Region

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import ParameterError
-from prehend.pipeline.sides import SideBelief, SideConfig, evidence_of, is_doubtful
+from prehend.pipeline.handedness import SideBelief, SideConfig, evidence_of, is_doubtful
 
 CONFIG = SideConfig()
 

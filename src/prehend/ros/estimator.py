@@ -7,7 +7,7 @@ from typing import Protocol
 
 from prehend.errors import AssetError, PrehendError
 from prehend.io.images import Image
-from prehend.pipeline.objects import load_objects, object_ids
+from prehend.object_catalogue import load_objects, object_ids
 from prehend.ros.borders import Border
 from prehend.ros.convert import ModelFacts
 from prehend.ros.params import NodeParams

@@ -14,12 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.conventions import Side
+from prehend.draw.overlay import draw
 from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
 from prehend.hand_model import HandModel
 from prehend.io.frames import Frame, Source
 from prehend.io.images import MAX_PIXELS, Image
-from prehend.io.overlay import draw
-from prehend.io.pictures import OverlayFolder
+from prehend.io.overlay_files import OverlayFolder
 from prehend.io.predictions import ModelRecord, PredictionsWriter
 from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.io.sources import open_source

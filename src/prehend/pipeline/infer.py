@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
+from prehend.pipeline.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.network import Encoded, HandAnswer, HandNetwork
 from prehend.pipeline.regions import fit_to_box, is_off, near_to, upright_region
-from prehend.pipeline.sides import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.track import Track
 from prehend.types import Region
 
