@@ -13,7 +13,8 @@ from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.association import best_pairs
-from prehend.pipeline.estimator import Estimator, EstimatorConfig
+from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
 from prehend.types import Box, FloatArray, FoundHand, HandEstimate
 from prehend_training.evaluate_labels import (
     Labels,

@@ -1,18 +1,56 @@
-"""Hands in whole pictures: a detector of either kind behind one method."""
+"""Hands in whole images: a detector of either kind behind one method, and when a second, wide look is worth it."""
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prehend.backends.base import Backend
-from prehend.errors import WeightsMismatch
+from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.pipeline.center_maps import decode_hands
 from prehend.pipeline.letterbox import letterbox
+from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.palms import LARGEST_WIDE, decode_palms
 from prehend.types import FoundHand
 from prehend.weights import Bundle
+
+DETECTOR_SCORE = 0.2
+"""Lowest score of a new hand where neither the caller nor the detector's weights say one."""
+
+KEEP_SHARE = 0.5
+"""A hand that is followed may be found again with this share of that score."""
+
+
+class Wanted(NamedTuple):
+    """What the tracker wants of the detector in a frame.
+
+    Attributes:
+        most: most hands.
+        followed: whether any hand is followed, in view or not.
+        in_view: whether one is followed and not out of sight.
+        wide: whether a wide look may follow a normal one that finds nothing.
+    """
+
+    most: int
+    followed: bool
+    in_view: bool
+    wide: bool
+
+
+class Detections(NamedTuple):
+    """The detector's answer for a frame.
+
+    Attributes:
+        hands: best first.
+        new_score: score from which one may be new; the others only bring back hands that are followed.
+        wide: whether a wide look was taken.
+    """
+
+    hands: list[FoundHand]
+    new_score: float
+    wide: bool
 
 
 class Detector:
@@ -75,6 +113,51 @@ class Detector:
     def close(self) -> None:
         """Let go of the backend."""
         self._backend.close()
+
+
+class Detection:
+    """The detector as the tracker asks for it.
+
+    Args:
+        detector: None where every call brings boxes.
+        options: lowest scores.
+    """
+
+    def __init__(self, detector: Detector | None, options: EstimatorOptions):
+        self._detector, self._options = detector, options
+        self._sees_wide = detector is not None and detector.stage(True) != detector.stage(False)
+
+    def run(self, image: NDArray[np.uint8], wanted: Wanted) -> Detections | None:
+        """Look at an image; wide where a normal look finds nothing and nothing is in view.
+
+        Returns:
+            None without a detector.
+
+        Raises:
+            InvalidInput: there is no detector and no hand is followed.
+        """
+        if self._detector is None:
+            if wanted.followed:
+                return None
+            raise InvalidInput("there is no detector: give the boxes of the hands")
+        found = self._look(self._detector, image, wanted, wide=False)
+        empty = not wanted.in_view and not any(hand.score >= found.new_score for hand in found.hands)
+        if empty and self._sees_wide and wanted.wide:
+            return self._look(self._detector, image, wanted, wide=True)
+        return found
+
+    def _look(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted, wide: bool) -> Detections:
+        new, keep = self._lowest(detector, wide)
+        lowest = keep if wanted.followed else new
+        return Detections(detector.look(image, wide=wide, threshold=lowest, max_hands=wanted.most), new, wide)
+
+    def _lowest(self, detector: Detector, wide: bool) -> tuple[float, float]:
+        """Lowest scores of a new hand, and of one that is followed."""
+        new = self._options.detector_score
+        if new is None:
+            new = float(detector.thresholds.get(detector.stage(wide), DETECTOR_SCORE))
+        keep = self._options.detector_keep_score
+        return new, KEEP_SHARE * new if keep is None else min(keep, new)
 
 
 def is_detector(bundle: Bundle) -> bool:

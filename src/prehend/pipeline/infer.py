@@ -1,152 +1,169 @@
-"""The hand network on the tracks of a frame: which of them are hands, of which side, and what it says about each."""
+"""The hand network on the targets of a frame: which of them are hands, of which side, and what it says about each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
 from prehend.pipeline.handedness import FRAME_S, evidence_of, is_doubtful
-from prehend.pipeline.network import Encoded, HandAnswer, HandNetwork
+from prehend.pipeline.letterbox import probability
+from prehend.pipeline.network import Encoded, HandNetwork, NetworkAnswer
+from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.regions import fit_to_box, is_off, near_to, upright_region
-from prehend.pipeline.track import Track
+from prehend.pipeline.targets import Image, NoHand, Target, cut_target
 from prehend.types import Region
 
-SECOND_LOOK_LOSS = 0.5
-"""A second look stands unless it sees a hand with less than this share of the first one's probability."""
-
-Cutter = Callable[[Track], Crop | None]
-"""Cuts a track's crop out of the picture: at its region, for its side; None where that lies outside."""
+SECOND_CROP_LOSS = 0.5
+"""A second crop stands unless it shows a hand with less than this share of the first one's probability."""
 
 
-class Seen(NamedTuple):
-    """What the network says about one track; presence and grasp are probabilities."""
+class Reading(NamedTuple):
+    """What the network says about one target.
 
-    track: Track
+    Attributes:
+        target: with its region and side as they are after this frame.
+        spec: of the crop that was answered.
+        score: probability of a hand.
+        side_score: probability that it is of the target's side; NaN of weights that were never taught sides.
+        grasp: probability that it holds something.
+        answer: pose, shape, keypoints, and what it may hold.
+    """
+
+    target: Target
     spec: CropSpec
-    presence: float
+    score: float
+    side_score: float
     grasp: float
-    answer: HandAnswer
+    answer: NetworkAnswer
 
 
-class Unseen(NamedTuple):
-    """A track that shows no hand, and why: see `Estimator.drops`."""
+class _Batch:
+    """The targets of a frame while they are looked at; rows of all its parts belong together."""
 
-    track: Track
-    reason: str
+    def __init__(self, targets: Sequence[Target], crops: Sequence[Crop], encoded: Encoded):
+        self.targets, self.crops, self.encoded = list(targets), list(crops), encoded
+        self.side_odds = [0.0] * len(self.targets)  # log-odds of the target's side, by this frame alone
+
+    def put(self, row: int, crop: Crop, other: Encoded, other_row: int) -> None:
+        """Another crop of the same hand, and what was said of it."""
+        self.crops[row] = crop
+        self.encoded.put([row], other, [other_row])
 
 
-class Reader:
-    """Runs the hand network; keeps nothing from frame to frame but what it writes into the tracks' beliefs.
+class Inference:
+    """Runs the hand network; keeps nothing from frame to frame.
 
     Args:
         network: the hand network.
-        config: what counts as a hand.
-        kinds: (K, 10) descriptions of what the hands may hold, see `objects.object_kind`; None for none.
+        options: what counts as a hand.
+        kinds: (K, 10) descriptions of what the hands may hold, see `object_catalogue.object_kind`; None for none.
     """
 
-    def __init__(self, network: HandNetwork, config: EstimatorConfig, kinds: NDArray[np.float32] | None = None):
-        self._network, self._config, self._kinds = network, config, kinds
+    def __init__(self, network: HandNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
+        self._network, self._options, self._kinds = network, options, kinds
 
-    def read(
-        self, tracks: Sequence[Track], crops: Sequence[Crop], cut_again: Cutter, given: bool
-    ) -> list[Seen | Unseen]:
-        """Look at the crops of some tracks; again where the hand lies otherwise in its crop than it should, and at the
+    def run(self, image: Image, targets: Sequence[tuple[Target, Crop | None]], given: bool) -> list[Reading | NoHand]:
+        """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, and at the
         mirror images where a side is in doubt.
 
         Args:
-            tracks: their beliefs about sides are brought up to date, and their regions where they were cut again.
-            crops: for the side that each track has now.
-            cut_again: for the second look.
-            given: somebody says that there are hands; none is unseen for a low presence.
-
-        Returns:
-            For each track, in their order, what was seen.
+            image: (H, W, 3) uint8 RGB, for the second crops.
+            targets: with their crops for the side that each has now; None for one outside of the image.
+            given: somebody says that there are hands; none is missing for a low score.
         """
-        if not crops:
-            return []
-        crops = list(crops)
-        encoded = self._network.encode(crops)
-        self._look_again(tracks, crops, encoded, cut_again, given)
-        self._choose_sides(tracks, crops, encoded, given)
-        rows: list[int] = []
-        result: dict[int, Seen | Unseen] = {}
-        for row, (track, presence) in enumerate(zip(tracks, encoded.presence, strict=True)):
-            if not np.isfinite(presence):
-                result[row] = Unseen(track, "not_finite")
-            elif presence < self._lowest(track) and not given:
-                result[row] = Unseen(track, "no_hand")
-            else:
-                rows.append(row)
-        holds = [self._holds(tracks[row], float(encoded.grasp[row])) for row in rows]
-        answers = self._network.answer(crops, encoded, rows, holds, [self._kinds] * len(rows))
-        for row, answer in zip(rows, answers, strict=True):
-            presence, grasp = float(encoded.presence[row]), float(encoded.grasp[row])
-            result[row] = Seen(tracks[row], crops[row].spec, presence, grasp, answer)
-        return [result[row] for row in range(len(tracks))]
+        outside: list[Reading | NoHand] = [NoHand("left_image", target) for target, crop in targets if crop is None]
+        inside = [(target, crop) for target, crop in targets if crop is not None]
+        if not inside:
+            return outside
+        crops = [crop for _, crop in inside]
+        batch = _Batch([target for target, _ in inside], crops, self._network.encode(crops))
+        self._crop_again(image, batch, given)
+        self._choose_sides(batch, given)
+        return outside + self._answers(batch, given)
 
-    def _look_again(
-        self, tracks: Sequence[Track], crops: list[Crop], encoded: Encoded, cut_again: Cutter, given: bool
-    ) -> None:
-        """Cut the crops again that the joints seen in them call for, once; `crops` and `encoded` become the better
-        ones. One more batch of the network's first stage, as large as there are such hands."""
-        again: dict[int, Crop] = {}
-        before = [track.region for track in tracks]
-        for row, track in enumerate(tracks):
-            likely = given or encoded.presence[row] > self._lowest(track) / 2
-            region = _wanted_region(track, crops[row].spec, encoded, row) if likely else None
-            if region is None or not is_off(region, track.region):
+    def _crop_again(self, image: Image, batch: _Batch, given: bool) -> None:
+        """Cut the crops again that the joints seen in them call for, once. One more batch of the network's first
+        stage, as large as there are such hands."""
+        again: dict[int, tuple[Target, Crop]] = {}
+        for row, target in enumerate(batch.targets):
+            likely = given or batch.encoded.presence[row] > self._lowest(target) / 2
+            region = _wanted_region(target, batch.crops[row].spec, batch.encoded, row) if likely else None
+            if region is None or not is_off(region, target.region):
                 continue
-            track.region = region
-            if (crop := cut_again(track)) is None:
-                track.region = before[row]
-            else:
-                again[row] = crop
-        second = self._network.encode(list(again.values())) if again else None
-        for k, (row, crop) in enumerate(again.items()):
-            if second is not None and second.presence[k] >= SECOND_LOOK_LOSS * encoded.presence[row]:
-                crops[row] = crop
-                encoded.put([row], second, [k])
-            else:
-                tracks[row].region = before[row]
+            moved = target._replace(region=region)
+            if (crop := cut_target(image, moved, self._network.crop_size)) is not None:
+                again[row] = (moved, crop)
+        if not again:
+            return
+        second = self._network.encode([crop for _, crop in again.values()])
+        for k, (row, (moved, crop)) in enumerate(again.items()):
+            if second.presence[k] >= SECOND_CROP_LOSS * batch.encoded.presence[row]:
+                batch.targets[row] = moved
+                batch.put(row, crop, second, k)
 
-    def _choose_sides(self, tracks: Sequence[Track], crops: list[Crop], encoded: Encoded, given: bool) -> None:
-        """Add up the evidence about sides; `crops` and `encoded` become those of the sides that are believed then."""
+    def _choose_sides(self, batch: _Batch, given: bool) -> None:
+        """Add up the evidence about sides; the crops become those of the sides that are believed then."""
+        encoded = batch.encoded
         doubtful = [
             row
-            for row, track in enumerate(tracks)
-            if is_doubtful(track.belief, float(encoded.side_logit[row]))
-            and (given or encoded.presence[row] > self._lowest(track) / 2)
+            for row, target in enumerate(batch.targets)
+            if is_doubtful(target.belief, float(encoded.side_logit[row]))
+            and (given or encoded.presence[row] > self._lowest(target) / 2)
         ]
-        mirrored = [crops[row].for_other_side() for row in doubtful]
+        mirrored = [batch.crops[row].for_other_side() for row in doubtful]
         other = self._network.encode(mirrored) if mirrored else None
-        for row, track in enumerate(tracks):
-            opposite, presence, before = None, encoded.presence[row], track.side
+        for row, target in enumerate(batch.targets):
+            logit, opposite, presence, before = float(encoded.side_logit[row]), None, encoded.presence[row], target.side
             if other is not None and row in doubtful:
                 k = doubtful.index(row)
                 opposite, presence = float(other.side_logit[k]), max(presence, other.presence[k])
-            if given or presence >= self._lowest(track):
-                evidence = evidence_of(track.belief, float(encoded.side_logit[row]), opposite)
-                track.belief.seen(evidence, track.unseen_s or FRAME_S)
-            if other is not None and track.side != before:
+            if given or presence >= self._lowest(target):
+                target.belief.seen(evidence_of(target.belief, logit, opposite), target.unseen_s or FRAME_S)
+            odds = logit if opposite is None else (logit - opposite) / 2
+            batch.side_odds[row] = odds if target.side == before else -odds
+            if other is not None and target.side != before:
                 k = doubtful.index(row)
-                crops[row] = mirrored[k]
-                encoded.put([row], other, [k])
+                batch.put(row, mirrored[k], other, k)
 
-    def _lowest(self, track: Track) -> float:
-        return self._config.keep_presence if track.seen and not track.refound else self._config.presence
+    def _answers(self, batch: _Batch, given: bool) -> list[Reading | NoHand]:
+        encoded, rows = batch.encoded, list[int]()
+        result: dict[int, Reading | NoHand] = {}
+        for row, (target, presence) in enumerate(zip(batch.targets, encoded.presence, strict=True)):
+            if not np.isfinite(presence):
+                result[row] = NoHand("not_finite", target)
+            elif presence < self._lowest(target) and not given:
+                result[row] = NoHand("no_hand", target)
+            else:
+                rows.append(row)
+        holds = [self._holds(batch.targets[row], float(encoded.grasp[row])) for row in rows]
+        answers = self._network.answer(batch.crops, encoded, rows, holds, [self._kinds] * len(rows))
+        for row, answer in zip(rows, answers, strict=True):
+            target, score, grasp = batch.targets[row], float(encoded.presence[row]), float(encoded.grasp[row])
+            side_score = _side_score(target, batch.side_odds[row])
+            result[row] = Reading(target, batch.crops[row].spec, score, side_score, grasp, answer)
+        return [result[row] for row in range(len(batch.targets))]
 
-    def _holds(self, track: Track, probability: float) -> bool:
-        return track.grasp.holds(probability) if self._config.tracking else probability >= 0.5
+    def _lowest(self, target: Target) -> float:
+        return self._options.lowest_kept if target.followed else self._options.min_score
+
+    def _holds(self, target: Target, grasp: float) -> bool:
+        return target.holds(grasp) if self._options.tracking else grasp >= 0.5
 
 
-def _wanted_region(track: Track, spec: CropSpec, encoded: Encoded, row: int) -> Region | None:
+def _side_score(target: Target, log_odds: float) -> float:
+    """Probability of the target's side: certain where a user said so, unknown to weights that were never taught."""
+    if np.isinf(target.belief.log_odds):
+        return 1.0
+    return float("nan") if log_odds == 0 else float(probability(log_odds))
+
+
+def _wanted_region(target: Target, spec: CropSpec, encoded: Encoded, row: int) -> Region | None:
     """The region that the places of the joints in a crop call for; None where the network does not tell them."""
     if encoded.places is None or not np.isfinite(encoded.places[row]).all():
         return None
     places = spec.to_image(from_box(encoded.places[row], whole_crop(spec.size)))
-    if track.given_px is not None:
-        places = fit_to_box(places, track.given_px)
-    return near_to(upright_region(places, track.region.turn_rad), track.region)
+    if target.given_px is not None:
+        places = fit_to_box(places, target.given_px)
+    return near_to(upright_region(places, target.region.turn_rad), target.region)

@@ -1,37 +1,28 @@
-"""What the node needs of an estimator, and how it gets the real one."""
+"""The node's estimator and what is told of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from prehend.errors import AssetError, PrehendError
-from prehend.io.images import Image
-from prehend.object_catalogue import load_objects, object_ids
+from prehend.object_catalogue import load_objects
 from prehend.ros.borders import Border
 from prehend.ros.convert import ModelFacts
 from prehend.ros.params import NodeParams
-from prehend.types import Camera, FloatArray, FrameResult
+from prehend.types import FloatArray
+
+if TYPE_CHECKING:
+    from prehend.pipeline.load import HandEstimator
 
 SHIPPED_HAND_LICENSE = "CC0-1.0"
 GIVEN_HAND_LICENSE = "that of the file given as parameter hand_model"
-
-
-class HandEstimator(Protocol):
-    """The part of `prehend.pipeline.estimator.Estimator` that the node uses."""
-
-    def estimate(self, image: Image, camera: Camera | None = None, stamp: float | None = None) -> FrameResult:
-        """Everything about one image; stamps that go back start from nothing."""
-
-    def reset(self) -> None:
-        """Forget all hands."""
 
 
 @dataclass(frozen=True)
 class Loaded:
     """An estimator, what `HandModelInfo` says about it, and what a person should know about the loading."""
 
-    estimator: HandEstimator
+    estimator: "HandEstimator"
     facts: ModelFacts
     notes: tuple[str, ...] = ()
 
@@ -39,38 +30,19 @@ class Loaded:
 Loader = Callable[[NodeParams], Loaded]
 
 
-def load_estimator(params: NodeParams) -> Loaded:
+def load_for(params: NodeParams) -> Loaded:
     """The estimator that the parameters ask for, warmed up.
 
     Raises:
         PrehendError: weights, hand model or object are unknown, missing or corrupt.
     """
-    from prehend.pipeline.config import EstimatorConfig
-    from prehend.pipeline.estimator import Estimator
-    from prehend.pipeline.smooth import SmoothConfig
-    from prehend.pipeline.track import TrackConfig
+    from prehend.pipeline.load import load_estimator
 
-    config = EstimatorConfig(
-        track=TrackConfig(
-            params.max_hands,
-            params.find_interval_s,
-            params.keep_lost_s,
-            find_interval=params.find_interval or None,
-        ),
-        smooth=SmoothConfig(params.smooth_min_cutoff_hz, params.smooth_beta),
-    ).with_min_score(params.min_score)
     with Border(AssetError, "cannot load the estimator"):
-        estimator = Estimator.from_pretrained(
-            params.model,
-            params.backend,
-            finder=params.finder,
-            config=config,
-            object_id=object_ids(params.object_id),
-            hand_model=Path(params.hand_model) if params.hand_model else None,
-            threads=params.threads,
-        )
+        options = params.options()
+        estimator = load_estimator(options)
         estimator.warm_up()
-        objects, notes = _objects(params.object_id)
+        objects, notes = _objects(bool(options.object_ids))
     hand, bundle = estimator.hand_models["right"], estimator.bundle
     facts = ModelFacts(
         faces={side: model.faces for side, model in estimator.hand_models.items()},
@@ -80,10 +52,10 @@ def load_estimator(params: NodeParams) -> Loaded:
         backend=params.backend,
         objects=objects,
     )
-    return Loaded(estimator, facts, notes)
+    return Loaded(estimator, facts, (*params.obsolete(), *notes))
 
 
-def _objects(needed: str) -> tuple[dict[str, FloatArray], tuple[str, ...]]:
+def _objects(needed: bool) -> tuple[dict[str, FloatArray], tuple[str, ...]]:
     """Control points of the catalogue; an object of one's own that is broken matters only to who names one."""
     try:
         return {name: thing.control_points_m for name, thing in load_objects().items()}, ()
