@@ -18,30 +18,20 @@ MAY_IMPORT = {
     "files": {"errors"},
     "documents": {"errors"},
     "geometry": BASE,
+    "object_catalogue": BASE | {"geometry"},
     "hand_model": BASE | {"geometry"},
     "weights": BASE,
     "backends": BASE | {"weights", "models"},
-    "pipeline": BASE | {"geometry", "hand_model", "weights", "backends"},
+    "pipeline": BASE | {"geometry", "hand_model", "object_catalogue", "weights", "backends"},
     "models": BASE | {"hand_model"},
     "export": BASE | {"models", "backends", "weights", "hand_model"},
-    "io": BASE | {"geometry", "hand_model", "pipeline"},
-    "adapters": BASE | {"geometry", "hand_model", "pipeline"},
+    "io": BASE | {"geometry"},
+    "draw": BASE | {"geometry", "io"},
+    "adapters": BASE | {"geometry", "hand_model"},
     "eval": BASE | {"geometry", "hand_model", "pipeline"},
-    "ros": BASE | {"geometry", "hand_model", "weights", "backends", "pipeline", "io", "adapters"},
+    "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters"},
     "cli": BASE
-    | {
-        "geometry",
-        "hand_model",
-        "weights",
-        "backends",
-        "pipeline",
-        "io",
-        "eval",
-        "ros",
-        "models",
-        "export",
-        "adapters",
-    },
+    | {"geometry", "hand_model", "object_catalogue", "weights", "pipeline", "io", "draw", "eval", "ros", "export"},
 }
 ONLY_IN = {
     "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
@@ -90,7 +80,7 @@ def test_every_folder_has_a_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    "modules", ["prehend", "prehend.pipeline.estimator, prehend.backends.onnx_, prehend.io.overlay, prehend.cli.main"]
+    "modules", ["prehend", "prehend.pipeline.estimator, prehend.backends.onnx_, prehend.draw.overlay, prehend.cli.main"]
 )
 def test_core_needs_no_heavy_imports(modules: str) -> None:
     code = f"import sys, {modules}; print([m for m in ('torch', 'rclpy', 'tensorrt') if m in sys.modules])"

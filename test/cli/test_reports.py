@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from prehend.cli.checks import all_checks
+from prehend.cli.doctor_checks import all_checks
 from prehend.cli.main import main
 from prehend.cli.models import measured_lines
 from prehend.weights import available

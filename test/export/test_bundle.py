@@ -10,7 +10,7 @@ from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, UnknownName, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.models import registry
-from prehend.models.finder import FINDER, build_finder
+from prehend.models.detector import FINDER, build_finder
 from prehend.weights import WEIGHTS, Bundle
 
 GRAPH_LIMIT_BYTES = 200_000

@@ -19,11 +19,12 @@ from prehend.geometry.pnp import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
+from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.center_maps import MAPS
 from prehend.pipeline.crop import region_of, whole_crop
-from prehend.pipeline.detect import NUMBERS, anchors_px, change_of_region
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.find import MAPS, cell_centers, letterbox
-from prehend.pipeline.objects import ObjectModel
+from prehend.pipeline.letterbox import cell_centers, letterbox
+from prehend.pipeline.palms import NUMBERS, anchors_px, change_of_region
 from prehend.types import Box, Camera
 
 WIDTH, HEIGHT = 256, 192

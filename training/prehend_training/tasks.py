@@ -12,7 +12,7 @@ from prehend.errors import AssetError
 from prehend.geometry.rotations import matrix_from_axis_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.finder import Finder, Found, build_finder
+from prehend.models.detector import Finder, Found, build_finder
 from prehend.models.mano_head import ManoHead
 from prehend.models.palm import build_palm
 from prehend.models.unihope import Output, UniHOPE, build_unihope

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from prehend.check import check_shape
 from prehend.conventions import JOINTS_FROM_MANO, MANO_PARENTS, NUM_BETAS, NUM_MANO_JOINTS
-from prehend.hand_model.asset import HandModel
+from prehend.hand_model.model import HandModel
 
 Float = NDArray[np.float32]
 

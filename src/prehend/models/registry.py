@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from prehend.errors import UnknownName, WeightsMismatch
-from prehend.models.finder import FINDER, FinderConfig, build_finder
+from prehend.models.detector import FINDER, FinderConfig, build_finder
 from prehend.models.palm import PALM, PalmConfig, build_palm
 from prehend.models.stage import Staged, sizes
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope

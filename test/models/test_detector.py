@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from prehend.models.finder import FINDER, FINDER_STRIDE, LOG_RANGE, Finder, build_finder
+from prehend.models.detector import FINDER, FINDER_STRIDE, LOG_RANGE, Finder, build_finder
 from prehend.models.stage import sizes
 
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput, WeightsMismatch
-from prehend.pipeline import detect
-from prehend.pipeline.detect import (
+from prehend.pipeline import palms
+from prehend.pipeline.letterbox import letterbox
+from prehend.pipeline.palms import (
     NUMBERS,
     POINTS,
     REGION_SIDE,
@@ -19,7 +20,6 @@ from prehend.pipeline.detect import (
     palms_in,
     region_of_palm,
 )
-from prehend.pipeline.find import letterbox
 from prehend.types import Box, Region
 
 SIZE = 192
@@ -185,7 +185,7 @@ def test_the_box_is_around_what_a_hand_fills_of_its_region(turn, width, height):
     region = Region((50.0, 60.0), width, height, turn)
     angle = np.linspace(0, 2 * np.pi, 400)
     ellipse = np.stack([width * np.cos(angle), height * np.sin(angle)], -1) / 2 @ region.axes + region.center_px
-    assert np.allclose(detect._box_of(region).as_array(), Box.around(ellipse).as_array(), atol=0.1)
+    assert np.allclose(palms._box_of(region).as_array(), Box.around(ellipse).as_array(), atol=0.1)
 
 
 def test_weights_that_are_no_detector_are_refused():
