@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "documents": {"errors"},
     "geometry": BASE,
     "object_catalogue": BASE | {"geometry"},
+    "object_meshes": BASE | {"object_catalogue"},
     "hand_model": BASE | {"geometry"},
     "weights": BASE,
     "backends": BASE | {"weights", "models"},
@@ -31,7 +32,7 @@ MAY_IMPORT = {
     "eval": BASE | {"geometry", "hand_model", "pipeline"},
     "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters"},
     "cli": BASE
-    | {"geometry", "hand_model", "object_catalogue", "weights", "pipeline", "io", "draw", "eval", "ros", "export"},
+    | {"geometry", "hand_model", "object_catalogue", "object_meshes", "weights", "pipeline", "io", "draw", "eval", "ros", "export"},
 }
 TRAINING = Path(__file__).parents[1] / "training" / "prehend_training"
 ROOMS = (

@@ -39,7 +39,7 @@ def read_solid(path: Path) -> Solid:
     entry = read_entry(path)
     model = object_of(path, entry)
     if not entry.get("parts"):
-        raise AssetError(f"object {path} lacks parts")
+        raise AssetError(f"object {path} lacks parts: for scenes, import its mesh with `prehend-train objects import`")
     _check_numbers(path, entry)
     try:
         return _solid(path, entry, model)
