@@ -32,7 +32,19 @@ MAY_IMPORT = {
     "eval": BASE | {"geometry", "hand_model", "pipeline"},
     "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters"},
     "cli": BASE
-    | {"geometry", "hand_model", "object_catalogue", "object_meshes", "weights", "pipeline", "io", "draw", "eval", "ros", "export"},
+    | {
+        "geometry",
+        "hand_model",
+        "object_catalogue",
+        "object_meshes",
+        "weights",
+        "pipeline",
+        "io",
+        "draw",
+        "eval",
+        "ros",
+        "export",
+    },
 }
 TRAINING = Path(__file__).parents[1] / "training" / "prehend_training"
 ROOMS = (
@@ -64,6 +76,7 @@ ROOMS = (
     "inspect",
     "evaluate",
     "evaluate.photographs",
+    "imports",
     "experiments",
     "deocclude",
     "cli",
