@@ -172,7 +172,7 @@ def check_facts(path: Path, manifest: Mapping[str, Any]) -> None:
     allowed = {(side, side) for side in (picture["size"], config.get("wide_size", picture["size"]))}
     if not sizes <= allowed:
         raise WeightsMismatch(f"{path}: its stages take another size of picture than it says: {WAY_OUT}")
-    if (manifest["network"] == "finder") != ("find" in stages):
+    if (manifest["network"] in ("detector", "finder")) != ("find" in stages):  # the second is its former name
         raise WeightsMismatch(
             f"{path}: the stages {', '.join(stages)} are not those of '{manifest['network']}': {WAY_OUT}"
         )
