@@ -2,7 +2,8 @@
 
 The crop is a square around the hand's region, `CROP_SCALE` times its longer side, turned so that the hand points up. It
 depends on the hand's place, direction and side alone, never on whether something is held, so that the zoom gives no
-answer away. Left hands are mirrored: the network sees right hands only.
+answer away. Left hands are mirrored: the network sees right hands only. It stays ours: training and robot have to agree
+on every pixel.
 """
 
 from dataclasses import dataclass, replace
