@@ -96,7 +96,7 @@ def _std_px(answer: NetworkAnswer, spec: CropSpec) -> FloatArray | None:
 def rotations_in_camera(rotations: FloatArray, spec: CropSpec, camera: Camera) -> FloatArray:
     """(16, 3, 3) of the network -> (16, 3, 3) float64 of the hand's own side, the first from hand to camera frame.
 
-    A mirrored crop is the crop of the mirrored picture, whose virtual camera is the mirror image of ours; hence the
+    A mirrored crop is the crop of the mirrored image, whose virtual camera is the mirror image of ours; hence the
     mirror is undone first.
     """
     rotations = np.asarray(rotations, np.float64)
