@@ -88,7 +88,7 @@ ONLY_IN = {
     "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
     "rclpy": ("ros/",),
     "moderngl": (),
-    "scipy": (),
+    "scipy": ("geometry/rotations.py",),
     "prehend_training": (),
 }
 

@@ -33,7 +33,7 @@ class Camera:
 
     Raises:
         InvalidInput: K is not finite, has no positive focal lengths, cannot be inverted, or the size is not positive.
-            Whether the numbers are plausible for the picture is judged by `geometry.calibration.checked_camera`.
+            Whether the numbers are plausible for the image is judged by `geometry.calibration.checked_camera`.
     """
 
     K: FloatArray

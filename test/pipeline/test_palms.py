@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.pipeline import palms
+from prehend.pipeline.detect import Detector
 from prehend.pipeline.letterbox import letterbox
 from prehend.pipeline.palms import (
     NUMBERS,
@@ -193,7 +194,7 @@ def test_weights_that_are_no_detector_are_refused():
     from prehend.weights import load_bundle
 
     with pytest.raises(WeightsMismatch, match="no detector"):
-        detect.Detector(open_backend("onnx", load_bundle("unihope-s")))
+        Detector(open_backend("onnx", load_bundle("unihope-s")))
 
 
 def test_the_older_kind_finds_through_the_same_door(tmp_path):
@@ -201,8 +202,8 @@ def test_the_older_kind_finds_through_the_same_door(tmp_path):
     from prehend.export.bundle import save_bundle
     from prehend.models import registry
 
-    bundle = save_bundle(registry.create("finder"), tmp_path / "finder", "finder", {})
-    detector = detect.Detector(open_backend("onnx", bundle))
+    bundle = save_bundle(registry.create("detector"), tmp_path / "detector", "detector", {})
+    detector = Detector(open_backend("onnx", bundle))
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     detector.warm_up()
     found = detector.look(image, wide=True, threshold=1e-4, max_hands=3)

@@ -1,4 +1,4 @@
-"""`prehend run`: sources in, predictions and pictures out."""
+"""`prehend run`: sources in, predictions and overlays out."""
 
 import argparse
 import sys
@@ -29,7 +29,7 @@ takes each folder as one sequence instead (of one image size); --no-track takes 
           XML), Kalibr, ORB-SLAM, or JSON with K. It replaces a bag's camera_info
 A source fits an entry when their paths are the same or one ends with the other. Images are taken upright
 (EXIF) and with square pixels, K is for that image, or for the stored one if it gives its size. With --mirrored
-every result is about the picture turned back. Without a camera its field of view is assumed, and distances
+every result is about the image turned back. Without a camera its field of view is assumed, and distances
 are rough.
 
 Stopped by Ctrl-C or SIGTERM it keeps what is done; the JSON then says "complete": false.
@@ -49,7 +49,7 @@ def build_parser() -> Parser:
     parser = Parser("prehend run", _DESCRIPTION, _EPILOG)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="image, folder, video, camera or bag")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write predictions (schema prehend.predictions/1)")
-    parser.add_argument("--overlay", type=Path, metavar="DIR", help="write pictures: images, .mp4 for what moves")
+    parser.add_argument("--overlay", type=Path, metavar="DIR", help="write overlays: images, .mp4 for what moves")
     parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the detector")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
     add_options(parser)
@@ -58,7 +58,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
     parser.add_argument(
-        "--mirrored", action="store_true", help="the pictures are mirrored, as selfies are: turn them back"
+        "--mirrored", action="store_true", help="the images are mirrored, as selfies are: turn them back"
     )
     parser.add_argument(
         "--max-megapixels",

@@ -26,7 +26,7 @@ from prehend.types import Camera, FoundHand, FrameResult
 STAGES = ("find", "crop", "infer", "decode")
 
 _FOREIGN = (cv2.error, np.linalg.LinAlgError, ArithmeticError, MemoryError)
-"""What libraries raise over a picture they cannot do; it costs that picture and no more."""
+"""What libraries raise over an image they cannot do; it costs that image and no more."""
 
 
 class Run:
@@ -199,7 +199,7 @@ class Run:
             self._fitted.add("cut")
             _tell(
                 f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of {width} x {height} "
-                "pixels: right only for a picture that was cut out of a larger one"
+                "pixels: right only for an image that was cut out of a larger one"
             )
         return camera
 

@@ -23,11 +23,11 @@ def decode_hands(
     """Hands in the detector's maps.
 
     Args:
-        outputs: of stage `find` for one picture: `hand_heat` (1, 1, G, G) logits, `side_logit` (1, 1, G, G) of a right
+        outputs: of stage `find` for one image: `hand_heat` (1, 1, G, G) logits, `side_logit` (1, 1, G, G) of a right
             hand, `hand_box` (1, 4, G, G) distances from the cell's centre to the box's left, top, right, bottom,
             `held_logit` (1, 1, G, G), `object_box` (1, 4, G, G) corners of the object's box as offsets from the cell's
             centre [px of the square].
-        picture: what the detector saw.
+        image: what the detector saw.
         threshold: lowest score.
         max_hands: most hands.
 

@@ -58,7 +58,8 @@ def decode_hand(answer: NetworkAnswer, spec: CropSpec, camera: Camera, model: Ha
     if not all(np.isfinite(array).all() for array in numbers if array is not None):
         return NoHand("not_finite")
     rotations = rotations_in_camera(answer.rotations, spec, camera)
-    if np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max() > _ROTATION_TOLERANCE:
+    off = np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max()
+    if off > _ROTATION_TOLERANCE or np.linalg.det(rotations).min() < 0:
         return NoHand("bad_rotation")
     keypoints = spec.to_image(from_box(answer.keypoints, spec.hand_box))
     posed = skin(model, rotations, answer.betas)
@@ -95,7 +96,7 @@ def _std_px(answer: NetworkAnswer, spec: CropSpec) -> FloatArray | None:
 def rotations_in_camera(rotations: FloatArray, spec: CropSpec, camera: Camera) -> FloatArray:
     """(16, 3, 3) of the network -> (16, 3, 3) float64 of the hand's own side, the first from hand to camera frame.
 
-    A mirrored crop is the crop of the mirrored picture, whose virtual camera is the mirror image of ours; hence the
+    A mirrored crop is the crop of the mirrored image, whose virtual camera is the mirror image of ours; hence the
     mirror is undone first.
     """
     rotations = np.asarray(rotations, np.float64)

@@ -54,7 +54,7 @@ class Detections(NamedTuple):
 
 
 class Detector:
-    """Finds hands in whole pictures with weights of either kind: `detect` and `detect_wide`, or the older `find`.
+    """Finds hands in whole images with weights of either kind: `detect` and `detect_wide`, or the older `find`.
 
     Attributes:
         thresholds: lowest scores by stage, chosen on photographs, as the weights' manifest says.
@@ -87,11 +87,11 @@ class Detector:
     def look(
         self, image: NDArray[np.uint8], *, wide: bool = False, threshold: float | None = None, max_hands: int = 2
     ) -> list[FoundHand]:
-        """The hands in a picture, best first, one a place.
+        """The hands in an image, best first, one a place.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            wide: look at the picture in a larger size, for small hands, at about the square of the cost; without effect
+            wide: look at the image in a larger size, for small hands, at about the square of the cost; without effect
                 with weights of the older kind.
             threshold: lowest score, None for what the weights' manifest says.
             max_hands: most hands.

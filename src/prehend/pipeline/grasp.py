@@ -39,7 +39,7 @@ class GraspFilter:
     """The grasp state of one hand over time.
 
     It is "unknown" until frames in a row agree for `lasting_s`, and changes only when they say the opposite as long.
-    `since` is the first of those frames, that is, when it happened and not when it was certain. A first picture without
+    `since` is the first of those frames, that is, when it happened and not when it was certain. A first image without
     a stamp may be the only one: it gets the more probable state at once, and later ones are held against that.
     """
 
@@ -84,7 +84,7 @@ class GraspFilter:
 
 
 def instant_grasp(probability: float, stamp: float | None) -> GraspEstimate:
-    """The state of a picture on its own: the more probable one; "unknown" for NaN."""
+    """The state of an image on its own: the more probable one; "unknown" for NaN."""
     if np.isnan(probability):
         return GraspEstimate("unknown", probability, None)
     return GraspEstimate("grasping" if probability >= 0.5 else "not_grasping", probability, stamp)

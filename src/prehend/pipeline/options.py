@@ -104,6 +104,7 @@ class EstimatorOptions:
         if isinstance(self.object_id, str):
             names = tuple(name.strip() for name in self.object_id.split(",") if name.strip())
             object.__setattr__(self, "object_id", names)
+        object.__setattr__(self, "hand_model", self.hand_model or None)
         for start, keep in (("min_score", "keep_score"), ("detector_score", "detector_keep_score")):
             low, high = getattr(self, keep), getattr(self, start)
             for name, value in ((start, high), (keep, low)):

@@ -46,7 +46,7 @@ SAME_PLACE = 0.6
 same hand, or around it and the forearm."""
 
 LARGEST_WIDE = 0.4
-"""Hands of which the region's longer side is more of the picture's are not looked for with `wide`: it sees them in a
+"""Hands of which the region's longer side is more of the image's are not looked for with `wide`: it sees them in a
 size that neither scenes nor photographs taught, and `detect` finds them."""
 
 SIDE_SURE = 0.75
@@ -67,7 +67,7 @@ def anchors_px(size: int) -> FloatArray:
 
 
 class Palm(NamedTuple):
-    """A palm in a picture.
+    """A palm in an image.
 
     Attributes:
         score: probability.
@@ -93,8 +93,8 @@ def decode_palms(
     """Hands in the answers of stage `detect` or `detect_wide`.
 
     Args:
-        outputs: for one picture: `scores` (1, A, 1) logits, `boxes` (1, A, 28) as `NUMBERS` says.
-        picture: what the detector saw.
+        outputs: for one image: `scores` (1, A, 1) logits, `boxes` (1, A, 28) as `NUMBERS` says.
+        image: what the detector saw.
         threshold: lowest score.
         max_hands: most hands.
         largest_px: longest side of a region that is believed [px of the image].
