@@ -38,6 +38,10 @@ class WeightsMismatch(AssetError):
     """Weights and network do not belong together."""
 
 
+class NotConnected(PrehendError, ConnectionError):
+    """A device is used before it is connected, or connected twice."""
+
+
 class MissingDependency(PrehendError, ImportError):
     """An optional dependency is needed for what was asked."""
 

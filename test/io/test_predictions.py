@@ -55,8 +55,9 @@ def test_the_fields_of_the_contract_and_no_others(tmp_path, make_result):
     assert set(record["camera"]) == {"K", "estimated"}
     hand = record["hands"][0]
     assert set(hand) == {
-        "track_id", "side", "score", "box_px", "keypoints_px", "joints_m", "visible", "grasp", "object",
+        "track_id", "side", "side_score", "score", "box_px", "keypoints_px", "joints_m", "visible", "grasp", "object",
     }  # fmt: skip
+    assert hand["side_score"] is None, "nobody knows"
     assert set(hand["object"]) == {"id", "score", "rotation", "translation_m", "keypoints_px"}
 
 

@@ -13,10 +13,11 @@ from prehend.cli.stopping import Stopped
 from prehend.errors import ParameterError, PrehendError, UnknownName
 
 VERBS = {
-    "run": "images, videos, cameras or bags in; predictions and pictures out",
+    "run": "images, videos, cameras or bags in; predictions and overlays out",
     "node": "the ROS 2 node",
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
     "models": "the weights that are here, and what they can do",
+    "objects": "the things whose pose can be told; import a mesh of your own",
     "doctor": "check this installation",
 }
 

@@ -50,9 +50,7 @@ class ObjectRecord(TypedDict):
     keypoints_px: list[list[float | None]]
 
 
-class HandRecord(TypedDict):
-    """One hand of a frame; numbers that are not finite are None."""
-
+class _HandRecord(TypedDict):
     track_id: int
     side: str
     score: float | None
@@ -62,6 +60,12 @@ class HandRecord(TypedDict):
     visible: list[bool]
     grasp: GraspRecord
     object: ObjectRecord | None
+
+
+class HandRecord(_HandRecord, total=False):
+    """One hand of a frame; numbers that are not finite are None. Older files lack `side_score`."""
+
+    side_score: float | None
 
 
 class CameraRecord(TypedDict):
@@ -295,6 +299,7 @@ def _hand_record(hand: HandEstimate) -> HandRecord:
     return {
         "track_id": hand.track_id,
         "side": hand.side,
+        "side_score": _number(hand.side_score, _SCORE),
         "score": _number(hand.score, _SCORE),
         "box_px": _rounded([hand.box_px.x0, hand.box_px.y0, hand.box_px.x1, hand.box_px.y1], _PX),
         "keypoints_px": _rounded(hand.keypoints_px, _PX),

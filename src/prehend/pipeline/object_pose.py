@@ -9,10 +9,10 @@ from prehend.conventions import KIND_UNIT_M, MIRROR, TIP_JOINTS
 from prehend.geometry.camera import project, rotation_camera_crop
 from prehend.geometry.placing import DepthCue, place
 from prehend.geometry.pnp import MIRRORED_ORDER
+from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.crop import CropSpec, from_box
 from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.network import ThingAnswer
-from prehend.pipeline.objects import ObjectModel
 from prehend.types import Box, Camera, FloatArray, ObjectEstimate
 
 TOP_CELLS = 10

@@ -6,8 +6,10 @@ import torch
 
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
+from prehend.models.outputs import EncodeOutput as Encoded
+from prehend.models.outputs import HandOutput as HandAnswer
+from prehend.models.outputs import Output
 from prehend.models.registry import create
-from prehend.models.unihope import Encoded, HandAnswer, Output
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig
 from prehend_training.data.datasets import ShardCorpus

@@ -1,4 +1,4 @@
-"""The verbs of `prehend-train` for photographs: labels by a teacher."""
+"""The verbs of `prehend-train` for photographs: labels by a teacher, and those of other programs."""
 
 import argparse
 import sys
@@ -44,6 +44,52 @@ def add_photo_verbs(verbs: Any) -> None:
         "--apart", type=float, metavar="SHARE",
         help="largest mean distance of a hand's joints between the copies, over the longer side of its box (0.03)",
     )  # fmt: skip
+
+    _add_import(verbs)
+
+
+def _add_import(verbs: Any) -> None:
+    taken = add_verb(
+        verbs,
+        "import",
+        _import,
+        "photographs that were labelled elsewhere: writes OUT/labels.json (for --data photos:OUT/labels.json) and, "
+        "of those all of whose hands are labelled, shards of whole pictures (docs/OWN_PHOTOGRAPHS.md)",
+    )
+    taken.add_argument(
+        "labels", type=Path, metavar="LABELS",
+        help="COCO keypoints, COCO-WholeBody or our labels (.json), CVAT for images 1.1 (.xml), or a folder with "
+        "FreiHAND's JSON",
+    )  # fmt: skip
+    taken.add_argument("--photos", type=Path, metavar="FOLDER", help="the photographs (default: beside LABELS)")
+    taken.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder to write")
+    taken.add_argument(
+        "--source", required=True, metavar="TEXT", help="title of the photographs, kept with the weights"
+    )
+    taken.add_argument("--licence", required=True, metavar="TEXT", help="of the photographs, kept with the weights")
+    taken.add_argument("--all-hands", action="store_true", help="every hand of every photograph is labelled")
+    taken.add_argument("--validation", type=float, default=0.1, metavar="SHARE", help="kept for validation (0.1)")
+    taken.add_argument("--no-shards", dest="shards", action="store_false", help="write labels.json alone")
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from prehend_training.imports.readers import read_any
+    from prehend_training.imports.take import Import, take, write_photo_shards
+    from prehend_training.photos.labels import write_labels
+
+    given: Path = arguments.labels
+    beside = given if given.is_dir() else given.parent
+    how = Import(arguments.photos or beside, arguments.source, arguments.licence, arguments.validation)
+    labels, counts = take(read_any(given, arguments.all_hands), how)
+    write_labels(arguments.out / "labels.json", labels)
+    for what, count in sorted(counts.items()):
+        sys.stdout.write(f"{what}: {count}\n")
+    if arguments.shards:
+        whole = write_photo_shards(labels, arguments.out / "shards")
+        for split, count in whole.items():
+            of = sum(photo.split == split for photo in labels.photos)
+            sys.stdout.write(f"in shards of {split}: {count} of {of} photographs (all hands labelled)\n")
+    sys.stdout.write(f"{arguments.out / 'labels.json'}\n")
 
 
 def _label(arguments: argparse.Namespace) -> None:

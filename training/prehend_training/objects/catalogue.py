@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from prehend.errors import AssetError
-from prehend.pipeline.objects import (
+from prehend.object_catalogue import (
     ObjectModel,
     catalogue_folders,
     default_folder,
@@ -39,7 +39,7 @@ def read_solid(path: Path) -> Solid:
     entry = read_entry(path)
     model = object_of(path, entry)
     if not entry.get("parts"):
-        raise AssetError(f"object {path} lacks parts")
+        raise AssetError(f"object {path} lacks parts: for scenes, import its mesh with `prehend-train objects import`")
     _check_numbers(path, entry)
     try:
         return _solid(path, entry, model)

@@ -11,7 +11,8 @@ import yaml
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError, InvalidInput, MissingDependency
-from prehend.pipeline.objects import Axis, Symmetry
+from prehend.object_catalogue import Axis, Symmetry
+from prehend.object_meshes import UNITS_M, load_scene, unit_of
 from prehend_training.objects.repair import Shape, bodies_of
 from prehend_training.objects.shapes.parts_scanned import Scanned
 from prehend_training.objects.solid import Form, Paint, Range, Solid
@@ -20,11 +21,8 @@ Array = NDArray[np.floating]
 
 logger = logging.getLogger(__name__)
 
-UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
-SUFFIXES = (".obj", ".ply", ".stl", ".glb")
 MOST_FACES = 20_000
-MOST_BYTES, MOST_PIECES, MOST_READ_FACES, MOST_TEXELS = 256 << 20, 500, 5_000_000, 32 << 20
-SMALLEST_M, LARGEST_M = 0.01, 0.5
+MOST_PIECES, MOST_READ_FACES, MOST_TEXELS = 500, 5_000_000, 32 << 20
 _MOST_TONES = 16
 _DENSITY = 400.0  # kg/m3 of things that are partly hollow
 _TURNS: dict[Axis, Array] = {
@@ -70,7 +68,7 @@ def import_mesh(
     if not re.fullmatch(r"[a-z0-9_]+", object_id):
         raise InvalidInput(f"object id '{object_id}': use lower case letters, digits and underscores")
     shape = _read(path)
-    shape = shape.scaled(_unit(path, shape.vertices, units))
+    shape = shape.scaled(UNITS_M[unit_of(path, float(np.ptp(shape.vertices, axis=0).max()), units)])
     shape = shape.moved(-(shape.vertices.max(0) + shape.vertices.min(0)) / 2)
     bodies = bodies_of(path, _lighter(path, shape))
     paints, tones = _toned(shape, [body.vertices_m[body.faces].mean(1) for body in bodies])
@@ -166,19 +164,13 @@ def _check_mirror(path: Path, solid: Solid) -> None:
 
 def _read(path: Path) -> Shape:
     """All triangles of a file in the frame of its scene, in its own units."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise AssetError(f"mesh {path} is of no known kind; give one of {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise AssetError(f"mesh {path} does not exist")
     try:
         import networkx  # noqa: F401  (trimesh needs it to mend, and says so too late)
-        import trimesh
+        import trimesh  # noqa: F401
     except ImportError as error:
         raise MissingDependency(str(error.name), "meshes", "importing meshes") from error
-    if path.stat().st_size > MOST_BYTES:
-        raise AssetError(f"mesh {path} is larger than {MOST_BYTES >> 20} MiB: reduce it first")
+    scene = load_scene(path, "meshes")
     try:
-        scene = trimesh.load_scene(path, resolver=beside(path))
         pieces = _pieces(path, scene)
         shape = Shape.joined(pieces) if pieces else None
     except AssetError:
@@ -222,40 +214,6 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
-def beside(path: Path) -> Any:
-    """What finds the files that a mesh names: those in its own folder and below, never the network.
-
-    Args:
-        path: of the mesh.
-    """
-    from trimesh.resolvers import Resolver
-
-    root = path.resolve().parent
-
-    class Beside(Resolver):
-        def __init__(self, folder: Path):
-            self.folder = folder
-
-        def keys(self) -> list[str]:
-            return []
-
-        def get(self, name: str) -> bytes:
-            file = (self.folder / name.strip()).resolve()
-            if "://" in name or not file.is_relative_to(root) or not file.is_file():
-                raise FileNotFoundError(f"{name} does not lie beside the mesh")
-            if file.stat().st_size > MOST_BYTES:
-                raise ValueError(f"{name} is larger than {MOST_BYTES >> 20} MiB")
-            return file.read_bytes()
-
-        def write(self, name: str, data: bytes) -> None:
-            raise OSError("nothing is written beside a mesh")
-
-        def namespaced(self, namespace: str) -> "Beside":
-            return Beside(self.folder / namespace)
-
-    return Beside(root)
-
-
 def _check_texture(material: Any) -> None:
     """Raise `ValueError` for a texture that is missing or too large to be unfolded; its header alone is read here."""
     for name in ("image", "baseColorTexture"):
@@ -277,29 +235,6 @@ def _face_colours(geometry: Any) -> NDArray[np.uint8] | None:
     if visual.kind == "face":
         return np.asarray(visual.face_colors, np.uint8)[:, :3]
     return np.asarray(visual.vertex_colors)[geometry.faces][..., :3].mean(1).astype(np.uint8)
-
-
-def _unit(path: Path, vertices: Array, units: str | None) -> float:
-    """Metres per unit of the file."""
-    if units is not None and units not in UNITS_M:
-        raise InvalidInput(f"unit '{units}': choose one of {', '.join(UNITS_M)}")
-    size = float(np.ptp(vertices, axis=0).max())
-    fitting = [unit for unit, metres in UNITS_M.items() if SMALLEST_M <= size * metres <= LARGEST_M and unit != "in"]
-    if units is None and path.suffix.lower() == ".glb":
-        units = "m"
-    if units is None:
-        if len(fitting) == 1:
-            return UNITS_M[fitting[0]]
-        choices = " or ".join(f"{unit} ({100 * size * UNITS_M[unit]:.3g} cm)" for unit in fitting)
-        raise AssetError(f"mesh {path} is {size:.4g} long: give its units{f', {choices}' if choices else ''}")
-    metres = size * UNITS_M[units]
-    if not SMALLEST_M <= metres <= LARGEST_M:
-        offer = "; ".join(f"as {unit} it would be {100 * size * UNITS_M[unit]:.3g} cm" for unit in fitting)
-        raise AssetError(
-            f"mesh {path} would be {1000 * metres:.4g} mm long in {units}, and things for a hand are 1 to 50 cm: "
-            + (offer or "no unit makes it so, scale it")
-        )
-    return UNITS_M[units]
 
 
 def _lighter(path: Path, shape: Shape) -> Shape:

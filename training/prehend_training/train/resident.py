@@ -15,7 +15,8 @@ from torch import Tensor
 
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
-from prehend.models.unihope import Output, UniHOPE
+from prehend.models.outputs import Output
+from prehend.models.unihope import UniHOPE
 from prehend.weights import file_sha256
 from prehend_training.data.augment_presets import STRONG_CROPS
 from prehend_training.data.on_device.crops import ResidentCropBatches

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from prehend.pipeline.find import cell_centers
+from prehend.pipeline.letterbox import cell_centers
 from prehend_training.data.frames import MIN_INSIDE, MIN_SIDE_PX, MIN_VISIBLE, SAYS_BOX
 from prehend_training.data.on_device.tensors import on_device
 from prehend_training.data.on_device.views import Labels, apply_affines

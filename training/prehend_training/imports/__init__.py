@@ -1,0 +1,1 @@
+"""Photographs that people labelled elsewhere, as labels and shards of ours."""
