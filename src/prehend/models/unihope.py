@@ -276,7 +276,7 @@ class UniHOPE(Staged):
         hand, hand_roi, heatmaps = self._hand_of(encoded, hand_box, object_roi, s * computed)
         return Output(encoded, hand, points, rows, streams.initial, streams.deep, hand_roi, heatmaps, thing)
 
-    def _told(self, encoded: Any, rows: Tensor, object_kind: Tensor | None) -> tuple[Tensor, ...]:
+    def _told(self, encoded: EncodeOutput, rows: Tensor, object_kind: Tensor | None) -> tuple[Tensor, ...]:
         """What stage `object` takes beside maps and boxes, of some rows."""
         return ()
 

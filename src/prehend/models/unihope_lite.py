@@ -316,7 +316,9 @@ class UniHOPELite(UniHOPE):
         extents = said.log_extents.clamp(-4, 4).exp() * KIND_UNIT_M
         return LiteObjectAnswer(roi, said.points, said.match, extents, said.scale, said.moments), said.mask
 
-    def _told(self, encoded: LiteEncoded, rows: Tensor, object_kind: Tensor | None) -> tuple[Tensor, ...]:
+    def _told(  # type: ignore[override]
+        self, encoded: LiteEncoded, rows: Tensor, object_kind: Tensor | None
+    ) -> tuple[Tensor, ...]:
         kind = () if object_kind is None else (object_kind[rows],)
         return encoded.places[rows].detach(), *kind
 
