@@ -26,7 +26,7 @@ from prehend.adapters import (
 )
 from prehend.errors import PrehendError
 from prehend.io.sources import open_source
-from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.load import load_estimator
 from prehend.types import FrameResult, HandEstimate
 
 CLIP = Path(__file__).parent / "hands.mp4"
@@ -135,7 +135,7 @@ def main() -> int:
     wanted = list(FORMATS) if options.format == "all" else [options.format]
     seen: list[tuple[float | None, HandEstimate]] = []
     try:
-        with Estimator.from_pretrained(object_id=options.object) as estimator, open_source(options.source) as source:
+        with load_estimator(object_id=options.object) as estimator, open_source(options.source) as source:
             for frame in itertools.islice(source, options.frames):
                 result = estimator.estimate(frame.image_rgb, stamp=frame.stamp)
                 for hand in result.hands:
