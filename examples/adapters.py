@@ -129,7 +129,7 @@ def main() -> int:
     parser.add_argument("format", choices=[*FORMATS, "all"], help="the consumer")
     parser.add_argument("source", nargs="?", default=str(CLIP), help="image, folder or video (default: the demo clip)")
     parser.add_argument("--frames", type=int, default=3, help="how many frames (default: %(default)s)")
-    parser.add_argument("--object", metavar="ID", help="what is held, from the catalogue (for vision-msgs)")
+    parser.add_argument("--object", metavar="ID", default="", help="what is held, from the catalogue (for vision-msgs)")
     parser.add_argument("--out", type=Path, default=Path("out/hands.npz"), help="file of the format mano")
     options = parser.parse_args()
     wanted = list(FORMATS) if options.format == "all" else [options.format]
