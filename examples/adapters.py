@@ -26,7 +26,7 @@ from prehend.adapters import (
 )
 from prehend.errors import PrehendError
 from prehend.io.sources import open_source
-from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.load import load_estimator
 from prehend.types import FrameResult, HandEstimate
 
 CLIP = Path(__file__).parent / "hands.mp4"
@@ -129,13 +129,13 @@ def main() -> int:
     parser.add_argument("format", choices=[*FORMATS, "all"], help="the consumer")
     parser.add_argument("source", nargs="?", default=str(CLIP), help="image, folder or video (default: the demo clip)")
     parser.add_argument("--frames", type=int, default=3, help="how many frames (default: %(default)s)")
-    parser.add_argument("--object", metavar="ID", help="what is held, from the catalogue (for vision-msgs)")
+    parser.add_argument("--object", metavar="ID", default="", help="what is held, from the catalogue (for vision-msgs)")
     parser.add_argument("--out", type=Path, default=Path("out/hands.npz"), help="file of the format mano")
     options = parser.parse_args()
     wanted = list(FORMATS) if options.format == "all" else [options.format]
     seen: list[tuple[float | None, HandEstimate]] = []
     try:
-        with Estimator.from_pretrained(object_id=options.object) as estimator, open_source(options.source) as source:
+        with load_estimator(object_id=options.object) as estimator, open_source(options.source) as source:
             for frame in itertools.islice(source, options.frames):
                 result = estimator.estimate(frame.image_rgb, stamp=frame.stamp)
                 for hand in result.hands:

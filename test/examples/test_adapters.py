@@ -13,7 +13,7 @@ from prehend.adapters.mano import mano_parameters, read_mano_parameters
 from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import skin
 from prehend.io.sources import open_source
-from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.load import load_estimator
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "adapters.py"
@@ -49,7 +49,7 @@ def test_no_hand_and_no_source(tmp_path):
 
 def test_a_real_estimate_in_manos_parameters_and_in_angles():
     """The parameters give the estimate's own mesh; the 22 angles turn no joint by more than a few degrees."""
-    with Estimator.from_pretrained() as estimator, open_source(str(EXAMPLE.parent / "hands.mp4")) as source:
+    with load_estimator() as estimator, open_source(str(EXAMPLE.parent / "hands.mp4")) as source:
         (frame,) = itertools.islice(source, 1)
         hands = estimator.estimate(frame.image_rgb).hands
         models = dict(estimator.hand_models)

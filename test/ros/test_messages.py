@@ -75,7 +75,7 @@ def ros_hash(type_name: str) -> str:
     not all(map(importlib.util.find_spec, ("rosidl_adapter", "rosidl_generator_type_description"))),
     reason="needs ROS's own message parser, which comes with rclpy",
 )
-@pytest.mark.parametrize("type_name", [*OURS, m.TF, m.IMAGE, m.MARKERS])
+@pytest.mark.parametrize("type_name", [*OURS, m.TF, m.IMAGE, m.MARKERS, m.DETECTIONS, m.JOINT_STATE])
 def test_hashes_are_those_that_ros_computes(type_name):
     assert m.type_hash(type_name) == ros_hash(type_name)
 

@@ -62,6 +62,7 @@ def test_ranges_hold_at_both_ends_and_not_beyond(name):
         ({"fov_deg": 5.0}, "fov_deg"),
         ({"fov_deg": float("nan")}, "fov_deg"),
         ({"tf_prefix": "/left"}, "tf_prefix"),
+        ({"outputs": "hands, feet"}, "hands, joint_states, detections, hts"),
         ({"hand_model": "/nowhere.npz"}, "/nowhere.npz"),
         ({"hand_model": "a" * 5000}, "no such file"),
         ({"hand_model": "a\0b"}, "no such file"),

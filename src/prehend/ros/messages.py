@@ -26,6 +26,20 @@ COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 MARKERS = "visualization_msgs/msg/MarkerArray"
 DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
+JOINT_STATE = "sensor_msgs/msg/JointState"
+POSE_STAMPED = "geometry_msgs/msg/PoseStamped"
+POSE_ARRAY = "geometry_msgs/msg/PoseArray"
+STRING = "std_msgs/msg/String"
+DETECTIONS = "vision_msgs/msg/Detection3DArray"
+
+_VISION_MSGS = {
+    "ObjectHypothesis": "string class_id\nfloat64 score",
+    "ObjectHypothesisWithPose": "ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose",
+    "BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size",
+    "Detection3D": "std_msgs/Header header\nObjectHypothesisWithPose[] results\nBoundingBox3D bbox\nstring id",
+    "Detection3DArray": "std_msgs/Header header\nDetection3D[] detections",
+}
+"""Fields of vision_msgs 4, which neither rosbags nor the wheels have."""
 
 
 def definitions_folder() -> Path:
@@ -62,6 +76,9 @@ def typestore() -> Any:
     for name in MESSAGE_NAMES:
         text = (definitions_folder() / f"{name}.msg").read_text()
         definitions.update(get_types_from_msg(text, f"{PACKAGE}/msg/{name}"))
+    for name, text in _VISION_MSGS.items():
+        if f"vision_msgs/msg/{name}" not in store.types:
+            definitions.update(get_types_from_msg(text, f"vision_msgs/msg/{name}"))
     store.register(definitions)
     return store
 

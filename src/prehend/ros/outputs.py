@@ -10,6 +10,7 @@ from prehend.draw.overlay import draw
 from prehend.io.images import Image
 from prehend.ros.convert import ModelFacts, hand_array, model_info, transforms, without_metres
 from prehend.ros.diagnostics import Stats
+from prehend.ros.extra_outputs import ExtraOutputs
 from prehend.ros.images import jpeg_message
 from prehend.ros.markers import marker_array
 from prehend.ros.messages import COMPRESSED_IMAGE, HAND_ARRAY, MARKERS, MODEL_INFO, TF, encode, message_class
@@ -38,6 +39,7 @@ class Outputs:
         self._overlay = node.create_publisher(message_class(COMPRESSED_IMAGE), "~/overlay/compressed", 1)
         self._tf = node.create_publisher(message_class(TF), "/tf", _TF_DEPTH)
         self._model_info = node.create_publisher(message_class(MODEL_INFO), "~/model_info", LATCHED)
+        self._extra = ExtraOutputs(node, params.chosen_outputs(), facts.objects)
         forget_error()
         self._model_info.publish(encode(model_info(facts)))
 
@@ -56,6 +58,7 @@ class Outputs:
             tree = transforms(header, result, params.tf_prefix)
             if tree.transforms:
                 self._tf.publish(encode(tree))
+        self._extra.publish(header, result)
         self._show(header, image, result, drawn)
         stages = {**result.timing_ms, "publish": 1e3 * (time.perf_counter() - began)}
         total_ms = stages.pop("total", 0.0)

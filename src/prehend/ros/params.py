@@ -16,6 +16,9 @@ from prehend.pipeline.track import FRAME_S
 _LONGEST = 120
 """Characters of a value in an error."""
 
+OUTPUTS = ("hands", "joint_states", "detections", "hts")
+"""What parameter `outputs` may name; hands are always published."""
+
 ParameterValue = bool | int | float | str
 
 
@@ -115,6 +118,9 @@ class NodeParams:
     publish_overlay: bool = _parameter(
         True, "draw on the image for ~/overlay/compressed while somebody subscribes", live=True
     )
+    outputs: str = _parameter(
+        "hands", "what is published beside ~/hands, separated by commas: joint_states, detections, hts"
+    )
     tf_prefix: str = _parameter("", "put before the names of TF frames, to tell several nodes apart")
     silent_after_s: float = _parameter(2.0, "diagnostics warn when no image came for this long [s]", span=(0.5, 60.0))
 
@@ -129,8 +135,17 @@ class NodeParams:
             raise ParameterError(f"parameter fov_deg is {self.fov_deg:g}, allowed: 0 (assume nothing) or 10 to 170")
         if self.tf_prefix and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_/]*", self.tf_prefix):
             raise ParameterError(f"parameter tf_prefix is {self.tf_prefix!r}: a TF frame cannot start like this")
+        unknown = set(self.chosen_outputs()) - set(OUTPUTS)
+        if unknown:
+            raise ParameterError(
+                f"parameter outputs is {_short(self.outputs)}, allowed: {', '.join(OUTPUTS)}, separated by commas"
+            )
         if self.hand_model and not _is_file(self.hand_model):
             raise ParameterError(f"parameter hand_model is {_short(self.hand_model)}: there is no such file")
+
+    def chosen_outputs(self) -> tuple[str, ...]:
+        """The names in `outputs`."""
+        return tuple(name.strip() for name in self.outputs.strip("[] ").split(",") if name.strip())
 
     def options(self) -> EstimatorOptions:
         """What the estimator is told: the parameters that are options of it, and those of old names.

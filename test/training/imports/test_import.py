@@ -10,7 +10,7 @@ from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, SourceError
 from prehend_training.cli.main import main
 from prehend_training.data.datasets import ShardCorpus
-from prehend_training.data.frames import FinderBatches, FinderDataConfig
+from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
 from prehend_training.data.photographs import PhotoCorpus
 from prehend_training.imports.readers import read_any
 from prehend_training.imports.take import Import, take, write_photo_shards
@@ -260,9 +260,9 @@ def test_the_detector_trains_on_the_shards(photos, tmp_path):
     """Its batches have a hand where one is labelled and none in the photograph without."""
     labels, _ = take(read_any(as_coco(photos / "c.json"), complete=True), Import(photos, "x", "CC0-1.0", 0.0))
     write_photo_shards(labels, tmp_path)
-    plain = FinderDataConfig(flip_p=0.0, photometric=None)
+    plain = DetectorDataConfig(flip_p=0.0, photometric=None)
     corpus = ShardCorpus([tmp_path / "train"], "frames")
-    batches = FinderBatches(corpus, plain, 0, 4)
+    batches = DetectorBatches(corpus, plain, 0, 4)
     examples = [batches.example(row, np.random.default_rng(row)) for row in range(4)]
     assert [bool(example["heat"].max() > 0.9) for example in examples] == [True, True, True, False]
     assert all(np.isfinite(value).all() for example in examples for value in example.values())

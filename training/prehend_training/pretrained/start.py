@@ -19,7 +19,7 @@ def load_trunk(path: Path, network: nn.Module) -> None:
 
     Args:
         path: of the kinds `hand` or `imagenet`; the latter has no answers.
-        network: a `Supervised` one of a `UniHOPELite`.
+        network: a `ModelWithHeads` one of a `UniHOPELite`.
 
     Raises:
         AssetError: the file cannot be read or does not say where it is from.
