@@ -16,7 +16,7 @@ from prehend_training.storage.codec import unpack_labels
 from prehend_training.train.checkpoint import load_start
 from prehend_training.train.loop import to_tensors
 from prehend_training.train.presets import LitePreset, preset
-from prehend_training.train.supervised import LiteSupervised
+from prehend_training.train.heads import LiteModelWithHeads
 from prehend_training.train.tasks import LiteTask
 
 CHOSEN = preset("debug-lite")
@@ -82,13 +82,13 @@ def test_targets_of_distance_and_lie_are_those_of_the_label(crops: Path) -> None
 
 def test_runs_from_before_a_layer_existed_still_start_one(tmp_path: Path, crops: Path) -> None:
     torch.manual_seed(0)
-    supervised = LiteSupervised(build_unihope_lite(CHOSEN.config))
+    supervised = LiteModelWithHeads(build_unihope_lite(CHOSEN.config))
     run = tmp_path / "old"
     (run / "checkpoint").mkdir(parents=True)
     (run / "run.json").write_text('{"numbers": {}}')
     weights = {name: value for name, value in supervised.state_dict().items() if "object_head.moments" not in name}
     save_file(weights, run / "checkpoint" / "averaged.safetensors")
-    other = LiteSupervised(build_unihope_lite(CHOSEN.config))
+    other = LiteModelWithHeads(build_unihope_lite(CHOSEN.config))
     load_start([run], other)
     kept = load_file(run / "checkpoint" / "averaged.safetensors")
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in kept.items())

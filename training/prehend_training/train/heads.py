@@ -129,7 +129,7 @@ class LiteModelWithHeads(ModelWithHeads):
         del self.coarse
         network.code_dropout = code_dropout
 
-    def train(self, mode: bool = True) -> "LiteSupervised":
+    def train(self, mode: bool = True) -> "LiteModelWithHeads":
         """As of a module; layers that are not trained keep their statistics of normalisation too."""
         super().train(mode)
         for module in self.modules():
