@@ -196,7 +196,7 @@ def _errors(cues: _Cues, R: FloatArray, centre: FloatArray) -> _Fits:
     shrink = np.maximum((shown * wanted).sum((1, 2)) / squares, _LEAST_SHRINK)
     # points that lie close together say little of the turn
     residual = (wanted - shrink[:, None, None] * shown) / np.sqrt(squares)[:, None, None]
-    misses = np.zeros((len(R), 0))
+    misses: FloatArray = np.zeros((len(R), 0))
     if cues.moments is not None:
         misses = MOMENTS_WEIGHT * (np.asarray(_six(moments_of(R, cues.X))) - cues.moments)
     return _Fits(R, centre, shrink, residual.reshape(len(R), -1), misses)

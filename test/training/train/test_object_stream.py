@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prehend_training.train.heads import LiteModelWithHeads
 from safetensors.torch import load_file, save_file
 
 from prehend.errors import AssetError
@@ -16,7 +17,6 @@ from prehend_training.storage.codec import unpack_labels
 from prehend_training.train.checkpoint import load_start
 from prehend_training.train.loop import to_tensors
 from prehend_training.train.presets import LitePreset, preset
-from prehend_training.train.heads import LiteModelWithHeads
 from prehend_training.train.tasks import LiteTask
 
 CHOSEN = preset("debug-lite")

@@ -8,7 +8,7 @@ import numpy as np
 from prehend.conventions import SIDES, Side
 from prehend.pipeline.palms import ANCHOR_CELLS, NUMBERS, REGION_SIDE, anchors_px, change_of_region, region_of_palm
 from prehend.types import Box, FloatArray, Region
-from prehend_training.data.crop_targets import Arrays
+from prehend_training.data.batch import Arrays
 
 PALM_JOINTS = (0, 5, 9, 13, 17, 1, 2)
 """Joints that are the seven points of a palm, in `prehend.pipeline.palms.POINTS`' order."""

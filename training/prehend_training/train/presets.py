@@ -1,147 +1,35 @@
-"""What can be trained: frozen presets with unique names. A new one is an entry of `PRESETS`."""
+"""What can be trained: frozen presets with unique names. A new one is an entry of `_ALL`."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Literal
 
-from prehend.errors import UnknownName
-from prehend.models.detector import CENTER_DETECTOR as FINDER
-from prehend.models.detector import CenterDetectorConfig as FinderConfig
-from prehend.models.palm import PALM, PalmConfig
-from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
-from prehend.models.unihope_lite import LITE, UniHOPELiteConfig
+from prehend.errors import InvalidInput, UnknownName
+from prehend.models.detector import CENTER_DETECTOR
+from prehend.models.palm import PALM
+from prehend.models.unihope import PAPER, SMALL
+from prehend.models.unihope_lite import LITE
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
 from prehend_training.data.crops import CropDataConfig
 from prehend_training.data.frames import DetectorDataConfig
 from prehend_training.data.views import ViewConfig
 from prehend_training.losses.crop import CropLossWeights
-from prehend_training.losses.detector import DetectorLossWeights
-from prehend_training.losses.lite import LiteLossWeights
+from prehend_training.losses.distillation import TaughtLossWeights
+from prehend_training.losses.heads import Fusion
+from prehend_training.losses.lifting import LiftConfig
 from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
-from prehend_training.palms.losses import PalmLossWeights
-from prehend_training.train.heads import Fusion
-from prehend_training.train.lifting import LiftConfig
-from prehend_training.train.optimisers import Method
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How weights are found.
-
-    Attributes:
-        method: see `prehend_training.train.optimisers.make_optimisers`.
-        batch_size: samples a step.
-        lr: highest learning rate.
-        weight_decay: of weights with more than one axis; biases and normalisation have none.
-        warmup: share of the budget in which the rate rises to its highest.
-        schedule: how it falls then: along a `cosine`, or in `steps`, times 0.7 after each seventh of the budget (the
-            paper's every 10 of 70 epochs).
-        final_lr: rate at the end of the cosine over the highest.
-        clip: largest norm of the gradient.
-        ema: highest decay of the averaged weights, which are the result.
-        pretrained_share: rate of what was pretrained over that of the rest.
-    """
-
-    method: Method = "adamw"
-    batch_size: int = 16
-    lr: float = 1.2e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.05
-    schedule: Literal["cosine", "steps"] = "cosine"
-    final_lr: float = 0.005
-    clip: float = 20.0
-    ema: float = 0.998
-    pretrained_share: float = 1.0
-
-
-@dataclass(frozen=True)
-class CropPreset:
-    """Training of a crop network.
-
-    Attributes:
-        name: of the preset. network: of the network.
-        config: the network's numbers.
-        trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
-            without pictures (`train.lifting`); `object` (on a pretrained trunk), only the object stream and
-            its head, on hands that hold something; `grasp` (the same), only the answer whether something is held.
-        lift: see there.
-        data, loss, optimisation: see there.
-        fusion, twins: see `prehend_training.train.heads.ModelWithHeads`.
-        seed: of the fresh weights and the batches.
-    """
-
-    name: str
-    network: str
-    config: UniHOPEConfig
-    data: CropDataConfig = field(default_factory=CropDataConfig)
-    loss: CropLossWeights | PaperLossWeights = field(default_factory=CropLossWeights)
-    optimisation: Optimisation = field(default_factory=Optimisation)
-    seed: int = 0
-    trains: Literal["all", "maps", "lift", "object", "grasp"] = "all"
-    lift: LiftConfig = field(default_factory=LiftConfig)
-    fusion: Fusion = "grasp-aware"
-    twins: TwinConfig | None = None
-
-
-@dataclass(frozen=True)
-class LitePreset(CropPreset):
-    """Training of UniHOPE on a pretrained trunk; what is not explained is as in `CropPreset`.
-
-    Attributes:
-        skeletons: hands without pictures a step, which keep teaching the pose head what places tell.
-        code_dropout: share of the pictures whose code the pose head is not given.
-        freeze_start: stem and first stage of the trunk stay as they were pretrained: edges look alike on rendered and
-            real pictures, and half of the cost of going back is there.
-    """
-
-    config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
-    loss: LiteLossWeights = field(default_factory=LiteLossWeights)  # type: ignore[assignment]
-    skeletons: int = 256
-    code_dropout: float = 0.35
-    freeze_start: bool = True
-
-
-@dataclass(frozen=True)
-class DetectorPreset:
-    """Training of a detector; fields as in `CropPreset`."""
-
-    name: str
-    network: str
-    config: FinderConfig
-    data: DetectorDataConfig = field(default_factory=DetectorDataConfig)
-    loss: DetectorLossWeights = field(default_factory=DetectorLossWeights)
-    optimisation: Optimisation = field(default_factory=Optimisation)
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class PalmPreset:
-    """Fine-tuning of the palm detector; what is not explained is as in `CropPreset`.
-
-    Attributes:
-        frozen: layers of the network, from the first on, that stay as they are: they see edges and skin well already.
-    """
-
-    name: str
-    network: str
-    config: PalmConfig
-    data: PalmDataConfig = field(default_factory=PalmDataConfig)
-    loss: PalmLossWeights = field(default_factory=PalmLossWeights)
-    optimisation: Optimisation = field(default_factory=Optimisation)
-    seed: int = 0
-    frozen: int = 2
-
-
-Preset = CropPreset | DetectorPreset | PalmPreset
+from prehend_training.train.detector_task import DetectorPreset
+from prehend_training.train.palms import PalmPreset
+from prehend_training.train.preset import RENAMED, Optimisation, Preset
+from prehend_training.train.tasks import CropPreset, LitePreset
 
 _TINY = replace(
     SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
 )
 # eight channels at least: oneDNN's 1x1 convolution of torch 2.13 writes past its buffer in the backward pass of fewer
-_TINY_DETECTOR = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
+_TINY_DETECTOR = replace(CENTER_DETECTOR, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
 _TINY_LITE = replace(LITE, size=64, channels=8, heads=1, body=8, code=16, hidden=(16,))
 _TINY_PALM = replace(PALM, size=64, wide_size=128, widths=(8, 8, 8, 8, 8), blocks=1, merged=1)
 _TINY_VIEW = replace(PalmDataConfig().view, size_px=64, hand_px=(8.0, 60.0))
@@ -242,7 +130,7 @@ _ALL: tuple[Preset, ...] = (
     DetectorPreset(
         "detector-small",
         "finder",
-        replace(FINDER, size=128),
+        replace(CENTER_DETECTOR, size=128),
         DetectorDataConfig(size_px=128, hand_px=(24.0, 115.0)),
         optimisation=replace(_MUON, batch_size=48, lr=1.5e-3, ema=0.995),
     ),
@@ -250,7 +138,7 @@ _ALL: tuple[Preset, ...] = (
     DetectorPreset(
         "detector",
         "finder",
-        FINDER,
+        CENTER_DETECTOR,
         DetectorDataConfig(size_px=192, hand_px=(24.0, 190.0), scale=(0.9, 1.8), shift=0.25),
         optimisation=replace(_MUON, batch_size=24, lr=1e-3, ema=0.995),
     ),
@@ -343,10 +231,6 @@ _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABL
 PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *_ROWS)}
 
 
-RENAMED = {"finder": "detector", "finder-small": "detector-small", "debug-finder": "debug-detector"}
-"""Old names of presets, which runs of before have, with those of today."""
-
-
 def preset(name: str) -> Preset:
     """The preset of a name, perhaps an old one.
 
@@ -359,6 +243,60 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def describe(chosen: Preset) -> dict[str, Any]:
-    """A preset as JSON."""
-    return asdict(chosen)
+RECIPES: dict[str, Optimisation] = {
+    "unihope-xs": Optimisation(method="muon", batch_size=512, lr=3e-3, ema=0.998),
+    "unihope-b": Optimisation(method="muon", batch_size=256, lr=2e-3, ema=0.998),
+    "detector": Optimisation(batch_size=128, lr=2e-3, ema=0.998),
+}
+"""How networks are trained with large batches, as a GPU wants them; presets without an entry keep their own numbers."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is asked for in place of a preset's own numbers.
+
+    Attributes:
+        large_batches: the numbers of `RECIPES`, and our losses in place of the paper's, which teach a network that
+            starts from nothing in fewer samples.
+        batch_size, lr: in place of these.
+        taught: add the terms of a teacher.
+        twins: learn from pairs where the preset does.
+        strong: change crops as `STRONG_CROPS` does.
+        seed: in place of the preset's.
+    """
+
+    large_batches: bool = False
+    batch_size: int | None = None
+    lr: float | None = None
+    taught: bool = False
+    twins: bool = True
+    strong: bool = False
+    seed: int | None = None
+
+
+def changed_preset(name: str, changes: Changes) -> Preset:
+    """A preset with other numbers; RUN/run.json tells what they are.
+
+    Raises:
+        UnknownName: there is no such preset.
+        InvalidInput: the changes have no effect on what the preset trains.
+    """
+    chosen = preset(name)
+    numbers = RECIPES.get(chosen.name, chosen.optimisation) if changes.large_batches else chosen.optimisation
+    numbers = replace(numbers, batch_size=changes.batch_size or numbers.batch_size, lr=changes.lr or numbers.lr)
+    chosen = replace(chosen, optimisation=numbers, seed=chosen.seed if changes.seed is None else changes.seed)  # type: ignore[type-var]
+    whole = type(chosen) is CropPreset and chosen.trains == "all"
+    if not whole and (changes.taught or changes.strong):
+        raise InvalidInput(f"{name} is no preset of a whole crop network that starts from nothing")
+    return _changed_crops(chosen, changes) if whole and isinstance(chosen, CropPreset) else chosen
+
+
+def _changed_crops(chosen: CropPreset, changes: Changes) -> CropPreset:
+    loss, data = chosen.loss, chosen.data
+    if (changes.large_batches or changes.taught) and not isinstance(loss, CropLossWeights):
+        loss = CropLossWeights()
+    if changes.taught:
+        loss = TaughtLossWeights(**asdict(loss))
+    if changes.strong:
+        data = replace(STRONG_CROPS, size_px=data.size_px, object_grid=data.object_grid)
+    return replace(chosen, data=data, loss=loss, twins=chosen.twins if changes.twins else None)

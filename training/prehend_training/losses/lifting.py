@@ -19,11 +19,10 @@ from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quate
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.outputs import HandOutput as HandAnswer
 from prehend.models.pose_head import PlacesPoseHead
-from prehend_training.data.crop_targets import Arrays
+from prehend_training.data.batch import Arrays, Batch
 from prehend_training.data.records import Record
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import SampledHand, Terms, hand_terms
-from prehend_training.train.heads import Batch, ModelWithHeads
 
 FINGERS, JOINTS_A_FINGER = 5, 3
 TAUGHT = ("joints", "vertices", "global_rotation", "finger_rotation", "betas")
@@ -147,27 +146,6 @@ def poses_of(records: Iterable[Record]) -> tuple[NDArray[np.float32], NDArray[np
     right = (mirror_left(record) for record in records if record["has_pose"][0])
     rotations, betas = zip(*((record["rotations"][0], record["betas"][0]) for record in right), strict=True)
     return np.stack(rotations).astype(np.float32), np.stack(betas).astype(np.float32)
-
-
-def keep_head_only(network: nn.Module) -> None:
-    """Let only the pose head be trained."""
-    assert isinstance(network, ModelWithHeads)
-    network.requires_grad_(False)
-    network.network.mano_head.requires_grad_(True)
-    # nothing here says which joints are seen
-    network.network.mano_head.visibility.requires_grad_(False)
-
-
-def lift_terms(network: nn.Module, batch: Batch, hand: SampledHand) -> Terms:
-    """The terms `TAUGHT`, of what the head says of places alone.
-
-    Args:
-        network: a `ModelWithHeads` one.
-        batch: of `LiftBatches`.
-        hand: skinning.
-    """
-    assert isinstance(network, ModelWithHeads)
-    return skeleton_terms(network.network.mano_head, network.network.config, batch, hand)
 
 
 def skeleton_terms(head: nn.Module, config: Any, batch: Batch, hand: SampledHand) -> Terms:
