@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from prehend_training.train.heads import LiteModelWithHeads
+from prehend_training.losses.heads import LiteModelWithHeads
 from safetensors.torch import load_file, save_file
 
 from prehend.errors import AssetError
