@@ -9,7 +9,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "prehend"
 
-BASE = {"conventions", "errors", "types", "check", "files", "documents", "__init__"}
+BASE = {"conventions", "errors", "types", "check", "files", "documents", "resources", "__init__"}
 MAY_IMPORT = {
     "conventions": set(),
     "errors": set(),
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "types": {"conventions", "errors", "check"},
     "files": {"errors"},
     "documents": {"errors"},
+    "resources": {"errors"},
     "geometry": BASE,
     "hand_model": BASE | {"geometry"},
     "weights": BASE,

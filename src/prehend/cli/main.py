@@ -17,6 +17,7 @@ VERBS = {
     "node": "the ROS 2 node",
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
     "models": "the weights that are here, and what they can do",
+    "files": "where the demo clip, parameters, layouts and examples lie",
     "doctor": "check this installation",
 }
 
