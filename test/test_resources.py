@@ -26,7 +26,7 @@ def test_they_are_what_they_claim_to_be(capsys):
 
 
 def test_a_file_that_is_none_is_wrong_use_and_names_the_near_ones(capsys):
-    with pytest.raises(UnknownName, match="hands.mp4"):
+    with pytest.raises(UnknownName, match="hands"):
         resource("hand.mp4")
     assert main(["files", "hand.mp4"]) == 2
     assert "choose one of hands.mp4" in capsys.readouterr().err

@@ -326,7 +326,7 @@ class UniHOPE(Staged):
                 streams.object_source[rows], streams.hand_map[rows], hand_box[rows], object_box[rows], *told
             )
             points = thing.object_points
-            # the hand's losses do not train the object stream (PAPER_FACTS 1.1)
+            # the hand's losses do not train the object stream (docs/PAPERS.md 1.1)
             object_roi = object_roi.index_copy(0, rows, thing.object_roi.detach().to(object_roi.dtype))
             computed = computed.index_fill(0, rows, 1.0)
         hand, hand_roi, heatmaps = self._hand_of(encoded, hand_box, object_roi, s * computed)
@@ -380,7 +380,7 @@ def _build_small(config: UniHOPEConfig) -> UniHOPE:
 
 
 class FirstChannels(nn.Module):
-    """Attention of which only the first `channels` channels go on (PAPER_FACTS 1.1)."""
+    """Attention of which only the first `channels` channels go on (docs/PAPERS.md 1.1)."""
 
     def __init__(self, attention: nn.Module, channels: int):
         super().__init__()
