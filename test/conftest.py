@@ -1,6 +1,7 @@
 """Lanes of the tests: `slow`, `ros` and `render` are left out of `make quick`.
 
-What is slow was measured: `make durations` writes durations.json from a run of everything. New tests are quick until then.
+What is slow was measured: `make durations` writes durations.json from a run of everything. New tests are quick until
+then.
 """
 
 import json

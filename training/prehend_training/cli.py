@@ -13,6 +13,7 @@ from prehend_training.cli_looks import add_look_verbs
 from prehend_training.cli_palms import add_palm_verbs
 from prehend_training.cli_photos import add_photo_verbs
 from prehend_training.cli_places import add_places_verb
+from prehend_training.cli_presets import add_presets_verb
 from prehend_training.cli_scenes import add_scene_verbs, add_verb
 from prehend_training.cli_train import add_train_verbs
 from prehend_training.cli_trunk import add_trunk_verb
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add_photo_verbs(verbs)
     add_trunk_verb(verbs)
     add_palm_verbs(verbs)
+    add_presets_verb(verbs)
     add_train_verbs(verbs)
     add_evaluate_verb(verbs)
 
