@@ -35,7 +35,7 @@ def test_lanes_are_marks_that_quick_leaves_out(file, lane):
     assert f"not {lane}" in quick
     if lane == "ros":
         pytest.importorskip("rosbags", reason="needs the extra 'ros'")
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", f"test/{file}"]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", f"test/{file}"]
     of_lane = subprocess.run([*command, "-m", lane], cwd=ROOT, capture_output=True, text=True)
     of_quick = subprocess.run([*command, "-m", quick], cwd=ROOT, capture_output=True, text=True)
     told = set(re.findall(r"^test/\S+", of_lane.stdout, re.MULTILINE))
