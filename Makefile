@@ -1,12 +1,13 @@
-# demo | test | check | bench | soak | fuzz: each sets up what it needs by itself (.venv, system packages), then runs.
+# Each target sets up what it needs by itself (.venv, system packages), then runs; `make help` lists them.
 PYTHON ?= python3
-VENV   := .venv
+VENV   ?= .venv
 BIN    := $(VENV)/bin
 # llvmpipe through EGL draws training scenes; only tests of the renderer and `prehend-train` need it
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 
-.PHONY: help demo test check bench soak fuzz clean
+.PHONY: help demo test quick format check coverage docs durations pythons bench soak fuzz clean
+LANE := not slow and not ros and not render
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -31,10 +32,34 @@ demo: $(VENV)/.demo  ## play a video into the node over real DDS, print the hand
 test: $(VENV)/.dev  ## every test
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
+quick: $(VENV)/.dev  ## the tests that are quick, on all cores: under a minute
+	$(BIN)/python -m pytest -m '$(LANE)' -n auto $(TEST_ARGS)
+
+format: $(VENV)/.dev  ## format, and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 check: $(VENV)/.dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+coverage: $(VENV)/.dev  ## every test, and which lines and branches none of them reached: out/coverage/index.html
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html:out/coverage $(TEST_ARGS)
+
+docs: $(VENV)/.dev  ## pages of docs/ and of every module of prehend in out/docs; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -c docs . out/docs
+
+durations: $(VENV)/.dev  ## measure every test: what is slow is left out of quick
+	$(BIN)/python -m pytest --junitxml=out/tests.xml $(TEST_ARGS)
+	$(BIN)/python tools/durations.py out/tests.xml test/durations.json
+
+pythons:  ## every test with each Python that is supported and here
+	@for version in 3.10 3.11 3.12; do \
+	  if python$$version -c '' 2>/dev/null; then \
+	    $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	  else echo "python$$version is not here: left out"; fi; \
+	done
 
 bench: $(VENV)/.dev  ## the figures of the README, as ratios on this machine
 	$(BIN)/python tools/bench.py $(BENCH_ARGS)
@@ -46,4 +71,4 @@ fuzz: $(VENV)/.dev  ## damaged and invented input at every border; FUZZ_ARGS="--
 	$(BIN)/python tools/fuzz.py $(FUZZ_ARGS)
 
 clean:  ## remove the environment and what was generated
-	rm -rf $(VENV) out build dist src/*.egg-info training/*.egg-info
+	rm -rf .venv .venv-3.* out build dist src/*.egg-info training/*.egg-info

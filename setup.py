@@ -1,11 +1,19 @@
 """The packages to install; all else is declared in pyproject.toml.
 
-They stand here because the object catalogue lies in config/objects, where the ROS package installs it from too.
+They stand here because some folders of the repository, from which the ROS package is installed too, go into the wheel
+as parts of the package: the object catalogue, the node's parameters and layouts, the launch file and the examples.
 """
 
 from setuptools import find_namespace_packages, setup
 
+FOLDERS = {
+    "prehend.objects": "config/objects",
+    "prehend.share.config": "config",
+    "prehend.share.launch": "launch",
+    "prehend.share.examples": "examples",
+}
+
 setup(
-    packages=[*find_namespace_packages("src", include=["prehend*"]), "prehend.objects"],
-    package_dir={"": "src", "prehend.objects": "config/objects"},
+    packages=[*find_namespace_packages("src", include=["prehend*"]), *FOLDERS],
+    package_dir={"": "src", **FOLDERS},
 )

@@ -1,11 +1,21 @@
-"""Start the node: `ros2 launch prehend_ros prehend.launch.py image:=/camera/image_raw`."""
+"""Start the node: `ros2 launch prehend_ros prehend.launch.py image:=/camera/image_raw`.
 
+Where prehend was installed with pip and `prehend_ros` is not built: `ros2 launch "$(prehend files prehend.launch.py)"`.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
+
+PARAMETERS = Path(__file__).resolve().parents[1] / "config" / "node.yaml"
+"""Beside this folder in the built ROS package, in a wheel and in a checkout."""
 
 ARGUMENTS = {
     "image": ("/camera/image_raw", "topic of the images; for compressed ones the same name without /compressed"),
@@ -14,10 +24,7 @@ ARGUMENTS = {
     "object_id": ("", "what is held: a name in the object catalogue; empty leaves it to the params_file"),
     "namespace": ("", "of the node"),
     "use_sim_time": ("", "true when a bag with /clock is played; empty leaves it to the params_file"),
-    "params_file": (
-        PathJoinSubstitution([FindPackageShare("prehend_ros"), "config", "node.yaml"]),
-        "values of all other parameters",
-    ),
+    "params_file": (str(PARAMETERS), "values of all other parameters"),
 }
 
 
@@ -30,6 +37,15 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*declared, OpaqueFunction(function=start_node)])
 
 
+def command() -> dict[str, Any]:
+    """What to run: the ROS package's program, or the installed Python package's."""
+    try:
+        get_package_prefix("prehend_ros")
+    except PackageNotFoundError:
+        return {"executable": sys.executable, "arguments": ["-m", "prehend.cli.main", "node"]}
+    return {"package": "prehend_ros", "executable": "prehend", "arguments": ["node"]}
+
+
 def start_node(context: LaunchContext) -> list[Node]:
     """The node; an argument that is empty is no parameter, or it would win over the file."""
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
@@ -37,11 +53,9 @@ def start_node(context: LaunchContext) -> list[Node]:
     kinds = {"image_transport": str, "object_id": str, "use_sim_time": bool}
     given = {name: ParameterValue(value[name], value_type=kind) for name, kind in kinds.items() if value[name]}
     node = Node(
-        package="prehend_ros",
-        executable="prehend",
+        **command(),
         name="prehend",
         namespace=value["namespace"],
-        arguments=["node"],
         parameters=[value["params_file"], *([given] if given else [])],
         remappings=[("image_raw", value["image"]), ("camera_info", value["camera_info"])],
         additional_env={

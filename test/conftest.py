@@ -1,6 +1,13 @@
-"""Results as the pipeline makes them, from the shipped hand model."""
+"""Results as the pipeline makes them, from the shipped hand model; and the lanes of the tests: `slow`, `ros` and
+`render` are left out of `make quick`.
 
+What is slow was measured: `make durations` writes durations.json from a run of everything. New tests are quick until
+then.
+"""
+
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +19,14 @@ from prehend.geometry.pnp import control_points
 from prehend.hand_model import load_hand_model, skin
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
 
+SLOW_S = 1.0
+"""Seconds from which a test function, with all its parameters and fixtures, is slow."""
+
+DURATIONS_S: dict[str, float] = json.loads((Path(__file__).parent / "durations.json").read_text())
+"""By file and function without folders, so that a test may move."""
+
+FIXTURES = {"domain": "ros", "renderer": "render"}
+"""A process on DDS, an OpenGL context."""
 EYE = np.tile(np.eye(3, dtype=np.float32), (NUM_MANO_JOINTS, 1, 1))
 PALM_TO_CAMERA = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], np.float32)
 
@@ -69,3 +84,14 @@ def make_result() -> Callable[..., FrameResult]:
         return FrameResult(camera, made, 12.5, times, True)
 
     return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test the marks of its lane."""
+    for item in items:
+        name = f"{item.path.name}::{getattr(item, 'originalname', None) or item.name}"
+        if DURATIONS_S.get(name, 0.0) >= SLOW_S:
+            item.add_marker(pytest.mark.slow)
+        for fixture, mark in FIXTURES.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)

@@ -9,7 +9,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "prehend"
 
-BASE = {"conventions", "errors", "types", "check", "files", "documents", "__init__"}
+BASE = {"conventions", "errors", "types", "check", "files", "documents", "resources", "__init__"}
 MAY_IMPORT = {
     "conventions": set(),
     "errors": set(),
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "types": {"conventions", "errors", "check"},
     "files": {"errors"},
     "documents": {"errors"},
+    "resources": {"errors"},
     "geometry": BASE,
     "object_catalogue": BASE | {"geometry"},
     "object_meshes": BASE | {"object_catalogue"},
@@ -82,7 +83,7 @@ ROOMS = (
     "cli",
 )
 """Rooms of the training workspace; each imports from itself and from those above it alone."""
-MOST_FILES = 13
+MOST_FILES = 14
 """In a room: more do not let a reader in."""
 ONLY_IN = {
     "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),

@@ -61,7 +61,9 @@ def stage_jobs(bundle: Bundle, threads: int = THREADS) -> dict[str, Callable[[],
     known = {"hand_box": hand_box, "object_box": hand_box + 10, "grasp": np.ones((1, 1), np.float32)}
     known |= {name: array.copy() for name, array in backend.infer("encode", {"image": image}).items()}
     known["object_kind"] = np.zeros((1, OBJECT_KIND_SIZE), np.float32)
-    thing, hand = ({s.name: known.get(s.name) for s in bundle.stages[name].inputs} for name in ("object", "hand"))
+    thing, hand = (
+        {s.name: known[s.name] for s in bundle.stages[name].inputs if s.name in known} for name in ("object", "hand")
+    )
     hand["object_roi"] = backend.infer("object", thing)["object_roi"].copy()
     return {
         "encode": lambda: backend.infer("encode", {"image": image}),

@@ -87,7 +87,9 @@ class Borders:
             cv2.imencode(suffix, picture)[1].tobytes() for suffix in (".jpg", ".png", ".webp", ".bmp", ".tiff", ".ppm")
         ]
         self.images.append(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes())
-        self.picture, self._bags, self._films = picture, {}, []
+        self.picture = picture
+        self._bags: dict[str, bytes] = {}
+        self._films: list[tuple[str, bytes]] = []
         self.calibration = {
             "image_width": 640, "image_height": 480, "distortion_model": "plumb_bob",
             "camera_matrix": {"rows": 3, "cols": 3, "data": [500.0, 0, 320, 0, 500, 240, 0, 0, 1]},

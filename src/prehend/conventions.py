@@ -2,12 +2,13 @@
 
 Units are metres, radians and pixels; the centre of the first pixel is (0, 0).
 
-Frames
-  camera   optical frame of REP 103: x right, y down, z forward.
-  crop     a virtual camera at the same place as `camera`, turned so that its z axis goes through the centre
-           of the crop. The networks answer in this frame; `T_camera_crop` takes the answer to `camera`.
-  hand     frame of the hand model, MANO's for a right hand: fingers along -x, back of the hand +y, thumb +z.
-  object   frame of the object's model, at the centre of its axis-aligned box unless its file says otherwise.
+Frames:
+
+- camera: optical frame of REP 103: x right, y down, z forward.
+- crop: a virtual camera at the same place as `camera`, turned so that its z axis goes through the centre of the crop.
+  The networks answer in this frame; `T_camera_crop` takes the answer to `camera`.
+- hand: frame of the hand model, MANO's for a right hand: fingers along -x, back of the hand +y, thumb +z.
+- object: frame of the object's model, at the centre of its axis-aligned box unless its file says otherwise.
 
 A transform `T_a_b` takes points from frame b to frame a: `p_a = T_a_b @ p_b`.
 """

@@ -1,6 +1,23 @@
 """Errors that name the thing and the way out. Commands and the node catch `PrehendError` and nothing wider."""
 
 from collections.abc import Iterable
+from importlib import metadata
+
+DISTRIBUTION = "prehend-hands"
+"""What pip calls this package; "prehend" belongs to somebody else there."""
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra.
+
+    pip takes the extras of a distribution that is installed, whether it came from a wheel or a checkout; a built ROS
+    package or a folder on PYTHONPATH is none.
+    """
+    try:
+        metadata.distribution(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return f"pip install '.[{extra}]' in a checkout of prehend"
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 class PrehendError(Exception):
@@ -46,7 +63,7 @@ class MissingDependency(PrehendError, ImportError):
     """An optional dependency is needed for what was asked."""
 
     def __init__(self, module: str, extra: str, needed_for: str):
-        super().__init__(f"{needed_for} needs '{module}': pip install 'prehend[{extra}]'")
+        super().__init__(f"{needed_for} needs '{module}': {how_to_install(extra)}")
 
 
 class ParameterError(PrehendError, ValueError):

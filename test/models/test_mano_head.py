@@ -19,7 +19,7 @@ def assert_rotations(matrices: torch.Tensor) -> None:
 
 
 def test_columns_not_rows() -> None:
-    """The six numbers of a rotation are its first two columns (PAPER_FACTS trap 11)."""
+    """The six numbers of a rotation are its first two columns (docs/PAPERS.md, trap 11)."""
     rotation = torch.linalg.qr(torch.randn(5, 3, 3))[0]
     rotation = rotation * torch.det(rotation)[:, None, None]
     columns = torch.cat([rotation[..., 0], rotation[..., 1]], dim=-1)

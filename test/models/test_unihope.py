@@ -143,7 +143,7 @@ def test_gradients_reach_every_parameter(toy: UniHOPE) -> None:
 
 
 def test_hand_and_object_do_not_train_each_other(toy: UniHOPE) -> None:
-    """Hand losses stop at the object's feature, object losses at the hand's map (PAPER_FACTS 1.1)."""
+    """Hand losses stop at the object's feature, object losses at the hand's map (docs/PAPERS.md 1.1)."""
     out = run_toy(toy)
     sum(t.square().mean() for t in out.hand).backward(retain_graph=True)
     assert all(p.grad is None for p in toy.streams.object_fpn.parameters())

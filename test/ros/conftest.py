@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("rosbags", reason="needs prehend[ros]")
+pytest.importorskip("rosbags", reason="needs the extra 'ros'")
 from prehend.ros import messages
 
 DEADLINE_S = 60.0
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that talk to other processes need rclpy."""
     for item in items:
         if HERE in item.path.parents and "domain" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.skipif(not _has_rclpy(), reason="needs prehend[ros] or a ROS installation"))
+            item.add_marker(pytest.mark.skipif(not _has_rclpy(), reason="needs the extra 'ros' or a ROS installation"))
 
 
 def _has_rclpy() -> bool:

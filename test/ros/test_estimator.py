@@ -17,7 +17,7 @@ def params(tmp_path_factory) -> NodeParams:
     """Parameters that name a hand network and a detector: the shipped ones, or random ones where none are shipped."""
     if set(NAMES) <= set(available()):
         return NodeParams().updated({"threads": 1})
-    torch = pytest.importorskip("torch", reason="no weights are shipped, and making some needs prehend[torch]")
+    torch = pytest.importorskip("torch", reason="no weights are shipped, and making some needs the extra 'torch'")
     pytest.importorskip("onnx", reason="no weights are shipped, and making some needs onnx")
     from prehend.export.bundle import save_bundle
     from prehend.models.registry import NETWORKS

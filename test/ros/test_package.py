@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import prehend
+from prehend.resources import FOLDERS
 
 ROOT = Path(__file__).parents[2]
 CMAKE = (ROOT / "CMakeLists.txt").read_text()
@@ -32,8 +33,8 @@ def test_package_and_python_package_agree():
 
 def test_cmake_builds_every_message_and_installs_what_there_is():
     assert set(re.findall(r"msg/\w+\.msg", CMAKE)) == {f"msg/{path.name}" for path in (ROOT / "msg").glob("*.msg")}
-    for folder in re.search(r"DIRECTORY (launch config) ", CMAKE).group(1).split():
-        assert any((ROOT / folder).iterdir())
+    folders = re.search(r"DIRECTORY ([a-z ]+) DESTINATION \${PYTHON_INSTALL_DIR}/prehend/share", CMAKE).group(1).split()
+    assert sorted(folders) == sorted(FOLDERS) and all(any((ROOT / folder).iterdir()) for folder in folders)
     assert (ROOT / re.search(r"PACKAGE_DIR (\S+)\)", CMAKE).group(1) / "__init__.py").is_file()
 
 
@@ -64,14 +65,16 @@ class Launched:
 
 def launched(monkeypatch: pytest.MonkeyPatch, **values: str) -> dict:
     """What the launch file makes the node with when these arguments are given."""
+    pytest.importorskip("ament_index_python", reason="needs the extra 'ros'")
+    if not os.environ.get("AMENT_PREFIX_PATH"):
+        monkeypatch.setenv("AMENT_PREFIX_PATH", "/no/ros")
     names = {
         "launch": ("LaunchContext", "LaunchDescription"),
         "launch.actions": ("DeclareLaunchArgument", "OpaqueFunction"),
-        "launch.substitutions": ("EnvironmentVariable", "LaunchConfiguration", "PathJoinSubstitution"),
+        "launch.substitutions": ("EnvironmentVariable", "LaunchConfiguration"),
         "launch_ros": (),
         "launch_ros.actions": ("Node",),
         "launch_ros.parameter_descriptions": ("ParameterValue",),
-        "launch_ros.substitutions": ("FindPackageShare",),
     }
     for name, classes in names.items():
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(**dict.fromkeys(classes, Launched)))
@@ -92,6 +95,21 @@ def test_launch_arguments_win_over_the_file_only_where_they_are_given(monkeypatc
     }
     known = yaml.safe_load((ROOT / "config" / "node.yaml").read_text())["/**"]["ros__parameters"]
     assert set(given) <= set(known)
+
+
+def test_the_launch_file_finds_parameters_and_program_where_it_lies(monkeypatch, tmp_path):
+    """From a wheel there is no ROS package: then the Python package's own program runs."""
+    packages = pytest.importorskip("ament_index_python.packages", reason="needs the extra 'ros'")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    with pytest.raises(packages.PackageNotFoundError):
+        packages.get_package_prefix("prehend_ros")
+    assert launched(monkeypatch)["arguments"] == ["-m", "prehend.cli.main", "node"]
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    (index / "prehend_ros").touch()
+    assert launched(monkeypatch)["package"] == "prehend_ros"
+    launch = runpy.run_path(str(ROOT / "launch" / "prehend.launch.py"))
+    assert launch["PARAMETERS"] == ROOT / "config" / "node.yaml" and launch["PARAMETERS"].is_file()
 
 
 def test_the_executable_has_its_run_bit(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from prehend import __version__
-from prehend.errors import PrehendError
+from prehend.errors import PrehendError, how_to_install
 
 Status = Literal["ok", "missing", "broken"]
 
@@ -47,6 +47,7 @@ def all_checks() -> Iterator[Check]:
         yield _guarded("onnxruntime providers", _providers)
         yield _guarded("hand model", _hand_model)
         yield from _weights()
+        yield _guarded("files", _files)
         yield _guarded("one image", _one_image)
     yield from (_extra(module, extra) for module, extra in _EXTRAS.items())
     yield _ros()
@@ -72,7 +73,7 @@ def _module(module: str, package: str) -> Check:
 
 def _extra(module: str, extra: str) -> Check:
     if importlib.util.find_spec(module) is None:
-        return Check(module, "missing", f"not installed: pip install 'prehend[{extra}]'")
+        return Check(module, "missing", f"not installed: {how_to_install(extra)}")
     return Check(module, "ok", _version(module))
 
 
@@ -121,6 +122,13 @@ def _hand_model() -> str:
 
     model = load_hand_model()
     return f"{model.name}, {model.num_vertices} vertices, sha256 {model.sha256[:12]}"
+
+
+def _files() -> str:
+    from prehend.resources import resources
+
+    paths = list(resources().values())
+    return f"{len(paths)} in {paths[0].parents[1]}: see prehend files"
 
 
 def _weights() -> Iterator[Check]:

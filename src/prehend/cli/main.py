@@ -18,6 +18,7 @@ VERBS = {
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
     "models": "the weights that are here, and what they can do",
     "objects": "the things whose pose can be told; import a mesh of your own",
+    "files": "where the demo clip, parameters, layouts and examples lie",
     "doctor": "check this installation",
 }
 

@@ -1,4 +1,4 @@
-"""The attention block of the hand-object fusion (PAPER_FACTS 1.1; UniHOPE eq. 3)."""
+"""The attention block of the hand-object fusion (docs/PAPERS.md 1.1; UniHOPE eq. 3)."""
 
 import torch
 import torch.nn.functional as F

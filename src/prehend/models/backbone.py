@@ -95,7 +95,7 @@ class SharedTrunkStreams(StreamsModule):
 
 class DuplicatedStreams(StreamsModule):
     """The streams of the paper: stem, layer 1 and layer 4 are shared, layers 2 and 3 and the pyramid are
-    there twice, once for the hand and once for the object (PAPER_FACTS 1.1, after HFL-Net)."""
+    there twice, once for the hand and once for the object (docs/PAPERS.md 1.1, after HFL-Net)."""
 
     def __init__(
         self,

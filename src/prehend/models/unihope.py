@@ -270,7 +270,7 @@ class UniHOPE(Staged):
             told = self._told(encoded, rows, object_kind)
             thing = self.object_(streams.object_source[rows], streams.hand_map[rows], *boxes, *told)
             points = thing.object_points
-            # the hand's losses do not train the object stream (PAPER_FACTS 1.1)
+            # the hand's losses do not train the object stream (docs/PAPERS.md 1.1)
             object_roi = object_roi.index_copy(0, rows, thing.object_roi.detach().to(object_roi.dtype))
             computed = computed.index_fill(0, rows, 1.0)
         hand, hand_roi, heatmaps = self._hand_of(encoded, hand_box, object_roi, s * computed)
@@ -328,7 +328,7 @@ def _build_small(config: UniHOPEConfig) -> UniHOPE:
 
 
 class FirstChannels(nn.Module):
-    """Attention of which only the first `channels` channels go on (PAPER_FACTS 1.1)."""
+    """Attention of which only the first `channels` channels go on (docs/PAPERS.md 1.1)."""
 
     def __init__(self, attention: nn.Module, channels: int):
         super().__init__()

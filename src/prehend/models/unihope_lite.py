@@ -118,7 +118,7 @@ class LiteObjectAnswer(NamedTuple):
 
 class LiteStreams(StreamsModule):
     """One trunk for the hand; the object stream has its own copy of the middle stages, shares the last one, and is not
-    computed here, so that an empty hand costs nothing for it (UniHOPE section 3.2; PAPER_FACTS 1.1).
+    computed here, so that an empty hand costs nothing for it (UniHOPE section 3.2; docs/PAPERS.md 1.1).
 
     Args:
         trunk: with its numbers, or fresh.

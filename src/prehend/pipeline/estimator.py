@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prehend.backends import Backend
 from prehend.conventions import Side
@@ -19,7 +21,7 @@ from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.observe import Observer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import FromPretrained
-from prehend.pipeline.targets import Image, cut_targets
+from prehend.pipeline.targets import cut_targets
 from prehend.pipeline.tracker import Tracker
 from prehend.types import Box, Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
@@ -64,7 +66,7 @@ class Estimator(FromPretrained):
 
     def estimate(
         self,
-        image: Image,
+        image: NDArray[Any],  # as OpenCV types its images; uint8 is checked
         camera: Camera | None = None,
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,

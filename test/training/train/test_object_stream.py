@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from prehend_training.losses.heads import LiteModelWithHeads
 from safetensors.torch import load_file, save_file
 
 from prehend.errors import AssetError
 from prehend.models.unihope_lite import build_unihope_lite
 from prehend_training.data.crops import CropBatches, exact
 from prehend_training.data.datasets import Cached, HeldCorpus, MixedCorpus, ShardCorpus, only_held
+from prehend_training.losses.heads import LiteModelWithHeads
 from prehend_training.storage.codec import unpack_labels
 from prehend_training.train.checkpoint import load_start
 from prehend_training.train.loop import to_tensors

@@ -1,4 +1,4 @@
-"""What the networks should answer for a view of a picture (PAPER_FACTS 1.1; frames as in `prehend.conventions`)."""
+"""What the networks should answer for a view of a picture (docs/PAPERS.md 1.1; frames as in `prehend.conventions`)."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""What of a hand a picture shows, from its mesh and where the picture shows hand (PAPER_FACTS 3, trap 7).
+"""What of a hand a picture shows, from its mesh and where the picture shows hand (docs/PAPERS.md 3 and trap 7).
 
 The visible ratio is the hand's pixels in the picture over those of the whole mesh. Thresholds on it and on the parts
 are `HandLabel.is_occluded` and `HandLabel.occluded_parts`.

@@ -32,8 +32,8 @@ class TwinConfig:
 
 class AdaptationLayer(nn.Module):
     """The mapper h of eq. (7): attention with a residual and normalisation on the code (Chen et al., NeurIPS 2017, for
-    the idea; PAPER_FACTS 1.1 for the form). The code is one token, so the attention is a product of two matrices; it is
-    needed in training alone.
+    the idea; docs/PAPERS.md 1.1 for the form). The code is one token, so the attention is a product of two matrices; it
+    is needed in training alone.
 
     Args:
         size: length of the code, divisible by `heads`.

@@ -1,0 +1,63 @@
+"""What sorts the tests, and what runs them before a commit and in CI."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from durations import durations
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def test_seconds_of_a_function_are_those_of_all_its_parameters(tmp_path):
+    (tmp_path / "test_naps.py").write_text(
+        "import time, pytest\n\n"
+        "@pytest.mark.parametrize('n', [1, 2])\ndef test_nap(n):\n    time.sleep(0.1)\n\n"
+        "class TestMore:\n    def test_long(self):\n        time.sleep(0.25)\n\n"
+        "def test_at_once():\n    pass\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=report.xml"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    found = durations(tmp_path / "report.xml")
+    assert list(found) == ["test_naps.py::test_long", "test_naps.py::test_nap"]
+    assert found["test_naps.py::test_long"] >= 0.2 and found["test_naps.py::test_nap"] >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("file", "lane"), [("test_wheel.py", "slow"), ("ros/test_play.py", "ros"), ("training/test_render.py", "render")]
+)
+def test_lanes_are_marks_that_quick_leaves_out(file, lane):
+    quick = re.search(r"^LANE := (.*)$", MAKEFILE, re.MULTILINE).group(1)
+    assert f"not {lane}" in quick
+    if lane == "ros":
+        pytest.importorskip("rosbags", reason="needs the extra 'ros'")
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", f"test/{file}"]
+    of_lane = subprocess.run([*command, "-m", lane], cwd=ROOT, capture_output=True, text=True)
+    of_quick = subprocess.run([*command, "-m", quick], cwd=ROOT, capture_output=True, text=True)
+    told = set(re.findall(r"^test/\S+", of_lane.stdout, re.MULTILINE))
+    assert told and not told & set(re.findall(r"^test/\S+", of_quick.stdout, re.MULTILINE))
+
+
+def test_commits_are_checked_as_make_check_does():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    checks = re.search(r"^check:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE).group(1)
+    tools = re.findall(r"\$\(BIN\)/(ruff format|ruff check|mypy)", checks)
+    assert [re.search(r"/(ruff format|ruff check|mypy)", hook["entry"]).group(1) for hook in hooks] == tools
+    pytest.importorskip("pre_commit", reason="needs the extra 'dev'")
+    subprocess.run([sys.executable, "-m", "pre_commit", "validate-config"], cwd=ROOT, check=True)
+
+
+def test_ci_runs_one_script_everywhere_and_with_every_python():
+    assert "tools/ci.sh" in (ROOT / ".ci" / "run").read_text()
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["ci"]
+    assert any("tools/ci.sh" in step.get("run", "") for step in job["steps"])
+    text = (ROOT / "pyproject.toml").read_text()
+    low, high = map(int, re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', text).groups())
+    assert job["strategy"]["matrix"]["python"] == [f"3.{minor}" for minor in range(low, high)]
+    assert re.search(r"for version in (.*); do", MAKEFILE).group(1).split() == job["strategy"]["matrix"]["python"]
+    script = (ROOT / "tools" / "ci.sh").read_text()
+    assert re.findall(r"^make (\w+)$", script, re.MULTILINE) == ["check", "docs", "test"]
