@@ -1,6 +1,6 @@
 import json
 
-from prehend_training.cli import main
+from prehend_training.cli.main import main
 from prehend_training.cli.presets import COLUMNS
 from prehend_training.train.presets import PRESETS
 

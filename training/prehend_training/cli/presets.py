@@ -3,17 +3,12 @@
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prehend_training.train.preset import Preset
 
 COLUMNS = ("preset", "network", "trains", "batch", "needs")
-
-_PARTS = {
-    "all": "the whole network",
-    "maps": "trunk and maps, with a first guess of the joints",
-    "lift": "the pose head alone",
-    "object": "the object stream alone",
-    "grasp": "the answer whether something is held alone",
-}
 
 
 def add_presets_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,28 +32,6 @@ def _presets(arguments: argparse.Namespace) -> None:
         sys.stdout.write("  ".join(map(str.ljust, row, widths)).rstrip() + "\n")
 
 
-def row_of(preset: Any) -> tuple[str, ...]:
-    """One line of the table, in the order of `COLUMNS`.
-
-    Args:
-        preset: of `prehend_training.train.presets.PRESETS`.
-    """
-    part, needs = _part_and_needs(preset)
-    return (preset.name, preset.network, part, str(preset.optimisation.batch_size), needs)
-
-
-def _part_and_needs(preset: Any) -> tuple[str, str]:
-    from prehend_training.train.detector_task import DetectorPreset
-    from prehend_training.train.tasks import CropPreset, LitePreset
-
-    if isinstance(preset, CropPreset):
-        if preset.trains == "lift":
-            return _PARTS["lift"], "poses of crops, no images"
-        size = f"crops of {preset.data.size_px} px"
-        if isinstance(preset, LitePreset):
-            start = "a run of the network" if preset.trains in ("object", "grasp") else "a pretrained trunk"
-            return _PARTS[preset.trains], f"{size}, photographs if there are; --start {start}"
-        return _PARTS[preset.trains], size + (" with twins" if preset.twins else "")
-    if isinstance(preset, DetectorPreset):
-        return "the detector", f"frames of {preset.data.size_px} px, crops as close-ups"
-    return "the palm detector", "frames, labelled photographs; --start the pretrained detector; verb palms train"
+def row_of(preset: "Preset") -> tuple[str, ...]:
+    """One line of the table, in the order of `COLUMNS`."""
+    return (preset.name, preset.network, preset.summary[0], str(preset.optimisation.batch_size), preset.summary[1])

@@ -33,6 +33,11 @@ class DetectorPreset(Preset):
     seed: int = 0
     pictures: ClassVar[Literal["crops", "frames"]] = "frames"
 
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        return "the detector", f"frames of {self.data.size_px} px, crops as close-ups"
+
     def build(self) -> CenterDetector:
         """See `Preset`."""
         return build_center_detector(self.config)

@@ -55,6 +55,11 @@ class PalmPreset(Preset):
     pictures: ClassVar[Literal["crops", "frames"]] = "frames"
     own_scores: ClassVar[bool] = True
 
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        return "the palm detector", "frames, labelled photographs; --start the pretrained detector; verb palms train"
+
     def build(self) -> PalmDetector:
         """See `Preset`."""
         return build_palm(self.config)

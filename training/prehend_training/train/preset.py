@@ -97,6 +97,11 @@ class Preset(ABC):
     pictures: ClassVar[Literal["crops", "frames"]]
     own_scores: ClassVar[bool] = False
 
+    @property
+    @abstractmethod
+    def summary(self) -> tuple[str, str]:
+        """What it trains, and what it needs, for people."""
+
     @abstractmethod
     def build(self) -> nn.Module:
         """The network with fresh weights, without data."""

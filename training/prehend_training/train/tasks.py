@@ -47,6 +47,15 @@ from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
 MEAN_POSE_SAMPLES = 2000
 LIFT_SAMPLES = 24_000
 
+PARTS = {
+    "all": "the whole network",
+    "maps": "trunk and maps, with a first guess of the joints",
+    "lift": "the pose head alone",
+    "object": "the object stream alone",
+    "grasp": "the answer whether something is held alone",
+}
+"""What `CropPreset.trains` means, for people."""
+
 
 @dataclass(frozen=True)
 class CropPreset(Preset):
@@ -93,6 +102,13 @@ class CropPreset(Preset):
 
     def _described(self) -> bool:
         return False
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        if self.trains == "lift":
+            return PARTS["lift"], "poses of crops, no images"
+        return PARTS[self.trains], f"crops of {self.data.size_px} px" + (" with twins" if self.twins else "")
 
     def build(self) -> UniHOPE:
         """See `Preset`."""
@@ -237,6 +253,15 @@ class LitePreset(CropPreset):
 
     def _described(self) -> bool:
         return True
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        part, needs = super().summary
+        if self.trains == "lift":
+            return part, needs
+        start = "a run of the network" if self.trains in ("object", "grasp") else "a pretrained trunk"
+        return part, f"{needs}, photographs if there are; --start {start}"
 
     def build(self) -> UniHOPELite:
         """See `Preset`."""
