@@ -81,7 +81,7 @@ def test_prehend_understands_its_commands(shown, arguments, monkeypatch):
 
 def test_prehend_train_understands_its_commands():
     pytest.importorskip("torch", reason="needs the extra 'train'")
-    from prehend_training.cli import _parser
+    from prehend_training.cli.main import _parser
 
     shown = programs("prehend-train")
     assert len(shown) > 20

@@ -6,9 +6,7 @@ import torch
 
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.outputs import EncodeOutput as Encoded
-from prehend.models.outputs import HandOutput as HandAnswer
-from prehend.models.outputs import Output
+from prehend.models.outputs import EncodeOutput, HandOutput, Output
 from prehend.models.registry import create
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig
@@ -65,9 +63,9 @@ def perfect(batch):
     def sure(x):
         return (2 * x - 1) * SURE
 
-    hand = HandAnswer(batch["keypoints"], batch["rotations"], batch["betas"], sure(batch["visible"]), torch.zeros(1))
+    hand = HandOutput(batch["keypoints"], batch["rotations"], batch["betas"], sure(batch["visible"]), torch.zeros(1))
     switches = (sure(batch[name])[:, None] for name in ("grasp", "presence", "right"))
-    encoded = Encoded(*switches, torch.zeros(1), torch.zeros(1))
+    encoded = EncodeOutput(*switches, torch.zeros(1), torch.zeros(1))
     return Output(encoded, hand, torch.cat([points, confidence], -1), rows, *[torch.zeros(1)] * 4)
 
 

@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from prehend.models.detector import CenterMaps as Found
+from prehend.models.detector import CenterMaps
 from prehend.types import Box
 from prehend_training.data.frames import SeenHand, detector_targets
 from prehend_training.losses.crop import total
@@ -20,11 +20,11 @@ def test_finder_terms_are_zero_at_the_truth_and_only_there():
     target = {name: torch.from_numpy(value)[None] for name, value in detector_targets(hands, 128, 8).items()}
     heat = torch.logit(target["heat"], eps=1e-6)[:, None]
     side, held = ((2 * target[name] - 1)[:, None] * SURE for name in ("side", "held"))
-    truth = Found(heat, side, target["hand_box"], held, target["object_box"])
+    truth = CenterMaps(heat, side, target["hand_box"], held, target["object_box"])
     terms = detector_terms(truth, target)
     assert terms.keys() == {field.name for field in fields(DetectorLossWeights)} - {"segments"}
     assert total(terms, DetectorLossWeights()).item() == pytest.approx(0, abs=1e-5)
-    for name in Found._fields:
+    for name in CenterMaps._fields:
         moved = truth._replace(**{name: getattr(truth, name) * 0.5 if "box" in name else -getattr(truth, name)})
         assert total(detector_terms(moved, target), DetectorLossWeights()) > 0.01, name
 

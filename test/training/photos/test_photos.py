@@ -14,8 +14,7 @@ from photo_work import Knows, labelled, write_photos
 from prehend.conventions import SIDES
 from prehend.errors import AssetError, SourceError
 from prehend.hand_model.asset import load_hand_model
-from prehend.models.outputs import EncodeOutput as Encoded
-from prehend.models.outputs import HandOutput as HandAnswer
+from prehend.models.outputs import EncodeOutput, HandOutput
 from prehend.types import Box
 from prehend_training.cli.main import main
 from prehend_training.data.crop_targets import from_box
@@ -170,8 +169,8 @@ def test_what_is_not_known_costs_exactly_nothing(corpus, terms_of):
     def random(*shape):
         return torch.randn(len(rows), *shape, generator=torch_rng)
 
-    answer = HandAnswer(random(21, 2), random(16, 3, 3), random(10), random(21), random(8))
-    encoded = Encoded(random(1), random(1), random(1), random(1), random(1))
+    answer = HandOutput(random(21, 2), random(16, 3, 3), random(10), random(21), random(8))
+    encoded = EncodeOutput(random(1), random(1), random(1), random(1), random(1))
     read = {"dense": random(24, 32, 32), "coarse": random(21, 3)}
     hand = SampledHand(load_hand_model(), count=30)
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prehend.backends import Backend
-from prehend.pipeline.detect import DETECTOR_SCORE as FIND_THRESHOLD
-from prehend.pipeline.detect import Detector
+from prehend.pipeline.detect import DETECTOR_SCORE, Detector
 from prehend.types import FloatArray, FoundHand
 from prehend_training.data.crops import Corpus
 from prehend_training.data.datasets import ShardCorpus
@@ -63,7 +62,7 @@ def detector_report(frames: Sequence[Answers], threshold: float | None = None) -
         hand costs more than a box that the crop network takes away). Choose it on other pictures than you report.
         None where nothing defines a number.
     """
-    threshold = FIND_THRESHOLD if threshold is None else threshold
+    threshold = DETECTOR_SCORE if threshold is None else threshold
     wanted = sum(hand.counts for _, hands in frames for hand in hands)
     judged = [one for frame in frames for one in judge(*frame, IOUS[0])]
     kept = [one for one in judged if one.score >= threshold]

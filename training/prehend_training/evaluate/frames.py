@@ -14,7 +14,7 @@ from prehend.hand_model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.association import best_pairs
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
+from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Box, FloatArray, FoundHand, HandEstimate
 from prehend_training.evaluate.labels import (
     Labels,
@@ -36,7 +36,7 @@ overlaps most counts, and each answer finds one hand."""
 EXCUSED_IOU = 0.1
 """An answer that overlaps by this much a hand that need not be found is no false hand."""
 
-_CONFIG = EstimatorConfig(tracking=False)
+_CONFIG = EstimatorOptions(tracking=False)
 
 
 @dataclass

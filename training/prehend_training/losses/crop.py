@@ -15,9 +15,7 @@ from torch import Tensor
 from prehend.conventions import NUM_JOINTS
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.outputs import EncodeOutput as Encoded
-from prehend.models.outputs import HandOutput as HandAnswer
-from prehend.models.outputs import Output
+from prehend.models.outputs import EncodeOutput, HandOutput, Output
 from prehend.models.unihope import UniHOPE
 from prehend_training.data.crop_targets import MAP_STRIDE
 
@@ -171,7 +169,7 @@ def map_terms(read: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Terms
     }
 
 
-def switch_terms(encoded: Encoded, target: Mapping[str, Tensor]) -> Terms:
+def switch_terms(encoded: EncodeOutput, target: Mapping[str, Tensor]) -> Terms:
     """Terms of the switcher: whether something is held and whether the hand is a right one, where there is a hand, and
     whether there is one."""
 
@@ -207,7 +205,7 @@ def heatmap_terms(network: UniHOPE, heatmaps: Tensor, target: Mapping[str, Tenso
     return {"heatmaps": mean_of_rows(heatmap_divergence(heatmaps, wanted), hand_rows(target, "keypoints"))}
 
 
-def hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
+def hand_terms(answer: HandOutput, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
     """Terms of keypoints, pose, shape and visibility; rows without a right hand or without the label do not count.
 
     Args:
@@ -236,7 +234,7 @@ def hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer
     }
 
 
-def visibility_term(answer: HandAnswer, target: Mapping[str, Tensor]) -> Tensor:
+def visibility_term(answer: HandOutput, target: Mapping[str, Tensor]) -> Tensor:
     """() whether each joint is seen."""
     entropy = F.binary_cross_entropy_with_logits(answer.visibility_logit, target["visible"], reduction="none")
     return mean_of_rows(entropy, hand_rows(target, "visible"))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prehend.models.detector import CenterMaps as Found
+from prehend.models.detector import CenterMaps
 from prehend_training.losses.crop import Terms
 
 
@@ -24,7 +24,7 @@ class DetectorLossWeights:
     segments: float = 1.0
 
 
-def detector_terms(found: Found, target: Mapping[str, Tensor]) -> Terms:
+def detector_terms(found: CenterMaps, target: Mapping[str, Tensor]) -> Terms:
     """Scalars by names of `DetectorLossWeights`; `target` as `data.frames.detector_targets`, batched."""
     weight = target["box_weight"]
     count = weight.sum().clamp(min=1)

@@ -17,7 +17,7 @@ from torch import nn
 from prehend.conventions import NUM_JOINTS
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion
 from prehend.hand_model.asset import load_hand_model
-from prehend.models.outputs import HandOutput as HandAnswer
+from prehend.models.outputs import HandOutput
 from prehend.models.pose_head import PlacesPoseHead
 from prehend_training.data.batch import Arrays, Batch
 from prehend_training.data.records import Record
@@ -168,6 +168,6 @@ def skeleton_terms(head: nn.Module, config: Any, batch: Batch, hand: SampledHand
     known = ("presence", "right", "has_pose", "has_joints", "has_visible", "has_keypoints")
     target |= dict.fromkeys(known, ones)
     target["hand_box"] = places.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(count, 4)
-    answer = HandAnswer(places, said.rotations, said.betas, said.visibility_logit, code)
+    answer = HandOutput(places, said.rotations, said.betas, said.visibility_logit, code)
     terms = hand_terms(answer, target, hand)
     return {name: terms[name] for name in TAUGHT}

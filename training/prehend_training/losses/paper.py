@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.outputs import HandOutput as HandAnswer
-from prehend.models.outputs import Output
+from prehend.models.outputs import HandOutput, Output
 from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows, object_errors, visibility_term
 
 
@@ -34,7 +33,7 @@ class PaperLossWeights:
     visibility: float = 1.0
 
 
-def paper_hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
+def paper_hand_terms(answer: HandOutput, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
     """Squared errors of vertices and joints [m^2] relative to the wrist, of the rotation matrices, of the shape and of
     the keypoints in units of the hand box; and the visibility.
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from prehend.errors import AssetError, SourceError
 from prehend.io.images import Image, read_image
-from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
+from prehend.pipeline.load import load_estimator
 from prehend.types import Box, FoundHand
 from prehend_training.photos.agreement import Answer, answer_of
 from prehend_training.photos.looks import Look
@@ -122,7 +121,7 @@ class OwnTeacher:
     """
 
     def __init__(self, model: str, detector: str = "palm"):
-        self._estimator = Estimator.from_pretrained(model, finder=detector, config=EstimatorConfig(tracking=False))
+        self._estimator = load_estimator(model=model, detector=detector, tracking=False)
         bundle = self._estimator.bundle
         self.name = f"teacher {bundle.name} {bundle.weights_sha256[:12]}"
         self._path: Path | None = None

@@ -17,7 +17,8 @@ from prehend.io.predictions import read_predictions
 from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.io.sources import Folder, Frame
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
+from prehend.pipeline.load import load_estimator
+from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Camera, FoundHand, FrameResult, HandEstimate
 from prehend_training.evaluate.network import RUN_NOTE, open_measured
 from prehend_training.evaluate.photographs.labels import LabelledPhoto, check_size
@@ -64,7 +65,7 @@ class PhotoRun:
     camera_given: bool = False
 
 
-def open_estimator(what: str | Path, detector: str | Path, config: EstimatorConfig) -> Estimator:
+def open_estimator(what: str | Path, detector: str | Path, config: EstimatorOptions) -> Estimator:
     """The pipeline with weights by name or folder, or with those of a run.
 
     Raises:
@@ -72,7 +73,7 @@ def open_estimator(what: str | Path, detector: str | Path, config: EstimatorConf
     """
     if any((Path(one) / RUN_NOTE).exists() for one in (what, detector)):
         return Estimator(open_measured(what).backend, open_measured(detector).backend, config=config)
-    return Estimator.from_pretrained(what, "onnx", finder=detector, config=config)
+    return load_estimator(config, model=what, detector=detector)
 
 
 def run_photos(
