@@ -6,7 +6,7 @@ skeletons, A the anchors.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple, TypedDict, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar, cast, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,14 @@ Batch = Mapping[str, Tensor]
 """A batch by names, as it is trained on."""
 MadeBatch = Mapping[str, NDArray[Any] | Tensor]
 """A batch as a source makes it: arrays, or tensors where the pictures are in the memory of the device that trains."""
+
+
+Kind = TypeVar("Kind")
+
+
+def rows_of(batch: Kind, rows: Tensor) -> Kind:
+    """Some rows of a batch."""
+    return cast(Kind, {name: value[rows] for name, value in cast(Batch, batch).items()})
 
 
 class Of(NamedTuple):

@@ -1,6 +1,5 @@
 """What a network learns from a larger one beside the labels (Hinton et al., 2015)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend.models.unihope import Output, UniHOPE
+from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import (
     CropLossWeights,
     Terms,
@@ -27,9 +27,7 @@ class TaughtLossWeights(CropLossWeights):
     teacher_heatmaps: float = 0.5
 
 
-def teacher_terms(
-    student: UniHOPE, said: Output, teacher: UniHOPE, taught: Output, target: Mapping[str, Tensor]
-) -> Terms:
+def teacher_terms(student: UniHOPE, said: Output, teacher: UniHOPE, taught: Output, target: CropBatch) -> Terms:
     """How far a network is from its teacher, in rows that show a right hand.
 
     Args:

@@ -10,7 +10,7 @@ from prehend.models.outputs import Output
 from prehend.models.palm import PalmDetector
 from prehend.models.unihope import UniHOPE
 from prehend.models.unihope_lite import UniHOPELite
-from prehend_training.data.batch import Batch
+from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import DENSE_CHANNELS
 from prehend_training.losses.pairs import AdaptationLayer, TwinConfig, twin_rows
 
@@ -70,7 +70,7 @@ class ModelWithHeads(nn.Module):
         nn.init.zeros_(self.coarse.bias)
         self.mapper = None if twins is None else AdaptationLayer(network.config.code)
 
-    def forward(self, batch: Batch) -> Answers:
+    def forward(self, batch: CropBatch) -> Answers:
         """Pictures and twins in one pass, so that they share the statistics of the normalisation."""
         count = len(batch["image"])
         rows = twin_rows(batch) if self.twins is not None else torch.empty(0, dtype=torch.long)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from prehend.errors import InvalidInput
 from prehend.models.detector import CenterDetector, CenterDetectorConfig, CenterMaps, build_center_detector
-from prehend_training.data.batch import Batch
+from prehend_training.data.batch import DetectorBatch
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
 from prehend_training.data.on_device.frames import ResidentDetectorBatches, ResidentFrames, load_frames
@@ -83,7 +83,7 @@ class DetectorTask:
         """A fresh detector."""
         return DetectorWithHeads(self._detector_preset.build())
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+    def terms(self, network: nn.Module, batch: DetectorBatch, used: float) -> Terms:
         """See `detector_terms`."""
         found, dense = network(batch["image"])
         return detector_terms(found, batch) | {"segments": F.cross_entropy(dense, batch["segments"].long())}

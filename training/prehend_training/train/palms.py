@@ -10,7 +10,7 @@ from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
 from prehend.models.palm import PalmConfig, PalmDetector, build_palm
-from prehend_training.data.batch import Batch
+from prehend_training.data.batch import PalmBatch
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.open import DataSource, describe_data, open_corpus
 from prehend_training.losses.crop import Terms
@@ -94,7 +94,7 @@ class PalmTask:
             load_pretrained(self._start, network)
         return PalmWithHeads(network, self._palm_preset.frozen)
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+    def terms(self, network: nn.Module, batch: PalmBatch, used: float) -> Terms:
         """See `palm_terms`."""
         assert isinstance(network, PalmWithHeads)
         return palm_terms(network.network(batch["image"]), batch)

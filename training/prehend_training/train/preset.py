@@ -10,7 +10,6 @@ from torch import nn
 
 from prehend.errors import InvalidInput
 from prehend.models.unihope import UniHOPE
-from prehend_training.data.batch import Batch
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.on_device.frames import ResidentFrames
 from prehend_training.data.on_device.store import ResidentCrops
@@ -71,9 +70,9 @@ class Task(Protocol):
         """A fresh network, initialised from the data where that helps."""
         ...
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
-        """Loss terms of a batch; `image` is (B, 3, S, S) float in [0, 1], the rest as in the source's arrays; `used` is
-        the share of the budget that is used up."""
+    def terms(self, network: nn.Module, batch: Any, used: float) -> Terms:
+        """Loss terms of a batch of tensors, of the kind of `data.batch` that the source makes; `used` is the share of
+        the budget that is used up."""
         ...
 
 

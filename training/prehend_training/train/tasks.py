@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from prehend.models.mano_head import ManoHead
 from prehend.models.outputs import Output
 from prehend.models.unihope import UniHOPE, UniHOPEConfig, build_unihope
 from prehend.models.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
-from prehend_training.data.batch import Batch, MadeBatch
+from prehend_training.data.batch import Batch, CropBatch, MadeBatch, SkeletonBatch, rows_of
 from prehend_training.data.crops import BatchSource, Corpus, CropBatches, CropDataConfig
 from prehend_training.data.on_device.crops import ResidentCropBatches
 from prehend_training.data.on_device.store import ResidentCrops, ResidentPoses, load_resident
@@ -173,13 +173,14 @@ class CropTask:
             return ResidentCropBatches(self._memory, preset.data, preset.seed, size)
         return CropBatches(self.corpus, preset.data, preset.seed, size, preset.twins is not None)
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+    def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
         assert isinstance(network, ModelWithHeads)
         if self._crop_preset.trains == "lift":
             assert isinstance(self._hand, SampledHand)
-            hand = self._hand.to(batch["places"].device)
-            return skeleton_terms(network.network.mano_head, network.network.config, batch, hand)
+            skeletons = cast(SkeletonBatch, batch)
+            hand = self._hand.to(skeletons["places"].device)
+            return skeleton_terms(network.network.mano_head, network.network.config, skeletons, hand)
         if self._crop_preset.trains == "maps":
             encoded, read = network.encode(batch["image"])
             return map_terms(read, batch) | switch_terms(encoded, batch)
@@ -192,7 +193,7 @@ class CropTask:
                 return terms
             return terms | self._pair_terms(network, answers, batch, terms, used)
 
-    def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
+    def _sample_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch) -> Terms:
         """Terms of the pictures."""
         hand = self._hand.to(batch["image"].device)
         terms = switch_terms(output.encoded, batch)
@@ -201,14 +202,16 @@ class CropTask:
         terms |= hand_terms(output.hand, batch, hand) | object_terms(output, batch)
         return terms | heatmap_terms(network, output.heatmaps, batch) | map_terms(read, batch)
 
-    def _taught_terms(self, network: UniHOPE, output: Output, batch: Batch, teacher: Teacher) -> Terms:
+    def _taught_terms(self, network: UniHOPE, output: Output, batch: CropBatch, teacher: Teacher) -> Terms:
         """How far the network is from its teacher, who sees the same changed pictures."""
         told, kind = batch["grasp_gate"], batch["image"].device.type
         with torch.no_grad(), autocast(kind, teacher.precision):
             taught = teacher.network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
         return teacher_terms(network, output, teacher.network, taught, batch)
 
-    def _pair_terms(self, network: ModelWithHeads, answers: Answers, batch: Batch, terms: Terms, used: float) -> Terms:
+    def _pair_terms(
+        self, network: ModelWithHeads, answers: Answers, batch: CropBatch, terms: Terms, used: float
+    ) -> Terms:
         """Terms of the hand and the switcher as means of pictures and twins, and of the features' differences."""
         assert network.twins is not None and network.mapper is not None
         zero = terms["grasp"].new_zeros(())
@@ -312,7 +315,7 @@ class LiteTask(CropTask):
         skeletons = LiftBatches(*poses_of(records), preset.lift, preset.seed, preset.skeletons)
         return WithSkeletons(crops, skeletons)
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+    def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
         if self._lite.trains == "grasp":
             assert isinstance(network, ModelWithHeads)
@@ -321,7 +324,7 @@ class LiteTask(CropTask):
             return super().terms(network, batch, used)
         assert isinstance(network, ModelWithHeads) and isinstance(network.network, UniHOPELite)
         rows = batch["has_points"].nonzero()[:, 0]
-        held = {name: value[rows] for name, value in batch.items()}
+        held = rows_of(batch, rows)
         inner = network.network
         with torch.no_grad():
             encoded = inner.encode(held["image"].contiguous(memory_format=torch.channels_last))
@@ -333,7 +336,7 @@ class LiteTask(CropTask):
         mask = F.binary_cross_entropy_with_logits(cells, held["object_mask"])
         return terms | object_kind_terms(thing, every, held) | {"object_mask": mask}
 
-    def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
+    def _sample_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch) -> Terms:
         assert isinstance(network, UniHOPELite) and isinstance(self._hand, SampledHand)
         hand = self._hand.to(batch["image"].device)
         terms = switch_terms(output.encoded, batch) | hand_terms(output.hand, batch, hand)
@@ -342,13 +345,13 @@ class LiteTask(CropTask):
         terms |= {k: v for k, v in map_terms(read, batch).items() if k != "coarse_joints"}
         terms |= lite_terms(network, output.encoded.places, output.hand, batch)  # type: ignore[attr-defined, arg-type]
         skeletons = {k.removeprefix(SKELETON): v for k, v in batch.items() if k.startswith(SKELETON)}
-        taught = skeleton_terms(network.mano_head, network.config, skeletons, hand)
+        taught = skeleton_terms(network.mano_head, network.config, cast(SkeletonBatch, skeletons), hand)
         return terms | {SKELETON + name: value for name, value in taught.items()}
 
 
-def _described(batch: Batch) -> Batch:
+def _described(batch: CropBatch) -> CropBatch:
     """The batch, in which of an object that was described wrongly no points are asked."""
-    return dict(batch) | {"has_points": batch["has_points"] * batch["kind_match"]}
+    return {**batch, "has_points": batch["has_points"] * batch["kind_match"]}
 
 
 @dataclass(frozen=True)
