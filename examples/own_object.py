@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from prehend.pipeline.estimator import Estimator
 
@@ -30,12 +31,13 @@ def main() -> int:
     bgr = cv2.imread(str(options.photo))
     if bgr is None:
         raise SystemExit(f"{options.photo}: no photograph")
+    rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         # kept for good, the folder goes into the environment variable PREHEND_OBJECTS, for commands and node too
         text = DESCRIPTION.format(name=options.name, size=", ".join(map(str, options.size)))
         (Path(folder) / f"{options.name}.yaml").write_text(text)
         with Estimator.from_pretrained(object_id=options.name, objects=Path(folder)) as estimator:
-            hands = estimator.estimate(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)).hands
+            hands = estimator.estimate(rgb).hands
 
     held = [(hand.side, hand.held_object) for hand in hands if hand.held_object is not None]
     for side, thing in held:

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from prehend.conventions import JOINT_PARENTS
 from prehend.geometry.camera import estimated_camera
@@ -26,8 +27,9 @@ def main() -> int:
         raise SystemExit(f"{options.photo}: no photograph")
     # a calibrated `prehend.types.Camera(K, width, height)` gives true metres; a field of view gives good guesses
     camera = estimated_camera(bgr.shape[1], bgr.shape[0], options.fov)
+    rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
     with Estimator.from_pretrained() as estimator:
-        hands = estimator.estimate(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), camera).hands
+        hands = estimator.estimate(rgb, camera).hands
 
     for hand in hands:
         x, y, z = hand.joints_m[0]
