@@ -59,8 +59,9 @@ def commands(video: cv2.VideoCapture, side: str) -> Iterator[tuple[float, FloatA
     last, then, number = None, 0.0, 0
     with load_estimator() as estimator:
         while (frame := video.read()[1]) is not None:
+            rgb = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
             stamp = number / rate
-            hands = estimator.estimate(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), stamp=stamp).hands
+            hands = estimator.estimate(rgb, stamp=stamp).hands
             mine = [hand for hand in hands if hand.side == side]
             if mine:
                 last = command(max(mine, key=lambda hand: hand.score).joints_m, last, stamp - then)

@@ -37,8 +37,9 @@ def main() -> int:
     with load_estimator() as estimator:
         number = 0
         while (frame := video.read()[1]) is not None:
+            rgb = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
             stamp = number / rate  # tracks, grasps and sides are decided over time, so frames need stamps
-            for hand in estimator.estimate(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), stamp=stamp).hands:
+            for hand in estimator.estimate(rgb, stamp=stamp).hands:
                 places = hand.joints_m[[WRIST, INDEX_TIP]].round(4).ravel().tolist()
                 rows.writerow([f"{stamp:.3f}", hand.track_id, hand.side, *places, hand.grasp.state])
                 paths[hand.track_id, hand.side].append(hand.joints_m[WRIST])
