@@ -20,7 +20,7 @@ from prehend.io.frames import Frame, Source
 from prehend.io.images import MAX_PIXELS, Image
 from prehend.io.overlay import draw
 from prehend.io.pictures import OverlayFolder
-from prehend.io.predictions import ModelRecord, PredictionsWriter
+from prehend.io.predictions import STREAM, ModelRecord, PredictionsStream, PredictionsWriter, Version
 from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.io.sources import open_source
 from prehend.types import Camera, FoundHand, FrameResult
@@ -82,12 +82,15 @@ class Run:
         overlay: OverlayFolder | None,
         max_pixels: int = MAX_PIXELS,
         mirrored: bool = False,
+        mesh: bool = False,
+        version: Version = 2,
     ):
+        self._mesh, self._version = mesh, version
         self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
         self._json_path, self._overlay = json_path, overlay
         self._estimators: dict[bool, EstimatorLike] = {}
-        self._writer: PredictionsWriter | None = None
+        self._writer: PredictionsWriter | PredictionsStream | None = None
         self._results: list[tuple[dict[str, float], int, int, bool]] = []
         self._poses: Counter[str] = Counter()
         self._failures = 0
@@ -136,7 +139,7 @@ class Run:
             f"{_plural(len(timings), 'frame')}, {_plural(sum(hands), 'hand')}, {sum(grasping)} grasping; "
             f"{median['total']:.1f} ms per frame (median: {stages})"
         ]
-        if self._json_path is not None:
+        if self._json_path is not None and self._json_path != STREAM:
             lines.append(f"predictions: {self._json_path}")
         if self._overlay is not None:
             lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}")
@@ -205,9 +208,7 @@ class Run:
         self._poses.update(hand.held_object.no_pose for hand in result.hands if hand.held_object is not None)
         if self._json_path is not None:
             if self._writer is None:
-                bundle = estimator.bundle
-                record: ModelRecord = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
-                self._writer = PredictionsWriter(self._json_path, record)
+                self._writer = self._open(self._json_path, estimator)
             self._writer.write(frame, result)
         if self._overlay is not None:
             faces = {side: model.faces for side, model in estimator.hand_models.items()}
@@ -217,6 +218,14 @@ class Run:
                 self._fail(SourceError(f"{frame.source}: frame {frame.index} cannot be drawn ({_line(error)})"))
                 return
             self._overlay.write(source, frame, picture)
+
+    def _open(self, path: Path, estimator: EstimatorLike) -> PredictionsWriter | PredictionsStream:
+        bundle = estimator.bundle
+        record: ModelRecord = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
+        faces = {side: model.faces for side, model in estimator.hand_models.items()} if self._mesh else None
+        if path == STREAM:
+            return PredictionsStream(record, self._version, faces)
+        return PredictionsWriter(path, record, self._version, faces)
 
     def _estimator(self, tracking: bool) -> EstimatorLike:
         if tracking not in self._estimators:
