@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "models": BASE | {"hand_model"},
     "export": BASE | {"models", "backends", "weights", "hand_model"},
     "io": BASE | {"geometry", "hand_model", "pipeline"},
-    "eval": BASE | {"geometry", "hand_model", "pipeline"},
+    "eval": BASE | {"geometry", "hand_model", "pipeline", "io"},
     "ros": BASE | {"geometry", "hand_model", "weights", "backends", "pipeline", "io"},
     "cli": BASE
     | {"geometry", "hand_model", "weights", "backends", "pipeline", "io", "eval", "ros", "models", "export"},

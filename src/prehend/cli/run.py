@@ -58,6 +58,12 @@ def build_parser() -> Parser:
         "--json-version", type=int, choices=(1, 2), default=2, metavar="N", help="schema of the JSON: 1 or 2 (default)"
     )
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write pictures: images, .mp4 for what moves")
+    add_options(parser)
+    return parser
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What says how sources are read and hands are found."""
     parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the detector")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
     parser.add_argument(
@@ -110,7 +116,6 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--threads", type=count_from(0), default=0, metavar="N", help="of the processor, 0 for all (default)"
     )
-    return parser
 
 
 def load_estimator(args: argparse.Namespace, tracking: bool) -> "EstimatorLike":

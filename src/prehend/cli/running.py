@@ -84,8 +84,9 @@ class Run:
         mirrored: bool = False,
         mesh: bool = False,
         version: Version = 2,
+        timing: bool = True,
     ):
-        self._mesh, self._version = mesh, version
+        self._mesh, self._version, self._timing = mesh, version, timing
         self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
         self._json_path, self._overlay = json_path, overlay
@@ -113,20 +114,32 @@ class Run:
         try:
             with open_source(
                 name,
-                on_error=self._fail,
+                on_error=self.fail,
                 topic=topic,
                 prefixed=prefixed,
                 max_pixels=self._max_pixels,
                 own_camera=isinstance(self._cameras, GivenCamera),
             ) as source:
-                tracking = source.is_sequence if track is None else track
-                self._left_out += source.left_out
-                try:
-                    self._frames(source, tracking)
-                finally:
-                    self._pass_on(source, len(source.notes))
+                self.take_opened(source, track=track)
         except (SourceError, MissingDependency) as error:
-            self._fail(error)
+            self.fail(error)
+
+    def take_opened(self, source: Source, *, track: bool | None) -> None:
+        """Run an opened source to its end.
+
+        Args:
+            source: not iterated yet.
+            track: see `take`.
+
+        Raises:
+            PrehendError: see `take`; also where the source breaks off.
+        """
+        tracking = source.is_sequence if track is None else track
+        self._left_out += source.left_out
+        try:
+            self._frames(source, tracking)
+        finally:
+            self._pass_on(source, len(source.notes))
 
     def summary(self) -> list[str]:
         """Lines for a person."""
@@ -195,10 +208,10 @@ class Run:
             try:
                 result = self._estimate(frame, estimator)
             except (InvalidInput, SourceError) as error:
-                self._fail(error if str(error).startswith(frame.source) else SourceError(f"{frame.source}: {error}"))
+                self.fail(error if str(error).startswith(frame.source) else SourceError(f"{frame.source}: {error}"))
                 continue
             except _FOREIGN as error:
-                self._fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({_line(error)})"))
+                self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({_line(error)})"))
                 continue
             self._keep(source, frame, result, estimator)
 
@@ -209,13 +222,13 @@ class Run:
         if self._json_path is not None:
             if self._writer is None:
                 self._writer = self._open(self._json_path, estimator)
-            self._writer.write(frame, result)
+            self._writer.write(frame, result if self._timing else replace(result, timing_ms={}))
         if self._overlay is not None:
             faces = {side: model.faces for side, model in estimator.hand_models.items()}
             try:
                 picture = draw(frame.image_rgb, result, faces)
             except _FOREIGN as error:
-                self._fail(SourceError(f"{frame.source}: frame {frame.index} cannot be drawn ({_line(error)})"))
+                self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be drawn ({_line(error)})"))
                 return
             self._overlay.write(source, frame, picture)
 
@@ -267,7 +280,7 @@ class Run:
         for name, table in (("boxes", self._boxes), ("cameras", self._cameras)):
             if isinstance(table, SourceTable) and self._results and name not in self._fitted:
                 first = next(iter(table.entries), "(none)")
-                self._fail(SourceError(f"{table.file}: no entry fits a source; the first entry is '{first}'"))
+                self.fail(SourceError(f"{table.file}: no entry fits a source; the first entry is '{first}'"))
 
     def _pass_on(self, source: Source, count: int) -> None:
         """Tell a person what the source has noted since the last time."""
@@ -275,7 +288,8 @@ class Run:
             _tell(note)
         self._told[id(source)] = count
 
-    def _fail(self, error: PrehendError) -> None:
+    def fail(self, error: PrehendError) -> None:
+        """Count and tell something that failed; the run goes on."""
         self._failures += 1
         _tell(str(error))
 
