@@ -49,7 +49,10 @@ def build_parser() -> Parser:
         "--bop-ids", type=Path, metavar="FILE", help="JSON or YAML {number: id} of BOP's objects; obj_000001 needs none"
     )
     parser.add_argument(
-        "--bag-out", type=Path, metavar="FILE.mcap", help="write our hands, TF, markers and events at the images' stamps"
+        "--bag-out",
+        type=Path,
+        metavar="FILE.mcap",
+        help="write our hands, TF, markers and events at the images' stamps",
     )
     parser.add_argument(
         "--keep", nargs="+", default=[], metavar="TOPIC", help="topics to copy into --bag-out; all copies everything"
@@ -59,7 +62,9 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="ray: sources on the machines of a Ray cluster"
     )
-    parser.add_argument("--ray-address", metavar="ADDRESS", help="of the cluster (default: RAY_ADDRESS, else this machine)")
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="of the cluster (default: RAY_ADDRESS, else this machine)"
+    )
     add_options(parser)
     return parser
 
@@ -86,14 +91,16 @@ def run(argv: list[str], load: Loader = load_estimator) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raise `ParameterError` for arguments that contradict each other."""
+    from prehend.cli.eval_plan import is_output
+
     if args.out.exists() and not args.out.is_dir():
         raise ParameterError(f"--out {args.out} is a file: give a folder")
     out = args.out.resolve()
     for name in args.sources:
         path = Path(name)
-        if path.is_dir() and (out == path.resolve() or path.resolve() in out.parents) and not _is_output(path):
+        if path.is_dir() and (out == path.resolve() or path.resolve() in out.parents) and not is_output(path):
             raise ParameterError(f"--out {args.out} lies among the inputs ({name}): give another folder")
-        if _is_output(path) and out == path.resolve():
+        if is_output(path) and out == path.resolve():
             raise ParameterError(f"--out {args.out} is the source itself: give another folder")
     if args.bag_out is not None and (len(args.sources) > 1 or args.bag_out.suffix != ".mcap"):
         raise ParameterError("--bag-out takes one source and a name that ends with .mcap")
@@ -105,7 +112,3 @@ def check(args: argparse.Namespace) -> None:
         raise ParameterError(f"--save-table {args.save_table}: expected a name that ends with .csv or .md")
     if args.mirrored and args.truth:
         raise ParameterError("--mirrored turns the pictures back, and --truth is about them as they are: leave one out")
-
-
-def _is_output(path: Path) -> bool:
-    return (path / "metrics.json").is_file() and (path / "predictions").is_dir()

@@ -3,11 +3,12 @@
 import argparse
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from prehend import __version__
+from prehend.documents import read_json
 from prehend.errors import ParameterError, SourceError
 from prehend.eval.truth.datasets import is_dataset
 from prehend.files import reason
@@ -84,6 +85,11 @@ def settings_of(args: argparse.Namespace, plan: Plan) -> dict[str, Any]:
     return settings
 
 
+def is_output(path: Path) -> bool:
+    """Whether a folder is the output of an earlier judgement."""
+    return (path / "metrics.json").is_file() and (path / "predictions").is_dir()
+
+
 def checksum(path: Path) -> str:
     """sha256 of a file, or of the names and contents of the files below a folder.
 
@@ -107,7 +113,7 @@ def checksum(path: Path) -> str:
 
 def _plans_of_source(source: str, dataset: str | None) -> Iterator[Plan]:
     path = Path(source)
-    if (path / "metrics.json").is_file() and (path / "predictions").is_dir():
+    if is_output(path):
         yield from _of_output(path)
         return
     if not path.exists():
@@ -135,8 +141,6 @@ def _of_output(path: Path) -> Iterator[Plan]:
 
 
 def _media_of(predictions: Path) -> Path | None:
-    from prehend.documents import read_json
-
     beside = predictions.with_name(f"{predictions.stem}.settings.json")
     content = read_json(beside) if beside.is_file() else {}
     source = content.get("source") if isinstance(content, dict) and not content.get("dataset") else None
@@ -150,8 +154,6 @@ def _name_of(path: Path) -> str:
 
 
 def _renamed(plan: Plan, taken: set[str]) -> Plan:
-    from dataclasses import replace
-
     name, number = plan.name, 2
     while name in taken:
         name, number = f"{plan.name}_{number}", number + 1

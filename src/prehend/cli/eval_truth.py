@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from prehend.cli.eval_plan import Plan
 from prehend.errors import ParameterError, SourceError
@@ -26,7 +27,7 @@ class TruthMaker:
 
     def __init__(self, args: argparse.Namespace, ids: Mapping[int, str], objects: Mapping[str, ObjectModel]):
         self._args, self._ids, self._objects = args, ids, objects
-        self._bag = None
+        self._opened: tuple[Any, Any] | None = None
 
     def check(self, plan: Plan) -> None:
         """Open it before the long part, so that a wrong name is told at once.
@@ -56,9 +57,9 @@ class TruthMaker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bag is not None:
-            self._bag.close()
-            self._bag = None
+        if self._opened is not None:
+            self._opened[0].close()
+            self._opened = None
 
     def _part(self, plan: Plan, word: str) -> Truth:
         if is_dataset(word):
@@ -80,8 +81,9 @@ class TruthMaker:
         from prehend.io.bag_topics import choose_topic
         from prehend.ros.messages import typestore
 
-        if self._bag is None:
-            self._bag = BagFiles(plan.media, typestore())
-            images = choose_topic(self._bag, self._args.topic).topic
-            self._topics = BagTruth(self._bag, images, tuple(sorted(self._objects)))
-        return self._topics.open(parse_spec(word))
+        if self._opened is None:
+            bag = BagFiles(plan.media, typestore())
+            images = choose_topic(bag, self._args.topic).topic
+            self._opened = bag, BagTruth(bag, images, tuple(sorted(self._objects)))
+        truth: Truth = self._opened[1].open(parse_spec(word))
+        return truth

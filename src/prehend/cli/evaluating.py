@@ -14,6 +14,7 @@ from prehend.cli.eval_plan import Plan, plans_of, settings_of
 from prehend.cli.eval_predict import Engine, Job, finished, open_engine
 from prehend.cli.eval_truth import TruthMaker
 from prehend.cli.run import Loader
+from prehend.conventions import SIDES
 from prehend.documents import read_document
 from prehend.errors import OutputError, ParameterError, PrehendError, SourceError
 from prehend.eval.answers import read_answers
@@ -134,7 +135,7 @@ class Evaluation:
         if self._args.bag_out is not None:
             self._write_bag(runs[0])
         worst = worst_frames(runs)
-        models = {side: load_hand_model(self._args.hand_model, side) for side in ("left", "right")}
+        models = {side: load_hand_model(self._args.hand_model, side) for side in SIDES}
         pictures = pictures_of(_shown("pictures", runs), worst, models)
         self._text("report.html", html_report(runs, compared, worst, pictures))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from prehend.errors import InvalidInput, SourceError
@@ -71,5 +72,5 @@ def read_answers(path: Path) -> Answers:
 def period_s(frames: Sequence[Answered]) -> float | None:
     """Median time between frames that follow each other [s], None where they have no stamps."""
     stamps = [frame.stamp for frame in frames if frame.stamp is not None]
-    steps = sorted(b - a for a, b in zip(stamps, stamps[1:], strict=False) if b > a)
+    steps = sorted(b - a for a, b in pairwise(stamps) if b > a)
     return steps[len(steps) // 2] if steps else None

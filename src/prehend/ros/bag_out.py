@@ -145,7 +145,9 @@ def _kept(bag: BagFiles | None, images: Topic | None, keep: Sequence[str]) -> li
     if bag is None or images is None:
         raise ParameterError("--keep copies topics of a bag, and the source is none")
     if bag.is_ros1:
-        raise ParameterError(f"--keep copies topics of ROS 2 bags; {bag.name} is of ROS 1: convert it (rosbags-convert)")
+        raise ParameterError(
+            f"--keep copies topics of ROS 2 bags; {bag.name} is of ROS 1: convert it (rosbags-convert)"
+        )
     if list(keep) == ["all"]:
         return [topic for topic in bag.topics.values() if topic.count]
     unknown = [name for name in keep if name not in bag.topics]

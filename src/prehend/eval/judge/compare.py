@@ -49,7 +49,7 @@ def differences(first: Judged, other: Judged) -> list[dict[str, Any]]:
         if not keys:
             continue
         a, b = (factor * np.array([values[measure][key] for key in keys]) for values in (one, two))
-        low, high = interval(b - a, [clusters[key[:2]] for key in keys])
+        low, high = interval(b - a, [clusters[key[0], key[1]] for key in keys])
         found.append(
             {
                 "measure": measure,
@@ -94,7 +94,7 @@ def values_of(run: Judged) -> dict[str, dict[Key, float]]:
         "absolute_mm": lambda row: known_errors(row.absolute),
     }
     for row in (row for row in run.rows if row.is_labelled):
-        key = (*keys[row.frame], row.hand)
+        key = _key(keys[row.frame], row.hand)
         values["found"][key] = float(row.kind == "found")
         if row.grasp is not None:
             values["grasp_right"][key] = float(row.grasp == row.said_grasp)
@@ -105,12 +105,16 @@ def values_of(run: Judged) -> dict[str, dict[Key, float]]:
     for thing in run.things:
         number = numbers[thing.frame] = numbers.get(thing.frame, -1) + 1
         if np.isfinite(thing.error):
-            values["add_mm"][(*keys[thing.frame], number)] = thing.error
+            values["add_mm"][_key(keys[thing.frame], number)] = thing.error
     for place, frame in enumerate(run.frames):
-        values["hands_per_frame"][(*keys[place], 0)] = float(len(frame.result.hands))
+        values["hands_per_frame"][_key(keys[place])] = float(len(frame.result.hands))
     for place, jitter in frame_jitter(run.frames).items():
-        values["wrist_jitter_mm"][(*keys[place], 0)] = jitter
+        values["wrist_jitter_mm"][_key(keys[place])] = jitter
     return values
+
+
+def _key(frame: tuple[str, int], number: int = 0) -> Key:
+    return frame[0], frame[1], number
 
 
 def _frame_keys(frames: Sequence[Answered]) -> list[tuple[str, int]]:

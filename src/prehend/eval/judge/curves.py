@@ -42,7 +42,9 @@ def pck_plot(runs: Sequence[Judged]) -> str | None:
         panel = axes.pop(0)
         for run, space, curve in joints:
             label, style = _STYLES[space]
-            panel.plot(1e3 * PCK_THRESHOLDS_M, 100 * curve, style, color=_colour(runs, run), label=_label(runs, run, label))
+            panel.plot(
+                1e3 * PCK_THRESHOLDS_M, 100 * curve, style, color=_colour(runs, run), label=_label(runs, run, label)
+            )
         _finish(panel, "joints", "threshold [mm]", "joints within it [%]", (0, 50))
     if boxes:
         panel = axes.pop(0)
@@ -54,7 +56,7 @@ def pck_plot(runs: Sequence[Judged]) -> str | None:
 
 def error_plot(run: Judged) -> str | None:
     """Errors of hands over time, with the spans in which they were not found; None without a truth of hands."""
-    times = np.array(times_of(run.frames))
+    times, clock = _clock(run)
     lines: list[tuple[str, str, Callable[[Any], NDArray[np.float64]]]] = [
         ("wrist on wrist [mm]", COLOURS[0], lambda row: 1e3 * known_errors(row.wrist)),
         ("absolute [mm]", COLOURS[1], lambda row: 1e3 * known_errors(row.absolute)),
@@ -70,7 +72,7 @@ def error_plot(run: Judged) -> str | None:
     for label, colour, values in drawn:
         panel.plot(*_thinned(times, values), color=colour, linewidth=1, label=label)
     panel.set_yscale("symlog", linthresh=10)
-    _finish(panel, "error over time (mean over hands)", "time [s]", "error", _limits(times))
+    _finish(panel, "error over time (mean over hands)", clock, "error", _limits(times))
     return _svg(figure)
 
 
@@ -79,20 +81,20 @@ def jitter_plot(run: Judged) -> str | None:
     jitter = frame_jitter(run.frames)
     if not jitter:
         return None
-    times = np.array(times_of(run.frames))
+    times, clock = _clock(run)
     values = np.full(len(times), np.nan)
     values[list(jitter)] = [1e3 * value for value in jitter.values()]
     figure = _figure(10.4, 2.4)
     panel = figure.subplots()
     _shade(panel, run, times)
     panel.plot(*_thinned(times, values), color=COLOURS[3], linewidth=1, label="wrist")
-    _finish(panel, "jitter (second difference; motion has some too)", "time [s]", "mm", _limits(times))
+    _finish(panel, "jitter (second difference; motion has some too)", clock, "mm", _limits(times))
     return _svg(figure)
 
 
 def grasp_plot(run: Judged) -> str | None:
     """When hands grasp, as said and as is true, with the events; None where no hand was followed."""
-    times = np.array(times_of(run.frames))
+    times, clock = _clock(run)
     rows = [*_said_rows(run), *_true_rows(run)]
     if not rows or not run.events:
         return None
@@ -110,7 +112,7 @@ def grasp_plot(run: Judged) -> str | None:
             marker = "^" if event.what.endswith("began") else "v"
             panel.plot(times[min(event.frame, len(times) - 1)], row, marker, color="black", markersize=5)
     panel.set_yticks(range(len(rows)), names, fontsize=8)
-    panel.set(xlim=_limits(times), ylim=(-0.6, len(rows) - 0.4), xlabel="time [s]")
+    panel.set(xlim=_limits(times), ylim=(-0.6, len(rows) - 0.4), xlabel=clock)
     panel.invert_yaxis()
     return _svg(figure)
 
@@ -128,7 +130,9 @@ def latency_plot(runs: Sequence[Judged]) -> str | None:
         places = [row + number * height for row in range(len(stages))]
         middle, high = ([(spreads.get(stage) or {}).get(key, 0.0) for stage in stages] for key in ("median", "p95"))
         panel.barh(places, high, 0.9 * height, color=_colour(runs, run), alpha=0.3)
-        panel.barh(places, middle, 0.9 * height, color=_colour(runs, run), label=_label(runs, run, "median (pale: p95)"))
+        panel.barh(
+            places, middle, 0.9 * height, color=_colour(runs, run), label=_label(runs, run, "median (pale: p95)")
+        )
     panel.set_yticks([row + 0.4 - height / 2 for row in range(len(stages))], stages)
     panel.invert_yaxis()
     panel.set(xlabel="ms")
@@ -156,6 +160,13 @@ def _true_rows(run: Judged) -> list[tuple[str, NDArray[np.bool_], NDArray[np.boo
         grasping[[place for place, value in zip(one.places, one.true, strict=True) if value]] = True
         rows.append((f"true: {one.who}", present, grasping, _TRUE))
     return rows
+
+
+def _clock(run: Judged) -> tuple[NDArray[np.float64], str]:
+    """What goes along a plot, and its name: seconds, or frames where there are no stamps."""
+    if all(frame.stamp is not None for frame in run.frames):
+        return np.array(times_of(run.frames)), "time [s]"
+    return np.arange(len(run.frames), dtype=np.float64), "frame"
 
 
 def _bars(times: NDArray[np.float64], where: NDArray[np.bool_], step: float) -> list[tuple[float, float]]:

@@ -61,7 +61,7 @@ def _summary(runs: Sequence[Judged]) -> str:
     headings, rows = table_rows(runs)
     table = _table(["run", *headings], [[name, *map(number_text, cells)] for name, cells in rows])
     truths = "".join(
-        _note(f"{run.name}: truth is {run.truth_title or 'not given'}"
+        _note(f"{run.name}: {'truth is ' + run.truth_title if run.truth_title else 'no truth given'}"
               + ("" if run.answers.complete else "; the run was stopped before its source ended"))
         for run in runs
     )  # fmt: skip
@@ -72,9 +72,10 @@ def _differences(a: str, b: str, rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return _note("no frame in common: nothing can be compared")
     headings = ["measure", "unit", "pairs", a, b, "difference", "95 % interval"]
+    told = ("first", "other", "difference")
     cells = [
         [
-            row["measure"], row["unit"], str(row["pairs"]), *(number_text(row[key]) for key in ("first", "other", "difference")),
+            row["measure"], row["unit"], str(row["pairs"]), *(number_text(row[key]) for key in told),
             "-" if row["low"] is None else f"{number_text(row['low'])} to {number_text(row['high'])}",
         ]
         for row in rows
@@ -87,10 +88,16 @@ def _differences(a: str, b: str, rows: Sequence[Mapping[str, Any]]) -> str:
 def _run_section(run: Judged) -> str:
     plots = [error_plot(run), grasp_plot(run), jitter_plot(run)]
     body = "".join(plot for plot in plots if plot)
-    body += f"<h3>Measures</h3>{_measures(run.measures)}"
+    body += f"<details><summary>all measures</summary>{_measures(run.measures)}</details>"
     if run.lost:
         cells = [
-            [span.kind, span.who, str(run.frames[span.first].index), str(run.frames[span.last].index), f"{span.seconds:.3f}"]
+            [
+                span.kind,
+                span.who,
+                str(run.frames[span.first].index),
+                str(run.frames[span.last].index),
+                f"{span.seconds:.3f}",
+            ]
             for span in run.lost[:_MOST_EVENTS]
         ]
         body += "<h3>Lost spans</h3>" + _table(["kind", "hand", "first frame", "last frame", "seconds"], cells)
@@ -126,8 +133,10 @@ def _latency(runs: Sequence[Judged]) -> str:
         for stage, times in latency_measures(run).items()
         if times is not None
     ]
-    return plot + _table(["run", "stage", "median [ms]", "p95 [ms]"], cells) + _note(
-        "wall times of the machine that ran it; they are not the same in two runs"
+    return (
+        plot
+        + _table(["run", "stage", "median [ms]", "p95 [ms]"], cells)
+        + _note("wall times of the machine that ran it; they are not the same in two runs")
     )
 
 
@@ -140,7 +149,9 @@ def _worst(runs: Sequence[Judged], worst: Sequence[Bad], pictures: Mapping[tuple
         frame = run.frames[bad.place]
         caption = f"{escape(run.name)}: {escape(frame.source)} frame {frame.index}: {escape(bad.why)}"
         data = pictures.get((bad.run, bad.place))
-        image = f'<img alt="" src="data:image/jpeg;base64,{data}">' if data else _note("the picture is not there any more")
+        image = (
+            f'<img alt="" src="data:image/jpeg;base64,{data}">' if data else _note("the picture is not there any more")
+        )
         figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     return "".join(figures) + _note("colours: what was said; white: what is true")
 

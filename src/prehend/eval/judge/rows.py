@@ -87,9 +87,7 @@ def _frame_rows(place: int, frame: Answered, known: TrueFrame | None) -> list[Ro
         for number, hand in enumerate(hands)
     ]
     others: Kind = "false" if known.complete else "unjudged"
-    rows += [
-        _answer_row(place, answer, others) for row, answer in enumerate(answers) if row not in set(found.values())
-    ]
+    rows += [_answer_row(place, answer, others) for row, answer in enumerate(answers) if row not in set(found.values())]
     return rows
 
 
@@ -137,7 +135,7 @@ def joint_errors(said_m: FloatArray, true_m: FloatArray) -> tuple[FloatArray, Fl
         true_m: (21, 3) camera frame [m], NaN rows where unknown.
     """
     said, true = np.asarray(said_m, np.float64), np.asarray(true_m, np.float64)
-    known = np.isfinite(said).all(-1) & np.isfinite(true).all(-1)
+    known = np.asarray(np.isfinite(said).all(-1) & np.isfinite(true).all(-1))
     absolute = np.where(known, np.linalg.norm(said - true, axis=-1), NAN)
     wrist, pa = _no_errors(), _no_errors()
     if known[0] and known.sum() > 1:

@@ -111,7 +111,10 @@ def table_text(runs: Sequence[Judged], suffix: str) -> str:
     """The table of runs as CSV, or as Markdown for `.md`."""
     headings, rows = table_rows(runs)
     if suffix.lower() == ".md":
-        return markdown_table(["run", *headings], [(name, [number_text(cell) for cell in cells]) for name, cells in rows]) + "\n"
+        return (
+            markdown_table(["run", *headings], [(name, [number_text(cell) for cell in cells]) for name, cells in rows])
+            + "\n"
+        )
     return _csv(("run", *headings), ({"run": name, **dict(zip(headings, cells, strict=True))} for name, cells in rows))
 
 

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from prehend.eval.answers import Answered, Answers
 from prehend.eval.judge.grasps import Series, grasp_measures, series_of
 from prehend.eval.judge.happenings import Happening, happenings
-from prehend.eval.judge.motion import Lost, id_changes, lost_spans, motion_measures, spread, steadiness, times_of
+from prehend.eval.judge.motion import (
+    Lost,
+    id_changes,
+    is_sequence,
+    lost_spans,
+    motion_measures,
+    spread,
+    steadiness,
+    times_of,
+)
 from prehend.eval.judge.rows import Row, rows_of
 from prehend.eval.judge.things import Shapes, ThingRow, thing_rows
 from prehend.eval.metrics import PCK_THRESHOLDS_M, auc, hit
@@ -92,7 +101,7 @@ def judge(
     lost = tuple(lost_spans(frames, rows))
     measures = {
         "frames": _frame_measures(frames, truth, rows),
-        "hands": hand_measures(rows, truth),
+        "hands": hand_measures(rows, truth, is_sequence(frames)),
         "keypoints": keypoint_measures(rows),
         "joints": {space: joint_measures(rows, space) for space in SPACES} if _has_joints(rows) else None,
         "grasp": grasp_measures(frames, series),
@@ -107,8 +116,9 @@ def judge(
     )  # fmt: skip
 
 
-def hand_measures(rows: Sequence[Row], truth: Sequence[TrueFrame | None]) -> dict[str, Any] | None:
-    """Found, missed and false hands, and whose side was right; None without labelled hands or complete frames."""
+def hand_measures(rows: Sequence[Row], truth: Sequence[TrueFrame | None], followed: bool) -> dict[str, Any] | None:
+    """Found, missed and false hands, whose side was right, and of hands that are `followed` how often their track
+    changed; None without labelled hands or complete frames."""
     labelled = [row for row in rows if row.is_labelled]
     complete = sum(known is not None and known.complete for known in truth)
     if not labelled and not complete:
@@ -125,7 +135,7 @@ def hand_measures(rows: Sequence[Row], truth: Sequence[TrueFrame | None]) -> dic
         "false": false,
         "false_per_frame": _share(false, complete),
         "side_right": _share(sum(sided), len(sided)),
-        "id_changes": id_changes(rows),
+        "id_changes": id_changes(rows) if followed else None,
     }
 
 
@@ -199,7 +209,8 @@ def stage_times(frames: Sequence[Answered]) -> dict[str, list[float]]:
     """Wall times of each stage over the frames [ms]."""
     stages = list(dict.fromkeys(stage for frame in frames for stage in frame.result.timing_ms))
     return {
-        stage: [frame.result.timing_ms[stage] for frame in frames if stage in frame.result.timing_ms] for stage in stages
+        stage: [frame.result.timing_ms[stage] for frame in frames if stage in frame.result.timing_ms]
+        for stage in stages
     }
 
 

@@ -157,7 +157,9 @@ def _mesh_points(models: Path, object_id: str, number: int | None) -> FloatArray
     bop = models / f"obj_{number:06d}.ply" if number is not None else models / f"{object_id}.ply"
     if number is not None and bop.is_file():
         return _vertices(bop) / 1e3
-    path = next((p for suffix in (".ply", ".obj", ".stl", ".glb") if (p := models / f"{object_id}{suffix}").is_file()), None)
+    path = next(
+        (p for suffix in (".ply", ".obj", ".stl", ".glb") if (p := models / f"{object_id}{suffix}").is_file()), None
+    )
     if path is None:
         return None
     return _vertices(path) / (1e3 if path.name.startswith("obj_") else 1.0)

@@ -55,7 +55,7 @@ def worst_frames(runs: Sequence[Judged], count: int = COUNT) -> list[Bad]:
 def pictures_of(
     runs: Sequence[Judged], worst: Sequence[Bad], models: Mapping[Side, HandModel], topic: str | None = None
 ) -> dict[tuple[int, int], str]:
-    """Run and place -> a JPEG in base64, with the overlay and the true hands in white; those whose source can be opened.
+    """Run and place -> a JPEG in base64, with the overlay and the true hands in white, where the source can be opened.
 
     Args:
         runs: judged.
@@ -65,11 +65,15 @@ def pictures_of(
     """
     found: dict[tuple[int, int], str] = {}
     for number, run in enumerate(runs):
-        wanted = {(run.frames[bad.place].source, run.frames[bad.place].index): bad.place for bad in worst if bad.run == number}
+        wanted = {
+            (run.frames[bad.place].source, run.frames[bad.place].index): bad.place for bad in worst if bad.run == number
+        }
         if not wanted or run.path is None:
             continue
         try:
-            with open_source(str(run.path), on_error=lambda error: None, topic=run.settings.get("topic") or topic) as source:
+            with open_source(
+                str(run.path), on_error=lambda error: None, topic=run.settings.get("topic") or topic
+            ) as source:
                 for frame in source:
                     place = wanted.pop((frame.source, frame.index), None)
                     if place is not None:
@@ -99,9 +103,10 @@ def drawn(run: Judged, place: int, frame: Frame, models: Mapping[Side, HandModel
 
 
 def with_meshes(result: FrameResult, models: Mapping[Side, HandModel]) -> FrameResult:
-    """The result with the vertices that its rotations and shapes give, where a file left them out."""
+    """The result with the vertices that its rotations and shapes give, where a file left them out, and without wall
+    times, which are no part of the picture."""
     hands = tuple(_with_mesh(hand, models[hand.side]) for hand in result.hands)
-    return FrameResult(result.camera, hands, result.stamp, result.timing_ms, result.found)
+    return FrameResult(result.camera, hands, result.stamp, {}, result.found)
 
 
 def encoded(picture: Image) -> str:
@@ -129,14 +134,21 @@ def _bad_frames(number: int, run: Judged) -> list[Bad]:
     labelled = any(row.is_labelled or row.kind == "false" for row in run.rows)
     if not labelled:
         jitter = frame_jitter(run.frames)
-        return [Bad(number, place, value, f"the wrist jumps by {1e3 * value:.1f} mm") for place, value in jitter.items()]
+        return [
+            Bad(number, place, value, f"the wrist jumps by {1e3 * value:.1f} mm") for place, value in jitter.items()
+        ]
     found: dict[int, list[tuple[float, str]]] = {}
     for row in run.rows:
         badness, why = _badness(row.kind, known_errors(row.wrist), known_errors(row.px) / row.box_px)
         if why:
             found.setdefault(row.frame, []).append((badness, why))
     return [
-        Bad(number, place, sum(value for value, _ in reasons), ", ".join(why for _, why in sorted(reasons, reverse=True)))
+        Bad(
+            number,
+            place,
+            sum(value for value, _ in reasons),
+            ", ".join(why for _, why in sorted(reasons, reverse=True)),
+        )
         for place, reasons in found.items()
     ]
 

@@ -36,7 +36,7 @@ def open_samples(text: str, root: Path) -> Any:
     """
     if importlib.util.find_spec(_READERS.partition(".")[0]) is None:
         raise ParameterError(
-            f"--truth {text}: datasets are read by the package prehend_training, which is not installed: pip install it "
+            f"--truth {text}: datasets are read by the package prehend_training, which is not installed: install it "
             "from the folder training/ of the repository, or give a labels file"
         )
     name, _, split = text.partition(":")

@@ -119,7 +119,8 @@ class BopTruth:
             raise SourceError(f"{path}: expected {{image number: [{{cam_R_m2c, cam_t_m2c, obj_id}}]}}")
         try:
             self._frames = {
-                int(number): tuple(_bop_object(path, one, ids) for one in entries) for number, entries in content.items()
+                int(number): tuple(_bop_object(path, one, ids) for one in entries)
+                for number, entries in content.items()
             }
         except (LookupError, TypeError, ValueError) as error:
             raise SourceError(f"{path}: no scene_gt.json of BOP ({error})") from error

@@ -1,4 +1,4 @@
-"""The file that keeps a run's truth beside its predictions (`prehend.truth/1`), so that it can be judged again alone."""
+"""The file that keeps a run's truth beside its predictions (`prehend.truth/1`): so it can be judged again alone."""
 
 import json
 from collections.abc import Iterable
@@ -80,7 +80,7 @@ def _object_record(thing: TrueObject) -> dict[str, Any]:
 
 def _rows(points: FloatArray, decimals: int) -> list[list[float] | None] | None:
     """Points, null for those that are unknown, and for all where all are."""
-    known = np.isfinite(points).all(-1)
+    known = np.asarray(np.isfinite(points).all(-1))
     if not known.any():
         return None
     rows = np.round(np.asarray(points, np.float64), decimals).tolist()

@@ -24,10 +24,24 @@ TF_PREFIX = "tf:"
 _WITHIN_S = 0.05
 """A message belongs to the image whose stamp is nearest, if it is not farther away."""
 _OTHER_CLOCK_S = 5.0
-_YES = ("grasp", "grasped", "grasping", "hold", "holding", "held", "true", "1", "on", "begin", "start", "close", "closed")
+_YES = (
+    "grasp",
+    "grasped",
+    "grasping",
+    "hold",
+    "holding",
+    "held",
+    "true",
+    "1",
+    "on",
+    "begin",
+    "start",
+    "close",
+    "closed",
+)
 _NO = (
-    "release", "released", "releasing", "not_grasping", "none", "no", "false", "0", "off", "end", "stop", "open", "opened",
-    "empty", "idle",
+    "release", "released", "releasing", "not_grasping", "none", "no", "false", "0", "off", "end", "stop", "open",
+    "opened", "empty", "idle",
 )  # fmt: skip
 
 
@@ -98,7 +112,7 @@ class BagTruth:
         if topic is None:
             known = sorted(name for name, one in self._bag.topics.items() if one.type in TYPES)
             raise SourceError(
-                f"{self._bag.name}: no topic {spec.name} for --truth; it has {', '.join(known) or 'none of a type for it'}"
+                f"{self._bag.name}: no topic {spec.name} for --truth; it has {', '.join(known) or 'none that can be one'}"
             )
         readers: dict[str, Callable[[TopicSpec, Topic], Truth]] = {
             HANDS: self._of_hands,
@@ -179,8 +193,8 @@ class BagTruth:
     def _check_way(self, name: str, frame: str) -> None:
         if not self.transforms.connects(frame, self.camera_frame):
             raise SourceError(
-                f"{self._bag.name}: the truth {name} is in frame '{frame}', the images are of '{self.camera_frame}', and "
-                "no /tf or /tf_static of the bag leads from one to the other"
+                f"{self._bag.name}: the truth {name} is in frame '{frame}', the images are of '{self.camera_frame}', "
+                "and no /tf or /tf_static of the bag leads from one to the other"
             )
 
     def _messages(self, topic: Topic) -> Iterator[tuple[int, Any]]:
@@ -294,8 +308,8 @@ def _mark(topic: Topic, message: Any) -> tuple[Side | None, bool]:
     said = {word in _YES for word in words if word in _YES or word in _NO}
     if len(said) != 1 or len(sides) > 1:
         raise SourceError(
-            f"the truth {topic.name} says '{str(message.data)[:60]}': expected a word such as grasp or release, with left "
-            "or right where it is of one hand"
+            f"the truth {topic.name} says '{str(message.data)[:60]}': expected a word such as grasp or release, with "
+            "left or right where it is of one hand"
         )
     return (sides[0] if sides else None), said.pop()
 
