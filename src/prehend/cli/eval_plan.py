@@ -12,7 +12,7 @@ from prehend.documents import read_json
 from prehend.errors import ParameterError, SourceError
 from prehend.eval.truth.datasets import is_dataset
 from prehend.files import reason
-from prehend.io.sources import BAG_SUFFIXES, is_bag, natural_key
+from prehend.io.sources import BAG_SUFFIXES, is_bag
 from prehend.weights import load_bundle
 
 _OPTIONS = (
@@ -127,12 +127,11 @@ def _plans_of_source(source: str, dataset: str | None) -> Iterator[Plan]:
 
 
 def _of_output(path: Path) -> Iterator[Plan]:
-    """The runs of an output folder."""
-    files = sorted(
-        (p for p in (path / "predictions").glob("*.json") if not p.name.endswith(".settings.json")),
-        key=lambda p: natural_key(p.name),
-    )
-    if not files:
+    """The runs of an output folder, in its order."""
+    content = read_json(path / "metrics.json")
+    names = content.get("runs") if isinstance(content, dict) else None
+    files = [path / "predictions" / f"{name}.json" for name in names] if isinstance(names, dict) else []
+    if not files or not all(file.is_file() for file in files):
         raise SourceError(f"{path}: no predictions in it: it was not finished, run the command that makes it again")
     for file in files:
         name = path.resolve().name if len(files) == 1 else f"{path.resolve().name}_{file.stem}"

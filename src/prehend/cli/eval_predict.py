@@ -166,7 +166,7 @@ def predict(job: Job, path: Path, load: Loader) -> bool:
     pixels = int(args.max_megapixels * 1e6)
     with Run(
         lambda tracking: load(args, tracking), boxes, cameras, path, None, pixels, args.mirrored,
-        timing=not args.no_timing,
+        timing=not args.no_timing, verb="eval",
     ) as run:  # fmt: skip
         if plan.dataset is None:
             run.take(plan.source, topic=args.topic, track=args.track, prefixed=False)

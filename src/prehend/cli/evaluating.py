@@ -16,7 +16,7 @@ from prehend.cli.eval_truth import TruthMaker
 from prehend.cli.run import Loader
 from prehend.conventions import SIDES
 from prehend.documents import read_document
-from prehend.errors import OutputError, ParameterError, PrehendError, SourceError
+from prehend.errors import OutputError, PrehendError, SourceError
 from prehend.eval.answers import read_answers
 from prehend.eval.judge.compare import differences
 from prehend.eval.judge.curves import check_matplotlib
@@ -81,14 +81,15 @@ class Evaluation:
     def _predicted(self, plans: Sequence[Plan]) -> Iterator[Plan]:
         """The plans whose predictions are there, in their order; what was finished before is not done again."""
         jobs: dict[str, Job] = {}
-        for plan in plans:
-            if not plan.is_run:
-                continue
-            settings = settings_of(self._args, plan)
-            if not finished(self._out, plan.name, settings):
-                self._with_failures(lambda plan=plan: TruthMaker(self._args, self._ids, self._objects).check(plan))
-                jobs[plan.name] = Job(plan, settings, self._args)
         failed: set[str] = set()
+        for plan in plans:
+            try:
+                TruthMaker(self._args, self._ids, self._objects).check(plan)  # before what takes long
+                if plan.is_run and not finished(self._out, plan.name, settings := settings_of(self._args, plan)):
+                    jobs[plan.name] = Job(plan, settings, self._args)
+            except SourceError as error:
+                self._fail(error)
+                failed.add(plan.name)
         engine: Engine = open_engine(self._args, self._load)
         for name, ok in engine.predict(list(jobs.values()), self._out):
             self._failures += not ok
@@ -158,15 +159,6 @@ class Evaluation:
 
     def _text(self, name: str, text: str) -> None:
         replace_text(self._out / name, text)
-
-    def _with_failures(self, work: Any) -> None:
-        """Wrong use ends the command; a source that cannot be read is told when its turn comes."""
-        try:
-            work()
-        except ParameterError:
-            raise
-        except PrehendError:
-            return
 
     def _fail(self, error: PrehendError) -> None:
         self._failures += 1

@@ -85,7 +85,9 @@ class Run:
         mesh: bool = False,
         version: Version = 2,
         timing: bool = True,
+        verb: str = "run",
     ):
+        self._verb = verb
         self._mesh, self._version, self._timing = mesh, version, timing
         self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
@@ -175,7 +177,7 @@ class Run:
     def exit_code(self) -> int:
         """0, or 1 when anything failed; tells how much where something was done all the same."""
         if self._failures and self._results:
-            _tell(f"{_plural(self._failures, 'failure')}, {_plural(len(self._results), 'frame')} done")
+            self._tell(f"{_plural(self._failures, 'failure')}, {_plural(len(self._results), 'frame')} done")
         return 1 if self._failures else 0
 
     def __enter__(self) -> "Run":
@@ -256,7 +258,7 @@ class Run:
         x, y = camera.K[:2, 2]
         if "cut" not in self._fitted and not (0 <= x < width and 0 <= y < height):
             self._fitted.add("cut")
-            _tell(
+            self._tell(
                 f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of {width} x {height} "
                 "pixels: right only for a picture that was cut out of a larger one"
             )
@@ -285,17 +287,16 @@ class Run:
     def _pass_on(self, source: Source, count: int) -> None:
         """Tell a person what the source has noted since the last time."""
         for note in source.notes[self._told.get(id(source), 0) : count]:
-            _tell(note)
+            self._tell(note)
         self._told[id(source)] = count
 
     def fail(self, error: PrehendError) -> None:
         """Count and tell something that failed; the run goes on."""
         self._failures += 1
-        _tell(str(error))
+        self._tell(str(error))
 
-
-def _tell(line: str) -> None:
-    tqdm.write(f"prehend run: {line}", file=sys.stderr)
+    def _tell(self, line: str) -> None:
+        tqdm.write(f"prehend {self._verb}: {line}", file=sys.stderr)
 
 
 def _line(error: BaseException) -> str:

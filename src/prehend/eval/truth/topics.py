@@ -110,10 +110,8 @@ class BagTruth:
             return self._of_frame(spec)
         topic = self._bag.topics.get(spec.name)
         if topic is None:
-            known = sorted(name for name, one in self._bag.topics.items() if one.type in TYPES)
-            raise SourceError(
-                f"{self._bag.name}: no topic {spec.name} for --truth; it has {', '.join(known) or 'none that can be one'}"
-            )
+            known = ", ".join(sorted(name for name, one in self._bag.topics.items() if one.type in TYPES))
+            raise SourceError(f"{self._bag.name}: no topic {spec.name} for --truth; it has {known or 'none for it'}")
         readers: dict[str, Callable[[TopicSpec, Topic], Truth]] = {
             HANDS: self._of_hands,
             POSE: self._of_poses,
