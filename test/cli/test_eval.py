@@ -50,7 +50,11 @@ def test_a_bag_beside_its_own_hand_array(hand_bag, tmp_path, load, storage, caps
     assert judged["joints"]["pa"]["mean_mm"] == pytest.approx(0, abs=0.05)
     assert judged["joints"]["absolute"]["pck_10_mm"] < 1 and judged["joints"]["absolute"]["pck_20_mm"] == 1
     # the toy always grasps, the true hand from the seventh picture on
-    assert judged["grasp"]["accuracy"] == 0.5 and judged["grasp"]["recall"] == 1 and judged["grasp"]["begins"]["missed"] == 1
+    assert (
+        judged["grasp"]["accuracy"] == 0.5
+        and judged["grasp"]["recall"] == 1
+        and judged["grasp"]["begins"]["missed"] == 1
+    )
     rows = lines(tmp_path / "out" / "frames.csv")
     assert len(rows) == FRAMES and [row["index"] for row in rows] == [str(n) for n in range(FRAMES)]
     assert float(rows[3]["absolute_mm"]) == pytest.approx(10, abs=0.05) and rows[3]["stamp"] == "100.300000"
@@ -77,7 +81,15 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_the_same_input_makes_the_same_bytes(hand_bag, tmp_path, load):
     bag = hand_bag()
     for number in (1, 2):
-        options = ("--truth", "/true/hands", "--no-timing", "--bag-out", tmp_path / f"{number}" / "x.mcap", "--keep", "all")
+        options = (
+            "--truth",
+            "/true/hands",
+            "--no-timing",
+            "--bag-out",
+            tmp_path / f"{number}" / "x.mcap",
+            "--keep",
+            "all",
+        )
         evaluate(load, tmp_path / f"{number}", bag, *options)
     one, two = files_of(tmp_path / "1"), files_of(tmp_path / "2")
     assert one == two and {*FILES, "x.mcap", "predictions/bag.json"} <= set(one) and "latency.json" not in one
@@ -100,7 +112,15 @@ def test_wall_times_are_in_three_files_and_nowhere_else(hand_bag, tmp_path, esti
         return estimator
 
     for number in (1, 2):
-        evaluate(load_slower, tmp_path / f"{number}", bag, "--truth", "/true/hands", "--bag-out", tmp_path / f"{number}" / "x.mcap")
+        evaluate(
+            load_slower,
+            tmp_path / f"{number}",
+            bag,
+            "--truth",
+            "/true/hands",
+            "--bag-out",
+            tmp_path / f"{number}" / "x.mcap",
+        )
     one, two = files_of(tmp_path / "1"), files_of(tmp_path / "2")
     different = {name for name in one | two if one.get(name) != two.get(name)}
     assert different == {"latency.json", "predictions/bag.json", "report.html"}
@@ -108,7 +128,8 @@ def test_wall_times_are_in_three_files_and_nowhere_else(hand_bag, tmp_path, esti
 
 
 @pytest.mark.parametrize(
-    "truth", [["/true/wrist=right"], ["/marks"], ["/words"], ["/true/wrist=right", "/marks", "/true/mug=mug"], ["tf:w=left"]]
+    "truth",
+    [["/true/wrist=right"], ["/marks"], ["/words"], ["/true/wrist=right", "/marks", "/true/mug=mug"], ["tf:w=left"]],
 )
 def test_topics_of_other_types(hand_bag, tmp_path, load, truth, capsys):
     options = [part for word in truth for part in ("--truth", word)]
@@ -157,7 +178,10 @@ def test_a_truth_that_cannot_be_is_one_line(hand_bag, tmp_path, load, arguments,
 def test_a_truth_of_another_time_or_frame_is_told(hand_bag, tmp_path, load, capsys):
     late = hand_bag("late", shift_s=500.0)
     assert run([str(late), "--truth", "/true/hands", "--out", str(tmp_path / "out")], load) == 1
-    assert "the truth /true/hands fits no frame: it covers 600.000 s to 601.100 s, the frames are" in capsys.readouterr().err
+    assert (
+        "the truth /true/hands fits no frame: it covers 600.000 s to 601.100 s, the frames are"
+        in capsys.readouterr().err
+    )
     lost = hand_bag("lost", world=False)
     assert run([str(lost), "--truth", "/true/wrist=right", "--out", str(tmp_path / "out")], load) == 1
     said = capsys.readouterr().err
@@ -175,7 +199,10 @@ def test_it_goes_on_after_the_last_source_that_was_finished(hand_bag, images, tm
 
     with pytest.raises(KeyboardInterrupt):
         run([str(bag), str(images), "--out", str(out)], load_once)
-    assert not (out / "report.html").exists() and len(read_predictions(out / "predictions" / "bag.json")["frames"]) == FRAMES
+    assert (
+        not (out / "report.html").exists()
+        and len(read_predictions(out / "predictions" / "bag.json")["frames"]) == FRAMES
+    )
     estimators.clear()
     code, metrics = evaluate(load, out, bag, images)
     assert code == 0 and list(metrics["runs"]) == ["bag", "images"]
@@ -231,7 +258,10 @@ def test_outputs_stand_side_by_side_with_their_truth(hand_bag, tmp_path, load, c
     assert code == 0 and list(metrics["runs"]) == ["good", "bad"]
     (compared,) = metrics["differences"]
     measures = {row["measure"]: row for row in compared["measures"]}
-    assert measures["absolute_mm"]["difference"] == pytest.approx(5, abs=0.05) and measures["absolute_mm"]["pairs"] == FRAMES
+    assert (
+        measures["absolute_mm"]["difference"] == pytest.approx(5, abs=0.05)
+        and measures["absolute_mm"]["pairs"] == FRAMES
+    )
     assert measures["found"]["difference"] == 0
     page = (tmp_path / "both" / "report.html").read_text()
     assert "bad beside good" in page and "data:image/jpeg" in page  # the pictures come from the bag that is still there
@@ -245,14 +275,13 @@ def test_predictions_of_the_older_schema_with_a_labels_file(images, tmp_path, lo
 
     assert prehend_run([str(images), "--json", str(tmp_path / "old.json"), "--json-version", "1"], load) == 0
     keypoints = np.array(read_predictions(tmp_path / "old.json")["frames"][1]["hands"][0]["keypoints_px"])
-    labels = {
-        "schema": "prehend.labels/1",
-        "labels": [
-            {"image": "images/1.png", "side": "right", "width": 64, "height": 48, "keypoints_px": (keypoints + 3).tolist()},
-            {"image": "images/2.png", "side": "right", "width": 64, "height": 48, "keypoints_px": (keypoints - 500).tolist()},
-        ],
-    }  # fmt: skip
-    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    common = {"side": "right", "width": 64, "height": 48}
+    near, far = (keypoints + 3).tolist(), (keypoints - 500).tolist()
+    labels = [
+        {"image": "images/1.png", "keypoints_px": near, **common},
+        {"image": "images/2.png", "keypoints_px": far, **common},
+    ]
+    (tmp_path / "labels.json").write_text(json.dumps({"schema": "prehend.labels/1", "labels": labels}))
     _, metrics = evaluate(load, tmp_path / "out", tmp_path / "old.json", "--truth", tmp_path / "labels.json")
     judged = only(metrics)
     assert judged["hands"]["labelled"] == 2 and judged["hands"]["found"] == 1 and judged["frames"]["with_truth"] == 2
@@ -328,19 +357,28 @@ def test_coco_and_bop_truths(tmp_path, load):
         "categories": [{"id": 1, "name": "right_hand"}],
     }
     (tmp_path / "coco.json").write_text(json.dumps(coco))
-    options = ("--truth", tmp_path / "scene_gt.json", "--truth", tmp_path / "coco.json", "--bop-ids", tmp_path / "ids.yaml")
+    options = (
+        "--truth",
+        tmp_path / "scene_gt.json",
+        "--truth",
+        tmp_path / "coco.json",
+        "--bop-ids",
+        tmp_path / "ids.yaml",
+    )
     _, metrics = evaluate(load, tmp_path / "out", folder, *options)
     judged = only(metrics)
     assert judged["objects"]["mug"]["labelled"] == 1 and judged["hands"]["found"] == 1
     assert judged["keypoints"]["mean_px"] == pytest.approx(0, abs=0.01) and metrics["bop_objects"] == {"mug": 7}
 
 
-def test_sources_on_a_ray_cluster(hand_bag, images, tmp_path):
+@pytest.mark.slow
+def test_sources_on_a_ray_cluster_give_the_same_bytes(hand_bag, images, tmp_path):
     pytest.importorskip("ray")
     from prehend.cli.run import load_estimator
 
     bag = hand_bag()
     for engine in ("local", "ray"):
-        command = [str(bag), str(images), "--engine", engine, "--no-timing", "--threads", "1", "--truth", str(tmp_path / "t.json")]
-        run(command[:6] + ["--threads", "1", "--out", str(tmp_path / engine)], load_estimator)
-    assert files_of(tmp_path / "local") == files_of(tmp_path / "ray")
+        options = ["--engine", engine, "--no-timing", "--threads", "1", "--out", str(tmp_path / engine)]
+        assert run([str(bag), str(images), *options], load_estimator) == 0
+    local, ray = files_of(tmp_path / "local"), files_of(tmp_path / "ray")
+    assert local == ray and len(read_predictions(tmp_path / "ray" / "predictions" / "bag.json")["frames"]) == FRAMES
