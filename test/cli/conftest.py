@@ -150,7 +150,9 @@ def hand_bag(tmp_path):
                 wrist = true.hands[0].joints_m[0] + WORLD
                 put("/true/hands", stamp, hand_array(seen, true, mesh=False))
                 put("/true/wrist", stamp, stamped(header_message(stamp + shift_s, "world"), wrist))
-                put("/true/mug", stamp, stamped(header_message(stamp + shift_s, "world"), wrist + (0, 0, 0.1)))
+                put(
+                    "/true/mug", stamp, stamped(header_message(stamp + shift_s, "world"), wrist + np.array([0, 0, 0.1]))
+                )
                 if index == FRAMES // 2:
                     put("/marks", stamp - 0.02, m.make("std_msgs/msg/Bool", data=True))
                     put("/words", stamp - 0.02, m.make("std_msgs/msg/String", data="right: grasp"))
