@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> Listener:
     rclpy.init()
     ros = rclpy.create_node("prehend_demo")
     listener = Listener(ros, options.overlay)
-    node = start("node", "--ros-args", "-r", f"image_raw:={IMAGE_TOPIC}", "-p", "find_interval:=10")
+    node = start("node", "--ros-args", "-r", f"image_raw:={IMAGE_TOPIC}", "-p", "find_interval_s:=0.33")
     player = None
     try:
         deadline = time.monotonic() + 60

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from prehend.backends import open_backend
 from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.io.sources import open_source
-from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.load import load_estimator
 from prehend.weights import Bundle, load_bundle
 
 CLIP = Path(__file__).parents[1] / "examples" / "hands.mp4"
@@ -151,7 +151,7 @@ def memory(frames: int) -> dict[str, float]:
     with open_source(str(CLIP)) as source:
         pictures = [frame.image_rgb for frame in source]
     taken = []
-    with Estimator.from_pretrained(threads=THREADS) as estimator:
+    with load_estimator(threads=THREADS) as estimator:
         for index in tqdm(range(frames), unit="frame", desc="memory", disable=None):
             if index == frames // 10:
                 early = resident_mb()

@@ -156,7 +156,7 @@ class Borders:
 
     def object_file(self, rng: random.Random) -> None:
         """A description of an object."""
-        from prehend.pipeline.objects import default_folder, read_object
+        from prehend.object_catalogue import default_folder, read_object
 
         files = sorted(default_folder().glob("*.yaml"))
         path = self.folder / "object.yaml"

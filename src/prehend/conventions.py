@@ -63,7 +63,7 @@ KIND_UNIT_M = 0.1
 """Extents are told to a network, and answered by it, as the log of their ratio to this [m]."""
 
 OBJECT_KIND_SIZE = 10
-"""Numbers that tell a network what is known of an object (`prehend.pipeline.objects.object_kind`): whether anything is,
+"""Numbers that tell a network what is known of an object (`prehend.object_catalogue.object_kind`): whether anything is,
 the log of its three extents over `KIND_UNIT_M`, half turns about x, y, z that change nothing, axes of any turn."""
 
 GRASP_DEFINITION = (

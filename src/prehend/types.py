@@ -33,7 +33,7 @@ class Camera:
 
     Raises:
         InvalidInput: K is not finite, has no positive focal lengths, cannot be inverted, or the size is not positive.
-            Whether the numbers are plausible for the picture is judged by `geometry.calibration.checked_camera`.
+            Whether the numbers are plausible for the image is judged by `geometry.calibration.checked_camera`.
     """
 
     K: FloatArray
@@ -235,6 +235,8 @@ class HandEstimate:
         track_id: stays the same while the hand is followed; starts at 1 and is never used again.
         side: left or right.
         score: 0..1, probability that this is a hand.
+        side_score: 0..1, probability that it is of `side`, as the network tells it for this frame alone (`side` itself
+            is believed over frames); 1 where a user said so, NaN where nobody knows.
         box_px: tight box of the joints in the image.
         keypoints_px: (21, 2) joints in the image.
         joints_m: (21, 3) joints in the camera frame, nothing aligned. Their place along the viewing ray is
@@ -266,6 +268,7 @@ class HandEstimate:
     fit_error_px: float = float("nan")
     position_std_m: float = float("nan")
     keypoint_std_px: FloatArray | None = None
+    side_score: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -277,7 +280,7 @@ class FrameResult:
         hands: in the order of their track ids.
         stamp: of the image [s], None where there is none.
         timing_ms: wall time of each stage: find, crop, infer, decode, total.
-        found: True when the finder looked at this frame, False when boxes came from tracks or the caller.
+        found: True when the detector looked at this frame, False when boxes came from tracks or the caller.
     """
 
     camera: Camera

@@ -374,11 +374,11 @@ def test_coco_and_bop_truths(tmp_path, load):
 @pytest.mark.slow
 def test_sources_on_a_ray_cluster_give_the_same_bytes(hand_bag, images, tmp_path):
     pytest.importorskip("ray")
-    from prehend.cli.run import load_estimator
+    from prehend.cli.run import load_for
 
     bag = hand_bag()
     for engine in ("local", "ray"):
         options = ["--engine", engine, "--no-timing", "--threads", "1", "--out", str(tmp_path / engine)]
-        assert run([str(bag), str(images), *options], load_estimator) == 0
+        assert run([str(bag), str(images), *options], load_for) == 0
     local, ray = files_of(tmp_path / "local"), files_of(tmp_path / "ray")
     assert local == ray and len(read_predictions(tmp_path / "ray" / "predictions" / "bag.json")["frames"]) == FRAMES

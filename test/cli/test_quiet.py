@@ -82,8 +82,8 @@ def test_no_library_connects_behind_pythons_back(home, tmp_path):
     """C++ opens sockets that no audit hook sees: the descriptors of the process are looked at while it works."""
     code = (
         "import os, time, numpy as np\n"
-        "from prehend.pipeline.estimator import Estimator\n"
-        "with Estimator.from_pretrained() as e:\n"
+        "from prehend.pipeline.load import load_estimator\n"
+        "with load_estimator() as e:\n"
         "    for _ in range(20): e.estimate(np.zeros((48, 64, 3), np.uint8)); time.sleep(0.1)\n"
         "    kinds = [os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if n != '3']\n"
         "print(sum(kind.startswith('socket') for kind in kinds))\n"

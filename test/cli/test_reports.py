@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from prehend.cli.checks import all_checks
+from prehend.cli.doctor_checks import all_checks
 from prehend.cli.main import main
-from prehend.cli.models import measured_lines
+from prehend.cli.models import accuracy, measured_lines
 from prehend.weights import available
 
 
@@ -13,10 +13,22 @@ def test_measurements_of_any_depth_are_lines():
     assert measured_lines(measured) == ["held_out pa_mm 8.25", "held_out n 100", "note own boxes"]
 
 
+def test_the_accuracy_of_a_manifest_is_one_line():
+    assert accuracy({"joint_error_mm": 22.57, "aligned_joint_error_mm": 9.21}) == "joints 22.6 mm off, 9.2 aligned"
+    sets = {"threshold": 0.4, "a": {"found": 0.5, "false": 0.02}, "b": {"found": 1.0}, "cards": {"false": 0.1}}
+    said = accuracy({"photographs": {"detect": sets}})
+    assert "50 to 100 % of the hands" in said and "0 to 10 %" in said
+    assert accuracy({}) == "-"
+
+
 @pytest.mark.skipif(not available(), reason="no weights are here")
 def test_models_lists_every_bundle(capsys):
     assert main(["models"]) == 0
-    assert all(name in capsys.readouterr().out for name in available()[:1])
+    header, *rows = capsys.readouterr().out.split("\n\n")[0].splitlines()
+    assert header.split() == ["name", "what", "for", "size", "parameters", "licence", "accuracy"]
+    assert [row.split()[0] for row in rows] == available() and all(" MB " in row for row in rows)
+    assert main(["models", "--details"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 20
     assert main(["models", "--json"]) == 0
     assert [manifest["name"] for manifest in json.loads(capsys.readouterr().out)] == available()
 

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from prehend.cli.main import main
-from prehend.cli.run import run
+from prehend.cli.options import given_options
+from prehend.cli.run import build_parser, run
 from prehend.errors import OutputError, ParameterError
 from prehend.io.predictions import read_predictions
 from prehend.io.sources import open_source
 from prehend.io.video import VideoWriter
+from prehend.pipeline.options import EstimatorOptions
+from prehend.ros.params import NodeParams
 
 K = [[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]
 
@@ -115,29 +118,24 @@ def test_a_box_without_a_side_is_left_to_the_estimator(images, tmp_path, load, e
         assert [hand.side for given in estimators[-1].given for hand in given] == [None]
 
 
-def test_smoothing_reaches_the_estimator(images, monkeypatch):
-    from prehend.cli.run import build_parser, load_estimator
-    from prehend.pipeline.estimator import Estimator
-
-    asked = []
-    monkeypatch.setattr(Estimator, "from_pretrained", lambda *args, config, **rest: asked.append(config.smooth))
-    for words in ([], ["--smooth", "1.5"]):
-        load_estimator(build_parser().parse_args([str(images), *words]), tracking=True)
-    assert [config.min_cutoff_hz for config in asked] == [0.0, 1.5]
+def options_of(*words: str) -> EstimatorOptions:
+    return EstimatorOptions(**given_options(build_parser().parse_args(["images", *words])))
 
 
-def test_score_and_count_reach_the_estimator_and_mean_what_the_nodes_parameters_mean(images, monkeypatch):
-    from prehend.cli.run import build_parser, load_estimator
-    from prehend.pipeline.config import EstimatorConfig
-    from prehend.pipeline.estimator import Estimator
+def test_arguments_are_the_options_of_the_estimator():
+    assert options_of() == EstimatorOptions()
+    assert options_of("--smooth", "1.5").smooth.min_cutoff_hz == 1.5
+    assert options_of("--object", "mug,box").object_ids == ("mug", "box")
+    strict = options_of("--min-score", "0.6", "--max-hands", "2")
+    assert (strict.min_score, strict.lowest_kept, strict.max_hands) == (0.6, pytest.approx(0.4), 2)
+    assert NodeParams().updated({"min_score": 0.6}).options().lowest_kept == strict.lowest_kept
 
-    asked = []
-    monkeypatch.setattr(Estimator, "from_pretrained", lambda *args, config, **rest: asked.append(config))
-    for words in ([], ["--min-score", "0.6", "--max-hands", "2"]):
-        load_estimator(build_parser().parse_args([str(images), *words]), tracking=True)
-    plain, strict = asked
-    assert (plain.presence, plain.track.max_hands) == (EstimatorConfig().presence, 4)
-    assert (strict.presence, strict.keep_presence, strict.track.max_hands) == (0.6, pytest.approx(0.4), 2)
+
+def test_the_old_name_of_the_detector_works_and_is_told_of(capsys):
+    assert options_of("--finder", "elsewhere").detector == "elsewhere"
+    assert "--detector" in capsys.readouterr().err
+    assert options_of("--detector", "here").detector == "here"
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

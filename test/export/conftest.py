@@ -26,7 +26,7 @@ def lively(network: Staged) -> Staged:
     return network
 
 
-@pytest.fixture(scope="session", params=["unihope-s", "finder"])
+@pytest.fixture(scope="session", params=["unihope-s", "detector"])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Random weights of each network, written and read."""
     torch.manual_seed(0)

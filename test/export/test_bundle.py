@@ -10,7 +10,7 @@ from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, UnknownName, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.models import registry
-from prehend.models.finder import FINDER, build_finder
+from prehend.models.detector import CENTER_DETECTOR, build_center_detector
 from prehend.weights import WEIGHTS, Bundle
 
 GRAPH_LIMIT_BYTES = 200_000
@@ -57,11 +57,11 @@ def test_manifest_says_what_it_is(bundle: Bundle) -> None:
 
 def test_numbers_come_back(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = registry.create("finder")
+    network = registry.create("detector")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.train()
-    exact = load_network(save_bundle(network, tmp_path / "exact", "finder", {}, dtype="float32")).state_dict()
-    half = load_network(save_bundle(network, tmp_path / "half", "finder", {})).state_dict()
+    exact = load_network(save_bundle(network, tmp_path / "exact", "detector", {}, dtype="float32")).state_dict()
+    half = load_network(save_bundle(network, tmp_path / "half", "detector", {})).state_dict()
     assert network.training
     for name, tensor in before.items():
         assert torch.equal(network.state_dict()[name], tensor)
@@ -73,23 +73,23 @@ def test_numbers_come_back(tmp_path: Path) -> None:
 
 def test_same_weights_give_the_same_files(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = build_finder(FINDER)
-    one, two = (save_bundle(network, tmp_path / side / "same", "finder", {}) for side in "ab")
+    network = build_center_detector(CENTER_DETECTOR)
+    one, two = (save_bundle(network, tmp_path / side / "same", "detector", {}) for side in "ab")
     assert json.dumps(one.manifest) == json.dumps(two.manifest)
 
 
 def test_numbers_beyond_half_precision_are_refused(tmp_path: Path) -> None:
-    network = build_finder(FINDER)
+    network = build_center_detector(CENTER_DETECTOR)
     network.answers.weight.data[0, 0] = 1e6
     with pytest.raises(WeightsMismatch, match="answers"):
-        save_bundle(network, tmp_path / "w", "finder", {})
+        save_bundle(network, tmp_path / "w", "detector", {})
 
 
 def test_wrong_names_are_refused(tmp_path: Path) -> None:
-    network = build_finder(FINDER)
+    network = build_center_detector(CENTER_DETECTOR)
     with pytest.raises(UnknownName, match="unihope"):
         save_bundle(network, tmp_path / "w", "unihope", {})
     with pytest.raises(WeightsMismatch, match="unihope-s"):
         save_bundle(network, tmp_path / "w", "unihope-s", {})
     with pytest.raises(InvalidInput, match="config"):
-        save_bundle(network, tmp_path / "w", "finder", {"config": {}})
+        save_bundle(network, tmp_path / "w", "detector", {"config": {}})

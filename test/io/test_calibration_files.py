@@ -93,7 +93,7 @@ def test_a_calibration_of_oblong_pixels_is_stretched_with_them(tmp_path):
         ({"K": K.tolist(), "width": 10**400, "height": 48}, "no camera|size"),
         ({"K": [10**400] * 9}, "no camera"),
         ({"K": [1e-320, 0, 1, 0, 1e-320, 1, 0, 0, 1], "width": 64, "height": 48}, "no camera"),
-        ({"K": K.tolist(), "width": 64, "height": 48}, "outside the picture"),
+        ({"K": K.tolist(), "width": 64, "height": 48}, "outside the image"),
         ({"cam0": KALIBR, "cam1": KALIBR}, "several cameras"),
         ({"K": "554 0 319"}, "expected a 3 x 3 K, or one of"),
         ({"camera_matrix": {"rows": 2, "cols": 2, "data": [1, 2, 3, 4]}}, "shape"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import OutputError, SourceError
-from prehend.io.pictures import OverlayFolder
+from prehend.io.overlay_files import OverlayFolder
 from prehend.io.rates import believed_rate, measured_rate
 from prehend.io.sources import open_source
 from prehend.io.video import VideoWriter

@@ -40,7 +40,7 @@ def test_counts_are_those_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("name", "gmac", "parameters_m"),
-    [("unihope-s", 0.8, 11.0), ("unihope-xs", 0.3, 8.0), ("finder", 0.3, 2.0), ("unihope-b", 12.0, 55.0)],
+    [("unihope-s", 0.8, 11.0), ("unihope-xs", 0.3, 8.0), ("detector", 0.3, 2.0), ("unihope-b", 12.0, 55.0)],
 )
 def test_budgets(name: str, gmac: float, parameters_m: float) -> None:
     size = registry.describe(name)
@@ -70,6 +70,10 @@ def test_foreign_config_is_refused() -> None:
         registry.config_from_manifest({"name": "w", "network": "finder", "config": config})
 
 
+def test_a_network_is_known_by_its_former_name() -> None:
+    assert registry.entry("finder") is registry.entry("detector")
+
+
 def test_unknown_network_names_the_known_ones() -> None:
     with pytest.raises(UnknownName, match="unihope-s"):
         registry.create("unihope-xl")
@@ -79,5 +83,5 @@ def test_create_follows_the_seed() -> None:
     numbers = []
     for _ in range(2):
         torch.manual_seed(3)
-        numbers.append(next(registry.create("finder").parameters()).detach().clone())
+        numbers.append(next(registry.create("detector").parameters()).detach().clone())
     assert torch.equal(*numbers)

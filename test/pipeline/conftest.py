@@ -5,9 +5,10 @@ and the real cameras; nothing is handed around behind the pipeline's back but th
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +20,20 @@ from prehend.geometry.pnp import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
+from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.center_maps import MAPS
 from prehend.pipeline.crop import region_of, whole_crop
-from prehend.pipeline.detect import NUMBERS, anchors_px, change_of_region
+from prehend.pipeline.decode import DecodedHand
+from prehend.pipeline.detect import Detections, Wanted
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.find import MAPS, cell_centers, letterbox
-from prehend.pipeline.objects import ObjectModel
-from prehend.types import Box, Camera
+from prehend.pipeline.letterbox import cell_centers, letterbox
+from prehend.pipeline.observe import Observation
+from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.palms import NUMBERS, anchors_px, change_of_region
+from prehend.pipeline.targets import NoHand, Target
+from prehend.pipeline.track import Track
+from prehend.pipeline.tracker import Tracker
+from prehend.types import Box, Camera, FoundHand
 
 WIDTH, HEIGHT = 256, 192
 CROP, FIND, GRID, ROI = 128, 256, 32, 4
@@ -391,3 +400,68 @@ def brick(brick_extents) -> ObjectModel:
 @pytest.fixture
 def estimator(oracle, finder, brick) -> Estimator:
     return Estimator(oracle, finder, object_model=brick)
+
+
+class TrackDriver:
+    """A tracker between a detector that finds what it is told and a network that sees hands where it is told.
+
+    The detector is due at every frame unless `find_interval_s` says otherwise.
+    """
+
+    size = (640, 480)
+
+    def __init__(self, **options: Any):
+        self.tracker = Tracker(EstimatorOptions(**{"find_interval_s": 1e-3, **options}))
+        self.targets: list[Target] = []
+        self.asked = False
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        return self.tracker.tracks
+
+    @property
+    def ids(self) -> list[int]:
+        return [track.track_id for track in self.tracks]
+
+    def begin(
+        self,
+        found: Sequence[FoundHand] | Callable[[], Sequence[FoundHand]] = (),
+        stamp: float | None = None,
+        *,
+        given: Sequence[FoundHand] | None = None,
+        new_score: float = 0.0,
+        size: tuple[int, int] = size,
+    ) -> list[Target]:
+        """A frame in which the detector, if it is asked, finds these hands, or somebody gives some."""
+        self.asked = False
+
+        def detect(_wanted: Wanted) -> Detections:
+            self.asked = True
+            return Detections(list(found() if callable(found) else found), new_score, False)
+
+        self.targets = self.tracker.begin(size, stamp, given, detect)
+        assert self.asked == self.tracker.detected
+        return self.targets
+
+    def finish(self, joints_px: Mapping[int, np.ndarray], scores: Mapping[int, float] | None = None) -> list[int]:
+        """The network sees joints (21, 2) at some targets, by their number; the numbers of the hands in view."""
+        observations: list[Observation | NoHand] = []
+        for target in self.targets:
+            if target.track_id in joints_px:
+                score = (scores or {}).get(target.track_id, 1.0)
+                hand = _hand_at(joints_px[target.track_id])
+                observations.append(Observation(target, hand, None, score, float("nan"), 0.0))
+            else:
+                observations.append(NoHand("no_hand", target))
+        return [hand.track_id for hand in self.tracker.finish(observations, None)]
+
+
+def _hand_at(keypoints_px: np.ndarray) -> DecodedHand:
+    """A hand of which only the place in the image matters."""
+    turns, nothing = np.tile(np.eye(3), (16, 1, 1)), np.zeros((21, 3))
+    return DecodedHand(keypoints_px, nothing, nothing[:0], turns, np.zeros(10), np.ones(21, bool), 0.0, 0.0)
+
+
+@pytest.fixture
+def tracker() -> type[TrackDriver]:
+    return TrackDriver

@@ -5,8 +5,8 @@ import pytest
 
 from prehend.errors import InvalidInput, ParameterError
 from prehend.geometry.camera import project
-from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Box, Camera, FoundHand, FrameResult
 
 MM = 1e-3
@@ -24,7 +24,7 @@ def test_a_box_with_a_side_keeps_it_and_one_without_is_tried_both_ways(oracle, c
     truth = new_hand("left", x=0.05, seed=3)
     oracle.scene = [truth]
     box = box_of(truth, camera)
-    with Estimator(oracle, config=EstimatorConfig(max_fit_error=9.0)) as estimator:
+    with Estimator(oracle, config=EstimatorOptions(max_fit_error=9.0)) as estimator:
         assert estimator.estimate(image, camera, boxes=[FoundHand(box, "right")]).hands[0].side == "right"
         assert oracle.calls["encode"] == 2, "as it stands and upright, but no mirror image"
         estimator.reset()
@@ -187,11 +187,11 @@ def test_what_is_no_image_is_refused(estimator, wrong) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"find_threshold": 0.0},
-        {"presence": 1.0},
-        {"keep_presence": 0.8},
-        {"keep_find_threshold": 1.5},
-        {"keep_find_threshold": 0.5, "find_threshold": 0.4},
+        {"detector_score": 0.0},
+        {"min_score": 1.0},
+        {"keep_score": 0.8},
+        {"detector_keep_score": 1.5},
+        {"detector_keep_score": 0.5, "detector_score": 0.4},
         {"max_fit_error": 0.0},
         {"max_fit_error": float("nan")},
         {"fov_deg": 180.0},
@@ -199,4 +199,4 @@ def test_what_is_no_image_is_refused(estimator, wrong) -> None:
 )
 def test_configuration_out_of_range_is_refused(wrong) -> None:
     with pytest.raises(ParameterError, match=next(iter(wrong))):
-        EstimatorConfig(**wrong)
+        EstimatorOptions(**wrong)

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput
-from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.grasp import GraspConfig
-from prehend.pipeline.smooth import SmoothConfig
-from prehend.pipeline.track import TrackConfig
-from prehend.types import FrameResult
+from prehend.pipeline.options import EstimatorOptions
+from prehend.types import FoundHand, FrameResult
 
 MM = 1e-3
 
@@ -29,7 +26,7 @@ def moved(hand, shift):
 
 
 def test_ids_persist_while_hands_move_and_cross_and_the_finder_rests(oracle, finder, camera, image, new_hand) -> None:
-    estimator = Estimator(oracle, finder, config=EstimatorConfig(track=TrackConfig(find_interval_s=8 / 30)))
+    estimator = Estimator(oracle, finder, config=EstimatorOptions(find_interval_s=8 / 30))
     left, right = new_hand("left", x=-0.14, seed=1), new_hand("right", x=0.14, seed=2)
     sides: dict[int, set[str]] = {}
     looked = []
@@ -88,7 +85,7 @@ def test_the_finder_rests_while_all_is_well(estimator, finder, oracle, camera, i
 
 
 def test_without_tracking_every_picture_stands_alone(oracle, finder, camera, image, new_hand) -> None:
-    estimator = Estimator(oracle, finder, config=EstimatorConfig(tracking=False))
+    estimator = Estimator(oracle, finder, config=EstimatorOptions(tracking=False))
     oracle.scene = [new_hand("right", x=0.0, grasp=True, seed=3)]
     results = [estimator.estimate(image, camera) for _ in range(3)]
     assert finder.calls == 3
@@ -97,8 +94,20 @@ def test_without_tracking_every_picture_stands_alone(oracle, finder, camera, ima
     np.testing.assert_array_equal(results[0].hands[0].joints_m, results[2].hands[0].joints_m)
 
 
+def test_the_side_comes_with_its_probability(oracle, finder, camera, image, new_hand) -> None:
+    oracle.scene = [new_hand("right", x=-0.08), new_hand("left", x=0.08)]
+    estimator = Estimator(oracle, finder)
+    for _ in range(3):
+        for hand in estimator.estimate(image, camera).hands:
+            assert 0.9 < hand.side_score < 1.0
+    boxes = [FoundHand(hand.box_px, hand.side) for hand in estimator.estimate(image, camera).hands]
+    assert {hand.side_score for hand in estimator.estimate(image, camera, boxes=boxes).hands} == {1.0}, "a user's word"
+    oracle.spoil = lambda stage, outputs: outputs.get("side_logit", np.zeros(0)).fill(0)
+    assert all(np.isnan(hand.side_score) for hand in Estimator(oracle, finder).estimate(image, camera).hands)
+
+
 def test_grasp_begins_unknown_and_is_dated(oracle, finder, camera, image, new_hand) -> None:
-    estimator = Estimator(oracle, finder, config=EstimatorConfig(grasp=GraspConfig(frames=2)))
+    estimator = Estimator(oracle, finder, config=EstimatorOptions())
     free = new_hand("right", x=0.0, seed=3)
     holding = new_hand("right", x=0.0, seed=3, grasp=True)
     states = []
@@ -129,8 +138,9 @@ def test_a_held_object_moves_with_its_hand_and_its_own_errors_are_smoothed(
 
     oracle.spoil = spoil
     errors = []
-    for smooth in (SmoothConfig(), SmoothConfig(min_cutoff_hz=1.5)):
-        estimator, against = Estimator(oracle, finder, config=EstimatorConfig(smooth=smooth), object_model=brick), []
+    for cutoff_hz in (0.0, 1.5):
+        config, against = EstimatorOptions(smooth_min_cutoff_hz=cutoff_hz), []
+        estimator = Estimator(oracle, finder, config=config, object_model=brick)
         for k in range(40):
             oracle.scene = [moved(hand, [0.12 * np.sin(k / 8), 0, 0])]
             (seen,) = estimator.estimate(image, camera, stamp=k / 30).hands
@@ -185,7 +195,7 @@ def test_evidence_that_wavers_does_not_flip_a_hand(estimator, oracle, camera, im
 
 def test_weights_that_know_no_sides_believe_the_finder(old_oracle, old_finder, camera, image, new_hand) -> None:
     oracle = old_oracle
-    estimator = Estimator(oracle, old_finder, config=EstimatorConfig(max_fit_error=9.0))
+    estimator = Estimator(oracle, old_finder, config=EstimatorOptions(max_fit_error=9.0))
     oracle.scene, oracle.sure_of_side = [replace(new_hand("right", x=0.05, seed=3), found_as="left")], 0.0
     for k in range(5):
         assert estimator.estimate(image, camera, stamp=k / 30).hands[0].side == "left"
@@ -212,7 +222,7 @@ def test_smoothing_calms_the_answer_and_not_the_boxes(oracle, finder, camera, im
 
     oracle.spoil = spoil
     jitter = []
-    for config in (EstimatorConfig(), EstimatorConfig(smooth=SmoothConfig(min_cutoff_hz=1.0, beta=0.5))):
+    for config in (EstimatorOptions(), EstimatorOptions(smooth_min_cutoff_hz=1.0, smooth_beta=0.5)):
         estimator = Estimator(oracle, finder, config=config)
         oracle.scene = [hand]
         places = [estimator.estimate(image, camera, stamp=k / 30).hands[0] for k in range(40)]
@@ -235,8 +245,8 @@ def test_two_tracks_that_end_on_one_hand_become_one(estimator, oracle, camera, i
 
 
 def test_a_weak_hand_is_kept_longer_than_it_takes_to_begin(estimator, oracle, camera, image, new_hand) -> None:
-    config = EstimatorConfig()
-    between = (config.presence + config.keep_presence) / 2
+    config = EstimatorOptions()
+    between = (config.min_score + config.lowest_kept) / 2
     weak = replace(new_hand("right", x=0.0), presence=float(np.log(between / (1 - between))))
     oracle.scene = [weak]
     assert estimator.estimate(image, camera).hands == ()
@@ -306,7 +316,7 @@ def test_memory_does_not_grow(estimator, oracle, camera, image, new_hand) -> Non
 
 def test_small_hands_are_looked_for_where_nothing_else_is(oracle, palms, camera, image, new_hand) -> None:
     near, far = new_hand("right", x=0.0), new_hand("right", x=0.0, z=1.4)
-    estimator = Estimator(oracle, palms, config=EstimatorConfig(tracking=False))
+    estimator = Estimator(oracle, palms, config=EstimatorOptions(tracking=False))
     for scene, stages in (([near], {"detect": 1}), ([far], {"detect": 1, "detect_wide": 1})):
         oracle.scene = scene
         palms.calls.clear()

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
+from prehend.object_catalogue import ObjectModel, Symmetry
 from prehend.pipeline.held import FORGET_S, HeldSmoother, nearest_turn
-from prehend.pipeline.objects import ObjectModel, Symmetry
 from prehend.pipeline.smooth import SmoothConfig
 
 HZ = 30

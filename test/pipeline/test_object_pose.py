@@ -5,11 +5,11 @@ from prehend.geometry.camera import project
 from prehend.geometry.pnp import control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
+from prehend.object_catalogue import ObjectModel, Symmetry, object_ids, object_kind
 from prehend.pipeline.crop import CropSpec
 from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.network import ThingAnswer
 from prehend.pipeline.object_pose import choose, decode_object
-from prehend.pipeline.objects import ObjectModel, Symmetry, object_ids, object_kind
 from prehend.types import Box, Camera
 
 CAMERA = Camera(np.array([[600.0, 0, 319.5], [0, 600.0, 239.5], [0, 0, 1]]), 640, 480)

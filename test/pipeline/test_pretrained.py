@@ -5,6 +5,8 @@ import pytest
 
 from prehend.errors import UnknownName, WeightsMismatch
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.load import load_estimator
+from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Box, FoundHand
 from prehend.weights import available
 
@@ -15,24 +17,38 @@ needs_weights = pytest.mark.skipif(
 
 def test_unknown_weights_are_named() -> None:
     with pytest.raises(UnknownName, match="no-such-weights"):
-        Estimator.from_pretrained("no-such-weights")
+        load_estimator(model="no-such-weights")
+
+
+def test_options_are_known_by_name() -> None:
+    with pytest.raises(UnknownName, match=r"finder.*detector"):
+        load_estimator(finder="palm")
+    assert EstimatorOptions(object_id="mug, box,").object_ids == ("mug", "box")
+
+
+@needs_weights
+def test_the_former_way_still_works_and_says_what_to_type() -> None:
+    with pytest.warns(FutureWarning, match=r"load_estimator.*`detector`"):
+        estimator = Estimator.from_pretrained("unihope-s", finder="palm", config=EstimatorOptions(tracking=False))
+    with estimator:
+        assert estimator.bundle.name == "unihope-s"
 
 
 @needs_weights
 def test_unknown_objects_and_swapped_weights_are_named() -> None:
     with pytest.raises(UnknownName, match=r"unicorn.*mug"):
-        Estimator.from_pretrained(object_id="unicorn")
+        load_estimator(object_id="unicorn")
     with pytest.raises(WeightsMismatch, match="encode"):
-        Estimator.from_pretrained("palm")
+        load_estimator(model="palm")
     with pytest.raises(WeightsMismatch, match="find"):
-        Estimator.from_pretrained(finder="unihope-s")
+        load_estimator(detector="unihope-s")
 
 
 @needs_weights
 def test_a_picture_goes_through_and_what_comes_out_is_sound() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (60, 80, 3), np.uint8).repeat(8, 0).repeat(8, 1)
-    with Estimator.from_pretrained(threads=1) as estimator:
+    with load_estimator(threads=1) as estimator:
         estimator.warm_up()
         assert estimator.estimate(np.zeros((480, 640, 3), np.uint8)).hands == ()
         boxes = [FoundHand(Box(100, 100, 220, 240), "left"), FoundHand(Box(300, 100, 420, 240), "right")]

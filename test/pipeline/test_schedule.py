@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from prehend.pipeline.schedule import LOST_S, WIDE_S, Schedule
-from prehend.pipeline.track import TrackConfig
 
 
 def looks(schedule: Schedule, hz: float, seconds: float, in_view: int = 1, lost: int = 0) -> list[float]:
@@ -54,9 +53,3 @@ def test_wide_looks_are_rare_and_the_first_is_at_once(hz: float) -> None:
     assert np.diff(times).min() >= WIDE_S - 0.5 / hz - 1e-9
     schedule.reset()
     assert schedule.wide_is_due
-
-
-def test_an_interval_in_frames_still_works_and_warns() -> None:
-    with pytest.warns(FutureWarning, match="find_interval_s"):
-        config = TrackConfig(find_interval=6)
-    assert config.find_interval_s == pytest.approx(0.2)

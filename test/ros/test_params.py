@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from prehend.errors import ParameterError
+from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.params import NodeParams, markdown_table, specs
 
 ROOT = Path(__file__).parents[2]
@@ -19,13 +20,23 @@ def test_the_documentation_lists_every_parameter():
     assert markdown_table() in (ROOT / "docs" / "ROS.md").read_text()
 
 
-def test_defaults_are_those_of_the_pipeline():
-    from prehend.pipeline.config import EstimatorConfig
+def test_defaults_are_those_of_the_options_but_for_smoothing():
+    options = NodeParams().options()
+    assert options == EstimatorOptions(smooth_min_cutoff_hz=1.5)
+    assert NodeParams().fov_deg == options.fov_deg
+    assert NodeParams().obsolete() == ()
 
-    config, params = EstimatorConfig(), NodeParams()
-    assert (params.max_hands, params.find_interval_s) == (config.track.max_hands, config.track.find_interval_s)
-    assert (params.min_score, params.fov_deg) == (config.presence, config.fov_deg)
-    assert (params.keep_lost_s, params.smooth_beta) == (config.track.keep_lost_s, config.smooth.beta)
+
+@pytest.mark.parametrize(
+    ("old", "value", "new", "means"),
+    [("finder", "somewhere", "detector", "somewhere"), ("find_interval", 6, "find_interval_s", 0.2)],
+)
+def test_parameters_of_old_names_work_and_are_told_of(old, value, new, means):
+    params = NodeParams().updated({old: value})
+    given = getattr(params.options(), new)
+    assert given == (means if isinstance(means, str) else pytest.approx(means))
+    (line,) = params.obsolete()
+    assert line.startswith(f"parameter {old} ") and new in line
 
 
 @pytest.mark.parametrize("name", [name for name, spec in specs().items() if spec.span])

@@ -11,7 +11,7 @@ import numpy as np
 from prehend.conventions import SIDES
 from prehend.errors import InvalidInput
 from prehend.ros.convert import ModelFacts
-from prehend.ros.loading import Loaded
+from prehend.ros.estimator import Loaded
 from prehend.ros.params import NodeParams
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
 

@@ -3,7 +3,7 @@ import pytest
 
 from prehend.errors import InvalidInput
 from prehend.eval.calibration import reliability
-from prehend.pipeline.find import probability
+from prehend.pipeline.letterbox import probability
 from prehend_training.calibrate import fit
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 
-from prehend.pipeline.find import cell_centers, decode_hands, letterbox
+from prehend.pipeline.center_maps import decode_hands
+from prehend.pipeline.letterbox import cell_centers, letterbox
 from prehend_training.corpora import ShardCorpus
 from prehend_training.finder_data import FinderBatches, FinderDataConfig, draw_affine, finder_targets, seen_hands
 

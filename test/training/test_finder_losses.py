@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from prehend.models.finder import Found
+from prehend.models.detector import CenterMaps as Found
 from prehend.types import Box
 from prehend_training.finder_data import SeenHand, finder_targets
 from prehend_training.finder_losses import FinderLossWeights, finder_terms, giou_loss, heat_loss

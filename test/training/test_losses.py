@@ -6,8 +6,10 @@ import torch
 
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
+from prehend.models.outputs import EncodeOutput as Encoded
+from prehend.models.outputs import HandOutput as HandAnswer
+from prehend.models.outputs import Output
 from prehend.models.registry import create
-from prehend.models.unihope import Encoded, HandAnswer, Output
 from prehend_training.corpora import ShardCorpus
 from prehend_training.data import CropBatches, CropDataConfig
 from prehend_training.loop import to_tensors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import AssetError, InvalidInput, MissingDependency
-from prehend.pipeline.objects import OWN_OBJECTS, Symmetry, find_object, load_objects
+from prehend.object_catalogue import OWN_OBJECTS, Symmetry, find_object, load_objects
 from prehend_training.grasps.library import library_ids, load_grasps, sample_grasp, save_grasps
 from prehend_training.objects import catalogue
 from prehend_training.objects.importer import MOST_FACES, guess_symmetry, import_mesh, write_object

@@ -14,7 +14,8 @@ from photo_work import Knows, labelled, write_photos
 from prehend.conventions import SIDES
 from prehend.errors import AssetError, SourceError
 from prehend.hand_model.asset import load_hand_model
-from prehend.models.unihope import Encoded, HandAnswer
+from prehend.models.outputs import EncodeOutput as Encoded
+from prehend.models.outputs import HandOutput as HandAnswer
 from prehend.types import Box
 from prehend_training.cli import main
 from prehend_training.corpora import WINDOW, MixedCorpus, ShardCorpus

@@ -19,7 +19,7 @@ from prehend.eval.calibration import ordered_pairs, reliability
 from prehend.files import replace_text
 from prehend.models.stage import Staged
 from prehend.models.unihope import UniHOPE
-from prehend.pipeline.find import probability
+from prehend.pipeline.letterbox import probability
 from prehend_training.checkpoint import load_result
 from prehend_training.data import CropBatches
 from prehend_training.loop import to_tensors

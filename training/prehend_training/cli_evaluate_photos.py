@@ -112,7 +112,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _photos(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
     """Measure on photographs; the paths of what was written."""
-    from prehend.pipeline.estimator import EstimatorConfig
+    from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
     from prehend_training.evaluate_photo_report import calibration_report, column_report
     from prehend_training.evaluate_photos import open_estimator
 
@@ -204,7 +204,7 @@ def _write_photo_files(
 
 def _look(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
     """Sheets of pictures without labels; their paths."""
-    from prehend.pipeline.estimator import EstimatorConfig
+    from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
     from prehend_training.evaluate_photo_sheets import hands_tile, write_sheets
     from prehend_training.evaluate_photos import look_at, open_estimator
 
@@ -221,7 +221,7 @@ def _look(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
 
 def _clips(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
     """Measure on clips; the paths of their sheets."""
-    from prehend.pipeline.estimator import EstimatorConfig
+    from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
     from prehend_training.evaluate_clips import read_stereo, read_true_hands, run_clip, stereo_report
     from prehend_training.evaluate_photo_sheets import write_sheets
     from prehend_training.evaluate_photos import open_estimator

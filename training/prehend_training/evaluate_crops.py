@@ -16,10 +16,9 @@ from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel, skin
 from prehend.pipeline.crop import CropSpec, cut, region_of
 from prehend.pipeline.decode import DecodedHand, decode_hand, rotations_in_camera
-from prehend.pipeline.find import probability
 from prehend.pipeline.hands import HandModels
-from prehend.pipeline.network import HandAnswer as NetworkAnswer
-from prehend.pipeline.network import HandNetwork
+from prehend.pipeline.letterbox import probability
+from prehend.pipeline.network import HandNetwork, NetworkAnswer
 from prehend.pipeline.object_pose import decode_object
 from prehend.types import FloatArray, Region
 from prehend_training.data import Corpus, CropBatches, CropDataConfig, exact

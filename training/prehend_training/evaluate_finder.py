@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prehend.backends import Backend
+from prehend.pipeline.detect import DETECTOR_SCORE as FIND_THRESHOLD
 from prehend.pipeline.detect import Detector
-from prehend.pipeline.look import FIND_THRESHOLD
 from prehend.types import FloatArray, FoundHand
 from prehend_training.corpora import ShardCorpus
 from prehend_training.data import Corpus

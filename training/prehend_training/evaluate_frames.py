@@ -11,9 +11,10 @@ from prehend.backends import Backend
 from prehend.eval.cases import NAN, HandAnswer, HandScores, score
 from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel
-from prehend.pipeline.estimator import Estimator, EstimatorConfig
-from prehend.pipeline.match import best_pairs
-from prehend.pipeline.objects import ObjectModel
+from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.association import best_pairs
+from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
 from prehend.types import Box, FloatArray, FoundHand, HandEstimate
 from prehend_training.evaluate_labels import (
     Labels,

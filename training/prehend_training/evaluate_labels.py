@@ -15,7 +15,7 @@ from prehend.errors import AssetError
 from prehend.eval.cases import HandAnswer, HandCase, ObjectCase
 from prehend.eval.protocols import Protocol as EvaluationProtocol
 from prehend.hand_model import HandModel, skin
-from prehend.pipeline.objects import ObjectModel, own_folders
+from prehend.object_catalogue import ObjectModel, own_folders
 from prehend.types import Box, FloatArray, FoundHand
 from prehend_training.datasets.base import obj_vertices
 from prehend_training.finder_data import MIN_INSIDE, MIN_SIDE_PX, MIN_VISIBLE

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prehend.conventions import JOINT_PARENTS, Side
+from prehend.draw.canvas import INK, WHITE, draw_polyline, draw_text, fill_rounded, text_size
+from prehend.draw.overlay import OverlayOptions, draw
 from prehend.errors import InvalidInput
 from prehend.eval.photos import PhotoAnswer
 from prehend.hand_model import HandModel
-from prehend.io.canvas import INK, WHITE, draw_polyline, draw_text, fill_rounded, text_size
 from prehend.io.images import Image, read_image
-from prehend.io.overlay import OverlayOptions, draw
 from prehend.types import Box, FloatArray, FrameResult
 from prehend_training.evaluate_photo_report import ScoredLabel
 from prehend_training.evaluate_photos import PhotoRun

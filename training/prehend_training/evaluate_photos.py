@@ -16,7 +16,8 @@ from prehend.io.images import IMAGE_SUFFIXES, Image, read_image
 from prehend.io.predictions import read_predictions
 from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.io.sources import Folder, Frame
-from prehend.pipeline.estimator import Estimator, EstimatorConfig
+from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
 from prehend.types import Camera, FoundHand, FrameResult, HandEstimate
 from prehend_training.evaluate_network import RUN_NOTE, open_measured
 from prehend_training.evaluate_photo_labels import LabelledPhoto, check_size

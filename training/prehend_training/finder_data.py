@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.pipeline.find import cell_centers
+from prehend.pipeline.letterbox import cell_centers
 from prehend.types import Box, FloatArray
 from prehend_training.augment import PhotometricConfig, change_colour, degrade
 from prehend_training.data import Corpus, image_size, stacked

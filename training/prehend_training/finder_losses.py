@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prehend.models.finder import Found
+from prehend.models.detector import CenterMaps as Found
 from prehend_training.losses import Terms
 
 

@@ -17,8 +17,8 @@ from torch import nn
 from prehend.conventions import NUM_JOINTS
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion
 from prehend.hand_model.asset import load_hand_model
+from prehend.models.outputs import HandOutput as HandAnswer
 from prehend.models.pose_head import PlacesPoseHead
-from prehend.models.unihope import HandAnswer
 from prehend_training.losses import SampledHand, Terms, hand_terms
 from prehend_training.records import Record
 from prehend_training.supervised import Batch, Supervised

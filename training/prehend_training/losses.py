@@ -15,7 +15,10 @@ from torch import Tensor
 from prehend.conventions import NUM_JOINTS
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.unihope import Encoded, HandAnswer, Output, UniHOPE
+from prehend.models.outputs import EncodeOutput as Encoded
+from prehend.models.outputs import HandOutput as HandAnswer
+from prehend.models.outputs import Output
+from prehend.models.unihope import UniHOPE
 from prehend_training.targets import MAP_STRIDE
 
 Terms = dict[str, Tensor]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.unihope import HandAnswer, Output
+from prehend.models.outputs import HandOutput as HandAnswer
+from prehend.models.outputs import Output
 from prehend_training.losses import Terms, hand_rows, mean_of_rows, object_errors, visibility_term
 
 

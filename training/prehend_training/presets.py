@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from prehend.errors import UnknownName
-from prehend.models.finder import FINDER, FinderConfig
+from prehend.models.detector import CENTER_DETECTOR as FINDER
+from prehend.models.detector import CenterDetectorConfig as FinderConfig
 from prehend.models.palm import PALM, PalmConfig
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import NUM_JOINTS, OBJECT_KIND_SIZE, SIDES
-from prehend.pipeline.objects import object_kind
+from prehend.object_catalogue import object_kind
 from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, HandLabel, ObjectLabel, Sample
 from prehend_training.symmetry import equivalent_points, symmetry_of
 

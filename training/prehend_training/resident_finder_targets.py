@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from prehend.pipeline.find import cell_centers
+from prehend.pipeline.letterbox import cell_centers
 from prehend_training.finder_data import MIN_INSIDE, MIN_SIDE_PX, MIN_VISIBLE, SAYS_BOX
 from prehend_training.resident_device import on_device
 from prehend_training.resident_views import Labels, apply_affines

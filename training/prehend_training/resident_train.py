@@ -15,7 +15,8 @@ from torch import Tensor
 
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
-from prehend.models.unihope import Output, UniHOPE
+from prehend.models.outputs import Output
+from prehend.models.unihope import UniHOPE
 from prehend.weights import file_sha256
 from prehend_training.checkpoint import Progress, load_result
 from prehend_training.loop import Budget, Machine, Precision, Trainer, autocast, claim_run, peak_memory_mb

@@ -13,7 +13,7 @@ from prehend.conventions import FINGERS, JOINT_PARENTS, SIDES
 from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.find import cell_centers
+from prehend.pipeline.letterbox import cell_centers
 from prehend_training.data import CropBatches, exact
 from prehend_training.finder_data import FinderBatches
 from prehend_training.photos.corpus import PhotoChoice, PhotoCorpus

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_JOINTS
+from prehend.models.outputs import Output
 from prehend.models.palm import PalmDetector
-from prehend.models.unihope import Output, UniHOPE
+from prehend.models.unihope import UniHOPE
 from prehend.models.unihope_lite import UniHOPELite
 from prehend_training.losses import DENSE_CHANNELS
 from prehend_training.twins import AdaptationLayer, TwinConfig, twin_rows

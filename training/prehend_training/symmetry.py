@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from prehend.geometry.pnp import control_points
-from prehend.pipeline.objects import ObjectModel, Symmetry, load_objects, own_folders
+from prehend.object_catalogue import ObjectModel, Symmetry, load_objects, own_folders
 from prehend.types import FloatArray
 from prehend_training.scenes.sample import ObjectLabel
 

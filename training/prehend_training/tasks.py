@@ -12,10 +12,13 @@ from prehend.errors import AssetError
 from prehend.geometry.rotations import matrix_from_axis_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.finder import Finder, Found, build_finder
+from prehend.models.detector import CenterDetector as Finder
+from prehend.models.detector import CenterMaps as Found
+from prehend.models.detector import build_center_detector as build_finder
 from prehend.models.mano_head import ManoHead
+from prehend.models.outputs import Output
 from prehend.models.palm import build_palm
-from prehend.models.unihope import Output, UniHOPE, build_unihope
+from prehend.models.unihope import UniHOPE, build_unihope
 from prehend.models.unihope_lite import UniHOPELite, build_unihope_lite
 from prehend_training.data import BatchSource, Corpus, CropBatches
 from prehend_training.finder_data import FinderBatches

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from prehend.models.unihope import Output
+from prehend.models.outputs import Output
 from prehend_training.losses import Terms, mean_of_rows
 
 Level = Literal["initial", "roi", "code"]

@@ -18,7 +18,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="as JSON")
     args = parser.parse_args(argv)
 
-    from prehend.cli.checks import all_checks
+    from prehend.cli.doctor_checks import all_checks
 
     checks = list(all_checks())
     broken = sum(check.status == "broken" for check in checks)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from prehend.cli.parsing import Parser
-from prehend.cli.run import Loader, add_options, load_estimator
+from prehend.cli.run import Loader, add_reading, load_for
 from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError
 
@@ -65,11 +65,11 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--ray-address", metavar="ADDRESS", help="of the cluster (default: RAY_ADDRESS, else this machine)"
     )
-    add_options(parser)
+    add_reading(parser)
     return parser
 
 
-def run(argv: list[str], load: Loader = load_estimator) -> int:
+def run(argv: list[str], load: Loader = load_for) -> int:
     """Run the verb; returns the exit code.
 
     Args:

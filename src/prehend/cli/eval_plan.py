@@ -3,22 +3,21 @@
 import argparse
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from prehend import __version__
+from prehend.cli.options import given_options
 from prehend.documents import read_json
 from prehend.errors import ParameterError, SourceError
 from prehend.eval.truth.datasets import is_dataset
 from prehend.files import reason
 from prehend.io.sources import BAG_SUFFIXES, is_bag
+from prehend.pipeline.options import EstimatorOptions, changed
 from prehend.weights import load_bundle
 
-_OPTIONS = (
-    "model", "backend", "object", "track", "min_score", "max_hands", "fov", "smooth", "topic", "mirrored",
-    "max_megapixels", "threads",
-)  # fmt: skip
+_READING = ("track", "topic", "mirrored", "max_megapixels")
 _FILES = ("boxes", "cameras", "hand_model")
 _CHUNK = 1 << 20
 
@@ -75,14 +74,26 @@ def settings_of(args: argparse.Namespace, plan: Plan) -> dict[str, Any]:
     settings: dict[str, Any] = {"source": plan.source, "source_sha256": checksum(Path(plan.source))}
     if plan.dataset is not None:
         settings |= {"dataset": plan.dataset, "source_sha256": None}
-    settings |= {name: getattr(args, name) for name in _OPTIONS}
+    settings |= {name: getattr(args, name) for name in _READING}
+    options = changed(EstimatorOptions(), **given_options(args))
+    settings |= {one.name: _plain(getattr(options, one.name)) for one in fields(options) if one.name != "tracking"}
     for name in _FILES:
         path = getattr(args, name)
         settings[name] = None if path is None else f"{path} (sha256 {checksum(path)})"
-    settings["weights_sha256"] = load_bundle(args.model).weights_sha256
+    settings["weights_sha256"] = load_bundle(options.model).weights_sha256
+    settings["detector_sha256"] = load_bundle(options.detector).weights_sha256
     settings["wall_times"] = not args.no_timing
     settings["prehend"] = __version__
     return settings
+
+
+def _plain(value: Any) -> Any:
+    """A number, a truth value or text."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(str, value))
+    return str(value)
 
 
 def is_output(path: Path) -> bool:

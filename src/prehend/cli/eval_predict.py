@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from prehend.cli.eval_plan import Plan
 from prehend.cli.run import Loader
-from prehend.cli.running import Run
+from prehend.cli.run_job import Run
 from prehend.documents import read_json
 from prehend.errors import MissingDependency, PrehendError, SourceError
 from prehend.eval.truth.datasets import DatasetSource, open_samples
@@ -61,7 +61,7 @@ def finished(out: Path, name: str, settings: Mapping[str, Any]) -> bool:
 
 def open_engine(args: argparse.Namespace, load: Loader) -> Engine:
     """The engine that the arguments ask for."""
-    return RayEngine(load, args.ray_address, args.threads) if args.engine == "ray" else LocalEngine(load)
+    return RayEngine(load, args.ray_address, args.threads or 0) if args.engine == "ray" else LocalEngine(load)
 
 
 class LocalEngine:

@@ -13,7 +13,7 @@ from prehend.eval.truth.files import FrameTruth, read_truth_file
 from prehend.eval.truth.records import Joined, Truth
 from prehend.eval.truth.store import read_truth
 from prehend.io.sources import is_bag
-from prehend.pipeline.objects import ObjectModel
+from prehend.object_catalogue import ObjectModel
 
 
 class TruthMaker:

@@ -30,7 +30,7 @@ from prehend.eval.truth.records import truth_of
 from prehend.eval.truth.store import truth_text
 from prehend.files import has_room, reason, replace_text
 from prehend.hand_model import load_hand_model
-from prehend.pipeline.objects import load_objects
+from prehend.object_catalogue import load_objects
 
 SCHEMA = "prehend.eval/1"
 """Of metrics.json."""

@@ -13,8 +13,8 @@ from prehend.cli.stopping import Stopped
 from prehend.errors import ParameterError, PrehendError, UnknownName
 
 VERBS = {
-    "run": "images, videos, cameras or bags in; predictions and pictures out",
-    "eval": "judge bags, videos, pictures or predictions, with a truth or without; a report to look at",
+    "run": "images, videos, cameras or bags in; predictions and overlays out",
+    "eval": "judge bags, videos, images or predictions, with a truth or without; a report to look at",
     "node": "the ROS 2 node",
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
     "models": "the weights that are here, and what they can do",

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from prehend.cli.parsing import Parser
@@ -9,12 +10,20 @@ from prehend.cli.parsing import Parser
 if TYPE_CHECKING:
     from prehend.weights import Bundle
 
-_COLUMNS = ("name", "network", "params", "GMAC", "size", "licence", "trained on")
+_COLUMNS = ("name", "what for", "size", "parameters", "licence", "accuracy")
+
+_PURPOSE = {
+    "detect": "finds hands in images",
+    "find": "finds hands in images",
+    "encode": "a hand's joints, mesh, grasp and what it holds",
+}
+"""What weights are for, by a stage that they have."""
 
 
 def run(argv: list[str]) -> int:
     """Write the table; returns the exit code."""
-    parser = Parser("prehend models", "List the weights that are here: what they are, and what was measured of them.")
+    parser = Parser("prehend models", "List the weights that are here: what they are for, and how good they are.")
+    parser.add_argument("--details", action="store_true", help="everything that was measured of them besides")
     parser.add_argument("--json", action="store_true", help="whole manifests, as JSON")
     args = parser.parse_args(argv)
 
@@ -31,10 +40,10 @@ def run(argv: list[str]) -> int:
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     for row in rows:
         sys.stdout.write("  ".join(map(str.ljust, row, widths)).rstrip() + "\n")
-    for bundle in bundles:
+    for bundle in bundles if args.details else ():
         for line in measured_lines(bundle.manifest.get("measured", {})):
             sys.stdout.write(f"\n{bundle.name}: {line}")
-    sys.stdout.write("\n")
+    sys.stdout.write("\n" if args.details else "\nMore: prehend models --details, or --json for the whole manifests.\n")
     return 0
 
 
@@ -46,15 +55,31 @@ def measured_lines(measured: Any, prefix: str = "") -> list[str]:
     return [line for name, value in measured.items() for line in measured_lines(value, f"{prefix} {name}".strip())]
 
 
+def accuracy(measured: Mapping[str, Any]) -> str:
+    """The figures that say most of what a manifest holds, in a line; a dash where it has none."""
+    if "joint_error_mm" in measured:
+        aligned = measured.get("aligned_joint_error_mm")
+        return f"joints {measured['joint_error_mm']:.1f} mm off" + (f", {aligned:.1f} aligned" if aligned else "")
+    photographs = measured.get("photographs", {}).get("detect", {})
+    sets = [one for one in photographs.values() if isinstance(one, dict)]
+    found = [100 * one["found"] for one in sets if "found" in one]
+    if not found:
+        return "-"
+    false = [100 * one.get("false", 0.0) for one in sets]
+    return (
+        f"by set of photographs finds {min(found):.0f} to {max(found):.0f} % of the hands, "
+        f"false hands on {min(false):.0f} to {max(false):.0f} %"
+    )
+
+
 def _row(bundle: "Bundle") -> tuple[str, ...]:
     size = sum(path.stat().st_size for path in bundle.folder.iterdir() if path.is_file())
-    trained_on = bundle.manifest.get("trained_on", "unknown")
+    purpose = next((text for stage, text in _PURPOSE.items() if stage in bundle.stages), "unknown")
     return (
         bundle.name,
-        bundle.network,
-        f"{bundle.manifest.get('parameters', 0) / 1e6:.1f} M",
-        f"{sum(bundle.manifest.get('gmac', {}).values()):.2f}",
+        purpose,
         f"{size / 1e6:.1f} MB",
+        f"{bundle.manifest.get('parameters', 0) / 1e6:.1f} M",
         str(bundle.manifest.get("licence", "unknown")),
-        trained_on if isinstance(trained_on, str) else json.dumps(trained_on),
+        accuracy(bundle.manifest.get("measured", {})),
     )

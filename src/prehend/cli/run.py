@@ -1,4 +1,4 @@
-"""`prehend run`: sources in, predictions and pictures out."""
+"""`prehend run`: sources in, predictions and overlays out."""
 
 import argparse
 import sys
@@ -6,12 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from prehend.cli.parsing import Parser, count_from, number_between
+from prehend.cli.options import add_options, given_options
+from prehend.cli.parsing import Parser, number_between
 from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError
 
 if TYPE_CHECKING:
-    from prehend.cli.running import EstimatorLike
+    from prehend.pipeline.load import HandEstimator
 
 _DESCRIPTION = """Find the hands in images, videos, cameras and bags: metric 3D joints, mesh, grasp, and what is held.
 
@@ -28,7 +29,7 @@ takes each folder as one sequence instead (of one image size); --no-track takes 
           XML), Kalibr, ORB-SLAM, or JSON with K. It replaces a bag's camera_info
 A source fits an entry when their paths are the same or one ends with the other. Images are taken upright
 (EXIF) and with square pixels, K is for that image, or for the stored one if it gives its size. With --mirrored
-every result is about the picture turned back. Without a camera its field of view is assumed, and distances
+every result is about the image turned back. Without a camera its field of view is assumed, and distances
 are rough.
 
 Stopped by Ctrl-C or SIGTERM it keeps what is done; the JSON then says "complete": false.
@@ -39,7 +40,7 @@ Exit codes: 0 done, 1 something failed (a line says what; the rest was done), 2 
 class Loader(Protocol):
     """Makes the estimator a run needs."""
 
-    def __call__(self, args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
+    def __call__(self, args: argparse.Namespace, tracking: bool) -> "HandEstimator":
         """The estimator for these arguments, which follows hands or not."""
 
 
@@ -57,54 +58,22 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--json-version", type=int, choices=(1, 2), default=2, metavar="N", help="schema of the JSON: 1 or 2 (default)"
     )
-    parser.add_argument("--overlay", type=Path, metavar="DIR", help="write pictures: images, .mp4 for what moves")
-    add_options(parser)
+    parser.add_argument("--overlay", type=Path, metavar="DIR", help="write overlays: images, .mp4 for what moves")
+    add_reading(parser)
     return parser
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What says how sources are read and hands are found."""
+def add_reading(parser: Parser) -> None:
+    """Add what says how sources are read and hands are found."""
     parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the detector")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
-    parser.add_argument(
-        "--model", default="unihope-s", metavar="NAME", help="weights: see prehend models (default: %(default)s)"
-    )
-    parser.add_argument("--backend", default="onnx", metavar="NAME", help="onnx or torch (default: %(default)s)")
-    parser.add_argument(
-        "--object",
-        metavar="ID[,ID]",
-        help="what the hands hold, or all that they may hold, from the catalogue: gives its 6D pose; without it a held "
-        "object is a box of estimated size",
-    )
+    add_options(parser)
     parser.add_argument(
         "--track", action=argparse.BooleanOptionalAction, default=None, help="follow hands between frames"
     )
-    parser.add_argument(
-        "--min-score",
-        type=number_between(0, 1),
-        metavar="P",
-        help="lowest score of a hand (default: 0.3); a followed one is kept down to 2/3 of it",
-    )
-    parser.add_argument(
-        "--max-hands", type=count_from(1), metavar="N", help="most hands in a picture, the surest first (default: 4)"
-    )
-    parser.add_argument(
-        "--fov",
-        type=number_between(0, 180),
-        metavar="DEG",
-        help="field of view across the longer side where no camera is known",
-    )
-    parser.add_argument(
-        "--smooth",
-        type=number_between(0, 30),
-        default=0.0,
-        metavar="HZ",
-        help="steady hands in videos: cutoff at rest of a One-Euro filter, say 1.5 (default: none)",
-    )
-    parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
     parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
     parser.add_argument(
-        "--mirrored", action="store_true", help="the pictures are mirrored, as selfies are: turn them back"
+        "--mirrored", action="store_true", help="the images are mirrored, as selfies are: turn them back"
     )
     parser.add_argument(
         "--max-megapixels",
@@ -113,33 +82,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="refuse larger images before they are decoded (default: 67)",
     )
-    parser.add_argument(
-        "--threads", type=count_from(0), default=0, metavar="N", help="of the processor, 0 for all (default)"
-    )
 
 
-def load_estimator(args: argparse.Namespace, tracking: bool) -> "EstimatorLike":
+def load_for(args: argparse.Namespace, tracking: bool) -> "HandEstimator":
     """The estimator that the arguments ask for."""
-    from prehend.pipeline.config import EstimatorConfig
-    from prehend.pipeline.estimator import Estimator
-    from prehend.pipeline.objects import object_ids
-    from prehend.pipeline.smooth import SmoothConfig
-    from prehend.pipeline.track import TrackConfig
+    from prehend.pipeline.load import load_estimator
 
-    given = {} if args.fov is None else {"fov_deg": args.fov}
-    track = TrackConfig() if args.max_hands is None else TrackConfig(max_hands=args.max_hands)
-    config = EstimatorConfig(tracking=tracking, track=track, smooth=SmoothConfig(args.smooth), **given)
-    return Estimator.from_pretrained(
-        args.model,
-        args.backend,
-        config=config if args.min_score is None else config.with_min_score(args.min_score),
-        object_id=object_ids(args.object),
-        hand_model=args.hand_model,
-        threads=args.threads,
-    )
+    return load_estimator(**given_options(args), tracking=tracking)
 
 
-def run(argv: list[str], load: Loader = load_estimator) -> int:
+def run(argv: list[str], load: Loader = load_for) -> int:
     """Run the verb; returns the exit code.
 
     Args:
@@ -151,8 +103,8 @@ def run(argv: list[str], load: Loader = load_estimator) -> int:
 
     import cv2
 
-    from prehend.cli.running import Run
-    from prehend.io.pictures import OverlayFolder
+    from prehend.cli.run_job import Run
+    from prehend.io.overlay_files import OverlayFolder
     from prehend.io.side_files import read_boxes, read_cameras
 
     if args.threads:

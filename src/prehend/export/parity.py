@@ -29,14 +29,14 @@ class Parity:
 
 
 def compare(one: Backend, other: Backend, items: int = 2, seed: int = 0) -> Parity:
-    """Run all stages of both on the same random pictures and boxes.
+    """Run all stages of both on the same random images and boxes.
 
     A stage gets what `one` answered in the stages before, so that differences do not add up from stage to stage.
 
     Args:
         one, other: two backends of one bundle.
         items: size of the batch.
-        seed: of the pictures.
+        seed: of the images.
     """
     rng = np.random.default_rng(seed)
     known: dict[str, Array] = {}
@@ -44,7 +44,7 @@ def compare(one: Backend, other: Backend, items: int = 2, seed: int = 0) -> Pari
     side = float(one.bundle.manifest["input"]["size"])
     for stage, file in one.bundle.stages.items():
         for spec in file.inputs:
-            # two stages may look at pictures of two sizes
+            # two stages may look at images of two sizes
             if spec.name not in known or list(known[spec.name].shape) != sizes(spec.shape, items):
                 known[spec.name] = _random_input(spec, items, side, rng)
         inputs = {spec.name: known[spec.name] for spec in file.inputs}
@@ -75,7 +75,7 @@ def check_parity(one: Backend, other: Backend) -> Parity:
 
 
 def _random_input(spec: TensorSpec, items: int, side: float, rng: np.random.Generator) -> Array:
-    """A picture, a box inside it, or 0 and 1 by turns, as the name says."""
+    """An image, a box inside it, or 0 and 1 by turns, as the name says."""
     if spec.name.endswith("_box"):
         corners = rng.uniform(0.05 * side, 0.45 * side, (items, 2))
         return np.concatenate([corners, corners + rng.uniform(0.3 * side, 0.5 * side, (items, 2))], 1).astype(

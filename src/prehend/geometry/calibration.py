@@ -48,20 +48,20 @@ def checked_camera(
     """A calibrated camera, if these numbers can be one.
 
     Args:
-        K: (3, 3) or (9,), row by row, for the whole sensor or picture [px].
-        width, height: of that picture [px].
+        K: (3, 3) or (9,), row by row, for the whole sensor or image [px].
+        width, height: of that image [px].
         distortion: coefficients in OpenCV's order; zeros behind the last one that counts do not matter.
         model: name of the distortion model, as drivers and tools spell it.
-        beyond: how far outside of the picture the principal point may lie, as a share of its longer side: of a picture
+        beyond: how far outside of the image the principal point may lie, as a share of its longer side: of an image
             that was cut out of a larger one it lies there.
 
     Returns:
         The camera, with the model's name of sensor_msgs/CameraInfo.
 
     Raises:
-        InvalidInput: the last row of K is not 0 0 1 (transposed?), the principal point lies outside the picture, the
+        InvalidInput: the last row of K is not 0 0 1 (transposed?), the principal point lies outside the image, the
             focal lengths cannot be, the number of coefficients does not fit the model, or the distortion leaves the
-            middle of the picture without rays; the text says which.
+            middle of the image without rays; the text says which.
     """
     matrix = check_intrinsics(K)
     name, coefficients = check_coefficients(model, distortion)
@@ -73,10 +73,10 @@ def checked_camera(
 
 
 def check_intrinsics(K: ArrayLike) -> FloatArray:
-    """(3, 3) float64 intrinsics of any finite numbers that can be some picture's.
+    """(3, 3) float64 intrinsics of any finite numbers that can be some image's.
 
     Raises:
-        InvalidInput: they cannot, whatever the picture is.
+        InvalidInput: they cannot, whatever the image is.
     """
     matrix = np.asarray(K, np.float64)
     if matrix.size == 9 and matrix.ndim == 1:
@@ -144,26 +144,26 @@ def _check_against_picture(camera: Camera, beyond: float) -> None:
         if not low <= focal <= high:
             raise InvalidInput(
                 f"K has focal lengths {fx:.4g}, {fy:.4g} px, which no camera of {width} x {height} pixels has; "
-                "is K for another picture, or not in pixels?"
+                "is K for another image, or not in pixels?"
             )
     if not 1 / WIDEST_PIXEL <= fx / fy <= WIDEST_PIXEL:
         raise InvalidInput(f"K has focal lengths {fx:.4g}, {fy:.4g} px: no pixel is that oblong")
     margin = beyond * max(width, height) + 0.5
     if not (-margin <= cx <= width - 1 + margin and -margin <= cy <= height - 1 + margin):
         raise InvalidInput(
-            f"K has its principal point at ({cx:.4g}, {cy:.4g}), outside the picture of {width} x {height}; "
-            "is K for another picture?"
+            f"K has its principal point at ({cx:.4g}, {cy:.4g}), outside the image of {width} x {height}; "
+            "is K for another image?"
         )
 
 
 def _check_rays(camera: Camera) -> None:
-    """The middle of the picture must be seen: coefficients of another order or scale fold it away."""
+    """The middle of the image must be seen: coefficients of another order or scale fold it away."""
     x, y = np.meshgrid(np.linspace(0.3, 0.7, 4) * camera.width, np.linspace(0.3, 0.7, 4) * camera.height)
     with np.errstate(all="ignore"):
         rays = plane_from_pixels(np.stack([x, y], -1).reshape(-1, 2), camera)
     if not np.isfinite(rays).all():
         raise InvalidInput(
-            f"the distortion ({camera.distortion_model}, {_row(camera.distortion)}) leaves the middle of the picture "
+            f"the distortion ({camera.distortion_model}, {_row(camera.distortion)}) leaves the middle of the image "
             "without rays: are the coefficients in another order?"
         )
 

@@ -9,7 +9,7 @@ from prehend.geometry.camera import plane_from_pixels
 from prehend.types import Camera, FloatArray
 
 HAND_SIZE_STD = 0.06
-"""Relative standard deviation of the size of adult hands around the predicted one. One picture fixes only size
+"""Relative standard deviation of the size of adult hands around the predicted one. One image fixes only size
 over distance, so this is the floor of the distance's relative error."""
 
 RESIDUAL_FLOOR_PX = 1.0

@@ -1,17 +1,20 @@
-"""Rotations as matrices, axis-angle vectors, quaternions and 6 numbers; every function takes leading dimensions."""
+"""Rotations as matrices, axis-angle vectors, quaternions and 6 numbers; every function takes leading dimensions.
+
+The arithmetic is SciPy's where it has it; here are our orders, signs and shapes. Batches on a device are in `models`.
+"""
 
 from typing import Literal
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from prehend.check import check_shape
+from prehend.errors import InvalidInput
 from prehend.types import FloatArray
 
 SixLayout = Literal["columns", "rows"]
 """Which part of the matrix the 6 numbers are: its first two columns or its first two rows, one after the other.
 Both are in use (Zhou et al., CVPR 2019, write columns); swapping them transposes every rotation without an error."""
-
-_SMALL = 1e-6
 
 
 def hat(vectors: FloatArray) -> FloatArray:
@@ -32,13 +35,7 @@ def matrix_from_axis_angle(axis_angle: FloatArray) -> FloatArray:
     """
     vectors = np.asarray(axis_angle, np.float64)
     check_shape("axis_angle", vectors, ["...", 3])
-    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
-    small = angle < _SMALL
-    safe = np.where(small, 1.0, angle)
-    first = np.where(small, 1 - angle**2 / 6, np.sin(safe) / safe)
-    second = np.where(small, 0.5 - angle**2 / 24, (1 - np.cos(safe)) / safe**2)
-    skew = hat(vectors)
-    return np.eye(3) + first * skew + second * (skew @ skew)
+    return Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3)
 
 
 def axis_angle_from_matrix(rotations: FloatArray) -> FloatArray:
@@ -49,14 +46,12 @@ def axis_angle_from_matrix(rotations: FloatArray) -> FloatArray:
 
     Returns:
         (..., 3) float64 axis times angle [rad]. At an angle of pi both signs of the axis are right; one is given.
+
+    Raises:
+        InvalidInput: a matrix is no rotation but a reflection, singular or not finite.
     """
-    quaternion = quaternion_from_matrix(rotations)
-    vector, w = quaternion[..., :3], quaternion[..., 3]
-    sine = np.linalg.norm(vector, axis=-1)
-    angle = 2 * np.arctan2(sine, w)
-    small = sine < _SMALL
-    factor = np.where(small, 2.0, angle / np.where(small, 1.0, sine))
-    return vector * factor[..., None]
+    R = np.asarray(rotations, np.float64)
+    return _rotation(R).as_rotvec().reshape(R.shape[:-1])
 
 
 def quaternion_from_matrix(rotations: FloatArray) -> FloatArray:
@@ -67,27 +62,12 @@ def quaternion_from_matrix(rotations: FloatArray) -> FloatArray:
 
     Returns:
         (..., 4) float64 x, y, z, w.
+
+    Raises:
+        InvalidInput: as `axis_angle_from_matrix`.
     """
     R = np.asarray(rotations, np.float64)
-    check_shape("rotations", R, ["...", 3, 3])
-    xx, yy, zz = R[..., 0, 0], R[..., 1, 1], R[..., 2, 2]
-    trace = xx + yy + zz
-    yz, zx, xy = R[..., 2, 1], R[..., 0, 2], R[..., 1, 0]
-    zy, xz, yx = R[..., 1, 2], R[..., 2, 0], R[..., 0, 1]
-    # row i is the quaternion times 4 q_i (Shepperd 1978): the row of the largest component is accurate everywhere
-    rows = np.stack(
-        [
-            np.stack([1 + 2 * xx - trace, xy + yx, zx + xz, yz - zy], -1),
-            np.stack([xy + yx, 1 + 2 * yy - trace, yz + zy, zx - xz], -1),
-            np.stack([zx + xz, yz + zy, 1 + 2 * zz - trace, xy - yx], -1),
-            np.stack([yz - zy, zx - xz, xy - yx, 1 + trace], -1),
-        ],
-        -2,
-    )
-    best = np.argmax(np.stack([xx, yy, zz, trace], -1), -1)
-    quaternion = np.take_along_axis(rows, best[..., None, None], axis=-2)[..., 0, :]
-    quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
-    return np.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
+    return _rotation(R).as_quat(canonical=True).reshape(*R.shape[:-2], 4)
 
 
 def matrix_from_quaternion(quaternions: FloatArray) -> FloatArray:
@@ -101,9 +81,18 @@ def matrix_from_quaternion(quaternions: FloatArray) -> FloatArray:
     """
     q = np.asarray(quaternions, np.float64)
     check_shape("quaternions", q, ["...", 4])
-    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
-    skew = hat(q[..., :3])
-    return np.eye(3) + 2 * q[..., 3, None, None] * skew + 2 * (skew @ skew)
+    return Rotation.from_quat(q.reshape(-1, 4)).as_matrix().reshape(*q.shape[:-1], 3, 3)
+
+
+def _rotation(R: FloatArray) -> Rotation:
+    """(..., 3, 3) matrices -> one row of SciPy's rotations."""
+    check_shape("rotations", R, ["...", 3, 3])
+    if not np.isfinite(R).all():
+        raise InvalidInput("rotations hold NaN or infinite values")
+    try:
+        return Rotation.from_matrix(R.reshape(-1, 3, 3))
+    except ValueError as error:
+        raise InvalidInput(f"rotations hold a matrix that is none ({error})") from error
 
 
 def matrix_from_6d(six: FloatArray, layout: SixLayout = "columns") -> FloatArray:

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from prehend.check import check_shape
 from prehend.conventions import NUM_BETAS
-from prehend.hand_model.asset import HandModel
+from prehend.hand_model.model import HandModel
 
 
 def betas_for_joints(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prehend.conventions import JOINTS_FROM_MANO, MANO_PARENTS, NUM_MANO_JOINTS
-from prehend.hand_model.asset import HandModel
+from prehend.hand_model.model import HandModel
 
 
 class SkinnedTensors(NamedTuple):

@@ -1,1 +1,1 @@
-"""Files and devices: where images come from, where predictions and pictures go."""
+"""Files and devices: where images come from, where predictions and overlays go."""

@@ -32,7 +32,7 @@ _WIDTH_KEYS = ("image_width", "width", "image_Width", "Camera.width")
 _HEIGHT_KEYS = ("image_height", "height", "image_Height", "Camera.height")
 _ORB = ("Camera.fx", "Camera.fy", "Camera.cx", "Camera.cy")
 CUT_SHARE = 0.5
-"""How far outside of a picture that was cut out the principal point may lie, as a share of its longer side."""
+"""How far outside of an image that was cut out the principal point may lie, as a share of its longer side."""
 _LARGEST_PX = 1 << 20
 _XML_BYTES = 1 << 20
 
@@ -58,7 +58,7 @@ class GivenCamera:
             InvalidInput: no camera, or the shapes of image and camera differ.
         """
         own_size = (self.width or width, self.height or height)
-        # a file that gives no size speaks of the picture itself, which may have been cut out of a larger one
+        # a file that gives no size speaks of the image itself, which may have been cut out of a larger one
         beyond = CUT_SHARE if self.width is None else 0.0
         camera = checked_camera(self.K, *own_size, self.distortion, self.distortion_model, beyond)
         if own_size == stored_size != (width, height):

@@ -14,7 +14,7 @@ _BRIGHT, _DARK = 99.9, 0.1
 """Percentiles that stand for the brightest and the darkest pixel: a few broken ones decide nothing."""
 _SAMPLE = 200_000
 _NARROW = 8
-"""A picture that uses less than an eighth of its depth, far from zero (thermal cameras), is stretched by its range."""
+"""An image that uses less than an eighth of its depth, far from zero (thermal cameras), is stretched by its range."""
 _FEWEST_LEVELS = 16
 
 
@@ -22,8 +22,8 @@ class DeepGrey:
     """Scales deep pixels to 8 bits, over a sequence by the most bits that were seen, so that brightness stays.
 
     Attributes:
-        bits: in use so far, 0 before the first picture.
-        stretched: whether the last picture was stretched by its range.
+        bits: in use so far, 0 before the first image.
+        stretched: whether the last image was stretched by its range.
     """
 
     def __init__(self) -> None:

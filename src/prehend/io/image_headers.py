@@ -223,7 +223,7 @@ def _netpbm(kind: str, data: bytes) -> Header:
 
 
 def _avif(kind: str, data: bytes) -> Header:
-    """Boxes in a row (ISO 14496-12); the largest `ispe` is the picture."""
+    """Boxes in a row (ISO 14496-12); the largest `ispe` is the image."""
     place = 0
     while place + 8 <= len(data):
         (size,) = struct.unpack_from(">I", data, place)

@@ -68,6 +68,7 @@ class HandRecord(TypedDict, total=False):
     position_std_m: float | None
     keypoint_std_px: list[float | None] | None
     fit_error_px: float | None
+    side_score: float | None
     vertices_m: list[list[float | None]]
 
 
@@ -164,6 +165,7 @@ def _hand_record(hand: HandEstimate, version: Version, mesh: bool) -> HandRecord
             "position_std_m": _number(hand.position_std_m, _M),
             "keypoint_std_px": None if hand.keypoint_std_px is None else _rounded(hand.keypoint_std_px, _PX),
             "fit_error_px": _number(hand.fit_error_px, _PX),
+            "side_score": _number(hand.side_score, _SCORE),
         }
         if mesh:
             record["vertices_m"] = _rounded(hand.vertices_m, _M)
@@ -226,6 +228,7 @@ def _hand(record: HandRecord) -> HandEstimate:
         fit_error_px=_float(record.get("fit_error_px")),
         position_std_m=_float(record.get("position_std_m")),
         keypoint_std_px=None if std is None else _array(std, (NUM_JOINTS,)),
+        side_score=_float(record.get("side_score")),
     )
 
 

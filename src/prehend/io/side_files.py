@@ -1,4 +1,4 @@
-"""Files a user gives beside the images: boxes that replace the finder, and cameras."""
+"""Files a user gives beside the images: boxes that replace the detector, and cameras."""
 
 import math
 from collections import defaultdict

@@ -97,7 +97,7 @@ class Folder(_Files):
         for index, name in enumerate(self._names):
             path = self._root / name
             try:
-                self._reader.grey = DeepGrey()  # unrelated pictures
+                self._reader.grey = DeepGrey()  # unrelated images
                 image = self._reader.file(path)
             except SourceError as error:
                 self._report(error)

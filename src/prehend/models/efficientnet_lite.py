@@ -53,7 +53,7 @@ class EfficientNetLiteConfig:
     Attributes:
         stem: channels of the first convolution.
         first_expansion: what the first block of stage 2 widens to.
-        mean, std: the picture is taken as (image - mean) / std, image in [0, 1].
+        mean, std: the network sees (image - mean) / std, image in [0, 1].
     """
 
     stem: int = 24
@@ -63,7 +63,7 @@ class EfficientNetLiteConfig:
 
 
 HAND_TRUNK = EfficientNetLiteConfig()
-"""MediaPipe's hand_landmark_full; takes pictures in [0, 1] as they are."""
+"""MediaPipe's hand_landmark_full; takes images in [0, 1] as they are."""
 
 LITE0 = EfficientNetLiteConfig(stem=32, first_expansion=96, mean=127 / 255, std=128 / 255)
 """EfficientNet-Lite0 of ImageNet."""

@@ -56,7 +56,7 @@ class Palms(NamedTuple):
 
     Attributes:
         scores: (B, A, 1) logit of a palm.
-        boxes: (B, A, 28), see `prehend.pipeline.detect`.
+        boxes: (B, A, 28), see `prehend.pipeline.palms`.
     """
 
     scores: Tensor

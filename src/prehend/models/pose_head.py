@@ -1,6 +1,6 @@
-"""From the places of the joints, how sure they are, and the picture's code to pose, shape and visibility.
+"""From the places of the joints, how sure they are, and the image's code to pose, shape and visibility.
 
-A skeleton seen as 21 points nearly tells its pose, and points carry over from rendered to real pictures where features
+A skeleton seen as 21 points nearly tells its pose, and points carry over from rendered to real images where features
 do not. So the head is a function of the points first; the code adds what they cannot tell.
 """
 
@@ -91,7 +91,7 @@ class PlacesPoseHead(nn.Module):
         Args:
             places_px: (B, 21, 2) joints in the crop [px].
             log_std: (B, 21) how sure they are: see `LiteHandAnswer.keypoint_log_std`.
-            code: (B, D); zeros say that there is no picture.
+            code: (B, D); zeros say that there is no image.
         """
         places, direction = upright(places_px)
         hidden = self.hidden(torch.cat([code, log_std, places.flatten(1)], dim=1))

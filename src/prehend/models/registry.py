@@ -11,13 +11,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from prehend.errors import UnknownName, WeightsMismatch
-from prehend.models.finder import FINDER, FinderConfig, build_finder
+from prehend.models.detector import CENTER_DETECTOR, CenterDetectorConfig, build_center_detector
 from prehend.models.palm import PALM, PalmConfig, build_palm
 from prehend.models.stage import Staged, sizes
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig, build_unihope_lite
 
-Config = UniHOPEConfig | UniHOPELiteConfig | FinderConfig | PalmConfig
+Config = UniHOPEConfig | UniHOPELiteConfig | CenterDetectorConfig | PalmConfig
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,13 @@ NETWORKS: dict[str, Entry] = {
     "unihope-s": Entry(LITE, build_unihope_lite),
     "unihope-xs": Entry(SMALL, build_unihope),
     "unihope-b": Entry(PAPER, build_unihope),
-    "finder": Entry(FINDER, build_finder),
+    "detector": Entry(CENTER_DETECTOR, build_center_detector),
     "palm": Entry(PALM, build_palm),
 }
+
+
+FORMER_NAMES = {"finder": "detector"}
+"""Names under which older weights and presets know a network."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def entry(name: str) -> Entry:
     Raises:
         UnknownName: there is none of that name.
     """
+    name = FORMER_NAMES.get(name, name)
     if name not in NETWORKS:
         raise UnknownName("network", name, get_close_matches(name, NETWORKS) or NETWORKS)
     return NETWORKS[name]

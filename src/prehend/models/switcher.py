@@ -1,5 +1,6 @@
 """The object switcher g (UniHOPE eq. 2): is something held; besides, is there a hand at all, and is it a right one."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,12 @@ class Switches(NamedTuple):
     side: Tensor
 
 
+def _fine_branch(map_channels: int, width: int, halvings: int, act: Activation) -> nn.Sequential:
+    """(B, map_channels, H, W) hand map -> (B, width, H / 2^halvings, W / 2^halvings), by convolutions of stride 2."""
+    channels = (map_channels, width // 2, *[width] * (halvings - 1))
+    return nn.Sequential(*(conv_bn(i, o, stride=2, act=act) for i, o in pairwise(channels)))
+
+
 class PooledSwitcher(nn.Module):
     """Switcher of unihope-xs: the deep map of the hand stream and strided convolutions on its finest, each averaged.
 
@@ -31,9 +38,7 @@ class PooledSwitcher(nn.Module):
 
     def __init__(self, map_channels: int, deep_channels: int, width: int, act: Activation):
         super().__init__()
-        self.fine = nn.Sequential(
-            conv_bn(map_channels, width // 2, stride=2, act=act), conv_bn(width // 2, width, stride=2, act=act)
-        )
+        self.fine = _fine_branch(map_channels, width, 2, act)
         self.deep = conv_bn(deep_channels, width, act=act)
         self.hidden = nn.Sequential(nn.Linear(2 * width, width), act())
         self.logits = nn.Linear(width, 3)
@@ -58,11 +63,7 @@ class LandmarkSwitcher(nn.Module):
     def __init__(self, map_channels: int, deep_channels: int, width: int, act: Activation):
         super().__init__()
         self.presence, self.side = nn.Linear(deep_channels, 1), nn.Linear(deep_channels, 1)
-        self.fine = nn.Sequential(
-            conv_bn(map_channels, width // 2, stride=2, act=act),
-            conv_bn(width // 2, width, stride=2, act=act),
-            conv_bn(width, width, stride=2, act=act),
-        )
+        self.fine = _fine_branch(map_channels, width, 3, act)
         self.deep = nn.Linear(deep_channels, width)
         self.grasp = nn.Sequential(act(), nn.Linear(2 * width, width), act(), nn.Linear(width, 1))
 

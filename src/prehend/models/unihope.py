@@ -6,7 +6,7 @@ docs/DEVIATIONS.md.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from prehend.models.blocks import BasicBlock, PreActBottleneck, conv_bn, leaky_r
 from prehend.models.hourglass import Hourglass, KeypointHead
 from prehend.models.mano_head import FeatureEncoder, HeatmapEncoder, ManoHead
 from prehend.models.object_head import ObjectHead
+from prehend.models.outputs import EncodeOutput, HandOutput, ObjectOutput, Output
 from prehend.models.roi_align import has_area, intersect_boxes, roi_align, scale_box
 from prehend.models.stage import Stage, Staged
 from prehend.models.switcher import MapSwitcher, PooledSwitcher
@@ -92,62 +93,6 @@ PAPER = UniHOPEConfig(
 )
 
 
-class Encoded(NamedTuple):
-    """Outputs of stage `encode`: grasp_logit, presence_logit and side_logit (B, 1) as in `Switches`, hand_map
-    (B, C, S/4, S/4), object_source (B, Co, h, w)."""
-
-    grasp_logit: Tensor
-    presence_logit: Tensor
-    side_logit: Tensor
-    hand_map: Tensor
-    object_source: Tensor
-
-
-class ObjectAnswer(NamedTuple):
-    """Outputs of stage `object`: object_roi (B, C, R, R), the object's feature in the hand's RoI; object_points
-    (B, 21, R * R, 3), x and y in units of the object box and confidence, of each control point from each cell."""
-
-    object_roi: Tensor
-    object_points: Tensor
-
-
-class HandAnswer(NamedTuple):
-    """Outputs of stage `hand`: keypoints (B, 21, 2) in units of the hand box (0 left/top, 1 right/bottom; joints
-    outside of the box are outside of [0, 1]), rotations (B, 16, 3, 3) in the crop frame, betas (B, 10),
-    visibility_logit (B, 21), code (B, D)."""
-
-    keypoints: Tensor
-    rotations: Tensor
-    betas: Tensor
-    visibility_logit: Tensor
-    code: Tensor
-
-
-class Output(NamedTuple):
-    """Everything training wants.
-
-    Attributes:
-        encoded, hand: as in the stages.
-        object_points: (n, 21, R * R, 3) of the rows whose object was computed, in their order.
-        object_rows: (n,) int64, these rows.
-        initial: (B, Ci, S/8, S/8) layer 2 of the hand stream, first level of the feature enhancement (eq. 7).
-        deep: (B, Cd, S/32, S/32) layer 4 of the hand stream.
-        hand_roi: (B, C, R, R) hand's RoI feature before the fusion, second level; `hand.code` is the third.
-        heatmaps: (B, 21, R, R) logits of the joints' places in the hand's RoI, not yet sharpened.
-        thing: everything that stage `object` said of `object_rows`; None without such rows.
-    """
-
-    encoded: Encoded
-    hand: HandAnswer
-    object_points: Tensor
-    object_rows: Tensor
-    initial: Tensor
-    deep: Tensor
-    hand_roi: Tensor
-    heatmaps: Tensor
-    thing: Any = None
-
-
 class UniHOPE(Staged):
     """The network, composed of its parts; its three stages are methods of their own.
 
@@ -219,15 +164,15 @@ class UniHOPE(Staged):
             ),
         }
 
-    def encode(self, image: Tensor) -> Encoded:
+    def encode(self, image: Tensor) -> EncodeOutput:
         """Stage `encode`: (B, 3, S, S) RGB in [0, 1] -> whether something is held, and the maps."""
         return self.encode_streams(image)[0]
 
-    def encode_streams(self, image: Tensor) -> tuple[Encoded, Streams]:
+    def encode_streams(self, image: Tensor) -> tuple[EncodeOutput, Streams]:
         """Stage `encode`, and the streams that training reads more from."""
         streams = self.streams(image)
         said = self.switcher(streams)
-        encoded = Encoded(said.grasp, said.presence, said.side, streams.hand_map, streams.object_source)
+        encoded = EncodeOutput(said.grasp, said.presence, said.side, streams.hand_map, streams.object_source)
         return encoded, streams
 
     def hand_region(self, hand_box: Tensor) -> Tensor:
@@ -238,7 +183,7 @@ class UniHOPE(Staged):
         c = self.config
         return roi_align(feature, box, c.roi_size, c.size, stride, c.roi_samples)
 
-    def object_(self, object_source: Tensor, hand_map: Tensor, hand_box: Tensor, object_box: Tensor) -> ObjectAnswer:
+    def object_(self, object_source: Tensor, hand_map: Tensor, hand_box: Tensor, object_box: Tensor) -> ObjectOutput:
         """Stage `object`: the object's control points and its feature for the hand; boxes (B, 4) in crop px.
 
         The object's RoI attends to the hand's feature where the boxes overlap (zeros where they do not); no gradient
@@ -246,7 +191,7 @@ class UniHOPE(Staged):
         """
         feature, object_map = self._object_feature(object_source, hand_map, hand_box, object_box)
         roi = self._roi(object_map, self.hand_region(hand_box), self.config.object_stride)
-        return ObjectAnswer(roi, self.object_head(feature))
+        return ObjectOutput(roi, self.object_head(feature))
 
     def _object_feature(
         self, object_source: Tensor, hand_map: Tensor, hand_box: Tensor, object_box: Tensor
@@ -257,7 +202,7 @@ class UniHOPE(Staged):
         context = self._roi(hand_map.detach(), shared, HAND_STRIDE) * has_area(shared)[:, None, None, None]
         return self.interaction(self._roi(object_map, object_box, self.config.object_stride), context), object_map
 
-    def hand(self, hand_map: Tensor, hand_box: Tensor, object_roi: Tensor, grasp: Tensor) -> HandAnswer:
+    def hand(self, hand_map: Tensor, hand_box: Tensor, object_roi: Tensor, grasp: Tensor) -> HandOutput:
         """Stage `hand`: the hand's joints and parameters.
 
         Args:
@@ -270,7 +215,7 @@ class UniHOPE(Staged):
 
     def _hand(
         self, hand_map: Tensor, hand_box: Tensor, object_roi: Tensor, grasp: Tensor
-    ) -> tuple[HandAnswer, Tensor, Tensor]:
+    ) -> tuple[HandOutput, Tensor, Tensor]:
         region = self.hand_region(hand_box)
         hand_roi = self._roi(hand_map, region, HAND_STRIDE)
         features = self.keypoint_head(self._fused(hand_roi, object_roi, grasp))
@@ -279,12 +224,12 @@ class UniHOPE(Staged):
         places_px = region[:, None, :2] + features.places * (region[:, 2:] - region[:, :2])[:, None]
         size = (hand_box[:, 2:] - hand_box[:, :2]).clamp(min=1.0)
         keypoints = (places_px - hand_box[:, None, :2]) / size[:, None]
-        answer = HandAnswer(keypoints, parameters.rotations, parameters.betas, parameters.visibility_logit, code)
+        answer = HandOutput(keypoints, parameters.rotations, parameters.betas, parameters.visibility_logit, code)
         return answer, hand_roi, features.heatmaps
 
     def _hand_of(
-        self, encoded: Encoded, hand_box: Tensor, object_roi: Tensor, grasp: Tensor
-    ) -> tuple[HandAnswer, Tensor, Tensor]:
+        self, encoded: EncodeOutput, hand_box: Tensor, object_roi: Tensor, grasp: Tensor
+    ) -> tuple[HandOutput, Tensor, Tensor]:
         """Stage `hand` after stage `encode`, with the hand's RoI feature and heatmaps besides."""
         return self._hand(encoded.hand_map, hand_box, object_roi, grasp)
 

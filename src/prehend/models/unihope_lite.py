@@ -91,7 +91,7 @@ class LiteEncoded(NamedTuple):
 
 
 class LiteHandAnswer(NamedTuple):
-    """Outputs of stage `hand`: as of `HandAnswer`, and keypoint_log_std (B, 21), log of each keypoint's standard
+    """Outputs of stage `hand`: as of `HandOutput`, and keypoint_log_std (B, 21), log of each keypoint's standard
     deviation along an axis, in units of the hand box's longer side."""
 
     keypoints: Tensor
@@ -103,7 +103,7 @@ class LiteHandAnswer(NamedTuple):
 
 
 class LiteObjectAnswer(NamedTuple):
-    """Outputs of stage `object`: as of `ObjectAnswer`; object_match (B, 1) logit that the object is the one described;
+    """Outputs of stage `object`: as of `ObjectOutput`; object_match (B, 1) logit that the object is the one described;
     object_extents (B, 3) what its extents seem to be [m]."""
 
     object_roi: Tensor

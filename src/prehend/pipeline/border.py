@@ -1,4 +1,4 @@
-"""Hands that the picture's border cuts: what their joints are worth, and a distance that does not run away with them.
+"""Hands that the image's border cuts: what their joints are worth, and a distance that does not run away with them.
 
 A network that sees half a hand guesses the other half. Guesses that are too near to what is left of the hand make it
 look small, and so far away.
@@ -13,7 +13,7 @@ MARGIN = 0.1
 """Joints nearer to the border than this share of the hand's longer side count for less, down to `OUTSIDE`."""
 
 OUTSIDE = 0.1
-"""What a joint outside the picture counts for: its place is a guess, but better than none."""
+"""What a joint outside the image counts for: its place is a guess, but better than none."""
 
 RADIAL_M_S = 0.3
 """How fast hands come nearer or go away while the border cuts them: what the filter expects [m/s]."""
@@ -37,7 +37,7 @@ def border_trust(keypoints_px: FloatArray, image_size: tuple[int, int]) -> Float
 
 
 class BorderDepth:
-    """The depth of one hand, held while the border cuts it: hands leave the picture sideways."""
+    """The depth of one hand, held while the border cuts it: hands leave the image sideways."""
 
     def __init__(self) -> None:
         self._depth_m: float | None = None

@@ -2,7 +2,8 @@
 
 The crop is a square around the hand's region, `CROP_SCALE` times its longer side, turned so that the hand points up. It
 depends on the hand's place, direction and side alone, never on whether something is held, so that the zoom gives no
-answer away. Left hands are mirrored: the network sees right hands only.
+answer away. Left hands are mirrored: the network sees right hands only. It stays ours: training and robot have to agree
+on every pixel.
 """
 
 from dataclasses import dataclass, replace
@@ -188,7 +189,7 @@ def cut(image: NDArray[np.uint8], spec: CropSpec) -> Crop:
     shrink = int(np.clip(1 / spec.scale, 1, _MAX_SHRINK))
     edge = np.array([-0.5, spec.size - 0.5])
     corners = spec.to_image(np.array([[x, y] for x in edge for y in edge]))
-    # two pixels of the shrunk picture more on every side, for the interpolation
+    # two pixels of the shrunk image more on every side, for the interpolation
     x0, y0 = np.clip(np.floor(corners.min(0)) - 2 * shrink, 0, (width, height)).astype(int)
     x1, y1 = np.clip(np.ceil(corners.max(0)) + 2 * shrink, 0, (width, height)).astype(int)
     if x1 <= x0 or y1 <= y0:

@@ -1,7 +1,6 @@
 """From the network's answer for a crop to a hand in metres, in the frame of the camera."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,23 +8,18 @@ from numpy.typing import NDArray
 from prehend.conventions import MIRROR
 from prehend.geometry.camera import rotation_camera_crop
 from prehend.geometry.root import fit_root
-from prehend.hand_model.asset import HandModel
+from prehend.hand_model.model import HandModel
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.border import border_trust, is_inside
 from prehend.pipeline.crop import CropSpec, from_box
-from prehend.pipeline.network import HandAnswer
+from prehend.pipeline.network import NetworkAnswer
+from prehend.pipeline.targets import NoHand
 from prehend.types import Camera, FloatArray
 
 MIN_WEIGHT = 0.1
 """Weight of a hidden joint in the metric fit: its keypoint is a guess, but better than none."""
 
 _ROTATION_TOLERANCE = 1e-2
-
-
-class Rejected(NamedTuple):
-    """Why an answer is no hand: "not_finite", "bad_rotation" or "no_position"."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ class DecodedHand:
         return replace(self, joints_m=self.joints_m + shift, vertices_m=vertices)
 
 
-def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandModel) -> DecodedHand | Rejected:
+def decode_hand(answer: NetworkAnswer, spec: CropSpec, camera: Camera, model: HandModel) -> DecodedHand | NoHand:
     """Undo crop and mirror, pose the hand model, and find its place in metres.
 
     Args:
@@ -62,10 +56,11 @@ def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandM
     """
     numbers = (answer.keypoints, answer.rotations, answer.betas, answer.visibility, answer.keypoint_std)
     if not all(np.isfinite(array).all() for array in numbers if array is not None):
-        return Rejected("not_finite")
+        return NoHand("not_finite")
     rotations = rotations_in_camera(answer.rotations, spec, camera)
-    if np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max() > _ROTATION_TOLERANCE:
-        return Rejected("bad_rotation")
+    off = np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max()
+    if off > _ROTATION_TOLERANCE or np.linalg.det(rotations).min() < 0:
+        return NoHand("bad_rotation")
     keypoints = spec.to_image(from_box(answer.keypoints, spec.hand_box))
     posed = skin(model, rotations, answer.betas)
     root = posed.joints[0].astype(np.float64)
@@ -74,7 +69,7 @@ def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandM
     std_px = _std_px(answer, spec)
     fit = fit_root(posed.joints - root, keypoints, camera, weights, std_px)
     if fit is None:
-        return Rejected("no_position")
+        return NoHand("no_position")
     shift = fit.translation_m - root
     return DecodedHand(
         keypoints_px=keypoints,
@@ -90,7 +85,7 @@ def decode_hand(answer: HandAnswer, spec: CropSpec, camera: Camera, model: HandM
     )
 
 
-def _std_px(answer: HandAnswer, spec: CropSpec) -> FloatArray | None:
+def _std_px(answer: NetworkAnswer, spec: CropSpec) -> FloatArray | None:
     """(21,) standard deviations of the keypoints in the image [px], None where the network does not tell them."""
     if answer.keypoint_std is None:
         return None
@@ -101,7 +96,7 @@ def _std_px(answer: HandAnswer, spec: CropSpec) -> FloatArray | None:
 def rotations_in_camera(rotations: FloatArray, spec: CropSpec, camera: Camera) -> FloatArray:
     """(16, 3, 3) of the network -> (16, 3, 3) float64 of the hand's own side, the first from hand to camera frame.
 
-    A mirrored crop is the crop of the mirrored picture, whose virtual camera is the mirror image of ours; hence the
+    A mirrored crop is the crop of the mirrored image, whose virtual camera is the mirror image of ours; hence the
     mirror is undone first.
     """
     rotations = np.asarray(rotations, np.float64)

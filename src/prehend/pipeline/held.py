@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from prehend.geometry.rotations import nearest_rotation
-from prehend.pipeline.objects import ObjectModel, Symmetry
+from prehend.object_catalogue import ObjectModel, Symmetry
 from prehend.pipeline.smooth import Filtered, SmoothConfig, one_euro
 from prehend.types import FloatArray
 
@@ -34,14 +34,16 @@ class HeldSmoother:
         self._evidence: FloatArray | None = None
         self.reset()
 
-    def evidence(self, count: int) -> FloatArray:
-        """(count,) log-odds of each candidate, over the frames since the object was taken."""
-        return np.zeros(count) if self._evidence is None else self._evidence
+    @property
+    def candidates(self) -> FloatArray | None:
+        """(K,) log-odds of each candidate, over the frames since the object was taken; None before the first."""
+        return self._evidence
 
     def add_evidence(self, log_odds: Sequence[float]) -> None:
         """Take in a frame; frames that follow each other err together, so that each counts for little."""
         added = EVIDENCE_TRUST * np.clip(log_odds, -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
-        self._evidence = EVIDENCE_KEPT * self.evidence(len(added)) + added
+        before = np.zeros(len(added)) if self._evidence is None else self._evidence
+        self._evidence = EVIDENCE_KEPT * before + added
 
     def reset(self) -> None:
         """Begin anew: the object was let go, or another hand holds it."""

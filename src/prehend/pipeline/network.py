@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from prehend.backends.base import Backend
 from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.pipeline.crop import Crop
-from prehend.pipeline.find import probability
+from prehend.pipeline.letterbox import probability
 from prehend.types import FloatArray
 
 Maps = NDArray[np.float32]
@@ -57,7 +57,7 @@ class ThingAnswer(NamedTuple):
     extents_m: FloatArray | None = None
 
 
-class HandAnswer(NamedTuple):
+class NetworkAnswer(NamedTuple):
     """Answer for one crop, in the crop's pixels and frame, as of a right hand.
 
     Attributes:
@@ -113,7 +113,7 @@ class HandNetwork:
         rows: Sequence[int],
         holds: Sequence[bool],
         kinds: Sequence[Maps | None] | None = None,
-    ) -> list[HandAnswer]:
+    ) -> list[NetworkAnswer]:
         """The answers for some of the crops.
 
         Args:
@@ -132,10 +132,12 @@ class HandNetwork:
         grasp = np.asarray(holds, np.float32)[:, None]
         roi = np.zeros((len(picked), *self._roi_shape), np.float32)
         things: dict[int, tuple[ThingAnswer, ...]] = {}
-        for k, hold in enumerate(holds):
-            if hold:
-                told = None if kinds is None else kinds[k]
-                roi[k], things[k] = self._thing(crops[picked[k]], encoded, picked[k], told)
+        holding = [k for k, hold in enumerate(holds) if hold]
+        told = [None if kinds is None else kinds[k] for k in holding]
+        for k, (feature, answers) in zip(
+            holding, self._things(crops, encoded, [picked[k] for k in holding], told), strict=True
+        ):
+            roi[k], things[k] = feature, answers
         inputs = {"hand_map": hand_map, "hand_box": hand_box, "object_roi": roi, "grasp": grasp}
         if self._takes("hand", "places") and encoded.places is not None:
             inputs["places"] = encoded.places[picked]
@@ -144,31 +146,44 @@ class HandNetwork:
         log_std = out.get("keypoint_log_std")
         std = [None] * len(picked) if log_std is None else np.exp(np.asarray(log_std, np.float64))
         return [
-            HandAnswer(
+            NetworkAnswer(
                 out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], things.get(k, ()), std[k]
             )
             for k in range(len(picked))
         ]
 
-    def _thing(
-        self, crop: Crop, encoded: Encoded, row: int, kinds: Maps | None
-    ) -> tuple[Maps, tuple[ThingAnswer, ...]]:
-        """The object's feature for the hand of a crop, and an answer for each description."""
+    def _things(
+        self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], kinds: Sequence[Maps | None]
+    ) -> list[tuple[Maps, tuple[ThingAnswer, ...]]]:
+        """The object's feature for the hands of some crops, and an answer for each description of each: one call of
+        stage `object` for all of them."""
+        if not rows:
+            return []
+        nothing = np.zeros((1, OBJECT_KIND_SIZE), np.float32)
+        is_told = self._takes("object", "object_kind")
+        told = [kind if is_told and kind is not None and len(kind) else nothing for kind in kinds]
+        counts = [len(kind) for kind in told]
+        repeated = np.repeat(rows, counts)
         inputs = {
-            "object_source": encoded.object_source[row][None],
-            "hand_map": encoded.hand_map[row][None],
-            "hand_box": crop.spec.hand_box[None],
-            "object_box": crop.spec.object_box[None],
+            "object_source": encoded.object_source[repeated],
+            "hand_map": encoded.hand_map[repeated],
+            "hand_box": np.stack([crops[row].spec.hand_box for row in repeated]),
+            "object_box": np.stack([crops[row].spec.object_box for row in repeated]),
         }
-        if self._takes("object", "object_kind"):
-            told = np.zeros((1, OBJECT_KIND_SIZE), np.float32) if kinds is None or not len(kinds) else kinds
-            inputs = {name: np.repeat(array, len(told), axis=0) for name, array in inputs.items()}
-            inputs["object_kind"] = told
+        if is_told:
+            inputs["object_kind"] = np.concatenate(told)
         out = {name: array.copy() for name, array in self._backend.infer("object", inputs).items()}
-        match = out.get("object_match", np.zeros((len(out["object_points"]), 1)))
-        extents = out.get("object_extents", [None] * len(match))
-        answers = zip(out["object_points"], match[:, 0], extents, strict=True)
-        return out["object_roi"][0], tuple(ThingAnswer(points, float(fits), size) for points, fits, size in answers)
+        match = out.get("object_match", np.zeros((len(repeated), 1)))
+        extents = out.get("object_extents", [None] * len(repeated))
+        answers = [
+            ThingAnswer(points, float(fits), size)
+            for points, fits, size in zip(out["object_points"], match[:, 0], extents, strict=True)
+        ]
+        starts = np.cumsum([0, *counts[:-1]])
+        return [
+            (out["object_roi"][start], tuple(answers[start : start + count]))
+            for start, count in zip(starts, counts, strict=True)
+        ]
 
     def _log_odds(self, name: str, logits: Maps) -> FloatArray:
         """(B,) logits as log-odds, by the manifest's scale and offset where it has them."""

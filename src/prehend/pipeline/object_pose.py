@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from prehend.geometry.pnp import MIRRORED_ORDER, solve_pnp
+from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.crop import CropSpec, from_box
 from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.network import ThingAnswer
-from prehend.pipeline.objects import ObjectModel
 from prehend.types import Box, Camera, FloatArray, ObjectEstimate
 
 TOP_CELLS = 10

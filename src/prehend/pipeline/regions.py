@@ -1,4 +1,4 @@
-"""Where to cut a hand out of a picture: the turned region that its joints call for, and when to cut once more."""
+"""Where to cut a hand out of an image: the turned region that its joints call for, and when to cut once more."""
 
 import math
 from dataclasses import replace

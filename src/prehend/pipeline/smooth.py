@@ -12,7 +12,7 @@ import numpy as np
 from prehend.conventions import NUM_MANO_JOINTS
 from prehend.errors import ParameterError
 from prehend.geometry.rotations import nearest_rotation
-from prehend.hand_model.asset import HandModel
+from prehend.hand_model.model import HandModel
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.decode import DecodedHand
 from prehend.types import FloatArray

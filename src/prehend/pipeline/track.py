@@ -1,24 +1,18 @@
 """What is known of one hand that is followed: where it is, how it moves, and where its next crop is cut."""
 
 import math
-import warnings
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from prehend.conventions import Side
-from prehend.errors import ParameterError
-from prehend.pipeline.border import BorderDepth
-from prehend.pipeline.grasp import GraspFilter
-from prehend.pipeline.held import HeldSmoother
+from prehend.pipeline.filters import HandFilters
+from prehend.pipeline.handedness import HandednessBelief
 from prehend.pipeline.regions import upright_region
-from prehend.pipeline.sides import SideBelief
-from prehend.pipeline.smooth import HandSmoother
+from prehend.pipeline.targets import Target
 from prehend.types import Box, FloatArray, Region
-
-MIN_INSIDE = 0.2
-"""A hand of whose box less than this share is in the image has left it."""
 
 MAX_SHIFT = 0.5
 """A box is moved ahead of its hand by this much of its longer side at most."""
@@ -33,38 +27,6 @@ FRAME_S = 1 / 30
 _COAST_S = 0.15  # time after which a hand out of sight is taken to have stopped
 _LENGTH_S = 1.0  # time over which lengths are averaged
 _VELOCITY_S = 0.08  # time over which velocities are averaged
-
-
-@dataclass(frozen=True)
-class TrackConfig:
-    """How hands are followed.
-
-    Attributes:
-        max_hands: most hands at a time.
-        find_interval_s: time after which the detector looks again although all is well [s].
-        keep_lost_s: a hand that was out of sight for no longer than this keeps its number [s].
-        max_gap_s: time without a frame after which all tracks are given up [s].
-        find_interval: `find_interval_s` in frames at 30 Hz, as it was once given; goes with the next version.
-
-    Raises:
-        ParameterError: a value is not positive.
-    """
-
-    max_hands: int = 4
-    find_interval_s: float = 0.33
-    keep_lost_s: float = 0.5
-    max_gap_s: float = 1.0
-    find_interval: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.find_interval is not None:
-            warnings.warn("find_interval counts frames: give find_interval_s in seconds", FutureWarning, stacklevel=3)
-            if not self.find_interval > 0:
-                raise ParameterError(f"find_interval is {self.find_interval}, expected a positive number")
-            object.__setattr__(self, "find_interval_s", self.find_interval * FRAME_S)
-        for name in ("max_hands", "find_interval_s", "keep_lost_s", "max_gap_s"):
-            if not getattr(self, name) > 0:
-                raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")
 
 
 class Motion(NamedTuple):
@@ -89,8 +51,7 @@ class Track:
         belief: about its side.
         box_px: where it should be in this frame: the box of its joints, or that of whoever found it.
         region: where to cut in this frame.
-        grasp: its grasp state.
-        smoother: its filters.
+        filters: steady pose, grasp state, what it holds, depth.
         object_box_px: of what it holds, None where unknown.
         keypoints_px: (21, 2) where its joints should be in this frame, None before it was seen.
         velocity: (2,) of the box's centre [px/s].
@@ -100,23 +61,19 @@ class Track:
         unseen_s: time since it was seen [s].
         lost_s: time since the first frame in which it was not; 0 while it is in view [s].
         refound: it was out of sight and somebody found it again in this frame.
-        doubts: looks of the finder in a row that put it elsewhere.
+        doubts: looks of the detector in a row that put it elsewhere.
         center: (2,) middle of its box when it was last seen.
         length_px: longer side of its region of late.
-        held: filter of what it holds.
-        depth: its depth, for while the border cuts it.
         given_px: its box in this frame by a user's word, None for none, or for one that the border may have cut.
         expected: what `start_frame` made of it.
         shown: the side with which it was last seen, None before.
     """
 
     track_id: int
-    belief: SideBelief
+    belief: HandednessBelief
     box_px: Box
     region: Region
-    grasp: GraspFilter
-    smoother: HandSmoother
-    held: HeldSmoother
+    filters: HandFilters
     object_box_px: Box | None = None
     keypoints_px: FloatArray | None = None
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
@@ -129,7 +86,6 @@ class Track:
     doubts: int = 0
     center: FloatArray = field(default_factory=lambda: np.zeros(2))
     length_px: float = 0.0
-    depth: BorderDepth = field(default_factory=BorderDepth)
     given_px: Box | None = None
     expected: Motion | None = None
     shown: Side | None = None
@@ -158,8 +114,43 @@ class Track:
             self.lost_s,
         )
 
-    def seen_at(self, keypoints_px: FloatArray, upright: bool) -> None:
-        """It was seen in this frame with (21, 2) joints; `upright` turns its next crop along them."""
+    @property
+    def target(self) -> Target:
+        """Where to look for it in this frame: a copy, which may be changed."""
+        return Target(
+            track_id=self.track_id,
+            region=self.region,
+            belief=copy(self.belief),
+            object_box_px=self.object_box_px,
+            given_px=self.given_px,
+            unseen_s=self.unseen_s,
+            followed=self.seen > 0 and not self.refound,
+            shown=self.shown,
+            refound=self.refound,
+            holds=self.filters.holds,
+            evidence=self.filters.evidence,
+            depth=copy(self.filters.depth),
+        )
+
+    def is_wanted(self, retry_s: float) -> bool:
+        """Whether to look for it in this frame; one out of sight for so long [s] after its first frame."""
+        return self.missed <= 1 or self.lost_s <= retry_s or self.refound
+
+    def looked_for(self, target: Target) -> None:
+        """Take over what this frame says of its side, and where its crop was cut at last."""
+        self.belief, self.region = target.belief, target.region
+
+    def seen_at(self, keypoints_px: FloatArray, upright: bool, score: float, object_box_px: Box | None) -> None:
+        """It was seen in this frame.
+
+        Args:
+            keypoints_px: (21, 2) as measured, not smoothed.
+            upright: its next crop is turned along them.
+            score: probability that it is a hand.
+            object_box_px: of what it holds, None where unknown.
+        """
+        self.score, self.object_box_px, self.shown = score, object_box_px, self.side
+        self.belief.begin()
         box = Box.around(keypoints_px)
         center = np.array(box.center)
         if self.seen and self.unseen_s > 0:
@@ -179,12 +170,7 @@ class Track:
             self.box_px, self.region, self.keypoints_px = then.box_px, then.region, then.keypoints_px
             self.velocity, self.center = then.velocity, then.center
             self.missed, self.unseen_s, self.lost_s = then.missed + 1, then.unseen_s, then.lost_s
-            self.forget_motion()
-
-    def forget_motion(self) -> None:
-        """What was smoothed is another hand's."""
-        self.smoother.reset()
-        self.held.reset()
+            self.filters.forget_motion()
 
     def place(self, box: Box, region: Region) -> None:
         """Somebody says where it is in this frame."""
@@ -195,8 +181,7 @@ class Track:
         self.unseen_s += elapsed_s
         self.lost_s += elapsed_s if self.missed else 0.0
         self.refound, self.given_px = False, None
-        self.smoother.start_frame(elapsed_s)
-        self.held.start_frame(elapsed_s)
+        self.filters.start_frame(elapsed_s)
         self._move(elapsed_s, image_size)
         self.expected = self.motion
 
@@ -225,11 +210,3 @@ def scaled(box: Box, factor: float) -> Box:
     """A box, enlarged about its middle."""
     (x, y), half_width, half_height = box.center, factor * box.width / 2, factor * box.height / 2
     return Box(x - half_width, y - half_height, x + half_width, y + half_height)
-
-
-def inside_share(box: Box, image_size: tuple[int, int]) -> float:
-    """Share of the pixels of a box that lie in the image of this width and height."""
-    width, height = image_size
-    x = min(box.x1 + 0.5, width - 0.5) - max(box.x0 - 0.5, -0.5)
-    y = min(box.y1 + 0.5, height - 0.5) - max(box.y0 - 0.5, -0.5)
-    return max(x, 0.0) * max(y, 0.0) / ((box.width + 1) * (box.height + 1))

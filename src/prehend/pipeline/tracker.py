@@ -1,25 +1,28 @@
-"""Hands followed from frame to frame: which is which, under which number, and when to call the finder."""
+"""Hands followed from frame to frame: which is which, under which number, and when to call the detector."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from prehend.pipeline.border import BorderDepth
-from prehend.pipeline.grasp import GraspConfig, GraspFilter
-from prehend.pipeline.held import HeldSmoother
-from prehend.pipeline.match import is_known, match, overlap, same_hand
+from prehend.pipeline.association import associate, is_known, overlap, same_hand
+from prehend.pipeline.detect import Detections, Wanted
+from prehend.pipeline.filters import HandFilters
+from prehend.pipeline.handedness import HandednessBelief
+from prehend.pipeline.object_pose import BOX_SCORE
+from prehend.pipeline.observe import Observation
+from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.regions import fit_to_box, upright_region
 from prehend.pipeline.schedule import Schedule
-from prehend.pipeline.sides import SideBelief, SideConfig
-from prehend.pipeline.smooth import HandSmoother, SmoothConfig
-from prehend.pipeline.track import FRAME_S, Track, TrackConfig
-from prehend.types import Box, FloatArray, FoundHand, Region
+from prehend.pipeline.targets import NoHand, Target
+from prehend.pipeline.track import FRAME_S, Track
+from prehend.types import FoundHand, HandEstimate, Region
 
 RELOCATE_IOU = 0.4
-"""Below this overlap with the finder's box, a track and the finder disagree about where the hand is."""
+"""Below this overlap with the detector's box, a track and the detector disagree about where the hand is."""
 
 TRUSTED_SCORE = 0.8
-"""A track whose crop shows a hand with this probability keeps its own box when the finder disagrees once."""
+"""A track whose crop shows a hand with this probability keeps its own box when the detector disagrees once."""
 
 RETRY_S = 0.1
 """A hand that was not seen is looked for where it should be for this long, and in one frame at least; after that only
@@ -31,71 +34,143 @@ SPARE = 2
 ESTABLISHED = 10
 """Frames after which a track is as good as one that was seen for longer."""
 
-
 SWAPPED_FRAMES, SWAPPED_S = 2.0, 0.5
 """Images whose stamps go back by no more than so many intervals, and so many seconds, came in the wrong order."""
 
+Detect = Callable[[Wanted], Detections | None]
+"""Looks at the frame with the detector; None where there is none."""
+
 
 class Tracker:
-    """All tracks.
-
-    A frame goes: `start_frame`, `take` if somebody looked, `confirm` or `miss` each of `wanted`, `merge`.
+    """All tracks. A frame is `begin`, which says where to look, and `finish`, which takes what was seen there.
 
     Args:
-        config: how hands are followed.
-        grasp, side, smooth: what each hand's filters are made with.
+        options: how hands are followed and filtered.
         upright: crops are turned along their hands.
     """
 
-    def __init__(
-        self,
-        config: TrackConfig,
-        grasp: GraspConfig,
-        side: SideConfig | None = None,
-        smooth: SmoothConfig | None = None,
-        upright: bool = True,
-    ):
-        self._config, self._grasp, self._upright = config, grasp, upright
-        self._side, self._smooth = side or SideConfig(), smooth or SmoothConfig()
+    def __init__(self, options: EstimatorOptions, upright: bool = True):
+        self._options, self._upright = options, upright
         self._next_id = 1
-        self.tracks: list[Track] = []
-        self.schedule = Schedule(config.find_interval_s)
+        self._tracks: list[Track] = []
+        self._schedule = Schedule(options.find_interval_s)
+        self._drops: Counter[str] = Counter()
+        self._given = self._detected = False
         self.reset()
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Those that are followed, by number; to look at, not to write into."""
+        return tuple(self._tracks)
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """How many hands were given up since the start, by reason: see `targets.NoHand`, and "duplicate": another
+        track is on the same hand; "too_many": surer ones are as many as may be."""
+        return {reason: count for reason, count in self._drops.items() if count}
+
+    @property
+    def detected(self) -> bool:
+        """Whether the detector looked at this frame."""
+        return self._detected
 
     def reset(self) -> None:
         """Give up all tracks; their numbers are not used again."""
-        self.tracks = []
+        self._tracks = []
         self._image_size: tuple[int, int] | None = None
         self._stamp: float | None = None
         self._interval_s = FRAME_S
-        self.schedule.reset()
+        self._schedule.reset()
+
+    def begin(
+        self, image_size: tuple[int, int], stamp: float | None, given: Sequence[FoundHand] | None, detect: Detect
+    ) -> list[Target]:
+        """Move on to the next frame.
+
+        Args:
+            image_size: width, height [px].
+            stamp: of the image [s], None for the next of a video at 30 Hz.
+            given: the hands of this frame, by a user's word; None for the tracks' and the detector's.
+            detect: is called if it is time for a look of the detector.
+
+        Returns:
+            Where to look for hands in this frame.
+        """
+        if not self._options.tracking:
+            self.reset()
+        self._start_frame(image_size, stamp)
+        self._given, self._detected = given is not None, False
+        if given is not None:
+            self._schedule.looked()
+            self._take(given, exact=True)
+        elif self._schedule.is_due(self._in_view, len(self._tracks) - self._in_view):
+            self._detect(detect)
+        return [track.target for track in self._tracks if track.is_wanted(RETRY_S)]
+
+    def finish(self, observations: Sequence[Observation | NoHand], stamp: float | None) -> list[HandEstimate]:
+        """Take what was seen of each target, smooth it, and settle which tracks are hands.
+
+        Args:
+            observations: one for each target of `begin`, in any order.
+            stamp: of the image [s].
+
+        Returns:
+            The hands in view, by number.
+        """
+        hands = [self._finish_one(seen, stamp) for seen in observations]
+        if not self._given:
+            self._drops["duplicate"] += len(self._merge())
+            self._drops["too_many"] += len(self._limit())
+        in_view = {track.track_id for track in self._tracks if not track.missed}
+        kept = [hand for hand in hands if hand is not None and hand.track_id in in_view]
+        return sorted(kept, key=lambda hand: hand.track_id)
+
+    def _detect(self, detect: Detect) -> None:
+        wanted = Wanted(
+            most=self._options.max_hands + SPARE,
+            followed=bool(self._tracks),
+            in_view=self._in_view > 0,
+            wide=self._schedule.wide_is_due,
+        )
+        detections = detect(wanted)
+        if detections is None:
+            return
+        self._detected = True
+        self._schedule.looked()
+        if detections.wide:
+            self._schedule.looked_wide()
+        self._take(detections.hands, new_score=detections.new_score)
+
+    def _finish_one(self, seen: Observation | NoHand, stamp: float | None) -> HandEstimate | None:
+        """The record of a hand, None where there is none."""
+        if seen.target is None:
+            return None
+        track = next(one for one in self._tracks if one.track_id == seen.target.track_id)
+        track.looked_for(seen.target)
+        if isinstance(seen, NoHand):
+            if seen.answered:
+                self._check_side(track)
+            if self._miss(track):
+                self._drops[seen.reason] += 1
+            return None
+        self._check_side(track)
+        hand = track.filters.estimate(seen, track.track_id, stamp)
+        held = seen.held
+        object_box = held.box_px if held is not None and held.score >= BOX_SCORE else None
+        track.seen_at(seen.hand.keypoints_px, self._upright, seen.score, object_box)
+        return hand
 
     @property
-    def wants_finder(self) -> bool:
-        """Whether the detector should look at this frame: nothing in view, a hand lost or misplaced, time is up."""
-        return self.schedule.is_due(self.in_view, len(self.tracks) - self.in_view)
-
-    @property
-    def in_view(self) -> int:
+    def _in_view(self) -> int:
         """How many hands are followed and not out of sight."""
-        return sum(not track.missed for track in self.tracks)
-
-    @property
-    def candidates(self) -> int:
-        """How many hands the detector may give: some of them will be none."""
-        return self._config.max_hands + SPARE
+        return sum(not track.missed for track in self._tracks)
 
     @property
     def _has_room(self) -> bool:
-        seen = sum(not track.missed and track.seen > 0 for track in self.tracks)
-        return seen < self._config.max_hands and self.in_view < self.candidates
+        seen = sum(not track.missed and track.seen > 0 for track in self._tracks)
+        return seen < self._options.max_hands and self._in_view < self._options.max_hands + SPARE
 
-    @property
-    def wanted(self) -> list[Track]:
-        """Tracks to look at in this frame."""
-        return [track for track in self.tracks if track.missed <= 1 or track.lost_s <= RETRY_S or track.refound]
-
-    def start_frame(self, image_size: tuple[int, int], stamp: float | None) -> None:
+    def _start_frame(self, image_size: tuple[int, int], stamp: float | None) -> None:
         """Move on to the next frame: boxes go on as their hands moved, and hands lost for too long are forgotten.
 
         Another image size, a stamp that lies before the last one (a bag starts again) or too long after it starts
@@ -106,18 +181,18 @@ class Tracker:
             elapsed, stamp = 0.0, self._stamp  # the next image counts from the newest
         elif elapsed > 0:
             self._interval_s = elapsed
-        if not 0 <= elapsed <= self._config.max_gap_s or self._image_size not in (None, image_size):
+        if not 0 <= elapsed <= self._options.max_gap_s or self._image_size not in (None, image_size):
             self.reset()
         self._image_size, self._stamp = image_size, stamp
-        self.schedule.step(elapsed)
-        for track in self.tracks:
+        self._schedule.step(elapsed)
+        for track in self._tracks:
             track.start_frame(elapsed, image_size)
-        kept = [track for track in self.tracks if track.lost_s <= self._config.keep_lost_s]
-        if len(kept) < len(self.tracks):
-            self.schedule.ask()
-        self.tracks = kept
+        kept = [track for track in self._tracks if track.lost_s <= self._options.keep_lost_s]
+        if len(kept) < len(self._tracks):
+            self._schedule.ask()
+        self._tracks = kept
 
-    def take(self, found: Sequence[FoundHand], exact: bool = False, new_score: float = 0.0) -> None:
+    def _take(self, found: Sequence[FoundHand], exact: bool = False, new_score: float = 0.0) -> None:
         """Bring hands that somebody found together with the tracks.
 
         Sure ones choose first; the others only bring back tracks that are left (as in ByteTrack, Zhang et al., ECCV
@@ -128,57 +203,40 @@ class Tracker:
             exact: the boxes are a user's: these are the hands, at these places, of these sides, and no others.
             new_score: score from which a hand may be new.
         """
-        self.schedule.looked()
         sure = [hand for hand in found if exact or hand.score >= new_score]
         unsure = [hand for hand in found if not exact and hand.score < new_score]
-        pairs = match(self.tracks, sure)
+        pairs = associate(self._tracks, sure)
         taken = {row for row, _ in pairs}
-        left = [track for row, track in enumerate(self.tracks) if row not in taken]
-        matched = [(self.tracks[row], sure[column]) for row, column in pairs]
-        matched += [(left[row], unsure[column]) for row, column in match(left, unsure)]
+        left = [track for row, track in enumerate(self._tracks) if row not in taken]
+        matched = [(self._tracks[row], sure[column]) for row, column in pairs]
+        matched += [(left[row], unsure[column]) for row, column in associate(left, unsure)]
         for track, hand in matched:
             self._update_found(track, hand, exact)
         if exact:
-            self.tracks = [track for track, _ in matched]
+            self._tracks = [track for track, _ in matched]
         columns = {column for _, column in pairs}
         for hand in [hand for column, hand in enumerate(sure) if column not in columns]:
-            if exact or (self._has_room and not any(is_known(track, hand) for track in self.tracks)):
+            if exact or (self._has_room and not any(is_known(track, hand) for track in self._tracks)):
                 self._begin(hand, exact)
-        self.tracks.sort(key=lambda track: track.track_id)
+        self._tracks.sort(key=lambda track: track.track_id)
 
-    def confirm(
-        self, track: Track, keypoints_px: FloatArray, object_box_px: Box | None = None, score: float = 1.0
-    ) -> None:
-        """A track was seen in this frame.
-
-        Args:
-            track: of this tracker.
-            keypoints_px: (21, 2) as measured, not smoothed.
-            object_box_px: of what it holds, None where unknown.
-            score: probability that it is a hand.
-        """
-        track.seen_at(keypoints_px, self._upright)
-        track.object_box_px, track.score = object_box_px, score
-        track.shown = track.side
-        track.belief.begin()
-
-    def miss(self, track: Track) -> bool:
+    def _miss(self, track: Track) -> bool:
         """A track was looked for and not seen; one that never was is over.
 
         Returns:
             True for the first frame in a row.
         """
         if not track.seen:
-            self.tracks.remove(track)
+            self._tracks.remove(track)
             return True
         track.missed += 1
         if track.missed == 1:
             track.lost_s = 0.0
-            self.schedule.ask()
+            self._schedule.ask()
         return track.missed == 1
 
-    def merge(self) -> list[Track]:
-        """Give up tracks that are on a hand that another one knows better; call it when all were confirmed or missed.
+    def _merge(self) -> list[Track]:
+        """Give up tracks that are on a hand that another one knows better; when all were seen or missed.
 
         One that was followed for long was drawn there by a hand that hides its own: it counts as not seen, where its
         hand was to be expected. Others are over.
@@ -187,7 +245,7 @@ class Tracker:
             Those that were given up in this frame.
         """
         best = sorted(
-            (track for track in self.tracks if not track.missed),
+            (track for track in self._tracks if not track.missed),
             key=lambda track: (-min(track.seen, ESTABLISHED), track.track_id),
         )
         kept: list[Track] = []
@@ -195,52 +253,51 @@ class Tracker:
         for track in best:
             (extra if any(same_hand(track, other) for other in kept) else kept).append(track)
         over = [track for track in extra if track.seen < ESTABLISHED or track.expected is None]
-        self.tracks = [track for track in self.tracks if track not in over]
+        self._tracks = [track for track in self._tracks if track not in over]
         hidden = [track for track in extra if track not in over]
         for track in hidden:
             track.take_back()
         return over + [track for track in hidden if track.missed == 1]
 
-    def limit(self) -> list[Track]:
+    def _limit(self) -> list[Track]:
         """Give up tracks beyond the most hands: first those that were followed for less long, then those that are less
-        sure; call it after `merge`.
+        sure; after `_merge`.
 
         Returns:
             Those that were given up.
         """
         best = sorted(
-            (track for track in self.tracks if not track.missed),
+            (track for track in self._tracks if not track.missed),
             key=lambda track: (-min(track.seen, ESTABLISHED), -track.score, track.track_id),
         )
-        over = best[self._config.max_hands :]
-        self.tracks = [track for track in self.tracks if track not in over]
+        over = best[self._options.max_hands :]
+        self._tracks = [track for track in self._tracks if track not in over]
         return over
 
-    def check_side(self, track: Track) -> None:
-        """Call it once the network has seen a track: one of another side than before has no past.
+    def _check_side(self, track: Track) -> None:
+        """Once the network has seen a track: one of another side than before has no past.
 
         If it was out of sight meanwhile, it is another hand and gets another number.
         """
         if track.shown in (None, track.side):
             return
-        track.forget_motion()
+        track.filters.forget_motion()
         if track.refound:
             track.track_id, self._next_id = self._next_id, self._next_id + 1
-            track.grasp, track.depth = GraspFilter(self._grasp), BorderDepth()
-            self.tracks.sort(key=lambda one: one.track_id)
+            track.filters.forget_all()
+            self._tracks.sort(key=lambda one: one.track_id)
 
     def _begin(self, hand: FoundHand, given: bool) -> None:
-        lost = [track for track in self.tracks if track.missed]
-        if len(self.tracks) >= self._config.max_hands and lost:
-            self.tracks.remove(max(lost, key=lambda track: track.unseen_s))
-        belief = SideBelief(hand.side, self._side, given)
-        smoother, held = HandSmoother(self._smooth), HeldSmoother(self._smooth)
+        lost = [track for track in self._tracks if track.missed]
+        if len(self._tracks) >= self._options.max_hands and lost:
+            self._tracks.remove(max(lost, key=lambda track: track.unseen_s))
+        belief = HandednessBelief(hand.side, self._options.handedness, given)
         region = self._region(hand, None)
-        track = Track(self._next_id, belief, hand.box_px, region, GraspFilter(self._grasp), smoother, held)
+        track = Track(self._next_id, belief, hand.box_px, region, HandFilters(self._options))
         track.object_box_px = hand.object_box_px
         track.place(hand.box_px, region)
         self._anchor(track, hand, given)
-        self.tracks.append(track)
+        self._tracks.append(track)
         self._next_id += 1
 
     def _update_found(self, track: Track, hand: FoundHand, exact: bool) -> None:
@@ -258,7 +315,7 @@ class Tracker:
             track.place(hand.box_px, self._region(hand, track))
             self._anchor(track, hand, exact)
         if track.doubts == 1:
-            self.schedule.ask()
+            self._schedule.ask()
         if track.object_box_px is None or (exact and hand.object_box_px is not None):
             track.object_box_px = hand.object_box_px
 

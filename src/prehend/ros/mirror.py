@@ -1,6 +1,6 @@
-"""Pictures that arrive mirrored, as phones and conference programs show them: a left hand in them is a right one.
+"""Images that arrive mirrored, as phones and conference programs show them: a left hand in them is a right one.
 
-The picture is turned back before anything looks at it; what belongs to the picture's pixels is turned forth again.
+The image is turned back before anything looks at it; what belongs to the image's pixels is turned forth again.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ def mirror_image(image: Image) -> Image:
 
 
 def mirror_camera(camera: Camera) -> Camera:
-    """The camera of the mirrored picture."""
+    """The camera of the mirrored image."""
     K, distortion = camera.K.copy(), camera.distortion.copy()
     K[0, 2] = camera.width - 1 - K[0, 2]
     K[0, 1] = -K[0, 1]
@@ -31,7 +31,7 @@ def mirror_camera(camera: Camera) -> Camera:
 
 
 def mirror_pixels(result: FrameResult) -> FrameResult:
-    """The same result with boxes and keypoints in the pixels of the mirrored picture; metres stay as they are."""
+    """The same result with boxes and keypoints in the pixels of the mirrored image; metres stay as they are."""
     width = result.camera.width
     return replace(result, hands=tuple(_mirror_hand(hand, width) for hand in result.hands))
 

@@ -24,8 +24,8 @@ from prehend.ros import diagnostics, graph
 from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
 from prehend.ros.convert import header_message
+from prehend.ros.estimator import Loaded, Loader, load_for
 from prehend.ros.inputs import Inputs, image_topics
-from prehend.ros.loading import Loaded, Loader, load_estimator
 from prehend.ros.messages import DIAGNOSTICS, encode, message_class
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
@@ -179,7 +179,7 @@ def _descriptor(spec: ParameterSpec, value: object) -> ParameterDescriptor:
     return described
 
 
-def run_node(argv: Sequence[str], load: Loader = load_estimator) -> int:
+def run_node(argv: Sequence[str], load: Loader = load_for) -> int:
     """`prehend node`: run until SIGINT or SIGTERM.
 
     Args:

@@ -6,8 +6,8 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from prehend.draw.overlay import draw
 from prehend.io.images import Image
-from prehend.io.overlay import draw
 from prehend.ros.convert import ModelFacts, hand_array, model_info, transforms, without_metres
 from prehend.ros.diagnostics import Stats
 from prehend.ros.images import jpeg_message

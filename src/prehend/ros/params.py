@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from prehend.errors import ParameterError, UnknownName
+from prehend.pipeline.options import EstimatorOptions, option_default, option_text
+from prehend.pipeline.track import FRAME_S
 
 _LONGEST = 120
 """Characters of a value in an error."""
@@ -50,6 +52,11 @@ def _parameter(default: Any, text: str, **limits: Any) -> Any:
     return field(default=default, metadata={"spec": ParameterSpec(text, **limits)})
 
 
+def _option(name: str, default: Any = None, **limits: Any) -> Any:
+    """A parameter that is the estimator's option of the same name: it says the same, and has its default."""
+    return _parameter(option_default(name) if default is None else default, option_text(name), **limits)
+
+
 @dataclass(frozen=True)
 class NodeParams:
     """All parameters of the node with their defaults; see each one's `ParameterSpec`.
@@ -58,37 +65,22 @@ class NodeParams:
         ParameterError: a value is out of range, or two contradict each other.
     """
 
-    model: str = _parameter("unihope-s", "name or folder of the hand network's weights")
-    finder: str = _parameter("palm", "name or folder of the hand detector's weights")
-    backend: str = _parameter("onnx", "what runs the network", choices=("onnx", "torch"))
-    threads: int = _parameter(0, "threads of the backend; 0 lets it choose", span=(0, 64))
-    hand_model: str = _parameter("", "file of a hand model (.npz, or a licensed MANO .pkl); empty for the shipped one")
-    object_id: str = _parameter(
-        "", "names in the object catalogue of what may be held, separated by commas; empty: a box of estimated size"
-    )
-    max_hands: int = _parameter(4, "hands that are followed at the same time", span=(1, 16))
-    min_score: float = _parameter(
-        0.3,
-        "score from which a new hand is followed and published; one that is followed is kept down to 2/3 of it",
-        span=(0.01, 0.99),
-    )
-    find_interval_s: float = _parameter(
-        0.33, "time between two looks of the hand detector while hands are followed [s]", span=(0.01, 60.0)
-    )
+    model: str = _option("model")
+    detector: str = _option("detector")
+    finder: str = _parameter("", "obsolete: the same as detector, which counts where this is empty")
+    backend: str = _option("backend", choices=("onnx", "torch"))
+    threads: int = _option("threads", span=(0, 64))
+    hand_model: str = _option("hand_model", "")
+    object_id: str = _option("object_id", "")
+    max_hands: int = _option("max_hands", span=(1, 16))
+    min_score: float = _option("min_score", span=(0.01, 0.99))
+    find_interval_s: float = _option("find_interval_s", span=(0.01, 60.0))
     find_interval: int = _parameter(
         0, "obsolete: the same in images at 30 Hz; 0: find_interval_s counts", span=(0, 1000)
     )
-    keep_lost_s: float = _parameter(
-        0.5, "a hand out of sight that comes back within this time keeps its number [s]", span=(0.01, 5.0)
-    )
-    smooth_min_cutoff_hz: float = _parameter(
-        1.5,
-        "cutoff of the One-Euro filter for a hand at rest, lower is steadier; 0: no smoothing [Hz]",
-        span=(0.0, 30.0),
-    )
-    smooth_beta: float = _parameter(
-        4.0, "how much that cutoff rises with speed, higher is quicker [Hz per hand length a second]", span=(0.0, 100.0)
-    )
+    keep_lost_s: float = _option("keep_lost_s", span=(0.01, 5.0))
+    smooth_min_cutoff_hz: float = _option("smooth_min_cutoff_hz", 1.5, span=(0.0, 30.0))
+    smooth_beta: float = _option("smooth_beta", span=(0.0, 100.0))
     image_transport: str = _parameter(
         "raw", "compressed subscribes to image_raw/compressed instead of image_raw", choices=("raw", "compressed")
     )
@@ -139,6 +131,26 @@ class NodeParams:
             raise ParameterError(f"parameter tf_prefix is {self.tf_prefix!r}: a TF frame cannot start like this")
         if self.hand_model and not _is_file(self.hand_model):
             raise ParameterError(f"parameter hand_model is {_short(self.hand_model)}: there is no such file")
+
+    def options(self) -> EstimatorOptions:
+        """What the estimator is told: the parameters that are options of it, and those of old names.
+
+        The field of view is not among them: the node gives every image its camera.
+        """
+        shared = {entry.name for entry in fields(EstimatorOptions)} - {"fov_deg"}
+        told = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name in shared}
+        if self.finder and self.detector == option_default("detector"):
+            told["detector"] = self.finder
+        if self.find_interval:
+            told["find_interval_s"] = self.find_interval * FRAME_S
+        return EstimatorOptions(**told)
+
+    def obsolete(self) -> tuple[str, ...]:
+        """What a person should know about parameters of old names that were given."""
+        renamed = (("finder", "detector"), ("find_interval", "find_interval_s, in seconds"))
+        return tuple(
+            f"parameter {old} goes with the next version: it is {new} now" for old, new in renamed if getattr(self, old)
+        )
 
     def updated(self, values: Mapping[str, Any]) -> "NodeParams":
         """A copy with `values` in place of some parameters.

@@ -7,6 +7,8 @@ its hash (REP 2016) and that its size is unbounded. So the structure can be fill
 
 Layouts: rosidl_runtime_c/message_type_support_struct.h, rosidl_runtime_c/type_description/*.h and
 rosidl_typesupport_fastrtps_cpp/message_type_support.h, as of ROS 2 Humble to Kilted (older ones read fewer fields).
+
+It stays ours: no package makes message classes without a generator.
 """
 
 import contextlib

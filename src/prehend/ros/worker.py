@@ -8,11 +8,11 @@ from typing import Any
 
 from prehend.errors import PrehendError, SourceError
 from prehend.io.images import Image, ImageReader
+from prehend.pipeline.load import HandEstimator
 from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
 from prehend.ros.convert import header_message, seconds, valid_stamp
 from prehend.ros.diagnostics import Stats
-from prehend.ros.loading import HandEstimator
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
 from prehend.ros.mirror import mirror_camera, mirror_image
 from prehend.ros.params import NodeParams

@@ -164,15 +164,15 @@ def check_facts(path: Path, manifest: Mapping[str, Any]) -> None:
         raise TypeError("'parameters' or 'gmac'")
     config, stages = manifest.get("config"), manifest["stages"]
     if not isinstance(config, dict) or config.get("size") != picture["size"]:
-        raise WeightsMismatch(f"{path}: it has no config of its network, or another size of picture: {WAY_OUT}")
+        raise WeightsMismatch(f"{path}: it has no config of its network, or another size of image: {WAY_OUT}")
     sizes = {
         tuple(spec["shape"][-2:]) for stage in stages.values() for spec in stage["inputs"] if spec["name"] == "image"
     }
-    # a detector looks at larger pictures too
+    # a detector looks at larger images too
     allowed = {(side, side) for side in (picture["size"], config.get("wide_size", picture["size"]))}
     if not sizes <= allowed:
-        raise WeightsMismatch(f"{path}: its stages take another size of picture than it says: {WAY_OUT}")
-    if (manifest["network"] == "finder") != ("find" in stages):
+        raise WeightsMismatch(f"{path}: its stages take another size of image than it says: {WAY_OUT}")
+    if (manifest["network"] in ("detector", "finder")) != ("find" in stages):  # the second is its former name
         raise WeightsMismatch(
             f"{path}: the stages {', '.join(stages)} are not those of '{manifest['network']}': {WAY_OUT}"
         )

@@ -13,7 +13,7 @@ from prehend.eval.judge.summary import judge
 from prehend.eval.judge.things import Thing, catalogue_shapes
 from prehend.eval.judge.worst import worst_frames
 from prehend.eval.truth.records import TrueFrame, TrueObject
-from prehend.pipeline.objects import load_objects
+from prehend.object_catalogue import load_objects
 
 CUBE = 0.05 * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
 

@@ -11,8 +11,8 @@ import torch
 
 from prehend.errors import AssetError, InvalidInput, SourceError
 from prehend.models.palm import PALM, Palms, build_palm
-from prehend.pipeline.detect import ANCHOR_CELLS, anchors_px, change_of_region, decode_palms, region_of_palm
-from prehend.pipeline.find import letterbox
+from prehend.pipeline.letterbox import letterbox
+from prehend.pipeline.palms import ANCHOR_CELLS, anchors_px, change_of_region, decode_palms, region_of_palm
 from prehend.types import Box, FoundHand, Region
 from prehend_training import cli
 from prehend_training.corpora import ShardCorpus

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from prehend.errors import MissingDependency
-from prehend.pipeline.objects import OWN_OBJECTS
+from prehend.object_catalogue import OWN_OBJECTS
 from prehend_training.engine import EngineError, Job, Work
 from prehend_training.engine.local import one_thread
 

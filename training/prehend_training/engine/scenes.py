@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput
-from prehend.pipeline.objects import own_folders
+from prehend.object_catalogue import own_folders
 from prehend_training.engine import EngineOptions, Job, open_engine
 from prehend_training.objects.stock import Stock, drawn_from
 from prehend_training.sample_files import Packing

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prehend.errors import AssetError
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion, quaternion_from_matrix
-from prehend.pipeline.objects import own_folders
+from prehend.object_catalogue import own_folders
 from prehend_training.assets.poses import pose_from_angles
 from prehend_training.grasps.closing import Hands
 from prehend_training.grasps.hand import hand_model

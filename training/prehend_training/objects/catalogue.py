@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from prehend.errors import AssetError
-from prehend.pipeline.objects import (
+from prehend.object_catalogue import (
     ObjectModel,
     catalogue_folders,
     default_folder,

@@ -11,7 +11,7 @@ import yaml
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError, InvalidInput, MissingDependency
-from prehend.pipeline.objects import Axis, Symmetry
+from prehend.object_catalogue import Axis, Symmetry
 from prehend_training.objects.parts_scanned import Scanned
 from prehend_training.objects.repair import Shape, bodies_of
 from prehend_training.objects.solid import Form, Paint, Range, Solid

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.pipeline.objects import Symmetry
+from prehend.object_catalogue import Symmetry
 from prehend_training.objects.mesh import Mesh, Surface, assemble, stretched
 from prehend_training.objects.parts import Part
 from prehend_training.objects.parts_round import Revolve

@@ -12,8 +12,8 @@ import numpy as np
 
 from prehend.errors import AssetError, SourceError
 from prehend.io.images import Image, read_image
-from prehend.pipeline.config import EstimatorConfig
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
 from prehend.types import Box, FoundHand
 from prehend_training.photos.agreement import Answer, answer_of
 from prehend_training.photos.looks import Look

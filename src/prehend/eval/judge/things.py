@@ -13,7 +13,7 @@ from prehend.eval.judge.matching import in_picture, match
 from prehend.eval.metrics import diameter, pose_errors
 from prehend.eval.truth.records import TrueFrame, TrueObject
 from prehend.geometry.rotations import geodesic_angle
-from prehend.pipeline.objects import ObjectModel
+from prehend.object_catalogue import ObjectModel
 from prehend.types import FloatArray, ObjectEstimate
 
 NAN = float("nan")

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput
-from prehend.pipeline.find import MAPS, Letterbox, cell_centers, decode_hands, letterbox, probability
+from prehend.pipeline.center_maps import MAPS, decode_hands
+from prehend.pipeline.letterbox import Letterbox, cell_centers, letterbox, probability
 from prehend.types import Box, FoundHand
 
 S, G = 256, 32

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from prehend.check import check_image
 from prehend.conventions import FINGERS, JOINT_PARENTS, Side
+from prehend.draw.canvas import WHITE, Colour, blend, draw_dot, draw_polyline, draw_ring, reachable
+from prehend.draw.labels import SIDE_COLOUR, draw_footer, draw_plate
+from prehend.draw.mesh import render_mesh
 from prehend.geometry.camera import project
-from prehend.io.canvas import WHITE, Colour, blend, draw_dot, draw_polyline, draw_ring, reachable
 from prehend.io.images import Image
-from prehend.io.mesh_image import render_mesh
-from prehend.io.plates import SIDE_COLOUR, draw_footer, draw_plate
 from prehend.types import Box, Camera, FloatArray, FrameResult, HandEstimate, ObjectEstimate
 
 FINGER_COLOUR: dict[str, Colour] = {

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from prehend.conventions import Side
-from prehend.io.canvas import INK, WHITE, Colour, draw_text, fill_rounded, text_size
+from prehend.draw.canvas import INK, WHITE, Colour, draw_text, fill_rounded, text_size
 from prehend.io.images import Image
 from prehend.types import Box, FloatArray, FrameResult, GraspState, HandEstimate
 

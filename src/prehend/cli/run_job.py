@@ -3,67 +3,30 @@
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from prehend.conventions import Side
+from prehend.draw.overlay import draw
 from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
-from prehend.hand_model import HandModel
 from prehend.io.frames import Frame, Source
-from prehend.io.images import MAX_PIXELS, Image
-from prehend.io.overlay import draw
-from prehend.io.pictures import OverlayFolder
+from prehend.io.images import MAX_PIXELS
+from prehend.io.overlay_files import OverlayFolder
 from prehend.io.predictions import STREAM, ModelRecord, PredictionsStream, PredictionsWriter, Version
 from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.io.sources import open_source
+from prehend.pipeline.load import HandEstimator
 from prehend.types import Camera, FoundHand, FrameResult
-from prehend.weights import Bundle
 
 STAGES = ("find", "crop", "infer", "decode")
 
 _FOREIGN = (cv2.error, np.linalg.LinAlgError, ArithmeticError, MemoryError)
-"""What libraries raise over a picture they cannot do; it costs that picture and no more."""
-
-
-class EstimatorLike(Protocol):
-    """The part of `prehend.pipeline.estimator.Estimator` that a run uses."""
-
-    @property
-    def hand_models(self) -> Mapping[Side, HandModel]:
-        """Meshes, for their faces."""
-
-    @property
-    def drops(self) -> dict[str, int]:
-        """Hands that were given up, by reason."""
-
-    @property
-    def bundle(self) -> Bundle:
-        """The weights."""
-
-    def estimate(
-        self,
-        image: Image,
-        camera: Camera | None = None,
-        stamp: float | None = None,
-        boxes: Sequence[FoundHand] | None = None,
-    ) -> FrameResult:
-        """Everything about one picture."""
-
-    def warm_up(self) -> None:
-        """Do what the first picture would wait for."""
-
-    def reset(self) -> None:
-        """Forget all hands."""
-
-    def close(self) -> None:
-        """Let go of the backends."""
+"""What libraries raise over an image they cannot do; it costs that image and no more."""
 
 
 class Run:
@@ -75,7 +38,7 @@ class Run:
 
     def __init__(
         self,
-        load: Callable[[bool], EstimatorLike],
+        load: Callable[[bool], HandEstimator],
         boxes: SourceTable[list[FoundHand]] | None,
         cameras: SourceTable[GivenCamera] | GivenCamera | None,
         json_path: Path | None,
@@ -92,7 +55,7 @@ class Run:
         self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
         self._json_path, self._overlay = json_path, overlay
-        self._estimators: dict[bool, EstimatorLike] = {}
+        self._estimators: dict[bool, HandEstimator] = {}
         self._writer: PredictionsWriter | PredictionsStream | None = None
         self._results: list[tuple[dict[str, float], int, int, bool]] = []
         self._poses: Counter[str] = Counter()
@@ -217,7 +180,7 @@ class Run:
                 continue
             self._keep(source, frame, result, estimator)
 
-    def _keep(self, source: Source, frame: Frame, result: FrameResult, estimator: EstimatorLike) -> None:
+    def _keep(self, source: Source, frame: Frame, result: FrameResult, estimator: HandEstimator) -> None:
         grasping = sum(hand.grasp.state == "grasping" for hand in result.hands)
         self._results.append((result.timing_ms, len(result.hands), grasping, result.camera.estimated))
         self._poses.update(hand.held_object.no_pose for hand in result.hands if hand.held_object is not None)
@@ -234,7 +197,7 @@ class Run:
                 return
             self._overlay.write(source, frame, picture)
 
-    def _open(self, path: Path, estimator: EstimatorLike) -> PredictionsWriter | PredictionsStream:
+    def _open(self, path: Path, estimator: HandEstimator) -> PredictionsWriter | PredictionsStream:
         bundle = estimator.bundle
         record: ModelRecord = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
         faces = {side: model.faces for side, model in estimator.hand_models.items()} if self._mesh else None
@@ -242,7 +205,7 @@ class Run:
             return PredictionsStream(record, self._version, faces)
         return PredictionsWriter(path, record, self._version, faces)
 
-    def _estimator(self, tracking: bool) -> EstimatorLike:
+    def _estimator(self, tracking: bool) -> HandEstimator:
         if tracking not in self._estimators:
             self._estimators[tracking] = self._load(tracking)
             self._estimators[tracking].warm_up()
@@ -260,11 +223,11 @@ class Run:
             self._fitted.add("cut")
             self._tell(
                 f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of {width} x {height} "
-                "pixels: right only for a picture that was cut out of a larger one"
+                "pixels: right only for an image that was cut out of a larger one"
             )
         return camera
 
-    def _estimate(self, frame: Frame, estimator: EstimatorLike) -> FrameResult:
+    def _estimate(self, frame: Frame, estimator: HandEstimator) -> FrameResult:
         return estimator.estimate(frame.image_rgb, self._camera(frame), frame.stamp, self._hands(frame))
 
     def _hands(self, frame: Frame) -> list[FoundHand] | None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from prehend.draw.labels import distance_text, draw_plate
+from prehend.draw.overlay import FINGER_COLOUR, OverlayOptions, draw
 from prehend.errors import InvalidInput
-from prehend.io.overlay import FINGER_COLOUR, OverlayOptions, draw
-from prehend.io.plates import distance_text, draw_plate
 from prehend.types import GraspEstimate
 
 BARE = OverlayOptions(mesh=False, skeleton=False, objects=False, labels=False)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prehend.draw.mesh import rasterise, render_mesh
 from prehend.errors import InvalidInput
 from prehend.geometry.camera import project
-from prehend.io.mesh_image import rasterise, render_mesh
 
 coordinate = st.floats(-20, 60, width=32)
 COLOUR = (200, 150, 100)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.check import check_shape
+from prehend.draw.canvas import Colour
 from prehend.errors import InvalidInput
-from prehend.io.canvas import Colour
 from prehend.io.images import Image
 from prehend.types import FloatArray
 

@@ -9,14 +9,15 @@ from prehend.conventions import Side
 from prehend.pipeline.regions import region_iou
 from prehend.types import Box, FloatArray, FoundHand, Region
 
-MATCH_IOU = 0.15
-MATCH_DISTANCE = 0.4
-MATCH_INSIDE = 0.7
-"""A found hand may be a tracked one if their boxes overlap more than `MATCH_IOU`, or their centres are nearer than
-`MATCH_DISTANCE` times the longer side, or this share of the hand's joints lies in the box (one of hand and arm)."""
+ASSOCIATION_IOU = 0.15
+ASSOCIATION_DISTANCE = 0.4
+ASSOCIATION_INSIDE = 0.7
+"""A found hand may be a tracked one if their boxes overlap more than `ASSOCIATION_IOU`, or their centres are nearer
+than `ASSOCIATION_DISTANCE` times the longer side, or this share of the hand's joints lies in the box (one of hand and
+arm)."""
 
 REACH_PER_S = 2.0
-"""A hand out of sight may turn up further away: `MATCH_DISTANCE` grows by so much a second."""
+"""A hand out of sight may turn up further away: `ASSOCIATION_DISTANCE` grows by so much a second."""
 
 DUPLICATE_DISTANCE = 0.2
 """Two tracks whose joints lie this near on average, in units of the longer side of their regions, are one hand."""
@@ -66,15 +67,15 @@ class Tracked(Protocol):
         """For how long it was not seen [s]."""
 
 
-def match(tracks: Sequence[Tracked], found: Sequence[FoundHand]) -> list[tuple[int, int]]:
+def associate(tracks: Sequence[Tracked], found: Sequence[FoundHand]) -> list[tuple[int, int]]:
     """Pairs (track, found), each at most once, the most alike first."""
     alike: list[tuple[float, int, int]] = []
     for i, track in enumerate(tracks):
         for j, hand in enumerate(found):
             iou, distance = overlap(track, hand), box_distance(track.box_px, hand.box_px)
             inside = share_inside(track.keypoints_px, hand.box_px)
-            near = distance < MATCH_DISTANCE + REACH_PER_S * track.unseen_s
-            if iou > MATCH_IOU or near or inside > MATCH_INSIDE:
+            near = distance < ASSOCIATION_DISTANCE + REACH_PER_S * track.unseen_s
+            if iou > ASSOCIATION_IOU or near or inside > ASSOCIATION_INSIDE:
                 bonus = _SIDE_BONUS if hand.side == track.side else 0.0
                 alike.append((iou + max(0.0, 1 - distance) + 0.5 * inside + bonus, i, j))
     return best_pairs(alike)

@@ -137,10 +137,10 @@ def _one_image() -> str:
     """Run the default chain on an empty image."""
     import numpy as np
 
-    from prehend.pipeline.estimator import Estimator
+    from prehend.pipeline.load import load_estimator
 
     width, height = _PROBE_SIZE
-    with Estimator.from_pretrained() as estimator:
+    with load_estimator() as estimator:
         estimator.warm_up()
         result = estimator.estimate(np.zeros((height, width, 3), np.uint8))
     return f"{len(result.hands)} hands in an empty image, {result.timing_ms['total']:.1f} ms"

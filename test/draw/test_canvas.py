@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prehend.io import canvas
+from prehend.draw import canvas
 
 
 @pytest.mark.parametrize("hershey", [False, True], ids=["the font at hand", "the font before OpenCV 5"])

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from prehend.errors import ParameterError
-from prehend.pipeline.sides import SideBelief, SideConfig, evidence_of, is_doubtful
+from prehend.pipeline.handedness import HandednessBelief, HandednessConfig, evidence_of, is_doubtful
 
-CONFIG = SideConfig()
+CONFIG = HandednessConfig()
 
 
 def other(side: str) -> str:
@@ -15,18 +15,18 @@ def other(side: str) -> str:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_what_the_network_sees_outweighs_what_the_finder_claims(side) -> None:
-    belief = SideBelief(side, CONFIG)
+def test_what_the_network_sees_outweighs_what_the_detector_claims(side) -> None:
+    belief = HandednessBelief(side, CONFIG)
     assert belief.side == side and not belief.settled
     belief.seen(-4.0)
     assert belief.side == other(side)
-    assert belief.log_odds == CONFIG.frame - CONFIG.finder
+    assert belief.log_odds == CONFIG.frame - CONFIG.detector
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_both_sides_are_treated_alike(side) -> None:
     rng = np.random.default_rng(3)
-    a, b = SideBelief(side, CONFIG), SideBelief(other(side), CONFIG)
+    a, b = HandednessBelief(side, CONFIG), HandednessBelief(other(side), CONFIG)
     for logit in rng.normal(0, 3, 60):
         a.seen(logit)
         b.seen(logit)
@@ -38,7 +38,7 @@ def test_both_sides_are_treated_alike(side) -> None:
 
 
 def test_a_side_that_was_shown_withstands_a_short_contradiction_and_not_a_long_one() -> None:
-    belief = SideBelief("right", CONFIG)
+    belief = HandednessBelief("right", CONFIG)
     for _ in range(20):
         belief.seen(5.0)
         belief.begin()
@@ -53,7 +53,7 @@ def test_a_side_that_was_shown_withstands_a_short_contradiction_and_not_a_long_o
 
 def test_evidence_that_wavers_never_makes_a_side_flicker() -> None:
     rng = np.random.default_rng(0)
-    belief = SideBelief("right", CONFIG)
+    belief = HandednessBelief("right", CONFIG)
     sides = []
     for logit in rng.normal(0.0, 2.0, 400):
         belief.seen(logit if belief.side == "right" else -logit)
@@ -65,7 +65,7 @@ def test_evidence_that_wavers_never_makes_a_side_flicker() -> None:
 
 
 def test_a_user_is_believed() -> None:
-    belief = SideBelief("left", CONFIG, given=True)
+    belief = HandednessBelief("left", CONFIG, given=True)
     for _ in range(50):
         belief.seen(-9.0)
         belief.found("right")
@@ -77,7 +77,7 @@ def test_a_user_is_believed() -> None:
 
 @pytest.mark.parametrize("nothing", [float("nan"), float("inf"), 0.0])
 def test_no_evidence_changes_nothing(nothing) -> None:
-    belief = SideBelief("left", CONFIG)
+    belief = HandednessBelief("left", CONFIG)
     before = belief.log_odds
     belief.seen(nothing)
     belief.found(None)
@@ -85,7 +85,7 @@ def test_no_evidence_changes_nothing(nothing) -> None:
 
 
 def test_a_hand_that_was_away_is_looked_at_anew() -> None:
-    belief = SideBelief("right", CONFIG)
+    belief = HandednessBelief("right", CONFIG)
     for _ in range(9):
         belief.seen(5.0)
         belief.begin()
@@ -96,20 +96,20 @@ def test_a_hand_that_was_away_is_looked_at_anew() -> None:
 
 
 def test_who_looks_at_the_mirror_image() -> None:
-    fresh = SideBelief("right", CONFIG)
+    fresh = HandednessBelief("right", CONFIG)
     assert is_doubtful(fresh, -4.0) and is_doubtful(fresh, 0.7)
     assert not is_doubtful(fresh, 6.0), "clear enough"
     assert not is_doubtful(fresh, 0.0), "weights that know no sides"
     assert not is_doubtful(fresh, float("nan"))
-    assert is_doubtful(SideBelief(None, CONFIG), -1.0)
-    assert not is_doubtful(SideBelief("right", CONFIG, given=True), -9.0)
+    assert is_doubtful(HandednessBelief(None, CONFIG), -1.0)
+    assert not is_doubtful(HandednessBelief("right", CONFIG, given=True), -9.0)
     for _ in range(3):
         fresh.seen(9.0)
     assert fresh.settled and not is_doubtful(fresh, 0.1) and is_doubtful(fresh, -0.1), "only what speaks against it"
 
 
 def test_what_a_network_answers_to_everything_is_no_evidence() -> None:
-    fresh, settled = SideBelief("right", CONFIG), SideBelief("right", CONFIG)
+    fresh, settled = HandednessBelief("right", CONFIG), HandednessBelief("right", CONFIG)
     for _ in range(9):
         settled.seen(9.0)
     assert evidence_of(fresh, 2.0, -4.0) == 3.0 == -evidence_of(fresh, -4.0, 2.0)
@@ -124,7 +124,7 @@ def test_what_a_network_answers_to_everything_is_no_evidence() -> None:
 def test_weak_evidence_settles_slowly_and_strong_evidence_soon() -> None:
     frames = []
     for logit in (0.4, 5.0):
-        belief = SideBelief("left", CONFIG)
+        belief = HandednessBelief("left", CONFIG)
         count = 0
         while not belief.settled:
             belief.seen(logit)
@@ -133,8 +133,8 @@ def test_weak_evidence_settles_slowly_and_strong_evidence_soon() -> None:
     assert frames[0] > 10 and 2 <= frames[1] <= 4
 
 
-def followed(belief: SideBelief, truth, hz: float) -> list[str]:
-    """Sides of a hand whose logits for right and for left are given frame by frame, as the reader asks for them."""
+def followed(belief: HandednessBelief, truth, hz: float) -> list[str]:
+    """Sides of a hand whose logits for right and for left are given frame by frame, as the runtime asks for them."""
     sides = []
     for right, left in truth:
         logit, mirrored = (right, left) if belief.side == "right" else (left, right)
@@ -161,14 +161,14 @@ def test_a_followed_hand_keeps_its_side_through_noise(hz: float, seed: int) -> N
     logits = [2.5 + noise(rng, count, hz, 2.0), -2.5 + noise(rng, count, hz, 2.0)]
     for row in logits:
         row[: round(0.5 * hz)] = row[: round(0.5 * hz)].clip(1) if row is logits[0] else -1.0
-    assert set(followed(SideBelief("right", CONFIG), np.stack(logits, -1), hz)) == {"right"}
+    assert set(followed(HandednessBelief("right", CONFIG), np.stack(logits, -1), hz)) == {"right"}
 
 
 @pytest.mark.parametrize("hz", [5, 15, 30, 60])
 @pytest.mark.parametrize("first", ["left", "right"])
 def test_a_settled_side_changes_after_half_a_second_that_speaks_against_it_at_any_rate(hz: float, first: str) -> None:
     before, after = [(6.0, -6.0)] * round(2 * hz), [(-6.0, 6.0)] * round(3 * hz)
-    sides = followed(SideBelief(first, CONFIG), before + after, hz)
+    sides = followed(HandednessBelief(first, CONFIG), before + after, hz)
     assert sides[len(before) - 1] == "right"
     changed = sides[len(before) :].index("left") / hz
     assert 0.5 <= changed <= 1.5
@@ -177,16 +177,16 @@ def test_a_settled_side_changes_after_half_a_second_that_speaks_against_it_at_an
 
 @pytest.mark.parametrize("hz", [5, 30])
 def test_what_is_neither_hand_never_changes_a_side(hz: float) -> None:
-    sides = followed(SideBelief("right", CONFIG), [(6.0, -6.0)] * hz + [(-3.0, -3.0), (3.0, 3.0)] * 10 * hz, hz)
+    sides = followed(HandednessBelief("right", CONFIG), [(6.0, -6.0)] * hz + [(-3.0, -3.0), (3.0, 3.0)] * 10 * hz, hz)
     assert set(sides) == {"right"}
 
 
 def test_a_first_claim_that_is_wrong_is_soon_put_right() -> None:
-    sides = followed(SideBelief("left", CONFIG), [(1.0, 0.8)] + [(6.0, -6.0)] * 30, 30)
+    sides = followed(HandednessBelief("left", CONFIG), [(1.0, 0.8)] + [(6.0, -6.0)] * 30, 30)
     assert sides.index("right") <= 6
 
 
-@pytest.mark.parametrize("wrong", [{"finder": 0.0}, {"frame": -1.0}, {"settled": 13.0}, {"change": float("nan")}])
+@pytest.mark.parametrize("wrong", [{"detector": 0.0}, {"frame": -1.0}, {"settled": 13.0}, {"change": float("nan")}])
 def test_values_out_of_range_are_refused(wrong) -> None:
     with pytest.raises(ParameterError, match=next(iter(wrong))):
-        SideConfig(**wrong)
+        HandednessConfig(**wrong)

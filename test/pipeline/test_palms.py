@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput, WeightsMismatch
-from prehend.pipeline import detect
-from prehend.pipeline.detect import (
+from prehend.pipeline import palms
+from prehend.pipeline.detect import Detector
+from prehend.pipeline.letterbox import letterbox
+from prehend.pipeline.palms import (
     NUMBERS,
     POINTS,
     REGION_SIDE,
@@ -19,7 +21,6 @@ from prehend.pipeline.detect import (
     palms_in,
     region_of_palm,
 )
-from prehend.pipeline.find import letterbox
 from prehend.types import Box, Region
 
 SIZE = 192
@@ -185,7 +186,7 @@ def test_the_box_is_around_what_a_hand_fills_of_its_region(turn, width, height):
     region = Region((50.0, 60.0), width, height, turn)
     angle = np.linspace(0, 2 * np.pi, 400)
     ellipse = np.stack([width * np.cos(angle), height * np.sin(angle)], -1) / 2 @ region.axes + region.center_px
-    assert np.allclose(detect._box_of(region).as_array(), Box.around(ellipse).as_array(), atol=0.1)
+    assert np.allclose(palms._box_of(region).as_array(), Box.around(ellipse).as_array(), atol=0.1)
 
 
 def test_weights_that_are_no_detector_are_refused():
@@ -193,7 +194,7 @@ def test_weights_that_are_no_detector_are_refused():
     from prehend.weights import load_bundle
 
     with pytest.raises(WeightsMismatch, match="no detector"):
-        detect.Detector(open_backend("onnx", load_bundle("unihope-s")))
+        Detector(open_backend("onnx", load_bundle("unihope-s")))
 
 
 def test_the_older_kind_finds_through_the_same_door(tmp_path):
@@ -201,8 +202,8 @@ def test_the_older_kind_finds_through_the_same_door(tmp_path):
     from prehend.export.bundle import save_bundle
     from prehend.models import registry
 
-    bundle = save_bundle(registry.create("finder"), tmp_path / "finder", "finder", {})
-    detector = detect.Detector(open_backend("onnx", bundle))
+    bundle = save_bundle(registry.create("detector"), tmp_path / "detector", "detector", {})
+    detector = Detector(open_backend("onnx", bundle))
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     detector.warm_up()
     found = detector.look(image, wide=True, threshold=1e-4, max_hands=3)

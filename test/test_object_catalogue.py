@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from prehend.errors import AssetError, UnknownName
-from prehend.pipeline.objects import default_folder, find_object, load_objects, read_object
+from prehend.object_catalogue import default_folder, find_object, load_objects, read_object
 
 GOOD = {
     "id": "brick",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import OutputError
-from prehend.io.pictures import OverlayFolder
+from prehend.io.overlay_files import OverlayFolder
 from prehend.io.sources import Folder, Frame, Video, open_source
 from prehend.io.video import VideoWriter
 

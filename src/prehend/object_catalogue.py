@@ -23,8 +23,8 @@ _SMALLEST_M, _LARGEST_M = 1e-4, 10.0
 OWN_OBJECTS = "PREHEND_OBJECTS"
 """Environment variable: folders of descriptions of one's own, separated as in PATH; they join the shipped ones."""
 
-_INSTALLED = Path(__file__).resolve().parents[1] / "objects"
-_CHECKOUT = Path(__file__).resolve().parents[3] / "config" / "objects"
+_INSTALLED = Path(__file__).resolve().parent / "objects"
+_CHECKOUT = Path(__file__).resolve().parents[2] / "config" / "objects"
 
 
 class _Named(Protocol):

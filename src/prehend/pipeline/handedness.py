@@ -1,4 +1,4 @@
-"""Which side a hand is: evidence from the crop network and the finder, added up over frames.
+"""Which hand it is, left or right: evidence from the crop network and the detector, added up over frames.
 
 The network sees right hands only, so a crop for the wrong side shows it a left hand. Its side logit says which of the
 two a crop shows; a hand whose side is not settled is shown to it both ways.
@@ -27,11 +27,11 @@ MIN_FRAMES, MAX_FRAMES = 0.25, 3.0
 
 
 @dataclass(frozen=True)
-class SideConfig:
+class HandednessConfig:
     """How sides are believed; all numbers are log-odds.
 
     Attributes:
-        finder: what one look of the finder says. Little: it sees hands small.
+        detector: what one look of the detector says. Little: it sees hands small.
         frame: the most that the crops of one frame say, at 30 Hz.
         settled: from here on a side is settled, and only one crop a frame is looked at, as long as it agrees. A hand
             in view whose side was never settled changes it when the other one is believed this much.
@@ -43,22 +43,24 @@ class SideConfig:
         ParameterError: not 0 < frame <= certainty, or the others are not above 0 and up to `certainty`.
     """
 
-    finder: float = 0.25
+    detector: float = 0.25
     frame: float = 1.0
     settled: float = 3.0
     change: float = 12.0
     certainty: float = 12.0
 
     def __post_init__(self) -> None:
-        for name in ("finder", "frame", "settled", "change"):
+        for name in ("detector", "frame", "settled", "change"):
             if not 0 < getattr(self, name) <= self.certainty:
-                raise ParameterError(f"side {name} is {getattr(self, name)}, expected above 0, up to {self.certainty}")
+                raise ParameterError(
+                    f"handedness {name} is {getattr(self, name)}, expected above 0, up to {self.certainty}"
+                )
 
 
-class SideBelief:
+class HandednessBelief:
     """What is believed about one hand's side.
 
-    `side` is the answer. Until `began` it follows the evidence; then it changes only against `SideConfig.change`.
+    `side` is the answer. Until `began` it follows the evidence; then it changes only against `HandednessConfig.change`.
     `was_settled` says that it was beyond doubt since the hand came into view.
 
     Args:
@@ -67,7 +69,7 @@ class SideBelief:
         given: the claim is a user's and not to be doubted.
     """
 
-    def __init__(self, side: Side | None, config: SideConfig, given: bool = False):
+    def __init__(self, side: Side | None, config: HandednessConfig, given: bool = False):
         self._config = config
         self._began = self.was_settled = False
         self.side: Side = side or "right"
@@ -90,9 +92,9 @@ class SideBelief:
         self.side, self._right = side, math.inf if side == "right" else -math.inf
 
     def found(self, side: Side | None) -> None:
-        """The finder claims a side; None claims nothing."""
+        """The detector claims a side; None claims nothing."""
         if side is not None:
-            self._add(self._config.finder if side == "right" else -self._config.finder)
+            self._add(self._config.detector if side == "right" else -self._config.detector)
 
     def seen(self, logit: float, elapsed_s: float = FRAME_S) -> None:
         """The network's evidence in a frame.
@@ -114,7 +116,7 @@ class SideBelief:
         """The hand was out of sight and may be another one now: what was believed counts as little as a claim."""
         if not math.isinf(self._right):
             self._began = self.was_settled = False
-            self._right = float(np.clip(self._right, -self._config.finder, self._config.finder))
+            self._right = float(np.clip(self._right, -self._config.detector, self._config.detector))
 
     def _add(self, right: float) -> None:
         if math.isinf(self._right):
@@ -126,7 +128,7 @@ class SideBelief:
             self.side = "left" if self.side == "right" else "right"
 
 
-def is_doubtful(belief: SideBelief, logit: float) -> bool:
+def is_doubtful(belief: HandednessBelief, logit: float) -> bool:
     """Whether to look at the mirrored crop too: while a side is not settled, and where a crop speaks against it.
 
     Args:
@@ -139,7 +141,7 @@ def is_doubtful(belief: SideBelief, logit: float) -> bool:
     return logit < 0 if belief.settled else logit < CLEAR_LOGIT
 
 
-def evidence_of(belief: SideBelief, logit: float, mirrored: float | None) -> float:
+def evidence_of(belief: HandednessBelief, logit: float, mirrored: float | None) -> float:
     """What the crops of a frame say: log-odds of `belief.side` over the other one.
 
     Args:

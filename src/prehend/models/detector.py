@@ -1,4 +1,4 @@
-"""Finder of hands in whole frames: one shot at stride 8, hand centres as heat (after CenterNet, Zhou et al. 2019, and
+"""Detector of hands in whole frames: one shot at stride 8, hand centres as heat (after CenterNet, Zhou et al. 2019, and
 FCOS, Tian et al., ICCV 2019), with the box of the hand and of what it holds at each cell."""
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from prehend.models.blocks import conv_bn
 from prehend.models.fpn import FPN
 from prehend.models.stage import Stage, Staged
 
-FINDER_STRIDE = 8
+CENTER_STRIDE = 8
 """Input pixels per cell. Cell i covers pixels 8 i to 8 i + 7, its centre is pixel 8 i + 3.5."""
 
 LOG_RANGE = 4.0
@@ -24,8 +24,8 @@ OBJECT_SCALE_PX = 64.0
 
 
 @dataclass(frozen=True)
-class FinderConfig:
-    """The numbers of the finder.
+class CenterDetectorConfig:
+    """The numbers of the detector.
 
     Attributes:
         size: side of the square input [px].
@@ -46,10 +46,10 @@ class FinderConfig:
     prior: float = 0.01
 
 
-FINDER = FinderConfig()
+CENTER_DETECTOR = CenterDetectorConfig()
 
 
-class Found(NamedTuple):
+class CenterMaps(NamedTuple):
     """Outputs of stage `find`, G = S / 8.
 
     Attributes:
@@ -67,7 +67,7 @@ class Found(NamedTuple):
     object_box: Tensor
 
 
-class Finder(Staged):
+class CenterDetector(Staged):
     """The network: trunk, pyramid, head.
 
     Args:
@@ -78,7 +78,9 @@ class Finder(Staged):
         head_channels: channels that the answers are read from.
     """
 
-    def __init__(self, config: FinderConfig, trunk: nn.Module, fpn: nn.Module, head: nn.Module, head_channels: int):
+    def __init__(
+        self, config: CenterDetectorConfig, trunk: nn.Module, fpn: nn.Module, head: nn.Module, head_channels: int
+    ):
         super().__init__()
         self.config = config
         self.trunk, self.fpn, self.head = trunk, fpn, head
@@ -90,7 +92,7 @@ class Finder(Staged):
 
     def stages(self) -> dict[str, Stage]:
         """The one stage and the shapes of its arrays."""
-        side = self.config.size // FINDER_STRIDE
+        side = self.config.size // CENTER_STRIDE
         outputs = {"hand_heat": 1, "side_logit": 1, "hand_box": 4, "held_logit": 1, "object_box": 4}
         return {
             "find": Stage(
@@ -100,7 +102,7 @@ class Finder(Staged):
             )
         }
 
-    def forward(self, image: Tensor) -> Found:
+    def forward(self, image: Tensor) -> CenterMaps:
         """Stage `find`: (B, 3, S, S) letterboxed RGB in [0, 1] -> what each cell says."""
         return self.answer(self.features(image))
 
@@ -108,18 +110,18 @@ class Finder(Staged):
         """(B, 3, S, S) -> (B, head, G, G) what the answers are read from."""
         return self.head(self.fpn(self.trunk(image)))
 
-    def answer(self, features: Tensor) -> Found:
+    def answer(self, features: Tensor) -> CenterMaps:
         """(B, head, G, G) -> what each cell says."""
         heat, side, box, held, thing = self.answers(features).split([1, 1, 4, 1, 4], dim=1)
-        box = box.clamp(-LOG_RANGE, LOG_RANGE).exp() * FINDER_STRIDE
-        return Found(heat, side, box, held, thing * OBJECT_SCALE_PX)
+        box = box.clamp(-LOG_RANGE, LOG_RANGE).exp() * CENTER_STRIDE
+        return CenterMaps(heat, side, box, held, thing * OBJECT_SCALE_PX)
 
 
-def build_finder(config: FinderConfig) -> Finder:
-    """The finder of a configuration, with fresh weights."""
+def build_center_detector(config: CenterDetectorConfig) -> CenterDetector:
+    """The detector of a configuration, with fresh weights."""
     c = config
     stem = nn.Sequential(conv_bn(3, c.stem[0], stride=2), conv_bn(c.stem[0], c.stem[1], stride=2))
     inputs = (c.stem[1], *c.widths[:-1])
     layers = [basic_layer(i, o, n) for i, o, n in zip(inputs, c.widths, c.blocks, strict=True)]
     fpn = FPN(c.widths, c.channels, smooth=True)
-    return Finder(c, Trunk(stem, layers), fpn, conv_bn(c.channels, c.head), c.head)
+    return CenterDetector(c, Trunk(stem, layers), fpn, conv_bn(c.channels, c.head), c.head)

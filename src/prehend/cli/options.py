@@ -1,0 +1,63 @@
+"""The options of an estimator as arguments of a command (see `prehend.pipeline.options`)."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from prehend.cli.parsing import Parser, count_from, number_between
+
+_DESTINATIONS = (
+    "model", "detector", "backend", "object_id", "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz",
+    "hand_model", "threads",
+)  # fmt: skip
+"""Names of options that commands set; each argument has the option's name as its destination."""
+
+
+def add_options(parser: Parser) -> None:
+    """Add the arguments; those that are not given leave the options at their defaults."""
+    parser.add_argument("--model", metavar="NAME", help="weights: see prehend models (default: unihope-s)")
+    parser.add_argument("--detector", metavar="NAME", help="weights of the hand detector (default: palm)")
+    parser.add_argument("--finder", metavar="NAME", help=argparse.SUPPRESS)
+    parser.add_argument("--backend", metavar="NAME", help="onnx or torch (default: onnx)")
+    parser.add_argument(
+        "--object",
+        dest="object_id",
+        metavar="ID[,ID]",
+        help="what the hands hold, or all that they may hold, from the catalogue: gives its 6D pose; without it a held "
+        "object is a box of estimated size",
+    )
+    parser.add_argument(
+        "--min-score",
+        type=number_between(0, 1),
+        metavar="P",
+        help="lowest score of a hand (default: 0.3); a followed one is kept down to 2/3 of it",
+    )
+    parser.add_argument(
+        "--max-hands", type=count_from(1), metavar="N", help="most hands in an image, the surest first (default: 4)"
+    )
+    parser.add_argument(
+        "--fov",
+        dest="fov_deg",
+        type=number_between(0, 180),
+        metavar="DEG",
+        help="field of view across the longer side where no camera is known",
+    )
+    parser.add_argument(
+        "--smooth",
+        dest="smooth_min_cutoff_hz",
+        type=number_between(0, 30),
+        metavar="HZ",
+        help="steady hands in videos: cutoff at rest of a One-Euro filter, say 1.5 (default: none)",
+    )
+    parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
+    parser.add_argument("--threads", type=count_from(0), metavar="N", help="of the processor, 0 for all (default)")
+
+
+def given_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that were given, by their names; tells of names that go with the next version."""
+    given = {name: getattr(args, name) for name in _DESTINATIONS if getattr(args, name) is not None}
+    if args.finder is not None:
+        sys.stderr.write("prehend: --finder goes with the next version: it is --detector now\n")
+        given.setdefault("detector", args.finder)
+    return given

@@ -1,0 +1,1 @@
+"""Results drawn over their images."""

@@ -1,0 +1,169 @@
+"""The hand network on the targets of a frame: which of them are hands, of which side, and what it says about each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
+from prehend.pipeline.handedness import FRAME_S, evidence_of, is_doubtful
+from prehend.pipeline.letterbox import probability
+from prehend.pipeline.network import Encoded, HandNetwork, NetworkAnswer
+from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.regions import fit_to_box, is_off, near_to, upright_region
+from prehend.pipeline.targets import Image, NoHand, Target, cut_target
+from prehend.types import Region
+
+SECOND_CROP_LOSS = 0.5
+"""A second crop stands unless it shows a hand with less than this share of the first one's probability."""
+
+
+class Reading(NamedTuple):
+    """What the network says about one target.
+
+    Attributes:
+        target: with its region and side as they are after this frame.
+        spec: of the crop that was answered.
+        score: probability of a hand.
+        side_score: probability that it is of the target's side; NaN of weights that were never taught sides.
+        grasp: probability that it holds something.
+        answer: pose, shape, keypoints, and what it may hold.
+    """
+
+    target: Target
+    spec: CropSpec
+    score: float
+    side_score: float
+    grasp: float
+    answer: NetworkAnswer
+
+
+class _Batch:
+    """The targets of a frame while they are looked at; rows of all its parts belong together."""
+
+    def __init__(self, targets: Sequence[Target], crops: Sequence[Crop], encoded: Encoded):
+        self.targets, self.crops, self.encoded = list(targets), list(crops), encoded
+        self.side_odds = [0.0] * len(self.targets)  # log-odds of the target's side, by this frame alone
+
+    def put(self, row: int, crop: Crop, other: Encoded, other_row: int) -> None:
+        """Another crop of the same hand, and what was said of it."""
+        self.crops[row] = crop
+        self.encoded.put([row], other, [other_row])
+
+
+class Inference:
+    """Runs the hand network; keeps nothing from frame to frame.
+
+    Args:
+        network: the hand network.
+        options: what counts as a hand.
+        kinds: (K, 10) descriptions of what the hands may hold, see `object_catalogue.object_kind`; None for none.
+    """
+
+    def __init__(self, network: HandNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
+        self._network, self._options, self._kinds = network, options, kinds
+
+    def run(self, image: Image, targets: Sequence[tuple[Target, Crop | None]], given: bool) -> list[Reading | NoHand]:
+        """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, and at the
+        mirror images where a side is in doubt.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, for the second crops.
+            targets: with their crops for the side that each has now; None for one outside of the image.
+            given: somebody says that there are hands; none is missing for a low score.
+        """
+        outside: list[Reading | NoHand] = [NoHand("left_image", target) for target, crop in targets if crop is None]
+        inside = [(target, crop) for target, crop in targets if crop is not None]
+        if not inside:
+            return outside
+        crops = [crop for _, crop in inside]
+        batch = _Batch([target for target, _ in inside], crops, self._network.encode(crops))
+        self._crop_again(image, batch, given)
+        self._choose_sides(batch, given)
+        return outside + self._answers(batch, given)
+
+    def _crop_again(self, image: Image, batch: _Batch, given: bool) -> None:
+        """Cut the crops again that the joints seen in them call for, once. One more batch of the network's first
+        stage, as large as there are such hands."""
+        again: dict[int, tuple[Target, Crop]] = {}
+        for row, target in enumerate(batch.targets):
+            likely = given or batch.encoded.presence[row] > self._lowest(target) / 2
+            region = _wanted_region(target, batch.crops[row].spec, batch.encoded, row) if likely else None
+            if region is None or not is_off(region, target.region):
+                continue
+            moved = target._replace(region=region)
+            if (crop := cut_target(image, moved, self._network.crop_size)) is not None:
+                again[row] = (moved, crop)
+        if not again:
+            return
+        second = self._network.encode([crop for _, crop in again.values()])
+        for k, (row, (moved, crop)) in enumerate(again.items()):
+            if second.presence[k] >= SECOND_CROP_LOSS * batch.encoded.presence[row]:
+                batch.targets[row] = moved
+                batch.put(row, crop, second, k)
+
+    def _choose_sides(self, batch: _Batch, given: bool) -> None:
+        """Add up the evidence about sides; the crops become those of the sides that are believed then."""
+        encoded = batch.encoded
+        doubtful = [
+            row
+            for row, target in enumerate(batch.targets)
+            if is_doubtful(target.belief, float(encoded.side_logit[row]))
+            and (given or encoded.presence[row] > self._lowest(target) / 2)
+        ]
+        mirrored = [batch.crops[row].for_other_side() for row in doubtful]
+        other = self._network.encode(mirrored) if mirrored else None
+        for row, target in enumerate(batch.targets):
+            logit, opposite, presence, before = float(encoded.side_logit[row]), None, encoded.presence[row], target.side
+            if other is not None and row in doubtful:
+                k = doubtful.index(row)
+                opposite, presence = float(other.side_logit[k]), max(presence, other.presence[k])
+            if given or presence >= self._lowest(target):
+                target.belief.seen(evidence_of(target.belief, logit, opposite), target.unseen_s or FRAME_S)
+            odds = logit if opposite is None else (logit - opposite) / 2
+            batch.side_odds[row] = odds if target.side == before else -odds
+            if other is not None and target.side != before:
+                k = doubtful.index(row)
+                batch.put(row, mirrored[k], other, k)
+
+    def _answers(self, batch: _Batch, given: bool) -> list[Reading | NoHand]:
+        encoded, rows = batch.encoded, list[int]()
+        result: dict[int, Reading | NoHand] = {}
+        for row, (target, presence) in enumerate(zip(batch.targets, encoded.presence, strict=True)):
+            if not np.isfinite(presence):
+                result[row] = NoHand("not_finite", target)
+            elif presence < self._lowest(target) and not given:
+                result[row] = NoHand("no_hand", target)
+            else:
+                rows.append(row)
+        holds = [self._holds(batch.targets[row], float(encoded.grasp[row])) for row in rows]
+        answers = self._network.answer(batch.crops, encoded, rows, holds, [self._kinds] * len(rows))
+        for row, answer in zip(rows, answers, strict=True):
+            target, score, grasp = batch.targets[row], float(encoded.presence[row]), float(encoded.grasp[row])
+            side_score = _side_score(target, batch.side_odds[row])
+            result[row] = Reading(target, batch.crops[row].spec, score, side_score, grasp, answer)
+        return [result[row] for row in range(len(batch.targets))]
+
+    def _lowest(self, target: Target) -> float:
+        return self._options.lowest_kept if target.followed else self._options.min_score
+
+    def _holds(self, target: Target, grasp: float) -> bool:
+        return target.holds(grasp) if self._options.tracking else grasp >= 0.5
+
+
+def _side_score(target: Target, log_odds: float) -> float:
+    """Probability of the target's side: certain where a user said so, unknown to weights that were never taught."""
+    if np.isinf(target.belief.log_odds):
+        return 1.0
+    return float("nan") if log_odds == 0 else float(probability(log_odds))
+
+
+def _wanted_region(target: Target, spec: CropSpec, encoded: Encoded, row: int) -> Region | None:
+    """The region that the places of the joints in a crop call for; None where the network does not tell them."""
+    if encoded.places is None or not np.isfinite(encoded.places[row]).all():
+        return None
+    places = spec.to_image(from_box(encoded.places[row], whole_crop(spec.size)))
+    if target.given_px is not None:
+        places = fit_to_box(places, target.given_px)
+    return near_to(upright_region(places, target.region.turn_rad), target.region)

@@ -1,0 +1,64 @@
+"""The one way to an estimator, and what everybody who uses one may rely on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from prehend.conventions import Side
+from prehend.hand_model.model import HandModel
+from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.options import EstimatorOptions, changed
+from prehend.pipeline.parts import open_parts
+from prehend.pipeline.targets import Image
+from prehend.types import Camera, FoundHand, FrameResult
+from prehend.weights import Bundle
+
+
+class HandEstimator(Protocol):
+    """What commands and node use of an `Estimator`; anything with these methods will do."""
+
+    @property
+    def hand_models(self) -> Mapping[Side, HandModel]:
+        """Meshes, for their faces."""
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """Hands that were given up, by reason."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The weights."""
+
+    def estimate(
+        self,
+        image: Image,
+        camera: Camera | None = None,
+        stamp: float | None = None,
+        boxes: Sequence[FoundHand] | None = None,
+    ) -> FrameResult:
+        """Everything about one image; stamps that go back start from nothing."""
+
+    def warm_up(self) -> None:
+        """Do what the first image would wait for."""
+
+    def reset(self) -> None:
+        """Forget all hands."""
+
+    def close(self) -> None:
+        """Let go of the backends."""
+
+
+def load_estimator(options: EstimatorOptions | None = None, **changes: Any) -> Estimator:
+    """Load weights and open them on a backend: `load_estimator(model="unihope-s", min_score=0.5)`.
+
+    Args:
+        options: None for the defaults.
+        changes: options by name, in place of those of `options`.
+
+    Raises:
+        UnknownName: no such option, weights, backend or object.
+        ParameterError: an option is out of range.
+        AssetError: a file is missing or corrupt.
+        MissingDependency: what the backend runs on is not installed.
+        WeightsMismatch: `model` has not the stages of a hand network, or `detector` not that of a detector.
+    """
+    return Estimator(**open_parts(changed(options or EstimatorOptions(), **changes)))

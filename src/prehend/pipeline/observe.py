@@ -1,0 +1,105 @@
+"""From what the network says of a target to a measured hand and what it holds, in metres."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from prehend.hand_model.model import HandModel
+from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.border import BorderDepth
+from prehend.pipeline.decode import DecodedHand, decode_hand
+from prehend.pipeline.hands import HandModels
+from prehend.pipeline.infer import Reading
+from prehend.pipeline.object_pose import choose, decode_object
+from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.targets import NoHand, Target, inside_share
+from prehend.types import Box, Camera, ObjectEstimate
+
+MIN_INSIDE = 0.2
+"""A hand of whose box less than this share is in the image has left it."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One hand as this frame alone shows it.
+
+    Attributes:
+        target: where it was looked for, with its depth and belief after this frame.
+        hand: as measured.
+        hand_model: of its side.
+        score, side_score, grasp: probabilities, see `infer.Reading`.
+        held: what it holds, as measured; None where nobody looked or the answer is none.
+        object_model: what that is; None where nobody said.
+        matches: log-odds of each candidate by this frame; empty where there is nothing to choose.
+    """
+
+    target: Target
+    hand: DecodedHand
+    hand_model: HandModel | None
+    score: float
+    side_score: float
+    grasp: float
+    held: ObjectEstimate | None = None
+    object_model: ObjectModel | None = None
+    matches: tuple[float, ...] = ()
+
+
+class Observer:
+    """Decodes readings; keeps nothing from frame to frame.
+
+    Args:
+        hands: the hand models.
+        objects: what the hands hold, or all that they may hold; none where it is not known.
+        options: what an answer has to fulfil.
+    """
+
+    def __init__(self, hands: HandModels, objects: Sequence[ObjectModel], options: EstimatorOptions):
+        self._hands, self._objects, self._options = hands, tuple(objects), options
+
+    def observe(self, reading: Reading | NoHand, camera: Camera) -> Observation | NoHand:
+        """The measured hand, or why there is none."""
+        if isinstance(reading, NoHand):
+            return reading
+        target, model = reading.target, self._hands.by_side[reading.target.side]
+        answer = reading.answer._replace(betas=self._hands.shape(reading.answer.betas))
+        decoded = decode_hand(answer, reading.spec, camera, model)
+        if isinstance(decoded, NoHand):
+            return decoded._replace(target=target, answered=True)
+        if fault := self._fault(decoded, camera):
+            return NoHand(fault, target, answered=True)
+        if target.changed_side:  # it has no past
+            fresh = BorderDepth() if target.refound else target.depth
+            target = target._replace(evidence=None, depth=fresh)
+        size = (camera.width, camera.height)
+        factor = target.depth.factor(
+            decoded.joints_m, decoded.keypoints_px, decoded.fit_error_px, size, target.unseen_s
+        )
+        hand = decoded.moved_away(factor)
+        seen = Observation(target, hand, model, reading.score, reading.side_score, reading.grasp)
+        return self._with_object(seen, reading, camera)
+
+    def _with_object(self, seen: Observation, reading: Reading, camera: Camera) -> Observation:
+        things = reading.answer.things
+        if not things:
+            return seen
+        count = len(self._objects)
+        number, matches = 0, tuple[float, ...]()
+        if 1 < count <= len(things):  # weights that cannot be told answer once
+            evidence = seen.target.evidence
+            number = choose(things, np.zeros(len(things)) if evidence is None else evidence)
+            matches = tuple(thing.match for thing in things)
+        model = self._objects[number] if count else None
+        held = decode_object(things[number], reading.spec, camera, seen.hand, model)
+        return Observation(
+            seen.target, seen.hand, seen.hand_model, seen.score, seen.side_score, seen.grasp, held, model, matches
+        )
+
+    def _fault(self, decoded: DecodedHand, camera: Camera) -> str:
+        """Why a decoded hand is not to be believed, empty if it is."""
+        box = Box.around(decoded.keypoints_px)
+        if inside_share(box, (camera.width, camera.height)) < MIN_INSIDE:
+            return "left_image"
+        if decoded.fit_error_px > self._options.max_fit_error * max(box.width, box.height):
+            return "bad_fit"
+        return ""

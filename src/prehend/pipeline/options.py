@@ -1,0 +1,161 @@
+"""What an estimator can be told: one set of options for the commands, the node and Python."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from prehend.errors import ParameterError, UnknownName
+from prehend.geometry.camera import DEFAULT_FOV_DEG
+from prehend.pipeline.grasp import GraspConfig
+from prehend.pipeline.handedness import HandednessConfig
+from prehend.pipeline.smooth import SmoothConfig
+
+KEEP_SHARE = 2 / 3
+"""A hand that is followed is kept down to this share of the score that it needs to begin."""
+
+
+def _text(text: str) -> dict[str, str]:
+    """What an option means; the help of the commands and the node's parameters say the same."""
+    return {"text": text}
+
+
+@dataclass(frozen=True)
+class EstimatorOptions:
+    """All that `load_estimator` and `Estimator` can be told; `option_text` says what each one means.
+
+    Three numbers between 0 and 1 have one name each: `presence` is what the network says of a crop (the probability
+    that it shows a hand), `score` the same number once it belongs to a hand, and `min_score` the lowest one of a hand
+    that is given out.
+
+    Raises:
+        ParameterError: a value is out of range, or two contradict each other.
+    """
+
+    model: str | Path = field(default="unihope-s", metadata=_text("name or folder of the hand network's weights"))
+    detector: str | Path = field(default="palm", metadata=_text("name or folder of the hand detector's weights"))
+    backend: str = field(default="onnx", metadata=_text("what runs the network"))
+    threads: int = field(default=0, metadata=_text("threads of the backend; 0 lets it choose"))
+    hand_model: str | Path | None = field(
+        default=None, metadata=_text("file of a hand model (.npz, or a licensed MANO .pkl); empty for the shipped one")
+    )
+    object_id: str | Sequence[str] = field(
+        default=(),
+        metadata=_text(
+            "names in the object catalogue of what may be held, separated by commas; empty: a box of estimated size"
+        ),
+    )
+    object_folder: Path | None = field(
+        default=None, metadata=_text("folder of the object catalogue; None for the shipped one and one's own")
+    )
+    tracking: bool = field(
+        default=True, metadata=_text("follow hands from frame to frame; False takes every image on its own")
+    )
+    max_hands: int = field(default=4, metadata=_text("hands that are followed at the same time"))
+    min_score: float = field(
+        default=0.3,
+        metadata=_text(
+            "score from which a new hand is followed and published; one that is followed is kept down to 2/3 of it"
+        ),
+    )
+    keep_score: float | None = field(
+        default=None, metadata=_text("lowest score of a hand that is followed; None for 2/3 of `min_score`")
+    )
+    detector_score: float | None = field(
+        default=None,
+        metadata=_text(
+            "lowest score of a new hand at the detector; None for what its weights say, chosen on photographs"
+        ),
+    )
+    detector_keep_score: float | None = field(
+        default=None, metadata=_text("the same where a hand is followed already; None for half of `detector_score`")
+    )
+    max_fit_error: float = field(
+        default=0.25,
+        metadata=_text(
+            "largest distance (rms) of projected joints and keypoints, in units of the longer side of the hand's box; "
+            "answers that disagree more with themselves are dropped"
+        ),
+    )
+    fov_deg: float = field(
+        default=DEFAULT_FOV_DEG, metadata=_text("field of view across the longer side of images without a camera [deg]")
+    )
+    find_interval_s: float = field(
+        default=0.33, metadata=_text("time between two looks of the hand detector while hands are followed [s]")
+    )
+    keep_lost_s: float = field(
+        default=0.5, metadata=_text("a hand out of sight that comes back within this time keeps its number [s]")
+    )
+    max_gap_s: float = field(default=1.0, metadata=_text("time without a frame after which all hands are given up [s]"))
+    smooth_min_cutoff_hz: float = field(
+        default=0.0,
+        metadata=_text("cutoff of the One-Euro filter for a hand at rest, lower is steadier; 0: no smoothing [Hz]"),
+    )
+    smooth_beta: float = field(
+        default=4.0,
+        metadata=_text("how much that cutoff rises with speed, higher is quicker [Hz per hand length a second]"),
+    )
+    grasp: GraspConfig = field(default_factory=GraspConfig, metadata=_text("when a grasp begins and ends"))
+    handedness: HandednessConfig = field(
+        default_factory=HandednessConfig, metadata=_text("how evidence about left and right is added up")
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.object_id, str):
+            names = tuple(name.strip() for name in self.object_id.split(",") if name.strip())
+            object.__setattr__(self, "object_id", names)
+        object.__setattr__(self, "hand_model", self.hand_model or None)
+        for start, keep in (("min_score", "keep_score"), ("detector_score", "detector_keep_score")):
+            low, high = getattr(self, keep), getattr(self, start)
+            for name, value in ((start, high), (keep, low)):
+                if value is not None and not 0 < value < 1:
+                    raise ParameterError(f"{name} is {value}, expected a number between 0 and 1")
+            if low is not None and high is not None and low > high:
+                raise ParameterError(f"{keep} {low:g} is above {start} {high:g}")
+        for name in ("max_hands", "max_fit_error", "find_interval_s", "keep_lost_s", "max_gap_s"):
+            if not getattr(self, name) > 0:
+                raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")
+        if not 0 < self.fov_deg < 180:
+            raise ParameterError(f"fov_deg is {self.fov_deg}, expected a number between 0 and 180")
+        if self.threads < 0:
+            raise ParameterError(f"threads is {self.threads}, expected 0 or more")
+        _ = self.smooth  # it checks its own numbers
+
+    @property
+    def object_ids(self) -> tuple[str, ...]:
+        """`object_id` as names."""
+        return tuple(self.object_id)
+
+    @property
+    def lowest_kept(self) -> float:
+        """Lowest score of a hand that is followed."""
+        return KEEP_SHARE * self.min_score if self.keep_score is None else self.keep_score
+
+    @property
+    def smooth(self) -> SmoothConfig:
+        """How results are smoothed; without effect with `tracking` off."""
+        return SmoothConfig(self.smooth_min_cutoff_hz, self.smooth_beta)
+
+
+def option_text(name: str) -> str:
+    """What an option means, in one sentence with its unit."""
+    return next(str(one.metadata["text"]) for one in fields(EstimatorOptions) if one.name == name)
+
+
+def option_default(name: str) -> Any:
+    """What an option is where nobody says otherwise."""
+    return next(one.default for one in fields(EstimatorOptions) if one.name == name)
+
+
+def changed(options: EstimatorOptions, **changes: Any) -> EstimatorOptions:
+    """The same options with others in place of some.
+
+    Raises:
+        UnknownName: there is no option of that name.
+        ParameterError: a value is out of range.
+    """
+    names = [one.name for one in fields(EstimatorOptions)]
+    for name in changes:
+        if name not in names:
+            raise UnknownName("option", name, names)
+    return replace(options, **changes)

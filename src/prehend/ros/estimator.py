@@ -1,0 +1,65 @@
+"""The node's estimator and what is told of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prehend.errors import AssetError, PrehendError
+from prehend.object_catalogue import load_objects
+from prehend.ros.borders import Border
+from prehend.ros.convert import ModelFacts
+from prehend.ros.params import NodeParams
+from prehend.types import FloatArray
+
+if TYPE_CHECKING:
+    from prehend.pipeline.load import HandEstimator
+
+SHIPPED_HAND_LICENSE = "CC0-1.0"
+GIVEN_HAND_LICENSE = "that of the file given as parameter hand_model"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An estimator, what `HandModelInfo` says about it, and what a person should know about the loading."""
+
+    estimator: "HandEstimator"
+    facts: ModelFacts
+    notes: tuple[str, ...] = ()
+
+
+Loader = Callable[[NodeParams], Loaded]
+
+
+def load_for(params: NodeParams) -> Loaded:
+    """The estimator that the parameters ask for, warmed up.
+
+    Raises:
+        PrehendError: weights, hand model or object are unknown, missing or corrupt.
+    """
+    from prehend.pipeline.load import load_estimator
+
+    with Border(AssetError, "cannot load the estimator"):
+        options = params.options()
+        estimator = load_estimator(options)
+        estimator.warm_up()
+        objects, notes = _objects(bool(options.object_ids))
+    hand, bundle = estimator.hand_models["right"], estimator.bundle
+    facts = ModelFacts(
+        faces={side: model.faces for side, model in estimator.hand_models.items()},
+        num_vertices=hand.num_vertices,
+        hand_model=(hand.name, hand.sha256, GIVEN_HAND_LICENSE if params.hand_model else SHIPPED_HAND_LICENSE),
+        weights=(bundle.name, bundle.weights_sha256, str(bundle.manifest.get("licence", ""))),
+        backend=params.backend,
+        objects=objects,
+    )
+    return Loaded(estimator, facts, (*params.obsolete(), *notes))
+
+
+def _objects(needed: bool) -> tuple[dict[str, FloatArray], tuple[str, ...]]:
+    """Control points of the catalogue; an object of one's own that is broken matters only to who names one."""
+    try:
+        return {name: thing.control_points_m for name, thing in load_objects().items()}, ()
+    except PrehendError as error:
+        if needed:
+            raise
+        return {}, (f"the object catalogue cannot be read: {error}",)
