@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import JOINT_PARENTS, NUM_BETAS, Side
+from prehend.draw.canvas import draw_polyline
+from prehend.draw.overlay import OverlayOptions, draw
 from prehend.errors import PrehendError
 from prehend.eval.judge.matching import in_picture
 from prehend.eval.judge.motion import frame_jitter
 from prehend.eval.judge.summary import Judged, known_errors
 from prehend.hand_model import HandModel, skin
-from prehend.draw.canvas import draw_polyline
 from prehend.io.frames import Frame
 from prehend.io.images import Image
-from prehend.draw.overlay import OverlayOptions, draw
 from prehend.io.sources import open_source
 from prehend.types import FrameResult, HandEstimate
 
