@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "io": BASE | {"geometry"},
     "draw": BASE | {"geometry", "io"},
     "adapters": BASE | {"geometry", "hand_model"},
-    "eval": BASE | {"geometry", "hand_model", "pipeline"},
+    "eval": BASE | {"geometry", "hand_model", "object_catalogue", "pipeline", "io", "draw"},
     "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters"},
     "cli": BASE
     | {

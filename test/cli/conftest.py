@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from prehend.geometry.camera import backproject, estimated_camera
+from prehend.geometry.camera import backproject, estimated_camera, project
 from prehend.hand_model import load_hand_model
 from prehend.types import Box, FoundHand, FrameResult, GraspEstimate, HandEstimate
 
@@ -82,3 +83,79 @@ def images(tmp_path):
     for number in range(3):
         cv2.imwrite(str(folder / f"{number}.png"), np.full((48, 64, 3), 60 * number, np.uint8))
     return folder
+
+
+FRAMES, WIDTH, HEIGHT = 12, 64, 48
+OFFSET_M = (0.01, 0.0, 0.0)
+"""How far the truth of `hand_bag` is from the toy's answer."""
+WORLD = np.array([1.0, 2.0, 3.0])
+"""Where the camera of `hand_bag` is in the world [m]; it is not turned."""
+
+
+@pytest.fixture
+def hand_bag(tmp_path):
+    """write(path, storage): a bag of 12 pictures at 10 Hz in which the toy's hand is 10 mm beside the true one, which
+    grasps from the seventh picture on; with the truth as HandArray, wrist and object poses in the world, and marks."""
+    pytest.importorskip("rosbags")
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    from prehend.ros import messages as m
+    from prehend.ros.convert import hand_array, header_message, pose_message
+    from prehend.ros.images import camera_message, image_message
+
+    camera = estimated_camera(WIDTH, HEIGHT)
+    box = FoundHand(Box(WIDTH / 4, HEIGHT / 4, 3 * WIDTH / 4, 3 * HEIGHT / 4), "right")
+    identity = np.array([0.0, 0.0, 0.0, 1.0])
+
+    def true_result(index):
+        hand = ToyEstimator(True)._hand(1, box, camera)
+        joints = hand.joints_m + np.array(OFFSET_M)
+        state = "grasping" if index >= FRAMES // 2 else "not_grasping"
+        hand = replace(hand, joints_m=joints, keypoints_px=project(joints, camera), grasp=GraspEstimate(state, 1.0))
+        return FrameResult(camera, (hand,), None, {}, True)
+
+    def stamped(header, position):
+        return m.make("geometry_msgs/msg/PoseStamped", header=header, pose=pose_message(position, identity))
+
+    def world_tree(header):
+        shift = m.make("geometry_msgs/msg/Vector3", x=WORLD[0], y=WORLD[1], z=WORLD[2])
+        turn = m.make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
+        transform = m.make("geometry_msgs/msg/Transform", translation=shift, rotation=turn)
+        one = m.make("geometry_msgs/msg/TransformStamped", header=header, child_frame_id="camera", transform=transform)
+        return m.make(m.TF, transforms=[one])
+
+    def write(name="bag", storage=StoragePlugin.MCAP, late_s=0.0, shift_s=0.0, world=True, with_truth=True):
+        path = tmp_path / name
+        with Writer(path, version=9, storage_plugin=storage) as writer:
+            connections = {}
+
+            def put(topic, time, message):
+                kind = message.__msgtype__
+                if topic not in connections:
+                    connections[topic] = writer.add_connection(topic, kind, typestore=m.typestore())
+                writer.write(connections[topic], round(time * 1e9), m.encode(message))
+
+            if world:
+                put("/tf_static", 100.0, world_tree(header_message(0.0, "world")))
+            put("/marks", 100.0, m.make("std_msgs/msg/Bool", data=False))
+            for index in range(FRAMES):
+                stamp = 100.0 + index / 10
+                header = header_message(stamp, "camera")
+                picture = np.full((HEIGHT, WIDTH, 3), 20 * index, np.uint8)
+                put("/cam/camera_info", stamp, camera_message(header, camera, WIDTH, HEIGHT))
+                put("/cam/image_raw", stamp, image_message(header, picture))
+                if not with_truth:
+                    continue
+                true, seen = true_result(index), header_message(stamp + shift_s, "camera")
+                wrist = true.hands[0].joints_m[0] + WORLD
+                put("/true/hands", stamp, hand_array(seen, true, mesh=False))
+                put("/true/wrist", stamp, stamped(header_message(stamp + shift_s, "world"), wrist))
+                put(
+                    "/true/mug", stamp, stamped(header_message(stamp + shift_s, "world"), wrist + np.array([0, 0, 0.1]))
+                )
+                if index == FRAMES // 2:
+                    put("/marks", stamp - 0.02, m.make("std_msgs/msg/Bool", data=True))
+                    put("/words", stamp - 0.02, m.make("std_msgs/msg/String", data="right: grasp"))
+        return path
+
+    return write

@@ -117,7 +117,27 @@ def test_fifos_and_streams_are_written_through(images, tmp_path, load):
     assert len(json.loads(got[0])["frames"]) == 3 and (tmp_path / "fifo").is_fifo()
     process = start(0, images, "--json", "/dev/stdout")
     out, _ = process.communicate(timeout=60)
-    assert json.loads(out[: out.index("\n]") + 1] + "]}")["schema"] == "prehend.predictions/1"
+    assert json.loads(out[: out.index("\n]") + 1] + "]}")["schema"] == "prehend.predictions/2"
+
+
+def test_json_on_the_standard_output_comes_line_by_line_while_the_video_runs(video):
+    process = start(0.05, video, "--json", "-", "--mesh")
+    head = json.loads(process.stdout.readline())
+    assert head["schema"] == "prehend.predictions/2" and set(head["faces"]) == {"left", "right"}
+    first = json.loads(process.stdout.readline())
+    assert process.poll() is None  # a line is there before the video ends
+    assert first["index"] == 0 and len(first["hands"][0]["vertices_m"]) == 1 + max(map(max, head["faces"]["right"]))
+    out, errors = process.communicate(timeout=60)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["index"] for line in lines[:-1]] == list(range(1, FRAMES)) and lines[-1] == {"complete": True}
+    assert f"{FRAMES} frames" in errors
+
+
+def test_a_reader_that_leaves_ends_the_stream_quietly(video):
+    process = start(0.02, video, "--json", "-")
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 0 and "Traceback" not in process.stderr.read()
 
 
 LIMIT = (

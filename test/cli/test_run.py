@@ -221,3 +221,12 @@ def test_a_place_that_cannot_be_written_ends_the_run(images, tmp_path, load):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         run([str(images), "--json", str(tmp_path / "file" / "out.json")], load)
+
+
+def test_the_older_schema_for_those_who_read_it(images, tmp_path, load):
+    assert run([str(images), "--json", str(tmp_path / "out.json"), "--json-version", "1"], load) == 0
+    read = read_predictions(tmp_path / "out.json")
+    assert read["schema"] == "prehend.predictions/1" and "betas" not in read["frames"][0]["hands"][0]
+    for wrong in (["--mesh"], ["--mesh", "--json", "x.json", "--json-version", "1"]):
+        with pytest.raises(ParameterError, match="--mesh goes with --json of schema 2"):
+            run([str(images), *wrong], load)

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from prehend.errors import OutputError, SourceError
-from prehend.io.predictions import PredictionsWriter, read_predictions
+from prehend.errors import InvalidInput, OutputError, SourceError
+from prehend.geometry.rotations import matrix_from_quaternion
+from prehend.io.predictions import PredictionsStream, PredictionsWriter, frame_result, read_predictions
 from prehend.io.sources import Frame
 
 MODEL = {"name": "toy", "weights_sha256": "ab" * 32}
@@ -33,7 +34,7 @@ def strict(path):
 def test_what_is_written_is_read_again(tmp_path, make_result):
     result = make_result(64, 48, {"side": "left"}, {"wrist_m": (0.1, 0.1, 0.6)}, holds=True)
     read = write(tmp_path / "out.json", [result, make_result(64, 48)])
-    assert read["schema"] == "prehend.predictions/1" and read["model"] == MODEL
+    assert read["schema"] == "prehend.predictions/2" and read["model"] == MODEL
     first, second = read["frames"]
     assert (first["source"], first["index"], first["width"], first["height"]) == ("clip.mp4", 0, 64, 48)
     assert second["hands"] == [] and second["stamp"] == pytest.approx(1 / 30)
@@ -44,21 +45,106 @@ def test_what_is_written_is_read_again(tmp_path, make_result):
         assert np.abs(np.array(record["keypoints_px"]) - hand.keypoints_px).max() <= 0.0051
         assert np.abs(np.array(record["joints_m"]) - hand.joints_m).max() <= 0.0000051
         assert record["visible"] == hand.visible.tolist()
-        assert record["grasp"] == {"state": "grasping", "probability": 0.75}
+        assert record["grasp"] == {"state": "grasping", "probability": 0.75, "since": None}
         assert np.allclose(record["object"]["rotation"], hand.held_object.T_camera_object[:3, :3], atol=1e-6)
         assert np.allclose(record["object"]["translation_m"], hand.held_object.T_camera_object[:3, 3], atol=1e-5)
 
 
-def test_the_fields_of_the_contract_and_no_others(tmp_path, make_result):
-    record = write(tmp_path / "out.json", [make_result(64, 48, {}, holds=True)])["frames"][0]
-    assert set(record) == {"source", "index", "stamp", "width", "height", "camera", "hands", "timing_ms"}
-    assert set(record["camera"]) == {"K", "estimated"}
+V1 = {
+    "frame": {"source", "index", "stamp", "width", "height", "camera", "hands", "timing_ms"},
+    "camera": {"K", "estimated"},
+    "hand": {"track_id", "side", "score", "box_px", "keypoints_px", "joints_m", "visible", "grasp", "object"},
+    "grasp": {"state", "probability"},
+    "object": {"id", "score", "rotation", "translation_m", "keypoints_px"},
+}
+MORE_IN_V2 = {
+    "frame": {"found"},
+    "camera": {"distortion", "distortion_model"},
+    "hand": {"wrist", "rotations", "betas", "position_std_m", "keypoint_std_px", "fit_error_px", "side_score"},
+    "grasp": {"since"},
+    "object": {"box_px", "extents_m", "extents_estimated", "no_pose"},
+}
+
+
+def parts(record):
     hand = record["hands"][0]
-    assert set(hand) == {
-        "track_id", "side", "side_score", "score", "box_px", "keypoints_px", "joints_m", "visible", "grasp", "object",
+    return {
+        "frame": record, "camera": record["camera"], "hand": hand, "grasp": hand["grasp"], "object": hand["object"],
     }  # fmt: skip
-    assert hand["side_score"] is None, "nobody knows"
-    assert set(hand["object"]) == {"id", "score", "rotation", "translation_m", "keypoints_px"}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_fields_of_the_contract_and_no_others(tmp_path, make_result, version):
+    with PredictionsWriter(tmp_path / "out.json", MODEL, version) as writer:
+        writer.write(frame(), make_result(64, 48, {}, holds=True))
+    read = read_predictions(tmp_path / "out.json")
+    assert read["schema"] == f"prehend.predictions/{version}"
+    for name, part in parts(read["frames"][0]).items():
+        assert set(part) == V1[name] | (MORE_IN_V2[name] if version == 2 else set()), name
+
+
+def test_schema_2_gives_back_what_python_has(tmp_path, make_result, faces):
+    std = np.linspace(0.5, 2.5, 21)
+    result = make_result(
+        64, 48, {"position_std_m": 0.0125, "keypoint_std_px": std, "fit_error_px": 1.5, "side_score": 0.75}, holds=True
+    )
+    with PredictionsWriter(tmp_path / "out.json", MODEL, faces=faces) as writer:
+        writer.write(frame(), result)
+    read = read_predictions(tmp_path / "out.json")
+    again, hand = frame_result(read["frames"][0]), result.hands[0]
+    back = again.hands[0]
+    assert (again.stamp, again.found, again.timing_ms) == (0.0, True, result.timing_ms)
+    assert (
+        np.abs(back.rotations - hand.rotations).max() < 1e-6 and np.abs(back.vertices_m - hand.vertices_m).max() < 6e-6
+    )
+    assert np.array_equal(back.betas, hand.betas) and np.allclose(back.keypoint_std_px, std, atol=0.005)
+    assert (back.position_std_m, back.fit_error_px, back.side_score, back.grasp) == (0.0125, 1.5, 0.75, hand.grasp)
+    assert np.allclose(back.held_object.T_camera_object, hand.held_object.T_camera_object, atol=1e-5)
+    assert np.array_equal(read["faces"]["left"], faces["left"])
+    wrist = read["frames"][0]["hands"][0]["wrist"]
+    turned = matrix_from_quaternion(np.array(wrist["quaternion_xyzw"]))
+    assert (
+        np.allclose(turned, hand.rotations[0], atol=1e-5)
+        and wrist["position_m"] == read["frames"][0]["hands"][0]["joints_m"][0]
+    )
+
+
+def test_schema_1_is_read_and_what_it_lacks_is_unknown(tmp_path, make_result):
+    with PredictionsWriter(tmp_path / "out.json", MODEL, version=1) as writer:
+        writer.write(frame(), make_result(64, 48, {}, holds=False))
+    hand = frame_result(read_predictions(tmp_path / "out.json")["frames"][0]).hands[0]
+    assert np.isnan(hand.rotations).all() and np.isnan(hand.betas).all() and hand.vertices_m.shape == (0, 3)
+    assert hand.held_object.T_camera_object is None and hand.keypoint_std_px is None and hand.grasp.since is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"side": "middle"}, {"side": None}, {"joints_m": [[0, 0, 0]]}, {"box_px": [1]}, {"grasp": {"state": "perhaps"}},
+        {"visible": [True]}, {"rotations": [1.0]}, {"track_id": "one"},
+    ],
+)  # fmt: skip
+def test_a_damaged_hand_is_one_line(tmp_path, make_result, change):
+    record = write(tmp_path / "out.json", [make_result(64, 48, {})])["frames"][0]
+    record["hands"][0] |= change
+    with pytest.raises(InvalidInput, match="no frame of a predictions file"):
+        frame_result(record)
+
+
+def test_a_stream_is_a_line_a_frame_and_is_read_again(tmp_path, make_result, capsys):
+    result = make_result(64, 48, {})
+    with PredictionsStream(MODEL) as stream:
+        assert json.loads(capsys.readouterr().out) == {"schema": "prehend.predictions/2", "model": MODEL}
+        stream.write(frame(), result)
+        first = capsys.readouterr().out
+        assert first.endswith("\n") and json.loads(first)["index"] == 0
+    last = capsys.readouterr().out
+    whole = "\n".join([json.dumps({"schema": "prehend.predictions/2", "model": MODEL}), first.strip(), last])
+    (tmp_path / "lines.jsonl").write_text(whole)
+    read = read_predictions(tmp_path / "lines.jsonl")
+    assert len(read["frames"]) == 1 and read["complete"] is True
+    (tmp_path / "cut.jsonl").write_text(whole[: len(whole) // 2])
+    assert read_predictions(tmp_path / "cut.jsonl")["complete"] is False
 
 
 def test_an_object_without_a_pose_and_a_hand_without_an_object(tmp_path, make_result):

@@ -122,6 +122,117 @@ def test_a_bag_keeps_the_times_between_its_images(peer, start, tmp_path):
     assert stamps[-1] - stamps[0] < 10
 
 
+@pytest.fixture
+def drive(tmp_path):
+    """A bag of 8 images at 20 Hz with odd stamps, a calibration with its own P, a tree of frames, and a word."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    from prehend.ros import convert, images
+
+    def put(writer, connections, topic, time_ns, message):
+        kind = message.__msgtype__
+        if topic not in connections:
+            connections[topic] = writer.add_connection(topic, kind, typestore=m.typestore())
+        writer.write(connections[topic], time_ns, m.encode(message))
+
+    def header(stamp_ns):
+        stamp = m.make("builtin_interfaces/msg/Time", sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+        return m.make("std_msgs/msg/Header", stamp=stamp, frame_id="left_eye")
+
+    shift = m.make("geometry_msgs/msg/Vector3", x=1.0, y=2.0, z=3.0)
+    turn = m.make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
+    transform = m.make("geometry_msgs/msg/Transform", translation=shift, rotation=turn)
+    camera = images.camera_message(header(0), None, WIDTH, HEIGHT)
+    camera.k, camera.p = np.arange(9.0), np.arange(12.0)
+    stamps = [1_700_000_000_123_456_789 + 50_000_001 * n for n in range(COUNT)]
+    with Writer(tmp_path / "drive", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections = {}
+        tree = m.make(
+            "geometry_msgs/msg/TransformStamped", header=convert.header_message(0.0, "world"),
+            child_frame_id="left_eye", transform=transform,
+        )  # fmt: skip
+        put(writer, connections, "/tf_static", stamps[0] - 1, m.make(m.TF, transforms=[tree]))
+        for n, stamp in enumerate(stamps):
+            camera.header = header(stamp)
+            put(writer, connections, "/cam/camera_info", stamp, camera)
+            picture = np.full((HEIGHT, WIDTH, 3), n, np.uint8)
+            put(writer, connections, "/cam/image", stamp, images.image_message(header(stamp), picture))
+            put(writer, connections, "/word", stamp, m.make("std_msgs/msg/String", data=f"{n}"))
+    return tmp_path / "drive", stamps
+
+
+def nanoseconds(stamp) -> int:
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
+def test_a_bag_keeps_stamps_frames_calibration_and_further_topics(peer, start, drive):
+    path, stamps = drive
+    images, infos = peer.listen("/cam/image", m.IMAGE), peer.listen("/cam/camera_info", m.CAMERA_INFO)
+    words, clock = peer.listen("/word", "std_msgs/msg/String"), peer.listen("/clock", "rosgraph_msgs/msg/Clock")
+    tree = peer.listen("/tf_static", m.TF, latched=True)
+    play = start(
+        "prehend",
+        "play",
+        str(path),
+        "--topic",
+        "/cam/image",
+        "--also",
+        "/word",
+        "/tf_static",
+        "--clock",
+        "--wait",
+        "60",
+    )
+    peer.until(
+        lambda: play.poll() is not None and len(images) == len(infos) == len(words) == COUNT and tree, "everything"
+    )
+    _, errors = play.communicate(timeout=60)
+    assert play.returncode == 0, errors
+    assert numbers(images) == list(range(COUNT)) and [word.data for word in words] == [str(n) for n in range(COUNT)]
+    assert [nanoseconds(message.header.stamp) for message in images] == stamps  # to the nanosecond
+    assert [nanoseconds(message.header.stamp) for message in infos] == stamps
+    assert {message.header.frame_id for message in (*images, *infos)} == {"left_eye"}
+    assert infos[0].k.tolist() == list(range(9)) and infos[0].p.tolist() == list(range(12))
+    assert tree[0].transforms[0].child_frame_id == "left_eye"
+    times = [nanoseconds(message.clock) for message in clock]
+    assert times == sorted(times) and {round(stamp, -3) for stamp in stamps} <= {round(time, -3) for time in times}
+    said = errors.replace("\n", " ")
+    assert "/cam/image (8 images" in said and "stamps are kept, frame ids are kept" in said and "/clock" in said
+
+
+def test_a_part_of_a_bag_with_another_frame_and_stamps_of_now(peer, start, drive):
+    path, stamps = drive
+    images = peer.listen("/eye/image", m.IMAGE)
+    options = ["--to", "/eye/image", "--start", "0.09", "--duration", "0.18", "--frame", "right_eye", "--now"]
+    play = start("prehend", "play", str(path), *options, "--wait", "60")
+    peer.until(lambda: play.poll() is not None and len(images) == 4, "the part")
+    assert play.returncode == 0 and numbers(images) == [2, 3, 4, 5]
+    assert {message.header.frame_id for message in images} == {"right_eye"}
+    assert all(nanoseconds(message.header.stamp) > stamps[-1] + 10**15 for message in images)  # weeks later
+    gaps = np.diff([nanoseconds(message.header.stamp) for message in images])
+    assert (gaps >= 49e6).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--also", "/nothing"], "/cam/camera_info, /cam/image, /tf_static, /word"),
+        (["--also", "/word", "--now"], "--also keeps stamps"),
+        (["--start", "-1"], "--start and --duration"),
+        (["--duration", "0"], "--start and --duration"),
+    ],
+)
+def test_wrong_use_of_a_bag_is_one_line(start, drive, options, word):
+    play = start("prehend", "play", str(drive[0]), *options)
+    _, errors = play.communicate(timeout=120)
+    assert play.returncode == 2 and word in errors and "Traceback" not in errors
+
+
+def test_what_is_of_bags_alone_is_said(capsys, folder):
+    assert main(["play", str(folder), "--also", "/tf"]) == 2
+    assert "--also is of bags of ROS 2" in capsys.readouterr().err
+
+
 def test_an_image_that_cannot_be_read_is_told_and_left_out(peer, start, folder):
     (folder / "3.png").write_bytes(b"nothing")
     images = peer.listen("/camera/image_raw", m.IMAGE)

@@ -48,8 +48,23 @@ def build_parser() -> Parser:
     """The arguments of the verb."""
     parser = Parser("prehend run", _DESCRIPTION, _EPILOG)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="image, folder, video, camera or bag")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write predictions (schema prehend.predictions/1)")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write predictions (schema prehend.predictions/2); - is the standard output: a JSON line a frame",
+    )
+    parser.add_argument("--mesh", action="store_true", help="write the meshes' vertices to the JSON too")
+    parser.add_argument(
+        "--json-version", type=int, choices=(1, 2), default=2, metavar="N", help="schema of the JSON: 1 or 2 (default)"
+    )
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write overlays: images, .mp4 for what moves")
+    add_reading(parser)
+    return parser
+
+
+def add_reading(parser: Parser) -> None:
+    """Add what says how sources are read and hands are found."""
     parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the detector")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
     add_options(parser)
@@ -67,7 +82,6 @@ def build_parser() -> Parser:
         metavar="N",
         help="refuse larger images before they are decoded (default: 67)",
     )
-    return parser
 
 
 def load_for(args: argparse.Namespace, tracking: bool) -> "HandEstimator":
@@ -101,12 +115,23 @@ def run(argv: list[str], load: Loader = load_for) -> int:
         overlay = None if args.overlay is None else stack.enter_context(OverlayFolder(args.overlay))
         pixels = int(args.max_megapixels * 1e6)
         job = stack.enter_context(
-            Run(lambda tracking: load(args, tracking), boxes, cameras, args.json, overlay, pixels, args.mirrored)
+            Run(
+                lambda tracking: load(args, tracking),
+                boxes,
+                cameras,
+                args.json,
+                overlay,
+                pixels,
+                args.mirrored,
+                args.mesh,
+                args.json_version,
+            )
         )
         for name in args.sources:
             job.take(name, topic=args.topic, track=args.track, prefixed=len(args.sources) > 1)
+    told = sys.stderr if args.json is not None and str(args.json) == "-" else sys.stdout
     for line in job.summary():
-        sys.stdout.write(f"{line}\n")
+        told.write(f"{line}\n")
     return job.exit_code()
 
 
@@ -116,6 +141,8 @@ def check(args: argparse.Namespace) -> None:
         if args.boxes is not None and getattr(args, option) is not None:
             name = f"--{option.replace('_', '-')}"
             raise ParameterError(f"{name} goes with the detector, and --boxes replaces it: leave one of them out")
+    if args.mesh and (args.json is None or args.json_version == 1):
+        raise ParameterError("--mesh goes with --json of schema 2: give --json FILE, leave out --json-version 1")
     inputs = [Path(name).resolve() for name in args.sources if Path(name).exists()]
     if args.overlay is not None:
         folder = args.overlay.resolve()

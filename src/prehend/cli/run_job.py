@@ -17,7 +17,7 @@ from prehend.errors import InvalidInput, MissingDependency, PrehendError, Source
 from prehend.io.frames import Frame, Source
 from prehend.io.images import MAX_PIXELS
 from prehend.io.overlay_files import OverlayFolder
-from prehend.io.predictions import ModelRecord, PredictionsWriter
+from prehend.io.predictions import STREAM, ModelRecord, PredictionsStream, PredictionsWriter, Version
 from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.io.sources import open_source
 from prehend.pipeline.load import HandEstimator
@@ -45,12 +45,18 @@ class Run:
         overlay: OverlayFolder | None,
         max_pixels: int = MAX_PIXELS,
         mirrored: bool = False,
+        mesh: bool = False,
+        version: Version = 2,
+        timing: bool = True,
+        verb: str = "run",
     ):
+        self._verb = verb
+        self._mesh, self._version, self._timing = mesh, version, timing
         self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
         self._json_path, self._overlay = json_path, overlay
         self._estimators: dict[bool, HandEstimator] = {}
-        self._writer: PredictionsWriter | None = None
+        self._writer: PredictionsWriter | PredictionsStream | None = None
         self._results: list[tuple[dict[str, float], int, int, bool]] = []
         self._poses: Counter[str] = Counter()
         self._failures = 0
@@ -73,20 +79,32 @@ class Run:
         try:
             with open_source(
                 name,
-                on_error=self._fail,
+                on_error=self.fail,
                 topic=topic,
                 prefixed=prefixed,
                 max_pixels=self._max_pixels,
                 own_camera=isinstance(self._cameras, GivenCamera),
             ) as source:
-                tracking = source.is_sequence if track is None else track
-                self._left_out += source.left_out
-                try:
-                    self._frames(source, tracking)
-                finally:
-                    self._pass_on(source, len(source.notes))
+                self.take_opened(source, track=track)
         except (SourceError, MissingDependency) as error:
-            self._fail(error)
+            self.fail(error)
+
+    def take_opened(self, source: Source, *, track: bool | None) -> None:
+        """Run an opened source to its end.
+
+        Args:
+            source: not iterated yet.
+            track: see `take`.
+
+        Raises:
+            PrehendError: see `take`; also where the source breaks off.
+        """
+        tracking = source.is_sequence if track is None else track
+        self._left_out += source.left_out
+        try:
+            self._frames(source, tracking)
+        finally:
+            self._pass_on(source, len(source.notes))
 
     def summary(self) -> list[str]:
         """Lines for a person."""
@@ -99,7 +117,7 @@ class Run:
             f"{_plural(len(timings), 'frame')}, {_plural(sum(hands), 'hand')}, {sum(grasping)} grasping; "
             f"{median['total']:.1f} ms per frame (median: {stages})"
         ]
-        if self._json_path is not None:
+        if self._json_path is not None and self._json_path != STREAM:
             lines.append(f"predictions: {self._json_path}")
         if self._overlay is not None:
             lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}")
@@ -122,7 +140,7 @@ class Run:
     def exit_code(self) -> int:
         """0, or 1 when anything failed; tells how much where something was done all the same."""
         if self._failures and self._results:
-            _tell(f"{_plural(self._failures, 'failure')}, {_plural(len(self._results), 'frame')} done")
+            self._tell(f"{_plural(self._failures, 'failure')}, {_plural(len(self._results), 'frame')} done")
         return 1 if self._failures else 0
 
     def __enter__(self) -> "Run":
@@ -155,10 +173,10 @@ class Run:
             try:
                 result = self._estimate(frame, estimator)
             except (InvalidInput, SourceError) as error:
-                self._fail(error if str(error).startswith(frame.source) else SourceError(f"{frame.source}: {error}"))
+                self.fail(error if str(error).startswith(frame.source) else SourceError(f"{frame.source}: {error}"))
                 continue
             except _FOREIGN as error:
-                self._fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({_line(error)})"))
+                self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({_line(error)})"))
                 continue
             self._keep(source, frame, result, estimator)
 
@@ -168,18 +186,24 @@ class Run:
         self._poses.update(hand.held_object.no_pose for hand in result.hands if hand.held_object is not None)
         if self._json_path is not None:
             if self._writer is None:
-                bundle = estimator.bundle
-                record: ModelRecord = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
-                self._writer = PredictionsWriter(self._json_path, record)
-            self._writer.write(frame, result)
+                self._writer = self._open(self._json_path, estimator)
+            self._writer.write(frame, result if self._timing else replace(result, timing_ms={}))
         if self._overlay is not None:
             faces = {side: model.faces for side, model in estimator.hand_models.items()}
             try:
                 picture = draw(frame.image_rgb, result, faces)
             except _FOREIGN as error:
-                self._fail(SourceError(f"{frame.source}: frame {frame.index} cannot be drawn ({_line(error)})"))
+                self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be drawn ({_line(error)})"))
                 return
             self._overlay.write(source, frame, picture)
+
+    def _open(self, path: Path, estimator: HandEstimator) -> PredictionsWriter | PredictionsStream:
+        bundle = estimator.bundle
+        record: ModelRecord = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
+        faces = {side: model.faces for side, model in estimator.hand_models.items()} if self._mesh else None
+        if path == STREAM:
+            return PredictionsStream(record, self._version, faces)
+        return PredictionsWriter(path, record, self._version, faces)
 
     def _estimator(self, tracking: bool) -> HandEstimator:
         if tracking not in self._estimators:
@@ -197,7 +221,7 @@ class Run:
         x, y = camera.K[:2, 2]
         if "cut" not in self._fitted and not (0 <= x < width and 0 <= y < height):
             self._fitted.add("cut")
-            _tell(
+            self._tell(
                 f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of {width} x {height} "
                 "pixels: right only for an image that was cut out of a larger one"
             )
@@ -221,21 +245,21 @@ class Run:
         for name, table in (("boxes", self._boxes), ("cameras", self._cameras)):
             if isinstance(table, SourceTable) and self._results and name not in self._fitted:
                 first = next(iter(table.entries), "(none)")
-                self._fail(SourceError(f"{table.file}: no entry fits a source; the first entry is '{first}'"))
+                self.fail(SourceError(f"{table.file}: no entry fits a source; the first entry is '{first}'"))
 
     def _pass_on(self, source: Source, count: int) -> None:
         """Tell a person what the source has noted since the last time."""
         for note in source.notes[self._told.get(id(source), 0) : count]:
-            _tell(note)
+            self._tell(note)
         self._told[id(source)] = count
 
-    def _fail(self, error: PrehendError) -> None:
+    def fail(self, error: PrehendError) -> None:
+        """Count and tell something that failed; the run goes on."""
         self._failures += 1
-        _tell(str(error))
+        self._tell(str(error))
 
-
-def _tell(line: str) -> None:
-    tqdm.write(f"prehend run: {line}", file=sys.stderr)
+    def _tell(self, line: str) -> None:
+        tqdm.write(f"prehend {self._verb}: {line}", file=sys.stderr)
 
 
 def _line(error: BaseException) -> str:

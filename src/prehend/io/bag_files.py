@@ -55,8 +55,13 @@ class Topic:
 class BagFiles:
     """A bag, opened.
 
+    Args:
+        path: of the bag.
+        types: the `rosbags` type store of a ROS 2 bag's messages; None for those of ROS itself.
+
     Attributes:
         name: of the bag, for messages.
+        is_ros1: its messages are ROS 1's.
         topics: by name.
         notes: what was wrong with its bookkeeping and did not matter.
 
@@ -64,10 +69,10 @@ class BagFiles:
         SourceError: none of its files can be read.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, types: Any = None):
         self.name, self.notes = str(path), list[str]()
-        ros1 = path.suffix.lower() == ".bag" and not path.is_dir()
-        store = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.LATEST)
+        self.is_ros1 = ros1 = path.suffix.lower() == ".bag" and not path.is_dir()
+        store = get_typestore(Stores.ROS1_NOETIC) if ros1 else types or get_typestore(Stores.LATEST)
         self._deserialize = store.deserialize_ros1 if ros1 else store.deserialize_cdr
         self._readers: list[Any] = []
         self._links: list[PlainName] = []
@@ -83,15 +88,33 @@ class BagFiles:
             SourceError: a file ends or breaks in between.
         """
         wanted = {topic.name: topic for topic in topics}
+        for connection, time_ns, data in self.serialised(wanted.values()):
+            yield wanted[connection.topic], time_ns, self._message(data, connection)
+
+    def serialised(self, topics: Iterable[Topic]) -> Iterator[tuple[Connection, int, bytes]]:
+        """Connection, time of recording [ns] and bytes of everything on some topics, in the order of `messages`.
+
+        Raises:
+            SourceError: a file ends or breaks in between.
+        """
+        wanted = {topic.name: topic.type for topic in topics}
         for reader in self._readers:
             try:
-                connections = [
-                    c for c in reader.connections if c.topic in wanted and type_of(c) == wanted[c.topic].type
-                ]
-                for connection, time_ns, data in reader.messages(connections) if connections else ():
-                    yield wanted[connection.topic], time_ns, self._message(data, connection)
+                connections = [c for c in reader.connections if wanted.get(c.topic) == type_of(c)]
+                yield from reader.messages(connections) if connections else ()
             except _UNREADABLE as error:
                 raise SourceError(f"{self.name}: the bag is corrupt ({_reason(error)})") from error
+
+    def deserialised(self, connection: Connection, data: bytes) -> Any:
+        """The message in some bytes of `serialised`.
+
+        Raises:
+            SourceError: it is damaged.
+        """
+        message = self._message(data, connection)
+        if isinstance(message, SourceError):
+            raise message
+        return message
 
     def close(self) -> None:
         """Release the files."""

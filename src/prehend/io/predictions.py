@@ -1,29 +1,54 @@
-"""The predictions file, schema `prehend.predictions/1`: one JSON object, frames in the order they were seen."""
+"""The predictions file: one JSON object, frames in the order they were seen, or the same as JSON lines on a stream.
+
+Schema `prehend.predictions/2` has all that Python has; `prehend.predictions/1` is a part of it. Both are read.
+"""
 
 import json
-import math
 import os
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
+from prehend.conventions import Side
 from prehend.documents import read_text
 from prehend.errors import OutputError, PrehendError, SourceError
 from prehend.files import final_target, has_room, is_special, reason
 from prehend.io.frames import Frame
-from prehend.types import FrameResult, GraspState, HandEstimate, ObjectEstimate
+from prehend.io.prediction_records import FrameRecord, Version, frame_record, frame_result
+from prehend.types import FrameResult
 
-SCHEMA = "prehend.predictions/1"
+__all__ = [
+    "SCHEMA",
+    "SCHEMAS",
+    "STREAM",
+    "FrameRecord",
+    "ModelRecord",
+    "Predictions",
+    "PredictionsStream",
+    "PredictionsWriter",
+    "Version",
+    "frame_record",
+    "frame_result",
+    "read_predictions",
+]
+
+SCHEMAS: dict[Version, str] = {1: "prehend.predictions/1", 2: "prehend.predictions/2"}
+SCHEMA = SCHEMAS[2]
+"""Of what is written unless somebody asks for the older one."""
+
+STREAM = Path("-")
+"""The name of the standard output."""
+
+Faces = Mapping[Side, NDArray[np.integer]]
 
 _TAIL = '\n], "complete": {}}}\n'
 _LARGEST_FILE = 8 << 30
-
-# decimals: a hundredth of a pixel, 10 micrometres, 1e-6 in rotations, 1e-4 in scores, a microsecond
-_PX, _M, _ROTATION, _SCORE, _MS, _STAMP = 2, 5, 6, 4, 3, 9
 
 
 class ModelRecord(TypedDict):
@@ -31,61 +56,6 @@ class ModelRecord(TypedDict):
 
     name: str
     weights_sha256: str
-
-
-class GraspRecord(TypedDict):
-    """Whether something is held."""
-
-    state: GraspState
-    probability: float | None
-
-
-class ObjectRecord(TypedDict):
-    """What is held; rotation and translation are None where its pose is unknown."""
-
-    id: str
-    score: float | None
-    rotation: list[list[float]] | None
-    translation_m: list[float] | None
-    keypoints_px: list[list[float | None]]
-
-
-class _HandRecord(TypedDict):
-    track_id: int
-    side: str
-    score: float | None
-    box_px: list[float | None]
-    keypoints_px: list[list[float | None]]
-    joints_m: list[list[float | None]]
-    visible: list[bool]
-    grasp: GraspRecord
-    object: ObjectRecord | None
-
-
-class HandRecord(_HandRecord, total=False):
-    """One hand of a frame; numbers that are not finite are None. Older files lack `side_score`."""
-
-    side_score: float | None
-
-
-class CameraRecord(TypedDict):
-    """The intrinsics used; `estimated` where they were assumed."""
-
-    K: list[list[float]]
-    estimated: bool
-
-
-class FrameRecord(TypedDict):
-    """One image."""
-
-    source: str
-    index: int
-    stamp: float | None
-    width: int
-    height: int
-    camera: CameraRecord
-    hands: list[HandRecord]
-    timing_ms: dict[str, float | None]
 
 
 class _Predictions(TypedDict):
@@ -98,9 +68,11 @@ class Predictions(_Predictions, total=False):
     """A whole file.
 
     `complete` is False where the run was stopped before its sources ended: every frame in it is whole all the same.
+    `faces` are the triangles of each side's mesh, where the vertices are written.
     """
 
     complete: bool
+    faces: dict[Side, list[list[int]]]
 
 
 class PredictionsWriter:
@@ -113,12 +85,18 @@ class PredictionsWriter:
     As a context manager it keeps the file when the block ends or is interrupted; any other error gives back the file
     that was there before, or, where there was none, keeps the frames that were written if the error is one of ours.
 
+    Args:
+        path: of the file.
+        model: which weights.
+        version: of the schema.
+        faces: (F, 3) of each side's mesh, to write each hand's vertices; None to leave them out.
+
     Raises:
         OutputError: the file cannot be written, or its disk is full.
     """
 
-    def __init__(self, path: Path, model: ModelRecord):
-        self.path = path
+    def __init__(self, path: Path, model: ModelRecord, version: Version = 2, faces: Faces | None = None):
+        self.path, self._version, self._mesh = path, version, faces is not None
         self._through = is_special(path)
         self._target = path if self._through else final_target(path)
         self._part = self._target.with_name(f"{self._target.name}.part")
@@ -132,15 +110,17 @@ class PredictionsWriter:
             self._descriptor = os.open(self._target if self._through else self._part, flags, 0o666)
         except (OSError, ValueError) as error:
             raise OutputError(f"{path} cannot be written: {_why(error)}") from error
-        head = json.dumps({"schema": SCHEMA, "model": model}, allow_nan=False)
-        self._append(head[:-1] + ', "frames": [')
+        self._append(_head(model, version, faces)[:-1] + ', "frames": [')
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Add one frame."""
+        self.write_record(frame_record(frame, result, self._version, self._mesh))
+
+    def write_record(self, content: FrameRecord) -> None:
+        """Add one frame as it stands in a file."""
         if not self._through and not has_room(self._target.parent):
             raise OutputError(f"{self.path} cannot be written: the disk is full")
-        record = json.dumps(frame_record(frame, result), allow_nan=False, separators=(",", ":"))
-        self._append(f"{',' if self._frames else ''}\n{record}")
+        self._append(f"{',' if self._frames else ''}\n{_line(content)}")
         self._frames += 1
         if not self._published:
             self._publish()
@@ -242,8 +222,50 @@ class PredictionsWriter:
             self.discard()
 
 
+class PredictionsStream:
+    """Writes frames to the standard output as JSON lines: the head, a line a frame as soon as it is done, and
+    `{"complete": true}` (false where it was stopped).
+
+    Args:
+        model, version, faces: see `PredictionsWriter`.
+    """
+
+    def __init__(self, model: ModelRecord, version: Version = 2, faces: Faces | None = None):
+        self._version, self._mesh = version, faces is not None
+        self._put(_head(model, version, faces))
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        """Add one frame."""
+        self._put(_line(frame_record(frame, result, self._version, self._mesh)))
+
+    def __enter__(self) -> "PredictionsStream":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, (KeyboardInterrupt, PrehendError)):
+            self._put(json.dumps({"complete": kind is None}))
+
+    def _put(self, line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+def _head(model: ModelRecord, version: Version, faces: Faces | None) -> str:
+    head: dict[str, Any] = {"schema": SCHEMAS[version], "model": model}
+    if faces is not None:
+        head["faces"] = {side: np.asarray(triangles).tolist() for side, triangles in faces.items()}
+    return json.dumps(head, allow_nan=False)
+
+
+def _line(content: FrameRecord) -> str:
+    return json.dumps(content, allow_nan=False, separators=(",", ":"))
+
+
 def read_predictions(path: Path) -> Predictions:
-    """Read a predictions file; one whose writer was killed in the middle of a frame is read up to it.
+    """Read a predictions file of either schema, or its JSON lines; one whose writer was killed in the middle of a frame
+    is read up to it.
 
     Raises:
         SourceError: it is missing, no JSON, or of another schema.
@@ -256,8 +278,8 @@ def read_predictions(path: Path) -> Predictions:
         if content is None:
             raise SourceError(f"{path}: no JSON ({' '.join(str(error).split())[:160]})") from error
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise SourceError(f"{path}: schema is {schema!r}, expected '{SCHEMA}'")
+    if schema not in SCHEMAS.values():
+        raise SourceError(f"{path}: schema is {schema!r}, expected '{SCHEMAS[1]}' or '{SCHEMAS[2]}'")
     if not isinstance(content.get("frames"), list) or not isinstance(content.get("model"), dict):
         raise SourceError(f"{path}: 'frames' or 'model' is missing")
     predictions: Predictions = content
@@ -265,74 +287,24 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def _recovered(text: str) -> dict[str, Any] | None:
-    """The head and the whole frames, one a line, of a file that breaks off; None where there is no head."""
+    """The head and the whole frames, one a line, of JSON lines or of a file that breaks off; None where there is no
+    head."""
     head, *lines = text.split("\n")
     try:
-        content: dict[str, Any] = json.loads(head + "]}")
+        content: dict[str, Any] = json.loads(head if head.endswith("}") else head + "]}")
     except (ValueError, RecursionError):
         return None
     content["frames"], content["complete"] = [], False
     for line in lines:
         try:
-            content["frames"].append(json.loads(line.removesuffix(",")))
+            one = json.loads(line.removesuffix(","))
         except (ValueError, RecursionError):
             break
+        if isinstance(one, dict) and one.keys() == {"complete"}:
+            content["complete"] = bool(one["complete"])
+            break
+        content["frames"].append(one)
     return content
-
-
-def frame_record(frame: Frame, result: FrameResult) -> FrameRecord:
-    """One frame as it stands in the file."""
-    height, width = frame.image_rgb.shape[:2]
-    return {
-        "source": frame.source,
-        "index": frame.index,
-        "stamp": _number(frame.stamp, _STAMP),
-        "width": width,
-        "height": height,
-        "camera": {"K": result.camera.K.tolist(), "estimated": result.camera.estimated},
-        "hands": [_hand_record(hand) for hand in result.hands],
-        "timing_ms": {stage: _number(duration, _MS) for stage, duration in result.timing_ms.items()},
-    }
-
-
-def _hand_record(hand: HandEstimate) -> HandRecord:
-    return {
-        "track_id": hand.track_id,
-        "side": hand.side,
-        "side_score": _number(hand.side_score, _SCORE),
-        "score": _number(hand.score, _SCORE),
-        "box_px": _rounded([hand.box_px.x0, hand.box_px.y0, hand.box_px.x1, hand.box_px.y1], _PX),
-        "keypoints_px": _rounded(hand.keypoints_px, _PX),
-        "joints_m": _rounded(hand.joints_m, _M),
-        "visible": [bool(visible) for visible in hand.visible],
-        "grasp": {"state": hand.grasp.state, "probability": _number(hand.grasp.probability, _SCORE)},
-        "object": None if hand.held_object is None else _object_record(hand.held_object),
-    }
-
-
-def _object_record(held: ObjectEstimate) -> ObjectRecord:
-    pose = held.T_camera_object
-    return {
-        "id": held.object_id,
-        "score": _number(held.score, _SCORE),
-        "rotation": None if pose is None else _rounded(pose[:3, :3], _ROTATION),
-        "translation_m": None if pose is None else _rounded(pose[:3, 3], _M),
-        "keypoints_px": _rounded(held.keypoints_px, _PX),
-    }
-
-
-def _number(value: float | None, decimals: int) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(float(value), decimals)
-
-
-def _rounded(values: ArrayLike, decimals: int) -> Any:
-    """Nested lists of rounded numbers; float64 first, or float32 would show its noise."""
-    array = np.round(np.asarray(values, np.float64), decimals)
-    if np.isfinite(array).all():
-        return array.tolist()
-    plain = array.astype(object)
-    plain[~np.isfinite(array)] = None
-    return plain.tolist()
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -19,13 +19,13 @@ from prehend.ros.borders import Border
 from prehend.ros.convert import header_message
 from prehend.ros.images import camera_message, image_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class, require_rclpy
+from prehend.ros.stage import wait_for_subscriber
 from prehend.ros.start import restore_signals, start_ros, stop_on_signals
 from prehend.types import Camera
 
 DEFAULT_TOPIC = "/camera/image_raw"
 FRAME_ID = "camera_color_optical_frame"
 _DEFAULT_RATE_HZ = 30.0
-_DISCOVERY_S = 0.05
 _LINGER_S = 0.5
 """The last image is on its way when the source ends; leaving at once would take it back."""
 
@@ -39,6 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"go (default: {DEFAULT_TOPIC}); camera_info goes beside them",
     )
     parser.add_argument("--to", metavar="TOPIC", help="where the images of a bag's topic go instead")
+    parser.add_argument(
+        "--also", nargs="+", default=[], metavar="TOPIC", help="further topics of a bag, such as /tf /tf_static; all"
+    )
+    parser.add_argument("--frame", metavar="ID", help="frame id of the images, in place of the bag's")
+    parser.add_argument(
+        "--now", action="store_true", help="stamp a bag's images with the time of playing; its own stamps are kept else"
+    )
+    parser.add_argument("--clock", action="store_true", help="publish the bag's time on /clock (for use_sim_time)")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to leave out at the beginning")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds to play")
     parser.add_argument("--rate", type=float, metavar="HZ", help="images a second (default: the source's, else 30)")
     parser.add_argument("--loop", action="store_true", help="start again at the end")
     parser.add_argument("--compressed", action="store_true", help="publish JPEG on TOPIC/compressed instead")
@@ -68,6 +78,10 @@ def run_play(args: argparse.Namespace) -> int:
     failures = _Failures()
     try:
         given = read_camera(args.camera) if args.camera else None
+        if _is_ros2_bag(args.source):
+            before = stop_on_signals(stop)
+            _play_bag(args, given, stop, failures)
+            return 1 if failures.count else 0
         source, topic = _open(args, failures)
         with source:
             node, notes = start_ros([], "prehend_play")
@@ -85,6 +99,38 @@ def run_play(args: argparse.Namespace) -> int:
         if before is not None:
             restore_signals(before)
     return 1 if failures.count else 0
+
+
+def _is_ros2_bag(source: str) -> bool:
+    path = Path(source)
+    return is_bag(path) and (path.is_dir() or path.suffix.lower() != ".bag")
+
+
+def _play_bag(
+    args: argparse.Namespace, given: GivenCamera | None, stop: threading.Event, failures: "_Failures"
+) -> None:
+    """A bag of ROS 2 as it was recorded. `--topic` chooses among its topics; one that it does not have is where its
+    images go."""
+    from prehend.ros.play_bag import BagPlay, open_bag
+
+    path, wanted = Path(args.source), args.to or args.topic or DEFAULT_TOPIC
+    try:
+        bag, images = open_bag(path, args.topic)
+        if args.topic is not None and args.to is None:
+            wanted = args.topic.removesuffix("/compressed")
+    except SourceError:
+        if args.topic is None or args.to is not None:
+            raise
+        bag, images = open_bag(path, None)
+    try:
+        node, notes = start_ros([], "prehend_play")
+        for note in (*notes, *bag.notes):
+            node.get_logger().warning(note)
+        player = BagPlay(node, args, bag, images, wanted, given, failures)
+        node.get_logger().info(player.said)
+        player.play(stop)
+    finally:
+        bag.close()
 
 
 class _Failures:
@@ -125,6 +171,13 @@ def _check(args: argparse.Namespace) -> None:
         raise ParameterError(f"--rate is {args.rate:g}, expected more than 0 and at most 1000 images a second")
     if args.camera and args.fov is not None:
         raise ParameterError("--camera and --fov contradict each other: give one")
+    if args.start < 0 or (args.duration is not None and args.duration <= 0):
+        raise ParameterError("--start and --duration are seconds: not below 0, and more than 0")
+    of_bags = [name for name in ("also", "now", "clock") if getattr(args, name)]
+    if of_bags and not _is_ros2_bag(args.source):
+        raise ParameterError(f"--{of_bags[0]} is of bags of ROS 2, which {args.source} is not")
+    if args.also and args.now:
+        raise ParameterError("--also keeps stamps, and --now does not: give one")
     if args.fov is not None and not 0 < args.fov < 180:
         raise ParameterError(f"--fov is {args.fov:g}, expected more than 0 and less than 180 degrees")
 
@@ -138,6 +191,7 @@ class _Publisher:
 
     def __init__(self, node: Any, args: argparse.Namespace, topic: str, given: GivenCamera | None) -> None:
         self._fov_deg, self._given, self._compressed = args.fov, given, args.compressed
+        self._frame = args.frame or FRAME_ID
         self._node = node
         kind = COMPRESSED_IMAGE if args.compressed else IMAGE
         images = f"{topic}/compressed" if args.compressed else topic
@@ -151,16 +205,13 @@ class _Publisher:
         return float(self._node.get_clock().now().nanoseconds) * 1e-9
 
     def wait_for_subscriber(self, longest_s: float, stop: threading.Event) -> None:
-        """Return when somebody subscribes, `longest_s` are over or `stop` is set."""
-        deadline = time.monotonic() + longest_s
-        while not self._images.get_subscription_count() and time.monotonic() < deadline:
-            if stop.wait(_DISCOVERY_S):
-                return
+        """See `stage.wait_for_subscriber`."""
+        wait_for_subscriber(self._images, longest_s, stop)
 
     def publish(self, frame: Frame, stamp_s: float) -> None:
         """Publish camera_info, then the image, with the same header."""
         height, width = frame.image_rgb.shape[:2]
-        header = header_message(stamp_s, FRAME_ID)
+        header = header_message(stamp_s, self._frame)
         self._infos.publish(encode(camera_message(header, self._camera(frame, width, height), width, height)))
         message = (jpeg_message if self._compressed else image_message)(header, frame.image_rgb)
         self._images.publish(encode(message))
@@ -177,7 +228,7 @@ def _play(
     publisher.wait_for_subscriber(args.wait, stop)
     schedule = Schedule(args.rate, source.fps, time.monotonic())
     start_stamp_s = publisher.now_s() - schedule.due_s
-    total = None if args.loop else source.length
+    total = None if args.loop or args.start or args.duration else source.length
     for frame in tqdm(_frames(source, args, failures), total=total, unit="image", desc=args.source):
         due_s = schedule.next(frame.stamp, time.monotonic())
         if stop.wait(max(0.0, due_s - time.monotonic())):
@@ -217,8 +268,21 @@ class Schedule:
 
 
 def _frames(source: Source, args: argparse.Namespace, failures: _Failures) -> Iterator[Frame]:
-    yield from source
+    yield from _cut(source, args)
     while args.loop:
         again, _ = _open(args, failures)
         with again:
-            yield from again
+            yield from _cut(again, args)
+
+
+def _cut(source: Source, args: argparse.Namespace) -> Iterator[Frame]:
+    """What lies between `--start` and `--duration`; images without stamps are as far apart as they are played."""
+    period_s, first_s = 1 / (args.rate or source.fps or _DEFAULT_RATE_HZ), None
+    for number, frame in enumerate(source):
+        time_s = number * period_s if frame.stamp is None else frame.stamp
+        first_s = time_s if first_s is None else first_s
+        after_s = time_s - first_s - args.start
+        if args.duration is not None and after_s > args.duration:
+            return
+        if after_s >= 0:
+            yield frame
