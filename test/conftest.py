@@ -15,7 +15,7 @@ import pytest
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, Side
 from prehend.geometry.camera import estimated_camera, project
-from prehend.geometry.pnp import control_points
+from prehend.geometry.control_points import control_points
 from prehend.hand_model import load_hand_model, skin
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
 

@@ -35,7 +35,7 @@ def test_the_shipped_catalogue_is_sound() -> None:
         low, high = model.control_points_m.min(0), model.control_points_m.max(0)
         np.testing.assert_allclose(high - low, model.extents_m)
         np.testing.assert_allclose((high + low) / 2, model.center_m, atol=1e-12)
-        # `pnp.MIRRORED_ORDER` asks for the mirror plane at y = 0
+        # `control_points.MIRRORED_ORDER` asks for the mirror plane at y = 0
         assert model.center_m[1] == 0
 
 

@@ -58,7 +58,7 @@ MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 NUM_CONTROL_POINTS = 21
 """Control points of an object: 8 corners of its axis-aligned box, 12 edge middles, the centre (see
-`prehend.geometry.pnp.control_points` for their order)."""
+`prehend.geometry.control_points.control_points` for their order)."""
 
 KIND_UNIT_M = 0.1
 """Extents are told to a network, and answered by it, as the log of their ratio to this [m]."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prehend.conventions import KIND_UNIT_M
 from prehend.documents import read_yaml
 from prehend.errors import AssetError, UnknownName
-from prehend.geometry.pnp import control_points
+from prehend.geometry.control_points import control_points
 from prehend.types import FloatArray
 
 Axis = Literal["x", "y", "z"]
@@ -57,7 +57,7 @@ class ObjectModel:
         name: for people.
         extents_m: (3,) side lengths of its axis-aligned box [m].
         center_m: (3,) centre of that box in the object frame [m]. Things with one mirror plane have it at y = 0
-            (see `pnp.MIRRORED_ORDER`).
+            (see `control_points.MIRRORED_ORDER`).
         symmetry: turns that cannot be told apart.
     """
 
@@ -69,7 +69,7 @@ class ObjectModel:
 
     @cached_property
     def control_points_m(self) -> FloatArray:
-        """(21, 3) in the object frame [m], in the order of `pnp.control_points`."""
+        """(21, 3) in the object frame [m], in the order of `control_points.control_points`."""
         return control_points(self.extents_m, self.center_m)
 
     @cached_property

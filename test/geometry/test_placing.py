@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from prehend.geometry.camera import project
+from prehend.geometry.control_points import control_points
 from prehend.geometry.placing import DepthCue, moments_of, place
-from prehend.geometry.pnp import control_points
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.types import Camera, FloatArray
 

@@ -16,7 +16,7 @@ import pytest
 from prehend.backends.base import TensorSpec
 from prehend.conventions import MIRROR, OBJECT_KIND_SIZE, Side
 from prehend.geometry.camera import project, rotation_camera_crop
-from prehend.geometry.pnp import MIRRORED_ORDER, control_points
+from prehend.geometry.control_points import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin

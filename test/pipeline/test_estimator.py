@@ -5,7 +5,7 @@ import pytest
 
 from prehend.conventions import MIRROR
 from prehend.geometry.camera import project
-from prehend.geometry.pnp import MIRRORED_ORDER
+from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.geometry.rotations import geodesic_angle
 from prehend.pipeline.estimator import Estimator
 from prehend.types import Box, Camera, FoundHand, FrameResult

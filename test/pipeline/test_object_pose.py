@@ -3,7 +3,7 @@ import pytest
 
 from prehend.conventions import MIRROR
 from prehend.geometry.camera import project, rotation_camera_crop
-from prehend.geometry.pnp import MIRRORED_ORDER, control_points
+from prehend.geometry.control_points import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.object_catalogue import ObjectModel, Symmetry, object_ids, object_kind

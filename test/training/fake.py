@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from prehend.conventions import JOINT_PARENTS
-from prehend.geometry.pnp import control_points
+from prehend.geometry.control_points import control_points
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin

@@ -32,7 +32,7 @@ class ObjectLabel:
         object_id: name in the catalogue (or of the dataset's model).
         T_camera_object: (4, 4) pose.
         extents_m, center_m: (3,) size and centre of the model's axis-aligned box in the object frame.
-        control_points_m: (21, 3) in the camera frame, order of `prehend.geometry.pnp.control_points`.
+        control_points_m: (21, 3) in the camera frame, order of `prehend.geometry.control_points.control_points`.
         keypoints_px: (21, 2) their projections.
         box_px: (4,) box of the projections.
     """

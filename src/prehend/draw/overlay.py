@@ -28,7 +28,7 @@ AXIS_COLOUR: tuple[Colour, Colour, Colour] = ((255, 82, 82), (88, 214, 96), (80,
 
 _AXIS_M = 0.05
 _BOX_EDGES = [(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]
-"""Edges between the 8 corners, whose number is one bit an axis, x lowest (see `pnp.control_points`)."""
+"""Edges between the 8 corners, whose number is one bit an axis, x lowest (see `control_points.control_points`)."""
 
 
 @dataclass(frozen=True)

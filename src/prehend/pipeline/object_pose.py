@@ -7,8 +7,8 @@ import numpy as np
 
 from prehend.conventions import KIND_UNIT_M, MIRROR, TIP_JOINTS
 from prehend.geometry.camera import project, rotation_camera_crop
+from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.geometry.placing import DepthCue, place
-from prehend.geometry.pnp import MIRRORED_ORDER
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.crop import CropSpec, from_box
 from prehend.pipeline.decode import DecodedHand

@@ -18,7 +18,7 @@ _BONES = np.array([(parent, joint) for joint, parent in enumerate(JOINT_PARENTS)
 _COLORS: dict[Side, tuple[float, float, float]] = {"left": (0.2, 0.55, 1.0), "right": (1.0, 0.55, 0.15)}
 _GRASPING = (0.2, 0.85, 0.3)
 _BOX_EDGES = np.array([(i, i | bit) for bit in (1, 2, 4) for i in range(8) if not i & bit])
-"""Pairs of corners in the order of `pnp.control_points`."""
+"""Pairs of corners in the order of `control_points.control_points`."""
 
 _AXES_M = 0.06
 _LIFETIME_S = 1

@@ -3,7 +3,7 @@ from fake import project
 
 from prehend.conventions import MIRROR
 from prehend.geometry.camera import rotation_camera_crop
-from prehend.geometry.pnp import MIRRORED_ORDER
+from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.crop import CropSpec

@@ -17,7 +17,7 @@ from prehend.eval.cases import table_of
 from prehend.eval.protocols import PROTOCOLS
 from prehend.eval.report import column_of
 from prehend.geometry.camera import project
-from prehend.geometry.pnp import control_points
+from prehend.geometry.control_points import control_points
 from prehend.pipeline.crop import region_of
 from prehend.types import Box, Camera
 from prehend_training.cli import main as cli

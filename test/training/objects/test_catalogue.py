@@ -69,7 +69,7 @@ def test_stretched_solids_are_measured_at_their_size(object_id):
 
 @pytest.mark.parametrize("object_id", OBJECTS)
 def test_things_are_their_own_mirror_image(object_id):
-    # `pnp.MIRRORED_ORDER` and the left hands of scenes rest on it
+    # `control_points.MIRRORED_ORDER` and the left hands of scenes rest on it
     solid = catalogue()[object_id]
     vertices = solid.mesh().vertices
     points = np.concatenate([vertices, np.random.default_rng(2).normal(0, 0.05, (200, 3))])

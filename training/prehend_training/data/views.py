@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from prehend.conventions import MIRROR, SIDES
-from prehend.geometry.pnp import MIRRORED_ORDER
+from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.geometry.rotations import rotation_between
 from prehend.pipeline.crop import CropSpec
 from prehend.types import Box, FloatArray

@@ -12,7 +12,7 @@ from prehend.conventions import Side
 from prehend.documents import read_yaml
 from prehend.errors import AssetError, InvalidInput, SourceError, UnknownName
 from prehend.geometry.camera import project
-from prehend.geometry.pnp import control_points
+from prehend.geometry.control_points import control_points
 from prehend.hand_model import HandModel, load_hand_model, skin
 from prehend.io.images import Image, read_image
 from prehend.types import Box, Camera, FloatArray

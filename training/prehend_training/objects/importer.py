@@ -150,7 +150,7 @@ def _gap(solid: Solid, matrix: Array) -> float:
 
 
 def _check_mirror(path: Path, solid: Solid) -> None:
-    """Scenes mirror things at y = 0 for left hands (see `pnp.MIRRORED_ORDER`)."""
+    """Scenes mirror things at y = 0 for left hands (see `control_points.MIRRORED_ORDER`)."""
     gaps = {axis: _gap(solid, np.diag([-1.0 if name == axis else 1.0 for name in "xyz"])) for axis in "xyz"}
     limit = 0.015 * float(solid.extents_m.max())
     if gaps["y"] >= limit:

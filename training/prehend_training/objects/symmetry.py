@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prehend.geometry.pnp import control_points
+from prehend.geometry.control_points import control_points
 from prehend.object_catalogue import ObjectModel, Symmetry, load_objects, own_folders
 from prehend.types import FloatArray
 from prehend_training.sample import ObjectLabel

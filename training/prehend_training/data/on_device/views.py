@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from prehend.conventions import MIRROR, SIDES
-from prehend.geometry.pnp import MIRRORED_ORDER
+from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.pipeline.crop import CROP_SCALE, MIN_OBJECT_PX
 from prehend_training.data.on_device.tensors import on_device
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import JOINTS_FROM_MANO, TIP_JOINTS
-from prehend.geometry.pnp import control_points
+from prehend.geometry.control_points import control_points
 from prehend.types import Box
 from prehend_training.sample import PART_OF_JOINT, HandLabel, ObjectLabel
 from prehend_training.scenes.camera.lens import pixels
