@@ -300,7 +300,7 @@ def test_a_source_that_cannot_be_read_costs_itself_alone(hand_bag, tmp_path, loa
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["0", "--out", "OUT"], "a camera gives other pictures each time"),
+        (["0", "--out", "OUT"], "a camera gives other images each time"),
         (["IMAGES", "--out", "IMAGES/out"], "lies among the inputs"),
         (["IMAGES", "--out", "IMAGES/0.png"], "is a file"),
         (["IMAGES", "IMAGES", "--out", "OUT", "--bag-out", "x.mcap"], "--bag-out takes one source"),

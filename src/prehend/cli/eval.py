@@ -111,4 +111,4 @@ def check(args: argparse.Namespace) -> None:
     if args.save_table is not None and args.save_table.suffix.lower() not in (".csv", ".md"):
         raise ParameterError(f"--save-table {args.save_table}: expected a name that ends with .csv or .md")
     if args.mirrored and args.truth:
-        raise ParameterError("--mirrored turns the pictures back, and --truth is about them as they are: leave one out")
+        raise ParameterError("--mirrored turns the images back, and --truth is about them as they are: leave one out")

@@ -31,7 +31,7 @@ class Plan:
         source: as given.
         predictions: file of predictions that are there already; empty for a source that is to be run.
         truth: file of the truth that an earlier judgement kept.
-        media: where pictures can be had, None for nowhere.
+        media: where images can be had, None for nowhere.
         dataset: `NAME[:SPLIT]` whose folder the source is.
     """
 
@@ -129,7 +129,7 @@ def _plans_of_source(source: str, dataset: str | None) -> Iterator[Plan]:
         return
     if not path.exists():
         if source.isdecimal() or source.startswith("/dev/"):
-            raise ParameterError(f"{source}: a camera gives other pictures each time: record it first")
+            raise ParameterError(f"{source}: a camera gives other images each time: record it first")
         raise SourceError(f"{source}: no such file or folder")
     if path.suffix.lower() in (".json", ".jsonl") and path.is_file():
         yield Plan(path.stem, source, predictions=path)

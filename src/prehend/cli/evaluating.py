@@ -128,6 +128,7 @@ class Evaluation:
         self._text("frames.csv", frames_csv(runs))
         self._text("events.csv", events_csv(runs))
         self._text("bop.csv", bop_csv(runs, numbers))
+        (self._out / "latency.json").unlink(missing_ok=True)
         if any(run.timings for run in runs):
             self._text("latency.json", _json({run.name: latency_measures(run) for run in runs}))
         self._keep_inputs(runs)
@@ -144,6 +145,7 @@ class Evaluation:
         """What the runs can be judged by again: their truth, and predictions that came from elsewhere."""
         plans = {plan.name: plan for plan in plans_of(self._args.sources, self._args.truth)}
         for run in runs:
+            (self._out / "truth" / f"{run.name}.json").unlink(missing_ok=True)
             if run.truth_title:
                 self._text(f"truth/{run.name}.json", truth_text(zip(run.frames, run.truth, strict=True)))
             plan = plans[run.name]

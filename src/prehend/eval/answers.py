@@ -15,7 +15,7 @@ class Answered:
     """A frame and what was said about it.
 
     Attributes:
-        source: name of the picture, video or bag.
+        source: name of the image, video or bag.
         index: place in the source, from 0.
         result: what was said.
     """

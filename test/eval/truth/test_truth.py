@@ -65,7 +65,7 @@ def test_parts_are_joined_and_one_that_fits_nothing_is_told(show, say, know):
     assert len(known.hands) == 1 and known.marks and known.complete
     with pytest.raises(SourceError, match=r"marks fits no frame: it covers 0 to 1 s, the frames are clip.mp4"):
         truth_of(Joined([Known(TrueFrame()), Known(None)]), frames)
-    with pytest.raises(SourceError, match=r"labelled for 320 x 240 px, the picture has 640 x 480"):
+    with pytest.raises(SourceError, match=r"labelled for 320 x 240 px, the image has 640 x 480"):
         truth_of(Known(TrueFrame(size=(320, 240))), frames)
 
 

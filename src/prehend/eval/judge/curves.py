@@ -71,7 +71,6 @@ def error_plot(run: Judged) -> str | None:
     _shade(panel, run, times)
     for label, colour, values in drawn:
         panel.plot(*_thinned(times, values), color=colour, linewidth=1, label=label)
-    panel.set_yscale("symlog", linthresh=10)
     _finish(panel, "error over time (mean over hands)", clock, "error", _limits(times))
     return _svg(figure)
 

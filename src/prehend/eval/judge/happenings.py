@@ -31,7 +31,7 @@ class Happening:
 
 
 def happenings(frames: Sequence[Answered], series: Sequence[Series]) -> list[Happening]:
-    """All events of frames that follow each other, in order; none of unrelated pictures."""
+    """All events of frames that follow each other, in order; none of unrelated images."""
     if not is_sequence(frames):
         return []
     found: list[Happening] = []

@@ -81,7 +81,7 @@ def _differences(a: str, b: str, rows: Sequence[Mapping[str, Any]]) -> str:
         for row in rows
     ]  # fmt: skip
     return _table(headings, cells) + _note(
-        "paired over the same frames and hands; the interval is a bootstrap over seconds (or single pictures)"
+        "paired over the same frames and hands; the interval is a bootstrap over seconds (or single images)"
     )
 
 
@@ -150,7 +150,7 @@ def _worst(runs: Sequence[Judged], worst: Sequence[Bad], pictures: Mapping[tuple
         caption = f"{escape(run.name)}: {escape(frame.source)} frame {frame.index}: {escape(bad.why)}"
         data = pictures.get((bad.run, bad.place))
         image = (
-            f'<img alt="" src="data:image/jpeg;base64,{data}">' if data else _note("the picture is not there any more")
+            f'<img alt="" src="data:image/jpeg;base64,{data}">' if data else _note("the image is not there any more")
         )
         figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     return "".join(figures) + _note("colours: what was said; white: what is true")

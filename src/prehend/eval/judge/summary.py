@@ -48,7 +48,7 @@ class Judged:
         rows, things, series, events, lost: see their modules.
         settings: how the answers came about.
         measures: of `measures_of`.
-        path: the source, to take pictures from; None where it is not there.
+        path: the source, to take images from; None where it is not there.
     """
 
     name: str

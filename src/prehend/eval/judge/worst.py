@@ -1,4 +1,4 @@
-"""The worst frames of some runs, as pictures."""
+"""The worst frames of some runs, drawn."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def pictures_of(
                         found[number, place] = encoded(drawn(run, place, frame, models))
                     if not wanted:
                         break
-        except PrehendError:  # the picture is gone, the numbers are not
+        except PrehendError:  # the image is gone, the numbers are not
             continue
     return found
 
@@ -104,7 +104,7 @@ def drawn(run: Judged, place: int, frame: Frame, models: Mapping[Side, HandModel
 
 def with_meshes(result: FrameResult, models: Mapping[Side, HandModel]) -> FrameResult:
     """The result with the vertices that its rotations and shapes give, where a file left them out, and without wall
-    times, which are no part of the picture."""
+    times, which are no part of the drawing."""
     hands = tuple(_with_mesh(hand, models[hand.side]) for hand in result.hands)
     return FrameResult(result.camera, hands, result.stamp, {}, result.found)
 

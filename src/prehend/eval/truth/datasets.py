@@ -1,4 +1,4 @@
-"""Pictures and truth of the real datasets, through the readers of the training package where it is installed."""
+"""Images and truth of the real datasets, through the readers of the training package where it is installed."""
 
 import importlib
 import importlib.util
@@ -44,7 +44,7 @@ def open_samples(text: str, root: Path) -> Any:
 
 
 class DatasetSource(Source):
-    """The pictures of a dataset, one after the other, with their cameras; they count as unrelated."""
+    """The images of a dataset, one after the other, with their cameras; they count as unrelated."""
 
     kind: Kind = "folder"
     is_sequence = False

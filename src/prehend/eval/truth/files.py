@@ -55,7 +55,7 @@ class PhotoTruth:
             by_name[photo.name] = photo if before is None else _joined(before, photo)
         self._photos = ByName(by_name.items())
         names = self._photos.names
-        self.extent = f"{len(names)} pictures such as {names[0]}"
+        self.extent = f"{len(names)} images such as {names[0]}"
 
     def of(self, frame: Answered) -> TrueFrame | None:
         """See `Truth.of`."""
@@ -109,7 +109,7 @@ class FrameTruth:
 class BopTruth:
     """Poses of a scene in BOP's format (Hodan et al., ECCV 2018): scene_gt.json, millimetres.
 
-    A picture belongs to the number of its name (000012.png), a frame of a video or bag to its place.
+    An image belongs to the number of its name (000012.png), a frame of a video or bag to its place.
     """
 
     def __init__(self, path: Path, ids: Mapping[int, str]):
@@ -164,7 +164,7 @@ def _believed(hand: HandEstimate) -> TrueHand:
 
 
 def _joined(one: LabelledPhoto, other: LabelledPhoto) -> LabelledPhoto:
-    """The same picture in two sets of a file."""
+    """The same image in two sets of a file."""
     return LabelledPhoto(
         one.name, one.set_name, one.hands + other.hands, one.complete or other.complete, one.size, one.K, one.split
     )

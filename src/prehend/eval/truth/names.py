@@ -1,4 +1,4 @@
-"""Entries that belong to pictures by their names: whole path components from the end."""
+"""Entries that belong to images by their names: whole path components from the end."""
 
 from collections.abc import Iterable
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class ByName(Generic[T]):
-    """Entries by name. One fits a picture when the names are equal or one ends with the other, the longest first.
+    """Entries by name. One fits an image when the names are equal or one ends with the other, the longest first.
 
     "ge/1.jpg" fits "images/ge/1.jpg", and the other way round; where several fit equally well none is meant.
     """

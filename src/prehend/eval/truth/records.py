@@ -160,7 +160,7 @@ def _checked(truth: Truth, frame: Answered) -> TrueFrame | None:
     camera = frame.result.camera
     if known is not None and known.size is not None and known.size != (camera.width, camera.height):
         wanted, have = f"{known.size[0]} x {known.size[1]}", f"{camera.width} x {camera.height}"
-        raise SourceError(f"{truth.title}: {frame.source} is labelled for {wanted} px, the picture has {have}")
+        raise SourceError(f"{truth.title}: {frame.source} is labelled for {wanted} px, the image has {have}")
     return known
 
 
