@@ -38,6 +38,14 @@ class WeightsMismatch(AssetError):
     """Weights and network do not belong together."""
 
 
+class EngineMismatch(AssetError):
+    """An engine is missing, damaged, or was built for other weights, another program or another device."""
+
+
+class DeviceError(PrehendError):
+    """A GPU or another accelerator is missing, or failed while it ran; its backend is of no use afterwards."""
+
+
 class MissingDependency(PrehendError, ImportError):
     """An optional dependency is needed for what was asked."""
 

@@ -21,6 +21,11 @@ class Backend(Protocol):
     name: str
     bundle: Bundle
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how it runs: that it is not what was asked for, say."""
+        ...
+
     def infer(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run a stage.
 
@@ -34,6 +39,7 @@ class Backend(Protocol):
         Raises:
             UnknownName: there is no such stage.
             InvalidInput: the inputs are not those of the stage.
+            DeviceError: the device that it runs on failed.
         """
         ...
 
