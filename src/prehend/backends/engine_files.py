@@ -73,20 +73,40 @@ def load_engine(
     Raises:
         EngineMismatch: it is missing, damaged, edited by hand, or another's; says what differs and how to make one.
     """
+    with locked(engine_folder(bundle, backend, provider, settings), shared=True):
+        return checked_engine(bundle, backend, provider, settings, running_on)
+
+
+def checked_engine(
+    bundle: Bundle, backend: str, provider: str, settings: BackendSettings, running_on: Mapping[str, str]
+) -> Engine:
+    """`load_engine` for who holds the lock."""
     folder = engine_folder(bundle, backend, provider, settings)
     way_out = f"make it with: {export_command(bundle, backend, provider, settings)}"
     if not (folder / MANIFEST).is_file():
         raise EngineMismatch(f"there is no engine {folder}: {way_out}")
-    with locked(folder, shared=True):
-        manifest = read_manifest(folder)
-        asked = {"backend": backend, "provider": provider, "precision": settings.precision, "compiled": settings.compiled}
+    manifest = read_manifest(folder)
+    asked = {
+        "backend": backend,
+        "provider": provider,
+        "precision": settings.precision,
+        "compiled": settings.compiled,
+    }
+    try:
         found = differences(manifest, bundle, asked, running_on)
-        if found:
-            raise EngineMismatch(f"engine {folder} is not for this: {'; '.join(found)}; {way_out}")
-        files = {stage: folder / Path(entry["file"]).name for stage, entry in manifest["stages"].items()}
-        for stage, path in files.items():
-            if not path.is_file() or file_sha256(path) != manifest["stages"][stage]["sha256"]:
-                raise EngineMismatch(f"{path} is not the file of its manifest; {way_out}")
+        named = {
+            str(stage): (folder / Path(told["file"]).name, told["sha256"]) for stage, told in manifest["stages"].items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise EngineMismatch(f"{folder / MANIFEST} lacks or garbles {str(error)[:80]}; {way_out}") from error
+    if found:
+        raise EngineMismatch(f"engine {folder} is not for this: {'; '.join(found)}; {way_out}")
+    for path, sha256 in named.values():
+        if not path.is_file() or file_sha256(path) != sha256:
+            raise EngineMismatch(f"{path} is not the file of its manifest; {way_out}")
+    files = {stage: path for stage, (path, _) in named.items()}
+    if backend != "torch" and files.keys() != bundle.stages.keys():
+        raise EngineMismatch(f"engine {folder} has the stages {', '.join(files) or 'none'}; {way_out}")
     return Engine(folder, manifest, files)
 
 

@@ -11,7 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from prehend.backends.base import Array, ordered_inputs
 from prehend.backends.engine_files import Engine, load_engine
 from prehend.backends.onnx_cache import cached_graph, graph_key
-from prehend.backends.providers import check_runs_on, provider_list
+from prehend.backends.providers import check_runs_on, provider_list, unloadable
 from prehend.backends.settings import FULL, BackendSettings, cache_folder
 from prehend.errors import DeviceError, WeightsMismatch
 from prehend.weights import Bundle, StageFile, file_sha256
@@ -144,10 +144,10 @@ class _Opener:
         try:
             if numbers is not None:
                 options.add_external_initializers(list(numbers[0].initializers), numbers[1])
-            return ort.InferenceSession(str(path), options, providers=self._providers)
+            return ort.InferenceSession(str(path), options, providers=self._providers, enable_fallback=0)
         except _LOAD_ERRORS as error:
             if self._provider != "cpu" and isinstance(error, (ort_errors.EPFail, RuntimeError)):
-                raise DeviceError(f"provider '{self._provider}' does not load: {_line(error)}") from error
+                raise DeviceError(unloadable(self._provider)) from error
             raise WeightsMismatch(f"{path} does not load with its weights: {_line(error)}") from error
 
     def _options(self) -> ort.SessionOptions:

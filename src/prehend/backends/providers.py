@@ -1,5 +1,6 @@
 """ONNX Runtime's execution providers: by which name they are asked for, and what brings one that is missing."""
 
+import ctypes
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,6 +65,8 @@ def provider_list(provider: str, threads: int, cache: Path) -> list[tuple[str, d
     elif provider == "openvino":
         options = {"device_type": "CPU", **({"num_of_threads": threads} if threads else {})}
     listed = [(wanted.name, options)]
+    if provider != "cpu":  # a library that does not load is told by our error, not by lines of C++ as well
+        ort.set_default_logger_severity(4)
     return listed if provider == "cpu" else [*listed, (KNOWN["cpu"].name, {})]
 
 
@@ -71,10 +74,21 @@ def check_runs_on(session: ort.InferenceSession, provider: str) -> None:
     """Raise `DeviceError` unless a session runs on the provider that it was told: ONNX Runtime takes the processor
     where a provider's libraries do not load, and goes on."""
     if KNOWN[provider].name not in session.get_providers():
-        raise DeviceError(
-            f"provider '{provider}' of ONNX Runtime {ort.__version__} does not load here: it needs "
-            f"{KNOWN[provider].needs}"
-        )
+        raise DeviceError(unloadable(provider))
+
+
+def unloadable(provider: str) -> str:
+    """Why a provider does not load, in one line."""
+    library = Path(ort.__file__).parent / "capi" / f"libonnxruntime_providers_{provider}.so"
+    why = ""
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        why = f" ({' '.join(str(error).split())[:150]})"
+    return (
+        f"provider '{provider}' of ONNX Runtime {ort.__version__} does not load here: it needs {KNOWN[provider].needs}"
+        f"{why}"
+    )
 
 
 def _writable(folder: Path) -> bool:

@@ -50,9 +50,7 @@ class TorchBackend:
         self._device = settings.only(self.name, PROVIDERS, PRECISIONS)
         self._threads, self._compiled = settings.threads, settings.compiled
         self._type = None if settings.precision == FULL else getattr(torch, settings.precision)
-        if self._device == "cuda" and not torch.cuda.is_available():
-            said = "sees no GPU" if torch.version.cuda else "was built without CUDA"
-            raise DeviceError(f"backend 'torch' on provider 'cuda': this torch {torch.__version__} {said}")
+        self.check_device(self._device)
         if measured and settings.precision != FULL:
             load_engine(bundle, self.name, self._device, settings, running_on(self._device))
         self._network = load_network(bundle)
@@ -61,6 +59,13 @@ class TorchBackend:
         self._run = {
             name: self._prepared(getattr(self._network, stage.method)) for name, stage in self._network.stages().items()
         }
+
+    @staticmethod
+    def check_device(provider: str) -> None:
+        """Raise `DeviceError` where torch has not the device of a provider."""
+        if provider == "cuda" and not torch.cuda.is_available():
+            said = "sees no GPU" if torch.version.cuda else "was built without CUDA: install torch with CUDA"
+            raise DeviceError(f"backend 'torch' on provider 'cuda': this torch {torch.__version__} {said}")
 
     def infer(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Backend.infer`."""
@@ -72,6 +77,26 @@ class TorchBackend:
             answers = [answer[:items].float().cpu() for answer in self._run[stage](*map(self._sent, arrays))]
         names = (spec.name for spec in self.bundle.stages[stage].outputs)
         return {name: answer.contiguous().numpy() for name, answer in zip(names, answers, strict=True)}
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, str]]:
+        """The precision of what each layer gives, by the layer's name, while answers are made."""
+        seen: dict[str, str] = {}
+
+        def note(name: str) -> Callable[..., None]:
+            def hook(_module: Any, _inputs: Any, output: Any) -> None:
+                if isinstance(output, Tensor):
+                    seen[name] = str(output.dtype).removeprefix("torch.")
+
+            return hook
+
+        leaves = [(name, module) for name, module in self._network.named_modules() if not any(module.children())]
+        hooks = [module.register_forward_hook(note(name)) for name, module in leaves]
+        try:
+            yield seen
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def close(self) -> None:
         """Let go of the network."""

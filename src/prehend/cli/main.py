@@ -16,6 +16,7 @@ VERBS = {
     "run": "images, videos, cameras or bags in; predictions and pictures out",
     "node": "the ROS 2 node",
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
+    "export": "engines of the weights, for one machine",
     "models": "the weights that are here, and what they can do",
     "doctor": "check this installation",
 }
