@@ -39,7 +39,7 @@ class ParameterSpec:
     def admits(self) -> str:
         """The allowed values, for a person."""
         if self.choices:
-            return ", ".join(self.choices)
+            return ", ".join(choice or "''" for choice in self.choices)
         return " to ".join(f"{end:g}" if end < 1e6 else f"{end:.0f}" for end in self.span) if self.span else ""
 
     def check(self, name: str, value: ParameterValue) -> None:
