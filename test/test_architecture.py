@@ -24,14 +24,14 @@ MAY_IMPORT = {
     "hand_model": BASE | {"geometry"},
     "weights": BASE,
     "backends": BASE | {"weights", "models"},
-    "pipeline": BASE | {"geometry", "hand_model", "object_catalogue", "weights", "backends"},
+    "pipeline": BASE | {"geometry", "hand_model", "object_catalogue", "weights", "backends", "export"},
     "models": BASE | {"hand_model"},
     "export": BASE | {"models", "backends", "weights", "hand_model"},
     "io": BASE | {"geometry"},
     "draw": BASE | {"geometry", "io"},
     "adapters": BASE | {"geometry", "hand_model"},
     "eval": BASE | {"geometry", "hand_model", "object_catalogue", "pipeline", "io", "draw"},
-    "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters"},
+    "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters", "backends"},
     "cli": BASE
     | {
         "geometry",
@@ -45,6 +45,7 @@ MAY_IMPORT = {
         "eval",
         "ros",
         "export",
+        "backends",
     },
 }
 TRAINING = Path(__file__).parents[1] / "training" / "prehend_training"
@@ -87,6 +88,10 @@ MOST_FILES = 14
 """In a room: more do not let a reader in."""
 ONLY_IN = {
     "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
+    "tensorrt": ("backends/tensorrt_api.py",),
+    "cuda": ("backends/tensorrt_api.py",),
+    "onnx": ("export/",),
+    "openvino": (),
     "rclpy": ("ros/",),
     "moderngl": (),
     "scipy": ("geometry/rotations.py",),

@@ -1,6 +1,9 @@
 """Measures what the README says about speed: ratios and milliseconds on this machine, `python tools/bench.py --help`.
 
 network   unihope-s on ONNX Runtime against a ResNet-18 trunk in the same process, the object stage on and off
+backends  every backend that runs here, stage by stage, beside the same trunk; growth with 1, 2, 4 and 8 hands
+peer      MediaPipe Hands and ours in turns on the same frames; PREHEND_MEDIAPIPE names the Python of an environment
+          that has it
 publish   building, serialising and publishing a HandArray of two hands with meshes
 node      image stamp to message minus the pipeline's own time, `prehend play` and `prehend node` over real DDS
 memory    resident memory of an Estimator over many frames
@@ -15,15 +18,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from bench_backends import backends, peer
 from tqdm import tqdm
 
-from prehend.backends import open_backend
-from prehend.conventions import OBJECT_KIND_SIZE
+from prehend.backends import Backend, open_backend
 from prehend.io.sources import open_source
 from prehend.pipeline.load import load_estimator
 from prehend.weights import Bundle, load_bundle
@@ -52,24 +56,21 @@ def resnet18_trunk(path: Path, side: int, threads: int = THREADS) -> Callable[[n
     return lambda image: session.run(None, {"image": image})
 
 
-def stage_jobs(bundle: Bundle, threads: int = THREADS) -> dict[str, Callable[[], Any]]:
-    """One call of each stage of a hand network, for one hand."""
-    backend = open_backend("onnx", bundle, threads=threads)
+def stage_jobs(
+    bundle: Bundle, threads: int = THREADS, backend: Backend | None = None, items: int = 1
+) -> dict[str, Callable[[], Any]]:
+    """One call of each stage of a hand network, for some hands; its inputs are what the manifest says."""
+    from prehend.export.parity import copied, fixed_crops, stage_inputs
+
+    backend = backend or open_backend("onnx", bundle, threads=threads)
     side = int(bundle.manifest["input"]["size"])
-    image = np.random.default_rng(0).random((1, 3, side, side), np.float32)
-    hand_box = np.array([[0.2, 0.2, 0.8, 0.8]], np.float32) * side
-    known = {"hand_box": hand_box, "object_box": hand_box + 10, "grasp": np.ones((1, 1), np.float32)}
-    known |= {name: array.copy() for name, array in backend.infer("encode", {"image": image}).items()}
-    known["object_kind"] = np.zeros((1, OBJECT_KIND_SIZE), np.float32)
-    thing, hand = (
-        {s.name: known[s.name] for s in bundle.stages[name].inputs if s.name in known} for name in ("object", "hand")
-    )
-    hand["object_roi"] = backend.infer("object", thing)["object_roi"].copy()
-    return {
-        "encode": lambda: backend.infer("encode", {"image": image}),
-        "object": lambda: backend.infer("object", thing),
-        "hand": lambda: backend.infer("hand", hand),
-    }
+    known = {"image": np.resize(fixed_crops(side), (items, 3, side, side))}
+    jobs: dict[str, Callable[[], Any]] = {}
+    for stage in bundle.stages:
+        inputs = stage_inputs(bundle, stage, known, items, np.random.default_rng(0))
+        known.update(copied(backend.infer(stage, inputs)))
+        jobs[stage] = partial(backend.infer, stage, inputs)
+    return jobs
 
 
 def taking_turns(jobs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
@@ -172,13 +173,20 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "parts", nargs="*", default=["network", "publish", "node", "memory"], help="which (default: all)"
+        "parts",
+        nargs="*",
+        default=["network", "backends", "peer", "publish", "node", "memory"],
+        help="which (default: all)",
     )
-    parser.add_argument("--frames", type=int, default=10_000, help="of the memory part (default: %(default)s)")
+    parser.add_argument(
+        "--frames", type=int, default=500, help="of the memory part (default: %(default)s; 10000 for a figure to print)"
+    )
     parser.add_argument("--json", type=Path, default=Path("out/bench.json"), help="where the figures go")
+    parser.add_argument("--engine-dir", type=Path, help="folder of engines of prehend export to measure too")
     options = parser.parse_args()
     known: dict[str, Callable[[], dict[str, float]]] = {
-        "network": network, "publish": publish, "node": node, "memory": lambda: memory(options.frames),
+        "network": network, "backends": lambda: backends(options.engine_dir), "peer": peer, "publish": publish,
+        "node": node, "memory": lambda: memory(options.frames),
     }  # fmt: skip
     wrong = [part for part in options.parts if part not in known]
     if wrong:

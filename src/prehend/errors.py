@@ -59,6 +59,14 @@ class NotConnected(PrehendError, ConnectionError):
     """A device is used before it is connected, or connected twice."""
 
 
+class EngineMismatch(AssetError):
+    """An engine is missing, damaged, or was built for other weights, another program or another device."""
+
+
+class DeviceError(PrehendError):
+    """A GPU or another accelerator is missing, or failed while it ran; its backend is of no use afterwards."""
+
+
 class MissingDependency(PrehendError, ImportError):
     """An optional dependency is needed for what was asked."""
 

@@ -92,7 +92,7 @@ def test_unknown_stage_names_the_known_ones(backend: Backend) -> None:
 
 def test_unknown_backend_names_the_known_ones(hand_bundle: Bundle) -> None:
     with pytest.raises(UnknownName, match="onnx"):
-        open_backend("tensorrt", hand_bundle)
+        open_backend("tflite", hand_bundle)
 
 
 def test_missing_torch_names_the_extra(hand_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

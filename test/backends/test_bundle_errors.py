@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from prehend.backends import BACKENDS, open_backend
+from prehend.backends import open_backend
 from prehend.errors import AssetError, UnknownName, WeightsMismatch
 from prehend.weights import MANIFEST, WEIGHTS, Bundle, available, file_sha256, load_bundle
 
@@ -96,21 +96,21 @@ def test_not_safetensors(folder: Path) -> None:
         load_bundle(folder).load_arrays()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_a_lacking_number_is_named(folder: Path, backend: str) -> None:
     edit_arrays(folder, lambda arrays: arrays.pop("mano_head.pose.bias"))
     with pytest.raises(WeightsMismatch, match=r"mano_head\.pose\.bias"):
         open_backend(backend, load_bundle(folder))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_a_number_of_another_shape_is_named(folder: Path, backend: str) -> None:
     edit_arrays(folder, lambda arrays: arrays.update({"mano_head.pose.bias": np.zeros(3, np.float32)}))
     with pytest.raises(WeightsMismatch, match=r"mano_head\.pose\.bias|hand\.onnx .* dimensions do not match"):
         open_backend(backend, load_bundle(folder))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_broken_numbers_are_named(folder: Path, backend: str) -> None:
     edit_arrays(folder, lambda arrays: arrays["mano_head.pose.bias"].fill(np.nan))
     with pytest.raises(WeightsMismatch, match=r"mano_head\.pose\.bias"):

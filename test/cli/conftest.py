@@ -19,6 +19,8 @@ DEPTH_M = 0.5
 class ToyEstimator:
     """Answers at once; remembers how it was asked."""
 
+    notes = ()
+
     def __init__(self, tracking: bool) -> None:
         self.tracking = tracking
         self.hand_models = {side: load_hand_model(side=side) for side in ("left", "right")}

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from prehend.errors import InvalidInput
+from prehend.errors import DeviceError, InvalidInput
 from prehend.ros import convert, diagnostics, images
 from prehend.ros import messages as m
 from prehend.ros.calibration import Calibration
@@ -49,7 +49,7 @@ class Bench:
     def _run(self) -> None:
         try:
             self.worker.run()
-        except ZeroDivisionError as error:
+        except (ZeroDivisionError, DeviceError) as error:
             self._error = error
 
     def until(self, fact) -> None:
@@ -109,6 +109,13 @@ def test_an_unknown_error_costs_its_image_and_many_in_a_row_end_the_worker(bench
         bench.until(lambda n=n: bench.stats.take().failed == GIVE_UP_AFTER + n)
     bench.thread.join(10)
     assert isinstance(bench.end(), ZeroDivisionError)
+
+
+def test_a_gpu_that_fails_ends_the_worker_at_once(bench):
+    bench.worker.offer(image_bytes(253))
+    bench.thread.join(10)
+    assert isinstance(bench.end(), DeviceError)
+    assert bench.results == []
 
 
 def test_images_wait_for_a_calibration_but_not_for_ever():

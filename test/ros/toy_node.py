@@ -1,7 +1,7 @@
 """`prehend node` with an estimator whose answer can be read off the image: run as a script by the tests.
 
-The first pixel's red channel says what to do: 0 no hand, 1 a right hand, 2 both hands and an object, 254 a
-`PrehendError`, 255 an error that nobody expects.
+The first pixel's red channel says what to do: 0 no hand, 1 a right hand, 2 both hands and an object, 253 a GPU that
+fails, 254 a `PrehendError`, 255 an error that nobody expects.
 """
 
 import sys
@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from prehend.conventions import SIDES
-from prehend.errors import InvalidInput
+from prehend.errors import DeviceError, InvalidInput
 from prehend.ros.convert import ModelFacts
 from prehend.ros.estimator import Loaded
 from prehend.ros.params import NodeParams
@@ -62,8 +62,12 @@ def hand(index: int, side: str, vertices: int = VERTICES, holds: bool = False) -
 class ToyEstimator:
     """See the module's text."""
 
+    notes = ()
+
     def estimate(self, image_rgb: np.ndarray, camera: Camera | None = None, stamp: float | None = None) -> FrameResult:
         order = int(image_rgb[0, 0, 0])
+        if order == 253:
+            raise DeviceError("the image orders a GPU to fail")
         if order == 254:
             raise InvalidInput("the image orders a failure")
         if order == 255:

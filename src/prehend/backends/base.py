@@ -18,8 +18,20 @@ Array = NDArray[np.float32]
 class Backend(Protocol):
     """Runs the stages of one bundle."""
 
-    name: str
-    bundle: Bundle
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def bundle(self) -> Bundle:
+        """The weights."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how it runs: that it is not what was asked for, say."""
+        ...
 
     def infer(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run a stage.
@@ -34,6 +46,7 @@ class Backend(Protocol):
         Raises:
             UnknownName: there is no such stage.
             InvalidInput: the inputs are not those of the stage.
+            DeviceError: the device that it runs on failed.
         """
         ...
 

@@ -1,6 +1,7 @@
-"""Networks on ONNX Runtime, on the processor."""
+"""Networks on ONNX Runtime, on the processor or on what one of its providers brings."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
@@ -8,14 +9,23 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from prehend.backends.base import Array, ordered_inputs
-from prehend.errors import WeightsMismatch
-from prehend.weights import Bundle, StageFile
+from prehend.backends.engine_files import Engine, load_engine
+from prehend.backends.onnx_cache import cached_graph, graph_key
+from prehend.backends.providers import check_runs_on, provider_list, unloadable
+from prehend.backends.settings import FULL, BackendSettings, cache_folder
+from prehend.errors import DeviceError, WeightsMismatch
+from prehend.weights import Bundle, StageFile, file_sha256
+
+PROVIDERS = ("cpu", "cuda", "tensorrt", "openvino")
+PRECISIONS = ("float32", "float16", "int8")
 
 _LOAD_ERRORS = (
+    ort_errors.EPFail,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
     ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
     RuntimeError,
@@ -27,27 +37,45 @@ _LOAD_ERRORS = (
 """What ONNX Runtime raises over a graph that it cannot load or run; they share no root of their own, and a message of
 its C++ part that is not UTF-8 is a `UnicodeDecodeError`."""
 
+_QUIET = 4
+"""Severity of what a session logs: only what ends the process. What fails, it raises too."""
+
+_DEVICE_WORDS = ("out of memory", "failed to allocate", "cuda error", "cudnn", "cublas", "cuda failure")
+
 
 class OnnxBackend:
-    """One session per stage; the graphs get their numbers from the bundle's safetensors.
+    """One session per stage; the graphs get their numbers from the bundle's safetensors, or are those of an engine
+    where the precision is not float32.
 
     Args:
         bundle: the weights.
-        threads: of the processor, 0 for all.
+        settings: threads, provider, precision.
 
     Raises:
         AssetError: the numbers cannot be read.
+        EngineMismatch: there is no engine of that precision for these weights.
+        MissingDependency: this ONNX Runtime has not that provider.
+        DeviceError: the provider does not load here.
+        ParameterError: there is no such provider or precision.
         WeightsMismatch: graph, numbers and manifest do not belong together.
     """
 
     name = "onnx"
+    notes: tuple[str, ...] = ()
 
-    def __init__(self, bundle: Bundle, *, threads: int = 0):
+    def __init__(self, bundle: Bundle, settings: BackendSettings | None = None):
         self.bundle = bundle
-        arrays = bundle.load_arrays()
-        self._sessions = {
-            stage: _open_session(bundle, stage, file, arrays, threads) for stage, file in bundle.stages.items()
-        }
+        settings = settings or BackendSettings()
+        self._provider = settings.only(self.name, PROVIDERS, PRECISIONS)
+        providers = provider_list(self._provider, settings.threads, cache_folder() / "providers")
+        self._sessions = {}
+        opener = _Opener(bundle, settings, self._provider, providers)
+        for stage, file in bundle.stages.items():
+            session = opener.session(stage)
+            check_runs_on(session, self._provider)
+            _check_names(session, file)
+            _check_shapes(session, file)
+            self._sessions[stage] = session
 
     def infer(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Backend.infer`."""
@@ -58,6 +86,8 @@ class OnnxBackend:
         try:
             found = self._sessions[stage].run(names, feed)
         except _LOAD_ERRORS as error:
+            if self._provider != "cpu" and any(word in str(error).lower() for word in _DEVICE_WORDS):
+                raise DeviceError(f"provider '{self._provider}' failed at stage '{stage}': {_line(error)}") from error
             raise WeightsMismatch(f"{file.path} does not run: {_line(error)}") from error
         return dict(zip(names, found, strict=True))
 
@@ -66,30 +96,81 @@ class OnnxBackend:
         self._sessions.clear()
 
 
-def _open_session(
-    bundle: Bundle, stage: str, file: StageFile, arrays: Mapping[str, NDArray[np.float32]], threads: int
-) -> ort.InferenceSession:
-    """A session of a stage, its names checked against the manifest."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # a thread that spins while it waits takes a core from the next stage, which has threads of its own
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if missing := sorted(set(file.initializers) - arrays.keys()):
-        raise WeightsMismatch(f"weights '{bundle.name}' lack '{missing[0]}' for stage '{stage}': export them again")
-    try:
+class _Opener:
+    """Opens the sessions of one backend."""
+
+    def __init__(
+        self, bundle: Bundle, settings: BackendSettings, provider: str, providers: list[tuple[str, dict[str, object]]]
+    ):
+        self._bundle, self._settings, self._providers = bundle, settings, providers
+        self._provider = provider
+        self._arrays: Mapping[str, NDArray[np.float32]] | None = None
+        self._engine: Engine | None = None
+        if settings.precision != FULL:
+            self._engine = load_engine(bundle, "onnx", provider, settings, running_on(provider))
+
+    def session(self, stage: str) -> ort.InferenceSession:
+        """The session of a stage: of an engine's graph, of one that was optimised before, or of the bundle's."""
+        if self._engine is not None:
+            return self._open(self._engine.files[stage], self._options())
+        if self._provider == "cpu":
+            key = graph_key(self._bundle.weights_sha256, stage, file_sha256(self._bundle.stages[stage].path))
+            ready = cached_graph(key, lambda path: self._optimise(stage, path))
+            if ready is not None:
+                options = self._options()
+                options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+                return self._open(ready, options)
+        return self._from_weights(stage, self._options())
+
+    def _optimise(self, stage: str, path: Path) -> None:
+        options = self._options()
+        options.optimized_model_filepath = str(path)
+        self._from_weights(stage, options)
+
+    def _from_weights(self, stage: str, options: ort.SessionOptions) -> ort.InferenceSession:
+        if self._arrays is None:
+            self._arrays = self._bundle.load_arrays()
+        file, arrays = self._bundle.stages[stage], self._arrays
+        if missing := sorted(set(file.initializers) - arrays.keys()):
+            raise WeightsMismatch(
+                f"weights '{self._bundle.name}' lack '{missing[0]}' for stage '{stage}': export them again"
+            )
         values = [ort.OrtValue.ortvalue_from_numpy(arrays[name]) for name in file.initializers]
-        options.add_external_initializers(list(file.initializers), values)
-        session = ort.InferenceSession(str(file.path), options, providers=["CPUExecutionProvider"])
-    except _LOAD_ERRORS as error:
-        raise WeightsMismatch(f"{file.path} does not load with its weights: {_line(error)}") from error
+        return self._open(file.path, options, (file, values))
+
+    def _open(
+        self, path: Path, options: ort.SessionOptions, numbers: tuple[StageFile, list[ort.OrtValue]] | None = None
+    ) -> ort.InferenceSession:
+        try:
+            if numbers is not None:
+                options.add_external_initializers(list(numbers[0].initializers), numbers[1])
+            return ort.InferenceSession(str(path), options, providers=self._providers, enable_fallback=0)
+        except _LOAD_ERRORS as error:
+            if self._provider != "cpu" and isinstance(error, (ort_errors.EPFail, RuntimeError)):
+                raise DeviceError(unloadable(self._provider)) from error
+            raise WeightsMismatch(f"{path} does not load with its weights: {_line(error)}") from error
+
+    def _options(self) -> ort.SessionOptions:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._settings.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _QUIET
+        # a thread that spins while it waits takes a core from the next stage, which has threads of its own
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+
+def running_on(provider: str) -> dict[str, str]:
+    """What an engine for ONNX Runtime is bound to: its version, and the provider's; graphs are not bound to a
+    device."""
+    return {"onnxruntime": ort.__version__, "provider": provider}
+
+
+def _check_names(session: ort.InferenceSession, file: StageFile) -> None:
     given = [{node.name for node in nodes} for nodes in (session.get_inputs(), session.get_outputs())]
     stated = [{spec.name for spec in specs} for specs in (file.inputs, file.outputs)]
     if given != stated:
         raise WeightsMismatch(f"{file.path} has the arrays {given}, its manifest says {stated}: export it again")
-    _check_shapes(session, file)
-    return session
 
 
 def _check_shapes(session: ort.InferenceSession, file: StageFile) -> None:

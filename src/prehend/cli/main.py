@@ -17,6 +17,7 @@ VERBS = {
     "eval": "judge bags, videos, images or predictions, with a truth or without; a report to look at",
     "node": "the ROS 2 node",
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
+    "export": "engines of the weights, for one machine",
     "models": "the weights that are here, and what they can do",
     "objects": "the things whose pose can be told; import a mesh of your own",
     "files": "where the demo clip, parameters, layouts and examples lie",

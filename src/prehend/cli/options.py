@@ -8,8 +8,8 @@ from typing import Any
 from prehend.cli.parsing import Parser, count_from, number_between
 
 _DESTINATIONS = (
-    "model", "detector", "backend", "object_id", "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz",
-    "hand_model", "threads",
+    "model", "detector", "backend", "provider", "precision", "compiled", "engine_policy", "engine_dir", "object_id",
+    "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz", "hand_model", "threads",
 )  # fmt: skip
 """Names of options that commands set; each argument has the option's name as its destination."""
 
@@ -19,7 +19,14 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--model", metavar="NAME", help="weights: see prehend models (default: unihope-s)")
     parser.add_argument("--detector", metavar="NAME", help="weights of the hand detector (default: palm)")
     parser.add_argument("--finder", metavar="NAME", help=argparse.SUPPRESS)
-    parser.add_argument("--backend", metavar="NAME", help="onnx or torch (default: onnx)")
+    parser.add_argument("--backend", metavar="NAME", help="onnx, torch or tensorrt (default: onnx)")
+    add_engine_options(parser)
+    parser.add_argument(
+        "--engine-policy",
+        metavar="P",
+        help="where it cannot run as asked: require (default) fails, build makes the engine, fallback takes backend "
+        "onnx on the processor; see docs/ENGINES.md",
+    )
     parser.add_argument(
         "--object",
         dest="object_id",
@@ -52,6 +59,28 @@ def add_options(parser: Parser) -> None:
     )
     parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
     parser.add_argument("--threads", type=count_from(0), metavar="N", help="of the processor, 0 for all (default)")
+
+
+def add_engine_options(parser: Parser) -> None:
+    """The arguments that choose an engine, for those who make them too."""
+    parser.add_argument(
+        "--provider",
+        metavar="NAME",
+        help="what the backend runs on: cpu, cuda, tensorrt, openvino (default: its first)",
+    )
+    parser.add_argument(
+        "--precision",
+        metavar="P",
+        help="float32 (default), float16, bfloat16 or int8; others than float32 need an engine of prehend export",
+    )
+    parser.add_argument(
+        "--compile",
+        dest="compiled",
+        action="store_const",
+        const=True,
+        help="compile the network first; backend torch only",
+    )
+    parser.add_argument("--engine-dir", type=Path, metavar="DIR", help="folder of the engines (default: in the cache)")
 
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,15 +1,21 @@
 """Do two backends give the same answers from the same weights?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
 
 from prehend.backends.base import Array, Backend
-from prehend.errors import WeightsMismatch
+from prehend.errors import AssetError, WeightsMismatch
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.models.stage import sizes
-from prehend.weights import TensorSpec
+from prehend.weights import Bundle, TensorSpec
+
+NUM_CROPS = 8
+CROPS = Path(__file__).with_name("crops.jpg")
 
 TOLERANCE_MM = 0.1
 """Backends whose joints differ by more do not run the same network."""
@@ -22,10 +28,12 @@ class Parity:
     Attributes:
         largest: largest difference of each output, by "stage/output", over the largest value of that output.
         joints_mm: largest distance between the joints that follow from the answers [mm]; 0 without stage `hand`.
+        joints_mean_mm: the mean of those distances [mm].
     """
 
     largest: dict[str, float]
     joints_mm: float
+    joints_mean_mm: float = 0.0
 
 
 def compare(one: Backend, other: Backend, items: int = 2, seed: int = 0) -> Parity:
@@ -40,22 +48,71 @@ def compare(one: Backend, other: Backend, items: int = 2, seed: int = 0) -> Pari
     """
     rng = np.random.default_rng(seed)
     known: dict[str, Array] = {}
-    largest, joints_mm = {}, 0.0
-    side = float(one.bundle.manifest["input"]["size"])
-    for stage, file in one.bundle.stages.items():
-        for spec in file.inputs:
-            # two stages may look at images of two sizes
-            if spec.name not in known or list(known[spec.name].shape) != sizes(spec.shape, items):
-                known[spec.name] = _random_input(spec, items, side, rng)
-        inputs = {spec.name: known[spec.name] for spec in file.inputs}
-        answers = [{name: array.copy() for name, array in b.infer(stage, inputs).items()} for b in (one, other)]
-        for name, array in answers[0].items():
-            scale = max(float(np.abs(array).max()), 1e-6)
-            largest[f"{stage}/{name}"] = float(np.abs(array - answers[1][name]).max()) / scale
-        if {"rotations", "betas"} <= answers[0].keys():
-            joints_mm = _joint_distance_mm(*answers)
+    found = Parity({}, 0.0)
+    for stage in one.bundle.stages:
+        inputs = stage_inputs(one.bundle, stage, known, items, rng)
+        answers = [copied(backend.infer(stage, inputs)) for backend in (one, other)]
+        found = _with_stage(found, stage, *answers)
         known.update(answers[0])
-    return Parity(largest, joints_mm)
+    return found
+
+
+def compare_apart(one: Backend, other: Backend) -> Parity:
+    """Run all stages of both on the same crops (`fixed_crops`), each with what it answered itself in the stages before:
+    what a user of `other` gets, against `one`."""
+    known: list[dict[str, Array]] = [{}, {}]
+    found = Parity({}, 0.0)
+    for stage in one.bundle.stages:
+        answers = []
+        for backend, own in zip((one, other), known, strict=True):
+            for spec in one.bundle.stages[stage].inputs:
+                if spec.name == "image":
+                    own["image"] = fixed_crops(int(spec.shape[-1]))
+            inputs = stage_inputs(one.bundle, stage, own, NUM_CROPS, np.random.default_rng(0))
+            answers.append(copied(backend.infer(stage, inputs)))
+            own.update(answers[-1])
+        found = _with_stage(found, stage, *answers)
+    return found
+
+
+def fixed_crops(side: int) -> Array:
+    """(8, 3, side, side) float32 RGB from 0 to 1: crops of hands from our own renderer, the same ones everywhere."""
+    strip = cv2.imread(str(CROPS))
+    if strip is None:
+        raise AssetError(f"{CROPS} cannot be read: install the package again")
+    size = len(strip)
+    crops = [strip[:, k : k + size, ::-1] for k in range(0, strip.shape[1], size)]
+    resized = [crop if size == side else cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
+    return np.ascontiguousarray(np.stack(resized).transpose(0, 3, 1, 2), np.float32) / np.float32(255)
+
+
+def stage_inputs(
+    bundle: Bundle, stage: str, known: dict[str, Array], items: int, rng: np.random.Generator
+) -> dict[str, Array]:
+    """Inputs of a stage: what is known by their names, of the right size; invented and noted where nothing is."""
+    side = float(bundle.manifest["input"]["size"])
+    for spec in bundle.stages[stage].inputs:
+        # two stages may look at pictures of two sizes
+        wanted = sizes(spec.shape, items)
+        if spec.name not in known or list(known[spec.name].shape) != wanted:
+            known[spec.name] = _random_input(spec, items, side, rng)
+    return {spec.name: known[spec.name] for spec in bundle.stages[stage].inputs}
+
+
+def copied(answers: Mapping[str, Array]) -> dict[str, Array]:
+    """Answers that outlive the next call."""
+    return {name: np.array(array) for name, array in answers.items()}
+
+
+def _with_stage(found: Parity, stage: str, one: dict[str, Array], other: dict[str, Array]) -> Parity:
+    largest = dict(found.largest)
+    for name, array in one.items():
+        scale = max(float(np.abs(array).max()), 1e-6)
+        largest[f"{stage}/{name}"] = float(np.abs(array - other[name]).max()) / scale
+    if not {"rotations", "betas"} <= one.keys():
+        return Parity(largest, found.joints_mm, found.joints_mean_mm)
+    away_mm = _joint_distances_mm(one, other)
+    return Parity(largest, float(away_mm.max()), float(away_mm.mean()))
 
 
 def check_parity(one: Backend, other: Backend) -> Parity:
@@ -86,8 +143,8 @@ def _random_input(spec: TensorSpec, items: int, side: float, rng: np.random.Gene
     return rng.random(sizes(spec.shape, items), np.float32)
 
 
-def _joint_distance_mm(one: dict[str, Array], other: dict[str, Array]) -> float:
-    """Largest distance between joints of the same name."""
+def _joint_distances_mm(one: dict[str, Array], other: dict[str, Array]) -> Array:
+    """(B, 21) distances between joints of the same name."""
     model = load_hand_model()
     joints = [skin(model, answer["rotations"], answer["betas"]).joints for answer in (one, other)]
-    return float(np.linalg.norm(joints[0] - joints[1], axis=-1).max()) * 1e3
+    return np.asarray(np.linalg.norm(joints[0] - joints[1], axis=-1) * 1e3, np.float32)

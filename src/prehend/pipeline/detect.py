@@ -105,6 +105,11 @@ class Detector:
         largest = LARGEST_WIDE * max(picture.image_size) if wide else math.inf
         return decode_palms(outputs, picture, lowest, max_hands, largest)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Backend.notes`."""
+        return self._backend.notes
+
     def warm_up(self) -> None:
         """Run every stage once on nothing."""
         for stage, size in self._sizes.items():

@@ -123,6 +123,12 @@ class Estimator(FromPretrained):
         its number."""
         return self._tracker.drops
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how the networks run: on something else than was asked for, say."""
+        detector = () if self._detector is None else self._detector.notes
+        return tuple(dict.fromkeys((*self._backend.notes, *detector)))
+
     def warm_up(self) -> None:
         """Run every stage once on nothing, so that the first image does not wait for what happens once."""
         size = self._network.crop_size

@@ -28,6 +28,10 @@ class HandEstimator(Protocol):
     def bundle(self) -> Bundle:
         """The weights."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how the networks run."""
+
     def estimate(
         self,
         image: Image,
@@ -59,6 +63,8 @@ def load_estimator(options: EstimatorOptions | None = None, **changes: Any) -> E
         ParameterError: an option is out of range.
         AssetError: a file is missing or corrupt.
         MissingDependency: what the backend runs on is not installed.
+        EngineMismatch: the engine that is asked for is missing or belongs to something else.
+        DeviceError: the device that is asked for is missing.
         WeightsMismatch: `model` has not the stages of a hand network, or `detector` not that of a detector.
     """
     return Estimator(**open_parts(changed(options or EstimatorOptions(), **changes)))

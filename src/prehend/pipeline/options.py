@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from prehend.backends.settings import BackendSettings
 from prehend.errors import ParameterError, UnknownName
 from prehend.geometry.camera import DEFAULT_FOV_DEG
 from prehend.pipeline.grasp import GraspConfig
@@ -35,6 +36,27 @@ class EstimatorOptions:
     model: str | Path = field(default="unihope-s", metadata=_text("name or folder of the hand network's weights"))
     detector: str | Path = field(default="palm", metadata=_text("name or folder of the hand detector's weights"))
     backend: str = field(default="onnx", metadata=_text("what runs the network"))
+    provider: str = field(
+        default="",
+        metadata=_text(
+            "what the backend runs on: cpu, cuda, tensorrt or openvino for onnx, cpu or cuda for torch; empty for its "
+            "first"
+        ),
+    )
+    precision: str = field(
+        default="float32", metadata=_text("numbers that the network runs in; others than float32 need an engine")
+    )
+    compiled: bool = field(default=False, metadata=_text("compile the network first; backend torch only"))
+    engine_policy: str = field(
+        default="require",
+        metadata=_text(
+            "where it cannot run as asked: require fails and says why, build makes the engine that is missing or does "
+            "not fit, fallback lets backend onnx on the processor answer and says so"
+        ),
+    )
+    engine_dir: str | Path = field(
+        default="", metadata=_text("folder of the engines of prehend export; empty for the one in the cache folder")
+    )
     threads: int = field(default=0, metadata=_text("threads of the backend; 0 lets it choose"))
     hand_model: str | Path | None = field(
         default=None, metadata=_text("file of a hand model (.npz, or a licensed MANO .pkl); empty for the shipped one")
@@ -117,9 +139,7 @@ class EstimatorOptions:
                 raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")
         if not 0 < self.fov_deg < 180:
             raise ParameterError(f"fov_deg is {self.fov_deg}, expected a number between 0 and 180")
-        if self.threads < 0:
-            raise ParameterError(f"threads is {self.threads}, expected 0 or more")
-        _ = self.smooth  # it checks its own numbers
+        _ = self.smooth, self.settings  # they check their own numbers
 
     @property
     def object_ids(self) -> tuple[str, ...]:
@@ -130,6 +150,18 @@ class EstimatorOptions:
     def lowest_kept(self) -> float:
         """Lowest score of a hand that is followed."""
         return KEEP_SHARE * self.min_score if self.keep_score is None else self.keep_score
+
+    @property
+    def settings(self) -> BackendSettings:
+        """What the backends are told."""
+        return BackendSettings(
+            threads=self.threads,
+            provider=self.provider,
+            precision=self.precision,
+            compiled=self.compiled,
+            engine_policy=self.engine_policy,
+            engine_dir=Path(self.engine_dir) if self.engine_dir else None,
+        )
 
     @property
     def smooth(self) -> SmoothConfig:

@@ -1,18 +1,23 @@
 """What an estimator is put together from: weights on their backends, hand model, known objects."""
 
+import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, cast
 
-from prehend.backends import Backend, open_backend
-from prehend.errors import WeightsMismatch
+from prehend.backends import Backend, BackendSettings, open_backend
+from prehend.backends.settings import FULL
+from prehend.errors import EngineMismatch, WeightsMismatch
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel, find_object, load_objects
 from prehend.pipeline.detect import is_detector
 from prehend.pipeline.options import EstimatorOptions, changed
-from prehend.weights import load_bundle
+from prehend.weights import Bundle, load_bundle
+
+_LOG = logging.getLogger(__name__)
 
 T = TypeVar("T", bound="FromPretrained")
 
@@ -35,13 +40,30 @@ def open_parts(options: EstimatorOptions) -> Parts:
     if not is_detector(detector):
         raise WeightsMismatch(f"weights '{detector.name}' have neither the stage detect nor find")
     catalogue = load_objects(options.object_folder) if options.object_ids else {}
+    settings = options.settings
+    # a detector has convolutions only, which int8 leaves alone
+    for_detector = replace(settings, precision=FULL) if settings.precision == "int8" else settings
     return {
-        "backend": open_backend(options.backend, bundle, threads=options.threads),
-        "detector": open_backend(options.backend, detector, threads=options.threads),
+        "backend": _opened(options.backend, bundle, settings),
+        "detector": _opened(options.backend, detector, for_detector),
         "config": options,
         "hand_model": load_hand_model(Path(options.hand_model) if options.hand_model else None),
         "object_model": [find_object(catalogue, name) for name in options.object_ids],
     }
+
+
+def _opened(name: str, bundle: Bundle, settings: BackendSettings) -> Backend:
+    """A backend; with `engine_policy` "build" its engine is made first where the right one is not there."""
+    try:
+        return open_backend(name, bundle, settings)
+    except EngineMismatch as why:
+        if settings.engine_policy != "build":
+            raise
+        _LOG.warning("prehend: %s; building it now, which may take minutes", why)
+    from prehend.export.engine import export_engine  # torch and onnx, which nobody needs who finds an engine
+
+    export_engine(bundle, name, settings)
+    return open_backend(name, bundle, settings)
 
 
 class FromPretrained:

@@ -126,7 +126,7 @@ class PrehendNode:
             diagnostics.images_status(counts, now, params.silent_after_s, self._inputs.topic, cause, faults),
             diagnostics.camera_status(not reason, reason, params.fov_deg, self._calibration.note),
             diagnostics.estimator_status(counts, now),
-            diagnostics.node_status([*self._notes, *self._twins()], self.worker.paused, values),
+            diagnostics.node_status([*self._notes, *self.worker.notes, *self._twins()], self.worker.paused, values),
         ]
         array = diagnostics.diagnostic_array(header_message(self._now_s(), ""), self._name.lstrip("/"), statuses)
         self._diagnostics.publish(encode(array))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from prehend.backends.settings import POLICIES, PRECISIONS, PROVIDERS
 from prehend.errors import ParameterError, UnknownName
 from prehend.pipeline.options import EstimatorOptions, option_default, option_text
 from prehend.pipeline.track import FRAME_S
@@ -41,7 +42,7 @@ class ParameterSpec:
     def admits(self) -> str:
         """The allowed values, for a person."""
         if self.choices:
-            return ", ".join(self.choices)
+            return ", ".join(choice or "''" for choice in self.choices)
         return " to ".join(f"{end:g}" if end < 1e6 else f"{end:.0f}" for end in self.span) if self.span else ""
 
     def check(self, name: str, value: ParameterValue) -> None:
@@ -71,7 +72,12 @@ class NodeParams:
     model: str = _option("model")
     detector: str = _option("detector")
     finder: str = _parameter("", "obsolete: the same as detector, which counts where this is empty")
-    backend: str = _option("backend", choices=("onnx", "torch"))
+    backend: str = _option("backend", choices=("onnx", "torch", "tensorrt"))
+    provider: str = _option("provider", choices=PROVIDERS)
+    precision: str = _option("precision", choices=PRECISIONS)
+    compiled: bool = _option("compiled")
+    engine_policy: str = _option("engine_policy", choices=POLICIES)
+    engine_dir: str = _option("engine_dir")
     threads: int = _option("threads", span=(0, 64))
     hand_model: str = _option("hand_model", "")
     object_id: str = _option("object_id", "")

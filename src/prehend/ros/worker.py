@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from prehend.errors import PrehendError, SourceError
+from prehend.errors import DeviceError, PrehendError, SourceError
 from prehend.io.images import Image, ImageReader
 from prehend.pipeline.load import HandEstimator
 from prehend.ros.borders import Border, Unexpected
@@ -61,6 +61,11 @@ class Worker:
         self._stopped = self._reset = self.paused = False
         self._changed = threading.Condition()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how the networks run."""
+        return self._estimator.notes
+
     def offer(self, data: bytes) -> None:
         """Hand over a serialised image; returns at once."""
         self._stats.arrived(time.monotonic())
@@ -93,6 +98,7 @@ class Worker:
 
         Raises:
             Exception: whatever failed `GIVE_UP_AFTER` times in a row without being a `PrehendError`.
+            DeviceError: the GPU failed, and `engine_policy` lets nothing else answer.
         """
         in_a_row = 0
         while (data := self._take()) is not None:
@@ -106,6 +112,8 @@ class Worker:
                     self._tell(error)
                 if in_a_row >= GIVE_UP_AFTER:
                     raise error.__cause__ or error from None
+            except DeviceError:  # it fails for every image from here on: the node ends and says why
+                raise
             except PrehendError as error:
                 self._stats.failed(str(error))
 

@@ -35,6 +35,7 @@ class RunBackend:
     """
 
     name = "run"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, run: Path):
         weights = run / "checkpoint" / "averaged.safetensors"
