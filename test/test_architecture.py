@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "weights": BASE,
     "backends": BASE | {"weights", "models"},
     "pipeline": BASE | {"geometry", "hand_model", "weights", "backends"},
-    "models": BASE | {"hand_model"},
+    "models": BASE | {"geometry", "hand_model"},
     "export": BASE | {"models", "backends", "weights", "hand_model"},
     "io": BASE | {"geometry", "hand_model", "pipeline"},
     "eval": BASE | {"geometry", "hand_model", "pipeline"},

@@ -9,6 +9,7 @@ from prehend.errors import WeightsMismatch
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.models.stage import sizes
+from prehend.types import FloatArray
 from prehend.weights import TensorSpec
 
 TOLERANCE_MM = 0.1
@@ -21,7 +22,7 @@ class Parity:
 
     Attributes:
         largest: largest difference of each output, by "stage/output", over the largest value of that output.
-        joints_mm: largest distance between the joints that follow from the answers [mm]; 0 without stage `hand`.
+        joints_mm: largest distance between the joints that follow from the answers [mm]; 0 for networks without joints.
     """
 
     largest: dict[str, float]
@@ -53,7 +54,9 @@ def compare(one: Backend, other: Backend, items: int = 2, seed: int = 0) -> Pari
             scale = max(float(np.abs(array).max()), 1e-6)
             largest[f"{stage}/{name}"] = float(np.abs(array - answers[1][name]).max()) / scale
         if {"rotations", "betas"} <= answers[0].keys():
-            joints_mm = _joint_distance_mm(*answers)
+            joints_mm = _joint_distance_mm(*(_joints(answer) for answer in answers))
+        elif "joints" in answers[0]:
+            joints_mm = _joint_distance_mm(*(answer["joints"] for answer in answers))
         known.update(answers[0])
     return Parity(largest, joints_mm)
 
@@ -86,8 +89,11 @@ def _random_input(spec: TensorSpec, items: int, side: float, rng: np.random.Gene
     return rng.random(sizes(spec.shape, items), np.float32)
 
 
-def _joint_distance_mm(one: dict[str, Array], other: dict[str, Array]) -> float:
+def _joints(answer: dict[str, Array]) -> FloatArray:
+    """(B, 21, 3) that follow from pose and shape."""
+    return skin(load_hand_model(), answer["rotations"], answer["betas"]).joints
+
+
+def _joint_distance_mm(one: FloatArray, other: FloatArray) -> float:
     """Largest distance between joints of the same name."""
-    model = load_hand_model()
-    joints = [skin(model, answer["rotations"], answer["betas"]).joints for answer in (one, other)]
-    return float(np.linalg.norm(joints[0] - joints[1], axis=-1).max()) * 1e3
+    return float(np.linalg.norm(one - other, axis=-1).max()) * 1e3
