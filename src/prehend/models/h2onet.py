@@ -23,7 +23,7 @@ from prehend.hand_model.skinning import skin
 from prehend.models.h2onet_trunks import DenseTrunk, HandTrunk, LiteTrunk, fetched
 from prehend.models.mano_head import rotations_from_6d
 from prehend.models.spiral import MeshDecoder, SpiralConv, Table
-from prehend.models.stage import Stage, Staged
+from prehend.models.stage import Shape, Stage, Staged
 from prehend.types import FloatArray
 
 FRAMES = 3
@@ -203,7 +203,7 @@ class H2ONet(Staged):
     def stages(self) -> dict[str, Stage]:
         """The two stages and the shapes of their arrays."""
         c, code = self.config, self.seen.orientation_size
-        frame: dict[str, tuple[int, ...]] = {
+        frame: dict[str, Shape] = {
             "part_logit": (NUM_PARTS,),
             "features": (c.levels[-1], c.channels[-1]),
             "orientation": (code,),

@@ -5,6 +5,7 @@ Two trunks: DenseStacks from nothing, as in the paper, and the pretrained Effici
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -86,21 +87,15 @@ class PlaceRegressor(nn.Module):
         self.maps = nn.Conv2d(channels, NUM_JOINTS, 1)
         layers: list[nn.Module] = []
         sizes = (cells * cells, *hidden)
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), nn.Hardtanh(0, 4)]
-        self.mlp = nn.Sequential(*layers, nn.Linear(sizes[-1], 2))
-        nn.init.constant_(layers_last_bias(self.mlp), 0.5)  # the middle of the crop
+        last = nn.Linear(sizes[-1], 2)
+        nn.init.constant_(last.bias, 0.5)  # the middle of the crop
+        self.mlp = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, cells, cells) -> (B, 21, 2)."""
         return self.mlp(self.maps(x).flatten(2))
-
-
-def layers_last_bias(mlp: nn.Sequential) -> Tensor:
-    """The bias of an MLP's last layer."""
-    bias = mlp[-1].bias
-    assert isinstance(bias, Tensor)
-    return bias
 
 
 class DenseTrunk(HandTrunk):
