@@ -30,6 +30,43 @@ MAY_IMPORT = {
     "cli": BASE
     | {"geometry", "hand_model", "weights", "backends", "pipeline", "io", "eval", "ros", "models", "export"},
 }
+TRAINING = Path(__file__).parents[1] / "training" / "prehend_training"
+ROOMS = (
+    "__init__",
+    "sample",
+    "transforms",
+    "assets",
+    "objects.shapes",
+    "objects",
+    "grasps",
+    "grasps.search",
+    "storage",
+    "datasets",
+    "pretrained",
+    "photos",
+    "scenes",
+    "scenes.geometry",
+    "scenes.appearance",
+    "scenes.camera",
+    "scenes.people",
+    "scenes.layout",
+    "scenes.render",
+    "engine",
+    "data",
+    "data.on_device",
+    "losses",
+    "palms",
+    "train",
+    "inspect",
+    "evaluate",
+    "evaluate.photographs",
+    "experiments",
+    "deocclude",
+    "cli",
+)
+"""Rooms of the training workspace; each imports from itself and from those above it alone."""
+MOST_FILES = 13
+"""In a room: more do not let a reader in."""
 ONLY_IN = {
     "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
     "rclpy": ("ros/",),
@@ -83,3 +120,60 @@ def test_core_needs_no_heavy_imports(modules: str) -> None:
     code = f"import sys, {modules}; print([m for m in ('torch', 'rclpy', 'tensorrt') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def room_of(module: str) -> str:
+    """The room of ROOMS that a module (without `prehend_training.`) is in."""
+    return next(room for room in sorted(ROOMS, key=len, reverse=True) if f"{module}.".startswith(f"{room}."))
+
+
+def training_imports() -> dict[str, set[str]]:
+    """The modules of the training workspace, each with those of it that it imports; names without the package's."""
+    paths = {}
+    for path in TRAINING.rglob("*.py"):
+        parts = path.relative_to(TRAINING).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
+    found = {}
+    for module, path in paths.items():
+        names = [name.removeprefix("prehend_training.") for name in imports_of(path) if name != "prehend_training"]
+        ends = [next((end for end in (name, name.rpartition(".")[0]) if end in paths), None) for name in names]
+        found[module] = {end for end in ends if end is not None} - {module}
+    return found
+
+
+TRAINING_IMPORTS = training_imports()
+
+
+@pytest.mark.parametrize("module", sorted(TRAINING_IMPORTS))
+def test_arrows_of_training(module: str) -> None:
+    own = ROOMS.index(room_of(module))
+    for name in TRAINING_IMPORTS[module]:
+        assert ROOMS.index(room_of(name)) <= own, f"{module} imports {name}, which is below it"
+
+
+def test_training_has_no_circles() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a circle: {' -> '.join((*path[path.index(module) :], module))}"
+        if module not in done:
+            for name in sorted(TRAINING_IMPORTS[module]):
+                visit(name, (*path, module))
+            done.add(module)
+
+    for module in TRAINING_IMPORTS:
+        visit(module, ())
+
+
+def test_rooms_of_training_let_a_reader_in() -> None:
+    for folder in {path.parent for path in TRAINING.rglob("*.py")}:
+        files = [path.name for path in folder.glob("*.py") if not path.name.startswith("__")]
+        assert len(files) <= MOST_FILES, f"{folder.relative_to(TRAINING)} holds {len(files)} modules: {sorted(files)}"
+    assert {path.stem for path in TRAINING.glob("*.py")} <= set(ROOMS)
+
+
+def test_tests_of_training_mirror_it() -> None:
+    tests = Path(__file__).parent / "training"
+    for path in tests.rglob("test_*.py"):
+        assert path.parent != tests, f"{path.name} belongs into the folder of a room"
+        assert (TRAINING / path.parent.relative_to(tests)).is_dir(), f"{path} tests no room of training"

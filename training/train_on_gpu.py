@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prehend_training.resident_run import Plan
+    from prehend_training.experiments.one_machine import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 CALL_AGAIN = 3
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.wheels is not None:
         add_wheels(options.wheels, options.work / "site")
     from prehend.errors import PrehendError
-    from prehend_training.resident_run import Call, describe_machine
+    from prehend_training.experiments.one_machine import Call, describe_machine
 
     if options.doctor:
         sys.stdout.write(describe_machine(options.device) + "\n")
@@ -107,8 +107,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def plan_of(options: argparse.Namespace) -> "Plan":
     """The plan of the options."""
-    from prehend_training.loop import Budget, Machine
-    from prehend_training.resident_run import Plan
+    from prehend_training.experiments.one_machine import Plan
+    from prehend_training.train.loop import Budget, Machine
 
     teacher_budget = None
     if options.teacher_minutes or options.teacher_steps:

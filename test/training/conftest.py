@@ -9,7 +9,7 @@ sys.path[:0] = [str(Path(__file__).parents[2] / "training"), str(Path(__file__).
 from fake import write_fake  # noqa: E402
 
 from prehend.errors import MissingDependency, SourceError  # noqa: E402
-from prehend_training.scenes.render import SceneRenderer  # noqa: E402
+from prehend_training.scenes.render.render import SceneRenderer  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import dataset_writers as writers
 import numpy as np
 
 from prehend.geometry.camera import project
-from prehend_training.scenes.sample import HAND_CODE
+from prehend_training.sample import HAND_CODE
 
 
 def in_world(sample, points):

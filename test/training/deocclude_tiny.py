@@ -11,9 +11,9 @@ from prehend.hand_model import load_hand_model, skin
 from prehend.types import Camera
 from prehend_training.datasets.base import hand_label, object_label
 from prehend_training.datasets.occlusion import depth_of_mesh
-from prehend_training.sample_files import Packing
-from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, FrameId, Sample
-from prehend_training.shards import claim, shard_name, write_index, write_shard
+from prehend_training.sample import HAND_CODE, OBJECT_CODE, FrameId, Sample
+from prehend_training.storage.codec import Packing
+from prehend_training.storage.shards import claim, shard_name, write_index, write_shard
 
 WIDTHS, TEXT = (8, 16), 16
 

@@ -10,8 +10,8 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.types import Camera
 from prehend_training.engine.scenes import SceneConfig, write_scenes
-from prehend_training.sample_files import Packing
-from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, FrameId, HandLabel, Maps, ObjectLabel, Sample
+from prehend_training.sample import HAND_CODE, OBJECT_CODE, FrameId, HandLabel, Maps, ObjectLabel, Sample
+from prehend_training.storage.codec import Packing
 
 
 def project(points, K):

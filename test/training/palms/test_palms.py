@@ -14,9 +14,8 @@ from prehend.models.palm import PALM, Palms, build_palm
 from prehend.pipeline.detect import ANCHOR_CELLS, anchors_px, change_of_region, decode_palms, region_of_palm
 from prehend.pipeline.find import letterbox
 from prehend.types import Box, FoundHand, Region
-from prehend_training import cli
-from prehend_training.corpora import ShardCorpus
-from prehend_training.loop import Budget, Machine
+from prehend_training.cli import main as cli
+from prehend_training.data.datasets import ShardCorpus
 from prehend_training.palms.batches import PalmBatches, PalmDataConfig, area_of, photo_palm
 from prehend_training.palms.labels import (
     PalmHand,
@@ -28,9 +27,10 @@ from prehend_training.palms.labels import (
 from prehend_training.palms.losses import PalmLossWeights, palm_terms
 from prehend_training.palms.measure import Looked, choose_threshold, photo_report
 from prehend_training.palms.targets import ANCHOR_SIDES_PX, Palm, match, palm_targets
-from prehend_training.palms.train import train_palms
-from prehend_training.presets import preset
 from prehend_training.pretrained import files
+from prehend_training.train.loop import Budget, Machine
+from prehend_training.train.palms import train_palms
+from prehend_training.train.presets import preset
 
 SHAPE = np.array([[0, 0.5], [-0.3, -0.45], [-0.05, -0.5], [0.2, -0.45], [0.4, -0.3], [-0.35, 0.25], [-0.5, 0]])
 WINDOW = (0, 0, 192, 192)
@@ -233,7 +233,7 @@ def test_a_start_of_another_kind_is_refused(photographs, frames, tmp_path, capsy
         assert cli.main([*call, "--start", str(given)]) == 1
         assert capsys.readouterr().err.count("\n") == 1
     with pytest.raises(AssetError, match="palms train"):
-        from prehend_training.tasks import open_task
+        from prehend_training.train.tasks import open_task
 
         open_task(preset("palm"), [frames])
 
@@ -286,7 +286,7 @@ def labeller():
 
 def test_a_picture_and_its_mirror_image_get_mirrored_labels(labeller, renderer):
     from prehend_training.photos.facts import Facts
-    from prehend_training.scenes.render import crop_sample
+    from prehend_training.scenes.render.render import crop_sample
 
     seen = 0
     for index in range(12):

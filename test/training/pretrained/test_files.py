@@ -8,7 +8,7 @@ import torch
 from prehend.errors import AssetError, UnknownName, WeightsMismatch
 from prehend.models.efficientnet_lite import LITE0, EfficientNetLite
 from prehend.models.hand_landmarks import HandLandmarks
-from prehend_training import cli
+from prehend_training.cli import main as cli
 from prehend_training.pretrained import files, sources
 from prehend_training.pretrained.filling import fill, layers_of
 from prehend_training.pretrained.imagenet import BATCH_NORM_EPS, convert_imagenet

@@ -9,7 +9,7 @@ import torch
 
 from prehend_training.pretrained.files import convert
 from prehend_training.pretrained.sources import read_published
-from prehend_training.scenes.render import crop_sample
+from prehend_training.scenes.render.render import crop_sample
 
 WHEEL = os.environ.get("PREHEND_MEDIAPIPE_WHEEL", "")
 needs_wheel = pytest.mark.skipif(not WHEEL, reason="PREHEND_MEDIAPIPE_WHEEL names no wheel of mediapipe 0.10.21")

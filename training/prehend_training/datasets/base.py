@@ -18,7 +18,7 @@ from prehend.io.images import Image, read_image
 from prehend.types import Box, Camera, FloatArray
 from prehend_training.datasets.occlusion import UNKNOWN, visibility
 from prehend_training.datasets.sources import DatasetSource
-from prehend_training.scenes.sample import HAND_CODE, HandLabel, ObjectLabel, Sample
+from prehend_training.sample import HAND_CODE, HandLabel, ObjectLabel, Sample
 
 MANO_FILES: dict[Side, str] = {"right": "MANO_RIGHT.pkl", "left": "MANO_LEFT.pkl"}
 

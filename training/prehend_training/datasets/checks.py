@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prehend.hand_model import skin
 from prehend_training.datasets.base import Dataset, moved
-from prehend_training.scenes.sample import HAND_CODE, HandLabel, Sample
+from prehend_training.sample import HAND_CODE, HandLabel, Sample
 
 PALM_M = (0.05, 0.13)
 """Distance from the wrist to the middle knuckle, from a child's hand to the largest."""

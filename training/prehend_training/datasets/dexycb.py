@@ -30,7 +30,7 @@ from prehend_training.datasets.base import (
 )
 from prehend_training.datasets.grasp_labels import HANDBOOSTER, GraspRule, grasps
 from prehend_training.datasets.sources import DEXYCB
-from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, FrameId, HandLabel, ObjectLabel, Sample
+from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, FrameId, HandLabel, ObjectLabel, Sample
 from prehend_training.transforms import rigid
 
 YCB_NAMES = (

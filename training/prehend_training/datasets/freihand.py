@@ -17,7 +17,7 @@ from prehend.types import FloatArray
 from prehend_training.datasets.base import Dataset, camera_of, hand_label
 from prehend_training.datasets.sources import FREIHAND
 from prehend_training.datasets.tables import read_table
-from prehend_training.scenes.sample import HAND_CODE, FrameId, Sample
+from prehend_training.sample import HAND_CODE, FrameId, Sample
 
 VERSIONS = ("gs", "hom", "sample", "auto")
 """Backgrounds of training pictures: the green screen, and three ways to replace it."""

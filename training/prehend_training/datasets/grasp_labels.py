@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prehend.check import check_shape
 from prehend.geometry.rotations import geodesic_angle
 from prehend.types import FloatArray
-from prehend_training.scenes.sample import ObjectLabel
+from prehend_training.sample import ObjectLabel
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from prehend.types import FloatArray
 from prehend_training.datasets.base import Dataset, camera_of, hand_label, moved, posed_vertices
 from prehend_training.datasets.freihand import hand_mask, mean_relative_rotations
 from prehend_training.datasets.sources import HANCO
-from prehend_training.scenes.sample import FrameId, Sample
+from prehend_training.sample import FrameId, Sample
 
 CAMERAS = 8
 _ANCHOR_JOINT = 9

@@ -32,7 +32,7 @@ from prehend_training.datasets.occlusion import depth_of_mesh, in_front
 from prehend_training.datasets.safe_pickle import read_pickle
 from prehend_training.datasets.sources import HO3D_V2, HO3D_V3
 from prehend_training.datasets.tables import read_table
-from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, FrameId, HandLabel, ObjectLabel, Sample
+from prehend_training.sample import HAND_CODE, OBJECT_CODE, FrameId, HandLabel, ObjectLabel, Sample
 from prehend_training.transforms import rigid
 
 OPTICAL_FROM_GL = np.diag([1.0, -1.0, -1.0])

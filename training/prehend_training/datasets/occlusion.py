@@ -13,7 +13,7 @@ from prehend.check import check_shape
 from prehend.geometry.camera import project
 from prehend.hand_model import HandModel
 from prehend.types import Camera, FloatArray
-from prehend_training.scenes.sample import HAND_PARTS, PART_OF_JOINT
+from prehend_training.sample import HAND_PARTS, PART_OF_JOINT
 
 _NEAREST_M = 0.01
 

@@ -14,7 +14,7 @@ from prehend.hand_model import HandModel, load_hand_model, skin
 from prehend.hand_model.retarget import betas_for_joints
 from prehend.types import FloatArray
 from prehend_training.datasets.base import Dataset
-from prehend_training.scenes.sample import HandLabel, Sample
+from prehend_training.sample import HandLabel, Sample
 
 _PLACE = tuple(JOINTS_FROM_MANO.index(joint) for joint in range(NUM_MANO_JOINTS))
 """Where each of MANO's 16 joints is among the 21."""

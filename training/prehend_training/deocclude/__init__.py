@@ -1,5 +1,1 @@
 """The generative de-occluder (UniHOPE, section 3.3): twins without the held object for datasets that have none."""
-
-from prehend_training.deocclude.twins import TwinFolder
-
-__all__ = ["TwinFolder"]

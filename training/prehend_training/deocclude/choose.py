@@ -9,7 +9,7 @@ from prehend.types import FloatArray
 from prehend_training.deocclude.judge import Judge
 from prehend_training.deocclude.region import Image, Region
 from prehend_training.deocclude.repaint import Repainter
-from prehend_training.scenes.sample import Sample
+from prehend_training.sample import Sample
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from prehend.pipeline.crop import CropSpec, cut, region_of
 from prehend.pipeline.decode import rotations_in_camera
 from prehend.pipeline.hands import HandModels
 from prehend.types import Box, Camera, FloatArray, Region
-from prehend_training.scenes.sample import HandLabel
+from prehend_training.sample import HandLabel
 
 
 class Judge(Protocol):
@@ -99,9 +99,9 @@ def _from_bundle(weights: str | Path) -> tuple[UniHOPE, Mapping[Side, HandModel]
 
 
 def _from_run(run: Path) -> tuple[UniHOPE, Mapping[Side, HandModel]]:
-    from prehend_training.checkpoint import load_result
-    from prehend_training.presets import preset
-    from prehend_training.tasks import network_of
+    from prehend_training.train.checkpoint import load_result
+    from prehend_training.train.presets import preset
+    from prehend_training.train.tasks import network_of
 
     network = _of_hands(network_of(preset(json.loads((run / "run.json").read_text())["preset"])), run)
     load_result(run / "checkpoint" / "averaged.safetensors", network)

@@ -16,8 +16,8 @@ from prehend_training.deocclude.judge import Judge
 from prehend_training.deocclude.region import Faces, find_region, why_not
 from prehend_training.deocclude.repaint import Repainter
 from prehend_training.deocclude.sheet import write_sheet
-from prehend_training.deocclude.twins import Twin, TwinFolder
-from prehend_training.scenes.sample import HandLabel, Sample
+from prehend_training.sample import HandLabel, Sample
+from prehend_training.storage.twins import Twin, TwinFolder
 
 SHEET_ROWS = 12
 

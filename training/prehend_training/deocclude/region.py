@@ -11,7 +11,7 @@ from prehend.errors import InvalidInput
 from prehend.types import Camera
 from prehend_training.datasets.occlusion import depth_of_mesh
 from prehend_training.deocclude.config import RepaintConfig
-from prehend_training.scenes.sample import HAND_CODE, OBJECT_CODE, HandLabel, Sample
+from prehend_training.sample import HAND_CODE, OBJECT_CODE, HandLabel, Sample
 
 Image = NDArray[np.uint8]
 Faces = NDArray[np.integer]

@@ -8,8 +8,8 @@ import numpy as np
 
 from prehend_training.deocclude.choose import Made
 from prehend_training.deocclude.region import Image
-from prehend_training.scenes.show import tile_sheet
-from prehend_training.show import write_picture
+from prehend_training.inspect.batches import write_picture
+from prehend_training.inspect.samples import tile_sheet
 
 TILE_PX = 192
 

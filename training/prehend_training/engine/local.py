@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from prehend.errors import InvalidInput
-from prehend_training.engine import EngineError, Job, Work
+from prehend_training.engine.jobs import EngineError, Job, Work
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
 """For numpy, torch and llvmpipe (0 there: no thread beside the caller's): the processes share the cores."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from prehend.errors import MissingDependency
 from prehend.pipeline.objects import OWN_OBJECTS
-from prehend_training.engine import EngineError, Job, Work
+from prehend_training.engine.jobs import EngineError, Job, Work
 from prehend_training.engine.local import one_thread
 
 

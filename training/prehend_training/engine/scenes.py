@@ -14,13 +14,13 @@ from tqdm import tqdm
 from prehend.errors import InvalidInput
 from prehend.pipeline.objects import own_folders
 from prehend_training.engine import EngineOptions, Job, open_engine
-from prehend_training.objects.stock import Stock, drawn_from
-from prehend_training.sample_files import Packing
-from prehend_training.scenes.sample import Sample
-from prehend_training.shards import ShardNote, claim, commit, read_note, shard_name, write_index, write_shard
+from prehend_training.objects.asset_split import Stock, drawn_from
+from prehend_training.sample import Sample
+from prehend_training.storage.codec import Packing
+from prehend_training.storage.shards import ShardNote, claim, commit, read_note, shard_name, write_index, write_shard
 
 if TYPE_CHECKING:
-    from prehend_training.scenes.render import SceneRenderer
+    from prehend_training.scenes.render.render import SceneRenderer
 
 Kind = Literal["crops", "frames", "views", "sequences"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -86,7 +86,7 @@ def _fingerprint(folder: Path) -> str:
 
 def open_maker(config: SceneConfig) -> Maker:
     """The renderer as a function from a unit's number to its samples; call it in the process that shall draw."""
-    from prehend_training.scenes.render import SceneRenderer, crop_sample, frame_sample
+    from prehend_training.scenes.render.render import SceneRenderer, crop_sample, frame_sample
 
     renderer, maps, size = SceneRenderer(config.photos), config.packing.maps != "none", config.size_px
     if config.kind not in ("crops", "frames"):
@@ -103,7 +103,7 @@ def open_maker(config: SceneConfig) -> Maker:
 
 def _along(renderer: "SceneRenderer", config: SceneConfig, unit: int) -> Iterator[Sample]:
     """A sequence: any one instant of it by all its cameras, or all of it by one, every other time that on the head."""
-    from prehend_training.scenes.sequences import sample_sequence
+    from prehend_training.scenes.layout.sequences import sample_sequence
 
     size = (config.size_px, config.size_px * 3 // 4)
     with drawn_from(config.stock):

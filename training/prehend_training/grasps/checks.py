@@ -16,7 +16,7 @@ from prehend_training.grasps.hand import FINGERS, hand_model
 from prehend_training.grasps.kinds import Kind
 from prehend_training.grasps.volume import VOXEL_M, inner_voxels
 from prehend_training.objects import Solid
-from prehend_training.scenes.sample import HAND_PARTS, PART_OF_JOINT
+from prehend_training.sample import HAND_PARTS, PART_OF_JOINT
 
 Array = NDArray[np.floating]
 

@@ -17,7 +17,7 @@ from prehend_training.grasps.closing import Hands
 from prehend_training.grasps.hand import hand_model
 from prehend_training.grasps.kinds import KINDS
 from prehend_training.objects import Solid, catalogue
-from prehend_training.objects.stock import things_in_stock
+from prehend_training.objects.asset_split import things_in_stock
 from prehend_training.transforms import inverse, rigid
 
 Array = NDArray[np.floating]

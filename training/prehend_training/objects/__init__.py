@@ -2,7 +2,7 @@
 
 from prehend_training.objects.catalogue import CATALOGUE, catalogue, read_solid
 from prehend_training.objects.families import FAMILIES, random_bottle, random_box, sample_solid
-from prehend_training.objects.mesh import Mesh, Surface
+from prehend_training.objects.shapes.mesh import Mesh, Surface
 from prehend_training.objects.solid import Form, Paint, Range, Solid
 
 __all__ = [

@@ -17,11 +17,11 @@ from prehend.pipeline.objects import (
     read_catalogue,
     read_entry,
 )
-from prehend_training.objects.parts import Part
-from prehend_training.objects.parts_flat import Box, Rack
-from prehend_training.objects.parts_plate import Extrusion
-from prehend_training.objects.parts_round import Revolve, Torus, Tube
-from prehend_training.objects.parts_scanned import Scanned
+from prehend_training.objects.shapes.parts import Part
+from prehend_training.objects.shapes.parts_flat import Box, Rack
+from prehend_training.objects.shapes.parts_plate import Extrusion
+from prehend_training.objects.shapes.parts_round import Revolve, Torus, Tube
+from prehend_training.objects.shapes.parts_scanned import Scanned
 from prehend_training.objects.solid import Form, Paint, Range, Solid
 
 CATALOGUE = default_folder()

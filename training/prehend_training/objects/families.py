@@ -10,12 +10,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend_training.objects.asset_split import families_in_stock, things_in_stock
 from prehend_training.objects.catalogue import catalogue
-from prehend_training.objects.mesh import smooth_curve
-from prehend_training.objects.parts import Part
-from prehend_training.objects.parts_round import Revolve, Tube, Zone
+from prehend_training.objects.shapes.mesh import smooth_curve
+from prehend_training.objects.shapes.parts import Part
+from prehend_training.objects.shapes.parts_round import Revolve, Tube, Zone
 from prehend_training.objects.solid import Form, Solid
-from prehend_training.objects.stock import families_in_stock, things_in_stock
 
 Array = NDArray[np.floating]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from prehend.errors import AssetError, InvalidInput, MissingDependency
 from prehend.pipeline.objects import Axis, Symmetry
-from prehend_training.objects.parts_scanned import Scanned
 from prehend_training.objects.repair import Shape, bodies_of
+from prehend_training.objects.shapes.parts_scanned import Scanned
 from prehend_training.objects.solid import Form, Paint, Range, Solid
 
 Array = NDArray[np.floating]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError
-from prehend_training.objects.triangles import Body, Fill, winding
+from prehend_training.objects.shapes.triangles import Body, Fill, winding
 
 Array = NDArray[np.floating]
 Index = NDArray[np.int64]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.pipeline.objects import Symmetry
-from prehend_training.objects.mesh import Mesh, Surface, assemble, stretched
-from prehend_training.objects.parts import Part
-from prehend_training.objects.parts_round import Revolve
+from prehend_training.objects.shapes.mesh import Mesh, Surface, assemble, stretched
+from prehend_training.objects.shapes.parts import Part
+from prehend_training.objects.shapes.parts_round import Revolve
 
 Array = NDArray[np.floating]
 

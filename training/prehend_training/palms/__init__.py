@@ -5,6 +5,7 @@ pseudo.py    a detector labels photographs: what comes back from the mirror imag
 targets.py   what each anchor should answer
 batches.py   views of frames and photographs with such targets
 losses.py    the loss terms
-train.py     the run
 measure.py   what a detector finds on photographs, and where its threshold lies
+
+`train/palms.py` is the run.
 """

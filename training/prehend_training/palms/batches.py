@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from prehend.conventions import SIDES
 from prehend.io.images import read_image
 from prehend.types import Box, FloatArray, Region
-from prehend_training.augment import change_colour, degrade
-from prehend_training.data import Corpus
-from prehend_training.finder_data import (
+from prehend_training.data.crop_targets import Arrays
+from prehend_training.data.crops import Corpus
+from prehend_training.data.frames import (
     MIN_INSIDE,
     MIN_VISIBLE,
     FinderDataConfig,
@@ -19,11 +19,11 @@ from prehend_training.finder_data import (
     draw_window,
     warp_frame,
 )
+from prehend_training.data.pixels import change_colour, degrade
+from prehend_training.data.records import Record
+from prehend_training.data.views import apply_affine
 from prehend_training.palms.labels import PalmHand, PalmLabels, PalmPhoto
 from prehend_training.palms.targets import PALM_JOINTS, Palm, palm_targets
-from prehend_training.records import Record
-from prehend_training.targets import Arrays
-from prehend_training.views import apply_affine
 
 Window = tuple[int, int, int, int]
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend.models.palm import Palms
-from prehend_training.losses import Terms
+from prehend_training.losses.crop import Terms
 
 
 @dataclass(frozen=True)

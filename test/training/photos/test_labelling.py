@@ -1,0 +1,373 @@
+"""Labels that a teacher gives photographs."""
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photo_work import FACTS, LICENCE, Knows, labelled, write, write_photos
+
+from prehend.errors import SourceError
+from prehend.types import Box
+from prehend_training.cli.main import main
+from prehend_training.photos.agreement import Answer, Rule, answer_at, decide, different
+from prehend_training.photos.facts import PUBLIC, Facts, facts_for, read_facts
+from prehend_training.photos.labelling import Labelling, label_photos
+from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, read_labels, write_labels
+from prehend_training.photos.looks import hand_looks, tile_looks, whole_looks
+from prehend_training.photos.teachers import MediapipeTeacher
+
+RNG = np.random.default_rng(0)
+HAND = RNG.uniform(100, 200, (21, 2))
+
+
+def answers(noise, sides=("right",) * 5, score=0.99):
+    rng = np.random.default_rng(1)
+    return [Answer(HAND + rng.normal(0, noise * 100, HAND.shape), side, score) for side in sides]
+
+
+@pytest.mark.parametrize(
+    "look", [*whole_looks((300, 200)), *tile_looks((300, 200)), *hand_looks(Box(90, 80, 150, 170))]
+)
+def test_a_look_leads_back_to_the_picture(look):
+    points = RNG.uniform(0, 200, (7, 2))
+    assert np.allclose(look.back(points @ look.affine[:, :2].T + look.affine[:, 2]), points)
+
+
+def test_looks_at_a_hand_show_all_of_it_and_two_of_them_its_mirror_image():
+    box = Box(90, 80, 150, 170)
+    corners = np.array([[90, 80], [150, 80], [150, 170], [90, 170]])
+    looks = hand_looks(box)
+    assert [look.mirrored for look in looks] == [False, True, False, True, False]
+    for look in looks:
+        seen = corners @ look.affine[:, :2].T + look.affine[:, 2]
+        assert (seen > 0).all() and (seen < np.array(look.size)).all()
+    scales = [abs(np.linalg.det(look.affine[:, :2])) ** 0.5 for look in looks]
+    assert scales[0] / scales[4] == pytest.approx(3.5 / 2.2)
+
+
+def test_tiles_leave_no_pixel_out():
+    seen = np.zeros((200, 300), bool)
+    for look in tile_looks((300, 200)):
+        (x0, y0), (x1, y1) = look.back(np.array([[0, 0], np.array(look.size) - 1]))
+        seen[max(0, round(y0)) : round(y1) + 1, max(0, round(x0)) : round(x1) + 1] = True
+    assert seen.all()
+
+
+def test_answers_that_agree_are_kept_with_their_noise():
+    said = decide(answers(0.02), Rule())
+    assert said.reason is None and said.side == "right" and said.score == pytest.approx(0.99)
+    assert np.abs(said.keypoints_px - HAND).mean() < 2
+    assert said.std_px.min() >= 1.4 and said.std_px.mean() == pytest.approx(2.5, abs=1)
+    certain = decide(answers(0.0), Rule())
+    assert (certain.std_px > 0).all()  # what the looks agree on may be wrong all the same
+
+
+@pytest.mark.parametrize(
+    ("looks", "reason"),
+    [
+        ([None] * 5, "nothing"),
+        ([*answers(0.01)[:3], None, None], "seldom seen"),
+        (answers(0.01, score=0.5), "low score"),
+        (answers(0.06), "places differ"),
+    ],
+)
+def test_answers_that_are_not_sure_are_dropped_for_a_reason(looks, reason):
+    assert decide(looks, Rule()).reason == reason
+
+
+def test_small_hands_have_to_be_surer():
+    looks = answers(0.02)
+    small = [Answer(0.3 * look.keypoints_px, look.side, look.score) for look in looks]
+    assert decide(looks, Rule()).reason is None and decide(looks, Rule(), strict=True).reason == "places differ"
+    assert decide(small, Rule()).reason == "places differ"
+    again = [Answer(0.3 * look.keypoints_px, look.side, look.score) for look in answers(0.002)]
+    assert decide(again, Rule()).reason is None
+    assert decide([*again[:4], None], Rule()).reason == "seldom seen"
+
+
+def test_one_joint_that_jumps_is_enough_to_drop_a_hand():
+    looks = answers(0.0)
+    moved = HAND.copy()
+    moved[8] += 60
+    looks[1] = Answer(moved, "right", 0.99)
+    assert decide(looks, Rule()).reason == "places differ"
+
+
+def test_a_side_that_the_looks_do_not_share_is_unknown():
+    said = decide(answers(0.01, ("right", "right", "right", "left", "left")), Rule())
+    assert said.reason is None and said.side is None
+    assert decide(answers(0.01, ("left",) * 4 + ("right",)), Rule()).side == "left"
+
+
+def test_two_hands_side_by_side_stay_two_and_a_box_takes_the_one_in_it():
+    near, far = Answer(HAND, "right", 0.9), Answer(HAND + np.array([120, 0]), "left", 0.8)
+    again = Answer(HAND + 3, "right", 0.7)
+    assert different([again, far, near]) == [near, far]
+    assert answer_at(Box(95, 95, 205, 320), [far, near]) is near
+    assert answer_at(Box(400, 400, 500, 500), [far, near]) is None
+
+
+def test_public_sources_are_complete_and_keep_sessions_together():
+    known = read_facts(PUBLIC)
+    assert all(facts.licence != "not stated" and facts.repository for facts in known.values())
+    assert facts_for("clips/bottle-detection_0004.jpg", known).prefix == "clips/bottle-detection"
+    assert facts_for("clips/bird_0004.jpg", known).prefix == "clips"
+    assert facts_for("clipsy/bird.jpg", known).prefix == ""
+    subhi, shop = known["subhi"], known["no_hand"]
+    assert subhi.session_of("subhi/3_1528499009.07_1.jpg") == subhi.session_of("subhi/3_pic00002.jpg") == "3"
+    assert subhi.session_of("subhi/pic00002.jpg") == "pic"
+    names = [f"no_hand/shop_{k:04}.jpg" for k in range(1000)]
+    splits = {}
+    for name in names:
+        splits.setdefault(shop.session_of(name), set()).add(shop.split_of(name))
+    assert len(splits) == 20 and all(len(split) == 1 for split in splits.values())
+    assert {"train", "validation"} == set.union(*splits.values())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "photos"
+
+
+def test_labels_say_what_is_known_and_by_whom(folder):
+    truth = write_photos(folder)
+    labels = labelled(folder, Knows(truth))
+    again = read_labels(folder / "labels.json")
+    photos = {photo.path: photo for photo in again.photos}
+    assert again.folder == folder.resolve() and list(photos) == sorted(photos) and len(photos) == 10
+    (hand,) = photos["hands/0_pic.png"].hands
+    assert hand.side == truth["0_pic.png"][0][1] and hand.held is None
+    assert np.abs(hand.keypoints_px - truth["0_pic.png"][0][0]).mean() < 1
+    assert hand.origin == dict.fromkeys(("box_px", "keypoints_px", "side"), Knows.name)
+    alone = next(hand for hand in photos["hands/1_pic.png"].hands if hand.keypoints_px is None)
+    assert alone.origin == {"box_px": "boxes.json"} and alone.side is None
+    assert photos["empty/0.png"].hands == () and photos["empty/0.png"].all_hands_labelled
+    (held,) = photos["held/0.png"].hands
+    assert held.held is True and held.side == "left" and held.box_px is None
+    assert held.origin == {"side": "folder", "held": "folder"} and not photos["held/0.png"].all_hands_labelled
+    assert photos["hands/9_pic.png"].split == "validation" and photos["hands/2_pic.png"].split == "train"
+    assert again.about["counts"] == labels.about["counts"] and again.about["counts"]["hands"]["kept"] == 6
+    assert {source["prefix"]: source["licence"] for source in again.about["sources"]} == {
+        "hands": "MIT", "empty": "CC0-1.0", "held": "MIT"
+    }  # fmt: skip
+
+
+def test_a_side_that_contradicts_the_folder_and_an_unsure_answer_are_dropped(folder):
+    truth = write_photos(folder)
+    keypoints = truth["0_pic.png"][0][0] / 2
+    labels = labelled(folder, Knows({**truth, "0.png": [(keypoints, "right")], "2_pic.png": []}))
+    counts = labels.about["counts"]
+    assert counts["held"]["dropped: other side"] == 1 and counts["held"].get("kept", 0) == 0
+    empty = next(photo for photo in labels.photos if photo.path == "empty/0.png")
+    assert len(empty.hands) == 1 and not empty.all_hands_labelled  # a sure hand where none should be
+
+
+def test_a_hand_that_is_mostly_beyond_the_border_is_dropped(folder):
+    truth = write_photos(folder)
+    keypoints, side = truth["0_pic.png"][0]
+    over = keypoints - [keypoints[:, 0].mean() + 0.2 * np.ptp(keypoints[:, 0]), 0]
+    labels = labelled(folder, Knows({"0_pic.png": [(over, side)]}))
+    assert labels.about["counts"]["hands"]["dropped: beyond the border"] == 1
+
+
+def test_a_thing_of_a_strong_colour_is_no_hand_where_the_facts_say_so(folder):
+    truth = write_photos(folder)
+    write(folder / "empty" / "0.png", np.full((120, 160, 3), (250, 90, 10), np.uint8))
+    facts = read_facts(folder / "sources.yaml")
+    places = {"0.png": [(truth["0_pic.png"][0][0] / 2, "left")]}
+    work = Labelling(folder, folder / "labels.json", facts, only=("empty/0",))
+    assert label_photos(work, Knows(places)).about["counts"]["empty"]["kept"] == 1
+    strict = {"empty": dataclasses.replace(facts["empty"], max_saturation=190)}
+    counts = label_photos(dataclasses.replace(work, facts=strict), Knows(places)).about["counts"]
+    assert counts["empty"]["dropped: colour"] == 1
+
+
+def test_a_second_teacher_adds_what_the_first_did_not_know(folder):
+    truth = write_photos(folder)
+    labelled(folder, Knows({name: hands for name, hands in truth.items() if name != "2_pic.png"}))
+    base = {photo.path: photo for photo in read_labels(folder / "labels.json").photos}
+    second = Knows({**truth, "0_pic.png": [(HAND, "left")], "1.png": [(truth["0_pic.png"][0][0] / 2, "left")]})
+    second.name = "teacher two"
+    work = Labelling(
+        folder, folder / "more.json", read_facts(folder / "sources.yaml"), base=base, only=("hands", "held/1")
+    )
+    photos = {photo.path: photo for photo in label_photos(work, second).photos}
+    assert photos.keys() == base.keys() and set(second.asked) == {"1_pic.png", "2_pic.png", "1.png"}
+    for name in ("hands/0_pic.png", "hands/9_pic.png", "held/0.png"):
+        assert photos[name] == base[name]
+    assert photos["hands/2_pic.png"].hands[0].origin["keypoints_px"] == "teacher two"
+    (held,) = photos["held/1.png"].hands
+    assert held.held is True and held.keypoints_px is not None and photos["held/1.png"].all_hands_labelled
+    assert [hand.keypoints_px is None for hand in photos["hands/1_pic.png"].hands] == [False, True]
+
+
+def test_a_known_box_is_one_hand_whatever_the_teacher_says_there(folder):
+    """Two unsure answers in a known box are the box alone; a sure one takes its place."""
+    truth = write_photos(folder)
+    (keypoints, side) = truth["0_pic.png"][0]
+    unsure = Knows({"0_pic.png": [(keypoints, side), (keypoints + 0.5 * np.ptp(keypoints, axis=0), side)]}, score=0.3)
+    photo = next(photo for photo in labelled(folder, unsure).photos if photo.path == "hands/0_pic.png")
+    assert len(photo.hands) == 1 and photo.hands[0].keypoints_px is None
+    assert photo.hands[0].origin["box_px"] == "boxes.json"
+
+
+class StopsAfter(Knows):
+    def __init__(self, truth, count):
+        super().__init__(truth)
+        self.count = count
+
+    def answers(self, path, looks, place):
+        if path.name not in self.asked and len(set(self.asked)) == self.count:
+            raise KeyboardInterrupt
+        return super().answers(path, looks, place)
+
+
+def test_a_command_that_was_stopped_goes_on(folder, tmp_path):
+    truth = write_photos(folder)
+    with pytest.raises(KeyboardInterrupt):
+        labelled(folder, StopsAfter(truth, 5))
+    assert not (folder / "labels.json").exists()
+    answers = folder / "labels.json.answers.jsonl"
+    answers.write_text(answers.read_text()[:-40])  # the last line was being written
+    rest = Knows(truth)
+    labels = labelled(folder, rest)
+    assert len(labels.photos) == 10 and 5 <= len(set(rest.asked)) < 8
+    idle = Knows(truth)
+    labelled(folder, idle, rule=Rule(score=0.999))
+    assert not idle.asked  # another rule needs no teacher
+    assert not any(hand.keypoints_px is not None for photo in read_labels(folder / "labels.json").photos
+                   for hand in photo.hands)  # fmt: skip
+
+
+def test_answers_of_another_teacher_are_refused(folder):
+    truth = write_photos(folder)
+    labelled(folder, Knows(truth))
+    other = Knows(truth)
+    other.name = "teacher of another school"
+    with pytest.raises(SourceError, match=r"another --out"):
+        labelled(folder, other)
+
+
+def entry(**changes):
+    hand = {"box_px": [1, 2, 30, 40], "keypoints_px": np.ones((21, 2)).tolist(), "side": "left", "held": None} | changes
+    photo = {"path": "a.png", "size": [64, 48], "split": "train", "all_hands_labelled": True, "hands": [hand]}
+    return {"schema": "prehend.photo_labels/1", "folder": ".", "photos": [photo]}
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("[]", "schema"),
+        ("{", "no labels"),
+        (json.dumps({"schema": "prehend.photo_labels/9"}), "prehend.photo_labels/9"),
+        (json.dumps(entry() | {"photos": []}), "no photographs"),
+        (json.dumps(entry() | {"folder": "gone"}), "gone"),
+        (json.dumps(entry(keypoints_px=[[1, 2]] * 20)), "21 x 2"),
+        (json.dumps(entry(keypoints_px=[[1, None]] * 21)), "21 x 2"),
+        (json.dumps(entry(box_px="wide")), "box_px"),
+        (json.dumps(entry(side="both")), "side"),
+        (json.dumps(entry() | {"photos": [{"path": "a.png"}]}), "incomplete"),
+    ],
+)
+def test_labels_that_are_wrong_are_refused_in_one_line(content, word, tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text(content)
+    with pytest.raises(SourceError, match=word) as caught:
+        read_labels(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_come_back_as_they_were_written(tmp_path):
+    hand = PhotoHand(Box(1, 2, 30, 40), HAND, np.full(21, 1.5), "left", True, 0.97, {"held": "folder"})
+    photos = (Photo("a.png", (64, 48), (hand, PhotoHand(None)), False, "s/1", "validation", "ab"),)
+    write_labels(tmp_path / "labels.json", PhotoLabels(tmp_path, photos, {"teacher": "me"}))
+    again = read_labels(tmp_path / "labels.json")
+    (back, bare), photo = again.photos[0].hands, again.photos[0]
+    assert (photo.path, photo.size, photo.session, photo.split, photo.sha256) == (
+        "a.png", (64, 48), "s/1", "validation", "ab"
+    )  # fmt: skip
+    assert np.allclose(back.keypoints_px, HAND, atol=0.006) and back.box_px == Box(1, 2, 30, 40)
+    assert (back.side, back.held, back.score, back.origin) == ("left", True, 0.97, {"held": "folder"})
+    assert bare.box_px is None and bare.side is None and again.about == {"teacher": "me"}
+    elsewhere = tmp_path / "below" / "labels.json"
+    write_labels(elsewhere, PhotoLabels(tmp_path, photos))
+    assert read_labels(elsewhere).folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        (["--teacher", "mediapipe"], "--python"),
+        (["--teacher", "mediapipe", "--python", "/no/such/python"], "pip install mediapipe"),
+        (["--teacher", "mediapipe", "--python", sys.executable], "No module named 'mediapipe'"),
+        (["--teacher", "no-such-weights"], "no-such-weights"),
+        (["--teacher", "mediapipe", "--sources", "gone.yaml"], "gone.yaml"),
+        (["--teacher", "mediapipe", "--only", "gone"], "no pictures"),
+        (["--teacher", "mediapipe", "--apart", "2"], "--apart"),
+    ],
+)
+def test_bad_input_of_the_command_is_one_line(more, word, folder, tmp_path, capsys):
+    write_photos(folder)
+    assert main(["label", str(folder), "--out", str(tmp_path / "labels.json"), *more]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("prehend-train label: ") and word in error
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("a: [", "no list"), ("schema: x", "schema"), (f"{LICENCE}  a: {{colour: red}}", "may say"),
+     (f"{LICENCE}  a: {{session: '('}}", "regular expression")],
+)  # fmt: skip
+def test_a_list_of_sources_that_is_wrong_is_refused(text, word, tmp_path):
+    path = tmp_path / "sources.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError if word == "regular expression" else SourceError, match=word):
+        read_facts(path)
+    path.write_text(FACTS)
+    assert read_facts(path)["held"].side == "left"
+
+
+def test_a_picture_that_cannot_be_read_is_named(folder):
+    truth = write_photos(folder)
+    (folder / "hands" / "2_pic.png").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"2_pic\.png"):
+        labelled(folder, Knows(truth))
+
+
+def test_our_own_weights_are_a_teacher_too(folder, capsys):
+    """Of boxes that are given; the pictures are no photographs, so what is kept may be nothing, but all is told."""
+    write_photos(folder, 2)
+    out = folder / "own.json"
+    command = ["label", str(folder), "--teacher", "unihope-s", "--out", str(out), "--sources"]
+    assert main([*command, str(folder / "sources.yaml"), "--only", "hands"]) == 0
+    labels = read_labels(out)
+    assert labels.about["teacher"].startswith("teacher unihope-s ")
+    lines = [json.loads(line) for line in Path(f"{out}.answers.jsonl").read_text().splitlines()]
+    looks = [look for line in lines[1:] for place in line["places"] for look in place["looks"]]
+    assert len(labels.photos) == 2 and looks and "hands: " in capsys.readouterr().out
+
+
+@pytest.mark.skipif("PREHEND_MEDIAPIPE" not in os.environ, reason="PREHEND_MEDIAPIPE names no Python with mediapipe")
+def test_mediapipe_answers_in_pixels_of_the_picture(tmp_path):
+    write(tmp_path / "grey.png", np.full((120, 160, 3), 128, np.uint8))
+    teacher = MediapipeTeacher(Path(os.environ["PREHEND_MEDIAPIPE"]))
+    assert teacher.name.startswith("teacher mediapipe 0.10")
+    assert teacher.answers(tmp_path / "grey.png", whole_looks((160, 120)), None) == [[], []]
+    with pytest.raises(SourceError, match=r"gone\.png"):
+        teacher.answers(tmp_path / "gone.png", whole_looks((160, 120)), None)
+    teacher.close()
+
+
+def test_pictures_that_are_unlike_their_folder_are_the_other_way():
+    known = {
+        "empty": Facts("empty", hands=0, unlike=("shop_7",)),
+        "held": Facts("held", hands=1, side="left", held=True, unlike=("train_3",)),
+    }
+    assert facts_for("empty/shop_70.jpg", known).hands == 0 and facts_for("empty/shop_7.jpg", known).hands == 1
+    other = facts_for("held/train_3.jpg", known)
+    assert (other.hands, other.side, other.held) == (0, None, None)
+    assert read_facts("public")["no_hand"].unlike

@@ -1,0 +1,63 @@
+"""The command `prehend-train`: pictures, training, measuring, export; its verbs are in the modules beside this one."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from prehend.errors import PrehendError
+from prehend_training.cli.deocclude import add_deocclude_verb
+from prehend_training.cli.evaluate import add_evaluate_verb
+from prehend_training.cli.hard_negatives import add_places_verb
+from prehend_training.cli.inspect import add_look_verbs
+from prehend_training.cli.options import add_verb
+from prehend_training.cli.palms import add_palm_verbs
+from prehend_training.cli.photos import add_photo_verbs
+from prehend_training.cli.scenes import add_scene_verbs
+from prehend_training.cli.train import add_train_verbs
+from prehend_training.cli.trunk import add_trunk_verb
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; 0 when done, 1 when it failed (one line says why), 2 from the parser for wrong use, 130 when it was
+    stopped by Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except PrehendError as error:
+        sys.stderr.write(f"prehend-train {arguments.verb}: {error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"prehend-train {arguments.verb}: stopped; the same command goes on from what is complete\n")
+        return INTERRUPTED
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from prehend_training.train.export import export_run
+
+    bundle = export_run(arguments.run_folder, arguments.out)
+    sys.stdout.write(f"{bundle.folder}: {bundle.network}, weights {bundle.weights_sha256[:12]}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="prehend-train", description="Render scenes, train and export networks.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    add_scene_verbs(verbs)
+    add_look_verbs(verbs)
+    add_deocclude_verb(verbs)
+    add_places_verb(verbs)
+    add_photo_verbs(verbs)
+    add_trunk_verb(verbs)
+    add_palm_verbs(verbs)
+    add_train_verbs(verbs)
+    add_evaluate_verb(verbs)
+
+    export = add_verb(verbs, "export", _export, "write the weights of a run as a bundle that prehend loads")
+    export.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    export.add_argument("--out", type=Path, required=True, help="folder of the bundle, e.g. src/prehend/weights/NAME")
+    return parser

@@ -1,0 +1,100 @@
+"""The verbs of `prehend-train` that train: one run, or the rows of the paper's ablation."""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prehend.errors import InvalidInput
+from prehend_training.cli.data import add_data_options, chosen_data
+from prehend_training.cli.options import add_verb
+
+if TYPE_CHECKING:
+    from prehend_training.data.open import DataSource
+    from prehend_training.train.loop import Machine
+
+
+def add_train_verbs(verbs: Any) -> None:
+    """Add the verbs of this module."""
+    train = add_verb(verbs, "train", _train, "train a preset; a run that stopped goes on")
+    train.add_argument("preset", help="name of the preset")
+    train.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    add_data_options(train)
+    budget = train.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
+    budget.add_argument("--steps", type=int, help="budget in steps")
+    _add_start(train, "a fresh run starts")
+    train.add_argument("--seed", type=int, help="in place of the preset's; of --online scenes too")
+    _add_machine_options(train)
+    ablate = add_verb(
+        verbs,
+        "ablate",
+        _ablate,
+        "train and measure the rows of UniHOPE's Table 7 with several seeds; what is complete is not trained again",
+    )
+    ablate.add_argument("base", metavar="PRESET", help="preset with ablation rows, e.g. unihope-xs")
+    ablate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs and the report")
+    add_data_options(ablate)
+    ablate.add_argument(
+        "--held-out", type=Path, action="append", required=True, metavar="DIR",
+        help="crops to measure on (scenes --stock held-out), may be repeated",
+    )  # fmt: skip
+    ablate.add_argument("--steps", type=int, required=True, help="budget of every run in steps")
+    ablate.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each row: seeds 0 to N - 1 (3)")
+    ablate.add_argument("--rows", default="abcdefg", help="rows to compare (abcdefg)")
+    _add_start(ablate, "all rows start")
+    _add_machine_options(ablate)
+
+
+def _add_start(parser: argparse.ArgumentParser, who: str) -> None:
+    parser.add_argument(
+        "--start", type=Path, metavar="RUN", action="append", default=[],
+        help=f"run whose weights {who} from; may be repeated: one for the trunk, one for the pose head",
+    )  # fmt: skip
+
+
+def _add_machine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--processes", type=int, default=1, help="processes that share each batch (1)")
+    parser.add_argument("--threads", type=int, default=0, help="torch threads of each (0: torch's choice)")
+    parser.add_argument(
+        "--workers", type=int, help="processes of each that make batches (0: a thread; with --online 1, which renders)"
+    )
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="torch device (cpu)")
+    parser.add_argument(
+        "--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of products and convolutions (fp32)"
+    )
+
+
+def _machine(arguments: argparse.Namespace, data: "DataSource") -> "Machine":
+    from prehend_training.data.open import renders
+    from prehend_training.train.loop import Machine
+
+    workers = int(renders(data)) if arguments.workers is None else arguments.workers
+    return Machine(arguments.processes, arguments.threads, workers, arguments.device, arguments.precision)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from prehend_training.train.loop import Budget, train_run
+    from prehend_training.train.presets import preset
+
+    chosen = preset(arguments.preset)
+    if arguments.seed is not None:
+        chosen = replace(chosen, seed=arguments.seed)
+    data = chosen_data(arguments, chosen)
+    budget = Budget(arguments.minutes, arguments.steps)
+    train_run(chosen, data, arguments.run_folder, _machine(arguments, data), budget, arguments.start)
+
+
+def _ablate(arguments: argparse.Namespace) -> None:
+    from prehend_training.experiments.ablation import Ablation, markdown, run_ablation
+    from prehend_training.train.presets import preset
+
+    if arguments.seeds < 1 or arguments.steps < 1:
+        raise InvalidInput("an ablation needs one seed and one step at least")
+    data = chosen_data(arguments, preset(arguments.base))
+    seeds = range(arguments.seeds)
+    ablation = Ablation(
+        arguments.base, data, arguments.held_out, arguments.steps, seeds, arguments.rows, arguments.start
+    )
+    sys.stdout.write(markdown(run_ablation(ablation, arguments.out, _machine(arguments, data))))

@@ -1,0 +1,1 @@
+"""From stored, rendered or photographed samples to batches."""

@@ -1,0 +1,150 @@
+"""What the networks should answer for a view of a picture (PAPER_FACTS 1.1; frames as in `prehend.conventions`)."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES
+from prehend.types import FloatArray
+from prehend_training.data.records import Record
+from prehend_training.data.views import View, apply_affine, crop_projection
+from prehend_training.sample import HAND_CODE, OBJECT_CODE
+
+Arrays = dict[str, NDArray[Any]]
+
+SEGMENT_HAND, SEGMENT_OBJECT = HAND_CODE, OBJECT_CODE
+"""Numbers of the first hand and of what it grasps in a record's segmentation."""
+
+MAP_STRIDE = 4
+"""Pixels of the crop per cell of the maps that training supervises densely."""
+
+
+KNOWN = ("has_pose", "has_joints", "has_keypoints", "has_side", "has_grasp", "has_visible")
+"""Marks of a hand's labels that are known."""
+
+
+def coarse_segments(segments: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(S, S) segmentation -> (S / 4, S / 4): 1 the first hand with its arm, 2 what it holds, 0 the rest."""
+    coarse = segments[MAP_STRIDE // 2 :: MAP_STRIDE, MAP_STRIDE // 2 :: MAP_STRIDE]
+    return ((coarse == SEGMENT_HAND) + 2 * (coarse == SEGMENT_OBJECT)).astype(np.uint8)
+
+
+def hand_targets(record: Record, view: View) -> Arrays:
+    """Labels of the first hand of a record, as the picture shows it.
+
+    Returns:
+        presence, grasp: () float32 0 or 1.
+        right: () 1 for a right hand, as the network shall see it; of a left one (0) only what does not depend on the
+            side may be asked: where it is, its segments, its grasp.
+        has_pose, has_joints, has_keypoints, has_side, has_grasp, has_visible: () 1 where rotations and betas, joints,
+            keypoints, `right`, grasp, `visible` are known; what is not is void.
+        visible_ratio: () share of the hand's own pixels that nothing else hides; see `records.known_ratio`.
+        hand_box: (4,) crop px, an input.
+        keypoints: (21, 2) in units of the hand box.
+        joints: (21, 3) relative to the wrist, crop frame [m].
+        rotations: (16, 3, 3); the first from the hand to the crop frame.
+        betas: (10,).
+        visible: (21,) float32 0 or 1.
+        root, projection: (3,) wrist in the crop frame [m] and (3, 3) from that frame to crop px: to draw and measure.
+    """
+    turned = record["joints_m"][0] @ view.R_crop_camera.T
+    rotations = np.array(record["rotations"][0], np.float32)
+    rotations[0] = view.R_crop_camera @ rotations[0]
+    return {
+        "presence": np.float32(1)[...],
+        "grasp": np.float32(record["grasp"][0])[...],
+        "right": np.float32(SIDES[int(record["side"][0])] == "right")[...],
+        **{name: np.float32(record[name][0])[...] for name in KNOWN},
+        "visible_ratio": np.float32(record["visible_ratio"][0])[...],
+        "hand_box": view.spec.hand_box,
+        "keypoints": in_box(apply_affine(view.affine, record["keypoints_px"][0]), view.spec.hand_box),
+        "joints": (turned - turned[0]).astype(np.float32),
+        "rotations": rotations,
+        "betas": np.array(record["betas"][0], np.float32),
+        "visible": record["visible"][0].astype(np.float32),
+        "root": turned[0].astype(np.float32),
+        "projection": crop_projection(record["K"], view).astype(np.float32),
+    }
+
+
+def absent_targets(view: View) -> Arrays:
+    """What belongs to a crop without a hand: everything but `presence` and `hand_box` is void and takes no loss."""
+    return {
+        "presence": np.float32(0)[...],
+        "grasp": np.float32(0)[...],
+        "right": np.float32(1)[...],
+        **{name: np.float32(1)[...] for name in KNOWN},
+        "visible_ratio": np.float32(1)[...],
+        "hand_box": view.spec.hand_box,
+        "keypoints": np.zeros((NUM_JOINTS, 2), np.float32),
+        "joints": np.zeros((NUM_JOINTS, 3), np.float32),
+        "rotations": np.broadcast_to(np.eye(3, dtype=np.float32), (NUM_MANO_JOINTS, 3, 3)),
+        "betas": np.zeros(NUM_BETAS, np.float32),
+        "visible": np.zeros(NUM_JOINTS, np.float32),
+        "root": np.array([0, 0, 1], np.float32),
+        "projection": np.eye(3, dtype=np.float32),
+    }
+
+
+def object_targets(record: Record, view: View, segments: NDArray[np.uint8], grid: int) -> Arrays:
+    """Labels of what the first hand grasps.
+
+    Args:
+        record, view: as for `hand_targets`.
+        segments: (S, S) segmentation of the crop.
+        grid: cells of the object stage along a side.
+
+    Returns:
+        object_box: (4,) the input. has_points: () 1 where there are labels: an object that is grasped.
+        object_points: (4, 21, 2) answers that are equally right, in [0, 1] of the object box.
+        object_mask: (grid**2,) 1 for cells on the object.
+    """
+    grasped = bool(record["grasp"][0] and record["has_object"][0])
+    box_px = view.spec.object_box
+    points = in_box(apply_affine(view.affine, record["object_keypoints_px"][0]), box_px)
+    return {
+        "object_box": box_px,
+        "has_points": np.float32(grasped)[...],
+        "object_points": points if grasped else np.zeros_like(points),
+        "object_mask": cells_on(segments == SEGMENT_OBJECT, box_px, grid),
+    }
+
+
+def in_box(points_px: FloatArray, box_px: FloatArray) -> NDArray[np.float32]:
+    """(..., 2) pixels -> units of the (4,) box: (0, 0) its first corner, (1, 1) its last."""
+    return ((points_px - box_px[:2]) / (box_px[2:] - box_px[:2])).astype(np.float32)
+
+
+def from_box(points: FloatArray, box_px: FloatArray) -> FloatArray:
+    """The inverse of `in_box`."""
+    return points * (box_px[2:] - box_px[:2]) + box_px[:2]
+
+
+def cells_on(mask: NDArray[np.bool_], box_px: FloatArray, grid: int) -> NDArray[np.float32]:
+    """(grid**2,) 1 where the centre of a cell of the box, row by row, lies on the (S, S) mask."""
+    centers = (np.arange(grid) + 0.5) / grid
+    x = np.rint(box_px[0] + centers * (box_px[2] - box_px[0])).astype(int)
+    y = np.rint(box_px[1] + centers * (box_px[3] - box_px[1])).astype(int)
+    inside_x, inside_y = (x >= 0) & (x < mask.shape[1]), (y >= 0) & (y < mask.shape[0])
+    picked = mask[np.ix_(y.clip(0, mask.shape[0] - 1), x.clip(0, mask.shape[1] - 1))]
+    return np.asarray(picked & inside_y[:, None] & inside_x, np.float32).ravel()
+
+
+def warp(image: NDArray[np.uint8], view: View, size_px: int, smear: bool = False) -> NDArray[np.uint8]:
+    """The view's picture (size, size, 3); outside of the stored one black, or its edge smeared out."""
+    border = cv2.BORDER_REPLICATE if smear else cv2.BORDER_CONSTANT
+    warped = cv2.warpAffine(np.ascontiguousarray(image), view.affine, (size_px, size_px), borderMode=border)
+    return np.asarray(warped, np.uint8)
+
+
+def warp_segments(segmentation: NDArray[np.uint8], view: View, size_px: int, outside: int) -> NDArray[np.uint8]:
+    """The view's segmentation (size, size); `outside` where the stored picture ends."""
+    return np.asarray(
+        cv2.warpAffine(
+            np.ascontiguousarray(segmentation), view.affine, (size_px, size_px),
+            flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(outside,),
+        ),
+        np.uint8,
+    )  # fmt: skip

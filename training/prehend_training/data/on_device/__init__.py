@@ -1,0 +1,1 @@
+"""Batches from images that are resident in a GPU's memory."""

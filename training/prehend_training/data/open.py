@@ -1,0 +1,140 @@
+"""What a run learns from: folders of shards, scenes rendered on the way, real datasets, labelled photographs, or a
+mixture of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from prehend.errors import AssetError, InvalidInput
+from prehend_training.data.crops import Corpus
+from prehend_training.data.datasets import Cached, DatasetCorpus, MixedCorpus, ShardCorpus, Twins
+from prehend_training.data.online import OnlineCorpus
+from prehend_training.data.photographs import PhotoChoice, PhotoCorpus
+from prehend_training.datasets import Dataset, open_dataset
+from prehend_training.engine.scenes import SceneConfig
+from prehend_training.photos.labels import read_labels
+from prehend_training.storage.shards import ShardFolder
+
+
+@dataclass(frozen=True)
+class DatasetChoice:
+    """A split of a real dataset.
+
+    Attributes:
+        name, root, split, mano: see `open_dataset`.
+        twins: folder of its de-occluded pictures, None for none.
+    """
+
+    name: str
+    root: Path | None = None
+    split: str | None = None
+    mano: Path | None = None
+    twins: Path | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """For run.json: with what was opened, not what was asked for."""
+        dataset = self.open()
+        folders = {"root": dataset.root, "mano": self.mano, "twins": self.twins}
+        named = {name: None if path is None else str(path) for name, path in folders.items()}
+        return {"dataset": self.name, "split": dataset.split, "pictures": len(dataset), **named}
+
+    def open(self) -> Dataset:
+        """The reader."""
+        return open_dataset(self.name, self.root, self.split, self.mano)
+
+    def open_twins(self) -> Twins | None:
+        """Its de-occluded pictures."""
+        from prehend_training.storage.twins import TwinFolder
+
+        return None if self.twins is None else TwinFolder.open(self.twins)
+
+
+SingleSource = Sequence[Path] | SceneConfig | DatasetChoice | PhotoChoice
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Several sources.
+
+    Attributes:
+        parts: sources with their weights; see `MixedCorpus`.
+        cache_gb: memory for decoded pictures in each process that makes batches [GB]; it changes the speed alone.
+    """
+
+    parts: tuple[tuple[SingleSource, float], ...]
+    cache_gb: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.parts or self.cache_gb < 0:
+            raise InvalidInput("a mixture has at least one source, and its memory is not negative")
+
+
+DataSource = SingleSource | Mixture
+"""Folders of shards, scenes that are rendered while training, a dataset, photographs, or several of these."""
+
+
+def open_corpus(
+    data: DataSource, pictures: Literal["crops", "frames"], twins: bool = True, crop_px: int = 128
+) -> Corpus:
+    """The records of a source.
+
+    Args:
+        data: the source.
+        pictures: what it shall have.
+        twins: read de-occluded twins, where there are any.
+        crop_px: side of the network's input, for datasets: see `DatasetCorpus`.
+
+    Raises:
+        AssetError: the source has other pictures, or is not there.
+        InvalidInput: weights are not usable.
+    """
+    if isinstance(data, Mixture):
+        total = sum(weight for _, weight in data.parts)
+        opened = []
+        for source, weight in data.parts:
+            corpus = open_corpus(source, pictures, twins, crop_px)
+            if data.cache_gb and not isinstance(source, SceneConfig):  # scenes do not come twice
+                corpus = Cached(corpus, data.cache_gb * 1e9 * weight / total)
+            opened.append((corpus, weight))
+        return opened[0][0] if len(opened) == 1 else MixedCorpus(opened)
+    if isinstance(data, DatasetChoice):
+        if pictures != "crops":
+            raise AssetError(f"{data.name}: datasets do not label every hand of a picture, which a finder learns from")
+        return DatasetCorpus(data.open(), crop_px, data.open_twins() if twins else None)
+    if isinstance(data, PhotoChoice):
+        if pictures != "crops":
+            raise AssetError(
+                f"{data.labels}: photographs teach crop networks alone; not every hand of them is labelled"
+            )
+        return PhotoCorpus(read_labels(data.labels), data.split)
+    if not isinstance(data, SceneConfig):
+        return ShardCorpus(data, pictures, twins)
+    if data.kind != pictures:
+        raise AssetError(f"scenes of {data.kind}: expected {pictures}")
+    return OnlineCorpus(data)
+
+
+def renders(data: DataSource) -> bool:
+    """Whether scenes are rendered while training."""
+    if isinstance(data, Mixture):
+        return any(renders(source) for source, _ in data.parts)
+    return isinstance(data, SceneConfig)
+
+
+def describe_data(data: DataSource) -> list[dict[str, Any]]:
+    """A source as JSON, for run.json.
+
+    Raises:
+        AssetError: a folder of shards cannot be read.
+        SourceError: files of a dataset are missing.
+    """
+    if isinstance(data, Mixture):
+        if len(data.parts) == 1:
+            return describe_data(data.parts[0][0])
+        return [entry | {"weight": weight} for source, weight in data.parts for entry in describe_data(source)]
+    if isinstance(data, SceneConfig):
+        return [{"online": data.describe()}]
+    if isinstance(data, DatasetChoice | PhotoChoice):
+        return [data.describe()]
+    return [{"path": str(path), "commit": ShardFolder.open(path).description["commit"]} for path in data]

@@ -1,0 +1,1 @@
+"""Measurements by the protocols of `prehend.eval`."""

@@ -1,0 +1,1 @@
+"""Measurements on real photographs and clips."""

@@ -1,0 +1,1 @@
+"""Programs of several trainings: the ablation, everything on one machine."""

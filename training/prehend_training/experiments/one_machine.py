@@ -1,0 +1,251 @@
+"""From nothing to trained weights on one machine with a GPU: render, keep resident, train, measure, carry home.
+
+Every stage finds what earlier calls left in the folder WORK and goes on from it:
+
+WORK/crops, crops-test    rendered crops, for a finder frames, frames-test
+WORK/teacher, student     runs as `prehend-train train` makes them, and speed.jsonl
+WORK/home                 what is worth taking to another machine
+"""
+
+import importlib.util
+import json
+import logging
+import math
+import os
+import platform
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from prehend.errors import InvalidInput, PrehendError
+from prehend_training.data.on_device.frames import load_frames
+from prehend_training.data.on_device.store import free_memory, load_resident
+from prehend_training.engine.scenes import SHARD_UNITS, SIZES_PX, Kind, OpenMaker, SceneConfig, open_maker
+from prehend_training.engine.timed import Rendering, render
+from prehend_training.evaluate.network import note_measured
+from prehend_training.storage.codec import Packing
+from prehend_training.train.loop import Budget, Machine
+from prehend_training.train.presets import FinderPreset, preset
+from prehend_training.train.resident import Resident, Training, carry_home, chosen_preset, is_done, train_resident
+
+TEST_SEED = 1_000_000
+"""Added to the seed of crops that are measured on."""
+
+_SAVING_S = 20.0
+"""Kept back at the end of a call, to save and to write what goes home."""
+_WORTH_S = 20.0
+"""A stage with less time than this left is not begun."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is wanted.
+
+    Attributes:
+        work: folder WORK.
+        data: folders of crops (for a finder frames) that exist; none for rendering.
+        test: folder of them to measure on; None to render `test_count`.
+        render_minutes: time for rendering; it ends earlier once there are `count` pictures.
+        count: most pictures to render and to keep resident.
+        seed: of the scenes, and of the training.
+        photos: photographs for backgrounds, None for none.
+        size_px: width of a rendered picture; None for the usual one.
+        preset: of the student, the network that is wanted.
+        budget: of training it, over all calls; the schedule follows it.
+        teacher_preset, teacher_budget: of a network that is trained first to teach it; no budget for none.
+        teacher: a run that teaches it in place of that.
+        start: runs whose weights the student starts from.
+        batch_size, lr: of the student, in place of the recipe's.
+        twins: render twins and learn from pairs, where the presets do.
+        strong: change crops as `recipes.STRONG_CROPS` does.
+        machine: device and precision.
+        workers: processes that render and decode.
+        compiled: compile the trunk.
+        shard_units: pictures a shard; None for the usual number.
+        make: what renders, importable from its module.
+    """
+
+    work: Path
+    data: tuple[Path, ...] = ()
+    test: Path | None = None
+    render_minutes: float = 6.0
+    count: int = 150_000
+    test_count: int = 1024
+    seed: int = 51
+    photos: Path | None = None
+    size_px: int | None = None
+    preset: str = "unihope-xs"
+    budget: Budget = field(default_factory=lambda: Budget(minutes=10))
+    teacher_preset: str = "unihope-b"
+    teacher_budget: Budget | None = None
+    teacher: Path | None = None
+    start: tuple[Path, ...] = ()
+    batch_size: int | None = None
+    lr: float | None = None
+    twins: bool = True
+    strong: bool = False
+    machine: Machine = field(default_factory=lambda: Machine(device="cuda", precision="bf16"))
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    compiled: bool = False
+    shard_units: int | None = None
+    make: OpenMaker = open_maker
+
+    def __post_init__(self) -> None:
+        if self.teacher is not None and self.teacher_budget is not None:
+            raise InvalidInput("give either a teacher or a budget to train one")
+        if self.machine.device.startswith("cuda") and not torch.cuda.is_available():
+            raise InvalidInput("torch sees no CUDA device here; --device cpu tries everything out slowly")
+
+    @property
+    def kind(self) -> Kind:
+        """What the preset trains on."""
+        return "frames" if isinstance(preset(self.preset), FinderPreset) else "crops"
+
+    def scenes(self, seed: int) -> SceneConfig:
+        """Pictures of a seed, with as much of their maps as training needs."""
+        packing = Packing("twin" if self.twins and self.kind == "crops" else "none")
+        return SceneConfig(self.kind, seed, self.size_px or SIZES_PX[self.kind], packing, self.photos)
+
+
+@dataclass
+class Call:
+    """One call of a plan: `until_s` is the reading of `time.monotonic` at which it ends."""
+
+    plan: Plan
+    until_s: float = math.inf
+
+    def run(self) -> bool:
+        """Go through the stages; False where the time ended before they did."""
+        trainings = [*self.teacher_training, self.student_training]
+        if not self._rendered() or not all(self._trained(training) for training in trainings):
+            return False
+        for training in trainings:
+            if not (training.run / "measured.json").exists():
+                if self._left_s() < _WORTH_S:
+                    return False
+                measure(training.run, self.test)
+            self._take_home(training)
+        return True
+
+    def _left_s(self) -> float:
+        return self.until_s - time.monotonic() - _SAVING_S
+
+    @property
+    def data(self) -> tuple[Path, ...]:
+        """Folders to learn from."""
+        return self.plan.data or (self.plan.work / self.plan.kind,)
+
+    @property
+    def test(self) -> Path:
+        """Folder to measure on."""
+        return self.plan.test or self.plan.work / f"{self.plan.kind}-test"
+
+    @property
+    def teacher_training(self) -> list[Training]:
+        """The network that teaches, none where there is no budget for it."""
+        plan = self.plan
+        if plan.teacher_budget is None:
+            return []
+        chosen = chosen_preset(plan.teacher_preset, twins=plan.twins, strong=plan.strong)
+        return [Training(chosen, plan.work / "teacher", plan.teacher_budget, compiled=plan.compiled)]
+
+    @property
+    def student_training(self) -> Training:
+        """The network that is wanted."""
+        plan = self.plan
+        teacher = next((training.run for training in self.teacher_training), plan.teacher)
+        chosen = chosen_preset(plan.preset, plan.batch_size, plan.lr, teacher is not None, plan.twins, plan.strong)
+        return Training(chosen, plan.work / "student", plan.budget, teacher, plan.start, plan.compiled)
+
+    def _rendered(self) -> bool:
+        plan = self.plan
+        wanted = []
+        if plan.test is None:
+            wanted.append((self.test, plan.scenes(plan.seed + TEST_SEED), plan.test_count, math.inf))
+        if not plan.data:
+            wanted.append((self.data[0], plan.scenes(plan.seed), plan.count, plan.render_minutes))
+        for out, config, count, minutes in wanted:
+            units = plan.shard_units or SHARD_UNITS[plan.kind]
+            rendering = Rendering(out, config, count, minutes, plan.workers, units, plan.make)
+            if not render(rendering, self.until_s - _SAVING_S):
+                return False
+        return True
+
+    @cached_property
+    def resident(self) -> Resident:
+        """The pictures, decoded when they are first needed."""
+        plan = self.plan
+        began, device = time.monotonic(), plan.machine.device
+        pictures: Resident
+        if plan.kind == "frames":
+            pictures = load_frames(self.data, device, plan.count, plan.workers)
+        else:
+            pictures = load_resident(self.data, device, plan.count, plan.twins, plan.workers)
+        logger.info("%d pictures on %s in %.0f s", len(pictures), device, time.monotonic() - began)
+        return pictures
+
+    def _trained(self, training: Training) -> bool:
+        if is_done(training):
+            return True
+        if self._left_s() < _WORTH_S:
+            return False
+        report = train_resident(training, self.data, self.resident, self.plan.machine, self.until_s - _SAVING_S)
+        logger.info("%s", json.dumps(report))
+        (training.run / "measured.json").unlink(missing_ok=True)
+        self._take_home(training)
+        return bool(report["done"])
+
+    def _take_home(self, training: Training) -> None:
+        home = self.plan.work / "home" / training.run.name
+        size = carry_home(training.run, home)
+        logger.info("%s: %.1f MB", home, size / 1e6)
+
+
+def measure(run: Path, test: Path) -> None:
+    """`prehend-train evaluate` where what it needs is installed; otherwise the log says that it is left for later."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        logger.warning(
+            "%s is not measured here: onnxruntime is missing; `prehend-train evaluate` can be run later", run
+        )
+        return
+    from prehend_training.evaluate.reports import evaluate_run
+
+    try:
+        note_measured(run, evaluate_run(run, test))
+    except PrehendError as error:
+        logger.warning("%s could not be measured here: %s", run, error)
+
+
+def describe_machine(device: str) -> str:
+    """A line for each thing that decides how fast it will be: Python, torch, the device, OpenGL, cores."""
+    lines = [
+        f"python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} cores",
+        f"free memory of the host for crops: {free_memory('cpu') / 1e9:.0f} GB",
+    ]
+    if not torch.cuda.is_available():
+        lines.append("CUDA: torch sees no device")
+    else:
+        name, room = torch.cuda.get_device_name(device), free_memory(device) / 1e9
+        lines.append(f"CUDA: {name}, {room:.0f} GB for crops, bf16 {torch.cuda.is_bf16_supported()}")
+    lines.append(f"OpenGL through EGL: {_opengl()}")
+    return "\n".join(lines)
+
+
+def _opengl() -> str:
+    """The name of what draws: a GPU, or llvmpipe where Mesa draws on the CPU."""
+    try:
+        import moderngl
+
+        context = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
+    except ImportError:
+        return "moderngl is missing"
+    except Exception as error:  # noqa: BLE001 - moderngl raises nothing narrower
+        return f"none ({error})"
+    name = str(context.info["GL_RENDERER"])
+    context.release()
+    return name

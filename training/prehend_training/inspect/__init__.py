@@ -1,0 +1,1 @@
+"""Contact sheets, statistics, a demo clip: looking at data."""

@@ -1,0 +1,1 @@
+"""Meshes and the parts that solids are made of."""

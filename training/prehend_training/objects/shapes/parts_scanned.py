@@ -1,0 +1,88 @@
+"""A part that is no formula but triangles, as `importer` writes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.errors import AssetError
+from prehend_training.objects.shapes.mesh import Faces, Patch, Surface
+from prehend_training.objects.shapes.parts import Part
+from prehend_training.objects.shapes.triangles import Body, Fill, shaded
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Scanned(Part):
+    """Bodies of triangles; hollows are never filled, since nobody knows which are meant.
+
+    Attributes:
+        bodies: each measured on its own; together they are the thing.
+        tones: one (F,) int array for each body: which of the paints tone0, tone1, ... a face has.
+    """
+
+    bodies: tuple[Body, ...]
+    tones: tuple[NDArray[np.int64], ...]
+    kind: ClassVar[str] = "scanned"
+
+    @classmethod
+    def _shape_of(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
+        path = Path(entry["folder"]) / str(entry["mesh"])
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, BadZipFile) as error:
+            raise AssetError(f"mesh {path} cannot be read: {str(error).splitlines()[0]}") from error
+        bodies = []
+        for k in range(int(arrays["count"])):
+            fill = None
+            if f"inside{k}" in arrays:
+                shape = tuple(int(size) for size in arrays[f"shape{k}"])
+                inside = np.unpackbits(arrays[f"inside{k}"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+                fill = Fill(inside, arrays[f"low_m{k}"], arrays[f"step_m{k}"])
+            bodies.append(Body(arrays[f"vertices_m{k}"].astype(np.float64), arrays[f"faces{k}"].astype(np.int32), fill))
+        tones = tuple(arrays[f"tones{k}"].astype(np.int64) for k in range(len(bodies)))
+        return {"bodies": tuple(bodies), "tones": tones}
+
+    def write(self, path: Path) -> None:
+        """Write the triangles beside a description; vertices are kept to 32 bits."""
+        arrays: dict[str, Any] = {"count": np.array(len(self.bodies))}
+        for k, (body, tones) in enumerate(zip(self.bodies, self.tones, strict=True)):
+            small = np.uint16 if len(body.vertices_m) < 65536 else np.int32
+            arrays[f"vertices_m{k}"] = body.vertices_m.astype(np.float32)
+            arrays[f"faces{k}"], arrays[f"tones{k}"] = body.faces.astype(small), tones.astype(np.uint8)
+            if body.fill is not None:
+                arrays[f"inside{k}"] = np.packbits(body.fill.inside)
+                arrays[f"shape{k}"] = np.array(body.fill.inside.shape)
+                arrays[f"low_m{k}"], arrays[f"step_m{k}"] = body.fill.low_m, body.fill.step_m
+        np.savez_compressed(path, **arrays)
+
+    def measure(self, points_m: Array, scale: Array, filled: bool) -> Array:
+        """Exact for closed bodies, see `Body.distance`."""
+        k = float(scale[0])
+        flat = np.asarray(points_m, np.float64).reshape(-1, 3) / k
+        nearest = np.minimum.reduce([body.distance(flat) for body in self.bodies])
+        return k * nearest.reshape(points_m.shape[:-1])
+
+    def patches(self) -> list[Patch]:
+        """The faces of each body and tone; texture coordinates lie flat over x + y and z."""
+        patches = []
+        for body, tones in zip(self.bodies, self.tones, strict=True):
+            vertices, normals, faces = shaded(body.vertices_m, body.faces)
+            uv = np.stack([vertices[:, 0] + vertices[:, 1], -vertices[:, 2]], 1)
+            uv = (uv - uv.min(0)) / np.maximum(np.ptp(uv, axis=0), 1e-9)
+            patches += [
+                self._patch(int(tone), vertices, normals, uv, faces[tones == tone]) for tone in np.unique(tones)
+            ]
+        return patches
+
+    @staticmethod
+    def _patch(tone: int, vertices: Array, normals: Array, uv: Array, faces: Faces) -> Patch:
+        used, number = np.unique(faces, return_inverse=True)
+        surface = Surface(f"tone{tone}", None, (0.1, 0.1))
+        return Patch(vertices[used], normals[used], uv[used], number.reshape(-1, 3).astype(np.int32), surface)

@@ -1,0 +1,1 @@
+"""Rooms, surfaces and light around the hands."""

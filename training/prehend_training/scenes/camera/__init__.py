@@ -1,0 +1,1 @@
+"""Cameras: intrinsics, lenses, the faults of their images, depth sensors."""

@@ -1,0 +1,1 @@
+"""What is in a scene and where: hands, objects, people, cameras, and how they move."""

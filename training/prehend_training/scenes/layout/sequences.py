@@ -1,0 +1,401 @@
+"""Sequences: hands that reach, touch, grasp, lift, turn, put down and let go on a table, seen by many cameras.
+
+The world's z axis points up, the table top is at z = 0. A sequence is made of tracks, so any frame is had at once.
+"""
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.conventions import MIRROR, SIDES, Side
+from prehend_training.datasets.grasp_labels import displaced
+from prehend_training.sample import FrameId
+from prehend_training.scenes.appearance.lighting import Lighting, sample_lighting
+from prehend_training.scenes.camera.cameras import camera_of
+from prehend_training.scenes.camera.effects import sample_look
+from prehend_training.scenes.camera.lens import pixels
+from prehend_training.scenes.layout.manipulation import Course, Outcome, alive, fits, handled, passed, still_course
+from prehend_training.scenes.layout.planning import DOWN, UP, Plan, plan_grasp, waiting_hand
+from prehend_training.scenes.layout.posing import aimed_arm, forearm_direction, place_hand, pose_hand, to_object
+from prehend_training.scenes.layout.rig import CENTRE_M, head_track, table_rig
+from prehend_training.scenes.layout.scene import (
+    Hand,
+    Scene,
+    Table,
+    Thing,
+    View,
+    mirror_thing_pose,
+    moved_thing,
+    plain_thing,
+)
+from prehend_training.scenes.layout.surroundings import dress_thing, person, scattered, table_look
+from prehend_training.scenes.people.body import Arm, turn
+from prehend_training.scenes.people.clothing import Outfit, sample_outfit
+from prehend_training.scenes.people.gestures import sample_bare, sample_betas
+
+Array = NDArray[np.floating]
+Rng = np.random.Generator
+
+RATE_HZ = 30.0
+_OUTCOMES: tuple[tuple[Outcome, float], ...] = (("lift", 0.68), ("touch", 0.12), ("near", 0.1), ("pass", 0.1))
+_SECOND_SHARE = 0.35
+_FOLLOW, _LEANINGS = 26, 5
+"""Frames before and after over which a body takes up what the arms ask for, and how often it is asked."""
+_SHOULDERS, _HEAD = 2, 4
+"""Parts of `person`."""
+_SHOULDER_M = 0.115
+"""From the neck to where an upper arm ends, inside the shoulders' round."""
+_DRAWN_M = (0.212, 0.3)
+"""Length of the forearm and the upper arm as they are drawn."""
+_HAND_MIDDLE = np.array([-0.08, 0.0, 0.0])
+_SHUTTER = (1 / 8, 1 / 2)
+"""Share of the time between two frames for which a camera takes in light."""
+_SIGHT_M = 0.03
+"""How far the person's own chest and face keep out of what the camera on the head looks at."""
+_NEAREST_M = 0.1
+"""What is nearer to a camera does not count for its motion blur."""
+_LONGEST_STREAK_PX = 10.0
+"""Of the motion blur, in a picture 160 px wide."""
+_EDGE_M = 0.33
+"""How far the table reaches towards the person from its middle."""
+_STREAM = 2
+"""Tells the random numbers of sequences from those of crops (0) and frames (1)."""
+
+
+@dataclass(frozen=True)
+class HandTrack:
+    """One hand through a sequence.
+
+    Attributes:
+        side: which hand.
+        betas: (10,).
+        outfit: what it wears.
+        course: in its own world, which for a left hand is the mirror of the true one.
+        shoulder_m: (F, 3) where the arm is aimed at, in that world.
+        twist_rad: of the forearm.
+        thing: number in `Scene.objects` of what it handles, None for nothing.
+        displaced: (F,) bool, that thing has left its first pose (papers' rule).
+    """
+
+    side: Side
+    betas: Array
+    outfit: Outfit
+    course: Course
+    shoulder_m: Array
+    twist_rad: float
+    thing: int | None
+    displaced: NDArray[np.bool_]
+
+    def hand(self, frame: int) -> Hand:
+        """The hand at a frame. It touches its thing where `contact` says so; else `object_index` is None."""
+        T = self.course.T_world_hand[frame]
+        hand = place_hand(pose_hand(self.course.angles[frame], self.betas), self.side, T, self.arm(frame), self.outfit)
+        contact = self.course.contact[frame]
+        touches = bool(contact.any())
+        return replace(
+            hand,
+            object_index=self.thing if touches else None,
+            grasp=touches and bool(self.displaced[frame]),
+            displaced=bool(self.displaced[frame]),
+            contact=contact,
+        )
+
+    def arm(self, frame: int) -> Arm:
+        """The arm behind it at a frame."""
+        return aimed_arm(self.course.T_world_hand[frame], self.shoulder_m[frame], DOWN, self.twist_rad)
+
+    def arm_end(self, frame: int) -> Array:
+        """(3,) about where the drawn upper arm ends at a frame, in the hand's own world."""
+        T, arm = self.course.T_world_hand[frame], self.arm(frame)
+        return np.asarray(T[:3, 3] + _span(forearm_direction(T[:3, :3], arm.bend), arm.elbow))
+
+    def middle(self, frame: int) -> Array:
+        """(3,) about the middle of the hand at a frame, in the true world."""
+        T = self.course.T_world_hand[frame]
+        return _true(self, T[:3, :3] @ _HAND_MIDDLE + T[:3, 3])
+
+    def swept(self, step: int = 4) -> Array:
+        """(N, 3) places in the true world where hand and forearm come by."""
+        places = []
+        for k in range(0, len(self.course.angles), step):
+            T = self.course.T_world_hand[k]
+            joints = pose_hand(self.course.angles[k], self.betas).joints @ T[:3, :3].T + T[:3, 3]
+            ahead = forearm_direction(T[:3, :3], self.arm(k).bend)
+            places += [joints, T[:3, 3] + np.linspace(0.04, 0.26, 5)[:, None] * ahead]
+        return _true(self, np.concatenate(places))
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Some seconds on a table.
+
+    Attributes:
+        seed, index: it comes from these two alone.
+        hands: one or two.
+        things: with labels, at their first poses.
+        T_world_things: (K, F, 4, 4) where they are.
+        clutter: things without labels.
+        scenery: the person, upright.
+        lean_m: (F, 3) how far the person's shoulders have followed the hands.
+        shutter: (V + 1,) share of the time between frames for which each camera, the head's last, takes in light.
+        table: they are on.
+        lighting: of it.
+        background_seed: of what is behind.
+        rig: cameras that stand still.
+        ego: camera on the head, at its first place.
+        T_ego_world: (F, 4, 4).
+    """
+
+    seed: int
+    index: int
+    hands: tuple[HandTrack, ...]
+    things: tuple[Thing, ...]
+    T_world_things: Array
+    clutter: tuple[Thing, ...]
+    scenery: tuple[Thing, ...]
+    lean_m: Array
+    shutter: Array
+    table: Table
+    lighting: Lighting
+    background_seed: int
+    rig: tuple[View, ...]
+    ego: View
+    T_ego_world: Array
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return len(self.T_ego_world)
+
+    def scene(self, frame: int) -> Scene:
+        """The world at a frame."""
+        things = tuple(
+            replace(thing, pose=track[frame]) for thing, track in zip(self.things, self.T_world_things, strict=True)
+        )
+        return Scene(
+            hands=tuple(track.hand(frame) for track in self.hands),
+            objects=things,
+            strangers=(),
+            clutter=self.clutter,
+            scenery=tuple(_leaning(thing, self.lean_m[frame]) for thing in self.scenery),
+            table=self.table,
+            lighting=self.lighting,
+            background_seed=self.background_seed,
+        )
+
+    def views(self, frame: int) -> tuple[View, ...]:
+        """The cameras at a frame, that on the head last; only their noise, their motion blur and the head change."""
+        before, after = max(frame - 1, 0), min(frame + 1, self.frames - 1)
+        views = []
+        for k, view in enumerate((*self.rig, self.ego)):
+            T = self.T_ego_world[[before, frame, after]] if view is self.ego else [view.T_camera_world] * 3
+            shift = self._shift_px(view, before, T[0], after, T[2])
+            motion = self.shutter[k] * shift / (after - before) * 160 / view.camera.width
+            motion = motion * min(1.0, _LONGEST_STREAK_PX / max(float(np.hypot(*motion)), 1e-9))
+            look = replace(view.look, seed=(view.look.seed + 7919 * frame) % 2**32, motion_px=motion)
+            views.append(replace(view, T_camera_world=T[1], look=look))
+        return tuple(views)
+
+    def _shift_px(self, view: View, before: int, T_before: Array, after: int, T_after: Array) -> Array:
+        """(2,) mean movement in a picture of the hands before the camera, from one frame to another."""
+        shifts = []
+        for track in self.hands:
+            places = np.stack(
+                [T[:3, :3] @ track.middle(k) + T[:3, 3] for k, T in ((before, T_before), (after, T_after))]
+            )
+            if (places[:, 2] > _NEAREST_M).all():
+                shifts.append(np.subtract(*pixels(places, view.camera)[::-1]))
+        return np.mean(shifts, axis=0) if shifts else np.zeros(2)
+
+    def frame_id(self, frame: int, view: str) -> FrameId:
+        """The name of a picture."""
+        return FrameId("scenes", self.seed, self.index, f"{self.seed}-{self.index}", frame, view)
+
+
+def sample_sequence(seed: int, index: int, views: int = 8, size: tuple[int, int] | None = None) -> Sequence:
+    """A random sequence at `RATE_HZ`, 3 to 6 s; the same for the same numbers.
+
+    Args:
+        seed, index: where its random numbers come from.
+        views: cameras around the table.
+        size: width and height of all pictures, None for usual ones.
+    """
+    rng = np.random.default_rng([seed, index, _STREAM])
+    azimuth = rng.uniform(-np.pi, np.pi)
+    side = SIDES[int(rng.integers(2))]
+    outfit = sample_outfit(rng)
+    scenery, eye = _person(rng, azimuth, outfit)
+    shoulder = _shoulder(scenery, side)
+    course, plan = _course(rng, shoulder)
+    betas = sample_betas(rng) if plan is None else plan.grasp.betas
+    main = _track(rng, side, betas, outfit, course, shoulder)
+    things: list[Thing] = []
+    tracks: list[Array] = []
+    if plan is not None:
+        poses = course.T_world_object
+        true = poses if side == "right" else np.stack([mirror_thing_pose(pose) for pose in poses])
+        things.append(dress_thing(rng, plain_thing(plan.grasp.solid, true[0], np.ones(3))))
+        tracks.append(true)
+        main = replace(main, thing=0, displaced=displaced(true, true[0]))
+    second = (
+        _second(rng, main, _shoulder(scenery, SIDES[1 - SIDES.index(side)])) if rng.random() < _SECOND_SHARE else None
+    )
+    hands, lean = _leant((main,) if second is None else (main, second))
+    table = _table(rng, azimuth)
+    around = scattered(rng, int(rng.integers(0, 8)), _keep_out(hands, things, tracks), table, _EDGE_M + 0.1)
+    labelled = around[: int(rng.integers(0, 3))]
+    things += labelled
+    tracks += [np.repeat(thing.pose[None], len(course.angles), 0) for thing in labelled]
+    frames = len(course.angles)
+    ego, T_ego_world = _ego(rng, eye + lean, hands[0], size)
+    return Sequence(
+        seed=seed,
+        index=index,
+        hands=hands,
+        things=tuple(things),
+        T_world_things=np.stack(tracks) if tracks else np.zeros((0, frames, 4, 4)),
+        clutter=tuple(around[len(labelled) :]),
+        scenery=scenery,
+        lean_m=lean,
+        shutter=rng.uniform(*_SHUTTER, views + 1),
+        table=table,
+        lighting=sample_lighting(rng, UP, np.array([0, 0, 0.1])),
+        background_seed=int(rng.integers(2**32)),
+        rig=table_rig(rng, views, size, azimuth),
+        ego=ego,
+        T_ego_world=T_ego_world,
+    )
+
+
+def _toward(azimuth: float) -> Array:
+    """(3,) horizontal, from the middle of the table to the person."""
+    return np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
+
+
+def _table(rng: Rng, azimuth: float) -> Table:
+    """A square table whose edge is before the person's belly."""
+    half, toward = float(rng.uniform(0.45, 0.8)), _toward(azimuth)
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([toward, np.cross(UP, toward), UP], 1)
+    pose[:3, 3] = (_EDGE_M - half) * toward + rng.normal(0, 0.3) * (half - 0.3) * pose[:3, 1]
+    return Table(pose, half, *table_look(rng))
+
+
+def _neck(azimuth: float) -> Array:
+    return 0.5 * _toward(azimuth) + np.array([0, 0, 0.4])
+
+
+def _person(rng: Rng, azimuth: float, outfit: Outfit) -> tuple[tuple[Thing, ...], Array]:
+    """Somebody at the table, and (3,) a camera before the forehead past whose chest the table is seen."""
+    toward = _toward(azimuth)
+    targets = np.stack([CENTRE_M, 0.12 * toward + [0, 0, 0.05]])
+    for ahead in np.arange(0, 0.3, 0.01):  # who leans back has the camera on a longer arm
+        parts = tuple(person(rng, _neck(azimuth), -toward, UP, outfit))
+        head = parts[_HEAD].pose
+        eye = head[:3, :3] @ np.array([0, 0.05, -rng.uniform(0.14, 0.17)]) + head[:3, 3] - ahead * toward
+        sight = eye + np.linspace(0, 0.9, 12)[:, None, None] * (targets - eye)
+        if all(part.solid.distance(to_object(part.pose, sight)).min() > _SIGHT_M for part in parts):
+            break
+    return parts, eye
+
+
+def _shoulder(scenery: Many[Thing], side: Side) -> Array:
+    """(3,) where the upper arm ends in an upright person, in the hand's own world, in which the hand is a right one."""
+    pose = scenery[_SHOULDERS].pose
+    true = pose[:3, 3] + (_SHOULDER_M if side == "right" else -_SHOULDER_M) * pose[:3, 0]
+    return np.asarray(true @ MIRROR if side == "left" else true)
+
+
+def _track(rng: Rng, side: Side, betas: Array, outfit: Outfit, course: Course, shoulder_m: Array) -> HandTrack:
+    """A hand that handles nothing yet, of a person who sits upright."""
+    frames = len(course.angles)
+    shoulders = np.repeat(shoulder_m[None], frames, 0)
+    return HandTrack(side, betas, outfit, course, shoulders, rng.normal(0, 0.3), None, np.zeros(frames, bool))
+
+
+def _span(ahead: Array, elbow: Array) -> Array:
+    """(3,) from the wrist to the end of the upper arm as `body` draws it, given the forearm's direction."""
+    upper = (turn(elbow / 3) + turn(elbow * (2 / 3)) + 4 * turn(elbow)) / 6
+    return np.asarray((_DRAWN_M[0] * np.eye(3) + _DRAWN_M[1] * upper) @ ahead)
+
+
+def _leant(hands: tuple[HandTrack, ...]) -> tuple[tuple[HandTrack, ...], Array]:
+    """The hands of a person who follows them, and (F, 3) how far the shoulders went, in the true world.
+
+    Each arm asks for the shift that brings its shoulder to its end; the body goes to the mean, what is left the arms
+    make up for, and so again (as Cimmino's method goes to where all are content).
+    """
+    whole = np.zeros_like(hands[0].shoulder_m)
+    starts = [_true(track, track.shoulder_m) for track in hands]
+    window = np.hanning(2 * _FOLLOW + 1) / np.hanning(2 * _FOLLOW + 1).sum()
+    for _ in range(_LEANINGS):
+        ends = [_true(track, np.stack([track.arm_end(frame) for frame in range(len(whole))])) for track in hands]
+        asked = np.mean([end - start for end, start in zip(ends, starts, strict=True)], axis=0) - whole
+        padded = np.pad(asked, ((_FOLLOW, _FOLLOW), (0, 0)), mode="edge")
+        step = np.stack([np.convolve(padded[:, axis], window, "valid") for axis in range(3)], 1)
+        whole = whole + step
+        hands = tuple(
+            replace(track, shoulder_m=track.shoulder_m + _true(track, start + whole - end))
+            for track, start, end in zip(hands, starts, ends, strict=True)
+        )
+    return hands, whole
+
+
+def _true(track: HandTrack, points: Array) -> Array:
+    """Points (..., 3) of a track's own world in the true one, or the other way."""
+    return points @ MIRROR if track.side == "left" else points
+
+
+def _leaning(thing: Thing, lean_m: Array) -> Thing:
+    """A part of the person, moved the more the higher it is."""
+    return moved_thing(thing, float(np.clip((thing.pose[2, 3] + 0.55) / 0.9, 0, 1)) * lean_m)
+
+
+def _course(rng: Rng, shoulder_m: Array) -> tuple[Course, Plan | None]:
+    names, shares = zip(*_OUTCOMES, strict=True)
+    outcome: Outcome = names[int(rng.choice(len(names), p=shares))]
+    for _ in range(12 if outcome != "pass" else 0):
+        place = rng.uniform(-0.09, 0.09, 2) + 0.1 * shoulder_m[:2]
+        plan = plan_grasp(rng, place, shoulder_m)
+        if plan is None:
+            continue
+        course = handled(rng, plan, outcome, RATE_HZ)
+        if 3 * RATE_HZ <= len(course.angles) <= 6 * RATE_HZ and fits(plan, course):
+            return alive(rng, course, RATE_HZ), plan
+    return alive(rng, passed(rng, shoulder_m, np.zeros(10), RATE_HZ), RATE_HZ), None
+
+
+def _second(rng: Rng, main: HandTrack, shoulder: Array) -> HandTrack | None:
+    """The person's other hand, which rests, or makes gestures; None where it would be in the way."""
+    side = SIDES[1 - SIDES.index(main.side)]
+    line = shoulder[:2] / np.linalg.norm(shoulder[:2])
+    place = rng.uniform(0.1, 0.25) * line + rng.uniform(0.08, 0.25) * np.array([-line[1], line[0]])
+    hand, angles = waiting_hand(rng, place, shoulder, main.betas)
+    frames = len(main.course.angles)
+    gestures = [sample_bare(rng)[0] for _ in range(int(rng.integers(0, 4)))] if hand[2, 3] > 0.1 else []
+    course = still_course(hand, angles, np.array(gestures).reshape(-1, 15, 3), frames, RATE_HZ)
+    course = alive(rng, course, RATE_HZ)
+    track = _track(rng, side, main.betas, main.outfit.other_hand(), course, shoulder)
+    other, own = main.swept(8), track.swept(16)
+    if np.linalg.norm(other[:, None] - own, axis=2).min() < 0.06 or own[:, 2].min() < 0.003:
+        return None
+    return track
+
+
+def _keep_out(hands: Many[HandTrack], things: Many[Thing], tracks: Many[Array]) -> Array:
+    places = [track.swept() for track in hands]
+    for thing, track in zip(things, tracks, strict=True):
+        points = thing.solid.mesh().vertices[::16]
+        places += [points @ pose[:3, :3].T + pose[:3, 3] for pose in track[::6]]
+    return np.concatenate(places)
+
+
+def _ego(rng: Rng, eye_m: Array, hand: HandTrack, size: tuple[int, int] | None) -> tuple[View, Array]:
+    """A camera before the person's forehead, (F, 3), and where it is."""
+    width, height = (640, 480) if size is None else size
+    wrist = _true(hand, hand.course.T_world_hand[:, :3, 3])
+    T = head_track(rng, eye_m, 0.6 * wrist + np.array([0, 0, 0.03]), RATE_HZ)
+    camera = camera_of(rng, "webcam" if rng.random() < 0.6 else "d455", width, height)
+    return View(camera, T[0], sample_look(rng, 0.55), "ego"), T

@@ -1,0 +1,1 @@
+"""Hands as people have them: skin, arms, clothes, shapes, gestures."""

@@ -1,0 +1,1 @@
+"""Samples on disk: files of a sample, tars of samples, twins of a dataset."""

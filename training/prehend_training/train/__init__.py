@@ -1,0 +1,1 @@
+"""What is trained and how: presets, tasks, optimisers, the loop, checkpoints, export."""

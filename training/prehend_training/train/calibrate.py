@@ -1,0 +1,116 @@
+"""What the logits of a crop network are worth: a scale and an offset for each, fitted on crops it has not learnt from.
+
+Platt's scaling (Platt, 1999) by logistic regression. The numbers go into the manifest, and the pipeline applies them.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from tqdm import tqdm
+
+from prehend.errors import InvalidInput
+from prehend.eval.calibration import ordered_pairs, reliability
+from prehend.files import replace_text
+from prehend.models.stage import Staged
+from prehend.models.unihope import UniHOPE
+from prehend.pipeline.find import probability
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.open import DataSource, open_corpus
+from prehend_training.train.checkpoint import load_result
+from prehend_training.train.loop import to_tensors
+from prehend_training.train.presets import CropPreset, preset
+from prehend_training.train.tasks import network_of
+
+CALIBRATION = "calibration.json"
+BATCH = 32
+SEED = 77
+
+Pairs = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""By name of an answer: logits and what is true, of the crops that are labelled for it."""
+
+
+def calibrate_run(run: Path, data: DataSource, samples: int) -> dict[str, Any]:
+    """Fit the answers of a run's averaged weights, and write RUN/calibration.json.
+
+    Args:
+        run: folder of the run.
+        data: held-out crops, cut as the pipeline cuts them, with its errors.
+        samples: how many crops to look at.
+
+    Returns:
+        By answer (`presence`, `grasp`, `side`): `scale`, `offset`, how many, the calibration error before and after,
+        and the share of pairs that are ordered rightly.
+
+    Raises:
+        AssetError: the run or the data cannot be read.
+        InvalidInput: the run trains no crop network.
+    """
+    chosen = preset(json.loads((run / "run.json").read_text())["preset"])
+    if not isinstance(chosen, CropPreset):
+        raise InvalidInput(f"{run} trains no crop network: its scores are chosen by its own measures")
+    network = network_of(chosen)
+    load_result(run / "checkpoint" / "averaged.safetensors", network)
+    pairs = gather(network.eval(), chosen, data, samples)  # type: ignore[arg-type]
+    fitted = {name: fit(*known) for name, known in pairs.items() if len(set(known[1].tolist())) == 2}
+    replace_text(run / CALIBRATION, json.dumps(fitted, indent=1) + "\n")
+    return fitted
+
+
+@torch.inference_mode()
+def gather(network: Staged, chosen: CropPreset, data: DataSource, samples: int) -> Pairs:
+    """Logits and truths of a network on crops."""
+    assert isinstance(network, UniHOPE)
+    corpus = open_corpus(data, "crops", False, chosen.data.size_px)
+    source = CropBatches(corpus, chosen.data, SEED, BATCH, twins=False)
+    parts: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
+    for step in tqdm(range(max(1, samples // BATCH)), unit="batch"):
+        batch = to_tensors(source.batch(step), "cpu")
+        encoded = network.encode(batch["image"])
+        shown = batch["presence"] > 0
+        known: Mapping[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {
+            "presence": (encoded.presence_logit, batch["presence"], torch.ones_like(shown)),
+            "grasp": (encoded.grasp_logit, batch["grasp"], shown & (batch["has_grasp"] > 0)),
+            "side": (encoded.side_logit, batch["right"], shown & (batch["has_side"] > 0)),
+        }
+        for name, (logit, truth, rows) in known.items():
+            pair = logit[rows, 0].double().numpy(), truth[rows].double().numpy()
+            parts.setdefault(name, []).append(pair)
+    return {
+        name: (np.concatenate([logit for logit, _ in found]), np.concatenate([truth for _, truth in found]))
+        for name, found in parts.items()
+    }
+
+
+def fit(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, Any]:
+    """Scale and offset that make logits log-odds, both classes weighing alike, and what that changes.
+
+    Args:
+        logits: (N,).
+        truth: (N,) 0 or 1, both there.
+    """
+    weight = np.where(truth > 0, 0.5 / truth.sum(), 0.5 / (1 - truth).sum())
+
+    def loss(numbers: NDArray[np.float64]) -> float:
+        scaled = numbers[0] * logits + numbers[1]
+        return float((weight * np.logaddexp(0, np.where(truth > 0, -scaled, scaled))).sum() + 1e-4 * numbers[1] ** 2)
+
+    found = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead")
+    scale, offset = (float(value) for value in found.x)
+    if not scale > 0:
+        raise InvalidInput(f"a scale of {scale:g}: these logits tell nothing of what is true")
+    after = probability(scale * logits + offset)
+    return {
+        "scale": round(scale, 4),
+        "offset": round(offset, 4),
+        "count": len(truth),
+        "true": int(truth.sum()),
+        "ece_before": reliability(probability(logits), truth)["ece"],
+        "ece": reliability(after, truth)["ece"],
+        "ordered": ordered_pairs(logits[truth > 0], logits[truth == 0]),
+    }

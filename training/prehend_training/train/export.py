@@ -1,0 +1,79 @@
+"""From a run to a bundle that `prehend` loads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prehend.errors import AssetError
+from prehend.export.bundle import save_bundle
+from prehend.hand_model.asset import load_hand_model
+from prehend.weights import Bundle
+from prehend_training.train.calibrate import CALIBRATION
+from prehend_training.train.checkpoint import load_result
+from prehend_training.train.presets import PalmPreset, Preset, preset
+from prehend_training.train.tasks import network_of
+
+LICENCE = "Apache-2.0"
+
+
+def export_run(run: Path, out: Path) -> Bundle:
+    """Write the averaged weights of a run as a bundle, with what `prehend-train evaluate` measured of them.
+
+    Args:
+        run: folder of the run.
+        out: folder of the bundle; its name is the name of the weights.
+
+    Raises:
+        AssetError: the run has no checkpoint, or was not evaluated since it was saved.
+    """
+    begun = json.loads((run / "run.json").read_text())
+    chosen = preset(begun["preset"])
+    network = network_of(chosen)
+    weights = run / "checkpoint" / "averaged.safetensors"
+    load_result(weights, network)
+    measured = run / "measured.json"
+    if not measured.exists() or measured.stat().st_mtime < weights.stat().st_mtime:
+        raise AssetError(f"{run} was not measured since its last step: run `prehend-train evaluate` first")
+    progress = json.loads((run / "checkpoint" / "progress.json").read_text())
+    extras: dict[str, Any] = {
+        **_told(chosen, begun),
+        **_origin(begun),
+        "samples_seen": progress["samples"],
+        "training_s": round(progress["elapsed_s"]),
+        "measured": json.loads(measured.read_text()),
+        "licence": LICENCE,
+    }
+    if (run / CALIBRATION).exists():
+        extras["calibration"] = json.loads((run / CALIBRATION).read_text())
+    if isinstance(chosen, PalmPreset):  # scores are compared with what was chosen where they were measured
+        extras["thresholds"] = extras["measured"].pop("thresholds")
+    return save_bundle(network, out, chosen.network, extras)  # type: ignore[arg-type]
+
+
+def _told(chosen: Preset, begun: dict[str, Any]) -> dict[str, Any]:
+    """What the weights know beside their numbers: the hand model, or the published file that a detector is from."""
+    if isinstance(chosen, PalmPreset):
+        return {"origin": begun["origin"], "photographs": begun["photographs"]}
+    hand = load_hand_model()
+    return {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
+
+
+def _origin(begun: dict[str, Any]) -> dict[str, Any]:
+    """What a run says of itself, and of the runs that it started from."""
+    if "pretrained" in begun:
+        return begun
+    starts = [
+        _origin(other) | ({"samples_seen": other["samples"]} if "samples" in other else {}) for other in begun["start"]
+    ]
+    return {
+        "preset": begun["preset"],
+        "trained_on": [_named(entry) for entry in begun["data"]],
+        "seed": begun["seed"],
+        "commit": begun["commit"],
+        "started_from": starts,
+    }
+
+
+def _named(entry: dict[str, Any]) -> dict[str, Any]:
+    """What was learnt from, without the folders of the machine that it was on."""
+    return {name: Path(value).name if name == "path" else value for name, value in entry.items()}

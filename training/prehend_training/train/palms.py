@@ -1,0 +1,119 @@
+"""A run that fine-tunes the palm detector: scenes and labelled photographs, from numbers that find palms already."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from prehend.errors import AssetError, InvalidInput
+from prehend.models.palm import PalmDetector, build_palm
+from prehend_training.data.crops import BatchSource
+from prehend_training.data.open import describe_data, open_corpus
+from prehend_training.losses.crop import Terms
+from prehend_training.palms.batches import PalmBatches
+from prehend_training.palms.labels import PalmLabels, read_palm_labels
+from prehend_training.palms.losses import palm_terms
+from prehend_training.pretrained.files import load_pretrained, provenance
+from prehend_training.storage.shards import commit
+from prehend_training.train.checkpoint import load_result
+from prehend_training.train.loop import Budget, Machine, Trainer, begun
+from prehend_training.train.presets import PalmPreset, Preset, describe
+from prehend_training.train.supervised import Batch
+
+
+class SupervisedPalm(nn.Module):
+    """A detector in training; only `network` is kept."""
+
+    def __init__(self, network: PalmDetector, frozen: int):
+        super().__init__()
+        self.network = network
+        for part in [network.stem, *network.layers[:frozen]] if frozen else []:
+            part.requires_grad_(False)
+
+
+class PalmTask:
+    """Training of the palm detector.
+
+    Args:
+        preset: what to train. data: folders of frames. labels: of photographs. start: file of `trunk --kind palm`, or a
+            run.
+    """
+
+    def __init__(self, preset: PalmPreset, data: Sequence[Path], labels: PalmLabels, start: Path):
+        self.preset: Preset = preset
+        self._palm_preset, self._start = preset, start
+        corpus = open_corpus(data, "frames", twins=False)
+        self.source: BatchSource = PalmBatches(corpus, labels, preset.data, preset.seed, preset.optimisation.batch_size)
+
+    def network(self) -> nn.Module:
+        """The detector with the numbers it starts from."""
+        network = build_palm(self._palm_preset.config)
+        if self._start.is_dir():
+            load_result(self._start / "checkpoint" / "averaged.safetensors", network)
+        else:
+            load_pretrained(self._start, network)
+        return SupervisedPalm(network, self._palm_preset.frozen)
+
+    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+        """See `palm_terms`."""
+        assert isinstance(network, SupervisedPalm)
+        return palm_terms(network.network(batch["image"]), batch)
+
+
+def train_palms(
+    preset: PalmPreset, data: Sequence[Path], labels: Path, start: Path, run: Path, machine: Machine, budget: Budget
+) -> None:
+    """Begin a run, or go on with one from its checkpoint, until the budget is used up.
+
+    Args:
+        preset: what to train.
+        data: folders of rendered frames.
+        labels: file of `palms label`.
+        start: file of `trunk --kind palm`, or a run.
+        run: folder of the run.
+        machine, budget: what to train with, and how long.
+
+    Raises:
+        AssetError: the frames or the file to start from are not what is trained on.
+        SourceError: the labels cannot be read.
+        InvalidInput: the folder holds another run, or no photograph is for training.
+    """
+    known = read_palm_labels(labels)
+    if not any(photo.split == "train" for photo in known.photos):
+        raise InvalidInput(f"{labels}: no photograph in it is for training")
+    _claim(preset, data, known, start, run)
+    Trainer(PalmTask(preset, data, known, start), run, machine).train(budget)
+
+
+def _origin(start: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The published file that a detector is from, and the runs in between."""
+    if start.is_dir():
+        before = begun(start)
+        return before["origin"], [before]
+    origin = provenance(start)
+    if origin["network"] != "palm_detection_full":
+        raise AssetError(f"{start} holds '{origin['network']}': write it with `prehend-train trunk --kind palm`")
+    return origin, []
+
+
+def _claim(preset: PalmPreset, data: Sequence[Path], labels: PalmLabels, start: Path, run: Path) -> None:
+    origin, before = _origin(start)
+    described = {
+        "preset": preset.name,
+        "seed": preset.seed,
+        "numbers": json.loads(json.dumps(describe(preset))),
+        "data": describe_data(data),
+        "start": before,
+        "origin": origin,
+        "photographs": json.loads(json.dumps(labels.about)),
+    }
+    note = run / "run.json"
+    run.mkdir(parents=True, exist_ok=True)
+    if not note.exists():
+        note.write_text(json.dumps({**described, "commit": commit()}, indent=1) + "\n")
+        return
+    noted = json.loads(note.read_text())
+    if differ := [key for key in described if noted.get(key) != described[key]]:
+        raise InvalidInput(f"{run} holds a run that differs in {', '.join(differ)}: choose another folder")

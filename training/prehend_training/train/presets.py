@@ -1,0 +1,349 @@
+"""What can be trained: frozen presets with unique names. A new one is an entry of `PRESETS`."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from prehend.errors import UnknownName
+from prehend.models.finder import FINDER, FinderConfig
+from prehend.models.palm import PALM, PalmConfig
+from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
+from prehend.models.unihope_lite import LITE, UniHOPELiteConfig
+from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
+from prehend_training.data.crops import CropDataConfig
+from prehend_training.data.frames import FinderDataConfig
+from prehend_training.data.views import ViewConfig
+from prehend_training.losses.crop import CropLossWeights
+from prehend_training.losses.detector import FinderLossWeights
+from prehend_training.losses.lite import LiteLossWeights
+from prehend_training.losses.pairs import LEVELS, TwinConfig
+from prehend_training.losses.paper import PaperLossWeights
+from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
+from prehend_training.palms.losses import PalmLossWeights
+from prehend_training.train.lifting import LiftConfig
+from prehend_training.train.optimisers import Method
+from prehend_training.train.supervised import Fusion
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How weights are found.
+
+    Attributes:
+        method: see `prehend_training.train.optimisers.make_optimisers`.
+        batch_size: samples a step.
+        lr: highest learning rate.
+        weight_decay: of weights with more than one axis; biases and normalisation have none.
+        warmup: share of the budget in which the rate rises to its highest.
+        schedule: how it falls then: along a `cosine`, or in `steps`, times 0.7 after each seventh of the budget (the
+            paper's every 10 of 70 epochs).
+        final_lr: rate at the end of the cosine over the highest.
+        clip: largest norm of the gradient.
+        ema: highest decay of the averaged weights, which are the result.
+        pretrained_share: rate of what was pretrained over that of the rest.
+    """
+
+    method: Method = "adamw"
+    batch_size: int = 16
+    lr: float = 1.2e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.05
+    schedule: Literal["cosine", "steps"] = "cosine"
+    final_lr: float = 0.005
+    clip: float = 20.0
+    ema: float = 0.998
+    pretrained_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class CropPreset:
+    """Training of a crop network.
+
+    Attributes:
+        name: of the preset. network: of the network.
+        config: the network's numbers.
+        trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
+            without pictures (`train.lifting`); `object` (on a pretrained trunk), only the object stream and
+            its head, on hands that hold something.
+        lift: see there.
+        data, loss, optimisation: see there.
+        fusion, twins: see `prehend_training.train.supervised.Supervised`.
+        seed: of the fresh weights and the batches.
+    """
+
+    name: str
+    network: str
+    config: UniHOPEConfig
+    data: CropDataConfig = field(default_factory=CropDataConfig)
+    loss: CropLossWeights | PaperLossWeights = field(default_factory=CropLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    trains: Literal["all", "maps", "lift", "object"] = "all"
+    lift: LiftConfig = field(default_factory=LiftConfig)
+    fusion: Fusion = "grasp-aware"
+    twins: TwinConfig | None = None
+
+
+@dataclass(frozen=True)
+class LitePreset(CropPreset):
+    """Training of UniHOPE on a pretrained trunk; what is not explained is as in `CropPreset`.
+
+    Attributes:
+        skeletons: hands without pictures a step, which keep teaching the pose head what places tell.
+        code_dropout: share of the pictures whose code the pose head is not given.
+        freeze_start: stem and first stage of the trunk stay as they were pretrained: edges look alike on rendered and
+            real pictures, and half of the cost of going back is there.
+    """
+
+    config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
+    loss: LiteLossWeights = field(default_factory=LiteLossWeights)  # type: ignore[assignment]
+    skeletons: int = 256
+    code_dropout: float = 0.35
+    freeze_start: bool = True
+
+
+@dataclass(frozen=True)
+class FinderPreset:
+    """Training of a finder; fields as in `CropPreset`."""
+
+    name: str
+    network: str
+    config: FinderConfig
+    data: FinderDataConfig = field(default_factory=FinderDataConfig)
+    loss: FinderLossWeights = field(default_factory=FinderLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PalmPreset:
+    """Fine-tuning of the palm detector; what is not explained is as in `CropPreset`.
+
+    Attributes:
+        frozen: layers of the network, from the first on, that stay as they are: they see edges and skin well already.
+    """
+
+    name: str
+    network: str
+    config: PalmConfig
+    data: PalmDataConfig = field(default_factory=PalmDataConfig)
+    loss: PalmLossWeights = field(default_factory=PalmLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    frozen: int = 2
+
+
+Preset = CropPreset | FinderPreset | PalmPreset
+
+_TINY = replace(
+    SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
+)
+# eight channels at least: oneDNN's 1x1 convolution of torch 2.13 writes past its buffer in the backward pass of fewer
+_TINY_FINDER = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
+_TINY_LITE = replace(LITE, size=64, channels=8, heads=1, body=8, code=16, hidden=(16,))
+_TINY_PALM = replace(PALM, size=64, wide_size=128, widths=(8, 8, 8, 8, 8), blocks=1, merged=1)
+_TINY_VIEW = replace(PalmDataConfig().view, size_px=64, hand_px=(8.0, 60.0))
+_BRIEF = Optimisation(batch_size=2)
+
+# Batches on a CPU are as large as Muon's fixed cost of a step asks for
+_MUON = Optimisation(method="muon", batch_size=32, lr=1.2e-3)
+
+UPRIGHT_CROPS = replace(
+    STRONG_CROPS,
+    size_px=LITE.size,
+    object_grid=LITE.roi_size,
+    describes_objects=True,
+    view=ViewConfig(center=0.12, scale=(0.75, 1.3), aspect=0.1, turn_p=0.06, turn_rad=0.22, upright=True),
+)
+"""Crops as the pipeline cuts them along the hand's direction, known to within 10 to 15 degrees, or not at all."""
+
+_ALL: tuple[Preset, ...] = (
+    LitePreset(
+        "unihope-s",
+        "unihope-s",
+        data=UPRIGHT_CROPS,
+        optimisation=Optimisation(
+            method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, ema=0.999, pretrained_share=0.12
+        ),
+    ),
+    # goes on from another run with further data: the same at a lower rate
+    LitePreset(
+        "unihope-s-further",
+        "unihope-s",
+        data=UPRIGHT_CROPS,
+        optimisation=Optimisation(
+            method="muon", batch_size=24, lr=7e-4, weight_decay=0.01, warmup=0.02, ema=0.998, pretrained_share=0.12
+        ),
+    ),
+    # its object stream alone: of a mixture only one crop in five teaches it
+    LitePreset(
+        "unihope-s-object",
+        "unihope-s",
+        data=UPRIGHT_CROPS,
+        optimisation=Optimisation(method="muon", batch_size=48, lr=1.5e-3, weight_decay=0.01, warmup=0.02, ema=0.998),
+        trains="object",
+    ),
+    # its pose head alone, on skeletons: minutes
+    LitePreset(
+        "unihope-s-lift",
+        "unihope-s",
+        optimisation=Optimisation(batch_size=512, lr=1e-3, weight_decay=1e-4, warmup=0.02, ema=0.999),
+        trains="lift",
+        lift=LiftConfig(noise=(0.003, 0.04)),
+    ),
+    CropPreset("unihope-xs", "unihope-xs", SMALL, CropDataConfig(object_grid=SMALL.roi_size), optimisation=_MUON),
+    # the paper's network, losses, weights, schedule and augmentation
+    CropPreset(
+        "unihope-b",
+        "unihope-b",
+        PAPER,
+        replace(PAPER_CROPS, object_grid=PAPER.roi_size),
+        PaperLossWeights(),
+        Optimisation(batch_size=64, lr=1e-4, weight_decay=5e-4, warmup=0.01, schedule="steps", clip=1e3, ema=0.9995),
+        twins=TwinConfig(),
+    ),
+    # First parts of a training: small pictures teach the trunk at an eighth of the cost; then `train --start`
+    CropPreset(
+        "unihope-xs-maps",
+        "unihope-xs",
+        replace(SMALL, size=64),
+        CropDataConfig(size_px=64, object_grid=SMALL.roi_size),
+        optimisation=replace(_MUON, batch_size=64, lr=5e-3),
+        trains="maps",
+    ),
+    # then the trunk at full size, at half of the whole network's cost
+    CropPreset(
+        "unihope-xs-maps-128",
+        "unihope-xs",
+        SMALL,
+        CropDataConfig(object_grid=SMALL.roi_size),
+        optimisation=replace(_MUON, batch_size=64, lr=3e-3),
+        trains="maps",
+    ),
+    # and the pose head's, which needs no pictures
+    CropPreset(
+        "unihope-xs-lift",
+        "unihope-xs",
+        SMALL,
+        optimisation=Optimisation(batch_size=512, lr=2e-3, weight_decay=1e-4, warmup=0.02, ema=0.999),
+        trains="lift",
+    ),
+    FinderPreset(
+        "finder-small",
+        "finder",
+        replace(FINDER, size=128),
+        FinderDataConfig(size_px=128, hand_px=(24.0, 115.0)),
+        optimisation=replace(_MUON, batch_size=48, lr=1.5e-3, ema=0.995),
+    ),
+    # a letterboxed frame is a quarter black: training sees hands of the same sizes in smaller pictures
+    FinderPreset(
+        "finder",
+        "finder",
+        FINDER,
+        FinderDataConfig(size_px=192, hand_px=(24.0, 190.0), scale=(0.9, 1.8), shift=0.25),
+        optimisation=replace(_MUON, batch_size=24, lr=1e-3, ema=0.995),
+    ),
+    CropPreset(
+        "debug-unihope",
+        "unihope-xs",
+        _TINY,
+        CropDataConfig(object_grid=_TINY.roi_size),
+        optimisation=replace(_BRIEF, method="muon"),
+        twins=TwinConfig(least_hidden=None, begin=0.5),
+    ),
+    CropPreset(
+        "debug-paper",
+        "unihope-xs",
+        _TINY,
+        CropDataConfig(object_grid=_TINY.roi_size),
+        PaperLossWeights(),
+        replace(_BRIEF, lr=1e-4, schedule="steps"),
+        twins=TwinConfig(begin=0.5),
+    ),
+    CropPreset(
+        "debug-maps",
+        "unihope-xs",
+        replace(_TINY, size=64),
+        CropDataConfig(size_px=64, object_grid=_TINY.roi_size),
+        optimisation=_BRIEF,
+        trains="maps",
+    ),
+    LitePreset(
+        "debug-lite",
+        "unihope-s",
+        _TINY_LITE,
+        replace(UPRIGHT_CROPS, size_px=_TINY_LITE.size),
+        optimisation=_BRIEF,
+        skeletons=4,
+    ),
+    CropPreset("debug-lift", "unihope-xs", _TINY, optimisation=replace(_BRIEF, batch_size=16), trains="lift"),
+    # from palm_detection_full (`trunk --kind palm`): low rates, or it forgets
+    PalmPreset(
+        "palm",
+        "palm",
+        PALM,
+        optimisation=Optimisation(batch_size=24, lr=2e-3, weight_decay=1e-3, ema=0.995, pretrained_share=0.1),
+    ),
+    # then with as much around a hand as it will see: pieces alone make it miss large hands
+    PalmPreset(
+        "palm-192",
+        "palm",
+        PALM,
+        replace(PalmDataConfig(), view=WHOLE_VIEW),
+        optimisation=Optimisation(batch_size=16, lr=1e-3, weight_decay=1e-3, ema=0.99, pretrained_share=0.1),
+    ),
+    PalmPreset("debug-palm", "palm", _TINY_PALM, replace(PalmDataConfig(), view=_TINY_VIEW), optimisation=_BRIEF),
+    FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),
+)
+
+
+@dataclass(frozen=True)
+class AblationRow:
+    """A row of the paper's Table 7: what it adds to the one before, and how it is trained."""
+
+    words: str
+    fusion: Fusion = "grasp-aware"
+    twins: TwinConfig | None = None
+
+
+ABLATION_ROWS: dict[str, AblationRow] = {
+    "a": AblationRow("Baseline", fusion="always"),
+    "b": AblationRow("w/ Grasp-aware Feature Fusion"),
+    "c": AblationRow("w/ De-occluded Pairs", twins=TwinConfig(levels=())),
+    "d": AblationRow("+ Image Feature Enhancement", twins=TwinConfig(("initial",), None)),
+    "e": AblationRow("+ RoI Feature Enhancement", twins=TwinConfig(("initial", "roi"), None)),
+    "f": AblationRow("+ MANO Feature Enhancement", twins=TwinConfig(LEVELS, None)),
+    "g": AblationRow("+ Occlusion-aware Case Filtering", twins=TwinConfig(LEVELS, 0.1)),
+}
+
+
+def row_name(base: str, letter: str) -> str:
+    """Name of the preset of a row."""
+    return f"{base}-row-{letter}"
+
+
+def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
+    for letter, row in ABLATION_ROWS.items():
+        yield replace(base, name=row_name(base.name, letter), fusion=row.fusion, twins=row.twins)
+
+
+_ABLATED = ("unihope-xs", "debug-unihope")
+_ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
+PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *_ROWS)}
+
+
+def preset(name: str) -> Preset:
+    """The preset of a name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    if name not in PRESETS:
+        raise UnknownName("preset", name, get_close_matches(name, PRESETS) or PRESETS)
+    return PRESETS[name]
+
+
+def describe(chosen: Preset) -> dict[str, Any]:
+    """A preset as JSON."""
+    return asdict(chosen)
