@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from prehend.errors import AssetError, MissingDependency
 from prehend.hand_model.asset import HandModel, load_hand_model
 from prehend.hand_model.mesh_pyramid import Int, MeshPyramid, halved_sizes, spirals_of
-from prehend_training.scenes.sample import PART_OF_JOINT
+from prehend_training.sample import PART_OF_JOINT
 
 LEVELS = 5
 """Of H2ONet, which raises its vertices four times."""
