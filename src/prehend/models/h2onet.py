@@ -163,8 +163,7 @@ class H2ONet(Staged):
         self.lift = nn.Parameter(torch.full((c.levels[0], NUM_JOINTS), 0.01))
         self.decoder = MeshDecoder(c.levels, c.channels, c.spiral)
         self.mesh = SpiralConv(last, 3, vertices, c.spiral)
-        self.regressor = nn.Parameter(torch.zeros(NUM_JOINTS, vertices))
-        self.parts, self.template = Table(vertices), Table(vertices, 3)
+        self.regressor, self.parts, self.template = Table(NUM_JOINTS, vertices), Table(vertices), Table(vertices, 3)
         self.orient = mlp(code, c.orientation, 6)
         self.turn_by = mlp(2 * code + (12 if c.aware else 0), c.offset, 6, silent=True)
         self.move_by = mlp((2 if c.aware else 1) * last, c.vertex_offset, 3, silent=True)
@@ -172,7 +171,7 @@ class H2ONet(Staged):
 
     @torch.no_grad()
     def set_hand(self, model: HandModel, pyramid: MeshPyramid) -> None:
-        """Take in a hand: its tables, its joints as the start of the regressor, its mean pose as the first answer.
+        """Take in a hand: its tables, the places of its joints, its mean pose as the first answer.
 
         Args:
             model: the hand, without forearm.
@@ -189,7 +188,7 @@ class H2ONet(Staged):
         self.template.fill(mean_hand(model))
         tips = np.eye(model.num_vertices, dtype=np.float32)[model.tips]
         joints = np.concatenate([model.J_regressor, tips])[list(JOINTS_FROM_MANO)]
-        self.regressor.copy_(torch.from_numpy(joints))
+        self.regressor.fill(joints)
 
     def fusion_parts(self) -> list[nn.Parameter]:
         """What only several frames need."""
@@ -255,7 +254,7 @@ class H2ONet(Staged):
 
     def joints_of(self, vertices: Tensor) -> Tensor:
         """(B, V, 3) -> (B, 21, 3)."""
-        return self.regressor @ vertices
+        return self.regressor.values.reshape(NUM_JOINTS, -1) @ vertices
 
     def decode(
         self,
@@ -275,17 +274,20 @@ class H2ONet(Staged):
             window_known: (B, 3) 1 for frames that are there; the current one always is.
         """
         weights = self.frame_weights(window_part_logit, window_known)
-        fused = (window_features * weights.index_select(2, self.parts.rows())[..., None]).sum(1)
-        now = window_features[:, 0]
-        told = torch.cat([fused, now], 2) if self.config.aware else fused
-        canonical = self.canonical(now) + self.move_by(told)
         chosen = chosen_frame(window_part_logit, window_known)
-        rotation = self._turned(window_orientation, window_turn @ window_rotation, chosen)
+        canonical = self.fused(window_features, weights)
+        rotation = self.turned(window_orientation, window_turn @ window_rotation, chosen)
         joints = self.joints_of(canonical)
         to_crop = rotation.transpose(1, 2)
         return HandMesh(
             (canonical - joints[:, :1]) @ to_crop, (joints - joints[:, :1]) @ to_crop, rotation, weights, chosen
         )
+
+    def fused(self, features: Tensor, weights: Tensor) -> Tensor:
+        """(B, 3, V, C) features, (B, 3, 6) shares of the frames -> (B, V, 3) canonical mesh [m], eqs. (3), (4)."""
+        shared = (features * weights.index_select(2, self.parts.rows())[..., None]).sum(1)
+        now = features[:, 0]
+        return self.canonical(now) + self.move_by(torch.cat([shared, now], 2) if self.config.aware else shared)
 
     def frame_weights(self, part_logit: Tensor, known: Tensor) -> Tensor:
         """(B, 3, 6) logits, (B, 3) -> (B, 3, 6) share of each frame in each part, eq. (2): softmax over the frames of
@@ -295,9 +297,9 @@ class H2ONet(Staged):
             log_seen = log_seen - F.pad(self.age, (0, 0, 1, 0))
         return torch.softmax(log_seen + (1 - present(known))[..., None] * _UNKNOWN, 1)
 
-    def _turned(self, orientation: Tensor, rotation: Tensor, chosen: Tensor) -> Tensor:
-        """Eq. (7): the current frame's rotation and the turn that the chosen frame asks for; (B, 3, 3, 3) rotations are
-        in the current crop's frame."""
+    def turned(self, orientation: Tensor, rotation: Tensor, chosen: Tensor) -> Tensor:
+        """(B, 3, 3) rotation of the current frame with the turn that the chosen one asks for, eq. (7), from (B, 3, G)
+        codes, (B, 3, 3, 3) rotations in the current crop's frame and `chosen_frame`."""
         told = [(orientation * chosen[..., None]).sum(1), orientation[:, 0]]
         if self.config.aware:
             picked = (rotation * chosen[..., None, None]).sum(1)

@@ -73,7 +73,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, V before, C) -> (B, V, C)."""
-        picked = x.index_select(1, self.sources.rows()).reshape(x.shape[0], -1, CORNERS, x.shape[2])
+        picked = x.index_select(1, self.sources.rows()).reshape(-1, *self.sources.shape, x.shape[2])
         return (picked * self.weights.values.reshape(-1, CORNERS, 1)).sum(2)
 
 

@@ -93,10 +93,10 @@ def _parts(arguments: argparse.Namespace, preset: "Preset") -> "list[tuple[Singl
 
 
 def _scenes(photos: Path | None, preset: "Preset") -> "SingleSource":
+    from prehend_training.data.crops import CropDataConfig
     from prehend_training.engine.scenes import SIZES_PX, Kind, SceneConfig
-    from prehend_training.train.presets import CropPreset
 
-    kind: Kind = "crops" if isinstance(preset, CropPreset) else "frames"
+    kind: Kind = "crops" if isinstance(preset.data, CropDataConfig) else "frames"
     return SceneConfig(kind, preset.seed, SIZES_PX[kind], photos=photos)
 
 

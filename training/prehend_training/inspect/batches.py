@@ -15,7 +15,7 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.find import cell_centers
 from prehend_training.data.crop_targets import Arrays, from_box
-from prehend_training.data.crops import CropBatches, exact
+from prehend_training.data.crops import CropBatches, CropDataConfig, exact
 from prehend_training.data.frames import FinderBatches
 from prehend_training.data.open import SingleSource, open_corpus
 from prehend_training.data.photographs import PhotoChoice, PhotoCorpus
@@ -23,7 +23,8 @@ from prehend_training.inspect.samples import DEFAULT_LABELS, contact_sheet, rows
 from prehend_training.photos.labels import read_labels
 from prehend_training.sample import Sample
 from prehend_training.storage.shards import ShardFolder
-from prehend_training.train.presets import CropPreset, PalmPreset, Preset
+from prehend_training.train.h2onet import H2ONetPreset
+from prehend_training.train.presets import PalmPreset, Preset
 
 _COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 170, 255), (220, 100, 255))
 _ZOOM = 3
@@ -125,10 +126,12 @@ def _spread(unit: range, count: int) -> list[int]:
 
 def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, augment: bool = True) -> Image:
     """Tiles of `count` samples of a batch, (H, W, 3) uint8 RGB."""
-    if isinstance(preset, CropPreset):
+    if isinstance(preset.data, CropDataConfig):
         config = preset.data if augment else exact(preset.data)
         crops = CropBatches(open_corpus(data, "crops", crop_px=config.size_px), config, preset.seed, count).batch(0)
         tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
+    elif isinstance(preset, H2ONetPreset):
+        raise InvalidInput(f"'{preset.name}' learns from windows of films, which this does not show")
     elif isinstance(preset, PalmPreset):
         raise InvalidInput(f"'{preset.name}' learns from labelled photographs too, which this does not show")
     else:

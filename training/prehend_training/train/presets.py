@@ -10,10 +10,9 @@ from prehend.models.finder import FINDER, FinderConfig
 from prehend.models.palm import PALM, PalmConfig
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig
-from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
+from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.crops import CropDataConfig
 from prehend_training.data.frames import FinderDataConfig
-from prehend_training.data.views import ViewConfig
 from prehend_training.losses.crop import CropLossWeights
 from prehend_training.losses.detector import FinderLossWeights
 from prehend_training.losses.lite import LiteLossWeights
@@ -21,39 +20,10 @@ from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
 from prehend_training.palms.losses import PalmLossWeights
+from prehend_training.train.h2onet import H2ONET_PRESETS, H2ONetPreset
 from prehend_training.train.lifting import LiftConfig
-from prehend_training.train.optimisers import Method
+from prehend_training.train.optimisers import Optimisation
 from prehend_training.train.supervised import Fusion
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How weights are found.
-
-    Attributes:
-        method: see `prehend_training.train.optimisers.make_optimisers`.
-        batch_size: samples a step.
-        lr: highest learning rate.
-        weight_decay: of weights with more than one axis; biases and normalisation have none.
-        warmup: share of the budget in which the rate rises to its highest.
-        schedule: how it falls then: along a `cosine`, or in `steps`, times 0.7 after each seventh of the budget (the
-            paper's every 10 of 70 epochs).
-        final_lr: rate at the end of the cosine over the highest.
-        clip: largest norm of the gradient.
-        ema: highest decay of the averaged weights, which are the result.
-        pretrained_share: rate of what was pretrained over that of the rest.
-    """
-
-    method: Method = "adamw"
-    batch_size: int = 16
-    lr: float = 1.2e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.05
-    schedule: Literal["cosine", "steps"] = "cosine"
-    final_lr: float = 0.005
-    clip: float = 20.0
-    ema: float = 0.998
-    pretrained_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +104,7 @@ class PalmPreset:
     frozen: int = 2
 
 
-Preset = CropPreset | FinderPreset | PalmPreset
+Preset = CropPreset | H2ONetPreset | FinderPreset | PalmPreset
 
 _TINY = replace(
     SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
@@ -150,13 +120,8 @@ _BRIEF = Optimisation(batch_size=2)
 _MUON = Optimisation(method="muon", batch_size=32, lr=1.2e-3)
 
 UPRIGHT_CROPS = replace(
-    STRONG_CROPS,
-    size_px=LITE.size,
-    object_grid=LITE.roi_size,
-    describes_objects=True,
-    view=ViewConfig(center=0.12, scale=(0.75, 1.3), aspect=0.1, turn_p=0.06, turn_rad=0.22, upright=True),
+    STRONG_CROPS, size_px=LITE.size, object_grid=LITE.roi_size, describes_objects=True, view=UPRIGHT_VIEW
 )
-"""Crops as the pipeline cuts them along the hand's direction, known to within 10 to 15 degrees, or not at all."""
 
 _ALL: tuple[Preset, ...] = (
     LitePreset(
@@ -330,7 +295,7 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
 
 _ABLATED = ("unihope-xs", "debug-unihope")
 _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
-PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *_ROWS)}
+PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *_ROWS)}
 
 
 def preset(name: str) -> Preset:

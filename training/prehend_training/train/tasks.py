@@ -13,6 +13,7 @@ from prehend.geometry.rotations import matrix_from_axis_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.finder import Finder, Found, build_finder
+from prehend.models.h2onet import build_h2onet
 from prehend.models.mano_head import ManoHead
 from prehend.models.palm import build_palm
 from prehend.models.unihope import Output, UniHOPE, build_unihope
@@ -36,6 +37,7 @@ from prehend_training.losses.detector import finder_terms
 from prehend_training.losses.lite import SKELETON, lite_terms, object_kind_terms
 from prehend_training.losses.pairs import LEVELS, enhancement_terms, twin_target
 from prehend_training.losses.paper import PaperLossWeights, paper_hand_terms, paper_object_terms
+from prehend_training.train.h2onet import H2ONetPreset, H2ONetTask
 from prehend_training.train.lifting import LiftBatches, keep_head_only, lift_terms, poses_of, skeleton_terms
 from prehend_training.train.presets import CropPreset, FinderPreset, LitePreset, PalmPreset, Preset
 from prehend_training.train.supervised import Answers, Batch, LiteSupervised, Supervised
@@ -279,6 +281,8 @@ def open_task(preset: Preset, data: DataSource) -> Task:
     """
     if isinstance(preset, LitePreset):
         return LiteTask(preset, data)
+    if isinstance(preset, H2ONetPreset):
+        return H2ONetTask(preset, data)  # type: ignore[return-value]  # its preset is of its own kind
     if isinstance(preset, PalmPreset):
         raise AssetError(
             f"'{preset.name}' learns from labelled photographs too: train it with `prehend-train palms train`"
@@ -290,6 +294,8 @@ def network_of(preset: Preset) -> UniHOPE | nn.Module:
     """The network of a preset with fresh weights, without data."""
     if isinstance(preset, LitePreset):
         return build_unihope_lite(preset.config)
+    if isinstance(preset, H2ONetPreset):
+        return build_h2onet(preset.config)
     if isinstance(preset, PalmPreset):
         return build_palm(preset.config)
     return build_unihope(preset.config) if isinstance(preset, CropPreset) else build_finder(preset.config)
