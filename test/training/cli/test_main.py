@@ -32,7 +32,7 @@ def test_show_draws_a_sheet_of_samples(crops, frames, tmp_path):
 
 
 def test_show_draws_what_the_network_gets(crops, frames, tmp_path):
-    for data, name, columns in ((crops, "unihope-s", 3), (frames, "finder", 2)):
+    for data, name, columns in ((crops, "unihope-s", 3), (frames, "detector", 2)):
         drawn = sheet(tmp_path, data, "--count", 5, "--columns", columns, "--preset", name)
         assert drawn.shape[1] // columns == drawn.shape[0] // -(-5 // columns)
     assert not np.array_equal(
@@ -104,6 +104,31 @@ def test_wrong_use_is_explained_in_one_line(arguments, message, crops, tmp_path,
     assert cli.main(arguments.format(tmp_path, crops).split()) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_old_names_still_work_and_say_what_they_are_called_now(frames, tmp_path, capsys, caplog):
+    drawn = sheet(tmp_path, frames, "--count", 2, "--preset", "finder")
+    assert "preset finder is called detector now" in caplog.text
+    assert np.array_equal(drawn, sheet(tmp_path, frames, "--count", 2, "--preset", "detector"))
+    assert cli.main(["places", str(tmp_path / "x"), "--data", str(frames), "--finder", "nothing"]) == 1
+    assert "places is called hard-negatives now" in caplog.text and "--finder is called --detector now" in caplog.text
+    assert "nothing" in capsys.readouterr().err
+    caplog.clear()
+    scenes = ["scenes", "--kind", "crops", "--count", "0", "--out", str(tmp_path / "y")]
+    assert cli.main([*scenes, "--stock", "training"]) == 1 and "--asset-split" in caplog.text
+    caplog.clear()
+    assert cli.main([*scenes, "--asset-split", "training"]) == 1 and not caplog.text
+
+
+def test_a_run_of_an_old_name_goes_on(frames, tmp_path):
+    run = tmp_path / "run"
+    train = ["train", "debug-detector", str(run), "--data", str(frames), "--threads", "1"]
+    assert cli.main([*train, "--steps", "1"]) == 0
+    note = json.loads((run / "run.json").read_text())
+    note["preset"] = note["numbers"]["name"] = "debug-finder"
+    (run / "run.json").write_text(json.dumps(note))
+    assert cli.main([*train, "--steps", "2"]) == 0
+    assert cli.main(["evaluate", str(run), "--data", str(frames), "--limit", "2"]) == 0
 
 
 def test_ctrl_c_is_one_line(monkeypatch, crops, capsys):

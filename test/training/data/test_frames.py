@@ -2,7 +2,7 @@ import numpy as np
 
 from prehend.pipeline.find import cell_centers, decode_hands, letterbox
 from prehend_training.data.datasets import ShardCorpus
-from prehend_training.data.frames import FinderBatches, FinderDataConfig, draw_affine, finder_targets, seen_hands
+from prehend_training.data.frames import DetectorBatches, DetectorDataConfig, detector_targets, draw_affine, seen_hands
 
 
 def with_hand(frames):
@@ -28,7 +28,7 @@ def test_the_pipelines_decoding_finds_the_hands_in_perfect_maps(frames):
         record = folder[index]
         picture = letterbox(np.ascontiguousarray(record["image"]), 192)  # the frames' own size
         seen = seen_hands(record, np.eye(2, 3), (0, 0, 192, 192))
-        found = decode_hands(as_outputs(finder_targets(seen, 192, 8)), picture, 0.5, 4)
+        found = decode_hands(as_outputs(detector_targets(seen, 192, 8)), picture, 0.5, 4)
         counting = [hand for hand in seen if hand.counts]
         assert len(found) == len(counting)
         for hand in counting:
@@ -44,8 +44,8 @@ def test_the_pipelines_decoding_finds_the_hands_in_perfect_maps(frames):
 
 def test_augmented_maps_and_picture_belong_together(frames):
     """The skeleton is brighter than the noise around it: boxes must hold the bright pixels."""
-    config = FinderDataConfig(size_px=192, photometric=None)
-    batch = FinderBatches(ShardCorpus([frames], "frames"), config, 0, 12).batch(0)
+    config = DetectorDataConfig(size_px=192, photometric=None)
+    batch = DetectorBatches(ShardCorpus([frames], "frames"), config, 0, 12).batch(0)
     centers = cell_centers(24, 192)
     hits = []
     for row in range(12):
@@ -59,8 +59,8 @@ def test_augmented_maps_and_picture_belong_together(frames):
 
 
 def test_segments_show_hands_where_the_boxes_are(frames):
-    whole = FinderDataConfig(size_px=192, hand_p=0, place_p=0, photometric=None)
-    batch = FinderBatches(ShardCorpus([frames], "frames"), whole, 0, 12).batch(0)
+    whole = DetectorDataConfig(size_px=192, hand_p=0, place_p=0, photometric=None)
+    batch = DetectorBatches(ShardCorpus([frames], "frames"), whole, 0, 12).batch(0)
     assert set(np.unique(batch["segments"])) == {0, 1, 2}
     centers = cell_centers(24, 192)
     for row in range(12):
@@ -80,7 +80,7 @@ def test_segments_show_hands_where_the_boxes_are(frames):
 
 def test_views_of_a_hand_show_it_in_the_size_that_was_drawn(frames):
     record = with_hand(frames)
-    config = FinderDataConfig(size_px=128, hand_p=1, place_p=0, hand_px=(40, 60), enlarge=9, turn_rad=0, quarter_p=0)
+    config = DetectorDataConfig(size_px=128, hand_p=1, place_p=0, hand_px=(40, 60), enlarge=9, turn_rad=0, quarter_p=0)
     for seed in range(20):
         affine = draw_affine(record, config, flip=seed % 2 == 1, rng=np.random.default_rng(seed))
         boxes = [hand.box_px for hand in seen_hands(record, affine, (0, 0, 128, 128), flip=seed % 2 == 1)]
@@ -93,7 +93,7 @@ def test_cells_around_the_centre_know_the_side(frames):
     record = with_hand(frames)
     for flip in (False, True):
         (hand, *_) = seen_hands(record, np.eye(2, 3), (0, 0, 192, 192), flip)
-        maps = finder_targets([hand], 192, 8)
+        maps = detector_targets([hand], 192, 8)
         assert (maps["box_weight"] > 0).sum() >= 5 and maps["heat"].max() == 1
         assert (maps["side"][maps["box_weight"] > 0] == hand.side).all()
 
@@ -111,5 +111,5 @@ def test_a_mirrored_frame_swaps_the_sides(frames):
 def test_hands_that_need_not_be_found_make_no_heat(frames):
     record = dict(with_hand(frames))
     record["visible_ratio"] = np.zeros(4, np.float32)
-    maps = finder_targets(seen_hands(record, np.eye(2, 3), (0, 0, 192, 192)), 192, 8)
+    maps = detector_targets(seen_hands(record, np.eye(2, 3), (0, 0, 192, 192)), 192, 8)
     assert not maps["heat"].any() and not maps["box_weight"].any() and (maps["heat_weight"] == 0).any()

@@ -5,7 +5,7 @@ from fake import open_fake, write_fake
 from prehend.errors import AssetError, InvalidInput
 from prehend_training.data.crops import CropBatches, CropDataConfig
 from prehend_training.data.datasets import ShardCorpus
-from prehend_training.data.frames import FinderBatches, FinderDataConfig
+from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
 from prehend_training.data.loader import prefetched
 from prehend_training.data.online import OnlineCorpus
 from prehend_training.engine.scenes import SceneConfig
@@ -42,7 +42,7 @@ def test_workers_render_the_same_batches_from_any_step_on():
 def test_no_scene_comes_twice():
     corpus = OnlineCorpus(CROPS, open_fake)
     assert corpus.indices(0, 5, 4) == [20, 21, 22, 23]
-    frames = FinderBatches(OnlineCorpus(SceneConfig("frames", 3, 192), open_fake), FinderDataConfig(192), 0, 2)
+    frames = DetectorBatches(OnlineCorpus(SceneConfig("frames", 3, 192), open_fake), DetectorDataConfig(192), 0, 2)
     assert not np.array_equal(frames.batch(0)["image"], frames.batch(1)["image"])
 
 

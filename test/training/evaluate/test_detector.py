@@ -3,7 +3,7 @@ import pytest
 
 from prehend.types import Box, FoundHand
 from prehend_training.data.frames import SeenHand
-from prehend_training.evaluate.detector import Judged, average_precision, best_threshold, finder_report
+from prehend_training.evaluate.detector import Judged, average_precision, best_threshold, detector_report
 
 BOX, FAR = Box(0, 0, 10, 10), Box(50, 50, 60, 60)
 
@@ -20,13 +20,13 @@ def test_what_was_found_is_counted_once():
     box, far = Box(0, 0, 10, 10), Box(50, 50, 60, 60)
     right = FoundHand(box, "right", 0.9)
     seen = [SeenHand(1, box, None, True, box.center)]
-    assert finder_report([([right], seen)])["recall"] == 1
-    twice = finder_report([([right, FoundHand(box, "left", 0.5)], seen)])
+    assert detector_report([([right], seen)])["recall"] == 1
+    twice = detector_report([([right, FoundHand(box, "left", 0.5)], seen)])
     assert (twice["recall"], twice["precision"], twice["side_accuracy"]) == (1, 0.5, 1)
-    missed = finder_report([([FoundHand(far, "right", 0.9)], seen)])
+    missed = detector_report([([FoundHand(far, "right", 0.9)], seen)])
     assert (missed["recall"], missed["precision"]) == (0, 0)
     # a hand that need not be found is neither a miss nor a false alarm
-    ignored = finder_report(
+    ignored = detector_report(
         [([FoundHand(far, "right", 0.9), right], [*seen, SeenHand(0, far, None, False, far.center)])]
     )
     assert (ignored["hands"], ignored["recall"], ignored["precision"]) == (1, 1, 1)
@@ -34,9 +34,9 @@ def test_what_was_found_is_counted_once():
 
 def test_false_boxes_and_the_best_overlap():
     half = Box(0, 0, 10, 5)  # IoU 0.5 with the hand
-    report = finder_report([([found(half), found(FAR, 0.8)], [seen()]), ([], [seen()])], threshold=0.5)
+    report = detector_report([([found(half), found(FAR, 0.8)], [seen()]), ([], [seen()])], threshold=0.5)
     assert report["false_per_frame"] == 0.5 and report["mean_best_iou"] == 0.25
-    strict = finder_report([([found(half), found(FAR, 0.8)], [seen()])], threshold=0.85)
+    strict = detector_report([([found(half), found(FAR, 0.8)], [seen()])], threshold=0.85)
     assert (strict["false_per_frame"], strict["precision"]) == (0, 1)
 
 

@@ -12,7 +12,7 @@ from prehend_training.data.crops import CropBatches, CropDataConfig
 from prehend_training.data.datasets import MixedCorpus, ShardCorpus
 from prehend_training.data.on_device.store import load_resident
 from prehend_training.data.views import PLACE_SCALE, place_box
-from prehend_training.evaluate.hard_negatives import PlacesConfig, cut_place, mistakes
+from prehend_training.evaluate.hard_negatives import HardNegativesConfig, cut_place, mistakes
 from prehend_training.sample import OTHER_CODE
 from prehend_training.storage.shards import ShardFolder
 from prehend_training.train.loop import Budget, Machine, train_run
@@ -38,14 +38,14 @@ def with_hand():
 def test_an_answer_near_any_joint_is_no_mistake():
     sample = with_hand()
     x, y = sample.hands[0].keypoints_px[5]
-    config = PlacesConfig(most=5)
+    config = HardNegativesConfig(most=5)
     assert not list(mistakes([found(x - 20, y - 20, x + 20, y + 20)], sample, config))
     assert not list(mistakes([found(x + 2, y - 20, x + 42, y + 20)], sample, config))  # within the grown box
     assert len(list(mistakes([found(x + 500, y, x + 540, y + 40)], sample, config))) == 1
 
 
 def test_small_answers_and_those_beyond_the_number_are_left():
-    sample, config = with_hand(), PlacesConfig(most=2, least_px=16)
+    sample, config = with_hand(), HardNegativesConfig(most=2, least_px=16)
     far = [found(500 + k, 500, 540 + k, 540, score=1 - k / 10) for k in range(4)]
     assert list(mistakes([found(500, 500, 515, 515), *far], sample, config)) == far[:2]
 
@@ -120,7 +120,7 @@ def test_a_finder_does_not_learn_from_places(places):
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(InvalidInput, match="1 at least"):
-        PlacesConfig(most=0)
+        HardNegativesConfig(most=0)
 
 
 def test_memory_of_a_device_takes_crops_alone(places):

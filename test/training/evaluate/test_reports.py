@@ -276,7 +276,7 @@ def test_a_run_is_measured_without_exporting_it(tmp_path):
         wanted = getattr(network, stage.method)(torch.from_numpy(image))
     for name, array in zip(stage.outputs, wanted, strict=True):
         np.testing.assert_allclose(said[name], array.numpy(), atol=1e-5)
-    assert measured.run == tmp_path and not measured.is_finder
+    assert measured.run == tmp_path and not measured.is_detector
     with pytest.raises(UnknownName):
         open_measured("unihope-xxl")
 

@@ -111,10 +111,10 @@ def test_a_student_learns_from_a_teacher(crops, tmp_path):
 
 
 def test_a_finder_is_trained_the_same_way(frames, tmp_path):
-    plan = a_plan(tmp_path, preset="debug-finder", data=(frames,), test=frames)
+    plan = a_plan(tmp_path, preset="debug-detector", data=(frames,), test=frames)
     assert plan.kind == "frames" and Call(plan)._trained(Call(plan).student_training)
     assert json.loads((tmp_path / "student/checkpoint/progress.json").read_text())["samples"] == 16
-    load_result(tmp_path / "home/student/checkpoint/averaged.safetensors", network_of(preset("debug-finder")))
+    load_result(tmp_path / "home/student/checkpoint/averaged.safetensors", network_of(preset("debug-detector")))
 
 
 def test_a_network_is_its_own_best_teacher(crops):
@@ -130,7 +130,7 @@ def test_a_network_is_its_own_best_teacher(crops):
     network, other = (build_unihope(chosen.config).eval() for _ in range(2))
 
     def answer(one):
-        return one(batch["image"], batch["hand_box"], batch["object_box"], batch["told_grasp"][:, None])
+        return one(batch["image"], batch["hand_box"], batch["object_box"], batch["grasp_gate"][:, None])
 
     with torch.no_grad():
         own = teacher_terms(network, answer(network), network, answer(network), batch)

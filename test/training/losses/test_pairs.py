@@ -7,9 +7,9 @@ from prehend.models.registry import create
 from prehend_training.data.crops import CropBatches, CropDataConfig
 from prehend_training.data.datasets import ShardCorpus
 from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_rows, twin_target
+from prehend_training.train.heads import ModelWithHeads
 from prehend_training.train.loop import to_tensors
 from prehend_training.train.presets import preset
-from prehend_training.train.supervised import Supervised
 from prehend_training.train.tasks import open_task
 
 
@@ -22,7 +22,7 @@ def batch(crops):
 @pytest.fixture(scope="module")
 def answers(batch):
     torch.manual_seed(0)
-    network = Supervised(create("unihope-xs"), twins=TwinConfig()).train()
+    network = ModelWithHeads(create("unihope-xs"), twins=TwinConfig()).train()
     return network, network(batch)
 
 
@@ -40,7 +40,7 @@ def test_pictures_and_twins_come_back_apart(batch, answers):
     _, both = answers
     assert both.output.hand.code.shape[0] == len(batch["image"]) and both.twin.hand.code.shape[0] == len(both.twin_rows)
     assert (both.output.object_rows < len(batch["image"])).all() and len(both.twin.object_rows) == 0
-    assert torch.equal(both.output.object_rows, batch["told_grasp"].nonzero()[:, 0])
+    assert torch.equal(both.output.object_rows, batch["grasp_gate"].nonzero()[:, 0])
 
 
 def test_equal_features_cost_nothing_and_the_twin_is_not_taught(answers):

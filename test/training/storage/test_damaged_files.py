@@ -114,7 +114,7 @@ def test_a_note_is_not_written_again_and_a_cut_one_is_named(tmp_path):
 
 PARENT = """
 import sys, time
-sys.path[:0] = [{training!r}, {here!r}]
+sys.path[:0] = [{training!r}, {here!r}, {helpers!r}]
 from prehend_training.engine import Job
 from prehend_training.engine.local import LocalEngine
 import test_damaged_files as t
@@ -142,9 +142,11 @@ def is_alive(pid):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
-    here = Path(__file__).parents[1]
+    here = Path(__file__).parent
     script = tmp_path / "parent.py"
-    script.write_text(PARENT.format(training=str(here.parents[1] / "training"), here=str(here)))
+    script.write_text(
+        PARENT.format(training=str(here.parents[2] / "training"), here=str(here), helpers=str(here.parent))
+    )
     marks = tmp_path / "marks"
     marks.mkdir()
     process = subprocess.Popen([sys.executable, str(script), str(marks)])

@@ -54,7 +54,7 @@ def test_the_new_one_replaces_the_old_one(tmp_path, monkeypatch, swaps):
 
 KILLED = """
 import os, sys
-sys.path[:0] = [{training!r}, {here!r}]
+sys.path[:0] = [{training!r}, {here!r}, {helpers!r}]
 import prehend_training.train.checkpoint as c
 from pathlib import Path
 import test_checkpoint as t
@@ -82,8 +82,8 @@ t.saved(Path(sys.argv[3]), 2.0, 2)
 def test_killed_at_any_moment_a_whole_one_is_found(tmp_path, place, swaps):
     folder = tmp_path / "checkpoint"
     saved(folder, 1.0, 1)
-    here = Path(__file__).parents[1]
-    code = KILLED.format(training=str(here.parents[1] / "training"), here=str(here))
+    here = Path(__file__).parent
+    code = KILLED.format(training=str(here.parents[2] / "training"), here=str(here), helpers=str(here.parent))
     done = subprocess.run([sys.executable, "-c", code, str(place), str(swaps), str(folder)], check=False)
     assert done.returncode in (0, -9)
     if swaps and hasattr(os, "fork") and sys.platform == "linux":

@@ -10,9 +10,9 @@ from prehend.models.h2onet import FRAMES, KEPT
 from prehend.models.hand_landmarks import HandLandmarks
 from prehend_training.train.checkpoint import load_result, load_start
 from prehend_training.train.h2onet import H2ONET_PRESETS, H2ONetTask
+from prehend_training.train.heads import pretrained_parameters
 from prehend_training.train.loop import Budget, Machine, log_lines, to_tensors, train_run
 from prehend_training.train.presets import preset
-from prehend_training.train.supervised import pretrained_parameters
 from prehend_training.train.tasks import network_of, open_task
 
 MACHINE = Machine(threads=1)

@@ -10,9 +10,9 @@ from prehend.models.hand_landmarks import HandLandmarks
 from prehend.models.unihope_lite import LiteHandAnswer, build_unihope_lite
 from prehend_training.losses.lite import lite_terms
 from prehend_training.train.checkpoint import load_start
+from prehend_training.train.heads import LiteModelWithHeads, pretrained_parameters
 from prehend_training.train.optimisers import make_optimisers
 from prehend_training.train.presets import LitePreset, preset
-from prehend_training.train.supervised import LiteSupervised, pretrained_parameters
 from prehend_training.train.tasks import LiteTask
 
 TINY = preset("debug-lite").config
@@ -28,7 +28,7 @@ def landmarks_file(path, network=None):
 
 def test_a_network_that_starts_from_the_hand_trunk_answers_as_it_does(tmp_path):
     published = landmarks_file(tmp_path / "hand.safetensors")
-    supervised = LiteSupervised(build_unihope_lite(replace(TINY, size=224)))
+    supervised = LiteModelWithHeads(build_unihope_lite(replace(TINY, size=224)))
     load_start([tmp_path / "hand.safetensors"], supervised)
     network = supervised.network.eval()
     image = torch.rand(1, 3, 224, 224)
@@ -45,7 +45,7 @@ def test_a_network_that_starts_from_the_hand_trunk_answers_as_it_does(tmp_path):
 def test_a_file_of_another_network_is_refused_in_one_line(tmp_path):
     torch.manual_seed(0)
     save_file({"trunk.stem.conv.weight": torch.zeros(3)}, tmp_path / "other.safetensors", metadata=ORIGIN)
-    supervised = LiteSupervised(build_unihope_lite(TINY))
+    supervised = LiteModelWithHeads(build_unihope_lite(TINY))
     with pytest.raises(WeightsMismatch, match="another trunk"):
         load_start([tmp_path / "other.safetensors"], supervised)
     with pytest.raises(WeightsMismatch, match="only networks on a pretrained trunk"):
@@ -98,7 +98,7 @@ def test_only_bare_hands_without_a_pose_are_held_to_their_places():
 
 
 def test_what_was_pretrained_learns_slowly_and_does_not_decay():
-    supervised = LiteSupervised(build_unihope_lite(TINY))
+    supervised = LiteModelWithHeads(build_unihope_lite(TINY))
     slow = pretrained_parameters(supervised)
     optimiser = make_optimisers(supervised, "muon", 1e-3, 0.1, slow, 0.1)
     optimiser.set_lr(1e-2)

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from group_work import average_two
 from safetensors.numpy import load_file
-from team_work import average_two
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from prehend.errors import AssetError, InvalidInput, UnknownName
 from prehend_training.evaluate.reports import classification, evaluate_run
 from prehend_training.train.checkpoint import Averaged, Progress
-from prehend_training.train.distributed import run_team
+from prehend_training.train.distributed import run_group
 from prehend_training.train.loop import Budget, Machine, Trainer, claim_run, learning_rate, log_lines, train_run
 from prehend_training.train.presets import PRESETS, Optimisation, preset
 from prehend_training.train.tasks import open_task
@@ -31,9 +31,9 @@ def weights(run):
     return load_file(run / "checkpoint" / "averaged.safetensors")
 
 
-@pytest.mark.parametrize("name", ["debug-unihope", "debug-paper", "debug-finder"])
+@pytest.mark.parametrize("name", ["debug-unihope", "debug-paper", "debug-detector"])
 def test_a_resumed_run_ends_as_one_that_never_stopped(name, crops, frames, tmp_path):
-    data = [frames if name == "debug-finder" else crops]
+    data = [frames if name == "debug-detector" else crops]
     start_run(name, data, tmp_path / "whole", MACHINE).train(Budget(steps=4))
     # the schedule belongs to the budget of four steps, so the first half is cut off by hand
     half = start_run(name, data, tmp_path / "half", MACHINE)
@@ -68,7 +68,7 @@ def test_torchrun_starts_the_same_team(crops, tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    # the same parts of the same batches, so the same weights as a team that was started here
+    # the same parts of the same batches, so the same weights as a group that was started here
     train_run(preset("debug-unihope"), [crops], tmp_path / "own", Machine(processes=2, threads=1), Budget(steps=2))
     run, own = weights(tmp_path / "run"), weights(tmp_path / "own")
     assert all(np.allclose(value, own[key], atol=1e-6) for key, value in run.items())
@@ -89,7 +89,7 @@ def test_a_run_that_has_to_leave_goes_on_later(crops, tmp_path):
 
 
 def test_a_team_has_the_mean_gradient_and_the_first_ones_word(tmp_path):
-    run_team(average_two, (tmp_path,), 2, "cpu")
+    run_group(average_two, (tmp_path,), 2, "cpu")
     for rank in range(2):
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == [0.5, 0.5, 0.0, 5.0]
 
@@ -130,7 +130,7 @@ def test_a_run_starts_from_the_trunk_of_one_and_the_head_of_another(crops, frame
         wanted = weights(tmp_path / "lift")[name] if name.startswith("network.mano_head.") else value
         assert np.allclose(state.network.state_dict()[name].numpy(), wanted), name
     with pytest.raises(AssetError, match="another network"):
-        train_run(preset("debug-finder"), [frames], tmp_path / "f", MACHINE, Budget(steps=1), parts[:1])
+        train_run(preset("debug-detector"), [frames], tmp_path / "f", MACHINE, Budget(steps=1), parts[:1])
 
 
 def test_a_budget_of_time_ends_annealed(crops, tmp_path):
@@ -193,7 +193,7 @@ def test_presets_have_their_own_names():
         preset("unihope-x")
 
 
-@pytest.mark.parametrize("name", ["debug-unihope", "debug-finder"])
+@pytest.mark.parametrize("name", ["debug-unihope", "debug-detector"])
 def test_a_trained_network_can_be_measured(name, crops, frames, tmp_path):
     data = crops if name == "debug-unihope" else frames
     start_run(name, [data], tmp_path, MACHINE).train(Budget(steps=1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prehend.errors import InvalidInput
 from prehend_training.cli.data import add_data_options, chosen_data
 from prehend_training.cli.evaluate_photos import add_photo_options, evaluate_real, wants_photos
-from prehend_training.cli.options import add_verb
+from prehend_training.cli.options import add_verb, keep_old_option, warn_renamed
 
 if TYPE_CHECKING:
     from prehend_training.evaluate.frames import BoxSource
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SOURCES: dict[str, "tuple[BoxSource, ...]"] = {
     "true": ("true",),
-    "finder": ("finder",),
+    "detector": ("finder",),
     "both": ("true", "finder"),
 }
 
@@ -44,12 +44,12 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
-        "training's (frames for a finder), may be repeated: hands with labelled boxes, looked at one by one; places "
+        "training's (frames for a detector), may be repeated: hands with labelled boxes, looked at one by one; places "
         "beside them, for presence",
     )  # fmt: skip
     verb.add_argument(
         "--frames", type=Path, action="append", default=[], metavar="DIR",
-        help="whole pictures, may be repeated: the pipeline with labelled boxes and with the finder",
+        help="whole pictures, may be repeated: the pipeline with labelled boxes and with the detector",
     )  # fmt: skip
     verb.add_argument("--dataset", metavar="NAME", help="a real dataset; its readers' README names them")
     verb.add_argument("--root", type=Path, metavar="DIR", help="its folder (PREHEND_DEXYCB, ... otherwise)")
@@ -60,13 +60,13 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("--models", type=Path, metavar="DIR", help="folder of the YCB models: ADD of --dataset ho3d_*")
     verb.add_argument(
         "--boxes",
-        metavar="{true,finder,both}",
-        help="labelled boxes, the finder's, or both side by side (both for --frames and --photos, true for --dataset); "
+        metavar="{true,detector,both}",
+        help="labelled boxes, the detector's, or both side by side (both for --frames and --photos, true for "
+        "--dataset); "
         "with --photos also a FILE of boxes as of `prehend run --boxes`, in place of the labels'",
     )
-    verb.add_argument(
-        "--finder", "--detector", default="palm", metavar="WEIGHTS", help="of the detector, by name or folder (palm)"
-    )
+    verb.add_argument("--detector", default="palm", metavar="WEIGHTS", help="of the detector, by name or folder (palm)")
+    keep_old_option(verb, "--finder", "--detector")
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of JSON, CSV, tables and plots")
     verb.add_argument("--limit", type=int, metavar="N", help="largest number of pictures")
     add_photo_options(verb)
@@ -84,25 +84,30 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from prehend_training.evaluate.detector import evaluate_finder
+    from prehend_training.evaluate.detector import evaluate_detector
     from prehend_training.evaluate.network import open_measured
 
     if not (arguments.data or arguments.frames or arguments.dataset or wants_photos(arguments)):
         raise InvalidInput("nothing to measure on: give --data, --frames, --dataset, --photos or --clip")
     if arguments.limit is not None and arguments.limit <= 0:
         raise InvalidInput(f"--limit {arguments.limit} must be positive")
+    if arguments.boxes == "finder":
+        warn_renamed("--boxes finder", "--boxes detector")
+        arguments.boxes = "detector"
     if wants_photos(arguments):
         evaluate_real(arguments)
         return
     if arguments.boxes not in (None, *_SOURCES):
         raise InvalidInput(f"--boxes {arguments.boxes}: choose one of {', '.join(_SOURCES)}; a file goes with --photos")
     measured = open_measured(arguments.what)
-    if not measured.is_finder:
+    if not measured.is_detector:
         _evaluate_crop_network(measured, arguments)
         return
     if arguments.frames or arguments.dataset:
-        raise InvalidInput("a finder alone is measured on --data; with --frames it is the --finder of a crop network")
-    report = evaluate_finder(measured.backend, arguments.data, arguments.limit)
+        raise InvalidInput(
+            "a detector alone is measured on --data; with --frames it is the --detector of a crop network"
+        )
+    report = evaluate_detector(measured.backend, arguments.data, arguments.limit)
     _note(measured, report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
@@ -118,7 +123,7 @@ def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) 
         _note(measured, evaluation.summary)
     if arguments.frames:
         sources = _SOURCES[arguments.boxes or "both"]
-        reports["frames"] = evaluate_frames(measured, arguments.frames, sources, arguments.finder, arguments.limit)
+        reports["frames"] = evaluate_frames(measured, arguments.frames, sources, arguments.detector, arguments.limit)
     if arguments.dataset:
         reports[arguments.dataset] = evaluate_dataset(
             measured,
@@ -128,7 +133,7 @@ def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) 
             _SOURCES[arguments.boxes or "true"],
             arguments.mano,
             arguments.models,
-            arguments.finder,
+            arguments.detector,
             arguments.limit,
         )
     sys.stdout.write("\n".join(markdown(report) for report in reports.values()))

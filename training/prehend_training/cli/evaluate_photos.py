@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _COLUMNS: dict[str, "tuple[PhotoColumn, ...]"] = {
     "true": ("boxes",),
-    "finder": ("detector",),
+    "detector": ("detector",),
     "both": ("detector", "boxes"),
 }
 
@@ -78,8 +78,8 @@ def evaluate_real(arguments: argparse.Namespace) -> None:
 
     _check(arguments)
     report: dict[str, Any] = {"schema": SCHEMA, "commit": commit(), "columns": {}}
-    if not (Path(arguments.finder) / RUN_NOTE).exists():
-        bundle = load_bundle(arguments.finder)
+    if not (Path(arguments.detector) / RUN_NOTE).exists():
+        bundle = load_bundle(arguments.detector)
         report["detector"] = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
     paths: list[Path] = []
     if arguments.photos or arguments.no_hand:
@@ -117,7 +117,7 @@ def _photos(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]
     from prehend_training.evaluate.photographs.report import calibration_report, column_report
 
     inputs = _inputs(arguments)
-    with open_estimator(arguments.what, arguments.finder, EstimatorConfig(tracking=False)) as estimator:
+    with open_estimator(arguments.what, arguments.detector, EstimatorConfig(tracking=False)) as estimator:
         estimator.warm_up()
         runs = _runs(arguments, estimator, inputs)
         _describe(report, estimator)
@@ -210,7 +210,7 @@ def _look(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
 
     report["looked_at"] = {}
     paths = []
-    with open_estimator(arguments.what, arguments.finder, EstimatorConfig(tracking=False)) as estimator:
+    with open_estimator(arguments.what, arguments.detector, EstimatorConfig(tracking=False)) as estimator:
         _describe(report, estimator)
         for folder in arguments.look:
             tile = partial(hands_tile, estimator.hand_models)
@@ -236,7 +236,7 @@ def _clips(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
     runs: dict[Path, ClipRun] = {}
     paths: list[Path] = []
     report["clips"] = {}
-    with open_estimator(arguments.what, arguments.finder, EstimatorConfig()) as estimator:
+    with open_estimator(arguments.what, arguments.detector, EstimatorConfig()) as estimator:
         estimator.warm_up()
         _describe(report, estimator)
         for path, camera in cameras.items():

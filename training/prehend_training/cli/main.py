@@ -9,9 +9,9 @@ from pathlib import Path
 from prehend.errors import PrehendError
 from prehend_training.cli.deocclude import add_deocclude_verb
 from prehend_training.cli.evaluate import add_evaluate_verb
-from prehend_training.cli.hard_negatives import add_places_verb
+from prehend_training.cli.hard_negatives import add_hard_negatives_verb
 from prehend_training.cli.inspect import add_look_verbs
-from prehend_training.cli.options import add_verb
+from prehend_training.cli.options import RENAMED_VERBS, add_verb, warn_renamed
 from prehend_training.cli.palms import add_palm_verbs
 from prehend_training.cli.photos import add_photo_verbs
 from prehend_training.cli.scenes import add_scene_verbs
@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopped by Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments = _parser().parse_args(argv)
+    if arguments.verb in RENAMED_VERBS:
+        warn_renamed(arguments.verb, RENAMED_VERBS[arguments.verb])
     try:
         arguments.run(arguments)
     except PrehendError as error:
@@ -50,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add_scene_verbs(verbs)
     add_look_verbs(verbs)
     add_deocclude_verb(verbs)
-    add_places_verb(verbs)
+    add_hard_negatives_verb(verbs)
     add_photo_verbs(verbs)
     add_trunk_verb(verbs)
     add_palm_verbs(verbs)

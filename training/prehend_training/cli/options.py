@@ -1,12 +1,56 @@
 """What the verbs of `prehend-train` have in common."""
 
 import argparse
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prehend_training.train.presets import Preset
+
+RENAMED_VERBS = {"places": "hard-negatives"}
+"""Old names of verbs, which go with the next version."""
+
+logger = logging.getLogger(__name__)
 
 
 def add_verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
     """A parser of `verbs` for one verb, which calls `run`."""
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    old = [before for before, now in RENAMED_VERBS.items() if now == name]
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name, aliases=old, help=text, description=text[0].upper() + text[1:] + "."
+    )
     parser.set_defaults(run=run)
     return parser
+
+
+class _Renamed(argparse.Action):
+    """An option under its old name: does what it did, and says what it is called now."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        warn_renamed(str(option_string), f"--{self.dest.replace('_', '-')}")
+        setattr(namespace, self.dest, values)
+
+
+def keep_old_option(parser: argparse.ArgumentParser, old: str, new: str, **kept: Any) -> None:
+    """Let an option also be called what it was, for a version; `kept` are its type or choices."""
+    dest = new.removeprefix("--").replace("-", "_")
+    parser.add_argument(old, dest=dest, action=_Renamed, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **kept)
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Say that a name goes."""
+    logger.warning("%s is called %s now; the old name goes with the next version", old, new)
+
+
+def named_preset(name: str) -> "Preset":
+    """The preset that an argument names; says so where it is an old name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    from prehend_training.train.presets import RENAMED, preset
+
+    if name in RENAMED:
+        warn_renamed(f"preset {name}", RENAMED[name])
+    return preset(name)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
-from prehend_training.cli.options import add_verb
+from prehend_training.cli.options import add_verb, keep_old_option
 
 if TYPE_CHECKING:
     from prehend_training.photos.teachers import Teacher
@@ -29,7 +29,8 @@ def add_photo_verbs(verbs: Any) -> None:
         help=f"{MEDIAPIPE} (in the environment of --python), or the name or folder of a hand network's weights",
     )  # fmt: skip
     label.add_argument("--python", type=Path, metavar="PATH", help=f"a Python that has mediapipe, for {MEDIAPIPE}")
-    label.add_argument("--finder", default="palm", metavar="WHAT", help="weights of the detector beside ours (palm)")
+    label.add_argument("--detector", default="palm", metavar="WHAT", help="weights of the detector beside ours (palm)")
+    keep_old_option(label, "--finder", "--detector")
     label.add_argument("--out", type=Path, required=True, metavar="LABELS", help="file to write (.json)")
     label.add_argument(
         "--sources", metavar="FILE", help="YAML of what is known of folders (source, licence, side, held, no hands); "
@@ -80,7 +81,7 @@ def _teacher(arguments: argparse.Namespace) -> "Teacher":
     from prehend_training.photos.teachers import HOW, MediapipeTeacher, OwnTeacher
 
     if arguments.teacher != MEDIAPIPE:
-        return OwnTeacher(arguments.teacher, arguments.finder)
+        return OwnTeacher(arguments.teacher, arguments.detector)
     if arguments.python is None:
         raise InvalidInput(f"--teacher {MEDIAPIPE} runs in an environment of its own: {HOW}")
     return MediapipeTeacher(arguments.python)

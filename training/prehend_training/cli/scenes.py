@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
-from prehend_training.cli.options import add_verb
+from prehend_training.cli.options import add_verb, keep_old_option, named_preset
 
 if TYPE_CHECKING:
     from prehend_training.engine.scenes import SceneConfig
@@ -57,11 +57,12 @@ def _add_scenes(verbs: Any) -> None:
     scenes.add_argument("--quality", type=int, default=95, help="of jpg and webp (95)")
     scenes.add_argument("--photos", type=Path, help="folder with photographs for backgrounds")
     scenes.add_argument(
-        "--stock",
+        "--asset-split",
         choices=("all", "training", "held-out"),
         default="all",
         help="things and skins that may appear: those of training and those held out share none (all)",
     )
+    keep_old_option(scenes, "--stock", "--asset-split", choices=("all", "training", "held-out"))
     scenes.add_argument("--shard-size", type=int, metavar="N", help="scenes a shard (ten to thirty seconds of work)")
     scenes.add_argument("--workers", type=int, help="processes (1); with --engine ray actors (one a CPU)")
     scenes.add_argument("--engine", choices=("local", "ray"), default="local", help="where scenes are rendered (local)")
@@ -117,7 +118,7 @@ def _scenes(arguments: argparse.Namespace) -> None:
 
     size = arguments.size or SIZES_PX[arguments.kind]
     packing = Packing(arguments.maps, arguments.format, arguments.quality)
-    config = SceneConfig(arguments.kind, arguments.seed, size, packing, arguments.photos, arguments.stock)
+    config = SceneConfig(arguments.kind, arguments.seed, size, packing, arguments.photos, arguments.asset_split)
     if arguments.time:
         _print_times(config, arguments.count or 50)
         return
@@ -152,10 +153,8 @@ def _show(arguments: argparse.Namespace) -> None:
     data = photos(arguments.data) if arguments.data.startswith(PHOTOS) else [Path(arguments.data)]
     labels = () if arguments.labels == "none" else tuple(arguments.labels.split(","))
     if arguments.preset is not None:
-        from prehend_training.train.presets import preset
-
         count = arguments.count or 24
-        sheet = batch_sheet(preset(arguments.preset), data, count, columns, not arguments.plain)
+        sheet = batch_sheet(named_preset(arguments.preset), data, count, columns, not arguments.plain)
     elif arguments.plain:
         raise InvalidInput("--plain goes with --preset")
     elif not isinstance(data, list):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
 from prehend_training.cli.data import add_data_options, chosen_data
-from prehend_training.cli.options import add_verb
+from prehend_training.cli.options import add_verb, named_preset
 
 if TYPE_CHECKING:
     from prehend_training.data.open import DataSource
@@ -38,7 +38,7 @@ def add_train_verbs(verbs: Any) -> None:
     add_data_options(ablate)
     ablate.add_argument(
         "--held-out", type=Path, action="append", required=True, metavar="DIR",
-        help="crops to measure on (scenes --stock held-out), may be repeated",
+        help="crops to measure on (scenes --asset-split held-out), may be repeated",
     )  # fmt: skip
     ablate.add_argument("--steps", type=int, required=True, help="budget of every run in steps")
     ablate.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each row: seeds 0 to N - 1 (3)")
@@ -76,9 +76,8 @@ def _machine(arguments: argparse.Namespace, data: "DataSource") -> "Machine":
 
 def _train(arguments: argparse.Namespace) -> None:
     from prehend_training.train.loop import Budget, train_run
-    from prehend_training.train.presets import preset
 
-    chosen = preset(arguments.preset)
+    chosen = named_preset(arguments.preset)
     if arguments.seed is not None:
         chosen = replace(chosen, seed=arguments.seed)
     data = chosen_data(arguments, chosen)

@@ -213,7 +213,7 @@ class CropBatches:
             image, image_deoccluded: (S, S, 3) uint8, the crop and its twin without objects, changed alike.
             has_twin: () 1 where the twin is known; where it is not, it is the crop itself. Without `twins` there is
                 neither of the two.
-            told_grasp: () for the hand stage.
+            grasp_gate: () for the hand stage.
             segments, has_segments: (S / 4, S / 4) see `coarse_segments`, and () 1 where they are known.
             And those of `hand_targets` and `object_targets`, and of `_described` where the config asks for them.
         """
@@ -227,7 +227,7 @@ class CropBatches:
         else:
             example = self._present(mirror_right(record) if wrong_side else mirror_left(record), rng)
         flip = rng.random() < self.config.grasp_flip_p
-        example["told_grasp"] = np.float32(1 - example["grasp"] if flip else example["grasp"])[...]
+        example["grasp_gate"] = np.float32(1 - example["grasp"] if flip else example["grasp"])[...]
         if self.config.tells_parts:
             parts = part_targets(record, example["visible"])
             example |= parts if example["presence"] else {name: np.zeros_like(value) for name, value in parts.items()}
@@ -273,7 +273,7 @@ class CropBatches:
         }
 
     def _view(self, record: Record, rng: np.random.Generator) -> View:
-        """A view of the hand, with boxes of hand and object as a finder would give them."""
+        """A view of the hand, with boxes of hand and object as a detector would give them."""
         config, size = self.config, image_size(record)
         # of a hand that is known by its box alone the direction is not known either
         known = record["has_keypoints"][0]
@@ -327,7 +327,7 @@ class CropBatches:
         return self._without_hand(image, segments, view, record, rng)
 
     def _place(self, record: Record, rng: np.random.Generator) -> Arrays:
-        """A place that a finder took for a hand; an arm in it is nobody's, hence no segments are asked for."""
+        """A place that a detector took for a hand; an arm in it is nobody's, hence no segments are asked for."""
         size = image_size(record)
         turn = draw_turn(size, self.config.view, rng)
         box = draw_box(place_box(size), self.config.view, rng)

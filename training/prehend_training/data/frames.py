@@ -1,4 +1,4 @@
-"""Batches for the finder: frames, hands of all sizes and pieces without any, and the maps it should answer with."""
+"""Batches for the detector: frames, hands of all sizes and pieces without any, and the maps it should answer with."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 
 
 @dataclass(frozen=True)
-class FinderDataConfig:
+class DetectorDataConfig:
     """How frames become training samples: whole ones, views of a hand, and views of any place.
 
     Attributes:
@@ -64,14 +64,14 @@ SAYS_BOX = 0.2
 
 @dataclass(frozen=True)
 class SeenHand:
-    """A hand in the finder's input.
+    """A hand in the detector's input.
 
     Attributes:
         side: index of its side.
         box_px: tight box of all its joints.
         object_box_px: of what it grasps.
         counts: whether it must be found.
-        center_px: middle of the part of the box that is in the picture, where the finder answers.
+        center_px: middle of the part of the box that is in the picture, where the detector answers.
     """
 
     side: int
@@ -82,20 +82,20 @@ class SeenHand:
 
 
 @dataclass(frozen=True)
-class FinderBatches:
+class DetectorBatches:
     """Batches of frames by number; fields as in `CropBatches`."""
 
     corpus: Corpus
-    config: FinderDataConfig
+    config: DetectorDataConfig
     seed: int
     batch_size: int
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
-        """`image` (B, S, S, 3) uint8 and the maps of `finder_targets`."""
+        """`image` (B, S, S, 3) uint8 and the maps of `detector_targets`."""
         return stacked(self, step, part)
 
     def example(self, index: int, rng: np.random.Generator) -> Arrays:
-        """One sample: `image` (S, S, 3) uint8 and the maps of `finder_targets`."""
+        """One sample: `image` (S, S, 3) uint8 and the maps of `detector_targets`."""
         config, record = self.config, self.corpus[index]
         size = config.size_px
         flip = rng.random() < config.flip_p
@@ -109,10 +109,10 @@ class FinderBatches:
             image[inside] = changed
         hands = seen_hands(record, affine, window, flip)
         segments = coarse_frame_segments(record["segmentation"], affine, window, size, config.stride_px)
-        return {"image": image, "segments": segments, **finder_targets(hands, size, config.stride_px)}
+        return {"image": image, "segments": segments, **detector_targets(hands, size, config.stride_px)}
 
 
-def draw_affine(record: Record, config: FinderDataConfig, flip: bool, rng: np.random.Generator) -> FloatArray:
+def draw_affine(record: Record, config: DetectorDataConfig, flip: bool, rng: np.random.Generator) -> FloatArray:
     """(2, 3) map from a frame to the input: the whole frame, or a view of a hand or a place."""
     width, height = image_size(record)
     size, hands = config.size_px, int(record["hand_count"])
@@ -134,7 +134,7 @@ def draw_affine(record: Record, config: FinderDataConfig, flip: bool, rng: np.ra
     return np.column_stack([matrix, target - matrix @ middle])
 
 
-def _turn(config: FinderDataConfig, rng: np.random.Generator) -> FloatArray:
+def _turn(config: DetectorDataConfig, rng: np.random.Generator) -> FloatArray:
     """(2, 2) rotation."""
     angle = rng.normal(0, 1) * config.turn_rad
     if rng.random() < config.quarter_p:
@@ -143,7 +143,7 @@ def _turn(config: FinderDataConfig, rng: np.random.Generator) -> FloatArray:
     return np.array([[cos, -sin], [sin, cos]])
 
 
-def draw_window(config: FinderDataConfig, rng: np.random.Generator) -> tuple[int, int, int, int]:
+def draw_window(config: DetectorDataConfig, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 (ends excluded) of the picture inside the letterboxed square."""
     aspect = np.exp(rng.uniform(*np.log(config.aspects)))
     width, height = round(config.size_px * min(1, aspect)), round(config.size_px * min(1, 1 / aspect))
@@ -187,7 +187,7 @@ def coarse_frame_segments(
 def seen_hands(
     record: Record, affine: FloatArray, window: tuple[int, int, int, int], flip: bool = False
 ) -> list[SeenHand]:
-    """The hands of a frame in the finder's input."""
+    """The hands of a frame in the detector's input."""
     hands = []
     low, high = np.array(window[:2]), np.array(window[2:]) - 1
     for row in range(int(record["hand_count"])):
@@ -210,7 +210,7 @@ def seen_hands(
     return hands
 
 
-def finder_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
+def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
     """Maps of G = size / stride cells.
 
     Returns:

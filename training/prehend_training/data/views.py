@@ -114,7 +114,7 @@ def mirror(record: Record) -> Record:
 
 
 def draw_box(box: Box, config: ViewConfig, rng: np.random.Generator) -> Box:
-    """A tight box, off by as much as a finder's box may be."""
+    """A tight box, off by as much as a detector's box may be."""
     side = max(box.width, box.height)
     x, y = np.array(box.center) + rng.uniform(-config.center, config.center, 2) * side
     if config.scale_sigma is None:
@@ -171,7 +171,7 @@ def view_of(
 
     Args:
         turn: (2, 3) see `draw_turn`.
-        hand_box, object_box: in the turned picture, as the finder would give them.
+        hand_box, object_box: in the turned picture, as the detector would give them.
         image_size: width, height [px].
         K: (3, 3) intrinsics of the picture, with square pixels.
         size_px: side of the crop.

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from prehend.errors import InvalidInput
 from prehend.pipeline.objects import own_folders
 from prehend_training.engine import EngineOptions, Job, open_engine
-from prehend_training.objects.asset_split import Stock, drawn_from
+from prehend_training.objects.asset_split import AssetSplit, drawn_from
 from prehend_training.sample import Sample
 from prehend_training.storage.codec import Packing
 from prehend_training.storage.shards import ShardNote, claim, commit, read_note, shard_name, write_index, write_shard
@@ -42,7 +42,7 @@ class SceneConfig:
         size_px: width of a picture.
         packing: how samples are written.
         photos: folder with photographs for backgrounds, None for none.
-        stock: which things and skins may appear.
+        asset_split: which things and skins may appear.
     """
 
     kind: Kind
@@ -50,7 +50,7 @@ class SceneConfig:
     size_px: int
     packing: Packing = field(default_factory=Packing)
     photos: Path | None = None
-    stock: Stock = "all"
+    asset_split: AssetSplit = "all"
 
     def __post_init__(self) -> None:
         if self.size_px < 16:
@@ -67,7 +67,7 @@ class SceneConfig:
             **asdict(self.packing),
             "photos": None if self.photos is None else _fingerprint(self.photos),
             "own_objects": [_fingerprint(folder) for folder in own_folders()],
-            **({} if self.stock == "all" else {"stock": self.stock}),
+            **({} if self.asset_split == "all" else {"stock": self.asset_split}),
         }
 
 
@@ -93,7 +93,7 @@ def open_maker(config: SceneConfig) -> Maker:
         return lambda unit: _along(renderer, config, unit)
 
     def make(unit: int) -> list[Sample]:
-        with drawn_from(config.stock):
+        with drawn_from(config.asset_split):
             if config.kind == "crops":
                 return [crop_sample(renderer, config.seed, unit, size, maps)]
             return [frame_sample(renderer, config.seed, unit, size, maps=maps)]
@@ -106,7 +106,7 @@ def _along(renderer: "SceneRenderer", config: SceneConfig, unit: int) -> Iterato
     from prehend_training.scenes.layout.sequences import sample_sequence
 
     size = (config.size_px, config.size_px * 3 // 4)
-    with drawn_from(config.stock):
+    with drawn_from(config.asset_split):
         sequence = sample_sequence(config.seed, unit, size=size)
     maps = config.packing.maps != "none"
     if config.kind == "views":

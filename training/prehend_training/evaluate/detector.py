@@ -1,4 +1,4 @@
-"""The finder alone on whole pictures: recall, precision, average precision, and what a threshold would give."""
+"""The detector alone on whole pictures: recall, precision, average precision, and what a threshold would give."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ IOUS = (0.5, 0.4)
 """Overlaps at which the average precision is told; the first is that of all other numbers."""
 
 
-def evaluate_finder(backend: Backend, data: Sequence[Path], limit: int | None = None) -> dict[str, Any]:
-    """Run a finder over whole pictures through the pipeline's own letterbox and decoding; see `finder_report`."""
+def evaluate_detector(backend: Backend, data: Sequence[Path], limit: int | None = None) -> dict[str, Any]:
+    """Run a detector over whole pictures through the pipeline's own letterbox and decoding; see `detector_report`."""
     corpus: Corpus = ShardCorpus(data, "frames")
     frames = []
     total = sum(len(folder) for folder in Shards(data).folders)
@@ -41,15 +41,15 @@ def evaluate_finder(backend: Backend, data: Sequence[Path], limit: int | None = 
         found = answers_in(backend, record["image"], LOWEST_SCORE)
         height, width = record["image"].shape[:2]
         frames.append((found, seen_hands(record, np.eye(2, 3), (0, 0, width, height))))
-    return finder_report(frames)
+    return detector_report(frames)
 
 
 def answers_in(backend: Backend, image: NDArray[np.uint8], threshold: float) -> list[FoundHand]:
-    """The hands that a finder sees in a (H, W, 3) picture from a score on, best first, `MANY` at most."""
+    """The hands that a detector sees in a (H, W, 3) picture from a score on, best first, `MANY` at most."""
     return Detector(backend).look(np.ascontiguousarray(image), threshold=threshold, max_hands=MANY)
 
 
-def finder_report(frames: Sequence[Answers], threshold: float | None = None) -> dict[str, Any]:
+def detector_report(frames: Sequence[Answers], threshold: float | None = None) -> dict[str, Any]:
     """Measures of the boxes at a threshold, and of the sides and grasps of those that are right.
 
     Args:

@@ -1,4 +1,4 @@
-"""The whole pipeline on whole pictures: with labelled boxes and sides, and with our own finder, side by side."""
+"""The whole pipeline on whole pictures: with labelled boxes and sides, and with our own detector, side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -43,15 +43,15 @@ class FrameScores:
     """What came of a number of pictures.
 
     Attributes:
-        boxes: scores of every hand that must be found, with labelled boxes; empty where only the finder was asked.
-        finder: scores of the same hands in the same order, with the finder's boxes; empty likewise.
-        found: whether the finder found each of them.
+        boxes: scores of every hand that must be found, with labelled boxes; empty where only the detector was asked.
+        detector: scores of the same hands in the same order, with the detector's boxes; empty likewise.
+        found: whether the detector found each of them.
         frames: how many pictures.
-        false_hands: answers of the finder's column that are no hand.
+        false_hands: answers of the detector's column that are no hand.
     """
 
     boxes: list[HandScores] = field(default_factory=list)
-    finder: list[HandScores] = field(default_factory=list)
+    detector: list[HandScores] = field(default_factory=list)
     found: list[bool] = field(default_factory=list)
     frames: int = 0
     false_hands: int = 0
@@ -63,12 +63,12 @@ class FramePipeline:
 
     Attributes:
         network: backend of the crop network.
-        finder: backend of the finder; None where boxes are given.
+        detector: backend of the detector; None where boxes are given.
         hand_model: whose mesh comes out, None for the shipped one.
     """
 
     network: Backend
-    finder: Backend | None
+    detector: Backend | None
     hand_model: HandModel | None = None
 
     def answers(
@@ -79,7 +79,7 @@ class FramePipeline:
         Args:
             sample: the picture.
             things: what its hands truly hold. An estimator knows one object; the picture is looked at once for each.
-            boxes: labelled hands; None for the finder's.
+            boxes: labelled hands; None for the detector's.
 
         Returns:
             Each hand with its object's pose (4, 4) if it were each of `things`; None where there is no pose.
@@ -88,7 +88,7 @@ class FramePipeline:
         models: list[ObjectModel | None] = [object_model(thing) for thing in things]
         for model in models or [None]:
             estimator = Estimator(
-                self.network, self.finder, config=_CONFIG, hand_model=self.hand_model, object_model=model
+                self.network, self.detector, config=_CONFIG, hand_model=self.hand_model, object_model=model
             )
             runs.append(estimator.estimate(sample.image, sample.camera, boxes=boxes).hands)
         poses = [
@@ -107,7 +107,7 @@ def score_frames(
     """Score whole pictures.
 
     Args:
-        pipeline: with a finder if `sources` ask for it.
+        pipeline: with a detector if `sources` ask for it.
         samples: pictures with any number of hands.
         labels: how they become truth.
         sources: where boxes come from.
@@ -121,7 +121,7 @@ def score_frames(
         if "true" in sources:
             _with_labelled_boxes(pipeline, sample, wanted, labels, scores)
         if "finder" in sources:
-            _with_finder(pipeline, sample, wanted, labels, scores)
+            _with_detector(pipeline, sample, wanted, labels, scores)
     return scores
 
 
@@ -138,7 +138,7 @@ def _with_labelled_boxes(
         scores.boxes.append(_score(sample, label, answers.get(row), things, labels, given=True))
 
 
-def _with_finder(
+def _with_detector(
     pipeline: FramePipeline, sample: Sample, wanted: list[HandLabel], labels: Labels, scores: FrameScores
 ) -> None:
     things = _things(sample, wanted, labels)
@@ -148,7 +148,7 @@ def _with_finder(
     for row, label in enumerate(wanted):
         answer = answers[matches[row]] if row in matches else None
         scores.found.append(answer is not None)
-        scores.finder.append(_score(sample, label, answer, things, labels, given=False))
+        scores.detector.append(_score(sample, label, answer, things, labels, given=False))
     others = [
         labelled_box(hand, None).box_px
         for hand in sample.hands

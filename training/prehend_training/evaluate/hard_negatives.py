@@ -1,8 +1,8 @@
-"""Places that a finder takes for hands and that show none, cut out of rendered pictures.
+"""Hard negatives: places that a detector takes for hands and that show none, cut out of rendered pictures.
 
-What lies beside a hand by chance is easy to tell from one. A robot's network is shown what its finder proposes: faces,
-knuckle-sized things, arms, plates. Training on those (hard negatives; Sung and Poggio, PAMI 1998) is what lets the
-`presence` answer take the finder's mistakes away.
+What lies beside a hand by chance is easy to tell from one. A robot's network is shown what its detector proposes:
+faces, knuckle-sized things, arms, plates. Training on those (Sung and Poggio, PAMI 1998) is what lets the `presence`
+answer take the detector's mistakes away.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,11 +41,11 @@ _APART = 0.2
 
 
 @dataclass(frozen=True)
-class PlacesConfig:
+class HardNegativesConfig:
     """Which places are kept.
 
     Attributes:
-        threshold: lowest score of the finder's; below the pipeline's own, since other finders make other mistakes.
+        threshold: lowest score of the detector's; below the pipeline's own, since other detectors make other mistakes.
         most: largest number of places a picture, the highest scores.
         least_px: shortest longer side of a place [px].
         size_px: largest side of what is cut out [px].
@@ -63,14 +63,16 @@ class PlacesConfig:
             raise InvalidInput(f"threshold {self.threshold} must be between 0 and 1, and most {self.most} 1 at least")
 
 
-def write_places(out: Path, finder: Measured, data: Sequence[Path], config: PlacesConfig | None = None) -> Path:
+def write_hard_negatives(
+    out: Path, detector: Measured, data: Sequence[Path], config: HardNegativesConfig | None = None
+) -> Path:
     """Look for hands where none are, and write a folder of shards of kind "places"; shards that are there stay.
 
     A place is the middle of its picture: the longer side of the box, `PLACE_SCALE` times, is the picture's side.
 
     Args:
         out: the folder.
-        finder: a finder.
+        detector: a detector.
         data: folders of whole pictures.
         config: which places are kept.
 
@@ -79,25 +81,25 @@ def write_places(out: Path, finder: Measured, data: Sequence[Path], config: Plac
 
     Raises:
         AssetError: a folder cannot be read or holds crops.
-        InvalidInput: the network is no finder, or `out` holds something else.
+        InvalidInput: the network is no detector, or `out` holds something else.
     """
-    config = config or PlacesConfig()
-    if not finder.is_finder:
-        raise InvalidInput(f"{finder.backend.bundle.name} is no finder")
+    config = config or HardNegativesConfig()
+    if not detector.is_detector:
+        raise InvalidInput(f"{detector.backend.bundle.name} is no finder")
     folders = [ShardFolder.open(path) for path in data]
     if wrong := [str(folder.path) for folder in folders if folder.kind not in ("frames", "views", "sequences")]:
         raise AssetError(f"{', '.join(wrong)}: expected whole pictures")
     sources = [{key: folder.description.get(key) for key in ("kind", "seed", "commit")} for folder in folders]
     described = asdict(config)
     described |= described.pop("packing")
-    claim(out, {"kind": "places", **described, "finder": finder.backend.bundle.weights_sha256, "data": sources})
+    claim(out, {"kind": "places", **described, "finder": detector.backend.bundle.weights_sha256, "data": sources})
     (out / "index.json").unlink(missing_ok=True)
     pictures = [(folder, row) for folder in folders for row in range(len(folder))]
     notes: dict[str, ShardNote] = {}
     with tqdm(total=len(pictures), unit="picture") as bar:
         for number, start in enumerate(range(0, len(pictures), SHARD_PICTURES)):
             part, name = pictures[start : start + SHARD_PICTURES], shard_name(number)
-            units = ((start + k, _places(finder, *picture, config)) for k, picture in enumerate(part))
+            units = ((start + k, _places(detector, *picture, config)) for k, picture in enumerate(part))
             note = read_note(out / name)
             if note is None or note.units != len(part):  # pictures may have been added since
                 note = write_shard(out / name, units, config.packing, commit())
@@ -107,13 +109,13 @@ def write_places(out: Path, finder: Measured, data: Sequence[Path], config: Plac
     return write_index(out, notes)
 
 
-def _places(finder: Measured, folder: ShardFolder, row: int, config: PlacesConfig) -> list[Sample]:
+def _places(detector: Measured, folder: ShardFolder, row: int, config: HardNegativesConfig) -> list[Sample]:
     sample = folder.sample(row, "none", meshes=False)
-    found = answers_in(finder.backend, sample.image, config.threshold)
+    found = answers_in(detector.backend, sample.image, config.threshold)
     return [cut_place(sample, hand.box_px, config.size_px) for hand in mistakes(found, sample, config)]
 
 
-def mistakes(found: Sequence[FoundHand], sample: Sample, config: PlacesConfig) -> Iterator[FoundHand]:
+def mistakes(found: Sequence[FoundHand], sample: Sample, config: HardNegativesConfig) -> Iterator[FoundHand]:
     """The first `most` of the answers, best first, that are of some size and near no joint of a hand."""
     joints = np.concatenate([hand.keypoints_px for hand in sample.hands] or [np.zeros((0, 2))])
     left = config.most

@@ -156,7 +156,7 @@ def object_model(thing: ObjectLabel) -> ObjectModel:
 
 
 def labelled_box(hand: HandLabel, thing: ObjectLabel | None) -> FoundHand:
-    """The hand as a perfect finder would give it."""
+    """The hand as a perfect detector would give it."""
     boxes = [Box(*map(float, label.box_px)) for label in (hand, thing) if label is not None]
     return FoundHand(boxes[0], hand.side, 1.0, boxes[1] if len(boxes) > 1 else None)
 
@@ -167,7 +167,7 @@ def is_in_picture(sample: Sample, hand: HandLabel) -> bool:
 
 
 def must_be_found(sample: Sample, hand: HandLabel) -> bool:
-    """Whether not finding a hand counts as a miss: enough of it is in the picture and unhidden, as for the finder's
+    """Whether not finding a hand counts as a miss: enough of it is in the picture and unhidden, as for the detector's
     training."""
     longer = max(hand.box_px[2] - hand.box_px[0], hand.box_px[3] - hand.box_px[1])
     hidden = hand.visible_ratio < MIN_VISIBLE  # unknown counts as seen

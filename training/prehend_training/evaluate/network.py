@@ -89,7 +89,7 @@ class Measured:
     always_fuses: bool = False
 
     @property
-    def is_finder(self) -> bool:
+    def is_detector(self) -> bool:
         """Whether it finds hands in whole pictures instead of looking at crops."""
         return is_detector(self.backend.bundle)
 

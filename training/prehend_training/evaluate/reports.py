@@ -19,7 +19,7 @@ from prehend.weights import load_bundle
 from prehend_training.data.datasets import ShardCorpus
 from prehend_training.datasets import Dataset, GraspRule, open_dataset
 from prehend_training.evaluate.crops import ABSENT_EVERY, CropReader, CropScores, absent_presence, score_labelled
-from prehend_training.evaluate.detector import evaluate_finder
+from prehend_training.evaluate.detector import evaluate_detector
 from prehend_training.evaluate.frames import BoxSource, FramePipeline, FrameScores, score_frames
 from prehend_training.evaluate.labels import Labels, Samples, Shards
 from prehend_training.evaluate.network import Measured, open_measured
@@ -37,11 +37,11 @@ def evaluate_run(run: Path, data: Path, limit: int | None = None) -> Report:
         limit: largest number of samples.
 
     Returns:
-        What was measured in few numbers, see `crop_summary` and `finder_report`.
+        What was measured in few numbers, see `crop_summary` and `detector_report`.
     """
     measured = open_measured(run)
-    if measured.is_finder:
-        return evaluate_finder(measured.backend, [data], limit)
+    if measured.is_detector:
+        return evaluate_detector(measured.backend, [data], limit)
     return evaluate_crops(measured, [data], limit).summary
 
 
@@ -121,7 +121,7 @@ def evaluate_frames(
     measured: Measured,
     data: Sequence[Path],
     sources: Sequence[BoxSource] = ("true", "finder"),
-    finder: str = "palm",
+    detector: str = "palm",
     limit: int | None = None,
 ) -> Report:
     """Run the whole pipeline over rendered pictures with any number of hands.
@@ -130,7 +130,7 @@ def evaluate_frames(
         measured: a crop network.
         data: folders of frames, views or sequences.
         sources: where boxes come from.
-        finder: weights of the finder, by name or folder.
+        detector: weights of the detector, by name or folder.
         limit: largest number of pictures.
 
     Raises:
@@ -141,7 +141,7 @@ def evaluate_frames(
     if crops:
         raise AssetError(f"{', '.join(crops)}: expected whole pictures, not crops")
     report = _report(measured, chosen, _scene_data("rendered pictures", data, min(len(samples), limit or len(samples))))
-    _fill_frames(report, measured, samples, Labels(chosen), sources, finder, limit, None)
+    _fill_frames(report, measured, samples, Labels(chosen), sources, detector, limit, None)
     return report
 
 
@@ -153,7 +153,7 @@ def evaluate_dataset(
     sources: Sequence[BoxSource] = ("true",),
     mano: Path | None = None,
     models: Path | None = None,
-    finder: str = "palm",
+    detector: str = "palm",
     limit: int | None = None,
 ) -> Report:
     """Measure on a real dataset by its protocol.
@@ -164,10 +164,10 @@ def evaluate_dataset(
         root: its folder, None for its environment variable.
         split: of the reader, None for the one the papers measure on.
         sources: where boxes come from. With labelled boxes alone the network sees every hand in the batch, as in the
-            papers; with the finder the whole pipeline runs, on both.
+            papers; with the detector the whole pipeline runs, on both.
         mano: folder of the user's MANO files; without it there are no meshes and no vertex measures.
         models: folder of the YCB models; None for DexYCB's own, and for no ADD with HO-3D.
-        finder: weights of the finder.
+        detector: weights of the detector.
         limit: largest number of pictures.
     """
     split = split or TEST_SPLIT.get(name)
@@ -181,7 +181,7 @@ def evaluate_dataset(
     hand_model = samples.hand_model("right")
     report = _report(measured, chosen, _dataset_data(chosen, name, samples, count))
     if "finder" in sources:
-        _fill_frames(report, measured, samples, labels, sources, finder, limit, hand_model)
+        _fill_frames(report, measured, samples, labels, sources, detector, limit, hand_model)
         return report
     reader = CropReader(measured.backend, hand_model, measured.always_fuses)
     scores = score_labelled(reader, samples, labels, limit)
@@ -237,7 +237,7 @@ def _fill_frames(
     samples: Samples,
     labels: Labels,
     sources: Sequence[BoxSource],
-    finder: str,
+    detector: str,
     limit: int | None,
     hand_model: HandModel | None,
 ) -> None:
@@ -246,7 +246,7 @@ def _fill_frames(
         raise InvalidInput("a network that always fuses is no part of the pipeline: measure it on crops")
     backend = None
     if "finder" in sources:
-        bundle = load_bundle(finder)
+        bundle = load_bundle(detector)
         backend = open_backend("onnx", bundle)
         report["finder"] = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
     scores = score_frames(FramePipeline(measured.backend, backend, hand_model), samples, labels, sources, limit)
@@ -254,15 +254,15 @@ def _fill_frames(
 
 
 def frame_columns(scores: FrameScores, chosen: Protocol) -> Report:
-    """Columns of whole pictures: labelled boxes, the same over the hands that the finder found, and the finder's."""
+    """Columns of whole pictures: labelled boxes, the same over the hands that were found, and the detector's."""
     columns: Report = {}
     if scores.boxes:
         columns["boxes"] = column_of(table_of(scores.boxes), chosen)
     if scores.boxes and any(scores.found):
         both = [row for row, found in zip(scores.boxes, scores.found, strict=True) if found]
         columns["boxes_found"] = column_of(table_of(both), chosen)
-    if scores.finder:
-        columns["finder"] = column_of(table_of(scores.finder), chosen)
+    if scores.detector:
+        columns["finder"] = column_of(table_of(scores.detector), chosen)
         columns["finder"]["search"] = {
             "frames": scores.frames,
             "found": round(100 * float(np.mean(scores.found)), 2),

@@ -44,8 +44,8 @@ class Ablation:
 
     Attributes:
         base: name of a crop preset with ablation rows.
-        data: crops with twins, without the held-out things and skins (`scenes --stock training`).
-        held_out: folders of crops with them alone (`scenes --stock held-out`).
+        data: crops with twins, without the held-out things and skins (`scenes --asset-split training`).
+        held_out: folders of crops with them alone (`scenes --asset-split held-out`).
         steps: budget of every run.
         seeds: each row is trained once with each.
         rows: letters of the paper's rows.

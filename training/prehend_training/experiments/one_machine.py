@@ -2,7 +2,7 @@
 
 Every stage finds what earlier calls left in the folder WORK and goes on from it:
 
-WORK/crops, crops-test    rendered crops, for a finder frames, frames-test
+WORK/crops, crops-test    rendered crops, for a detector frames, frames-test
 WORK/teacher, student     runs as `prehend-train train` makes them, and speed.jsonl
 WORK/home                 what is worth taking to another machine
 """
@@ -28,8 +28,8 @@ from prehend_training.engine.timed import Rendering, render
 from prehend_training.evaluate.network import note_measured
 from prehend_training.storage.codec import Packing
 from prehend_training.train.loop import Budget, Machine
-from prehend_training.train.presets import FinderPreset, preset
-from prehend_training.train.resident import Resident, Training, carry_home, chosen_preset, is_done, train_resident
+from prehend_training.train.presets import DetectorPreset, preset
+from prehend_training.train.resident import Resident, Training, chosen_preset, export_slim_run, is_done, train_resident
 
 TEST_SEED = 1_000_000
 """Added to the seed of crops that are measured on."""
@@ -48,7 +48,7 @@ class Plan:
 
     Attributes:
         work: folder WORK.
-        data: folders of crops (for a finder frames) that exist; none for rendering.
+        data: folders of crops (for a detector frames) that exist; none for rendering.
         test: folder of them to measure on; None to render `test_count`.
         render_minutes: time for rendering; it ends earlier once there are `count` pictures.
         count: most pictures to render and to keep resident.
@@ -104,7 +104,7 @@ class Plan:
     @property
     def kind(self) -> Kind:
         """What the preset trains on."""
-        return "frames" if isinstance(preset(self.preset), FinderPreset) else "crops"
+        return "frames" if isinstance(preset(self.preset), DetectorPreset) else "crops"
 
     def scenes(self, seed: int) -> SceneConfig:
         """Pictures of a seed, with as much of their maps as training needs."""
@@ -202,7 +202,7 @@ class Call:
 
     def _take_home(self, training: Training) -> None:
         home = self.plan.work / "home" / training.run.name
-        size = carry_home(training.run, home)
+        size = export_slim_run(training.run, home)
         logger.info("%s: %.1f MB", home, size / 1e6)
 
 

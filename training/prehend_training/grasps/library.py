@@ -17,7 +17,7 @@ from prehend_training.grasps.closing import Hands
 from prehend_training.grasps.hand import hand_model
 from prehend_training.grasps.kinds import KINDS
 from prehend_training.objects import Solid, catalogue
-from prehend_training.objects.asset_split import things_in_stock
+from prehend_training.objects.asset_split import things_in_split
 from prehend_training.transforms import inverse, rigid
 
 Array = NDArray[np.floating]
@@ -209,7 +209,7 @@ def sample_grasp(
     Raises:
         AssetError: there is no such grasp.
     """
-    names = (object_id,) if object_id is not None else rng.permutation(things_in_stock(library_ids(folder)))
+    names = (object_id,) if object_id is not None else rng.permutation(things_in_split(library_ids(folder)))
     for name in map(str, names):
         rows = _suitable(load_grasps(name, folder), kind, from_table)
         if len(rows):

@@ -16,7 +16,7 @@ from prehend.hand_model.skinning import skin
 from prehend.pipeline.find import cell_centers
 from prehend_training.data.crop_targets import Arrays, from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig, exact
-from prehend_training.data.frames import FinderBatches
+from prehend_training.data.frames import DetectorBatches
 from prehend_training.data.open import SingleSource, open_corpus
 from prehend_training.data.photographs import PhotoChoice, PhotoCorpus
 from prehend_training.inspect.samples import DEFAULT_LABELS, contact_sheet, rows_sheet, tile_sheet
@@ -135,7 +135,7 @@ def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, au
     elif isinstance(preset, PalmPreset):
         raise InvalidInput(f"'{preset.name}' learns from labelled photographs too, which this does not show")
     else:
-        frames = FinderBatches(open_corpus(data, "frames"), preset.data, preset.seed, count).batch(0)
+        frames = DetectorBatches(open_corpus(data, "frames"), preset.data, preset.seed, count).batch(0)
         tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]
     return tile_sheet(tiles, columns)
 
@@ -161,7 +161,7 @@ def crop_tile(example: Arrays) -> Image:
         text += ", left"
     if example["has_points"]:
         _draw_object(tile, example)
-    if example["told_grasp"] != example["grasp"]:
+    if example["grasp_gate"] != example["grasp"]:
         text += " (told otherwise)"
     return _label(tile, text)
 

@@ -1,4 +1,4 @@
-"""Loss terms of the finder (quality focal loss, Li et al., NeurIPS 2020; GIoU, Rezatofighi et al., CVPR 2019)."""
+"""Loss terms of the detector (quality focal loss, Li et al., NeurIPS 2020; GIoU, Rezatofighi et al., CVPR 2019)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from prehend_training.losses.crop import Terms
 
 
 @dataclass(frozen=True)
-class FinderLossWeights:
-    """Weight of each term of `finder_terms`, and of the segmentation that only training has."""
+class DetectorLossWeights:
+    """Weight of each term of `detector_terms`, and of the segmentation that only training has."""
 
     heat: float = 2.0
     side: float = 0.5
@@ -24,8 +24,8 @@ class FinderLossWeights:
     segments: float = 1.0
 
 
-def finder_terms(found: Found, target: Mapping[str, Tensor]) -> Terms:
-    """Scalars by names of `FinderLossWeights`; `target` as `finder_data.finder_targets`, batched."""
+def detector_terms(found: Found, target: Mapping[str, Tensor]) -> Terms:
+    """Scalars by names of `DetectorLossWeights`; `target` as `data.frames.detector_targets`, batched."""
     weight = target["box_weight"]
     count = weight.sum().clamp(min=1)
     right = F.binary_cross_entropy_with_logits(found.side_logit[:, 0], target["side"], reduction="none")

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal, get_args
 
-Stock = Literal["all", "training", "held-out"]
-STOCKS: tuple[Stock, ...] = get_args(Stock)
+AssetSplit = Literal["all", "training", "held-out"]
+ASSET_SPLITS: tuple[AssetSplit, ...] = get_args(AssetSplit)
 
 HELD_OUT_OBJECTS = frozenset(
     {"banana", "clamp", "drill", "flask", "hammer", "mustard_bottle", "plate", "spray_bottle", "tv_remote"}
@@ -19,32 +19,32 @@ HELD_OUT_OBJECTS = frozenset(
 SKIN_STEP, HELD_OUT_SKIN = 5, 2
 """Every fifth painting is held out; they are numbered from light to dark."""
 
-_STOCK: ContextVar[Stock] = ContextVar("stock", default="all")
+_SPLIT: ContextVar[AssetSplit] = ContextVar("stock", default="all")
 
 
 @contextmanager
-def drawn_from(stock: Stock) -> Iterator[None]:
+def drawn_from(split: AssetSplit) -> Iterator[None]:
     """Let all that is sampled meanwhile come from a part of what there is."""
-    token = _STOCK.set(stock)
+    token = _SPLIT.set(split)
     try:
         yield
     finally:
-        _STOCK.reset(token)
+        _SPLIT.reset(token)
 
 
-def things_in_stock(names: Iterable[str]) -> list[str]:
+def things_in_split(names: Iterable[str]) -> list[str]:
     """Those of the names that may appear, in their order."""
-    stock = _STOCK.get()
-    return [name for name in names if stock == "all" or (name in HELD_OUT_OBJECTS) == (stock == "held-out")]
+    split = _SPLIT.get()
+    return [name for name in names if split == "all" or (name in HELD_OUT_OBJECTS) == (split == "held-out")]
 
 
-def skins_in_stock(count: int) -> list[int]:
+def skins_in_split(count: int) -> list[int]:
     """Those of the paintings 0 to `count` - 1 that may appear."""
-    stock = _STOCK.get()
-    held_out = stock == "held-out"
-    return [n for n in range(count) if stock == "all" or (n % SKIN_STEP == HELD_OUT_SKIN) == held_out]
+    split = _SPLIT.get()
+    held_out = split == "held-out"
+    return [n for n in range(count) if split == "all" or (n % SKIN_STEP == HELD_OUT_SKIN) == held_out]
 
 
-def families_in_stock() -> bool:
+def families_in_split() -> bool:
     """Whether members of families may appear: they belong to training."""
-    return _STOCK.get() != "held-out"
+    return _SPLIT.get() != "held-out"

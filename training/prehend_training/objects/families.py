@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend_training.objects.asset_split import families_in_stock, things_in_stock
+from prehend_training.objects.asset_split import families_in_split, things_in_split
 from prehend_training.objects.catalogue import catalogue
 from prehend_training.objects.shapes.mesh import smooth_curve
 from prehend_training.objects.shapes.parts import Part
@@ -24,11 +24,11 @@ _FAMILY_SHARE, _MEMBERS = 0.2, 64
 
 def sample_solid(rng: np.random.Generator) -> Solid:
     """A solid of the catalogue or one of a family, stretched within what is believable."""
-    if rng.random() < _FAMILY_SHARE and families_in_stock():
+    if rng.random() < _FAMILY_SHARE and families_in_split():
         solid = _member(int(rng.integers(len(FAMILIES))), int(rng.integers(_MEMBERS)))
     else:
         solids = catalogue()
-        solid = solids[str(rng.choice(things_in_stock(sorted(solids))))]
+        solid = solids[str(rng.choice(things_in_split(sorted(solids))))]
     return solid.stretched(solid.stretch.sample(rng))
 
 

@@ -14,7 +14,7 @@ from prehend_training.data.crops import Corpus
 from prehend_training.data.frames import (
     MIN_INSIDE,
     MIN_VISIBLE,
-    FinderDataConfig,
+    DetectorDataConfig,
     draw_affine,
     draw_window,
     warp_frame,
@@ -41,8 +41,8 @@ class PalmDataConfig:
         folder_shares: how often photographs of a folder are drawn, relative to each other.
     """
 
-    view: FinderDataConfig = field(
-        default_factory=lambda: FinderDataConfig(
+    view: DetectorDataConfig = field(
+        default_factory=lambda: DetectorDataConfig(
             size_px=128, hand_p=0.4, place_p=0.15, hand_px=(14.0, 120.0), scale=(1.1, 3.0), shift=0.35, quarter_p=0.08
         )
     )
@@ -61,7 +61,7 @@ class PalmDataConfig:
     )
 
 
-WHOLE_VIEW = FinderDataConfig(
+WHOLE_VIEW = DetectorDataConfig(
     size_px=192, hand_p=0.4, place_p=0.15, hand_px=(16.0, 180.0), scale=(0.85, 2.2), shift=0.25, quarter_p=0.08
 )
 """Views of the detector's own size."""

@@ -112,17 +112,17 @@ def _in_picture(found: Sequence[dict[str, Any]], look: Look) -> list[Answer]:
 
 
 class OwnTeacher:
-    """Weights of ours; where a place is given they are asked there, otherwise the finder looks.
+    """Weights of ours; where a place is given they are asked there, otherwise the detector looks.
 
     Args:
-        model, finder: names or folders of weights.
+        model, detector: names or folders of weights.
 
     Raises:
         AssetError, UnknownName: they cannot be loaded.
     """
 
-    def __init__(self, model: str, finder: str = "palm"):
-        self._estimator = Estimator.from_pretrained(model, finder=finder, config=EstimatorConfig(tracking=False))
+    def __init__(self, model: str, detector: str = "palm"):
+        self._estimator = Estimator.from_pretrained(model, finder=detector, config=EstimatorConfig(tracking=False))
         bundle = self._estimator.bundle
         self.name = f"teacher {bundle.name} {bundle.weights_sha256[:12]}"
         self._path: Path | None = None

@@ -26,7 +26,7 @@ WAIT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Team:
+class Group:
     """The processes of a run as one of them sees them.
 
     Attributes:
@@ -40,7 +40,7 @@ class Team:
     local_rank: int = 0
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Replace the gradients by their mean over the team; weights without one count as zero, frozen ones not."""
+        """Replace the gradients by their mean over the group; weights without one count as zero, frozen ones not."""
         if self.size == 1:
             return
         parameters = [p for p in network.parameters() if p.requires_grad]
@@ -61,8 +61,8 @@ class Team:
         return float(said)
 
 
-def _device(team: Team) -> str:
-    return f"cuda:{team.local_rank}" if distributed.get_backend() == "nccl" else "cpu"
+def _device(group: Group) -> str:
+    return f"cuda:{group.local_rank}" if distributed.get_backend() == "nccl" else "cpu"
 
 
 def _in_memory_order(tensor: Tensor) -> Tensor:
@@ -75,8 +75,8 @@ def started_by_torchrun() -> bool:
     return distributed.is_torchelastic_launched()
 
 
-def run_team(work: Callable[..., None], arguments: Sequence[Any], size: int, device: str) -> None:
-    """Call `work(team, *arguments)` in every process of a team.
+def run_group(work: Callable[..., None], arguments: Sequence[Any], size: int, device: str) -> None:
+    """Call `work(group, *arguments)` in every process of a group.
 
     Started by `torchrun`, this process is a member and only does its part; else `size` processes are started here and
     waited for.
@@ -95,12 +95,12 @@ def run_team(work: Callable[..., None], arguments: Sequence[Any], size: int, dev
         if size != 1:
             raise InvalidInput("torchrun starts the processes: do not ask for more")
         rank, count, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        with _joined(Team(rank, count, local), "env://", device) as team:
-            work(team, *arguments)
+        with _joined(Group(rank, count, local), "env://", device) as group:
+            work(group, *arguments)
     elif size == 1:
-        work(Team(), *arguments)
+        work(Group(), *arguments)
     else:
-        with tempfile.TemporaryDirectory(prefix="prehend-team-") as folder:
+        with tempfile.TemporaryDirectory(prefix="prehend-group-") as folder:
             meeting = (Path(folder) / "meeting").as_uri()
             multiprocessing.spawn(_member, (size, meeting, device, work, tuple(arguments)), nprocs=size, join=True)
 
@@ -108,16 +108,16 @@ def run_team(work: Callable[..., None], arguments: Sequence[Any], size: int, dev
 def _member(
     rank: int, size: int, meeting: str, device: str, work: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
-    with _joined(Team(rank, size, rank), meeting, device) as team:
-        work(team, *arguments)
+    with _joined(Group(rank, size, rank), meeting, device) as group:
+        work(group, *arguments)
 
 
 @contextmanager
-def _joined(team: Team, meeting: str, device: str) -> Iterator[Team]:
+def _joined(group: Group, meeting: str, device: str) -> Iterator[Group]:
     """A process group for the time of the work."""
     backend = "nccl" if device.startswith("cuda") else "gloo"
-    distributed.init_process_group(backend, init_method=meeting, rank=team.rank, world_size=team.size, timeout=WAIT)
+    distributed.init_process_group(backend, init_method=meeting, rank=group.rank, world_size=group.size, timeout=WAIT)
     try:
-        yield team
+        yield group
     finally:
         distributed.destroy_process_group()

@@ -69,7 +69,7 @@ class HandAnswers(NamedTuple):
     fused: FoundMesh | None
 
 
-class SupervisedHand(nn.Module):
+class PartlyTrained(nn.Module):
     """An H2ONet of which a part is trained; only `network` is kept.
 
     Args:
@@ -94,7 +94,7 @@ class SupervisedHand(nn.Module):
         if freeze_start and isinstance(network.seen, LiteTrunk):
             _let_learn([*network.seen.trunk.stem.parameters(), *network.seen.trunk.stages[0].parameters()], False)
 
-    def train(self, mode: bool = True) -> "SupervisedHand":
+    def train(self, mode: bool = True) -> "PartlyTrained":
         """As of torch; what is frozen keeps its statistics."""
         super().train(mode)
         if self.trains == "fusion":
@@ -147,17 +147,17 @@ class H2ONetTask:
         model = load_hand_model()
         self._hand, self._faces = HandLayer(model), torch.tensor(model.faces.astype("int64"))
 
-    def network(self) -> SupervisedHand:
+    def network(self) -> PartlyTrained:
         """A fresh network of the shipped hand."""
         chosen = self.preset
         network = build_h2onet(chosen.config)
         network.set_hand(load_hand_model(), own_pyramid())
         frames = chosen.data.frames if isinstance(chosen.data, WindowDataConfig) else 1
-        return SupervisedHand(network, chosen.trains, frames, chosen.freeze_start)
+        return PartlyTrained(network, chosen.trains, frames, chosen.freeze_start)
 
     def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
         """Terms of the frames, and of the windows where there are any; see `losses.h2onet`."""
-        assert isinstance(network, SupervisedHand)
+        assert isinstance(network, PartlyTrained)
         answers = network(batch)
         with torch.autocast(batch["image"].device.type, enabled=False):
             terms = self._frame_terms(network, answers, batch)
@@ -169,7 +169,7 @@ class H2ONetTask:
             return {name: value for name, value in terms.items() if name not in _OF_ORIENTATION}
         return terms
 
-    def _frame_terms(self, network: SupervisedHand, answers: HandAnswers, batch: Batch) -> Terms:
+    def _frame_terms(self, network: PartlyTrained, answers: HandAnswers, batch: Batch) -> Terms:
         """Terms of every picture that is there."""
         frames = answers.frames
         if frames is None or answers.meshes is None:

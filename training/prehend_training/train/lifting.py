@@ -23,7 +23,7 @@ from prehend_training.data.crop_targets import Arrays
 from prehend_training.data.records import Record
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import SampledHand, Terms, hand_terms
-from prehend_training.train.supervised import Batch, Supervised
+from prehend_training.train.heads import Batch, ModelWithHeads
 
 FINGERS, JOINTS_A_FINGER = 5, 3
 TAUGHT = ("joints", "vertices", "global_rotation", "finger_rotation", "betas")
@@ -151,7 +151,7 @@ def poses_of(records: Iterable[Record]) -> tuple[NDArray[np.float32], NDArray[np
 
 def keep_head_only(network: nn.Module) -> None:
     """Let only the pose head be trained."""
-    assert isinstance(network, Supervised)
+    assert isinstance(network, ModelWithHeads)
     network.requires_grad_(False)
     network.network.mano_head.requires_grad_(True)
     # nothing here says which joints are seen
@@ -162,11 +162,11 @@ def lift_terms(network: nn.Module, batch: Batch, hand: SampledHand) -> Terms:
     """The terms `TAUGHT`, of what the head says of places alone.
 
     Args:
-        network: a `Supervised` one.
+        network: a `ModelWithHeads` one.
         batch: of `LiftBatches`.
         hand: skinning.
     """
-    assert isinstance(network, Supervised)
+    assert isinstance(network, ModelWithHeads)
     return skeleton_terms(network.network.mano_head, network.network.config, batch, hand)
 
 

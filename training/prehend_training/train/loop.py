@@ -30,10 +30,10 @@ from prehend_training.losses.crop import Terms, total
 from prehend_training.pretrained.files import provenance
 from prehend_training.storage.shards import commit
 from prehend_training.train.checkpoint import Averaged, Progress, load, load_start, save, settle
-from prehend_training.train.distributed import Team, run_team
+from prehend_training.train.distributed import Group, run_group
+from prehend_training.train.heads import pretrained_parameters
 from prehend_training.train.optimisers import make_optimisers
-from prehend_training.train.presets import Optimisation, Preset, describe
-from prehend_training.train.supervised import pretrained_parameters
+from prehend_training.train.presets import RENAMED, Optimisation, Preset, describe
 from prehend_training.train.tasks import Task, open_task
 
 LOG_EVERY = 20
@@ -124,14 +124,14 @@ class Trainer:
         task: what to train.
         run: folder of the run.
         machine: what to train with.
-        team: the processes of the run; only the first one writes.
+        group: the processes of the run; only the first one writes.
         start: runs whose averaged weights a fresh run starts from, see `load_start`.
     """
 
-    def __init__(self, task: Task, run: Path, machine: Machine, team: Team | None = None, start: Sequence[Path] = ()):
-        self.task, self.run, self.team = task, run, team or Team()
-        several_gpus = machine.device == "cuda" and self.team.size > 1
-        self.machine = replace(machine, device=f"cuda:{self.team.local_rank}") if several_gpus else machine
+    def __init__(self, task: Task, run: Path, machine: Machine, group: Group | None = None, start: Sequence[Path] = ()):
+        self.task, self.run, self.group = task, run, group or Group()
+        several_gpus = machine.device == "cuda" and self.group.size > 1
+        self.machine = replace(machine, device=f"cuda:{self.group.local_rank}") if several_gpus else machine
         self.optimisation = task.preset.optimisation
         if machine.threads:
             torch.set_num_threads(machine.threads)
@@ -169,15 +169,15 @@ class Trainer:
             loss = total(terms, self.task.preset.loss)
         self.optimiser.zero_grad()
         self._scaler.scale(loss).backward()
-        if self.team.size > 1 and not bool(torch.isfinite(loss)):  # make every process leave it out
+        if self.group.size > 1 and not bool(torch.isfinite(loss)):  # make every process leave it out
             for parameter in filter(_is_trained, self.network.parameters()):
                 parameter.grad = torch.full_like(parameter, torch.nan)
-        self.team.average_gradients(self.network)
+        self.group.average_gradients(self.network)
         for part in self.optimiser.parts:
             self._scaler.unscale_(part)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.optimisation.clip)
         # the gradient of a loss that is not finite may be finite
-        if bool(torch.isfinite(norm if self.team.size > 1 else norm + loss.detach())):
+        if bool(torch.isfinite(norm if self.group.size > 1 else norm + loss.detach())):
             for part in self.optimiser.parts:
                 self._scaler.step(part)
             self.averaged.update(self.network, self.progress.step)
@@ -188,7 +188,7 @@ class Trainer:
 
     def batches(self, stop: int | None) -> Generator[Mapping[str, NDArray[Any] | Tensor], None, None]:
         """This process's parts of the batches from the next step on, up to `stop`."""
-        part = (self.team.rank, self.team.size)
+        part = (self.group.rank, self.group.size)
         return prefetched(self.task.source, self.progress.step, stop, self.machine.workers, part)
 
     def train(self, budget: Budget, until_s: float = math.inf) -> Progress:
@@ -198,12 +198,12 @@ class Trainer:
             budget: of the whole run.
             until_s: reading of `time.monotonic` at which to save and leave, to go on later.
         """
-        first = self.team.rank == 0
+        first = self.group.rank == 0
         log = _Log(self.run) if first else None
         batches = self.batches(budget.steps)
         saved = time.monotonic()
         with tqdm(total=budget.steps, initial=self.progress.step, unit="step", disable=not first) as bar:
-            while (used := self.team.told_by_first(self._used(budget, until_s))) < 1:
+            while (used := self.group.told_by_first(self._used(budget, until_s))) < 1:
                 start = time.monotonic()
                 batch = next(batches)
                 waited = time.monotonic() - start
@@ -321,6 +321,10 @@ def read_note(run: Path) -> dict[str, Any]:
     )
     if not isinstance(content, dict):
         raise AssetError(f"{run / 'run.json'} holds no object: take it from a copy, or choose another folder")
+    if (
+        now := RENAMED.get(content.get("preset", ""))
+    ) is not None:  # a run of before, whose preset is called otherwise now
+        content = content | {"preset": now, "numbers": content["numbers"] | {"name": now}}
     return content
 
 
@@ -354,13 +358,13 @@ def train_run(
     claim_run(chosen, data, run, start)
     if start:  # fail here, not in the processes
         load_start(start, open_task(chosen, data).network())
-    run_team(_train_part, (chosen, data, run, machine, budget, start), machine.processes, machine.device)
+    run_group(_train_part, (chosen, data, run, machine, budget, start), machine.processes, machine.device)
 
 
 def _train_part(
-    team: Team, chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Sequence[Path]
+    group: Group, chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Sequence[Path]
 ) -> None:
-    Trainer(open_task(chosen, data), run, machine, team, start).train(budget)
+    Trainer(open_task(chosen, data), run, machine, group, start).train(budget)
 
 
 def log_lines(run: Path) -> Iterator[dict[str, Any]]:

@@ -18,12 +18,12 @@ from prehend_training.palms.losses import palm_terms
 from prehend_training.pretrained.files import load_pretrained, provenance
 from prehend_training.storage.shards import commit
 from prehend_training.train.checkpoint import load_result
+from prehend_training.train.heads import Batch
 from prehend_training.train.loop import Budget, Machine, Trainer, begun
 from prehend_training.train.presets import PalmPreset, Preset, describe
-from prehend_training.train.supervised import Batch
 
 
-class SupervisedPalm(nn.Module):
+class PalmWithHeads(nn.Module):
     """A detector in training; only `network` is kept."""
 
     def __init__(self, network: PalmDetector, frozen: int):
@@ -54,11 +54,11 @@ class PalmTask:
             load_result(self._start / "checkpoint" / "averaged.safetensors", network)
         else:
             load_pretrained(self._start, network)
-        return SupervisedPalm(network, self._palm_preset.frozen)
+        return PalmWithHeads(network, self._palm_preset.frozen)
 
     def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
         """See `palm_terms`."""
-        assert isinstance(network, SupervisedPalm)
+        assert isinstance(network, PalmWithHeads)
         return palm_terms(network.network(batch["image"]), batch)
 
 

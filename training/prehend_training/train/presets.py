@@ -12,18 +12,18 @@ from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.crops import CropDataConfig
-from prehend_training.data.frames import FinderDataConfig
+from prehend_training.data.frames import DetectorDataConfig
 from prehend_training.losses.crop import CropLossWeights
-from prehend_training.losses.detector import FinderLossWeights
+from prehend_training.losses.detector import DetectorLossWeights
 from prehend_training.losses.lite import LiteLossWeights
 from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
 from prehend_training.palms.losses import PalmLossWeights
 from prehend_training.train.h2onet import H2ONET_PRESETS, H2ONetPreset
+from prehend_training.train.heads import Fusion
 from prehend_training.train.lifting import LiftConfig
 from prehend_training.train.optimisers import Optimisation
-from prehend_training.train.supervised import Fusion
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CropPreset:
             its head, on hands that hold something.
         lift: see there.
         data, loss, optimisation: see there.
-        fusion, twins: see `prehend_training.train.supervised.Supervised`.
+        fusion, twins: see `prehend_training.train.heads.ModelWithHeads`.
         seed: of the fresh weights and the batches.
     """
 
@@ -74,14 +74,14 @@ class LitePreset(CropPreset):
 
 
 @dataclass(frozen=True)
-class FinderPreset:
-    """Training of a finder; fields as in `CropPreset`."""
+class DetectorPreset:
+    """Training of a detector; fields as in `CropPreset`."""
 
     name: str
     network: str
     config: FinderConfig
-    data: FinderDataConfig = field(default_factory=FinderDataConfig)
-    loss: FinderLossWeights = field(default_factory=FinderLossWeights)
+    data: DetectorDataConfig = field(default_factory=DetectorDataConfig)
+    loss: DetectorLossWeights = field(default_factory=DetectorLossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
 
@@ -104,13 +104,13 @@ class PalmPreset:
     frozen: int = 2
 
 
-Preset = CropPreset | H2ONetPreset | FinderPreset | PalmPreset
+Preset = CropPreset | H2ONetPreset | DetectorPreset | PalmPreset
 
 _TINY = replace(
     SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
 )
 # eight channels at least: oneDNN's 1x1 convolution of torch 2.13 writes past its buffer in the backward pass of fewer
-_TINY_FINDER = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
+_TINY_DETECTOR = replace(FINDER, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
 _TINY_LITE = replace(LITE, size=64, channels=8, heads=1, body=8, code=16, hidden=(16,))
 _TINY_PALM = replace(PALM, size=64, wide_size=128, widths=(8, 8, 8, 8, 8), blocks=1, merged=1)
 _TINY_VIEW = replace(PalmDataConfig().view, size_px=64, hand_px=(8.0, 60.0))
@@ -194,19 +194,19 @@ _ALL: tuple[Preset, ...] = (
         optimisation=Optimisation(batch_size=512, lr=2e-3, weight_decay=1e-4, warmup=0.02, ema=0.999),
         trains="lift",
     ),
-    FinderPreset(
-        "finder-small",
+    DetectorPreset(
+        "detector-small",
         "finder",
         replace(FINDER, size=128),
-        FinderDataConfig(size_px=128, hand_px=(24.0, 115.0)),
+        DetectorDataConfig(size_px=128, hand_px=(24.0, 115.0)),
         optimisation=replace(_MUON, batch_size=48, lr=1.5e-3, ema=0.995),
     ),
     # a letterboxed frame is a quarter black: training sees hands of the same sizes in smaller pictures
-    FinderPreset(
-        "finder",
+    DetectorPreset(
+        "detector",
         "finder",
         FINDER,
-        FinderDataConfig(size_px=192, hand_px=(24.0, 190.0), scale=(0.9, 1.8), shift=0.25),
+        DetectorDataConfig(size_px=192, hand_px=(24.0, 190.0), scale=(0.9, 1.8), shift=0.25),
         optimisation=replace(_MUON, batch_size=24, lr=1e-3, ema=0.995),
     ),
     CropPreset(
@@ -259,7 +259,7 @@ _ALL: tuple[Preset, ...] = (
         optimisation=Optimisation(batch_size=16, lr=1e-3, weight_decay=1e-3, ema=0.99, pretrained_share=0.1),
     ),
     PalmPreset("debug-palm", "palm", _TINY_PALM, replace(PalmDataConfig(), view=_TINY_VIEW), optimisation=_BRIEF),
-    FinderPreset("debug-finder", "finder", _TINY_FINDER, FinderDataConfig(size_px=128), optimisation=_BRIEF),
+    DetectorPreset("debug-detector", "finder", _TINY_DETECTOR, DetectorDataConfig(size_px=128), optimisation=_BRIEF),
 )
 
 
@@ -298,12 +298,17 @@ _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABL
 PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *_ROWS)}
 
 
+RENAMED = {"finder": "detector", "finder-small": "detector-small", "debug-finder": "debug-detector"}
+"""Old names of presets, which runs of before have, with those of today."""
+
+
 def preset(name: str) -> Preset:
-    """The preset of a name.
+    """The preset of a name, perhaps an old one.
 
     Raises:
         UnknownName: there is none.
     """
+    name = RENAMED.get(name, name)
     if name not in PRESETS:
         raise UnknownName("preset", name, get_close_matches(name, PRESETS) or PRESETS)
     return PRESETS[name]

@@ -19,7 +19,7 @@ from prehend.models.unihope import Output, UniHOPE
 from prehend.weights import file_sha256
 from prehend_training.data.augment_presets import STRONG_CROPS
 from prehend_training.data.on_device.crops import ResidentCropBatches
-from prehend_training.data.on_device.frames import ResidentFinderBatches, ResidentFrames
+from prehend_training.data.on_device.frames import ResidentDetectorBatches, ResidentFrames
 from prehend_training.data.on_device.store import ResidentCrops
 from prehend_training.data.records import Record
 from prehend_training.losses.crop import (
@@ -31,17 +31,17 @@ from prehend_training.losses.crop import (
     rotation_distance,
 )
 from prehend_training.train.checkpoint import Progress, load_result
+from prehend_training.train.heads import Batch, ModelWithHeads
 from prehend_training.train.loop import Budget, Machine, Precision, Trainer, autocast, claim_run, peak_memory_mb
-from prehend_training.train.presets import CropPreset, FinderPreset, Optimisation, Preset, preset
-from prehend_training.train.supervised import Batch, Supervised
-from prehend_training.train.tasks import MEAN_POSE_SAMPLES, CropTask, FinderTask, Task, network_of
+from prehend_training.train.presets import CropPreset, DetectorPreset, Optimisation, Preset, preset
+from prehend_training.train.tasks import MEAN_POSE_SAMPLES, CropTask, DetectorTask, Task, network_of
 
 Resident = ResidentCrops | ResidentFrames
 
 RECIPES: dict[str, Optimisation] = {
     "unihope-xs": Optimisation(method="muon", batch_size=512, lr=3e-3, ema=0.998),
     "unihope-b": Optimisation(method="muon", batch_size=256, lr=2e-3, ema=0.998),
-    "finder": Optimisation(batch_size=128, lr=2e-3, ema=0.998),
+    "detector": Optimisation(batch_size=128, lr=2e-3, ema=0.998),
 }
 """How networks are trained with large batches; presets without an entry keep their own numbers."""
 
@@ -76,12 +76,12 @@ def chosen_preset(
 
     Raises:
         UnknownName: there is no such preset.
-        InvalidInput: the preset trains a part of a network, or a finder shall have a teacher.
+        InvalidInput: the preset trains a part of a network, or a detector shall have a teacher.
     """
     chosen = preset(name)
     numbers = RECIPES.get(name, chosen.optimisation)
     numbers = replace(numbers, batch_size=batch_size or numbers.batch_size, lr=lr or numbers.lr)
-    if isinstance(chosen, FinderPreset) and not taught:
+    if isinstance(chosen, DetectorPreset) and not taught:
         return replace(chosen, optimisation=numbers)
     if not isinstance(chosen, CropPreset) or chosen.trains != "all":
         raise InvalidInput(f"{name} is no preset of a whole crop network")
@@ -201,15 +201,15 @@ class ResidentCropTask(CropTask):
         terms = super()._sample_terms(network, output, batch, read)
         if self.teacher is None:
             return terms
-        told, kind = batch["told_grasp"], batch["image"].device.type
+        told, kind = batch["grasp_gate"], batch["image"].device.type
         with torch.no_grad(), autocast(kind, self.precision):
             taught = self.teacher(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
         with autocast(kind, "fp32"):
             return terms | teacher_terms(network, output, self.teacher, taught, batch)
 
 
-class ResidentFinderTask(FinderTask):
-    """Training of a finder on resident frames.
+class ResidentDetectorTask(DetectorTask):
+    """Training of a detector on resident frames.
 
     Args:
         preset: from `chosen_preset`.
@@ -217,9 +217,9 @@ class ResidentFinderTask(FinderTask):
         frames: on the device that trains.
     """
 
-    def __init__(self, preset: FinderPreset, data: Sequence[Path], frames: ResidentFrames):
+    def __init__(self, preset: DetectorPreset, data: Sequence[Path], frames: ResidentFrames):
         super().__init__(preset, data)
-        self.source = ResidentFinderBatches(frames, preset.data, preset.seed, preset.optimisation.batch_size)  # type: ignore[assignment]  # tensors, no arrays
+        self.source = ResidentDetectorBatches(frames, preset.data, preset.seed, preset.optimisation.batch_size)  # type: ignore[assignment]  # tensors, no arrays
 
 
 class ResidentTrainer(Trainer):
@@ -230,7 +230,7 @@ class ResidentTrainer(Trainer):
     def batches(self, stop: int | None) -> Generator[Mapping[str, NDArray[Any] | Tensor], None, None]:
         """Batches from the next step on, each made when it is asked for."""
         step = self.progress.step
-        part = (self.team.rank, self.team.size)
+        part = (self.group.rank, self.group.size)
         while stop is None or step < stop:
             began = _mark(self.machine.device)
             batch = self.task.source.batch(step, part)
@@ -299,7 +299,7 @@ def train_resident(
     claim_run(training.preset, data, training.run, training.start)
     task = _task(training, data, pictures, machine)
     trainer = ResidentTrainer(task, training.run, machine, start=training.start)
-    if training.compiled and isinstance(trainer.network, Supervised):
+    if training.compiled and isinstance(trainer.network, ModelWithHeads):
         trainer.network.network.streams.compile()  # type: ignore[operator]
     before, began = trainer.progress.samples, time.monotonic()
     progress = trainer.train(training.budget, until_s)
@@ -325,9 +325,9 @@ def train_resident(
 
 def _task(training: Training, data: Sequence[Path], pictures: Resident, machine: Machine) -> Task:
     chosen = training.preset
-    if isinstance(chosen, FinderPreset):
+    if isinstance(chosen, DetectorPreset):
         assert isinstance(pictures, ResidentFrames)
-        return ResidentFinderTask(chosen, data, pictures)
+        return ResidentDetectorTask(chosen, data, pictures)
     assert isinstance(pictures, ResidentCrops) and isinstance(chosen, CropPreset)
     if training.teacher is None:
         return ResidentCropTask(chosen, data, pictures)
@@ -349,7 +349,7 @@ def is_done(training: Training) -> bool:
     return progress.exists() and training.budget.used(Progress(**json.loads(progress.read_text()))) >= 1
 
 
-def carry_home(run: Path, out: Path) -> int:
+def export_slim_run(run: Path, out: Path) -> int:
     """Write what is worth taking to another machine: the averaged weights, matrices in half precision, and the notes.
 
     The folder is a run that `prehend-train evaluate` and `export` read and `train --start` starts from; it cannot be

@@ -20,7 +20,7 @@ from prehend.models.unihope import Output, UniHOPE, build_unihope
 from prehend.models.unihope_lite import UniHOPELite, build_unihope_lite
 from prehend_training.data.crop_targets import Arrays
 from prehend_training.data.crops import BatchSource, Corpus, CropBatches
-from prehend_training.data.frames import FinderBatches
+from prehend_training.data.frames import DetectorBatches
 from prehend_training.data.open import DataSource, open_corpus
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import (
@@ -33,14 +33,14 @@ from prehend_training.losses.crop import (
     object_terms,
     switch_terms,
 )
-from prehend_training.losses.detector import finder_terms
+from prehend_training.losses.detector import detector_terms
 from prehend_training.losses.lite import SKELETON, lite_terms, object_kind_terms
 from prehend_training.losses.pairs import LEVELS, enhancement_terms, twin_target
 from prehend_training.losses.paper import PaperLossWeights, paper_hand_terms, paper_object_terms
 from prehend_training.train.h2onet import H2ONetPreset, H2ONetTask
+from prehend_training.train.heads import Answers, Batch, LiteModelWithHeads, ModelWithHeads
 from prehend_training.train.lifting import LiftBatches, keep_head_only, lift_terms, poses_of, skeleton_terms
-from prehend_training.train.presets import CropPreset, FinderPreset, LitePreset, PalmPreset, Preset
-from prehend_training.train.supervised import Answers, Batch, LiteSupervised, Supervised
+from prehend_training.train.presets import CropPreset, DetectorPreset, LitePreset, PalmPreset, Preset
 
 MEAN_POSE_SAMPLES = 2000
 LIFT_SAMPLES = 24_000
@@ -74,14 +74,14 @@ class CropTask:
         paper = isinstance(preset.loss, PaperLossWeights)
         self._hand: HandLayer = HandLayer(load_hand_model()) if paper else SampledHand(load_hand_model())
 
-    def network(self) -> Supervised:
+    def network(self) -> ModelWithHeads:
         """UniHOPE whose pose offsets start from the mean pose of the data."""
         chosen = self._crop_preset
         network = build_unihope(chosen.config)
         head = network.mano_head
         assert isinstance(head, ManoHead)
         head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
-        supervised = Supervised(network, chosen.fusion, chosen.twins)
+        supervised = ModelWithHeads(network, chosen.fusion, chosen.twins)
         if chosen.trains == "maps":
             supervised.keep_maps_only()
         elif chosen.trains == "lift":
@@ -97,7 +97,7 @@ class CropTask:
 
     def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
-        assert isinstance(network, Supervised)
+        assert isinstance(network, ModelWithHeads)
         if self._crop_preset.trains == "lift":
             assert isinstance(self._hand, SampledHand)
             return lift_terms(network, batch, self._hand.to(batch["places"].device))
@@ -120,7 +120,7 @@ class CropTask:
         terms |= hand_terms(output.hand, batch, hand) | object_terms(output, batch)
         return terms | heatmap_terms(network, output.heatmaps, batch) | map_terms(read, batch)
 
-    def _pair_terms(self, network: Supervised, answers: Answers, batch: Batch, terms: Terms, used: float) -> Terms:
+    def _pair_terms(self, network: ModelWithHeads, answers: Answers, batch: Batch, terms: Terms, used: float) -> Terms:
         """Terms of the hand and the switcher as means of pictures and twins, and of the features' differences."""
         assert network.twins is not None and network.mapper is not None
         zero = terms["grasp"].new_zeros(())
@@ -149,12 +149,12 @@ class LiteTask(CropTask):
         self._lite = preset
         assert isinstance(self._hand, SampledHand)
 
-    def network(self) -> Supervised:
+    def network(self) -> ModelWithHeads:
         """The network with a fresh trunk; `checkpoint.load_start` gives it the pretrained one."""
         chosen = self._lite
         network = build_unihope_lite(chosen.config)
         network.mano_head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
-        supervised = LiteSupervised(network, chosen.fusion, chosen.code_dropout)
+        supervised = LiteModelWithHeads(network, chosen.fusion, chosen.code_dropout)
         if chosen.trains == "lift":
             keep_head_only(supervised)
         elif chosen.trains == "object":
@@ -181,7 +181,7 @@ class LiteTask(CropTask):
         """Terms of the preset's loss, of the part that it trains."""
         if self._lite.trains != "object":
             return super().terms(network, batch, used)
-        assert isinstance(network, Supervised) and isinstance(network.network, UniHOPELite)
+        assert isinstance(network, ModelWithHeads) and isinstance(network.network, UniHOPELite)
         rows = batch["has_points"].nonzero()[:, 0]
         held = {name: value[rows] for name, value in batch.items()}
         inner = network.network
@@ -240,8 +240,8 @@ def mean_pose(corpus: Corpus) -> np.ndarray:
     return mean
 
 
-class SupervisedFinder(nn.Module):
-    """A finder with a layer that tells hands and held things apart from the rest; only `network` is kept."""
+class DetectorWithHeads(nn.Module):
+    """A detector with a layer that tells hands and held things apart from the rest; only `network` is kept."""
 
     def __init__(self, network: Finder):
         super().__init__()
@@ -249,28 +249,30 @@ class SupervisedFinder(nn.Module):
         self.dense = nn.Conv2d(network.config.head, 3, 1)
 
     def forward(self, image: Tensor) -> tuple[Found, Tensor]:
-        """The finder's maps, and (B, 3, G, G) logits of rest, hand and held object."""
+        """The detector's maps, and (B, 3, G, G) logits of rest, hand and held object."""
         features = self.network.features(image)
         return self.network.answer(features), self.dense(features)
 
 
-class FinderTask:
-    """Training of the finder on frames."""
+class DetectorTask:
+    """Training of the detector on frames."""
 
-    def __init__(self, preset: FinderPreset, data: DataSource):
+    def __init__(self, preset: DetectorPreset, data: DataSource):
         self.preset: Preset = preset
-        self._finder_preset = preset
+        self._detector_preset = preset
         self.corpus = open_corpus(data, "frames", twins=False)
-        self.source: BatchSource = FinderBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size)
+        self.source: BatchSource = DetectorBatches(
+            self.corpus, preset.data, preset.seed, preset.optimisation.batch_size
+        )
 
     def network(self) -> nn.Module:
-        """A fresh finder."""
-        return SupervisedFinder(build_finder(self._finder_preset.config))
+        """A fresh detector."""
+        return DetectorWithHeads(build_finder(self._detector_preset.config))
 
     def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
-        """See `finder_terms`."""
+        """See `detector_terms`."""
         found, dense = network(batch["image"])
-        return finder_terms(found, batch) | {"segments": F.cross_entropy(dense, batch["segments"].long())}
+        return detector_terms(found, batch) | {"segments": F.cross_entropy(dense, batch["segments"].long())}
 
 
 def open_task(preset: Preset, data: DataSource) -> Task:
@@ -287,7 +289,7 @@ def open_task(preset: Preset, data: DataSource) -> Task:
         raise AssetError(
             f"'{preset.name}' learns from labelled photographs too: train it with `prehend-train palms train`"
         )
-    return CropTask(preset, data) if isinstance(preset, CropPreset) else FinderTask(preset, data)
+    return CropTask(preset, data) if isinstance(preset, CropPreset) else DetectorTask(preset, data)
 
 
 def network_of(preset: Preset) -> UniHOPE | nn.Module:

@@ -12,7 +12,7 @@ from prehend_training.data.crops import CropBatches, CropDataConfig, exact
 from prehend_training.data.datasets import ShardCorpus
 from prehend_training.data.on_device.crops import ResidentCropBatches
 from prehend_training.data.on_device.draws import BESIDE, EMPTY, HELD_ALONE, PRESENT, draw_views
-from prehend_training.data.on_device.store import PLATE_EVERY, load_resident
+from prehend_training.data.on_device.store import BACKGROUND_EVERY, load_resident
 from prehend_training.data.views import (
     ViewConfig,
     apply_affine,
@@ -149,7 +149,7 @@ def test_a_step_makes_the_same_batch_again_and_parts_share_it(resident):
 
 
 def test_fewer_crops_are_taken_where_memory_is_short(crops, resident, caplog):
-    assert len(resident.plates) == -(-24 // PLATE_EVERY)
+    assert len(resident.backgrounds) == -(-24 // BACKGROUND_EVERY)
     with caplog.at_level(logging.WARNING):
         part = load_resident([crops], "cpu", limit=12)
     assert len(part) == 12 and not caplog.records

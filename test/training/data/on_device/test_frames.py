@@ -7,16 +7,16 @@ import torch
 
 from prehend_training.data.datasets import ShardCorpus
 from prehend_training.data.frames import (
-    FinderDataConfig,
+    DetectorDataConfig,
     coarse_frame_segments,
+    detector_targets,
     draw_affine,
-    finder_targets,
     seen_hands,
     warp_frame,
 )
-from prehend_training.data.on_device.frames import ResidentFinderBatches, draw_frames, load_frames
+from prehend_training.data.on_device.frames import ResidentDetectorBatches, draw_frames, load_frames
 
-CONFIG = FinderDataConfig(size_px=128, hand_px=(20.0, 120.0), photometric=None, flip_p=0.4)
+CONFIG = DetectorDataConfig(size_px=128, hand_px=(20.0, 120.0), photometric=None, flip_p=0.4)
 
 
 class Told:
@@ -33,7 +33,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def batches(frames):
-    return ResidentFinderBatches(load_frames([frames], "cpu"), CONFIG, 0, 6)
+    return ResidentDetectorBatches(load_frames([frames], "cpu"), CONFIG, 0, 6)
 
 
 def affine_as_drawn(record, draws, row, config=CONFIG):
@@ -63,7 +63,7 @@ def test_maps_and_pictures_are_those_of_one_frame_given_the_same_numbers(frames,
         affine, window = affine_as_drawn(record, draws, row), tuple(int(edge) for edge in draws.window[row])
         seen = seen_hands(record, affine, window, bool(draws.flip[row]))
         hands += len(seen)
-        want = finder_targets(seen, size, stride)
+        want = detector_targets(seen, size, stride)
         assert want.keys() | {"image", "segments"} == got.keys()
         for name, value in want.items():
             mine = got[name][row].numpy()
@@ -88,7 +88,7 @@ def test_small_frames_are_averaged_without_moving(batches, scale):
     smooth = replace(batches.frames, image=torch.from_numpy(np.tile(picture, (12, 1, 1, 1))))
     whole = {"hand_p": 0.0, "place_p": 0.0, "turn_rad": 0.0, "quarter_p": 0.0}
     config = replace(CONFIG, scale=(1.5 * scale, 1.5 * scale), **whole)
-    got = ResidentFinderBatches(smooth, config, 0, 4).examples(np.arange(4), np.random.default_rng(1))
+    got = ResidentDetectorBatches(smooth, config, 0, 4).examples(np.arange(4), np.random.default_rng(1))
     draws = draw_frames(config, 4, np.random.default_rng(1))
     for row in range(4):
         affine = affine_as_drawn({"image": picture, "hand_count": 0}, draws, row, config)
@@ -98,7 +98,7 @@ def test_small_frames_are_averaged_without_moving(batches, scale):
 
 
 def test_changed_frames_are_black_outside_and_the_same_again(batches):
-    changed = replace(batches, config=FinderDataConfig(size_px=128, hand_px=(20.0, 120.0)))
+    changed = replace(batches, config=DetectorDataConfig(size_px=128, hand_px=(20.0, 120.0)))
     first, again = changed.batch(3), changed.batch(3)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert first["image"].min() >= 0 and first["image"].max() <= 1

@@ -8,8 +8,8 @@ import torch
 from prehend_training.data import pixels as augment
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
 from prehend_training.data.on_device.degrade import blur_kernels, degrade, draw_degrading, jpeg
-from prehend_training.data.on_device.draws import ColourDraws, PlateDraws, draw_colours, draw_patches
-from prehend_training.data.on_device.pixels import change_colour, erase, paste, plate_pieces, sample
+from prehend_training.data.on_device.draws import BackgroundDraws, ColourDraws, draw_colours, draw_patches
+from prehend_training.data.on_device.pixels import background_pieces, change_colour, erase, paste, sample
 from prehend_training.data.on_device.views import inverse_affines
 from prehend_training.data.pixels import PhotometricConfig
 from prehend_training.train.resident import laid_out_anew
@@ -132,17 +132,17 @@ def test_erased_is_what_changed(picture):
 
 
 def test_pieces_of_backgrounds_are_turned_by_quarters(picture):
-    plates = torch.from_numpy(picture)[None]
+    backgrounds = torch.from_numpy(picture)[None]
     zeros, ones = np.zeros(4), np.ones(4)
-    pieces = plate_pieces(plates, PlateDraws(zeros, ones, np.zeros((4, 2)), np.arange(4)), SIZE)
+    pieces = background_pieces(backgrounds, BackgroundDraws(zeros, ones, np.zeros((4, 2)), np.arange(4)), SIZE)
     turned = {quarter: np.rot90(picture, quarter) for quarter in range(4)}
     found = {
         next(q for q, want in turned.items() if np.abs(piece.permute(1, 2, 0).numpy() - want).max() < 1e-2)
         for piece in pieces
     }
     assert found == set(range(4))
-    part = plate_pieces(
-        plates, PlateDraws(zeros[:1], np.array([0.5]), np.full((1, 2), 0.99), np.zeros(1, int)), SIZE // 2
+    part = background_pieces(
+        backgrounds, BackgroundDraws(zeros[:1], np.array([0.5]), np.full((1, 2), 0.99), np.zeros(1, int)), SIZE // 2
     )
     assert np.abs(part[0].permute(1, 2, 0).numpy() - picture[SIZE // 2 :, SIZE // 2 :]).max() < 1e-2
 

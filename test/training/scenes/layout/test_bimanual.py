@@ -9,7 +9,7 @@ from prehend_training.scenes.layout.bimanual import GAP_M, Wanted, second_grasp
 from prehend_training.scenes.layout.posing import aimed_arm, place_hand, pose_hand
 from prehend_training.scenes.layout.sampling import sample_scene, sample_view
 from prehend_training.scenes.layout.scene import mirror_thing_pose, plain_thing, true_points
-from prehend_training.scenes.layout.two_hands import helping_hand
+from prehend_training.scenes.layout.two_hands import second_hand
 from prehend_training.scenes.layout.viewpoints import Viewpoint
 from prehend_training.scenes.people.clothing import sample_outfit
 from prehend_training.transforms import inverse
@@ -38,7 +38,7 @@ def pairs():
     found = []
     for k in range(40):
         first, thing, viewpoint = holding(rng, THINGS[k % len(THINGS)])
-        second = helping_hand(rng, first, thing, "left", first.outfit.other_hand(), viewpoint, -np.inf)
+        second = second_hand(rng, first, thing, "left", first.outfit.other_hand(), viewpoint, -np.inf)
         if second is not None:
             found.append((first, second, thing))
     return found

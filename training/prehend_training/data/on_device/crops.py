@@ -21,7 +21,7 @@ from prehend_training.data.on_device.draws import (
     draw_patches,
     draw_views,
 )
-from prehend_training.data.on_device.pixels import change_colour, erase, paste, plate_pieces, sample
+from prehend_training.data.on_device.pixels import background_pieces, change_colour, erase, paste, sample
 from prehend_training.data.on_device.store import LAYER_OBJECT, LAYERS, TWIN_FRONT, ResidentCrops
 from prehend_training.data.on_device.tensors import on_device
 from prehend_training.data.on_device.views import (
@@ -91,14 +91,14 @@ class ResidentCropBatches:
 
     def _possible(self, draws: ViewDraws, labels: Labels) -> tuple[ViewDraws, Labels]:
         """Draws without another background where none is there; labels, mirrored where the wrong side is shown."""
-        if not len(self.crops.plates):
+        if not len(self.crops.backgrounds):
             draws = replace(draws, kind=np.where(draws.kind == PRESENT, PRESENT, BESIDE), swap=draws.swap & False)
         if draws.wrong_side.any():
             labels = mirrored(labels, self._tensor(draws.wrong_side), self.crops.size_px)
         return draws, labels
 
     def _views(self, draws: ViewDraws, labels: Labels) -> Views:
-        """Views of the hands, or beside them, with boxes of hand and object as a finder would give them."""
+        """Views of the hands, or beside them, with boxes of hand and object as a detector would give them."""
         size = (self.crops.size_px, self.crops.size_px)
         beside = self._kind(draws, labels) == BESIDE
         keypoints = labels["keypoints_px"].double()
@@ -135,8 +135,8 @@ class ResidentCropBatches:
         swap = self._tensor(draws.swap) & crops.labels["has_front"][picked]
         swap |= (kind[:, 0, 0] == HELD_ALONE) | (kind[:, 0, 0] == EMPTY)
         keeps = torch.stack([layers > 0, (codes & TWIN_FRONT) > 0][: len(stored)], 1)
-        if len(crops.plates):
-            pictures = paste(pictures, keeps, plate_pieces(crops.plates, draws.plate, size), swap)
+        if len(crops.backgrounds):
+            pictures = paste(pictures, keeps, background_pieces(crops.backgrounds, draws.background, size), swap)
         absent = (kind != PRESENT)[:, :, :, None, None]
         return torch.where(absent, pictures[:, :1], pictures), layers
 
@@ -151,7 +151,7 @@ class ResidentCropBatches:
         batch["segments"] = coarse_segments(layers)
         batch["has_segments"] = labels["has_segments"].float()
         batch["has_twin"] = labels["has_twin"].float() * present
-        batch["told_grasp"] = torch.where(self._tensor(draws.flip), 1 - batch["grasp"], batch["grasp"])
+        batch["grasp_gate"] = torch.where(self._tensor(draws.flip), 1 - batch["grasp"], batch["grasp"])
         return batch
 
     def _change(self, pictures: Tensor, rng: np.random.Generator) -> Tensor:

@@ -32,7 +32,7 @@ class BoxDraws:
 
 
 @dataclass(frozen=True)
-class PlateDraws:
+class BackgroundDraws:
     """Which pieces of which backgrounds: share (B,) of the background's side, corner (B, 2) as a share of the room that
     is left, quarters (B,) of a turn; which (B,) background, in [0, 1)."""
 
@@ -56,7 +56,7 @@ class ViewDraws:
         beside: (B, 3) direction [rad], distance and size of a box beside the hand, in sides of the hand's.
         wrong_side: whether the hand is shown as a left one.
         flip: whether the hand stage is told the wrong grasp answer.
-        plate: see `PlateDraws`.
+        background: see `BackgroundDraws`.
     """
 
     turn_rad: FloatArray
@@ -69,7 +69,7 @@ class ViewDraws:
     beside: FloatArray
     wrong_side: Flags
     flip: Flags
-    plate: PlateDraws
+    background: BackgroundDraws
 
 
 def draw_views(config: CropDataConfig, count: int, rng: Rng) -> ViewDraws:
@@ -91,7 +91,7 @@ def draw_views(config: CropDataConfig, count: int, rng: Rng) -> ViewDraws:
         beside=beside,
         wrong_side=wrong_side,
         flip=rng.random(count) < config.grasp_flip_p,
-        plate=PlateDraws(
+        background=BackgroundDraws(
             rng.random(count), rng.uniform(0.5, 1.0, count), rng.random((count, 2)), rng.integers(4, size=count)
         ),
     )

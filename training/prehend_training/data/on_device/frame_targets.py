@@ -1,4 +1,4 @@
-"""`finder_data.seen_hands` and `finder_data.finder_targets` for a whole batch on a device."""
+"""`data.frames.seen_hands` and `data.frames.detector_targets` for a whole batch on a device."""
 
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ from prehend_training.data.on_device.views import Labels, apply_affines
 
 
 class SeenHands(NamedTuple):
-    """Hands of B frames in the finder's input, H of each: seen (B, H) whether there is one, side (B, H) its index, box
-    and object_box (B, H, 4), held and counts (B, H), center (B, H, 2); see `finder_data.SeenHand`."""
+    """Hands of B frames in the detector's input, H of each: seen (B, H) whether there is one, side (B, H) its index,
+    box and object_box (B, H, 4), held and counts (B, H), center (B, H, 2); see `data.frames.SeenHand`."""
 
     seen: Tensor
     side: Tensor
@@ -25,7 +25,7 @@ class SeenHands(NamedTuple):
 
 
 def seen_hands(labels: Labels, affine: Tensor, window: Tensor, flip: Tensor) -> SeenHands:
-    """The hands in the finder's input.
+    """The hands in the detector's input.
 
     Args:
         labels: of B frames.
@@ -55,8 +55,8 @@ def seen_hands(labels: Labels, affine: Tensor, window: Tensor, flip: Tensor) -> 
     )
 
 
-def finder_targets(hands: SeenHands, size: int, stride: int) -> dict[str, Tensor]:
-    """Maps by the names and shapes of `finder_data.finder_targets`, (B, ...) each."""
+def detector_targets(hands: SeenHands, size: int, stride: int) -> dict[str, Tensor]:
+    """Maps by the names and shapes of `data.frames.detector_targets`, (B, ...) each."""
     count, cells, device = len(hands.seen), size // stride, hands.seen.device
     centers = on_device(cell_centers(cells, size), device, torch.float64)
     maps = {name: torch.zeros(count, cells, cells, device=device) for name in ("heat", "side", "held")}

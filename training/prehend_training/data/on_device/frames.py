@@ -1,4 +1,4 @@
-"""Frames kept in the memory of the device that trains, and batches for the finder made of them there."""
+"""Frames kept in the memory of the device that trains, and batches for the detector made of them there."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from torch import Tensor
 from prehend.types import FloatArray
 from prehend_training.data.crops import drawn_indices
 from prehend_training.data.datasets import ShardCorpus
-from prehend_training.data.frames import FinderDataConfig, draw_window
+from prehend_training.data.frames import DetectorDataConfig, draw_window
 from prehend_training.data.on_device.degrade import degrade, draw_degrading
 from prehend_training.data.on_device.draws import Numbers, Rng, draw_colours
-from prehend_training.data.on_device.frame_targets import finder_targets, seen_hands
+from prehend_training.data.on_device.frame_targets import detector_targets, seen_hands
 from prehend_training.data.on_device.pixels import change_colour, sample
 from prehend_training.data.on_device.store import load_tensors, opened
 from prehend_training.data.on_device.tensors import on_device
@@ -80,7 +80,7 @@ class PackingFrames:
 
 @dataclass(frozen=True)
 class FrameDraws:
-    """What is drawn by chance for a batch of frames, see `finder_data.draw_affine`; all (B,) but where told.
+    """What is drawn by chance for a batch of frames, see `data.frames.draw_affine`; all (B,) but where told.
 
     Attributes:
         flip: whether the mirror image is shown.
@@ -102,7 +102,7 @@ class FrameDraws:
     window: Numbers
 
 
-def draw_frames(config: FinderDataConfig, count: int, rng: Rng) -> FrameDraws:
+def draw_frames(config: DetectorDataConfig, count: int, rng: Rng) -> FrameDraws:
     """Draws for a batch of `count` frames."""
     quarters = np.where(rng.random(count) < config.quarter_p, rng.integers(1, 4, count), 0)
     return FrameDraws(
@@ -123,18 +123,18 @@ def _logs(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class ResidentFinderBatches:
-    """Batches by number, as `prehend_training.data.frames.FinderBatches` makes them; fields as in
+class ResidentDetectorBatches:
+    """Batches by number, as `prehend_training.data.frames.DetectorBatches` makes them; fields as in
     `ResidentCropBatches`."""
 
     frames: ResidentFrames
-    config: FinderDataConfig
+    config: DetectorDataConfig
     seed: int
     batch_size: int
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> dict[str, Tensor]:
         """`image` (B, 3, S, S) float32 in [0, 1], channels last in memory, `segments` and the maps of
-        `finder_data.finder_targets`, on the device."""
+        `data.frames.detector_targets`, on the device."""
         rows = range(part[0] * self.batch_size // part[1], (part[0] + 1) * self.batch_size // part[1])
         indices = drawn_indices(self.seed, step, self.batch_size, len(self.frames))[rows.start : rows.stop]
         return self.examples(np.array(indices), np.random.default_rng([self.seed, step, *part]))
@@ -154,11 +154,11 @@ class ResidentFinderBatches:
         return {
             "image": image.contiguous(memory_format=torch.channels_last),
             "segments": self._segments(picked, affine, window),
-            **finder_targets(hands, size, config.stride_px),
+            **detector_targets(hands, size, config.stride_px),
         }
 
     def _affines(self, labels: dict[str, Tensor], draws: FrameDraws) -> Tensor:
-        """(B, 2, 3) from frames to the input, see `finder_data.draw_affine`."""
+        """(B, 2, 3) from frames to the input, see `data.frames.draw_affine`."""
         config, (height, width) = self.config, self.frames.image.shape[1:3]
         device = self.frames.image.device
         flip, kind, row, ratio, place, hand_px, scale, turn_rad = (

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prehend_training.data.on_device.draws import ColourDraws, PatchDraws, PlateDraws
+from prehend_training.data.on_device.draws import BackgroundDraws, ColourDraws, PatchDraws
 from prehend_training.data.on_device.tensors import on_device
 from prehend_training.data.pixels import LUMA
 
@@ -43,12 +43,12 @@ def sample(pictures: Tensor, to_source: Tensor, size_px: int, smear: Tensor | No
     return F.grid_sample(pictures, grid, mode=mode, padding_mode="zeros", align_corners=True)
 
 
-def plate_pieces(plates: Tensor, draws: PlateDraws, size_px: int) -> Tensor:
+def background_pieces(backgrounds: Tensor, draws: BackgroundDraws, size_px: int) -> Tensor:
     """(B, 3, S, S) square pieces of (P, H, W, 3) backgrounds, turned by quarters."""
-    device = plates.device
-    which = on_device((draws.which * len(plates)).astype(np.int64), device)
-    source = plates[which].permute(0, 3, 1, 2).float()
-    extent = np.array(plates.shape[1:3])
+    device = backgrounds.device
+    which = on_device((draws.which * len(backgrounds)).astype(np.int64), device)
+    source = backgrounds[which].permute(0, 3, 1, 2).float()
+    extent = np.array(backgrounds.shape[1:3])
     side = (draws.share * extent.min()).astype(np.int64)
     corner = np.floor(draws.corner * (extent - side[:, None] + 1))[:, ::-1]
     scale = side / size_px

@@ -26,7 +26,7 @@ LAYER_HAND, LAYER_OBJECT, LAYER_OTHER, LAYERS, TWIN_FRONT = 1, 2, 3, 3, 4
 """A pixel of `ResidentCrops.layers`: `LAYERS` masks what the picture shows there (0 background, the hand, what it
 holds, any other thing in front), `TWIN_FRONT` is set where the twin shows something in front."""
 
-PLATE_EVERY = 8
+BACKGROUND_EVERY = 8
 """One of so many crops also gives a background, its front filled up from around."""
 
 _PICTURES = ("image", "segmentation", "deoccluded", "deoccluded_front")
@@ -46,7 +46,7 @@ class ResidentCrops:
         twin: (N, H, W, 3) uint8 the pictures without objects, the picture itself where there is no other; None where
             the shards hold no twins.
         layers: (N, H, W) uint8, see `LAYERS`.
-        plates: (P, H, W, 3) uint8 backgrounds; P is 0 where no crop tells what is in front.
+        backgrounds: (P, H, W, 3) uint8 backgrounds; P is 0 where no crop tells what is in front.
         labels: the other arrays of a record (see `record_of`) by name, (N, ...) each; those of hands have lost the
             axis of hands.
     """
@@ -54,7 +54,7 @@ class ResidentCrops:
     image: Tensor
     twin: Tensor | None
     layers: Tensor
-    plates: Tensor
+    backgrounds: Tensor
     labels: dict[str, Tensor]
 
     def __len__(self) -> int:
@@ -73,7 +73,7 @@ class ResidentCrops:
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors."""
-        pictures = [self.image, self.layers, self.plates, *([] if self.twin is None else [self.twin])]
+        pictures = [self.image, self.layers, self.backgrounds, *([] if self.twin is None else [self.twin])]
         return sum(tensor.nbytes for tensor in [*pictures, *self.labels.values()])
 
 
@@ -105,18 +105,18 @@ def load_resident(
     twins = twins and any(folder.description.get("maps") != "none" for folder in corpus.folders)
     packing = PackingCrops(tuple(paths), twins)
     store = load_tensors(packing, len(corpus), device, limit, workers, memory)
-    twin, image, layers, plates = (store.pop(name, None) for name in ("twin", "image", "layers", "plates"))
-    assert image is not None and layers is not None and plates is not None
-    known = store["has_front"][::PLATE_EVERY]
-    return ResidentCrops(image, twin, layers, plates if bool(known.all()) else plates[known], store)
+    twin, image, layers, backgrounds = (store.pop(name, None) for name in ("twin", "image", "layers", "backgrounds"))
+    assert image is not None and layers is not None and backgrounds is not None
+    known = store["has_front"][::BACKGROUND_EVERY]
+    return ResidentCrops(image, twin, layers, backgrounds if bool(known.all()) else backgrounds[known], store)
 
 
 class Pack(Protocol):
     """Decodes some rows of folders."""
 
     def __call__(self, task: tuple[int, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
-        """(number of the first one in the store, rows) -> stacked arrays by name, a row for each; but `plates`, one for
-        every `PLATE_EVERY` of the store."""
+        """(number of the first one in the store, rows) -> stacked arrays by name, a row for each; but `backgrounds`,
+        one for every `BACKGROUND_EVERY` of the store."""
         ...
 
 
@@ -147,7 +147,7 @@ def _itself(pack: Pack) -> Pack:
 
 
 def _every(name: str) -> int:
-    return PLATE_EVERY if name == "plates" else 1
+    return BACKGROUND_EVERY if name == "backgrounds" else 1
 
 
 def free_memory(device: str) -> int:
@@ -186,8 +186,8 @@ class PackingCrops:
         """See `Pack`."""
         start, rows = task
         corpus = opened(self.paths, "crops", self.twins)
-        plates = [(start + place) % PLATE_EVERY == 0 for place in range(len(rows))]
-        return _packed([mirror_left(corpus[int(row)]) for row in rows], self.twins, plates)
+        backgrounds = [(start + place) % BACKGROUND_EVERY == 0 for place in range(len(rows))]
+        return _packed([mirror_left(corpus[int(row)]) for row in rows], self.twins, backgrounds)
 
 
 @lru_cache(maxsize=1)
@@ -196,14 +196,14 @@ def opened(paths: tuple[Path, ...], pictures: str, twins: bool) -> ShardCorpus:
     return ShardCorpus(paths, pictures, twins)
 
 
-def _packed(records: Sequence[Record], twins: bool, plates: Sequence[bool]) -> dict[str, NDArray[Any]]:
-    """Stacked arrays of records of right hands; `plates` tells which of them give a background."""
+def _packed(records: Sequence[Record], twins: bool, backgrounds: Sequence[bool]) -> dict[str, NDArray[Any]]:
+    """Stacked arrays of records of right hands; `backgrounds` tells which of them give a background."""
     arrays = {
         "image": np.stack([record["image"] for record in records]),
         "layers": np.stack([_layers(record) for record in records]),
-        "plates": np.stack([
+        "backgrounds": np.stack([
             without_front(np.asarray(record["image"]), np.asarray(record["segmentation"]) > 0)
-            for record, wanted in zip(records, plates, strict=True) if wanted
+            for record, wanted in zip(records, backgrounds, strict=True) if wanted
         ]),
     }  # fmt: skip
     if twins:

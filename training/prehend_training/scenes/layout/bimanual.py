@@ -46,7 +46,7 @@ class Wanted(NamedTuple):
     lowest_m: float
 
 
-class Helping(NamedTuple):
+class SecondGrasp(NamedTuple):
     """A second hand on a thing.
 
     Attributes:
@@ -60,7 +60,7 @@ class Helping(NamedTuple):
     contact: NDArray[np.bool_]
 
 
-def second_grasp(rng: Rng, first: Hand, solid: Solid, wanted: Wanted) -> Helping | None:
+def second_grasp(rng: Rng, first: Hand, solid: Solid, wanted: Wanted) -> SecondGrasp | None:
     """A grasp of a solid that another hand of the same person already holds; None where there is no room.
 
     Args:
@@ -162,7 +162,7 @@ def _fitted(kind: Kind, hands: Hands, betas: Array, solid: Solid) -> list[Hands]
     return found
 
 
-def _checked(one: Hands, solid: Solid, wanted: Wanted, taken: Array) -> Helping | None:
+def _checked(one: Hands, solid: Solid, wanted: Wanted, taken: Array) -> SecondGrasp | None:
     """The hand, if all of its skin is free of the first hand and not deep in the thing."""
     posed = pose_hand(one.angles[0], one.betas[0])
     T = wanted.pose @ one.T_object_hand[0]
@@ -172,4 +172,4 @@ def _checked(one: Hands, solid: Solid, wanted: Wanted, taken: Array) -> Helping 
         return None
     if skin_distances(posed, solid, T_hand_object)[0].min() < -_DEEPEST_M - 0.0005:
         return None
-    return Helping(posed, one.T_object_hand[0], contact_of(posed, solid, T_hand_object))
+    return SecondGrasp(posed, one.T_object_hand[0], contact_of(posed, solid, T_hand_object))

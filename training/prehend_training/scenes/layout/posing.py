@@ -14,7 +14,7 @@ from prehend_training.grasps.checks import touching_parts
 from prehend_training.grasps.library import HeldGrasp, sample_grasp
 from prehend_training.grasps.search.fresh import POOL_SIZE, pooled
 from prehend_training.objects import Solid
-from prehend_training.objects.asset_split import families_in_stock
+from prehend_training.objects.asset_split import families_in_split
 from prehend_training.sample import HAND_PARTS, PART_OF_JOINT
 from prehend_training.scenes.layout.scene import Hand
 from prehend_training.scenes.people.body import Arm, bend_wrist, cross, drawn_hand, turn
@@ -62,7 +62,7 @@ def bare_hand(rng: Rng) -> Posed:
 
 def held_grasp(rng: Rng) -> HeldGrasp:
     """A random grasp of a random thing: mostly of the library, else of a thing of a family."""
-    fresh = rng.random() < _FRESH_SHARE and families_in_stock()
+    fresh = rng.random() < _FRESH_SHARE and families_in_split()
     return pooled(int(rng.integers(POOL_SIZE))) if fresh else sample_grasp(rng)
 
 

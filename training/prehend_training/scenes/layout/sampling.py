@@ -50,7 +50,7 @@ from prehend_training.scenes.layout.surroundings import (
     scattered,
     table_below,
 )
-from prehend_training.scenes.layout.two_hands import helping_hand, other_hand
+from prehend_training.scenes.layout.two_hands import other_hand, second_hand
 from prehend_training.scenes.layout.viewpoints import SHOULDER_M, Viewpoint, sample_hand_rotation, sample_viewpoint
 from prehend_training.scenes.people.body import cross, drawn_hand, shoulder
 from prehend_training.scenes.people.clothing import Outfit, sample_outfit
@@ -113,7 +113,7 @@ def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
     placed = [first]
     strangers: tuple[Hand, ...] = ()
     extra: list[Thing] = list(first.clutter)
-    other = _helping(rng, replace(viewpoint, neck_m=body), first) if rng.random() < _BOTH_SHARES[kind] else None
+    other = _second_hand(rng, replace(viewpoint, neck_m=body), first) if rng.random() < _BOTH_SHARES[kind] else None
     if other is not None:
         count = 1 if kind == "crop" else 2
     elif count == 2 or rng.random() < _STRANGER_SHARE:
@@ -172,7 +172,7 @@ def _second(rng: Rng, kind: Kind, view: View, viewpoint: Viewpoint, first: _Plac
     return other
 
 
-def _helping(rng: Rng, viewpoint: Viewpoint, first: _Placed) -> _Placed | None:
+def _second_hand(rng: Rng, viewpoint: Viewpoint, first: _Placed) -> _Placed | None:
     """The person's other hand on what the first one holds; None where it holds nothing or there is no room."""
     if not first.held or first.thing is None:
         return None
@@ -180,7 +180,7 @@ def _helping(rng: Rng, viewpoint: Viewpoint, first: _Placed) -> _Placed | None:
     lowest = _lowest(viewpoint.up, first.thing) if first.stands else -np.inf
     outfit = first.hand.outfit.other_hand()
     for _ in range(2):
-        hand = helping_hand(rng, first.hand, first.thing, side, outfit, viewpoint, lowest)
+        hand = second_hand(rng, first.hand, first.thing, side, outfit, viewpoint, lowest)
         if hand is not None:
             return _Placed(hand, first.thing, True, first.stands, [])
     return None

@@ -55,7 +55,7 @@ def other_hand(rng: Rng, first: Hand, side: Side, outfit: Outfit, viewpoint: Vie
     return None
 
 
-def helping_hand(
+def second_hand(
     rng: Rng, first: Hand, thing: Thing, side: Side, outfit: Outfit, viewpoint: Viewpoint, lowest_m: float
 ) -> Hand | None:
     """A hand that holds, from another side, what the first one holds; None where there is no room for it.

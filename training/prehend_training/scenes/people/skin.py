@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend_training.objects.asset_split import skins_in_stock
+from prehend_training.objects.asset_split import skins_in_split
 from prehend_training.scenes.people.skin_lines import freckles, hair, palm_creases, veins
 from prehend_training.scenes.people.skin_map import TILE_PX, SkinMap, skin_map, smooth_step
 
@@ -55,7 +55,7 @@ class SkinLook:
 def sample_skin(rng: Rng) -> SkinLook:
     """Someone's skin, light and dark ones alike."""
     tint = np.exp(rng.normal(0, 0.03, 3) + rng.normal(0, 0.06))
-    paintings = skins_in_stock(SKINS)
+    paintings = skins_in_split(SKINS)
     gloss = np.array([rng.uniform(0.12, 0.75), np.exp(rng.uniform(np.log(6), np.log(26))), rng.uniform(0.6, 1.2)])
     return SkinLook(paintings[int(rng.integers(len(paintings)))], tint, gloss)
 

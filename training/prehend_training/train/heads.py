@@ -1,4 +1,4 @@
-"""The crop network with the layers that only training has; what is kept afterwards is `network`."""
+"""A network with auxiliary heads, which only training has; what is kept afterwards is `network`."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -54,7 +54,7 @@ def in_full(output: Output) -> Output:
     return output._replace(**kept, encoded=encoded, hand=hand, thing=thing)
 
 
-class Supervised(nn.Module):
+class ModelWithHeads(nn.Module):
     """A crop network and what is read from its trunk in training.
 
     Args:
@@ -76,7 +76,7 @@ class Supervised(nn.Module):
         """Pictures and twins in one pass, so that they share the statistics of the normalisation."""
         count = len(batch["image"])
         rows = twin_rows(batch) if self.twins is not None else torch.empty(0, dtype=torch.long)
-        told = batch["told_grasp"] if self.fusion == "grasp-aware" else torch.ones_like(batch["told_grasp"])
+        told = batch["grasp_gate"] if self.fusion == "grasp-aware" else torch.ones_like(batch["grasp_gate"])
         inputs = {name: batch[name] for name in ("image", "hand_box", "object_box")} | {"told": told}
         if "object_kind" in batch and isinstance(self.network, UniHOPELite):
             inputs["kind"] = batch["object_kind"]
@@ -116,7 +116,7 @@ class Supervised(nn.Module):
             parameter.grad = None
 
 
-class LiteSupervised(Supervised):
+class LiteModelWithHeads(ModelWithHeads):
     """A `UniHOPELite` with a layer that reads segments and heatmaps from the hand map.
 
     Args:
@@ -131,7 +131,7 @@ class LiteSupervised(Supervised):
         network.code_dropout = code_dropout
 
     def read(self, hand_map: Tensor, deep: Tensor) -> dict[str, Tensor]:
-        """See `Supervised.read`; rendered hands would teach the pretrained trunk a depth that real ones have not."""
+        """See `ModelWithHeads`; rendered hands would teach the pretrained trunk a depth that real ones have not."""
         nothing = hand_map.new_zeros(len(hand_map), NUM_JOINTS, 3)
         return {"dense": self.dense(hand_map), "coarse": nothing}
 
