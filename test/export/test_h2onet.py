@@ -32,6 +32,9 @@ def network(request: pytest.FixtureRequest) -> H2ONet:
     with torch.no_grad():
         for parameter in network.fusion_parts():
             parameter.add_(torch.randn_like(parameter) * 0.1)
+        for module in network.modules():  # fresh layers lose the image on the way
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+                module.weight.mul_(2)
     return network.eval()
 
 
