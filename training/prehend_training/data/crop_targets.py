@@ -80,13 +80,15 @@ def part_targets(record: Record, visible: NDArray[np.floating]) -> Arrays:
         visible: (21,) joints that are seen after patches were erased: a part that lost half of its own is not seen.
 
     Returns:
-        part_seen: (6,) float32 0 or 1. has_parts: () 1 where that is known.
+        part_seen: (6,) float32 0 or 1. part_shown: (6,) share of each part that the stored picture shows. has_parts:
+            () 1 where both are known.
     """
     shown = record["part_shown"][0] >= 1 - HIDDEN_SHARE
     before, after = record["visible"][0], np.asarray(visible) > 0.5
     lost = [2 * (before & ~after)[list(joints)].sum() >= max(before[list(joints)].sum(), 1) for joints in PART_JOINTS]
     return {
         "part_seen": (shown & ~np.array(lost)).astype(np.float32),
+        "part_shown": np.array(record["part_shown"][0], np.float32),
         "has_parts": np.float32(record["has_parts"][0])[...],
     }
 
