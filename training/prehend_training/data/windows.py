@@ -49,14 +49,14 @@ class WindowDataConfig:
     Attributes:
         frames: of a window.
         stride_s: time between them [s].
-        jitter: how far the stride may be off, as a share of it: cameras do not keep time.
+        jitter: how far a frame may be off in time, as a share of the stride: cameras do not keep time.
         cut_p: probability that a window's older frames are left out, from some frame on, as at the start of a track.
     """
 
     size_px: int = 128
     frames: int = 3
     stride_s: float = 1 / 6
-    jitter: float = 0.4
+    jitter: float = 0.2
     cut_p: float = 0.15
     view: ViewConfig = field(default_factory=ViewConfig)
     photometric: PhotometricConfig | None = field(default_factory=PhotometricConfig)
@@ -276,7 +276,7 @@ class WindowBatches:
     def _records(self, index: int, rng: np.random.Generator) -> list[Record | None]:
         config = self.config
         older = np.arange(1, config.frames)
-        offsets = config.stride_s * (older + rng.uniform(-config.jitter, config.jitter, len(older)) / 2)
+        offsets = config.stride_s * (older + rng.uniform(-config.jitter, config.jitter, len(older)))
         kept = config.frames
         if rng.random() < config.cut_p:
             kept = 1 + int(rng.integers(config.frames - 1))
