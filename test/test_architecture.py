@@ -65,7 +65,7 @@ ROOMS = (
     "cli",
 )
 """Rooms of the training workspace; each imports from itself and from those above it alone."""
-MOST_FILES = 13
+MOST_FILES = 14
 """In a room: more do not let a reader in."""
 ONLY_IN = {
     "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),

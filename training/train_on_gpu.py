@@ -108,7 +108,8 @@ def main(argv: list[str] | None = None) -> int:
 def plan_of(options: argparse.Namespace) -> "Plan":
     """The plan of the options."""
     from prehend_training.experiments.one_machine import Plan
-    from prehend_training.train.loop import Budget, Machine
+    from prehend_training.train.machine import Budget, Machine
+    from prehend_training.train.presets import Changes
 
     teacher_budget = None
     if options.teacher_minutes or options.teacher_steps:
@@ -129,13 +130,9 @@ def plan_of(options: argparse.Namespace) -> "Plan":
         teacher_budget=teacher_budget,
         teacher=options.teacher,
         start=tuple(options.start),
-        batch_size=options.batch,
-        lr=options.lr,
-        twins=not options.no_twins,
-        strong=options.strong,
-        machine=Machine(device=options.device, precision=options.precision),
+        changes=Changes(True, options.batch, options.lr, twins=not options.no_twins, strong=options.strong),
+        machine=Machine(device=options.device, precision=options.precision, compiled=options.compile),
         workers=options.workers,
-        compiled=options.compile,
     )
 
 

@@ -30,8 +30,9 @@ from prehend_training.datasets import open_dataset
 from prehend_training.datasets.own_hand import own_pose
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.storage.twins import Twin, TwinFolder
-from prehend_training.train.loop import Budget, Machine, train_run
+from prehend_training.train.machine import Budget, Machine
 from prehend_training.train.presets import preset
+from prehend_training.train.runs import Training, train_run
 
 pytest_plugins = ("dataset_fixtures",)
 
@@ -237,7 +238,7 @@ def test_a_cache_changes_nothing_but_the_time(crops):
 @pytest.mark.parametrize(("name", "with_mano"), [("dexycb", True), *((name, False) for name in READERS)])
 def test_a_network_trains_on_each_dataset(name, with_mano, roots, mano, tmp_path):
     choice = DatasetChoice(name, *roots[name], mano if with_mano else None)
-    train_run(preset("debug-unihope"), choice, tmp_path, Machine(threads=1), Budget(steps=2))
+    train_run(Training(preset("debug-unihope"), choice, tmp_path, Budget(steps=2)), Machine(threads=1))
     (told,) = json.loads((tmp_path / "run.json").read_text())["data"]
     assert told["dataset"] == name and told["mano"] == (str(mano) if with_mano else None)
     assert json.loads((tmp_path / "checkpoint/progress.json").read_text())["skipped"] == 0

@@ -10,8 +10,9 @@ from prehend_training.data.loader import prefetched
 from prehend_training.data.online import OnlineCorpus
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.storage.codec import Packing
-from prehend_training.train.loop import Budget, Machine, train_run
+from prehend_training.train.machine import Budget, Machine
 from prehend_training.train.presets import preset
+from prehend_training.train.runs import Training, train_run
 from prehend_training.train.tasks import open_corpus
 
 CROPS = SceneConfig("crops", 3, 160)
@@ -58,4 +59,4 @@ def test_wrong_scenes_are_refused(tmp_path):
     with pytest.raises(AssetError, match="expected frames"):
         open_corpus(CROPS, "frames")
     with pytest.raises(InvalidInput, match="worker"):
-        train_run(preset("debug-unihope"), CROPS, tmp_path, Machine(workers=0), Budget(steps=1))
+        train_run(Training(preset("debug-unihope"), CROPS, tmp_path, Budget(steps=1)), Machine(workers=0))

@@ -28,7 +28,6 @@ from prehend_training.deocclude.weights import load_parts
 from prehend_training.sample import HAND_CODE, OBJECT_CODE
 from prehend_training.storage.twins import Twin, TwinFolder
 from prehend_training.train.presets import preset
-from prehend_training.train.tasks import network_of
 
 CONFIG = RepaintConfig(size_px=64)
 FACES = load_hand_model().without_forearm().faces
@@ -174,7 +173,7 @@ def test_the_judge_sees_what_the_pipeline_sees(judge, side):
 
 
 def test_the_judge_may_be_a_run(tmp_path):
-    network = network_of(preset("unihope-s"))
+    network = preset("unihope-s").build()
     (tmp_path / "run.json").write_text('{"preset": "unihope-s"}')
     (tmp_path / "checkpoint").mkdir()
     save_file(network.state_dict(), tmp_path / "checkpoint" / "averaged.safetensors")

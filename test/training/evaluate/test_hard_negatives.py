@@ -15,8 +15,9 @@ from prehend_training.data.views import PLACE_SCALE, place_box
 from prehend_training.evaluate.hard_negatives import HardNegativesConfig, cut_place, mistakes
 from prehend_training.sample import OTHER_CODE
 from prehend_training.storage.shards import ShardFolder
-from prehend_training.train.loop import Budget, Machine, train_run
+from prehend_training.train.machine import Budget, Machine
 from prehend_training.train.presets import preset
+from prehend_training.train.runs import Training, train_run
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def test_memory_of_a_device_takes_crops_alone(places):
 
 
 def test_presence_on_places_is_measured_apart(places, crops, tmp_path, capfd):
-    train_run(preset("debug-unihope"), [crops], tmp_path, Machine(threads=1), Budget(steps=1))
+    train_run(Training(preset("debug-unihope"), [crops], tmp_path, Budget(steps=1)), Machine(threads=1))
     capfd.readouterr()
     assert main(["evaluate", str(tmp_path), "--data", str(crops), "--data", str(places)]) == 0
     summary = json.loads((tmp_path / "measured.json").read_text())

@@ -35,7 +35,6 @@ from prehend_training.evaluate.reports import (
 from prehend_training.objects.catalogue import catalogue
 from prehend_training.sample import FrameId, HandLabel, ObjectLabel, Sample
 from prehend_training.train.presets import preset
-from prehend_training.train.tasks import network_of
 
 pytest_plugins = ("dataset_fixtures",)
 
@@ -262,7 +261,7 @@ def test_every_reader_has_a_protocol_that_its_samples_fit(shipped, freihand, tmp
 def test_a_run_is_measured_without_exporting_it(tmp_path):
     chosen = preset("debug-unihope")
     torch.manual_seed(0)
-    network = network_of(chosen).eval()
+    network = chosen.build().eval()
     (tmp_path / "run.json").write_text(json.dumps({"preset": chosen.name}))
     with pytest.raises(AssetError, match="no checkpoint"):
         open_measured(tmp_path)

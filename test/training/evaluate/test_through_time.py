@@ -9,15 +9,16 @@ from prehend_training.cli.main import main
 from prehend_training.evaluate.network import open_measured
 from prehend_training.evaluate.through_time import evaluate_through_time
 from prehend_training.train.export import export_run
-from prehend_training.train.loop import Budget, Machine, train_run
+from prehend_training.train.machine import Budget, Machine
 from prehend_training.train.presets import preset
+from prehend_training.train.runs import Training, train_run
 
 
 @pytest.fixture(scope="module")
 def run(crops, tmp_path_factory):
     """A network that has not learnt to draw on several frames yet."""
     folder = tmp_path_factory.mktemp("run") / "frame"
-    train_run(preset("debug-h2onet-frame"), [crops], folder, Machine(threads=1), Budget(steps=2))
+    train_run(Training(preset("debug-h2onet-frame"), [crops], folder, Budget(steps=2)), Machine(threads=1))
     return folder
 
 

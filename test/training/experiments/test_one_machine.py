@@ -15,24 +15,18 @@ from prehend.errors import InvalidInput
 from prehend.models.unihope import build_unihope
 from prehend_training.data.augment_presets import STRONG_CROPS
 from prehend_training.data.datasets import ShardCorpus
-from prehend_training.data.on_device.store import load_resident
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.engine.timed import Rendering, render
 from prehend_training.experiments.one_machine import Call, Plan, describe_machine
 from prehend_training.losses.crop import total
+from prehend_training.losses.distillation import TaughtLossWeights, teacher_terms
 from prehend_training.train.checkpoint import load_result
-from prehend_training.train.export import export_run
-from prehend_training.train.loop import Budget, Machine
-from prehend_training.train.presets import preset
-from prehend_training.train.resident import (
-    ResidentCropTask,
-    TaughtLossWeights,
-    chosen_preset,
-    halved,
-    load_teacher,
-    teacher_terms,
-)
-from prehend_training.train.tasks import mean_pose, network_of
+from prehend_training.train.export import export_run, halved
+from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.preset import Teacher
+from prehend_training.train.presets import Changes, changed_preset, preset
+from prehend_training.train.runs import load_teacher
+from prehend_training.train.tasks import mean_pose
 
 SCRIPT = Path(__file__).parents[3] / "training" / "train_on_gpu.py"
 CPU = Machine(device="cpu", threads=1)
@@ -42,7 +36,8 @@ def a_plan(work, **changes):
     """Four steps with fake crops."""
     numbers = {
         "render_minutes": 60.0, "count": 24, "test_count": 4, "size_px": 160, "shard_units": 8, "make": open_fake,
-        "preset": "debug-unihope", "batch_size": 4, "budget": Budget(steps=4), "machine": CPU, "workers": 0,
+        "preset": "debug-unihope", "changes": Changes(True, batch_size=4), "budget": Budget(steps=4), "machine": CPU,
+        "workers": 0,
     }  # fmt: skip
     return Plan(work, **{**numbers, **changes})
 
@@ -78,7 +73,7 @@ def test_what_goes_home_is_a_run_of_half_the_size(finished, tmp_path):
     sizes = [sum(value.nbytes for value in tensors.values()) for tensors in (whole, taken)]
     assert sizes[1] < 0.6 * sizes[0]
     assert not (home / "checkpoint/optimiser.safetensors").exists()
-    load_result(home / "checkpoint/averaged.safetensors", network_of(preset("debug-unihope")))
+    load_result(home / "checkpoint/averaged.safetensors", preset("debug-unihope").build())
     assert export_run(home, tmp_path / "home").network == "unihope-xs"
     big = torch.full((2, 2), 1e6)
     assert halved(big) is big and halved(big[0]).dtype == torch.float32
@@ -103,9 +98,10 @@ def test_a_student_learns_from_a_teacher(crops, tmp_path):
     assert call._trained(call.student_training)
     run = tmp_path / "taught/student"
     assert json.loads((run / "checkpoint/progress.json").read_text())["step"] == 1
-    numbers = json.loads((run / "run.json").read_text())["numbers"]["loss"]
-    assert numbers["teacher_keypoints"] == TaughtLossWeights().teacher_keypoints
-    assert json.loads((run / "teacher.json").read_text())["run"] == "student"
+    note = json.loads((run / "run.json").read_text())
+    assert note["numbers"]["loss"]["teacher_keypoints"] == TaughtLossWeights().teacher_keypoints
+    assert note["differs_from_preset"]["optimisation.batch_size"] == [2, 4] and note["in_memory"] == 24
+    assert note["teacher"]["run"] == "student" and len(note["teacher"]["sha256"]) == 64
     with pytest.raises(InvalidInput, match="teacher"):
         replace(taught, teacher_budget=Budget(steps=1))
 
@@ -114,16 +110,16 @@ def test_a_finder_is_trained_the_same_way(frames, tmp_path):
     plan = a_plan(tmp_path, preset="debug-detector", data=(frames,), test=frames)
     assert plan.kind == "frames" and Call(plan)._trained(Call(plan).student_training)
     assert json.loads((tmp_path / "student/checkpoint/progress.json").read_text())["samples"] == 16
-    load_result(tmp_path / "home/student/checkpoint/averaged.safetensors", network_of(preset("debug-detector")))
+    load_result(tmp_path / "home/student/checkpoint/averaged.safetensors", preset("debug-detector").build())
 
 
 def test_a_network_is_its_own_best_teacher(crops):
     torch.manual_seed(0)
-    chosen = chosen_preset("debug-unihope", batch_size=6, taught=True)
-    task = ResidentCropTask(chosen, [crops], load_resident([crops], "cpu"))
-    assert np.allclose(mean_pose(task.corpus), mean_pose(ShardCorpus([crops], "crops")), atol=1e-6)
+    chosen = changed_preset("debug-unihope", Changes(batch_size=6, taught=True))
+    teacher = Teacher(build_unihope(chosen.config).eval())
+    task = chosen.task([crops], chosen.load([crops], "cpu"), teacher)
+    assert np.allclose(task._mean_pose(), mean_pose(ShardCorpus([crops], "crops")), atol=1e-6)
     batch = task.source.batch(0)
-    task.teacher = build_unihope(chosen.config).eval()
     terms = task.terms(task.network(), batch, 0.0)
     assert {"keypoints", "teacher_keypoints", "teacher_rotations", "teacher_heatmaps"} <= terms.keys()
     assert bool(torch.isfinite(total(terms, chosen.loss))) and terms["teacher_keypoints"] > 0
@@ -140,22 +136,23 @@ def test_a_network_is_its_own_best_teacher(crops):
 
 
 def test_presets_for_large_batches(tmp_path):
-    student = chosen_preset("unihope-xs", taught=True)
+    student = changed_preset("unihope-xs", Changes(True, taught=True))
     assert student.optimisation.batch_size == 512 and isinstance(student.loss, TaughtLossWeights)
-    teacher = chosen_preset("unihope-b", batch_size=64, lr=1e-3, twins=False)
-    strong = chosen_preset("unihope-xs", strong=True).data
+    teacher = changed_preset("unihope-b", Changes(True, batch_size=64, lr=1e-3, twins=False))
+    strong = changed_preset("unihope-xs", Changes(strong=True)).data
     assert strong.photometric == STRONG_CROPS.photometric and strong.object_grid == student.data.object_grid
     assert (teacher.optimisation.batch_size, teacher.optimisation.lr, teacher.twins) == (64, 1e-3, None)
-    assert chosen_preset("finder").optimisation.batch_size == 128
-    for wrong in ({"name": "finder", "taught": True}, {"name": "unihope-xs-maps"}):
+    assert changed_preset("detector", Changes(True)).optimisation.batch_size == 128
+    assert changed_preset("unihope-b", Changes()) == preset("unihope-b")
+    for name, wrong in (("detector", Changes(taught=True)), ("unihope-xs-maps", Changes(strong=True))):
         with pytest.raises(InvalidInput, match="crop network"):
-            chosen_preset(**wrong)
-    (tmp_path / "run.json").write_text('{"preset": "finder"}')
+            changed_preset(name, wrong)
+    (tmp_path / "run.json").write_text('{"preset": "detector"}')
     with pytest.raises(InvalidInput):
         load_teacher(tmp_path, "cpu")
     if not torch.cuda.is_available():
         with pytest.raises(InvalidInput, match="CUDA"):
-            a_plan(tmp_path, machine=Machine(device="cuda"))
+            Machine(device="cuda")
 
 
 class SlowClock:

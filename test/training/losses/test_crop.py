@@ -25,7 +25,7 @@ from prehend_training.losses.crop import (
     total,
 )
 from prehend_training.losses.paper import PaperLossWeights, paper_hand_terms, paper_object_terms
-from prehend_training.train.loop import to_tensors
+from prehend_training.train.machine import to_tensors
 
 SURE = 30.0
 MAPS = {"heatmaps", "dense_heatmaps", "segments", "coarse_joints"}

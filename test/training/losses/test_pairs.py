@@ -6,11 +6,10 @@ import torch
 from prehend.models.registry import create
 from prehend_training.data.crops import CropBatches, CropDataConfig
 from prehend_training.data.datasets import ShardCorpus
+from prehend_training.losses.heads import ModelWithHeads
 from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_rows, twin_target
-from prehend_training.train.heads import ModelWithHeads
-from prehend_training.train.loop import to_tensors
+from prehend_training.train.machine import to_tensors
 from prehend_training.train.presets import preset
-from prehend_training.train.tasks import open_task
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def test_a_level_that_is_not_wanted_and_a_hand_that_is_seen_cost_nothing(answers
 
 def test_features_are_compared_in_the_second_stage_alone(crops):
     chosen = preset("debug-unihope")
-    task = open_task(replace(chosen, data=replace(chosen.data, absent_p=0.0, wrong_side_p=0.0)), [crops])
+    task = replace(chosen, data=replace(chosen.data, absent_p=0.0, wrong_side_p=0.0)).task([crops])
     network = task.network()
     batches = (to_tensors(task.source.batch(step), "cpu") for step in range(20))
     batch = next(batch for batch in batches if len(twin_rows(batch)))

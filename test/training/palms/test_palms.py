@@ -28,7 +28,7 @@ from prehend_training.palms.losses import PalmLossWeights, palm_terms
 from prehend_training.palms.measure import Looked, choose_threshold, photo_report
 from prehend_training.palms.targets import ANCHOR_SIDES_PX, Palm, match, palm_targets
 from prehend_training.pretrained import files
-from prehend_training.train.loop import Budget, Machine
+from prehend_training.train.machine import Budget, Machine
 from prehend_training.train.palms import train_palms
 from prehend_training.train.presets import preset
 
@@ -233,9 +233,7 @@ def test_a_start_of_another_kind_is_refused(photographs, frames, tmp_path, capsy
         assert cli.main([*call, "--start", str(given)]) == 1
         assert capsys.readouterr().err.count("\n") == 1
     with pytest.raises(AssetError, match="palms train"):
-        from prehend_training.train.tasks import open_task
-
-        open_task(preset("palm"), [frames])
+        preset("palm").task([frames])
 
 
 def looked(folder, found, boxes=None, hands=None):

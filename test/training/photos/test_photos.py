@@ -35,8 +35,9 @@ from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import SampledHand, hand_terms, map_terms, switch_terms
 from prehend_training.losses.paper import paper_hand_terms
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, read_labels
-from prehend_training.train.loop import Budget, Machine, to_tensors, train_run
+from prehend_training.train.machine import Budget, Machine, to_tensors
 from prehend_training.train.presets import preset
+from prehend_training.train.runs import Training, train_run
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +264,7 @@ def test_photographs_mix_with_scenes_by_share(path, crops):
 def test_training_on_a_mixture_says_what_was_seen(path, crops, tmp_path):
     data = Mixture((([crops], 1.0), (PhotoChoice(path), 1.0)))
     chosen = preset("debug-unihope")
-    train_run(chosen, data, tmp_path / "run", Machine(), Budget(steps=2), [])
+    train_run(Training(chosen, data, tmp_path / "run", Budget(steps=2)), Machine())
     told = json.loads((tmp_path / "run" / "run.json").read_text())
     assert "HandsDataset" not in json.dumps(told) and "CC0-1.0" in json.dumps(told)
 

@@ -8,12 +8,12 @@ from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
 from prehend.models.h2onet import FRAMES, KEPT
 from prehend.models.hand_landmarks import HandLandmarks
+from prehend_training.losses.heads import pretrained_parameters
 from prehend_training.train.checkpoint import load_result, load_start
 from prehend_training.train.h2onet import H2ONET_PRESETS, H2ONetTask
-from prehend_training.train.heads import pretrained_parameters
-from prehend_training.train.loop import Budget, Machine, log_lines, to_tensors, train_run
+from prehend_training.train.machine import Budget, Machine, to_tensors
 from prehend_training.train.presets import preset
-from prehend_training.train.tasks import network_of, open_task
+from prehend_training.train.runs import Training, log_lines, train_run
 
 MACHINE = Machine(threads=1)
 
@@ -22,8 +22,9 @@ MACHINE = Machine(threads=1)
 def runs(crops, films, tmp_path_factory):
     """Both stages of the debug network, one after the other."""
     folder = tmp_path_factory.mktemp("h2onet")
-    train_run(preset("debug-h2onet-frame"), [crops], folder / "frame", MACHINE, Budget(steps=20))
-    train_run(preset("debug-h2onet"), [films], folder / "fused", MACHINE, Budget(steps=20), [folder / "frame"])
+    first = Training(preset("debug-h2onet-frame"), [crops], folder / "frame", Budget(steps=20))
+    train_run(first, MACHINE)
+    train_run(Training(preset("debug-h2onet"), [films], folder / "fused", Budget(steps=20), [first.run]), MACHINE)
     return folder
 
 
@@ -35,7 +36,7 @@ def test_both_stages_train_export_and_run(runs, tmp_path):
     for stage, names in (("frame", {"vertices", "rotation", "occlusion", "presence"}), ("fused", {"vertices"})):
         (line,) = log_lines(runs / stage)
         assert names < line.keys() and np.isfinite(line["loss"]) and line["skipped"] == 0
-    network = network_of(preset("debug-h2onet"))
+    network = preset("debug-h2onet").build()
     load_result(runs / "fused" / "checkpoint" / "averaged.safetensors", network)
     bundle = save_bundle(network, tmp_path / "h2onet", "h2onet-s", {"licence": "none"})
     backend = OnnxBackend(bundle, threads=1)
@@ -58,9 +59,9 @@ def test_the_second_stage_leaves_the_first_as_it_was(runs):
 
 
 def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(runs, films, tmp_path):
-    chosen, start = preset("debug-h2onet"), [runs / "frame"]
-    train_run(chosen, [films], tmp_path / "run", MACHINE, Budget(steps=8), start)
-    train_run(chosen, [films], tmp_path / "run", MACHINE, Budget(steps=20), start)
+    for steps in (8, 20):
+        budget = Budget(steps=steps)
+        train_run(Training(preset("debug-h2onet"), [films], tmp_path / "run", budget, [runs / "frame"]), MACHINE)
     for name, value in result(tmp_path / "run").items():
         # the schedule follows the budget: what does not learn is the same to the bit, the rest nearly
         torch.testing.assert_close(value, result(runs / "fused")[name], atol=0.05, rtol=0.2)
@@ -69,7 +70,7 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(runs, films, tmp_pat
 @pytest.mark.parametrize("name", ["debug-h2onet-frame", "debug-h2onet", "debug-h2onet-all"])
 def test_what_has_a_gradient_is_what_is_trained(name, crops, films):
     chosen = preset(name)
-    task = open_task(chosen, [films] if chosen.trains in ("fusion", "all") else [crops])
+    task = chosen.task([films] if chosen.trains in ("fusion", "all") else [crops])
     network = task.network().train()
     with torch.no_grad():  # what begins at nothing hides what is behind it
         for parameter in network.network.fusion_parts():
@@ -96,7 +97,7 @@ def test_the_first_stage_of_the_paper_asks_nothing_of_the_orientation(crops):
 
 
 def test_frames_that_are_not_there_teach_nothing(films):
-    task = open_task(preset("debug-h2onet-all"), [films])
+    task = preset("debug-h2onet-all").task([films])
     network = task.network().eval()
     batch = to_tensors(task.source.batch(0), "cpu")
     batch["known"] = torch.tensor([1.0, 0, 0] * 2)
@@ -129,7 +130,7 @@ def test_the_pretrained_trunk_is_a_start(tmp_path):
 
 
 def test_what_was_pretrained_learns_slowly(crops):
-    network = open_task(preset("debug-h2onet-frame"), [crops]).network()
+    network = preset("debug-h2onet-frame").task([crops]).network()
     slow = {id(parameter) for parameter in pretrained_parameters(network)}
     named = {name for name, parameter in network.named_parameters() if id(parameter) in slow}
     assert {name.split(".")[1] for name in named} == {"seen", "presence", "side"}
@@ -138,9 +139,9 @@ def test_what_was_pretrained_learns_slowly(crops):
 
 def test_data_of_the_other_stage_are_refused(crops, films):
     with pytest.raises(AssetError, match="crops"):
-        open_task(preset("debug-h2onet-frame"), [films])
+        preset("debug-h2onet-frame").task([films])
     with pytest.raises(AssetError, match="sequences"):
-        open_task(preset("debug-h2onet"), [crops])
+        preset("debug-h2onet").task([crops])
 
 
 def test_presets_have_the_sizes_of_their_network():

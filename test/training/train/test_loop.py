@@ -15,16 +15,18 @@ from prehend.errors import AssetError, InvalidInput, UnknownName
 from prehend_training.evaluate.reports import classification, evaluate_run
 from prehend_training.train.checkpoint import Averaged, Progress
 from prehend_training.train.distributed import run_group
-from prehend_training.train.loop import Budget, Machine, Trainer, claim_run, learning_rate, log_lines, train_run
-from prehend_training.train.presets import PRESETS, Optimisation, preset
-from prehend_training.train.tasks import open_task
+from prehend_training.train.loop import Trainer, learning_rate
+from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.preset import Optimisation
+from prehend_training.train.presets import PRESETS, preset
+from prehend_training.train.runs import Training, claim_run, log_lines, train_run
 
 MACHINE = Machine(threads=1)
 
 
 def start_run(name, data, run, machine):
-    claim_run(preset(name), data, run)
-    return Trainer(open_task(preset(name), data), run, machine)
+    claim_run(Training(preset(name), data, run, Budget(steps=1)))
+    return Trainer(preset(name).task(data), run, machine)
 
 
 def weights(run):
@@ -55,7 +57,7 @@ def test_a_resumed_run_ends_as_one_that_never_stopped(name, crops, frames, tmp_p
 
 
 def test_two_processes_share_the_work(crops, tmp_path):
-    train_run(preset("debug-unihope"), [crops], tmp_path, Machine(processes=2, threads=1), Budget(steps=2))
+    train_run(Training(preset("debug-unihope"), [crops], tmp_path, Budget(steps=2)), Machine(processes=2, threads=1))
     assert json.loads((tmp_path / "checkpoint/progress.json").read_text())["samples"] == 4
     assert all(np.isfinite(value).all() for value in weights(tmp_path).values())
 
@@ -69,7 +71,9 @@ def test_torchrun_starts_the_same_team(crops, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     # the same parts of the same batches, so the same weights as a group that was started here
-    train_run(preset("debug-unihope"), [crops], tmp_path / "own", Machine(processes=2, threads=1), Budget(steps=2))
+    train_run(
+        Training(preset("debug-unihope"), [crops], tmp_path / "own", Budget(steps=2)), Machine(processes=2, threads=1)
+    )
     run, own = weights(tmp_path / "run"), weights(tmp_path / "own")
     assert all(np.allclose(value, own[key], atol=1e-6) for key, value in run.items())
 
@@ -121,16 +125,16 @@ def test_training_on_maps_changes_what_leads_to_them_and_nothing_else(crops, tmp
 def test_a_run_starts_from_the_trunk_of_one_and_the_head_of_another(crops, frames, tmp_path):
     parts = [tmp_path / "maps", tmp_path / "lift"]
     for name in ("maps", "lift"):
-        train_run(preset(f"debug-{name}"), [crops], tmp_path / name, MACHINE, Budget(steps=1))
-    train_run(preset("debug-unihope"), [crops], tmp_path / "run", MACHINE, Budget(steps=1), parts)
+        train_run(Training(preset(f"debug-{name}"), [crops], tmp_path / name, Budget(steps=1)), MACHINE)
+    train_run(Training(preset("debug-unihope"), [crops], tmp_path / "run", Budget(steps=1), parts), MACHINE)
     begun = json.loads((tmp_path / "run/run.json").read_text())
     assert [start["preset"] for start in begun["start"]] == ["debug-maps", "debug-lift"]
-    state = Trainer(open_task(preset("debug-unihope"), [crops]), tmp_path / "other", MACHINE, start=parts)
+    state = Trainer(preset("debug-unihope").task([crops]), tmp_path / "other", MACHINE, start=parts)
     for name, value in weights(tmp_path / "maps").items():
         wanted = weights(tmp_path / "lift")[name] if name.startswith("network.mano_head.") else value
         assert np.allclose(state.network.state_dict()[name].numpy(), wanted), name
     with pytest.raises(AssetError, match="another network"):
-        train_run(preset("debug-detector"), [frames], tmp_path / "f", MACHINE, Budget(steps=1), parts[:1])
+        train_run(Training(preset("debug-detector"), [frames], tmp_path / "f", Budget(steps=1), parts[:1]), MACHINE)
 
 
 def test_a_budget_of_time_ends_annealed(crops, tmp_path):
@@ -142,7 +146,7 @@ def test_a_budget_of_time_ends_annealed(crops, tmp_path):
 def test_a_run_is_not_continued_as_something_else(crops, tmp_path):
     start_run("debug-unihope", [crops], tmp_path, MACHINE)
     with pytest.raises(InvalidInput, match="seed"):
-        claim_run(replace(preset("debug-unihope"), seed=7), [crops], tmp_path)
+        claim_run(Training(replace(preset("debug-unihope"), seed=7), [crops], tmp_path, Budget(steps=1)))
     assert json.loads((tmp_path / "run.json").read_text())["seed"] == 0
 
 

@@ -9,7 +9,7 @@ from prehend.errors import InvalidInput
 if TYPE_CHECKING:
     from prehend_training.data.open import DatasetChoice, DataSource, SingleSource
     from prehend_training.data.photographs import PhotoChoice
-    from prehend_training.train.presets import Preset
+    from prehend_training.train.preset import Preset
 
 PHOTOS = "photos:"
 SPLITS = ("train", "validation")
@@ -93,11 +93,9 @@ def _parts(arguments: argparse.Namespace, preset: "Preset") -> "list[tuple[Singl
 
 
 def _scenes(photos: Path | None, preset: "Preset") -> "SingleSource":
-    from prehend_training.data.crops import CropDataConfig
-    from prehend_training.engine.scenes import SIZES_PX, Kind, SceneConfig
+    from prehend_training.engine.scenes import SIZES_PX, SceneConfig
 
-    kind: Kind = "crops" if isinstance(preset.data, CropDataConfig) else "frames"
-    return SceneConfig(kind, preset.seed, SIZES_PX[kind], photos=photos)
+    return SceneConfig(preset.pictures, preset.seed, SIZES_PX[preset.pictures], photos=photos)
 
 
 def _dataset(text: str, arguments: argparse.Namespace) -> "DatasetChoice":

@@ -73,8 +73,8 @@ def add_evaluate_verb(verbs: Any) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
+    from prehend_training.evaluate.calibrate import calibrate_run
     from prehend_training.evaluate.network import run_preset
-    from prehend_training.train.calibrate import calibrate_run
 
     data = chosen_data(arguments, run_preset(arguments.run_folder))
     found = calibrate_run(arguments.run_folder, data, arguments.samples)

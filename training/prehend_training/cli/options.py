@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prehend_training.train.presets import Preset
+    from prehend_training.train.preset import Preset
 
 RENAMED_VERBS = {"places": "hard-negatives"}
 """Old names of verbs, which go with the next version."""
@@ -49,7 +49,8 @@ def named_preset(name: str) -> "Preset":
     Raises:
         UnknownName: there is none.
     """
-    from prehend_training.train.presets import RENAMED, preset
+    from prehend_training.train.preset import RENAMED
+    from prehend_training.train.presets import preset
 
     if name in RENAMED:
         warn_renamed(f"preset {name}", RENAMED[name])

@@ -109,9 +109,9 @@ def _boxes(arguments: argparse.Namespace) -> "dict[str, tuple[Box, ...]]":
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from prehend_training.train.loop import Budget, Machine
-    from prehend_training.train.palms import train_palms
-    from prehend_training.train.presets import PalmPreset, preset
+    from prehend_training.train.machine import Budget, Machine
+    from prehend_training.train.palms import PalmPreset, train_palms
+    from prehend_training.train.presets import preset
 
     chosen = preset(arguments.preset)
     if not isinstance(chosen, PalmPreset):

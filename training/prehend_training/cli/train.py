@@ -1,7 +1,9 @@
 """The verbs of `prehend-train` that train: one run, or the rows of the paper's ablation."""
 
 import argparse
+import math
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from prehend_training.cli.options import add_verb, named_preset
 
 if TYPE_CHECKING:
     from prehend_training.data.open import DataSource
-    from prehend_training.train.loop import Machine
+    from prehend_training.train.machine import Machine
 
 
 def add_train_verbs(verbs: Any) -> None:
@@ -25,8 +27,17 @@ def add_train_verbs(verbs: Any) -> None:
     budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
     budget.add_argument("--steps", type=int, help="budget in steps")
     _add_start(train, "a fresh run starts")
-    train.add_argument("--seed", type=int, help="in place of the preset's; of --online scenes too")
+    train.add_argument("--call-minutes", type=float, help="save and end this call after so many minutes; go on later")
+    _add_changes(train)
     _add_machine_options(train)
+    train.add_argument("--compile", action="store_true", help="compile the trunk of a crop network (CUDA)")
+    train.add_argument(
+        "--in-memory",
+        type=int,
+        metavar="N",
+        help="keep up to N pictures of --data in the device's memory, which then makes the batches itself: what a GPU "
+        "needs. Not for mixtures, datasets, photographs and networks on a pretrained trunk",
+    )
     ablate = add_verb(
         verbs,
         "ablate",
@@ -45,6 +56,21 @@ def add_train_verbs(verbs: Any) -> None:
     ablate.add_argument("--rows", default="abcdefg", help="rows to compare (abcdefg)")
     _add_start(ablate, "all rows start")
     _add_machine_options(ablate)
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("numbers", "In place of the preset's; RUN/run.json tells what differs from it.")
+    group.add_argument("--seed", type=int, help="of fresh weights and batches; of --online scenes too")
+    group.add_argument("--batch", type=int, metavar="N", help="samples a step")
+    group.add_argument("--lr", type=float, help="highest learning rate")
+    group.add_argument(
+        "--large-batches",
+        action="store_true",
+        help="batch size, rate and optimiser as a GPU wants them, and our losses in place of the paper's",
+    )
+    group.add_argument("--no-twins", action="store_true", help="do not learn from pairs with the de-occluded twin")
+    group.add_argument("--strong", action="store_true", help="stronger changes of crops, for the step to real pictures")
+    group.add_argument("--teacher", type=Path, metavar="RUN", help="run of a crop network to learn from as well")
 
 
 def _add_start(parser: argparse.ArgumentParser, who: str) -> None:
@@ -68,21 +94,33 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
 
 def _machine(arguments: argparse.Namespace, data: "DataSource") -> "Machine":
     from prehend_training.data.open import renders
-    from prehend_training.train.loop import Machine
+    from prehend_training.train.machine import Machine
 
     workers = int(renders(data)) if arguments.workers is None else arguments.workers
     return Machine(arguments.processes, arguments.threads, workers, arguments.device, arguments.precision)
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from prehend_training.train.loop import Budget, train_run
+    from prehend_training.train.machine import Budget
+    from prehend_training.train.presets import Changes, changed_preset
+    from prehend_training.train.runs import Training, train_run
 
-    chosen = named_preset(arguments.preset)
-    if arguments.seed is not None:
-        chosen = replace(chosen, seed=arguments.seed)
+    changes = Changes(
+        arguments.large_batches,
+        arguments.batch,
+        arguments.lr,
+        arguments.teacher is not None,
+        not arguments.no_twins,
+        arguments.strong,
+        arguments.seed,
+    )
+    chosen = changed_preset(named_preset(arguments.preset).name, changes)
     data = chosen_data(arguments, chosen)
     budget = Budget(arguments.minutes, arguments.steps)
-    train_run(chosen, data, arguments.run_folder, _machine(arguments, data), budget, arguments.start)
+    training = Training(chosen, data, arguments.run_folder, budget, tuple(arguments.start), arguments.teacher)
+    machine = replace(_machine(arguments, data), in_memory=arguments.in_memory, compiled=arguments.compile)
+    until_s = math.inf if arguments.call_minutes is None else time.monotonic() + 60 * arguments.call_minutes
+    train_run(training, machine, until_s)
 
 
 def _ablate(arguments: argparse.Namespace) -> None:

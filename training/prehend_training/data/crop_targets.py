@@ -1,18 +1,15 @@
 """What the networks should answer for a view of a picture (PAPER_FACTS 1.1; frames as in `prehend.conventions`)."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES
 from prehend.types import FloatArray
+from prehend_training.data.batch import Arrays
 from prehend_training.data.records import Record
 from prehend_training.data.views import View, apply_affine, crop_projection
 from prehend_training.sample import HAND_CODE, HIDDEN_SHARE, OBJECT_CODE
-
-Arrays = dict[str, NDArray[Any]]
 
 SEGMENT_HAND, SEGMENT_OBJECT = HAND_CODE, OBJECT_CODE
 """Numbers of the first hand and of what it grasps in a record's segmentation."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from prehend.conventions import KIND_UNIT_M
 from prehend.pipeline.crop import direction_of
 from prehend.types import Box
+from prehend_training.data.batch import Arrays, MadeBatch
 from prehend_training.data.crop_targets import (
     SEGMENT_OBJECT,
-    Arrays,
     absent_targets,
     coarse_segments,
     hand_targets,
@@ -58,7 +58,7 @@ _PAIR = ("image", "deoccluded")
 class BatchSource(Protocol):
     """Makes batches by number."""
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> MadeBatch:
         """Arrays with a first axis of samples, the same for the same step; of `part` (k, n) the k-th of n parts."""
         ...
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from prehend.pipeline.find import cell_centers
 from prehend.types import Box, FloatArray
-from prehend_training.data.crop_targets import Arrays
+from prehend_training.data.batch import Arrays
 from prehend_training.data.crops import Corpus, image_size, stacked
 from prehend_training.data.pixels import PhotometricConfig, change_colour, degrade
 from prehend_training.data.records import Record

@@ -9,7 +9,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from prehend_training.data.crop_targets import Arrays
+from prehend_training.data.batch import MadeBatch
 from prehend_training.data.crops import BatchSource
 from prehend_training.engine.local import one_thread
 
@@ -17,7 +17,7 @@ AHEAD = 3
 """Batches a worker that wait to be used."""
 
 
-class StepDataset(Dataset[Arrays]):
+class StepDataset(Dataset[MadeBatch]):
     """The batches of a source by step, map-style.
 
     Args:
@@ -28,7 +28,7 @@ class StepDataset(Dataset[Arrays]):
     def __init__(self, source: BatchSource, part: tuple[int, int] = (0, 1)):
         self.source, self.part = source, part
 
-    def __getitem__(self, step: int) -> Arrays:
+    def __getitem__(self, step: int) -> MadeBatch:
         return self.source.batch(step, self.part)
 
 
@@ -44,7 +44,7 @@ class Steps(Sampler[int]):
 
 def prefetched(
     source: BatchSource, start: int, stop: int | None, workers: int, part: tuple[int, int] = (0, 1)
-) -> Generator[Arrays, None, None]:
+) -> Generator[MadeBatch, None, None]:
     """Batches `start`, `start + 1`, ...
 
     Args:
@@ -59,7 +59,7 @@ def prefetched(
 
 def _from_processes(
     source: BatchSource, start: int, stop: int | None, workers: int, part: tuple[int, int]
-) -> Generator[Arrays, None, None]:
+) -> Generator[MadeBatch, None, None]:
     loader = DataLoader(
         StepDataset(source, part),
         sampler=Steps(start, stop),
@@ -76,7 +76,7 @@ def _from_processes(
 
 
 def _as_it_is(batch: Any) -> Any:
-    """Arrays, not tensors: those travel in shared memory, of which a container has little."""
+    """MadeBatch, not tensors: those travel in shared memory, of which a container has little."""
     return batch
 
 
@@ -87,8 +87,8 @@ def _open_worker(_: int) -> None:
 
 def _from_thread(
     source: BatchSource, start: int, stop: int | None, part: tuple[int, int]
-) -> Generator[Arrays, None, None]:
-    waiting: list[Future[Arrays]] = []
+) -> Generator[MadeBatch, None, None]:
+    waiting: list[Future[MadeBatch]] = []
     steps = iter(Steps(start, stop))
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
         try:

@@ -15,7 +15,8 @@ import numpy as np
 from prehend.errors import AssetError, InvalidInput
 from prehend.pipeline.crop import direction_of
 from prehend.types import Box, FloatArray
-from prehend_training.data.crop_targets import Arrays, hand_targets, part_targets, still_visible, warp
+from prehend_training.data.batch import Arrays
+from prehend_training.data.crop_targets import hand_targets, part_targets, still_visible, warp
 from prehend_training.data.crops import drawn_indices, image_size, photometric_change
 from prehend_training.data.datasets import MixedCorpus, around_hand, is_usable
 from prehend_training.data.open import DatasetChoice, DataSource, Mixture

@@ -101,9 +101,8 @@ def _from_bundle(weights: str | Path) -> tuple[UniHOPE, Mapping[Side, HandModel]
 def _from_run(run: Path) -> tuple[UniHOPE, Mapping[Side, HandModel]]:
     from prehend_training.train.checkpoint import load_result
     from prehend_training.train.presets import preset
-    from prehend_training.train.tasks import network_of
 
-    network = _of_hands(network_of(preset(json.loads((run / "run.json").read_text())["preset"])), run)
+    network = _of_hands(preset(json.loads((run / "run.json").read_text())["preset"]).build(), run)
     load_result(run / "checkpoint" / "averaged.safetensors", network)
     model = load_hand_model()
     return network, {model.side: model, (other := model.mirrored()).side: other}

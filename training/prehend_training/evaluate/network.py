@@ -19,8 +19,9 @@ from prehend.pipeline.detect import is_detector
 from prehend.pipeline.through_time import DECODE
 from prehend.weights import Bundle, StageFile, TensorSpec, file_sha256, load_bundle
 from prehend_training.train.checkpoint import load_result
-from prehend_training.train.presets import CropPreset, Preset, preset
-from prehend_training.train.tasks import network_of
+from prehend_training.train.preset import Preset
+from prehend_training.train.presets import preset
+from prehend_training.train.tasks import CropPreset
 
 RUN_NOTE = "run.json"
 
@@ -42,7 +43,7 @@ class RunBackend:
         if not weights.exists():
             raise AssetError(f"{run} has no checkpoint: train it first")
         chosen = run_preset(run)
-        network = network_of(chosen)
+        network = chosen.build()
         load_result(weights, network)
         self._network: Staged = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._stages = self._network.stages()

@@ -16,7 +16,8 @@ from prehend.errors import AssetError
 from prehend.eval.metrics import aligned, point_errors
 from prehend.geometry.rotations import geodesic_angle
 from prehend.pipeline.through_time import DECODE, ENCODE
-from prehend_training.data.crop_targets import PART_JOINTS, Arrays
+from prehend_training.data.batch import Arrays
+from prehend_training.data.crop_targets import PART_JOINTS
 from prehend_training.data.crops import CropBatches, CropDataConfig, exact
 from prehend_training.data.datasets import ShardCorpus
 from prehend_training.data.views import EXACT_VIEW

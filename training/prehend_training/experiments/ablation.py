@@ -18,8 +18,10 @@ from prehend.files import replace_text
 from prehend_training.data.open import DataSource
 from prehend_training.storage.shards import commit
 from prehend_training.train.checkpoint import Progress
-from prehend_training.train.loop import Budget, Machine, log_lines, train_run
-from prehend_training.train.presets import ABLATION_ROWS, CropPreset, preset, row_name
+from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.presets import ABLATION_ROWS, preset, row_name
+from prehend_training.train.runs import Training, log_lines, train_run
+from prehend_training.train.tasks import CropPreset
 
 SCHEMA = "prehend.ablation/1"
 MEASURES = {
@@ -112,7 +114,8 @@ def _measured(ablation: Ablation, variant: CropPreset, run: Path, machine: Machi
     note = run / "measured.json"
     if not note.exists():
         if _steps_done(run) < ablation.steps:
-            train_run(variant, ablation.data, run, machine, Budget(steps=ablation.steps), ablation.start)
+            budget = Budget(steps=ablation.steps)
+            train_run(Training(variant, ablation.data, run, budget, ablation.start), machine)
         summary = evaluate_crops(open_measured(run), ablation.held_out).summary
         replace_text(note, json.dumps(summary, indent=1) + "\n")
     # a run of a few steps has no line

@@ -8,28 +8,28 @@ WORK/home                 what is worth taking to another machine
 """
 
 import importlib.util
-import json
 import logging
 import math
 import os
 import platform
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from prehend.errors import InvalidInput, PrehendError
-from prehend_training.data.on_device.frames import load_frames
-from prehend_training.data.on_device.store import free_memory, load_resident
+from prehend_training.data.on_device.store import free_memory
 from prehend_training.engine.scenes import SHARD_UNITS, SIZES_PX, Kind, OpenMaker, SceneConfig, open_maker
 from prehend_training.engine.timed import Rendering, render
 from prehend_training.evaluate.network import note_measured
 from prehend_training.storage.codec import Packing
-from prehend_training.train.loop import Budget, Machine
-from prehend_training.train.presets import DetectorPreset, preset
-from prehend_training.train.resident import Resident, Training, chosen_preset, export_slim_run, is_done, train_resident
+from prehend_training.train.export import export_slim_run
+from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.preset import Memory
+from prehend_training.train.presets import Changes, changed_preset, preset
+from prehend_training.train.runs import Training, train_run
 
 TEST_SEED = 1_000_000
 """Added to the seed of crops that are measured on."""
@@ -60,12 +60,10 @@ class Plan:
         teacher_preset, teacher_budget: of a network that is trained first to teach it; no budget for none.
         teacher: a run that teaches it in place of that.
         start: runs whose weights the student starts from.
-        batch_size, lr: of the student, in place of the recipe's.
-        twins: render twins and learn from pairs, where the presets do.
-        strong: change crops as `recipes.STRONG_CROPS` does.
-        machine: device and precision.
+        changes: numbers in place of the presets'; batch size and rate are the student's alone. Twins are rendered
+            where pairs are learnt from.
+        machine: device, precision, compiled or not.
         workers: processes that render and decode.
-        compiled: compile the trunk.
         shard_units: pictures a shard; None for the usual number.
         make: what renders, importable from its module.
     """
@@ -85,30 +83,24 @@ class Plan:
     teacher_budget: Budget | None = None
     teacher: Path | None = None
     start: tuple[Path, ...] = ()
-    batch_size: int | None = None
-    lr: float | None = None
-    twins: bool = True
-    strong: bool = False
+    changes: Changes = field(default_factory=lambda: Changes(large_batches=True))
     machine: Machine = field(default_factory=lambda: Machine(device="cuda", precision="bf16"))
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    compiled: bool = False
     shard_units: int | None = None
     make: OpenMaker = open_maker
 
     def __post_init__(self) -> None:
         if self.teacher is not None and self.teacher_budget is not None:
             raise InvalidInput("give either a teacher or a budget to train one")
-        if self.machine.device.startswith("cuda") and not torch.cuda.is_available():
-            raise InvalidInput("torch sees no CUDA device here; --device cpu tries everything out slowly")
 
     @property
     def kind(self) -> Kind:
         """What the preset trains on."""
-        return "frames" if isinstance(preset(self.preset), DetectorPreset) else "crops"
+        return preset(self.preset).pictures
 
     def scenes(self, seed: int) -> SceneConfig:
         """Pictures of a seed, with as much of their maps as training needs."""
-        packing = Packing("twin" if self.twins and self.kind == "crops" else "none")
+        packing = Packing("twin" if self.changes.twins and self.kind == "crops" else "none")
         return SceneConfig(self.kind, seed, self.size_px or SIZES_PX[self.kind], packing, self.photos)
 
 
@@ -151,16 +143,16 @@ class Call:
         plan = self.plan
         if plan.teacher_budget is None:
             return []
-        chosen = chosen_preset(plan.teacher_preset, twins=plan.twins, strong=plan.strong)
-        return [Training(chosen, plan.work / "teacher", plan.teacher_budget, compiled=plan.compiled)]
+        chosen = changed_preset(plan.teacher_preset, replace(plan.changes, batch_size=None, lr=None))
+        return [Training(chosen, self.data, plan.work / "teacher", plan.teacher_budget)]
 
     @property
     def student_training(self) -> Training:
         """The network that is wanted."""
         plan = self.plan
         teacher = next((training.run for training in self.teacher_training), plan.teacher)
-        chosen = chosen_preset(plan.preset, plan.batch_size, plan.lr, teacher is not None, plan.twins, plan.strong)
-        return Training(chosen, plan.work / "student", plan.budget, teacher, plan.start, plan.compiled)
+        chosen = changed_preset(plan.preset, replace(plan.changes, taught=teacher is not None))
+        return Training(chosen, self.data, plan.work / "student", plan.budget, plan.start, teacher)
 
     def _rendered(self) -> bool:
         plan = self.plan
@@ -177,28 +169,29 @@ class Call:
         return True
 
     @cached_property
-    def resident(self) -> Resident:
+    def memory(self) -> Memory:
         """The pictures, decoded when they are first needed."""
-        plan = self.plan
-        began, device = time.monotonic(), plan.machine.device
-        pictures: Resident
-        if plan.kind == "frames":
-            pictures = load_frames(self.data, device, plan.count, plan.workers)
-        else:
-            pictures = load_resident(self.data, device, plan.count, plan.twins, plan.workers)
-        logger.info("%d pictures on %s in %.0f s", len(pictures), device, time.monotonic() - began)
-        return pictures
+        began, machine = time.monotonic(), self.machine
+        wanted = self.student_training.preset
+        memory = wanted.load(self.data, machine.device, machine.in_memory, machine.workers)
+        logger.info("%d pictures on %s in %.0f s", len(memory), machine.device, time.monotonic() - began)
+        return memory
+
+    @property
+    def machine(self) -> Machine:
+        """That of the plan, with as many pictures in memory as there are to be."""
+        return replace(self.plan.machine, in_memory=self.plan.count, workers=self.plan.workers)
 
     def _trained(self, training: Training) -> bool:
-        if is_done(training):
+        if training.done:
             return True
         if self._left_s() < _WORTH_S:
             return False
-        report = train_resident(training, self.data, self.resident, self.plan.machine, self.until_s - _SAVING_S)
-        logger.info("%s", json.dumps(report))
+        train_run(training, self.machine, self.until_s - _SAVING_S, self.memory)
+        logger.info("%s", (training.run / "speed.jsonl").read_text().splitlines()[-1])
         (training.run / "measured.json").unlink(missing_ok=True)
         self._take_home(training)
-        return bool(report["done"])
+        return training.done
 
     def _take_home(self, training: Training) -> None:
         home = self.plan.work / "home" / training.run.name

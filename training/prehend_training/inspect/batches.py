@@ -14,8 +14,9 @@ from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.find import cell_centers
-from prehend_training.data.crop_targets import Arrays, from_box
-from prehend_training.data.crops import CropBatches, CropDataConfig, exact
+from prehend_training.data.batch import Arrays
+from prehend_training.data.crop_targets import from_box
+from prehend_training.data.crops import CropBatches, exact
 from prehend_training.data.frames import DetectorBatches
 from prehend_training.data.open import SingleSource, open_corpus
 from prehend_training.data.photographs import PhotoChoice, PhotoCorpus
@@ -23,8 +24,9 @@ from prehend_training.inspect.samples import DEFAULT_LABELS, contact_sheet, rows
 from prehend_training.photos.labels import read_labels
 from prehend_training.sample import Sample
 from prehend_training.storage.shards import ShardFolder
-from prehend_training.train.h2onet import H2ONetPreset
-from prehend_training.train.presets import PalmPreset, Preset
+from prehend_training.train.detector_task import DetectorPreset
+from prehend_training.train.preset import Preset
+from prehend_training.train.tasks import CropPreset
 
 _COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 170, 255), (220, 100, 255))
 _ZOOM = 3
@@ -126,17 +128,17 @@ def _spread(unit: range, count: int) -> list[int]:
 
 def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, augment: bool = True) -> Image:
     """Tiles of `count` samples of a batch, (H, W, 3) uint8 RGB."""
-    if isinstance(preset.data, CropDataConfig):
+    if isinstance(preset, CropPreset):
         config = preset.data if augment else exact(preset.data)
         crops = CropBatches(open_corpus(data, "crops", crop_px=config.size_px), config, preset.seed, count).batch(0)
         tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
-    elif isinstance(preset, H2ONetPreset):
-        raise InvalidInput(f"'{preset.name}' learns from windows of films, which this does not show")
-    elif isinstance(preset, PalmPreset):
-        raise InvalidInput(f"'{preset.name}' learns from labelled photographs too, which this does not show")
-    else:
+    elif isinstance(preset, DetectorPreset):
         frames = DetectorBatches(open_corpus(data, "frames"), preset.data, preset.seed, count).batch(0)
         tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]
+    else:
+        raise InvalidInput(
+            f"'{preset.name}' learns from labelled photographs too, or from films, which this does not show"
+        )
     return tile_sheet(tiles, columns)
 
 

@@ -16,6 +16,7 @@ from prehend.conventions import NUM_JOINTS
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.unihope import Encoded, HandAnswer, Output, UniHOPE
+from prehend_training.data.batch import CropBatch
 from prehend_training.data.crop_targets import MAP_STRIDE
 
 Terms = dict[str, Tensor]
@@ -132,7 +133,7 @@ def heatmap_divergence(logits: Tensor, wanted: Tensor) -> Tensor:
     return (target * (target.clamp(min=1e-9).log() - said)).sum(-1)
 
 
-def hand_rows(target: Mapping[str, Tensor], *labels: str) -> Tensor:
+def hand_rows(target: CropBatch, *labels: str) -> Tensor:
     """(B,) 1 for rows that show a hand whose `has_...` labels are there, a right one where its pose counts.
 
     A hand that was not mirrored though it is a left one teaches where its joints are seen, and its side; the pose of a
@@ -144,13 +145,13 @@ def hand_rows(target: Mapping[str, Tensor], *labels: str) -> Tensor:
     """
     rows = target["presence"]
     for label in labels:
-        rows = rows * target[f"has_{label}"]
+        rows = rows * target[f"has_{label}"]  # type: ignore[literal-required]
         if label in ("pose", "joints"):
             rows = rows * target["right"]
     return rows
 
 
-def map_terms(read: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Terms:
+def map_terms(read: Mapping[str, Tensor], target: CropBatch) -> Terms:
     """Terms on what layers that only training has read from the trunk.
 
     Args:
@@ -168,12 +169,12 @@ def map_terms(read: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Terms
     }
 
 
-def switch_terms(encoded: Encoded, target: Mapping[str, Tensor]) -> Terms:
+def switch_terms(encoded: Encoded, target: CropBatch) -> Terms:
     """Terms of the switcher: whether something is held and whether the hand is a right one, where there is a hand, and
     whether there is one."""
 
     def entropy(logit: Tensor, name: str) -> Tensor:
-        return F.binary_cross_entropy_with_logits(logit[:, 0], target[name], reduction="none")
+        return F.binary_cross_entropy_with_logits(logit[:, 0], target[name], reduction="none")  # type: ignore[literal-required]
 
     return {
         "grasp": mean_of_rows(entropy(encoded.grasp_logit, "grasp"), target["presence"] * target["has_grasp"]),
@@ -182,13 +183,13 @@ def switch_terms(encoded: Encoded, target: Mapping[str, Tensor]) -> Terms:
     }
 
 
-def _keypoints_px(target: Mapping[str, Tensor]) -> Tensor:
+def _keypoints_px(target: CropBatch) -> Tensor:
     """(B, 21, 2) in crop px."""
     box = target["hand_box"]
     return box[:, None, :2] + target["keypoints"] * (box[:, 2:] - box[:, :2])[:, None]
 
 
-def heatmap_terms(network: UniHOPE, heatmaps: Tensor, target: Mapping[str, Tensor]) -> Terms:
+def heatmap_terms(network: UniHOPE, heatmaps: Tensor, target: CropBatch) -> Terms:
     """Term on the maps whose expected places are the keypoints: it teaches a fresh network where things are long before
     an expected place does.
 
@@ -204,7 +205,7 @@ def heatmap_terms(network: UniHOPE, heatmaps: Tensor, target: Mapping[str, Tenso
     return {"heatmaps": mean_of_rows(heatmap_divergence(heatmaps, wanted), hand_rows(target, "keypoints"))}
 
 
-def hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
+def hand_terms(answer: HandAnswer, target: CropBatch, hand: HandLayer) -> Terms:
     """Terms of keypoints, pose, shape and visibility; rows without a right hand or without the label do not count.
 
     Args:
@@ -233,7 +234,7 @@ def hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer
     }
 
 
-def visibility_term(answer: HandAnswer, target: Mapping[str, Tensor]) -> Tensor:
+def visibility_term(answer: HandAnswer, target: CropBatch) -> Tensor:
     """() whether each joint is seen."""
     entropy = F.binary_cross_entropy_with_logits(answer.visibility_logit, target["visible"], reduction="none")
     return mean_of_rows(entropy, hand_rows(target, "visible"))
@@ -273,7 +274,7 @@ class SeenObjects(NamedTuple):
     object_rows: Tensor
 
 
-def object_errors(output: Output | SeenObjects, target: Mapping[str, Tensor], sharpness: float) -> ObjectErrors:
+def object_errors(output: Output | SeenObjects, target: CropBatch, sharpness: float) -> ObjectErrors:
     """How far the proposals of `output.object_rows` are off."""
     rows = output.object_rows
     on = target["object_mask"][rows][:, None]
@@ -291,7 +292,7 @@ CONFIDENCE_SHARPNESS = 4.0
 """The paper has 1, which leaves all confidences close to 1."""
 
 
-def object_terms(output: Output | SeenObjects, target: Mapping[str, Tensor]) -> Terms:
+def object_terms(output: Output | SeenObjects, target: CropBatch) -> Terms:
     """Control points (L1, in units of the object box) and confidence (divergence) of the objects that are known."""
     errors = object_errors(output, target, CONFIDENCE_SHARPNESS)
     return {

@@ -1,6 +1,5 @@
 """Loss terms of the detector (quality focal loss, Li et al., NeurIPS 2020; GIoU, Rezatofighi et al., CVPR 2019)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend.models.finder import Found
+from prehend_training.data.batch import DetectorBatch
 from prehend_training.losses.crop import Terms
 
 
@@ -24,7 +24,7 @@ class DetectorLossWeights:
     segments: float = 1.0
 
 
-def detector_terms(found: Found, target: Mapping[str, Tensor]) -> Terms:
+def detector_terms(found: Found, target: DetectorBatch) -> Terms:
     """Scalars by names of `DetectorLossWeights`; `target` as `data.frames.detector_targets`, batched."""
     weight = target["box_weight"]
     count = weight.sum().clamp(min=1)

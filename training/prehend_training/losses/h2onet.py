@@ -1,6 +1,5 @@
 """The losses of H2ONet, section 3.4."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend.hand_model.torch_ import HandLayer
+from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import Terms, balanced, hand_rows, mean_of_rows
 
 
@@ -46,7 +46,7 @@ class FoundMesh(NamedTuple):
 
 
 @torch.no_grad()
-def true_mesh(target: Mapping[str, Tensor], hand: HandLayer) -> TrueMesh:
+def true_mesh(target: CropBatch, hand: HandLayer) -> TrueMesh:
     """The hand of the labels without its global rotation."""
     rotations = target["rotations"].clone()
     rotations[:, 0] = torch.eye(3, device=rotations.device)
@@ -54,7 +54,7 @@ def true_mesh(target: Mapping[str, Tensor], hand: HandLayer) -> TrueMesh:
     return TrueMesh(posed.vertices - posed.joints[:, :1], posed.joints - posed.joints[:, :1])
 
 
-def mesh_terms(found: FoundMesh, target: Mapping[str, Tensor], hand: HandLayer, faces: Tensor) -> Terms:
+def mesh_terms(found: FoundMesh, target: CropBatch, hand: HandLayer, faces: Tensor) -> Terms:
     """Terms of a mesh in canonical pose and of its rotation; rows whose pose is not known do not count.
 
     Args:
@@ -96,7 +96,7 @@ def surface_errors(vertices: Tensor, true_vertices: Tensor, faces: Tensor) -> tu
     return cosines.flatten(1), lengths.flatten(1)
 
 
-def place_terms(places: Tensor, part_logit: Tensor, target: Mapping[str, Tensor], size: int) -> Terms:
+def place_terms(places: Tensor, part_logit: Tensor, target: CropBatch, size: int) -> Terms:
     """Terms of what a single picture tells beside the mesh.
 
     Args:
@@ -117,7 +117,7 @@ def place_terms(places: Tensor, part_logit: Tensor, target: Mapping[str, Tensor]
     }
 
 
-def switch_terms(presence_logit: Tensor, side_logit: Tensor, target: Mapping[str, Tensor]) -> Terms:
+def switch_terms(presence_logit: Tensor, side_logit: Tensor, target: CropBatch) -> Terms:
     """Log loss of presence and side, both classes of a batch alike."""
     every = torch.ones_like(target["presence"])
     there, right = (

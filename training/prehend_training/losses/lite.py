@@ -1,6 +1,5 @@
 """Loss terms of UniHOPE on a pretrained trunk, beside those of `losses`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend.models.unihope_lite import LiteHandAnswer, LiteObjectAnswer, UniHOPELite
+from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows, rotation_distance
 
 
@@ -46,7 +46,7 @@ SKELETON = "skeleton_"
 """Start of the names of a batch's arrays, and of the terms, that belong to skeletons without pictures."""
 
 
-def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, target: Mapping[str, Tensor]) -> Terms:
+def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, target: CropBatch) -> Terms:
     """Terms on the trunk's places, on the certainty of the keypoints, and on bare hands of photographs.
 
     Args:
@@ -78,7 +78,7 @@ def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, tar
     }
 
 
-def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapping[str, Tensor]) -> Terms:
+def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: CropBatch) -> Terms:
     """Whether the object is the one described (log loss), and the extents it seems to have (mean |log ratio|).
 
     Args:
@@ -99,9 +99,7 @@ def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: Mapp
     }
 
 
-def lifted_term(
-    network: UniHOPELite, places_px: Tensor, answer: LiteHandAnswer, target: Mapping[str, Tensor]
-) -> Tensor:
+def lifted_term(network: UniHOPELite, places_px: Tensor, answer: LiteHandAnswer, target: CropBatch) -> Tensor:
     """() mean angle between the pose and what the places alone tell, for bare hands without a known pose [rad]."""
     bare = hand_rows(target, "keypoints") * (1 - target["has_pose"]) * target["has_grasp"] * (1 - target["grasp"])
     with torch.no_grad():

@@ -1,6 +1,5 @@
 """Learning from pairs: a picture and its de-occluded twin (UniHOPE section 3.3)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prehend.models.unihope import Output
+from prehend_training.data.batch import CropBatch, rows_of
 from prehend_training.losses.crop import Terms, mean_of_rows
 
 Level = Literal["initial", "roi", "code"]
@@ -51,17 +51,17 @@ class AdaptationLayer(nn.Module):
         return self.norm(token + self.attention(token, token, token, need_weights=False)[0])[:, 0]
 
 
-def twin_rows(batch: Mapping[str, Tensor]) -> Tensor:
+def twin_rows(batch: CropBatch) -> Tensor:
     """(n,) rows whose twin differs from the picture and shows the hand as trained: right hands that grasp."""
     wanted = batch["has_twin"] * batch["presence"] * batch["right"] * batch["grasp"]
     return wanted.nonzero()[:, 0]
 
 
-def twin_target(batch: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+def twin_target(batch: CropBatch, rows: Tensor) -> CropBatch:
     """The labels of the twins: the hand's, which holds nothing; what depends on the object is void."""
-    target = {name: value[rows] for name, value in batch.items()}
+    target = rows_of(batch, rows)
     nothing = torch.zeros_like(target["grasp"])
-    return target | {"grasp": nothing, "has_points": nothing, "has_visible": nothing, "has_segments": nothing}
+    return {**target, "grasp": nothing, "has_points": nothing, "has_visible": nothing, "has_segments": nothing}
 
 
 def enhancement_terms(

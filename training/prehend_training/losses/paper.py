@@ -1,12 +1,10 @@
 """The losses of UniHOPE section 3.4 in the paper's forms, with the weights of the released code."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-from torch import Tensor
 
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.unihope import HandAnswer, Output
+from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows, object_errors, visibility_term
 
 
@@ -33,7 +31,7 @@ class PaperLossWeights:
     visibility: float = 1.0
 
 
-def paper_hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
+def paper_hand_terms(answer: HandAnswer, target: CropBatch, hand: HandLayer) -> Terms:
     """Squared errors of vertices and joints [m^2] relative to the wrist, of the rotation matrices, of the shape and of
     the keypoints in units of the hand box; and the visibility.
 
@@ -56,7 +54,7 @@ def paper_hand_terms(answer: HandAnswer, target: Mapping[str, Tensor], hand: Han
     }
 
 
-def paper_object_terms(output: Output, target: Mapping[str, Tensor]) -> Terms:
+def paper_object_terms(output: Output, target: CropBatch) -> Terms:
     """Eq. (10): L1 of the control points, and of the confidence from exp(-d) on the object."""
     errors = object_errors(output, target, sharpness=1.0)
     return {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from prehend.conventions import SIDES
 from prehend.io.images import read_image
 from prehend.types import Box, FloatArray, Region
-from prehend_training.data.crop_targets import Arrays
+from prehend_training.data.batch import Arrays
 from prehend_training.data.crops import Corpus
 from prehend_training.data.frames import (
     MIN_INSIDE,

@@ -1,6 +1,5 @@
 """Loss terms of the palm detector (quality focal loss: Li et al., NeurIPS 2020)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend.models.palm import Palms
+from prehend_training.data.batch import PalmBatch
 from prehend_training.losses.crop import Terms
 
 
@@ -24,7 +24,7 @@ class PalmLossWeights:
     thing: float = 0.2
 
 
-def palm_terms(found: Palms, target: Mapping[str, Tensor]) -> Terms:
+def palm_terms(found: Palms, target: PalmBatch) -> Terms:
     """Scalars by names of `PalmLossWeights`; `target` as `palm_targets`, batched. Places count in palms."""
     said, wanted = found.boxes, target["numbers"]
     side = target["palm_side"][..., None]

@@ -15,7 +15,7 @@ from prehend.pipeline.detect import (
     region_of_palm,
 )
 from prehend.types import Box, FloatArray, Region
-from prehend_training.data.crop_targets import Arrays
+from prehend_training.data.batch import Arrays
 
 PALM_JOINTS = (0, 5, 9, 13, 17, 1, 2)
 """Joints that are the seven points of a palm, in `prehend.pipeline.detect.POINTS`' order."""

@@ -4,15 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
 from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
 from prehend.hand_model.asset import load_hand_model
 from prehend.weights import Bundle
-from prehend_training.train.calibrate import CALIBRATION
 from prehend_training.train.checkpoint import load_result
-from prehend_training.train.presets import PalmPreset, Preset, preset
-from prehend_training.train.tasks import network_of
+from prehend_training.train.preset import Preset
+from prehend_training.train.presets import preset
 
+CALIBRATION = "calibration.json"
+"""What `prehend-train calibrate` leaves in the folder of a run."""
 LICENCE = "Apache-2.0"
 
 
@@ -28,7 +33,7 @@ def export_run(run: Path, out: Path) -> Bundle:
     """
     begun = json.loads((run / "run.json").read_text())
     chosen = preset(begun["preset"])
-    network = network_of(chosen)
+    network = chosen.build()
     weights = run / "checkpoint" / "averaged.safetensors"
     load_result(weights, network)
     measured = run / "measured.json"
@@ -45,14 +50,14 @@ def export_run(run: Path, out: Path) -> Bundle:
     }
     if (run / CALIBRATION).exists():
         extras["calibration"] = json.loads((run / CALIBRATION).read_text())
-    if isinstance(chosen, PalmPreset):  # scores are compared with what was chosen where they were measured
+    if chosen.own_scores:  # scores are compared with what was chosen where they were measured
         extras["thresholds"] = extras["measured"].pop("thresholds")
     return save_bundle(network, out, chosen.network, extras)  # type: ignore[arg-type]
 
 
 def _told(chosen: Preset, begun: dict[str, Any]) -> dict[str, Any]:
     """What the weights know beside their numbers: the hand model, or the published file that a detector is from."""
-    if isinstance(chosen, PalmPreset):
+    if chosen.own_scores:
         return {"origin": begun["origin"], "photographs": begun["photographs"]}
     hand = load_hand_model()
     return {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
@@ -77,3 +82,30 @@ def _origin(begun: dict[str, Any]) -> dict[str, Any]:
 def _named(entry: dict[str, Any]) -> dict[str, Any]:
     """What was learnt from, without the folders of the machine that it was on."""
     return {name: Path(value).name if name == "path" else value for name, value in entry.items()}
+
+
+def export_slim_run(run: Path, out: Path) -> int:
+    """Write what is worth taking to another machine: the averaged weights, matrices in half precision, and the notes.
+
+    The folder is a run that `prehend-train evaluate` and `export` read and `train --start` starts from; it cannot be
+    gone on with, since the optimiser's state stays behind.
+
+    Returns:
+        Bytes written.
+    """
+    (out / "checkpoint").mkdir(parents=True, exist_ok=True)
+    averaged = load_file(run / "checkpoint" / "averaged.safetensors")
+    save_file({name: halved(value) for name, value in averaged.items()}, out / "checkpoint" / "averaged.safetensors")
+    names = ["checkpoint/progress.json", "run.json", "log.jsonl", "speed.jsonl", "teacher.json", "measured.json"]
+    for name in names:  # what was measured comes last: it has to be younger than the weights
+        if (run / name).exists():
+            (out / name).write_bytes((run / name).read_bytes())
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def halved(value: Tensor) -> Tensor:
+    """In half precision where it is a matrix or kernel of numbers that fit; vectors are few and scale everything."""
+    if value.dim() < 2 or not value.is_floating_point():
+        return value
+    half = value.half()
+    return half if bool(torch.isfinite(half).all()) else value

@@ -1,12 +1,13 @@
 """Training of H2ONet: the mesh of single frames, then all of single frames, then what several frames add."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.h2onet import (
@@ -21,21 +22,21 @@ from prehend.models.h2onet import (
 from prehend.models.h2onet_trunks import LiteTrunk
 from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
+from prehend_training.data.batch import WindowBatch, rows_of
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
 from prehend_training.data.open import DataSource, open_corpus
 from prehend_training.data.windows import WindowBatches, WindowDataConfig, open_windows
 from prehend_training.losses.crop import Terms
 from prehend_training.losses.h2onet import FoundMesh, H2ONetLossWeights, mesh_terms, place_terms, switch_terms
-from prehend_training.train.optimisers import Optimisation
+from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
 
-Batch = Mapping[str, Tensor]
 Trains = Literal["mesh", "frame", "fusion", "all"]
 
 _OF_ORIENTATION = ("turned_vertices", "turned_joints", "rotation")
 
 
 @dataclass(frozen=True)
-class H2ONetPreset:
+class H2ONetPreset(Preset):
     """Training of H2ONet; what is not explained is as in `CropPreset`.
 
     Attributes:
@@ -54,6 +55,17 @@ class H2ONetPreset:
     optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
     freeze_start: bool = False
+    pictures: ClassVar[Literal["crops", "frames"]] = "crops"
+
+    def build(self) -> H2ONet:
+        """See `Preset`; without a hand, which weights bring along."""
+        return build_h2onet(self.config)
+
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "H2ONetTask":
+        """See `Preset`."""
+        if memory is not None or teacher is not None:
+            raise InvalidInput(f"'{self.name}' learns from pictures as they are read, and without a teacher")
+        return H2ONetTask(self, data)
 
 
 class HandAnswers(NamedTuple):
@@ -101,7 +113,7 @@ class PartlyTrained(nn.Module):
             self.network.eval()
         return self
 
-    def forward(self, batch: Batch) -> HandAnswers:
+    def forward(self, batch: WindowBatch) -> HandAnswers:
         """Answers for the (B F) pictures of a batch, the F frames of a window one after the other."""
         with torch.set_grad_enabled(self.trains != "fusion" and torch.is_grad_enabled()):
             frames = FrameAnswer(*(value.float() for value in self.network.encode(batch["image"])))
@@ -111,7 +123,7 @@ class PartlyTrained(nn.Module):
         canonical = self.network.canonical(frames.features)
         return HandAnswers(frames, FoundMesh(canonical, self.network.joints_of(canonical), frames.rotation), fused)
 
-    def _fused(self, frames: FrameAnswer, batch: Batch) -> FoundMesh:
+    def _fused(self, frames: FrameAnswer, batch: WindowBatch) -> FoundMesh:
         def windows(value: Tensor) -> Tensor:
             return value.unflatten(0, (-1, self.frames))
 
@@ -125,7 +137,7 @@ class PartlyTrained(nn.Module):
 
 
 class H2ONetTask:
-    """Training of H2ONet, see `prehend_training.train.tasks.Task`.
+    """Training of H2ONet, see `prehend_training.train.preset.Task`.
 
     Args:
         preset: what is trained.
@@ -136,7 +148,8 @@ class H2ONetTask:
     """
 
     def __init__(self, preset: H2ONetPreset, data: DataSource):
-        self.preset = preset
+        self.preset: Preset = preset
+        self._chosen = preset
         size, chosen = preset.optimisation.batch_size, preset.data
         self.source: BatchSource
         if isinstance(chosen, WindowDataConfig):
@@ -149,27 +162,27 @@ class H2ONetTask:
 
     def network(self) -> PartlyTrained:
         """A fresh network of the shipped hand."""
-        chosen = self.preset
-        network = build_h2onet(chosen.config)
+        chosen = self._chosen
+        network = chosen.build()
         network.set_hand(load_hand_model(), own_pyramid())
         frames = chosen.data.frames if isinstance(chosen.data, WindowDataConfig) else 1
         return PartlyTrained(network, chosen.trains, frames, chosen.freeze_start)
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+    def terms(self, network: nn.Module, batch: WindowBatch, used: float) -> Terms:
         """Terms of the frames, and of the windows where there are any; see `losses.h2onet`."""
         assert isinstance(network, PartlyTrained)
         answers = network(batch)
         with torch.autocast(batch["image"].device.type, enabled=False):
             terms = self._frame_terms(network, answers, batch)
             if answers.fused is not None:
-                now = {name: value[:: network.frames] for name, value in batch.items()}
+                now = rows_of(batch, torch.arange(0, len(batch["image"]), network.frames))
                 fused = self._mesh_terms(answers.fused, now)
                 terms |= {name: value + terms.get(name, 0) for name, value in fused.items()}
         if network.trains == "mesh":
             return {name: value for name, value in terms.items() if name not in _OF_ORIENTATION}
         return terms
 
-    def _frame_terms(self, network: PartlyTrained, answers: HandAnswers, batch: Batch) -> Terms:
+    def _frame_terms(self, network: PartlyTrained, answers: HandAnswers, batch: WindowBatch) -> Terms:
         """Terms of every picture that is there."""
         frames = answers.frames
         if frames is None or answers.meshes is None:
@@ -177,11 +190,12 @@ class H2ONetTask:
         if network.frames == 1:
             switches = switch_terms(frames.presence_logit, frames.side_logit, batch)
         else:
-            batch, switches = dict(batch) | {"presence": batch["presence"] * batch["known"]}, {}
+            there: dict[str, Any] = {"presence": batch["presence"] * batch["known"]}
+            batch, switches = cast(WindowBatch, {**batch, **there}), {}
         places = place_terms(frames.places, frames.part_logit, batch, network.network.config.size)
         return switches | places | self._mesh_terms(answers.meshes, batch)
 
-    def _mesh_terms(self, found: FoundMesh, batch: Batch) -> Terms:
+    def _mesh_terms(self, found: FoundMesh, batch: WindowBatch) -> Terms:
         device = found.vertices.device
         return mesh_terms(found, batch, self._hand.to(device), self._faces.to(device))
 

@@ -1,6 +1,5 @@
-"""The training loop: a budget of minutes or steps, one schedule over it, checkpoints, a log of every loss term.
+"""The training loop: one schedule over a budget of minutes or steps, checkpoints, a log of every loss term.
 
-RUN/run.json        preset, data, seed, commit
 RUN/log.jsonl       one line every `LOG_EVERY` steps
 RUN/events/         the same for TensorBoard
 RUN/checkpoint/     latest state; RUN resumes from here
@@ -9,86 +8,31 @@ RUN/checkpoint/     latest state; RUN resumes from here
 import json
 import logging
 import math
-import resource
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from prehend.documents import read_json
-from prehend.errors import AssetError, InvalidInput
-from prehend.files import replace_text
 from prehend_training.data.loader import prefetched
-from prehend_training.data.open import DataSource, describe_data, renders
 from prehend_training.losses.crop import Terms, total
-from prehend_training.pretrained.files import provenance
-from prehend_training.storage.shards import commit
-from prehend_training.train.checkpoint import Averaged, Progress, load, load_start, save, settle
-from prehend_training.train.distributed import Group, run_group
-from prehend_training.train.heads import pretrained_parameters
+from prehend_training.losses.heads import ModelWithHeads, pretrained_parameters
+from prehend_training.train.checkpoint import Averaged, Progress, load, load_start, save
+from prehend_training.train.distributed import Group
+from prehend_training.train.machine import Budget, Machine, autocast, peak_memory_mb, to_tensors
 from prehend_training.train.optimisers import make_optimisers
-from prehend_training.train.presets import RENAMED, Optimisation, Preset, describe
-from prehend_training.train.tasks import Task, open_task
+from prehend_training.train.preset import Optimisation, Task
 
 LOG_EVERY = 20
 SAVE_EVERY_S = 180.0
 _STALL_S = 30.0
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When training ends: after minutes of training or after steps. The schedule follows the share used up, so that a
-    run ends with its lowest learning rate however fast the machine is."""
-
-    minutes: float | None = None
-    steps: int | None = None
-
-    def __post_init__(self) -> None:
-        if (self.minutes is None) == (self.steps is None) or (self.minutes or self.steps or 0) <= 0:
-            raise InvalidInput("give a positive number of either minutes or steps")
-
-    def used(self, progress: Progress) -> float:
-        """Share of the budget that is used up; 1 or more at the end."""
-        if self.steps is not None:
-            return progress.step / self.steps
-        assert self.minutes is not None
-        return progress.elapsed_s / (60 * self.minutes)
-
-
-Precision = Literal["fp32", "bf16", "fp16"]
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What to train with.
-
-    Attributes:
-        processes: that share each batch.
-        threads: torch threads of each; 0 for torch's choice.
-        workers: processes of each that make batches; 0 is a thread.
-        device: of torch, `cpu` or `cuda`.
-        precision: of products and convolutions; weights, losses and sums stay float32.
-    """
-
-    processes: int = 1
-    threads: int = 0
-    workers: int = 0
-    device: str = "cpu"
-    precision: Precision = "fp32"
-
-
-def autocast(device: str, precision: Precision) -> torch.autocast:
-    """Products and convolutions on a device in a precision."""
-    return torch.autocast(device.split(":")[0], _DTYPES[precision], enabled=precision != "fp32")
 
 
 STEPS_DOWN, STEP_DOWN = 7, 0.7
@@ -107,16 +51,6 @@ def learning_rate(used: float, optimisation: Optimisation) -> float:
     return optimisation.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * along)))
 
 
-def to_tensors(batch: Mapping[str, NDArray[Any] | Tensor], device: str) -> dict[str, Tensor]:
-    """Arrays to tensors; `image...` (B, S, S, 3) uint8 become (B, 3, S, S) float in [0, 1], channels last in memory;
-    what are tensors on the device already stay as they are."""
-    tensors = {name: torch.as_tensor(array).to(device, non_blocking=True) for name, array in batch.items()}
-    for name in tensors.keys() & {"image", "image_deoccluded"}:
-        if tensors[name].dtype == torch.uint8:
-            tensors[name] = tensors[name].permute(0, 3, 1, 2).float().div_(255)
-    return tensors
-
-
 class Trainer:
     """A run: made fresh, or as its checkpoint left it.
 
@@ -126,7 +60,12 @@ class Trainer:
         machine: what to train with.
         group: the processes of the run; only the first one writes.
         start: runs whose averaged weights a fresh run starts from, see `load_start`.
+
+    Attributes:
+        making_s: time that a device took to make the batches of pictures in its memory.
     """
+
+    making_s = 0.0
 
     def __init__(self, task: Task, run: Path, machine: Machine, group: Group | None = None, start: Sequence[Path] = ()):
         self.task, self.run, self.group = task, run, group or Group()
@@ -141,6 +80,8 @@ class Trainer:
             load_start(start, self.network)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
+        if self.machine.compiled and isinstance(self.network, ModelWithHeads):
+            self.network.network.streams.compile()  # type: ignore[operator]
         chosen = self.optimisation
         slow = pretrained_parameters(self.network)
         self.optimiser = make_optimisers(
@@ -189,7 +130,23 @@ class Trainer:
     def batches(self, stop: int | None) -> Generator[Mapping[str, NDArray[Any] | Tensor], None, None]:
         """This process's parts of the batches from the next step on, up to `stop`."""
         part = (self.group.rank, self.group.size)
+        if self.machine.in_memory is not None:
+            return self._made_by_device(stop, part)
         return prefetched(self.task.source, self.progress.step, stop, self.machine.workers, part)
+
+    def _made_by_device(
+        self, stop: int | None, part: tuple[int, int]
+    ) -> Generator[Mapping[str, NDArray[Any] | Tensor], None, None]:
+        """Batches that the device makes itself, each when it is asked for."""
+        step = self.progress.step
+        while stop is None or step < stop:
+            began = _mark(self.machine.device)
+            batch = self.task.source.batch(step, part)
+            ended = _mark(self.machine.device)
+            yield batch
+            # by now the step has waited for the device, and the marks are behind it
+            self.making_s += _seconds_between(began, ended)
+            step += 1
 
     def train(self, budget: Budget, until_s: float = math.inf) -> Progress:
         """Train until the budget is used up, then save.
@@ -239,6 +196,22 @@ def _is_trained(parameter: Tensor) -> bool:
     return parameter.requires_grad
 
 
+def _mark(device: str) -> Any:
+    """A place in the device's queue, or a time."""
+    if not device.startswith("cuda"):
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def _seconds_between(began: Any, ended: Any) -> float:
+    if isinstance(began, float):
+        return float(ended - began)
+    ended.synchronize()
+    return float(began.elapsed_time(ended)) / 1000
+
+
 class _Log:
     """Means of the steps since the last line, as a line of JSON and as TensorBoard's scalars."""
 
@@ -276,98 +249,3 @@ class _Log:
                 self._events.add_scalar(f"{group}/{name}", value, progress.samples)
         self._clear()
         return line
-
-
-def peak_memory_mb(device: str) -> float:
-    """Most memory that was in use so far: the GPU's, or this process's own."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def claim_run(chosen: Preset, data: DataSource, run: Path, start: Sequence[Path] = ()) -> None:
-    """Note in the folder of a run what it is, and from which runs' weights it starts.
-
-    Raises:
-        InvalidInput: the folder holds a run of another preset, seed or data.
-    """
-    description = {
-        "preset": chosen.name,
-        "seed": chosen.seed,
-        "numbers": json.loads(json.dumps(describe(chosen))),
-        "data": describe_data(data),
-        "start": [begun(other) for other in start],
-    }
-    note = run / "run.json"
-    run.mkdir(parents=True, exist_ok=True)
-    settle(run / "checkpoint")
-    if note.exists():
-        noted = read_note(run)
-        differ = [key for key in description if noted.get(key) != description[key]]
-        if differ:
-            raise InvalidInput(f"{run} holds a run that differs in {', '.join(differ)}: choose another folder")
-    else:
-        replace_text(note, json.dumps({**description, "commit": commit()}, indent=1) + "\n")
-
-
-def read_note(run: Path) -> dict[str, Any]:
-    """What a run's folder says that it is.
-
-    Raises:
-        AssetError: its note is missing, cut off or no object.
-    """
-    content = read_json(
-        run / "run.json", lambda text: AssetError(f"{text}: take it from a copy, or choose another folder")
-    )
-    if not isinstance(content, dict):
-        raise AssetError(f"{run / 'run.json'} holds no object: take it from a copy, or choose another folder")
-    if (
-        now := RENAMED.get(content.get("preset", ""))
-    ) is not None:  # a run of before, whose preset is called otherwise now
-        content = content | {"preset": now, "numbers": content["numbers"] | {"name": now}}
-    return content
-
-
-def begun(run: Path) -> dict[str, Any]:
-    """What another run is, and how far it came; of a file of pretrained weights, where they come from."""
-    if run.is_file():
-        return {"pretrained": provenance(run)}
-    progress = read_json(run / "checkpoint" / "progress.json", AssetError)
-    return read_note(run) | {"samples": progress["samples"]}
-
-
-def train_run(
-    chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Sequence[Path] = ()
-) -> None:
-    """Begin a run, or go on with one from its checkpoint, until the budget is used up.
-
-    Args:
-        chosen: preset.
-        data: what to learn from.
-        run: folder of the run.
-        machine: what to train with.
-        budget: when to end.
-        start: runs of the same network, perhaps on smaller pictures or of a part, to start from, see `load_start`.
-
-    Raises:
-        InvalidInput: the folder holds another run, or scenes shall be rendered without a worker.
-        AssetError: the data are not what the preset trains on.
-    """
-    if renders(data) and machine.workers < 1:
-        raise InvalidInput("scenes are rendered in worker processes: give one worker at least")
-    claim_run(chosen, data, run, start)
-    if start:  # fail here, not in the processes
-        load_start(start, open_task(chosen, data).network())
-    run_group(_train_part, (chosen, data, run, machine, budget, start), machine.processes, machine.device)
-
-
-def _train_part(
-    group: Group, chosen: Preset, data: DataSource, run: Path, machine: Machine, budget: Budget, start: Sequence[Path]
-) -> None:
-    Trainer(open_task(chosen, data), run, machine, group, start).train(budget)
-
-
-def log_lines(run: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a run's log."""
-    for line in (run / "log.jsonl").read_text().splitlines():
-        yield json.loads(line)

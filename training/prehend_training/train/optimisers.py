@@ -1,44 +1,12 @@
 """The optimisers: AdamW, and Muon for the convolutions with AdamW for the rest."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 Method = Literal["adamw", "muon"]
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How weights are found.
-
-    Attributes:
-        method: see `make_optimisers`.
-        batch_size: samples a step.
-        lr: highest learning rate.
-        weight_decay: of weights with more than one axis; biases and normalisation have none.
-        warmup: share of the budget in which the rate rises to its highest.
-        schedule: how it falls then: along a `cosine`, or in `steps`, times 0.7 after each seventh of the budget (the
-            paper's every 10 of 70 epochs).
-        final_lr: rate at the end of the cosine over the highest.
-        clip: largest norm of the gradient.
-        ema: highest decay of the averaged weights, which are the result.
-        pretrained_share: rate of what was pretrained over that of the rest.
-    """
-
-    method: Method = "adamw"
-    batch_size: int = 16
-    lr: float = 1.2e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.05
-    schedule: Literal["cosine", "steps"] = "cosine"
-    final_lr: float = 0.005
-    clip: float = 20.0
-    ema: float = 0.998
-    pretrained_share: float = 1.0
-
 
 MUON_SCALE = 0.2
 """Root mean square of an update over the learning rate, which is about AdamW's: one rate and one decay fit both."""

@@ -2,25 +2,28 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
-from prehend.models.palm import PalmDetector, build_palm
+from prehend.models.palm import PalmConfig, PalmDetector, build_palm
+from prehend_training.data.batch import PalmBatch
 from prehend_training.data.crops import BatchSource
-from prehend_training.data.open import describe_data, open_corpus
+from prehend_training.data.open import DataSource, describe_data, open_corpus
 from prehend_training.losses.crop import Terms
-from prehend_training.palms.batches import PalmBatches
+from prehend_training.palms.batches import PalmBatches, PalmDataConfig
 from prehend_training.palms.labels import PalmLabels, read_palm_labels
-from prehend_training.palms.losses import palm_terms
+from prehend_training.palms.losses import PalmLossWeights, palm_terms
 from prehend_training.pretrained.files import load_pretrained, provenance
 from prehend_training.storage.shards import commit
 from prehend_training.train.checkpoint import load_result
-from prehend_training.train.heads import Batch
-from prehend_training.train.loop import Budget, Machine, Trainer, begun
-from prehend_training.train.presets import PalmPreset, Preset, describe
+from prehend_training.train.loop import Trainer
+from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.notes import begun
+from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher, describe
 
 
 class PalmWithHeads(nn.Module):
@@ -31,6 +34,36 @@ class PalmWithHeads(nn.Module):
         self.network = network
         for part in [network.stem, *network.layers[:frozen]] if frozen else []:
             part.requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class PalmPreset(Preset):
+    """Fine-tuning of the palm detector; what is not explained is as in `CropPreset`.
+
+    Attributes:
+        frozen: layers of the network, from the first on, that stay as they are: they see edges and skin well already.
+    """
+
+    name: str
+    network: str
+    config: PalmConfig
+    data: PalmDataConfig = field(default_factory=PalmDataConfig)
+    loss: PalmLossWeights = field(default_factory=PalmLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    frozen: int = 2
+    pictures: ClassVar[Literal["crops", "frames"]] = "frames"
+    own_scores: ClassVar[bool] = True
+
+    def build(self) -> PalmDetector:
+        """See `Preset`."""
+        return build_palm(self.config)
+
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "PalmTask":
+        """Only `prehend-train palms train` can, which has the labels."""
+        raise AssetError(
+            f"'{self.name}' learns from labelled photographs too: train it with `prehend-train palms train`"
+        )
 
 
 class PalmTask:
@@ -49,14 +82,14 @@ class PalmTask:
 
     def network(self) -> nn.Module:
         """The detector with the numbers it starts from."""
-        network = build_palm(self._palm_preset.config)
+        network = self._palm_preset.build()
         if self._start.is_dir():
             load_result(self._start / "checkpoint" / "averaged.safetensors", network)
         else:
             load_pretrained(self._start, network)
         return PalmWithHeads(network, self._palm_preset.frozen)
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+    def terms(self, network: nn.Module, batch: PalmBatch, used: float) -> Terms:
         """See `palm_terms`."""
         assert isinstance(network, PalmWithHeads)
         return palm_terms(network.network(batch["image"]), batch)

@@ -1,110 +1,29 @@
-"""What can be trained: frozen presets with unique names. A new one is an entry of `PRESETS`."""
+"""What can be trained: frozen presets with unique names. A new one is an entry of `_ALL`."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Literal
 
-from prehend.errors import UnknownName
-from prehend.models.finder import FINDER, FinderConfig
-from prehend.models.palm import PALM, PalmConfig
-from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig
-from prehend.models.unihope_lite import LITE, UniHOPELiteConfig
+from prehend.errors import InvalidInput, UnknownName
+from prehend.models.finder import FINDER
+from prehend.models.palm import PALM
+from prehend.models.unihope import PAPER, SMALL
+from prehend.models.unihope_lite import LITE
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.crops import CropDataConfig
 from prehend_training.data.frames import DetectorDataConfig
 from prehend_training.losses.crop import CropLossWeights
-from prehend_training.losses.detector import DetectorLossWeights
-from prehend_training.losses.lite import LiteLossWeights
+from prehend_training.losses.distillation import TaughtLossWeights
+from prehend_training.losses.heads import Fusion
+from prehend_training.losses.lifting import LiftConfig
 from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
-from prehend_training.palms.losses import PalmLossWeights
-from prehend_training.train.h2onet import H2ONET_PRESETS, H2ONetPreset
-from prehend_training.train.heads import Fusion
-from prehend_training.train.lifting import LiftConfig
-from prehend_training.train.optimisers import Optimisation
-
-
-@dataclass(frozen=True)
-class CropPreset:
-    """Training of a crop network.
-
-    Attributes:
-        name: of the preset. network: of the network.
-        config: the network's numbers.
-        trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
-            without pictures (`train.lifting`); `object` (on a pretrained trunk), only the object stream and
-            its head, on hands that hold something.
-        lift: see there.
-        data, loss, optimisation: see there.
-        fusion, twins: see `prehend_training.train.heads.ModelWithHeads`.
-        seed: of the fresh weights and the batches.
-    """
-
-    name: str
-    network: str
-    config: UniHOPEConfig
-    data: CropDataConfig = field(default_factory=CropDataConfig)
-    loss: CropLossWeights | PaperLossWeights = field(default_factory=CropLossWeights)
-    optimisation: Optimisation = field(default_factory=Optimisation)
-    seed: int = 0
-    trains: Literal["all", "maps", "lift", "object"] = "all"
-    lift: LiftConfig = field(default_factory=LiftConfig)
-    fusion: Fusion = "grasp-aware"
-    twins: TwinConfig | None = None
-
-
-@dataclass(frozen=True)
-class LitePreset(CropPreset):
-    """Training of UniHOPE on a pretrained trunk; what is not explained is as in `CropPreset`.
-
-    Attributes:
-        skeletons: hands without pictures a step, which keep teaching the pose head what places tell.
-        code_dropout: share of the pictures whose code the pose head is not given.
-        freeze_start: stem and first stage of the trunk stay as they were pretrained: edges look alike on rendered and
-            real pictures, and half of the cost of going back is there.
-    """
-
-    config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
-    loss: LiteLossWeights = field(default_factory=LiteLossWeights)  # type: ignore[assignment]
-    skeletons: int = 256
-    code_dropout: float = 0.35
-    freeze_start: bool = True
-
-
-@dataclass(frozen=True)
-class DetectorPreset:
-    """Training of a detector; fields as in `CropPreset`."""
-
-    name: str
-    network: str
-    config: FinderConfig
-    data: DetectorDataConfig = field(default_factory=DetectorDataConfig)
-    loss: DetectorLossWeights = field(default_factory=DetectorLossWeights)
-    optimisation: Optimisation = field(default_factory=Optimisation)
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class PalmPreset:
-    """Fine-tuning of the palm detector; what is not explained is as in `CropPreset`.
-
-    Attributes:
-        frozen: layers of the network, from the first on, that stay as they are: they see edges and skin well already.
-    """
-
-    name: str
-    network: str
-    config: PalmConfig
-    data: PalmDataConfig = field(default_factory=PalmDataConfig)
-    loss: PalmLossWeights = field(default_factory=PalmLossWeights)
-    optimisation: Optimisation = field(default_factory=Optimisation)
-    seed: int = 0
-    frozen: int = 2
-
-
-Preset = CropPreset | H2ONetPreset | DetectorPreset | PalmPreset
+from prehend_training.train.detector_task import DetectorPreset
+from prehend_training.train.h2onet import H2ONET_PRESETS
+from prehend_training.train.palms import PalmPreset
+from prehend_training.train.preset import RENAMED, Optimisation, Preset
+from prehend_training.train.tasks import CropPreset, LitePreset
 
 _TINY = replace(
     SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
@@ -298,10 +217,6 @@ _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABL
 PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *_ROWS)}
 
 
-RENAMED = {"finder": "detector", "finder-small": "detector-small", "debug-finder": "debug-detector"}
-"""Old names of presets, which runs of before have, with those of today."""
-
-
 def preset(name: str) -> Preset:
     """The preset of a name, perhaps an old one.
 
@@ -314,6 +229,60 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def describe(chosen: Preset) -> dict[str, Any]:
-    """A preset as JSON."""
-    return asdict(chosen)
+RECIPES: dict[str, Optimisation] = {
+    "unihope-xs": Optimisation(method="muon", batch_size=512, lr=3e-3, ema=0.998),
+    "unihope-b": Optimisation(method="muon", batch_size=256, lr=2e-3, ema=0.998),
+    "detector": Optimisation(batch_size=128, lr=2e-3, ema=0.998),
+}
+"""How networks are trained with large batches, as a GPU wants them; presets without an entry keep their own numbers."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is asked for in place of a preset's own numbers.
+
+    Attributes:
+        large_batches: the numbers of `RECIPES`, and our losses in place of the paper's, which teach a network that
+            starts from nothing in fewer samples.
+        batch_size, lr: in place of these.
+        taught: add the terms of a teacher.
+        twins: learn from pairs where the preset does.
+        strong: change crops as `STRONG_CROPS` does.
+        seed: in place of the preset's.
+    """
+
+    large_batches: bool = False
+    batch_size: int | None = None
+    lr: float | None = None
+    taught: bool = False
+    twins: bool = True
+    strong: bool = False
+    seed: int | None = None
+
+
+def changed_preset(name: str, changes: Changes) -> Preset:
+    """A preset with other numbers; RUN/run.json tells what they are.
+
+    Raises:
+        UnknownName: there is no such preset.
+        InvalidInput: the changes have no effect on what the preset trains.
+    """
+    chosen = preset(name)
+    numbers = RECIPES.get(chosen.name, chosen.optimisation) if changes.large_batches else chosen.optimisation
+    numbers = replace(numbers, batch_size=changes.batch_size or numbers.batch_size, lr=changes.lr or numbers.lr)
+    chosen = replace(chosen, optimisation=numbers, seed=chosen.seed if changes.seed is None else changes.seed)  # type: ignore[type-var]
+    whole = type(chosen) is CropPreset and chosen.trains == "all"
+    if not whole and (changes.taught or changes.strong):
+        raise InvalidInput(f"{name} is no preset of a whole crop network that starts from nothing")
+    return _changed_crops(chosen, changes) if whole and isinstance(chosen, CropPreset) else chosen
+
+
+def _changed_crops(chosen: CropPreset, changes: Changes) -> CropPreset:
+    loss, data = chosen.loss, chosen.data
+    if (changes.large_batches or changes.taught) and not isinstance(loss, CropLossWeights):
+        loss = CropLossWeights()
+    if changes.taught:
+        loss = TaughtLossWeights(**asdict(loss))
+    if changes.strong:
+        data = replace(STRONG_CROPS, size_px=data.size_px, object_grid=data.object_grid)
+    return replace(chosen, data=data, loss=loss, twins=chosen.twins if changes.twins else None)

@@ -1,29 +1,29 @@
-"""What a preset means for the loop: a network, batches, loss terms."""
+"""Training of crop networks: what a preset says, and the network, batches and loss terms that it means."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from prehend.errors import AssetError
+from prehend.errors import InvalidInput
 from prehend.geometry.rotations import matrix_from_axis_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.finder import Finder, Found, build_finder
-from prehend.models.h2onet import build_h2onet
 from prehend.models.mano_head import ManoHead
-from prehend.models.palm import build_palm
-from prehend.models.unihope import Output, UniHOPE, build_unihope
-from prehend.models.unihope_lite import UniHOPELite, build_unihope_lite
-from prehend_training.data.crop_targets import Arrays
-from prehend_training.data.crops import BatchSource, Corpus, CropBatches
-from prehend_training.data.frames import DetectorBatches
+from prehend.models.unihope import Output, UniHOPE, UniHOPEConfig, build_unihope
+from prehend.models.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
+from prehend_training.data.batch import Batch, CropBatch, MadeBatch, SkeletonBatch, rows_of
+from prehend_training.data.crops import BatchSource, Corpus, CropBatches, CropDataConfig
+from prehend_training.data.on_device.crops import ResidentCropBatches
+from prehend_training.data.on_device.store import ResidentCrops, ResidentPoses, load_resident
 from prehend_training.data.open import DataSource, open_corpus
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import (
+    CropLossWeights,
     SampledHand,
     SeenObjects,
     Terms,
@@ -33,94 +33,167 @@ from prehend_training.losses.crop import (
     object_terms,
     switch_terms,
 )
-from prehend_training.losses.detector import detector_terms
-from prehend_training.losses.lite import SKELETON, lite_terms, object_kind_terms
-from prehend_training.losses.pairs import LEVELS, enhancement_terms, twin_target
+from prehend_training.losses.distillation import teacher_terms
+from prehend_training.losses.heads import Answers, Fusion, LiteModelWithHeads, ModelWithHeads
+from prehend_training.losses.lifting import LiftBatches, LiftConfig, poses_of, skeleton_terms
+from prehend_training.losses.lite import SKELETON, LiteLossWeights, lite_terms, object_kind_terms
+from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_target
 from prehend_training.losses.paper import PaperLossWeights, paper_hand_terms, paper_object_terms
-from prehend_training.train.h2onet import H2ONetPreset, H2ONetTask
-from prehend_training.train.heads import Answers, Batch, LiteModelWithHeads, ModelWithHeads
-from prehend_training.train.lifting import LiftBatches, keep_head_only, lift_terms, poses_of, skeleton_terms
-from prehend_training.train.presets import CropPreset, DetectorPreset, LitePreset, PalmPreset, Preset
+from prehend_training.train.machine import autocast
+from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
 
 MEAN_POSE_SAMPLES = 2000
 LIFT_SAMPLES = 24_000
 
 
-class Task(Protocol):
-    """The part of training that differs from network to network."""
+@dataclass(frozen=True)
+class CropPreset(Preset):
+    """Training of a crop network.
 
-    preset: Preset
-    source: BatchSource
+    Attributes:
+        name: of the preset. network: of the network.
+        config: the network's numbers.
+        trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
+            without pictures (`losses.lifting`); `object` (on a pretrained trunk), only the object stream and
+            its head, on hands that hold something.
+        lift: see there.
+        data, loss, optimisation: see there.
+        fusion, twins: see `prehend_training.losses.heads.ModelWithHeads`.
+        seed: of the fresh weights and the batches.
+    """
 
-    def network(self) -> nn.Module:
-        """A fresh network, initialised from the data where that helps."""
-        ...
+    name: str
+    network: str
+    config: UniHOPEConfig
+    data: CropDataConfig = field(default_factory=CropDataConfig)
+    loss: CropLossWeights | PaperLossWeights = field(default_factory=CropLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    trains: Literal["all", "maps", "lift", "object"] = "all"
+    lift: LiftConfig = field(default_factory=LiftConfig)
+    fusion: Fusion = "grasp-aware"
+    twins: TwinConfig | None = None
+    pictures: ClassVar[Literal["crops", "frames"]] = "crops"
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
-        """Loss terms of a batch; `image` is (B, 3, S, S) float in [0, 1], the rest as in the source's arrays; `used` is
-        the share of the budget that is used up."""
-        ...
+    def __post_init__(self) -> None:
+        if self.trains not in self._parts():
+            raise InvalidInput(f"'{self.name}': '{self.trains}' is no part of this network that is trained alone")
+        if self.twins is not None and (self.trains != "all" or not self._pairs()):
+            raise InvalidInput(f"'{self.name}': pairs have no effect here: leave `twins` out")
+        if self.data.describes_objects and not self._described():
+            raise InvalidInput(f"'{self.name}': its network is told nothing of objects: leave `describes_objects` out")
+
+    def _parts(self) -> tuple[str, ...]:
+        return "all", "maps", "lift"
+
+    def _pairs(self) -> bool:
+        return True
+
+    def _described(self) -> bool:
+        return False
+
+    def build(self) -> UniHOPE:
+        """See `Preset`."""
+        return build_unihope(self.config)
+
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "CropTask":
+        """See `Preset`."""
+        return CropTask(self, data, memory, teacher)
+
+    def load(self, paths: Sequence[Path], device: str, limit: int | None = None, workers: int = 0) -> Memory:
+        """See `Preset`."""
+        if self.trains == "lift":
+            return super().load(paths, device, limit, workers)
+        return load_resident(paths, device, limit, self.twins is not None, workers)
 
 
 class CropTask:
-    """Training of UniHOPE on crops."""
+    """Training of UniHOPE on crops.
 
-    def __init__(self, preset: CropPreset, data: DataSource):
+    Args:
+        preset: what to train.
+        data: what to learn from.
+        memory: the same crops on the device that trains, None to read them as they are needed.
+        teacher: to learn from beside the labels; the preset's loss has the weights of `teacher_terms` then.
+    """
+
+    def __init__(
+        self, preset: CropPreset, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None
+    ):
         self.preset: Preset = preset
-        self._crop_preset = preset
-        twins = preset.twins is not None
-        self.corpus = open_corpus(data, "crops", twins, preset.data.size_px)
-        self.source: BatchSource = self._source(preset, twins)
-        paper = isinstance(preset.loss, PaperLossWeights)
-        self._hand: HandLayer = HandLayer(load_hand_model()) if paper else SampledHand(load_hand_model())
+        self._crop_preset, self.teacher = preset, teacher
+        self.corpus = open_corpus(data, "crops", preset.twins is not None, preset.data.size_px)
+        self._memory = memory if isinstance(memory, ResidentCrops) else None
+        self.source: BatchSource = self._source(preset)
+        self._paper = isinstance(preset.loss, PaperLossWeights)
+        self._hand: HandLayer = HandLayer(load_hand_model()) if self._paper else SampledHand(load_hand_model())
 
     def network(self) -> ModelWithHeads:
         """UniHOPE whose pose offsets start from the mean pose of the data."""
         chosen = self._crop_preset
-        network = build_unihope(chosen.config)
+        network = chosen.build()
         head = network.mano_head
         assert isinstance(head, ManoHead)
-        head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
+        head.set_mean_pose(torch.tensor(self._mean_pose(), dtype=torch.float32))
         supervised = ModelWithHeads(network, chosen.fusion, chosen.twins)
         if chosen.trains == "maps":
             supervised.keep_maps_only()
         elif chosen.trains == "lift":
-            keep_head_only(supervised)
+            supervised.keep_pose_head_only()
         return supervised
 
-    def _source(self, preset: CropPreset, twins: bool) -> BatchSource:
+    def _mean_pose(self) -> np.ndarray:
+        """See `mean_pose`; reading shards for it takes seconds."""
+        return mean_pose(self.corpus if self._memory is None else ResidentPoses(self._memory, MEAN_POSE_SAMPLES))
+
+    def _source(self, preset: CropPreset) -> BatchSource:
         size = preset.optimisation.batch_size
         if preset.trains == "lift":
             records = (self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES))
             return LiftBatches(*poses_of(records), preset.lift, preset.seed, size)
-        return CropBatches(self.corpus, preset.data, preset.seed, size, twins)
+        if self._memory is not None:
+            return ResidentCropBatches(self._memory, preset.data, preset.seed, size)
+        return CropBatches(self.corpus, preset.data, preset.seed, size, preset.twins is not None)
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+    def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
         assert isinstance(network, ModelWithHeads)
         if self._crop_preset.trains == "lift":
             assert isinstance(self._hand, SampledHand)
-            return lift_terms(network, batch, self._hand.to(batch["places"].device))
+            skeletons = cast(SkeletonBatch, batch)
+            hand = self._hand.to(skeletons["places"].device)
+            return skeleton_terms(network.network.mano_head, network.network.config, skeletons, hand)
         if self._crop_preset.trains == "maps":
             encoded, read = network.encode(batch["image"])
             return map_terms(read, batch) | switch_terms(encoded, batch)
         answers = network(batch).in_full()
         with torch.autocast(batch["image"].device.type, enabled=False):
             terms = self._sample_terms(network.network, answers.output, batch, answers.read)
+            if self.teacher is not None:
+                terms |= self._taught_terms(network.network, answers.output, batch, self.teacher)
             if network.twins is None:
                 return terms
             return terms | self._pair_terms(network, answers, batch, terms, used)
 
-    def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
+    def _sample_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch) -> Terms:
         """Terms of the pictures."""
         hand = self._hand.to(batch["image"].device)
         terms = switch_terms(output.encoded, batch)
-        if isinstance(self._crop_preset.loss, PaperLossWeights):
+        if self._paper:
             return terms | paper_hand_terms(output.hand, batch, hand) | paper_object_terms(output, batch)
         terms |= hand_terms(output.hand, batch, hand) | object_terms(output, batch)
         return terms | heatmap_terms(network, output.heatmaps, batch) | map_terms(read, batch)
 
-    def _pair_terms(self, network: ModelWithHeads, answers: Answers, batch: Batch, terms: Terms, used: float) -> Terms:
+    def _taught_terms(self, network: UniHOPE, output: Output, batch: CropBatch, teacher: Teacher) -> Terms:
+        """How far the network is from its teacher, who sees the same changed pictures."""
+        told, kind = batch["grasp_gate"], batch["image"].device.type
+        with torch.no_grad(), autocast(kind, teacher.precision):
+            taught = teacher.network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
+        return teacher_terms(network, output, teacher.network, taught, batch)
+
+    def _pair_terms(
+        self, network: ModelWithHeads, answers: Answers, batch: CropBatch, terms: Terms, used: float
+    ) -> Terms:
         """Terms of the hand and the switcher as means of pictures and twins, and of the features' differences."""
         assert network.twins is not None and network.mapper is not None
         zero = terms["grasp"].new_zeros(())
@@ -128,10 +201,9 @@ class CropTask:
         if answers.twin is None:
             return enhancement
         target = twin_target(batch, answers.twin_rows)
-        paper = isinstance(self._crop_preset.loss, PaperLossWeights)
-        of_hand = (paper_hand_terms if paper else hand_terms)(answers.twin.hand, target, self._hand)
+        of_hand = (paper_hand_terms if self._paper else hand_terms)(answers.twin.hand, target, self._hand)
         of_twins = of_hand | switch_terms(answers.twin.encoded, target)
-        if not paper:
+        if not self._paper:
             of_twins |= heatmap_terms(network.network, answers.twin.heatmaps, target)
         both = {name: (terms[name] + value) / 2 for name, value in of_twins.items() if name != "visibility"}
         if used >= network.twins.begin:
@@ -139,6 +211,47 @@ class CropTask:
                 network.twins, answers.output, answers.twin, answers.twin_rows, batch["visible_ratio"], network.mapper
             )
         return both | enhancement
+
+
+@dataclass(frozen=True)
+class LitePreset(CropPreset):
+    """Training of UniHOPE on a pretrained trunk; what is not explained is as in `CropPreset`.
+
+    Attributes:
+        skeletons: hands without pictures a step, which keep teaching the pose head what places tell.
+        code_dropout: share of the pictures whose code the pose head is not given.
+        freeze_start: stem and first stage of the trunk stay as they were pretrained: edges look alike on rendered and
+            real pictures, and half of the cost of going back is there.
+    """
+
+    config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
+    loss: LiteLossWeights = field(default_factory=LiteLossWeights)  # type: ignore[assignment]
+    skeletons: int = 256
+    code_dropout: float = 0.35
+    freeze_start: bool = True
+
+    def _parts(self) -> tuple[str, ...]:
+        return "all", "lift", "object"
+
+    def _pairs(self) -> bool:
+        return False
+
+    def _described(self) -> bool:
+        return True
+
+    def build(self) -> UniHOPELite:
+        """See `Preset`."""
+        return build_unihope_lite(self.config)
+
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "LiteTask":
+        """See `Preset`."""
+        if memory is not None or teacher is not None:
+            raise InvalidInput(f"'{self.name}' is trained neither from memory nor by a teacher yet")
+        return LiteTask(self, data)
+
+    def load(self, paths: Sequence[Path], device: str, limit: int | None = None, workers: int = 0) -> Memory:
+        """See `Preset`."""
+        return Preset.load(self, paths, device, limit, workers)
 
 
 class LiteTask(CropTask):
@@ -152,11 +265,11 @@ class LiteTask(CropTask):
     def network(self) -> ModelWithHeads:
         """The network with a fresh trunk; `checkpoint.load_start` gives it the pretrained one."""
         chosen = self._lite
-        network = build_unihope_lite(chosen.config)
-        network.mano_head.set_mean_pose(torch.tensor(mean_pose(self.corpus), dtype=torch.float32))
+        network = chosen.build()
+        network.mano_head.set_mean_pose(torch.tensor(self._mean_pose(), dtype=torch.float32))
         supervised = LiteModelWithHeads(network, chosen.fusion, chosen.code_dropout)
         if chosen.trains == "lift":
-            keep_head_only(supervised)
+            supervised.keep_pose_head_only()
         elif chosen.trains == "object":
             supervised.requires_grad_(False)
             for part in network.object_parts():
@@ -166,24 +279,22 @@ class LiteTask(CropTask):
             network.trunk.stages[0].requires_grad_(False)
         return supervised
 
-    def _source(self, preset: CropPreset, twins: bool) -> BatchSource:
+    def _source(self, preset: CropPreset) -> BatchSource:
         assert isinstance(preset, LitePreset)
-        if preset.trains == "lift":
-            return super()._source(preset, twins)
-        if preset.trains == "object":
-            return CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins)
-        crops = CropBatches(self.corpus, preset.data, preset.seed, preset.optimisation.batch_size, twins)
+        crops = super()._source(preset)
+        if preset.trains != "all":
+            return crops
         records = (self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES))
         skeletons = LiftBatches(*poses_of(records), preset.lift, preset.seed, preset.skeletons)
         return WithSkeletons(crops, skeletons)
 
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
+    def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
         if self._lite.trains != "object":
             return super().terms(network, batch, used)
         assert isinstance(network, ModelWithHeads) and isinstance(network.network, UniHOPELite)
         rows = batch["has_points"].nonzero()[:, 0]
-        held = {name: value[rows] for name, value in batch.items()}
+        held = rows_of(batch, rows)
         inner = network.network
         with torch.no_grad():
             encoded = inner.encode(held["image"].contiguous(memory_format=torch.channels_last))
@@ -194,7 +305,7 @@ class LiteTask(CropTask):
             thing, every, held
         )
 
-    def _sample_terms(self, network: UniHOPE, output: Output, batch: Batch, read: Batch) -> Terms:
+    def _sample_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch) -> Terms:
         assert isinstance(network, UniHOPELite) and isinstance(self._hand, SampledHand)
         hand = self._hand.to(batch["image"].device)
         terms = switch_terms(output.encoded, batch) | hand_terms(output.hand, batch, hand)
@@ -203,13 +314,13 @@ class LiteTask(CropTask):
         terms |= {k: v for k, v in map_terms(read, batch).items() if k != "coarse_joints"}
         terms |= lite_terms(network, output.encoded.places, output.hand, batch)  # type: ignore[attr-defined, arg-type]
         skeletons = {k.removeprefix(SKELETON): v for k, v in batch.items() if k.startswith(SKELETON)}
-        taught = skeleton_terms(network.mano_head, network.config, skeletons, hand)
+        taught = skeleton_terms(network.mano_head, network.config, cast(SkeletonBatch, skeletons), hand)
         return terms | {SKELETON + name: value for name, value in taught.items()}
 
 
-def _described(batch: Batch) -> Batch:
+def _described(batch: CropBatch) -> CropBatch:
     """The batch, in which of an object that was described wrongly no points are asked."""
-    return dict(batch) | {"has_points": batch["has_points"] * batch["kind_match"]}
+    return {**batch, "has_points": batch["has_points"] * batch["kind_match"]}
 
 
 @dataclass(frozen=True)
@@ -219,13 +330,13 @@ class WithSkeletons:
     crops: BatchSource
     skeletons: LiftBatches
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> MadeBatch:
         """See `BatchSource`."""
         beside = {SKELETON + name: value for name, value in self.skeletons.batch(step, part).items()}
-        return self.crops.batch(step, part) | beside
+        return {**self.crops.batch(step, part), **beside}
 
 
-def mean_pose(corpus: Corpus) -> np.ndarray:
+def mean_pose(corpus: Corpus | ResidentPoses) -> np.ndarray:
     """(16, 3, 3) rotations closest to those of the first samples, as right hands; the wrist's is left at none.
 
     Where no pose is known: the mean pose of the hand model."""
@@ -238,66 +349,3 @@ def mean_pose(corpus: Corpus) -> np.ndarray:
         mean = np.asarray(matrix_from_axis_angle(np.concatenate([np.zeros((1, 3)), fingers])), np.float64)
     mean[0] = np.eye(3)
     return mean
-
-
-class DetectorWithHeads(nn.Module):
-    """A detector with a layer that tells hands and held things apart from the rest; only `network` is kept."""
-
-    def __init__(self, network: Finder):
-        super().__init__()
-        self.network = network
-        self.dense = nn.Conv2d(network.config.head, 3, 1)
-
-    def forward(self, image: Tensor) -> tuple[Found, Tensor]:
-        """The detector's maps, and (B, 3, G, G) logits of rest, hand and held object."""
-        features = self.network.features(image)
-        return self.network.answer(features), self.dense(features)
-
-
-class DetectorTask:
-    """Training of the detector on frames."""
-
-    def __init__(self, preset: DetectorPreset, data: DataSource):
-        self.preset: Preset = preset
-        self._detector_preset = preset
-        self.corpus = open_corpus(data, "frames", twins=False)
-        self.source: BatchSource = DetectorBatches(
-            self.corpus, preset.data, preset.seed, preset.optimisation.batch_size
-        )
-
-    def network(self) -> nn.Module:
-        """A fresh detector."""
-        return DetectorWithHeads(build_finder(self._detector_preset.config))
-
-    def terms(self, network: nn.Module, batch: Batch, used: float) -> Terms:
-        """See `detector_terms`."""
-        found, dense = network(batch["image"])
-        return detector_terms(found, batch) | {"segments": F.cross_entropy(dense, batch["segments"].long())}
-
-
-def open_task(preset: Preset, data: DataSource) -> Task:
-    """The task of a preset.
-
-    Raises:
-        AssetError: the data are not what the preset trains on.
-    """
-    if isinstance(preset, LitePreset):
-        return LiteTask(preset, data)
-    if isinstance(preset, H2ONetPreset):
-        return H2ONetTask(preset, data)  # type: ignore[return-value]  # its preset is of its own kind
-    if isinstance(preset, PalmPreset):
-        raise AssetError(
-            f"'{preset.name}' learns from labelled photographs too: train it with `prehend-train palms train`"
-        )
-    return CropTask(preset, data) if isinstance(preset, CropPreset) else DetectorTask(preset, data)
-
-
-def network_of(preset: Preset) -> UniHOPE | nn.Module:
-    """The network of a preset with fresh weights, without data."""
-    if isinstance(preset, LitePreset):
-        return build_unihope_lite(preset.config)
-    if isinstance(preset, H2ONetPreset):
-        return build_h2onet(preset.config)
-    if isinstance(preset, PalmPreset):
-        return build_palm(preset.config)
-    return build_unihope(preset.config) if isinstance(preset, CropPreset) else build_finder(preset.config)

@@ -12,7 +12,7 @@ from prehend_training.data.on_device.draws import BackgroundDraws, ColourDraws, 
 from prehend_training.data.on_device.pixels import background_pieces, change_colour, erase, paste, sample
 from prehend_training.data.on_device.views import inverse_affines
 from prehend_training.data.pixels import PhotometricConfig
-from prehend_training.train.resident import laid_out_anew
+from prehend_training.losses.distillation import laid_out_anew
 
 SIZE = 64
 Rng = np.random.default_rng

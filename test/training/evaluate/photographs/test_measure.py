@@ -21,7 +21,6 @@ from prehend_training.evaluate.photographs.measure import PhotoFiles
 from prehend_training.inspect.batches import write_picture
 from prehend_training.scenes.render.render import crop_sample, frame_sample
 from prehend_training.train.presets import preset
-from prehend_training.train.tasks import network_of
 
 SIZE = 256
 
@@ -326,7 +325,7 @@ def test_a_run_is_looked_at_without_exporting_it(photos, tmp_path):
     torch.manual_seed(0)
     (tmp_path / "run.json").write_text(json.dumps({"preset": chosen.name}))
     (tmp_path / "checkpoint").mkdir()
-    save_file(dict(network_of(chosen).state_dict()), tmp_path / "checkpoint" / "averaged.safetensors")
+    save_file(dict(chosen.build().state_dict()), tmp_path / "checkpoint" / "averaged.safetensors")
     out = tmp_path / "out"
     options = ["--photos", str(photos), "--boxes", "true", "--limit", "3", "--out", str(out)]
     assert cli.main(["evaluate", str(tmp_path), *options]) == 0

@@ -111,6 +111,21 @@ def load_resident(
     return ResidentCrops(image, twin, layers, backgrounds if bool(known.all()) else backgrounds[known], store)
 
 
+class ResidentPoses:
+    """The poses of the first resident crops as records, for the mean pose; reading shards for it takes seconds."""
+
+    def __init__(self, crops: ResidentCrops, count: int):
+        names = ("side", "rotations", "has_pose")
+        self._labels = {name: crops.labels[name][:count].cpu().numpy() for name in names}
+
+    def first(self, count: int) -> list[int]:
+        """See `prehend_training.data.crops.Corpus`."""
+        return list(range(min(count, len(self._labels["side"]))))
+
+    def __getitem__(self, index: int) -> Record:
+        return {name: value[index][None] for name, value in self._labels.items()}
+
+
 class Pack(Protocol):
     """Decodes some rows of folders."""
 

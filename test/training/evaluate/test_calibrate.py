@@ -4,7 +4,7 @@ import pytest
 from prehend.errors import InvalidInput
 from prehend.eval.calibration import reliability
 from prehend.pipeline.find import probability
-from prehend_training.train.calibrate import fit
+from prehend_training.evaluate.calibrate import fit
 
 
 def test_logits_that_are_too_sure_and_biased_become_log_odds():

@@ -23,11 +23,11 @@ from prehend.pipeline.find import probability
 from prehend_training.data.crops import CropBatches
 from prehend_training.data.open import DataSource, open_corpus
 from prehend_training.train.checkpoint import load_result
-from prehend_training.train.loop import to_tensors
-from prehend_training.train.presets import CropPreset, preset
-from prehend_training.train.tasks import network_of
+from prehend_training.train.export import CALIBRATION
+from prehend_training.train.machine import to_tensors
+from prehend_training.train.presets import preset
+from prehend_training.train.tasks import CropPreset
 
-CALIBRATION = "calibration.json"
 BATCH = 32
 SEED = 77
 
@@ -54,7 +54,7 @@ def calibrate_run(run: Path, data: DataSource, samples: int) -> dict[str, Any]:
     chosen = preset(json.loads((run / "run.json").read_text())["preset"])
     if not isinstance(chosen, CropPreset):
         raise InvalidInput(f"{run} trains no crop network: its scores are chosen by its own measures")
-    network = network_of(chosen)
+    network = chosen.build()
     load_result(run / "checkpoint" / "averaged.safetensors", network)
     pairs = gather(network.eval(), chosen, data, samples)  # type: ignore[arg-type]
     fitted = {name: fit(*known) for name, known in pairs.items() if len(set(known[1].tolist())) == 2}

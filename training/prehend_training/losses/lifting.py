@@ -19,11 +19,10 @@ from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quate
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.pose_head import PlacesPoseHead
 from prehend.models.unihope import HandAnswer
-from prehend_training.data.crop_targets import Arrays
+from prehend_training.data.batch import Arrays, CropBatch, SkeletonBatch
 from prehend_training.data.records import Record
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import SampledHand, Terms, hand_terms
-from prehend_training.train.heads import Batch, ModelWithHeads
 
 FINGERS, JOINTS_A_FINGER = 5, 3
 TAUGHT = ("joints", "vertices", "global_rotation", "finger_rotation", "betas")
@@ -149,28 +148,7 @@ def poses_of(records: Iterable[Record]) -> tuple[NDArray[np.float32], NDArray[np
     return np.stack(rotations).astype(np.float32), np.stack(betas).astype(np.float32)
 
 
-def keep_head_only(network: nn.Module) -> None:
-    """Let only the pose head be trained."""
-    assert isinstance(network, ModelWithHeads)
-    network.requires_grad_(False)
-    network.network.mano_head.requires_grad_(True)
-    # nothing here says which joints are seen
-    network.network.mano_head.visibility.requires_grad_(False)
-
-
-def lift_terms(network: nn.Module, batch: Batch, hand: SampledHand) -> Terms:
-    """The terms `TAUGHT`, of what the head says of places alone.
-
-    Args:
-        network: a `ModelWithHeads` one.
-        batch: of `LiftBatches`.
-        hand: skinning.
-    """
-    assert isinstance(network, ModelWithHeads)
-    return skeleton_terms(network.network.mano_head, network.network.config, batch, hand)
-
-
-def skeleton_terms(head: nn.Module, config: Any, batch: Batch, hand: SampledHand) -> Terms:
+def skeleton_terms(head: nn.Module, config: Any, batch: SkeletonBatch, hand: SampledHand) -> Terms:
     """The terms `TAUGHT`, of what a pose head says of places alone.
 
     Args:
@@ -186,10 +164,20 @@ def skeleton_terms(head: nn.Module, config: Any, batch: Batch, hand: SampledHand
     else:
         said = head(code, places)
     ones = places.new_ones(count)
-    target = dict(batch) | {"keypoints": places, "visible": places.new_ones(count, NUM_JOINTS)}
-    known = ("presence", "right", "has_pose", "has_joints", "has_visible", "has_keypoints")
-    target |= dict.fromkeys(known, ones)
-    target["hand_box"] = places.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(count, 4)
+    target: CropBatch = {
+        "rotations": batch["rotations"],
+        "betas": batch["betas"],
+        "joints": batch["joints"],
+        "keypoints": places,
+        "visible": places.new_ones(count, NUM_JOINTS),
+        "presence": ones,
+        "right": ones,
+        "has_pose": ones,
+        "has_joints": ones,
+        "has_visible": ones,
+        "has_keypoints": ones,
+        "hand_box": places.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(count, 4),
+    }
     answer = HandAnswer(places, said.rotations, said.betas, said.visibility_logit, code)
     terms = hand_terms(answer, target, hand)
     return {name: terms[name] for name in TAUGHT}

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from prehend_training.data.datasets import ShardCorpus
-from prehend_training.train.lifting import LiftBatches, LiftConfig, any_rotations, poses_of
-from prehend_training.train.loop import Budget, Machine, Trainer, log_lines
+from prehend_training.losses.lifting import LiftBatches, LiftConfig, any_rotations, poses_of
+from prehend_training.train.loop import Trainer
+from prehend_training.train.machine import Budget, Machine
 from prehend_training.train.presets import preset
-from prehend_training.train.tasks import open_task
+from prehend_training.train.runs import log_lines
 
 CERTAIN = LiftConfig(scale_sigma=0, center_sigma=0, noise=(1e-9, 1e-9), lost_p=0)
 
@@ -53,7 +54,7 @@ def test_the_head_alone_learns_and_soon_knows_more_than_the_mean_pose(crops, tmp
         config=replace(debug.config, hidden=(128,)),
         optimisation=replace(debug.optimisation, batch_size=64, lr=5e-3),
     )
-    trainer = Trainer(open_task(chosen, [crops]), tmp_path, Machine(threads=1))
+    trainer = Trainer(chosen.task([crops]), tmp_path, Machine(threads=1))
     before = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
     trainer.train(Budget(steps=160))
     changed = {name for name, value in trainer.network.named_parameters() if not torch.equal(value, before[name])}

@@ -1,6 +1,5 @@
 """A network with auxiliary heads, which only training has; what is kept afterwards is `network`."""
 
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -12,10 +11,10 @@ from prehend.models.h2onet_trunks import LiteTrunk
 from prehend.models.palm import PalmDetector
 from prehend.models.unihope import Output, UniHOPE
 from prehend.models.unihope_lite import UniHOPELite
+from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import DENSE_CHANNELS
 from prehend_training.losses.pairs import AdaptationLayer, TwinConfig, twin_rows
 
-Batch = Mapping[str, Tensor]
 Fusion = Literal["grasp-aware", "always"]
 """When the object's feature goes to the hand: where something is grasped (eq. 3), or always (HFL-Net)."""
 
@@ -72,7 +71,7 @@ class ModelWithHeads(nn.Module):
         nn.init.zeros_(self.coarse.bias)
         self.mapper = None if twins is None else AdaptationLayer(network.config.code)
 
-    def forward(self, batch: Batch) -> Answers:
+    def forward(self, batch: CropBatch) -> Answers:
         """Pictures and twins in one pass, so that they share the statistics of the normalisation."""
         count = len(batch["image"])
         rows = twin_rows(batch) if self.twins is not None else torch.empty(0, dtype=torch.long)
@@ -114,6 +113,14 @@ class ModelWithHeads(nn.Module):
         for parameter in self.parameters():
             parameter.requires_grad_(parameter.grad is not None)
             parameter.grad = None
+
+    def keep_pose_head_only(self) -> None:
+        """Let only the pose head be trained."""
+        self.requires_grad_(False)
+        head = self.network.mano_head
+        head.requires_grad_(True)
+        # nothing in skeletons says which joints are seen
+        head.visibility.requires_grad_(False)
 
 
 class LiteModelWithHeads(ModelWithHeads):

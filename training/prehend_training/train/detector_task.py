@@ -1,0 +1,84 @@
+"""Training of the detector on frames: what a preset says, and the network, batches and loss terms that it means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prehend.errors import InvalidInput
+from prehend.models.finder import Finder, FinderConfig, Found, build_finder
+from prehend_training.data.batch import DetectorBatch
+from prehend_training.data.crops import BatchSource
+from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
+from prehend_training.data.on_device.frames import ResidentDetectorBatches, ResidentFrames, load_frames
+from prehend_training.data.open import DataSource, open_corpus
+from prehend_training.losses.crop import Terms
+from prehend_training.losses.detector import DetectorLossWeights, detector_terms
+from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
+
+
+@dataclass(frozen=True)
+class DetectorPreset(Preset):
+    """Training of a detector; fields as in `CropPreset`."""
+
+    name: str
+    network: str
+    config: FinderConfig
+    data: DetectorDataConfig = field(default_factory=DetectorDataConfig)
+    loss: DetectorLossWeights = field(default_factory=DetectorLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    pictures: ClassVar[Literal["crops", "frames"]] = "frames"
+
+    def build(self) -> Finder:
+        """See `Preset`."""
+        return build_finder(self.config)
+
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "DetectorTask":
+        """See `Preset`."""
+        if teacher is not None:
+            raise InvalidInput(f"'{self.name}' has no teacher: one teaches a crop network")
+        return DetectorTask(self, data, memory)
+
+    def load(self, paths: Sequence[Path], device: str, limit: int | None = None, workers: int = 0) -> Memory:
+        """See `Preset`."""
+        return load_frames(paths, device, limit, workers)
+
+
+class DetectorWithHeads(nn.Module):
+    """A detector with a layer that tells hands and held things apart from the rest; only `network` is kept."""
+
+    def __init__(self, network: Finder):
+        super().__init__()
+        self.network = network
+        self.dense = nn.Conv2d(network.config.head, 3, 1)
+
+    def forward(self, image: Tensor) -> tuple[Found, Tensor]:
+        """The detector's maps, and (B, 3, G, G) logits of rest, hand and held object."""
+        features = self.network.features(image)
+        return self.network.answer(features), self.dense(features)
+
+
+class DetectorTask:
+    """Training of the detector on frames; arguments as of `CropTask`."""
+
+    def __init__(self, preset: DetectorPreset, data: DataSource, memory: Memory | None = None):
+        self.preset: Preset = preset
+        self._detector_preset = preset
+        self.corpus = open_corpus(data, "frames", twins=False)
+        numbers = preset.data, preset.seed, preset.optimisation.batch_size
+        self.source: BatchSource = DetectorBatches(self.corpus, *numbers)
+        if isinstance(memory, ResidentFrames):
+            self.source = ResidentDetectorBatches(memory, *numbers)
+
+    def network(self) -> nn.Module:
+        """A fresh detector."""
+        return DetectorWithHeads(self._detector_preset.build())
+
+    def terms(self, network: nn.Module, batch: DetectorBatch, used: float) -> Terms:
+        """See `detector_terms`."""
+        found, dense = network(batch["image"])
+        return detector_terms(found, batch) | {"segments": F.cross_entropy(dense, batch["segments"].long())}
