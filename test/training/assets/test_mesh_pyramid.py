@@ -67,6 +67,13 @@ def test_it_comes_out_the_same_every_time(pyramid: MeshPyramid) -> None:
             np.testing.assert_array_equal(one, other)
 
 
+def test_any_hand_has_one() -> None:
+    """With the forearm it is another mesh, and a left hand's faces turn the other way."""
+    model = load_hand_model(side="left", forearm=True)
+    pyramid = hand_pyramid(model, levels=3)
+    assert pyramid.sizes == (-(-model.num_vertices // 4), -(-model.num_vertices // 2), model.num_vertices)
+
+
 def test_a_mesh_in_pieces_is_refused() -> None:
     tetrahedra = np.concatenate([np.eye(4, 3) + 10 * k for k in range(40)])
     sides = np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0]])
