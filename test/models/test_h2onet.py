@@ -173,6 +173,18 @@ def test_the_orientation_does_not_teach_the_rest(network: H2ONet) -> None:
         assert (parameter.grad is None or not parameter.grad.any()) or id(parameter) in own, name
 
 
+def test_learning_to_fuse_begins_gently() -> None:
+    """What answers with nothing at first has a gradient of the size of the others, not one that is beyond all."""
+    network = with_hand(TINY, stirred=False)
+    frame = network.encode(torch.rand(2, 3, SIZE, SIZE))
+    window = [
+        getattr(frame, name)[:, None].detach().expand(-1, FRAMES, *getattr(frame, name).shape[1:]) for name in KEPT
+    ]
+    mesh = network.decode(*window, torch.eye(3).expand(2, FRAMES, 3, 3), torch.ones(2, FRAMES))
+    (mesh.rotation - torch.eye(3)).abs().mean().backward()
+    assert 0 < network.turn_by[-1].bias.grad.norm() < 10
+
+
 def test_what_several_frames_need_has_no_part_in_one(network: H2ONet) -> None:
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     fusion = {names[id(parameter)].split(".")[0] for parameter in network.fusion_parts()}

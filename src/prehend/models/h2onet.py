@@ -245,7 +245,7 @@ class H2ONet(Staged):
             self.occlusion(joints),
             self.decoder(self.lift @ joints),
             seen.orientation,
-            rotations_from_6d(self.orient(seen.orientation)),
+            turn_from(self.orient(seen.orientation)),
         )
 
     def canonical(self, features: Tensor) -> Tensor:
@@ -304,7 +304,7 @@ class H2ONet(Staged):
         if self.config.aware:
             picked = (rotation * chosen[..., None, None]).sum(1)
             told += [first_columns(picked), first_columns(rotation[:, 0])]
-        return rotations_from_6d(self.turn_by(torch.cat(told, 1))) @ rotation[:, 0]
+        return turn_from(self.turn_by(torch.cat(told, 1))) @ rotation[:, 0]
 
 
 def mean_hand(model: HandModel) -> FloatArray:
@@ -327,6 +327,11 @@ def present(known: Tensor) -> Tensor:
     """(B, 3) -> the same as 0 and 1; the current frame is always there."""
     there = (known > 0.5).to(known.dtype)
     return torch.cat([torch.ones_like(there[:, :1]), there[:, 1:]], 1)
+
+
+def turn_from(sixd: Tensor) -> Tensor:
+    """(..., 6) -> (..., 3, 3), see `rotations_from_6d`; counted from no turn, about which it is smooth."""
+    return rotations_from_6d(sixd + sixd.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
 
 
 def first_columns(rotation: Tensor) -> Tensor:
