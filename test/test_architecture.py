@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "weights": BASE,
     "backends": BASE | {"weights", "models"},
     "pipeline": BASE | {"geometry", "hand_model", "object_catalogue", "weights", "backends", "export"},
-    "models": BASE | {"hand_model"},
+    "models": BASE | {"geometry", "hand_model"},
     "export": BASE | {"models", "backends", "weights", "hand_model"},
     "io": BASE | {"geometry"},
     "draw": BASE | {"geometry", "io"},

@@ -40,7 +40,14 @@ def test_counts_are_those_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("name", "gmac", "parameters_m"),
-    [("unihope-s", 0.8, 11.0), ("unihope-xs", 0.3, 8.0), ("detector", 0.3, 2.0), ("unihope-b", 12.0, 55.0)],
+    [
+        ("unihope-s", 0.8, 11.0),
+        ("unihope-xs", 0.3, 8.0),
+        ("detector", 0.3, 2.0),
+        ("unihope-b", 12.0, 55.0),
+        ("h2onet-s", 0.7, 8.0),
+        ("h2onet-b", 0.85, 30.0),
+    ],
 )
 def test_budgets(name: str, gmac: float, parameters_m: float) -> None:
     size = registry.describe(name)

@@ -6,7 +6,7 @@ import pytest
 # the training workspace is a package of its own and may not be installed
 sys.path[:0] = [str(Path(__file__).parents[2] / "training"), str(Path(__file__).parent)]
 
-from fake import write_fake  # noqa: E402
+from fake import open_films, write_fake  # noqa: E402
 
 from prehend.errors import MissingDependency, SourceError  # noqa: E402
 from prehend_training.scenes.render.render import SceneRenderer  # noqa: E402
@@ -34,4 +34,11 @@ def crops(tmp_path_factory):
 def frames(tmp_path_factory):
     out = tmp_path_factory.mktemp("frames")
     write_fake(out, "frames", 12, size_px=192, shard_units=8)
+    return out
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory):
+    out = tmp_path_factory.mktemp("films")
+    write_fake(out, "sequences", 4, make=open_films)
     return out

@@ -1,5 +1,7 @@
 """Samples with true labels but no rendering: a skeleton on noise, and a box's outline."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 
@@ -123,6 +125,35 @@ def open_fake(config):
     length = {"sequences": 3, "views": 2}.get(config.kind, 1)
     kind = "crops" if config.kind == "crops" else "frames"
     return lambda unit: [fake_sample(config.seed, unit * length + k, kind, config.size_px) for k in range(length)]
+
+
+def fake_film(seed, unit, frames, size_px=160, across=0.4):
+    """A hand that goes across the picture while its fingers stay: a left one in even units, a right one in odd ones.
+    Its index finger is hidden in every other second of frames of 30 Hz."""
+    K = np.array([[300.0, 0, size_px / 2], [0, 300, size_px / 2], [0, 0, 1]])
+    background = np.random.default_rng([seed, unit, 1]).integers(0, 60, (size_px, size_px, 3), np.uint8)
+    for frame in range(frames):
+        rng = np.random.default_rng([seed, unit])
+        x = size_px * (0.3 + across * frame / max(frames - 1, 1))
+        at = np.linalg.solve(K, np.array([x, size_px / 2, 1.0])) * 0.5
+        hand = fake_hand(rng, ("left", "right")[unit % 2], at, K, None)
+        seen = np.full(6, 100)
+        seen[1] = 100 * (frame // 15 % 2)
+        hand = dataclasses.replace(hand, part_visible=seen)
+        image, segmentation = background.copy(), np.zeros((size_px, size_px), np.uint8)
+        draw_hand(image, segmentation, hand, HAND_CODE)
+        name = FrameId("fake", seed, unit, f"{seed}-{unit}", frame)
+        yield Sample(image, segmentation, Camera(K, size_px, size_px), np.eye(4), (hand,), (), None, name)
+
+
+def open_still(config):
+    """A maker of films in which nothing moves."""
+    return lambda unit: fake_film(config.seed, unit, 14, config.size_px, across=0.0)
+
+
+def open_films(config):
+    """A maker of films of 16 and 20 frames by turns."""
+    return lambda unit: fake_film(config.seed, unit, 16 + 4 * (unit % 2), config.size_px)
 
 
 def write_fake(out, kind, count, seed=3, size_px=160, packing=None, shard_units=10, make=open_fake, **options):

@@ -22,6 +22,8 @@ HAND_CODE, OBJECT_CODE, OTHER_CODE = 1, 101, 255
 `OTHER_CODE` any other thing in front, 0 the background."""
 
 OcclusionRule = Literal["paper", "script"]
+HIDDEN_SHARE = 50 / 120
+"""More of a part than this is hidden in an occluded one, by H2ONet's paper: 50 vertices of about 120."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class HandLabel:
             raise InvalidInput("the visibility of this hand's parts is unknown: it has no mesh or no segmentation")
         total, seen = self.part_vertices.astype(float), self.part_visible.astype(float)
         if rule == "paper":
-            return np.asarray(total - seen > 50 / 120 * total)
+            return np.asarray(total - seen > HIDDEN_SHARE * total)
         return np.asarray(seen < 30 / 120 * total)
 
     def is_occluded(self, rule: OcclusionRule) -> bool:
@@ -170,6 +172,19 @@ class FrameId:
     sequence: str = ""
     frame: int = 0
     view: str = "cam0"
+
+
+@dataclass(frozen=True)
+class Film:
+    """Pictures that one camera took one after the other.
+
+    Attributes:
+        rows: their numbers in what holds them.
+        times_s: (N,) when they were taken, rising, from any origin.
+    """
+
+    rows: tuple[int, ...]
+    times_s: FloatArray
 
 
 @dataclass(frozen=True)

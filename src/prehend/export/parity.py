@@ -12,6 +12,7 @@ from prehend.errors import AssetError, WeightsMismatch
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.models.stage import sizes
+from prehend.types import FloatArray
 from prehend.weights import Bundle, TensorSpec
 
 NUM_CROPS = 8
@@ -27,7 +28,7 @@ class Parity:
 
     Attributes:
         largest: largest difference of each output, by "stage/output", over the largest value of that output.
-        joints_mm: largest distance between the joints that follow from the answers [mm]; 0 without stage `hand`.
+        joints_mm: largest distance between the joints that follow from the answers [mm]; 0 for networks without joints.
         joints_mean_mm: the mean of those distances [mm].
     """
 
@@ -109,9 +110,10 @@ def _with_stage(found: Parity, stage: str, one: dict[str, Array], other: dict[st
     for name, array in one.items():
         scale = max(float(np.abs(array).max()), 1e-6)
         largest[f"{stage}/{name}"] = float(np.abs(array - other[name]).max()) / scale
-    if not {"rotations", "betas"} <= one.keys():
+    joints = [_joints(one), _joints(other)]
+    if joints[0] is None or joints[1] is None:
         return Parity(largest, found.joints_mm, found.joints_mean_mm)
-    away_mm = _joint_distances_mm(one, other)
+    away_mm = np.linalg.norm(joints[0] - joints[1], axis=-1) * 1e3
     return Parity(largest, float(away_mm.max()), float(away_mm.mean()))
 
 
@@ -143,8 +145,8 @@ def _random_input(spec: TensorSpec, items: int, side: float, rng: np.random.Gene
     return rng.random(sizes(spec.shape, items), np.float32)
 
 
-def _joint_distances_mm(one: dict[str, Array], other: dict[str, Array]) -> Array:
-    """(B, 21) distances between joints of the same name."""
-    model = load_hand_model()
-    joints = [skin(model, answer["rotations"], answer["betas"]).joints for answer in (one, other)]
-    return np.asarray(np.linalg.norm(joints[0] - joints[1], axis=-1) * 1e3, np.float32)
+def _joints(answer: dict[str, Array]) -> FloatArray | None:
+    """(B, 21, 3) joints of an answer, or those that follow from its pose and shape; None where it tells neither."""
+    if {"rotations", "betas"} <= answer.keys():
+        return skin(load_hand_model(), answer["rotations"], answer["betas"]).joints
+    return answer.get("joints")

@@ -44,8 +44,8 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
-        "training's (frames for a detector), may be repeated: hands with labelled boxes, looked at one by one; places "
-        "beside them, for presence",
+        "training's (frames for a detector, sequences too for h2onet), may be repeated: hands with labelled boxes, "
+        "looked at one by one; places beside them, for presence",
     )  # fmt: skip
     verb.add_argument(
         "--frames", type=Path, action="append", default=[], metavar="DIR",
@@ -100,6 +100,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.boxes not in (None, *_SOURCES):
         raise InvalidInput(f"--boxes {arguments.boxes}: choose one of {', '.join(_SOURCES)}; a file goes with --photos")
     measured = open_measured(arguments.what)
+    if measured.sees_through_time:
+        _evaluate_through_time(measured, arguments)
+        return
     if not measured.is_detector:
         _evaluate_crop_network(measured, arguments)
         return
@@ -108,6 +111,16 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             "a detector alone is measured on --data; with --frames it is the --detector of a crop network"
         )
     report = evaluate_detector(measured.backend, arguments.data, arguments.limit)
+    _note(measured, report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _evaluate_through_time(measured: "Measured", arguments: argparse.Namespace) -> None:
+    from prehend_training.evaluate.through_time import evaluate_through_time
+
+    if arguments.frames or arguments.dataset or not arguments.data:
+        raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: crops, or sequences")
+    report = evaluate_through_time(measured.backend, arguments.data, arguments.limit)
     _note(measured, report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 

@@ -85,3 +85,6 @@ STRONG_CROPS = CropDataConfig(
     background_p=0.3,
 )
 """Cameras and light as bad as photographs and films have them; the hand stays one that a person recognises."""
+
+UPRIGHT_VIEW = ViewConfig(center=0.12, scale=(0.75, 1.3), aspect=0.1, turn_p=0.06, turn_rad=0.22, upright=True)
+"""Crops as the pipeline cuts them along the hand's direction, known to within 10 to 15 degrees, or not at all."""

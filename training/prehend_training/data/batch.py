@@ -71,6 +71,9 @@ class CropBatch(TypedDict, total=False):
     rotations: Annotated[Any, Of("16 3 3", "", "rotation matrices; the first from the hand to the crop frame")]
     betas: Annotated[Any, Of("10", "", "shape of the hand")]
     visible: Annotated[Any, Of("21", "0/1", "joints that are seen")]
+    part_shown: Annotated[Any, Of("6", "0 to 1", "share of each of `HAND_PARTS` that the stored picture shows")]
+    part_seen: Annotated[Any, Of("6", "0/1", "parts that count as seen, erased patches told")]
+    has_parts: Annotated[Any, Of("", "0/1", "`part_shown` and `part_seen` are known")]
     root: Annotated[Any, Of("3", "m", "the wrist in the crop frame: to draw and measure")]
     projection: Annotated[Any, Of("3 3", "px", "from the crop frame to the crop: to draw and measure")]
     segments: Annotated[Any, Of("S/4 S/4", "uint8", "1 the first hand with its arm, 2 what it holds, 0 the rest")]
@@ -82,6 +85,13 @@ class CropBatch(TypedDict, total=False):
     object_extents: Annotated[Any, Of("3", "m", "the object's true size")]
     object_scale: Annotated[Any, Of("", "", "log of the share of the crop's side that 0.1 m cover at its centre")]
     object_moments: Annotated[Any, Of("6", "", "xx, yy, zz, xy, xz, yz of R diag(extents^2) R^T over its trace")]
+
+
+class WindowBatch(CropBatch, total=False):
+    """Windows of films as crops: the frames of a window one after the other, the current one first."""
+
+    known: Annotated[Any, Of("", "0/1", "the frame is there; in others all is that of the current one")]
+    turn: Annotated[Any, Of("3 3", "", "rotation from the frame's crop frame to the current one's, the camera still")]
 
 
 class SkeletonBatch(TypedDict, total=False):

@@ -9,7 +9,7 @@ from prehend.types import FloatArray
 from prehend_training.data.batch import Arrays
 from prehend_training.data.records import Record
 from prehend_training.data.views import View, apply_affine, crop_projection
-from prehend_training.sample import HAND_CODE, OBJECT_CODE
+from prehend_training.sample import HAND_CODE, HIDDEN_SHARE, OBJECT_CODE
 
 SEGMENT_HAND, SEGMENT_OBJECT = HAND_CODE, OBJECT_CODE
 """Numbers of the first hand and of what it grasps in a record's segmentation."""
@@ -20,6 +20,9 @@ CENTRE_POINT = 20
 MAP_STRIDE = 4
 """Pixels of the crop per cell of the maps that training supervises densely."""
 
+
+PART_JOINTS = (*(tuple(range(4 * finger + 1, 4 * finger + 5)) for finger in range(5)), (0, 5, 9, 13, 17))
+"""Joints of each of `HAND_PARTS` among the 21; the palm's are wrist and knuckles."""
 
 KNOWN = ("has_pose", "has_joints", "has_keypoints", "has_side", "has_grasp", "has_visible")
 """Marks of a hand's labels that are known."""
@@ -67,6 +70,35 @@ def hand_targets(record: Record, view: View) -> Arrays:
         "root": turned[0].astype(np.float32),
         "projection": crop_projection(record["K"], view).astype(np.float32),
     }
+
+
+def part_targets(record: Record, visible: NDArray[np.floating]) -> Arrays:
+    """Which parts of the first hand of a record are seen, by the rule of H2ONet's paper (see `HandLabel`).
+
+    Args:
+        record: as for `hand_targets`.
+        visible: (21,) joints that are seen after patches were erased: a part that lost half of its own is not seen.
+
+    Returns:
+        part_seen: (6,) float32 0 or 1. part_shown: (6,) share of each part that the stored picture shows. has_parts:
+            () 1 where both are known.
+    """
+    shown = record["part_shown"][0] >= 1 - HIDDEN_SHARE
+    before, after = record["visible"][0], np.asarray(visible) > 0.5
+    lost = [2 * (before & ~after)[list(joints)].sum() >= max(before[list(joints)].sum(), 1) for joints in PART_JOINTS]
+    return {
+        "part_seen": (shown & ~np.array(lost)).astype(np.float32),
+        "part_shown": np.array(record["part_shown"][0], np.float32),
+        "has_parts": np.float32(record["has_parts"][0])[...],
+    }
+
+
+def still_visible(
+    visible: NDArray[np.floating], places_px: FloatArray, hidden: NDArray[np.bool_]
+) -> NDArray[np.floating]:
+    """(21,) joints without those at whose (21, 2) places the (S, S) mask hides the picture."""
+    x, y = np.rint(places_px).astype(int).T.clip(0, len(hidden) - 1)
+    return visible * ~hidden[y, x]
 
 
 def absent_targets(view: View) -> Arrays:

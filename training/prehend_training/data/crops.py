@@ -19,6 +19,8 @@ from prehend_training.data.crop_targets import (
     coarse_segments,
     hand_targets,
     object_targets,
+    part_targets,
+    still_visible,
     warp,
     warp_segments,
 )
@@ -142,6 +144,7 @@ class CropDataConfig:
         wrong_side_p: probability of a hand that is shown as a left one: what the network sees when it is told the
             wrong side.
         grasp_flip_p: probability that the hand stage is told the wrong grasp answer, as the switcher might.
+        tells_parts: give which parts of the hand are seen, see `part_targets`.
         describes_objects: tell the object stage what the object is like, and how large it is to the loss.
         kind_unknown_p, kind_wrong_p: probabilities that the object stage is told nothing of the object, or what another
             one of the catalogue is like.
@@ -158,6 +161,7 @@ class CropDataConfig:
     absent_p: float = 0.12
     wrong_side_p: float = 0.3
     grasp_flip_p: float = 0.03
+    tells_parts: bool = False
     describes_objects: bool = False
     kind_unknown_p: float = 0.15
     kind_wrong_p: float = 0.15
@@ -224,6 +228,9 @@ class CropBatches:
             example = self._present(mirror_right(record) if wrong_side else mirror_left(record), rng)
         flip = rng.random() < self.config.grasp_flip_p
         example["grasp_gate"] = np.float32(1 - example["grasp"] if flip else example["grasp"])[...]
+        if self.config.tells_parts:
+            parts = part_targets(record, example["visible"])
+            example |= parts if example["presence"] else {name: np.zeros_like(value) for name, value in parts.items()}
         return example | self._described(record, rng) if self.config.describes_objects else example
 
     def _present(self, record: Record, rng: np.random.Generator) -> Arrays:
@@ -292,11 +299,10 @@ class CropBatches:
         photometric = self.config.photometric
         if photometric is not None:
             start = rng.bit_generator.state
-            images[0], hidden = _photometric(images[0], photometric, rng)
-            images[1:] = [_photometric(image, photometric, _generator_at(start))[0] for image in images[1:]]
-            places = np.rint(apply_affine(view.affine, record["keypoints_px"][0])).astype(int)
-            x, y = places.T.clip(0, self.config.size_px - 1)
-            example["visible"] = example["visible"] * ~hidden[y, x]
+            images[0], hidden = photometric_change(images[0], photometric, rng)
+            images[1:] = [photometric_change(image, photometric, generator_at(start))[0] for image in images[1:]]
+            places = apply_affine(view.affine, record["keypoints_px"][0])
+            example["visible"] = still_visible(example["visible"], places, hidden)
         example["image"] = images[0]
         if self.twins:
             example["image_deoccluded"] = images[-1]
@@ -368,14 +374,14 @@ class CropBatches:
         return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size)), np.uint8)
 
 
-def _generator_at(state: Mapping[str, Any]) -> np.random.Generator:
+def generator_at(state: Mapping[str, Any]) -> np.random.Generator:
     """A generator that draws what one in this state would."""
     generator = np.random.default_rng(0)
     generator.bit_generator.state = state
     return generator
 
 
-def _photometric(
+def photometric_change(
     image: NDArray[np.uint8], config: PhotometricConfig, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """The picture in other light, erased in places and seen by a worse camera, and the mask of what was erased. What is

@@ -25,6 +25,7 @@ _HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
     "keypoints_px": ((21, 2), np.float32),
     "visible": ((21,), np.bool_),
     "visible_ratio": ((), np.float32),
+    "part_shown": ((6,), np.float32),
     "grasp": ((), np.bool_),
     "has_pose": ((), np.bool_),
     "has_joints": ((), np.bool_),
@@ -32,6 +33,7 @@ _HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
     "has_side": ((), np.bool_),
     "has_grasp": ((), np.bool_),
     "has_visible": ((), np.bool_),
+    "has_parts": ((), np.bool_),
     "has_object": ((), np.bool_),
     "object_points_m": ((4, 21, 3), np.float32),
     "object_keypoints_px": ((4, 21, 2), np.float32),
@@ -40,8 +42,9 @@ _HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
 """Shape and type of each label of a hand: see `HandLabel`, and `equivalent_points` for those of the object.
 
 `has_...` tells which of them are known; those that are not hold zeros. `visible_ratio` is always a number, see
-`known_ratio`. Where the joints' places in the picture are unknown, `keypoints_px` has the corners of the hand's box
-over and over, so that what is around them is around the hand."""
+`known_ratio`; `part_shown` is the share of each part's vertices that the picture shows. Where the joints' places in the
+picture are unknown, `keypoints_px` has the corners of the hand's box over and over, so that what is around them is
+around the hand."""
 
 
 def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Record:
@@ -86,6 +89,18 @@ def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Recor
     return record
 
 
+def of_hand(record: Record, row: int) -> Record:
+    """A record of several hands as one of hand `row` alone, whose segments take the first hand's numbers."""
+    numbers = np.arange(256, dtype=np.uint8)
+    for first in (HAND_CODE, OBJECT_CODE):
+        numbers[[first, first + row]] = numbers[[first + row, first]]
+    one = {name: value[row : row + 1] if name in _HAND_FIELDS else value for name, value in record.items()}
+    return one | {
+        "segmentation": np.asarray(cv2.LUT(record["segmentation"], numbers), np.uint8),
+        "hand_count": np.uint8(1)[...],
+    }
+
+
 def _same_pixels(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
     return a is b or np.array_equal(a, b)
 
@@ -121,6 +136,8 @@ def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
         "has_side": hand.side_known,
         "has_grasp": hand.grasp is not None,
         "has_visible": sample.segmentation is not None,
+        "has_parts": bool(hand.part_vertices.any()),
+        "part_shown": hand.part_visible / np.maximum(hand.part_vertices, 1),
         "has_object": (held := sample.held(hand)) is not None,
     }
     if hand.rotations is not None and hand.betas is not None:

@@ -18,7 +18,10 @@ from prehend.io.images import Image, read_image
 from prehend.types import Box, Camera, FloatArray
 from prehend_training.datasets.occlusion import UNKNOWN, visibility
 from prehend_training.datasets.sources import DatasetSource
-from prehend_training.sample import HAND_CODE, HandLabel, ObjectLabel, Sample
+from prehend_training.sample import HAND_CODE, Film, HandLabel, ObjectLabel, Sample
+
+RATE_HZ = 30.0
+"""Of the cameras of DexYCB and HO-3D."""
 
 MANO_FILES: dict[Side, str] = {"right": "MANO_RIGHT.pkl", "left": "MANO_LEFT.pkl"}
 
@@ -69,6 +72,10 @@ class Dataset(ABC):
     def groups(self) -> list[range]:
         """The samples of each instant: all cameras of a multi-view dataset, one picture of another."""
         return [range(index, index + 1) for index in range(len(self))]
+
+    def films(self) -> list[Film]:
+        """The films of each camera; none for a dataset of single pictures."""
+        return []
 
     def hand_model(self, side: Side) -> HandModel | None:
         """The user's MANO hand, None where no folder was given.

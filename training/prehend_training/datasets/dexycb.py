@@ -21,6 +21,7 @@ from prehend.hand_model import HandModel
 from prehend.io.images import Image
 from prehend.types import Camera, FloatArray
 from prehend_training.datasets.base import (
+    RATE_HZ,
     Dataset,
     camera_of,
     hand_label,
@@ -30,7 +31,7 @@ from prehend_training.datasets.base import (
 )
 from prehend_training.datasets.grasp_labels import HANDBOOSTER, GraspRule, grasps
 from prehend_training.datasets.sources import DEXYCB
-from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, FrameId, HandLabel, ObjectLabel, Sample
+from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, Film, FrameId, HandLabel, ObjectLabel, Sample
 from prehend_training.transforms import rigid
 
 YCB_NAMES = (
@@ -114,6 +115,16 @@ class DexYcb(Dataset):
         for end, sequence in zip(self._ends, self._sequences, strict=True):
             step = len(sequence.serials)
             result += [range(i, i + step) for i in range(end - sequence.frames * step, end, step)]
+        return result
+
+    def films(self) -> list[Film]:
+        """See `Dataset.films`."""
+        result: list[Film] = []
+        for end, sequence in zip(self._ends, self._sequences, strict=True):
+            step, times = len(sequence.serials), np.arange(sequence.frames) / RATE_HZ
+            start = end - sequence.frames * step
+            films = (Film(tuple(range(start + camera, end, step)), times) for camera in range(step))
+            result += films if sequence.frames else ()
         return result
 
     def depth_m(self, index: int) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from prehend.hand_model import HandModel
 from prehend.io.images import Image
 from prehend.types import Camera, FloatArray
 from prehend_training.datasets.base import (
+    RATE_HZ,
     Dataset,
     camera_of,
     hand_label,
@@ -32,7 +33,7 @@ from prehend_training.datasets.occlusion import depth_of_mesh, in_front
 from prehend_training.datasets.safe_pickle import read_pickle
 from prehend_training.datasets.sources import HO3D_V2, HO3D_V3
 from prehend_training.datasets.tables import read_table
-from prehend_training.sample import HAND_CODE, OBJECT_CODE, FrameId, HandLabel, ObjectLabel, Sample
+from prehend_training.sample import HAND_CODE, OBJECT_CODE, Film, FrameId, HandLabel, ObjectLabel, Sample
 from prehend_training.transforms import rigid
 
 OPTICAL_FROM_GL = np.diag([1.0, -1.0, -1.0])
@@ -95,6 +96,16 @@ class Ho3d(Dataset):
 
     def __len__(self) -> int:
         return len(self._frames)
+
+    def films(self) -> list[Film]:
+        """See `Dataset.films`; numbers that are not listed are gaps in time."""
+        rows: dict[str, list[tuple[int, int]]] = {}
+        for row, (sequence, frame) in enumerate(self._frames):
+            rows.setdefault(sequence, []).append((int(frame), row))
+        ordered = [sorted(pairs) for pairs in rows.values()]
+        return [
+            Film(tuple(row for _, row in pairs), np.array([frame for frame, _ in pairs]) / RATE_HZ) for pairs in ordered
+        ]
 
     def _listed(self) -> list[tuple[str, str]]:
         path = self.source.require(self.root / f"{self.split}.txt")

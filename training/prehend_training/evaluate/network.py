@@ -13,8 +13,10 @@ from prehend.backends.base import Array, ordered_inputs
 from prehend.errors import AssetError
 from prehend.files import replace_text
 from prehend.hand_model.asset import load_hand_model
+from prehend.models.registry import config_to_manifest
 from prehend.models.stage import Shape, Staged
 from prehend.pipeline.detect import is_detector
+from prehend.pipeline.through_time import DECODE
 from prehend.weights import Bundle, StageFile, TensorSpec, file_sha256, load_bundle
 from prehend_training.train.checkpoint import load_result
 from prehend_training.train.preset import Preset
@@ -51,7 +53,10 @@ class RunBackend:
             name: StageFile(weights, _specs(stage.inputs), _specs(stage.outputs), ())
             for name, stage in self._stages.items()
         }
-        manifest = {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
+        manifest = {
+            "hand_model": {"name": hand.name, "sha256": hand.sha256},
+            "config": config_to_manifest(self._network.config),
+        }
         self.bundle = Bundle(run.resolve().name, chosen.network, run, stages, file_sha256(weights), manifest)
 
     def infer(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -94,6 +99,11 @@ class Measured:
     def is_detector(self) -> bool:
         """Whether it finds hands in whole pictures instead of looking at crops."""
         return is_detector(self.backend.bundle)
+
+    @property
+    def sees_through_time(self) -> bool:
+        """Whether it answers with a mesh from several frames (`h2onet`)."""
+        return DECODE in self.backend.bundle.stages
 
     def describe(self) -> dict[str, Any]:
         """Name, network and weights, for a report."""

@@ -23,6 +23,7 @@ from prehend_training.evaluate.detector import evaluate_detector
 from prehend_training.evaluate.frames import BoxSource, FramePipeline, FrameScores, score_frames
 from prehend_training.evaluate.labels import Labels, Samples, Shards
 from prehend_training.evaluate.network import Measured, open_measured
+from prehend_training.evaluate.through_time import evaluate_through_time
 from prehend_training.storage.shards import ShardFolder, commit
 
 Report = dict[str, Any]
@@ -33,7 +34,7 @@ def evaluate_run(run: Path, data: Path, limit: int | None = None) -> Report:
 
     Args:
         run: folder of the run.
-        data: folder of crops or frames, as the preset trains on, rendered with another seed.
+        data: folder of crops, frames or sequences, as the preset trains on, rendered with another seed.
         limit: largest number of samples.
 
     Returns:
@@ -42,6 +43,8 @@ def evaluate_run(run: Path, data: Path, limit: int | None = None) -> Report:
     measured = open_measured(run)
     if measured.is_detector:
         return evaluate_detector(measured.backend, [data], limit)
+    if measured.sees_through_time:
+        return evaluate_through_time(measured.backend, [data], limit)
     return evaluate_crops(measured, [data], limit).summary
 
 

@@ -16,7 +16,7 @@ from prehend.hand_model.skinning import skin
 from prehend.pipeline.letterbox import cell_centers
 from prehend_training.data.batch import Arrays
 from prehend_training.data.crop_targets import from_box
-from prehend_training.data.crops import CropBatches, exact
+from prehend_training.data.crops import CropBatches, CropDataConfig, exact
 from prehend_training.data.frames import DetectorBatches
 from prehend_training.data.open import SingleSource, open_corpus
 from prehend_training.data.photographs import PhotoChoice, PhotoCorpus
@@ -25,6 +25,7 @@ from prehend_training.photos.labels import read_labels
 from prehend_training.sample import Sample
 from prehend_training.storage.shards import ShardFolder
 from prehend_training.train.detector_task import DetectorPreset
+from prehend_training.train.h2onet import H2ONetPreset
 from prehend_training.train.preset import Preset
 from prehend_training.train.tasks import CropPreset
 
@@ -128,7 +129,7 @@ def _spread(unit: range, count: int) -> list[int]:
 
 def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, augment: bool = True) -> Image:
     """Tiles of `count` samples of a batch, (H, W, 3) uint8 RGB."""
-    if isinstance(preset, CropPreset):
+    if isinstance(preset, CropPreset | H2ONetPreset) and isinstance(preset.data, CropDataConfig):
         config = preset.data if augment else exact(preset.data)
         crops = CropBatches(open_corpus(data, "crops", crop_px=config.size_px), config, preset.seed, count).batch(0)
         tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
@@ -136,7 +137,9 @@ def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, au
         frames = DetectorBatches(open_corpus(data, "frames"), preset.data, preset.seed, count).batch(0)
         tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]
     else:
-        raise InvalidInput(f"'{preset.name}' learns from labelled photographs too, which this does not show")
+        raise InvalidInput(
+            f"'{preset.name}' learns from labelled photographs too, or from films, which this does not show"
+        )
     return tile_sheet(tiles, columns)
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_JOINTS
+from prehend.models.h2onet import H2ONet
+from prehend.models.h2onet_trunks import LiteTrunk
 from prehend.models.outputs import Output
 from prehend.models.palm import PalmDetector
 from prehend.models.unihope import UniHOPE
@@ -152,10 +154,13 @@ class LiteModelWithHeads(ModelWithHeads):
 
 def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
     """What real pictures taught a network before its training: the trunk of a `UniHOPELite` with its answers, and the
-    object stream's copy of it. Nothing of other networks."""
+    object stream's copy of it; that of an `H2ONet`. Nothing of other networks."""
     inner = getattr(network, "network", None)
     if isinstance(inner, PalmDetector):
         return [parameter for name, parameter in inner.named_parameters() if ".further." not in name]
+    if isinstance(inner, H2ONet) and isinstance(inner.seen, LiteTrunk):
+        pretrained = (inner.seen.trunk, inner.seen.places, inner.presence, inner.side)
+        return [parameter for part in pretrained for parameter in part.parameters()]
     if not isinstance(inner, UniHOPELite):
         return []
     parts = (

@@ -1,12 +1,15 @@
 """Pretrained weights as the start of a network in training."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prehend.errors import WeightsMismatch
+from prehend.models.h2onet import H2ONet
+from prehend.models.h2onet_trunks import LiteTrunk
 from prehend.models.hand_landmarks import LANDMARKS_SIZE
 from prehend.models.unihope_lite import UniHOPELite
 from prehend_training.pretrained.files import provenance
@@ -19,7 +22,7 @@ def load_trunk(path: Path, network: nn.Module) -> None:
 
     Args:
         path: of the kinds `hand` or `imagenet`; the latter has no answers.
-        network: a `ModelWithHeads` one of a `UniHOPELite`.
+        network: a `UniHOPELite`, or an `H2ONet` on the same trunk, or one of these in training.
 
     Raises:
         AssetError: the file cannot be read or does not say where it is from.
@@ -29,19 +32,33 @@ def load_trunk(path: Path, network: nn.Module) -> None:
     inner = getattr(network, "network", network)
     numbers = load_file(path)
     trunk = {name.removeprefix(_TRUNK): value for name, value in numbers.items() if not _is_answer(name)}
-    if not isinstance(inner, UniHOPELite):
+    if isinstance(inner, UniHOPELite):
+        start = _Start(inner.streams.trunk, inner.places, inner.switcher.presence, inner.switcher.side)
+    elif isinstance(inner, H2ONet) and isinstance(inner.seen, LiteTrunk):
+        start = _Start(inner.seen.trunk, inner.seen.places, inner.presence, inner.side)
+    else:
         raise WeightsMismatch(
             f"{path} holds '{origin['network']}', which only networks on a pretrained trunk start from"
         )
     try:
-        inner.streams.trunk.load_state_dict(trunk)
+        start.trunk.load_state_dict(trunk)
     except RuntimeError as error:
         raise WeightsMismatch(
             f"{path} holds '{origin['network']}', another trunk: {str(error).splitlines()[-1].strip()}"
         ) from error
-    inner.streams.copy_middle()
+    if isinstance(inner, UniHOPELite):
+        inner.streams.copy_middle()
     if "landmarks.weight" in numbers:
-        _load_answers(inner, numbers)
+        _load_answers(start, numbers)
+
+
+class _Start(NamedTuple):
+    """What a file has numbers for: the trunk, and the layers that answer from its mean."""
+
+    trunk: nn.Module
+    places: nn.Linear
+    presence: nn.Linear
+    side: nn.Linear
 
 
 def _is_answer(name: str) -> bool:
@@ -49,10 +66,10 @@ def _is_answer(name: str) -> bool:
 
 
 @torch.no_grad()
-def _load_answers(network: UniHOPELite, numbers: dict[str, Tensor]) -> None:
+def _load_answers(start: _Start, numbers: dict[str, Tensor]) -> None:
     """Places in shares of the crop, presence and side; the file's own depth is left out."""
     for part in ("weight", "bias"):
         places = numbers[f"landmarks.{part}"].unflatten(0, (-1, 3))[:, :2].flatten(0, 1) / LANDMARKS_SIZE
-        getattr(network.places, part).copy_(places)
-        getattr(network.switcher.presence, part).copy_(numbers[f"presence.{part}"])
-        getattr(network.switcher.side, part).copy_(numbers[f"handedness.{part}"])
+        getattr(start.places, part).copy_(places)
+        getattr(start.presence, part).copy_(numbers[f"presence.{part}"])
+        getattr(start.side, part).copy_(numbers[f"handedness.{part}"])

@@ -9,10 +9,9 @@ from prehend.models.detector import CENTER_DETECTOR
 from prehend.models.palm import PALM
 from prehend.models.unihope import PAPER, SMALL
 from prehend.models.unihope_lite import LITE
-from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
+from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.crops import CropDataConfig
 from prehend_training.data.frames import DetectorDataConfig
-from prehend_training.data.views import ViewConfig
 from prehend_training.losses.crop import CropLossWeights
 from prehend_training.losses.distillation import TaughtLossWeights
 from prehend_training.losses.heads import Fusion
@@ -21,6 +20,7 @@ from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
 from prehend_training.train.detector_task import DetectorPreset
+from prehend_training.train.h2onet import H2ONET_PRESETS
 from prehend_training.train.palms import PalmPreset
 from prehend_training.train.preset import RENAMED, Optimisation, Preset
 from prehend_training.train.tasks import CropPreset, LitePreset
@@ -39,13 +39,8 @@ _BRIEF = Optimisation(batch_size=2)
 _MUON = Optimisation(method="muon", batch_size=32, lr=1.2e-3)
 
 UPRIGHT_CROPS = replace(
-    STRONG_CROPS,
-    size_px=LITE.size,
-    object_grid=LITE.roi_size,
-    describes_objects=True,
-    view=ViewConfig(center=0.12, scale=(0.75, 1.3), aspect=0.1, turn_p=0.06, turn_rad=0.22, upright=True),
+    STRONG_CROPS, size_px=LITE.size, object_grid=LITE.roi_size, describes_objects=True, view=UPRIGHT_VIEW
 )
-"""Crops as the pipeline cuts them along the hand's direction, known to within 10 to 15 degrees, or not at all."""
 
 _ALL: tuple[Preset, ...] = (
     LitePreset(
@@ -129,7 +124,7 @@ _ALL: tuple[Preset, ...] = (
     ),
     DetectorPreset(
         "detector-small",
-        "finder",
+        "detector",
         replace(CENTER_DETECTOR, size=128),
         DetectorDataConfig(size_px=128, hand_px=(24.0, 115.0)),
         optimisation=replace(_MUON, batch_size=48, lr=1.5e-3, ema=0.995),
@@ -137,7 +132,7 @@ _ALL: tuple[Preset, ...] = (
     # a letterboxed frame is a quarter black: training sees hands of the same sizes in smaller pictures
     DetectorPreset(
         "detector",
-        "finder",
+        "detector",
         CENTER_DETECTOR,
         DetectorDataConfig(size_px=192, hand_px=(24.0, 190.0), scale=(0.9, 1.8), shift=0.25),
         optimisation=replace(_MUON, batch_size=24, lr=1e-3, ema=0.995),
@@ -192,7 +187,7 @@ _ALL: tuple[Preset, ...] = (
         optimisation=Optimisation(batch_size=16, lr=1e-3, weight_decay=1e-3, ema=0.99, pretrained_share=0.1),
     ),
     PalmPreset("debug-palm", "palm", _TINY_PALM, replace(PalmDataConfig(), view=_TINY_VIEW), optimisation=_BRIEF),
-    DetectorPreset("debug-detector", "finder", _TINY_DETECTOR, DetectorDataConfig(size_px=128), optimisation=_BRIEF),
+    DetectorPreset("debug-detector", "detector", _TINY_DETECTOR, DetectorDataConfig(size_px=128), optimisation=_BRIEF),
 )
 
 
@@ -228,7 +223,7 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
 
 _ABLATED = ("unihope-xs", "debug-unihope")
 _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
-PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *_ROWS)}
+PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *_ROWS)}
 
 
 def preset(name: str) -> Preset:
