@@ -99,7 +99,7 @@ def hand_bag(tmp_path):
     """write(path, storage): a bag of 12 pictures at 10 Hz in which the toy's hand is 10 mm beside the true one, which
     grasps from the seventh picture on; with the truth as HandArray, wrist and object poses in the world, and marks."""
     pytest.importorskip("rosbags")
-    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
     from prehend.ros import messages as m
     from prehend.ros.convert import hand_array, header_message, pose_message
@@ -126,9 +126,12 @@ def hand_bag(tmp_path):
         one = m.make("geometry_msgs/msg/TransformStamped", header=header, child_frame_id="camera", transform=transform)
         return m.make(m.TF, transforms=[one])
 
-    def write(name="bag", storage=StoragePlugin.MCAP, late_s=0.0, shift_s=0.0, world=True, with_truth=True):
+    def write(name="bag", storage=StoragePlugin.MCAP, shift_s=0.0, world=True, packed=False):
         path = tmp_path / name
-        with Writer(path, version=9, storage_plugin=storage) as writer:
+        writer = Writer(path, version=9, storage_plugin=storage)
+        if packed:
+            writer.set_compression(CompressionMode.FILE, CompressionFormat.ZSTD)
+        with writer:
             connections = {}
 
             def put(topic, time, message):
@@ -146,8 +149,6 @@ def hand_bag(tmp_path):
                 picture = np.full((HEIGHT, WIDTH, 3), 20 * index, np.uint8)
                 put("/cam/camera_info", stamp, camera_message(header, camera, WIDTH, HEIGHT))
                 put("/cam/image_raw", stamp, image_message(header, picture))
-                if not with_truth:
-                    continue
                 true, seen = true_result(index), header_message(stamp + shift_s, "camera")
                 wrist = true.hands[0].joints_m[0] + WORLD
                 put("/true/hands", stamp, hand_array(seen, true, mesh=False))

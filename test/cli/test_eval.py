@@ -35,11 +35,11 @@ def lines(path):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("storage", ["SQLITE3", "MCAP"])
-def test_a_bag_beside_its_own_hand_array(hand_bag, tmp_path, load, storage, capsys):
+@pytest.mark.parametrize(("storage", "packed"), [("SQLITE3", False), ("MCAP", False), ("SQLITE3", True)])
+def test_a_bag_beside_its_own_hand_array(hand_bag, tmp_path, load, storage, packed, capsys):
     from rosbags.rosbag2 import StoragePlugin
 
-    bag = hand_bag(storage=StoragePlugin[storage])
+    bag = hand_bag(storage=StoragePlugin[storage], packed=packed)
     code, metrics = evaluate(load, tmp_path / "out", bag, "--truth", "/true/hands")
     assert code == 0
     judged = only(metrics)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import MissingDependency
+from prehend.eval.judge.happenings import Happening
 from prehend.eval.judge.motion import frame_jitter, spread, times_of
 from prehend.eval.judge.summary import BOX_THRESHOLDS, SPACES, Judged, box_curve, joint_curve, known_errors
 from prehend.eval.metrics import PCK_THRESHOLDS_M
@@ -93,10 +94,10 @@ def jitter_plot(run: Judged) -> str | None:
 
 def grasp_plot(run: Judged) -> str | None:
     """When hands grasp, as said and as is true, with the events; None where no hand was followed."""
+    if not run.events:
+        return None
     times, clock = _clock(run)
     rows = [*_said_rows(run), *_true_rows(run)]
-    if not rows or not run.events:
-        return None
     figure = _figure(10.4, 0.7 + 0.42 * len(rows))
     panel = figure.subplots()
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
@@ -104,12 +105,14 @@ def grasp_plot(run: Judged) -> str | None:
         panel.broken_barh(_bars(times, present, step), (height - 0.12, 0.24), color="#dddddd")
         panel.broken_barh(_bars(times, grasping, step), (height - 0.3, 0.6), color=colour)
     names = [name for name, *_ in rows]
-    for event in run.events:
-        who = f"hand {event.track_id}" if event.track_id else f"true: {event.who}"
-        row = next((row for row, name in enumerate(names) if name.split(" (")[0] == who), None)
-        if row is not None and event.what.endswith(("began", "ended")):
-            marker = "^" if event.what.endswith("began") else "v"
-            panel.plot(times[min(event.frame, len(times) - 1)], row, marker, color="black", markersize=5)
+    heights = {name.split(" (")[0]: height for height, name in enumerate(names)}
+    for ending, marker in (("began", "^"), ("ended", "v")):
+        marked = [
+            (times[min(event.frame, len(times) - 1)], heights[who])
+            for event in run.events
+            if event.what.endswith(ending) and (who := _who(event)) in heights
+        ]
+        panel.plot([time for time, _ in marked], [row for _, row in marked], marker, color="black", markersize=5)
     panel.set_yticks(range(len(rows)), names, fontsize=8)
     panel.set(xlim=_limits(times), ylim=(-0.6, len(rows) - 0.4), xlabel=clock)
     panel.invert_yaxis()
@@ -144,8 +147,10 @@ def _said_rows(run: Judged) -> list[tuple[str, NDArray[np.bool_], NDArray[np.boo
     tracks: dict[int, tuple[str, NDArray[np.bool_], NDArray[np.bool_]]] = {}
     for place, frame in enumerate(run.frames):
         for hand in frame.result.hands:
-            empty = np.zeros(len(run.frames), np.bool_)
-            _, present, grasping = tracks.setdefault(hand.track_id, (hand.side, empty, empty.copy()))
+            if hand.track_id not in tracks:
+                present, grasping = np.zeros((2, len(run.frames)), np.bool_)
+                tracks[hand.track_id] = (hand.side, present, grasping)
+            _, present, grasping = tracks[hand.track_id]
             present[place], grasping[place] = True, hand.grasp.state == "grasping"
     longest = sorted(tracks, key=lambda track: (-int(tracks[track][1].sum()), track))[:12]
     return [(f"hand {track} ({tracks[track][0]})", *tracks[track][1:], _SAID) for track in sorted(longest)]
@@ -159,6 +164,11 @@ def _true_rows(run: Judged) -> list[tuple[str, NDArray[np.bool_], NDArray[np.boo
         grasping[[place for place, value in zip(one.places, one.true, strict=True) if value]] = True
         rows.append((f"true: {one.who}", present, grasping, _TRUE))
     return rows
+
+
+def _who(event: Happening) -> str:
+    """The row of a grasp plot that an event belongs to."""
+    return f"hand {event.track_id}" if event.track_id else f"true: {event.who}"
 
 
 def _clock(run: Judged) -> tuple[NDArray[np.float64], str]:

@@ -15,6 +15,7 @@ from prehend.eval.photo_labels import LabelledPhoto, read_labels
 from prehend.eval.truth.names import ByName, parts_of
 from prehend.eval.truth.records import TrueFrame, TrueHand, TrueObject, Truth, unknown_points
 from prehend.eval.truth.store import SCHEMA, read_truth
+from prehend.eval.truth.timeline import Timeline
 from prehend.io.predictions import SCHEMAS
 from prehend.types import HandEstimate
 
@@ -77,10 +78,9 @@ class FrameTruth:
         for source, index, _, known in frames:
             of_source.setdefault(source, {})[index] = known
         self._named = ByName(of_source.items())
-        self._stamps = sorted(((stamp, row) for row, (_, _, stamp, _) in enumerate(frames) if stamp is not None))
-        self._frames = [known for *_, known in frames]
+        self._stamps = Timeline([(stamp, known) for _, _, stamp, known in frames if stamp is not None])
         first, last = frames[0], frames[-1]
-        span = f", {self._stamps[0][0]:.3f} s to {self._stamps[-1][0]:.3f} s" if self._stamps else ""
+        span = f", {self._stamps.extent}" if len(self._stamps) else ""
         self.extent = f"{len(frames)} frames of {first[0]}{'' if first[0] == last[0] else f' to {last[0]}'}{span}"
 
     @classmethod
@@ -97,13 +97,7 @@ class FrameTruth:
         named = self._named.find(frame.source) or self._named.find(parts_of(frame.source)[-1])
         if named is not None:
             return named.get(frame.index)
-        return None if frame.stamp is None else self._at(frame.stamp)
-
-    def _at(self, stamp: float) -> TrueFrame | None:
-        row = int(np.searchsorted([known for known, _ in self._stamps], stamp - _SAME_STAMP_S))
-        if row < len(self._stamps) and abs(self._stamps[row][0] - stamp) <= _SAME_STAMP_S:
-            return self._frames[self._stamps[row][1]]
-        return None
+        return None if frame.stamp is None else self._stamps.nearest(frame.stamp, _SAME_STAMP_S)
 
 
 class BopTruth:
