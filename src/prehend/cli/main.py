@@ -14,6 +14,7 @@ from prehend.errors import ParameterError, PrehendError, UnknownName
 
 VERBS = {
     "run": "images, videos, cameras or bags in; predictions and pictures out",
+    "view": "look on: a page in the browser, or Rerun",
     "node": "the ROS 2 node",
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
     "models": "the weights that are here, and what they can do",
