@@ -1,6 +1,7 @@
-"""A headless Chromium over its debugging pipe: no driver, no socket (Chrome DevTools Protocol, --remote-debugging-pipe)."""
+"""A headless Chromium over its debugging pipe (Chrome DevTools Protocol): no driver, no socket."""
 
 import base64
+import contextlib
 import json
 import os
 import select
@@ -54,10 +55,8 @@ class Browser:
     def __exit__(self, *_: object) -> None:
         os.close(self._out)
         os.close(self._in)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait(20)
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:

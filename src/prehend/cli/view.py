@@ -15,7 +15,6 @@ from prehend.cli.options import add_options, given_options
 from prehend.cli.parsing import Parser, count_from, number_between
 from prehend.cli.run import Loader
 from prehend.cli.stopping import Stopped, stopped_by_signals
-from prehend.errors import ParameterError
 
 if TYPE_CHECKING:
     from prehend.io.frames import ErrorHandler, Source
@@ -24,18 +23,18 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8642
 
-_DESCRIPTION = """Show what the camera and the estimator see, on a page in the browser: picture and overlay, hands and what they
-hold in 3D, grasps over time, latency. No internet connection and no ROS is needed.
+_DESCRIPTION = """Show what the camera and the estimator see, on a page in the browser: picture and overlay, hands and
+what they hold in 3D, grasps over time, latency. No internet connection and no ROS is needed.
 
 SOURCE is a camera (its number or /dev/videoN), a video, a folder of images, a rosbag, an image, or ros:/TOPIC for the
 images of a ROS 2 topic (needs the extra `ros`)."""
 
-_EPILOG = """The page is for this machine alone, unless --host opens it to others: then everybody who reaches the port sees what
-the camera sees, and may pause it. Files play at their own pace, every frame once, slower where the estimator is slower; pause,
-step and loop are on the page. Ctrl-C ends.
+_EPILOG = """The page is for this machine alone, unless --host opens it to others: then everybody who reaches the port sees
+what the camera sees, and may pause it. Files play at their own pace, every frame once, slower where the estimator is
+slower; pause, step and loop are on the page. Ctrl-C ends.
 
---rerun needs the extra `rerun`: without a file it opens Rerun's own viewer, with FILE.rrd it writes a recording, as fast
-as it goes, and ends. Put SOURCE before it.
+--rerun needs the extra `rerun`: without a file it opens Rerun's own viewer, with FILE.rrd it writes a recording, as
+fast as it goes, and ends. Put SOURCE before it.
 
 Exit codes: 0 ended, 1 something failed, 2 wrong use."""
 
@@ -49,7 +48,9 @@ def build_parser() -> Parser:
         "--port", type=_port, default=DEFAULT_PORT, metavar="N", help=f"0 takes a free one (default: {DEFAULT_PORT})"
     )
     parser.add_argument("--no-browser", action="store_true", help="tell the address, open no browser")
-    parser.add_argument("--rerun", nargs="?", const="", type=_recording, metavar="FILE.rrd", help="show in Rerun, or write")
+    parser.add_argument(
+        "--rerun", nargs="?", const="", type=_recording, metavar="FILE.rrd", help="show in Rerun, or write"
+    )
     parser.add_argument("--loop", action="store_true", help="begin a file again at its end")
     parser.add_argument(
         "--rate",
@@ -114,8 +115,17 @@ def _show(args: argparse.Namespace, load: Loader, cameras: Any, stack: ExitStack
     else:
         screens = [_recorder(args, estimator, boxes, stack)]
     rate_hz = 0 if args.rerun and args.rate is None else args.rate
-    player = Player(lambda: waiting.pop() if waiting else opened(), estimator, screens, controls, _tell, cameras, args.mirrored, rate_hz)
-    player.run(again=args.rerun is None or args.loop and not args.rerun)
+    player = Player(
+        lambda: waiting.pop() if waiting else opened(),
+        estimator,
+        screens,
+        controls,
+        _tell,
+        cameras,
+        args.mirrored,
+        rate_hz,
+    )
+    player.run(again=args.rerun is None or (args.loop and not args.rerun))
     if args.rerun:
         sys.stdout.write(f"recording: {args.rerun}\n")
     return 1 if failures or player.failures else 0
@@ -131,7 +141,9 @@ def _opener(args: argparse.Namespace, own_camera: bool, on_error: "ErrorHandler"
     return partial(open_source, args.source, on_error=on_error, topic=args.topic, own_camera=own_camera)
 
 
-def _page(args: argparse.Namespace, kind: str, controls: Any, estimator: Any, boxes: "HeldBoxes", stack: ExitStack) -> Any:
+def _page(
+    args: argparse.Namespace, kind: str, controls: Any, estimator: Any, boxes: "HeldBoxes", stack: ExitStack
+) -> Any:
     """The page: opened, told of, closed with the stack."""
     from prehend.view.feed import Feed
     from prehend.view.packets import constants
@@ -145,7 +157,9 @@ def _page(args: argparse.Namespace, kind: str, controls: Any, estimator: Any, bo
     controls.changed()
     server = stack.enter_context(ViewServer(feed, None if live else controls.command, args.host, args.port))
     if server.is_open:
-        _tell(f"open to every machine that reaches {args.host} port {server.port}: what the camera sees is for all to see")
+        _tell(
+            f"open to every machine that reaches {args.host} port {server.port}: what the camera sees is for all to see"
+        )
     sys.stdout.write(f"{server.url} shows {args.source}; Ctrl-C ends\n")
     sys.stdout.flush()
     if not args.no_browser and _has_desktop():

@@ -63,7 +63,7 @@ def frame_packet(seen: Seen, boxes: HeldBoxes) -> str:
 
 
 def row_packet(seen: Seen) -> str:
-    """What the timeline keeps of a frame: time, milliseconds, and of each hand id, side, probability of a grasp, state."""
+    """What the timeline keeps of a frame: time, milliseconds; of each hand id, side, probability of a grasp, state."""
     hands = [
         [hand.track_id, SIDES.index(hand.side), _number(hand.grasp.probability, 3), hand.grasp.state]
         for hand in seen.result.hands

@@ -58,5 +58,3 @@ class HeldBoxes:
         points = control_points(held.extents_m) if model is None else model.control_points_m
         pose = held.T_camera_object
         return points[:NUM_CORNERS] @ pose[:3, :3].T + pose[:3, 3]
-
-

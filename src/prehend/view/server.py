@@ -208,4 +208,6 @@ def _why_not(error: OSError, host: str, port: int) -> str:
         return f"port {port} is taken: is another view running? Give another --port, or 0 for a free one"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"port {port} is not allowed: give one from 1024 on, or 0 for a free one"
-    return f"--host {host} cannot be opened ({(error.strerror or str(error)).lower()}): is it an address of this machine?"
+    return (
+        f"--host {host} cannot be opened ({(error.strerror or str(error)).lower()}): is it an address of this machine?"
+    )
