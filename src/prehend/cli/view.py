@@ -15,6 +15,7 @@ from prehend.cli.options import add_options, given_options
 from prehend.cli.parsing import Parser, count_from, number_between
 from prehend.cli.run import Loader
 from prehend.cli.stopping import Stopped, stopped_by_signals
+from prehend.errors import PrehendError
 
 if TYPE_CHECKING:
     from prehend.io.frames import ErrorHandler, Source
@@ -29,7 +30,7 @@ what they hold in 3D, grasps over time, latency. No internet connection and no R
 SOURCE is a camera (its number or /dev/videoN), a video, a folder of images, a rosbag, an image, or ros:/TOPIC for the
 images of a ROS 2 topic (needs the extra `ros`)."""
 
-_EPILOG = """The page is for this machine alone, unless --host opens it to others: then everybody who reaches the port sees
+_EPILOG = """The page is for this machine alone, unless --host opens it to others: then all who reach the port see
 what the camera sees, and may pause it. Files play at their own pace, every frame once, slower where the estimator is
 slower; pause, step and loop are on the page. Ctrl-C ends.
 
@@ -100,8 +101,8 @@ def _show(args: argparse.Namespace, load: Loader, cameras: Any, stack: ExitStack
     from prehend.view.controls import Controls
     from prehend.view.player import Player
 
-    failures: list[str] = []
-    opened = _opener(args, cameras is not None, lambda error: failures.append(_tell(str(error))))
+    failures = _Failures()
+    opened = _opener(args, cameras is not None, failures)
     waiting = [opened()]  # a source that cannot be opened is told before anything is loaded
     stack.callback(lambda: [source.close() for source in waiting])
     kind, sequence = waiting[0].kind, waiting[0].is_sequence
@@ -121,6 +122,7 @@ def _show(args: argparse.Namespace, load: Loader, cameras: Any, stack: ExitStack
         screens,
         controls,
         _tell,
+        failures,
         cameras,
         args.mirrored,
         rate_hz,
@@ -128,7 +130,19 @@ def _show(args: argparse.Namespace, load: Loader, cameras: Any, stack: ExitStack
     player.run(again=args.rerun is None or (args.loop and not args.rerun))
     if args.rerun:
         sys.stdout.write(f"recording: {args.rerun}\n")
-    return 1 if failures or player.failures else 0
+    return 1 if failures.told else 0
+
+
+class _Failures:
+    """Frames that cannot be shown: told, each reason once."""
+
+    def __init__(self) -> None:
+        self.told: set[str] = set()
+
+    def __call__(self, error: PrehendError) -> None:
+        if str(error) not in self.told:
+            self.told.add(str(error))
+            _tell(str(error))
 
 
 def _opener(args: argparse.Namespace, own_camera: bool, on_error: "ErrorHandler") -> Callable[[], "Source"]:
@@ -205,6 +219,5 @@ def _recording(text: str) -> str:
     return text
 
 
-def _tell(line: str) -> str:
+def _tell(line: str) -> None:
     sys.stderr.write(f"prehend view: {line}\n")
-    return line

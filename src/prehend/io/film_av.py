@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prehend.errors import OutputError
 from prehend.io.images import Image
@@ -59,7 +59,8 @@ class AvFilm:
         self._last = max(1, round(_TICKS / fps))
         try:
             self._film = av.open(str(path), "w", format="mp4", options=_CONTAINER)
-            stream = self._film.add_stream(
+            # several kinds of streams have one method
+            stream: Any = self._film.add_stream(
                 name, rate=Fraction(fps).limit_denominator(1000), options=dict(_OPTIONS[name])
             )
         except (OSError, ValueError) as error:
@@ -102,7 +103,7 @@ class AvFilm:
             except (OSError, ValueError) as error:
                 raise OutputError(f"{self._shown} cannot be written: {_line(error)}") from error
 
-    def _encoded(self, frame: object) -> "list[Packet]":
+    def _encoded(self, frame: Any) -> "list[Packet]":
         try:
             return list(self._stream.encode(frame))
         except (OSError, ValueError) as error:

@@ -96,8 +96,8 @@ class VideoWriter:
     def _fitted(self, image: Image) -> Image:
         width, height = self._size
         fits = image.shape[0] >= height and image.shape[1] >= width and abs(image.shape[0] - height) <= 1
-        image = image[:height, :width] if fits else cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(image, np.uint8)
+        cut = image[:height, :width] if fits else cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(cut, np.uint8)
 
     def _holds(self, expected: int) -> bool:
         """Whether the file opens and has as many images as were written: not every encoder tells."""

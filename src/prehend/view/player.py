@@ -31,7 +31,8 @@ class Player:
         estimator: looks at its frames.
         screens: show them.
         controls: of a person.
-        tell: takes a line for a person.
+        tell: takes a note of the source, each once.
+        fail: takes what keeps a frame from being shown.
         cameras: replaces the frames' own cameras.
         mirrored: turn the pictures back.
         rate_hz: frames a second; None as they were taken, 0 as fast as they are done.
@@ -44,16 +45,16 @@ class Player:
         screens: Sequence[Screen],
         controls: Controls,
         tell: Callable[[str], None],
+        fail: Callable[[PrehendError], None],
         cameras: SourceTable[GivenCamera] | GivenCamera | None = None,
         mirrored: bool = False,
         rate_hz: float | None = None,
     ) -> None:
         self._open, self._estimator, self._screens = open_source, estimator, screens
-        self._controls, self._tell = controls, tell
+        self._controls, self._tell, self._fail = controls, tell, fail
         self._cameras, self._mirrored, self._rate_hz = cameras, mirrored, rate_hz
         self._told: set[str] = set()
         self._number, self._time_s = 0, 0.0
-        self.failures = 0
 
     def run(self, again: bool = True) -> None:
         """Play until the source ends, and again as the controls say.
@@ -106,11 +107,11 @@ class Player:
         try:
             result = self._estimate(frame)
         except (InvalidInput, SourceError) as error:
-            self.fail(error)
+            self._fail(error)
             return
         except _FOREIGN as error:
             why = " ".join(str(error).split())[:160] or type(error).__name__
-            self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({why})"))
+            self._fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({why})"))
             return
         self._number += 1
         seen = Seen(self._number, self._time_s, frame, result)
@@ -127,16 +128,8 @@ class Player:
         height, width = frame.image_rgb.shape[:2]
         return given.for_image(width, height, frame.stored_size)
 
-    def fail(self, error: PrehendError) -> None:
-        """Count a frame that cannot be shown, and say why once."""
-        self.failures += 1
-        self._say(str(error))
-
     def _pass_on(self, source: Source) -> None:
         for note in source.notes:
-            self._say(note)
-
-    def _say(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            self._tell(line)
+            if note not in self._told:
+                self._told.add(note)
+                self._tell(note)
