@@ -11,15 +11,14 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from prehend.cli.options import add_options, given_options
+from prehend.cli.options import add_options
 from prehend.cli.parsing import Parser, count_from, number_between
-from prehend.cli.run import Loader
+from prehend.cli.run import Loader, load_for
 from prehend.cli.stopping import Stopped, stopped_by_signals
 from prehend.errors import PrehendError
 
 if TYPE_CHECKING:
     from prehend.io.frames import ErrorHandler, Source
-    from prehend.pipeline.load import HandEstimator
     from prehend.view.seen import HeldBoxes
 
 DEFAULT_PORT = 8642
@@ -67,13 +66,6 @@ def build_parser() -> Parser:
     parser.add_argument("--mirrored", action="store_true", help="the pictures are mirrored: turn them back")
     add_options(parser)
     return parser
-
-
-def load_for(args: argparse.Namespace, tracking: bool) -> "HandEstimator":
-    """The estimator that the arguments ask for."""
-    from prehend.pipeline.load import load_estimator
-
-    return load_estimator(**given_options(args), tracking=tracking)
 
 
 def run(argv: list[str], load: Loader = load_for) -> int:

@@ -16,7 +16,7 @@ const FLOATS = 10; // position, normal, colour
 export class Scene {
   constructor(canvas) {
     this.canvas = canvas;
-    this.gl = canvas.getContext("webgl", { alpha: true, antialias: true, premultipliedAlpha: true });
+    this.gl = canvas.getContext("webgl", { alpha: true, antialias: true, premultipliedAlpha: true, preserveDrawingBuffer: true });
     if (!this.gl) return;
     const gl = this.gl, program = gl.createProgram();
     for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
