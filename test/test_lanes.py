@@ -28,7 +28,8 @@ def test_seconds_of_a_function_are_those_of_all_its_parameters(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "lane"), [("test_wheel.py", "slow"), ("ros/test_play.py", "ros"), ("training/scenes/render/test_render.py", "render")]
+    ("file", "lane"),
+    [("test_wheel.py", "slow"), ("ros/test_play.py", "ros"), ("training/scenes/render/test_render.py", "render")],
 )
 def test_lanes_are_marks_that_quick_leaves_out(file, lane):
     quick = re.search(r"^LANE := (.*)$", MAKEFILE, re.MULTILINE).group(1)

@@ -156,15 +156,6 @@ def test_rates_are_measured_and_claims_are_compared():
     assert believed_rate(0.0, []) is None
 
 
-def test_a_pause_is_shown_and_a_jump_back_begins_anew(tmp_path):
-    writer = VideoWriter(tmp_path / "a.mp4", 10.0)
-    for stamp in (5.0, 5.1, 7.1, 7.2, 1.0, 1.1):
-        writer.write(np.zeros((32, 48, 3), np.uint8), stamp)
-    writer.close()
-    capture = cv2.VideoCapture(str(tmp_path / "a.mp4"))
-    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 25
-
-
 @pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: __import__("os").mkfifo(p)], ids=["folder", "fifo"])
 def test_what_is_no_file_is_told_before_the_video_is_done(tmp_path, make):
     make(tmp_path / "a.mp4")

@@ -122,16 +122,3 @@ def test_the_executable_has_its_run_bit(tmp_path):
     script.write_text(f'set(CMAKE_CURRENT_BINARY_DIR "{tmp_path}/build")\n{lines}\n')
     subprocess.run([cmake, "-P", str(script)], check=True)
     assert os.access(tmp_path / "build" / "prehend", os.X_OK)
-
-
-def test_layouts_show_topics_that_the_node_has():
-    topics = {"/prehend/markers", "/prehend/overlay/compressed", "/camera/image_raw", "/tf"}
-    rviz = yaml.safe_load((ROOT / "config" / "prehend.rviz").read_text())
-    shown = {display["Topic"]["Value"] for display in rviz["Visualization Manager"]["Displays"] if "Topic" in display}
-    assert shown and shown <= topics
-    foxglove = (ROOT / "config" / "prehend_foxglove.json").read_text()
-    assert set(re.findall(r'"(/[a-z_/]+)"', foxglove)) <= topics | {
-        "/prehend/hands",
-        "/diagnostics",
-        "/camera/camera_info",
-    }

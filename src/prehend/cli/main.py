@@ -15,6 +15,7 @@ from prehend.errors import ParameterError, PrehendError, UnknownName
 VERBS = {
     "run": "images, videos, cameras or bags in; predictions and overlays out",
     "eval": "judge bags, videos, images or predictions, with a truth or without; a report to look at",
+    "view": "look on: a page in the browser, or Rerun",
     "node": "the ROS 2 node",
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
     "export": "engines of the weights, for one machine",

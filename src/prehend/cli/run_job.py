@@ -120,7 +120,8 @@ class Run:
         if self._json_path is not None and self._json_path != STREAM:
             lines.append(f"predictions: {self._json_path}")
         if self._overlay is not None:
-            lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}")
+            note = f"; {self._overlay.note}" if self._overlay.note else ""
+            lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}{note}")
         if any(assumed):
             lines.append(f"no camera known for {_plural(sum(assumed), 'frame')}: distances are rough; give --cameras")
         if self._poses.total():

@@ -27,11 +27,13 @@ class OverlayFolder:
     Attributes:
         root: the folder, made when the first picture comes.
         written: files so far.
+        note: a line for a person, empty where there is nothing to say.
     """
 
     def __init__(self, root: Path):
         self.root = root
         self.written: list[Path] = []
+        self.note = ""
         self._video: VideoWriter | None = None
         self._source: Source | None = None
 
@@ -95,6 +97,8 @@ class OverlayFolder:
             video.close()
             if video.codec:
                 self.written.append(video.path)
+                if not video.plays_in_browsers:
+                    self.note = "browsers do not play these videos (MPEG-4 part 2): pip install 'prehend[video]'"
 
 
 def _encoded(path: Path, picture: Image) -> bytes:
