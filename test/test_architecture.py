@@ -32,8 +32,10 @@ MAY_IMPORT = {
     "adapters": BASE | {"geometry", "hand_model"},
     "eval": BASE | {"geometry", "hand_model", "object_catalogue", "pipeline", "io", "draw"},
     "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters", "backends"},
+    "view": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw"},
     "cli": BASE
     | {
+        "view",
         "geometry",
         "hand_model",
         "object_catalogue",

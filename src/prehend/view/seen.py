@@ -11,7 +11,7 @@ from prehend.types import FloatArray, FrameResult, ObjectEstimate
 
 NUM_CORNERS = 8
 BOX_EDGES = [(a, a | bit) for a in range(NUM_CORNERS) for bit in (1, 2, 4) if not a & bit]
-"""Edges between the corners, whose number is one bit an axis, x lowest (see `pnp.control_points`)."""
+"""Edges between the corners, whose number is one bit an axis, x lowest (see `control_points`)."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,15 @@ class HeldBoxes:
     objects: Mapping[str, ObjectModel]
 
     def corners_m(self, held: ObjectEstimate) -> FloatArray | None:
-        """(8, 3) corners in the camera frame [m], in the order of `pnp.control_points`; None without pose or size."""
+        """(8, 3) corners in the camera frame [m], in the order of `control_points`; None without pose or size."""
         if held.T_camera_object is None:
             return None
         model = self.objects.get(held.object_id)
-        if model is None and held.extents_m is None:
+        if model is not None:
+            points = model.control_points_m
+        elif held.extents_m is not None:
+            points = control_points(held.extents_m)
+        else:
             return None
-        points = control_points(held.extents_m) if model is None else model.control_points_m
         pose = held.T_camera_object
         return points[:NUM_CORNERS] @ pose[:3, :3].T + pose[:3, 3]
