@@ -15,7 +15,7 @@ from prehend.types import Camera, FloatArray
 MIN_POINTS = 6
 """Fewer points than this give no pose."""
 
-MOMENTS_WEIGHT = 1.0
+MOMENTS_WEIGHT = 3.0
 """What an error of the moments counts for beside one of the points over their extent."""
 
 _FOLLOWED, _STEPS, _LEAST_SHRINK = 3, 7, 0.02
