@@ -106,7 +106,14 @@ def test_a_student_learns_from_a_teacher(crops, tmp_path):
         replace(taught, teacher_budget=Budget(steps=1))
 
 
-def test_a_finder_is_trained_the_same_way(frames, tmp_path):
+def test_twins_are_in_memory_where_one_of_the_two_learns_from_pairs(crops, tmp_path):
+    plain = a_plan(tmp_path, data=(crops,), preset="debug-unihope-row-a")
+    assert Call(plain).memory.twin is None
+    taught = replace(plain, teacher_preset="debug-paper", teacher_budget=Budget(steps=1))
+    assert Call(taught).memory.twin is not None
+
+
+def test_a_detector_is_trained_the_same_way(frames, tmp_path):
     plan = a_plan(tmp_path, preset="debug-detector", data=(frames,), test=frames)
     assert plan.kind == "frames" and Call(plan)._trained(Call(plan).student_training)
     assert json.loads((tmp_path / "student/checkpoint/progress.json").read_text())["samples"] == 16

@@ -172,7 +172,9 @@ class Call:
     def memory(self) -> Memory:
         """The pictures, decoded when they are first needed."""
         began, machine = time.monotonic(), self.machine
-        wanted = self.student_training.preset
+        presets = [training.preset for training in (*self.teacher_training, self.student_training)]
+        # both learn from the same pictures, with twins where one of the two learns from pairs
+        wanted = max(presets, key=lambda one: getattr(one, "twins", None) is not None)
         memory = wanted.load(self.data, machine.device, machine.in_memory, machine.workers)
         logger.info("%d pictures on %s in %.0f s", len(memory), machine.device, time.monotonic() - began)
         return memory
