@@ -218,3 +218,14 @@ def test_meshes_have_the_faces_of_their_side(estimator, oracle, camera, image, n
         corners = (hand.vertices_m - hand.joints_m[0])[faces]
         volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
         assert volume > 1e-4, "faces look outwards: about a third of a litre"
+
+
+def test_the_object_stage_runs_once_for_all_hands(oracle, finder, brick, camera, image, new_hand) -> None:
+    oracle.scene = [new_hand("right", x=-0.1, grasp=True), new_hand("left", x=0.1, grasp=True)]
+    sizes = []
+    oracle.spoil = lambda stage, outputs: sizes.append(len(outputs["object_points"])) if stage == "object" else None
+    hands = Estimator(oracle, finder, object_model=brick).estimate(image, camera).hands
+    assert sizes == [2] and all(hand.held_object.T_camera_object is not None for hand in hands)
+    by_side = {hand.side: hand for hand in hands}
+    for truth in oracle.scene:
+        assert np.linalg.norm(by_side[truth.side].joints_m - truth.joints, axis=-1).max() < 0.005

@@ -121,8 +121,8 @@ class HandNetwork:
             encoded: answer of `encode`.
             rows: which crops.
             holds: for each of them, whether to look for an object; s of UniHOPE's eq. (3).
-            kinds: for each of them, (K, 10) descriptions of what it may hold (see `objects.object_kind`), None for
-                none. Weights that cannot be told answer once.
+            kinds: for each of them, (K, 10) descriptions of what it may hold (see `object_catalogue.object_kind`), None
+                for none. Weights that cannot be told answer once.
         """
         if not rows:
             return []
