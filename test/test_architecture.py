@@ -27,16 +27,31 @@ MAY_IMPORT = {
     "export": BASE | {"models", "backends", "weights", "hand_model"},
     "io": BASE | {"geometry"},
     "draw": BASE | {"geometry", "io"},
+    "view": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw"},
     "eval": BASE | {"geometry", "hand_model", "pipeline"},
     "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw"},
     "cli": BASE
-    | {"geometry", "hand_model", "object_catalogue", "weights", "pipeline", "io", "draw", "eval", "ros", "export"},
+    | {
+        "geometry",
+        "hand_model",
+        "object_catalogue",
+        "weights",
+        "pipeline",
+        "io",
+        "draw",
+        "view",
+        "eval",
+        "ros",
+        "export",
+    },
 }
 ONLY_IN = {
     "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
     "rclpy": ("ros/",),
     "moderngl": (),
     "scipy": (),
+    "av": ("io/film_av.py",),
+    "rerun": ("view/rerun_.py",),
     "prehend_training": (),
 }
 

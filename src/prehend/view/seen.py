@@ -52,9 +52,11 @@ class HeldBoxes:
         """(8, 3) corners in the camera frame [m], in the order of `pnp.control_points`; None without pose or size."""
         if held.T_camera_object is None:
             return None
-        model = self.objects.get(held.object_id)
-        if model is None and held.extents_m is None:
+        if (model := self.objects.get(held.object_id)) is not None:
+            points = model.control_points_m
+        elif held.extents_m is not None:
+            points = control_points(held.extents_m)
+        else:
             return None
-        points = control_points(held.extents_m) if model is None else model.control_points_m
         pose = held.T_camera_object
         return points[:NUM_CORNERS] @ pose[:3, :3].T + pose[:3, 3]
