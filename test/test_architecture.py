@@ -97,6 +97,8 @@ ONLY_IN = {
     "rclpy": ("ros/",),
     "moderngl": (),
     "scipy": ("geometry/rotations.py",),
+    "av": ("io/film_av.py",),
+    "rerun": ("view/rerun_.py",),
     "prehend_training": (),
 }
 

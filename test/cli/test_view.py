@@ -55,7 +55,9 @@ def test_bad_use_is_one_line(argv, code, words, capsys):
 def test_the_whole_chain_in_the_real_process_until_it_is_stopped(images, number, code):
     cv2.imwrite(str(images / "0.png"), np.full((96, 128, 3), 90, np.uint8))
     command = [sys.executable, "-m", "prehend.cli.main", "view", str(images), "--port", "0", "--no-browser"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c
+    )
     try:
         host, port = re.search(r"http://([\d.]+):(\d+)/", process.stdout.readline()).groups()
         assert host == "127.0.0.1"
@@ -71,6 +73,11 @@ def test_the_whole_chain_in_the_real_process_until_it_is_stopped(images, number,
     finally:
         process.kill()
     assert process.returncode == code and said == ""
+
+
+def _hear_ctrl_c():
+    """A shell starts what runs in the background deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_a_wider_view_says_so(images, load, capsys, monkeypatch):

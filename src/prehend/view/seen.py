@@ -52,8 +52,7 @@ class HeldBoxes:
         """(8, 3) corners in the camera frame [m], in the order of `control_points`; None without pose or size."""
         if held.T_camera_object is None:
             return None
-        model = self.objects.get(held.object_id)
-        if model is not None:
+        if (model := self.objects.get(held.object_id)) is not None:
             points = model.control_points_m
         elif held.extents_m is not None:
             points = control_points(held.extents_m)
