@@ -2,8 +2,8 @@
 
 network   unihope-s on ONNX Runtime against a ResNet-18 trunk in the same process, the object stage on and off
 backends  every backend that runs here, stage by stage, beside the same trunk; growth with 1, 2, 4 and 8 hands
-peer      MediaPipe Hands and ours in turns on the same frames; PREHEND_MEDIAPIPE names the Python of an environment that
-          has it
+peer      MediaPipe Hands and ours in turns on the same frames; PREHEND_MEDIAPIPE names the Python of an environment
+          that has it
 publish   building, serialising and publishing a HandArray of two hands with meshes
 node      image stamp to message minus the pipeline's own time, `prehend play` and `prehend node` over real DDS
 memory    resident memory of an Estimator over many frames

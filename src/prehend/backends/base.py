@@ -18,8 +18,15 @@ Array = NDArray[np.float32]
 class Backend(Protocol):
     """Runs the stages of one bundle."""
 
-    name: str
-    bundle: Bundle
+    @property
+    def name(self) -> str:
+        """Of the backend."""
+        ...
+
+    @property
+    def bundle(self) -> Bundle:
+        """The weights."""
+        ...
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class Buffer:
             cuda.call("cudaFreeHost", self._host)
             raise
         memory = (ctypes.c_float * (size // 4)).from_address(self._host)
-        self.array: Array = np.frombuffer(memory, np.float32).reshape(shape)
+        self.array: Array = np.ctypeslib.as_array(memory).reshape(shape)
 
     def upload(self, items: int, stream: Any) -> None:
         """Queue the copy of the first rows to the GPU."""

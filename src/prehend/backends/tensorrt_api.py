@@ -177,7 +177,7 @@ _TYPES = {"half": "float16", "fp16": "float16", "float16": "float16", "bfloat16"
 def precisions_of(information: Mapping[str, Any]) -> dict[str, str]:
     """Precision of what each layer writes, from the JSON of TensorRT's inspector: 10 tells it in "Format/Datatype" of
     the layer's outputs, 11 in a field of its own."""
-    found = {}
+    found: dict[str, str] = {}
     for layer in information.get("Layers", []):
         if isinstance(layer, dict) and layer.get("Outputs"):
             names = {_precision(output) for output in layer["Outputs"]}
