@@ -114,7 +114,8 @@ class _Opener:
         if self._engine is not None:
             return self._open(self._engine.files[stage], self._options())
         if self._provider == "cpu":
-            key = graph_key(self._bundle.weights_sha256, stage, file_sha256(self._bundle.stages[stage].path))
+            file = self._bundle.stages[stage]
+            key = graph_key(self._bundle.weights_sha256, stage, file_sha256(file.path), *file.initializers)
             ready = cached_graph(key, lambda path: self._optimise(stage, path))
             if ready is not None:
                 options = self._options()
