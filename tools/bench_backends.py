@@ -44,7 +44,7 @@ for line in sys.stdin:
 
 
 def backends(engine_dir: Path | None = None, rounds: int = 30, threads: int = 2) -> dict[str, float]:
-    """Medians [ms] of each stage on each backend that runs here and its ratio to the trunk; prints the table."""
+    """Best times [ms] of each stage on each backend that runs here; prints the table with ratios to the trunk."""
     from bench import resnet18_trunk, stage_jobs, taking_turns
 
     bundle = load_bundle("unihope-s")
@@ -64,7 +64,7 @@ def backends(engine_dir: Path | None = None, rounds: int = 30, threads: int = 2)
         trunk = resnet18_trunk(Path(folder) / "resnet18.onnx", side, threads)
         image = np.random.default_rng(0).random((1, 3, side, side), np.float32)
         taken = taking_turns({**jobs, "resnet18": lambda: trunk(image)}, rounds)
-    ms = {name: statistics.median(times) for name, times in taken.items()}
+    ms = {name: min(times) for name, times in taken.items()}  # the round that others disturbed least
     stages = list(bundle.stages)
     print(f"\n| backend | {' | '.join(f'{stage} [ms]' for stage in stages)} | all, in ResNet-18 trunks |")
     print("|---" * (len(stages) + 2) + "|")
@@ -76,14 +76,14 @@ def backends(engine_dir: Path | None = None, rounds: int = 30, threads: int = 2)
 
 
 def _growth(bundle: Any, backend: Any, rounds: int) -> dict[str, float]:
-    """Medians [ms] of all stages for 1, 2, 4 and 8 hands at once."""
+    """Best times [ms] of all stages for 1, 2, 4 and 8 hands at once."""
     from bench import stage_jobs, taking_turns
 
     def together(of_stage: dict[str, Callable[[], Any]]) -> Callable[[], Any]:
         return lambda: [job() for job in of_stage.values()]
 
     jobs = {f"{hands} hands": together(stage_jobs(bundle, backend=backend, items=hands)) for hands in HANDS}
-    ms = {name: statistics.median(times) for name, times in taking_turns(jobs, max(rounds // 2, 5)).items()}
+    ms = {name: min(times) for name, times in taking_turns(jobs, max(rounds // 2, 5)).items()}
     one = ms["1 hands"]
     print("growth, hands at once: " + ", ".join(f"{name.split()[0]}: {value / one:.2f}" for name, value in ms.items()))
     return ms

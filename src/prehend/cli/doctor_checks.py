@@ -25,7 +25,7 @@ _NEEDED = {
     "yaml": "pyyaml",
     "tqdm": "tqdm",
 }
-_EXTRAS = {"rosbags": "bag", "torch": "torch", "rclpy": "ros"}
+_EXTRAS = {"rosbags": "bag", "torch": "torch", "tensorrt": "tensorrt", "rclpy": "ros"}
 _PROBE_SIZE = (64, 48)
 
 
