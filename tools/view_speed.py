@@ -10,11 +10,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from prehend.io.sources import open_source
+from prehend.io.sources import Frame, open_source
+from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.load import load_estimator
 from prehend.view.feed import Feed
 from prehend.view.packets import constants
@@ -30,7 +32,7 @@ with urllib.request.urlopen(sys.argv[1] + "events") as stream:
 """
 
 
-def block(estimator, feed, frames, first):
+def block(estimator: Estimator, feed: Feed, frames: Sequence[Frame], first: int) -> tuple[float, float]:
     """Wall and processor time of some frames [s a frame]."""
     wall, used = time.perf_counter(), time.process_time()
     for number, frame in enumerate(frames, first):
@@ -39,7 +41,7 @@ def block(estimator, feed, frames, first):
     return (time.perf_counter() - wall) / count, (time.process_time() - used) / count
 
 
-def measure(args):
+def measure(args: argparse.Namespace) -> dict[str, float]:
     """The two ratios, and what they come from."""
     with open_source(str(args.clip)) as source:
         frames = list(source)[: args.frames]
@@ -47,7 +49,7 @@ def measure(args):
     estimator.warm_up()
     faces = {side: model.faces for side, model in estimator.hand_models.items()}
     feed = Feed({"source": "clip", "live": True, "model": "", **constants(faces)}, HeldBoxes({}))
-    times = {0: [], args.viewers: []}
+    times: dict[int, list[tuple[float, float]]] = {0: [], args.viewers: []}
     with ViewServer(feed, None, "127.0.0.1", 0) as server:
         block(estimator, feed, frames, 1)
         number = 1 + len(frames)
@@ -77,7 +79,7 @@ def measure(args):
     }
 
 
-def main():
+def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, default=CLIP)

@@ -64,8 +64,12 @@ def find_labels(folder: Path) -> Path:
     )
 
 
-def read_labels(path: Path) -> list[LabelledPhoto]:
+def read_labels(path: Path, complete: bool = False) -> list[LabelledPhoto]:
     """Read a label file of any of `FORMATS`.
+
+    Args:
+        path: of the file.
+        complete: every hand of every photograph is labelled, also where the file does not say so.
 
     Raises:
         SourceError: it is missing, of another format, or an entry is wrong; the text names both.
@@ -76,7 +80,8 @@ def read_labels(path: Path) -> list[LabelledPhoto]:
         raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
     except ValueError as error:
         raise SourceError(f"{path}: no JSON ({error})") from error
-    photos = _reader(path, content)(path, content)
+    read = _reader(path, content)
+    photos = read(path, {**content, "all_hands_labelled": True} if complete else content)
     if not photos:
         raise SourceError(f"{path}: the file labels no hand")
     return photos

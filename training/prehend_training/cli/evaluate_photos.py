@@ -130,7 +130,7 @@ def _photos(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]
 
 
 def _runs(arguments: argparse.Namespace, estimator: "Estimator", inputs: "PhotoInputs") -> list["PhotoRun"]:
-    from prehend_training.evaluate.photographs.labels import find_labels, read_labels
+    from prehend.eval.photo_labels import find_labels, read_labels
     from prehend_training.evaluate.photographs.measure import (
         PhotoInputs,
         mark_complete,

@@ -18,9 +18,9 @@ import numpy as np
 from prehend.adapters.mediapipe import LANDMARK_NAMES
 from prehend.conventions import JOINT_NAMES, NUM_JOINTS, SIDES, Side
 from prehend.errors import SourceError
+from prehend.eval.photo_labels import FORMATS, LabelledPhoto, read_labels
 from prehend.eval.photos import LabelledHand
 from prehend.types import Box, FloatArray
-from prehend_training.evaluate.photographs.labels import FORMATS, LabelledPhoto, read_labels
 
 KNOWN = f"{FORMATS}, CVAT for images 1.1, a folder with FreiHAND's JSON"
 MOST_BYTES = 1 << 30

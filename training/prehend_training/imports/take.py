@@ -12,12 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput, SourceError
+from prehend.eval.photo_labels import LabelledPhoto
 from prehend.eval.photos import LabelledHand
 from prehend.geometry.camera import estimated_camera
 from prehend.io.images import read_image
 from prehend.types import Box, Camera, FloatArray
 from prehend_training.data.photographs import hand_label
-from prehend_training.evaluate.photographs.labels import LabelledPhoto
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels
 from prehend_training.sample import FrameId, Sample
 from prehend_training.storage.codec import Packing

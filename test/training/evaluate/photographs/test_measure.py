@@ -11,12 +11,12 @@ from safetensors.torch import save_file
 
 from prehend.conventions import NUM_JOINTS
 from prehend.errors import SourceError
+from prehend.eval.photo_labels import read_labels
 from prehend.io.predictions import SCHEMA as PREDICTIONS
 from prehend.io.video import VideoWriter
 from prehend.types import Box
 from prehend_training.cli import main as cli
 from prehend_training.evaluate.photographs.clips import read_stereo, read_true_hands
-from prehend_training.evaluate.photographs.labels import read_labels
 from prehend_training.evaluate.photographs.measure import PhotoFiles
 from prehend_training.inspect.batches import write_picture
 from prehend_training.scenes.render.render import crop_sample, frame_sample

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from prehend.conventions import SIDES
 from prehend.errors import InvalidInput, SourceError
+from prehend.eval.photo_labels import LabelledPhoto, check_size
 from prehend.eval.photos import NAN, LabelledHand, PhotoAnswer
 from prehend.io.images import IMAGE_SUFFIXES, Image, read_image
 from prehend.io.predictions import read_predictions
@@ -21,7 +22,6 @@ from prehend.pipeline.load import load_estimator
 from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Camera, FoundHand, FrameResult, HandEstimate
 from prehend_training.evaluate.network import RUN_NOTE, open_measured
-from prehend_training.evaluate.photographs.labels import LabelledPhoto, check_size
 
 PhotoColumn = Literal["detector", "boxes", "peer"]
 Cameras = SourceTable[GivenCamera] | GivenCamera | None
