@@ -263,7 +263,8 @@ def test_a_network_trains_on_a_mixture_and_goes_on(crops, roots, mano, tmp_path)
 def test_the_options_name_sources(crops, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "prehend_training.train.loop.train_run", lambda chosen, data, *rest: seen.append((data, rest[1]))
+        "prehend_training.train.runs.train_run",
+        lambda training, machine, *rest: seen.append((training.data, machine)),
     )
 
     def asked(*options):

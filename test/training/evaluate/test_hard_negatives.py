@@ -108,8 +108,8 @@ def test_places_go_with_crops_in_one_mixture(places, crops):
 def test_only_a_finder_looks_for_places_and_only_in_whole_pictures(frames, crops, tmp_path, capfd):
     assert main(["places", str(tmp_path / "a"), "--data", str(crops)]) == 1
     assert "expected whole pictures" in capfd.readouterr().err
-    assert main(["places", str(tmp_path / "a"), "--data", str(frames), "--finder", "unihope-s"]) == 1
-    assert "no finder" in capfd.readouterr().err
+    assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(frames), "--detector", "unihope-s"]) == 1
+    assert "no detector" in capfd.readouterr().err
     assert main(["places", str(tmp_path / "a"), "--data", str(frames), "--threshold", "1.5"]) == 1
     assert "threshold" in capfd.readouterr().err
 

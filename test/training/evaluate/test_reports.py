@@ -285,7 +285,7 @@ def test_a_run_is_measured_without_exporting_it(tmp_path):
     [
         ("evaluate unihope-s", "nothing to measure on"),
         ("evaluate unihope-s --data {0} --limit 0", "must be positive"),
-        ("evaluate palm --frames {1}", "a finder alone is measured on --data"),
+        ("evaluate palm --frames {1}", "a detector alone is measured on --data"),
         ("evaluate unihope-s --data {1}", "expected folders of crops"),
         ("evaluate unihope-s --frames {0}", "not crops"),
         ("evaluate unihope-s --dataset coco", "unknown dataset 'coco'"),

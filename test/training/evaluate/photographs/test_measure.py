@@ -130,7 +130,7 @@ def test_pictures_without_hands_are_counted_apart(photos, tmp_path):
     for index in range(3):
         write_picture(tmp_path / "walls" / f"{index}.png", np.full((120, 160, 3), 60 * index, np.uint8))
     out = tmp_path / "out"
-    options = ["--photos", str(photos), "--no-hand", str(tmp_path / "walls"), "--boxes", "finder", "--out", str(out)]
+    options = ["--photos", str(photos), "--no-hand", str(tmp_path / "walls"), "--boxes", "detector", "--out", str(out)]
     assert cli.main(["evaluate", "unihope-s", *options, "--limit", "4"]) == 0
     sets = json.loads((out / "metrics.json").read_text())["columns"]["detector"]["sets"]
     assert sets["walls"]["n"] == 0 and sets["walls"]["pictures"] == 3 and sets["walls"]["false_a_picture"] is not None
@@ -311,7 +311,7 @@ def labelled_for(tmp_path, **about):
         (lambda path: f"--look {path / 'nowhere'} --out {path}", "no such folder"),
         (lambda path: f"--clip {path / 'a.mp4'} --markdown", "--markdown prints the table of --photos"),
         (lambda path: f"--stereo {path / 'rig'} a b", "rig_c0.dat: no such file"),
-        (lambda path: f"--dataset freihand --boxes {path}", "choose one of true, finder, both"),
+        (lambda path: f"--dataset freihand --boxes {path}", "choose one of true, detector, both"),
     ],
 )
 def test_wrong_use_is_explained_in_one_line(options, message, tmp_path, capsys):
