@@ -24,7 +24,7 @@ from prehend_training.train.runs import Training, train_run
 def places(frames, tmp_path_factory):
     """What the shipped finder takes for hands at next to no score."""
     out = tmp_path_factory.mktemp("places")
-    assert main(["places", str(out), "--data", str(frames), "--threshold", "0.002", "--most", "2"]) == 0
+    assert main(["hard-negatives", str(out), "--data", str(frames), "--threshold", "0.002", "--most", "2"]) == 0
     return out
 
 
@@ -85,9 +85,9 @@ def test_a_folder_of_places_has_no_hands_and_is_not_made_twice(places, frames, c
     assert not any(sample.hands for sample in folder)
     stamps = [path.stat().st_mtime_ns for path in sorted(places.glob("*.tar"))]
     options = ["--data", str(frames), "--threshold", "0.002", "--most", "2"]
-    assert main(["places", str(places), *options]) == 0
+    assert main(["hard-negatives", str(places), *options]) == 0
     assert [path.stat().st_mtime_ns for path in sorted(places.glob("*.tar"))] == stamps
-    assert main(["places", str(places), "--data", str(frames)]) == 1  # another threshold
+    assert main(["hard-negatives", str(places), "--data", str(frames)]) == 1  # another threshold
     assert "choose another folder" in capfd.readouterr().err
 
 
@@ -106,11 +106,11 @@ def test_places_go_with_crops_in_one_mixture(places, crops):
 
 
 def test_only_a_finder_looks_for_places_and_only_in_whole_pictures(frames, crops, tmp_path, capfd):
-    assert main(["places", str(tmp_path / "a"), "--data", str(crops)]) == 1
+    assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(crops)]) == 1
     assert "expected whole pictures" in capfd.readouterr().err
     assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(frames), "--detector", "unihope-s"]) == 1
     assert "no detector" in capfd.readouterr().err
-    assert main(["places", str(tmp_path / "a"), "--data", str(frames), "--threshold", "1.5"]) == 1
+    assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(frames), "--threshold", "1.5"]) == 1
     assert "threshold" in capfd.readouterr().err
 
 

@@ -100,7 +100,9 @@ def open_corpus(
         return opened[0][0] if len(opened) == 1 else MixedCorpus(opened)
     if isinstance(data, DatasetChoice):
         if pictures != "crops":
-            raise AssetError(f"{data.name}: datasets do not label every hand of a picture, which a finder learns from")
+            raise AssetError(
+                f"{data.name}: datasets do not label every hand of a picture, which a detector learns from"
+            )
         return DatasetCorpus(data.open(), crop_px, data.open_twins() if twins else None)
     if isinstance(data, PhotoChoice):
         if pictures != "crops":

@@ -85,7 +85,7 @@ def write_hard_negatives(
     """
     config = config or HardNegativesConfig()
     if not detector.is_detector:
-        raise InvalidInput(f"{detector.backend.bundle.name} is no finder")
+        raise InvalidInput(f"{detector.backend.bundle.name} is no detector")
     folders = [ShardFolder.open(path) for path in data]
     if wrong := [str(folder.path) for folder in folders if folder.kind not in ("frames", "views", "sequences")]:
         raise AssetError(f"{', '.join(wrong)}: expected whole pictures")
