@@ -6,6 +6,7 @@ then.
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ from prehend.geometry.camera import estimated_camera, project
 from prehend.geometry.control_points import control_points
 from prehend.hand_model import load_hand_model, skin
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Optimised graphs of tests do not go into the user's cache."""
+    os.environ["PREHEND_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
 
 SLOW_S = 1.0
 """Seconds from which a test function, with all its parameters and fixtures, is slow."""
