@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from prehend.backends import Backend
 from prehend.conventions import Side
+from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.crop import Crop, CropSpec
@@ -135,6 +136,7 @@ class Estimator(FromPretrained):
         spec = CropSpec.from_box(Box(0, 0, size - 1, size - 1), "right", (size, size), size=size)
         crops = [Crop(spec, np.zeros((3, size, size), np.float32))]
         self._network.answer(crops, self._network.encode(crops), [0], [True])
+        matrix_from_axis_angle(np.zeros(3))  # loads SciPy: 0.3 s that the first held object would wait for
         if self._detector is not None:
             self._detector.warm_up()
 
