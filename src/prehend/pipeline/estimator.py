@@ -3,17 +3,13 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prehend.backends import Backend
 from prehend.conventions import Side
-from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.crop import Crop, CropSpec
 from prehend.pipeline.detect import Detection, Detector
 from prehend.pipeline.frame import Clock, camera_for, checked_size
 from prehend.pipeline.hands import HandModels
@@ -22,9 +18,9 @@ from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.observe import Observer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import FromPretrained
-from prehend.pipeline.targets import cut_targets
+from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
-from prehend.types import Box, Camera, FoundHand, FrameResult
+from prehend.types import Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
 
 
@@ -67,7 +63,7 @@ class Estimator(FromPretrained):
 
     def estimate(
         self,
-        image: NDArray[Any],  # as OpenCV types its images; uint8 is checked
+        image: Image,
         camera: Camera | None = None,
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,
@@ -132,11 +128,7 @@ class Estimator(FromPretrained):
 
     def warm_up(self) -> None:
         """Run every stage once on nothing, so that the first image does not wait for what happens once."""
-        size = self._network.crop_size
-        spec = CropSpec.from_box(Box(0, 0, size - 1, size - 1), "right", (size, size), size=size)
-        crops = [Crop(spec, np.zeros((3, size, size), np.float32))]
-        self._network.answer(crops, self._network.encode(crops), [0], [True])
-        matrix_from_axis_angle(np.zeros(3))  # loads SciPy: 0.3 s that the first held object would wait for
+        self._network.warm_up()
         if self._detector is not None:
             self._detector.warm_up()
 

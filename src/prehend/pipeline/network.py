@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from prehend.backends.base import Backend
 from prehend.conventions import OBJECT_KIND_SIZE
-from prehend.pipeline.crop import Crop
+from prehend.geometry.rotations import matrix_from_axis_angle
+from prehend.pipeline.crop import Crop, CropSpec
 from prehend.pipeline.letterbox import probability
-from prehend.types import FloatArray
+from prehend.types import Box, FloatArray
 
 Maps = NDArray[np.float32]
 
@@ -106,6 +107,14 @@ class HandNetwork:
         """Whether its crops are turned along the hand: those of weights that know no places were taught as they stand
         in the image."""
         return any(spec.name == "places" for spec in self._backend.bundle.stages["encode"].outputs)
+
+    def warm_up(self) -> None:
+        """Run every stage once on nothing, and load SciPy, which the first held object would wait 0.3 s for."""
+        size = self.crop_size
+        spec = CropSpec.from_box(Box(0, 0, size - 1, size - 1), "right", (size, size), size=size)
+        crops = [Crop(spec, np.zeros((3, size, size), np.float32))]
+        self.answer(crops, self.encode(crops), [0], [True])
+        matrix_from_axis_angle(np.zeros(3))
 
     def encode(self, crops: Sequence[Crop]) -> Encoded:
         """Look at all crops at once."""

@@ -1,9 +1,8 @@
 """Where to look for hands in a frame, and that there is none: what the tracker hands out and gets back."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import Side
@@ -12,7 +11,8 @@ from prehend.pipeline.crop import Crop, CropSpec, cut
 from prehend.pipeline.handedness import HandednessBelief
 from prehend.types import Box, FloatArray, Region
 
-Image = NDArray[np.uint8]
+Image = NDArray[Any]
+"""(H, W, 3) uint8 RGB, which is checked; typed as OpenCV types its images."""
 
 
 class Target(NamedTuple):
