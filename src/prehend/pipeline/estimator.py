@@ -123,8 +123,7 @@ class Estimator(FromPretrained):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of how the networks run: on something else than was asked for, say."""
-        detector = () if self._detector is None else self._detector.notes
-        return tuple(dict.fromkeys((*self._backend.notes, *detector)))
+        return tuple(dict.fromkeys((*self._backend.notes, *(self._detector.notes if self._detector else ()))))
 
     def warm_up(self) -> None:
         """Run every stage once on nothing, so that the first image does not wait for what happens once."""
