@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_jobs import CLIP, resnet18_trunk, stage_jobs, taking_turns
 
 from prehend.backends import BackendSettings, open_backend
 from prehend.errors import PrehendError
@@ -45,8 +46,6 @@ for line in sys.stdin:
 
 def backends(engine_dir: Path | None = None, rounds: int = 30, threads: int = 2) -> dict[str, float]:
     """Best times [ms] of each stage on each backend that runs here; prints the table with ratios to the trunk."""
-    from bench import resnet18_trunk, stage_jobs, taking_turns
-
     bundle = load_bundle("unihope-s")
     side = int(bundle.manifest["input"]["size"])
     jobs: dict[str, Callable[[], Any]] = {}
@@ -77,7 +76,6 @@ def backends(engine_dir: Path | None = None, rounds: int = 30, threads: int = 2)
 
 def _growth(bundle: Any, backend: Any, rounds: int) -> dict[str, float]:
     """Best times [ms] of all stages for 1, 2, 4 and 8 hands at once."""
-    from bench import stage_jobs, taking_turns
 
     def together(of_stage: dict[str, Callable[[], Any]]) -> Callable[[], Any]:
         return lambda: [job() for job in of_stage.values()]
@@ -91,8 +89,6 @@ def _growth(bundle: Any, backend: Any, rounds: int) -> dict[str, float]:
 
 def peer(frames: int = 120, threads: int = 2) -> dict[str, float]:
     """Medians [ms] a frame of the whole pipeline and of MediaPipe Hands, in turns on the same frames."""
-    from bench import CLIP
-
     python = os.environ.get("PREHEND_MEDIAPIPE")
     if not python:
         print("peer: left out: PREHEND_MEDIAPIPE does not name the Python of an environment with mediapipe")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench import resnet18_trunk, stage_jobs, taking_turns
+from bench_jobs import resnet18_trunk, stage_jobs, taking_turns
 
 from prehend.weights import Bundle
 
