@@ -122,9 +122,11 @@ def test_the_hint_for_an_extra_is_a_command_that_works_though_nothing_is_publish
     assert done.returncode == 0 and f"{DISTRIBUTION}[bag]" in done.stdout, done.stderr
 
 
-def test_without_a_distribution_the_hint_is_the_checkout():
+def test_without_a_distribution_the_hint_is_the_checkout(tmp_path):
+    # beside src/prehend lies the note of an editable install
+    (tmp_path / "prehend").symlink_to(ROOT / "src" / "prehend")
     code = (
-        "import sys; sys.path.insert(0, 'src'); from prehend.errors import how_to_install; print(how_to_install('ros'))"
+        "import sys; sys.path.insert(0, '.'); from prehend.errors import how_to_install; print(how_to_install('ros'))"
     )
-    done = run(sys.executable, "-S", "-E", "-c", code, folder=ROOT)
+    done = run(sys.executable, "-S", "-E", "-c", code, folder=tmp_path)
     assert done.stdout == "pip install '.[ros]' in a checkout of prehend\n", done.stderr
