@@ -103,6 +103,8 @@ def test_the_estimator_takes_it_and_the_held_object_goes_along(oracle, finder, b
     def small(stage: str, outputs: dict[str, np.ndarray]) -> None:
         if stage == "hand":  # the network takes it for a child's hand, which is nearer
             outputs["betas"][:, 0] -= 2.0
+        if stage == "object":  # and is not sure of the object's size
+            outputs["object_scale"][:, 1] = np.log(0.2)
 
     oracle.spoil = small
     depth = depth_of(truth.skinned.vertices, camera)

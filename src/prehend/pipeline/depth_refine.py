@@ -93,6 +93,7 @@ def refine_depth(
         hand,
         joints_m=hand.joints_m + shift,
         vertices_m=(hand.vertices_m + shift).astype(np.float32),
+        measured=True,
         position_std_m=std if np.isfinite(hand.position_std_m) else hand.position_std_m,
     )
 
@@ -131,7 +132,7 @@ def _at(depth_m: FloatArray, pixels: FloatArray) -> FloatArray:
     """(V,) depth at the nearest pixel, NaN outside and where nothing was measured."""
     height, width = depth_m.shape
     places = np.nan_to_num(np.round(pixels), nan=-1, posinf=-1, neginf=-1)
-    inside = np.logical_and(places >= 0, places < np.array([width, height])).all(-1)
+    inside = np.asarray(((places >= 0) & (places < [width, height])).all(-1))
     x, y = np.where(inside[:, None], places, 0).astype(np.intp).T
     found = depth_m[y, x].astype(np.float64)
     return np.where(inside & np.isfinite(found) & (found > 0), found, np.nan)

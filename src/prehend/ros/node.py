@@ -25,7 +25,7 @@ from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
 from prehend.ros.convert import header_message
 from prehend.ros.estimator import Loaded, Loader, load_for
-from prehend.ros.inputs import Inputs, image_topics
+from prehend.ros.inputs import Inputs, depth_stream, image_topics
 from prehend.ros.messages import DIAGNOSTICS, encode, message_class
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
@@ -66,6 +66,7 @@ class PrehendNode:
         with Border(ParameterError, "ROS refuses a topic or service"):
             self._outputs = Outputs(node, loaded.facts, params, self._stats, self._stamps)
             self._diagnostics = node.create_publisher(message_class(DIAGNOSTICS), "/diagnostics", 10)
+            depth = depth_stream(node, params)
             self.worker = Worker(
                 loaded.estimator,
                 params,
@@ -74,8 +75,9 @@ class PrehendNode:
                 self._outputs.publish,
                 self._stamps,
                 self._tell,
+                depth,
             )
-            self._inputs = Inputs(node, params, self._calibration, self._stats, self.worker.offer)
+            self._inputs = Inputs(node, params, self._calibration, self._stats, self.worker.offer, depth)
             node.create_service(Trigger, "~/reset", self._on_reset)
             node.create_service(SetBool, "~/pause", self._on_pause)
         # a steady clock: silence must be told while simulated time stands still, too
@@ -125,6 +127,7 @@ class PrehendNode:
         statuses = [
             diagnostics.images_status(counts, now, params.silent_after_s, self._inputs.topic, cause, faults),
             diagnostics.camera_status(not reason, reason, params.fov_deg, self._calibration.note),
+            *self._inputs.depth_status(now, params.silent_after_s),
             diagnostics.estimator_status(counts, now),
             diagnostics.node_status([*self._notes, *self.worker.notes, *self._twins()], self.worker.paused, values),
         ]

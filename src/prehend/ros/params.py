@@ -96,6 +96,12 @@ class NodeParams:
     image_reliability: str = _parameter(
         "best_effort", "reliability of the image subscription", choices=("best_effort", "reliable")
     )
+    depth_topic: str = _parameter(
+        "", "depth images that are aligned to the images and taken with them, 16UC1 [mm] or 32FC1 [m]; empty: none"
+    )
+    depth_max_apart_s: float = _parameter(
+        0.02, "largest difference of stamps between an image and its depth [s]", span=(0.0, 1.0)
+    )
     max_image_px: int = _parameter(
         64_000_000, "images of more pixels are refused before anything is decoded [px]", span=(1, 2**30)
     )
