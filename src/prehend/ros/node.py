@@ -128,6 +128,7 @@ class PrehendNode:
             diagnostics.images_status(counts, now, params.silent_after_s, self._inputs.topic, cause, faults),
             diagnostics.camera_status(not reason, reason, params.fov_deg, self._calibration.note),
             *self._inputs.depth_status(now, params.silent_after_s),
+            *([self._outputs.target.status()] if self._outputs.target else []),
             diagnostics.estimator_status(counts, now),
             diagnostics.node_status([*self._notes, *self.worker.notes, *self._twins()], self.worker.paused, values),
         ]

@@ -133,6 +133,9 @@ class NodeParams:
     outputs: str = _parameter(
         "hands", "what is published beside ~/hands, separated by commas: joint_states, detections, hts"
     )
+    target_frame: str = _parameter(
+        "", "frame that hands are told in, through /tf and /tf_static; empty: that of the images"
+    )
     tf_prefix: str = _parameter("", "put before the names of TF frames, to tell several nodes apart")
     silent_after_s: float = _parameter(2.0, "diagnostics warn when no image came for this long [s]", span=(0.5, 60.0))
 
