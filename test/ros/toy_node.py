@@ -88,6 +88,9 @@ class ToyEstimator:
     def reset(self) -> None:
         """Nothing is remembered."""
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 def load(params: NodeParams) -> Loaded:
     return Loaded(ToyEstimator(), FACTS)

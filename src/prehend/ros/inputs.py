@@ -52,7 +52,7 @@ class Inputs:
         depth: takes depth images; None where there are none.
 
     Raises:
-        ParameterError: ROS refuses a topic.
+        ParameterError: ROS refuses the name of a topic.
     """
 
     def __init__(
@@ -78,7 +78,25 @@ class Inputs:
         self._pause_s = _AGAIN_S
         self.resubscribed = 0
         self._subscriptions: list[Any] = []
+
+    @property
+    def active(self) -> bool:
+        """Whether it is subscribed."""
+        return bool(self._subscriptions)
+
+    def start(self) -> None:
+        """Subscribe.
+
+        Raises:
+            ParameterError: ROS refuses a topic.
+        """
         self._subscribe()
+
+    def stop(self) -> None:
+        """Unsubscribe."""
+        for old in self._subscriptions:
+            self._node.destroy_subscription(old)
+        self._subscriptions = []
 
     def watch(self, counts: Counts) -> None:
         """Subscribe anew where a reliable stream went mute; call it about once a second."""
@@ -145,8 +163,7 @@ class Inputs:
 
     def _subscribe(self) -> None:
         """Make both subscriptions, the calibration's first: of two that are ready, it is read first."""
-        for old in self._subscriptions:
-            self._node.destroy_subscription(old)
+        self.stop()
         told = SubscriptionEventCallbacks(message_lost=lambda lost: self._stats.lost(lost.total_count_change))
         wanted: tuple[_Wanted, ...] = (
             (CAMERA_INFO, self.info_topic, self._on_camera_info, None),

@@ -117,6 +117,9 @@ class NodeParams:
         "field of view across the longer side of an image without calibration [deg]; 0 assumes none: no metres then",
         span=(0.0, 170.0),
     )
+    autostart: bool = _parameter(
+        True, "load and take images at once; false waits for the lifecycle transitions configure and activate"
+    )
     publish_mesh: bool = _parameter(True, "fill Hand.vertices_m", live=True)
     publish_tf: bool = _parameter(
         True, "publish wrists and held objects on /tf while the camera is calibrated", live=True
