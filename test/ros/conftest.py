@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rosbags", reason="needs the extra 'ros'")
@@ -142,3 +143,30 @@ def start(domain: int, tmp_path: Path) -> Iterator[Start]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
+
+
+def _tf_bytes(*links: tuple[str, str, float, np.ndarray]) -> bytes:
+    """Of (parent, child, stamp, T_parent_child)."""
+    from prehend.geometry.rotations import quaternion_from_matrix
+    from prehend.ros import convert
+
+    entries = []
+    for parent, child, stamp_s, T in links:
+        x, y, z = map(float, T[:3, 3])
+        qx, qy, qz, qw = map(float, quaternion_from_matrix(T[:3, :3]))
+        rotation = messages.make("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw)
+        move = messages.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z)
+        entries.append(
+            messages.make(
+                "geometry_msgs/msg/TransformStamped",
+                header=convert.header_message(stamp_s, parent),
+                child_frame_id=child,
+                transform=messages.make("geometry_msgs/msg/Transform", translation=move, rotation=rotation),
+            )
+        )
+    return messages.encode(messages.make(messages.TF, transforms=entries))
+
+
+@pytest.fixture
+def tf_bytes():
+    return _tf_bytes

@@ -41,10 +41,10 @@ class Bench:
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
-    def estimate(self, image, camera=None, stamp=None):
+    def estimate(self, image, camera=None, stamp=None, depth=None):
         self.busy.set()
         assert self.gate.wait(10)
-        return self._toy.estimate(image, camera, stamp)
+        return self._toy.estimate(image, camera, stamp, depth)
 
     def _run(self) -> None:
         try:
@@ -161,7 +161,7 @@ def test_mirrored_images_are_turned_back_with_their_camera(toy):
     bench = Bench(toy, mirrored_input=True)
     try:
         seen = []
-        bench.estimate = lambda image, camera=None, stamp=None: (
+        bench.estimate = lambda image, camera=None, stamp=None, depth=None: (
             seen.append((image, camera)) or toy.ToyEstimator().estimate(image * 0, camera, stamp)
         )
         K = CAMERA.K.copy()

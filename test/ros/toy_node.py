@@ -5,6 +5,7 @@ fails, 254 a `PrehendError`, 255 an error that nobody expects.
 """
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 
@@ -64,7 +65,13 @@ class ToyEstimator:
 
     notes = ()
 
-    def estimate(self, image_rgb: np.ndarray, camera: Camera | None = None, stamp: float | None = None) -> FrameResult:
+    def estimate(
+        self,
+        image_rgb: np.ndarray,
+        camera: Camera | None = None,
+        stamp: float | None = None,
+        depth: np.ndarray | None = None,
+    ) -> FrameResult:
         order = int(image_rgb[0, 0, 0])
         if order == 253:
             raise DeviceError("the image orders a GPU to fail")
@@ -73,11 +80,16 @@ class ToyEstimator:
         if order == 255:
             raise ZeroDivisionError("the image orders a crash")
         hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(order))
+        if depth is not None:  # where the first pixel is
+            hands = tuple(replace(one, position_std_m=float(depth[0, 0])) for one in hands)
         assert camera is not None
         return FrameResult(camera, hands, stamp, {"find": 1.0, "infer": 2.0, "total": 3.5}, found=True)
 
     def reset(self) -> None:
         """Nothing is remembered."""
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def load(params: NodeParams) -> Loaded:

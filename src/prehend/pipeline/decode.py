@@ -24,7 +24,7 @@ _ROTATION_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class DecodedHand:
-    """A hand in the camera frame; fields as in `types.HandEstimate`."""
+    """A hand in the camera frame; fields as in `types.HandEstimate`, and whether depth measured its distance."""
 
     keypoints_px: FloatArray
     joints_m: FloatArray
@@ -35,6 +35,7 @@ class DecodedHand:
     fit_error_px: float
     position_std_m: float
     keypoint_std_px: FloatArray | None = None
+    measured: bool = False
 
     def moved_away(self, factor: float) -> "DecodedHand":
         """The hand at another distance, along the viewing ray through the middle of its joints."""

@@ -4,23 +4,22 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
 
-import numpy as np
-
 from prehend.backends import Backend
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.depth_refine import checked_depth
 from prehend.pipeline.detect import Detection, Detector
 from prehend.pipeline.frame import Clock, camera_for, checked_size
 from prehend.pipeline.hands import HandModels
-from prehend.pipeline.infer import Inference
+from prehend.pipeline.infer import Inference, kinds_of
 from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.observe import Observer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import FromPretrained
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
-from prehend.types import Camera, FoundHand, FrameResult
+from prehend.types import Camera, FloatArray, FoundHand, FrameResult
 from prehend.weights import Bundle
 
 
@@ -52,12 +51,11 @@ class Estimator(FromPretrained):
     ):
         self._options = config or EstimatorOptions()
         objects = (object_model,) if isinstance(object_model, ObjectModel) else tuple(object_model or ())
-        kinds = np.stack([model.kind for model in objects]) if objects else None
         self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
         self._detector = None if detector is None else Detector(detector)
         self._network = HandNetwork(backend)
         self._detection = Detection(self._detector, self._options)
-        self._inference = Inference(self._network, self._options, kinds)
+        self._inference = Inference(self._network, self._options, kinds_of(objects))
         self._observer = Observer(self._hands, objects, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
 
@@ -67,6 +65,7 @@ class Estimator(FromPretrained):
         camera: Camera | None = None,
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,
+        depth: FloatArray | None = None,
     ) -> FrameResult:
         """Everything about one image.
 
@@ -77,18 +76,19 @@ class Estimator(FromPretrained):
                 next of a video at 30 Hz: the first one says at once whether something is grasped.
             boxes: the hands of this image, instead of the detector's and the tracks'; each gets an answer unless the
                 answer is unsound.
+            depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth_refine`).
 
         The detector looks once in `find_interval_s` while hands are followed, in every image otherwise. Where a normal
         look finds none it looks wide, for small hands: at once for an image on its own, at most every
         `schedule.WIDE_S` in a video; that costs about four normal looks.
 
         Raises:
-            InvalidInput: the image is not (H, W, 3) uint8, the camera does not belong to it, a box does not touch it,
-                or there is neither a detector nor boxes.
+            InvalidInput: the image is not (H, W, 3) uint8, camera or depth do not belong to it, a box does not touch
+                it, or there is neither a detector nor boxes.
         """
         size = checked_size(image, stamp, boxes)
         view = camera_for(camera, size, self._options.fov_deg)
-        clock = Clock()
+        depth, clock = checked_depth(depth, size), Clock()
         # detect and associate: where to look
         targets = self._tracker.begin(size, stamp, boxes, partial(self._detection.run, image))
         clock.lap("find")
@@ -98,7 +98,7 @@ class Estimator(FromPretrained):
         readings = self._inference.run(image, crops, given=boxes is not None)
         clock.lap("infer")
         # decode: hands in metres and what they hold, by this frame alone
-        observations = [self._observer.observe(reading, view) for reading in readings]
+        observations = [self._observer.observe(reading, view, depth) for reading in readings]
         # track, smooth and estimate: whose hands they are, and how they are shown
         hands = self._tracker.finish(observations, stamp)
         clock.lap("decode")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
 from prehend.pipeline.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.letterbox import probability
@@ -37,6 +38,11 @@ class Reading(NamedTuple):
     side_score: float
     grasp: float
     answer: NetworkAnswer
+
+
+def kinds_of(objects: Sequence[ObjectModel]) -> NDArray[np.float32] | None:
+    """(K, 10) descriptions of what the hands may hold; None for none."""
+    return np.stack([model.kind for model in objects]) if objects else None
 
 
 class _Batch:

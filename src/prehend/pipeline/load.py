@@ -9,7 +9,7 @@ from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.options import EstimatorOptions, changed
 from prehend.pipeline.parts import open_parts
 from prehend.pipeline.targets import Image
-from prehend.types import Camera, FoundHand, FrameResult
+from prehend.types import Camera, FloatArray, FoundHand, FrameResult
 from prehend.weights import Bundle
 
 
@@ -38,6 +38,7 @@ class HandEstimator(Protocol):
         camera: Camera | None = None,
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,
+        depth: FloatArray | None = None,
     ) -> FrameResult:
         """Everything about one image; stamps that go back start from nothing."""
 

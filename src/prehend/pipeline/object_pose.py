@@ -21,9 +21,10 @@ TOP_CELLS = 10
 BOX_SCORE = 0.3
 """Mean confidence from which the next frame looks for the object where this one saw it."""
 
-FINGERTIP_LOG_STD = 0.25
+FINGERTIP_LOG_STD, MEASURED_LOG_STD = 0.25, 0.08
 """How well the distance of the fingertips tells that of what they hold: 0.16 of it on rendered hands; they err
-together with the size in the crop, which is right to 0.11 and counts the more."""
+together with the size in the crop, which is right to 0.11 and counts the more. The second is for hands whose distance a
+depth image measured: fingers and the middle of a thing are centimetres apart."""
 
 MAX_RESIDUAL = 0.6
 """Distance of the control points from those of the best pose, over their extent, above which they agree on none."""
@@ -103,7 +104,8 @@ def _box_of(thing: ThingAnswer) -> ObjectModel | None:
 
 def _depths(thing: ThingAnswer, spec: CropSpec, camera: Camera, hand: DecodedHand) -> list[DepthCue]:
     """How far the object is: by the fingertips that hold it, and by its size in the crop."""
-    cues = [DepthCue(float(hand.joints_m[list(TIP_JOINTS), 2].mean()), FINGERTIP_LOG_STD)]
+    log_std = MEASURED_LOG_STD if hand.measured else FINGERTIP_LOG_STD
+    cues = [DepthCue(float(hand.joints_m[list(TIP_JOINTS), 2].mean()), log_std)]
     if thing.scale is not None and np.isfinite(thing.scale).all():
         focal = float(np.sqrt(camera.K[0, 0] * camera.K[1, 1])) * spec.scale
         log_share, log_std = (float(value) for value in np.clip(thing.scale, -6, 6))

@@ -9,12 +9,13 @@ from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.decode import DecodedHand, decode_hand
+from prehend.pipeline.depth_refine import refine_depth
 from prehend.pipeline.hands import HandModels
 from prehend.pipeline.infer import Reading
 from prehend.pipeline.object_pose import choose, decode_object
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.targets import NoHand, Target, inside_share
-from prehend.types import Box, Camera, ObjectEstimate
+from prehend.types import Box, Camera, FloatArray, ObjectEstimate
 
 MIN_INSIDE = 0.2
 """A hand of whose box less than this share is in the image has left it."""
@@ -57,8 +58,10 @@ class Observer:
     def __init__(self, hands: HandModels, objects: Sequence[ObjectModel], options: EstimatorOptions):
         self._hands, self._objects, self._options = hands, tuple(objects), options
 
-    def observe(self, reading: Reading | NoHand, camera: Camera) -> Observation | NoHand:
-        """The measured hand, or why there is none."""
+    def observe(
+        self, reading: Reading | NoHand, camera: Camera, depth_m: FloatArray | None = None
+    ) -> Observation | NoHand:
+        """The measured hand, or why there is none; its distance is that of the (H, W) depth image where that tells."""
         if isinstance(reading, NoHand):
             return reading
         target, model = reading.target, self._hands.by_side[reading.target.side]
@@ -75,7 +78,7 @@ class Observer:
         factor = target.depth.factor(
             decoded.joints_m, decoded.keypoints_px, decoded.fit_error_px, size, target.unseen_s
         )
-        hand = decoded.moved_away(factor)
+        hand = refine_depth(decoded.moved_away(factor), model.faces, depth_m, camera)
         seen = Observation(target, hand, model, reading.score, reading.side_score, reading.grasp)
         return self._with_object(seen, reading, camera)
 

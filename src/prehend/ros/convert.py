@@ -147,7 +147,7 @@ def hand_message(hand: HandEstimate, camera_estimated: bool, mesh: bool) -> Any:
         betas=_flat(hand.betas),
         wrist=pose_message(hand.joints_m[0], quaternions[0]),
         vertices_m=_flat(hand.vertices_m) if mesh else np.zeros(0, np.float32),
-        metric_position_valid=not camera_estimated,
+        metric_position_valid=not camera_estimated and bool(np.isfinite(hand.joints_m).all()),
         position_std_m=float(hand.position_std_m),
         fit_error_px=float(hand.fit_error_px),
         grasp=grasp_message(hand.grasp),
@@ -189,6 +189,8 @@ def transforms(header: Any, result: FrameResult, prefix: str = "") -> Any:
         return make(TF, transforms=[])
     entries = []
     for hand in result.hands:
+        if not np.isfinite(hand.joints_m).all():
+            continue
         name = f"{prefix}{hand.side}_hand_{hand.track_id}"
         entries.append(_transform(header, name, hand.joints_m[0], hand.rotations[0]))
         T = None if hand.held_object is None else hand.held_object.T_camera_object

@@ -41,6 +41,11 @@ class Stats:
         self._totals_ms: deque[float] = deque(maxlen=_RECENT)
         self._stages_ms: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_RECENT))
 
+    def began(self, now_s: float) -> None:
+        """Images may come from now on."""
+        with self._lock:
+            self._counts.last_image_s = now_s
+
     def arrived(self, now_s: float) -> None:
         """An image came."""
         with self._lock:

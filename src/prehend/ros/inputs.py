@@ -13,7 +13,8 @@ from prehend.errors import ParameterError, PrehendError
 from prehend.ros import graph
 from prehend.ros.borders import Border
 from prehend.ros.calibration import Calibration
-from prehend.ros.diagnostics import Counts, Stats
+from prehend.ros.depth import DepthStream
+from prehend.ros.diagnostics import Counts, Stats, Status
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, decode, message_class
 from prehend.ros.params import NodeParams
 
@@ -32,6 +33,9 @@ _AGAIN_S, _LONGEST_AGAIN_S = 5.0, 60.0
 
 _SUFFIX = "/compressed"
 
+_Wanted = tuple[str, str, Callable[[bytes], None], SubscriptionEventCallbacks | None]
+"""Type and name of a topic, what takes its bytes, and what is told of losses."""
+
 
 class Inputs:
     """Images and their camera_info.
@@ -45,9 +49,10 @@ class Inputs:
         calibration: takes camera_infos.
         stats: counts.
         offer: takes the bytes of an image.
+        depth: takes depth images; None where there are none.
 
     Raises:
-        ParameterError: ROS refuses a topic.
+        ParameterError: ROS refuses the name of a topic.
     """
 
     def __init__(
@@ -57,8 +62,10 @@ class Inputs:
         calibration: Calibration,
         stats: Stats,
         offer: Callable[[bytes], None],
+        depth: DepthStream | None = None,
     ) -> None:
         self._node, self._calibration, self._stats, self._offer = node, calibration, stats, offer
+        self._depth = depth
         self._compressed = params.image_transport == "compressed"
         self._type = COMPRESSED_IMAGE if self._compressed else IMAGE
         self.base, self.topic = image_topics(node, self._compressed)
@@ -71,7 +78,25 @@ class Inputs:
         self._pause_s = _AGAIN_S
         self.resubscribed = 0
         self._subscriptions: list[Any] = []
+
+    @property
+    def active(self) -> bool:
+        """Whether it is subscribed."""
+        return bool(self._subscriptions)
+
+    def start(self) -> None:
+        """Subscribe.
+
+        Raises:
+            ParameterError: ROS refuses a topic.
+        """
         self._subscribe()
+
+    def stop(self) -> None:
+        """Unsubscribe."""
+        for old in self._subscriptions:
+            self._node.destroy_subscription(old)
+        self._subscriptions = []
 
     def watch(self, counts: Counts) -> None:
         """Subscribe anew where a reliable stream went mute; call it about once a second."""
@@ -117,6 +142,13 @@ class Inputs:
             return ""
         return graph.cause(graph.Facts(self.info_topic, CAMERA_INFO, publishers))
 
+    def depth_status(self, now_s: float, silent_after_s: float) -> list[Status]:
+        """Whether depth comes and fits; nothing where none is asked for."""
+        if self._depth is None:
+            return []
+        types = [one.type_name for one in self._publishers(self._depth.topic)]
+        return [self._depth.status(now_s, silent_after_s, types)]
+
     def _sent(self, topic: str) -> bool:
         return topic != self.topic and self._node.count_publishers(topic) > 0
 
@@ -131,14 +163,15 @@ class Inputs:
 
     def _subscribe(self) -> None:
         """Make both subscriptions, the calibration's first: of two that are ready, it is read first."""
-        for old in self._subscriptions:
-            self._node.destroy_subscription(old)
+        self.stop()
         told = SubscriptionEventCallbacks(message_lost=lambda lost: self._stats.lost(lost.total_count_change))
-        wanted = (
+        wanted: tuple[_Wanted, ...] = (
             (CAMERA_INFO, self.info_topic, self._on_camera_info, None),
             (self._type, self.topic, self._offer, told),
         )
-        with Border(ParameterError, f"ROS refuses {self.topic} or {self.info_topic}"):
+        if self._depth is not None:
+            wanted = (*wanted, (IMAGE, self._depth.topic, self._depth.add, None))
+        with Border(ParameterError, f"ROS refuses {self.topic}, {self.info_topic} or the depth_topic"):
             self._subscriptions = [
                 self._node.create_subscription(
                     message_class(kind), topic, take, self._quality, raw=True, event_callbacks=events
@@ -151,6 +184,14 @@ class Inputs:
             self._calibration.update(decode(data, CAMERA_INFO), time.monotonic())
         except PrehendError as error:
             self._stats.failed(str(error))
+
+
+def depth_stream(node: Node, params: NodeParams) -> DepthStream | None:
+    """Where parameter `depth_topic` asks for one."""
+    if not params.depth_topic:
+        return None
+    with Border(ParameterError, "ROS refuses the depth_topic"):
+        return DepthStream(node.resolve_topic_name(params.depth_topic), params.depth_max_apart_s)
 
 
 def image_topics(node: Node, compressed: bool) -> tuple[str, str]:

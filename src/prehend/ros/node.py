@@ -4,7 +4,6 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from prehend.errors import MissingDependency, ParameterError
@@ -14,6 +13,7 @@ try:
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
     from rclpy.clock import Clock, ClockType
     from rclpy.executors import SingleThreadedExecutor
+    from rclpy.lifecycle import LifecycleNode
     from rclpy.node import Node
     from std_srvs.srv import SetBool, Trigger
 except ImportError as error:
@@ -24,8 +24,10 @@ from prehend.ros import diagnostics, graph
 from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
 from prehend.ros.convert import header_message
+from prehend.ros.diagnostics import Status
 from prehend.ros.estimator import Loaded, Loader, load_for
-from prehend.ros.inputs import Inputs, image_topics
+from prehend.ros.inputs import Inputs, depth_stream, image_topics
+from prehend.ros.life import Life
 from prehend.ros.messages import DIAGNOSTICS, encode, message_class
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
@@ -54,7 +56,7 @@ class PrehendNode:
     """
 
     def __init__(self, node: Node, params: NodeParams, loaded: Loaded, notes: Sequence[str] = ()) -> None:
-        self._node, self._params, self._notes = node, params, list(notes)
+        self._node, self._params, self._notes, self._loaded = node, params, list(notes), loaded
         self._name = node.get_fully_qualified_name()
         self._stats = diagnostics.Stats(time.monotonic())
         self._stamps = Stamps(self._now_s, lambda: bool(node.get_parameter("use_sim_time").value))
@@ -66,6 +68,7 @@ class PrehendNode:
         with Border(ParameterError, "ROS refuses a topic or service"):
             self._outputs = Outputs(node, loaded.facts, params, self._stats, self._stamps)
             self._diagnostics = node.create_publisher(message_class(DIAGNOSTICS), "/diagnostics", 10)
+            depth = depth_stream(node, params)
             self.worker = Worker(
                 loaded.estimator,
                 params,
@@ -74,8 +77,9 @@ class PrehendNode:
                 self._outputs.publish,
                 self._stamps,
                 self._tell,
+                depth,
             )
-            self._inputs = Inputs(node, params, self._calibration, self._stats, self.worker.offer)
+            self._inputs = Inputs(node, params, self._calibration, self._stats, self.worker.offer, depth)
             node.create_service(Trigger, "~/reset", self._on_reset)
             node.create_service(SetBool, "~/pause", self._on_pause)
         # a steady clock: silence must be told while simulated time stands still, too
@@ -83,7 +87,34 @@ class PrehendNode:
         node.add_on_set_parameters_callback(self._on_parameters)
         for note in self._notes:
             node.get_logger().warning(note)
-        node.get_logger().info(f"waiting for images on {self._inputs.topic}")
+
+    def activate(self) -> None:
+        """Subscribe to the images.
+
+        Raises:
+            ParameterError: ROS refuses a topic.
+        """
+        self._stats.began(time.monotonic())
+        self._inputs.start()
+        self._node.get_logger().info(f"waiting for images on {self._inputs.topic}")
+
+    def deactivate(self) -> None:
+        """Unsubscribe, and forget all hands."""
+        self._inputs.stop()
+        self.worker.reset()
+
+    def run(self) -> None:
+        """Process images until `stop`; see `Worker.run`."""
+        self.worker.run()
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self.worker.stop()
+
+    def close(self) -> None:
+        """Free the estimator; what was made of ROS is destroyed by `Life`."""
+        self._node.remove_on_set_parameters_callback(self._on_parameters)
+        self._loaded.estimator.close()
 
     def _now_s(self) -> float:
         return float(self._node.get_clock().now().nanoseconds) * 1e-9
@@ -115,6 +146,9 @@ class PrehendNode:
 
     def _on_diagnostics(self) -> None:
         counts, params, now = self._stats.take(), self._params, time.monotonic()
+        if not self._inputs.active:
+            self._publish([Status("node", diagnostics.OK, "inactive: no images are taken", {"version": __version__})])
+            return
         silent = now - counts.last_image_s > params.silent_after_s
         cause = self._inputs.cause(counts) if silent else ""
         faults = diagnostics.image_faults(counts, self._stamps.take() if counts.received else "", graph.load())
@@ -125,12 +159,17 @@ class PrehendNode:
         statuses = [
             diagnostics.images_status(counts, now, params.silent_after_s, self._inputs.topic, cause, faults),
             diagnostics.camera_status(not reason, reason, params.fov_deg, self._calibration.note),
+            *self._inputs.depth_status(now, params.silent_after_s),
+            *([self._outputs.target.status()] if self._outputs.target else []),
             diagnostics.estimator_status(counts, now),
             diagnostics.node_status([*self._notes, *self.worker.notes, *self._twins()], self.worker.paused, values),
         ]
+        self._publish(statuses)
+        self._inputs.watch(counts)
+
+    def _publish(self, statuses: list[Status]) -> None:
         array = diagnostics.diagnostic_array(header_message(self._now_s(), ""), self._name.lstrip("/"), statuses)
         self._diagnostics.publish(encode(array))
-        self._inputs.watch(counts)
 
     def _twins(self) -> list[str]:
         """Other nodes of the same name."""
@@ -197,12 +236,13 @@ def run_node(argv: Sequence[str], load: Loader = load_for) -> int:
     """
     stop, before = threading.Event(), None
     try:
-        node, notes = start_ros(argv, "prehend", automatically_declare_parameters_from_overrides=True)
+        node, notes = start_ros(
+            argv, "prehend", kind="rclpy.lifecycle", automatically_declare_parameters_from_overrides=True
+        )
         before = stop_on_signals(stop)
         notes += unused_files(argv, node.get_fully_qualified_name())
         params = declare_parameters(node)
-        loaded = load(params)
-        _spin(node, PrehendNode(node, params, loaded, [*notes, *loaded.notes]).worker, stop)
+        _live(node, params, load, notes, stop)
         node.destroy_node()
     finally:
         rclpy.try_shutdown()
@@ -211,16 +251,29 @@ def run_node(argv: Sequence[str], load: Loader = load_for) -> int:
     return 0
 
 
-def _spin(node: Node, worker: Worker, stop: threading.Event) -> None:
+def _live(node: LifecycleNode, params: NodeParams, load: Loader, notes: list[str], stop: threading.Event) -> None:
     """Until `stop` is set, or the worker ends."""
+
+    def make() -> PrehendNode:
+        live = {name: node.get_parameter(name).value for name, spec in specs().items() if spec.live}
+        current = params.updated(live)  # they may have changed since the node was freed
+        loaded = load(current)
+        return PrehendNode(node, current, loaded, [*notes, *loaded.notes])
+
+    life = Life(node, make)
+    node.add_managed_entity(life)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    with ThreadPoolExecutor(1, "prehend-worker") as pool:
-        working: Future[None] = pool.submit(worker.run)
-        working.add_done_callback(lambda _: executor.wake())
-        try:
-            while not stop.is_set() and not working.done():
-                executor.spin_once(timeout_sec=_SIGNAL_S)
-        finally:
-            worker.stop()
-        working.result()  # raises what ended the worker
+    try:
+        if params.autostart:
+            node.trigger_configure()
+            if life.error is None:
+                node.trigger_activate()
+            if life.error is not None:
+                raise life.error
+        else:
+            node.get_logger().info("unconfigured: waits for the transitions configure and activate (autostart is off)")
+        while not stop.is_set() and not life.ended:
+            executor.spin_once(timeout_sec=_SIGNAL_S)
+    finally:
+        life.end()  # raises what ended the worker

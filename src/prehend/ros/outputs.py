@@ -17,6 +17,7 @@ from prehend.ros.messages import COMPRESSED_IMAGE, HAND_ARRAY, MARKERS, MODEL_IN
 from prehend.ros.mirror import mirror_pixels
 from prehend.ros.params import NodeParams
 from prehend.ros.stamps import Stamps
+from prehend.ros.target_frame import TargetFrame
 from prehend.ros.typesupport import forget_error
 from prehend.types import FrameResult
 
@@ -29,11 +30,13 @@ class Outputs:
 
     Attributes:
         params: replaced as a whole when a parameter changes.
+        target: moves hands to another frame than the camera's; None where that is not asked for.
     """
 
     def __init__(self, node: Node, facts: ModelFacts, params: NodeParams, stats: Stats, stamps: Stamps) -> None:
         self._facts, self._stats, self._stamps = facts, stats, stamps
         self.params = params
+        self.target = TargetFrame(node, params.target_frame) if params.target_frame else None
         self._hands = node.create_publisher(message_class(HAND_ARRAY), "~/hands", 10)
         self._markers = node.create_publisher(message_class(MARKERS), "~/markers", 1)
         self._overlay = node.create_publisher(message_class(COMPRESSED_IMAGE), "~/overlay/compressed", 1)
@@ -51,6 +54,8 @@ class Outputs:
             result = without_metres(result)
         if params.mirrored_input:
             result = mirror_pixels(result)
+        if self.target is not None:
+            header, result = self.target.moved(header, result)
         latency_ms, dropped = self._stamps.latency_ms(header.stamp), self._stats.dropped_total
         message = hand_array(header, result, mesh=params.publish_mesh, latency_ms=latency_ms, dropped=dropped)
         self._hands.publish(encode(message))

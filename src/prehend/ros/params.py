@@ -96,6 +96,12 @@ class NodeParams:
     image_reliability: str = _parameter(
         "best_effort", "reliability of the image subscription", choices=("best_effort", "reliable")
     )
+    depth_topic: str = _parameter(
+        "", "depth images that are aligned to the images and taken with them, 16UC1 [mm] or 32FC1 [m]; empty: none"
+    )
+    depth_max_apart_s: float = _parameter(
+        0.02, "largest difference of stamps between an image and its depth [s]", span=(0.0, 1.0)
+    )
     max_image_px: int = _parameter(
         64_000_000, "images of more pixels are refused before anything is decoded [px]", span=(1, 2**30)
     )
@@ -110,6 +116,9 @@ class NodeParams:
         60.0,
         "field of view across the longer side of an image without calibration [deg]; 0 assumes none: no metres then",
         span=(0.0, 170.0),
+    )
+    autostart: bool = _parameter(
+        True, "load and take images at once; false waits for the lifecycle transitions configure and activate"
     )
     publish_mesh: bool = _parameter(True, "fill Hand.vertices_m", live=True)
     publish_tf: bool = _parameter(
@@ -126,6 +135,9 @@ class NodeParams:
     )
     outputs: str = _parameter(
         "hands", "what is published beside ~/hands, separated by commas: joint_states, detections, hts"
+    )
+    target_frame: str = _parameter(
+        "", "frame that hands are told in, through /tf and /tf_static; empty: that of the images"
     )
     tf_prefix: str = _parameter("", "put before the names of TF frames, to tell several nodes apart")
     silent_after_s: float = _parameter(2.0, "diagnostics warn when no image came for this long [s]", span=(0.5, 60.0))

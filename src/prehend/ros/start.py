@@ -36,7 +36,7 @@ if not select.select([sys.stdin], [], [], float(seconds))[0]:
 
 
 def start_ros(
-    args: Sequence[str], node_name: str, longest_s: float = LONGEST_START_S, **options: Any
+    args: Sequence[str], node_name: str, longest_s: float = LONGEST_START_S, kind: str = "rclpy.node", **options: Any
 ) -> tuple[Any, list[str]]:
     """Initialise rclpy and make a node; signals have their default effect meanwhile, and a watchdog ends a hang.
 
@@ -44,6 +44,7 @@ def start_ros(
         args: of the command line, without the program.
         node_name: unless remapped.
         longest_s: after which the start counts as hanging.
+        kind: the module whose `Node` it is: rclpy.node, or rclpy.lifecycle.
         options: of rclpy's `Node`.
 
     Returns:
@@ -67,7 +68,7 @@ def start_ros(
         if left:
             raise ParameterError(_explain(left, f"unknown argument {left[0]}: ROS arguments follow --ros-args"))
         with Border(ParameterError, "ROS refuses to start"):
-            return import_module("rclpy.node").Node(node_name, **options), notes
+            return import_module(kind).Node(node_name, **options), notes
 
 
 def _check_domain() -> None:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from prehend.errors import DeviceError, PrehendError, SourceError
 from prehend.io.images import Image, ImageReader
 from prehend.pipeline.load import HandEstimator
 from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
 from prehend.ros.convert import header_message, seconds, valid_stamp
+from prehend.ros.depth import DepthStream
 from prehend.ros.diagnostics import Stats
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
 from prehend.ros.mirror import mirror_camera, mirror_image
@@ -40,6 +43,7 @@ class Worker:
         publish: takes results.
         stamps: judges the images' stamps; None takes the system's clock.
         tell: takes an error that nobody expects, for the log.
+        depth: of the images; None where there is none.
     """
 
     def __init__(
@@ -51,12 +55,13 @@ class Worker:
         publish: Publish,
         stamps: Stamps | None = None,
         tell: Callable[[Unexpected], None] | None = None,
+        depth: DepthStream | None = None,
     ) -> None:
         self._estimator, self._calibration, self._stats, self._publish = estimator, calibration, stats, publish
         self._params = params
         self._reader = _Reader(max_pixels=params.max_image_px)
         self._stamps = stamps or Stamps(time.time, lambda: False)
-        self._tell = tell
+        self._tell, self._depth = tell, depth
         self._newest: bytes | None = None
         self._stopped = self._reset = self.paused = False
         self._changed = threading.Condition()
@@ -137,11 +142,13 @@ class Worker:
         if camera is None:
             self._stats.waited()
             return
+        depth = None if self._depth is None else self._depth.of(seconds(header.stamp), width, height)
         with Border(Unexpected, "an image failed"):
             self._forget()
             if self._params.mirrored_input:
                 image, camera = mirror_image(image), mirror_camera(camera)
-            result = self._estimator.estimate(image, camera, stamp_s)
+                depth = None if depth is None else np.ascontiguousarray(depth[:, ::-1])
+            result = self._estimator.estimate(image, camera, stamp_s, depth=depth)
             result = replace(result, timing_ms={"read": read_ms, **result.timing_ms})
             self._publish(header, image, result)
 

@@ -1,0 +1,100 @@
+"""Hands in the frame that parameter `target_frame` names, instead of the camera's."""
+
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from prehend.errors import ParameterError, PrehendError
+from prehend.ros.borders import Border
+from prehend.ros.convert import header_message, seconds, without_metres
+from prehend.ros.diagnostics import OK, WARN, Status
+from prehend.ros.messages import TF, message_class
+from prehend.ros.transform_buffer import TransformBuffer, TransformError
+from prehend.types import FloatArray, FrameResult, HandEstimate
+
+_WAIT_S = 0.05
+"""How long an image's transform is waited for that is on its way [s]."""
+
+_SHOWN_S = 3.0
+_TF_DEPTH = 100
+
+
+class TargetFrame:
+    """Listens to /tf and /tf_static and moves results; `moved` is called from the worker's thread.
+
+    Args:
+        node: to subscribe with.
+        frame: the frame that hands are wanted in.
+    """
+
+    def __init__(self, node: Node, frame: str) -> None:
+        self.frame = frame.lstrip("/")
+        self._buffer = TransformBuffer()
+        self._fault, self._fault_s, self._moved, self._failed = "", -math.inf, 0, 0
+        latched = DurabilityPolicy.TRANSIENT_LOCAL
+        reliable = ReliabilityPolicy.RELIABLE
+        with Border(ParameterError, "ROS refuses /tf"):
+            for topic, fixed, quality in (
+                ("/tf", False, QoSProfile(depth=_TF_DEPTH, reliability=reliable)),
+                ("/tf_static", True, QoSProfile(depth=_TF_DEPTH, reliability=reliable, durability=latched)),
+            ):
+                node.create_subscription(message_class(TF), topic, self._taker(fixed), quality, raw=True)
+
+    def moved(self, header: Any, result: FrameResult) -> tuple[Any, FrameResult]:
+        """Header and result in the target frame, with the image's stamp.
+
+        Where no transform is known the header stays and everything in metres is taken out: nobody shall take places in
+        the camera's frame for places in the target's.
+        """
+        if header.frame_id.lstrip("/") == self.frame:
+            return header, result
+        try:
+            if not header.frame_id:
+                raise TransformError("the images have no frame_id: name one with parameter frame_id")
+            T = self._buffer.transform(self.frame, header.frame_id, seconds(header.stamp), _WAIT_S)
+        except TransformError as error:
+            self._failed += 1
+            self._told(str(error))
+            return header, without_metres(result)
+        self._moved += 1
+        there = header_message(0.0, self.frame)
+        there.stamp = header.stamp
+        return there, replace(result, hands=tuple(_moved_hand(hand, T) for hand in result.hands))
+
+    def status(self) -> Status:
+        """Whether hands can be told in the target frame."""
+        values: dict[str, object] = {"frame": self.frame, "moved": self._moved, "without transform": self._failed}
+        if time.monotonic() - self._fault_s < _SHOWN_S:
+            return Status("target_frame", WARN, f"{self._fault}; hands have no metres meanwhile", values)
+        return Status("target_frame", OK, f"hands are in '{self.frame}'", values)
+
+    def _taker(self, fixed: bool) -> Any:
+        def take(data: bytes) -> None:
+            try:
+                self._buffer.add(data, fixed)
+            except PrehendError as error:
+                self._told(str(error))
+
+        return take
+
+    def _told(self, fault: str) -> None:
+        self._fault, self._fault_s = fault, time.monotonic()
+
+
+def _moved_hand(hand: HandEstimate, T: FloatArray) -> HandEstimate:
+    """The hand after T (4, 4); pixels stay."""
+    R, shift, held = T[:3, :3], T[:3, 3], hand.held_object
+    if held is not None and held.T_camera_object is not None:
+        held = replace(held, T_camera_object=T @ held.T_camera_object)
+    return replace(
+        hand,
+        joints_m=hand.joints_m @ R.T + shift,
+        vertices_m=(hand.vertices_m @ R.T + shift).astype(np.float32),
+        rotations=np.concatenate([(R @ hand.rotations[0])[None], hand.rotations[1:]]),
+        held_object=held,
+    )
