@@ -30,7 +30,7 @@ except ImportError as error:
     raise MissingDependency(str(error.name), "bag", "reading a rosbag") from error
 
 MOST_BYTES = 512 << 20
-"""Of one chunk or message. An image of 67 megapixels has 201 to 402 MB; a chunk ends at some MB, or with its message."""
+"""Of one chunk or message. An image of 67 megapixels has 201 to 402 MB; chunks end at some MB, or with a message."""
 
 MOST_TIMES = 1000
 """How much larger a packed storage file may become: messages with headers and noise stay below 100."""
@@ -71,9 +71,8 @@ def install() -> None:
         storage_mcap.DECOMPRESSORS[name] = _chunk_unpacker(unpack[name])
     for name in ("lz4", "bz2"):
         rosbag1.decompressors[name] = _message_unpacker(unpack[name])
-    rosbag2.zstd = SimpleNamespace(  # type: ignore[attr-defined]
-        decompress=_message_unpacker(zstd.ZstdDecompressor), open=_open_packed
-    )
+    bounded_zstd: Any = SimpleNamespace(decompress=_message_unpacker(zstd.ZstdDecompressor), open=_open_packed)
+    rosbag2.zstd = bounded_zstd
 
 
 def _chunk_unpacker(new: Callable[[], Any]) -> Callable[[bytes, int], bytes]:
