@@ -22,7 +22,7 @@ TIMEOUT_S = 60.0
 
 READERS_RAISE = (
     ValueError, TypeError, LookupError, AttributeError, OSError, EOFError, RuntimeError, ArithmeticError, MemoryError,
-    AssertionError, ImportError, RecursionError, struct.error, zlib.error,
+    AssertionError, ImportError, NameError, RecursionError, struct.error, zlib.error,
 )  # fmt: skip
 """What trimesh was seen to raise over files that are no meshes."""
 
