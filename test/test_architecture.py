@@ -9,7 +9,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "prehend"
 
-BASE = {"conventions", "errors", "types", "check", "files", "documents", "resources", "__init__"}
+BASE = {"conventions", "errors", "types", "check", "files", "documents", "resources", "bounds", "__init__"}
 MAY_IMPORT = {
     "conventions": set(),
     "errors": set(),
@@ -18,9 +18,11 @@ MAY_IMPORT = {
     "files": {"errors"},
     "documents": {"errors"},
     "resources": {"errors"},
+    "bounds": set(),
+    "mesh_files": BASE,
     "geometry": BASE,
     "object_catalogue": BASE | {"geometry"},
-    "object_meshes": BASE | {"object_catalogue"},
+    "object_meshes": BASE | {"object_catalogue", "mesh_files"},
     "hand_model": BASE | {"geometry"},
     "weights": BASE,
     "backends": BASE | {"weights", "models"},
@@ -30,7 +32,7 @@ MAY_IMPORT = {
     "io": BASE | {"geometry"},
     "draw": BASE | {"geometry", "io"},
     "adapters": BASE | {"geometry", "hand_model"},
-    "eval": BASE | {"geometry", "hand_model", "object_catalogue", "pipeline", "io", "draw"},
+    "eval": BASE | {"geometry", "hand_model", "object_catalogue", "mesh_files", "pipeline", "io", "draw"},
     "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters", "backends"},
     "view": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw"},
     "cli": BASE

@@ -9,12 +9,13 @@ import pytest
 
 fuzz = pytest.importorskip("fuzz", reason="tools/ is not on the path")
 CASES = {"bag": 40, "video": 20, "label": 60, "object_file": 60}
+NEEDS = {"bag": "rosbags", "mesh": "trimesh", "labels": "prehend_training"}
 
 
 @pytest.mark.parametrize("border", fuzz.NAMES)
 def test_a_border_answers_or_says_why_in_one_line(border):
-    if border == "bag":
-        pytest.importorskip("rosbags", reason="the extra 'bag' is not installed")
+    if border in NEEDS:
+        pytest.importorskip(NEEDS[border], reason="what reads it is not installed")
     count = CASES.get(border, 150)
     done, failures = fuzz.chunk(border, 1_000_000, count)
     assert failures == [] and done == count

@@ -1,8 +1,13 @@
 import builtins
+import json
+import socket
+import struct
+import time
 
 import numpy as np
 import pytest
 
+from prehend import mesh_files
 from prehend.errors import AssetError, InvalidInput, MissingDependency, OutputError
 from prehend.object_catalogue import OWN_OBJECTS, Symmetry, load_objects
 from prehend.object_meshes import id_of_name, object_of_mesh, write_description
@@ -126,6 +131,81 @@ def test_nothing_outside_the_folder_is_read(tmp_path):
     (tmp_path / "in" / "tetra.obj").write_text("\n".join([*lines, "f 1 2 3", "f 1 2 4", "f 1 3 4", "f 2 3 4"]))
     found = object_of_mesh(tmp_path / "in" / "tetra.obj", unit="m")
     np.testing.assert_allclose(found.model.extents_m, 0.1)
+
+
+CORNERS = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]], "<f4").tobytes()
+
+
+def glb(path, **more):
+    """A glb file of one triangle, or of what else is said."""
+    document = {
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}],
+        "bufferViews": [{"buffer": 0, "byteOffset": 0, "byteLength": 36}], "buffers": [{"byteLength": 36}],
+    }  # fmt: skip
+    text = json.dumps({**document, **more}).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(CORNERS), b"BIN\0") + CORNERS
+    path.write_bytes(b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks)
+    return path
+
+
+def test_a_mesh_that_takes_too_long_is_ended(tmp_path, monkeypatch):
+    """20,000 nodes one below the other, each with the mesh: under 1 MB, and a minute's work."""
+    chain = [{"mesh": 0, "children": [n + 1]} for n in range(20_000)]
+    path = glb(tmp_path / "chain.glb", nodes=[*chain, {"mesh": 0}])
+    assert path.stat().st_size < 1 << 20
+    monkeypatch.setattr(mesh_files, "TIMEOUT_S", 4.0)
+    start = time.monotonic()
+    with pytest.raises(AssetError, match=r"chain\.glb takes over 4 s to read") as error:
+        object_of_mesh(path)
+    assert time.monotonic() - start < 8 and "\n" not in str(error.value)
+
+
+def test_a_mesh_that_takes_too_much_memory_is_ended(tmp_path, monkeypatch):
+    code = mesh_files._CHILD.replace(
+        "import serve\n", "import serve\nimport prehend.bounds as b\nb.MEMORY_BYTES = 1 << 28\n"
+    )
+    monkeypatch.setattr(mesh_files, "_CHILD", code)
+    ball = trimesh.creation.icosphere(subdivisions=7, radius=0.1)
+    ball.export(tmp_path / "ball.stl")
+    with pytest.raises(AssetError, match=r"ball\.stl ended its reader") as error:
+        object_of_mesh(tmp_path / "ball.stl", unit="m")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "nodes", [[{"mesh": 0, "children": [0]}], [{"children": [1]}, {"mesh": 0, "children": [0]}]], ids=["self", "ring"]
+)
+def test_nodes_in_a_ring_are_one_line(tmp_path, nodes):
+    with pytest.raises(AssetError, match=r"ring\.glb") as error:
+        object_of_mesh(glb(tmp_path / "ring.glb", nodes=nodes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["images", "buffers"])
+def test_a_url_in_a_glb_reaches_nobody(tmp_path, kind):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.bin"
+        more = {"buffers": [{"byteLength": 36, "uri": url}]} if kind == "buffers" else {
+            "images": [{"uri": url}], "textures": [{"source": 0}],
+            "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}],
+            "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "material": 0}]}],
+        }  # fmt: skip
+        with pytest.raises(AssetError):  # flat, or without its buffer
+            object_of_mesh(glb(tmp_path / "a.glb", **more))
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_a_texture_that_is_missing_costs_no_mesh(tmp_path):
+    (tmp_path / "a.mtl").write_text("newmtl a\nmap_Kd gone.png\n")
+    lines = ["mtllib a.mtl", "usemtl a", "v 0 0 0", "v 0.1 0 0", "v 0 0.1 0", "v 0 0 0.1", "vt 0 0"]
+    faces = ["f 1/1 2/1 3/1", "f 1/1 2/1 4/1", "f 1/1 3/1 4/1", "f 2/1 3/1 4/1"]
+    (tmp_path / "a.obj").write_text("\n".join([*lines, *faces]))
+    np.testing.assert_allclose(object_of_mesh(tmp_path / "a.obj", unit="m").model.extents_m, 0.1)
 
 
 def test_without_trimesh_the_extra_is_named(crate, monkeypatch):

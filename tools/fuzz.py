@@ -20,6 +20,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from fuzz_files import FILE_NAMES, FileBorders
+
 CHUNK = 200
 CASE_S = 20.0
 MEMORY_BYTES = 6 << 30
@@ -74,7 +76,7 @@ def changed_value(value: Any, rng: random.Random) -> Any:
     return invented(rng, 3)
 
 
-class Borders:
+class Borders(FileBorders):
     """What is fuzzed, by name; each takes a case's random numbers."""
 
     def __init__(self, folder: Path):
@@ -244,7 +246,8 @@ class Borders:
         return self._bags[suffix]
 
 
-NAMES = ("image", "message", "camera_info", "side_file", "object_file", "label", "predictions", "bag", "video")
+OWN_NAMES = ("image", "message", "camera_info", "side_file", "object_file", "label", "predictions", "bag", "video")
+NAMES = (*OWN_NAMES, *FILE_NAMES)
 SHARE = {"bag": 0.2, "video": 0.1, "label": 0.5, "object_file": 0.5}
 """Cases of a border for one of the others: what reads whole files takes longer."""
 

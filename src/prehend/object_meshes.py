@@ -5,29 +5,21 @@ A pose needs the size of an object's box and no more; scenes for training need t
 """
 
 import re
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
-from prehend.errors import AssetError, InvalidInput, MissingDependency, OutputError
+from prehend.errors import AssetError, InvalidInput, OutputError
 from prehend.files import reason, replace_text
+from prehend.mesh_files import READERS_RAISE, load_scene, unreadable
 from prehend.object_catalogue import ObjectModel, Symmetry, catalogue_folders, default_folder, read_entry
 from prehend.types import FloatArray
 
 UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
-SUFFIXES = (".obj", ".ply", ".stl", ".glb")
 SMALLEST_M, LARGEST_M = 0.01, 0.5
-MOST_BYTES, MOST_FACES = 256 << 20, 5_000_000
-
-_READERS_RAISE = (
-    ValueError, TypeError, LookupError, AttributeError, OSError, EOFError, RuntimeError, ArithmeticError, MemoryError,
-    AssertionError, ImportError, RecursionError, struct.error, zlib.error,
-)  # fmt: skip
+MOST_FACES = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -179,76 +171,10 @@ def _read(path: Path) -> tuple[FloatArray, int]:
         vertices = np.concatenate(corners) if corners else np.zeros((0, 3))
     except AssetError:
         raise
-    except _READERS_RAISE as error:
-        raise _unreadable(path, error) from error
+    except READERS_RAISE as error:
+        raise unreadable(path, error) from error
     if not len(vertices):
         raise AssetError(f"mesh {path} holds no triangles")
     if not np.isfinite(vertices).all():
         raise AssetError(f"mesh {path} has triangles without corners, or corners that are nowhere")
     return vertices, triangles
-
-
-def load_scene(path: Path, extra: str) -> Any:
-    """A mesh file as trimesh's scene; it reads nothing but the file and what lies beside it.
-
-    Args:
-        path: of the file.
-        extra: of this package that brings trimesh, for the error.
-
-    Raises:
-        AssetError: the file is missing, too large, or no mesh.
-        MissingDependency: trimesh is not installed.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise AssetError(f"mesh {path} is of no known kind; give one of {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise AssetError(f"mesh {path} does not exist")
-    try:
-        import trimesh
-    except ImportError as error:
-        raise MissingDependency(str(error.name), extra, "importing meshes") from error
-    if path.stat().st_size > MOST_BYTES:
-        raise AssetError(f"mesh {path} is larger than {MOST_BYTES >> 20} MiB: reduce it first")
-    try:
-        return trimesh.load_scene(path, resolver=beside(path))
-    except _READERS_RAISE as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: BaseException) -> AssetError:
-    said = str(error).splitlines()[0][:200] if str(error) else repr(error)
-    return AssetError(f"mesh {path} cannot be read: {said}")
-
-
-def beside(path: Path) -> Any:
-    """What finds the files that a mesh names: those in its own folder and below, never the network.
-
-    Args:
-        path: of the mesh.
-    """
-    from trimesh.resolvers import Resolver
-
-    root = path.resolve().parent
-
-    class Beside(Resolver):
-        def __init__(self, folder: Path):
-            self.folder = folder
-
-        def keys(self) -> list[str]:
-            return []
-
-        def get(self, name: str) -> bytes:
-            file = (self.folder / name.strip()).resolve()
-            if "://" in name or not file.is_relative_to(root) or not file.is_file():
-                raise FileNotFoundError(f"{name} does not lie beside the mesh")
-            if file.stat().st_size > MOST_BYTES:
-                raise ValueError(f"{name} is larger than {MOST_BYTES >> 20} MiB")
-            return file.read_bytes()
-
-        def write(self, name: str, data: bytes) -> None:
-            raise OSError("nothing is written beside a mesh")
-
-        def namespaced(self, namespace: str) -> "Beside":
-            return Beside(self.folder / namespace)
-
-    return Beside(root)

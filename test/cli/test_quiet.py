@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,41 @@ def test_a_run_opens_no_socket_and_writes_nothing_but_its_outputs(home, tmp_path
     assert found["code"] == 0 and found["telemetry"] == "1" and left == []
     assert all(event == "write" and Path(path).is_relative_to(outputs) for event, path in found["seen"]), found
     assert sorted(p.name for p in outputs.rglob("*") if p.is_file()) == ["a.png", "o.json"]
+
+
+def test_without_a_word_on_the_cache_only_graphs_are_kept_below_home(home, tmp_path, monkeypatch):
+    """The tests' own PREHEND_CACHE hides where a person's cache is."""
+    monkeypatch.delenv("PREHEND_CACHE")
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((48, 64, 3), 90, np.uint8))
+    found, left = watched(home, "run", tmp_path / "a.png", "--json", tmp_path / "o.json")
+    assert found["code"] == 0 and not [event for event, _ in found["seen"] if event != "write"]
+    graphs = [name for name in left if name not in (".cache", ".cache/prehend", ".cache/prehend/graphs")]
+    assert graphs and all(Path(name).match(".cache/prehend/graphs/*.onnx") for name in graphs)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_the_system_calls_of_a_run_show_no_socket_and_no_other_file(home, tmp_path):
+    """What C and C++ open no audit hook sees: the kernel does."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((48, 64, 3), 90, np.uint8))
+    (tmp_path / "tmp").mkdir()
+    trace = tmp_path / "trace.txt"
+    arguments = ["run", tmp_path / "a.png", "--json", tmp_path / "out" / "o.json", "--overlay", tmp_path / "out" / "b"]
+    command = ["strace", "-f", "-qq", "-y", "-e", "trace=%network,openat,open,creat", "-o", str(trace)]
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_"))}
+    environment = {**bare, "HOME": str(home), "TMPDIR": str(tmp_path / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [*command, sys.executable, "-m", "prehend.cli.main", *map(str, arguments)],
+        env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    if "ptrace" in done.stderr:
+        pytest.skip("this machine lets nobody trace")
+    assert done.returncode == 0, done.stderr
+    calls = [line.split(maxsplit=1)[1] for line in trace.read_text(errors="replace").splitlines() if " " in line]
+    assert [call for call in calls if re.match(r"(socket|connect|sendto|sendmsg|bind)\(", call)] == []
+    opened = [re.search(r'"([^"]*)"', call) for call in calls if re.search(r"O_WRONLY|O_RDWR|O_CREAT", call)]
+    names = {name[1] for name in opened if name}
+    allowed = (str(tmp_path / "out"), os.environ["PREHEND_CACHE"], "/dev/null", "/dev/shm/sem.", "/proc/self/")
+    assert names and not [name for name in names if not name.startswith(allowed)]
 
 
 @pytest.mark.parametrize("verb", ["models", "doctor"])

@@ -78,10 +78,13 @@ def read_labels(path: Path, complete: bool = False) -> list[LabelledPhoto]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{path}: no JSON ({error})") from error
     read = _reader(path, content)
-    photos = read(path, {**content, "all_hands_labelled": True} if complete else content)
+    try:
+        photos = read(path, {**content, "all_hands_labelled": True} if complete else content)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise SourceError(f"{path}: an entry is not of its format ({' '.join(str(error).split())[:120]})") from error
     if not photos:
         raise SourceError(f"{path}: the file labels no hand")
     return photos

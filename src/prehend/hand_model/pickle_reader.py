@@ -4,16 +4,15 @@ import io
 import json
 import pickle
 import struct
-import sys
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.bounds import bound_memory
 from prehend.errors import AssetError
 from prehend.hand_model.stand_ins import UNPICKLERS, Array, Chumpy, Scalar, SparseMatrix
 
-MEMORY_BYTES = 4 << 30
 MOST_VALUES = 1_000_000
 MOST_DEPTH = 24
 
@@ -38,7 +37,7 @@ _FAILURES = (
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """Answer until the input ends: wanted keys and a pickle in, JSON and the bytes of its arrays out."""
-    _bound_memory()
+    bound_memory()
     while len(head := requests.read(16)) == 16:
         keys, size = struct.unpack("<QQ", head)
         (purpose, wanted), data = json.loads(requests.read(keys)), requests.read(size)
@@ -54,18 +53,6 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         answers.write(struct.pack("<QQ", len(text), len(body)) + text)
         answers.write(body)
         answers.flush()
-
-
-def _bound_memory() -> None:
-    """Nothing that a pickle asks for takes the machine down; systems without such a limit go without."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _only(content: object, wanted: list[str] | None) -> object:

@@ -8,6 +8,7 @@ from typing import Any
 
 from prehend.documents import read_yaml
 from prehend.errors import MissingDependency, SourceError
+from prehend.io import bag_unpacking
 from prehend.io.plain_names import PlainName
 
 try:
@@ -22,7 +23,10 @@ try:
 except ImportError as error:
     raise MissingDependency("rosbags", "bag", "reading a rosbag") from error
 
+bag_unpacking.install()
+
 _UNREADABLE = (
+    SourceError,
     apsw.Error,
     Reader1Error,
     Reader2Error,

@@ -52,7 +52,7 @@ def _cvat(path: Path, complete: bool) -> list[LabelledPhoto]:
         root = ElementTree.parse(path).getroot()
     except OSError as error:
         raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, RecursionError) as error:
         raise SourceError(f"{path}: no XML ({error})") from error
     images = root.findall("image")
     if root.tag != "annotations" or not images:

@@ -11,8 +11,9 @@ import yaml
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError, InvalidInput, MissingDependency
+from prehend.mesh_files import load_scene
 from prehend.object_catalogue import Axis, Symmetry
-from prehend.object_meshes import UNITS_M, load_scene, unit_of
+from prehend.object_meshes import UNITS_M, unit_of
 from prehend_training.objects.repair import Shape, bodies_of
 from prehend_training.objects.shapes.parts_scanned import Scanned
 from prehend_training.objects.solid import Form, Paint, Range, Solid

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from prehend.errors import AssetError, MissingDependency
+from prehend.errors import AssetError
 from prehend.eval.answers import Answered
 from prehend.eval.judge.matching import in_picture, match
 from prehend.eval.metrics import diameter, pose_errors
 from prehend.eval.truth.records import TrueFrame, TrueObject
 from prehend.geometry.rotations import geodesic_angle
+from prehend.mesh_files import load_scene
 from prehend.object_catalogue import ObjectModel
 from prehend.types import FloatArray, ObjectEstimate
 
@@ -166,13 +166,9 @@ def _mesh_points(models: Path, object_id: str, number: int | None) -> FloatArray
 
 
 def _vertices(path: Path) -> FloatArray:
+    scene = load_scene(path, "meshes", merged=False)
     try:
-        import trimesh
-    except ImportError as error:
-        raise MissingDependency("trimesh", "meshes", "reading meshes of objects") from error
-    try:
-        mesh: Any = trimesh.load(path, force="mesh", process=False)
-        vertices = np.asarray(mesh.vertices, np.float64).reshape(-1, 3)
+        vertices = np.asarray(scene.to_mesh().vertices, np.float64).reshape(-1, 3)
     except (ValueError, OSError, LookupError, AttributeError, TypeError) as error:
         raise AssetError(f"{path} is no mesh that can be read ({' '.join(str(error).split())[:120]})") from error
     if not len(vertices):

@@ -116,7 +116,7 @@ class BopTruth:
                 int(number): tuple(_bop_object(path, one, ids) for one in entries)
                 for number, entries in content.items()
             }
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise SourceError(f"{path}: no scene_gt.json of BOP ({error})") from error
         numbers = sorted(self._frames)
         self.extent = f"images {numbers[0]} to {numbers[-1]}" if numbers else "no image"

@@ -47,7 +47,7 @@ def read_truth(path: Path) -> list[Stored]:
         try:
             stamp = None if entry["stamp"] is None else float(entry["stamp"])
             frames.append((str(entry["source"]), int(entry["index"]), stamp, _frame(entry)))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise SourceError(f"{path}: frame {row} is damaged ({type(error).__name__}: {error})") from error
     return frames
 
