@@ -96,6 +96,20 @@ def test_prehend_train_understands_its_commands():
                 assert ended.code == 0, f"{line}\n{said.getvalue()}"
 
 
+def test_source_files_that_pages_name_are_there():
+    """A path in backticks lies below the root, a package, the tests or the page; history may name what is gone."""
+    bases = [ROOT / base for base in ("", "src", "src/prehend", "training", "training/prehend_training", "test")]
+    shown = 0
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        for name in re.findall(r"`([\w.-]+/[\w./-]+\.py)(?:::\w+)?`", text):
+            if page.name in ("CHANGELOG.md", "RUNS.md"):
+                continue
+            shown += 1
+            assert any((base / name).is_file() for base in [*bases, page.parent]), f"{named(page)}: {name}"
+    assert shown > 30
+
+
 def test_targets_of_make_are_there():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     shown = {arguments[0] for _, arguments in programs("make")}

@@ -183,7 +183,7 @@ def test_plots_are_drawn_and_the_extra_is_named(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     cases = [make_case(k, 0.01 * k, hidden=k / 4) for k in range(4)]
     report = report_of(cases)
-    report["columns"]["finder"] = column_of(score_all([*cases, make_case(9, answered=False)]), protocol("scenes"))
+    report["columns"]["detector"] = column_of(score_all([*cases, make_case(9, answered=False)]), protocol("scenes"))
     paths = draw_plots(report, tmp_path)
     assert [path.name for path in paths] == ["pck.png", "occlusion.png"]
     assert all(cv2.imread(str(path)).std() > 10 and path.stat().st_size < 150_000 for path in paths)

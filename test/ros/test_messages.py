@@ -1,5 +1,7 @@
 import importlib.util
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,3 +114,22 @@ def test_a_built_package_has_its_definitions_in_the_share_folder(tmp_path, monke
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.devnull)
     with pytest.raises(PrehendError, match="build the package"):
         m.definitions_folder()
+
+
+LISTENER = """
+import rclpy
+from prehend.ros import messages as m
+
+rclpy.init()
+node = rclpy.create_node("quiet")
+for name in (m.HAND_ARRAY, m.MODEL_INFO, m.COMPRESSED_IMAGE):
+    node.create_subscription(m.message_class(name), "/" + name.split("/")[-1], print, 10, raw=True)
+print("listens")
+"""
+
+
+@pytest.mark.ros
+def test_a_program_that_listens_to_several_topics_says_nothing_of_type_supports():
+    pytest.importorskip("rclpy", reason="needs the extra 'ros'")
+    done = subprocess.run([sys.executable, "-c", LISTENER], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "listens", "")

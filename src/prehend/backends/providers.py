@@ -22,7 +22,9 @@ KNOWN = {
     "cpu": Provider("CPUExecutionProvider", "onnxruntime", "nothing else"),
     "cuda": Provider("CUDAExecutionProvider", "onnxruntime-gpu", "a GPU of NVIDIA, CUDA and cuDNN"),
     "tensorrt": Provider("TensorrtExecutionProvider", "onnxruntime-gpu", "a GPU of NVIDIA, CUDA, cuDNN and TensorRT"),
-    "openvino": Provider("OpenVINOExecutionProvider", "onnxruntime-openvino", "the package openvino of its version"),
+    "openvino": Provider(
+        "OpenVINOExecutionProvider", "onnxruntime-openvino openvino", "the package openvino of its version"
+    ),
 }
 
 

@@ -13,7 +13,7 @@ from prehend.errors import InvalidInput, OutputError
 from prehend.eval.metrics import PCK_THRESHOLDS_M, auc, classification, hit
 from prehend.eval.protocols import Protocol, Scene
 
-SCHEMA = "prehend.evaluation/1"
+SCHEMA = "prehend.evaluation/2"
 """Of the JSON file. `docs/EVALUATION.md` describes it."""
 
 Report = dict[str, Any]

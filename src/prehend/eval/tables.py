@@ -11,8 +11,8 @@ Cell = float | str | None
 
 COLUMN_TITLES = {
     "boxes": "labelled boxes",
-    "boxes_found": "labelled boxes, hands the finder found",
-    "finder": "own finder",
+    "boxes_found": "labelled boxes, hands the detector found",
+    "detector": "own detector",
 }
 """Names of the columns of a report, for people."""
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import InvalidInput
-from prehend.geometry.calibration import check_coefficients, check_intrinsics, checked_camera
+from prehend.geometry.calibration import checked_camera
 from prehend.types import Camera
 
 _KEPT = 10_000
@@ -48,14 +48,6 @@ def camera_from_info(message: Any, rectified: bool = False, image_size: tuple[in
     K[:2, :2] /= binning[:, None]
     width, height = region[2:] // binning
     return Camera(K, int(width), int(height), whole.distortion, whole.distortion_model)
-
-
-def check_info(message: Any) -> None:
-    """Raise `InvalidInput` for a camera_info that no image can make a camera; zeros in K pass."""
-    k, d = (_field(message, name) for name in "kd")
-    if k[:1].any():
-        check_intrinsics(k)
-        check_coefficients(message.distortion_model or "", d)
 
 
 class CameraStream:

@@ -187,10 +187,6 @@ class UniHOPELite(UniHOPE):
             nn.init.zeros_(layer.weight)
             nn.init.constant_(layer.bias, start)
 
-    def pretrained_parts(self) -> list[nn.Module]:
-        """What starts from the pretrained file: the trunk, its answers, and the object stream's copy of it."""
-        return [self.trunk, self.streams.object_middle, self.places, self.switcher.presence, self.switcher.side]
-
     def object_parts(self) -> list[nn.Module]:
         """What only the object needs; the trunk's last stage is shared with the hand."""
         return [self.streams.object_middle, self.streams.object_fpn, self.interaction, self.object_head]

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from prehend.errors import MissingDependency, PrehendError, SourceError
 from prehend.ros.borders import Border
-from prehend.ros.typesupport import bytes_only_class
+from prehend.ros.typesupport import bytes_only_class, forget_error
 
 PACKAGE = "prehend_ros"
 MESSAGE_NAMES = ("Grasp", "ObjectPose", "Hand", "HandArray", "HandModelInfo")
@@ -121,6 +121,7 @@ def message_class(type_name: str) -> Any:
     """
     rclpy = require_rclpy()
     package, kind, name = type_name.split("/")
+    forget_error()  # that a publisher or subscription before this one left; the next would print it
     try:
         return getattr(import_module(f"{package}.{kind}"), name)
     except ImportError:

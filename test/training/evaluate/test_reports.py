@@ -153,9 +153,9 @@ def frames_of(oracle, sample, **options):
 
 def test_both_columns_are_perfect_for_a_perfect_pipeline(hands, oracle):
     columns = frames_of(oracle, sample_of(hands))
-    assert list(columns) == ["boxes", "boxes_found", "finder"]
-    assert columns["finder"]["search"] == {"frames": 1, "found": 100, "false_hands_per_frame": 0}
-    assert columns["finder"]["side_accuracy"] == 100 and columns["boxes"]["side_accuracy"] is None
+    assert list(columns) == ["boxes", "boxes_found", "detector"]
+    assert columns["detector"]["search"] == {"frames": 1, "found": 100, "false_hands_per_frame": 0}
+    assert columns["detector"]["side_accuracy"] == 100 and columns["boxes"]["side_accuracy"] is None
     for column in columns.values():
         assert column["scenes"]["all"]["j_pe_mm"] < 0.1 and column["objects"]["all"]["add_0.1d"] == 100
         assert column["grasp"]["f1"] == 100
@@ -167,17 +167,17 @@ def test_misses_wrong_sides_and_false_hands_are_told(hands, oracle):
     oracle.scene = hands[:1]
     other_side = replace(sample, hands=(replace(sample.hands[0], side="left"), sample.hands[1]))
     columns = frames_of(oracle, other_side)
-    assert columns["finder"]["search"] == {"frames": 1, "found": 50, "false_hands_per_frame": 0}
-    assert (columns["finder"]["hands"], columns["boxes_found"]["hands"]) == (2, 1)
-    assert columns["finder"]["side_accuracy"] == 0
+    assert columns["detector"]["search"] == {"frames": 1, "found": 50, "false_hands_per_frame": 0}
+    assert (columns["detector"]["hands"], columns["boxes_found"]["hands"]) == (2, 1)
+    assert columns["detector"]["side_accuracy"] == 0
     oracle.scene = [hands[0], ghost]
     only_right = replace(sample, hands=sample.hands[:1])
-    assert frames_of(oracle, only_right)["finder"]["search"]["false_hands_per_frame"] == 1
+    assert frames_of(oracle, only_right)["detector"]["search"]["false_hands_per_frame"] == 1
     # a hand that need not be found excuses the answer at its place
     hidden = replace(label_of(ghost, None), visible_ratio=0.05)
     both = replace(sample, hands=(sample.hands[0], hidden))
     columns = frames_of(oracle, both)
-    assert columns["finder"]["search"]["false_hands_per_frame"] == 0 and columns["finder"]["hands"] == 1
+    assert columns["detector"]["search"]["false_hands_per_frame"] == 0 and columns["detector"]["hands"] == 1
 
 
 def test_each_box_is_matched_once_the_best_first():
@@ -231,8 +231,8 @@ def test_shards_become_a_report_and_a_summary(shipped, crops, tmp_path):
 
 def test_whole_pictures_become_a_report(shipped, frames):
     report = evaluate_frames(shipped, [frames], limit=4)
-    assert report["finder"]["name"] == "palm" and report["columns"]["finder"]["search"]["frames"] == 4
-    assert report["columns"]["boxes"]["hands"] == report["columns"]["finder"]["hands"] > 0
+    assert report["detector"]["name"] == "palm" and report["columns"]["detector"]["search"]["frames"] == 4
+    assert report["columns"]["boxes"]["hands"] == report["columns"]["detector"]["hands"] > 0
     assert "search" not in report["columns"]["boxes"]
 
 
@@ -248,7 +248,7 @@ def test_a_dataset_is_measured_by_its_protocol(shipped, small_dexycb, mano):
 
 
 def test_every_reader_has_a_protocol_that_its_samples_fit(shipped, freihand, tmp_path):
-    report = evaluate_dataset(shipped, "freihand", freihand[0], "evaluation", sources=("true", "finder"), limit=2)
+    report = evaluate_dataset(shipped, "freihand", freihand[0], "evaluation", sources=("true", "detector"), limit=2)
     assert report["protocol"] == "freihand" and report["columns"]["boxes"]["scenes"].keys() == {"all"}
     assert report["columns"]["boxes"]["objects"]["all"]["samples"] == 0
     writers.write_ho3d(tmp_path, "v3")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _SOURCES: dict[str, "tuple[BoxSource, ...]"] = {
     "true": ("true",),
-    "detector": ("finder",),
-    "both": ("true", "finder"),
+    "detector": ("detector",),
+    "both": ("true", "detector"),
 }
 
 

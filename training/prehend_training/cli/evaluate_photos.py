@@ -112,12 +112,12 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _photos(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
     """Measure on photographs; the paths of what was written."""
-    from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
+    from prehend.pipeline.options import EstimatorOptions
     from prehend_training.evaluate.photographs.measure import open_estimator
     from prehend_training.evaluate.photographs.report import calibration_report, column_report
 
     inputs = _inputs(arguments)
-    with open_estimator(arguments.what, arguments.detector, EstimatorConfig(tracking=False)) as estimator:
+    with open_estimator(arguments.what, arguments.detector, EstimatorOptions(tracking=False)) as estimator:
         estimator.warm_up()
         runs = _runs(arguments, estimator, inputs)
         _describe(report, estimator)
@@ -204,13 +204,13 @@ def _write_photo_files(
 
 def _look(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
     """Sheets of pictures without labels; their paths."""
-    from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
+    from prehend.pipeline.options import EstimatorOptions
     from prehend_training.evaluate.photographs.measure import look_at, open_estimator
     from prehend_training.evaluate.photographs.sheets import hands_tile, write_sheets
 
     report["looked_at"] = {}
     paths = []
-    with open_estimator(arguments.what, arguments.detector, EstimatorConfig(tracking=False)) as estimator:
+    with open_estimator(arguments.what, arguments.detector, EstimatorOptions(tracking=False)) as estimator:
         _describe(report, estimator)
         for folder in arguments.look:
             tile = partial(hands_tile, estimator.hand_models)
@@ -221,7 +221,7 @@ def _look(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
 
 def _clips(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
     """Measure on clips; the paths of their sheets."""
-    from prehend.pipeline.options import EstimatorOptions as EstimatorConfig
+    from prehend.pipeline.options import EstimatorOptions
     from prehend_training.evaluate.photographs.clips import read_stereo, read_true_hands, run_clip, stereo_report
     from prehend_training.evaluate.photographs.measure import open_estimator
     from prehend_training.evaluate.photographs.sheets import write_sheets
@@ -236,7 +236,7 @@ def _clips(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
     runs: dict[Path, ClipRun] = {}
     paths: list[Path] = []
     report["clips"] = {}
-    with open_estimator(arguments.what, arguments.detector, EstimatorConfig()) as estimator:
+    with open_estimator(arguments.what, arguments.detector, EstimatorOptions()) as estimator:
         estimator.warm_up()
         _describe(report, estimator)
         for path, camera in cameras.items():

@@ -62,6 +62,10 @@ def add_palm_verbs(verbs: Any) -> None:
     blend.add_argument("--start", type=Path, required=True, metavar="FILE", help="file of `trunk --kind palm`")
     blend.add_argument("--share", type=float, default=0.7, help="of the run's weights (0.7)")
     blend.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder to make")
+    _add_measure_step(steps)
+
+
+def _add_measure_step(steps: Any) -> None:
     measure = add_verb(
         steps, "measure", _measure, "look at photographs for validation with a detector and choose its thresholds: the "
         "lowest with few false hands"

@@ -27,7 +27,7 @@ from prehend_training.evaluate.labels import (
 )
 from prehend_training.sample import HandLabel, ObjectLabel, Sample
 
-BoxSource = Literal["true", "finder"]
+BoxSource = Literal["true", "detector"]
 
 MATCH_IOU = 0.3
 """A hand is found where the box of an answer's keypoints overlaps that of its joints by this much; the one that
@@ -102,7 +102,7 @@ def score_frames(
     pipeline: FramePipeline,
     samples: Samples,
     labels: Labels,
-    sources: Sequence[BoxSource] = ("true", "finder"),
+    sources: Sequence[BoxSource] = ("true", "detector"),
     limit: int | None = None,
 ) -> FrameScores:
     """Score whole pictures.
@@ -121,7 +121,7 @@ def score_frames(
         wanted = [hand for hand in sample.hands if must_be_found(sample, hand)]
         if "true" in sources:
             _with_labelled_boxes(pipeline, sample, wanted, labels, scores)
-        if "finder" in sources:
+        if "detector" in sources:
             _with_detector(pipeline, sample, wanted, labels, scores)
     return scores
 

@@ -123,7 +123,7 @@ def crop_summary(report: Report, scores: CropScores) -> Report:
 def evaluate_frames(
     measured: Measured,
     data: Sequence[Path],
-    sources: Sequence[BoxSource] = ("true", "finder"),
+    sources: Sequence[BoxSource] = ("true", "detector"),
     detector: str = "palm",
     limit: int | None = None,
 ) -> Report:
@@ -183,7 +183,7 @@ def evaluate_dataset(
     count = min(len(samples), limit or len(samples))
     hand_model = samples.hand_model("right")
     report = _report(measured, chosen, _dataset_data(chosen, name, samples, count))
-    if "finder" in sources:
+    if "detector" in sources:
         _fill_frames(report, measured, samples, labels, sources, detector, limit, hand_model)
         return report
     reader = CropReader(measured.backend, hand_model, measured.always_fuses)
@@ -248,10 +248,10 @@ def _fill_frames(
     if measured.always_fuses:
         raise InvalidInput("a network that always fuses is no part of the pipeline: measure it on crops")
     backend = None
-    if "finder" in sources:
+    if "detector" in sources:
         bundle = load_bundle(detector)
         backend = open_backend("onnx", bundle)
-        report["finder"] = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
+        report["detector"] = {"name": bundle.name, "weights_sha256": bundle.weights_sha256}
     scores = score_frames(FramePipeline(measured.backend, backend, hand_model), samples, labels, sources, limit)
     report["columns"] = frame_columns(scores, labels.protocol)
 
@@ -265,8 +265,8 @@ def frame_columns(scores: FrameScores, chosen: Protocol) -> Report:
         both = [row for row, found in zip(scores.boxes, scores.found, strict=True) if found]
         columns["boxes_found"] = column_of(table_of(both), chosen)
     if scores.detector:
-        columns["finder"] = column_of(table_of(scores.detector), chosen)
-        columns["finder"]["search"] = {
+        columns["detector"] = column_of(table_of(scores.detector), chosen)
+        columns["detector"]["search"] = {
             "frames": scores.frames,
             "found": round(100 * float(np.mean(scores.found)), 2),
             "false_hands_per_frame": round(scores.false_hands / scores.frames, 4),

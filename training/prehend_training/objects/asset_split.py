@@ -19,7 +19,7 @@ HELD_OUT_OBJECTS = frozenset(
 SKIN_STEP, HELD_OUT_SKIN = 5, 2
 """Every fifth painting is held out; they are numbered from light to dark."""
 
-_SPLIT: ContextVar[AssetSplit] = ContextVar("stock", default="all")
+_SPLIT: ContextVar[AssetSplit] = ContextVar("asset_split", default="all")
 
 
 @contextmanager

@@ -249,7 +249,7 @@ class ShardFolder:
         return unpack_pixels(shard.files(row))
 
     def labels(self, index: int) -> dict[str, Any]:
-        """labels.json of sample `index`, see `prehend_training.sample_files`; much faster than the sample."""
+        """labels.json of sample `index`, see `prehend_training.storage.codec`; much faster than the sample."""
         shard, row = self._place(index)
         return unpack_labels(shard.files(row))
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from prehend.eval.judge.rows import Row
 from prehend.eval.judge.summary import Judged, known_errors
-from prehend.eval.judge.things import ThingRow
 from prehend.eval.tables import markdown_table
 
 FRAME_FIELDS = (
@@ -181,11 +180,6 @@ def _bop_lines(scene: int, run: Judged, numbers: Mapping[str, int]) -> Iterable[
                 "t": " ".join(f"{1e3 * value:.3f}" for value in T[:3, 3]),
                 "time": UNKNOWN_TIME,
             }
-
-
-def thing_errors(things: Sequence[ThingRow]) -> list[tuple[int, float]]:
-    """Place of the frame and ADD(-S) [m] of each object that was measured."""
-    return [(row.frame, row.error) for row in things if np.isfinite(row.error)]
 
 
 def _place(run: Judged, place: int) -> dict[str, Any]:

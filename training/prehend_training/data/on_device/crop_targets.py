@@ -79,7 +79,7 @@ def object_targets(labels: Labels, views: Views, layers: Tensor, present: Tensor
 
 
 def _moments(labels: Labels, views: Views) -> Tensor:
-    """(B, 6) see `prehend_training.targets.object_targets`."""
+    """(B, 6) see `prehend_training.data.crop_targets.object_targets`."""
     points = labels["object_points_m"][:, 0].double() @ views.R_crop_camera.transpose(1, 2)
     points = points - points[:, CENTRE_POINT, None]
     M = points.transpose(1, 2) @ points
@@ -88,7 +88,7 @@ def _moments(labels: Labels, views: Views) -> Tensor:
 
 
 def _scale(labels: Labels, views: Views, size_px: int) -> Tensor:
-    """(B,) see `prehend_training.targets.object_targets`."""
+    """(B,) see `prehend_training.data.crop_targets.object_targets`."""
     K, depth_m = labels["K"].double(), labels["object_points_m"][:, 0, CENTRE_POINT, 2].double().clamp(min=1e-3)
     focal = torch.sqrt(K[:, 0, 0] * K[:, 1, 1] * torch.linalg.det(views.affine[:, :, :2].double()).abs())
     return torch.log(focal * KIND_UNIT_M / (depth_m * size_px))

@@ -394,8 +394,7 @@ def _keep_out(hands: Many[HandTrack], things: Many[Thing], tracks: Many[Array]) 
 
 def _ego(rng: Rng, eye_m: Array, hand: HandTrack, size: tuple[int, int] | None) -> tuple[View, Array]:
     """A camera before the person's forehead, (F, 3), and where it is."""
-    width, height = (640, 480) if size is None else size
     wrist = _true(hand, hand.course.T_world_hand[:, :3, 3])
     T = head_track(rng, eye_m, 0.6 * wrist + np.array([0, 0, 0.03]), RATE_HZ)
-    camera = camera_of(rng, "webcam" if rng.random() < 0.6 else "d455", width, height)
+    camera = camera_of(rng, "webcam" if rng.random() < 0.6 else "d455", *(size or (640, 480)))
     return View(camera, T[0], sample_look(rng, 0.55), "ego"), T
