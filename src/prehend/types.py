@@ -13,6 +13,7 @@ from prehend.errors import InvalidInput
 FloatArray = NDArray[np.floating]
 
 GraspState = Literal["grasping", "not_grasping", "unknown"]
+EventKind = Literal["found", "lost", "regained", "left_view", "grasped", "released", "object_changed"]
 DistortionModel = Literal["plumb_bob", "rational_polynomial", "equidistant"]
 
 
@@ -273,6 +274,32 @@ class HandEstimate:
 
 
 @dataclass(frozen=True)
+class HandEvent:
+    """Something that happened to a hand, told once.
+
+    Attributes:
+        kind: "found", "lost" (out of sight, and not known to have left), "left_view" (out of sight over the image's
+            border), "regained" (back under its number), "grasped", "released", "object_changed" (it holds something
+            else than was told).
+        track_id, side: of the hand, as it was last seen.
+        stamp: of the first of the frames that led to it [s]: when it happened, not when it was certain. None without
+            stamps.
+        late_s: time from then to the frame in which it is told [s].
+        confidence: 0..1, what the networks say in the frame in which it is told: probability of the hand, of the
+            grasp or of its absence, score of the object; NaN of hands that are not seen.
+        object_id: what is held, or was until it was released; empty where that is not known.
+    """
+
+    kind: EventKind
+    track_id: int
+    side: Side
+    stamp: float | None
+    late_s: float
+    confidence: float = float("nan")
+    object_id: str = ""
+
+
+@dataclass(frozen=True)
 class FrameResult:
     """Everything about one image.
 
@@ -282,6 +309,7 @@ class FrameResult:
         stamp: of the image [s], None where there is none.
         timing_ms: wall time of each stage: find, crop, infer, decode, total.
         found: True when the detector looked at this frame, False when boxes came from tracks or the caller.
+        events: what is told with this frame; empty where hands are not followed.
     """
 
     camera: Camera
@@ -289,3 +317,4 @@ class FrameResult:
     stamp: float | None
     timing_ms: dict[str, float]
     found: bool
+    events: tuple[HandEvent, ...] = ()

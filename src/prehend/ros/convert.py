@@ -19,10 +19,19 @@ from prehend.conventions import (
     Side,
 )
 from prehend.geometry.rotations import quaternion_from_matrix
-from prehend.ros.messages import HAND_ARRAY, MODEL_INFO, TF, make
-from prehend.types import FloatArray, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+from prehend.ros.messages import HAND_ARRAY, HAND_EVENT, MODEL_INFO, TF, make
+from prehend.types import EventKind, FloatArray, FrameResult, GraspEstimate, HandEstimate, HandEvent, ObjectEstimate
 
 _GRASP_STATES = ("unknown", "not_grasping", "grasping")
+_EVENT_KINDS: tuple[EventKind, ...] = (
+    "found",
+    "lost",
+    "left_view",
+    "regained",
+    "grasped",
+    "released",
+    "object_changed",
+)
 _LAST_SECOND = 2**31 - 2
 """What builtin_interfaces/Time can hold [s], with room for rounding."""
 
@@ -163,6 +172,27 @@ def grasp_message(grasp: GraspEstimate) -> Any:
         probability=float(grasp.probability),
         since=time_message(grasp.since),
     )
+
+
+def event_message(header: Any, event: HandEvent) -> Any:
+    """A prehend_ros/HandEvent, told with the image of this header; its onset is on the header's clock."""
+    return make(
+        HAND_EVENT,
+        header=header,
+        kind=_EVENT_KINDS.index(event.kind),
+        track_id=event.track_id,
+        side=SIDES.index(event.side),
+        object_id=event.object_id,
+        onset=_earlier(header.stamp, event.late_s),
+        late_s=float(event.late_s),
+        confidence=float(event.confidence),
+    )
+
+
+def _earlier(stamp: Any, by_s: float) -> Any:
+    """A builtin_interfaces/Time before another one, to the nanosecond; zero at the earliest."""
+    total = max(stamp.sec * 10**9 + stamp.nanosec - round(by_s * 1e9), 0)
+    return make("builtin_interfaces/msg/Time", sec=total // 10**9, nanosec=total % 10**9)
 
 
 def object_message(held: ObjectEstimate) -> Any:

@@ -16,9 +16,10 @@ from prehend.ros.borders import Border
 from prehend.ros.typesupport import bytes_only_class
 
 PACKAGE = "prehend_ros"
-MESSAGE_NAMES = ("Grasp", "ObjectPose", "Hand", "HandArray", "HandModelInfo")
+MESSAGE_NAMES = ("Grasp", "ObjectPose", "Hand", "HandArray", "HandEvent", "HandModelInfo")
 
 HAND_ARRAY = f"{PACKAGE}/msg/HandArray"
+HAND_EVENT = f"{PACKAGE}/msg/HandEvent"
 MODEL_INFO = f"{PACKAGE}/msg/HandModelInfo"
 TF = "tf2_msgs/msg/TFMessage"
 IMAGE = "sensor_msgs/msg/Image"
