@@ -63,6 +63,31 @@ def test_a_video_is_tracked_and_becomes_a_video(video, tmp_path, load, estimator
     assert estimators[0].tracking
 
 
+def test_events_are_lines_of_their_own(video, tmp_path, load, capsys):
+    path = tmp_path / "new" / "events.jsonl"
+    assert run([str(video), "--events", str(path), "--json", str(tmp_path / "out.json")], load) == 0
+    assert f"events: 2 lines in {path}" in capsys.readouterr().out
+    found, grasped = (json.loads(line) for line in path.read_text().splitlines())
+    assert (found["event"], found["source"], found["index"]) == ("found", str(video), 1)
+    assert (found["stamp"], found["late_s"]) == (0.0, pytest.approx(0.05))
+    assert (grasped["event"], grasped["confidence"]) == ("grasped", 0.9)
+    frames = read_predictions(tmp_path / "out.json")["frames"]
+    assert [event["event"] for frame in frames for event in frame["events"]] == ["found", "grasped"]
+    assert run([str(video), "--events", "-"], load) == 0
+    out, err = capsys.readouterr()
+    assert out == path.read_text() and "5 frames" in err
+    assert run([str(video), "--no-track", "--events", str(path)], load) == 0
+    assert path.read_text() == "", "unrelated images have no events"
+
+
+def test_events_that_cannot_be_written_are_refused(video, tmp_path, load):
+    for wrong in (["--events", str(tmp_path)], ["--events", "-", "--json", "-"], ["--events", str(video)]):
+        with pytest.raises(ParameterError, match="--events"):
+            run([str(video), *wrong], load)
+    with pytest.raises(OutputError, match="cannot be written"):
+        run([str(video), "--events", str(video / "x.jsonl")], load)
+
+
 def test_who_is_tracked(images, video, load, estimators):
     assert run([str(images), str(video), str(images / "1.png")], load) == 0
     assert [(e.tracking, e.frames, e.resets) for e in estimators] == [(False, 4, 2), (True, 5, 1)]

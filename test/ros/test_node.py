@@ -82,6 +82,25 @@ def test_every_field_of_both_hands_arrives_under_the_images_header(peer, start, 
     assert tf[0].transforms[0].header.stamp == received.header.stamp
 
 
+def test_events_come_once_under_the_image_that_tells_them(peer, start):
+    events, hands = peer.listen("/prehend/events", m.HAND_EVENT), peer.listen("/prehend/hands", m.HAND_ARRAY)
+    driver = Driver(peer)
+    start("toy_node.py")
+    driver.ready()
+    peer.until(lambda: peer.node.count_publishers("/prehend/events"), "the node publishes events")
+    driver.show_until(1, lambda: len(events) >= 1 and len(hands) >= 4, "a hand is found")
+    driver.show_until(0, lambda: len(events) >= 2, "it is lost")
+    found, lost = events
+    assert (found.kind, lost.kind) == (found.FOUND, found.LOST) or lost.kind == found.LEFT_VIEW
+    stamps = [convert.seconds(array.header.stamp) for array in hands]
+    for event in events:
+        assert event.header.frame_id == FRAME and (event.track_id, event.side) == (1, 1)
+        onset, told = convert.seconds(event.onset), convert.seconds(event.header.stamp)
+        assert told - onset == pytest.approx(event.late_s, abs=1e-3) and event.late_s > 0.05
+        assert all(min(abs(stamp - one) for stamp in stamps) < 1e-5 for one in (onset, told)), "both are images"
+    assert 0 <= found.confidence <= 1 and np.isnan(lost.confidence)
+
+
 def test_an_image_without_hands_gives_an_empty_message(peer, start):
     hands = peer.listen("/prehend/hands", m.HAND_ARRAY)
     driver = Driver(peer)

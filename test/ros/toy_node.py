@@ -10,6 +10,7 @@ import numpy as np
 
 from prehend.conventions import SIDES
 from prehend.errors import DeviceError, InvalidInput
+from prehend.pipeline.events import EventTeller
 from prehend.ros.convert import ModelFacts
 from prehend.ros.estimator import Loaded
 from prehend.ros.params import NodeParams
@@ -64,6 +65,9 @@ class ToyEstimator:
 
     notes = ()
 
+    def __init__(self) -> None:
+        self._events = EventTeller()
+
     def estimate(self, image_rgb: np.ndarray, camera: Camera | None = None, stamp: float | None = None) -> FrameResult:
         order = int(image_rgb[0, 0, 0])
         if order == 253:
@@ -74,10 +78,13 @@ class ToyEstimator:
             raise ZeroDivisionError("the image orders a crash")
         hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(order))
         assert camera is not None
-        return FrameResult(camera, hands, stamp, {"find": 1.0, "infer": 2.0, "total": 3.5}, found=True)
+        events = self._events.step(hands, (camera.width, camera.height), stamp)
+        times = {"find": 1.0, "infer": 2.0, "total": 3.5}
+        return FrameResult(camera, hands, stamp, times, found=True, events=events)
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """Only the events remember something."""
+        self._events.reset()
 
 
 def load(params: NodeParams) -> Loaded:

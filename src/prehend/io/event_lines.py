@@ -43,6 +43,8 @@ class EventLines:
             try:
                 self._file.write(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n")
                 self._file.flush()
+            except BrokenPipeError:  # the reader has left: no error of ours, see `cli.main`
+                raise
             except OSError as error:
                 raise self._error(error) from error
             self.count += 1
