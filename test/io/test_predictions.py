@@ -60,12 +60,15 @@ V1 = {
     "object": {"id", "score", "rotation", "translation_m", "keypoints_px"},
 }
 MORE_IN_V2 = {
-    "frame": {"found", "events"},
+    "frame": {"found", "events", "lost"},
     "camera": {"distortion", "distortion_model"},
-    "hand": {"wrist", "rotations", "betas", "position_std_m", "keypoint_std_px", "fit_error_px", "side_score"},
+    "hand": {
+        "wrist", "rotations", "betas", "position_std_m", "keypoint_std_px", "fit_error_px", "side_score", "state",
+        "is_operator", "validity", "motion",
+    },
     "grasp": {"since"},
     "object": {"box_px", "extents_m", "extents_estimated", "no_pose"},
-}
+}  # fmt: skip
 
 
 def parts(record):

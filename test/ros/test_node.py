@@ -60,10 +60,11 @@ def status(array, name: str):
 
 def test_every_field_of_both_hands_arrives_under_the_images_header(peer, start, toy):
     hands, tf = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/tf", m.TF)
+    tracks = peer.listen("/prehend/tracks", m.HAND_TRACKS)
     driver = Driver(peer)
     start("toy_node.py")
     driver.ready()
-    driver.show_until(2, lambda: hands and tf, "hands and transforms")
+    driver.show_until(2, lambda: hands and tf and tracks, "hands, tracks and transforms")
 
     received = hands[0]
     assert received.header.frame_id == FRAME
@@ -77,6 +78,7 @@ def test_every_field_of_both_hands_arrives_under_the_images_header(peer, start, 
     wanted = convert.hand_array(received.header, expected, latency_ms=received.latency_ms, dropped=received.dropped)
     assert m.encode(received) == m.encode(wanted)
     assert 0 < received.latency_ms < 60_000
+    assert m.encode(tracks[0]) == m.encode(convert.track_array(received.header, expected))
     assert [t.child_frame_id for t in tf[0].transforms] == ["right_hand_1", "left_hand_2", "held_object_2"]
     assert {t.header.frame_id for t in tf[0].transforms} == {FRAME}
     assert tf[0].transforms[0].header.stamp == received.header.stamp

@@ -21,7 +21,9 @@ from prehend.types import (
     GraspState,
     HandEstimate,
     HandEvent,
+    HandMotion,
     ObjectEstimate,
+    TrackState,
 )
 
 Version = Literal[1, 2]
@@ -71,6 +73,10 @@ class HandRecord(TypedDict, total=False):
     keypoint_std_px: list[float | None] | None
     fit_error_px: float | None
     side_score: float | None
+    state: TrackState
+    is_operator: bool
+    validity: list[int] | None
+    motion: dict[str, Any] | None
     vertices_m: list[list[float | None]]
 
 
@@ -96,7 +102,7 @@ class EventRecord(TypedDict):
 
 
 class FrameRecord(TypedDict, total=False):
-    """One image; `found` and `events` are of schema 2."""
+    """One image; `found` and what follows it are of schema 2."""
 
     source: str
     index: int
@@ -108,6 +114,7 @@ class FrameRecord(TypedDict, total=False):
     timing_ms: dict[str, float | None]
     found: bool
     events: list[EventRecord]
+    lost: list[int]
 
 
 def frame_record(frame: Frame, result: FrameResult, version: Version = 2, mesh: bool = False) -> FrameRecord:
@@ -134,6 +141,7 @@ def frame_record(frame: Frame, result: FrameResult, version: Version = 2, mesh: 
         record["camera"]["distortion"] = result.camera.distortion.tolist()
         record["camera"]["distortion_model"] = result.camera.distortion_model
         record["found"] = result.found
+        record["lost"] = list(result.lost)
         record["events"] = [event_record(event) for event in result.events]
     return record
 
@@ -163,7 +171,13 @@ def frame_result(record: FrameRecord) -> FrameResult:
         timing = {str(stage): float(value) for stage, value in record.get("timing_ms", {}).items() if value is not None}
         events = tuple(_event(one) for one in record.get("events", ()))
         return FrameResult(
-            camera, hands, _optional(record.get("stamp")), timing, bool(record.get("found", True)), events
+            camera,
+            hands,
+            _optional(record.get("stamp")),
+            timing,
+            bool(record.get("found", True)),
+            events,
+            tuple(int(number) for number in record.get("lost", ())),
         )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = " ".join(str(error).split())[:120]
@@ -195,10 +209,18 @@ def _hand_record(hand: HandEstimate, version: Version, mesh: bool) -> HandRecord
             "keypoint_std_px": None if hand.keypoint_std_px is None else _rounded(hand.keypoint_std_px, _PX),
             "fit_error_px": _number(hand.fit_error_px, _PX),
             "side_score": _number(hand.side_score, _SCORE),
+            "state": hand.state,
+            "is_operator": hand.is_operator,
+            "validity": None if hand.validity is None else hand.validity.tolist(),
+            "motion": None if hand.motion is None else _motion_record(hand.motion),
         }
         if mesh:
             record["vertices_m"] = _rounded(hand.vertices_m, _M)
     return record
+
+
+def _motion_record(motion: HandMotion) -> dict[str, Any]:
+    return {"joints_m_s": _rounded(motion.joints_m_s, _M), "wrist_rad_s": _rounded(motion.wrist_rad_s, _SCORE)}
 
 
 def _object_record(held: ObjectEstimate, version: Version) -> ObjectRecord:
@@ -255,6 +277,7 @@ def _event(record: EventRecord) -> HandEvent:
 
 def _hand(record: HandRecord) -> HandEstimate:
     grasp, std = record["grasp"], record.get("keypoint_std_px")
+    motion, validity = record.get("motion"), record.get("validity")
     if grasp["state"] not in get_args(GraspState):
         raise ValueError(f"the grasp's state is {grasp['state']!r}")
     keypoints = _array(record["keypoints_px"], (NUM_JOINTS, 2))
@@ -275,7 +298,15 @@ def _hand(record: HandRecord) -> HandEstimate:
         position_std_m=_float(record.get("position_std_m")),
         keypoint_std_px=None if std is None else _array(std, (NUM_JOINTS,)),
         side_score=_float(record.get("side_score")),
+        state="coasting" if record.get("state") == "coasting" else "tracked",
+        is_operator=bool(record.get("is_operator", False)),
+        motion=None if motion is None else _motion(motion),
+        validity=None if validity is None else np.array(validity, np.uint8).reshape(NUM_JOINTS),
     )
+
+
+def _motion(record: dict[str, Any]) -> HandMotion:
+    return HandMotion(_array(record["joints_m_s"], (NUM_JOINTS, 3)), _array(record["wrist_rad_s"], (3,)))
 
 
 def _object(record: ObjectRecord) -> ObjectEstimate:

@@ -14,6 +14,7 @@ from prehend.pipeline.detect import Detection, Detector
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.frame import Clock, camera_for, checked_size
 from prehend.pipeline.hands import HandModels
+from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference
 from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.observe import Observer
@@ -60,7 +61,7 @@ class Estimator(FromPretrained):
         self._inference = Inference(self._network, self._options, kinds)
         self._observer = Observer(self._hands, objects, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
-        self._events = EventTeller(self._options.grasp.lasting_s)
+        self._identities, self._events = Identities(self._options), EventTeller(self._options.grasp.lasting_s)
 
     def estimate(
         self,
@@ -78,8 +79,7 @@ class Estimator(FromPretrained):
                 next of a video at 30 Hz: the first one says at once whether something is grasped.
             boxes: the hands of this image, instead of the detector's and the tracks'; each gets a sound answer or none.
 
-        The detector looks once in `find_interval_s` while hands are followed, in every image otherwise; where it finds
-        none, wide too (see `schedule.Schedule`): that costs about four normal looks.
+        The detector looks when `schedule.Schedule` says so.
 
         Raises:
             InvalidInput: the image is not (H, W, 3) uint8, the camera does not belong to it, a box does not touch it,
@@ -99,10 +99,10 @@ class Estimator(FromPretrained):
         # decode: hands in metres and what they hold, by this frame alone
         observations = [self._observer.observe(reading, view) for reading in readings]
         # track, smooth and estimate: whose hands they are, and how they are shown
-        hands = tuple(self._tracker.finish(observations, stamp))
+        hands = self._identities.step(self._tracker.finish(observations, stamp), self._tracker.tracks, stamp)
         events = self._events.step(hands, size, stamp) if self._options.tracking else ()  # what happened to them
         clock.lap("decode")
-        return FrameResult(view, hands, stamp, clock.done(), self._tracker.detected, events)
+        return FrameResult(view, hands, stamp, clock.done(), self._tracker.detected, events, self._identities.lost)
 
     @property
     def bundle(self) -> Bundle:
@@ -132,8 +132,8 @@ class Estimator(FromPretrained):
 
     def reset(self) -> None:
         """Forget all hands; the numbers of their tracks are not used again."""
-        self._tracker.reset()
-        self._events.reset()
+        for part in (self._tracker, self._identities, self._events):
+            part.reset()
 
     def close(self) -> None:
         """Let go of the backends."""

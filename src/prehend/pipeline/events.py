@@ -102,7 +102,7 @@ class EventTeller:
         elapsed = FRAME_S if stamp is None or self._stamp is None else max(stamp - self._stamp, 0.0)
         self._now_s += elapsed
         self._stamp = stamp
-        seen = {hand.track_id: hand for hand in hands}
+        seen = {hand.track_id: hand for hand in hands if hand.state == "tracked"}
         for hand in seen.values():
             self._see(hand)
         events: list[HandEvent] = []

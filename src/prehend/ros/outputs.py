@@ -8,7 +8,15 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from prehend.draw.overlay import draw
 from prehend.io.images import Image
-from prehend.ros.convert import ModelFacts, event_message, hand_array, model_info, transforms, without_metres
+from prehend.ros.convert import (
+    ModelFacts,
+    event_message,
+    hand_array,
+    model_info,
+    track_array,
+    transforms,
+    without_metres,
+)
 from prehend.ros.diagnostics import Stats
 from prehend.ros.extra_outputs import ExtraOutputs
 from prehend.ros.images import jpeg_message
@@ -17,6 +25,7 @@ from prehend.ros.messages import (
     COMPRESSED_IMAGE,
     HAND_ARRAY,
     HAND_EVENT,
+    HAND_TRACKS,
     MARKERS,
     MODEL_INFO,
     TF,
@@ -44,6 +53,7 @@ class Outputs:
         self._facts, self._stats, self._stamps = facts, stats, stamps
         self.params = params
         self._hands = node.create_publisher(message_class(HAND_ARRAY), "~/hands", 10)
+        self._tracks = node.create_publisher(message_class(HAND_TRACKS), "~/tracks", 10)
         self._events = node.create_publisher(message_class(HAND_EVENT), "~/events", _EVENTS_DEPTH)
         self._markers = node.create_publisher(message_class(MARKERS), "~/markers", 1)
         self._overlay = node.create_publisher(message_class(COMPRESSED_IMAGE), "~/overlay/compressed", 1)
@@ -64,6 +74,7 @@ class Outputs:
         latency_ms, dropped = self._stamps.latency_ms(header.stamp), self._stats.dropped_total
         message = hand_array(header, result, mesh=params.publish_mesh, latency_ms=latency_ms, dropped=dropped)
         self._hands.publish(encode(message))
+        self._tracks.publish(encode(track_array(header, result)))
         for event in result.events:
             self._events.publish(encode(event_message(header, event)))
         if params.publish_tf and self._stamps.usable:
