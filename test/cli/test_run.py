@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from prehend.cli import options
 from prehend.cli.main import main
 from prehend.cli.options import given_options
 from prehend.cli.run import build_parser, run
@@ -11,6 +12,7 @@ from prehend.errors import OutputError, ParameterError
 from prehend.io.predictions import read_predictions
 from prehend.io.sources import open_source
 from prehend.io.video import VideoWriter
+from prehend.pipeline import options as pipeline_options
 from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.params import NodeParams
 
@@ -151,6 +153,9 @@ def test_arguments_are_the_options_of_the_estimator():
     assert options_of() == EstimatorOptions()
     assert options_of("--smooth", "1.5").smooth.min_cutoff_hz == 1.5
     assert options_of("--object", "mug,box").object_ids == ("mug", "box")
+    held = options_of("--lost", "hold", "--operator", "off")
+    assert (held.lost, held.operator) == ("hold", "off")
+    assert (options.LOST, options.OPERATORS) == (pipeline_options.LOST, pipeline_options.OPERATORS)
     strict = options_of("--min-score", "0.6", "--max-hands", "2")
     assert (strict.min_score, strict.lowest_kept, strict.max_hands) == (0.6, pytest.approx(0.4), 2)
     assert NodeParams().updated({"min_score": 0.6}).options().lowest_kept == strict.lowest_kept
