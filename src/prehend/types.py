@@ -13,6 +13,8 @@ from prehend.errors import InvalidInput
 FloatArray = NDArray[np.floating]
 
 GraspState = Literal["grasping", "not_grasping", "unknown"]
+TrackState = Literal["tracked", "coasting"]
+EventKind = Literal["found", "lost", "regained", "left_view", "grasped", "released", "object_changed"]
 DistortionModel = Literal["plumb_bob", "rational_polynomial", "equidistant"]
 
 
@@ -229,6 +231,19 @@ class ObjectEstimate:
 
 
 @dataclass(frozen=True)
+class HandMotion:
+    """How a hand moves, seen from the camera and in its frame.
+
+    Attributes:
+        joints_m_s: (21, 3) linear velocities of the joints; the wrist is the first [m/s].
+        wrist_rad_s: (3,) angular velocity of the wrist [rad/s].
+    """
+
+    joints_m_s: FloatArray
+    wrist_rad_s: FloatArray
+
+
+@dataclass(frozen=True)
 class HandEstimate:
     """One hand in one frame.
 
@@ -252,6 +267,11 @@ class HandEstimate:
         position_std_m: rough standard deviation of the wrist along the viewing ray [m]; NaN where unknown.
         keypoint_std_px: (21,) standard deviations of `keypoints_px` along an axis, as the network tells them for this
             frame [px]; None of weights that do not tell.
+        state: "coasting" where it is not seen, and this is how it was last seen (option `lost` "hold").
+        is_operator: it is the operator's left or right hand; see `pipeline.identities`.
+        motion: None before it was seen twice, and while it is not seen.
+        validity: (21,) uint8 of each joint: 2 seen now, 1 carried over from when it was last seen, 0 guessed from the
+            others; None where nobody looked.
     """
 
     track_id: int
@@ -270,6 +290,36 @@ class HandEstimate:
     position_std_m: float = float("nan")
     keypoint_std_px: FloatArray | None = None
     side_score: float = float("nan")
+    state: TrackState = "tracked"
+    is_operator: bool = False
+    motion: HandMotion | None = None
+    validity: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class HandEvent:
+    """Something that happened to a hand, told once.
+
+    Attributes:
+        kind: "found", "lost" (out of sight, and not known to have left), "left_view" (out of sight over the image's
+            border), "regained" (back under its number), "grasped", "released", "object_changed" (it holds something
+            else than was told).
+        track_id, side: of the hand, as it was last seen.
+        stamp: of the first of the frames that led to it [s]: when it happened, not when it was certain. None without
+            stamps.
+        late_s: time from then to the frame in which it is told [s].
+        confidence: 0..1, what the networks say in the frame in which it is told: probability of the hand, of the
+            grasp or of its absence, score of the object; NaN of hands that are not seen.
+        object_id: what is held, or was until it was released; empty where that is not known.
+    """
+
+    kind: EventKind
+    track_id: int
+    side: Side
+    stamp: float | None
+    late_s: float
+    confidence: float = float("nan")
+    object_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -282,6 +332,8 @@ class FrameResult:
         stamp: of the image [s], None where there is none.
         timing_ms: wall time of each stage: find, crop, infer, decode, total.
         found: True when the detector looked at this frame, False when boxes came from tracks or the caller.
+        events: what is told with this frame; empty where hands are not followed.
+        lost: numbers of hands that are waited for and not among `hands`.
     """
 
     camera: Camera
@@ -289,3 +341,5 @@ class FrameResult:
     stamp: float | None
     timing_ms: dict[str, float]
     found: bool
+    events: tuple[HandEvent, ...] = ()
+    lost: tuple[int, ...] = ()

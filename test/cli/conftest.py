@@ -11,6 +11,7 @@ import pytest
 
 from prehend.geometry.camera import backproject, estimated_camera, project
 from prehend.hand_model import load_hand_model
+from prehend.pipeline.events import EventTeller
 from prehend.types import Box, FoundHand, FrameResult, GraspEstimate, HandEstimate
 
 DEPTH_M = 0.5
@@ -29,6 +30,7 @@ class ToyEstimator:
         self.drops = {}
         self.given = []
         self.closed = False
+        self.events = EventTeller()
 
     def estimate(self, image, camera=None, stamp=None, boxes=None):
         self.frames += 1
@@ -39,7 +41,8 @@ class ToyEstimator:
         self.given.append(list(boxes))
         hands = tuple(self._hand(number, hand, view) for number, hand in enumerate(boxes, 1))
         times = {"find": 1.0, "crop": 0.5, "infer": 3.0, "decode": 0.5, "total": 5.0}
-        return FrameResult(view, hands, stamp, times, found=True)
+        events = self.events.step(hands, (width, height), stamp) if self.tracking else ()
+        return FrameResult(view, hands, stamp, times, found=True, events=events)
 
     def _hand(self, number, hand, view):
         box = hand.box_px
@@ -57,6 +60,7 @@ class ToyEstimator:
 
     def reset(self):
         self.resets += 1
+        self.events.reset()
 
     def close(self):
         self.closed = True

@@ -59,7 +59,7 @@ def test_a_bag_beside_its_own_hand_array(hand_bag, tmp_path, load, storage, pack
     assert len(rows) == FRAMES and [row["index"] for row in rows] == [str(n) for n in range(FRAMES)]
     assert float(rows[3]["absolute_mm"]) == pytest.approx(10, abs=0.05) and rows[3]["stamp"] == "100.300000"
     events = [(row["event"], row["index"]) for row in lines(tmp_path / "out" / "events.csv")]
-    assert events == [("appeared", "0"), ("grasp_began", "0"), ("true_grasp_began", "6")]
+    assert events == [("found", "0"), ("grasped", "1"), ("true_grasped", "6")]
     assert "| bag |" in capsys.readouterr().out
 
 

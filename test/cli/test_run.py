@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from prehend.cli import options
 from prehend.cli.main import main
 from prehend.cli.options import given_options
 from prehend.cli.run import build_parser, run
@@ -11,6 +12,7 @@ from prehend.errors import OutputError, ParameterError
 from prehend.io.predictions import read_predictions
 from prehend.io.sources import open_source
 from prehend.io.video import VideoWriter
+from prehend.pipeline import options as pipeline_options
 from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.params import NodeParams
 
@@ -61,6 +63,31 @@ def test_a_video_is_tracked_and_becomes_a_video(video, tmp_path, load, estimator
     with open_source(str(tmp_path / "out" / "clip.mp4")) as overlay:
         assert len(list(overlay)) == 5
     assert estimators[0].tracking
+
+
+def test_events_are_lines_of_their_own(video, tmp_path, load, capsys):
+    path = tmp_path / "new" / "events.jsonl"
+    assert run([str(video), "--events", str(path), "--json", str(tmp_path / "out.json")], load) == 0
+    assert f"events: 2 lines in {path}" in capsys.readouterr().out
+    found, grasped = (json.loads(line) for line in path.read_text().splitlines())
+    assert (found["event"], found["source"], found["index"]) == ("found", str(video), 1)
+    assert (found["stamp"], found["late_s"]) == (0.0, pytest.approx(0.05))
+    assert (grasped["event"], grasped["confidence"]) == ("grasped", 0.9)
+    frames = read_predictions(tmp_path / "out.json")["frames"]
+    assert [event["event"] for frame in frames for event in frame["events"]] == ["found", "grasped"]
+    assert run([str(video), "--events", "-"], load) == 0
+    out, err = capsys.readouterr()
+    assert out == path.read_text() and "5 frames" in err
+    assert run([str(video), "--no-track", "--events", str(path)], load) == 0
+    assert path.read_text() == "", "unrelated images have no events"
+
+
+def test_events_that_cannot_be_written_are_refused(video, tmp_path, load):
+    for wrong in (["--events", str(tmp_path)], ["--events", "-", "--json", "-"], ["--events", str(video)]):
+        with pytest.raises(ParameterError, match="--events"):
+            run([str(video), *wrong], load)
+    with pytest.raises(OutputError, match="cannot be written"):
+        run([str(video), "--events", str(video / "x.jsonl")], load)
 
 
 def test_who_is_tracked(images, video, load, estimators):
@@ -126,6 +153,9 @@ def test_arguments_are_the_options_of_the_estimator():
     assert options_of() == EstimatorOptions()
     assert options_of("--smooth", "1.5").smooth.min_cutoff_hz == 1.5
     assert options_of("--object", "mug,box").object_ids == ("mug", "box")
+    held = options_of("--lost", "hold", "--operator", "off")
+    assert (held.lost, held.operator) == ("hold", "off")
+    assert (options.LOST, options.OPERATORS) == (pipeline_options.LOST, pipeline_options.OPERATORS)
     strict = options_of("--min-score", "0.6", "--max-hands", "2")
     assert (strict.min_score, strict.lowest_kept, strict.max_hands) == (0.6, pytest.approx(0.4), 2)
     assert NodeParams().updated({"min_score": 0.6}).options().lowest_kept == strict.lowest_kept

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from prehend.errors import InvalidInput, OutputError, SourceError
 from prehend.geometry.rotations import matrix_from_quaternion
 from prehend.io.predictions import PredictionsStream, PredictionsWriter, frame_result, read_predictions
 from prehend.io.sources import Frame
+from prehend.types import HandEvent
 
 MODEL = {"name": "toy", "weights_sha256": "ab" * 32}
 
@@ -58,12 +60,15 @@ V1 = {
     "object": {"id", "score", "rotation", "translation_m", "keypoints_px"},
 }
 MORE_IN_V2 = {
-    "frame": {"found"},
+    "frame": {"found", "events", "lost"},
     "camera": {"distortion", "distortion_model"},
-    "hand": {"wrist", "rotations", "betas", "position_std_m", "keypoint_std_px", "fit_error_px", "side_score"},
+    "hand": {
+        "wrist", "rotations", "betas", "position_std_m", "keypoint_std_px", "fit_error_px", "side_score", "state",
+        "is_operator", "validity", "motion",
+    },
     "grasp": {"since"},
     "object": {"box_px", "extents_m", "extents_estimated", "no_pose"},
-}
+}  # fmt: skip
 
 
 def parts(record):
@@ -107,6 +112,26 @@ def test_schema_2_gives_back_what_python_has(tmp_path, make_result, faces):
         np.allclose(turned, hand.rotations[0], atol=1e-5)
         and wrist["position_m"] == read["frames"][0]["hands"][0]["joints_m"][0]
     )
+
+
+EVENT = HandEvent("grasped", 3, "left", 1.25, 0.0667, 0.75, "mug")
+
+
+def test_events_come_back_and_files_without_them_are_read(tmp_path, make_result):
+    gone = HandEvent("lost", 3, "left", None, 0.05)
+    result = replace(make_result(64, 48, {}), events=(EVENT, gone))
+    record = write(tmp_path / "out.json", [result])["frames"][0]
+    assert record["events"][0] == {
+        "event": "grasped", "track_id": 3, "side": "left", "stamp": 1.25, "late_s": 0.0667, "confidence": 0.75,
+        "object_id": "mug",
+    }  # fmt: skip
+    first, second = frame_result(record).events
+    assert first == EVENT and replace(second, confidence=0.0) == replace(gone, confidence=0.0)
+    assert record["events"][1]["confidence"] is None and record["events"][1]["stamp"] is None
+    del record["events"]
+    assert frame_result(record).events == ()
+    with pytest.raises(InvalidInput, match="the event is 'waved'"):
+        frame_result({**record, "events": [{"event": "waved"}]})
 
 
 def test_schema_1_is_read_and_what_it_lacks_is_unknown(tmp_path, make_result):

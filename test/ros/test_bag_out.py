@@ -1,5 +1,7 @@
 """Answers as a bag: what is written, and that it is read again as truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from prehend.ros import messages as m
 from prehend.ros.bag_out import EVENTS_TOPIC, HANDS_TOPIC, MARKERS_TOPIC, write_bag
 from prehend.ros.convert import header_message
 from prehend.ros.images import camera_message, image_message
-from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate
+from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, HandEvent
 
 pytest.importorskip("matplotlib")
 CLIP = "examples/hands.mp4"
@@ -39,8 +41,9 @@ def contents(path):
 
 def test_results_become_messages_at_their_stamps(tmp_path):
     results = {0: result(1_700_000_000.25), 1: result(1_700_000_000.5, estimated=True)}
+    results[1] = replace(results[1], events=(HandEvent("grasped", 1, "left", 1_700_000_000.25, 0.25, 0.9, "mug"),))
     path = tmp_path / "out.mcap"
-    assert write_bag(path, results, {1: [{"event": "lost"}]}, None, None, []) == len(contents(path))
+    assert write_bag(path, results, None, None, []) == len(contents(path))
     said = contents(path)
     arrays = [(time_ns, message) for name, time_ns, message in said if name == HANDS_TOPIC]
     assert [time_ns for time_ns, _ in arrays] == [1_700_000_000_250_000_000, 1_700_000_000_500_000_000]
@@ -49,7 +52,9 @@ def test_results_become_messages_at_their_stamps(tmp_path):
     assert np.isnan(first.latency_ms) and first.hands[0].metric_position_valid
     trees = [message.transforms[0].child_frame_id for name, _, message in said if name == "/tf"]
     assert trees == ["left_hand_1"]  # of a camera that is assumed nothing is said in /tf
-    assert [message.data for name, _, message in said if name == EVENTS_TOPIC] == ['{"event": "lost"}']
+    ((at_ns, event),) = [(time_ns, message) for name, time_ns, message in said if name == EVENTS_TOPIC]
+    assert at_ns == 1_700_000_000_500_000_000 and (event.header.stamp.nanosec, event.onset.nanosec) == (5e8, 25e7)
+    assert (event.kind, event.track_id, event.side, event.object_id) == (event.GRASPED, 1, 0, "mug")
     assert sum(name == MARKERS_TOPIC for name, *_ in said) == 2
     assert [p.name for p in tmp_path.iterdir()] == ["out.mcap"]
 
@@ -103,5 +108,5 @@ def test_the_real_estimator_says_the_same_twice_and_its_bag_is_a_truth_for_it(tm
 
 def test_topics_that_cannot_be_kept_are_named(tmp_path):
     with pytest.raises(ParameterError, match="--keep copies topics of a bag"):
-        write_bag(tmp_path / "x.mcap", {0: result(1.0)}, {}, None, None, ["/a"])
+        write_bag(tmp_path / "x.mcap", {0: result(1.0)}, None, None, ["/a"])
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,8 @@
 """Results to messages and markers, without a node."""
 
 import time
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from prehend.io.images import decode_image, image_from_message
 from prehend.ros import convert, images
 from prehend.ros import messages as m
 from prehend.ros.markers import marker_array
-from prehend.types import Camera, FrameResult
+from prehend.types import Camera, EventKind, FrameResult, HandEvent, HandMotion
 
 K = np.array([[500.0, 0, 319.5], [0, 510.0, 239.5], [0, 0, 1]])
 CAMERA = Camera(K, 640, 480)
@@ -78,9 +80,43 @@ def test_tf_puts_wrists_and_objects_below_the_images_frame(result, header):
     np.testing.assert_allclose([translation.x, translation.y, translation.z], result.hands[1].joints_m[0])
 
 
-def test_guesses_are_flagged_and_stay_off_tf(result, header):
-    from dataclasses import replace
+def test_the_operators_hands_have_frames_of_their_own(result, header):
+    right, left = result.hands
+    own = replace(result, hands=(replace(right, is_operator=True), left))
+    tree = through_bytes(convert.transforms(header, own, "cell2_")).transforms
+    names = ["cell2_right_hand_1", "cell2_right_hand", "cell2_left_hand_2", "cell2_held_object_2"]
+    assert [entry.child_frame_id for entry in tree] == names
+    assert tree[0].transform == tree[1].transform
 
+
+def test_tracks_say_what_is_seen_held_and_lost(result, header):
+    right, left = result.hands
+    motion = HandMotion(np.arange(63.0).reshape(21, 3), np.array([1.0, 2, 3]))
+    validity = np.array([2] * 20 + [0], np.uint8)
+    hands = (replace(right, motion=motion, validity=validity, is_operator=True), replace(left, state="coasting"))
+    array = through_bytes(convert.track_array(header, replace(result, hands=hands, lost=(5,))))
+    seen, held, lost = array.tracks
+    assert array.header == header and [track.track_id for track in array.tracks] == [1, 2, 5]
+    assert [track.state for track in array.tracks] == [seen.TRACKED, seen.COASTING, seen.LOST]
+    assert (seen.is_operator, held.is_operator, SIDES[seen.side], SIDES[held.side]) == (True, False, "right", "left")
+    np.testing.assert_array_equal(seen.validity, validity)
+    np.testing.assert_array_equal(seen.joint_velocities_m_s.reshape(21, 3), motion.joints_m_s)
+    np.testing.assert_array_equal(seen.wrist_rad_s, motion.wrist_rad_s)
+    assert all(np.isnan(track.joint_velocities_m_s).all() for track in (held, lost))
+    bare = convert.track_array(header, convert.without_metres(replace(result, hands=hands)))
+    assert np.isnan(bare.tracks[0].joint_velocities_m_s).all()
+
+
+def test_an_event_is_dated_on_the_clock_of_its_header(header):
+    event = HandEvent("released", 4, "right", 17.0, 0.0625, 0.8, "mug")
+    message = through_bytes(convert.event_message(header, event))
+    assert (message.kind, SIDES[message.side], message.object_id) == (message.RELEASED, "right", "mug")
+    assert (message.onset.sec, message.onset.nanosec) == (1700000000, 62_500_000) and message.late_s == 0.0625
+    kinds = [convert.event_message(header, replace(event, kind=kind)).kind for kind in get_args(EventKind)]
+    assert sorted(kinds) == list(range(7))
+
+
+def test_guesses_are_flagged_and_stay_off_tf(result, header):
     guess = replace(result, camera=replace(CAMERA, estimated=True))
     array = convert.hand_array(header, guess)
     assert array.camera_estimated and not any(hand.metric_position_valid for hand in array.hands)

@@ -60,10 +60,11 @@ def status(array, name: str):
 
 def test_every_field_of_both_hands_arrives_under_the_images_header(peer, start, toy):
     hands, tf = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/tf", m.TF)
+    tracks = peer.listen("/prehend/tracks", m.HAND_TRACKS)
     driver = Driver(peer)
     start("toy_node.py")
     driver.ready()
-    driver.show_until(2, lambda: hands and tf, "hands and transforms")
+    driver.show_until(2, lambda: hands and tf and tracks, "hands, tracks and transforms")
 
     received = hands[0]
     assert received.header.frame_id == FRAME
@@ -77,9 +78,29 @@ def test_every_field_of_both_hands_arrives_under_the_images_header(peer, start, 
     wanted = convert.hand_array(received.header, expected, latency_ms=received.latency_ms, dropped=received.dropped)
     assert m.encode(received) == m.encode(wanted)
     assert 0 < received.latency_ms < 60_000
+    assert m.encode(tracks[0]) == m.encode(convert.track_array(received.header, expected))
     assert [t.child_frame_id for t in tf[0].transforms] == ["right_hand_1", "left_hand_2", "held_object_2"]
     assert {t.header.frame_id for t in tf[0].transforms} == {FRAME}
     assert tf[0].transforms[0].header.stamp == received.header.stamp
+
+
+def test_events_come_once_under_the_image_that_tells_them(peer, start):
+    events, hands = peer.listen("/prehend/events", m.HAND_EVENT), peer.listen("/prehend/hands", m.HAND_ARRAY)
+    driver = Driver(peer)
+    start("toy_node.py")
+    driver.ready()
+    peer.until(lambda: peer.node.count_publishers("/prehend/events"), "the node publishes events")
+    driver.show_until(1, lambda: len(events) >= 1 and len(hands) >= 4, "a hand is found")
+    driver.show_until(0, lambda: len(events) >= 2, "it is lost")
+    found, lost = events
+    assert (found.kind, lost.kind) == (found.FOUND, found.LOST) or lost.kind == found.LEFT_VIEW
+    stamps = [convert.seconds(array.header.stamp) for array in hands]
+    for event in events:
+        assert event.header.frame_id == FRAME and (event.track_id, event.side) == (1, 1)
+        onset, told = convert.seconds(event.onset), convert.seconds(event.header.stamp)
+        assert told - onset == pytest.approx(event.late_s, abs=1e-3) and event.late_s > 0.05
+        assert all(min(abs(stamp - one) for stamp in stamps) < 1e-5 for one in (onset, told)), "both are images"
+    assert 0 <= found.confidence <= 1 and np.isnan(lost.confidence)
 
 
 def test_an_image_without_hands_gives_an_empty_message(peer, start):

@@ -11,6 +11,7 @@ import numpy as np
 
 from prehend.conventions import SIDES
 from prehend.errors import DeviceError, InvalidInput
+from prehend.pipeline.events import EventTeller
 from prehend.ros.convert import ModelFacts
 from prehend.ros.estimator import Loaded
 from prehend.ros.params import NodeParams
@@ -65,6 +66,9 @@ class ToyEstimator:
 
     notes = ()
 
+    def __init__(self) -> None:
+        self._events = EventTeller()
+
     def estimate(
         self,
         image_rgb: np.ndarray,
@@ -83,10 +87,13 @@ class ToyEstimator:
         if depth is not None:  # where the first pixel is
             hands = tuple(replace(one, position_std_m=float(depth[0, 0])) for one in hands)
         assert camera is not None
-        return FrameResult(camera, hands, stamp, {"find": 1.0, "infer": 2.0, "total": 3.5}, found=True)
+        events = self._events.step(hands, (camera.width, camera.height), stamp)
+        times = {"find": 1.0, "infer": 2.0, "total": 3.5}
+        return FrameResult(camera, hands, stamp, times, found=True, events=events)
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """Only the events remember something."""
+        self._events.reset()
 
     def close(self) -> None:
         """Nothing is held."""

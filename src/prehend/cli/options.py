@@ -7,9 +7,13 @@ from typing import Any
 
 from prehend.cli.parsing import Parser, count_from, number_between
 
+LOST, OPERATORS = ("drop", "hold"), ("longest", "largest", "off")
+"""As in `prehend.pipeline.options`, which takes long to load."""
+
 _DESTINATIONS = (
     "model", "detector", "backend", "provider", "precision", "compiled", "engine_policy", "engine_dir", "object_id",
-    "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz", "hand_model", "threads",
+    "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz", "hand_model", "threads", "lost",
+    "operator",
 )  # fmt: skip
 """Names of options that commands set; each argument has the option's name as its destination."""
 
@@ -56,6 +60,16 @@ def add_options(parser: Parser) -> None:
         type=number_between(0, 30),
         metavar="HZ",
         help="steady hands in videos: cutoff at rest of a One-Euro filter, say 1.5 (default: none)",
+    )
+    parser.add_argument(
+        "--lost",
+        choices=LOST,
+        help="a hand out of sight: drop leaves it out (default), hold keeps it for 0.5 s, marked",
+    )
+    parser.add_argument(
+        "--operator",
+        choices=OPERATORS,
+        help="which hand of a side is the operator's: the one seen longest (default), the largest, or none",
     )
     parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
     parser.add_argument("--threads", type=count_from(0), metavar="N", help="of the processor, 0 for all (default)")

@@ -58,6 +58,12 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--json-version", type=int, choices=(1, 2), default=2, metavar="N", help="schema of the JSON: 1 or 2 (default)"
     )
+    parser.add_argument(
+        "--events",
+        type=Path,
+        metavar="FILE",
+        help="write what happens to the hands of what is tracked: a JSON line an event; - is the standard output",
+    )
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write overlays: images, .mp4 for what moves")
     add_reading(parser)
     return parser
@@ -104,6 +110,7 @@ def run(argv: list[str], load: Loader = load_for) -> int:
     import cv2
 
     from prehend.cli.run_job import Run
+    from prehend.io.event_lines import EventLines
     from prehend.io.overlay_files import OverlayFolder
     from prehend.io.side_files import read_boxes, read_cameras
 
@@ -113,6 +120,7 @@ def run(argv: list[str], load: Loader = load_for) -> int:
     cameras = None if args.cameras is None else read_cameras(args.cameras)
     with stopped_by_signals(), ExitStack() as stack:
         overlay = None if args.overlay is None else stack.enter_context(OverlayFolder(args.overlay))
+        events = None if args.events is None else stack.enter_context(EventLines(args.events))
         pixels = int(args.max_megapixels * 1e6)
         job = stack.enter_context(
             Run(
@@ -125,11 +133,12 @@ def run(argv: list[str], load: Loader = load_for) -> int:
                 args.mirrored,
                 args.mesh,
                 args.json_version,
+                events=events,
             )
         )
         for name in args.sources:
             job.take(name, topic=args.topic, track=args.track, prefixed=len(args.sources) > 1)
-    told = sys.stderr if args.json is not None and str(args.json) == "-" else sys.stdout
+    told = sys.stderr if "-" in (str(args.json), str(args.events)) else sys.stdout
     for line in job.summary():
         told.write(f"{line}\n")
     return job.exit_code()
@@ -151,5 +160,8 @@ def check(args: argparse.Namespace) -> None:
                 raise ParameterError(f"--overlay {args.overlay} lies among the inputs ({path}): give another folder")
         if args.overlay.is_file():
             raise ParameterError(f"--overlay {args.overlay} is a file: give a folder")
-    if args.json is not None and (args.json.is_dir() or args.json.resolve() in inputs):
-        raise ParameterError(f"--json {args.json} is {'a folder' if args.json.is_dir() else 'an input'}: give a file")
+    for name, path in (("--json", args.json), ("--events", args.events)):
+        if path is not None and (path.is_dir() or path.resolve() in inputs):
+            raise ParameterError(f"{name} {path} is {'a folder' if path.is_dir() else 'an input'}: give a file")
+    if args.json is not None and args.events is not None and args.json.resolve() == args.events.resolve():
+        raise ParameterError(f"--json and --events are both {args.json}: give another file to one of them")

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from prehend.draw.overlay import draw
 from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
+from prehend.io.event_lines import EventLines
 from prehend.io.frames import Frame, Source
 from prehend.io.images import MAX_PIXELS
 from prehend.io.overlay_files import OverlayFolder
@@ -49,12 +50,13 @@ class Run:
         version: Version = 2,
         timing: bool = True,
         verb: str = "run",
+        events: EventLines | None = None,
     ):
         self._verb = verb
         self._mesh, self._version, self._timing = mesh, version, timing
         self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
-        self._json_path, self._overlay = json_path, overlay
+        self._json_path, self._overlay, self._events = json_path, overlay, events
         self._estimators: dict[bool, HandEstimator] = {}
         self._writer: PredictionsWriter | PredictionsStream | None = None
         self._results: list[tuple[dict[str, float], int, int, bool]] = []
@@ -119,6 +121,8 @@ class Run:
         ]
         if self._json_path is not None and self._json_path != STREAM:
             lines.append(f"predictions: {self._json_path}")
+        if self._events is not None and self._events.path != STREAM:
+            lines.append(f"events: {_plural(self._events.count, 'line')} in {self._events.path}")
         if self._overlay is not None:
             note = f"; {self._overlay.note}" if self._overlay.note else ""
             lines.append(f"overlays: {_plural(len(self._overlay.written), 'file')} in {self._overlay.root}{note}")
@@ -189,6 +193,8 @@ class Run:
             if self._writer is None:
                 self._writer = self._open(self._json_path, estimator)
             self._writer.write(frame, result if self._timing else replace(result, timing_ms={}))
+        if self._events is not None:
+            self._events.write(frame, result)
         if self._overlay is not None:
             faces = {side: model.faces for side, model in estimator.hand_models.items()}
             try:

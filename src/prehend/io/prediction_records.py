@@ -14,12 +14,16 @@ from prehend.types import (
     Box,
     Camera,
     DistortionModel,
+    EventKind,
     FloatArray,
     FrameResult,
     GraspEstimate,
     GraspState,
     HandEstimate,
+    HandEvent,
+    HandMotion,
     ObjectEstimate,
+    TrackState,
 )
 
 Version = Literal[1, 2]
@@ -69,6 +73,10 @@ class HandRecord(TypedDict, total=False):
     keypoint_std_px: list[float | None] | None
     fit_error_px: float | None
     side_score: float | None
+    state: TrackState
+    is_operator: bool
+    validity: list[int] | None
+    motion: dict[str, Any] | None
     vertices_m: list[list[float | None]]
 
 
@@ -81,8 +89,20 @@ class CameraRecord(TypedDict, total=False):
     distortion_model: DistortionModel
 
 
+class EventRecord(TypedDict):
+    """One event; `stamp` is that of its onset, `late_s` how much later it was told; None where not known."""
+
+    event: EventKind
+    track_id: int
+    side: str
+    stamp: float | None
+    late_s: float | None
+    confidence: float | None
+    object_id: str
+
+
 class FrameRecord(TypedDict, total=False):
-    """One image; `found` is of schema 2."""
+    """One image; `found` and what follows it are of schema 2."""
 
     source: str
     index: int
@@ -93,6 +113,8 @@ class FrameRecord(TypedDict, total=False):
     hands: list[HandRecord]
     timing_ms: dict[str, float | None]
     found: bool
+    events: list[EventRecord]
+    lost: list[int]
 
 
 def frame_record(frame: Frame, result: FrameResult, version: Version = 2, mesh: bool = False) -> FrameRecord:
@@ -119,7 +141,22 @@ def frame_record(frame: Frame, result: FrameResult, version: Version = 2, mesh: 
         record["camera"]["distortion"] = result.camera.distortion.tolist()
         record["camera"]["distortion_model"] = result.camera.distortion_model
         record["found"] = result.found
+        record["lost"] = list(result.lost)
+        record["events"] = [event_record(event) for event in result.events]
     return record
+
+
+def event_record(event: HandEvent) -> EventRecord:
+    """An event as it stands in the file, and as a line of `prehend run --events`."""
+    return {
+        "event": event.kind,
+        "track_id": event.track_id,
+        "side": event.side,
+        "stamp": _number(event.stamp, _STAMP),
+        "late_s": _number(event.late_s, _STAMP),
+        "confidence": _number(event.confidence, _SCORE),
+        "object_id": event.object_id,
+    }
 
 
 def frame_result(record: FrameRecord) -> FrameResult:
@@ -132,9 +169,15 @@ def frame_result(record: FrameRecord) -> FrameResult:
         camera = _camera(record)
         hands = tuple(_hand(one) for one in record["hands"])
         timing = {str(stage): float(value) for stage, value in record.get("timing_ms", {}).items() if value is not None}
-        stamp = record.get("stamp")
+        events = tuple(_event(one) for one in record.get("events", ()))
         return FrameResult(
-            camera, hands, None if stamp is None else float(stamp), timing, bool(record.get("found", True))
+            camera,
+            hands,
+            _optional(record.get("stamp")),
+            timing,
+            bool(record.get("found", True)),
+            events,
+            tuple(int(number) for number in record.get("lost", ())),
         )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = " ".join(str(error).split())[:120]
@@ -166,10 +209,18 @@ def _hand_record(hand: HandEstimate, version: Version, mesh: bool) -> HandRecord
             "keypoint_std_px": None if hand.keypoint_std_px is None else _rounded(hand.keypoint_std_px, _PX),
             "fit_error_px": _number(hand.fit_error_px, _PX),
             "side_score": _number(hand.side_score, _SCORE),
+            "state": hand.state,
+            "is_operator": hand.is_operator,
+            "validity": None if hand.validity is None else hand.validity.tolist(),
+            "motion": None if hand.motion is None else _motion_record(hand.motion),
         }
         if mesh:
             record["vertices_m"] = _rounded(hand.vertices_m, _M)
     return record
+
+
+def _motion_record(motion: HandMotion) -> dict[str, Any]:
+    return {"joints_m_s": _rounded(motion.joints_m_s, _M), "wrist_rad_s": _rounded(motion.wrist_rad_s, _SCORE)}
 
 
 def _object_record(held: ObjectEstimate, version: Version) -> ObjectRecord:
@@ -203,18 +254,36 @@ def _camera(record: FrameRecord) -> Camera:
     )
 
 
-def _hand(record: HandRecord) -> HandEstimate:
-    side: Side | None = next((side for side in SIDES if side == record["side"]), None)
+def _side(name: str) -> Side:
+    side: Side | None = next((side for side in SIDES if side == name), None)
     if side is None:
-        raise ValueError(f"side is {record['side']!r}")
+        raise ValueError(f"side is {name!r}")
+    return side
+
+
+def _event(record: EventRecord) -> HandEvent:
+    if record["event"] not in get_args(EventKind):
+        raise ValueError(f"the event is {record['event']!r}")
+    return HandEvent(
+        record["event"],
+        int(record["track_id"]),
+        _side(record["side"]),
+        _optional(record["stamp"]),
+        _float(record["late_s"]),
+        _float(record.get("confidence")),
+        str(record.get("object_id", "")),
+    )
+
+
+def _hand(record: HandRecord) -> HandEstimate:
     grasp, std = record["grasp"], record.get("keypoint_std_px")
+    motion, validity = record.get("motion"), record.get("validity")
     if grasp["state"] not in get_args(GraspState):
         raise ValueError(f"the grasp's state is {grasp['state']!r}")
     keypoints = _array(record["keypoints_px"], (NUM_JOINTS, 2))
-    since = grasp.get("since")
     return HandEstimate(
         track_id=int(record["track_id"]),
-        side=side,
+        side=_side(record["side"]),
         score=_float(record["score"]),
         box_px=Box(*map(float, _array(record["box_px"], (4,)))),
         keypoints_px=keypoints,
@@ -223,13 +292,21 @@ def _hand(record: HandRecord) -> HandEstimate:
         rotations=_array(record.get("rotations"), (NUM_MANO_JOINTS, 3, 3)),
         betas=_array(record.get("betas"), (NUM_BETAS,)),
         visible=np.array(record["visible"], np.bool_).reshape(NUM_JOINTS),
-        grasp=GraspEstimate(grasp["state"], _float(grasp["probability"]), None if since is None else float(since)),
+        grasp=GraspEstimate(grasp["state"], _float(grasp["probability"]), _optional(grasp.get("since"))),
         held_object=None if record["object"] is None else _object(record["object"]),
         fit_error_px=_float(record.get("fit_error_px")),
         position_std_m=_float(record.get("position_std_m")),
         keypoint_std_px=None if std is None else _array(std, (NUM_JOINTS,)),
         side_score=_float(record.get("side_score")),
+        state="coasting" if record.get("state") == "coasting" else "tracked",
+        is_operator=bool(record.get("is_operator", False)),
+        motion=None if motion is None else _motion(motion),
+        validity=None if validity is None else np.array(validity, np.uint8).reshape(NUM_JOINTS),
     )
+
+
+def _motion(record: dict[str, Any]) -> HandMotion:
+    return HandMotion(_array(record["joints_m_s"], (NUM_JOINTS, 3)), _array(record["wrist_rad_s"], (3,)))
 
 
 def _object(record: ObjectRecord) -> ObjectEstimate:
@@ -263,6 +340,10 @@ def _array(values: Any, shape: tuple[int, ...]) -> FloatArray:
 
 def _float(value: float | None) -> float:
     return float("nan") if value is None else float(value)
+
+
+def _optional(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _number(value: float | None, decimals: int) -> float | None:

@@ -10,8 +10,10 @@ from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.depth_refine import checked_depth
 from prehend.pipeline.detect import Detection, Detector
+from prehend.pipeline.events import EventTeller
 from prehend.pipeline.frame import Clock, camera_for, checked_size
 from prehend.pipeline.hands import HandModels
+from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference, kinds_of
 from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.observe import Observer
@@ -33,8 +35,7 @@ class Estimator(FromPretrained):
         detector: runs the detector, of either kind; None where every call brings boxes.
         config: None for the defaults; what it says of weights and files is not looked at here.
         hand_model: of either side; None for the shipped one.
-        object_model: what the hands hold, or all that they may hold; None where it is not known: then a held object is
-            a box of estimated size.
+        object_model: what the hands hold, or may hold; None where it is not known: then it is a box of estimated size.
 
     Raises:
         WeightsMismatch: the network was trained with another hand model, or `detector` runs no detector.
@@ -58,6 +59,7 @@ class Estimator(FromPretrained):
         self._inference = Inference(self._network, self._options, kinds_of(objects))
         self._observer = Observer(self._hands, objects, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
+        self._identities, self._events = Identities(self._options), EventTeller(self._options.grasp.lasting_s)
 
     def estimate(
         self,
@@ -74,13 +76,10 @@ class Estimator(FromPretrained):
             camera: for this image size, or one of the same aspect ratio; None has it estimated.
             stamp: when the image was taken [s]; a jump starts from nothing. None for an image on its own, or for the
                 next of a video at 30 Hz: the first one says at once whether something is grasped.
-            boxes: the hands of this image, instead of the detector's and the tracks'; each gets an answer unless the
-                answer is unsound.
+            boxes: the hands of this image, instead of the detector's and the tracks'; each gets a sound answer or none.
             depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth_refine`).
 
-        The detector looks once in `find_interval_s` while hands are followed, in every image otherwise. Where a normal
-        look finds none it looks wide, for small hands: at once for an image on its own, at most every
-        `schedule.WIDE_S` in a video; that costs about four normal looks.
+        The detector looks when `schedule.Schedule` says so.
 
         Raises:
             InvalidInput: the image is not (H, W, 3) uint8, camera or depth do not belong to it, a box does not touch
@@ -100,9 +99,10 @@ class Estimator(FromPretrained):
         # decode: hands in metres and what they hold, by this frame alone
         observations = [self._observer.observe(reading, view, depth) for reading in readings]
         # track, smooth and estimate: whose hands they are, and how they are shown
-        hands = self._tracker.finish(observations, stamp)
+        hands = self._identities.step(self._tracker.finish(observations, stamp), self._tracker.tracks, stamp)
+        events = self._events.step(hands, size, stamp) if self._options.tracking else ()  # what happened to them
         clock.lap("decode")
-        return FrameResult(view, tuple(hands), stamp, clock.done(), found=self._tracker.detected)
+        return FrameResult(view, hands, stamp, clock.done(), self._tracker.detected, events, self._identities.lost)
 
     @property
     def bundle(self) -> Bundle:
@@ -116,8 +116,7 @@ class Estimator(FromPretrained):
 
     @property
     def drops(self) -> dict[str, int]:
-        """How many hands were given up since the start, by reason (see `Tracker.drops`); one that comes back soon keeps
-        its number."""
+        """How many hands were given up since the start, by reason: see `Tracker.drops`."""
         return self._tracker.drops
 
     @property
@@ -133,7 +132,8 @@ class Estimator(FromPretrained):
 
     def reset(self) -> None:
         """Forget all hands; the numbers of their tracks are not used again."""
-        self._tracker.reset()
+        for part in (self._tracker, self._identities, self._events):
+            part.reset()
 
     def close(self) -> None:
         """Let go of the backends."""

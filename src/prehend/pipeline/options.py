@@ -15,6 +15,9 @@ from prehend.pipeline.smooth import SmoothConfig
 KEEP_SHARE = 2 / 3
 """A hand that is followed is kept down to this share of the score that it needs to begin."""
 
+LOST, OPERATORS = ("drop", "hold"), ("longest", "largest", "off")
+"""Choices of the options `lost` and `operator`."""
+
 
 def _text(text: str) -> dict[str, str]:
     """What an option means; the help of the commands and the node's parameters say the same."""
@@ -108,6 +111,16 @@ class EstimatorOptions:
     keep_lost_s: float = field(
         default=0.5, metadata=_text("a hand out of sight that comes back within this time keeps its number [s]")
     )
+    lost: str = field(
+        default="drop",
+        metadata=_text(
+            "a hand out of sight that is waited for: drop leaves it out, hold gives it out as it was last seen, marked"
+        ),
+    )
+    operator: str = field(
+        default="longest",
+        metadata=_text("which hand of a side is the operator's: the one seen longest, the largest, or off for none"),
+    )
     max_gap_s: float = field(default=1.0, metadata=_text("time without a frame after which all hands are given up [s]"))
     smooth_min_cutoff_hz: float = field(
         default=0.0,
@@ -134,6 +147,9 @@ class EstimatorOptions:
                     raise ParameterError(f"{name} is {value}, expected a number between 0 and 1")
             if low is not None and high is not None and low > high:
                 raise ParameterError(f"{keep} {low:g} is above {start} {high:g}")
+        for name, choices in (("lost", LOST), ("operator", OPERATORS)):
+            if getattr(self, name) not in choices:
+                raise ParameterError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(choices)}")
         for name in ("max_hands", "max_fit_error", "find_interval_s", "keep_lost_s", "max_gap_s"):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")

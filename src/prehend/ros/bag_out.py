@@ -3,7 +3,6 @@
 No rclpy is needed. The same answers make the same bytes.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,23 +13,19 @@ from typing import Any
 from prehend.errors import InvalidInput, OutputError, ParameterError, SourceError
 from prehend.files import final_target, has_room, reason, sync_folder
 from prehend.io.bag_files import BagFiles, Topic, type_of
-from prehend.ros.convert import hand_array, header_message, transforms
+from prehend.ros.convert import event_message, hand_array, header_message, transforms
 from prehend.ros.markers import marker_array
-from prehend.ros.messages import HAND_ARRAY, MARKERS, TF, encode, make, typestore
+from prehend.ros.messages import HAND_ARRAY, HAND_EVENT, MARKERS, TF, encode, typestore
 from prehend.types import FrameResult
 
 HANDS_TOPIC, MARKERS_TOPIC, EVENTS_TOPIC, TF_TOPIC = "/prehend/hands", "/prehend/markers", "/prehend/events", "/tf"
-STRING = "std_msgs/msg/String"
 FRAME_ID = "camera_color_optical_frame"
 """Of images without a bag."""
-
-Event = Mapping[str, Any]
 
 
 def write_bag(
     path: Path,
     results: Mapping[int, FrameResult],
-    events: Mapping[int, Sequence[Event]],
     bag: BagFiles | None,
     images: Topic | None,
     keep: Sequence[str],
@@ -41,7 +36,6 @@ def write_bag(
     Args:
         path: of the file.
         results: by the image's place in its topic.
-        events: by the same; each becomes JSON in a std_msgs/String.
         bag: that the images are of, opened with `messages.typestore`; None for results of something else.
         images: topic of the images, None without a bag.
         keep: topics of the bag to copy.
@@ -67,7 +61,7 @@ def write_bag(
                 steps = _of_results(results) if bag is None or images is None else _of_bag(bag, images, kept, out)
                 for index, time_ns, header in progress(steps):
                     if index in results:
-                        _write(out, time_ns, header, results[index], events.get(index, ()))
+                        _write(out, time_ns, header, results[index])
             (inside / f"{target.stem}.mcap").replace(target)
         except (OSError, WriterError) as error:
             said = reason(error) if isinstance(error, OSError) else str(error)
@@ -103,7 +97,7 @@ class _Out:
         return self._writer.add_connection(topic, kind, typestore=typestore(), offered_qos_profiles=profiles)
 
 
-def _write(out: _Out, time_ns: int, header: Any, result: FrameResult, events: Sequence[Event]) -> None:
+def _write(out: _Out, time_ns: int, header: Any, result: FrameResult) -> None:
     """The messages of one image. Wall times are left out: they would differ from run to run."""
     silent = FrameResult(result.camera, result.hands, result.stamp, {}, result.found)
     array = hand_array(header, silent, mesh=any(len(hand.vertices_m) for hand in result.hands), latency_ms=float("nan"))
@@ -112,8 +106,8 @@ def _write(out: _Out, time_ns: int, header: Any, result: FrameResult, events: Se
     if tree.transforms:
         out.write(TF_TOPIC, TF, time_ns, encode(tree))
     out.write(MARKERS_TOPIC, MARKERS, time_ns, encode(marker_array(header, result)))
-    for event in events:
-        out.write(EVENTS_TOPIC, STRING, time_ns, encode(make(STRING, data=json.dumps(event))))
+    for event in result.events:
+        out.write(EVENTS_TOPIC, HAND_EVENT, time_ns, encode(event_message(header, event)))
 
 
 def _of_results(results: Mapping[int, FrameResult]) -> Iterator[tuple[int, int, Any]]:

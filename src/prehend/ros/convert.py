@@ -15,14 +15,25 @@ from prehend.conventions import (
     JOINT_PARENTS,
     MANO_JOINT_NAMES,
     MANO_PARENTS,
+    NUM_JOINTS,
     SIDES,
     Side,
 )
 from prehend.geometry.rotations import quaternion_from_matrix
-from prehend.ros.messages import HAND_ARRAY, MODEL_INFO, TF, make
-from prehend.types import FloatArray, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+from prehend.ros.messages import HAND_ARRAY, HAND_EVENT, HAND_TRACKS, MODEL_INFO, TF, make
+from prehend.types import EventKind, FloatArray, FrameResult, GraspEstimate, HandEstimate, HandEvent, ObjectEstimate
 
 _GRASP_STATES = ("unknown", "not_grasping", "grasping")
+_TRACK_STATES = ("tracked", "coasting", "lost")
+_EVENT_KINDS: tuple[EventKind, ...] = (
+    "found",
+    "lost",
+    "left_view",
+    "regained",
+    "grasped",
+    "released",
+    "object_changed",
+)
 _LAST_SECOND = 2**31 - 2
 """What builtin_interfaces/Time can hold [s], with room for rounding."""
 
@@ -94,6 +105,7 @@ def without_metres(result: FrameResult) -> FrameResult:
             vertices_m=np.zeros((0, 3), np.float32),
             held_object=None if hand.held_object is None else replace(hand.held_object, T_camera_object=None),
             position_std_m=float("nan"),
+            motion=None,
         )
         for hand in result.hands
     )
@@ -165,6 +177,50 @@ def grasp_message(grasp: GraspEstimate) -> Any:
     )
 
 
+def event_message(header: Any, event: HandEvent) -> Any:
+    """A prehend_ros/HandEvent, told with the image of this header; its onset is on the header's clock."""
+    return make(
+        HAND_EVENT,
+        header=header,
+        kind=_EVENT_KINDS.index(event.kind),
+        track_id=event.track_id,
+        side=SIDES.index(event.side),
+        object_id=event.object_id,
+        onset=_earlier(header.stamp, event.late_s),
+        late_s=float(event.late_s),
+        confidence=float(event.confidence),
+    )
+
+
+def track_array(header: Any, result: FrameResult) -> Any:
+    """A prehend_ros/HandTrackArray."""
+    tracks = [_track_message(hand.track_id, hand) for hand in result.hands]
+    tracks += [_track_message(number, None) for number in result.lost]
+    return make(HAND_TRACKS, header=header, tracks=sorted(tracks, key=lambda track: track.track_id))
+
+
+def _track_message(number: int, hand: HandEstimate | None) -> Any:
+    """A prehend_ros/HandTrack; of a hand that is None only its number is known."""
+    motion = None if hand is None else hand.motion
+    validity = None if hand is None else hand.validity
+    return make(
+        "prehend_ros/msg/HandTrack",
+        track_id=number,
+        state=_TRACK_STATES.index("lost" if hand is None else hand.state),
+        side=0 if hand is None else SIDES.index(hand.side),
+        is_operator=hand is not None and hand.is_operator,
+        validity=np.zeros(NUM_JOINTS, np.uint8) if validity is None else validity,
+        joint_velocities_m_s=np.full(63, np.nan, np.float32) if motion is None else _flat(motion.joints_m_s),
+        wrist_rad_s=np.full(3, np.nan, np.float32) if motion is None else _flat(motion.wrist_rad_s),
+    )
+
+
+def _earlier(stamp: Any, by_s: float) -> Any:
+    """A builtin_interfaces/Time before another one, to the nanosecond; zero at the earliest."""
+    total = max(stamp.sec * 10**9 + stamp.nanosec - round(by_s * 1e9), 0)
+    return make("builtin_interfaces/msg/Time", sec=total // 10**9, nanosec=total % 10**9)
+
+
 def object_message(held: ObjectEstimate) -> Any:
     """A prehend_ros/ObjectPose."""
     T = np.eye(4) if held.T_camera_object is None else held.T_camera_object
@@ -180,7 +236,8 @@ def object_message(held: ObjectEstimate) -> Any:
 
 
 def transforms(header: Any, result: FrameResult, prefix: str = "") -> Any:
-    """A tf2_msgs/TFMessage: `<side>_hand_<track>` and `held_object_<track>` below the image's frame.
+    """A tf2_msgs/TFMessage: `<side>_hand_<track>`, `<side>_hand` of the operator's hands, and `held_object_<track>`
+    below the image's frame.
 
     Empty unless the camera is calibrated (/tf has no place to say that a position is a guess) and the image's frame has
     a name.
@@ -193,6 +250,8 @@ def transforms(header: Any, result: FrameResult, prefix: str = "") -> Any:
             continue
         name = f"{prefix}{hand.side}_hand_{hand.track_id}"
         entries.append(_transform(header, name, hand.joints_m[0], hand.rotations[0]))
+        if hand.is_operator:
+            entries.append(_transform(header, f"{prefix}{hand.side}_hand", hand.joints_m[0], hand.rotations[0]))
         T = None if hand.held_object is None else hand.held_object.T_camera_object
         if T is not None:
             entries.append(_transform(header, f"{prefix}held_object_{hand.track_id}", T[:3, 3], T[:3, :3]))

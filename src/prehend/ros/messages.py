@@ -16,9 +16,20 @@ from prehend.ros.borders import Border
 from prehend.ros.typesupport import bytes_only_class, forget_error
 
 PACKAGE = "prehend_ros"
-MESSAGE_NAMES = ("Grasp", "ObjectPose", "Hand", "HandArray", "HandModelInfo")
+MESSAGE_NAMES = (
+    "Grasp",
+    "ObjectPose",
+    "Hand",
+    "HandArray",
+    "HandEvent",
+    "HandModelInfo",
+    "HandTrack",
+    "HandTrackArray",
+)
 
 HAND_ARRAY = f"{PACKAGE}/msg/HandArray"
+HAND_EVENT = f"{PACKAGE}/msg/HandEvent"
+HAND_TRACKS = f"{PACKAGE}/msg/HandTrackArray"
 MODEL_INFO = f"{PACKAGE}/msg/HandModelInfo"
 TF = "tf2_msgs/msg/TFMessage"
 IMAGE = "sensor_msgs/msg/Image"

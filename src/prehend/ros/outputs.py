@@ -8,12 +8,30 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from prehend.draw.overlay import draw
 from prehend.io.images import Image
-from prehend.ros.convert import ModelFacts, hand_array, model_info, transforms, without_metres
+from prehend.ros.convert import (
+    ModelFacts,
+    event_message,
+    hand_array,
+    model_info,
+    track_array,
+    transforms,
+    without_metres,
+)
 from prehend.ros.diagnostics import Stats
 from prehend.ros.extra_outputs import ExtraOutputs
 from prehend.ros.images import jpeg_message
 from prehend.ros.markers import marker_array
-from prehend.ros.messages import COMPRESSED_IMAGE, HAND_ARRAY, MARKERS, MODEL_INFO, TF, encode, message_class
+from prehend.ros.messages import (
+    COMPRESSED_IMAGE,
+    HAND_ARRAY,
+    HAND_EVENT,
+    HAND_TRACKS,
+    MARKERS,
+    MODEL_INFO,
+    TF,
+    encode,
+    message_class,
+)
 from prehend.ros.mirror import mirror_pixels
 from prehend.ros.params import NodeParams
 from prehend.ros.stamps import Stamps
@@ -22,7 +40,7 @@ from prehend.ros.typesupport import forget_error
 from prehend.types import FrameResult
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-_TF_DEPTH = 100
+_TF_DEPTH = _EVENTS_DEPTH = 100
 
 
 class Outputs:
@@ -38,6 +56,8 @@ class Outputs:
         self.params = params
         self.target = TargetFrame(node, params.target_frame) if params.target_frame else None
         self._hands = node.create_publisher(message_class(HAND_ARRAY), "~/hands", 10)
+        self._tracks = node.create_publisher(message_class(HAND_TRACKS), "~/tracks", 10)
+        self._events = node.create_publisher(message_class(HAND_EVENT), "~/events", _EVENTS_DEPTH)
         self._markers = node.create_publisher(message_class(MARKERS), "~/markers", 1)
         self._overlay = node.create_publisher(message_class(COMPRESSED_IMAGE), "~/overlay/compressed", 1)
         self._tf = node.create_publisher(message_class(TF), "/tf", _TF_DEPTH)
@@ -59,6 +79,9 @@ class Outputs:
         latency_ms, dropped = self._stamps.latency_ms(header.stamp), self._stats.dropped_total
         message = hand_array(header, result, mesh=params.publish_mesh, latency_ms=latency_ms, dropped=dropped)
         self._hands.publish(encode(message))
+        self._tracks.publish(encode(track_array(header, result)))
+        for event in result.events:
+            self._events.publish(encode(event_message(header, event)))
         if params.publish_tf and self._stamps.usable:
             tree = transforms(header, result, params.tf_prefix)
             if tree.transforms:

@@ -11,7 +11,7 @@ from typing import Any
 
 from prehend.backends.settings import POLICIES, PRECISIONS, PROVIDERS
 from prehend.errors import ParameterError, UnknownName
-from prehend.pipeline.options import EstimatorOptions, option_default, option_text
+from prehend.pipeline.options import LOST, OPERATORS, EstimatorOptions, option_default, option_text
 from prehend.pipeline.track import FRAME_S
 
 _LONGEST = 120
@@ -88,6 +88,8 @@ class NodeParams:
         0, "obsolete: the same in images at 30 Hz; 0: find_interval_s counts", span=(0, 1000)
     )
     keep_lost_s: float = _option("keep_lost_s", span=(0.01, 5.0))
+    lost: str = _option("lost", choices=LOST)
+    operator: str = _option("operator", choices=OPERATORS)
     smooth_min_cutoff_hz: float = _option("smooth_min_cutoff_hz", 1.5, span=(0.0, 30.0))
     smooth_beta: float = _option("smooth_beta", span=(0.0, 100.0))
     image_transport: str = _parameter(

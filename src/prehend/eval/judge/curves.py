@@ -106,7 +106,7 @@ def grasp_plot(run: Judged) -> str | None:
         panel.broken_barh(_bars(times, grasping, step), (height - 0.3, 0.6), color=colour)
     names = [name for name, *_ in rows]
     heights = {name.split(" (")[0]: height for height, name in enumerate(names)}
-    for ending, marker in (("began", "^"), ("ended", "v")):
+    for ending, marker in (("grasped", "^"), ("released", "v")):
         marked = [
             (times[min(event.frame, len(times) - 1)], heights[who])
             for event in run.events

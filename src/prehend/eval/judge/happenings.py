@@ -1,4 +1,4 @@
-"""Events of a run: hands that come, go and are taken for the other one, grasps that begin and end."""
+"""Events of a run, as `prehend.pipeline.events` tells them, beside the true grasps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,21 +6,23 @@ from itertools import pairwise
 
 from prehend.eval.answers import Answered
 from prehend.eval.judge.grasps import Series
-from prehend.eval.judge.motion import is_sequence
-from prehend.types import HandEstimate
+from prehend.eval.judge.motion import is_sequence, times_of
+from prehend.pipeline.events import events_of
+from prehend.types import HandEvent
 
 
 @dataclass(frozen=True)
 class Happening:
-    """Something that happened at a frame.
+    """Something that happened.
 
     Attributes:
-        frame: its place among the run's frames.
-        what: "appeared", "lost", "returned", "gone", "side_changed", "grasp_began", "grasp_ended"; of the truth
-            "true_grasp_began", "true_grasp_ended".
+        frame: place of the frame in which it began, among the run's frames.
+        what: see `HandEvent.kind`; of the truth "true_grasped", "true_released".
         track_id: 0 for what is of the truth.
         who: side of the hand, or who is meant by the truth.
-        detail: what is held, or the side it was before.
+        detail: what is held.
+        late_s: time from then until it was told [s]; NaN for what is of the truth.
+        confidence: 0..1, NaN where none is told.
     """
 
     frame: int
@@ -28,48 +30,29 @@ class Happening:
     track_id: int
     who: str
     detail: str = ""
+    late_s: float = float("nan")
+    confidence: float = float("nan")
 
 
 def happenings(frames: Sequence[Answered], series: Sequence[Series]) -> list[Happening]:
     """All events of frames that follow each other, in order; none of unrelated images."""
     if not is_sequence(frames):
         return []
-    found: list[Happening] = []
-    tracks: dict[int, list[tuple[int, HandEstimate]]] = {}
-    for place, frame in enumerate(frames):
-        for hand in frame.result.hands:
-            tracks.setdefault(hand.track_id, []).append((place, hand))
-    for seen in tracks.values():
-        found += _of_track(seen, len(frames))
+    times = times_of(frames)
+    found = [
+        _told(event, place, times)
+        for place, events in enumerate(events_of(frame.result for frame in frames))
+        for event in events
+    ]
     for one in series:
         for (_, before), (place, now) in pairwise(zip(one.places, one.true, strict=True)):
             if now != before:
-                found.append(Happening(place, f"true_grasp_{'began' if now else 'ended'}", 0, one.who))
-    return sorted(found, key=lambda event: (event.frame, event.track_id, event.what))
+                found.append(Happening(place, f"true_{'grasped' if now else 'released'}", 0, one.who))
+    return sorted(found, key=lambda event: (event.frame, event.track_id))
 
 
-def _of_track(seen: Sequence[tuple[int, HandEstimate]], count: int) -> list[Happening]:
-    first, hand = seen[0]
-    found = [Happening(first, "appeared", hand.track_id, hand.side)]
-    if hand.grasp.state == "grasping":
-        found.append(Happening(first, "grasp_began", hand.track_id, hand.side, _held(hand)))
-    state = hand.grasp.state
-    for (earlier, before), (place, now) in pairwise(seen):
-        if place - earlier > 1:
-            found.append(Happening(earlier + 1, "lost", now.track_id, before.side))
-            found.append(Happening(place, "returned", now.track_id, now.side))
-        if now.side != before.side:
-            found.append(Happening(place, "side_changed", now.track_id, now.side, f"was {before.side}"))
-        if now.grasp.state == "grasping" and state != "grasping":
-            found.append(Happening(place, "grasp_began", now.track_id, now.side, _held(now)))
-        elif now.grasp.state == "not_grasping" and state == "grasping":
-            found.append(Happening(place, "grasp_ended", now.track_id, now.side))
-        state = now.grasp.state if now.grasp.state != "unknown" else state
-    last, hand = seen[-1]
-    if last + 1 < count:
-        found.append(Happening(last + 1, "gone", hand.track_id, hand.side))
-    return found
-
-
-def _held(hand: HandEstimate) -> str:
-    return "" if hand.held_object is None else hand.held_object.object_id
+def _told(event: HandEvent, place: int, times: Sequence[float]) -> Happening:
+    """An event at the frame in which it began: that nearest to its onset, of those up to where it was told."""
+    onset_s = times[place] - event.late_s
+    began = min(range(place + 1), key=lambda earlier: (abs(times[earlier] - onset_s), -earlier))
+    return Happening(began, event.kind, event.track_id, event.side, event.object_id, event.late_s, event.confidence)

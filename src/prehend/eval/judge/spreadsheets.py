@@ -16,7 +16,7 @@ FRAME_FIELDS = (
     "keypoints_box", "pck_0.2", "wrist_aligned_mm", "aligned_mm", "absolute_mm", "absolute_wrist_mm", "grasp",
     "said_grasp", "grasp_probability",
 )  # fmt: skip
-EVENT_FIELDS = ("run", "source", "index", "stamp", "event", "track_id", "who", "detail")
+EVENT_FIELDS = ("run", "source", "index", "stamp", "event", "track_id", "who", "detail", "late_s", "confidence")
 BOP_FIELDS = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
 UNKNOWN_TIME = "-1"
 """BOP's word for a time that is not told; wall times would differ from run to run."""
@@ -57,7 +57,8 @@ def events_csv(runs: Sequence[Judged]) -> str:
         EVENT_FIELDS,
         (
             {**_place(run, event.frame), "event": event.what, "track_id": event.track_id or "", "who": event.who,
-             "detail": event.detail}
+             "detail": event.detail, "late_s": _text(event.late_s, 3),
+             "confidence": _text(event.confidence, 4)}
             for run in runs
             for event in run.events
         ),

@@ -1,0 +1,150 @@
+"""What is known of a hand beyond its frame: whether it is the operator's, how it moves, what of it is seen now."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from prehend.conventions import NUM_JOINTS, SIDES
+from prehend.geometry.rotations import axis_angle_from_matrix
+from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.track import FRAME_S, Track
+from prehend.types import HandEstimate, HandMotion
+
+VELOCITY_S = 0.1
+"""Time constant of the low-pass filter on velocities: at constant acceleration they come late by this much [s]."""
+
+PAUSE_S = 0.25
+"""A hand that was out of sight for longer begins to move anew [s]."""
+
+COAST_M_S = 0.3
+"""How fast hands are expected to move away, unseen, from where they were: the growth of `position_std_m` [m/s]."""
+
+LARGER = 1.3
+"""A hand becomes the operator's instead of another one if it is larger by this factor; with `operator` "largest"."""
+
+GUESSED, CARRIED, SEEN = 0, 1, 2
+
+
+@dataclass
+class _Past:
+    """A track.
+
+    Attributes:
+        hand: as it was last seen.
+        in_view_s: for how long it was seen, all in all.
+        unseen_s: since it was last seen.
+        motion: of then; None before it was seen twice.
+    """
+
+    hand: HandEstimate
+    in_view_s: float = 0.0
+    unseen_s: float = 0.0
+    motion: HandMotion | None = None
+
+
+class Identities:
+    """What frames that follow each other say of their hands.
+
+    Of each side one hand at most is the operator's: with `operator` "longest" the one that was seen for the longest
+    time, with "largest" the one that is largest in the image. It stays so until its track is given up or believed to
+    be of the other side, with "largest" also until another one is larger by `LARGER`. Of equal ones the surer counts.
+
+    Attributes:
+        lost: numbers of hands that are waited for and were not given out with the last frame.
+    """
+
+    def __init__(self, options: EstimatorOptions):
+        self._options = options
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all hands."""
+        self._past: dict[int, _Past] = {}
+        self._operators: dict[str, int] = {}
+        self._stamp: float | None = None
+        self.lost: tuple[int, ...] = ()
+
+    def step(
+        self, hands: Sequence[HandEstimate], tracks: Sequence[Track], stamp: float | None
+    ) -> tuple[HandEstimate, ...]:
+        """Take in the next frame.
+
+        Args:
+            hands: that are seen in it.
+            tracks: that are followed, those without a hand too.
+            stamp: of its image [s]; without one frames follow each other at 30 Hz.
+
+        Returns:
+            The hands by number, with `motion`, `validity` and `is_operator`; with option `lost` "hold" also those that
+            are waited for, as they were last seen.
+        """
+        elapsed = FRAME_S if stamp is None or self._stamp is None else max(stamp - self._stamp, 0.0)
+        self._stamp = stamp
+        kept = {track.track_id for track in tracks} | {hand.track_id for hand in hands}
+        self._past = {number: past for number, past in self._past.items() if number in kept}
+        for past in self._past.values():
+            past.unseen_s += elapsed
+        shown = {hand.track_id: self._see(hand, elapsed) for hand in hands}
+        if self._options.lost == "hold":
+            shown |= {number: _held(past) for number, past in self._past.items() if number not in shown}
+        self.lost = tuple(sorted(self._past.keys() - shown.keys()))
+        self._choose()
+        operators = set(self._operators.values())
+        return tuple(replace(shown[number], is_operator=number in operators) for number in sorted(shown))
+
+    def _see(self, hand: HandEstimate, elapsed: float) -> HandEstimate:
+        past = self._past.get(hand.track_id)
+        if past is None or past.hand.side != hand.side:
+            past = self._past[hand.track_id] = _Past(hand)
+        elif past.unseen_s > 0:
+            past.motion = None if past.unseen_s > PAUSE_S else _motion(past, hand)
+            past.in_view_s += min(elapsed, past.unseen_s)
+        past.hand, past.unseen_s = hand, 0.0
+        return replace(hand, motion=past.motion, validity=np.where(hand.visible, SEEN, GUESSED).astype(np.uint8))
+
+    def _choose(self) -> None:
+        """Which hands are the operator's."""
+        for side in SIDES:
+            own = {number: past for number, past in self._past.items() if past.hand.side == side}
+            now = self._operators.pop(side, None)
+            if self._options.operator == "off" or not own:
+                continue
+            best = max(own, key=lambda number: (self._worth(own[number]), own[number].hand.score, -number))
+            stays = now in own and (
+                self._options.operator == "longest" or self._worth(own[best]) < LARGER * self._worth(own[now])
+            )
+            self._operators[side] = now if stays and now is not None else best
+
+    def _worth(self, past: _Past) -> float:
+        if self._options.operator == "longest":
+            return past.in_view_s
+        return max(past.hand.box_px.width, past.hand.box_px.height)
+
+
+def _motion(past: _Past, hand: HandEstimate) -> HandMotion:
+    """Differences of the smoothed pose, through a low-pass filter of first order; the first one as it is."""
+    elapsed, before = past.unseen_s, past.hand
+    linear = (hand.joints_m - before.joints_m) / elapsed
+    angular = axis_angle_from_matrix(np.asarray(hand.rotations[0] @ before.rotations[0].T, np.float64)) / elapsed
+    if past.motion is None:
+        return HandMotion(linear, angular)
+    share = 1 - math.exp(-elapsed / VELOCITY_S)
+    last = past.motion
+    return HandMotion(
+        last.joints_m_s + share * (linear - last.joints_m_s), last.wrist_rad_s + share * (angular - last.wrist_rad_s)
+    )
+
+
+def _held(past: _Past) -> HandEstimate:
+    """A hand that is waited for, as it was last seen; surely where it is no more."""
+    hand = past.hand
+    std = math.hypot(0.0 if math.isnan(hand.position_std_m) else hand.position_std_m, COAST_M_S * past.unseen_s)
+    return replace(
+        hand,
+        state="coasting",
+        visible=np.zeros(NUM_JOINTS, np.bool_),
+        validity=np.where(hand.visible, CARRIED, GUESSED).astype(np.uint8),
+        position_std_m=std,
+    )
