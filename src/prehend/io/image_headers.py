@@ -21,6 +21,10 @@ _PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _NETPBM = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})(?:(?:\s+|#[^\n]*\n)+(\d{1,9}))?\s")
 
 
+HEIC = "HEIC (heif-convert or ImageMagick make JPEG of it; phones save JPEG where told so: 'Most Compatible')"
+"""What phones save, named and not read: the wheels that read it bring HEVC codecs under LGPL and GPL, and patents."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What an image file says.
@@ -57,7 +61,7 @@ def read_header(data: bytes) -> Header | None:
 def foreign_kind(data: bytes) -> str | None:
     """The name of a kind of file that is often met under an image's name and cannot be read, None for others."""
     if data[4:8] == b"ftyp":
-        return "HEIC" if data[8:12] in (b"heic", b"heix", b"mif1", b"hevc", b"msf1") else "a video"
+        return HEIC if data[8:12] in (b"heic", b"heix", b"mif1", b"hevc", b"msf1") else "a video"
     kinds = (
         (b"%PDF", "a PDF"), (b"<svg", "an SVG"), (b"<!DOCTYPE html", "a web page"), (b"<html", "a web page"),
         (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL ", "JPEG XL"), (b"8BPS", "a Photoshop file"),
