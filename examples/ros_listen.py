@@ -12,6 +12,7 @@ from prehend.ros import use_large_data
 use_large_data()  # before rclpy starts: large images between processes need it
 
 import rclpy  # noqa: E402
+from rclpy.executors import ExternalShutdownException  # noqa: E402
 
 from prehend.ros.messages import HAND_ARRAY, decode, message_class  # noqa: E402
 
@@ -51,8 +52,8 @@ def main() -> int:
     try:
         while not options.count or listener.heard < options.count:
             rclpy.spin_once(node, timeout_sec=0.2)
-    except KeyboardInterrupt:
-        pass
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass  # Ctrl-C, or SIGTERM
     node.destroy_node()
     rclpy.try_shutdown()
     return 0 if listener.heard else 1
