@@ -276,4 +276,6 @@ def _live(node: LifecycleNode, params: NodeParams, load: Loader, notes: list[str
         while not stop.is_set() and not life.ended:
             executor.spin_once(timeout_sec=_SIGNAL_S)
     finally:
+        executor.remove_node(node)
+        executor.shutdown()  # before rclpy's, after which its destructor complains
         life.end()  # raises what ended the worker
