@@ -33,7 +33,7 @@ def operators(result):
     return {hand.side: hand.track_id for hand in result.hands if hand.is_operator}
 
 
-@pytest.mark.parametrize("hz", [10, 30, 60])
+@pytest.mark.parametrize("hz", [3, 10, 30, 60])
 def test_velocities_are_those_of_the_true_hand(play, new_hand, hz) -> None:
     hand, velocity, turn = new_hand("right", x=-0.06), np.array([0.10, -0.02, 0.05]), np.array([0.3, 0.5, -0.4])
 

@@ -99,7 +99,8 @@ class Identities:
         if past is None or past.hand.side != hand.side:
             past = self._past[hand.track_id] = _Past(hand)
         elif past.unseen_s > 0:
-            past.motion = None if past.unseen_s > PAUSE_S else _motion(past, hand)
+            paused = past.unseen_s > max(PAUSE_S, elapsed + 1e-9)  # at 3 Hz each frame comes later than that
+            past.motion = None if paused else _motion(past, hand)
             past.in_view_s += min(elapsed, past.unseen_s)
         past.hand, past.unseen_s = hand, 0.0
         return replace(hand, motion=past.motion, validity=np.where(hand.visible, SEEN, GUESSED).astype(np.uint8))

@@ -55,13 +55,13 @@ class Outputs:
         self._facts, self._stats, self._stamps = facts, stats, stamps
         self.params = params
         self.target = TargetFrame(node, params.target_frame) if params.target_frame else None
-        self._hands = node.create_publisher(message_class(HAND_ARRAY), "~/hands", 10)
-        self._tracks = node.create_publisher(message_class(HAND_TRACKS), "~/tracks", 10)
-        self._events = node.create_publisher(message_class(HAND_EVENT), "~/events", _EVENTS_DEPTH)
-        self._markers = node.create_publisher(message_class(MARKERS), "~/markers", 1)
-        self._overlay = node.create_publisher(message_class(COMPRESSED_IMAGE), "~/overlay/compressed", 1)
-        self._tf = node.create_publisher(message_class(TF), "/tf", _TF_DEPTH)
-        self._model_info = node.create_publisher(message_class(MODEL_INFO), "~/model_info", LATCHED)
+        self._hands = _publisher(node, HAND_ARRAY, "~/hands", 10)
+        self._tracks = _publisher(node, HAND_TRACKS, "~/tracks", 10)
+        self._events = _publisher(node, HAND_EVENT, "~/events", _EVENTS_DEPTH)
+        self._markers = _publisher(node, MARKERS, "~/markers", 1)
+        self._overlay = _publisher(node, COMPRESSED_IMAGE, "~/overlay/compressed", 1)
+        self._tf = _publisher(node, TF, "/tf", _TF_DEPTH)
+        self._model_info = _publisher(node, MODEL_INFO, "~/model_info", LATCHED)
         self._extra = ExtraOutputs(node, params.chosen_outputs(), facts.objects)
         forget_error()
         self._model_info.publish(encode(model_info(facts)))
@@ -100,3 +100,9 @@ class Outputs:
             self._markers.publish(encode(marker_array(header, result, faces, self._facts.objects)))
         if params.publish_overlay and self._overlay.get_subscription_count():
             self._overlay.publish(encode(jpeg_message(header, draw(image, drawn, self._facts.faces))))
+
+
+def _publisher(node: Node, type_name: str, topic: str, quality: QoSProfile | int) -> Any:
+    publisher = node.create_publisher(message_class(type_name), topic, quality)
+    forget_error()  # of each, before the next one finds it
+    return publisher
