@@ -66,7 +66,8 @@ def read_scene(path: Path, merged: bool = True) -> Any:
     import trimesh
 
     try:
-        return trimesh.load_scene(path, resolver=beside(path), process=merged)
+        # said outright, merging also joins what only colour or texture sets apart
+        return trimesh.load_scene(path, resolver=beside(path), **({} if merged else {"process": False}))
     except READERS_RAISE as error:
         raise unreadable(path, error) from error
 
