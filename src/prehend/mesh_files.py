@@ -67,7 +67,8 @@ def read_scene(path: Path, merged: bool = True) -> Any:
 
     try:
         # said outright, merging also joins what only colour or texture sets apart
-        return trimesh.load_scene(path, resolver=beside(path), **({} if merged else {"process": False}))
+        options: dict[str, Any] = {} if merged else {"process": False}
+        return trimesh.load_scene(path, resolver=beside(path), **options)
     except READERS_RAISE as error:
         raise unreadable(path, error) from error
 
