@@ -32,7 +32,7 @@ demo: $(VENV)/.demo  ## play a video into the node over real DDS, print the hand
 test: $(VENV)/.dev  ## every test
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
-quick: $(VENV)/.dev  ## the tests that are quick, on all cores: under a minute
+quick: $(VENV)/.dev  ## the tests that are quick, on all cores: a minute and a half on two
 	$(BIN)/python -m pytest -m '$(LANE)' -n auto $(TEST_ARGS)
 
 format: $(VENV)/.dev  ## format, and mend what lint can mend

@@ -27,7 +27,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["PREHEND_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
-SLOW_S = 1.0
+SLOW_S = 0.3
 """Seconds from which a test function, with all its parameters and fixtures, is slow."""
 
 DURATIONS_S: dict[str, float] = json.loads((Path(__file__).parent / "durations.json").read_text())
