@@ -14,6 +14,7 @@ from prehend.conventions import KIND_UNIT_M
 from prehend.documents import read_yaml
 from prehend.errors import AssetError, UnknownName
 from prehend.geometry.control_points import control_points
+from prehend.geometry.rotations import HALF_TURNS
 from prehend.types import FloatArray
 
 Axis = Literal["x", "y", "z"]
@@ -46,6 +47,10 @@ class Symmetry:
 
     half_turns: tuple[Axis, ...] = ()
     continuous: Axis | None = None
+
+    def turns(self) -> list[FloatArray]:
+        """(3, 3) rotations each: none, and the half turns."""
+        return [np.eye(3), *(HALF_TURNS[axis] for axis in self.half_turns)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from prehend.check import check_shape
 from prehend.geometry.camera import plane_from_pixels
-from prehend.geometry.rotations import matrix_from_axis_angle, rotation_between
+from prehend.geometry.rotations import HALF_TURNS, hat, matrix_from_axis_angle, rotation_between
 from prehend.types import Camera, FloatArray
 
 MIN_POINTS = 6
@@ -20,7 +20,6 @@ MOMENTS_WEIGHT = 3.0
 
 _FOLLOWED, _STEPS, _LEAST_SHRINK = 3, 7, 0.02
 _ROWS, _COLUMNS = np.triu_indices(3)
-_HALF_TURNS = (np.eye(3), np.diag([1.0, -1, -1]), np.diag([-1.0, 1, -1]), np.diag([-1.0, -1, 1]))
 
 
 class DepthCue(NamedTuple):
@@ -55,10 +54,11 @@ class Placed(NamedTuple):
 
 
 class _Cues(NamedTuple):
-    """What a turn is fitted to: points about the middle over the depth (N, 3), where they are seen on the plane z = 1,
-    square roots of their weights (N, 1), and the six moments or None."""
+    """What a turn is fitted to: points about the middle over the depth (N, 3), their own moments (3, 3), where they are
+    seen on the plane z = 1, square roots of their weights (N, 1), and the six moments or None."""
 
     X: FloatArray
+    own: FloatArray
     seen: FloatArray
     weight: FloatArray
     moments: FloatArray | None
@@ -118,7 +118,8 @@ def place(
     precision = np.array([cue.log_std**-2.0 for cue in depths])
     depth = float(np.exp(np.average([np.log(cue.depth_m) for cue in depths], weights=precision)))
     told = None if moments is None else np.asarray(moments, np.float64)
-    cues = _Cues(X / depth, plane[rows], np.sqrt(weights[rows] / weights[rows].sum())[:, None], _six(told))
+    weight = np.sqrt(weights[rows] / weights[rows].sum())[:, None]
+    cues = _Cues(X / depth, moments_of(np.eye(3), X), plane[rows], weight, _six(told))
     best = _fitted(cues, np.stack(_starts(cues, told)))
     T = np.eye(4)
     T[:3, :3] = best.R[0]
@@ -157,10 +158,10 @@ def _starts(cues: _Cues, moments: FloatArray | None) -> list[FloatArray]:
     starts = [towards @ R, towards @ (np.diag([1.0, 1, -1]) @ R @ np.diag(thin))]
     if moments is None:
         return starts
-    own, lying = np.linalg.eigh(X.T @ X)[1], np.linalg.eigh(moments)[1]
+    own, lying = np.linalg.eigh(cues.own)[1], np.linalg.eigh(moments)[1]
     turned = lying @ own.T
     turned *= np.sign(np.linalg.det(turned))
-    return starts + [turned @ own @ half @ own.T for half in _HALF_TURNS]
+    return starts + [turned @ own @ half @ own.T for half in (np.eye(3), *HALF_TURNS.values())]
 
 
 def _fitted(cues: _Cues, R: FloatArray) -> _Fits:
@@ -171,7 +172,9 @@ def _fitted(cues: _Cues, R: FloatArray) -> _Fits:
     best = fits
     for _ in range(_STEPS):
         step = _step(cues, fits)
-        fits = _errors(cues, _turns(np.clip(step[:, :3], -0.5, 0.5)) @ fits.R, fits.centre + step[:, 3:])
+        fits = _errors(
+            cues, matrix_from_axis_angle(np.clip(step[:, :3], -0.5, 0.5)) @ fits.R, fits.centre + step[:, 3:]
+        )
         better = fits.cost() < best.cost()
         best = _Fits(*(np.where(_like(better, new), new, old) for new, old in zip(fits, best, strict=True)))
     return best.rows(np.argsort(best.cost(), kind="stable")[:1])
@@ -198,7 +201,7 @@ def _errors(cues: _Cues, R: FloatArray, centre: FloatArray) -> _Fits:
     residual = (wanted - shrink[:, None, None] * shown) / np.sqrt(squares)[:, None, None]
     misses: FloatArray = np.zeros((len(R), 0))
     if cues.moments is not None:
-        misses = MOMENTS_WEIGHT * (np.asarray(_six(moments_of(R, cues.X))) - cues.moments)
+        misses = MOMENTS_WEIGHT * (np.asarray(_six(R @ cues.own @ R.transpose(0, 2, 1))) - cues.moments)
     return _Fits(R, centre, shrink, residual.reshape(len(R), -1), misses)
 
 
@@ -216,8 +219,7 @@ def _step(cues: _Cues, fits: _Fits) -> FloatArray:
         columns.append((-(1 + shrink * (1 / away - 1)) * axis * scaled).reshape(len(turned), -1))
     J, errors = np.stack(columns, axis=2), fits.residual
     if cues.moments is not None:
-        M = moments_of(fits.R, cues.X)
-        turns = [np.cross(np.eye(3), axis) @ M for axis in np.eye(3)]
+        turns = hat(np.eye(3))[:, None] @ (fits.R @ cues.own @ fits.R.transpose(0, 2, 1))
         rows = [np.asarray(_six(change + change.transpose(0, 2, 1))) for change in turns]
         rows += [np.zeros_like(rows[0])] * 2
         J = np.concatenate([J, MOMENTS_WEIGHT * np.stack(rows, axis=2)], axis=1)
@@ -225,7 +227,3 @@ def _step(cues: _Cues, fits: _Fits) -> FloatArray:
     normal = J.transpose(0, 2, 1) @ J
     normal += 1e-6 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(5)
     return -np.linalg.solve(normal, J.transpose(0, 2, 1) @ errors[..., None])[..., 0]
-
-
-def _turns(axis_angle: FloatArray) -> FloatArray:
-    return np.asarray(matrix_from_axis_angle(axis_angle))

@@ -14,6 +14,13 @@ from prehend.types import FloatArray
 if TYPE_CHECKING:
     from scipy.spatial.transform import Rotation
 
+HALF_TURNS: dict[str, FloatArray] = {
+    "x": np.diag([1.0, -1, -1]),
+    "y": np.diag([-1.0, 1, -1]),
+    "z": np.diag([-1.0, -1, 1]),
+}
+"""(3, 3) half a turn about each axis."""
+
 SixLayout = Literal["columns", "rows"]
 """Which part of the matrix the 6 numbers are: its first two columns or its first two rows, one after the other.
 Both are in use (Zhou et al., CVPR 2019, write columns); swapping them transposes every rotation without an error."""

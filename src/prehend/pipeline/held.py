@@ -16,7 +16,6 @@ FORGET_S = 0.5
 EVIDENCE_TRUST, EVIDENCE_LIMIT, EVIDENCE_KEPT = 0.5, 4.0, 0.95
 """What a frame's log-odds of a candidate count for, the most that they may be, and what is kept of those before."""
 
-_HALF_TURNS = {"x": np.diag([1.0, -1, -1]), "y": np.diag([-1.0, 1, -1]), "z": np.diag([-1.0, -1, 1])}
 _AXES = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}
 
 
@@ -90,9 +89,9 @@ class HeldSmoother:
 
 def nearest_turn(R: FloatArray, last: FloatArray, symmetry: Symmetry) -> FloatArray:
     """(3, 3) of the rotations that look like `R` for an object with this symmetry, the one nearest to `last`."""
-    turns = [np.eye(3), *(_HALF_TURNS[axis] for axis in symmetry.half_turns)]
+    turns = symmetry.turns()
     group = {(a @ b).round().tobytes(): a @ b for a in turns for b in turns}
-    options = [R @ turn for turn in group.values()]
+    options: list[FloatArray] = [R @ turn for turn in group.values()]
     if symmetry.continuous is not None:
         options = [_turned_towards(option, last, *_AXES[symmetry.continuous]) for option in options]
     return max(options, key=lambda option: float(np.trace(last.T @ option)))

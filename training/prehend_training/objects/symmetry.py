@@ -11,7 +11,6 @@ from prehend.types import FloatArray
 from prehend_training.sample import ObjectLabel
 
 MAX_EQUIVALENT = 4
-_HALF_TURNS = {"x": np.diag([1.0, -1, -1]), "y": np.diag([-1.0, 1, -1]), "z": np.diag([-1.0, -1, 1])}
 
 
 @lru_cache(maxsize=2)
@@ -42,12 +41,11 @@ def equivalent_points(label: ObjectLabel) -> FloatArray:
         catalogue does not know have no symmetry.
     """
     symmetry = symmetry_of(label.object_id)
-    turns = [np.eye(3), *(_HALF_TURNS[axis] for axis in symmetry.half_turns)]
     # the turns are about the centre of the box
     points = control_points(label.extents_m)
     R, center = label.T_camera_object[:3, :3], label.T_camera_object[:3, :3] @ label.center_m
     center = center + label.T_camera_object[:3, 3]
-    poses = [R @ turn for turn in turns]
+    poses = [R @ turn for turn in symmetry.turns()]
     if symmetry.continuous == "z":
         poses = [pose @ _facing(pose, center) for pose in poses]
     poses += [poses[-1]] * (MAX_EQUIVALENT - len(poses))
