@@ -217,5 +217,5 @@ def test_without_trimesh_the_extra_is_named(crate, monkeypatch):
         return real(name, *others, **more)
 
     monkeypatch.setattr(builtins, "__import__", no_trimesh)
-    with pytest.raises(MissingDependency, match=r"\[objects\]"):
+    with pytest.raises(MissingDependency, match=r"pip install '\S*\[objects\]'"):
         object_of_mesh(crate)

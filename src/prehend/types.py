@@ -209,8 +209,8 @@ class ObjectEstimate:
     Attributes:
         object_id: name in the object catalogue, "unknown" where nobody said what it is.
         score: 0..1, mean confidence of the control points.
-        keypoints_px: (21, 2) control points in the image: of the pose where there is one, else as the network sees
-            them.
+        keypoints_px: (21, 2) control points in the image: of this frame's pose where there is one, before it is
+            smoothed, else as the network sees them.
         T_camera_object: (4, 4) pose, None where `no_pose` says why.
         box_px: box of the control points.
         extents_m: (3,) of the box whose pose it is [m], None where no size is known.

@@ -80,7 +80,7 @@ def test_without_lerobot():
     try:
         import lerobot.teleoperators.teleoperator  # noqa: F401
     except ImportError:
-        with pytest.raises(MissingDependency, match=r"\[lerobot\]"):
+        with pytest.raises(MissingDependency, match=r"pip install '\S*\[lerobot\]'"):
             lerobot_teleoperator()
     else:
         pytest.skip("lerobot is installed")

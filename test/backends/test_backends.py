@@ -100,7 +100,7 @@ def test_missing_torch_names_the_extra(hand_bundle: Bundle, monkeypatch: pytest.
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "prehend.backends.torch_", raising=False)
     monkeypatch.setattr(sys, "meta_path", [_NoTorch(), *sys.meta_path])
-    with pytest.raises(MissingDependency, match=r"\[torch\]"):
+    with pytest.raises(MissingDependency, match=r"pip install '\S*\[torch\]'"):
         open_backend("torch", hand_bundle)
 
 

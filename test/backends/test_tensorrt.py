@@ -240,7 +240,7 @@ def test_what_it_cannot_do_is_told(small_bundle: Bundle, settings) -> None:
 
 
 def test_without_the_library_the_extra_is_named() -> None:
-    with pytest.raises(MissingDependency, match=r"\[tensorrt\]"):
+    with pytest.raises(MissingDependency, match=r"pip install '\S*\[tensorrt\]'"):
         import_tensorrt()
 
 

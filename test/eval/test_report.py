@@ -190,5 +190,5 @@ def test_plots_are_drawn_and_the_extra_is_named(tmp_path, monkeypatch):
     freihand = report_of([replace(case, grasp=None) for case in cases], "freihand")
     assert [path.name for path in draw_plots(freihand, tmp_path)] == ["pck.png"]
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingDependency, match=r"\[plots\]"):
+    with pytest.raises(MissingDependency, match=r"pip install '\S*\[plots\]'"):
         draw_plots(report, tmp_path)

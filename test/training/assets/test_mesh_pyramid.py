@@ -84,5 +84,5 @@ def test_a_mesh_in_pieces_is_refused() -> None:
 
 def test_without_the_library_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fast_simplification", None)
-    with pytest.raises(MissingDependency, match=r"\[meshes\]"):
+    with pytest.raises(MissingDependency, match=r"pip install '\S*\[meshes\]'"):
         hand_pyramid(load_hand_model())

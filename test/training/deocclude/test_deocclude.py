@@ -144,7 +144,7 @@ def test_numbers_out_of_range_are_refused():
 
 def test_a_missing_library_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(MissingDependency, match=r"\[deocclude\]"):
+    with pytest.raises(MissingDependency, match=r"pip install '\S*\[deocclude\]'"):
         load_parts(Weights("a", "b"))
 
 
