@@ -7,7 +7,9 @@ then.
 
 import json
 import os
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,26 @@ from prehend.geometry.camera import estimated_camera, project
 from prehend.geometry.control_points import control_points
 from prehend.hand_model import load_hand_model, skin
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+
+
+@pytest.fixture
+def unasked() -> Iterator[str]:
+    """Address of a server on this machine, without its path; whoever asks it fails the test."""
+    asked: list[object] = []
+
+    def listen() -> None:
+        try:
+            asked.append(server.accept())
+        except TimeoutError:
+            return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(1.5)
+        thread = threading.Thread(target=listen)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+    assert asked == []
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,10 @@ import pytest
 
 from prehend.hand_model import load_hand_model
 from prehend.io.frames import Frame, Source
-from prehend.view.seen import Seen
+from prehend.view.controls import Controls
+from prehend.view.feed import Feed
+from prehend.view.packets import constants
+from prehend.view.seen import HeldBoxes, Seen
 
 
 class Clip(Source):
@@ -88,3 +91,13 @@ def browser(browsers, tmp_path):
         pytest.skip("no Chromium on this machine")
     with browsers.Browser(program, tmp_path / "profile") as browser:
         yield browser
+
+
+@pytest.fixture
+def controls():
+    return Controls()
+
+
+@pytest.fixture
+def feed(faces):
+    return Feed({"source": "clip", "live": False, "model": "toy", **constants(faces)}, HeldBoxes({}))

@@ -6,23 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.view.controls import Controls
-from prehend.view.feed import Feed
-from prehend.view.packets import constants
-from prehend.view.seen import HeldBoxes
 from prehend.view.server import ViewServer
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def controls():
-    return Controls()
-
-
-@pytest.fixture
-def feed(faces):
-    return Feed({"source": "clip", "live": False, "model": "toy", **constants(faces)}, HeldBoxes({}))
 
 
 @pytest.fixture

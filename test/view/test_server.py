@@ -7,21 +7,7 @@ import socket
 import pytest
 
 from prehend.errors import ParameterError
-from prehend.view.controls import Controls
-from prehend.view.feed import Feed
-from prehend.view.packets import constants
-from prehend.view.seen import HeldBoxes
 from prehend.view.server import PAGE, ViewServer, is_loopback
-
-
-@pytest.fixture
-def controls():
-    return Controls()
-
-
-@pytest.fixture
-def feed(faces):
-    return Feed({"source": "clip", "live": False, "model": "toy", **constants(faces)}, HeldBoxes({}))
 
 
 @pytest.fixture
