@@ -48,6 +48,7 @@ class Output(NamedTuple):
         hand_roi: (B, C, R, R) hand's RoI feature before the fusion, second level; `hand.code` is the third.
         heatmaps: (B, 21, R, R) logits of the joints' places in the hand's RoI, not yet sharpened.
         thing: everything that stage `object` said of `object_rows`; None without such rows.
+        object_cells: (n, R * R) logits that a cell of the object's box shows the object, of networks that say so.
     """
 
     encoded: EncodeOutput
@@ -59,3 +60,4 @@ class Output(NamedTuple):
     hand_roi: Tensor
     heatmaps: Tensor
     thing: Any = None
+    object_cells: Tensor | None = None

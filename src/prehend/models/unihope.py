@@ -6,7 +6,7 @@ docs/DEVIATIONS.md.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -264,17 +264,21 @@ class UniHOPE(Staged):
         size = self.config.roi_size
         object_roi = streams.hand_map.new_zeros(len(image), self.config.channels, size, size)
         points = image.new_zeros(0, NUM_CONTROL_POINTS, size * size, 3)
-        computed, thing = torch.zeros_like(s), None
+        computed, thing, cells = torch.zeros_like(s), None, None
         if len(rows):
             boxes = hand_box[rows], object_box[rows]
             told = self._told(encoded, rows, object_kind)
-            thing = self.object_(streams.object_source[rows], streams.hand_map[rows], *boxes, *told)
+            thing, cells = self._see_object(streams.object_source[rows], streams.hand_map[rows], *boxes, *told)
             points = thing.object_points
             # the hand's losses do not train the object stream (docs/PAPERS.md 1.1)
             object_roi = object_roi.index_copy(0, rows, thing.object_roi.detach().to(object_roi.dtype))
             computed = computed.index_fill(0, rows, 1.0)
         hand, hand_roi, heatmaps = self._hand_of(encoded, hand_box, object_roi, s * computed)
-        return Output(encoded, hand, points, rows, streams.initial, streams.deep, hand_roi, heatmaps, thing)
+        return Output(encoded, hand, points, rows, streams.initial, streams.deep, hand_roi, heatmaps, thing, cells)
+
+    def _see_object(self, *taken: Tensor) -> tuple[Any, Tensor | None]:
+        """Stage `object`, and the (n, R * R) logits that a cell shows the object, of networks that say so."""
+        return self.object_(*taken), None
 
     def _told(self, encoded: EncodeOutput, rows: Tensor, object_kind: Tensor | None) -> tuple[Tensor, ...]:
         """What stage `object` takes beside maps and boxes, of some rows."""

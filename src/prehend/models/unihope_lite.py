@@ -312,6 +312,9 @@ class UniHOPELite(UniHOPE):
         extents = said.log_extents.clamp(-4, 4).exp() * KIND_UNIT_M
         return LiteObjectAnswer(roi, said.points, said.match, extents, said.scale, said.moments), said.mask
 
+    def _see_object(self, *taken: Tensor) -> tuple[LiteObjectAnswer, Tensor | None]:
+        return self.object_seen(*taken)
+
     def _told(  # type: ignore[override]
         self, encoded: LiteEncoded, rows: Tensor, object_kind: Tensor | None
     ) -> tuple[Tensor, ...]:

@@ -190,4 +190,5 @@ def part_of(output: Output, start: int, stop: int) -> Output:
         cut(output.hand_roi),
         cut(output.heatmaps),
         None if output.thing is None else type(output.thing)(*(value[inside] for value in output.thing)),
+        None if output.object_cells is None else output.object_cells[inside],
     )

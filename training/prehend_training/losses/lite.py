@@ -82,27 +82,32 @@ def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, tar
     }
 
 
-def object_kind_terms(thing: LiteObjectAnswer | None, rows: Tensor, target: CropBatch) -> Terms:
+_OF_OBJECTS = ("object_match", "object_mask", "object_extents", "object_moments", "object_scale")
+
+
+def object_kind_terms(thing: LiteObjectAnswer | None, cells: Tensor | None, rows: Tensor, target: CropBatch) -> Terms:
     """Whether the object is the one described (log loss), the extents it seems to have (mean |log ratio|), how far it
-    is (negative log likelihood under Laplace's distribution with the stated standard deviation), and how its box lies
-    (mean |error| of its moments).
+    is (negative log likelihood under Laplace's distribution with the stated standard deviation), how its box lies
+    (mean |error| of its moments), and which cells show it (log loss).
 
     Args:
         thing: of the rows whose object was computed; None for none.
+        cells: (n, R * R) of them, as in `Output`; None for none.
         rows: (n,) these rows.
         target: see `targets`.
     """
-    if thing is None:
-        zero = target["grasp"].new_zeros(())
-        return {"object_match": zero, "object_extents": zero, "object_scale": zero, "object_moments": zero}
+    if thing is None or cells is None:
+        return dict.fromkeys(_OF_OBJECTS, target["grasp"].new_zeros(()))
     known = target["has_points"][rows]
     kind, match = target["object_kind"][rows], target["kind_match"][rows]
     entropy = F.binary_cross_entropy_with_logits(thing.object_match[:, 0], match, reduction="none")
     off = (thing.object_extents.log() - target["object_extents"][rows].clamp(min=1e-3).log()).abs()
+    shown = F.binary_cross_entropy_with_logits(cells, target["object_mask"][rows], reduction="none").mean(1)
     scale, log_std = thing.object_scale.unbind(1)
     far, spread = (scale - target["object_scale"][rows]).abs(), log_std.clamp(-5, 2) - 0.5 * math.log(2.0)
     return {
         "object_match": mean_of_rows(entropy, known * kind[:, 0]),
+        "object_mask": mean_of_rows(shown, known),
         "object_extents": mean_of_rows(off, known),
         "object_moments": mean_of_rows((thing.object_moments - target["object_moments"][rows]).abs(), known * match),
         "object_scale": mean_of_rows(far * torch.exp(-spread) + spread, known * match),

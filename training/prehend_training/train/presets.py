@@ -55,7 +55,8 @@ _ALL: tuple[Preset, ...] = (
     LitePreset(
         "unihope-s-further",
         "unihope-s",
-        data=UPRIGHT_CROPS,
+        # a hand that was just found has no box of what it holds
+        data=replace(UPRIGHT_CROPS, whole_object_p=0.4),
         optimisation=Optimisation(
             method="muon", batch_size=24, lr=7e-4, weight_decay=0.01, warmup=0.02, ema=0.998, pretrained_share=0.12
         ),

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from prehend.errors import InvalidInput
@@ -333,14 +332,14 @@ class LiteTask(CropTask):
         thing, cells = inner.object_seen(encoded.object_source, encoded.hand_map, *boxes, *told)
         every = torch.arange(len(rows))
         terms = object_terms(SeenObjects(thing.object_points, every), _described(held))
-        mask = F.binary_cross_entropy_with_logits(cells, held["object_mask"])
-        return terms | object_kind_terms(thing, every, held) | {"object_mask": mask}
+        return terms | object_kind_terms(thing, cells, every, held)
 
     def _sample_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch) -> Terms:
         assert isinstance(network, UniHOPELite) and isinstance(self._hand, SampledHand)
         hand = self._hand.to(batch["image"].device)
         terms = switch_terms(output.encoded, batch) | hand_terms(output.hand, batch, hand)
-        terms |= object_terms(output, _described(batch)) | object_kind_terms(output.thing, output.object_rows, batch)
+        terms |= object_terms(output, _described(batch))
+        terms |= object_kind_terms(output.thing, output.object_cells, output.object_rows, batch)
         terms |= heatmap_terms(network, output.heatmaps, batch)
         terms |= {k: v for k, v in map_terms(read, batch).items() if k != "coarse_joints"}
         terms |= lite_terms(network, output.encoded.places, output.hand, batch)  # type: ignore[attr-defined, arg-type]
