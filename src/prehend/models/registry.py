@@ -13,12 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from prehend.errors import UnknownName, WeightsMismatch
 from prehend.models.detector import CENTER_DETECTOR, CenterDetectorConfig, build_center_detector
 from prehend.models.h2onet import H2ONET_LITE, H2ONET_PAPER, H2ONetConfig, build_h2onet
+from prehend.models.hhmr import HHMR_PAPER, HHMR_SMALL, HHMR_TINY, HHMRConfig, build_hhmr
 from prehend.models.palm import PALM, PalmConfig, build_palm
 from prehend.models.stage import Staged, sizes
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig, build_unihope_lite
 
-Config = UniHOPEConfig | UniHOPELiteConfig | H2ONetConfig | CenterDetectorConfig | PalmConfig
+Config = UniHOPEConfig | UniHOPELiteConfig | H2ONetConfig | HHMRConfig | CenterDetectorConfig | PalmConfig
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ NETWORKS: dict[str, Entry] = {
     "unihope-b": Entry(PAPER, build_unihope),
     "h2onet-s": Entry(H2ONET_LITE, build_h2onet),
     "h2onet-b": Entry(H2ONET_PAPER, build_h2onet),
+    "hhmr-xs": Entry(HHMR_TINY, build_hhmr),
+    "hhmr-s": Entry(HHMR_SMALL, build_hhmr),
+    "hhmr-b": Entry(HHMR_PAPER, build_hhmr),
     "detector": Entry(CENTER_DETECTOR, build_center_detector),
     "palm": Entry(PALM, build_palm),
 }

@@ -23,6 +23,7 @@ from prehend_training.train.detector_task import DetectorPreset
 from prehend_training.train.h2onet import H2ONET_PRESETS
 from prehend_training.train.palms import PalmPreset
 from prehend_training.train.preset import RENAMED, Optimisation, Preset
+from prehend_training.train.prior.hhmr import HHMR_PRESETS
 from prehend_training.train.tasks import CropPreset, LitePreset
 
 _TINY = replace(
@@ -224,7 +225,7 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
 
 _ABLATED = ("unihope-xs", "debug-unihope")
 _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
-PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *_ROWS)}
+PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *HHMR_PRESETS, *_ROWS)}
 
 
 def preset(name: str) -> Preset:
