@@ -35,7 +35,7 @@ from prehend_training.prior.losses import HHMRLossWeights, Surface, prior_terms
 from prehend_training.prior.poses import poses_of_folders
 from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
 
-POSES_A_FOLDER = 8_000
+POSES_A_FOLDER = 5_000
 
 
 @dataclass(frozen=True)
