@@ -51,6 +51,7 @@ MAY_IMPORT = {
         "ros",
         "export",
         "backends",
+        "prior",
     },
 }
 TRAINING = Path(__file__).parents[1] / "training" / "prehend_training"

@@ -43,7 +43,7 @@ def joints_of_mesh(model: HandModel) -> NDArray[np.float32]:
 
 
 def _around(model: HandModel, joint: int, parent: int) -> NDArray[np.int64]:
-    """Vertices around a joint: those of the model's own regressor, and where the joint's and its parent's flesh meet."""
+    """Vertices around a joint: those of the model's own regressor, and where its flesh meets its parent's."""
     own = model.J_regressor[joint] > 0
     if parent >= 0:
         own = own | (np.minimum(model.weights[:, joint], model.weights[:, parent]) > _SEAM)
@@ -51,7 +51,7 @@ def _around(model: HandModel, joint: int, parent: int) -> NDArray[np.int64]:
 
 
 def _weights(vertices: NDArray[np.floating], joint: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(K,) weights that sum to 1, of (N, K, 3) vertices for (N, 3) joints: least squares with a ridge about the mean."""
+    """(K,) weights that sum to 1, of (N, K, 3) vertices for (N, 3) joints: least squares, a ridge about even ones."""
     count = vertices.shape[1]
     even = np.full(count, 1 / count)
     arms = (vertices - joint[:, None]).transpose(0, 2, 1).reshape(-1, count).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Graph convolutions on a mesh pyramid, from fine to coarse and back, and a mesh carried by frames of its coarse vertices.
+"""Graph convolutions on a mesh pyramid, from fine to coarse and back, and a mesh carried by its coarse vertices.
 
 Nothing depends on the order of the vertices of a level: neighbours are averaged, and what tells vertices apart is where
 they lie on the mean hand. Tables have two axes, which weights may hold in half precision: row numbers up to 2048 are
@@ -159,7 +159,7 @@ class MeshLevels(nn.Module):
         return kept.pick(mesh)[:, :, 0]
 
     def pooled(self, x: Tensor) -> list[Tensor]:
-        """(B, V_top, C) -> (B, V_k, C) for every level up to the top, the coarsest first: means over ever larger pieces."""
+        """(B, V_top, C) -> (B, V_k, C) for every level up to the top, the coarsest first: means over larger pieces."""
         found = [x]
         for pool in reversed(self.pools):
             found.append(pool(found[-1]))

@@ -57,7 +57,7 @@ class Looseness(NamedTuple):
 
     turn_rad: float = 0.15
     root_rad: float = 0.5
-    root_m: float = 0.1
+    root_m: float = 0.03
     tear_m: float = 0.0015
 
 

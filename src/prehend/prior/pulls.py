@@ -69,11 +69,12 @@ class Pulls:
         plane = plane_from_pixels(self.known.keypoints_px[rows], self.known.camera)
         found = []
         for k, hand in enumerate(joints[:, rows].double().numpy()):
-            done, turn, t = cv2.solvePnP(hand, plane, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
-            R = cv2.Rodrigues(turn)[0] if done else before.R[k].numpy()
-            found.append((R, t[:, 0] if done and t[2, 0] > 0 else before.t[k].numpy()))
-        R, t = (torch.from_numpy(np.stack(part).astype(np.float32)) for part in zip(*found, strict=True))
-        return Placement(R, t)
+            done, turn, shift = cv2.solvePnP(hand, plane, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
+            in_front = done and shift[2, 0] > 0
+            rows_of = (cv2.Rodrigues(turn)[0], shift[:, 0]) if in_front else (before.R[k].numpy(), before.t[k].numpy())
+            found.append(rows_of)
+        turns, shifts = (np.stack(part).astype(np.float32) for part in zip(*found, strict=True))
+        return Placement(torch.from_numpy(turns), torch.from_numpy(shifts))
 
     def of(self, mesh: Tensor, strength: float) -> list[Pull]:
         """The pulls on (n, V, 3) meshes in the frame of what is known, with their weights times `strength`."""
@@ -193,7 +194,7 @@ def _unit(error: Tensor) -> Tensor:
 
 
 def _nearest_inside(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(H, W, 2) the pixel of a mask that is nearest to each pixel, and up to `MOST_POINTS` (N, 2) of its pixels, x y."""
+    """(H, W, 2) the pixel x y of a mask that is nearest to each pixel, and up to `MOST_POINTS` (N, 2) of its pixels."""
     outside = np.where(mask, 0, 255).astype(np.uint8)
     _, labels = cv2.distanceTransformWithLabels(outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     rows, columns = np.nonzero(mask)

@@ -17,6 +17,7 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.model import HandModel
 from prehend.models.hhmr import HHMR, TIMES, Known, normalised_places
 from prehend.models.registry import create_from_manifest
+from prehend.prior import DEFAULT_PRIOR
 from prehend.prior.bones import Bones, Looseness, Placement
 from prehend.prior.conditions import Conditions
 from prehend.prior.pulls import Pulls
@@ -25,7 +26,6 @@ from prehend.types import FloatArray
 from prehend.weights import Bundle, load_bundle
 
 MOST_HYPOTHESES = 256
-DEFAULT_PRIOR = "hhmr-xs"
 
 
 class Sampling(NamedTuple):
@@ -107,8 +107,8 @@ class HandPrior:
             count: n, how many.
             known: what is known of the hand; None draws any.
             sampling: how.
-            image: (3, S, S) RGB in [0, 1], a crop of the hand as crop networks see it, mirrored for a left one; only for
-                weights that look at pictures.
+            image: (3, S, S) RGB in [0, 1], a crop of the hand as crop networks see it, mirrored for a left one; only
+                for weights that look at pictures.
             on_step: is told the number of every step that is done.
 
         Raises:
@@ -190,7 +190,9 @@ class HandPrior:
         if not self._network.patches:
             raise InvalidInput(f"weights '{self.bundle.name}' look at no pictures: give joints, or weights that do")
         if np.shape(image) != (3, size, size) or not np.isfinite(image).all():
-            raise InvalidInput(f"the picture has shape {np.shape(image)}, expected finite numbers of (3, {size}, {size})")
+            raise InvalidInput(
+                f"the picture has shape {np.shape(image)}, expected finite numbers of (3, {size}, {size})"
+            )
         with torch.no_grad():
             (patches,) = self._network.look(torch.from_numpy(np.asarray(image, np.float32))[None])
         return patches.expand(count, -1, -1)

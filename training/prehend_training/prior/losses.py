@@ -47,16 +47,17 @@ def prior_terms(found: Tensor, truth: Tensor, rows: Tensor, surface: Surface) ->
         surface: see there.
 
     Returns:
-        data: mean |error| of the answer, eq. (5). vertices, joints: the same relative to the wrist [m], eq. (6). normals:
-        mean |cosine| between edges and the true normals, eq. (7). edges: mean error of their lengths [m], eq. (8).
+        data: mean |error| of the answer, eq. (5). vertices, joints: the same relative to the wrist [m], eq. (6).
+        normals: mean |cosine| between edges and the true normals, eq. (7). edges: mean error of their lengths [m],
+        eq. (8).
     """
     weight = rows / rows.sum().clamp(min=1)
     error = (found - truth) * surface.spread_m
     joints = surface.regressor @ error
     part = slice(0, surface.rows)
     share = rows[part] / rows[part].sum().clamp(min=1)
-    meshes = (value[part] * surface.spread_m + surface.mean_m for value in (found, truth))
-    normals, edges = surface_errors(*meshes, surface.faces)
+    mesh, true_mesh = (value[part] * surface.spread_m + surface.mean_m for value in (found, truth))
+    normals, edges = surface_errors(mesh, true_mesh, surface.faces)
     return {
         "data": ((found - truth).abs().mean((1, 2)) * weight).sum(),
         "vertices": ((error - joints[:, :1]).abs().mean((1, 2)) * weight).sum(),
