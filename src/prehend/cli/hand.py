@@ -153,7 +153,7 @@ def _sample(args: argparse.Namespace, known: "Conditions", image: Any = None) ->
 
     prior = open_prior(args.model or DEFAULT_PRIOR, args.hand_model)
     found, sampling = _drawn(prior, args, known)
-    write_hands(args.out, found, known, prior.bundle, sampling, image)
+    write_hands(args.out, found, known, prior.name, sampling, image)
     return 0
 
 

@@ -20,7 +20,6 @@ from prehend.hand_model.model import HandModel
 from prehend.io.images import Image, read_image
 from prehend.prior.conditions import Conditions
 from prehend.types import Camera, FloatArray, HandEstimate
-from prehend.weights import Bundle
 
 if TYPE_CHECKING:
     from prehend.prior.sampler import Hypotheses, Sampling
@@ -155,7 +154,7 @@ def known_of_estimate(hand: HandEstimate, camera: Camera) -> Conditions:
 
 
 def write_hands(
-    folder: Path, found: "Hypotheses", known: Conditions, bundle: Bundle, sampling: "Sampling", image: Image | None
+    folder: Path, found: "Hypotheses", known: Conditions, weights: str, sampling: "Sampling", image: Image | None
 ) -> None:
     """Write hands.json, meshes, sheet.png and turntable.mp4; the best hand comes first.
 
@@ -169,7 +168,7 @@ def write_hands(
     order = found.order()
     for number, row in enumerate(order):
         replace_text(folder / _mesh_name(number), obj_text(found.vertices_m[row], found.faces))
-    record = _record(found, known, bundle, sampling, order)
+    record = _record(found, known, weights, sampling, order)
     replace_text(folder / "hands.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     replace_file(folder / "sheet.png", _png(_sheet(found, known, order, image)))
     _write_turntable(folder / "turntable.mp4", found.vertices_m[order[0]], found, known)
@@ -186,7 +185,7 @@ def _said(found: "Hypotheses", order: np.ndarray) -> str:
 
 
 def _record(
-    found: "Hypotheses", known: Conditions, bundle: Bundle, sampling: "Sampling", order: np.ndarray
+    found: "Hypotheses", known: Conditions, weights: str, sampling: "Sampling", order: np.ndarray
 ) -> dict[str, Any]:
     hands = [
         {
@@ -200,7 +199,7 @@ def _record(
     spread = found.joints_m.std(0) if len(order) > 1 else None
     return {
         "schema": SCHEMA,
-        "weights": {"name": bundle.name, "sha256": bundle.weights_sha256},
+        "weights": weights,
         "side": found.side,
         "frame": "given" if known.places else "hand",
         "seed": sampling.seed,

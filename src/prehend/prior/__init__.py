@@ -38,4 +38,4 @@ def open_prior(weights: str | Path = DEFAULT_PRIOR, hand_model: Path | None = No
         from prehend.prior.sampler import HandPrior
     except ImportError as error:
         raise MissingDependency(str(error.name), "prior", "the prior for hands") from error
-    return HandPrior(weights, None if hand_model is None else load_hand_model(hand_model))
+    return HandPrior.of_weights(weights, None if hand_model is None else load_hand_model(hand_model))

@@ -76,22 +76,36 @@ class HandPrior:
     """A diffusion on hand meshes that can be asked.
 
     Args:
-        weights: name or folder of weights of an HHMR.
-        model: the right hand that they were trained with; None for the shipped one.
+        network: trained, with its hand, in evaluation mode.
+        model: the right hand of the network.
+        name: of the weights, for errors.
 
     Raises:
-        UnknownName: there are no such weights.
-        AssetError: they cannot be read, or are of another network.
-        WeightsMismatch: they are of another hand model.
         MissingDependency: there is no `diffusers`.
     """
 
-    def __init__(self, weights: str | Path = DEFAULT_PRIOR, model: HandModel | None = None):
-        self.bundle = load_bundle(weights)
-        self.model = load_hand_model() if model is None else model
-        self._network = _network_of(self.bundle, self.model)
-        self._bones = Bones(self.model)
+    def __init__(self, network: HHMR, model: HandModel, name: str = "fresh"):
+        self.model, self.name = model, name
+        self._network, self._bones = network, Bones(model)
         schedule()
+
+    @classmethod
+    def of_weights(cls, weights: str | Path = DEFAULT_PRIOR, model: HandModel | None = None) -> "HandPrior":
+        """The prior of weights.
+
+        Args:
+            weights: name or folder of weights of an HHMR.
+            model: the right hand that they were trained with; None for the shipped one.
+
+        Raises:
+            UnknownName: there are no such weights.
+            AssetError: they cannot be read, or are of another network.
+            WeightsMismatch: they are of another hand model.
+            MissingDependency: there is no `diffusers`.
+        """
+        bundle = load_bundle(weights)
+        hand = load_hand_model() if model is None else model
+        return cls(_network_of(bundle, hand), hand, bundle.name)
 
     def sample(
         self,
@@ -132,7 +146,9 @@ class HandPrior:
         network, config = self._network, self._network.config
         scheduler = schedule(chosen.steps)
         generator = torch.Generator().manual_seed(chosen.seed)
-        noisy = torch.randn((count, config.levels[config.top], 3), generator=generator)
+        rows = config.levels[config.top]
+        # hand by hand, so that more hands are the same ones and others
+        noisy = torch.stack([torch.randn((rows, 3), generator=generator) for _ in range(count)])
         mean = network.mesh.mean.reshape(1, -1, 3)
         mesh = mean.expand(count, -1, -1)
         place = pulls.placed(mesh, _nowhere(count))
@@ -188,7 +204,7 @@ class HandPrior:
             return None
         size = self._network.config.size
         if not self._network.patches:
-            raise InvalidInput(f"weights '{self.bundle.name}' look at no pictures: give joints, or weights that do")
+            raise InvalidInput(f"weights '{self.name}' look at no pictures: give joints, or weights that do")
         if np.shape(image) != (3, size, size) or not np.isfinite(image).all():
             raise InvalidInput(
                 f"the picture has shape {np.shape(image)}, expected finite numbers of (3, {size}, {size})"

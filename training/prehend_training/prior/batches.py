@@ -1,4 +1,4 @@
-"""Batches for HHMR: posed hands, a time, its noise, and conditions that are hidden in whole or in part (section 4.2)."""
+"""Batches for HHMR: posed hands, a time, noise, and conditions that are hidden in whole or in part (section 4.2)."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict
