@@ -42,7 +42,7 @@ class Sampling(NamedTuple):
     steps: int = 25
     seed: int = 0
     guidance: tuple[float, ...] = (0.02, 0.2, 1.0)
-    last: int = 3
+    last: int = 6
     tells: bool = True
 
 
@@ -106,6 +106,10 @@ class HandPrior:
         bundle = load_bundle(weights)
         hand = load_hand_model() if model is None else model
         return cls(_network_of(bundle, hand), hand, bundle.name)
+
+    def joints(self, vertices_m: FloatArray) -> FloatArray:
+        """(n, V, 3) meshes -> (n, 21, 3) joints [m]."""
+        return np.asarray(self._bones.regressor.numpy() @ vertices_m, np.float64)
 
     def sample(
         self,

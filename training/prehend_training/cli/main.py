@@ -10,6 +10,7 @@ from prehend.errors import PrehendError
 from prehend_training.cli.deocclude import add_deocclude_verb
 from prehend_training.cli.evaluate import add_evaluate_verb
 from prehend_training.cli.hard_negatives import add_hard_negatives_verb
+from prehend_training.cli.hhmr import add_hhmr_verb
 from prehend_training.cli.inspect import add_look_verbs
 from prehend_training.cli.options import RENAMED_VERBS, add_verb, warn_renamed
 from prehend_training.cli.palms import add_palm_verbs
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add_palm_verbs(verbs)
     add_presets_verb(verbs)
     add_train_verbs(verbs)
+    add_hhmr_verb(verbs)
     add_evaluate_verb(verbs)
 
     export = add_verb(verbs, "export", _export, "write the weights of a run as a bundle that prehend loads")
