@@ -10,12 +10,12 @@ from prehend.errors import PrehendError
 from prehend_training.cli.deocclude import add_deocclude_verb
 from prehend_training.cli.evaluate import add_evaluate_verb
 from prehend_training.cli.hard_negatives import add_hard_negatives_verb
-from prehend_training.cli.hhmr import add_hhmr_verb
 from prehend_training.cli.inspect import add_look_verbs
 from prehend_training.cli.options import RENAMED_VERBS, add_verb, warn_renamed
 from prehend_training.cli.palms import add_palm_verbs
 from prehend_training.cli.photos import add_photo_verbs
 from prehend_training.cli.presets import add_presets_verb
+from prehend_training.cli.prior.hhmr import add_hhmr_verb
 from prehend_training.cli.scenes import add_scene_verbs
 from prehend_training.cli.train import add_train_verbs
 from prehend_training.cli.trunk import add_trunk_verb
