@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.cli.hand_files import known_of_estimate, obj_text
+from prehend.cli.hand_files import obj_text
 from prehend.cli.main import main
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
@@ -117,14 +117,6 @@ def test_bad_input_is_told_in_a_line(weights, tmp_path, monkeypatch, capsys, arg
     assert main(["hand", *arguments, "--model", str(weights), "--out", "out"]) == code
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and "Traceback" not in error
-
-
-def test_what_an_estimate_knows_are_the_joints_that_it_sees(make_result):
-    visible = np.arange(21) < 12
-    result = make_result(640, 480, {"visible": visible, "keypoint_std_px": np.full(21, 0.2)})
-    known = known_of_estimate(result.hands[0], result.camera)
-    assert np.array_equal(np.isfinite(known.keypoints_px).all(1), visible)
-    assert (known.keypoints_std_px >= 1.5).all()
 
 
 def test_reconstruct_draws_hands_over_the_picture(weights, tmp_path):

@@ -19,7 +19,8 @@ from prehend.hand_model.mesh_joints import joints_of_mesh
 from prehend.hand_model.model import HandModel
 from prehend.io.images import Image, read_image
 from prehend.prior.conditions import Conditions
-from prehend.types import Camera, FloatArray, HandEstimate
+from prehend.prior.estimates import known_of_estimate
+from prehend.types import Camera, FloatArray
 
 if TYPE_CHECKING:
     from prehend.prior.sampler import Hypotheses, Sampling
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 SCHEMA = "prehend.hypotheses/1"
 _TILE_PX, _COLUMNS, _FRAMES, _FPS = 240, 4, 48, 24.0
 _KEYS = {"side", "joints_m", "joints_std_m", "keypoints_px", "keypoints_std_px", "camera", "schema"}
-_SHARPEST_PX = 1.5
-"""Networks are surer of joints than that, and wrong."""
 
 
 class Seen(NamedTuple):
@@ -142,15 +141,6 @@ def look_at(path: Path, cameras: Path | None, number: int) -> Seen:
         raise InvalidInput(f"{path} shows {len(result.hands)} hands: there is no hand {number}")
     hands = sorted(result.hands, key=lambda hand: -hand.score)
     return Seen(known_of_estimate(hands[number - 1], result.camera), image)
-
-
-def known_of_estimate(hand: HandEstimate, camera: Camera) -> Conditions:
-    """What an estimate knows of a hand: the joints that are seen, each as sure as the network says; where fewer than
-    eight are, all of them."""
-    std = np.full(NUM_JOINTS, 4.0) if hand.keypoint_std_px is None else np.maximum(hand.keypoint_std_px, _SHARPEST_PX)
-    seen = hand.visible if hand.visible.sum() >= 8 else np.ones(NUM_JOINTS, bool)
-    keypoints = np.where(seen[:, None], hand.keypoints_px, np.nan)
-    return Conditions(side=hand.side, keypoints_px=keypoints, keypoints_std_px=std, camera=camera)
 
 
 def write_hands(

@@ -1,15 +1,18 @@
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from prehend.errors import AssetError, InvalidInput
+from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
+from prehend.models.hand_landmarks import HandLandmarks
 from prehend.prior.sampler import HandPrior, Sampling
 from prehend_training.cli.main import main
 from prehend_training.evaluate.hhmr import PriorCheck, completion_report, draw_report, flat_hands, measure_prior
 from prehend_training.prior.gaussian import GaussianHands
 from prehend_training.prior.poses import poses_of_folders
+from prehend_training.train.checkpoint import load_start
 from prehend_training.train.export import export_run
 from prehend_training.train.machine import Budget, Machine, to_tensors
 from prehend_training.train.presets import preset
@@ -85,6 +88,18 @@ def test_with_pictures_the_trunk_stays_as_it_is(crops, tmp_path):
     trunk = [name for name in after if ".trunk." in name]
     assert trunk and all(torch.equal(after[name], fresh[name]) for name in trunk)
     assert any(not torch.equal(after[name], fresh[name]) for name in after if ".image_in.project" in name)
+
+
+def test_a_network_with_pictures_starts_from_the_pretrained_trunk_and_runs_on_every_backend(crops, tmp_path):
+    network = preset("debug-hhmr-image").task([crops]).network()
+    published, path = HandLandmarks(), tmp_path / "hand.safetensors"
+    origin = dict.fromkeys(("source", "version", "file", "sha256", "licence"), "x") | {"network": "hand_landmark_full"}
+    save_file({name: value.contiguous() for name, value in published.state_dict().items()}, path, metadata=origin)
+    load_start([path], network)
+    wanted = dict(published.trunk.named_parameters())
+    assert all(torch.equal(value, wanted[name]) for name, value in network.network.image_in.trunk.named_parameters())
+    bundle = save_bundle(network.network, tmp_path / "tiny", "hhmr-s", {"licence": "none"})
+    assert list(bundle.stages) == ["look", "denoise"]
 
 
 def test_sources_that_it_cannot_learn_from_are_named(crops):
