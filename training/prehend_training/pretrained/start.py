@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from prehend.errors import WeightsMismatch
 from prehend.models.h2onet import H2ONet
 from prehend.models.h2onet_trunks import LiteTrunk
-from prehend.models.hhmr import HHMR
 from prehend.models.hand_landmarks import LANDMARKS_SIZE
+from prehend.models.hhmr import HHMR
 from prehend.models.unihope_lite import UniHOPELite
 from prehend_training.pretrained.files import provenance
 
