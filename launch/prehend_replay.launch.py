@@ -1,6 +1,6 @@
 """Play a bag into the node on the bag's own time: `ros2 launch prehend_ros prehend_replay.launch.py bag:=FOLDER`.
 
-It ends when the bag ends, unless `loop:=true`. Hands have the stamps of the bag's images, so a recording beside it fits.
+It ends when the bag ends, unless `loop:=true`. Hands have the stamps of the bag's images, so recordings fit.
 """
 
 import sys
@@ -63,9 +63,9 @@ def start(context: LaunchContext) -> list[IncludeLaunchDescription | ExecuteProc
     also = ["--also", *value["also"].split()] if value["also"].strip() else []
     topic = ["--topic", value["topic"]] if value["topic"] else []
     loop = ["--loop"] if value["loop"].lower() in ("true", "1") else []
+    options = ["--to", IMAGES, "--clock", "--wait", "60", "--start", value["start"]]
     player = ExecuteProcess(
-        cmd=[*program(), "play", value["bag"], *topic, "--to", IMAGES, "--clock", "--start", value["start"]]
-        + [*loop, "--wait", "60", *also],
+        cmd=[*program(), "play", value["bag"], *options, *topic, *loop, *also],
         name="prehend_play",
         output="screen",
         on_exit=Shutdown(reason="the bag has ended"),

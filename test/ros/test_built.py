@@ -45,9 +45,11 @@ class _TypeSupport(ctypes.Structure):
 def compiled_hash(generated: type) -> str:
     """RIHS01 hash that the compiled library of a generated class tells."""
     type(generated).__import_type_support__()
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    capsule = type(generated)._TYPE_SUPPORT
+    name, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    address = pointer(type(generated)._TYPE_SUPPORT, b"rosidl_message_type_support_t")
+    address = pointer(capsule, name(capsule))
     told = _TypeSupport.from_address(address).type_hash(address).contents
     return f"RIHS{told[0]:02d}_{bytes(told[1:]).hex()}"
 
