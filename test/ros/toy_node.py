@@ -12,6 +12,7 @@ import numpy as np
 from prehend.conventions import SIDES
 from prehend.errors import DeviceError, InvalidInput
 from prehend.pipeline.events import EventTeller
+from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.convert import ModelFacts
 from prehend.ros.estimator import Loaded
 from prehend.ros.params import NodeParams
@@ -68,6 +69,7 @@ class ToyEstimator:
 
     def __init__(self) -> None:
         self._events = EventTeller()
+        self._most = 16
 
     def estimate(
         self,
@@ -83,13 +85,17 @@ class ToyEstimator:
             raise InvalidInput("the image orders a failure")
         if order == 255:
             raise ZeroDivisionError("the image orders a crash")
-        hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(order))
+        hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(min(order, self._most)))
         if depth is not None:  # where the first pixel is
             hands = tuple(replace(one, position_std_m=float(depth[0, 0])) for one in hands)
         assert camera is not None
         events = self._events.step(hands, (camera.width, camera.height), stamp)
         times = {"find": 1.0, "infer": 2.0, "total": 3.5}
         return FrameResult(camera, hands, stamp, times, found=True, events=events)
+
+    def change(self, options: EstimatorOptions) -> None:
+        """The most hands are heeded."""
+        self._most = options.max_hands
 
     def reset(self) -> None:
         """Only the events remember something."""
