@@ -1,6 +1,7 @@
 """`prehend node` with an estimator whose answer can be read off the image: run as a script by the tests.
 
-The first pixel's red channel says what to do: 0 no hand, 1 a right hand, 2 both hands and an object, 253 a GPU that
+The first pixel's red channel says what to do: 0 no hand, 1 a right hand, 2 both hands and an object, 12 the same
+of an operator, 253 a GPU that
 fails, 254 a `PrehendError`, 255 an error that nobody expects.
 """
 
@@ -85,7 +86,8 @@ class ToyEstimator:
             raise InvalidInput("the image orders a failure")
         if order == 255:
             raise ZeroDivisionError("the image orders a crash")
-        hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(min(order, self._most)))
+        hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(min(order % 10, self._most)))
+        hands = tuple(replace(one, is_operator=order > 10) for one in hands)
         if depth is not None:  # where the first pixel is
             hands = tuple(replace(one, position_std_m=float(depth[0, 0])) for one in hands)
         assert camera is not None

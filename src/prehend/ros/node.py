@@ -236,7 +236,8 @@ def declare_parameters(node: Node) -> NodeParams:
 
 
 def _descriptor(spec: ParameterSpec, value: object) -> ParameterDescriptor:
-    described = ParameterDescriptor(description=spec.text, read_only=not spec.live)
+    # the type is checked with everything else, where it is told in words
+    described = ParameterDescriptor(description=spec.text, read_only=not spec.live, dynamic_typing=spec.live)
     if spec.choices:
         described.additional_constraints = f"one of {spec.admits()}"
     if spec.span and isinstance(value, float):
