@@ -260,7 +260,7 @@ def test_a_bags_clock_is_the_nodes_where_it_asks_for_it(peer, start, drive, simu
         "-p", "camera_info_timeout_s:=0.0",
     )  # fmt: skip
     peer.until(lambda: peer.node.count_subscribers("/cam/image"), "the node listens")
-    start("prehend", "play", str(path), "--clock", "--loop")
+    start("prehend", "play", str(path), "--topic", "/cam/image", "--clock", "--loop")
     peer.until(lambda: len(hands) > 3, "answers")
     assert {hand.header.stamp.sec for hand in hands} <= {stamp // 10**9 for stamp in stamps}
     if not simulated:
