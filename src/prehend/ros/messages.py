@@ -23,6 +23,7 @@ MESSAGE_NAMES = (
     "HandArray",
     "HandEvent",
     "HandModelInfo",
+    "HandTiming",
     "HandTrack",
     "HandTrackArray",
 )
@@ -30,6 +31,7 @@ MESSAGE_NAMES = (
 HAND_ARRAY = f"{PACKAGE}/msg/HandArray"
 HAND_EVENT = f"{PACKAGE}/msg/HandEvent"
 HAND_TRACKS = f"{PACKAGE}/msg/HandTrackArray"
+HAND_TIMING = f"{PACKAGE}/msg/HandTiming"
 MODEL_INFO = f"{PACKAGE}/msg/HandModelInfo"
 TF = "tf2_msgs/msg/TFMessage"
 IMAGE = "sensor_msgs/msg/Image"
