@@ -78,6 +78,7 @@ ROOMS = (
     "data.on_device",
     "losses",
     "palms",
+    "sima",
     "train",
     "inspect",
     "evaluate",

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, Protocol
 from torch import nn
 
 from prehend.errors import InvalidInput
-from prehend.models.unihope import UniHOPE
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.on_device.frames import ResidentFrames
 from prehend_training.data.on_device.store import ResidentCrops
@@ -56,7 +55,7 @@ class Optimisation:
 class Teacher:
     """A network that a student learns from beside the labels, and the precision in which it answers."""
 
-    network: UniHOPE
+    network: nn.Module
     precision: Precision = "fp32"
 
 
@@ -95,6 +94,16 @@ class Preset(ABC):
     seed: int
     pictures: ClassVar[Literal["crops", "frames"]]
     own_scores: ClassVar[bool] = False
+
+    @property
+    def teacher_kind(self) -> type[nn.Module] | None:
+        """What a teacher of this preset is; None where it has none, or as crop networks have it (`Changes.taught`)."""
+        return None
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it cannot be trained without one."""
+        return False
 
     @property
     @abstractmethod
