@@ -79,7 +79,8 @@ class SimaHand(Staged):
         self.eyes = eyes_of(config)
         self.decoder = HandDecoder(config)
         self.image_mapper = Mapper(self.eyes.image_channels)
-        self.joint_tokens, self.joint_mapper = nn.Linear(config.channels[0], config.width), Mapper(config.width)
+        self.joint_tokens = nn.Linear(config.channels[0], config.width) if config.enhanced else None
+        self.joint_mapper = Mapper(config.width) if config.enhanced else None
         self.orient = Orientation(config)
 
     def set_hand(self, model: HandModel, pyramid: MeshPyramid) -> None:
@@ -105,10 +106,16 @@ class SimaHand(Staged):
         joints = fetched(seen.latent, places)
         shape = self.decoder.lifted(joints)
         turned = self.eyes.turned(self.image_mapper(seen.image))
-        tokens = self.joint_tokens(joints.detach()).transpose(1, 2)[..., None]
-        orientation = self.orient(self.joint_mapper(tokens)[..., 0].transpose(1, 2), places, turned)
+        orientation = self.orient(self._tokens(joints.detach()), places, turned)
         vertices, canonical = self.decoder(shape)
         return ViewFeatures(seen.places, shape, orientation, vertices, canonical, self.orient.rotation(orientation))
+
+    def _tokens(self, joints: Tensor) -> Tensor | None:
+        """(B, 21, C) features of the joints -> (B, 21, W) tokens; None where nobody asks with them."""
+        if self.joint_tokens is None or self.joint_mapper is None:
+            return None
+        mapped: Tensor = self.joint_mapper(self.joint_tokens(joints).transpose(1, 2)[..., None])
+        return mapped[..., 0].transpose(1, 2)
 
     def reconstruct(self, image: Tensor) -> ViewMesh:
         """Stage `reconstruct`: (B, 3, S, S) RGB in [0, 1] -> mesh, joints and orientation."""

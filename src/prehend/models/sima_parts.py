@@ -225,17 +225,17 @@ class Orientation(nn.Module):
 
     def __init__(self, config: SimaConfig):
         super().__init__()
-        self.of_place = nn.Linear(2, config.width)
+        self.of_place = nn.Linear(2, config.width) if config.enhanced else None
         self.enhance = Enhancement(config) if config.enhanced else None
         tokens = NUM_JOINTS if config.enhanced else config.cells
         self.narrow = nn.Sequential(nn.Linear(config.width, config.narrow), nn.ReLU(inplace=True), nn.Flatten())
         self.regress = mlp(tokens * config.narrow, config.orientation, 6)
 
-    def forward(self, joints: Tensor, places: Tensor, turned: Tensor) -> Tensor:
+    def forward(self, joints: Tensor | None, places: Tensor, turned: Tensor) -> Tensor:
         """The feature that is compared with the teacher's.
 
         Args:
-            joints: (B, 21, W) joint-level tokens.
+            joints: (B, 21, W) joint-level tokens; None without enhancement.
             places: (B, 21, 2) of the joints in the crop, which are told along with them.
             turned: (B, W, h, w) of the encoder.
 
@@ -243,7 +243,9 @@ class Orientation(nn.Module):
             (B, T, W); T is 21, or the cells of `turned` without enhancement.
         """
         tokens = turned.flatten(2).transpose(1, 2)
-        return tokens if self.enhance is None else self.enhance(joints + self.of_place(places - 0.5), tokens)
+        if self.enhance is None or self.of_place is None or joints is None:
+            return tokens
+        return self.enhance(joints + self.of_place(places - 0.5), tokens)
 
     def rotation(self, feature: Tensor) -> Tensor:
         """(B, T, W) -> (B, 3, 3) from the canonical pose to the crop frame."""

@@ -270,8 +270,11 @@ def build_sima_views(config: SimaConfig) -> SimaViews:
     """The network of several views of a configuration, with fresh weights and no hand.
 
     Raises:
-        WeightsMismatch: the configuration is that of a single view.
+        WeightsMismatch: the configuration is that of a single view, or has no attention, which joins the joints of all
+            views to each.
     """
-    if config.views < 2:
-        raise WeightsMismatch("a configuration of one view is that of sima-s or sima-b")
+    if config.views < 2 or not config.enhanced:
+        raise WeightsMismatch(
+            "a configuration of one view or without attention is none of sima-s-views or sima-b-views"
+        )
     return SimaViews(config)

@@ -10,7 +10,7 @@ from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPR
 from prehend_training.sima.batches import MomentDataConfig
 from prehend_training.sima.losses import SimaLossWeights
 from prehend_training.train.preset import Optimisation
-from prehend_training.train.sima.task import Enhanced, SimaPreset
+from prehend_training.train.sima.task import Enhanced, Freeze, SimaPreset
 
 TEACHER = "views"
 """Row of the teacher."""
@@ -72,30 +72,36 @@ def _family(base: str, example: SimaPreset, rows: tuple[str, ...], teacher: Sima
 
 
 def _pair(
-    network: str, config: SimaConfig, data: MomentDataConfig, loss: SimaLossWeights, way: Optimisation, paper: bool
+    network: str, config: SimaConfig, data: MomentDataConfig, loss: SimaLossWeights, way: Optimisation, freeze: Freeze
 ) -> tuple[SimaPreset, SimaPreset]:
     """A student and a teacher; ours of any number of views, the paper's of eight."""
+    paper = config.trunk == "dense"
     data = replace(data, size_px=config.size)
     several = replace(config, views=MOST_VIEWS, triangulates=not paper)
     views = (MOST_VIEWS,) if paper else (2, 4, MOST_VIEWS)
     shown = replace(data, views=(MOST_VIEWS if paper else 4,))
-    student = SimaPreset(network, network, config, shown, (), loss, way, freeze_start=not paper)
+    student = SimaPreset(network, network, config, shown, (), loss, way, freeze=freeze)
     teacher = replace(student, network=f"{network}-views", config=several, data=replace(data, views=views))
     return student, teacher
 
 
 def _all() -> Iterator[SimaPreset]:
     every = tuple(SIMA_ROWS)
-    for base, config in (("sima-s", SIMA_LITE), ("sima-xs", SIMA_SMALL)):
-        student, teacher = _pair(base, config, _OWN, _LENGTHS, _OWN_WAY, paper=False)
+    chosen: tuple[tuple[str, SimaConfig, Freeze], ...] = (
+        ("sima-s", SIMA_LITE, "start"),
+        ("sima-xs", SIMA_SMALL, "trunk"),
+    )
+    for base, config, freeze in chosen:
+        student, teacher = _pair(base, config, _OWN, _LENGTHS, _OWN_WAY, freeze)
         yield from _family(base, student, every, teacher)
-    student, teacher = _pair("sima-b", SIMA_PAPER, _PAPER, SimaLossWeights(), _PAPER_WAY, paper=True)
+    student, teacher = _pair("sima-b", SIMA_PAPER, _PAPER, SimaLossWeights(), _PAPER_WAY, "nothing")
     student = replace(student, optimisation=replace(_PAPER_WAY, batch_size=128))
     teacher = replace(teacher, optimisation=replace(_PAPER_WAY, batch_size=64))
     yield from _family("sima-b", student, (TEACHER, "full", "plain"), teacher)
-    student, teacher = _pair("sima-s", _TINY, _OWN, _LENGTHS, replace(_OWN_WAY, batch_size=8), paper=False)
+    student, teacher = _pair("sima-s", _TINY, _OWN, _LENGTHS, replace(_OWN_WAY, batch_size=8), "trunk")
     yield from _family("debug-sima", student, every, teacher)
 
 
 SIMA_PRESETS = tuple(_all())
-"""`sima-s` on the pretrained trunk at 224 px, `sima-xs` the same at 128 px, `sima-b` with the paper's sizes."""
+"""`sima-s` on the pretrained trunk at 224 px, `sima-xs` the same at 128 px with the trunk as it is, `sima-b` with the
+paper's sizes."""

@@ -26,6 +26,7 @@ from prehend_training.train.machine import autocast
 from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
 
 Enhanced = Literal["shape", "orientation"]
+Freeze = Literal["nothing", "start", "trunk"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class SimaPreset(Preset):
         config: of several views for the teacher, of one for a student.
         data: how moments become samples; a student looks at each of their views alone, its teacher at all.
         adapts: which features of a student are held to those of its teacher; none for one without a teacher.
-        freeze_start: see `LitePreset`; of the pretrained trunk.
+        freeze: what stays as it was pretrained: `start`, see `LitePreset`; `trunk`, all of it, which costs a third; or
+            nothing.
     """
 
     name: str
@@ -47,7 +49,7 @@ class SimaPreset(Preset):
     loss: SimaLossWeights = field(default_factory=SimaLossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
-    freeze_start: bool = False
+    freeze: Freeze = "nothing"
     pictures: ClassVar[Literal["crops", "frames"]] = "frames"
 
     def __post_init__(self) -> None:
@@ -91,15 +93,17 @@ class SimaInTraining(nn.Module):
 
     Args:
         network: to train.
-        freeze_start: see `SimaPreset`.
+        freeze: see `SimaPreset`.
     """
 
-    def __init__(self, network: SimaHand | SimaViews, freeze_start: bool):
+    def __init__(self, network: SimaHand | SimaViews, freeze: Freeze):
         super().__init__()
         self.network = network
-        if freeze_start and isinstance(network.eyes, LiteEyes):
-            for part in (network.eyes.trunk.stem, network.eyes.trunk.stages[0]):
-                part.requires_grad_(False)
+        if freeze == "nothing" or not isinstance(network.eyes, LiteEyes):
+            return
+        trunk = network.eyes.trunk
+        for part in (trunk,) if freeze == "trunk" else (trunk.stem, trunk.stages[0]):
+            part.requires_grad_(False)
 
 
 class SimaTask:
@@ -129,7 +133,7 @@ class SimaTask:
         """A fresh network of the shipped hand."""
         network = self._chosen.build()
         network.set_hand(load_hand_model(), own_pyramid())
-        return SimaInTraining(network, self._chosen.freeze_start)
+        return SimaInTraining(network, self._chosen.freeze)
 
     def terms(self, network: nn.Module, batch: MomentBatch, used: float) -> Terms:
         """See `sima.losses`; views that are not there do not count."""
