@@ -28,7 +28,7 @@ SIMA_PAPER = SimaConfig(
     orientation=(1024, 512, 256, 128, 64, 32, 16),
 )
 SIMA_SMALL = replace(SIMA_LITE, size=160)
-"""At 128 px the pretrained trunk no longer knows where joints are (errors of 15 % of the crop; 9 % here, 7 % at 224)."""
+"""At 128 px the pretrained trunk no longer knows where joints are: off by 15 % of the crop, 9 % here, 7 % at 224."""
 
 
 class ViewMesh(NamedTuple):
