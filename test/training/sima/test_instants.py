@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from dataset_writers import write_freihand, write_hanco
+from dataset_writers import write_dexycb, write_freihand, write_hanco
 from fake import open_lost_moments, open_one_camera, write_fake
 
 from prehend.errors import AssetError, InvalidInput
@@ -75,3 +75,11 @@ def test_what_is_kept_in_memory_is_what_is_read(moments):
 def test_sources_mix(moments):
     mixed = open_instants(Mixture((([moments], 1.0), ([moments], 3.0))), 64)
     assert len(mixed.indices(0, 0, 8)) == 8 and len(mixed[mixed.indices(0, 0, 8)[0]].seen()) == 5
+
+
+def test_dexycb_has_moments_of_left_hands_too(tmp_path):
+    write_dexycb(tmp_path, sequences=(("left", 8),), filled=1, cameras=3)
+    corpus = open_instants(DatasetChoice("dexycb", tmp_path, "all"), 64)
+    seen = corpus.seen(1)
+    assert len(seen) == 3 and all(hand.record["side"][0] == 0 for hand in seen)
+    assert not any(hand.record["has_pose"][0] for hand in seen)  # places alone without MANO
