@@ -78,6 +78,7 @@ ROOMS = (
     "data",
     "losses",
     "palms",
+    "sima",
     "train",
     "inspect",
     "evaluate",
