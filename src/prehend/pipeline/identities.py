@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from prehend.conventions import NUM_JOINTS, SIDES
 from prehend.geometry.rotations import axis_angle_from_matrix
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.track import FRAME_S, Track
+from prehend.pipeline.track import FRAME_S
 from prehend.types import HandEstimate, HandMotion
 
 VELOCITY_S = 0.1
@@ -25,6 +26,14 @@ LARGER = 1.3
 """A hand becomes the operator's instead of another one if it is larger by this factor; with `operator` "largest"."""
 
 GUESSED, CARRIED, SEEN = 0, 1, 2
+
+
+class Numbered(Protocol):
+    """What is followed, under a number."""
+
+    @property
+    def track_id(self) -> int:
+        """The number."""
 
 
 @dataclass
@@ -67,7 +76,7 @@ class Identities:
         self.lost: tuple[int, ...] = ()
 
     def step(
-        self, hands: Sequence[HandEstimate], tracks: Sequence[Track], stamp: float | None
+        self, hands: Sequence[HandEstimate], tracks: Sequence[Numbered], stamp: float | None
     ) -> tuple[HandEstimate, ...]:
         """Take in the next frame.
 
