@@ -70,7 +70,9 @@ def seen(truth: TrueHand, T: np.ndarray, errors: Errors, track_id: int = 1, came
     """What a camera says of a hand."""
     rng = errors.rng
     joints = (truth.joints - T[:3, 3]) @ T[:3, :3]
-    keypoints = project(joints, camera) + rng.normal(scale=errors.px, size=(21, 2)) if errors.px else project(joints, camera)
+    keypoints = (
+        project(joints, camera) + rng.normal(scale=errors.px, size=(21, 2)) if errors.px else project(joints, camera)
+    )
     factor = 1 + errors.depth * rng.normal()
     turns = matrix_from_axis_angle(errors.turn * rng.normal(size=(16, 3)))
     rotations = turns @ np.concatenate([(T[:3, :3].T @ truth.rotations[0])[None], truth.rotations[1:]])

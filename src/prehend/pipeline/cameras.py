@@ -43,8 +43,8 @@ class CameraFrame:
 class _Followed:
     """What is remembered of one camera's images."""
 
-    def __init__(self, options: EstimatorOptions, upright: bool):
-        self.tracker = Tracker(options, upright)
+    def __init__(self, detector: Detector, options: EstimatorOptions, upright: bool):
+        self.detection, self.tracker = Detection(detector, options), Tracker(options, upright)
         self.identities, self.events = Identities(options), EventTeller(options.grasp.lasting_s)
 
     def reset(self) -> None:
@@ -79,13 +79,12 @@ class CamerasEstimator:
         self.options = config or EstimatorOptions()
         self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
         self._detector, self._network = Detector(detector), HandNetwork(backend)
-        self._detection = Detection(self._detector, self.options)
         self._inference = Inference(self._network, self.options, kinds_of(object_model))
         self._observer = Observer(self._hands, object_model, self.options)
         names = list(cameras)
         if not names or len(set(names)) < len(names):
             raise ParameterError(f"cameras are {', '.join(names) or 'none'}: each needs a name of its own")
-        self._followed = {name: _Followed(self.options, self._network.upright) for name in names}
+        self._followed = {name: _Followed(self._detector, self.options, self._network.upright) for name in names}
 
     def estimate(self, frames: Mapping[str, CameraFrame]) -> dict[str, FrameResult]:
         """Everything about one image of each of some cameras.
@@ -108,7 +107,7 @@ class CamerasEstimator:
         views = {name: camera_for(frame.camera, sizes[name], self.options.fov_deg) for name, frame in frames.items()}
         targets = {
             name: self._followed[name].tracker.begin(
-                sizes[name], frame.stamp, None, partial(self._detection.run, frame.image)
+                sizes[name], frame.stamp, None, partial(self._followed[name].detection.run, frame.image)
             )
             for name, frame in frames.items()
         }

@@ -107,16 +107,12 @@ def _measured(
     return flat.T @ (information @ derivative).reshape(-1, NUM_PARAMETERS), flat.T @ pull.ravel()
 
 
-def _add_prior(
-    normal: FloatArray, gradient: FloatArray, posture: Posture, prior: Prior, spins: FloatArray
-) -> None:
+def _add_prior(normal: FloatArray, gradient: FloatArray, posture: Posture, prior: Prior, spins: FloatArray) -> None:
     """The pull towards the prior's rotations and betas; the place has next to none."""
     outer = np.concatenate([np.eye(3)[None], spins[list(MANO_PARENTS[1:])]])
     off = axis_angle_from_matrix(posture.rotations @ np.swapaxes(prior.posture.rotations, -1, -2))
     off = (outer @ off[..., None])[..., 0]
-    weight = np.concatenate(
-        [np.full(3, 1e-6), np.repeat(prior.rotation_std**-2.0, 3), prior.betas_std**-2.0]
-    )
+    weight = np.concatenate([np.full(3, 1e-6), np.repeat(prior.rotation_std**-2.0, 3), prior.betas_std**-2.0])
     error = np.concatenate([np.zeros(3), off.ravel(), posture.betas - prior.posture.betas])
     normal[np.diag_indices(NUM_PARAMETERS)] += weight
     gradient += weight * error
@@ -126,5 +122,3 @@ def start_translation(points_m: FloatArray, model: HandModel, posture: Posture) 
     """(3,) translation that puts a pose's joints on points (21, 3), by the median over the joints."""
     joints = Skeleton(model).joints(posture._replace(translation_m=np.zeros(3)))
     return np.asarray(np.median(points_m - joints, axis=0))
-
-

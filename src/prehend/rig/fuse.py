@@ -59,8 +59,8 @@ class Pair(NamedTuple):
 
 
 def fuse(views: Sequence[View], hand_models: Mapping[Side, HandModel] | None = None) -> tuple[FusedHand, ...]:
-    """The hands that several cameras see at one moment, each once; for one set on its own (`tracking.RigTracker` follows
-    them through time).
+    """The hands that several cameras see at one moment, each once; for one set on its own (`tracking.RigTracker`
+    follows them through time).
 
     Args:
         views: of the cameras, in any order; the first is the one whose pixels the hands get.

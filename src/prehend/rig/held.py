@@ -18,8 +18,8 @@ def fused_object(group: Sequence[Sight], joints_m: FloatArray) -> ObjectEstimate
     """The held object in the rig's frame, from the views that see one.
 
     What it is, is what most trust goes to. Its place is that nearest to the viewing rays of all views that give it a
-    pose; in one view alone it moves along its ray as the hand does, so that it stays in the hand. Its orientation is the
-    mean of those that agree with the surest.
+    pose; in one view alone it moves along its ray as the hand does, so that it stays in the hand. Its orientation is
+    the mean of those that agree with the surest.
 
     Args:
         group: views of the hand.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from prehend.conventions import Side
 from prehend.draw.overlay import draw
 from prehend.geometry.camera import project
+from prehend.geometry.control_points import control_points
 from prehend.io.images import Image
 from prehend.rig.fuse import in_pixels
 from prehend.rig.records import RigResult, View
@@ -30,7 +31,9 @@ def side_by_side(images: Sequence[Image], height: int | None = None) -> Image:
     rows = []
     for image in images:
         width = max(1, round(image.shape[1] * wanted / image.shape[0]))
-        rows.append(image if image.shape[0] == wanted else cv2.resize(image, (width, wanted), interpolation=cv2.INTER_AREA))
+        rows.append(
+            image if image.shape[0] == wanted else cv2.resize(image, (width, wanted), interpolation=cv2.INTER_AREA)
+        )
     return np.ascontiguousarray(np.concatenate(rows, axis=1), np.uint8)
 
 
@@ -69,9 +72,7 @@ def _moved_object(held: ObjectEstimate, view: View, R: FloatArray, t: FloatArray
         return None
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = R @ held.T_camera_object[:3, :3], R @ (held.T_camera_object[:3, 3] - t)
-    # the control points of a box about its middle: where they differ from the object's own, only the picture does
-    from prehend.geometry.control_points import control_points
-
+    # of a box about its middle: of things whose middle is elsewhere only the picture is off
     pixels = project(control_points(held.extents_m) @ T[:3, :3].T + T[:3, 3], view.camera)
     if not np.isfinite(pixels).all():
         return None

@@ -98,8 +98,8 @@ def _sight(view: View, hand: HandEstimate) -> Sight:
 
 
 def residuals(sight: Sight, points_m: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(21, 2) projection of points (21, 3) of the rig's frame minus the keypoints [px], and its (21, 2, 3) derivative by
-    the points [px/m]."""
+    """(21, 2) projection of points (21, 3) of the rig's frame minus the keypoints [px], and its (21, 2, 3) derivative
+    by the points [px/m]."""
     there = points_m @ sight.R.T + sight.t
     depth = np.maximum(there[:, 2:], NEAREST_M)
     projected = there[:, :2] / depth * sight.focal

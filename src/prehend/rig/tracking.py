@@ -66,7 +66,7 @@ class _Track:
         return Shape(self.betas, max(SHAPE_STD / np.sqrt(1 + self.learnt), LEAST_SHAPE_STD))
 
     def learn(self, fused: FusedHand) -> None:
-        """Take in the shape of a set that two views agree on: one view alone cannot tell a large hand from a near one."""
+        """Take in the shape that two views agree on: one alone cannot tell a large hand from a near one."""
         if len(fused.cameras) > 1:
             self.learnt = min(self.learnt + 1, LEARNT_SETS)
             self.betas = self.betas + (fused.hand.betas - self.betas) / self.learnt
@@ -103,7 +103,11 @@ class RigTracker:
         self._events.reset()
 
     def step(
-        self, views: Sequence[View], stamp: float | None, timing_ms: Mapping[str, float] | None = None, found: bool = True
+        self,
+        views: Sequence[View],
+        stamp: float | None,
+        timing_ms: Mapping[str, float] | None = None,
+        found: bool = True,
     ) -> RigResult:
         """The fused hands of one set of views.
 
@@ -180,20 +184,20 @@ class RigTracker:
         self._next_id += 1
         return track
 
-    def _fuse(
-        self, track: _Track, group: list[Sight], out: list[Sight], lead: View, stamp: float | None
-    ) -> FusedHand:
+    def _fuse(self, track: _Track, group: list[Sight], out: list[Sight], lead: View, stamp: float | None) -> FusedHand:
         """The fused hand of a track in this set, smoothed."""
         track.vote(voted_side(group))
         fused = fuse_group(group, out, self._models, lead, track.track_id, track.shape, track.side)
         track.learn(fused)
         hand = fused.hand
         probability, unseen = hand.grasp.probability, track.unseen_s
-        grasp = track.grasp.update(probability, stamp, unseen) if self._options.tracking else instant_grasp(probability, stamp)
-        hand = self._smoothed(track, hand, lead)
-        hand = replace(
-            hand, grasp=grasp, held_object=None if grasp.state == "not_grasping" else hand.held_object
+        grasp = (
+            track.grasp.update(probability, stamp, unseen)
+            if self._options.tracking
+            else instant_grasp(probability, stamp)
         )
+        hand = self._smoothed(track, hand, lead)
+        hand = replace(hand, grasp=grasp, held_object=None if grasp.state == "not_grasping" else hand.held_object)
         track.hand, track.unseen_s = hand, 0.0
         return replace(fused, hand=hand)
 

@@ -66,9 +66,7 @@ def _rays(sights: Sequence[Sight]) -> tuple[FloatArray, FloatArray]:
     return np.linalg.solve(normal, right[..., None])[..., 0], normal
 
 
-def _step(
-    sights: Sequence[Sight], points: FloatArray, own: FloatArray, limit: float
-) -> tuple[FloatArray, FloatArray]:
+def _step(sights: Sequence[Sight], points: FloatArray, own: FloatArray, limit: float) -> tuple[FloatArray, FloatArray]:
     """One step of Gauss-Newton; `own` is where the views themselves put the joints."""
     away = np.linalg.norm(points - np.stack([-s.R.T @ s.t for s in sights])[:, None], axis=-1).min(0)
     loose = (OWN_STD * np.maximum(away, 0.1)) ** -2.0
