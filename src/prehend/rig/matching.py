@@ -119,7 +119,7 @@ class StampMatcher(Generic[Item]):
         if own.newest_ns is not None and stamp_ns < own.newest_ns - _ANEW_NS:
             self._forget()
         if own.came_s is not None:
-            since = now_s - own.came_s
+            since = min(now_s - own.came_s, _FIRST_S)
             own.interval_s = since if own.interval_s is None else 0.8 * own.interval_s + 0.2 * since
         own.came_s, own.newest_ns = now_s, stamp_ns
         if self._is_late(camera, stamp_ns):
@@ -165,8 +165,6 @@ class StampMatcher(Generic[Item]):
 
     def _next(self, now_s: float, at_once: bool) -> MatchedSet[Item] | None:
         lead = self.lead(now_s)
-        if at_once and (lead is None or not self._waiting[lead].images):
-            lead = next((name for name in self.cameras if self._waiting[name].images), None)
         if lead is None or not self._waiting[lead].images:
             return None
         stamp, item, came_s = self._waiting[lead].images[0]
