@@ -28,12 +28,13 @@ from prehend_training.assets.mesh_pyramid import hand_pyramid
 from prehend_training.data.augment_presets import STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.batch import Batch
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
+from prehend_training.data.memory import Memory
 from prehend_training.data.open import DataSource, open_corpus
 from prehend_training.losses.crop import Terms
 from prehend_training.prior.batches import ConditionConfig, PriorBatches
 from prehend_training.prior.losses import HHMRLossWeights, Surface, prior_terms
 from prehend_training.prior.poses import poses_of_folders
-from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
+from prehend_training.train.preset import Optimisation, Preset, Teacher
 
 POSES_A_FOLDER = 5_000
 
@@ -131,7 +132,7 @@ class HHMRTask:
 
     def __init__(self, preset: HHMRPreset, data: DataSource):
         self.preset: Preset = preset
-        self._chosen = preset
+        self._chosen, self.memory = preset, None
         config, optimisation = preset.config, preset.optimisation
         crops: BatchSource | None = None
         poses = None
