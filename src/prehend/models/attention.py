@@ -1,4 +1,4 @@
-"""The attention block of the hand-object fusion (docs/PAPERS.md 1.1; UniHOPE eq. 3)."""
+"""Attention: of the fusion of hand and object (docs/PAPERS.md 1.1; UniHOPE eq. 3), and between tokens of any kind."""
 
 import torch
 import torch.nn.functional as F
@@ -76,3 +76,34 @@ class AttentionBlock(nn.Module):
         tokens = query_tokens[..., : self.channels] + mixed
         tokens = tokens + self.mlp(tokens)
         return tokens.transpose(1, 2).reshape(-1, self.channels, self.size, self.size)
+
+
+class TokenAttention(nn.Module):
+    """Multi-head attention with a residual; queries are normalised.
+
+    Args:
+        channels: of the queries. context: of what is attended to, which comes normalised. heads: of attention.
+    """
+
+    def __init__(self, channels: int, context: int, heads: int):
+        super().__init__()
+        self.heads, self.width = heads, channels // heads
+        self.norm = nn.LayerNorm(channels)
+        self.query, self.join = nn.Linear(channels, channels), nn.Linear(channels, channels)
+        self.key, self.value = nn.Linear(context, channels, bias=False), nn.Linear(context, channels)
+
+    def _split(self, x: Tensor, count: int) -> Tensor:
+        """(B, N, C) -> (B, heads, N, C / heads); sizes are given so that exported graphs hold constants."""
+        return x.reshape(-1, count, self.heads, self.width).transpose(1, 2)
+
+    def forward(self, x: Tensor, context: Tensor | None = None, hidden: Tensor | None = None) -> Tensor:
+        """(B, N, C), (B, M, D) or None for itself, (B, M) log weights or None -> (B, N, C)."""
+        own = self.norm(x)
+        seen = own if context is None else context
+        queries, keys = x.shape[1], seen.shape[1]
+        query, key = self._split(self.query(own), queries), self._split(self.key(seen), keys)
+        logits = (query * self.width**-0.5) @ key.transpose(2, 3)
+        if hidden is not None:
+            logits = logits + hidden[:, None, None]
+        mixed = torch.softmax(logits, -1) @ self._split(self.value(seen), keys)
+        return x + self.join(mixed.transpose(1, 2).reshape(-1, queries, self.heads * self.width))

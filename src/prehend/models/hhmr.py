@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from prehend.conventions import NUM_JOINTS
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.mesh_pyramid import MeshPyramid
+from prehend.models.attention import TokenAttention
 from prehend.models.backbone import Trunk, bottleneck_layer
 from prehend.models.blocks import conv_bn, relu
 from prehend.models.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, EfficientNetLite
@@ -116,37 +117,6 @@ class Known(NamedTuple):
     patches_known: Tensor | None = None
 
 
-class Attention(nn.Module):
-    """Multi-head attention with a residual; queries are normalised.
-
-    Args:
-        channels: of the queries. context: of what is attended to, which comes normalised. heads: of attention.
-    """
-
-    def __init__(self, channels: int, context: int, heads: int):
-        super().__init__()
-        self.heads, self.width = heads, channels // heads
-        self.norm = nn.LayerNorm(channels)
-        self.query, self.join = nn.Linear(channels, channels), nn.Linear(channels, channels)
-        self.key, self.value = nn.Linear(context, channels, bias=False), nn.Linear(context, channels)
-
-    def _split(self, x: Tensor, count: int) -> Tensor:
-        """(B, N, C) -> (B, heads, N, C / heads); sizes are given so that exported graphs hold constants."""
-        return x.reshape(-1, count, self.heads, self.width).transpose(1, 2)
-
-    def forward(self, x: Tensor, context: Tensor | None = None, hidden: Tensor | None = None) -> Tensor:
-        """(B, N, C), (B, M, D) or None for itself, (B, M) log weights or None -> (B, N, C)."""
-        own = self.norm(x)
-        seen = own if context is None else context
-        queries, keys = x.shape[1], seen.shape[1]
-        query, key = self._split(self.query(own), queries), self._split(self.key(seen), keys)
-        logits = (query * self.width**-0.5) @ key.transpose(2, 3)
-        if hidden is not None:
-            logits = logits + hidden[:, None, None]
-        mixed = torch.softmax(logits, -1) @ self._split(self.value(seen), keys)
-        return x + self.join(mixed.transpose(1, 2).reshape(-1, queries, self.heads * self.width))
-
-
 class GraphBlock(nn.Module):
     """Graph convolution, self-attention, cross-attention to the conditions (section 4.2).
 
@@ -159,8 +129,8 @@ class GraphBlock(nn.Module):
         self.norm = nn.LayerNorm(channels, elementwise_affine=False)
         self.timed = nn.Linear(tokens, 2 * channels)
         self.conv, self.out = GraphConv(channels, 2 * channels), nn.Linear(2 * channels, channels)
-        self.self_attention = Attention(channels, channels, heads) if heads else None
-        self.cross_attention = Attention(channels, tokens, heads) if heads else None
+        self.self_attention = TokenAttention(channels, channels, heads) if heads else None
+        self.cross_attention = TokenAttention(channels, tokens, heads) if heads else None
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -211,7 +181,7 @@ class PictureTokens(nn.Module):
         self.project = nn.Linear(HEAD_CHANNELS if self.frozen else 2048, width)
         self.position = nn.Parameter(torch.randn(self.patches + 1, width) * 0.02)
         count = config.image_layers
-        self.attentions = nn.ModuleList(Attention(width, width, config.heads) for _ in range(count))
+        self.attentions = nn.ModuleList(TokenAttention(width, width, config.heads) for _ in range(count))
         self.mlps = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
             for _ in range(count)
