@@ -23,13 +23,19 @@ MESSAGE_NAMES = (
     "HandArray",
     "HandEvent",
     "HandModelInfo",
+    "HandTiming",
     "HandTrack",
     "HandTrackArray",
+    "RigView",
+    "RigHand",
+    "RigHandArray",
 )
 
 HAND_ARRAY = f"{PACKAGE}/msg/HandArray"
 HAND_EVENT = f"{PACKAGE}/msg/HandEvent"
 HAND_TRACKS = f"{PACKAGE}/msg/HandTrackArray"
+HAND_TIMING = f"{PACKAGE}/msg/HandTiming"
+RIG_HANDS = f"{PACKAGE}/msg/RigHandArray"
 MODEL_INFO = f"{PACKAGE}/msg/HandModelInfo"
 TF = "tf2_msgs/msg/TFMessage"
 IMAGE = "sensor_msgs/msg/Image"
