@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from prehend.conventions import NUM_JOINTS, SIDES
 from prehend.geometry.rotations import axis_angle_from_matrix
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.track import FRAME_S, Track
+from prehend.pipeline.track import FRAME_S
 from prehend.types import HandEstimate, HandMotion
 
 VELOCITY_S = 0.1
@@ -28,6 +29,14 @@ GUESSED, CARRIED, SEEN = 0, 1, 2
 
 CARRIED_SHARE = 0.5
 """A hand that fades has joints that count as carried over down to this share of its score."""
+
+
+class Numbered(Protocol):
+    """What is followed, under a number."""
+
+    @property
+    def track_id(self) -> int:
+        """The number."""
 
 
 @dataclass
@@ -76,7 +85,7 @@ class Identities:
         self._options = options
 
     def step(
-        self, hands: Sequence[HandEstimate], tracks: Sequence[Track], stamp: float | None
+        self, hands: Sequence[HandEstimate], tracks: Sequence[Numbered], stamp: float | None
     ) -> tuple[HandEstimate, ...]:
         """Take in the next frame.
 

@@ -13,8 +13,10 @@ from prehend.ros.start import process_age_s
 from prehend.types import FloatArray
 
 if TYPE_CHECKING:
+    from prehend.pipeline.cameras import CamerasEstimator
     from prehend.pipeline.load import HandEstimator
     from prehend.pipeline.options import EstimatorOptions
+    from prehend.rig.estimator import RigEstimator
 
 SHIPPED_HAND_LICENSE = "CC0-1.0"
 GIVEN_HAND_LICENSE = "that of the file given as parameter hand_model"
@@ -31,7 +33,31 @@ class Loaded:
     said: str = "loaded"
 
 
+@dataclass(frozen=True)
+class LoadedCameras:
+    """The same for several cameras.
+
+    Attributes:
+        cameras: what looks at their images.
+        rig: what fuses them, with parameter `rig`; else None.
+    """
+
+    cameras: "CamerasEstimator"
+    rig: "RigEstimator | None"
+    facts: ModelFacts
+    notes: tuple[str, ...] = ()
+
+    def reset(self) -> None:
+        """Forget all hands."""
+        (self.rig or self.cameras).reset()
+
+    def close(self) -> None:
+        """Let go of the backends."""
+        self.cameras.close()
+
+
 Loader = Callable[[NodeParams], Loaded]
+CamerasLoader = Callable[[NodeParams], LoadedCameras]
 
 
 def load_for(params: NodeParams) -> Loaded:
@@ -47,8 +73,29 @@ def load_for(params: NodeParams) -> Loaded:
         estimator = load_estimator(options)
         estimator.warm_up()
         objects, notes = _objects(bool(options.object_ids))
+    facts = _facts(estimator, params, objects)
+    return Loaded(estimator, facts, (*params.obsolete(), *notes), _said(options, estimator.bundle.name))
+
+
+def load_cameras_for(params: NodeParams) -> LoadedCameras:
+    """What parameters `cameras` and `rig` ask for, warmed up; errors as of `load_for`."""
+    from prehend.pipeline.cameras import load_cameras
+    from prehend.rig.estimator import load_rig
+
+    with Border(AssetError, "cannot load the estimator"):
+        options, names = params.options(), params.camera_names()
+        rig = load_rig(names, options) if params.rig else None
+        cameras = load_cameras(names, options) if rig is None else rig.cameras
+        cameras.warm_up()
+        objects, notes = _objects(bool(options.object_ids))
+    return LoadedCameras(cameras, rig, _facts(cameras, params, objects), (*params.obsolete(), *notes))
+
+
+def _facts(
+    estimator: "HandEstimator | CamerasEstimator", params: NodeParams, objects: dict[str, FloatArray]
+) -> ModelFacts:
     hand, bundle = estimator.hand_models["right"], estimator.bundle
-    facts = ModelFacts(
+    return ModelFacts(
         faces={side: model.faces for side, model in estimator.hand_models.items()},
         num_vertices=hand.num_vertices,
         hand_model=(hand.name, hand.sha256, GIVEN_HAND_LICENSE if params.hand_model else SHIPPED_HAND_LICENSE),
@@ -56,7 +103,6 @@ def load_for(params: NodeParams) -> Loaded:
         backend=params.backend,
         objects=objects,
     )
-    return Loaded(estimator, facts, (*params.obsolete(), *notes), _said(options, bundle.name))
 
 
 def _said(options: "EstimatorOptions", model: str) -> str:

@@ -25,14 +25,15 @@ from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
 from prehend.ros.convert import header_message
 from prehend.ros.diagnostics import Status
-from prehend.ros.estimator import Loaded, Loader, check_objects, load_for
+from prehend.ros.estimator import CamerasLoader, Loaded, Loader, check_objects, load_cameras_for, load_for
 from prehend.ros.inputs import Inputs, depth_stream, image_topics
-from prehend.ros.life import Life
+from prehend.ros.life import Life, Running
 from prehend.ros.messages import DIAGNOSTICS, encode
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
 from prehend.ros.params_files import unused_files
 from prehend.ros.quality import publisher, unused_overrides
+from prehend.ros.several_node import SeveralNode
 from prehend.ros.stamps import Stamps
 from prehend.ros.start import restore_signals, start_ros, stop_on_signals
 from prehend.ros.worker import Worker
@@ -249,12 +250,13 @@ def _descriptor(spec: ParameterSpec, value: object) -> ParameterDescriptor:
     return described
 
 
-def run_node(argv: Sequence[str], load: Loader = load_for) -> int:
+def run_node(argv: Sequence[str], load: Loader = load_for, load_cameras: CamerasLoader = load_cameras_for) -> int:
     """`prehend node`: run until SIGINT or SIGTERM.
 
     Args:
         argv: what follows the verb: nothing, or `--ros-args ...`.
         load: makes the estimator from the parameters.
+        load_cameras: the same with parameter `cameras`.
 
     Returns:
         Exit code 0, after a signal.
@@ -273,7 +275,7 @@ def run_node(argv: Sequence[str], load: Loader = load_for) -> int:
         before = stop_on_signals(stop)
         notes += unused_files(argv, node.get_fully_qualified_name())
         params = declare_parameters(node)
-        _live(node, params, load, notes, stop)
+        _live(node, params, (load, load_cameras), notes, stop)
         node.destroy_node()
     finally:
         rclpy.try_shutdown()
@@ -282,13 +284,22 @@ def run_node(argv: Sequence[str], load: Loader = load_for) -> int:
     return 0
 
 
-def _live(node: LifecycleNode, params: NodeParams, load: Loader, notes: list[str], stop: threading.Event) -> None:
+def _live(
+    node: LifecycleNode,
+    params: NodeParams,
+    loaders: tuple[Loader, CamerasLoader],
+    notes: list[str],
+    stop: threading.Event,
+) -> None:
     """Until `stop` is set, or the worker ends."""
 
-    def make() -> PrehendNode:
+    def make() -> Running:
         live = {name: node.get_parameter(name).value for name, spec in specs().items() if spec.live}
         current = params.updated(live)  # they may have changed since the node was freed
-        loaded = load(current)
+        if current.camera_names():
+            several = loaders[1](current)
+            return SeveralNode(node, current, several, [*notes, *several.notes])
+        loaded = loaders[0](current)
         return PrehendNode(node, current, loaded, [*notes, *loaded.notes])
 
     life = Life(node, make)

@@ -100,6 +100,23 @@ class NodeParams:
     image_reliability: str = _parameter(
         "best_effort", "reliability of the image subscription", choices=("best_effort", "reliable")
     )
+    cameras: str = _parameter(
+        "", "names of several cameras, as [front, left]: their images are /front/image_raw and so on; empty: one camera"
+    )
+    rig: bool = _parameter(False, "make one hand of all views of it: the cameras are calibrated against each other")
+    rig_file: str = _parameter("", "file of the cameras' poses, see docs/CAMERAS.md; empty: /tf tells them")
+    rig_frame: str = _parameter(
+        "", "frame of the fused hands; empty: that of rig_file, or of the first camera where /tf tells the poses"
+    )
+    rig_sync: str = _parameter(
+        "approximate",
+        "images of one set: approximate, within rig_window_s; exact, of the same stamp",
+        choices=("approximate", "exact"),
+    )
+    rig_window_s: float = _parameter(
+        0.02, "largest difference of stamps between the first camera's image and another's [s]", span=(0.0, 1.0)
+    )
+    rig_wait_s: float = _parameter(0.1, "a set of images waits this long for one that is late [s]", span=(0.0, 2.0))
     depth_topic: str = _parameter(
         "", "depth images that are aligned to the images and taken with them, 16UC1 [mm] or 32FC1 [m]; empty: none"
     )
@@ -173,12 +190,17 @@ class NodeParams:
             raise ParameterError(
                 f"parameter outputs is {_short(self.outputs)}, allowed: {', '.join(OUTPUTS)}, separated by commas"
             )
+        check_cameras(self)
         if self.hand_model and not _is_file(self.hand_model):
             raise ParameterError(f"parameter hand_model is {_short(self.hand_model)}: there is no such file")
 
     def chosen_outputs(self) -> tuple[str, ...]:
         """The names in `outputs`."""
         return tuple(name.strip() for name in self.outputs.strip("[] ").split(",") if name.strip())
+
+    def camera_names(self) -> tuple[str, ...]:
+        """The names in `cameras`; none for one camera."""
+        return tuple(name.strip() for name in self.cameras.strip("[] ").split(",") if name.strip())
 
     def options(self) -> EstimatorOptions:
         """What the estimator is told: the parameters that are options of it, and those of old names.
@@ -215,10 +237,36 @@ class NodeParams:
                 raise ParameterError(str(UnknownName("parameter", name, kinds)))
             if kinds[name] is float and type(value) is int:
                 value = _as_float(name, value)
+            if kinds[name] is str and isinstance(value, (list, tuple)) and all(type(one) is str for one in value):
+                value = ", ".join(value)  # names in a list, as a params file has them
             if type(value) is not kinds[name]:
                 raise ParameterError(f"parameter {name} is {_short(value)}, expected a {kinds[name].__name__}")
             changes[name] = value
         return replace(self, **changes)
+
+
+def check_cameras(params: NodeParams) -> None:
+    """Raise `ParameterError` unless what is said of several cameras fits together."""
+    names = params.camera_names()
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+            raise ParameterError(f"parameter cameras has {_short(name)}: names have letters, digits and _")
+    if len(set(names)) < len(names):
+        raise ParameterError(f"parameter cameras is {_short(params.cameras)}: each has a name of its own")
+    if params.rig and len(names) < 2:
+        raise ParameterError(
+            f"parameter rig needs two cameras or more, parameter cameras is {_short(params.cameras)}: name them all"
+        )
+    if not params.rig and (params.rig_file or params.rig_frame):
+        raise ParameterError("parameters rig_file and rig_frame go with rig: set rig to true, or leave them empty")
+    if names and params.depth_topic:
+        raise ParameterError("parameter depth_topic goes with one camera: leave it or cameras empty")
+    if params.rig and params.mirrored_input:
+        raise ParameterError("parameter mirrored_input goes with no rig: its cameras' poses are of images as they are")
+    if names and not params.rig and "hts" in params.chosen_outputs():
+        raise ParameterError("parameter outputs has hts, whose topics are of one camera: leave it out, or set rig")
+    if params.rig_file and not _is_file(params.rig_file):
+        raise ParameterError(f"parameter rig_file is {_short(params.rig_file)}: there is no such file")
 
 
 def _as_float(name: str, value: int) -> float:

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prehend.errors import DeviceError, PrehendError, SourceError
-from prehend.io.images import Image, ImageReader
+from prehend.io.images import Image
 from prehend.pipeline.load import HandEstimator
 from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
-from prehend.ros.convert import header_message, seconds, valid_stamp
+from prehend.ros.convert import seconds
 from prehend.ros.depth import DepthStream
 from prehend.ros.diagnostics import Stats
-from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
+from prehend.ros.image_bytes import ImageBytes
 from prehend.ros.mirror import mirror_camera, mirror_image
 from prehend.ros.params import NodeParams
 from prehend.ros.stamps import Stamps
@@ -80,7 +80,7 @@ class Worker:
     ) -> None:
         self._estimator, self._calibration, self._stats, self._publish = estimator, calibration, stats, publish
         self._params = params
-        self._reader = _Reader(max_pixels=params.max_image_px)
+        self._images = ImageBytes(params, stats)
         self._stamps = stamps or Stamps(time.time, lambda: False)
         self._tell, self._depth = tell, depth
         self._newest: _Arrived | None = None
@@ -194,28 +194,7 @@ class Worker:
             self._estimator.change(options)
 
     def _header(self, given: Any) -> Any:
-        """The header of all outputs: the image's, with a frame and a stamp that messages can carry."""
-        frame_id = given.frame_id or self._params.frame_id
-        self._stats.framed(bool(frame_id))
-        stamp = valid_stamp(given.stamp)
-        if stamp is given.stamp and frame_id == given.frame_id:
-            return given
-        header = header_message(0.0, frame_id)
-        header.stamp = stamp
-        return header
+        return self._images.header(given)
 
     def _read(self, data: bytes) -> tuple[Any, Image]:
-        if self._params.image_transport == "compressed":
-            message = decode(data, COMPRESSED_IMAGE)
-            return message, self._reader.compressed(message, "compressed image")
-        message = decode(data, IMAGE)
-        if not message.step and message.height and len(message.data) % message.height == 0:
-            message.step = len(message.data) // message.height  # drivers that leave it out
-        return message, self._reader.message(message, "image")
-
-
-class _Reader(ImageReader):
-    """Names the node's parameter where an image is too large."""
-
-    def _limit(self) -> str:
-        return f"parameter max_image_px, {self.max_pixels}"
+        return self._images.read(data)
