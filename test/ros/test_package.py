@@ -71,7 +71,7 @@ def launched(monkeypatch: pytest.MonkeyPatch, **values: str) -> dict:
     names = {
         "launch": ("LaunchContext", "LaunchDescription"),
         "launch.actions": ("DeclareLaunchArgument", "OpaqueFunction"),
-        "launch.substitutions": ("EnvironmentVariable", "LaunchConfiguration"),
+        "launch.substitutions": ("LaunchConfiguration",),
         "launch_ros": (),
         "launch_ros.actions": ("Node",),
         "launch_ros.parameter_descriptions": ("ParameterValue",),

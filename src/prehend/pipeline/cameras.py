@@ -17,8 +17,8 @@ from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference, kinds_of
 from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.observe import Observer
-from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.parts import open_parts
+from prehend.pipeline.options import EstimatorOptions, check_live
+from prehend.pipeline.parts import objects_of, open_parts
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
 from prehend.types import Camera, FrameResult
@@ -48,8 +48,12 @@ class _Followed:
         self.identities, self.events = Identities(options), EventTeller(options.grasp.lasting_s)
 
     def reset(self) -> None:
-        for part in (self.tracker, self.identities, self.events):
+        for part in (self.detection, self.tracker, self.identities, self.events):
             part.reset()
+
+    def use(self, options: EstimatorOptions) -> None:
+        for part in (self.detection, self.tracker, self.identities):
+            part.use(options)
 
 
 class CamerasEstimator:
@@ -63,7 +67,7 @@ class CamerasEstimator:
         backend, detector, config, hand_model, object_model: as of `Estimator`.
 
     Raises:
-        ParameterError: no name, or one twice.
+        ParameterError: no name, or one twice, or option `detector_beside`: there is one detector for all.
         WeightsMismatch: as of `Estimator`.
     """
 
@@ -77,6 +81,9 @@ class CamerasEstimator:
         object_model: Sequence[ObjectModel] = (),
     ):
         self.options = config or EstimatorOptions()
+        if self.options.detector_beside:
+            raise ParameterError("detector_beside is for one camera: several share one detector")
+        self._objects = tuple(object_model)
         self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
         self._detector, self._network = Detector(detector), HandNetwork(backend)
         self._inference = Inference(self._network, self.options, kinds_of(object_model))
@@ -165,6 +172,17 @@ class CamerasEstimator:
         """See `Estimator.warm_up`."""
         self._network.warm_up()
         self._detector.warm_up()
+
+    def change(self, options: EstimatorOptions) -> None:
+        """See `Estimator.change`."""
+        check_live(self.options, options)
+        if options.object_id != self.options.object_id:
+            self._objects = tuple(objects_of(options))
+        self._observer.use(options, self._objects)
+        self._inference.use(options, kinds_of(self._objects))
+        for followed in self._followed.values():
+            followed.use(options)
+        self.options = options
 
     def reset(self, camera: str | None = None) -> None:
         """Forget all hands, of one camera alone where it is named."""

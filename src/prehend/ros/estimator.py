@@ -46,6 +46,7 @@ class LoadedCameras:
     rig: "RigEstimator | None"
     facts: ModelFacts
     notes: tuple[str, ...] = ()
+    said: str = "loaded"
 
     def reset(self) -> None:
         """Forget all hands."""
@@ -88,7 +89,8 @@ def load_cameras_for(params: NodeParams) -> LoadedCameras:
         cameras = load_cameras(names, options) if rig is None else rig.cameras
         cameras.warm_up()
         objects, notes = _objects(bool(options.object_ids))
-    return LoadedCameras(cameras, rig, _facts(cameras, params, objects), (*params.obsolete(), *notes))
+    said = f"{_said(options, cameras.bundle.name)}; {'a rig of ' if rig else ''}{len(names)} cameras"
+    return LoadedCameras(cameras, rig, _facts(cameras, params, objects), (*params.obsolete(), *notes), said)
 
 
 def _facts(

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from prehend.errors import DeviceError, PrehendError
 from prehend.io.images import Image
 from prehend.pipeline.cameras import CameraFrame, CamerasEstimator
+from prehend.pipeline.options import EstimatorOptions
 from prehend.rig.estimator import RigEstimator
 from prehend.rig.matching import MatchedSet, StampMatcher
 from prehend.rig.records import RigResult
@@ -54,6 +55,7 @@ class SeveralWorker(ABC, Generic[Job]):
     ) -> None:
         self._lanes, self._forget, self._tell, self._notes = lanes, reset, tell, notes
         self._stopped = self._reset = self.paused = False
+        self._options: EstimatorOptions | None = None
         self._changed = threading.Condition()
 
     @property
@@ -76,6 +78,14 @@ class SeveralWorker(ABC, Generic[Job]):
     @abstractmethod
     def _clear(self) -> None:
         """Forget what waits; called under the lock."""
+
+    def _change(self, options: EstimatorOptions) -> None:
+        """Go on with other options; of those that can."""
+
+    def change(self, options: EstimatorOptions) -> None:
+        """Let the estimator go on with other options, from the next images on."""
+        with self._changed:
+            self._options = options
 
     def pause(self, paused: bool) -> None:
         """Leave images alone, or take them again; begins anew either way."""
@@ -101,8 +111,11 @@ class SeveralWorker(ABC, Generic[Job]):
             try:
                 with self._changed:
                     wanted, self._reset = self._reset, False
+                    options, self._options = self._options, None
                 if wanted:
                     self._forget()
+                if options is not None:
+                    self._change(options)
                 self._process(job)
                 in_a_row = 0
             except Unexpected as error:
@@ -167,7 +180,7 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
 
     def offer(self, camera: str, data: bytes) -> None:
         """See `SeveralWorker.offer`."""
-        self._lanes[camera].stats.arrived(time.monotonic())
+        self._lanes[camera].stats.arrived(time.monotonic(), len(data))
         with self._changed:
             if self.paused:
                 return
@@ -175,6 +188,9 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
                 self._lanes[camera].stats.dropped()
             self._newest[camera] = data
             self._changed.notify()
+
+    def _change(self, options: EstimatorOptions) -> None:
+        self._estimator.change(options)
 
     def _next(self) -> dict[str, bytes] | None:
         images, self._newest = self._newest, {}
@@ -241,7 +257,7 @@ class RigWorker(SeveralWorker["MatchedSet[bytes]"]):
     def offer(self, camera: str, data: bytes) -> None:
         """See `SeveralWorker.offer`."""
         now_s = time.monotonic()
-        self._lanes[camera].stats.arrived(now_s)
+        self._lanes[camera].stats.arrived(now_s, len(data))
         stamp = stamp_ns(data)
         with self._changed:
             if self.paused:
