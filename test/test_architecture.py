@@ -33,10 +33,12 @@ MAY_IMPORT = {
     "draw": BASE | {"geometry", "io"},
     "adapters": BASE | {"geometry", "hand_model"},
     "eval": BASE | {"geometry", "hand_model", "object_catalogue", "mesh_files", "pipeline", "io", "draw"},
-    "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters", "backends"},
+    "rig": BASE | {"geometry", "hand_model", "pipeline", "io", "draw"},
+    "ros": BASE | {"rig", "geometry", "object_catalogue", "pipeline", "io", "draw", "adapters", "backends"},
     "view": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw"},
     "cli": BASE
     | {
+        "rig",
         "view",
         "geometry",
         "hand_model",
@@ -74,8 +76,8 @@ ROOMS = (
     "scenes.layout",
     "scenes.render",
     "engine",
+    "data.pixels",
     "data",
-    "data.on_device",
     "losses",
     "palms",
     "sima",

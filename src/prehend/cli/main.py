@@ -14,6 +14,7 @@ from prehend.errors import ParameterError, PrehendError, UnknownName
 
 VERBS = {
     "run": "images, videos, cameras or bags in; predictions and overlays out",
+    "rig": "several calibrated cameras in; one hand from all views of it",
     "eval": "judge bags, videos, images or predictions, with a truth or without; a report to look at",
     "view": "look on: a page in the browser, or Rerun",
     "node": "the ROS 2 node",

@@ -9,10 +9,10 @@ from prehend.conventions import MIRROR, SIDES
 from prehend.pipeline.crop import direction_of
 from prehend.types import Box, FloatArray
 from prehend_training.data.batch import Arrays
-from prehend_training.data.crop_targets import hand_targets, still_visible, warp
-from prehend_training.data.crops import image_size, photometric_change
+from prehend_training.data.crop_targets import hand_targets, still_visible
 from prehend_training.data.datasets import MixedCorpus
-from prehend_training.data.pixels import PhotometricConfig
+from prehend_training.data.pixels.draws import PhotometricConfig, draw_changes
+from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record
 from prehend_training.data.views import (
     EXACT_VIEW,
@@ -22,6 +22,7 @@ from prehend_training.data.views import (
     crop_projection,
     draw_box,
     draw_turn,
+    image_size,
     mirror_left,
     view_of,
 )
@@ -101,13 +102,14 @@ class MomentBatches:
         turn = draw_turn(size, config.view, rng, direction_of(record["keypoints_px"][0]))
         box = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
         view = view_of(turn, box, None, size, record["K"], config.size_px)
-        targets = hand_targets(record, view)
-        image = warp(record["image"], view, config.size_px, rng.random() < config.smear_p)
+        targets, px = hand_targets(record, view), config.size_px
+        image = warp(record["image"], view.affine, px, rng.random() < config.smear_p)
         if config.photometric is not None:
-            image, hidden = photometric_change(image, config.photometric, rng)
+            changes = draw_changes(config.photometric, (px, px), rng)
+            image = changed(image, changes)
             places: FloatArray = apply_affine(view.affine, record["keypoints_px"][0])
-            targets["visible"] = still_visible(targets["visible"], places, hidden)
-        return targets | rig_arrays(record, view, T, config.size_px) | {"image": image}
+            targets["visible"] = still_visible(targets["visible"], places, changes.patches, px)
+        return targets | rig_arrays(record, view, T, px) | {"image": image}
 
 
 def mirrored(hand: SeenHand) -> tuple[Record, FloatArray]:

@@ -19,6 +19,7 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
 from prehend.models.unihope import UniHOPE
 from prehend.weights import file_sha256
+from prehend_training.data.memory import Memory
 from prehend_training.data.open import DataSource, describe_data, renders
 from prehend_training.storage.shards import commit
 from prehend_training.train.checkpoint import Progress, load_result, load_start, settle
@@ -26,7 +27,7 @@ from prehend_training.train.distributed import Group, run_group
 from prehend_training.train.loop import Trainer
 from prehend_training.train.machine import Budget, Machine, device_name, peak_memory_mb
 from prehend_training.train.notes import begun, read_note
-from prehend_training.train.preset import Memory, Preset, Teacher, describe
+from prehend_training.train.preset import Preset, Teacher, describe
 from prehend_training.train.presets import PRESETS, preset
 
 RESULT = Path("checkpoint") / "averaged.safetensors"
@@ -81,17 +82,11 @@ def train_run(training: Training, machine: Machine, until_s: float = math.inf, m
     if training.start:  # fail here, not in the processes
         load_start(training.start, training.preset.task(training.data).network())
     if machine.in_memory is not None and memory is None:
-        memory = training.preset.load(_folders(training.data), machine.device, machine.in_memory, machine.workers)
+        memory = training.preset.load(training.data, machine.device, machine.in_memory, machine.workers)
     if machine.processes == 1:
         run_group(_train_part, (training, machine, until_s, memory), 1, machine.device)
     else:
         run_group(_train_part, (training, machine, until_s, None), machine.processes, machine.device)
-
-
-def _folders(data: DataSource) -> Sequence[Path]:
-    if not isinstance(data, list | tuple):
-        raise InvalidInput("--in-memory keeps folders of shards (--data DIR without weights); leave it out for others")
-    return data
 
 
 def _train_part(group: Group, training: Training, machine: Machine, until_s: float, memory: Memory | None) -> None:

@@ -121,6 +121,7 @@ class SimaTask:
 
     def __init__(self, preset: SimaPreset, data: DataSource, teacher: Teacher | None = None):
         self.preset: Preset = preset
+        self.memory: Memory | None = None
         self._chosen, self._teacher = preset, teacher
         if teacher is not None:
             _check_sizes(preset, cast(SimaViews, teacher.network).config)
