@@ -15,6 +15,7 @@ from prehend_training.cli.options import RENAMED_VERBS, add_verb, warn_renamed
 from prehend_training.cli.palms import add_palm_verbs
 from prehend_training.cli.photos import add_photo_verbs
 from prehend_training.cli.presets import add_presets_verb
+from prehend_training.cli.prior.hhmr import add_hhmr_verb
 from prehend_training.cli.scenes import add_scene_verbs
 from prehend_training.cli.train import add_train_verbs
 from prehend_training.cli.trunk import add_trunk_verb
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add_palm_verbs(verbs)
     add_presets_verb(verbs)
     add_train_verbs(verbs)
+    add_hhmr_verb(verbs)
     add_evaluate_verb(verbs)
 
     export = add_verb(verbs, "export", _export, "write the weights of a run as a bundle that prehend loads")

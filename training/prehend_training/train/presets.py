@@ -23,6 +23,7 @@ from prehend_training.train.detector_task import DetectorPreset
 from prehend_training.train.h2onet import H2ONET_PRESETS
 from prehend_training.train.palms import PalmPreset
 from prehend_training.train.preset import RENAMED, Optimisation, Preset
+from prehend_training.train.prior.hhmr import HHMR_PRESETS
 from prehend_training.train.sima.presets import SIMA_PRESETS
 from prehend_training.train.tasks import CropPreset, LitePreset
 
@@ -225,7 +226,8 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
 
 _ABLATED = ("unihope-xs", "debug-unihope")
 _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
-PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *_ROWS)}
+_ALL_PARTS = (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *HHMR_PRESETS, *_ROWS)
+PRESETS: dict[str, Preset] = {one.name: one for one in _ALL_PARTS}
 
 
 def preset(name: str) -> Preset:
