@@ -1,7 +1,7 @@
 """One node for two cameras or more: `ros2 launch prehend_ros prehend_two_cameras.launch.py cameras:=front,left`.
 
-With `rig:=true` it makes one hand of all views; the cameras' poses come from /tf, or from a file (docs/CAMERAS.md). Where
-prehend was installed with pip: `ros2 launch "$(prehend files prehend_two_cameras.launch.py)"`.
+With `rig:=true` it makes one hand of all views; the cameras' poses come from /tf, or from a file (docs/CAMERAS.md).
+Where prehend was installed with pip: `ros2 launch "$(prehend files prehend_two_cameras.launch.py)"`.
 """
 
 import runpy
