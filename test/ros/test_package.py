@@ -17,7 +17,7 @@ import yaml
 import prehend
 from prehend.resources import FOLDERS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 CMAKE = (ROOT / "CMakeLists.txt").read_text()
 PACKAGE = ET.parse(ROOT / "package.xml").getroot()
 

@@ -70,6 +70,10 @@ class Inference:
     def __init__(self, network: HandNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
         self._network, self._options, self._kinds = network, options, kinds
 
+    def use(self, options: EstimatorOptions, kinds: NDArray[np.float32] | None) -> None:
+        """Go on with other options and descriptions."""
+        self._options, self._kinds = options, kinds
+
     def run(self, image: Image, targets: Sequence[tuple[Target, Crop | None]], given: bool) -> list[Reading | NoHand]:
         """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, and at the
         mirror images where a side is in doubt.

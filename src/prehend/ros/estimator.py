@@ -9,11 +9,13 @@ from prehend.object_catalogue import load_objects
 from prehend.ros.borders import Border
 from prehend.ros.convert import ModelFacts
 from prehend.ros.params import NodeParams
+from prehend.ros.start import process_age_s
 from prehend.types import FloatArray
 
 if TYPE_CHECKING:
     from prehend.pipeline.cameras import CamerasEstimator
     from prehend.pipeline.load import HandEstimator
+    from prehend.pipeline.options import EstimatorOptions
     from prehend.rig.estimator import RigEstimator
 
 SHIPPED_HAND_LICENSE = "CC0-1.0"
@@ -22,11 +24,13 @@ GIVEN_HAND_LICENSE = "that of the file given as parameter hand_model"
 
 @dataclass(frozen=True)
 class Loaded:
-    """An estimator, what `HandModelInfo` says about it, and what a person should know about the loading."""
+    """An estimator, what `HandModelInfo` says about it, what a person should know about the loading, and the line that
+    says what was loaded."""
 
     estimator: "HandEstimator"
     facts: ModelFacts
     notes: tuple[str, ...] = ()
+    said: str = "loaded"
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def load_for(params: NodeParams) -> Loaded:
         estimator.warm_up()
         objects, notes = _objects(bool(options.object_ids))
     facts = _facts(estimator, params, objects)
-    return Loaded(estimator, facts, (*params.obsolete(), *notes))
+    return Loaded(estimator, facts, (*params.obsolete(), *notes), _said(options, estimator.bundle.name))
 
 
 def load_cameras_for(params: NodeParams) -> LoadedCameras:
@@ -99,6 +103,24 @@ def _facts(
         backend=params.backend,
         objects=objects,
     )
+
+
+def _said(options: "EstimatorOptions", model: str) -> str:
+    """What was loaded, and how long the process lives by now."""
+    on = " ".join(word for word in (options.backend, options.provider, options.precision) if word)
+    things = f", to hold {', '.join(options.object_ids)}" if options.object_ids else ""
+    threads = f"{options.threads} threads" if options.threads else "all threads"
+    age_s = process_age_s()
+    after = f" after {age_s:.1f} s" if age_s is not None else ""
+    return f"{model} and detector {options.detector} on {on}, {threads}{things}; ready{after}"
+
+
+def check_objects(options: "EstimatorOptions") -> None:
+    """Raise `PrehendError` where the options name an object that cannot be had."""
+    from prehend.pipeline.parts import objects_of
+
+    with Border(AssetError, "cannot load the objects"):
+        objects_of(options)
 
 
 def _objects(needed: bool) -> tuple[dict[str, FloatArray], tuple[str, ...]]:

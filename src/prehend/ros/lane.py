@@ -111,7 +111,8 @@ class Lane:
         counts, params = self.stats.take(), self._params
         silent = now_s - counts.last_image_s > params.silent_after_s
         cause = self.inputs.cause(counts) if silent else ""
-        faults = diagnostics.image_faults(counts, self.stamps.take() if counts.received else "", graph.load())
+        loss = graph.loss(counts.new_lost, counts.new_received, counts.image_bytes, graph.load())
+        faults = diagnostics.image_faults(counts, self.stamps.take() if counts.received else "", loss)
         reason = self.calibration.reason
         if reason and not self.calibration.heard:
             reason = f"{reason}: {self.inputs.info_cause()}".removesuffix(": ")

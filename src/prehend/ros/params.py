@@ -11,7 +11,7 @@ from typing import Any
 
 from prehend.backends.settings import POLICIES, PRECISIONS, PROVIDERS
 from prehend.errors import ParameterError, UnknownName
-from prehend.pipeline.options import LOST, OPERATORS, EstimatorOptions, option_default, option_text
+from prehend.pipeline.options import LIVE, LOST, OPERATORS, EstimatorOptions, option_default, option_text
 from prehend.pipeline.track import FRAME_S
 
 _LONGEST = 120
@@ -58,6 +58,7 @@ def _parameter(default: Any, text: str, **limits: Any) -> Any:
 
 def _option(name: str, default: Any = None, **limits: Any) -> Any:
     """A parameter that is the estimator's option of the same name: it says the same, and has its default."""
+    limits.setdefault("live", name in LIVE)
     return _parameter(option_default(name) if default is None else default, option_text(name), **limits)
 
 
@@ -87,6 +88,7 @@ class NodeParams:
     find_interval: int = _parameter(
         0, "obsolete: the same in images at 30 Hz; 0: find_interval_s counts", span=(0, 1000)
     )
+    detector_beside: bool = _option("detector_beside")
     keep_lost_s: float = _option("keep_lost_s", span=(0.01, 5.0))
     lost: str = _option("lost", choices=LOST)
     operator: str = _option("operator", choices=OPERATORS)
@@ -143,6 +145,9 @@ class NodeParams:
     publish_tf: bool = _parameter(
         True, "publish wrists and held objects on /tf while the camera is calibrated", live=True
     )
+    publish_finger_frames: bool = _parameter(
+        False, "publish the finger joints of left_hand and right_hand on /tf, too; with publish_tf", live=True
+    )
     publish_markers: str = _parameter(
         "skeleton",
         "what ~/markers shows while somebody subscribes; mesh costs about 15 ms a hand",
@@ -159,7 +164,9 @@ class NodeParams:
         "", "frame that hands are told in, through /tf and /tf_static; empty: that of the images"
     )
     tf_prefix: str = _parameter("", "put before the names of TF frames, to tell several nodes apart")
-    silent_after_s: float = _parameter(2.0, "diagnostics warn when no image came for this long [s]", span=(0.5, 60.0))
+    silent_after_s: float = _parameter(
+        2.0, "diagnostics warn when no image came for this long [s]", span=(0.5, 60.0), live=True
+    )
 
     def __post_init__(self) -> None:
         for name, spec in specs().items():
@@ -172,6 +179,12 @@ class NodeParams:
             raise ParameterError(f"parameter fov_deg is {self.fov_deg:g}, allowed: 0 (assume nothing) or 10 to 170")
         if self.tf_prefix and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_/]*", self.tf_prefix):
             raise ParameterError(f"parameter tf_prefix is {self.tf_prefix!r}: a TF frame cannot start like this")
+        if self.find_interval and self.find_interval_s != option_default("find_interval_s"):
+            raise ParameterError("find_interval and find_interval_s contradict each other: leave find_interval out")
+        if self.publish_finger_frames and self.operator == "off":
+            raise ParameterError(
+                "publish_finger_frames is of the operator's hands: operator must be longest or largest"
+            )
         unknown = set(self.chosen_outputs()) - set(OUTPUTS)
         if unknown:
             raise ParameterError(

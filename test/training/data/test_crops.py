@@ -10,11 +10,13 @@ from fake import fake_sample, project, write_fake
 from prehend.conventions import MIRROR
 from prehend.errors import AssetError
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
-from prehend_training.data.crop_targets import cells_on, from_box
+from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig, drawn_indices, exact
 from prehend_training.data.datasets import ShardCorpus
 from prehend_training.data.loader import prefetched
-from prehend_training.data.pixels import LUMA, PhotometricConfig, change_colour, degrade, erase, paste, without_front
+from prehend_training.data.pixels import opencv
+from prehend_training.data.pixels.draws import LUMA, PhotometricConfig, draw_changes, draw_colours, hidden_by
+from prehend_training.data.pixels.opencv import cells_on, changed, paste, without_front
 from prehend_training.data.records import record_of
 from prehend_training.sample import OBJECT_CODE, OTHER_CODE
 from prehend_training.storage.codec import Packing
@@ -241,10 +243,14 @@ def test_photometric_changes_keep_shape_and_type(config):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (64, 64, 3), np.uint8)
     for _ in range(20):
-        changed, hidden = erase(change_colour(image, config, rng), config, rng)
-        changed = degrade(changed, config, rng)
-        assert changed.shape == image.shape and changed.dtype == np.uint8
-        assert 0 < hidden.mean() < 0.3
+        changes = draw_changes(config, (64, 64), rng)
+        seen = changed(image, changes)
+        assert seen.shape == image.shape and seen.dtype == np.uint8
+        assert 0 < hidden_by(changes.patches, (64, 64)).mean() < 0.3
+
+
+def change_colour(image, config, rng):
+    return opencv.change_colour(image, draw_colours(config, rng))
 
 
 def test_changes_that_are_none_change_nothing():

@@ -10,7 +10,6 @@ from prehend.types import Box, FoundHand
 from prehend_training.cli.main import main
 from prehend_training.data.crops import CropBatches, CropDataConfig
 from prehend_training.data.datasets import MixedCorpus, ShardCorpus
-from prehend_training.data.on_device.store import load_resident
 from prehend_training.data.views import PLACE_SCALE, place_box
 from prehend_training.evaluate.hard_negatives import HardNegativesConfig, cut_place, mistakes
 from prehend_training.sample import OTHER_CODE
@@ -122,11 +121,6 @@ def test_a_finder_does_not_learn_from_places(places):
 def test_settings_out_of_range_are_refused():
     with pytest.raises(InvalidInput, match="1 at least"):
         HardNegativesConfig(most=0)
-
-
-def test_memory_of_a_device_takes_crops_alone(places):
-    with pytest.raises(AssetError, match="expected folders of crops"):
-        load_resident([places], "cpu")
 
 
 def test_presence_on_places_is_measured_apart(places, crops, tmp_path, capfd):

@@ -4,11 +4,12 @@ mixture of them."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from prehend.errors import AssetError, InvalidInput
 from prehend_training.data.crops import Corpus
 from prehend_training.data.datasets import Cached, DatasetCorpus, MixedCorpus, ShardCorpus, Twins
+from prehend_training.data.memory import Filling, InMemory, KnownCount, Memory
 from prehend_training.data.online import OnlineCorpus
 from prehend_training.data.photographs import PhotoChoice, PhotoCorpus
 from prehend_training.datasets import Dataset, open_dataset
@@ -115,6 +116,46 @@ def open_corpus(
     if data.kind != pictures:
         raise AssetError(f"scenes of {data.kind}: expected {pictures}")
     return OnlineCorpus(data)
+
+
+IN_MEMORY_VARIANTS = 4
+"""Squares of a photograph that are kept as places without a hand."""
+
+
+def load_memory(
+    data: DataSource,
+    pictures: Literal["crops", "frames"],
+    twins: bool,
+    crop_px: int,
+    filling: Filling,
+    limit: int | None,
+) -> Memory:
+    """The records of a source with their pixels in the memory of a device; arguments as of `open_corpus`.
+
+    Args:
+        data, pictures, twins, crop_px: see there.
+        filling: an empty memory.
+        limit: largest number of images, each source its share; photographs are kept all.
+
+    Raises:
+        AssetError: the source has other pictures or is not there, or does not fit.
+        InvalidInput: scenes that are rendered while training cannot be kept.
+    """
+
+    def kept(source: SingleSource, share: float) -> InMemory:
+        if isinstance(source, SceneConfig):
+            raise InvalidInput("scenes that are rendered while training do not come twice: leave --in-memory out")
+        most = None if limit is None else max(1, round(limit * share))
+        if isinstance(source, PhotoChoice) and pictures == "crops":
+            return filling.add(PhotoCorpus(read_labels(source.labels), source.split, IN_MEMORY_VARIANTS), whole=True)
+        opened = open_corpus(source, pictures, twins, crop_px)
+        return filling.add(cast(KnownCount, opened), most)
+
+    if not isinstance(data, Mixture):
+        return filling.memory(kept(data, 1.0))
+    total = sum(weight for _, weight in data.parts)
+    parts = [(kept(source, weight / total), weight) for source, weight in data.parts]
+    return filling.memory(parts[0][0] if len(parts) == 1 else MixedCorpus(parts))
 
 
 def renders(data: DataSource) -> bool:

@@ -32,7 +32,6 @@ MIN_SIDE_PX = 10.0
 PLACE_EVERY = 4
 """Of so many draws one is a place without a hand."""
 VARIANTS = 256
-"""Squares that are cut from one photograph as places."""
 PLACE_PX = 24.0
 """Least side of the box of a place."""
 _TRIES = 30
@@ -72,13 +71,14 @@ class PhotoCorpus:
     Args:
         labels: of the photographs.
         split: which of them.
+        variants: squares that are cut from one photograph as places.
 
     Raises:
         SourceError: no hand and no place is labelled in this split.
     """
 
-    def __init__(self, labels: PhotoLabels, split: str = "train"):
-        self.labels, self.split = labels, split
+    def __init__(self, labels: PhotoLabels, split: str = "train", variants: int = VARIANTS):
+        self.labels, self.split, self.variants = labels, split, variants
         self.photos = [photo for photo in labels.photos if photo.split == split]
         self.hands = [(photo, row) for photo in self.photos for row, hand in enumerate(photo.hands) if _usable(hand)]
         self.places = [photo for photo in self.photos if photo.all_hands_labelled and _has_room(photo)]
@@ -92,7 +92,7 @@ class PhotoCorpus:
             )
 
     def __len__(self) -> int:
-        return len(self.hands) + len(self.places) * VARIANTS
+        return len(self.hands) + len(self.places) * self.variants
 
     def __getitem__(self, index: int) -> Record:
         if not 0 <= index < len(self):
@@ -148,8 +148,8 @@ class PhotoCorpus:
         if not self.hands or (placed and self.places):
             number = turn if self.hands else draw
             (photo,) = drawn_indices(seed, number, 1, len(self.places))
-            variant = int(np.random.default_rng([seed, number, 1]).integers(VARIANTS))
-            return len(self.hands) + photo * VARIANTS + variant
+            variant = int(np.random.default_rng([seed, number, 1]).integers(self.variants))
+            return len(self.hands) + photo * self.variants + variant
         number = turn * (PLACE_EVERY - 1) + kind if self.places else draw
         return drawn_indices(seed, number, 1, len(self.hands))[0]
 
@@ -159,9 +159,9 @@ class PhotoCorpus:
         return record | {"has_beside": np.array(photo.all_hands_labelled and len(photo.hands) == 1)}
 
     def _place(self, number: int) -> Record:
-        photo, variant = self.places[number // VARIANTS], number % VARIANTS
+        photo, variant = self.places[number // self.variants], number % self.variants
         image = self._read(photo)
-        rng = np.random.default_rng([number // VARIANTS, variant])
+        rng = np.random.default_rng([number // self.variants, variant])
         # walls teach little: of some squares the one in which most is to be seen
         box = max((place_in(photo, rng) for _ in range(_CHOICES)), key=lambda box: _contrast(image, box))
         half, (x, y) = PLACE_SCALE / 2 * max(box.width, box.height), box.center
@@ -190,8 +190,8 @@ class PhotoCorpus:
             )
         return image
 
-    def __reduce__(self) -> tuple[Callable[..., "PhotoCorpus"], tuple[PhotoLabels, str]]:
-        return PhotoCorpus, (self.labels, self.split)
+    def __reduce__(self) -> tuple[Callable[..., "PhotoCorpus"], tuple[PhotoLabels, str, int]]:
+        return PhotoCorpus, (self.labels, self.split, self.variants)
 
 
 def _usable(hand: PhotoHand) -> bool:

@@ -13,6 +13,7 @@ from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.geometry.rotations import rotation_between
 from prehend.pipeline.crop import CropSpec
 from prehend.types import Box, FloatArray
+from prehend_training.data.pixels.plans import IMAGES
 from prehend_training.data.records import Record
 
 
@@ -75,6 +76,15 @@ class View:
     R_crop_camera: FloatArray
 
 
+def image_size(record: Record) -> tuple[int, int]:
+    """Width and height of a record's image [px], wherever its pixels are."""
+    if "image" in record:
+        height, width = record["image"].shape[:2]
+    else:
+        width, height = (int(side) for side in record["image_size"])
+    return width, height
+
+
 def mirror_left(record: Record) -> Record:
     """A record whose first hand is a left one as its mirror image with a right hand; others stay as they are."""
     return mirror(record) if SIDES[int(record["side"][0])] == "left" else record
@@ -92,10 +102,12 @@ def mirror(record: Record) -> Record:
     Control points are reordered (see `MIRRORED_ORDER`).
     """
     mirrored = dict(record)
-    width = record["image"].shape[1]
-    for name in ("image", "segmentation", "deoccluded", "deoccluded_front"):
+    width, _ = image_size(record)
+    for name in IMAGES:
         if name in record:
             mirrored[name] = np.asarray(cv2.flip(np.asarray(record[name]), 1), np.uint8)
+    if "mirrored" in record:
+        mirrored["mirrored"] = ~record["mirrored"]
     K = np.array(record["K"])
     K[0, 2] = width - 1 - K[0, 2]
     mirrored["K"] = K

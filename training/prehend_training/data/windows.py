@@ -16,11 +16,12 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.pipeline.crop import direction_of
 from prehend.types import Box, FloatArray
 from prehend_training.data.batch import Arrays
-from prehend_training.data.crop_targets import hand_targets, part_targets, still_visible, warp
-from prehend_training.data.crops import drawn_indices, image_size, photometric_change
+from prehend_training.data.crop_targets import hand_targets, part_targets, still_visible
+from prehend_training.data.crops import drawn_indices
 from prehend_training.data.datasets import MixedCorpus, around_hand, is_usable
 from prehend_training.data.open import DatasetChoice, DataSource, Mixture
-from prehend_training.data.pixels import PhotometricConfig
+from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_changes
+from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record, of_hand, record_of
 from prehend_training.data.views import (
     EXACT_VIEW,
@@ -29,6 +30,7 @@ from prehend_training.data.views import (
     apply_affine,
     draw_box,
     draw_turn,
+    image_size,
     mirror_left,
     view_of,
 )
@@ -262,14 +264,17 @@ class WindowBatches:
         smear = rng.random() < self.config.smear_p
         view_seed, look_seed = (int(seed) for seed in rng.integers(2**63, size=2))
         views = [None if record is None else self._view(record, np.random.default_rng(view_seed)) for record in records]
-        now = views[0]
+        now, changes = views[0], None
         assert now is not None
+        if self.config.photometric is not None:
+            size = self.config.size_px
+            changes = draw_changes(self.config.photometric, (size, size), np.random.default_rng(look_seed))
         frames: list[Arrays] = []
         for record, view in zip(records, views, strict=True):
             if record is None or view is None:
                 frames.append(frames[0] | {"known": np.float32(0)[...]})
                 continue
-            frame = self._frame(record, view, smear, np.random.default_rng(look_seed))
+            frame = self._frame(record, view, smear, changes)
             turn = (now.R_crop_camera @ view.R_crop_camera.T).astype(np.float32)
             frames.append(frame | {"turn": turn, "known": np.float32(1)[...]})
         return {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
@@ -293,13 +298,13 @@ class WindowBatches:
         box = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
         return view_of(turn, box, None, size, record["K"], config.size_px)
 
-    def _frame(self, record: Record, view: View, smear: bool, rng: np.random.Generator) -> Arrays:
-        targets = hand_targets(record, view)
-        image = warp(record["image"], view, self.config.size_px, smear)
-        if self.config.photometric is not None:
-            image, hidden = photometric_change(image, self.config.photometric, rng)
+    def _frame(self, record: Record, view: View, smear: bool, changes: Changes | None) -> Arrays:
+        targets, size = hand_targets(record, view), self.config.size_px
+        image = warp(record["image"], view.affine, size, smear)
+        if changes is not None:
+            image = changed(image, changes)
             places: FloatArray = apply_affine(view.affine, record["keypoints_px"][0])
-            targets["visible"] = still_visible(targets["visible"], places, hidden)
+            targets["visible"] = still_visible(targets["visible"], places, changes.patches, size)
         return targets | part_targets(record, targets["visible"]) | {"image": image}
 
 

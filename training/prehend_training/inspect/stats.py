@@ -12,7 +12,7 @@ from prehend.conventions import MANO_JOINT_NAMES, NUM_BETAS, NUM_MANO_JOINTS
 from prehend.errors import InvalidInput
 from prehend.hand_model import load_hand_model
 from prehend_training.assets.poses import matrix_axis_angle
-from prehend_training.data.pixels import LUMA
+from prehend_training.data.pixels.draws import LUMA
 from prehend_training.sample import HAND_CODE, HAND_PARTS, HandLabel, OcclusionRule, Sample
 from prehend_training.storage.shards import ShardFolder
 

@@ -17,9 +17,9 @@ from prehend_training.data.frames import (
     DetectorDataConfig,
     draw_affine,
     draw_window,
-    warp_frame,
+    draw_window_changes,
 )
-from prehend_training.data.pixels import change_colour, degrade
+from prehend_training.data.pixels.opencv import frame_image
 from prehend_training.data.records import Record
 from prehend_training.data.views import apply_affine
 from prehend_training.palms.labels import PalmHand, PalmLabels, PalmPhoto
@@ -124,13 +124,8 @@ class PalmBatches:
         config = self.config.view
         flip = bool(rng.random() < config.flip_p)
         affine, window = draw_affine(record, config, flip, rng), draw_window(config, rng)
-        image = warp_frame(record["image"], affine, window, config.size_px)
-        if config.photometric is not None:
-            inside = np.s_[window[1] : window[3], window[0] : window[2]]
-            changed = degrade(change_colour(image[inside], config.photometric, rng), config.photometric, rng)
-            image = np.zeros_like(image)
-            image[inside] = changed
-        return image, affine, window, flip
+        changes = draw_window_changes(config, window, rng)
+        return frame_image(record["image"], affine, window, config.size_px, changes), affine, window, flip
 
 
 def frame_palms(record: Record, affine: FloatArray, window: Window, flip: bool) -> list[Palm]:

@@ -24,11 +24,14 @@ from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.batch import WindowBatch, rows_of
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
-from prehend_training.data.open import DataSource, open_corpus
+from prehend_training.data.memory import Filling, Memory
+from prehend_training.data.open import DataSource, load_memory, open_corpus
+from prehend_training.data.pixels.opencv import crop_arrays
+from prehend_training.data.pixels.plans import later
 from prehend_training.data.windows import WindowBatches, WindowDataConfig, open_windows
 from prehend_training.losses.crop import Terms
 from prehend_training.losses.h2onet import FoundMesh, H2ONetLossWeights, mesh_terms, place_terms, switch_terms
-from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
+from prehend_training.train.preset import Optimisation, Preset, Teacher
 
 Trains = Literal["mesh", "frame", "fusion", "all"]
 
@@ -75,9 +78,15 @@ class H2ONetPreset(Preset):
 
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "H2ONetTask":
         """See `Preset`."""
-        if memory is not None or teacher is not None:
-            raise InvalidInput(f"'{self.name}' learns from pictures as they are read, and without a teacher")
-        return H2ONetTask(self, data)
+        if teacher is not None:
+            raise InvalidInput(f"'{self.name}' learns without a teacher")
+        return H2ONetTask(self, data, memory)
+
+    def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
+        """See `Preset`; windows of films are read as they are needed."""
+        if isinstance(self.data, WindowDataConfig):
+            return super().load(data, device, limit, workers)
+        return load_memory(data, self.pictures, False, self.data.size_px, Filling(device, workers), limit)
 
 
 class HandAnswers(NamedTuple):
@@ -154,21 +163,22 @@ class H2ONetTask:
     Args:
         preset: what is trained.
         data: crops or films, as the preset wants.
+        memory: crops in the memory of the device that trains, None to read them as they are needed.
 
     Raises:
         AssetError: the data are not what the preset trains on.
     """
 
-    def __init__(self, preset: H2ONetPreset, data: DataSource):
+    def __init__(self, preset: H2ONetPreset, data: DataSource, memory: Memory | None = None):
         self.preset: Preset = preset
-        self._chosen = preset
+        self._chosen, self.memory = preset, memory
         size, chosen = preset.optimisation.batch_size, preset.data
         self.source: BatchSource
         if isinstance(chosen, WindowDataConfig):
             self.source = WindowBatches(open_windows(data, chosen.size_px), chosen, preset.seed, size)
         else:
-            corpus = open_corpus(data, "crops", False, chosen.size_px)
-            self.source = CropBatches(corpus, chosen, preset.seed, size, twins=False)
+            corpus = memory.corpus if memory else open_corpus(data, "crops", False, chosen.size_px)
+            self.source = CropBatches(corpus, chosen, preset.seed, size, False, later if memory else crop_arrays)
         model = load_hand_model()
         self._hand, self._faces = HandLayer(model), torch.tensor(model.faces.astype("int64"))
 

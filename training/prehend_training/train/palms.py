@@ -12,6 +12,7 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.models.palm import PalmConfig, PalmDetector, build_palm
 from prehend_training.data.batch import PalmBatch
 from prehend_training.data.crops import BatchSource
+from prehend_training.data.memory import Memory
 from prehend_training.data.open import DataSource, describe_data, open_corpus
 from prehend_training.losses.crop import Terms
 from prehend_training.palms.batches import PalmBatches, PalmDataConfig
@@ -23,7 +24,7 @@ from prehend_training.train.checkpoint import load_result
 from prehend_training.train.loop import Trainer
 from prehend_training.train.machine import Budget, Machine
 from prehend_training.train.notes import begun
-from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher, describe
+from prehend_training.train.preset import Optimisation, Preset, Teacher, describe
 
 
 class PalmWithHeads(nn.Module):
@@ -83,6 +84,7 @@ class PalmTask:
         self.preset: Preset = preset
         self._palm_preset, self._start = preset, start
         corpus = open_corpus(data, "frames", twins=False)
+        self.memory: Memory | None = None
         self.source: BatchSource = PalmBatches(corpus, labels, preset.data, preset.seed, preset.optimisation.batch_size)
 
     def network(self) -> nn.Module:
