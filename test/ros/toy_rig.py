@@ -12,6 +12,7 @@ import numpy as np
 
 from prehend.hand_model.asset import load_hand_model
 from prehend.pipeline.cameras import CameraFrame
+from prehend.pipeline.options import EstimatorOptions
 from prehend.rig.estimator import RigEstimator
 from prehend.ros.convert import ModelFacts
 from prehend.ros.estimator import LoadedCameras
@@ -56,6 +57,9 @@ class ToyCameras:
             times = {"find": 1.0, "infer": 2.0, "total": 3.0}
             found[name] = FrameResult(frame.camera, tuple(seen), frame.stamp, times, found=True)
         return found
+
+    def change(self, options: EstimatorOptions) -> None:
+        """Nothing of it is looked at."""
 
     def reset(self, camera: str | None = None) -> None:
         """Nothing is remembered."""
