@@ -132,7 +132,8 @@ class HHMRTask:
 
     def __init__(self, preset: HHMRPreset, data: DataSource):
         self.preset: Preset = preset
-        self._chosen, self.memory = preset, None
+        self._chosen = preset
+        self.memory: Memory | None = None
         config, optimisation = preset.config, preset.optimisation
         crops: BatchSource | None = None
         poses = None
