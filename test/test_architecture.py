@@ -85,6 +85,7 @@ ROOMS = (
     "imports",
     "experiments",
     "deocclude",
+    "boost",
     "cli",
 )
 """Rooms of the training workspace; each imports from itself and from those above it alone."""

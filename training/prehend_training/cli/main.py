@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prehend.errors import PrehendError
+from prehend_training.cli.boost import add_boost_verbs
 from prehend_training.cli.deocclude import add_deocclude_verb
 from prehend_training.cli.evaluate import add_evaluate_verb
 from prehend_training.cli.hard_negatives import add_hard_negatives_verb
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add_scene_verbs(verbs)
     add_look_verbs(verbs)
     add_deocclude_verb(verbs)
+    add_boost_verbs(verbs)
     add_hard_negatives_verb(verbs)
     add_photo_verbs(verbs)
     add_trunk_verb(verbs)
