@@ -2,8 +2,8 @@
 
 The network gives pose and shape of a hand in its labelled box, which are moved until the joints fall on the labelled
 ones (`photos.refine`), with an assumed camera; what falls well enough without being bent far is kept as a square crop
-with a hand in metres. So the hand's size and distance are as sure as the network's shape and the camera's field of view:
-enough for a condition, which shows the hand as it falls on the pixels.
+with a hand in metres. So the hand's size and distance are as sure as the network's shape and the camera's field of
+view: enough for a condition, which shows the hand as it falls on the pixels.
 """
 
 import hashlib

@@ -1,12 +1,12 @@
-"""Do made pictures help? (HandBooster, section 4): networks on scenes, on scenes and made pictures, and on scenes and as
-many further scenes, by the same budget and with several seeds; measured on held-out scenes and on photographs.
+"""Do made pictures help? (HandBooster, section 4): networks on scenes, on scenes and made pictures, and on scenes and
+as many further scenes, by the same budget and with several seeds; measured on held-out scenes and on photographs.
 
 The third row tells what more pictures are worth by themselves; only what the second has over it is the generator's.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def _measured(comparison: Comparison, name: str, row: str, seed: int, out: Path,
     run = out / f"{name}-{row}-{seed}"
     note = run / "comparison.json"
     if not note.exists():
-        preset = replace(changed_preset(name, Changes(batch_size=comparison.batch)), seed=seed)
+        preset = changed_preset(name, Changes(batch_size=comparison.batch, seed=seed))
         training = Training(preset, comparison.data(row), run, Budget(steps=comparison.steps), comparison.start)
         if not training.done:
             train_run(training, machine)
