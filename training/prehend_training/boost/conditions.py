@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import MIRROR, Side
+from prehend.conventions import MIRROR, SIDES, Side
 from prehend.errors import AssetError
 from prehend.geometry.camera import rotation_camera_crop, scale_camera
 from prehend.geometry.rotations import quaternion_from_matrix
@@ -75,7 +75,7 @@ def why_unusable(sample: Sample) -> str | None:
 
 def check_hand_model(sample: Sample, where: str) -> None:
     """Raise `AssetError` unless the first hand of a sample has the mesh of the shipped hand model."""
-    vertices, expected = len(sample.hands[0].vertices_m), load_hand_model().num_vertices
+    vertices, expected = len(sample.hands[0].vertices_m), len(_surface(SIDES[1])[1])
     if vertices not in (0, expected):
         raise AssetError(
             f"{where}: conditions of another hand model ({vertices} vertices, expected {expected}): make them with "
@@ -187,19 +187,20 @@ def _staged(hand: HandLabel, objects: tuple[ObjectLabel, ...]) -> Staged:
 
 
 @lru_cache(maxsize=2)
-def _parts_of(side: Side) -> NDArray[np.int64]:
-    """(V,) which of MANO's 16 joints moves each vertex most."""
-    return np.asarray(load_hand_model(side=side).weights.argmax(1), np.int64)
+def _surface(side: Side) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """(F, 3) faces of a hand, and (V,) which of MANO's 16 joints moves each vertex most."""
+    model = load_hand_model(side=side)
+    return model.faces.astype(np.int32), np.asarray(model.weights.argmax(1), np.int64)
 
 
 def _hand_geometry(hand: HandLabel) -> Geometry:
-    faces = load_hand_model(side=hand.side).faces
+    faces, parts = _surface(hand.side)
     points = np.asarray(hand.vertices_m, np.float64)
     vertices = np.zeros(len(points), VERTEX)
     vertices["position"], vertices["normal"] = points, vertex_normals(points, faces)
     vertices["uvw"][:, 2] = -1
-    vertices["code"] = HAND_CODE * PARTS + _parts_of(hand.side)
-    return Geometry(vertices, faces.astype(np.int32))
+    vertices["code"] = HAND_CODE * PARTS + parts
+    return Geometry(vertices, faces)
 
 
 def _object_geometry(label: ObjectLabel, entity: int) -> Geometry:
