@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from prehend.errors import AssetError, DeviceError, InvalidInput, UnknownName
 from prehend_training.boost.network import Booster, is_out_of_memory
-from prehend_training.boost.preset import BOOSTERS, booster, folders_of
+from prehend_training.boost.preset import BOOSTERS, booster
 from prehend_training.boost.run import open_booster, train_booster
-from prehend_training.boost.task import BoosterTask, foreground_weights
+from prehend_training.boost.task import BoosterTask, folders_of, foreground_weights
 from prehend_training.data.open import Mixture
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.train.machine import Budget, Machine

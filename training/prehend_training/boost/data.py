@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prehend.errors import AssetError, InvalidInput
 from prehend_training.boost.conditions import Condition, check_hand_model, draw_condition, why_unusable
-from prehend_training.boost.preset import BoosterPreset
+from prehend_training.boost.network import DenoiserConfig
 from prehend_training.data.batch import MadeBatch
 from prehend_training.storage.shards import ShardFolder
 
@@ -35,25 +35,27 @@ class BoosterSource:
 
     Args:
         folders: of crops, with weights.
-        preset: sizes, seed, batch.
+        config: size of the pictures, levels of noise, share that is told.
+        seed: of what is drawn.
+        batch_size: pictures a step.
 
     Raises:
         AssetError: a folder cannot be read, holds other pictures, or hands of another hand model.
         InvalidInput: a weight is not positive.
     """
 
-    def __init__(self, folders: Sequence[tuple[Path, float]], preset: BoosterPreset):
-        self.paths, self.preset = list(folders), preset
+    def __init__(self, folders: Sequence[tuple[Path, float]], config: DenoiserConfig, seed: int, batch_size: int):
+        self.paths, self.config, self.seed, self.batch_size = list(folders), config, seed, batch_size
         weights = np.array([weight for _, weight in folders], np.float64)
         if not len(weights) or not (weights > 0).all():
             raise InvalidInput("a generator needs one folder of crops at least, each with a positive weight")
         self._shares = weights / weights.sum()
         self.folders = [open_crops(path) for path, _ in folders]
         self._kept: dict[tuple[int, int], Example | None] = {}
-        self._room = CACHE_BYTES // (11 * preset.config.size_px**2)
+        self._room = CACHE_BYTES // (11 * config.size_px**2)
 
-    def __reduce__(self) -> tuple[type["BoosterSource"], tuple[list[tuple[Path, float]], BoosterPreset]]:
-        return BoosterSource, (self.paths, self.preset)
+    def __reduce__(self) -> tuple[type["BoosterSource"], tuple[list[tuple[Path, float]], DenoiserConfig, int, int]]:
+        return BoosterSource, (self.paths, self.config, self.seed, self.batch_size)
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> MadeBatch:
         """Batch number `step`, or the k-th of its n parts.
@@ -65,8 +67,8 @@ class BoosterSource:
         Raises:
             AssetError: no picture of a folder has a condition.
         """
-        config, size = self.preset.config, self.preset.optimisation.batch_size
-        rng = np.random.default_rng([self.preset.seed, step])
+        config, size = self.config, self.batch_size
+        rng = np.random.default_rng([self.seed, step])
         which = rng.choice(len(self.folders), size, p=self._shares)
         places = [int(rng.integers(len(self.folders[k]))) for k in which]
         told, times = rng.random(size) < config.told_share, rng.integers(config.steps, size=size)
@@ -103,7 +105,7 @@ class BoosterSource:
         sample = self.folders[which].sample(place, "none")
         found = None
         if why_unusable(sample) is None:
-            condition, size = draw_condition(sample, self.preset.config.size_px), self.preset.config.size_px
+            condition, size = draw_condition(sample, self.config.size_px), self.config.size_px
             image = np.asarray(cv2.resize(sample.image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
             found = Example(np.ascontiguousarray(image[:, ::-1]) if condition.mirrored else image, condition)
         if len(self._kept) < self._room:

@@ -1,5 +1,6 @@
 """The conditional denoiser of HandBooster (section 3.2): x_0 from x_t, maps of texture and normals, and orientation."""
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -8,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prehend.errors import MissingDependency
-from prehend_training.boost.preset import DenoiserConfig
 
 CONDITION_CHANNELS = 6
 """Of texture and normals."""
@@ -16,6 +16,29 @@ BETAS = (1e-4, 0.02)
 _LEAST_CHANNELS = 8
 """torch 2.13's convolutions write past their buffer in the backward pass of fewer."""
 _GROUPS, _HEAD = 8, 32
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """The network, and the noise it is taught to take away.
+
+    Attributes:
+        size_px: side of the pictures.
+        patch: so many pixels along a side become channels first: a quarter of the work at 2, and coarser detail.
+        channels: of each level; each halves the resolution once more.
+        layers: residual blocks of a level.
+        attention: levels with self-attention, from the finest (0) on; the coarsest block always has it.
+        steps: T of the diffusion, betas linear from 1e-4 to 0.02.
+        told_share: how often the orientation is told in training; else it is left out (classifier-free guidance).
+    """
+
+    size_px: int
+    patch: int
+    channels: tuple[int, ...]
+    layers: int = 1
+    attention: tuple[int, ...] = ()
+    steps: int = 1000
+    told_share: float = 0.5
 
 
 def library() -> Any:

@@ -10,7 +10,8 @@ from prehend.errors import AssetError, DeviceError, InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.weights import file_sha256
 from prehend_training.boost.network import Booster, is_out_of_memory
-from prehend_training.boost.preset import BOOSTERS, BoosterPreset
+from prehend_training.boost.preset import BOOSTERS
+from prehend_training.boost.task import BoosterPreset
 from prehend_training.data.open import Mixture
 from prehend_training.train.checkpoint import load_result
 from prehend_training.train.machine import Budget, Machine

@@ -1,16 +1,89 @@
 """What the generator learns: eq. (2) of HandBooster, with the foreground's weight where it acts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from prehend.errors import InvalidInput
+from prehend.hand_model.asset import load_hand_model
 from prehend_training.boost.data import BoosterSource
-from prehend_training.boost.network import Booster, scheduler
-from prehend_training.boost.preset import BoosterPreset
+from prehend_training.boost.network import Booster, DenoiserConfig, scheduler
 from prehend_training.data.crops import BatchSource
+from prehend_training.data.open import DataSource, Mixture
 from prehend_training.losses.crop import Terms
-from prehend_training.train.preset import Preset
+from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
+
+NETWORK = "handbooster"
+
+
+@dataclass(frozen=True)
+class BoosterLoss:
+    """Weight of each term of `BoosterTask.terms`; those that are 0 are there to be watched.
+
+    Attributes:
+        denoising: eq. (2) of the paper.
+        foreground, background: plain squared errors, in and beside hand and object.
+    """
+
+    denoising: float = 1.0
+    foreground: float = 0.0
+    background: float = 0.0
+
+
+@dataclass(frozen=True)
+class BoosterPreset(Preset):
+    """A generator. Learns from folders of crops with hands in metres: fits of photographs, scenes.
+
+    Attributes:
+        config: of the network.
+        background: weight of a pixel beside hand and object over one of them (the paper's 0.1).
+        snr_limit: the signal-to-noise ratio that weighs a picture in eq. (2) counts at most so much (Hang et al., ICCV
+            2023); None for the paper's, without a limit.
+        hand: sha256 of the hand model whose conditions it learns.
+    """
+
+    name: str
+    config: DenoiserConfig
+    optimisation: Optimisation
+    background: float = 0.1
+    snr_limit: float | None = None
+    loss: BoosterLoss = BoosterLoss()
+    seed: int = 0
+    network: str = NETWORK
+    hand: str = field(default_factory=lambda: load_hand_model().sha256)
+    pictures: ClassVar[Literal["crops"]] = "crops"
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        return f"makes pictures of {self.config.size_px} px", "fits of photographs, crops"
+
+    def build(self) -> Booster:
+        """The network with fresh weights."""
+        return Booster(self.config)
+
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "BoosterTask":
+        """See `Preset`; the source is folders of crops, alone or in a mixture."""
+        if memory is not None or teacher is not None:
+            raise InvalidInput(f"'{self.name}' learns neither from the device's memory nor from a teacher")
+        return BoosterTask(self, BoosterSource(folders_of(data), self.config, self.seed, self.optimisation.batch_size))
+
+
+def folders_of(data: DataSource) -> list[tuple[Path, float]]:
+    """The folders of a source with their weights.
+
+    Raises:
+        InvalidInput: it is something else than folders of shards.
+    """
+    parts: Sequence[tuple[Any, float]] = data.parts if isinstance(data, Mixture) else [(data, 1.0)]
+    found = [(Path(path), weight) for source, weight in parts if isinstance(source, list | tuple) for path in source]
+    if not found or any(not isinstance(source, list | tuple) for source, _ in parts):
+        raise InvalidInput("a generator learns from folders of crops: give --data DIR, or DIR=WEIGHT")
+    return found
 
 
 def foreground_weights(front: Tensor, background: float) -> Tensor:

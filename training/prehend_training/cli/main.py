@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prehend.errors import PrehendError
-from prehend_training.cli.boost import add_boost_verbs
 from prehend_training.cli.deocclude import add_deocclude_verb
 from prehend_training.cli.evaluate import add_evaluate_verb
 from prehend_training.cli.hard_negatives import add_hard_negatives_verb
 from prehend_training.cli.inspect import add_look_verbs
+from prehend_training.cli.made.boost import add_boost_verbs
 from prehend_training.cli.options import RENAMED_VERBS, add_verb, warn_renamed
 from prehend_training.cli.palms import add_palm_verbs
 from prehend_training.cli.photos import add_photo_verbs
