@@ -1,6 +1,7 @@
 """Conditions: drawn from labels alone, made anew from library and photographs, and fitted to photographs."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -19,6 +20,7 @@ from prehend_training.boost.folders import read_units
 from prehend_training.boost.poses import read_real
 from prehend_training.cli.main import main
 from prehend_training.grasps.checks import check
+from prehend_training.objects.asset_split import HELD_OUT_OBJECTS
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, write_labels
 from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 from prehend_training.storage.shards import ShardFolder
@@ -186,6 +188,29 @@ def test_views_and_bare_hands_come_from_real_ones(fits, tmp_path):
         views = np.where(real.right[:, None, None], real.rotations[:, 0], mirrored)
         assert np.abs(views - hand.rotations[0]).max((1, 2)).min() < 1e-5
         assert bool(hand.grasp) == (unit["pose"] == "synthetic")
+
+
+def test_things_and_skins_that_are_held_out_do_not_appear(renderer):
+    held_out, training = (Creator(CreateConfig(asset_split=split)) for split in ("held-out", "training"))
+    assert set(held_out.object_ids) == set(HELD_OUT_OBJECTS) and not set(training.object_ids) & set(HELD_OUT_OBJECTS)
+    assert held_out.condition(0).told["object"] in HELD_OUT_OBJECTS
+    with pytest.raises(InvalidInput, match="--asset-split"):
+        Creator(CreateConfig(objects=("mug",), asset_split="held-out"))
+
+
+def test_a_photograph_that_is_missing_is_named_and_nothing_is_lost(photographs, tmp_path, capsys):
+    folder = tmp_path / "photographs"
+    shutil.copytree(photographs.parent, folder)
+    taken = (folder / "9.png").read_bytes()
+    (folder / "9.png").unlink()
+    command = ["boost", "fit", str(folder / "labels.json"), "--out", str(tmp_path / "fits"), "--sheet", "1"]
+    assert main(command) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "9.png" in line and "what is complete is kept" in line
+    (folder / "9.png").write_bytes(taken)
+    assert main(command) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert sum(counts.values()) == 10 and (tmp_path / "fits" / "sheet.png").exists() == ("kept" in counts)
 
 
 def test_bad_input_is_named(conditions, fits, tmp_path, capsys):

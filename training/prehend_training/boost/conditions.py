@@ -60,14 +60,19 @@ class Condition(NamedTuple):
 
 
 def why_unusable(sample: Sample) -> str | None:
+    """Why a sample teaches nothing: no maps can be drawn of it, or they lack what it shows; None if neither."""
+    if sample.hands and sample.hands[0].grasp and sample.hands[0].object_index is None:
+        return "holds something unknown"
+    return why_unmapped(sample)
+
+
+def why_unmapped(sample: Sample) -> str | None:
     """Why no condition can be drawn of a sample, None where one can."""
     if not sample.hands:
         return "no hand"
     hand = sample.hands[0]
     if hand.rotations is None or not len(hand.vertices_m) or not hand.has_joints:
         return "no hand in metres"
-    if hand.grasp and hand.object_index is None:
-        return "holds something unknown"
     if any(thing.object_id not in catalogue() for thing in sample.objects):
         return "a thing that is not in the catalogue"
     return None
@@ -87,7 +92,7 @@ def draw_condition(sample: Sample, size_px: int) -> Condition:
     """The condition of a sample's first hand and the sample's objects.
 
     Args:
-        sample: one that `why_unusable` has nothing against.
+        sample: one that `why_unmapped` has nothing against.
         size_px: side of the maps.
 
     Raises:

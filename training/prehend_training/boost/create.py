@@ -25,6 +25,7 @@ from prehend_training.engine import EngineOptions
 from prehend_training.grasps.checks import Report, check
 from prehend_training.grasps.library import HeldGrasp, library_ids, load_grasps, turned
 from prehend_training.objects import catalogue
+from prehend_training.objects.asset_split import AssetSplit, drawn_from, things_in_split
 from prehend_training.sample import FrameId, Sample
 from prehend_training.scenes.appearance.lighting import sample_lighting
 from prehend_training.scenes.camera.lens import pixels
@@ -75,6 +76,7 @@ class CreateConfig:
         turn_deg: the hand is turned by up to so much about each axis.
         shape: standard deviation of what is added to each of the ten shape numbers.
         library: folder of grasps, None for the shipped one.
+        asset_split: which things and skins may appear, as for scenes.
 
     Raises:
         InvalidInput: a number is out of range.
@@ -90,6 +92,7 @@ class CreateConfig:
     turn_deg: float = 30.0
     shape: float = 0.4
     library: Path | None = None
+    asset_split: AssetSplit = "all"
 
     def __post_init__(self) -> None:
         limits = {"real_share": (0, 1), "turn_deg": (0, 180), "shape": (0, 3)}
@@ -143,9 +146,13 @@ class Creator:
     def __init__(self, config: CreateConfig):
         self.config = config
         self.real = read_real(config.real) if config.real else None
-        self.object_ids = config.objects or library_ids(config.library)
+        with drawn_from(config.asset_split):
+            self.object_ids = things_in_split(config.objects or library_ids(config.library))
         if not self.object_ids:
-            raise InvalidInput(f"{config.library} holds no grasps: make them with `prehend-train grasps`")
+            raise InvalidInput(
+                f"no grasps of {', '.join(config.objects) or config.library} ({config.asset_split}): make them with "
+                "`prehend-train grasps`, or choose another --asset-split"
+            )
         self._real_rows = np.zeros(0, np.int64)
         if self.real is not None:
             self._real_rows = choose_real(self.real, config.real_count, config.seed)
@@ -163,12 +170,13 @@ class Creator:
 
     def condition(self, unit: int) -> Made:
         """Condition number `unit`: a crop with every label, and where it comes from."""
-        for attempt in range(_TRIES):
-            rng = np.random.default_rng([self.config.seed, unit, attempt])
-            draft = self._draft(rng)
-            sample = self._drawn(rng, draft, unit)
-            if sample.hands[0].visible_ratio > _LEAST_VISIBLE:
-                break
+        with drawn_from(self.config.asset_split):
+            for attempt in range(_TRIES):
+                rng = np.random.default_rng([self.config.seed, unit, attempt])
+                draft = self._draft(rng)
+                sample = self._drawn(rng, draft, unit)
+                if sample.hands[0].visible_ratio > _LEAST_VISIBLE:
+                    break
         return Made(unit, (sample,), draft.told)
 
     def _draft(self, rng: Rng) -> Draft:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend_training.boost.conditions import Condition, at_size, draw_condition
+from prehend.errors import AssetError
+from prehend_training.boost.conditions import Condition, at_size, draw_condition, why_unmapped
 from prehend_training.boost.data import open_crops
 from prehend_training.boost.folders import read_units
 from prehend_training.inspect.batches import write_picture
@@ -40,6 +41,30 @@ def write_sheet(path: Path, made: Path, conditions: Path, rows: int) -> None:
         tiles += [rendered.image, *maps_shown(draw_condition(rendered, TILE_PX)), *map(_tile, own)]
         tiles += [np.zeros((TILE_PX, TILE_PX, 3), np.uint8)] * (width - 3 - count)
     write_picture(path, tile_sheet(tiles, width))
+
+
+def write_conditions(path: Path, folder: Path, rows: int) -> None:
+    """Write crops of a folder, spread over it, each with its maps of texture and normals; three in a row.
+
+    Args:
+        path: .png or .jpg.
+        folder: of `boost create`, `boost fit`, or any with hands in metres.
+        rows: how many.
+
+    Raises:
+        AssetError: the folder cannot be read, or has no crop with a hand in metres.
+        InvalidInput: the picture cannot be written.
+    """
+    crops = open_crops(folder)
+    tiles: list[NDArray[np.uint8]] = []
+    for number in np.unique(np.linspace(0, len(crops) - 1, min(3 * rows, len(crops))).round().astype(int)):
+        sample = crops.sample(int(number), "none")
+        if why_unmapped(sample) is None:
+            small = at_size(sample, TILE_PX)
+            tiles += [small.image, *maps_shown(draw_condition(small, TILE_PX))]
+    if not tiles:
+        raise AssetError(f"{folder}: no crop has a hand in metres")
+    write_picture(path, tile_sheet(tiles, 9))
 
 
 def write_judged(path: Path, made: Path, kept: Path, rows: int) -> None:

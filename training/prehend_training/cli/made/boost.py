@@ -52,6 +52,7 @@ def _add_fit(steps: Any) -> None:
     fit.add_argument("--worst", type=float, help="largest distance of one joint, likewise (0.14)")
     fit.add_argument("--bent", type=float, help="largest RMS angle [rad] by which the network's pose is moved (0.3)")
     fit.add_argument("--least-px", type=float, help="smallest longer side of a hand [px] (48)")
+    _add_sheet(fit)
     _add_engine(fit)
 
 
@@ -91,10 +92,17 @@ def _add_create(steps: Any) -> None:
     create.add_argument("--real-share", type=float, default=0.2, help="conditions with a real hand's pose (0.2)")
     create.add_argument("--object", action="append", default=[], metavar="ID", help="thing to hold, repeatable (all)")
     create.add_argument("--library", type=Path, metavar="DIR", help="folder of grasps (the shipped one)")
+    create.add_argument(
+        "--asset-split",
+        choices=("all", "training", "held-out"),
+        default="all",
+        help="things and skins that may appear, as for scenes (all)",
+    )
     create.add_argument("--synthetic", type=int, default=48, metavar="N", help="grasps kept of each thing (48)")
     create.add_argument("--real-count", type=int, default=200, metavar="M", help="real hands kept (200)")
     create.add_argument("--turn", type=float, default=30.0, metavar="DEG", help="of views, about each axis (30)")
     create.add_argument("--shape", type=float, default=0.4, help="spread of the change of a hand's shape (0.4)")
+    _add_sheet(create)
     _add_engine(create)
 
 
@@ -162,6 +170,12 @@ def _add_compare(steps: Any) -> None:
     compare.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="torch device (cpu)")
 
 
+def _add_sheet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sheet", type=int, default=0, metavar="ROWS", help="also write sheet.png: crops beside their maps"
+    )
+
+
 def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="processes (0: this one); with --engine ray actors (one a CPU)")
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the work is done (local)")
@@ -185,7 +199,10 @@ def _fit(arguments: argparse.Namespace) -> None:
     config = FitConfig(
         arguments.labels, arguments.split, arguments.model, arguments.size, arguments.limit, rule
     )  # fmt: skip
-    sys.stdout.write(json.dumps(fit_photographs(arguments.out, config, _engine(arguments))) + "\n")
+    counts = fit_photographs(arguments.out, config, _engine(arguments))
+    if counts.get("kept"):
+        _write_conditions(arguments)
+    sys.stdout.write(json.dumps(counts) + "\n")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -228,8 +245,18 @@ def _create(arguments: argparse.Namespace) -> None:
         arguments.turn,
         arguments.shape,
         arguments.library,
+        arguments.asset_split,
     )
-    sys.stdout.write(f"{create_conditions(arguments.out, config, arguments.count, _engine(arguments))}\n")
+    index = create_conditions(arguments.out, config, arguments.count, _engine(arguments))
+    _write_conditions(arguments)
+    sys.stdout.write(f"{index}\n")
+
+
+def _write_conditions(arguments: argparse.Namespace) -> None:
+    from prehend_training.boost.sheet import write_conditions
+
+    if arguments.sheet > 0:
+        write_conditions(arguments.out / "sheet.png", arguments.out, arguments.sheet)
 
 
 def _sample(arguments: argparse.Namespace) -> None:
