@@ -11,6 +11,7 @@ from prehend_training.cli.deocclude import add_deocclude_verb
 from prehend_training.cli.evaluate import add_evaluate_verb
 from prehend_training.cli.hard_negatives import add_hard_negatives_verb
 from prehend_training.cli.inspect import add_look_verbs
+from prehend_training.cli.made.boost import add_boost_verbs
 from prehend_training.cli.options import RENAMED_VERBS, add_verb, warn_renamed
 from prehend_training.cli.palms import add_palm_verbs
 from prehend_training.cli.photos import add_photo_verbs
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     add_scene_verbs(verbs)
     add_look_verbs(verbs)
     add_deocclude_verb(verbs)
+    add_boost_verbs(verbs)
     add_hard_negatives_verb(verbs)
     add_photo_verbs(verbs)
     add_trunk_verb(verbs)
