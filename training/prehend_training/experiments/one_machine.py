@@ -1,4 +1,4 @@
-"""From nothing to trained weights on one machine with a GPU: render, keep resident, train, measure, carry home.
+"""From nothing to trained weights on one machine with a GPU: render, keep in memory, train, measure, carry home.
 
 Every stage finds what earlier calls left in the folder WORK and goes on from it:
 
@@ -50,7 +50,7 @@ class Plan:
         data: folders of crops (for a detector frames) that exist; none for rendering.
         test: folder of them to measure on; None to render `test_count`.
         render_minutes: time for rendering; it ends earlier once there are `count` pictures.
-        count: most pictures to render and to keep resident.
+        count: most pictures to render and to keep in memory.
         seed: of the scenes, and of the training.
         photos: photographs for backgrounds, None for none.
         size_px: width of a rendered picture; None for the usual one.
