@@ -8,8 +8,8 @@ from fake import fake_sample, write_fake
 
 from prehend.errors import MissingDependency, SourceError
 from prehend_training.cli import main as cli
-from prehend_training.data.datasets import ShardCorpus
-from prehend_training.data.online import OnlineCorpus
+from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.online import OnlineDataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.inspect.samples import OVERLAYS, PANELS
 from prehend_training.scenes.render.render import SceneRenderer, crop_sample
@@ -194,8 +194,8 @@ def test_rendered_scenes_come_back_from_shards(rendered):
 
 def test_training_online_sees_what_shards_hold(rendered, tmp_path, monkeypatch):
     packing = Packing("all", "png")
-    online = OnlineCorpus(SceneConfig("crops", 11, 128, packing), backdrops=6)
-    shards = ShardCorpus([rendered], "crops")
+    online = OnlineDataset(SceneConfig("crops", 11, 128, packing), backdrops=6)
+    shards = ShardDataset([rendered], "crops")
     for name, value in shards[5].items():
         assert_close(value, online[5][name])
     monkeypatch.setattr("prehend_training.train.tasks.MEAN_POSE_SAMPLES", 6)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from prehend_training.data.crops import CropBatches
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import DetectorBatches
 from prehend_training.train.presets import preset
 
@@ -28,8 +28,8 @@ KNOWN = {
 def batch(name, crops, frames):
     chosen = preset(name)
     if chosen.pictures == "frames":
-        return DetectorBatches(ShardCorpus([frames], "frames", twins=False), chosen.data, 7, 10).batch(3)
-    return CropBatches(ShardCorpus([crops], "crops"), chosen.data, 7, 14).batch(3)
+        return DetectorBatches(ShardDataset([frames], "frames", twins=False), chosen.data, 7, 10).batch(3)
+    return CropBatches(ShardDataset([crops], "crops"), chosen.data, 7, 14).batch(3)
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.losses.lifting import LiftBatches, LiftConfig, any_rotations, poses_of
 from prehend_training.train.loop import Trainer
 from prehend_training.train.machine import Budget, Machine
@@ -16,8 +16,8 @@ CERTAIN = LiftConfig(scale_sigma=0, center_sigma=0, noise=(1e-9, 1e-9), lost_p=0
 
 @pytest.fixture(scope="module")
 def poses(crops):
-    corpus = ShardCorpus([crops], "crops")
-    return poses_of([corpus[row] for row in range(len(corpus))])
+    dataset = ShardDataset([crops], "crops")
+    return poses_of([dataset[row] for row in range(len(dataset))])
 
 
 def test_places_fill_the_roi_and_belong_to_the_joints(poses):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-Arrays = dict[str, NDArray[Any]]
+ArrayDict = dict[str, NDArray[Any]]
 """A sample or batch by names, as it is made."""
 Batch = Mapping[str, Tensor]
 """A batch by names, as it is trained on."""

@@ -7,8 +7,8 @@ import numpy as np
 
 from prehend.pipeline.letterbox import cell_centers
 from prehend.types import Box, FloatArray
-from prehend_training.data.batch import Arrays
-from prehend_training.data.crops import Corpus, stacked
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crops import TrainingDataset, stacked
 from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_changes
 from prehend_training.data.pixels.opencv import frame_arrays
 from prehend_training.data.pixels.plans import FramePixels, source_of
@@ -84,19 +84,19 @@ class SeenHand:
 class DetectorBatches:
     """Batches of frames by number; fields as in `CropBatches`."""
 
-    corpus: Corpus
+    dataset: TrainingDataset
     config: DetectorDataConfig
     seed: int
     batch_size: int
-    pixels: Callable[[FramePixels], Arrays] = frame_arrays
+    pixels: Callable[[FramePixels], ArrayDict] = frame_arrays
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """`image` (B, S, S, 3) uint8 and the maps of `detector_targets`."""
         return stacked(self, step, part)
 
-    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample: `image` (S, S, 3) uint8 and the maps of `detector_targets`."""
-        config, record = self.config, self.corpus[index]
+        config, record = self.config, self.dataset[index]
         size, stride = config.size_px, config.stride_px
         flip = rng.random() < config.flip_p
         affine, window = draw_affine(record, config, flip, rng), draw_window(config, rng)
@@ -180,7 +180,7 @@ def seen_hands(
     return hands
 
 
-def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
+def detector_targets(hands: list[SeenHand], size: int, stride: int) -> ArrayDict:
     """Maps of G = size / stride cells.
 
     Returns:
@@ -191,7 +191,7 @@ def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
         box_weight, object_weight: (G, G) how much a cell says about a hand's side, box and grasp; its object's box.
     """
     cells = size // stride
-    maps: Arrays = {
+    maps: ArrayDict = {
         "heat": np.zeros((cells, cells), np.float32),
         "heat_weight": np.ones((cells, cells), np.float32),
         "side": np.zeros((cells, cells), np.float32),
@@ -207,7 +207,7 @@ def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
     return maps
 
 
-def _draw(maps: Arrays, hand: SeenHand, centers: FloatArray, stride: int) -> None:
+def _draw(maps: ArrayDict, hand: SeenHand, centers: FloatArray, stride: int) -> None:
     box = hand.box_px
     column, row = np.rint((np.array(hand.center_px) - centers[0]) / stride).astype(int).clip(0, len(centers) - 1)
     sigma = max(0.8, 0.09 * float(np.sqrt(max(box.area, 1.0))) / stride)

@@ -54,11 +54,11 @@ class PhotoChoice:
 
     def describe(self) -> dict[str, Any]:
         """For run.json: what was seen, where it comes from, and who labelled it."""
-        told = PhotoCorpus(read_labels(self.labels), self.split).describe()
+        told = PhotoDataset(read_labels(self.labels), self.split).describe()
         return {"photos": self.labels.name, "sha256": hashlib.sha256(self.labels.read_bytes()).hexdigest(), **told}
 
 
-class PhotoCorpus:
+class PhotoDataset:
     """Hands of photographs, each once an epoch, and beside them places without a hand.
 
     Every `PLACE_EVERY`-th draw is a place: a square cut by chance from a photograph all of whose hands are known,
@@ -108,15 +108,15 @@ class PhotoCorpus:
         return _sample(image, cut, photo, (hand_label(photo.hands[row], cut, image.shape[:2]),), index)
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`: none, since no pose is known."""
+        """See `prehend_training.data.crops.TrainingDataset`: none, since no pose is known."""
         return []
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`."""
+        """See `prehend_training.data.crops.TrainingDataset`."""
         return [self._drawn(seed, draw) for draw in range(step * batch_size, (step + 1) * batch_size)]
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `prehend_training.data.crops.Corpus`: a photograph without hands."""
+        """See `prehend_training.data.crops.TrainingDataset`: a photograph without hands."""
         if not self._empty:
             return None
         image = self._read(self.places[self._empty[int(rng.integers(len(self._empty)))]])
@@ -190,8 +190,8 @@ class PhotoCorpus:
             )
         return image
 
-    def __reduce__(self) -> tuple[Callable[..., "PhotoCorpus"], tuple[PhotoLabels, str, int]]:
-        return PhotoCorpus, (self.labels, self.split, self.variants)
+    def __reduce__(self) -> tuple[Callable[..., "PhotoDataset"], tuple[PhotoLabels, str, int]]:
+        return PhotoDataset, (self.labels, self.split, self.variants)
 
 
 def _usable(hand: PhotoHand) -> bool:

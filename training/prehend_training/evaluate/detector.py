@@ -12,8 +12,8 @@ from tqdm import tqdm
 from prehend.backends import Backend
 from prehend.pipeline.detect import DETECTOR_SCORE, Detector
 from prehend.types import FloatArray, FoundHand
-from prehend_training.data.crops import Corpus
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.crops import TrainingDataset
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import SeenHand, seen_hands
 from prehend_training.evaluate.labels import Shards
 
@@ -32,11 +32,11 @@ IOUS = (0.5, 0.4)
 
 def evaluate_detector(backend: Backend, data: Sequence[Path], limit: int | None = None) -> dict[str, Any]:
     """Run a detector over whole pictures through the pipeline's own letterbox and decoding; see `detector_report`."""
-    corpus: Corpus = ShardCorpus(data, "frames")
+    dataset: TrainingDataset = ShardDataset(data, "frames")
     frames = []
     total = sum(len(folder) for folder in Shards(data).folders)
     for index in tqdm(range(min(total, limit or total)), unit="frame"):
-        record = corpus[index]
+        record = dataset[index]
         found = answers_in(backend, record["image"], LOWEST_SCORE)
         height, width = record["image"].shape[:2]
         frames.append((found, seen_hands(record, np.eye(2, 3), (0, 0, width, height))))

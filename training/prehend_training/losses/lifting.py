@@ -19,7 +19,7 @@ from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quate
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.outputs import HandOutput
 from prehend.models.pose_head import PlacesPoseHead
-from prehend_training.data.batch import Arrays, CropBatch, SkeletonBatch
+from prehend_training.data.batch import ArrayDict, CropBatch, SkeletonBatch
 from prehend_training.data.records import Record
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import SampledHand, Terms, hand_terms
@@ -75,7 +75,7 @@ class LiftBatches:
     batch_size: int
     hand: SampledHand = field(default_factory=lambda: SampledHand(load_hand_model(), count=0), repr=False)
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """`places` (B, 21, 2) in [0, 1] of the RoI, `log_std` (B, 21) log of their standard deviation in units of the
         joints' box, and rotations, betas and joints as in `hand_targets`."""
         rng = np.random.default_rng([self.seed, step, part[0]])

@@ -25,7 +25,7 @@ from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPR
 from prehend_training.data.batch import WindowBatch, rows_of
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
 from prehend_training.data.memory import Filling, Memory
-from prehend_training.data.open import DataSource, load_memory, open_corpus
+from prehend_training.data.open import DataSource, load_memory, open_training_data
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.windows import WindowBatches, WindowDataConfig, open_windows
@@ -177,8 +177,8 @@ class H2ONetTask:
         if isinstance(chosen, WindowDataConfig):
             self.source = WindowBatches(open_windows(data, chosen.size_px), chosen, preset.seed, size)
         else:
-            corpus = memory.corpus if memory else open_corpus(data, "crops", False, chosen.size_px)
-            self.source = CropBatches(corpus, chosen, preset.seed, size, False, later if memory else crop_arrays)
+            dataset = memory.dataset if memory else open_training_data(data, "crops", False, chosen.size_px)
+            self.source = CropBatches(dataset, chosen, preset.seed, size, False, later if memory else crop_arrays)
         model = load_hand_model()
         self._hand, self._faces = HandLayer(model), torch.tensor(model.faces.astype("int64"))
 
