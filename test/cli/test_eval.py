@@ -374,7 +374,7 @@ def test_coco_and_bop_truths(tmp_path, load):
 @pytest.mark.slow
 def test_sources_on_a_ray_cluster_give_the_same_bytes(hand_bag, images, tmp_path):
     pytest.importorskip("ray")
-    from prehend.cli.run import load_for
+    from prehend.cli.reading import load_for
 
     bag = hand_bag()
     for engine in ("local", "ray"):
