@@ -104,7 +104,7 @@ def test_batches_without_twins_are_the_same_otherwise(crops):
 
 
 def test_the_twin_is_changed_like_the_picture(crops):
-    """Where there was no object, a picture and its twin stay equal to the last bit through all changes."""
+    """Where there was no object, an image and its twin stay equal to the last bit through all changes."""
     batch = CropBatches(ShardDataset([crops], "crops"), TWINS, 2, 24).batch(0)
     assert batch["has_twin"].all()
     differ = (batch["image"] != batch["image_deoccluded"]).any(-1)
@@ -164,7 +164,7 @@ def test_rendered_scenes_know_all(crops):
 
 
 def test_a_wrong_side_is_the_mirror_image_with_its_labels(crops):
-    """The picture of the wrong side, mirrored, is that of the right one, and so are its labels."""
+    """The image of the wrong side, mirrored, is that of the right one, and so are its labels."""
     right, wrong = (
         CropBatches(ShardDataset([crops], "crops"), replace(exact(CONFIG), wrong_side_p=p), 2, 24).batch(0)
         for p in (0.0, 1.0)
@@ -194,7 +194,7 @@ def test_what_a_sample_lacks_is_marked_and_void():
 
 @pytest.mark.parametrize("absent_p", [0.0, 1.0])
 def test_without_knowing_the_front_nothing_is_pasted(crops, absent_p):
-    """The crop stays a piece of the picture, which is 77 everywhere."""
+    """The crop stays a piece of the image, which is 77 everywhere."""
 
     class Grey(ShardDataset):
         def __getitem__(self, index):
@@ -203,7 +203,7 @@ def test_without_knowing_the_front_nothing_is_pasted(crops, absent_p):
 
     config = replace(exact(CropDataConfig()), absent_p=absent_p, background_p=1.0, smear_p=1.0)
     batch = CropBatches(Grey([crops], "crops"), config, 2, 12).batch(0)
-    shown = batch["image"][batch["image"] != 0]  # beside the picture it is black
+    shown = batch["image"][batch["image"] != 0]  # beside the image it is black
     assert shown.size and (np.abs(shown.astype(int) - 77) <= 1).mean() > 0.97
 
 

@@ -120,7 +120,7 @@ def test_what_is_kept_of_a_picture_shows_the_same_in_fewer_pixels(roots):
         side = np.ptp(part["keypoints_px"][0], axis=0).max()
         assert side >= min(0.8 * crop_px, np.ptp(record["keypoints_px"][0], axis=0).max()) - 0.01
         assert part["segmentation"].shape == part["image"].shape[:2]
-        # a pixel's grey is its column in the whole picture
+        # a pixel's grey is its column in the whole image
         x, y = part["keypoints_px"][0].T
         inside = (x > 0) & (y > 0) & (x < part["image"].shape[1] - 1) & (y < part["image"].shape[0] - 1)
         grey = part["image"][np.rint(y[inside]).astype(int), np.rint(x[inside]).astype(int), 0]
@@ -130,7 +130,7 @@ def test_what_is_kept_of_a_picture_shows_the_same_in_fewer_pixels(roots):
 
 @pytest.fixture(scope="session")
 def twins(roots, tmp_path_factory):
-    """Grey twins of every other picture."""
+    """Grey twins of every other image."""
     folder = TwinFolder.claim(tmp_path_factory.mktemp("twins"), {"source": "freihand"})
     dataset = open_dataset("freihand", *roots["freihand"])
     for index in range(1, len(dataset), 2):

@@ -52,7 +52,7 @@ def test_small_answers_and_those_beyond_the_number_are_left():
 
 @pytest.mark.parametrize("box", [Box(40, 60, 80, 90), Box(-10, 100, 30, 140), Box(10, 10, 150, 120)])
 def test_the_network_sees_in_a_place_what_the_robot_sees(box):
-    """Of the true box, away from where the picture was cut or shrunk."""
+    """Of the true box, away from where the image was cut or shrunk."""
     sample = with_hand()
     place = cut_place(sample, box, 192)
     assert place.image.shape[0] == place.image.shape[1] <= 192 and not place.hands

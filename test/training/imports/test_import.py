@@ -140,7 +140,7 @@ def test_freihands_json(photos, tmp_path, capsys):
 
 
 def test_what_is_left_out_is_counted(photos, tmp_path):
-    """Missing joints and boxes, pictures that are not there, of another size, outside the folder."""
+    """Missing joints and boxes, images that are not there, of another size, outside the folder."""
     flat = np.column_stack([joints(0), np.full(21, 2)])
     partial = flat.copy()
     partial[5] = 0

@@ -26,7 +26,7 @@ def test_places_fill_the_roi_and_belong_to_the_joints(poses):
     assert np.allclose((high - low).max(1), 1 / CERTAIN.margin, atol=1e-5)
     assert np.allclose((low + high) / 2, 0.5, atol=1e-5)
     for joints, places in zip(batch["joints"], batch["places"], strict=True):
-        # seen from far enough, right of another joint is right of it in the picture
+        # seen from far enough, right of another joint is right of it in the image
         order = np.argsort(joints[:, 0])
         assert np.corrcoef(places[order, 0], joints[order, 0])[0, 1] > 0.95
         assert np.corrcoef(places[:, 1], joints[:, 1])[0, 1] > 0.9

@@ -1,4 +1,4 @@
-"""The command `prehend-train`: pictures, training, measuring, export; its verbs are in the modules beside this one."""
+"""The command `prehend-train`: images, training, measuring, export; its verbs are in the modules beside this one."""
 
 import argparse
 import logging

@@ -24,7 +24,7 @@ KNOWN = ("has_pose", "has_joints", "has_keypoints", "has_side", "has_grasp", "ha
 
 
 def hand_targets(record: Record, view: View) -> ArrayDict:
-    """Labels of the first hand of a record, as the picture shows it.
+    """Labels of the first hand of a record, as the image shows it.
 
     Returns:
         presence, grasp: () float32 0 or 1.
@@ -69,7 +69,7 @@ def part_targets(record: Record, visible: NDArray[np.floating]) -> ArrayDict:
         visible: (21,) joints that are seen after patches were erased: a part that lost half of its own is not seen.
 
     Returns:
-        part_seen: (6,) float32 0 or 1. part_shown: (6,) share of each part that the stored picture shows. has_parts:
+        part_seen: (6,) float32 0 or 1. part_shown: (6,) share of each part that the stored image shows. has_parts:
             () 1 where both are known.
     """
     shown = record["part_shown"][0] >= 1 - HIDDEN_SHARE

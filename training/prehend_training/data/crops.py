@@ -133,9 +133,9 @@ class CropDataConfig:
         view: how far hand boxes are off.
         object_view: how far object boxes are off.
         whole_object_p: probability that the object stage looks at the whole crop instead of a box.
-        photometric: changes of the picture; None for none.
+        photometric: changes of the image; None for none.
         background_p: probability of another background.
-        smear_p: probability that the picture's edge goes on where it ends, instead of black.
+        smear_p: probability that the image's edge goes on where it ends, instead of black.
         absent_p: probability that of a crop with a hand a piece without it is shown; a place never shows one.
         wrong_side_p: probability of a hand that is shown as a left one: what the network sees when it is told the
             wrong side.
@@ -164,7 +164,7 @@ class CropDataConfig:
 
 
 def exact(config: CropDataConfig) -> CropDataConfig:
-    """The same without any change to the picture and with true boxes: for measuring."""
+    """The same without any change to the image and with true boxes: for measuring."""
     return replace(
         config,
         view=replace(EXACT_VIEW, upright=config.view.upright),

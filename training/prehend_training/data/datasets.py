@@ -23,7 +23,7 @@ from prehend_training.storage.codec import MapsKept
 from prehend_training.storage.shards import ShardFolder
 
 _FOLDERS_OF = {"crops": ("crops", "places"), "frames": ("frames", "views", "sequences", "crops")}
-"""Kinds of folders whose pictures are crops of a hand or of a place without one, or to find hands in: crops are the
+"""Kinds of folders whose images are crops of a hand or of a place without one, or to find hands in: crops are the
 close-ups of these."""
 
 
@@ -36,7 +36,7 @@ class ShardDataset:
         twins: read de-occluded twins, where there are any; they take time.
 
     Raises:
-        AssetError: a folder cannot be read or holds other pictures.
+        AssetError: a folder cannot be read or holds other images.
     """
 
     def __init__(self, paths: Sequence[Path], pictures: str, twins: bool = True):
@@ -56,7 +56,7 @@ class ShardDataset:
         return record_of(folder.sample(place, self._maps, meshes=False), self._max_hands)
 
     def holds(self, index: int) -> bool:
-        """Whether the first hand of a picture holds something."""
+        """Whether the first hand of an image holds something."""
         folder, place = self._place(index)
         hands = folder.labels(place)["hands"]
         return bool(hands and hands[0]["grasp"])
@@ -83,7 +83,7 @@ class ShardDataset:
 
 
 class HeldDataset:
-    """Of folders of shards the pictures whose first hand holds something.
+    """Of folders of shards the images whose first hand holds something.
 
     Args:
         dataset: the folders.
@@ -113,12 +113,12 @@ class HeldDataset:
         return drawn_indices(seed, step, batch_size, len(self))
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `TrainingDataset`: of all pictures."""
+        """See `TrainingDataset`: of all images."""
         return self._dataset.backdrop(rng)
 
 
 def only_held(dataset: TrainingDataset) -> TrainingDataset:
-    """Of a dataset of scenes on disk the pictures of hands that hold something; others as they are.
+    """Of a dataset of scenes on disk the images of hands that hold something; others as they are.
 
     Raises:
         AssetError: see `HeldDataset`.
@@ -131,32 +131,32 @@ def only_held(dataset: TrainingDataset) -> TrainingDataset:
 
 
 MARGIN = 1.5
-"""Half the side of what is kept of a picture, over the longer side of the hand's box: the crop after the largest shift,
+"""Half the side of what is kept of an image, over the longer side of the hand's box: the crop after the largest shift,
 growth and turn."""
 MIN_INSIDE = 0.5
-"""Share of the joints that must lie in the picture."""
+"""Share of the joints that must lie in the image."""
 MIN_SIDE_PX = 16.0
 _TRIES = 50
 
 
 class Twins(Protocol):
-    """De-occluded pictures of a dataset, made beforehand."""
+    """De-occluded images of a dataset, made beforehand."""
 
     def read(self, frame_id: FrameId) -> NDArray[np.uint8] | None:
-        """(H, W, 3) RGB, as large as the picture; None where there is none."""
+        """(H, W, 3) RGB, as large as the image; None where there is none."""
         ...
 
 
 class RealDataset:
-    """The pictures of a real dataset around their hands; each is drawn once an epoch.
+    """The images of a real dataset around their hands; each is drawn once an epoch.
 
-    A picture without a usable hand gives way to another one, the same for the same number. Segmentations of datasets
+    An image without a usable hand gives way to another one, the same for the same number. Segmentations of datasets
     show hands and objects but no arms, so backgrounds are not replaced (`has_front` is False).
 
     Args:
         dataset: the reader.
-        crop_px: side of the network's input; larger pictures are shrunk by whole numbers to about its resolution.
-        twins: de-occluded pictures.
+        crop_px: side of the network's input; larger images are shrunk by whole numbers to about its resolution.
+        twins: de-occluded images.
     """
 
     def __init__(self, dataset: Dataset, crop_px: int = 128, twins: Twins | None = None):
@@ -199,11 +199,11 @@ class RealDataset:
 
 
 _QUICK = 100
-"""Pictures that are looked at before training: each takes about 10 ms."""
+"""Images that are looked at before training: each takes about 10 ms."""
 
 
 def is_usable(sample: Sample, hand: HandLabel) -> bool:
-    """Whether a hand is before the camera, large enough, and half of it in the picture."""
+    """Whether a hand is before the camera, large enough, and half of it in the image."""
     x, y = hand.keypoints_px.T
     inside = (x >= 0) & (y >= 0) & (x < sample.camera.width) & (y < sample.camera.height)
     finite = np.isfinite(hand.keypoints_px).all() and (hand.joints_m[:, 2] > 0).all()
@@ -214,9 +214,9 @@ def is_usable(sample: Sample, hand: HandLabel) -> bool:
 
 
 def around_hand(record: Record, crop_px: int) -> Record:
-    """The part of a record's picture that crops of the first hand can show, at about their resolution.
+    """The part of a record's image that crops of the first hand can show, at about their resolution.
 
-    Pictures are shrunk by the mean of whole blocks of pixels, so pixels stay square; a hand keeps at least the size
+    Images are shrunk by the mean of whole blocks of pixels, so pixels stay square; a hand keeps at least the size
     that it has in a crop of `crop_px` with a margin.
     """
     box = Box.around(record["keypoints_px"][0])
@@ -246,7 +246,7 @@ def around_hand(record: Record, crop_px: int) -> Record:
 
 
 def _shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """A copy of a picture, each block of factor^2 pixels as their mean."""
+    """A copy of an image, each block of factor^2 pixels as their mean."""
     if factor == 1:
         return image.copy()
     size = image.shape[1] // factor, image.shape[0] // factor

@@ -23,7 +23,7 @@ class DetectorDataConfig:
     Attributes:
         size_px: side of the network's input.
         stride_px: input pixels per cell.
-        hand_p: probability of a view of one hand, of a size drawn from `hand_px`, anywhere in the picture.
+        hand_p: probability of a view of one hand, of a size drawn from `hand_px`, anywhere in the image.
         place_p: probability of a view of any place of the frame; there are often things and arms in it and no hand.
         hand_px: range of the longer side of a hand's box in such views.
         enlarge: most that such views enlarge the frame.
@@ -32,8 +32,8 @@ class DetectorDataConfig:
         turn_rad: standard deviation of the turn [rad].
         quarter_p: probability of a further turn by a multiple of 90 degrees.
         flip_p: probability of the mirror image, in which left hands are right hands.
-        aspects: range of width over height of the picture inside the square.
-        photometric: changes of the picture; None for none.
+        aspects: range of width over height of the image inside the square.
+        photometric: changes of the image; None for none.
     """
 
     size_px: int = 256
@@ -52,7 +52,7 @@ class DetectorDataConfig:
 
 
 MIN_INSIDE = 0.35
-"""Hands with a smaller share of their joints in the picture, or of their pixels unhidden than `MIN_VISIBLE`, are
+"""Hands with a smaller share of their joints in the image, or of their pixels unhidden than `MIN_VISIBLE`, are
 neither right nor wrong to find."""
 MIN_VISIBLE = 0.15
 MIN_SIDE_PX = 8.0
@@ -70,7 +70,7 @@ class SeenHand:
         box_px: tight box of all its joints.
         object_box_px: of what it grasps.
         counts: whether it must be found.
-        center_px: middle of the part of the box that is in the picture, where the detector answers.
+        center_px: middle of the part of the box that is in the image, where the detector answers.
     """
 
     side: int
@@ -147,7 +147,7 @@ def _turn(config: DetectorDataConfig, rng: np.random.Generator) -> FloatArray:
 
 
 def draw_window(config: DetectorDataConfig, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 (ends excluded) of the picture inside the letterboxed square."""
+    """x0, y0, x1, y1 (ends excluded) of the image inside the letterboxed square."""
     aspect = np.exp(rng.uniform(*np.log(config.aspects)))
     width, height = round(config.size_px * min(1, aspect)), round(config.size_px * min(1, 1 / aspect))
     x, y = (config.size_px - width) // 2, (config.size_px - height) // 2

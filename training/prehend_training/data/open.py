@@ -24,7 +24,7 @@ class DatasetChoice:
 
     Attributes:
         name, root, split, mano: see `open_dataset`.
-        twins: folder of its de-occluded pictures, None for none.
+        twins: folder of its de-occluded images, None for none.
     """
 
     name: str
@@ -45,7 +45,7 @@ class DatasetChoice:
         return open_dataset(self.name, self.root, self.split, self.mano)
 
     def open_twins(self) -> Twins | None:
-        """Its de-occluded pictures."""
+        """Its de-occluded images."""
         from prehend_training.storage.twins import TwinFolder
 
         return None if self.twins is None else TwinFolder.open(self.twins)
@@ -60,7 +60,7 @@ class Mixture:
 
     Attributes:
         parts: sources with their weights; see `MixedDataset`.
-        cache_gb: memory for decoded pictures in each process that makes batches [GB]; it changes the speed alone.
+        cache_gb: memory for decoded images in each process that makes batches [GB]; it changes the speed alone.
     """
 
     parts: tuple[tuple[SingleSource, float], ...]
@@ -87,7 +87,7 @@ def open_training_data(
         crop_px: side of the network's input, for datasets: see `RealDataset`.
 
     Raises:
-        AssetError: the source has other pictures, or is not there.
+        AssetError: the source has other images, or is not there.
         InvalidInput: weights are not usable.
     """
     if isinstance(data, Mixture):
@@ -138,7 +138,7 @@ def load_memory(
         limit: largest number of images, each source its share; photographs are kept all.
 
     Raises:
-        AssetError: the source has other pictures or is not there, or does not fit.
+        AssetError: the source has other images or is not there, or does not fit.
         InvalidInput: scenes that are rendered while training cannot be kept.
     """
 

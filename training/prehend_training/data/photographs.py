@@ -199,15 +199,15 @@ def _usable(hand: PhotoHand) -> bool:
 
 
 def cut_out(image: NDArray[np.uint8], box: Box, whole: bool = False) -> tuple[NDArray[np.uint8], FloatArray]:
-    """The part of a picture in a box, shrunk to `KEPT_PX` where it is larger.
+    """The part of an image in a box, shrunk to `KEPT_PX` where it is larger.
 
     Args:
         image: (H, W, 3).
-        box: may reach beyond the picture.
-        whole: what lies beyond is filled by the picture's edge, so that the box stays the whole of it.
+        box: may reach beyond the image.
+        whole: what lies beyond is filled by the image's edge, so that the box stays the whole of it.
 
     Returns:
-        The part, and the (2, 3) map of the picture's pixels to its.
+        The part, and the (2, 3) map of the image's pixels to its.
     """
     height, width = image.shape[:2]
     low = np.floor([box.x0, box.y0]).astype(int)
@@ -279,7 +279,7 @@ def _has_room(photo: Photo) -> bool:
 
 
 def _contrast(image: NDArray[np.uint8], box: Box) -> float:
-    """How much a square of a picture varies."""
+    """How much a square of an image varies."""
     x0, y0, x1, y1 = (round(value) for value in (box.x0, box.y0, box.x1, box.y1))
     return float(image[max(y0, 0) : y1 + 1 : 2, max(x0, 0) : x1 + 1 : 2].std())
 

@@ -73,7 +73,7 @@ def exact_windows(config: WindowDataConfig) -> WindowDataConfig:
 
 
 class FilmSource(Protocol):
-    """Films whose pictures are read one by one."""
+    """Films whose images are read one by one."""
 
     name: str
 
@@ -81,7 +81,7 @@ class FilmSource(Protocol):
         """All of them."""
 
     def sample(self, row: int) -> Sample:
-        """A picture by its number."""
+        """An image by its number."""
 
 
 class ShardFilms:
@@ -91,7 +91,7 @@ class ShardFilms:
         path: the folder.
 
     Raises:
-        AssetError: it cannot be read or holds other pictures.
+        AssetError: it cannot be read or holds other images.
     """
 
     def __init__(self, path: Path):
@@ -115,7 +115,7 @@ class DatasetFilms:
         dataset: the reader.
 
     Raises:
-        AssetError: its pictures are no films.
+        AssetError: its images are no films.
     """
 
     def __init__(self, dataset: Dataset):
@@ -133,15 +133,15 @@ class DatasetFilms:
 
 
 def rows_before(film: Film, at: int, offsets_s: Sequence[float]) -> list[int | None]:
-    """The pictures of a film that are nearest to some times before one of them.
+    """The images of a film that are nearest to some times before one of them.
 
     Args:
         film: the film.
-        at: which of its pictures is meant by now.
+        at: which of its images is meant by now.
         offsets_s: how long before, rising [s].
 
     Returns:
-        For each a place in `film.rows`; None before the film begins, in a gap, and where it would be a picture that
+        For each a place in `film.rows`; None before the film begins, in a gap, and where it would be an image that
         stands for another time already.
     """
     places: list[int | None] = []
@@ -156,9 +156,9 @@ def rows_before(film: Film, at: int, offsets_s: Sequence[float]) -> list[int | N
 
 
 class WindowDataset:
-    """Every picture of some films with the pictures before it; each is drawn once an epoch.
+    """Every image of some films with the images before it; each is drawn once an epoch.
 
-    A picture without a usable hand gives way to another one, the same for the same number.
+    An image without a usable hand gives way to another one, the same for the same number.
 
     Args:
         source: the films.
@@ -193,7 +193,7 @@ class WindowDataset:
         return
 
     def records(self, place: "Place", offsets_s: Sequence[float]) -> list[Record | None]:
-        """The hand at a place of a film, then before, each with the picture around it; None where it is not known."""
+        """The hand at a place of a film, then before, each with the image around it; None where it is not known."""
         film, at = self.films[place.film], place.at
         others = np.random.default_rng(place.index)
         for _ in range(_TRIES):
@@ -219,7 +219,7 @@ class WindowDataset:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a window ends: film and picture of a dataset, and the number of the window."""
+    """Where a window ends: film and image of a dataset, and the number of the window."""
 
     dataset: WindowDataset
     film: int

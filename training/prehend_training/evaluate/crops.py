@@ -41,7 +41,7 @@ class Labelled(NamedTuple):
     """A hand whose box is known.
 
     Attributes:
-        sample: its picture. hand: its label. thing: what it grasps.
+        sample: its image. hand: its label. thing: what it grasps.
     """
 
     sample: Sample
@@ -194,13 +194,13 @@ class CropScores(NamedTuple):
 def score_labelled(
     reader: CropReader, samples: Samples, labels: Labels, limit: int | None = None, batch: int = BATCH
 ) -> CropScores:
-    """Score every labelled hand that is in its picture.
+    """Score every labelled hand that is in its image.
 
     Args:
         reader: of the network.
-        samples: pictures.
+        samples: images.
         labels: how they become truth.
-        limit: largest number of pictures, evenly spread.
+        limit: largest number of images, evenly spread.
         batch: hands looked at together.
     """
     scores = CropScores([], [], [], [])

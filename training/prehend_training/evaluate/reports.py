@@ -1,4 +1,4 @@
-"""Measures of a trained network on pictures it has not seen, by the protocols of `prehend.eval`."""
+"""Measures of a trained network on images it has not seen, by the protocols of `prehend.eval`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,14 +127,14 @@ def evaluate_frames(
     detector: str = "palm",
     limit: int | None = None,
 ) -> Report:
-    """Run the whole pipeline over rendered pictures with any number of hands.
+    """Run the whole pipeline over rendered images with any number of hands.
 
     Args:
         measured: a crop network.
         data: folders of frames, views or sequences.
         sources: where boxes come from.
         detector: weights of the detector, by name or folder.
-        limit: largest number of pictures.
+        limit: largest number of images.
 
     Raises:
         AssetError: a folder cannot be read or holds crops.
@@ -171,7 +171,7 @@ def evaluate_dataset(
         mano: folder of the user's MANO files; without it there are no meshes and no vertex measures.
         models: folder of the YCB models; None for DexYCB's own, and for no ADD with HO-3D.
         detector: weights of the detector.
-        limit: largest number of pictures.
+        limit: largest number of images.
     """
     split = split or TEST_SPLIT.get(name)
     chosen = protocol_of_dataset(name, split or "")
@@ -244,7 +244,7 @@ def _fill_frames(
     limit: int | None,
     hand_model: HandModel | None,
 ) -> None:
-    """Put the columns of whole pictures into a report."""
+    """Put the columns of whole images into a report."""
     if measured.always_fuses:
         raise InvalidInput("a network that always fuses is no part of the pipeline: measure it on crops")
     backend = None

@@ -34,7 +34,7 @@ class LiftConfig:
     """How hands are posed, seen and mistaken.
 
     Attributes:
-        turned_p: probability of a view from anywhere; otherwise the view is the record's, turned in the picture.
+        turned_p: probability of a view from anywhere; otherwise the view is the record's, turned in the image.
         borrowed_p: probability of each finger to be another record's.
         distance_m: nearest and farthest wrist, drawn evenly in the logarithm.
         margin: side of the RoI over the longer side of the joints' box.
@@ -142,7 +142,7 @@ def any_rotations(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
 
 def poses_of(records: Iterable[Record]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(N, 16, 3, 3) rotations and (N, 10) betas of the records whose pose is known, as right hands; the records
-    themselves, with their pictures, are let go one by one."""
+    themselves, with their images, are let go one by one."""
     right = (mirror_left(record) for record in records if record["has_pose"][0])
     rotations, betas = zip(*((record["rotations"][0], record["betas"][0]) for record in right), strict=True)
     return np.stack(rotations).astype(np.float32), np.stack(betas).astype(np.float32)

@@ -93,7 +93,7 @@ class HandAnswers(NamedTuple):
     """What training compares with labels.
 
     Attributes:
-        frames: of every picture, None where nothing of it is asked. meshes: what follows from each of them.
+        frames: of every image, None where nothing of it is asked. meshes: what follows from each of them.
         fused: of the windows' current frames, None for single frames.
     """
 
@@ -135,7 +135,7 @@ class PartlyTrained(nn.Module):
         return self
 
     def forward(self, batch: WindowBatch) -> HandAnswers:
-        """Answers for the (B F) pictures of a batch, the F frames of a window one after the other."""
+        """Answers for the (B F) images of a batch, the F frames of a window one after the other."""
         with torch.set_grad_enabled(self.trains != "fusion" and torch.is_grad_enabled()):
             frames = FrameAnswer(*(value.float() for value in self.network.encode(batch["image"])))
         fused = None if self.frames == 1 else self._fused(frames, batch)
@@ -205,7 +205,7 @@ class H2ONetTask:
         return terms
 
     def _frame_terms(self, network: PartlyTrained, answers: HandAnswers, batch: WindowBatch) -> Terms:
-        """Terms of every picture that is there."""
+        """Terms of every image that is there."""
         frames = answers.frames
         if frames is None or answers.meshes is None:
             return {}

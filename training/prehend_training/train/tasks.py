@@ -63,7 +63,7 @@ class CropPreset(Preset):
         name: of the preset. network: of the network.
         config: the network's numbers.
         trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
-            without pictures (`losses.lifting`); `object` (on a pretrained trunk), only the object stream and
+            without images (`losses.lifting`); `object` (on a pretrained trunk), only the object stream and
             its head, on hands that hold something; `grasp` (the same), only the answer whether something is held.
         lift: see there.
         data, loss, optimisation: see there.
@@ -188,7 +188,7 @@ class CropTask:
             return terms | self._pair_terms(network, answers, batch, terms, used)
 
     def _sample_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch) -> Terms:
-        """Terms of the pictures."""
+        """Terms of the images."""
         hand = self._hand.to(batch["image"].device)
         terms = switch_terms(output.encoded, batch)
         if self._paper:
@@ -197,7 +197,7 @@ class CropTask:
         return terms | heatmap_terms(network, output.heatmaps, batch) | map_terms(read, batch)
 
     def _taught_terms(self, network: UniHOPE, output: Output, batch: CropBatch, teacher: Teacher) -> Terms:
-        """How far the network is from its teacher, who sees the same changed pictures."""
+        """How far the network is from its teacher, who sees the same changed images."""
         told, kind = batch["grasp_gate"], batch["image"].device.type
         with torch.no_grad(), autocast(kind, teacher.precision):
             taught = teacher.network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
@@ -206,7 +206,7 @@ class CropTask:
     def _pair_terms(
         self, network: ModelWithHeads, answers: Answers, batch: CropBatch, terms: Terms, used: float
     ) -> Terms:
-        """Terms of the hand and the switcher as means of pictures and twins, and of the features' differences."""
+        """Terms of the hand and the switcher as means of images and twins, and of the features' differences."""
         assert network.twins is not None and network.mapper is not None
         zero = terms["grasp"].new_zeros(())
         enhancement = {f"{level}_enhancement": zero for level in LEVELS}
@@ -230,10 +230,10 @@ class LitePreset(CropPreset):
     """Training of UniHOPE on a pretrained trunk; what is not explained is as in `CropPreset`.
 
     Attributes:
-        skeletons: hands without pictures a step, which keep teaching the pose head what places tell.
-        code_dropout: share of the pictures whose code the pose head is not given.
+        skeletons: hands without images a step, which keep teaching the pose head what places tell.
+        code_dropout: share of the images whose code the pose head is not given.
         freeze_start: stem and first stage of the trunk stay as they were pretrained: edges look alike on rendered and
-            real pictures, and half of the cost of going back is there.
+            real images, and half of the cost of going back is there.
     """
 
     config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
@@ -272,7 +272,7 @@ class LitePreset(CropPreset):
 
 
 class LiteTask(CropTask):
-    """Training of UniHOPE on a pretrained trunk: crops, some of them photographs, and skeletons without pictures."""
+    """Training of UniHOPE on a pretrained trunk: crops, some of them photographs, and skeletons without images."""
 
     def __init__(self, preset: LitePreset, data: DataSource, memory: Memory | None = None):
         super().__init__(preset, data, memory)
