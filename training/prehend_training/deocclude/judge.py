@@ -1,4 +1,4 @@
-"""How well a reconstruction model sees the true pose in a generated picture (UniHOPE, section 3.3)."""
+"""How well a reconstruction model sees the true pose in a generated image (UniHOPE, section 3.3)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Judge(Protocol):
         ...
 
     def errors_m(self, pictures: Sequence[NDArray[np.uint8]], camera: Camera, hand: HandLabel) -> FloatArray:
-        """(N,) J-PE [m] of a hand in (H, W, 3) pictures that a camera took."""
+        """(N,) J-PE [m] of a hand in (H, W, 3) images that a camera took."""
         ...
 
 
