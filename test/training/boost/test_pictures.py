@@ -17,7 +17,7 @@ from prehend_training.boost.network import Booster
 from prehend_training.boost.preset import BOOSTERS
 from prehend_training.boost.sampling import Painter, SampleConfig, sample_pictures
 from prehend_training.cli.main import main
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.engine import EngineOptions
 from prehend_training.sample import OTHER_CODE
 from prehend_training.storage.codec import Packing
@@ -196,7 +196,7 @@ def test_what_is_kept_is_trained_on(made, tmp_path, capsys):
     assert main(["boost", "filter", str(made), "--out", str(tmp_path / "kept"), "--quantile", "1", "--sheet", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["all"] == {"made": 12, "kept": 12, "rate": 1.0}
     assert (tmp_path / "kept" / "judged.png").exists()
-    record = ShardCorpus([tmp_path / "kept"], "crops")[0]
+    record = ShardDataset([tmp_path / "kept"], "crops")[0]
     assert record["has_pose"][0] and record["has_object"][0] and record["has_segments"] and record["grasp"][0]
     training = Training(preset("debug-unihope"), [tmp_path / "kept"], tmp_path / "run", Budget(steps=1))
     train_run(training, Machine(threads=1))

@@ -131,6 +131,7 @@ class BoosterTask:
 
     def __init__(self, preset: BoosterPreset, source: BoosterSource):
         self.preset: Preset = preset
+        self.memory: Memory | None = None
         self.source: BatchSource = source
         self._numbers = preset
         self._scheduler = scheduler(preset.config)

@@ -18,7 +18,7 @@ from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.models.sima_views import KEPT, MOST_VIEWS, Rig
-from prehend_training.data.batch import Arrays
+from prehend_training.data.batch import ArrayDict
 from prehend_training.data.views import EXACT_VIEW
 from prehend_training.sima.batches import MomentBatches, MomentDataConfig, exact_moments
 from prehend_training.sima.instants import LEAST_VIEWS, open_instants
@@ -42,7 +42,7 @@ class _Errors:
     turned: list[NDArray[Any]] = field(default_factory=list)
     hidden: list[NDArray[Any]] = field(default_factory=list)
 
-    def add(self, joints: Array, vertices: Array, rotation: Array, truth: Arrays, rows: Sequence[int]) -> None:
+    def add(self, joints: Array, vertices: Array, rotation: Array, truth: ArrayDict, rows: Sequence[int]) -> None:
         """Answers in the crops' frames for some rows of the truth."""
         chosen = list(rows)
         wanted, turned = truth["joints"][chosen], truth["rotations"][chosen]
@@ -150,18 +150,18 @@ def fused(
     return answer["joints"] @ to_crop, answer["vertices"] @ to_crop, rotation
 
 
-def _moments(backend: Backend, data: Sequence[Path], limit: int | None) -> Iterator[Arrays]:
+def _moments(backend: Backend, data: Sequence[Path], limit: int | None) -> Iterator[ArrayDict]:
     """The views of each moment as crops, at most eight, in the order of the cameras."""
     config = backend.bundle.manifest["config"]
     view = replace(EXACT_VIEW, upright=config["trunk"] == "hand")
     chosen = exact_moments(MomentDataConfig(size_px=config["size"], view=view), MOST_VIEWS)
-    corpora = [open_instants([Path(path)], config["size"]) for path in data]
-    places = [(corpus, number) for corpus in corpora for number in range(len(corpus))]  # type: ignore[arg-type]
+    datasets = [open_instants([Path(path)], config["size"]) for path in data]
+    places = [(dataset, number) for dataset in datasets for number in range(len(dataset))]  # type: ignore[arg-type]
     spread = np.linspace(0, len(places) - 1, min(len(places), limit or len(places))).astype(int)
     for k in tqdm(spread, unit="moment"):
-        corpus, number = places[k]
-        seen = corpus[number].seen()[:MOST_VIEWS]  # type: ignore[union-attr]
-        yield MomentBatches(corpus, chosen, 0, 1).views_of(seen, len(seen), np.random.default_rng(0))
+        dataset, number = places[k]
+        seen = dataset[number].seen()[:MOST_VIEWS]  # type: ignore[union-attr]
+        yield MomentBatches(dataset, chosen, 0, 1).views_of(seen, len(seen), np.random.default_rng(0))
 
 
 def _mean(values: NDArray[Any]) -> float | None:
