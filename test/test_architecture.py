@@ -91,6 +91,7 @@ ROOMS = (
     "imports",
     "experiments",
     "deocclude",
+    "boost",
     "cli",
 )
 """Rooms of the training workspace; each imports from itself and from those above it alone."""

@@ -46,10 +46,7 @@ class LoadedCameras:
     rig: "RigEstimator | None"
     facts: ModelFacts
     notes: tuple[str, ...] = ()
-
-    def reset(self) -> None:
-        """Forget all hands."""
-        (self.rig or self.cameras).reset()
+    said: str = "loaded"
 
     def close(self) -> None:
         """Let go of the backends."""
@@ -88,7 +85,8 @@ def load_cameras_for(params: NodeParams) -> LoadedCameras:
         cameras = load_cameras(names, options) if rig is None else rig.cameras
         cameras.warm_up()
         objects, notes = _objects(bool(options.object_ids))
-    return LoadedCameras(cameras, rig, _facts(cameras, params, objects), (*params.obsolete(), *notes))
+    facts, said = _facts(cameras, params, objects), _said(options, cameras.bundle.name)
+    return LoadedCameras(cameras, rig, facts, (*params.obsolete(), *notes), said)
 
 
 def _facts(

@@ -14,11 +14,11 @@ from prehend.ros.convert import ModelFacts, without_metres
 from prehend.ros.diagnostics import Stats
 from prehend.ros.images import jpeg_message
 from prehend.ros.lane import Lane, Opened
-from prehend.ros.messages import COMPRESSED_IMAGE, RIG_HANDS, encode, make, message_class
+from prehend.ros.messages import COMPRESSED_IMAGE, RIG_HANDS, encode, make
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams
+from prehend.ros.quality import publisher
 from prehend.ros.stamps import Stamps
-from prehend.ros.typesupport import forget_error
 from prehend.types import FrameResult
 
 _UPPER = np.triu_indices(3)
@@ -40,14 +40,10 @@ class RigOutputs:
     ) -> None:
         self._facts, self._params, self._stamps = facts, params, stamps
         self.outputs = Outputs(node, facts, replace(params, publish_overlay=False), stats, stamps)
-        self._rig = node.create_publisher(message_class(RIG_HANDS), "~/rig", 10)
-        forget_error()
-        self._overlays = {}
-        for name, lane in lanes.items():
-            self._overlays[name] = lane.within.create_publisher(
-                message_class(COMPRESSED_IMAGE), "~/overlay/compressed", 1
-            )
-            forget_error()
+        self._rig = publisher(node, RIG_HANDS, "~/rig", 10)
+        self._overlays = {
+            name: publisher(lane.within, COMPRESSED_IMAGE, "~/overlay/compressed", 1) for name, lane in lanes.items()
+        }
 
     @property
     def params(self) -> NodeParams:
@@ -67,10 +63,9 @@ class RigOutputs:
             return
         self.outputs.publish(header, image, result.result)
         self._rig.publish(encode(rig_message(header, result)))
-        for name, publisher in self._overlays.items():
-            shown = self._params.publish_overlay and name in opened and publisher.get_subscription_count()
-            if shown:
-                publisher.publish(encode(self._picture(opened[name], result, result.views.get(name))))
+        for name, overlay in self._overlays.items():
+            if self._params.publish_overlay and name in opened and overlay.get_subscription_count():
+                overlay.publish(encode(self._picture(opened[name], result, result.views.get(name))))
 
     def _picture(self, one: Opened, result: RigResult, view: View | None) -> Any:
         image = one.image if view is None else draw(one.image, in_camera(result, view), self._facts.faces)

@@ -12,17 +12,18 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from prehend import __version__
-from prehend.errors import ParameterError
+from prehend.errors import ParameterError, PrehendError
 from prehend.io.images import Image
 from prehend.rig.estimator import RigEstimator
 from prehend.ros import diagnostics
 from prehend.ros.borders import Border, Unexpected
 from prehend.ros.diagnostics import Stats, Status
-from prehend.ros.estimator import LoadedCameras
+from prehend.ros.estimator import LoadedCameras, check_objects
 from prehend.ros.lane import Lane
-from prehend.ros.messages import DIAGNOSTICS, message_class
+from prehend.ros.messages import DIAGNOSTICS
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams
+from prehend.ros.quality import publisher, refuse_changes, unused_overrides
 from prehend.ros.reporting import Reporter
 from prehend.ros.rig_outputs import RigOutputs
 from prehend.ros.rig_poses import RigPoses
@@ -56,7 +57,7 @@ class SeveralNode:
         self._poses = RigPoses(node, params) if params.rig else None
         given = (lambda name: None) if self._poses is None else self._poses.given
         with Border(ParameterError, "ROS refuses a topic or service"):
-            self._diagnostics = node.create_publisher(message_class(DIAGNOSTICS), "/diagnostics", 10)
+            self._diagnostics = publisher(node, DIAGNOSTICS, "/diagnostics", 10)
             self._lanes = {
                 name: Lane(node, params, name, self._offer, self._now_s, given(name)) for name in params.camera_names()
             }
@@ -80,8 +81,12 @@ class SeveralNode:
         for lane in self._lanes.values():
             lane.stats.began(time.monotonic())
             lane.inputs.start()
+        for note in unused_overrides(self._node):
+            if note not in self._notes:
+                self._notes.append(note)
+                self._node.get_logger().warning(note)
         topics = ", ".join(lane.inputs.topic for lane in self._lanes.values())
-        self._node.get_logger().info(f"waiting for images on {topics}")
+        self._node.get_logger().info(f"{self._loaded.said}; waiting for images on {topics}")
 
     def deactivate(self) -> None:
         """Unsubscribe, and forget all hands."""
@@ -142,9 +147,14 @@ class SeveralNode:
     def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
         values = {change.name: change.value for change in changes if hasattr(self._params, change.name)}
         try:
-            self._params = self._params.updated(values)
-        except ParameterError as error:
+            refuse_changes(self._node, changes)
+            params = self._params.updated(values)
+            if (options := params.options()) != self._params.options():
+                check_objects(options)
+                self.worker.change(options)
+        except PrehendError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        self._params = params
         for name, outputs in self._apart.items():
             outputs.params = self._of(name)
         if self._rig is not None:

@@ -35,8 +35,8 @@ def add_train_verb(verbs: Any) -> None:
         "--in-memory",
         type=int,
         metavar="N",
-        help="keep up to N pictures of --data in the device's memory, which then makes the batches itself: what a GPU "
-        "needs. Not for mixtures, datasets, photographs and networks on a pretrained trunk",
+        help="keep up to N images of --data decoded in the device's memory, which makes the pixels of the batches: "
+        "what a GPU needs, with --workers that draw them. Not for scenes rendered --online and windows of films",
     )
 
 

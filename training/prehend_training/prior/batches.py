@@ -12,7 +12,7 @@ from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.mesh_pyramid import NUM_PARTS
 from prehend.models.hhmr import TIMES
-from prehend_training.data.batch import Arrays, Of
+from prehend_training.data.batch import ArrayDict, Of
 from prehend_training.data.crops import BatchSource
 from prehend_training.losses.crop import SampledHand
 from prehend_training.losses.lifting import any_rotations
@@ -92,7 +92,7 @@ class PriorBatches:
     natural_p: float = 0.25
     hand: SampledHand = field(default_factory=lambda: SampledHand(load_hand_model(), count=0), repr=False)
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """The arrays of `PriorBatch`."""
         rng = np.random.default_rng([self.seed, step, part[0], 18])
         count = (part[0] + 1) * self.batch_size // part[1] - part[0] * self.batch_size // part[1]
@@ -102,7 +102,7 @@ class PriorBatches:
         noise = rng.standard_normal((count, self.vertices, 3), np.float32)
         return {**made, "time": time, "noise": noise, **self._conditions(rng, posed, made["rotations"][:, 0])}
 
-    def _hands(self, rng: np.random.Generator, count: int) -> Arrays:
+    def _hands(self, rng: np.random.Generator, count: int) -> ArrayDict:
         assert self.poses is not None
         rows = rng.integers(len(self.poses), size=count)
         rotations, betas = self.poses.rotations[rows], self.poses.betas[rows]
@@ -114,7 +114,7 @@ class PriorBatches:
         rotations[anywhere, 0] = any_rotations(rng, int(anywhere.sum()))
         return {"rotations": rotations, "betas": betas, "has_pose": np.ones(count, np.float32)}
 
-    def _of_crops(self, step: int, part: tuple[int, int]) -> Arrays:
+    def _of_crops(self, step: int, part: tuple[int, int]) -> ArrayDict:
         assert self.crops is not None
         made = self.crops.batch(step, part)
         return {name: np.asarray(made[name]) for name in ("image", "has_pose", "rotations", "betas")}
@@ -127,7 +127,9 @@ class PriorBatches:
             joints = self.hand(torch.from_numpy(turns), torch.from_numpy(betas)).joints.numpy()
         return joints - joints[:, :1]
 
-    def _conditions(self, rng: np.random.Generator, joints: NDArray[np.float32], turns: NDArray[np.float32]) -> Arrays:
+    def _conditions(
+        self, rng: np.random.Generator, joints: NDArray[np.float32], turns: NDArray[np.float32]
+    ) -> ArrayDict:
         config, count = self.config, len(joints)
         told = rng.random((4, count)) >= config.hidden_p
         told[:, rng.random(count) < config.nothing_p] = False

@@ -29,7 +29,7 @@ from prehend_training.data.augment_presets import STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.batch import Batch
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
 from prehend_training.data.memory import Memory
-from prehend_training.data.open import DataSource, open_corpus
+from prehend_training.data.open import DataSource, open_training_data
 from prehend_training.losses.crop import Terms
 from prehend_training.prior.batches import ConditionConfig, PriorBatches
 from prehend_training.prior.losses import HHMRLossWeights, Surface, prior_terms
@@ -132,15 +132,15 @@ class HHMRTask:
 
     def __init__(self, preset: HHMRPreset, data: DataSource):
         self.preset: Preset = preset
-        self.memory: Memory | None = None
         self._chosen = preset
+        self.memory: Memory | None = None
         config, optimisation = preset.config, preset.optimisation
         crops: BatchSource | None = None
         poses = None
         if config.image != "none":
             chosen = preset.data or _CROPS
-            corpus = open_corpus(data, "crops", False, chosen.size_px)
-            crops = CropBatches(corpus, chosen, preset.seed, optimisation.batch_size, twins=False)
+            dataset = open_training_data(data, "crops", False, chosen.size_px)
+            crops = CropBatches(dataset, chosen, preset.seed, optimisation.batch_size, twins=False)
         else:
             poses = poses_of_folders(_folders(data, preset.name), POSES_A_FOLDER)
         patches = (config.size // 32) ** 2 + 1 if crops is not None else 0
