@@ -9,7 +9,7 @@ export RMW_IMPLEMENTATION=rmw_fastrtps_cpp ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHO
 source install/setup.bash
 colcon test --return-code-on-test-failure --event-handlers console_direct+
 colcon test-result --verbose
-for file in prehend.launch.py prehend_replay.launch.py; do
+for file in prehend.launch.py prehend_two_cameras.launch.py prehend_replay.launch.py; do
     ros2 launch prehend_ros "$file" --show-args
 done
 cd src/prehend_ros

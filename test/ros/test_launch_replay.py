@@ -1,7 +1,9 @@
 """The launch file that plays a bag: what it starts. launch itself is on no package index; docker/check.sh runs it."""
 
 import argparse
+import ast
 import os
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -108,3 +110,13 @@ def test_a_built_package_s_own_program_plays(started, tmp_path, monkeypatch):
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.fspath(tmp_path))
     _, player = started(bag="b")
     assert player.named["cmd"][:2] == [str(tmp_path / "lib" / "prehend_ros" / "prehend"), "play"]
+
+
+def test_the_documentation_lists_every_launch_file_with_its_arguments():
+    rows = re.findall(r"^\| `(\w+\.launch\.py)` \|.*\| (.*) \|$", (ROOT / "docs" / "ROS.md").read_text(), re.MULTILINE)
+    told = {name: re.findall(r"`(\w+)`", arguments) for name, arguments in rows}
+    taken = {}
+    for path in (ROOT / "launch").glob("*.launch.py"):
+        [table] = re.findall(r"^ARGUMENTS = (\{.*?^\})", path.read_text(), re.MULTILINE | re.DOTALL)
+        taken[path.name] = [key.value for key in ast.parse(table, mode="eval").body.keys]
+    assert told == taken
