@@ -4,7 +4,7 @@
 set -eo pipefail
 cd /ws
 source "/opt/ros/$ROS_DISTRO/setup.bash"
-export RMW_IMPLEMENTATION=rmw_fastrtps_cpp ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA
+export RMW_IMPLEMENTATION=rmw_fastrtps_cpp ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 
 source install/setup.bash
 colcon test --return-code-on-test-failure --event-handlers console_direct+

@@ -125,3 +125,31 @@ def test_times_of_every_stage_are_in_message_and_diagnostics(peer, live):
     assert min(one.arrival_ms, one.wait_ms, one.read_ms, one.sync_ms, one.publish_ms) >= 0
     for stage in ("arrival", "wait", "read", "sync", "find", "infer", "publish"):
         assert 0 <= float(values()[f"{stage} p50 [ms]"]) <= float(values()[f"{stage} p95 [ms]"])
+
+
+def test_pause_and_reset_do_what_they_say(peer, live):
+    from std_srvs.srv import SetBool, Trigger
+
+    hands, events = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/prehend/events", m.HAND_EVENT)
+    _, show_until = live
+
+    def call(kind, name, **values):
+        client = peer.node.create_client(kind, f"/prehend/{name}")
+        peer.until(client.service_is_ready, "the service")
+        answer = client.call_async(kind.Request(**values))
+        peer.until(answer.done, "the answer")
+        return answer.result().success, answer.result().message
+
+    found = lambda: [event for event in events if event.kind == event.FOUND]  # noqa: E731
+    show_until(1, lambda: len(found()) == 1, "a hand is found")
+    assert call(Trigger, "reset") == (True, "all hands are forgotten")
+    show_until(1, lambda: len(found()) == 2, "it is found again")
+    assert call(SetBool, "pause", data=True) == (True, "paused")
+    told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    show_until(1, lambda: any(s.message == "paused" for one in told for s in one.status), "it says that it is paused")
+    hands.clear()
+    count = len(told)
+    show_until(1, lambda: len(told) > count + 1, "two more seconds of images")
+    assert hands == []
+    assert call(SetBool, "pause", data=False) == (True, "running")
+    show_until(1, lambda: hands, "it goes on")

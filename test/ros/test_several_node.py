@@ -233,3 +233,53 @@ def test_a_rig_file_with_other_names_is_named_with_what_it_has(domain, capfd, ri
     code = main(["node", "--ros-args", "-p", "cameras:=front,top", "-p", "rig:=true", "-p", f"rig_file:={rig_file}"])
     said = capfd.readouterr().err
     assert code == 2 and "top" in said and "front, left, right" in said and "Traceback" not in said
+
+
+def change(peer, **values):
+    """Set parameters; (done, reason) of the first."""
+    from rcl_interfaces.srv import SetParameters
+    from rclpy.parameter import Parameter
+
+    client = peer.node.create_client(SetParameters, "/prehend/set_parameters")
+    peer.until(client.service_is_ready, "the parameter service")
+    given = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+    answer = client.call_async(SetParameters.Request(parameters=given))
+    peer.until(answer.done, "the answer")
+    result = answer.result().results[0]
+    return result.successful, result.reason
+
+
+def test_options_change_for_all_cameras_and_qualities_are_overridden_for_each(peer, start, tmp_path):
+    from rclpy.qos import ReliabilityPolicy
+
+    file = tmp_path / "node.yaml"
+    overrides = {
+        "/front/image_raw": {"subscription": {"reliability": "reliable"}},
+        "/prehend/left/hands": {"publisher": {"reliability": "best_effort"}},
+        "/nowhere": {"publisher": {"depth": 1}},
+    }
+    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": {"qos_overrides": overrides}}}))
+    hands, diagnostics = peer.listen("/prehend/front/hands", m.HAND_ARRAY), peer.listen("/diagnostics", m.DIAGNOSTICS)
+    cameras = Cameras(peer)
+    start("toy_rig.py", "--ros-args", "-p", "cameras:=front,left", "--params-file", str(file))
+    cameras.ready()
+    kinds = {
+        topic: peer.node.get_subscriptions_info_by_topic(topic)[0].qos_profile.reliability
+        for topic in ("/front/image_raw", "/left/image_raw")
+    }
+    assert kinds == {"/front/image_raw": ReliabilityPolicy.RELIABLE, "/left/image_raw": ReliabilityPolicy.BEST_EFFORT}
+    (left,) = peer.node.get_publishers_info_by_topic("/prehend/left/hands")
+    assert left.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    cameras.show_until({"front": 2, "left": 2}, lambda: hands and len(hands[-1].hands) == 2, "two hands")
+    assert change(peer, max_hands=1) == (True, "")
+    cameras.show_until({"front": 2, "left": 2}, lambda: len(hands[-1].hands) == 1, "one hand")
+    done, reason = change(peer, object_id="mugg")
+    assert not done and "mugg" in reason
+    peer.until(lambda: told(diagnostics, "node", "/nowhere.publisher"), "the override of no topic is told")
+
+
+def test_options_of_a_rig_change_while_it_runs(peer, start, rig_file):
+    start("toy_rig.py", "--ros-args", "-p", "cameras:=front,left", "-p", "rig:=true", "-p", f"rig_file:={rig_file}")
+    assert change(peer, max_hands=1, publish_tf=False) == (True, "")
+    done, reason = change(peer, rig=False)
+    assert not done and "rig" in reason

@@ -46,20 +46,22 @@ class ToyCameras:
         self.cameras = cameras
         self.hand_models = {side: load_hand_model(side=side).without_forearm() for side in ("left", "right")}
         self.batches: list[int] = []
+        self.most = 16
 
     def estimate(self, frames: dict[str, CameraFrame]) -> dict[str, FrameResult]:
         found = {}
         for name, frame in frames.items():
             assert isinstance(frame.camera, Camera)
             errors = SCENE.Errors(px=0.4, depth=0.05, turn=0.1, rng=np.random.default_rng(7))
-            shown = HANDS[: int(frame.image[0, 0, 0])]
+            shown = HANDS[: min(int(frame.image[0, 0, 0]), self.most)]
             seen = [SCENE.seen(hand, POSES[name], errors, k, frame.camera) for k, hand in enumerate(shown, 1)]
             times = {"find": 1.0, "infer": 2.0, "total": 3.0}
             found[name] = FrameResult(frame.camera, tuple(seen), frame.stamp, times, found=True)
         return found
 
     def change(self, options: EstimatorOptions) -> None:
-        """Nothing of it is looked at."""
+        """The most hands are heeded."""
+        self.most = options.max_hands
 
     def reset(self, camera: str | None = None) -> None:
         """Nothing is remembered."""

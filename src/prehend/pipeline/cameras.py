@@ -68,7 +68,7 @@ class CamerasEstimator:
             camera and without effect, for cameras share one detector.
 
     Raises:
-        ParameterError: no name, or one twice.
+        ParameterError: no name, or one twice, or option `detector_beside`: there is one detector for all.
         WeightsMismatch: as of `Estimator`.
     """
 

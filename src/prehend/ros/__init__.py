@@ -12,7 +12,7 @@ PROFILE = "fastdds.xml"
 SEGMENT_BYTES = 512 << 10
 """What Fast DDS's own shared memory holds, for all that a process has on the way."""
 
-_CHOICES = ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+TRANSPORT_VARIABLES = ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 _BEFORE_FAST_DDS_3 = ("foxy", "galactic", "humble", "iron", "jazzy")
 
 
@@ -22,7 +22,7 @@ def use_large_data() -> None:
     With its own settings the images that this process sends get lost between processes, if they are larger than
     `SEGMENT_BYTES` and best effort.
     """
-    if any(name in os.environ for name in _CHOICES):
+    if any(name in os.environ for name in TRANSPORT_VARIABLES):
         return
     try:
         os.environ[profile_variable()] = str(resource(PROFILE))

@@ -242,8 +242,8 @@ TIMING = ("arrival", "wait", "read", "sync", *_STAGES[:-1], "publish")
 
 
 def timing_message(header: Any, stages_ms: Mapping[str, float], latency_ms: float) -> Any:
-    """A prehend_ros/HandTiming; a stage that is missing did not run."""
-    times = {f"{name}_ms": float(stages_ms.get(name, 0.0)) for name in TIMING}
+    """A prehend_ros/HandTiming; a stage that is missing did not run, an arrival that is missing is not known."""
+    times = {f"{name}_ms": float(stages_ms.get(name, math.nan if name == "arrival" else 0.0)) for name in TIMING}
     return make(HAND_TIMING, header=header, latency_ms=latency_ms, **times)
 
 

@@ -32,7 +32,7 @@ from prehend.ros.messages import DIAGNOSTICS, encode
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
 from prehend.ros.params_files import unused_files
-from prehend.ros.quality import publisher, unused_overrides
+from prehend.ros.quality import publisher, refuse_changes, unused_overrides
 from prehend.ros.several_node import SeveralNode
 from prehend.ros.stamps import Stamps
 from prehend.ros.start import restore_signals, start_ros, stop_on_signals
@@ -150,7 +150,7 @@ class PrehendNode:
     def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
         values = {change.name: change.value for change in changes if change.name.split(".")[0] not in _NOT_OURS}
         try:
-            self._refuse_overrides(changes)
+            refuse_changes(self._node, changes)
             params = self._params.updated(values)
             if (options := params.options()) != self._params.options():
                 check_objects(options)
@@ -159,13 +159,6 @@ class PrehendNode:
             return SetParametersResult(successful=False, reason=str(error))
         self._params = self._outputs.params = params
         return SetParametersResult(successful=True)
-
-    def _refuse_overrides(self, changes: list[Any]) -> None:
-        """Quality of service is that of the subscription's beginning; rclpy declares its parameters here, too."""
-        for change in changes:
-            old = self._node.get_parameter(change.name).value if self._node.has_parameter(change.name) else change.value
-            if change.name.startswith("qos_overrides.") and change.value != old:
-                raise ParameterError(f"parameter {change.name} counts from the start: give it in the parameter file")
 
     def _on_diagnostics(self) -> None:
         counts, params, now = self._stats.take(), self._params, time.monotonic()

@@ -1,6 +1,6 @@
 """Publishers and subscriptions whose quality of service a parameter file overrides, as ROS has it (`qos_overrides`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -108,6 +108,17 @@ def unused_overrides(node: Node) -> list[str]:
         f"parameters {_PREFIX}.{name}.* belong to no topic of this node: it has {', '.join(sorted(_like(name, known)))}"
         for name in sorted(given - known)
     ]
+
+
+def refuse_changes(node: Node, changes: Sequence[Any]) -> None:
+    """Raise `ParameterError` where parameters to be set are overrides that have another value now.
+
+    A topic's quality of service stays; rclpy itself declares these parameters, which is no change.
+    """
+    for change in changes:
+        old = node.get_parameter(change.name).value if node.has_parameter(change.name) else change.value
+        if change.name.startswith(f"{_PREFIX}.") and change.value != old:
+            raise ParameterError(f"parameter {change.name} counts from the start: give it in the parameter file")
 
 
 def _own(node: Node, topic: str, kind: str, quality: QoSProfile | int) -> QoSProfile:

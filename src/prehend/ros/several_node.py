@@ -23,7 +23,7 @@ from prehend.ros.lane import Lane
 from prehend.ros.messages import DIAGNOSTICS
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams
-from prehend.ros.quality import publisher, unused_overrides
+from prehend.ros.quality import publisher, refuse_changes, unused_overrides
 from prehend.ros.reporting import Reporter
 from prehend.ros.rig_outputs import RigOutputs
 from prehend.ros.rig_poses import RigPoses
@@ -81,11 +81,11 @@ class SeveralNode:
         for lane in self._lanes.values():
             lane.stats.began(time.monotonic())
             lane.inputs.start()
-        topics = ", ".join(lane.inputs.topic for lane in self._lanes.values())
         for note in unused_overrides(self._node):
             if note not in self._notes:
                 self._notes.append(note)
                 self._node.get_logger().warning(note)
+        topics = ", ".join(lane.inputs.topic for lane in self._lanes.values())
         self._node.get_logger().info(f"{self._loaded.said}; waiting for images on {topics}")
 
     def deactivate(self) -> None:
@@ -147,6 +147,7 @@ class SeveralNode:
     def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
         values = {change.name: change.value for change in changes if hasattr(self._params, change.name)}
         try:
+            refuse_changes(self._node, changes)
             params = self._params.updated(values)
             if (options := params.options()) != self._params.options():
                 check_objects(options)

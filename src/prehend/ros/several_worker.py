@@ -179,7 +179,7 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
 
     def offer(self, camera: str, data: bytes) -> None:
         """See `SeveralWorker.offer`."""
-        self._lanes[camera].stats.arrived(time.monotonic())
+        self._lanes[camera].stats.arrived(time.monotonic(), len(data))
         with self._changed:
             if self.paused:
                 return
@@ -187,6 +187,9 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
                 self._lanes[camera].stats.dropped()
             self._newest[camera] = data
             self._changed.notify()
+
+    def _change(self, options: EstimatorOptions) -> None:
+        self._estimator.change(options)
 
     def _next(self) -> dict[str, bytes] | None:
         images, self._newest = self._newest, {}
@@ -253,7 +256,7 @@ class RigWorker(SeveralWorker["MatchedSet[bytes]"]):
     def offer(self, camera: str, data: bytes) -> None:
         """See `SeveralWorker.offer`."""
         now_s = time.monotonic()
-        self._lanes[camera].stats.arrived(now_s)
+        self._lanes[camera].stats.arrived(now_s, len(data))
         stamp = stamp_ns(data)
         with self._changed:
             if self.paused:
