@@ -89,6 +89,12 @@ def cpu_s(pids: list[int]) -> float:
     return sum(int(value) for pair in ticks for value in pair) / os.sysconf("SC_CLK_TCK")
 
 
+def memory_mb(pids: list[int]) -> float:
+    """Memory of processes, what they share shared out [MB]."""
+    texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
+    return sum(int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith("Pss:")) / 1024
+
+
 def commands(names: list[str], how: str, folder: Path) -> list[list[str]]:
     """The nodes to start."""
     common = ["-p", "image_reliability:=reliable", "-p", "threads:=1", "-p", "publish_overlay:=false"]
@@ -131,7 +137,7 @@ def measure(player: Player, names: list[str], how: str, frames: list[np.ndarray]
             player.latencies.clear()
             before, began = cpu_s([node.pid for node in nodes]), time.monotonic()
             sent = player.play(frames, rate, began + seconds)
-            used = cpu_s([node.pid for node in nodes]) - before
+            used, memory = cpu_s([node.pid for node in nodes]) - before, memory_mb([node.pid for node in nodes])
         finally:
             for node in nodes:
                 node.send_signal(signal.SIGTERM)
@@ -139,7 +145,8 @@ def measure(player: Player, names: list[str], how: str, frames: list[np.ndarray]
                 node.wait(30)
     answers = len(player.latencies) * (len(names) if how == "rig" else 1)
     p50, p95 = np.nanpercentile(player.latencies, [50, 95]) if player.latencies else (np.nan, np.nan)
-    return f"| {len(names)} | {how} | {sent} | {answers} | {1e3 * used / max(answers, 1):.1f} | {p50:.0f} | {p95:.0f} |"
+    each_ms = 1e3 * used / max(answers, 1)
+    return f"| {len(names)} | {how} | {sent} | {answers} | {each_ms:.1f} | {p50:.0f} | {p95:.0f} | {memory:.0f} |"
 
 
 def main() -> None:
@@ -148,16 +155,19 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--rate", type=float, default=10.0)
+    parser.add_argument("--how", nargs="+", default=["a node each", "one node", "rig", "a node each", "one node"])
     args = parser.parse_args()
     os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
     frames = pictures(60)
     names = [f"cam{k}" for k in range(max(args.cameras))]
     sys.stdout.write(
-        "| cameras | how | images sent | answered | CPU ms an image | latency p50 [ms] | p95 |\n" + "|---" * 7 + "|\n"
+        "| cameras | how | images sent | answered | CPU ms an image | latency p50 [ms] | p95 | memory [MB] |\n"
+        + "|---" * 8
+        + "|\n"
     )
     for count in args.cameras:
         player = Player(names[:count])
-        for how in ("a node each", "one node", "rig", "a node each", "one node"):
+        for how in args.how:
             sys.stdout.write(measure(player, names[:count], how, frames, args.rate, args.seconds) + "\n")
             sys.stdout.flush()
         player.node.destroy_node()

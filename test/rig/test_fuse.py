@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prehend.rig import fuse
-from prehend.types import ObjectEstimate
+from prehend.types import GraspEstimate, ObjectEstimate
 
 
 def off_mm(one, truth) -> float:
@@ -133,9 +133,9 @@ def test_grasps_are_voted_by_what_the_views_see(new_rig, new_hand):
     yes, no = replace(grasp, probability=0.95), replace(grasp, probability=0.1)
     hidden = {"grasp": no, "visible": np.zeros(21, np.bool_)}
     [one] = fuse(new_rig(3).views([truth], cam0={"grasp": yes}, cam1={"grasp": yes}, cam2=hidden))
-    assert one.hand.grasp.probability > 0.85
+    assert one.hand.grasp.probability > 0.85 and one.hand.grasp.state == "grasping"
     [one] = fuse(new_rig(3).views([truth], cam0={"grasp": yes}, cam1={"grasp": no}, cam2={"grasp": no}))
-    assert one.hand.grasp.probability < 0.5
+    assert one.hand.grasp.probability < 0.5 and one.hand.grasp.state == "not_grasping"
 
 
 def test_what_is_held_lies_where_the_rays_of_its_views_meet(new_rig, new_hand):
@@ -146,7 +146,10 @@ def test_what_is_held_lies_where_the_rays_of_its_views_meet(new_rig, new_hand):
         pose[:3, :3] = T[:3, :3].T
         pose[:3, 3] = (1 + 0.06 * (k - 1)) * ((place - T[:3, 3]) @ T[:3, :3])  # along its ray
         box = rig.views([truth])[0].hands[0].box_px
-        changes[name] = {"held_object": ObjectEstimate("mug", 0.8, np.zeros((21, 2)), box, pose, np.full(3, 0.1))}
+        changes[name] = {
+            "grasp": GraspEstimate("grasping", 0.9),
+            "held_object": ObjectEstimate("mug", 0.8, np.zeros((21, 2)), box, pose, np.full(3, 0.1)),
+        }
     [one] = fuse(rig.views([truth], **changes))
     held = one.hand.held_object
     assert held.object_id == "mug" and np.linalg.norm(held.T_camera_object[:3, 3] - place) < 0.012

@@ -201,7 +201,8 @@ def test_stamps_that_never_match_are_told_and_the_first_camera_goes_on(peer, sta
         {"front": 1, "left": 1}, lambda: told(diagnostics, "sync", "never match"), "told", every_s=0.1, apart_s=apart_s
     )
     assert told(diagnostics, "sync", word)
-    assert rig and all(one.cameras == ["front"] for one in rig)
+    cameras.show_until({"front": 1, "left": 1}, lambda: rig, "the first camera's hands", apart_s=apart_s)
+    assert all(one.cameras == ["front"] for one in rig)
     assert int(values(diagnostics[-1], "sync")["incomplete sets"]) >= 10
 
 

@@ -12,6 +12,7 @@ from prehend.geometry.rotations import geodesic_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.model import HandModel
 from prehend.hand_model.skinning import skin
+from prehend.pipeline.grasp import instant_grasp
 from prehend.rig.association import absorb, associate
 from prehend.rig.fit import PoseFit, Prior, fit_pose, start_translation
 from prehend.rig.held import fused_object
@@ -75,8 +76,16 @@ def fuse(views: Sequence[View], hand_models: Mapping[Side, HandModel] | None = N
     groups = grouped(sights_of(views), {})
     ordered = sorted(groups, key=lambda group: (-len(group[0]), group[0][0].key))
     return tuple(
-        fuse_group(group, out, models, views[0], number) for number, (group, out) in enumerate(ordered, start=1)
+        _of_one_set(fuse_group(group, out, models, views[0], number))
+        for number, (group, out) in enumerate(ordered, start=1)
     )
+
+
+def _of_one_set(fused: FusedHand) -> FusedHand:
+    """A hand of which nothing is known from before: the more probable state of its grasp."""
+    grasp = instant_grasp(fused.hand.grasp.probability, None)
+    held = None if grasp.state == "not_grasping" else fused.hand.held_object
+    return replace(fused, hand=replace(fused.hand, grasp=grasp, held_object=held))
 
 
 def grouped(sights: Sequence[Sight], known: Mapping[tuple[str, int], int]) -> list[tuple[list[Sight], list[Sight]]]:
