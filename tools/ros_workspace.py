@@ -69,6 +69,7 @@ def environment(venv: Path, distro: str) -> Path:
         names = [f"ros-{distro}-{part}" for part in (*ROS_PARTS, *ONLY_IN[distro])]
         subprocess.run([venv / "bin" / "pip", "install", "--quiet", *names, *OTHERS], check=True)
         mend(venv)
+        (venv / "COLCON_IGNORE").touch()  # its share/ holds the package.xml of a hundred packages
         done.touch()
     return venv
 

@@ -10,7 +10,7 @@ import pytest
 from prehend.errors import InvalidInput, ParameterError, UnknownName
 from prehend.pipeline.cameras import CameraFrame, CamerasEstimator, load_cameras
 from prehend.pipeline.load import load_estimator
-from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.options import EstimatorOptions, changed
 from prehend.resources import resource
 
 
@@ -84,6 +84,19 @@ def test_a_camera_without_an_image_and_one_of_another_size_are_no_matter_to_the_
         several.estimate({"c": CameraFrame(small)})
     with pytest.raises(InvalidInput):
         several.estimate({"a": CameraFrame(pictures[0], replace(found["b"].camera, height=100))})
+    several.close()
+
+
+def test_options_that_may_change_do_for_all_cameras(pictures):
+    options = EstimatorOptions(threads=1)
+    several = load_cameras(["a", "b"], options)
+    frames = [{name: CameraFrame(image, stamp=k / 30) for name in "ab"} for k, image in enumerate(pictures[:4])]
+    assert all(len(result.hands) == 2 for result in several.estimate(frames[0]).values())
+    several.change(changed(options, max_hands=1))
+    several.estimate(frames[1])
+    assert all(len(result.hands) == 1 for result in several.estimate(frames[2]).values())
+    with pytest.raises(ParameterError, match="counts from the start"):
+        several.change(changed(options, fov_deg=70.0))
     several.close()
 
 

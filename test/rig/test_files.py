@@ -6,6 +6,7 @@ import yaml
 
 from prehend.errors import SourceError, UnknownName
 from prehend.geometry.rotations import quaternion_from_matrix
+from prehend.resources import resource
 from prehend.rig.files import read_rig
 
 K = [[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]]
@@ -60,6 +61,15 @@ def test_the_camchain_of_kalibr(poses, write):
     rig = read_rig(write({"cam0": entry, "cam1": {**entry, "T_cn_cnm1": T.tolist()}}))
     assert rig.frame == "cam0" and np.array_equal(rig.of("cam0").T_rig_camera, np.eye(4))
     assert np.allclose(rig.of("cam1").T_rig_camera, np.linalg.inv(T)) and rig.of("cam1").camera.width == 640
+
+
+def test_the_example_is_a_rig():
+    rig = read_rig(resource("rig.yaml"))
+    assert rig.frame == "table" and list(rig.cameras) == ["front", "left"]
+    for camera in rig.cameras.values():
+        T = camera.T_rig_camera
+        ahead = T[:3, 3] + T[:3, 2] * np.linalg.norm(T[:3, 3])
+        assert np.linalg.norm(ahead) < 1e-3 and camera.camera.for_image(640, 480), "it looks at the middle of the table"
 
 
 def _rig(**changes):

@@ -95,6 +95,18 @@ def test_smoothing_steadies_a_hand_at_rest_and_mesh_and_joints_stay_together(new
     assert spread[1.0] < 0.7 * spread[0.0]
 
 
+def test_smoothing_may_begin_while_hands_are_followed(new_rig, new_hand, errors, tracker):
+    rig, truth, noise = new_rig(2), new_hand(seed=4), errors(px=3, turn=0.1)
+    places = []
+    for k in range(60):
+        if k == 30:
+            tracker.use(EstimatorOptions(smooth_min_cutoff_hz=1.0))
+        [hand] = tracker.step(rig.views([truth], noise), k / 30).result.hands
+        assert hand.track_id == 1
+        places.append(hand.joints_m)
+    assert np.std(places[40:], axis=0).mean() < 0.7 * np.std(places[5:30], axis=0).mean()
+
+
 def test_a_jump_in_time_begins_anew(new_rig, new_hand, tracker):
     views = new_rig(2).views([new_hand()])
     assert [hand.track_id for t in (0.0, 0.03, 50.0, 0.0) for hand in tracker.step(views, t).result.hands] == [

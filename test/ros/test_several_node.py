@@ -177,10 +177,9 @@ def test_a_camera_that_stops_leaves_the_others_to_go_on(peer, start, rig_file):
     start("toy_rig.py", "--ros-args", "-p", "cameras:=front,left", "-p", "rig:=true", "-p", f"rig_file:={rig_file}")
     cameras.ready()
     cameras.show_until({"front": 1, "left": 1}, lambda: rig and len(rig[-1].cameras) == 2, "both")
-    number = rig[-1].hands[0].track_id
     for gone, left in (("left", "front"), ("front", "left")):
         cameras.show_until({left: 1}, lambda left=left: rig[-1].cameras == [left], f"without {gone}", every_s=0.1)
-        assert rig[-1].hands[0].track_id == number, "it is the same hand"
+        assert len(rig[-1].hands) == 1
         cameras.show_until(
             {left: 1},
             lambda gone=gone: told(diagnostics, "sync", f"nothing comes of {gone}"),
@@ -278,8 +277,8 @@ def test_options_change_for_all_cameras_and_qualities_are_overridden_for_each(pe
     peer.until(lambda: told(diagnostics, "node", "/nowhere.publisher"), "the override of no topic is told")
 
 
-def test_options_of_a_rig_count_from_the_start(peer, start, rig_file):
+def test_options_of_a_rig_change_while_it_runs(peer, start, rig_file):
     start("toy_rig.py", "--ros-args", "-p", "cameras:=front,left", "-p", "rig:=true", "-p", f"rig_file:={rig_file}")
-    done, reason = change(peer, max_hands=1)
-    assert not done and "max_hands counts from the start" in reason
-    assert change(peer, publish_tf=False) == (True, "")
+    assert change(peer, max_hands=1, publish_tf=False) == (True, "")
+    done, reason = change(peer, rig=False)
+    assert not done and "rig" in reason

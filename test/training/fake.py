@@ -80,7 +80,7 @@ def draw_object(image, segmentation, thing, code):
 def fake_sample(seed, index, kind="crops", size_px=160):
     rng = np.random.default_rng([seed, index])
     focal = 900.0 if kind == "crops" else 300.0
-    # off the centre, as in a crop of a larger picture
+    # off the centre, as in a crop of a larger image
     K = np.array(
         [[focal, 0, size_px * rng.uniform(-0.5, 1.5)], [0, focal, size_px * rng.uniform(-0.5, 1.5)], [0, 0, 1]]
     )
@@ -106,7 +106,7 @@ def fake_sample(seed, index, kind="crops", size_px=160):
 
 
 def fake_maps(rng, twin, alone, segmentation, objects):
-    """Maps that agree with the picture where a law asks for it, and are noise otherwise."""
+    """Maps that agree with the image where a law asks for it, and are noise otherwise."""
     shape = segmentation.shape
     front = segmentation > 0
     return Maps(
@@ -128,7 +128,7 @@ def open_fake(config):
 
 
 def fake_film(seed, unit, frames, size_px=160, across=0.4):
-    """A hand that goes across the picture while its fingers stay: a left one in even units, a right one in odd ones.
+    """A hand that goes across the image while its fingers stay: a left one in even units, a right one in odd ones.
     Its index finger is hidden in every other second of frames of 30 Hz."""
     K = np.array([[300.0, 0, size_px / 2], [0, 300, size_px / 2], [0, 0, 1]])
     background = np.random.default_rng([seed, unit, 1]).integers(0, 60, (size_px, size_px, 3), np.uint8)

@@ -22,6 +22,7 @@ VERBS = {
     "export": "engines of the weights, for one machine",
     "models": "the weights that are here, and what they can do",
     "objects": "the things whose pose can be told; import a mesh of your own",
+    "hand": "ask the prior what hands look like: generate, complete, reconstruct, fit",
     "files": "where the demo clip, parameters, layouts and examples lie",
     "doctor": "check this installation",
 }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prehend.cli.options import add_options
 from prehend.cli.parsing import Parser, count_from, number_between
-from prehend.cli.run import Loader, load_for
+from prehend.cli.reading import Loader, load_for
 from prehend.cli.stopping import Stopped, stopped_by_signals
 from prehend.errors import ParameterError, PrehendError
 from prehend.ros.network import add_network_options, use_network

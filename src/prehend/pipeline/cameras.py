@@ -17,7 +17,7 @@ from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference, kinds_of
 from prehend.pipeline.network import HandNetwork
 from prehend.pipeline.observe import Observer
-from prehend.pipeline.options import EstimatorOptions, check_live
+from prehend.pipeline.options import EstimatorOptions, changed, check_live
 from prehend.pipeline.parts import objects_of, open_parts
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
@@ -64,7 +64,8 @@ class CamerasEstimator:
 
     Args:
         cameras: their names.
-        backend, detector, config, hand_model, object_model: as of `Estimator`.
+        backend, detector, config, hand_model, object_model: as of `Estimator`; option `detector_beside` is of one
+            camera and without effect, for cameras share one detector.
 
     Raises:
         ParameterError: no name, or one twice, or option `detector_beside`: there is one detector for all.
@@ -80,14 +81,12 @@ class CamerasEstimator:
         hand_model: HandModel | None = None,
         object_model: Sequence[ObjectModel] = (),
     ):
-        self.options = config or EstimatorOptions()
-        if self.options.detector_beside:
-            raise ParameterError("detector_beside is for one camera: several share one detector")
+        self.options = changed(config or EstimatorOptions(), detector_beside=False)
         self._objects = tuple(object_model)
         self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
         self._detector, self._network = Detector(detector), HandNetwork(backend)
-        self._inference = Inference(self._network, self.options, kinds_of(object_model))
-        self._observer = Observer(self._hands, object_model, self.options)
+        self._inference = Inference(self._network, self.options, kinds_of(self._objects))
+        self._observer = Observer(self._hands, self._objects, self.options)
         names = list(cameras)
         if not names or len(set(names)) < len(names):
             raise ParameterError(f"cameras are {', '.join(names) or 'none'}: each needs a name of its own")
@@ -175,14 +174,15 @@ class CamerasEstimator:
 
     def change(self, options: EstimatorOptions) -> None:
         """See `Estimator.change`."""
-        check_live(self.options, options)
-        if options.object_id != self.options.object_id:
-            self._objects = tuple(objects_of(options))
-        self._observer.use(options, self._objects)
-        self._inference.use(options, kinds_of(self._objects))
+        wanted = changed(options, detector_beside=False)
+        check_live(self.options, wanted)
+        if wanted.object_id != self.options.object_id:
+            self._objects = tuple(objects_of(wanted))
+        self._observer.use(wanted, self._objects)
+        self._inference.use(wanted, kinds_of(self._objects))
         for followed in self._followed.values():
-            followed.use(options)
-        self.options = options
+            followed.use(wanted)
+        self.options = wanted
 
     def reset(self, camera: str | None = None) -> None:
         """Forget all hands, of one camera alone where it is named."""

@@ -70,9 +70,19 @@ class RigEstimator:
         result.result.timing_ms.update(fuse=fuse_ms, total=timing["total"] + fuse_ms)
         return result
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Estimator.notes`."""
+        return self.cameras.notes
+
     def warm_up(self) -> None:
         """Do what the first images would wait for."""
         self.cameras.warm_up()
+
+    def change(self, options: EstimatorOptions) -> None:
+        """See `Estimator.change`."""
+        self.cameras.change(_of_each(options))
+        self._tracker.use(options)
 
     def reset(self) -> None:
         """Forget all hands."""
@@ -92,8 +102,12 @@ def load_rig(cameras: Iterable[str], options: EstimatorOptions | None = None) ->
         options: None for the defaults; smoothing and `lost` are about the fused hands.
     """
     options = options or EstimatorOptions()
-    each = changed(options, smooth_min_cutoff_hz=0.0, lost="drop")
-    return RigEstimator(load_cameras(cameras, each), options)
+    return RigEstimator(load_cameras(cameras, _of_each(options)), options)
+
+
+def _of_each(options: EstimatorOptions) -> EstimatorOptions:
+    """What each camera is told: smoothing and waiting for hands come after the fusion."""
+    return changed(options, smooth_min_cutoff_hz=0.0, lost="drop")
 
 
 def _late(stamp: float | None, of_set: float | None) -> float:

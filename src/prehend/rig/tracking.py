@@ -94,6 +94,13 @@ class RigTracker:
         self._next_id = 1
         self.reset()
 
+    def use(self, options: EstimatorOptions) -> None:
+        """Go on with other options."""
+        self._options = options
+        self._identities.use(options)
+        for track in self._tracks:
+            track.smoother.use(options.smooth)
+
     def reset(self) -> None:
         """Forget all hands; their numbers are not used again."""
         self._tracks: list[_Track] = []

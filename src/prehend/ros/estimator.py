@@ -48,10 +48,6 @@ class LoadedCameras:
     notes: tuple[str, ...] = ()
     said: str = "loaded"
 
-    def reset(self) -> None:
-        """Forget all hands."""
-        (self.rig or self.cameras).reset()
-
     def close(self) -> None:
         """Let go of the backends."""
         self.cameras.close()
@@ -89,8 +85,8 @@ def load_cameras_for(params: NodeParams) -> LoadedCameras:
         cameras = load_cameras(names, options) if rig is None else rig.cameras
         cameras.warm_up()
         objects, notes = _objects(bool(options.object_ids))
-    said = f"{_said(options, cameras.bundle.name)}; {'a rig of ' if rig else ''}{len(names)} cameras"
-    return LoadedCameras(cameras, rig, _facts(cameras, params, objects), (*params.obsolete(), *notes), said)
+    facts, said = _facts(cameras, params, objects), _said(options, cameras.bundle.name)
+    return LoadedCameras(cameras, rig, facts, (*params.obsolete(), *notes), said)
 
 
 def _facts(

@@ -64,8 +64,7 @@ class RigOutputs:
         self.outputs.publish(header, image, result.result)
         self._rig.publish(encode(rig_message(header, result)))
         for name, overlay in self._overlays.items():
-            shown = self._params.publish_overlay and name in opened and overlay.get_subscription_count()
-            if shown:
+            if self._params.publish_overlay and name in opened and overlay.get_subscription_count():
                 overlay.publish(encode(self._picture(opened[name], result, result.views.get(name))))
 
     def _picture(self, one: Opened, result: RigResult, view: View | None) -> Any:

@@ -14,7 +14,6 @@ from prehend.errors import ParameterError, PrehendError
 from prehend.io.calibration_files import GivenCamera
 from prehend.rig.calibration import RigCalibration
 from prehend.rig.files import read_rig
-from prehend.ros.borders import Border
 from prehend.ros.convert import seconds
 from prehend.ros.diagnostics import OK, WARN, Status
 from prehend.ros.messages import TF
@@ -122,9 +121,8 @@ class RigPoses:
         reliable, latched = ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL
         moving = QoSProfile(depth=_TF_DEPTH, reliability=reliable)
         fixed = QoSProfile(depth=_TF_DEPTH, reliability=reliable, durability=latched)
-        with Border(ParameterError, "ROS refuses /tf"):
-            for topic, is_fixed, quality in (("/tf", False, moving), ("/tf_static", True, fixed)):
-                subscription(node, TF, topic, self._taker(is_fixed), quality)
+        for topic, is_fixed, quality in (("/tf", False, moving), ("/tf_static", True, fixed)):
+            subscription(node, TF, topic, self._taker(is_fixed), quality)
 
     def _taker(self, fixed: bool) -> Any:
         def take(data: bytes) -> None:

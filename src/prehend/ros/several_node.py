@@ -150,8 +150,6 @@ class SeveralNode:
             refuse_changes(self._node, changes)
             params = self._params.updated(values)
             if (options := params.options()) != self._params.options():
-                if self._rig is not None:
-                    raise ParameterError(f"of a rig {', '.join(values)} counts from the start: start the node anew")
                 check_objects(options)
                 self.worker.change(options)
         except PrehendError as error:

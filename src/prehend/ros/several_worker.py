@@ -41,27 +41,25 @@ class SeveralWorker(ABC, Generic[Job]):
 
     Args:
         lanes: the cameras by name.
-        reset: forgets all hands.
+        estimator: what processes.
         tell: takes an error that nobody expects, for the log.
-        notes: tells how the networks run.
     """
 
     def __init__(
         self,
         lanes: Mapping[str, Lane],
-        reset: Callable[[], None],
+        estimator: CamerasEstimator | RigEstimator,
         tell: Callable[[Unexpected], None],
-        notes: Callable[[], tuple[str, ...]],
     ) -> None:
-        self._lanes, self._forget, self._tell, self._notes = lanes, reset, tell, notes
-        self._stopped = self._reset = self.paused = False
+        self._lanes, self._shared, self._tell = lanes, estimator, tell
         self._options: EstimatorOptions | None = None
+        self._stopped = self._reset = self.paused = False
         self._changed = threading.Condition()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of how the networks run."""
-        return self._notes()
+        return self._shared.notes
 
     @abstractmethod
     def offer(self, camera: str, data: bytes) -> None:
@@ -78,9 +76,6 @@ class SeveralWorker(ABC, Generic[Job]):
     @abstractmethod
     def _clear(self) -> None:
         """Forget what waits; called under the lock."""
-
-    def _change(self, options: EstimatorOptions) -> None:
-        """Go on with other options; of those that can."""
 
     def change(self, options: EstimatorOptions) -> None:
         """Let the estimator go on with other options, from the next images on."""
@@ -109,13 +104,7 @@ class SeveralWorker(ABC, Generic[Job]):
         in_a_row = 0
         while (job := self._take()) is not None:
             try:
-                with self._changed:
-                    wanted, self._reset = self._reset, False
-                    options, self._options = self._options, None
-                if wanted:
-                    self._forget()
-                if options is not None:
-                    self._change(options)
+                self._renew()
                 self._process(job)
                 in_a_row = 0
             except Unexpected as error:
@@ -136,6 +125,16 @@ class SeveralWorker(ABC, Generic[Job]):
                     return job
                 self._changed.wait(_POLL_S)
         return None
+
+    def _renew(self) -> None:
+        """Do what was asked for since the last images."""
+        with self._changed:
+            wanted, self._reset = self._reset, False
+            options, self._options = self._options, None
+        if wanted:
+            self._shared.reset()
+        if options is not None:
+            self._shared.change(options)
 
     def _failed(self, reason: str) -> None:
         for lane in self._lanes.values():
@@ -174,7 +173,7 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
         publish: PublishOne,
         tell: Callable[[Unexpected], None],
     ) -> None:
-        super().__init__(lanes, estimator.reset, tell, lambda: estimator.notes)
+        super().__init__(lanes, estimator, tell)
         self._estimator, self._params, self._publish = estimator, params, publish
         self._newest: dict[str, bytes] = {}
 
@@ -242,7 +241,7 @@ class RigWorker(SeveralWorker["MatchedSet[bytes]"]):
         publish: PublishRig,
         tell: Callable[[Unexpected], None],
     ) -> None:
-        super().__init__(lanes, rig.reset, tell, lambda: rig.cameras.notes)
+        super().__init__(lanes, rig, tell)
         self._rig, self._poses, self._publish = rig, poses, publish
         window_s = 0.0 if params.rig_sync == "exact" else params.rig_window_s
         self.matcher: StampMatcher[bytes] = StampMatcher(lanes, window_s, params.rig_wait_s)

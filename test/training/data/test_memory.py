@@ -13,10 +13,10 @@ from photo_work import Knows, labelled, write_photos
 
 from prehend.errors import AssetError, InvalidInput
 from prehend_training.data.crops import CropBatches, CropDataConfig, exact
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
 from prehend_training.data.memory import BACKGROUND_EVERY, Filling
-from prehend_training.data.open import DatasetChoice, Mixture, load_memory, open_corpus
+from prehend_training.data.open import DatasetChoice, Mixture, load_memory, open_training_data
 from prehend_training.data.photographs import PhotoChoice
 from prehend_training.data.pixels.opencv import warp_frame
 from prehend_training.data.pixels.plans import PENDING, FramePixels, later
@@ -68,8 +68,8 @@ def assert_the_same(got, want, worst=1.5, median=1.5):
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_batch_from_memory_is_the_one_from_disk(name, crops, memory):
     config = replace(preset(name).data, absent_p=0.25, background_p=0.4)
-    pair = [CropBatches(ShardCorpus([crops], "crops"), config, 5, 12)]
-    pair.append(CropBatches(memory.corpus, config, 5, 12, pixels=later))
+    pair = [CropBatches(ShardDataset([crops], "crops"), config, 5, 12)]
+    pair.append(CropBatches(memory.dataset, config, 5, 12, pixels=later))
     for step, part in ((0, (0, 1)), (2, (1, 2))):
         want, pending = (one.batch(step, part) for one in pair)
         # JPEG at low quality shows every rounding again
@@ -79,8 +79,8 @@ def test_a_batch_from_memory_is_the_one_from_disk(name, crops, memory):
 @pytest.mark.parametrize("twins", [True, False])
 def test_without_changes_only_rounding_differs(crops, memory, twins):
     config = exact(CropDataConfig(absent_p=0.0))
-    want = CropBatches(ShardCorpus([crops], "crops"), config, 0, 24, twins).batch(0)
-    got = memory.finished(CropBatches(memory.corpus, config, 0, 24, twins, later).batch(0))
+    want = CropBatches(ShardDataset([crops], "crops"), config, 0, 24, twins).batch(0)
+    got = memory.finished(CropBatches(memory.dataset, config, 0, 24, twins, later).batch(0))
     assert_the_same(got, want, 0.5)
     assert 0 < want["has_points"].sum() < 24  # the law was tried on hands that hold and hands that do not
 
@@ -94,8 +94,8 @@ def test_every_kind_of_crop_is_the_same(kind, crops, memory):
         "left": {"absent_p": 0.0, "wrong_side_p": 1.0, "smear_p": 0.0},
     }
     config = replace(CropDataConfig(**PLAIN), **changes[kind])
-    want = CropBatches(ShardCorpus([crops], "crops"), config, 1, 24).batch(0)
-    assert_the_same(memory.finished(CropBatches(memory.corpus, config, 1, 24, pixels=later).batch(0)), want)
+    want = CropBatches(ShardDataset([crops], "crops"), config, 1, 24).batch(0)
+    assert_the_same(memory.finished(CropBatches(memory.dataset, config, 1, 24, pixels=later).batch(0)), want)
 
 
 def test_mixtures_photographs_and_images_of_any_size_are_kept(sizes, tmp_path):
@@ -104,66 +104,66 @@ def test_mixtures_photographs_and_images_of_any_size_are_kept(sizes, tmp_path):
     photos = PhotoChoice(tmp_path / "photos" / "labels.json")
     data = Mixture(((sizes, 2.0), (photos, 1.0)))
     memory, config = in_memory(data), CropDataConfig(**PLAIN, describes_objects=True)
-    batch = memory.finished(CropBatches(memory.corpus, config, 0, 40, pixels=later).batch(0))
+    batch = memory.finished(CropBatches(memory.dataset, config, 0, 40, pixels=later).batch(0))
     assert batch["image"].shape == (40, 3, 128, 128) and 0.4 < batch["presence"].mean() < 1
     # of photographs fewer squares without a hand are kept, which shifts the draws, but not what a hand is asked
     hands = replace(config, absent_p=0.0, background_p=0.0)
-    single, disk = in_memory(photos), open_corpus(photos, "crops")
-    made = single.finished(CropBatches(single.corpus, hands, 3, 3, pixels=later).batch(0))
+    single, disk = in_memory(photos), open_training_data(photos, "crops")
+    made = single.finished(CropBatches(single.dataset, hands, 3, 3, pixels=later).batch(0))
     assert_the_same(made, CropBatches(disk, hands, 3, 3).batch(0))
 
 
 def test_places_without_a_hand_are_kept(tmp_path):
     """Of a folder of `places` no label of a hand is known."""
     write_fake(tmp_path, "crops", 6)
-    corpus = ShardCorpus([tmp_path], "crops")
+    dataset = ShardDataset([tmp_path], "crops")
 
-    class Places(ShardCorpus):
+    class Places(ShardDataset):
         def __getitem__(self, index):
-            return {**corpus[index], "hand_count": np.uint8(0)[...]}
+            return {**dataset[index], "hand_count": np.uint8(0)[...]}
 
     config, filling = CropDataConfig(**PLAIN), Filling("cpu")
     memory = filling.memory(filling.add(Places([tmp_path], "crops")))
-    got = memory.finished(CropBatches(memory.corpus, config, 0, 6, pixels=later).batch(0))
+    got = memory.finished(CropBatches(memory.dataset, config, 0, 6, pixels=later).batch(0))
     assert_the_same(got, CropBatches(Places([tmp_path], "crops"), config, 0, 6).batch(0))
     assert not got["presence"].any() and not got["segments"].any() and not got["has_segments"].any()
 
 
 def test_the_twin_takes_no_room_where_it_is_the_image(crops, memory):
-    pool, corpus = memory.pool, ShardCorpus([crops], "crops")
+    pool, dataset = memory.pool, ShardDataset([crops], "crops")
     own = pool.twin != pool.image
-    assert own.tolist() == ["deoccluded" in corpus[row] for row in range(24)] and 0 < own.sum() < 24
+    assert own.tolist() == ["deoccluded" in dataset[row] for row in range(24)] and 0 < own.sum() < 24
     assert not (in_memory([crops], twins=False).pool.twin != np.arange(24) * 2).any()  # each has a background here
 
 
 def test_fewer_are_taken_where_memory_is_short(crops, caplog):
     whole = Filling("cpu")
-    whole.add(ShardCorpus([crops], "crops"))
+    whole.add(ShardDataset([crops], "crops"))
     assert (whole.memory(None).pool.background >= 0).sum() == -(-24 // BACKGROUND_EVERY)
     with caplog.at_level(logging.WARNING):
         part = load_memory([crops], "crops", True, 128, Filling("cpu"), 12)
-    assert len(part) == len(part.corpus) == 12 and not caplog.records
-    corpus = ShardCorpus([crops], "crops")
-    assert np.array_equal(part.corpus[1]["betas"], corpus[2]["betas"])  # evenly from all
-    epoch = [row for step in range(3) for row in part.corpus.indices(1, step, 4)]
+    assert len(part) == len(part.dataset) == 12 and not caplog.records
+    dataset = ShardDataset([crops], "crops")
+    assert np.array_equal(part.dataset[1]["betas"], dataset[2]["betas"])  # evenly from all
+    epoch = [row for step in range(3) for row in part.dataset.indices(1, step, 4)]
     assert sorted(epoch) == list(range(12))  # each once an epoch
     with pytest.raises(AssetError, match="too few"):
-        Filling("cpu", memory=500_000).add(corpus)
+        Filling("cpu", memory=500_000).add(dataset)
     with pytest.raises(AssetError, match="all are needed"):
-        Filling("cpu", memory=10**9).add(Many(corpus), whole=True)
+        Filling("cpu", memory=10**9).add(Many(dataset), whole=True)
 
 
 class Many:
     """More records than fit."""
 
-    def __init__(self, corpus):
-        self.corpus = corpus
+    def __init__(self, dataset):
+        self.dataset = dataset
 
     def __len__(self):
         return 100_000
 
     def __getitem__(self, index):
-        return self.corpus[index % len(self.corpus)]
+        return self.dataset[index % len(self.dataset)]
 
 
 def test_scenes_that_do_not_come_twice_are_refused():
@@ -174,22 +174,22 @@ def test_scenes_that_do_not_come_twice_are_refused():
 def test_a_real_dataset_is_kept(small_dexycb):
     choice = DatasetChoice("dexycb", small_dexycb, "all")
     memory, config = in_memory(choice, limit=8), CropDataConfig(**PLAIN)
-    got = memory.finished(CropBatches(memory.corpus, config, 0, 4, pixels=later).batch(0))
+    got = memory.finished(CropBatches(memory.dataset, config, 0, 4, pixels=later).batch(0))
     assert got["has_pose"].all() or got["presence"].any()
-    corpus = open_corpus(choice, "crops")
-    rows = np.linspace(0, len(corpus), len(memory), endpoint=False).astype(int)
-    assert np.array_equal(memory.corpus[-1]["keypoints_px"], corpus[int(rows[-1])]["keypoints_px"])
+    dataset = open_training_data(choice, "crops")
+    rows = np.linspace(0, len(dataset), len(memory), endpoint=False).astype(int)
+    assert np.array_equal(memory.dataset[-1]["keypoints_px"], dataset[int(rows[-1])]["keypoints_px"])
 
 
 def test_workers_that_decode_give_the_same(crops, memory):
     filling = Filling("cpu", workers=1, background_every=1)
-    other = filling.memory(filling.add(ShardCorpus([crops], "crops")))
+    other = filling.memory(filling.add(ShardDataset([crops], "crops")))
     assert torch.equal(other.pool.pixels, memory.pool.pixels)
     assert np.array_equal(other.pool.image, memory.pool.image)
 
 
 def test_a_source_that_goes_to_workers_leaves_the_pixels_behind(memory):
-    source = CropBatches(memory.corpus, CropDataConfig(), 0, 4, pixels=later)
+    source = CropBatches(memory.dataset, CropDataConfig(), 0, 4, pixels=later)
     sent = pickle.dumps(source)
     assert len(sent) < memory.pool.pixels.nbytes / 4
     again = pickle.loads(sent).batch(0)
@@ -205,10 +205,10 @@ FRAMES = DetectorDataConfig(size_px=128, hand_px=(20.0, 120.0), flip_p=0.4)
 def test_frames_from_memory_are_those_from_disk(photometric, frames):
     config = replace(FRAMES, photometric=photometric)
     memory = load_memory([frames], "frames", False, 128, Filling("cpu"), None)
-    disk = ShardCorpus([frames], "frames", twins=False)
+    disk = ShardDataset([frames], "frames", twins=False)
     for seed in range(2):
         want = DetectorBatches(disk, config, seed, 12).batch(0)
-        got = memory.finished(DetectorBatches(memory.corpus, config, seed, 12, later).batch(0))
+        got = memory.finished(DetectorBatches(memory.dataset, config, seed, 12, later).batch(0))
         # frames of noise, whose small images are the mean in two ways
         assert_the_same(got, want, 8.0, 4.0)
         assert got["image"].min() >= 0 and got["image"].max() <= 1

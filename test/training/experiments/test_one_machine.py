@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from prehend.errors import InvalidInput
 from prehend.models.unihope import build_unihope
 from prehend_training.data.augment_presets import STRONG_CROPS
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.engine.timed import Rendering, render
 from prehend_training.experiments.one_machine import Call, Plan, describe_machine
@@ -127,7 +127,7 @@ def test_a_network_is_its_own_best_teacher(crops):
     chosen = changed_preset("debug-unihope", Changes(batch_size=6, taught=True))
     teacher = Teacher(build_unihope(chosen.config).eval())
     task = chosen.task([crops], chosen.load([crops], "cpu"), teacher)
-    assert np.allclose(mean_pose(task.corpus), mean_pose(ShardCorpus([crops], "crops")), atol=1e-6)
+    assert np.allclose(mean_pose(task.dataset), mean_pose(ShardDataset([crops], "crops")), atol=1e-6)
     batch = to_tensors(task.memory.finished(task.source.batch(0)), "cpu")
     terms = task.terms(task.network(), batch, 0.0)
     assert {"keypoints", "teacher_keypoints", "teacher_rotations", "teacher_heatmaps"} <= terms.keys()

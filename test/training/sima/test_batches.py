@@ -16,13 +16,13 @@ CONFIG = MomentDataConfig(size_px=64, views=(2, 4), view=UPRIGHT_VIEW)
 
 
 @pytest.fixture(scope="module")
-def corpus(moments):
+def dataset(moments):
     return open_instants([moments], 64)
 
 
 @pytest.fixture(scope="module")
-def batch(corpus):
-    return to_tensors(MomentBatches(corpus, replace(CONFIG, views=(4,)), 0, 24).batch(0), "cpu")
+def batch(dataset):
+    return to_tensors(MomentBatches(dataset, replace(CONFIG, views=(4,)), 0, 24).batch(0), "cpu")
 
 
 def by_moment(value):
@@ -57,8 +57,8 @@ def test_rays_meet_in_the_joints(batch):
     assert (found - by_moment(joints)[:, 0]).norm(dim=-1).max() < 2e-3
 
 
-def test_a_step_is_drawn_by_its_number_alone_and_shows_one_number_of_views(corpus):
-    source = MomentBatches(corpus, CONFIG, 5, 8)
+def test_a_step_is_drawn_by_its_number_alone_and_shows_one_number_of_views(dataset):
+    source = MomentBatches(dataset, CONFIG, 5, 8)
     counts = set()
     for step in range(6):
         one, other = source.batch(step), source.batch(step)
@@ -68,22 +68,22 @@ def test_a_step_is_drawn_by_its_number_alone_and_shows_one_number_of_views(corpu
     assert counts == {2, 4}
 
 
-def test_parts_of_a_batch_are_the_batch(corpus):
-    source = MomentBatches(corpus, CONFIG, 5, 8)
+def test_parts_of_a_batch_are_the_batch(dataset):
+    source = MomentBatches(dataset, CONFIG, 5, 8)
     whole, parts = source.batch(3), [source.batch(3, (k, 2)) for k in range(2)]
     for name, value in whole.items():
         np.testing.assert_array_equal(value, np.concatenate([part[name] for part in parts]))
 
 
-def test_more_views_than_cameras_are_marked(corpus):
-    example = MomentBatches(corpus, exact_moments(CONFIG, 8), 0, 8).example(0, 8, np.random.default_rng(0))
+def test_more_views_than_cameras_are_marked(dataset):
+    example = MomentBatches(dataset, exact_moments(CONFIG, 8), 0, 8).example(0, 8, np.random.default_rng(0))
     assert example["known"].tolist() == [1.0] * 5 + [0.0] * 3
     for name in ("image", "turn", "keypoints"):
         np.testing.assert_array_equal(example[name][5:], np.stack([example[name][0]] * 3))
 
 
-def test_a_left_hand_is_a_right_one_in_a_mirrored_world(corpus):
-    left = next(hand for k in range(6) for hand in corpus.seen(k) if hand.record["side"][0] == 0)
+def test_a_left_hand_is_a_right_one_in_a_mirrored_world(dataset):
+    left = next(hand for k in range(6) for hand in dataset.seen(k) if hand.record["side"][0] == 0)
     record, T = mirrored(left)
     assert record["side"][0] == 1 and np.linalg.det(T[:3, :3]) == pytest.approx(1)
     world = T[:3, :3].T @ (record["joints_m"][0, 0] - T[:3, 3])

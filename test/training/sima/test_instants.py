@@ -13,11 +13,11 @@ PLAIN = Packing("none", "png")
 
 
 def test_a_moment_is_one_hand_in_all_its_views(moments):
-    corpus = open_instants([moments], 64)
-    assert isinstance(corpus, InstantCorpus) and len(corpus) == 6
+    dataset = open_instants([moments], 64)
+    assert isinstance(dataset, InstantCorpus) and len(dataset) == 6
     for number in range(6):
-        seen = corpus.seen(number)
-        assert [hand.row for hand in seen] == list(corpus.instants[number])
+        seen = dataset.seen(number)
+        assert [hand.row for hand in seen] == list(dataset.instants[number])
         sides = {int(hand.record["side"][0]) for hand in seen}
         wrists = [
             hand.T_camera_world[:3, :3].T @ (hand.record["joints_m"][0, 0] - hand.T_camera_world[:3, 3])
@@ -53,8 +53,8 @@ def test_what_has_no_views_is_refused():
 
 def test_a_real_dataset_of_several_cameras_has_moments(tmp_path):
     write_hanco(tmp_path)
-    corpus = open_instants(DatasetChoice("hanco", tmp_path, "all"), 64)
-    seen = corpus.seen(0)
+    dataset = open_instants(DatasetChoice("hanco", tmp_path, "all"), 64)
+    seen = dataset.seen(0)
     assert len({hand.row for hand in seen}) == len(seen) >= 2
 
 
@@ -79,7 +79,7 @@ def test_sources_mix(moments):
 
 def test_dexycb_has_moments_of_left_hands_too(tmp_path):
     write_dexycb(tmp_path, sequences=(("left", 8),), filled=1, cameras=3)
-    corpus = open_instants(DatasetChoice("dexycb", tmp_path, "all"), 64)
-    seen = corpus.seen(1)
+    dataset = open_instants(DatasetChoice("dexycb", tmp_path, "all"), 64)
+    seen = dataset.seen(1)
     assert len(seen) == 3 and all(hand.record["side"][0] == 0 for hand in seen)
     assert not any(hand.record["has_pose"][0] for hand in seen)  # places alone without MANO

@@ -1,4 +1,4 @@
-"""The verb of `prehend-train` that measures networks: on crops, on whole pictures, on real datasets."""
+"""The verb of `prehend-train` that measures networks: on crops, on whole images, on real datasets."""
 
 import argparse
 import json

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from prehend_training.train.machine import Machine
 
 
-def add_train_verbs(verbs: Any) -> None:
-    """Add the verbs of this module."""
+def add_train_verb(verbs: Any) -> None:
+    """Add the verb `train`."""
     train = add_verb(verbs, "train", _train, "train a preset; a run that stopped goes on")
     train.add_argument("preset", help="name of the preset")
     train.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
@@ -35,9 +35,14 @@ def add_train_verbs(verbs: Any) -> None:
         "--in-memory",
         type=int,
         metavar="N",
-        help="keep up to N pictures of --data in the device's memory, which then makes the batches itself: what a GPU "
-        "needs. Not for mixtures, datasets, photographs and networks on a pretrained trunk",
+        help="keep up to N images of --data decoded in the device's memory, which makes the pixels of the batches: "
+        "what a GPU needs, with --workers that draw them. Not for scenes rendered --online and windows of films",
     )
+
+
+def add_train_verbs(verbs: Any) -> None:
+    """Add the verbs of this module."""
+    add_train_verb(verbs)
     ablate = add_verb(
         verbs,
         "ablate",

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from prehend.conventions import KIND_UNIT_M, NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES
 from prehend.types import FloatArray
-from prehend_training.data.batch import Arrays
+from prehend_training.data.batch import ArrayDict
 from prehend_training.data.pixels.draws import Patch, hidden_by
 from prehend_training.data.records import Record
 from prehend_training.data.views import View, apply_affine, crop_projection
@@ -23,8 +23,8 @@ KNOWN = ("has_pose", "has_joints", "has_keypoints", "has_side", "has_grasp", "ha
 """Marks of a hand's labels that are known."""
 
 
-def hand_targets(record: Record, view: View) -> Arrays:
-    """Labels of the first hand of a record, as the picture shows it.
+def hand_targets(record: Record, view: View) -> ArrayDict:
+    """Labels of the first hand of a record, as the image shows it.
 
     Returns:
         presence, grasp: () float32 0 or 1.
@@ -61,7 +61,7 @@ def hand_targets(record: Record, view: View) -> Arrays:
     }
 
 
-def part_targets(record: Record, visible: NDArray[np.floating]) -> Arrays:
+def part_targets(record: Record, visible: NDArray[np.floating]) -> ArrayDict:
     """Which parts of the first hand of a record are seen, by the rule of H2ONet's paper (see `HandLabel`).
 
     Args:
@@ -69,7 +69,7 @@ def part_targets(record: Record, visible: NDArray[np.floating]) -> Arrays:
         visible: (21,) joints that are seen after patches were erased: a part that lost half of its own is not seen.
 
     Returns:
-        part_seen: (6,) float32 0 or 1. part_shown: (6,) share of each part that the stored picture shows. has_parts:
+        part_seen: (6,) float32 0 or 1. part_shown: (6,) share of each part that the stored image shows. has_parts:
             () 1 where both are known.
     """
     shown = record["part_shown"][0] >= 1 - HIDDEN_SHARE
@@ -92,7 +92,7 @@ def still_visible(
     return visible * ~hidden_by(patches, (size_px, size_px))[y, x]
 
 
-def absent_targets(view: View) -> Arrays:
+def absent_targets(view: View) -> ArrayDict:
     """What belongs to a crop without a hand: everything but `presence` and `hand_box` is void and takes no loss."""
     return {
         "presence": np.float32(0)[...],
@@ -111,7 +111,7 @@ def absent_targets(view: View) -> Arrays:
     }
 
 
-def object_targets(record: Record, view: View) -> Arrays:
+def object_targets(record: Record, view: View) -> ArrayDict:
     """Labels of what the first hand grasps, but its mask, which is read off the pixels.
 
     Args:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prehend.conventions import KIND_UNIT_M
 from prehend.pipeline.crop import direction_of
 from prehend.types import Box
-from prehend_training.data.batch import Arrays, MadeBatch
+from prehend_training.data.batch import ArrayDict, MadeBatch
 from prehend_training.data.crop_targets import (
     absent_targets,
     hand_targets,
@@ -56,7 +56,7 @@ class BatchSource(Protocol):
         ...
 
 
-class Corpus(Protocol):
+class TrainingDataset(Protocol):
     """Records by number, and which of them a step takes."""
 
     def first(self, count: int) -> list[int]:
@@ -90,7 +90,7 @@ class ExampleSource(Protocol):
     """Makes samples of records, which `stacked` makes batches of."""
 
     @property
-    def corpus(self) -> Corpus:
+    def dataset(self) -> TrainingDataset:
         """The records."""
 
     @property
@@ -101,22 +101,22 @@ class ExampleSource(Protocol):
     def batch_size(self) -> int:
         """Samples a step."""
 
-    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """A sample of a record."""
 
 
-def stacked(source: ExampleSource, step: int, part: tuple[int, int]) -> Arrays:
+def stacked(source: ExampleSource, step: int, part: tuple[int, int]) -> ArrayDict:
     """Part k of n of a batch, see `BatchSource`: row r depends on seed, step and r alone."""
     size, (k, n) = source.batch_size, part
-    indices = source.corpus.indices(source.seed, step, size)
+    indices = source.dataset.indices(source.seed, step, size)
     rows = range(k * size // n, (k + 1) * size // n)
     examples = [source.example(indices[row], np.random.default_rng([source.seed, step, row])) for row in rows]
     return as_batch(examples)
 
 
-def as_batch(examples: Sequence[Arrays]) -> Arrays:
+def as_batch(examples: Sequence[ArrayDict]) -> ArrayDict:
     """Samples with a first axis; pixel work that waits for a device stays a list."""
-    made: Arrays = {}
+    made: ArrayDict = {}
     for name in examples[0]:
         values: Any = [example[name] for example in examples]
         made[name] = values if name == PENDING else np.stack(values)
@@ -133,9 +133,9 @@ class CropDataConfig:
         view: how far hand boxes are off.
         object_view: how far object boxes are off.
         whole_object_p: probability that the object stage looks at the whole crop instead of a box.
-        photometric: changes of the picture; None for none.
+        photometric: changes of the image; None for none.
         background_p: probability of another background.
-        smear_p: probability that the picture's edge goes on where it ends, instead of black.
+        smear_p: probability that the image's edge goes on where it ends, instead of black.
         absent_p: probability that of a crop with a hand a piece without it is shown; a place never shows one.
         wrong_side_p: probability of a hand that is shown as a left one: what the network sees when it is told the
             wrong side.
@@ -164,7 +164,7 @@ class CropDataConfig:
 
 
 def exact(config: CropDataConfig) -> CropDataConfig:
-    """The same without any change to the picture and with true boxes: for measuring."""
+    """The same without any change to the image and with true boxes: for measuring."""
     return replace(
         config,
         view=replace(EXACT_VIEW, upright=config.view.upright),
@@ -185,7 +185,7 @@ class CropBatches:
     """Batches for a crop network: what is drawn, seen and asked is decided here, whatever makes the pixels.
 
     Attributes:
-        corpus: crops; images of them also serve as backgrounds.
+        dataset: crops; images of them also serve as backgrounds.
         config: what is done to them.
         seed: with the step's number, decides everything.
         batch_size: samples a step.
@@ -193,18 +193,18 @@ class CropBatches:
         pixels: does the pixel work, or leaves it (`plans.later`) for the device in whose memory the images are.
     """
 
-    corpus: Corpus
+    dataset: TrainingDataset
     config: CropDataConfig
     seed: int
     batch_size: int
     twins: bool = True
-    pixels: Callable[[CropPixels], Arrays] = crop_arrays
+    pixels: Callable[[CropPixels], ArrayDict] = crop_arrays
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """See `example` for the arrays; `image` is (B, S, S, 3) uint8."""
         return stacked(self, step, part)
 
-    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample.
 
         Returns:
@@ -217,7 +217,7 @@ class CropBatches:
             object_mask: (grid**2,) 1 for cells of the object's box whose middle shows the object.
             And those of `hand_targets` and `object_targets`, and of `_described` where the config asks for them.
         """
-        record = self.corpus[index]
+        record = self.dataset[index]
         absent, wrong_side = rng.random(2) < (self.config.absent_p, self.config.wrong_side_p)
         absent &= record["has_beside"]
         if not record["hand_count"]:
@@ -235,7 +235,7 @@ class CropBatches:
             example |= self._described(record, rng)
         return example | self.pixels(pixels)
 
-    def _present(self, record: Record, rng: np.random.Generator) -> tuple[Arrays, CropPixels]:
+    def _present(self, record: Record, rng: np.random.Generator) -> tuple[ArrayDict, CropPixels]:
         view = self._view(record, rng)
         smear = rng.random() < self.config.smear_p
         wanted = rng.random() < self.config.background_p and record["has_front"]
@@ -243,7 +243,7 @@ class CropBatches:
         example = hand_targets(record, view) | object_targets(record, view)
         return self._finished(example, record, view, rng, smear=smear, background=background)
 
-    def _described(self, record: Record, rng: np.random.Generator) -> Arrays:
+    def _described(self, record: Record, rng: np.random.Generator) -> ArrayDict:
         """What the object stage is told of the object: all, nothing, or something wrong.
 
         Returns:
@@ -280,7 +280,7 @@ class CropBatches:
 
     def _finished(
         self,
-        example: Arrays,
+        example: ArrayDict,
         record: Record,
         view: View,
         rng: np.random.Generator,
@@ -288,7 +288,7 @@ class CropBatches:
         smear: bool = False,
         background: Background | None = None,
         front: int = ALL,
-    ) -> tuple[Arrays, CropPixels]:
+    ) -> tuple[ArrayDict, CropPixels]:
         """A sample with its pixel work. Changes are the same for the image and its twin; joints behind an erased patch
         are no longer visible."""
         config, size, place = self.config, self.config.size_px, not record["hand_count"]
@@ -318,7 +318,7 @@ class CropBatches:
         )
         return example, pixels
 
-    def _absent(self, record: Record, rng: np.random.Generator) -> tuple[Arrays, CropPixels]:
+    def _absent(self, record: Record, rng: np.random.Generator) -> tuple[ArrayDict, CropPixels]:
         """A crop beside the hand, of a background, or of what was held without the hand; the latter where the record
         tells what is in front."""
         kind = int(rng.integers(3)) if record["has_front"] else 0
@@ -329,7 +329,7 @@ class CropBatches:
         front = (ALL, HELD_ALONE, NOTHING)[kind]
         return self._finished(self._no_hand(record, view), record, view, rng, background=background, front=front)
 
-    def _place(self, record: Record, rng: np.random.Generator) -> tuple[Arrays, CropPixels]:
+    def _place(self, record: Record, rng: np.random.Generator) -> tuple[ArrayDict, CropPixels]:
         """A place that a detector took for a hand."""
         size = image_size(record)
         turn = draw_turn(size, self.config.view, rng)
@@ -338,7 +338,7 @@ class CropBatches:
         smear = rng.random() < self.config.smear_p
         return self._finished(self._no_hand(record, view), record, view, rng, smear=smear)
 
-    def _no_hand(self, record: Record, view: View) -> Arrays:
+    def _no_hand(self, record: Record, view: View) -> ArrayDict:
         return absent_targets(view) | object_targets({**record, "grasp": np.zeros(1, np.bool_)}, view)
 
     def _view_beside(self, record: Record, rng: np.random.Generator) -> View:
@@ -353,7 +353,7 @@ class CropBatches:
 
     def _background(self, rng: np.random.Generator) -> Background | None:
         """A piece of another sample, turned by quarters; None where no sample tells what is in front."""
-        record = self.corpus.backdrop(rng)
+        record = self.dataset.backdrop(rng)
         if record is None:
             return None
         width, height = image_size(record)

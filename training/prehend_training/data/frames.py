@@ -7,8 +7,8 @@ import numpy as np
 
 from prehend.pipeline.letterbox import cell_centers
 from prehend.types import Box, FloatArray
-from prehend_training.data.batch import Arrays
-from prehend_training.data.crops import Corpus, stacked
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crops import TrainingDataset, stacked
 from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_changes
 from prehend_training.data.pixels.opencv import frame_arrays
 from prehend_training.data.pixels.plans import FramePixels, source_of
@@ -23,7 +23,7 @@ class DetectorDataConfig:
     Attributes:
         size_px: side of the network's input.
         stride_px: input pixels per cell.
-        hand_p: probability of a view of one hand, of a size drawn from `hand_px`, anywhere in the picture.
+        hand_p: probability of a view of one hand, of a size drawn from `hand_px`, anywhere in the image.
         place_p: probability of a view of any place of the frame; there are often things and arms in it and no hand.
         hand_px: range of the longer side of a hand's box in such views.
         enlarge: most that such views enlarge the frame.
@@ -32,8 +32,8 @@ class DetectorDataConfig:
         turn_rad: standard deviation of the turn [rad].
         quarter_p: probability of a further turn by a multiple of 90 degrees.
         flip_p: probability of the mirror image, in which left hands are right hands.
-        aspects: range of width over height of the picture inside the square.
-        photometric: changes of the picture; None for none.
+        aspects: range of width over height of the image inside the square.
+        photometric: changes of the image; None for none.
     """
 
     size_px: int = 256
@@ -52,7 +52,7 @@ class DetectorDataConfig:
 
 
 MIN_INSIDE = 0.35
-"""Hands with a smaller share of their joints in the picture, or of their pixels unhidden than `MIN_VISIBLE`, are
+"""Hands with a smaller share of their joints in the image, or of their pixels unhidden than `MIN_VISIBLE`, are
 neither right nor wrong to find."""
 MIN_VISIBLE = 0.15
 MIN_SIDE_PX = 8.0
@@ -70,7 +70,7 @@ class SeenHand:
         box_px: tight box of all its joints.
         object_box_px: of what it grasps.
         counts: whether it must be found.
-        center_px: middle of the part of the box that is in the picture, where the detector answers.
+        center_px: middle of the part of the box that is in the image, where the detector answers.
     """
 
     side: int
@@ -84,19 +84,19 @@ class SeenHand:
 class DetectorBatches:
     """Batches of frames by number; fields as in `CropBatches`."""
 
-    corpus: Corpus
+    dataset: TrainingDataset
     config: DetectorDataConfig
     seed: int
     batch_size: int
-    pixels: Callable[[FramePixels], Arrays] = frame_arrays
+    pixels: Callable[[FramePixels], ArrayDict] = frame_arrays
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """`image` (B, S, S, 3) uint8 and the maps of `detector_targets`."""
         return stacked(self, step, part)
 
-    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample: `image` (S, S, 3) uint8 and the maps of `detector_targets`."""
-        config, record = self.config, self.corpus[index]
+        config, record = self.config, self.dataset[index]
         size, stride = config.size_px, config.stride_px
         flip = rng.random() < config.flip_p
         affine, window = draw_affine(record, config, flip, rng), draw_window(config, rng)
@@ -147,7 +147,7 @@ def _turn(config: DetectorDataConfig, rng: np.random.Generator) -> FloatArray:
 
 
 def draw_window(config: DetectorDataConfig, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 (ends excluded) of the picture inside the letterboxed square."""
+    """x0, y0, x1, y1 (ends excluded) of the image inside the letterboxed square."""
     aspect = np.exp(rng.uniform(*np.log(config.aspects)))
     width, height = round(config.size_px * min(1, aspect)), round(config.size_px * min(1, 1 / aspect))
     x, y = (config.size_px - width) // 2, (config.size_px - height) // 2
@@ -180,7 +180,7 @@ def seen_hands(
     return hands
 
 
-def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
+def detector_targets(hands: list[SeenHand], size: int, stride: int) -> ArrayDict:
     """Maps of G = size / stride cells.
 
     Returns:
@@ -191,7 +191,7 @@ def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
         box_weight, object_weight: (G, G) how much a cell says about a hand's side, box and grasp; its object's box.
     """
     cells = size // stride
-    maps: Arrays = {
+    maps: ArrayDict = {
         "heat": np.zeros((cells, cells), np.float32),
         "heat_weight": np.ones((cells, cells), np.float32),
         "side": np.zeros((cells, cells), np.float32),
@@ -207,7 +207,7 @@ def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
     return maps
 
 
-def _draw(maps: Arrays, hand: SeenHand, centers: FloatArray, stride: int) -> None:
+def _draw(maps: ArrayDict, hand: SeenHand, centers: FloatArray, stride: int) -> None:
     box = hand.box_px
     column, row = np.rint((np.array(hand.center_px) - centers[0]) / stride).astype(int).clip(0, len(centers) - 1)
     sigma = max(0.8, 0.09 * float(np.sqrt(max(box.area, 1.0))) / stride)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from prehend.errors import AssetError
 from prehend_training.data.batch import MadeBatch
-from prehend_training.data.crops import Corpus, drawn_indices
+from prehend_training.data.crops import TrainingDataset, drawn_indices
 from prehend_training.data.pixels.opencv import without_front
 from prehend_training.data.pixels.plans import IMAGES, PENDING, CropPixels
 from prehend_training.data.pixels.torch_ import Pool, crop_tensors, frame_tensors
@@ -35,7 +35,7 @@ _SPARE = 0.6
 logger = logging.getLogger(__name__)
 
 
-class KnownCount(Corpus, Protocol):
+class KnownCount(TrainingDataset, Protocol):
     """Records of which there is a known number."""
 
     def __len__(self) -> int: ...
@@ -45,16 +45,16 @@ class InMemory:
     """Records whose pixels are in the memory of a device: labels, and where the pixels are.
 
     Args:
-        corpus: where they were taken from.
+        dataset: where they were taken from.
         labels: arrays of the records by name, a first axis of rows.
         backgrounds: (R,) rows that give a background.
-        whole: all of the corpus is there, so that it says what a step takes; otherwise each row comes once an epoch.
+        whole: all of the dataset is there, so that it says what a step takes; otherwise each row comes once an epoch.
     """
 
     def __init__(
-        self, corpus: KnownCount, labels: Mapping[str, NDArray[Any]], backgrounds: NDArray[np.int64], whole: bool
+        self, dataset: KnownCount, labels: Mapping[str, NDArray[Any]], backgrounds: NDArray[np.int64], whole: bool
     ):
-        self._corpus = corpus if whole else None
+        self._dataset = dataset if whole else None
         self._labels, self._backgrounds = dict(labels), backgrounds
 
     def __len__(self) -> int:
@@ -64,17 +64,17 @@ class InMemory:
         return {name: value[index] for name, value in self._labels.items()}
 
     def first(self, count: int) -> list[int]:
-        """See `Corpus`."""
-        return list(range(min(count, len(self)))) if self._corpus is None else self._corpus.first(count)
+        """See `TrainingDataset`."""
+        return list(range(min(count, len(self)))) if self._dataset is None else self._dataset.first(count)
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `Corpus`."""
-        if self._corpus is None:
+        """See `TrainingDataset`."""
+        if self._dataset is None:
             return drawn_indices(seed, step, batch_size, len(self))
-        return self._corpus.indices(seed, step, batch_size)
+        return self._dataset.indices(seed, step, batch_size)
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `Corpus`: of the rows that give one."""
+        """See `TrainingDataset`: of the rows that give one."""
         if not len(self._backgrounds):
             return None
         return self[int(self._backgrounds[int(rng.integers(len(self._backgrounds)))])]
@@ -85,11 +85,11 @@ class Memory:
     """What a run learns from, in the memory of a device.
 
     Attributes:
-        corpus: one source, or several in their shares.
+        dataset: one source, or several in their shares.
         pool: the pixels of them all.
     """
 
-    corpus: Corpus
+    dataset: TrainingDataset
     pool: Pool
 
     def __len__(self) -> int:
@@ -124,38 +124,38 @@ class Filling:
         self._numbers: list[NDArray[np.int64]] = []
         self._images = self._records = 0
 
-    def add(self, corpus: KnownCount, limit: int | None = None, whole: bool = False) -> InMemory:
+    def add(self, dataset: KnownCount, limit: int | None = None, whole: bool = False) -> InMemory:
         """Take a source in.
 
         Args:
-            corpus: the source, which can be sent to processes.
+            dataset: the source, which can be sent to processes.
             limit: largest number of records, taken evenly from all.
             whole: all records or none: which come is the source's own business.
 
         Raises:
             AssetError: next to nothing fits, or not all of what is needed whole.
         """
-        there = len(corpus)
+        there = len(dataset)
         tried = np.unique(np.linspace(0, there - 1, min(_TRIED, there)).astype(np.int64))
-        example = packed(corpus, tried, np.full(len(tried), False))
+        example = packed(dataset, tried, np.full(len(tried), False))
         each = -(-4 * len(example.pixels) * (self._every + 1) // (self._every * len(tried)))
         count = _count_that_fits(there, there if whole else limit, each, self._left)
         if whole and count < there:
             raise AssetError(f"{there} images of {each / 1e3:.0f} kB do not fit into the memory, and all are needed")
         rows = np.linspace(0, there, count, endpoint=False).astype(np.int64)
         self._reserve(count * each // 4)
-        labels = self._decoded(corpus, rows)
+        labels = self._decoded(dataset, rows)
         labels["slot"] = self._records + np.arange(count)
         backgrounds = np.flatnonzero(np.concatenate(self._numbers)[-count:, 2] >= 0)
         self._records += count
-        return InMemory(corpus, labels, backgrounds, count == there)
+        return InMemory(dataset, labels, backgrounds, count == there)
 
-    def _decoded(self, corpus: KnownCount, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    def _decoded(self, dataset: KnownCount, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Labels of some records, whose pixels are put into the memory."""
         chunks: dict[int, tuple[dict[str, NDArray[Any]], NDArray[np.int64]]] = {}
         starts = range(0, len(rows), _CHUNK)
         jobs = [Job(f"rows from {start}", (rows[start : start + _CHUNK], start, self._every)) for start in starts]
-        engine = open_engine(EngineOptions(workers=self._workers), partial(_packing, corpus))
+        engine = open_engine(EngineOptions(workers=self._workers), partial(_packing, dataset))
         with tqdm(total=len(rows), unit="image", desc="to the device") as bar:
             for job, chunk in engine.map(jobs):
                 chunks[job.task[1]] = chunk.labels, self._take(chunk)
@@ -181,13 +181,13 @@ class Filling:
             more = torch.empty(short, 4, dtype=torch.uint8, device=self._device)
             self._pixels = torch.cat([self._pixels[: self._used], self._pixels[self._used :], more])
 
-    def memory(self, corpus: Corpus) -> Memory:
-        """What was taken in, as the source `corpus` of it."""
+    def memory(self, dataset: TrainingDataset) -> Memory:
+        """What was taken in, as the source `dataset` of it."""
         size = np.concatenate(self._sizes)
         start = np.cumsum(np.concatenate([[0], size.prod(1)]))[:-1]
         image, twin, background = np.concatenate(self._numbers).T
         told = torch.from_numpy(start).to(self._device), torch.from_numpy(size).to(self._device)
-        return Memory(corpus, Pool(self._pixels[: self._used], *told, image, twin, background))
+        return Memory(dataset, Pool(self._pixels[: self._used], *told, image, twin, background))
 
 
 @dataclass(frozen=True)
@@ -201,13 +201,13 @@ class Chunk:
     numbers: NDArray[np.int64]
 
 
-def packed(corpus: Corpus, rows: Sequence[int] | NDArray[np.int64], backgrounds: NDArray[np.bool_]) -> Chunk:
+def packed(dataset: TrainingDataset, rows: Sequence[int] | NDArray[np.int64], backgrounds: NDArray[np.bool_]) -> Chunk:
     """Some records decoded; `backgrounds` tells which of them give one, if all that is in front of them is known."""
     labels: list[dict[str, NDArray[Any]]] = []
     images: list[NDArray[np.uint8]] = []
     numbers = []
     for row, wanted in zip(rows, backgrounds, strict=True):
-        record = corpus[int(row)]
+        record = dataset[int(row)]
         image, codes = np.asarray(record["image"]), np.asarray(record["segmentation"])
         number, twin, background = len(images), len(images), -1
         images.append(np.dstack([image, codes]))
@@ -229,15 +229,15 @@ def packed(corpus: Corpus, rows: Sequence[int] | NDArray[np.int64], backgrounds:
 
 @dataclass(frozen=True)
 class _Packing:
-    corpus: Corpus
+    dataset: TrainingDataset
 
     def __call__(self, task: tuple[NDArray[np.int64], int, int]) -> Chunk:
         rows, start, every = task
-        return packed(self.corpus, rows, (start + np.arange(len(rows))) % every == 0)
+        return packed(self.dataset, rows, (start + np.arange(len(rows))) % every == 0)
 
 
-def _packing(corpus: Corpus) -> _Packing:
-    return _Packing(corpus)
+def _packing(dataset: TrainingDataset) -> _Packing:
+    return _Packing(dataset)
 
 
 def free_memory(device: str) -> int:

@@ -54,11 +54,11 @@ class PhotoChoice:
 
     def describe(self) -> dict[str, Any]:
         """For run.json: what was seen, where it comes from, and who labelled it."""
-        told = PhotoCorpus(read_labels(self.labels), self.split).describe()
+        told = PhotoDataset(read_labels(self.labels), self.split).describe()
         return {"photos": self.labels.name, "sha256": hashlib.sha256(self.labels.read_bytes()).hexdigest(), **told}
 
 
-class PhotoCorpus:
+class PhotoDataset:
     """Hands of photographs, each once an epoch, and beside them places without a hand.
 
     Every `PLACE_EVERY`-th draw is a place: a square cut by chance from a photograph all of whose hands are known,
@@ -108,15 +108,15 @@ class PhotoCorpus:
         return _sample(image, cut, photo, (hand_label(photo.hands[row], cut, image.shape[:2]),), index)
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`: none, since no pose is known."""
+        """See `prehend_training.data.crops.TrainingDataset`: none, since no pose is known."""
         return []
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`."""
+        """See `prehend_training.data.crops.TrainingDataset`."""
         return [self._drawn(seed, draw) for draw in range(step * batch_size, (step + 1) * batch_size)]
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `prehend_training.data.crops.Corpus`: a photograph without hands."""
+        """See `prehend_training.data.crops.TrainingDataset`: a photograph without hands."""
         if not self._empty:
             return None
         image = self._read(self.places[self._empty[int(rng.integers(len(self._empty)))]])
@@ -190,8 +190,8 @@ class PhotoCorpus:
             )
         return image
 
-    def __reduce__(self) -> tuple[Callable[..., "PhotoCorpus"], tuple[PhotoLabels, str, int]]:
-        return PhotoCorpus, (self.labels, self.split, self.variants)
+    def __reduce__(self) -> tuple[Callable[..., "PhotoDataset"], tuple[PhotoLabels, str, int]]:
+        return PhotoDataset, (self.labels, self.split, self.variants)
 
 
 def _usable(hand: PhotoHand) -> bool:
@@ -199,15 +199,15 @@ def _usable(hand: PhotoHand) -> bool:
 
 
 def cut_out(image: NDArray[np.uint8], box: Box, whole: bool = False) -> tuple[NDArray[np.uint8], FloatArray]:
-    """The part of a picture in a box, shrunk to `KEPT_PX` where it is larger.
+    """The part of an image in a box, shrunk to `KEPT_PX` where it is larger.
 
     Args:
         image: (H, W, 3).
-        box: may reach beyond the picture.
-        whole: what lies beyond is filled by the picture's edge, so that the box stays the whole of it.
+        box: may reach beyond the image.
+        whole: what lies beyond is filled by the image's edge, so that the box stays the whole of it.
 
     Returns:
-        The part, and the (2, 3) map of the picture's pixels to its.
+        The part, and the (2, 3) map of the image's pixels to its.
     """
     height, width = image.shape[:2]
     low = np.floor([box.x0, box.y0]).astype(int)
@@ -279,7 +279,7 @@ def _has_room(photo: Photo) -> bool:
 
 
 def _contrast(image: NDArray[np.uint8], box: Box) -> float:
-    """How much a square of a picture varies."""
+    """How much a square of an image varies."""
     x0, y0, x1, y1 = (round(value) for value in (box.x0, box.y0, box.x1, box.y1))
     return float(image[max(y0, 0) : y1 + 1 : 2, max(x0, 0) : x1 + 1 : 2].std())
 

@@ -97,7 +97,7 @@ class Measured:
 
     @property
     def is_detector(self) -> bool:
-        """Whether it finds hands in whole pictures instead of looking at crops."""
+        """Whether it finds hands in whole images instead of looking at crops."""
         return is_detector(self.backend.bundle)
 
     @property

@@ -8,9 +8,9 @@ import numpy as np
 from prehend.conventions import MIRROR, SIDES
 from prehend.pipeline.crop import direction_of
 from prehend.types import Box, FloatArray
-from prehend_training.data.batch import Arrays
+from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import hand_targets, still_visible
-from prehend_training.data.datasets import MixedCorpus
+from prehend_training.data.datasets import MixedDataset
 from prehend_training.data.pixels.draws import PhotometricConfig, draw_changes
 from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record
@@ -55,47 +55,47 @@ class MomentBatches:
     """Batches of moments for SiMA-Hand.
 
     Attributes:
-        corpus: of moments, or a mixture of such.
+        dataset: of moments, or a mixture of such.
         config: what is done to them.
         seed: with the step's number, decides everything.
         batch_size: pictures a step, as near as whole moments come to it.
     """
 
-    corpus: InstantCorpus | MixedCorpus
+    dataset: InstantCorpus | MixedDataset
     config: MomentDataConfig
     seed: int
     batch_size: int
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """Rows [N k, N (k + 1)) are the N views of moment k; see `example` for the arrays."""
         views = self.config.views
         count = views[int(np.random.default_rng([self.seed, step]).integers(len(views)))]
         size, (k, n) = max(self.batch_size // count, part[1]), part
-        indices = self.corpus.indices(self.seed, step, size)
+        indices = self.dataset.indices(self.seed, step, size)
         rows = range(k * size // n, (k + 1) * size // n)
         examples = [self.example(indices[row], count, np.random.default_rng([self.seed, step, row])) for row in rows]
         return {name: np.concatenate([example[name] for example in examples]) for name in examples[0]}
 
-    def example(self, index: int, count: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, count: int, rng: np.random.Generator) -> ArrayDict:
         """Views of one moment, drawn of those that show the hand, in any order.
 
         Returns:
-            Arrays of `count` views, see `MomentBatch`; those that are not there repeat the first one.
+            ArrayDict of `count` views, see `MomentBatch`; those that are not there repeat the first one.
         """
-        moment = self.corpus[index]
+        moment = self.dataset[index]
         assert isinstance(moment, Moment)
         seen = moment.seen()
         order = rng.permutation(len(seen))[:count]
         return self.views_of([seen[int(k)] for k in order], count, rng)
 
-    def views_of(self, seen: Sequence[SeenHand], count: int, rng: np.random.Generator) -> Arrays:
+    def views_of(self, seen: Sequence[SeenHand], count: int, rng: np.random.Generator) -> ArrayDict:
         """Arrays of `count` views; those that are not there repeat the first one."""
         views = [self._view(hand, rng) | {"known": np.float32(1)[...]} for hand in seen]
         views += [views[0] | {"known": np.float32(0)[...]}] * (count - len(views))
         leads = (np.arange(count) == 0).astype(np.float32)
         return {name: np.stack([view[name] for view in views]) for name in views[0]} | {"leads": leads}
 
-    def _view(self, hand: SeenHand, rng: np.random.Generator) -> Arrays:
+    def _view(self, hand: SeenHand, rng: np.random.Generator) -> ArrayDict:
         config = self.config
         record, T = mirrored(hand)
         size = image_size(record)
@@ -121,7 +121,7 @@ def mirrored(hand: SeenHand) -> tuple[Record, FloatArray]:
     return mirror_left(hand.record), T
 
 
-def rig_arrays(record: Record, view: View, T_camera_world: FloatArray, size_px: int) -> Arrays:
+def rig_arrays(record: Record, view: View, T_camera_world: FloatArray, size_px: int) -> ArrayDict:
     """Where the camera of a crop stands, see `prehend.models.sima_views.Rig`.
 
     Returns:

@@ -12,7 +12,7 @@ from prehend.conventions import SIDES
 from prehend.errors import AssetError, InvalidInput
 from prehend.types import FloatArray
 from prehend_training.data.crops import drawn_indices
-from prehend_training.data.datasets import MixedCorpus, around_hand, is_usable
+from prehend_training.data.datasets import MixedDataset, around_hand, is_usable
 from prehend_training.data.open import DatasetChoice, DataSource, Mixture
 from prehend_training.data.records import FRAME_HANDS, Record, of_hand, record_of
 from prehend_training.datasets.base import Dataset
@@ -215,14 +215,14 @@ class InstantCorpus:
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment of a corpus by its number."""
+    """A moment of a dataset by its number."""
 
-    corpus: InstantCorpus
+    dataset: InstantCorpus
     index: int
 
     def seen(self) -> list[SeenHand]:
         """See `InstantCorpus.seen`."""
-        return self.corpus.seen(self.index)
+        return self.dataset.seen(self.index)
 
 
 def _usable(sample: Sample) -> list[HandLabel]:
@@ -235,7 +235,7 @@ def wrist_of(sample: Sample, hand: HandLabel) -> FloatArray:
     return T[:3, :3].T @ (np.asarray(hand.joints_m[0], np.float64) - T[:3, 3])
 
 
-def open_instants(data: DataSource, crop_px: int, limit_bytes: float = 0.0) -> InstantCorpus | MixedCorpus:
+def open_instants(data: DataSource, crop_px: int, limit_bytes: float = 0.0) -> InstantCorpus | MixedDataset:
     """The moments of a source.
 
     Args:
@@ -253,7 +253,7 @@ def open_instants(data: DataSource, crop_px: int, limit_bytes: float = 0.0) -> I
             (open_instants(source, crop_px, data.cache_gb * 1e9 * weight / total), weight)
             for source, weight in data.parts
         ]
-        return parts[0][0] if len(parts) == 1 else MixedCorpus(parts)  # type: ignore[arg-type]
+        return parts[0][0] if len(parts) == 1 else MixedDataset(parts)  # type: ignore[arg-type]
     if isinstance(data, DatasetChoice):
         return InstantCorpus(DatasetInstants(data.open()), crop_px, limit_bytes)
     if not isinstance(data, Sequence):
@@ -263,4 +263,4 @@ def open_instants(data: DataSource, crop_px: int, limit_bytes: float = 0.0) -> I
         raise InvalidInput("no folder given: render one with `prehend-train scenes --kind views`")
     if len(folders) == 1:
         return folders[0]
-    return MixedCorpus([(folder, float(len(folder))) for folder in folders])  # type: ignore[misc]
+    return MixedDataset([(folder, float(len(folder))) for folder in folders])  # type: ignore[misc]

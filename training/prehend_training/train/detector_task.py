@@ -12,7 +12,7 @@ from prehend_training.data.batch import DetectorBatch
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
 from prehend_training.data.memory import Filling, Memory
-from prehend_training.data.open import DataSource, load_memory, open_corpus
+from prehend_training.data.open import DataSource, load_memory, open_training_data
 from prehend_training.data.pixels.opencv import frame_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.losses.crop import Terms
@@ -74,10 +74,10 @@ class DetectorTask:
         self.preset: Preset = preset
         self._detector_preset = preset
         self.memory = memory
-        self.corpus = memory.corpus if memory else open_corpus(data, "frames", twins=False)
+        self.dataset = memory.dataset if memory else open_training_data(data, "frames", twins=False)
         numbers = preset.data, preset.seed, preset.optimisation.batch_size
         work = frame_arrays if memory is None else later
-        self.source: BatchSource = DetectorBatches(self.corpus, *numbers, work)
+        self.source: BatchSource = DetectorBatches(self.dataset, *numbers, work)
 
     def network(self) -> nn.Module:
         """A fresh detector."""

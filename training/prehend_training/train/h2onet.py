@@ -25,7 +25,7 @@ from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPR
 from prehend_training.data.batch import WindowBatch, rows_of
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
 from prehend_training.data.memory import Filling, Memory
-from prehend_training.data.open import DataSource, load_memory, open_corpus
+from prehend_training.data.open import DataSource, load_memory, open_training_data
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.windows import WindowBatches, WindowDataConfig, open_windows
@@ -93,7 +93,7 @@ class HandAnswers(NamedTuple):
     """What training compares with labels.
 
     Attributes:
-        frames: of every picture, None where nothing of it is asked. meshes: what follows from each of them.
+        frames: of every image, None where nothing of it is asked. meshes: what follows from each of them.
         fused: of the windows' current frames, None for single frames.
     """
 
@@ -135,7 +135,7 @@ class PartlyTrained(nn.Module):
         return self
 
     def forward(self, batch: WindowBatch) -> HandAnswers:
-        """Answers for the (B F) pictures of a batch, the F frames of a window one after the other."""
+        """Answers for the (B F) images of a batch, the F frames of a window one after the other."""
         with torch.set_grad_enabled(self.trains != "fusion" and torch.is_grad_enabled()):
             frames = FrameAnswer(*(value.float() for value in self.network.encode(batch["image"])))
         fused = None if self.frames == 1 else self._fused(frames, batch)
@@ -177,8 +177,8 @@ class H2ONetTask:
         if isinstance(chosen, WindowDataConfig):
             self.source = WindowBatches(open_windows(data, chosen.size_px), chosen, preset.seed, size)
         else:
-            corpus = memory.corpus if memory else open_corpus(data, "crops", False, chosen.size_px)
-            self.source = CropBatches(corpus, chosen, preset.seed, size, False, later if memory else crop_arrays)
+            dataset = memory.dataset if memory else open_training_data(data, "crops", False, chosen.size_px)
+            self.source = CropBatches(dataset, chosen, preset.seed, size, False, later if memory else crop_arrays)
         model = load_hand_model()
         self._hand, self._faces = HandLayer(model), torch.tensor(model.faces.astype("int64"))
 
@@ -205,7 +205,7 @@ class H2ONetTask:
         return terms
 
     def _frame_terms(self, network: PartlyTrained, answers: HandAnswers, batch: WindowBatch) -> Terms:
-        """Terms of every picture that is there."""
+        """Terms of every image that is there."""
         frames = answers.frames
         if frames is None or answers.meshes is None:
             return {}

@@ -102,7 +102,7 @@ class Trainer:
         """One step of the optimiser; a loss or gradient that is not finite is left out and counted.
 
         Args:
-            batch: see `Task.terms`; pictures as `to_tensors` takes them.
+            batch: see `Task.terms`; images as `to_tensors` takes them.
             lr: learning rate.
             used: share of the budget that is used up.
         """

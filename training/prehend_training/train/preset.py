@@ -134,7 +134,7 @@ class Preset(ABC):
 
         Raises:
             InvalidInput: the preset cannot be trained from memory, or the source not be kept there.
-            AssetError: the source cannot be read, holds other pictures or does not fit.
+            AssetError: the source cannot be read, holds other images or does not fit.
         """
         raise InvalidInput(f"'{self.name}' cannot be trained from memory: leave --in-memory out")
 

@@ -23,6 +23,7 @@ from prehend_training.train.detector_task import DetectorPreset
 from prehend_training.train.h2onet import H2ONET_PRESETS
 from prehend_training.train.palms import PalmPreset
 from prehend_training.train.preset import RENAMED, Optimisation, Preset
+from prehend_training.train.prior.hhmr import HHMR_PRESETS
 from prehend_training.train.sima.presets import SIMA_PRESETS
 from prehend_training.train.tasks import CropPreset, LitePreset
 
@@ -98,7 +99,7 @@ _ALL: tuple[Preset, ...] = (
         Optimisation(batch_size=64, lr=1e-4, weight_decay=5e-4, warmup=0.01, schedule="steps", clip=1e3, ema=0.9995),
         twins=TwinConfig(),
     ),
-    # First parts of a training: small pictures teach the trunk at an eighth of the cost; then `train --start`
+    # First parts of a training: small images teach the trunk at an eighth of the cost; then `train --start`
     CropPreset(
         "unihope-xs-maps",
         "unihope-xs",
@@ -116,7 +117,7 @@ _ALL: tuple[Preset, ...] = (
         optimisation=replace(_MUON, batch_size=64, lr=3e-3),
         trains="maps",
     ),
-    # and the pose head's, which needs no pictures
+    # and the pose head's, which needs no images
     CropPreset(
         "unihope-xs-lift",
         "unihope-xs",
@@ -131,7 +132,7 @@ _ALL: tuple[Preset, ...] = (
         DetectorDataConfig(size_px=128, hand_px=(24.0, 115.0)),
         optimisation=replace(_MUON, batch_size=48, lr=1.5e-3, ema=0.995),
     ),
-    # a letterboxed frame is a quarter black: training sees hands of the same sizes in smaller pictures
+    # a letterboxed frame is a quarter black: training sees hands of the same sizes in smaller images
     DetectorPreset(
         "detector",
         "detector",
@@ -225,7 +226,8 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
 
 _ABLATED = ("unihope-xs", "debug-unihope")
 _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
-PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *_ROWS)}
+_ALL_PARTS = (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *HHMR_PRESETS, *_ROWS)
+PRESETS: dict[str, Preset] = {one.name: one for one in _ALL_PARTS}
 
 
 def preset(name: str) -> Preset:

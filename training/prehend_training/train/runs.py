@@ -42,7 +42,7 @@ class Training:
         data: what to learn from.
         run: folder of the run.
         budget: of the whole run, however many calls it takes.
-        start: runs of the same network, perhaps on smaller pictures or of a part, to start from, see `load_start`.
+        start: runs of the same network, perhaps on smaller images or of a part, to start from, see `load_start`.
         teacher: run to learn from beside the labels.
     """
 
@@ -67,7 +67,7 @@ def train_run(training: Training, machine: Machine, until_s: float = math.inf, m
         training: what to train.
         machine: what to train with.
         until_s: reading of `time.monotonic` at which to save and leave.
-        memory: the pictures, where they are in the device's memory already; None to load them if `machine` wants it.
+        memory: the images, where they are in the device's memory already; None to load them if `machine` wants it.
 
     Raises:
         InvalidInput: the folder holds another run, the preset cannot be trained so, or scenes shall be rendered without

@@ -34,7 +34,7 @@ from prehend_training.data.pixels.plans import (
 )
 from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 
-Arrays = dict[str, NDArray[Any]]
+ArrayDict = dict[str, NDArray[Any]]
 Window = tuple[int, int, int, int]
 
 _AROUND = np.ones((5, 5), np.uint8)
@@ -42,7 +42,7 @@ _OUTSIDE = 254
 """Number in a crop's segmentation where the stored image ends."""
 
 
-def crop_arrays(pixels: CropPixels) -> Arrays:
+def crop_arrays(pixels: CropPixels) -> ArrayDict:
     """What a crop shows: image, image_deoccluded (where the twin is asked for), segments, object_mask."""
     size, affine, source = pixels.size_px, pixels.affine, pixels.source
     names = ["image", "deoccluded"] if pixels.own_twin and "deoccluded" in source else ["image"]
@@ -67,7 +67,7 @@ def crop_arrays(pixels: CropPixels) -> Arrays:
     return {**told, **_crop_maps(pixels, segments)}
 
 
-def _crop_maps(pixels: CropPixels, segments: NDArray[np.uint8]) -> Arrays:
+def _crop_maps(pixels: CropPixels, segments: NDArray[np.uint8]) -> ArrayDict:
     """The maps that are read off the (S, S) segmentation of a crop."""
     shown = np.zeros_like(segments) if pixels.unlabelled else segments
     mask = np.zeros(pixels.grid**2, np.float32)
@@ -76,7 +76,7 @@ def _crop_maps(pixels: CropPixels, segments: NDArray[np.uint8]) -> Arrays:
     return {"segments": coarse_segments(shown), "object_mask": mask}
 
 
-def frame_arrays(pixels: FramePixels) -> Arrays:
+def frame_arrays(pixels: FramePixels) -> ArrayDict:
     """What a frame shows: image (S, S, 3), black outside of the window, and segments (G, G)."""
     source, affine, window, size = pixels.source, pixels.affine, pixels.window, pixels.size_px
     return {

@@ -92,8 +92,8 @@ def _all() -> Iterator[SimaPreset]:
         ("sima-xs", SIMA_SMALL, "trunk"),
     )
     for base, config, freeze in chosen:
-        # of a frozen trunk its answers alone learn, and at another size they have to
-        way = replace(_OWN_WAY, pretrained_share=1.0) if freeze == "trunk" else _OWN_WAY
+        # of a frozen trunk its answers alone learn; at the full rate they forget first
+        way = replace(_OWN_WAY, pretrained_share=0.3) if freeze == "trunk" else _OWN_WAY
         student, teacher = _pair(base, config, _OWN, _LENGTHS, way, freeze)
         yield from _family(base, student, every, teacher)
     student, teacher = _pair("sima-b", SIMA_PAPER, _PAPER, SimaLossWeights(), _PAPER_WAY, "nothing")

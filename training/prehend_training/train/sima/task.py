@@ -125,8 +125,8 @@ class SimaTask:
         self._chosen, self._teacher = preset, teacher
         if teacher is not None:
             _check_sizes(preset, cast(SimaViews, teacher.network).config)
-        corpus = open_instants(data, preset.data.size_px)
-        self.source: BatchSource = MomentBatches(corpus, preset.data, preset.seed, preset.optimisation.batch_size)
+        dataset = open_instants(data, preset.data.size_px)
+        self.source: BatchSource = MomentBatches(dataset, preset.data, preset.seed, preset.optimisation.batch_size)
         model = load_hand_model()
         self._hand, self._faces = HandLayer(model), torch.tensor(model.faces.astype("int64"))
 
