@@ -44,8 +44,8 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
-        "training's (frames for a detector, sequences too for h2onet), may be repeated: hands with labelled boxes, "
-        "looked at one by one; places beside them, for presence",
+        "training's (frames for a detector, sequences too for h2onet, views for sima), may be repeated: hands with "
+        "labelled boxes, looked at one by one; places beside them, for presence",
     )  # fmt: skip
     verb.add_argument(
         "--frames", type=Path, action="append", default=[], metavar="DIR",
@@ -103,6 +103,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if measured.sees_through_time:
         _evaluate_through_time(measured, arguments)
         return
+    if measured.sees_views:
+        _evaluate_views(measured, arguments)
+        return
     if not measured.is_detector:
         _evaluate_crop_network(measured, arguments)
         return
@@ -121,6 +124,16 @@ def _evaluate_through_time(measured: "Measured", arguments: argparse.Namespace) 
     if arguments.frames or arguments.dataset or not arguments.data:
         raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: crops, or sequences")
     report = evaluate_through_time(measured.backend, arguments.data, arguments.limit)
+    _note(measured, report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _evaluate_views(measured: "Measured", arguments: argparse.Namespace) -> None:
+    from prehend_training.evaluate.views import evaluate_views
+
+    if arguments.frames or arguments.dataset or not arguments.data:
+        raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: folders of views")
+    report = evaluate_views(measured.backend, arguments.data, arguments.limit)
     _note(measured, report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 

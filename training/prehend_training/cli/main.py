@@ -12,10 +12,12 @@ from prehend_training.cli.deocclude import add_deocclude_verb
 from prehend_training.cli.evaluate import add_evaluate_verb
 from prehend_training.cli.hard_negatives import add_hard_negatives_verb
 from prehend_training.cli.inspect import add_look_verbs
+from prehend_training.cli.made.boost import add_boost_verbs
 from prehend_training.cli.options import RENAMED_VERBS, OneLineParser, add_verb, warn_renamed
 from prehend_training.cli.palms import add_palm_verbs
 from prehend_training.cli.photos import add_photo_verbs
 from prehend_training.cli.presets import add_presets_verb
+from prehend_training.cli.prior.hhmr import add_hhmr_verb
 from prehend_training.cli.scenes import add_scene_verbs
 from prehend_training.cli.train import add_train_verbs
 from prehend_training.cli.trunk import add_trunk_verb
@@ -60,12 +62,14 @@ def _parser() -> OneLineParser:
     add_scene_verbs(verbs)
     add_look_verbs(verbs)
     add_deocclude_verb(verbs)
+    add_boost_verbs(verbs)
     add_hard_negatives_verb(verbs)
     add_photo_verbs(verbs)
     add_trunk_verb(verbs)
     add_palm_verbs(verbs)
     add_presets_verb(verbs)
     add_train_verbs(verbs)
+    add_hhmr_verb(verbs)
     add_evaluate_verb(verbs)
 
     export = add_verb(verbs, "export", _export, "write the weights of a run as a bundle that prehend loads")

@@ -94,6 +94,16 @@ class WindowBatch(CropBatch, total=False):
     turn: Annotated[Any, Of("3 3", "", "rotation from the frame's crop frame to the current one's, the camera still")]
 
 
+class MomentBatch(CropBatch, total=False):
+    """Views of moments as crops: the cameras of a moment one after the other, in any order."""
+
+    known: Annotated[Any, Of("", "0/1", "the view is there; in others all is that of the moment's first")]
+    leads: Annotated[Any, Of("", "0/1", "the first view of its moment")]
+    turn: Annotated[Any, Of("3 3", "", "rotation from the view's crop frame to the world that all views share")]
+    center: Annotated[Any, Of("3", "m", "the camera's centre in that world")]
+    ray: Annotated[Any, Of("3 3", "", "from (x, y, 1), shares of the crop, to a direction in the crop frame")]
+
+
 class SkeletonBatch(TypedDict, total=False):
     """Posed hands without images, as points in a RoI. Beside crops the names begin with `skeleton_`."""
 

@@ -88,7 +88,7 @@ def gather(network: Staged, chosen: CropPreset, data: DataSource, samples: int) 
 
 
 def fit(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, Any]:
-    """Scale and offset that make logits log-odds, both classes weighing alike, and what that changes.
+    """Scale and offset that make logits log-odds where both classes are equally frequent, and what that changes there.
 
     Args:
         logits: (N,).
@@ -110,7 +110,7 @@ def fit(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, An
         "offset": round(offset, 4),
         "count": len(truth),
         "true": int(truth.sum()),
-        "ece_before": reliability(probability(logits), truth)["ece"],
-        "ece": reliability(after, truth)["ece"],
+        "ece_before": reliability(probability(logits), truth, weights=weight)["ece"],
+        "ece": reliability(after, truth, weights=weight)["ece"],
         "ordered": ordered_pairs(logits[truth > 0], logits[truth == 0]),
     }

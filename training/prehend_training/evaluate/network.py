@@ -105,6 +105,11 @@ class Measured:
         """Whether it answers with a mesh from several frames (`h2onet`)."""
         return DECODE in self.backend.bundle.stages
 
+    @property
+    def sees_views(self) -> bool:
+        """Whether it is one of SiMA-Hand's: of one view of a moment, or of several."""
+        return not {"reconstruct", "fuse"}.isdisjoint(self.backend.bundle.stages)
+
     def describe(self) -> dict[str, Any]:
         """Name, network and weights, for a report."""
         bundle = self.backend.bundle

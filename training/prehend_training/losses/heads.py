@@ -10,6 +10,9 @@ from prehend.models.h2onet import H2ONet
 from prehend.models.h2onet_trunks import LiteTrunk
 from prehend.models.outputs import Output
 from prehend.models.palm import PalmDetector
+from prehend.models.sima_hand import SimaHand
+from prehend.models.sima_parts import LiteEyes
+from prehend.models.sima_views import SimaViews
 from prehend.models.unihope import UniHOPE
 from prehend.models.unihope_lite import UniHOPELite
 from prehend_training.data.batch import CropBatch
@@ -154,13 +157,15 @@ class LiteModelWithHeads(ModelWithHeads):
 
 def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
     """What real images taught a network before its training: the trunk of a `UniHOPELite` with its answers, and the
-    object stream's copy of it; that of an `H2ONet`. Nothing of other networks."""
+    object stream's copy of it; that of an `H2ONet` and of SiMA-Hand's two. Nothing of other networks."""
     inner = getattr(network, "network", None)
     if isinstance(inner, PalmDetector):
         return [parameter for name, parameter in inner.named_parameters() if ".further." not in name]
     if isinstance(inner, H2ONet) and isinstance(inner.seen, LiteTrunk):
         pretrained = (inner.seen.trunk, inner.seen.places, inner.presence, inner.side)
         return [parameter for part in pretrained for parameter in part.parameters()]
+    if isinstance(inner, SimaHand | SimaViews) and isinstance(inner.eyes, LiteEyes):
+        return [parameter for part in (inner.eyes.trunk, inner.eyes.places) for parameter in part.parameters()]
     if not isinstance(inner, UniHOPELite):
         return []
     parts = (

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, Protocol
 from torch import nn
 
 from prehend.errors import InvalidInput
-from prehend.models.unihope import UniHOPE
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.memory import Memory
 from prehend_training.data.open import DataSource
@@ -50,7 +49,7 @@ class Optimisation:
 class Teacher:
     """A network that a student learns from beside the labels, and the precision in which it answers."""
 
-    network: UniHOPE
+    network: nn.Module
     precision: Precision = "fp32"
 
 
@@ -90,6 +89,16 @@ class Preset(ABC):
     seed: int
     pictures: ClassVar[Literal["crops", "frames"]]
     own_scores: ClassVar[bool] = False
+
+    @property
+    def teacher_kind(self) -> type[nn.Module] | None:
+        """What a teacher of this preset is; None where it has none, or as crop networks have it (`Changes.taught`)."""
+        return None
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it cannot be trained without one."""
+        return False
 
     @property
     @abstractmethod

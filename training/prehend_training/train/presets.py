@@ -23,6 +23,8 @@ from prehend_training.train.detector_task import DetectorPreset
 from prehend_training.train.h2onet import H2ONET_PRESETS
 from prehend_training.train.palms import PalmPreset
 from prehend_training.train.preset import RENAMED, Optimisation, Preset
+from prehend_training.train.prior.hhmr import HHMR_PRESETS
+from prehend_training.train.sima.presets import SIMA_PRESETS
 from prehend_training.train.tasks import CropPreset, LitePreset
 
 _TINY = replace(
@@ -224,7 +226,8 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
 
 _ABLATED = ("unihope-xs", "debug-unihope")
 _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
-PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *_ROWS)}
+_ALL_PARTS = (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *HHMR_PRESETS, *_ROWS)
+PRESETS: dict[str, Preset] = {one.name: one for one in _ALL_PARTS}
 
 
 def preset(name: str) -> Preset:
@@ -282,7 +285,7 @@ def changed_preset(name: str, changes: Changes) -> Preset:
     numbers = replace(numbers, batch_size=changes.batch_size or numbers.batch_size, lr=changes.lr or numbers.lr)
     chosen = replace(chosen, optimisation=numbers, seed=chosen.seed if changes.seed is None else changes.seed)  # type: ignore[type-var]
     whole = type(chosen) is CropPreset and chosen.trains == "all"
-    if not whole and (changes.taught or changes.strong):
+    if not whole and ((changes.taught and chosen.teacher_kind is None) or changes.strong):
         raise InvalidInput(f"{name} is no preset of a whole crop network that starts from nothing")
     return _changed_crops(chosen, changes) if whole and isinstance(chosen, CropPreset) else chosen
 

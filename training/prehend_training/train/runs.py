@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
@@ -75,6 +76,8 @@ def train_run(training: Training, machine: Machine, until_s: float = math.inf, m
     """
     if renders(training.data) and machine.workers < 1:
         raise InvalidInput("scenes are rendered in worker processes: give one worker at least")
+    if training.preset.needs_teacher and training.teacher is None:
+        raise InvalidInput(f"'{training.preset.name}' learns from a teacher: give --teacher RUN")
     claim_run(training, machine.in_memory)
     if training.start:  # fail here, not in the processes
         load_start(training.start, training.preset.task(training.data).network())
@@ -89,7 +92,8 @@ def train_run(training: Training, machine: Machine, until_s: float = math.inf, m
 def _train_part(group: Group, training: Training, machine: Machine, until_s: float, memory: Memory | None) -> None:
     teacher = None
     if training.teacher is not None:
-        teacher = Teacher(load_teacher(training.teacher, machine.device), machine.precision)
+        kind = training.preset.teacher_kind or UniHOPE
+        teacher = Teacher(load_teacher(training.teacher, machine.device, kind), machine.precision)
     trainer = Trainer(
         training.preset.task(training.data, memory, teacher), training.run, machine, group, training.start
     )
@@ -168,16 +172,22 @@ def _taught_by(run: Path) -> dict[str, str]:
     return {"run": run.name, "sha256": file_sha256(run / RESULT)}
 
 
-def load_teacher(run: Path, device: str) -> UniHOPE:
+def load_teacher(run: Path, device: str, kind: type[nn.Module] = UniHOPE) -> nn.Module:
     """The averaged network of a run, to ask and not to train.
+
+    Args:
+        run: its folder.
+        device: of torch.
+        kind: what it has to be.
 
     Raises:
         AssetError: the run has no weights.
-        InvalidInput: it is not one of a crop network.
+        InvalidInput: it is not one of such a network.
     """
     network = preset(read_note(run)["preset"]).build()
-    if not isinstance(network, UniHOPE):
-        raise InvalidInput(f"{run} is no run of a crop network")
+    if not isinstance(network, kind):
+        wanted = "a crop network" if kind is UniHOPE else "a network of several views (sima-s-views)"
+        raise InvalidInput(f"{run} is no run of {wanted}")
     load_result(run / RESULT, network)
     network.requires_grad_(False).eval()
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

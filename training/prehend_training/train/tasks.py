@@ -201,10 +201,11 @@ class CropTask:
 
     def _taught_terms(self, network: UniHOPE, output: Output, batch: CropBatch, teacher: Teacher) -> Terms:
         """How far the network is from its teacher, who sees the same changed images."""
-        told, kind = batch["grasp_gate"], batch["image"].device.type
+        told, kind, other = batch["grasp_gate"], batch["image"].device.type, teacher.network
+        assert isinstance(other, UniHOPE)
         with torch.no_grad(), autocast(kind, teacher.precision):
-            taught = teacher.network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
-        return teacher_terms(network, output, teacher.network, taught, batch)
+            taught = other(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
+        return teacher_terms(network, output, other, taught, batch)
 
     def _pair_terms(
         self, network: ModelWithHeads, answers: Answers, batch: CropBatch, terms: Terms, used: float
