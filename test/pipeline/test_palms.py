@@ -207,6 +207,6 @@ def test_the_older_kind_finds_through_the_same_door(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     detector.warm_up()
     found = detector.look(image, wide=True, threshold=1e-4, max_hands=3)
-    assert not detector.gives_regions and detector.stage(wide=True) == "find"
+    assert detector.stage(wide=True) == "find"
     assert len(found) <= 3 and all(hand.region is None for hand in found)
     detector.close()

@@ -1,6 +1,6 @@
 """One hand with its label, and what its measures are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -162,11 +162,6 @@ def score(case: HandCase) -> HandScores:
     if case.held is not None:
         values |= _object_scores(case.held)
     return HandScores(**values)  # type: ignore[arg-type]
-
-
-def score_all(cases: Iterable[HandCase]) -> dict[str, NDArray[np.generic]]:
-    """`table_of` the scores of all cases, made one after the other, so that meshes need not stay in memory."""
-    return table_of([score(case) for case in cases])
 
 
 def table_of(scores: Sequence[HandScores]) -> dict[str, NDArray[np.generic]]:

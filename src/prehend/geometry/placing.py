@@ -39,18 +39,14 @@ class Placed(NamedTuple):
 
     Attributes:
         T_camera_object: (4, 4) float64.
-        log_depth_std: standard deviation of the logarithm of the distance.
         shrink: size of the seen points over that of the object at this distance.
         residual: root mean square distance of the seen points from the pose's, shrunk as they are, over the extent of
             these unshrunk.
-        moments_error: mean |difference| of the moments; 0 where there are none.
     """
 
     T_camera_object: FloatArray
-    log_depth_std: float
     shrink: float
     residual: float
-    moments_error: float
 
 
 class _Cues(NamedTuple):
@@ -126,9 +122,8 @@ def place(
     T[:3, 3] = np.array([*best.centre[0], 1.0]) * depth - best.R[0] @ middle
     if not np.isfinite(T).all():
         return None
-    missed = 0.0 if moments is None else float(np.abs(best.misses[0]).mean() / MOMENTS_WEIGHT)
     residual = float(np.sqrt((best.residual[0] ** 2).sum()))
-    return Placed(T, float(precision.sum() ** -0.5), float(best.shrink[0]), residual, missed)
+    return Placed(T, float(best.shrink[0]), residual)
 
 
 def moments_of(R: FloatArray, X: FloatArray) -> FloatArray:

@@ -130,15 +130,6 @@ def matrix_from_6d(six: FloatArray, layout: SixLayout = "columns") -> FloatArray
     return np.stack([first, second, np.cross(first, second)], axis=-1 if layout == "columns" else -2)
 
 
-def six_from_matrix(rotations: FloatArray, layout: SixLayout = "columns") -> FloatArray:
-    """(..., 3, 3) rotations -> (..., 6), so that `matrix_from_6d` of the same layout gives them back."""
-    R = np.asarray(rotations, np.float64)
-    check_shape("rotations", R, ["...", 3, 3])
-    if layout == "columns":
-        R = np.swapaxes(R, -1, -2)
-    return R[..., :2, :].reshape(*R.shape[:-2], 6)
-
-
 def geodesic_angle(a: FloatArray, b: FloatArray) -> FloatArray:
     """Angle of the rotation from b to a.
 

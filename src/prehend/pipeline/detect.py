@@ -83,11 +83,6 @@ class Detector:
         self._sizes = {name: int(stage.inputs[0].shape[-1]) for name, stage in stages.items()}
         self.thresholds: Mapping[str, float] = backend.bundle.manifest.get("thresholds", {})
 
-    @property
-    def gives_regions(self) -> bool:
-        """Whether hands come with a direction."""
-        return self._palms
-
     def stage(self, wide: bool) -> str:
         """The stage that `look` runs."""
         return "find" if not self._palms else "detect_wide" if wide else "detect"

@@ -119,7 +119,6 @@ def test_freihand_has_each_hand_before_four_backgrounds(freihand, mano):
         np.testing.assert_allclose(label.rotations, hand.rotations, atol=1e-5)
         np.testing.assert_allclose(label.betas, hand.betas)
         assert label.grasp is None and np.isnan(label.visible_ratio)
-        assert data.scale_m(index) == pytest.approx(np.linalg.norm(label.joints_m[10] - label.joints_m[9]), abs=1e-6)
 
 
 def test_freihand_evaluation_has_labels_but_no_masks(freihand):

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from prehend.errors import AssetError
 from prehend.models.unihope_lite import build_unihope_lite
 from prehend_training.data.crops import CropBatches, exact
-from prehend_training.data.datasets import Cached, HeldDataset, MixedDataset, ShardDataset, only_held
+from prehend_training.data.datasets import Cached, HeldDataset, MixedDataset, ShardDataset
+from prehend_training.data.memory import Filling
 from prehend_training.losses.heads import LiteModelWithHeads
 from prehend_training.storage.codec import unpack_labels
 from prehend_training.train.checkpoint import load_start
@@ -22,6 +23,9 @@ from prehend_training.train.tasks import LiteTask
 CHOSEN = preset("debug-lite")
 assert isinstance(CHOSEN, LitePreset)
 OBJECT = replace(CHOSEN, trains="object")
+TWELVE = replace(CHOSEN.optimisation, batch_size=12)
+FLAWLESS = replace(CHOSEN, data=replace(CHOSEN.data, absent_p=0.0, grasp_flip_p=0.0), optimisation=TWELVE)
+HELD, ANY = (replace(FLAWLESS, trains=part) for part in ("object", "grasp"))
 
 
 def test_held_crops_are_those_whose_hand_grasps(crops: Path) -> None:
@@ -35,9 +39,15 @@ def test_held_crops_are_those_whose_hand_grasps(crops: Path) -> None:
 
 def test_every_kind_of_corpus_is_narrowed_and_keeps_its_shares(crops: Path) -> None:
     every = ShardDataset([crops], "crops")
-    mixed = only_held(MixedDataset([(Cached(every, 1e6), 3.0), (ShardDataset([crops], "crops"), 1.0)]))
-    assert isinstance(mixed, MixedDataset) and mixed.counts == (750, 250)
+    parts = [(Cached(every, 1e6), 2.0), (ShardDataset([crops], "crops"), 1.0), (Filling("cpu").add(every), 1.0)]
+    mixed = MixedDataset(parts).held()
+    assert mixed.counts == (500, 250, 250)
     assert all(mixed[row]["grasp"][0] for step in range(5) for row in mixed.indices(0, step, 4))
+
+
+def test_the_object_stream_learns_from_held_objects_alone(crops: Path) -> None:
+    grasps = [LiteTask(chosen, [crops]).source.batch(0)["grasp_gate"] for chosen in (HELD, ANY)]
+    assert grasps[0].all() and not grasps[1].all()
 
 
 def test_labels_that_cannot_be_read_are_named() -> None:

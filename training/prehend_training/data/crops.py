@@ -74,6 +74,11 @@ class TrainingDataset(Protocol):
         there is none."""
         ...
 
+    def held(self) -> "TrainingDataset":
+        """Of these records those whose first hand holds something, where that is told without looking at the images; of
+        others all."""
+        ...
+
 
 @lru_cache(maxsize=16)
 def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:

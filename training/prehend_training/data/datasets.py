@@ -81,18 +81,36 @@ class ShardDataset:
         image, segmentation = folder.pixels(place)
         return {"image": image, "segmentation": segmentation}
 
+    def held(self) -> "HeldDataset":
+        """See `TrainingDataset`.
+
+        Raises:
+            AssetError: no hand holds anything.
+        """
+        return HeldDataset(self)
+
+
+class TellsHeld(TrainingDataset, Protocol):
+    """Records that tell what is held without their images."""
+
+    def __len__(self) -> int: ...
+
+    def holds(self, index: int) -> bool:
+        """Whether the first hand of an image holds something."""
+        ...
+
 
 class HeldDataset:
-    """Of folders of shards the images whose first hand holds something.
+    """Of some records those whose first hand holds something, each once an epoch.
 
     Args:
-        dataset: the folders.
+        dataset: the records.
 
     Raises:
         AssetError: no hand holds anything.
     """
 
-    def __init__(self, dataset: ShardDataset):
+    def __init__(self, dataset: TellsHeld):
         self._dataset = dataset
         self._rows = [row for row in range(len(dataset)) if dataset.holds(row)]
         if not self._rows:
@@ -116,18 +134,9 @@ class HeldDataset:
         """See `TrainingDataset`: of all images."""
         return self._dataset.backdrop(rng)
 
-
-def only_held(dataset: TrainingDataset) -> TrainingDataset:
-    """Of a dataset of scenes on disk the images of hands that hold something; others as they are.
-
-    Raises:
-        AssetError: see `HeldDataset`.
-    """
-    if isinstance(dataset, Cached):
-        return Cached(only_held(dataset.dataset), dataset.limit_bytes)
-    if isinstance(dataset, MixedDataset):
-        return dataset.of([only_held(part) for part in dataset.datasets])
-    return HeldDataset(dataset) if isinstance(dataset, ShardDataset) else dataset
+    def held(self) -> "HeldDataset":
+        """See `TrainingDataset`."""
+        return self
 
 
 MARGIN = 1.5
@@ -196,6 +205,10 @@ class RealDataset:
     def backdrop(self, rng: np.random.Generator) -> None:
         """None: see `has_front` above."""
         return
+
+    def held(self) -> "RealDataset":
+        """See `TrainingDataset`."""
+        return self
 
 
 _QUICK = 100
@@ -289,6 +302,10 @@ class Cached:
         """See `prehend_training.data.crops.TrainingDataset`."""
         return self.dataset.backdrop(rng)
 
+    def held(self) -> "Cached":
+        """See `TrainingDataset`."""
+        return Cached(self.dataset.held(), self.limit_bytes)
+
 
 WINDOW = 1000
 """Samples in which every source has its share exactly."""
@@ -345,6 +362,10 @@ class MixedDataset:
         order = rng.choice(len(self.datasets), len(self.datasets), replace=False, p=np.divide(self.counts, WINDOW))
         found = (self.datasets[which].backdrop(rng) for which in order)
         return next((record for record in found if record is not None), None)
+
+    def held(self) -> "MixedDataset":
+        """See `TrainingDataset`: in the same shares."""
+        return self.of([dataset.held() for dataset in self.datasets])
 
 
 def window_counts(weights: Sequence[float]) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from prehend.errors import AssetError
 from prehend_training.data.batch import MadeBatch
 from prehend_training.data.crops import TrainingDataset, drawn_indices
+from prehend_training.data.datasets import HeldDataset
 from prehend_training.data.pixels.opencv import without_front
 from prehend_training.data.pixels.plans import IMAGES, PENDING, CropPixels
 from prehend_training.data.pixels.torch_ import Pool, crop_tensors, frame_tensors
@@ -78,6 +79,14 @@ class InMemory:
         if not len(self._backgrounds):
             return None
         return self[int(self._backgrounds[int(rng.integers(len(self._backgrounds)))])]
+
+    def holds(self, index: int) -> bool:
+        """Whether the first hand of an image holds something."""
+        return bool(self._labels["hand_count"][index] and self._labels["grasp"][index, 0])
+
+    def held(self) -> TrainingDataset:
+        """See `TrainingDataset`."""
+        return HeldDataset(self)
 
 
 @dataclass(frozen=True)

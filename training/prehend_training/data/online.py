@@ -47,6 +47,10 @@ class OnlineDataset:
         """See `prehend_training.data.crops.TrainingDataset`."""
         return self[int(rng.integers(self.backdrops))]
 
+    def held(self) -> "OnlineDataset":
+        """See `TrainingDataset`."""
+        return self
+
 
 @lru_cache(maxsize=1)
 def _maker(config: SceneConfig, make: OpenMaker) -> Maker:

@@ -122,6 +122,10 @@ class PhotoDataset:
         image = self._read(self.places[self._empty[int(rng.integers(len(self._empty)))]])
         return {"image": image, "segmentation": np.zeros(image.shape[:2], np.uint8)}
 
+    def held(self) -> "PhotoDataset":
+        """See `TrainingDataset`."""
+        return self
+
     def describe(self) -> dict[str, Any]:
         """Counts, who labelled, and the sources."""
         origins = Counter(

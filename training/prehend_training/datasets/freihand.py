@@ -62,10 +62,6 @@ class FreiHand(Dataset):
     def _table(self, name: str, row: tuple[int, ...]) -> FloatArray:
         return read_table(self.source.require(self._path(name)), row)
 
-    def scale_m(self, index: int) -> float:
-        """Length of the bone from the middle finger's first to its second joint [m], the dataset's unit of scale."""
-        return float(self._table("scale", ())[index % self._count])
-
     def _read(self, index: int) -> Sample:
         version, row = divmod(index, self._count)
         folder = self.root / self.split

@@ -1,6 +1,5 @@
 """The grasps that ship: one file for each thing of the catalogue."""
 
-import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -179,12 +178,6 @@ def library_ids(folder: Path | None = None) -> tuple[str, ...]:
 def _ids(folders: tuple[Path, ...]) -> tuple[str, ...]:
     found = {path.stem for folder in folders for path in folder.glob("*.npz")}
     return tuple(sorted(found & catalogue().keys()))
-
-
-@lru_cache(maxsize=4)
-def success_rates(folder: Path = SHIPPED) -> dict[str, dict[str, object]]:
-    """By object: how many candidates passed each check, as written when the library was made."""
-    return dict(json.loads((folder / RATES).read_text(encoding="utf-8")))
 
 
 def sample_grasp(

@@ -164,8 +164,11 @@ class CropTask:
         if preset.trains == "lift":
             records = (self.dataset[row] for row in self.dataset.first(LIFT_SAMPLES))
             return LiftBatches(*poses_of(records), preset.lift, preset.seed, size)
-        work = crop_arrays if self.memory is None else later
-        return CropBatches(self.dataset, preset.data, preset.seed, size, preset.twins is not None, work)
+        return self._crops(preset, self.dataset)
+
+    def _crops(self, preset: CropPreset, dataset: TrainingDataset) -> CropBatches:
+        work, size = crop_arrays if self.memory is None else later, preset.optimisation.batch_size
+        return CropBatches(dataset, preset.data, preset.seed, size, preset.twins is not None, work)
 
     def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
@@ -299,6 +302,8 @@ class LiteTask(CropTask):
 
     def _source(self, preset: CropPreset) -> BatchSource:
         assert isinstance(preset, LitePreset)
+        if preset.trains == "object":
+            return self._crops(preset, self.dataset.held())
         crops = super()._source(preset)
         if preset.trains != "all":
             return crops
