@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
+from prehend.pipeline.decode import crop_to_camera
 from prehend.pipeline.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.letterbox import probability
+from prehend.pipeline.memory import Moment
 from prehend.pipeline.network import Encoded, HandNetwork, NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.regions import fit_to_box, is_off, near_to, upright_region
 from prehend.pipeline.targets import Image, NoHand, Target, cut_target
-from prehend.types import Region
+from prehend.types import Camera, Region
 
 SECOND_CROP_LOSS = 0.5
 """A second crop stands unless it shows a hand with less than this share of the first one's probability."""
@@ -70,7 +72,9 @@ class Inference:
     def __init__(self, network: HandNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
         self._network, self._options, self._kinds = network, options, kinds
 
-    def run(self, image: Image, targets: Sequence[tuple[Target, Crop | None]], given: bool) -> list[Reading | NoHand]:
+    def run(
+        self, image: Image, targets: Sequence[tuple[Target, Crop | None]], given: bool, camera: Camera
+    ) -> list[Reading | NoHand]:
         """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, and at the
         mirror images where a side is in doubt.
 
@@ -78,6 +82,7 @@ class Inference:
             image: (H, W, 3) uint8 RGB, for the second crops.
             targets: with their crops for the side that each has now; None for one outside of the image.
             given: somebody says that there are hands; none is missing for a low score.
+            camera: of the image.
         """
         outside: list[Reading | NoHand] = [NoHand("left_image", target) for target, crop in targets if crop is None]
         inside = [(target, crop) for target, crop in targets if crop is not None]
@@ -87,7 +92,7 @@ class Inference:
         batch = _Batch([target for target, _ in inside], crops, self._network.encode(crops))
         self._crop_again(image, batch, given)
         self._choose_sides(batch, given)
-        return outside + self._answers(batch, given)
+        return outside + self._answers(batch, given, camera)
 
     def _crop_again(self, image: Image, batch: _Batch, given: bool) -> None:
         """Cut the crops again that the joints seen in them call for, once. One more batch of the network's first
@@ -133,7 +138,7 @@ class Inference:
                 k = doubtful.index(row)
                 batch.put(row, mirrored[k], other, k)
 
-    def _answers(self, batch: _Batch, given: bool) -> list[Reading | NoHand]:
+    def _answers(self, batch: _Batch, given: bool, camera: Camera) -> list[Reading | NoHand]:
         encoded, rows = batch.encoded, list[int]()
         result: dict[int, Reading | NoHand] = {}
         for row, (target, presence) in enumerate(zip(batch.targets, encoded.presence, strict=True)):
@@ -144,7 +149,8 @@ class Inference:
             else:
                 rows.append(row)
         holds = [self._holds(batch.targets[row], float(encoded.grasp[row])) for row in rows]
-        answers = self._network.answer(batch.crops, encoded, rows, holds, [self._kinds] * len(rows))
+        moments = [_moment(batch, row, camera) for row in rows] if self._network.looks_back else None
+        answers = self._network.answer(batch.crops, encoded, rows, holds, [self._kinds] * len(rows), moments)
         for row, answer in zip(rows, answers, strict=True):
             target, score, grasp = batch.targets[row], float(encoded.presence[row]), float(encoded.grasp[row])
             side_score = _side_score(target, batch.side_odds[row])
@@ -156,6 +162,11 @@ class Inference:
 
     def _holds(self, target: Target, grasp: float) -> bool:
         return target.holds(grasp) if self._options.tracking else grasp >= 0.5
+
+
+def _moment(batch: _Batch, row: int, camera: Camera) -> Moment:
+    target = batch.targets[row]
+    return Moment(target.past, target.stamp_s, crop_to_camera(batch.crops[row].spec, camera))
 
 
 def _side_score(target: Target, log_odds: float) -> float:
