@@ -77,6 +77,7 @@ ROOMS = (
     "data",
     "data.on_device",
     "losses",
+    "fusion",
     "palms",
     "train",
     "inspect",

@@ -15,10 +15,11 @@ from prehend.models.detector import CENTER_DETECTOR, CenterDetectorConfig, build
 from prehend.models.h2onet import H2ONET_LITE, H2ONET_PAPER, H2ONetConfig, build_h2onet
 from prehend.models.palm import PALM, PalmConfig, build_palm
 from prehend.models.stage import Staged, sizes
+from prehend.models.time_fusion import LITE_TIME, UniHOPETimeConfig, build_unihope_time
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig, build_unihope_lite
 
-Config = UniHOPEConfig | UniHOPELiteConfig | H2ONetConfig | CenterDetectorConfig | PalmConfig
+Config = UniHOPEConfig | UniHOPELiteConfig | UniHOPETimeConfig | H2ONetConfig | CenterDetectorConfig | PalmConfig
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Entry:
 
 NETWORKS: dict[str, Entry] = {
     "unihope-s": Entry(LITE, build_unihope_lite),
+    "unihope-s-time": Entry(LITE_TIME, build_unihope_time),
     "unihope-xs": Entry(SMALL, build_unihope),
     "unihope-b": Entry(PAPER, build_unihope),
     "h2onet-s": Entry(H2ONET_LITE, build_h2onet),

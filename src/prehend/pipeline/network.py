@@ -179,21 +179,7 @@ class HandNetwork:
         if not rows:
             return []
         picked = list(rows)
-        hand_map = encoded.maps["hand_map"][picked]
-        hand_box = np.stack([crops[row].spec.hand_box for row in rows])
-        grasp = np.asarray(holds, np.float32)[:, None]
-        roi = np.zeros((len(picked), *input_shape(self._backend, "hand", "object_roi")), np.float32)
-        things: dict[int, tuple[ThingAnswer, ...]] = {}
-        holding = [k for k, hold in enumerate(holds) if hold]
-        told = [None if kinds is None else kinds[k] for k in holding]
-        for k, (feature, answers) in zip(
-            holding, self._things(crops, encoded, [picked[k] for k in holding], told), strict=True
-        ):
-            roi[k], things[k] = feature, answers
-        inputs = {"hand_map": hand_map, "hand_box": hand_box, "object_roi": roi, "grasp": grasp}
-        if self._takes("hand", "places") and encoded.places is not None:
-            inputs["places"] = encoded.places[picked]
-        out = {name: array.copy() for name, array in self._backend.infer("hand", inputs).items()}
+        out, things = self.hand_outputs(crops, encoded, picked, holds, kinds)
         now: Sequence[Remembered | None] = [None] * len(picked)
         if self._through_time is not None:
             now, fused = self._through_time.run(out, moments or [NO_PAST] * len(picked))
@@ -213,6 +199,33 @@ class HandNetwork:
             )
             for k in range(len(picked))
         ]
+
+    def hand_outputs(
+        self,
+        crops: Sequence[Crop],
+        encoded: Encoded,
+        picked: Sequence[int],
+        holds: Sequence[bool],
+        kinds: Sequence[Maps | None] | None = None,
+    ) -> tuple[dict[str, Maps], dict[int, tuple[ThingAnswer, ...]]]:
+        """Outputs of stage `hand` for some of the crops, and what stage `object` says where it was run, by place among
+        them; arguments as of `answer`."""
+        picked = list(picked)
+        hand_map = encoded.maps["hand_map"][picked]
+        hand_box = np.stack([crops[row].spec.hand_box for row in picked])
+        grasp = np.asarray(holds, np.float32)[:, None]
+        roi = np.zeros((len(picked), *input_shape(self._backend, "hand", "object_roi")), np.float32)
+        things: dict[int, tuple[ThingAnswer, ...]] = {}
+        holding = [k for k, hold in enumerate(holds) if hold]
+        told = [None if kinds is None else kinds[k] for k in holding]
+        for k, (feature, answers) in zip(
+            holding, self._things(crops, encoded, [picked[k] for k in holding], told), strict=True
+        ):
+            roi[k], things[k] = feature, answers
+        inputs = {"hand_map": hand_map, "hand_box": hand_box, "object_roi": roi, "grasp": grasp}
+        if self._takes("hand", "places") and encoded.places is not None:
+            inputs["places"] = encoded.places[picked]
+        return {name: array.copy() for name, array in self._backend.infer("hand", inputs).items()}, things
 
     def _things(
         self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], kinds: Sequence[Maps | None]

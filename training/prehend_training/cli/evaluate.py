@@ -44,7 +44,8 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
-        "training's (frames for a detector, sequences too for h2onet), may be repeated: hands with labelled boxes, "
+        "training's (frames for a detector, sequences for h2onet and unihope-s-time), may be repeated: hands with "
+        "labelled boxes, "
         "looked at one by one; places beside them, for presence",
     )  # fmt: skip
     verb.add_argument(
@@ -103,6 +104,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if measured.sees_through_time:
         _evaluate_through_time(measured, arguments)
         return
+    if measured.fuses and _are_sequences(arguments.data):
+        _evaluate_fused(measured, arguments)
+        return
     if not measured.is_detector:
         _evaluate_crop_network(measured, arguments)
         return
@@ -121,6 +125,15 @@ def _evaluate_through_time(measured: "Measured", arguments: argparse.Namespace) 
     if arguments.frames or arguments.dataset or not arguments.data:
         raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: crops, or sequences")
     report = evaluate_through_time(measured.backend, arguments.data, arguments.limit)
+    _note(measured, report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _evaluate_fused(measured: "Measured", arguments: argparse.Namespace) -> None:
+    from prehend_training.evaluate.fused import compared, evaluate_fused
+
+    report = evaluate_fused(measured.backend, measured.answering(), arguments.data)
+    report["fused_against_single"] = compared(report)
     _note(measured, report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
@@ -154,6 +167,12 @@ def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) 
         for name, report in reports.items():
             for path in write_report(report, arguments.out / name):
                 sys.stdout.write(f"{path}\n")
+
+
+def _are_sequences(data: list[Path]) -> bool:
+    from prehend_training.storage.shards import ShardFolder
+
+    return bool(data) and all(ShardFolder.open(path).kind == "sequences" for path in data)
 
 
 def _note(measured: "Measured", summary: dict[str, Any]) -> None:
