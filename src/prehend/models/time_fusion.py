@@ -107,7 +107,7 @@ class TimeFusion(nn.Module):
         wrist = turn @ rotations[:, :, 0]
         own = self._own(torch.cat([wrist[:, :, None], rotations[:, :, 1:]], 2))
         tokens = self._tokens(own, wrist, visibility_logit, log_std, code)
-        ages = self.ages[:, None].expand(tokens.shape[0], -1, PARTS, -1)
+        ages = self.ages[:, None] + torch.zeros_like(tokens[:, 1:, :, : frames - 1])  # any batch, once exported
         now = tokens[:, :1].expand(-1, frames - 1, -1, -1)
         pair = self.pair(torch.cat([tokens[:, 1:], now, ages], 3))
         there = (known[:, 1:] > 0.5).to(own.dtype)[:, :, None, None]
@@ -132,7 +132,7 @@ class TimeFusion(nn.Module):
         said = said.unflatten(2, (PARTS, 4)).flatten(3)
         whole = torch.cat([self.told(code), wrist[..., :2].transpose(-1, -2).flatten(-2)], 2)
         whole = whole[:, :, None].expand(-1, -1, PARTS, -1)
-        which = self.parts.expand(*own.shape[:2], -1, -1)
+        which = self.parts + torch.zeros_like(own[..., :PARTS])
         return self.token(torch.cat([own, said, whole, which], 3))
 
     def _rotations(self, sixd: Tensor) -> Tensor:
