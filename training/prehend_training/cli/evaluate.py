@@ -41,6 +41,18 @@ def add_evaluate_verb(verbs: Any) -> None:
     calibrate.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
     add_data_options(calibrate)
     calibrate.add_argument("--samples", type=int, default=2048, metavar="N", help="crops to look at (2048)")
+    spread = add_verb(
+        verbs,
+        "spread",
+        _spread,
+        "fit how far joints are off by how sure the network is, on held-out sequences: the numbers of "
+        "prehend.pipeline.uncertainty",
+    )
+    spread.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
+    spread.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
+    )
+    spread.add_argument("--detector", default="palm", metavar="WEIGHTS", help="of the detector (palm)")
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
@@ -82,6 +94,14 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     for name, told in found.items():
         numbers = ", ".join(f"{key} {value}" for key, value in told.items())
         sys.stdout.write(f"{name}: {numbers}\n")
+
+
+def _spread(arguments: argparse.Namespace) -> None:
+    from prehend.pipeline.load import load_estimator
+    from prehend_training.evaluate.spread import spread_on
+
+    with load_estimator(model=arguments.what, detector=arguments.detector, temporal_frames=1) as estimator:
+        sys.stdout.write(json.dumps(spread_on(estimator, arguments.data), indent=1) + "\n")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
