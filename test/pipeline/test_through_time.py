@@ -1,18 +1,22 @@
 """A network that draws on several frames in the estimator: windows by the memory's laws, a mesh in metres."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from prehend.backends import open_backend
 from prehend.backends.base import Backend
-from prehend.errors import ParameterError, WeightsMismatch
+from prehend.cli.main import main
+from prehend.errors import ParameterError, PrehendError, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.geometry.camera import project
 from prehend.hand_model import load_hand_model, skin
+from prehend.io.predictions import read_predictions
 from prehend.models.h2onet import H2ONET_LITE, build_h2onet
 from prehend.pipeline.crop import Crop, CropSpec
 from prehend.pipeline.decode import DecodedHand, crop_to_camera, decode_hand
@@ -23,6 +27,8 @@ from prehend.pipeline.memory import FrameMemory, MemoryOptions, Moment
 from prehend.pipeline.mesh_network import MeshNetwork, open_network
 from prehend.pipeline.network import NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
+from prehend.ros.estimator import load_for
+from prehend.ros.params import NodeParams
 from prehend.types import Box, FoundHand
 from prehend.weights import Bundle, load_bundle
 from prehend_training.assets.mesh_pyramid import own_pyramid
@@ -159,6 +165,29 @@ def test_the_estimator_takes_its_weights_like_any_other(bundle: Bundle, camera, 
     assert (hand.grasp.state, hand.held_object) == ("unknown", None)
     assert np.isnan(hand.grasp.probability)
     assert hand.vertices_m.shape == (load_hand_model().without_forearm().num_vertices, 3)
+
+
+def test_command_and_node_take_its_weights_by_folder(bundle: Bundle, tmp_path) -> None:
+    rng = np.random.default_rng(2)
+    for k in range(3):
+        cv2.imwrite(str(tmp_path / f"{k}.png"), rng.integers(0, 256, (120, 160, 3), np.uint8))
+    boxes = {f"{k}.png": [{"box_px": [40, 20, 110, 90], "side": "right"}] for k in range(3)}
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    told = tmp_path / "out.json"
+    words = ["--model", str(bundle.folder), "--temporal-frames", "2", "--threads", "1", "--boxes"]
+    assert main(["run", str(tmp_path), *words, str(tmp_path / "boxes.json"), "--json", str(told)]) == 0
+    read = read_predictions(told)
+    assert read["model"]["name"] == bundle.name
+    assert len(read["frames"]) == 3 and any(frame["hands"] for frame in read["frames"])
+    assert all(
+        hand["grasp"] == {"state": "unknown", "probability": None, "since": hand["grasp"]["since"]}
+        for frame in read["frames"]
+        for hand in frame["hands"]
+    )
+    loaded = load_for(NodeParams().updated({"model": str(bundle.folder), "threads": 1, "temporal_frames": 3}))
+    assert loaded.facts.weights[0] == bundle.name
+    with pytest.raises(PrehendError, match="temporal_frames to 1"):
+        load_for(NodeParams().updated({"threads": 1, "temporal_frames": 3}))
 
 
 def test_memories_belong_to_tracks(backend: Backend, camera) -> None:

@@ -55,7 +55,11 @@ def spread_on(estimator: Estimator, folders: Sequence[Path]) -> dict[str, Any]:
     Raises:
         AssetError: no labelled hand was found.
     """
-    errors = _errors(estimator, folders)
+    return fitted(_errors(estimator, folders))
+
+
+def fitted(errors: Errors) -> dict[str, Any]:
+    """What `spread_on` returns, of these errors."""
     found = _fit(errors, np.ones(len(errors.off), np.bool_))
     apart = np.zeros(len(errors.off), np.bool_)
     films = np.unique(errors.film)
@@ -145,7 +149,7 @@ def _errors(estimator: Estimator, folders: Sequence[Path]) -> Errors:
 
 
 def _joined(looks: dict[tuple[int, str], list[tuple[float, FloatArray, FloatArray, HandEstimate]]]) -> Errors:
-    parts: list[tuple[FloatArray, ...]] = []
+    parts: list[tuple[NDArray[Any], ...]] = []
     carried: dict[float, list[list[FloatArray]]] = {delay: [[], [], []] for delay in DELAYS_S}
     for (film, _), seen in looks.items():
         times = np.array([time for time, *_ in seen])
@@ -160,9 +164,10 @@ def _joined(looks: dict[tuple[int, str], list[tuple[float, FloatArray, FloatArra
                     gone = np.linalg.norm(said - seen[later][2], axis=-1)
                     for kind in range(3):
                         kinds[kind].append(gone[1:][JOINT_CLASS[1:] == kind])
-    film, kind, shown, std, off = (np.concatenate([part[1:] for part in column]) for column in zip(*parts, strict=True))
+    columns = [np.concatenate([part[1:] for part in column]) for column in zip(*parts, strict=True)]
     joined = {delay: [np.concatenate(one) if one else np.zeros(0) for one in kinds] for delay, kinds in carried.items()}
-    return Errors(film, kind, shown.astype(np.bool_), std, off, joined)
+    film, kind, shown, std, off = columns
+    return Errors(film, kind, shown, std, off, joined)
 
 
 def _about(joints_m: FloatArray) -> FloatArray:
