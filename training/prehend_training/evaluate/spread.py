@@ -166,8 +166,8 @@ def _joined(looks: dict[tuple[int, str], list[tuple[float, FloatArray, FloatArra
                         kinds[kind].append(gone[1:][JOINT_CLASS[1:] == kind])
     columns = [np.concatenate([part[1:] for part in column]) for column in zip(*parts, strict=True)]
     joined = {delay: [np.concatenate(one) if one else np.zeros(0) for one in kinds] for delay, kinds in carried.items()}
-    film, kind, shown, std, off = columns
-    return Errors(film, kind, shown, std, off, joined)
+    films, kinds_of, shown, stds, offs = columns
+    return Errors(films, kinds_of, shown, stds, offs, joined)
 
 
 def _about(joints_m: FloatArray) -> FloatArray:
