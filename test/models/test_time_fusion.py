@@ -92,12 +92,20 @@ def test_a_finger_of_another_frame_moves_that_finger_alone(fusion: TimeFusion) -
     assert off[:, [k for k in range(16) if k not in (4, 5, 6)]].max() < 1e-4
 
 
-def test_a_fresh_one_is_near_the_single_frame_and_learns() -> None:
+def test_a_fresh_one_takes_surer_and_younger_frames_and_learns() -> None:
     torch.manual_seed(0)
     fusion, given = TimeFusion(CODE, 8, 24, FRAMES), frames()
-    given["rotations"][:, 1:] = given["rotations"][:, :1]
+    near = given["rotations"].clone()
+    near[:, 1:] = near[:, :1]
+    near[:, 1] = near[:, 1] @ torch.tensor([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
+    given |= {"rotations": near, "log_std": torch.full((2, FRAMES, 21), -3.0)}
+    alike = fused(fusion, given).rotations
+    given["log_std"][:, 1] = -4.0
+    surer = fused(fusion, given).rotations
+    for said, low, high in ((alike, 0.01, 0.2), (surer, 0.2, 0.45)):
+        moved = rotation_distance(said, near[:, 0]) / rotation_distance(near[:, 1], near[:, 0])
+        assert low < moved[:, 1:].mean() < high
     said = fusion(**given)
-    torch.testing.assert_close(said.rotations, given["rotations"][:, 0], atol=1e-4, rtol=0)
     (said.rotations - turns(2, 16)).abs().mean().backward()
     assert fusion.change.weight.grad is not None and fusion.change.weight.grad.abs().max() > 0
 

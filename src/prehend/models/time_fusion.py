@@ -28,8 +28,10 @@ _BENT = tuple(JOINTS_FROM_MANO[4 * finger + 1 + bone] for finger in range(_FINGE
 _SEEN = (*(4 * finger + joint for finger in range(_FINGERS) for joint in range(1, 5)), 0, 5, 9, 17)
 """Joints whose visibility belongs to each part, four each."""
 
-_SHARE_LOGIT = -3.0
-"""Where an older frame's weight starts, against the current one's 0: a twentieth."""
+_SURENESS, _AGE = (1.0, 1.0, 1.0, 1.0, 1.0, 8.0), 2.0
+"""Where the frames' weights start, before anything is learnt: a frame's log weight falls by `_AGE` for each stride
+before the current one, and rises by so much, of each part, as its keypoints' log standard deviation is smaller. Chosen
+on the answers of the shipped weights for rendered sequences (training/RUNS.md)."""
 
 _UNKNOWN = -1e4
 """Log weight of a frame that is not there."""
@@ -75,9 +77,11 @@ class TimeFusion(nn.Module):
         self.token = nn.Sequential(nn.Linear(own + told, token), nn.ReLU(), nn.Linear(token, token))
         self.pair = nn.Sequential(nn.Linear(2 * token + frames - 1, token), nn.ReLU())
         self.share, self.gates = nn.Linear(token, 2), nn.Linear(token, token)
+        self.sureness = nn.Parameter(torch.tensor(_SURENESS))
+        self.age = nn.Parameter(_AGE * torch.arange(1.0, frames))
         self.change = nn.Linear(token, _BONES * _SIX, bias=False)
         nn.init.zeros_(self.share.weight)
-        nn.init.constant_(self.share.bias, _SHARE_LOGIT)
+        nn.init.zeros_(self.share.bias)
         nn.init.zeros_(self.change.weight)
         self.register_buffer("parts", torch.eye(PARTS), persistent=False)
         self.register_buffer("ages", torch.eye(frames - 1), persistent=False)
@@ -111,13 +115,20 @@ class TimeFusion(nn.Module):
         now = tokens[:, :1].expand(-1, frames - 1, -1, -1)
         pair = self.pair(torch.cat([tokens[:, 1:], now, ages], 3))
         there = (known[:, 1:] > 0.5).to(own.dtype)[:, :, None, None]
-        scores = F.pad(self.share(pair) + (1 - there) * _UNKNOWN, (0, 0, 0, 0, 1, 0))
-        shares = torch.softmax(scores, 1)
+        scores = self.share(pair) + F.pad(self._prior(log_std), (0, 1)) + (1 - there) * _UNKNOWN
+        shares = torch.softmax(F.pad(scores, (0, 0, 0, 0, 1, 0)), 1)
         moved = (torch.sigmoid(self.gates(pair)) * (tokens[:, 1:] - now) * there).sum(1)
         # sums of differences, and not of the values: equal frames leave the current one as it is, to the bit
         sixd = own[:, 0] + ((own - own[:, :1]) * shares[..., :1]).sum(1) + self.change(moved)
         shape = betas[:, 0] + ((betas - betas[:, :1]) * shares[:, :, -1, 1:]).sum(1)
         return FusedPose(self._rotations(sixd), shape)
+
+    def _prior(self, log_std: Tensor) -> Tensor:
+        """(B, F, 21) -> (B, F - 1, 6, 1) log weights of the older frames against the current one, by age and by how
+        sure the keypoints are: of a finger's joints, of all joints for the wrist."""
+        fingers = log_std.index_select(2, self.seen)[..., : 4 * _FINGERS].unflatten(2, (_FINGERS, 4)).mean(3)
+        parts = torch.cat([fingers, log_std.mean(2, keepdim=True)], 2)
+        return (self.sureness * (parts[:, :1] - parts[:, 1:]) - self.age[:, None])[..., None]
 
     def _own(self, rotations: Tensor) -> Tensor:
         """(B, F, 16, 3, 3) -> (B, F, 6, 18) columns of each part's rotations; the wrist's with zeros behind."""
