@@ -40,7 +40,8 @@ class Lift:
         """Take in the next frame: whether the hand is not where it came to rest any more."""
         scale = metres_per_pixel(hand.joints_m, hand.keypoints_px)
         place = hand.keypoints_px[list(_PALM)].mean(0)
-        self._places = [(then, where) for then, where in self._places if now_s - then <= _SPAN_S + 1e-6]
+        recent = [(then, where) for then, where in self._places if now_s - then <= _SPAN_S + 1e-6]
+        self._places = recent or self._places[-1:]  # slow cameras
         if self._places:
             then, where = self._places[0]
             speed = float(np.linalg.norm(place - where)) * scale / max(now_s - then, 1e-6)
