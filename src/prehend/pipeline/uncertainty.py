@@ -29,7 +29,7 @@ SPREAD = {
 """Of knuckles, middle joints and fingertips: distance that .68 of the errors are below where the network says `SAID_M`,
 and the power with which it grows with what the network says [m], [-]."""
 
-DRIFT_M_S = np.array([0.047, 0.085, 0.127])
+DRIFT_M_S = np.array([0.046, 0.086, 0.117])
 """How fast joints leave the places about the wrist in which they were last seen, of each class [m/s]."""
 
 
