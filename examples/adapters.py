@@ -1,4 +1,4 @@
-"""Hands of a picture or a video in the format of another program: `python examples/adapters.py --help`.
+"""Hands of an image or a video in the format of another program: `python examples/adapters.py --help`.
 
 One line of adapter code per format, on the demo clip or on what you give it. docs/ADAPTERS.md says which frame, order
 and unit each format has.

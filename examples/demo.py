@@ -1,7 +1,7 @@
 """Plays a video into the node and shows what it publishes: `python examples/demo.py --help`.
 
 Three processes over real DDS: `prehend play` (the camera), `prehend node`, and this one, which subscribes as a user's
-program would, prints the hands and keeps the overlay pictures.
+program would, prints the hands and keeps the overlay images.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> Listener:
 
 
 def save(pictures: list[np.ndarray], folder: Path, rate: float) -> None:
-    """Overlay pictures as a video and one of them as PNG."""
+    """Overlay images as a video and one of them as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     height, width = pictures[0].shape[:2]
     writer = cv2.VideoWriter(str(folder / "overlay.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))

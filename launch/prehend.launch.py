@@ -10,7 +10,7 @@ from typing import Any
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -58,9 +58,6 @@ def start_node(context: LaunchContext) -> list[Node]:
         namespace=value["namespace"],
         parameters=[value["params_file"], *([given] if given else [])],
         remappings=[("image_raw", value["image"]), ("camera_info", value["camera_info"])],
-        additional_env={
-            "FASTDDS_BUILTIN_TRANSPORTS": EnvironmentVariable("FASTDDS_BUILTIN_TRANSPORTS", default_value="LARGE_DATA")
-        },
         output="screen",
     )
     return [node]

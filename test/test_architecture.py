@@ -28,15 +28,18 @@ MAY_IMPORT = {
     "backends": BASE | {"weights", "models"},
     "pipeline": BASE | {"geometry", "hand_model", "object_catalogue", "weights", "backends", "export"},
     "models": BASE | {"geometry", "hand_model"},
+    "prior": BASE | {"geometry", "hand_model", "models", "weights"},
     "export": BASE | {"models", "backends", "weights", "hand_model"},
     "io": BASE | {"geometry"},
     "draw": BASE | {"geometry", "io"},
     "adapters": BASE | {"geometry", "hand_model"},
     "eval": BASE | {"geometry", "hand_model", "object_catalogue", "mesh_files", "pipeline", "io", "draw"},
-    "ros": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw", "adapters", "backends"},
+    "rig": BASE | {"geometry", "hand_model", "pipeline", "io", "draw"},
+    "ros": BASE | {"rig", "geometry", "object_catalogue", "pipeline", "io", "draw", "adapters", "backends"},
     "view": BASE | {"geometry", "object_catalogue", "pipeline", "io", "draw"},
     "cli": BASE
     | {
+        "rig",
         "view",
         "geometry",
         "hand_model",
@@ -50,6 +53,7 @@ MAY_IMPORT = {
         "ros",
         "export",
         "backends",
+        "prior",
     },
 }
 TRAINING = Path(__file__).parents[1] / "training" / "prehend_training"
@@ -74,11 +78,13 @@ ROOMS = (
     "scenes.layout",
     "scenes.render",
     "engine",
+    "data.pixels",
     "data",
-    "data.on_device",
     "losses",
     "fusion",
     "palms",
+    "prior",
+    "sima",
     "train",
     "inspect",
     "evaluate",
@@ -86,13 +92,14 @@ ROOMS = (
     "imports",
     "experiments",
     "deocclude",
+    "boost",
     "cli",
 )
 """Rooms of the training workspace; each imports from itself and from those above it alone."""
 MOST_FILES = 14
 """In a room: more do not let a reader in."""
 ONLY_IN = {
-    "torch": ("models/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
+    "torch": ("models/", "prior/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
     "tensorrt": ("backends/tensorrt_api.py",),
     "cuda": ("backends/tensorrt_api.py",),
     "onnx": ("export/",),

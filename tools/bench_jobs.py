@@ -19,7 +19,7 @@ THREADS = 2
 def resnet18_trunk(path: Path, side: int, threads: int = THREADS) -> Callable[[np.ndarray], Any]:
     """Stem and four layers of He et al. on ONNX Runtime, set up as the backend sets up its own sessions.
 
-    For pictures of `side` px."""
+    For images of `side` px."""
     import torch
     from torch import nn
 

@@ -210,7 +210,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     os.environ.setdefault("ROS_DOMAIN_ID", "101")
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+    from prehend.ros import use_large_data
+
+    use_large_data()
     with running_node() as node:
         bench = Bench(node.pid)
         try:

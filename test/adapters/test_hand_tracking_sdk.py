@@ -33,7 +33,7 @@ def test_world_is_forward_left_up(flat, side):
     R = matrix_from_quaternion(topics.wrist_quaternion_xyzw)
     fingers = topics.landmarks_m[9] - topics.landmarks_m[0]
     np.testing.assert_allclose(R[:, 0], fingers / np.linalg.norm(fingers), atol=1e-6)
-    np.testing.assert_allclose(R[:, 2], [0, 0, -1], atol=0.1)  # the back of the hand points down in this picture
+    np.testing.assert_allclose(R[:, 2], [0, 0, -1], atol=0.1)  # the back of the hand points down in this image
 
 
 @pytest.mark.parametrize("side", SIDES)

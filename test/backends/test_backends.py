@@ -53,7 +53,7 @@ def test_inputs_stay_as_they_are(backend: Backend) -> None:
 
 
 def test_other_layouts_and_types_are_taken(backend: Backend) -> None:
-    """A view with strides, in float64, is the same picture."""
+    """A view with strides, in float64, is the same image."""
     image = inputs_of(backend.bundle, "encode", 1)["image"]
     view = image.transpose(0, 2, 3, 1).astype(np.float64).transpose(0, 3, 1, 2)
     expected = backend.infer("encode", {"image": image})["grasp_logit"].copy()

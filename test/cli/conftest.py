@@ -100,8 +100,8 @@ WORLD = np.array([1.0, 2.0, 3.0])
 
 @pytest.fixture
 def hand_bag(tmp_path):
-    """write(path, storage): a bag of 12 pictures at 10 Hz in which the toy's hand is 10 mm beside the true one, which
-    grasps from the seventh picture on; with the truth as HandArray, wrist and object poses in the world, and marks."""
+    """write(path, storage): a bag of 12 images at 10 Hz in which the toy's hand is 10 mm beside the true one, which
+    grasps from the seventh image on; with the truth as HandArray, wrist and object poses in the world, and marks."""
     pytest.importorskip("rosbags")
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 

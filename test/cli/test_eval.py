@@ -49,7 +49,7 @@ def test_a_bag_beside_its_own_hand_array(hand_bag, tmp_path, load, storage, pack
     assert judged["joints"]["wrist"]["mean_mm"] == pytest.approx(0, abs=0.05)
     assert judged["joints"]["pa"]["mean_mm"] == pytest.approx(0, abs=0.05)
     assert judged["joints"]["absolute"]["pck_10_mm"] < 1 and judged["joints"]["absolute"]["pck_20_mm"] == 1
-    # the toy always grasps, the true hand from the seventh picture on
+    # the toy always grasps, the true hand from the seventh image on
     assert (
         judged["grasp"]["accuracy"] == 0.5
         and judged["grasp"]["recall"] == 1
@@ -264,7 +264,7 @@ def test_outputs_stand_side_by_side_with_their_truth(hand_bag, tmp_path, load, c
     )
     assert measures["found"]["difference"] == 0
     page = (tmp_path / "both" / "report.html").read_text()
-    assert "bad beside good" in page and "data:image/jpeg" in page  # the pictures come from the bag that is still there
+    assert "bad beside good" in page and "data:image/jpeg" in page  # the images come from the bag that is still there
     assert [row["run"] for row in lines(table)] == ["good", "bad"]
     again = evaluate(load, tmp_path / "again", tmp_path / "both")[1]
     assert [run["joints"] for run in again["runs"].values()] == [run["joints"] for run in metrics["runs"].values()]
@@ -374,7 +374,7 @@ def test_coco_and_bop_truths(tmp_path, load):
 @pytest.mark.slow
 def test_sources_on_a_ray_cluster_give_the_same_bytes(hand_bag, images, tmp_path):
     pytest.importorskip("ray")
-    from prehend.cli.run import load_for
+    from prehend.cli.reading import load_for
 
     bag = hand_bag()
     for engine in ("local", "ray"):

@@ -24,7 +24,7 @@ def test_list(capsys):
 
 def test_import_says_unit_size_and_what_to_do(tmp_path, capsys, crate, monkeypatch):
     own = tmp_path / "own"
-    assert main(["objects", "import", str(crate), "--to", str(own), "--half-turn", "x", "--any-turn", "z"]) == 0
+    assert main(["objects", "import", str(crate), "--out", str(own), "--half-turn", "x", "--any-turn", "z"]) == 0
     out = capsys.readouterr().out
     assert "12 triangles in mm (guessed" in out
     assert "6.00 x 4.00 x 12.00 cm" in out
@@ -34,6 +34,9 @@ def test_import_says_unit_size_and_what_to_do(tmp_path, capsys, crate, monkeypat
     assert model.symmetry.continuous == "z"
     np.testing.assert_allclose(model.extents_m, [0.06, 0.04, 0.12])
     monkeypatch.setenv(OWN_OBJECTS, str(own))
+    again = ["objects", "import", str(crate), "--replace", "--half-turn", "x", "--any-turn", "z"]
+    assert main([*again, "--to", str(own)]) == 0  # as it was called
+    assert "--out now" in capsys.readouterr().err
     assert main(["objects", "import", str(crate), "--id", "other", "--unit", "mm"]) == 0
     out = capsys.readouterr().out
     assert str(own / "other.yaml") in out

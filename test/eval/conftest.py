@@ -42,7 +42,7 @@ def say() -> Callable[..., HandEstimate]:
 
 @pytest.fixture
 def show() -> Callable[..., list[Answered]]:
-    """show([hands of a frame, ...], fps): frames of a clip; fps None for pictures without stamps."""
+    """show([hands of a frame, ...], fps): frames of a clip; fps None for images without stamps."""
 
     def make(frames, fps=10.0, source="clip.mp4"):
         return [

@@ -42,3 +42,14 @@ def test_what_is_no_probability_is_refused(said, true, message):
 def test_ordered_pairs_are_counted(true, false):
     pairs = [(a > b) + 0.5 * (a == b) for a in true for b in false]
     assert ordered_pairs(true, false) == (pytest.approx(np.mean(pairs)) if pairs else None)
+
+
+def test_an_answer_that_weighs_twice_counts_as_two():
+    rng = np.random.default_rng(5)
+    said, true = rng.random(60), rng.integers(0, 2, 60)
+    twice = rng.integers(1, 3, 60)
+    repeated = reliability(np.repeat(said, twice), np.repeat(true, twice))
+    weighed = reliability(said, true, weights=twice)
+    assert weighed["ece"] == repeated["ece"]
+    assert [b["true"] for b in weighed["bins"]] == [b["true"] for b in repeated["bins"]]
+    assert weighed["ece"] != reliability(said, true)["ece"]

@@ -27,7 +27,7 @@ def write_mkv(
     display: tuple[int, int] | None = None,
     live: bool = False,
 ) -> Path:
-    """Motion JPEG of BGR pictures; `live` leaves the sizes open, as browsers do."""
+    """Motion JPEG of BGR images; `live` leaves the sizes open, as browsers do."""
     height, width = pictures[0].shape[:2]
     head = number("4286", 1) + number("42F7", 1) + number("42F2", 4) + number("42F3", 8)
     head = element("1A45DFA3", head + element("4282", b"matroska") + number("4287", 4) + number("4285", 2))

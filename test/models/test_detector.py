@@ -41,7 +41,7 @@ def test_a_cell_sees_a_hand_that_fills_the_frame(finder: CenterDetector) -> None
 
 
 def test_cell_centres(finder: CenterDetector) -> None:
-    """The heat of a cell depends most on the picture around pixel 8 i + 3.5."""
+    """The heat of a cell depends most on the image around pixel 8 i + 3.5."""
     image = torch.rand(1, 3, 256, 256, requires_grad=True)
     finder(image).hand_heat[0, :, 10, 20].sum().backward()
     assert image.grad is not None

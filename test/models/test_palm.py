@@ -39,7 +39,7 @@ def test_answers_are_as_many_as_in_the_published_file() -> None:
 
 @torch.no_grad()
 def test_answers_come_from_around_their_anchors() -> None:
-    """Each answer depends most on the picture around its anchor: rows, columns and maps are in the order that is
+    """Each answer depends most on the image around its anchor: rows, columns and maps are in the order that is
     decoded."""
     network = build_palm(TINY).eval()
     for block in network.modules():  # or fresh kernels spread what they see evenly

@@ -17,7 +17,7 @@ def head() -> PlacesPoseHead:
 
 
 def turned(places: torch.Tensor, angle: float) -> torch.Tensor:
-    """Places after a clockwise turn of the picture about the origin."""
+    """Places after a clockwise turn of the image about the origin."""
     cos, sin = math.cos(angle), math.sin(angle)
     return places @ torch.tensor([[cos, sin], [-sin, cos]])
 

@@ -113,8 +113,10 @@ def test_a_fresh_one_takes_surer_and_younger_frames_and_learns() -> None:
 def test_the_other_stages_are_those_of_unihope_s() -> None:
     network, single = build_unihope_time(LITE_TIME), load_network(load_bundle("unihope-s"))
     stages = network.stages()
-    assert list(stages) == ["encode", "object", "hand", "fuse"]
-    assert {name: stages[name] for name in stages if name != "fuse"} == build_unihope_lite(single.config).stages()
+    assert list(stages) == ["encode", "object", "hand", "fuse_frames"]
+    assert {name: stages[name] for name in stages if name != "fuse_frames"} == build_unihope_lite(
+        single.config
+    ).stages()
     missing = network.load_state_dict(single.state_dict(), strict=False)
     assert not missing.unexpected_keys
     assert all(name.startswith("time.") for name in missing.missing_keys)

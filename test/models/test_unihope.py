@@ -154,12 +154,12 @@ def test_hand_and_object_do_not_train_each_other(toy: UniHOPE) -> None:
 
 
 def test_learns(toy: UniHOPE) -> None:
-    """A few steps on four pictures bring pose and joints nearer: the parts hang together."""
+    """A few steps on four images bring pose and joints nearer: the parts hang together."""
     target = torch.linalg.qr(torch.randn(4, 16, 3, 3))[0]
     optimiser = torch.optim.AdamW(toy.parameters(), lr=3e-3)
     losses = []
     for _ in range(12):
-        torch.manual_seed(1)  # the same pictures each time
+        torch.manual_seed(1)  # the same images each time
         hand = run_toy(toy).hand
         loss = (hand.rotations - target).square().mean() + (hand.keypoints - 0.2).abs().mean()
         optimiser.zero_grad()

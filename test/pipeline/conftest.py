@@ -1,6 +1,6 @@
 """A test double for the networks: it reads off the crop where it comes from and answers with what is known to be there.
 
-Its picture is a ramp whose pixels say where they are, so that the answer passes through the real crop, the real mirror
+Its image is a ramp whose pixels say where they are, so that the answer passes through the real crop, the real mirror
 and the real cameras; nothing is handed around behind the pipeline's back but the truth about the scene.
 """
 

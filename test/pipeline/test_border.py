@@ -1,4 +1,4 @@
-"""Hands that the picture's border cuts."""
+"""Hands that the image's border cuts."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ MM = 1e-3
 
 
 def leaving(hand, camera, new_hand, frames: int, direction: float):
-    """The hand, moving sideways out of the picture at a constant distance, and how many of its joints are outside."""
+    """The hand, moving sideways out of the image at a constant distance, and how many of its joints are outside."""
     for k in range(frames):
         moved = replace(hand, translation=hand.translation + np.array([direction * 0.018 * k, 0, 0]))
         yield moved, int((~is_inside(project(moved.joints, camera), SIZE)).sum())

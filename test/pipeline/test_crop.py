@@ -29,9 +29,9 @@ sides = st.sampled_from(["left", "right"])
 
 
 def read_places(spec: CropSpec, size: tuple[int, int]) -> np.ndarray:
-    """(S, S, 2) place in the picture [px] each pixel of a crop comes from: red rises with x, green with y.
+    """(S, S, 2) place in the image [px] each pixel of a crop comes from: red rises with x, green with y.
 
-    The bytes' rounding cancels between the picture and its negative.
+    The bytes' rounding cancels between the image and its negative.
     """
     x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
     ramp = np.stack([x, y, np.zeros_like(x)], -1).round().astype(np.uint8)

@@ -28,7 +28,7 @@ def pointing(hand, angle: float):
 
 
 def flat_hand(new_hand, side: str, angle: float):
-    """An open hand whose back is seen, in the middle of the picture."""
+    """An open hand whose back is seen, in the middle of the image."""
     hand = new_hand("right", x=0.0, seed=1)
     rotations = hand.rotations.copy()
     # the hand's fingers point along its -x, its back along its y

@@ -133,7 +133,30 @@ def test_all_of_it_comes_back_from_json_and_older_files_lack_it(play, new_hand, 
     assert old.hands[0].motion is None and old.hands[0].validity is None
 
 
-@pytest.mark.parametrize("wrong", [{"lost": "fade"}, {"operator": "tallest"}])
+@pytest.mark.parametrize("wrong", [{"lost": "vanish"}, {"operator": "tallest"}])
 def test_other_choices_are_refused_with_those_that_there_are(wrong) -> None:
     with pytest.raises(ParameterError, match="expected"):
         EstimatorOptions(**wrong)
+
+
+def test_a_hand_that_fades_loses_its_scores_in_a_straight_line_and_then_its_validity(play, new_hand) -> None:
+    hand, hz, keep = new_hand("right", x=0.0, grasp=True), 30.0, 0.5
+    results = play([[hand]] * 10 + [[]] * 20, hz, lost="fade", keep_lost_s=keep)
+    seen, coasting = results[9].hands[0], [result.hands[0] for result in results[10:] if result.hands]
+    assert len(coasting) in (15, 16) and all(one.state == "coasting" for one in coasting)
+    for k, one in enumerate(coasting):
+        share = 1 - k / hz / keep
+        assert one.score == pytest.approx(share * seen.score, abs=1e-6)
+        assert one.grasp.probability == pytest.approx(share * seen.grasp.probability, abs=1e-6)
+        assert set(np.unique(one.validity)) <= ({CARRIED, GUESSED} if share > 0.49 else {GUESSED})
+        np.testing.assert_array_equal(one.joints_m, seen.joints_m)
+    assert CARRIED in coasting[0].validity and coasting[-1].score < 0.1 * seen.score
+    assert np.diff([one.position_std_m for one in coasting]).min() > 0
+
+
+def test_a_hand_that_comes_back_while_it_fades_is_as_it_was(play, new_hand) -> None:
+    hand = new_hand("right", x=0.0)
+    results = play([[hand]] * 10 + [[]] * 6 + [[hand]] * 4 + [[]] * 2, lost="fade")
+    back, again = results[16].hands[0], results[20].hands[0]
+    assert back.track_id == 1 and back.state == "tracked" and back.score == results[9].hands[0].score
+    assert again.score == back.score, "fading begins anew"

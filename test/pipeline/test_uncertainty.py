@@ -5,7 +5,7 @@ import pytest
 
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.uncertainty import JOINT_CLASS, carried, joint_std, metres_per_pixel
+from prehend.pipeline.uncertainty import JOINT_CLASS, carried_std, joint_std, metres_per_pixel
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_pixel_is_what_it_is_at_the_hand(hand, camera) -> None:
 def test_carried_joints_are_less_sure_the_longer_and_the_farther_out() -> None:
     std = np.full(21, 0.02)
     std[0] = 0
-    now, soon, late = (carried(std, elapsed) for elapsed in (0.0, 0.1, 0.4))
+    now, soon, late = (carried_std(std, elapsed) for elapsed in (0.0, 0.1, 0.4))
     np.testing.assert_array_equal(now, std)
     assert (soon[1:] > now[1:]).all() and (late[1:] > soon[1:]).all()
     by_class = [late[1:][JOINT_CLASS[1:] == kind] for kind in range(3)]

@@ -7,8 +7,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from prehend.conventions import SIDES
-from prehend.geometry.rotations import matrix_from_quaternion
+from prehend.conventions import JOINT_NAMES, JOINT_PARENTS, SIDES, TIP_JOINTS
+from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion
+from prehend.hand_model import load_hand_model, skin
 from prehend.io.camera_info import camera_from_info
 from prehend.io.images import decode_image, image_from_message
 from prehend.ros import convert, images
@@ -181,3 +182,59 @@ def test_two_hands_with_meshes_become_bytes_in_under_half_a_millisecond(toy, hea
         return time.perf_counter() - began
 
     assert min(once() for _ in range(30)) < 0.5e-3
+
+
+def chain(entries, leaf: str) -> np.ndarray:
+    """(4, 4) from the root of a tree of TransformStamped to one of its frames."""
+    by_child = {entry.child_frame_id: entry for entry in entries}
+    T = np.eye(4)
+    while leaf in by_child:
+        entry = by_child[leaf]
+        step, q, t = np.eye(4), entry.transform.rotation, entry.transform.translation
+        step[:3, :3] = matrix_from_quaternion(np.array([q.x, q.y, q.z, q.w]))
+        step[:3, 3] = (t.x, t.y, t.z)
+        T, leaf = step @ T, entry.header.frame_id
+    return T
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_frames_of_the_fingers_are_where_the_joints_are_and_turn_with_their_bones(header, toy, side):
+    model = load_hand_model(side=side)
+    rng = np.random.default_rng(5)
+    pose = matrix_from_axis_angle(rng.normal(size=(16, 3)) * 0.4)
+    posed, flat = skin(model, pose, np.zeros(10)), skin(model, np.tile(np.eye(3), (16, 1, 1)), np.zeros(10))
+    hand = replace(toy.hand(3, side), joints_m=posed.joints + np.array([0, 0, 0.5]), rotations=pose, is_operator=True)
+    result = FrameResult(CAMERA, (hand,), None, {}, True)
+    without = through_bytes(convert.transforms(header, result, "cell_")).transforms
+    entries = through_bytes(convert.transforms(header, result, "cell_", fingers=True)).transforms
+    names = [entry.child_frame_id for entry in entries if entry not in without]
+    assert len(entries) - len(without) == 20
+    assert f"cell_{side}_thumb_cmc" in names and f"cell_{side}_little_tip" in names
+    for joint, (name, parent) in enumerate(zip(JOINT_NAMES, JOINT_PARENTS, strict=True)):
+        T = chain(entries, f"cell_{side}_{name if joint else 'hand'}")
+        np.testing.assert_allclose(T[:3, 3], hand.joints_m[joint], atol=1e-5)
+        if parent >= 0:  # a bone lies in its joint's frame as it does in a flat hand: the frame turns with the bone
+            above = chain(entries, f"cell_{side}_{JOINT_NAMES[parent] if parent else 'hand'}")
+            bone = above[:3, :3].T @ (hand.joints_m[joint] - hand.joints_m[parent])
+            near = 5e-3 if joint in TIP_JOINTS else 1e-5  # the skin at the tips gives way
+            np.testing.assert_allclose(bone, flat.joints[joint] - flat.joints[parent], atol=near)
+    assert {entry.header.stamp.sec for entry in entries} == {header.stamp.sec}
+    middle = flat.joints[9] - flat.joints[0]
+    assert np.sign(middle[0]) == (-1 if side == "right" else 1) and abs(middle[0]) > 0.9 * np.linalg.norm(middle)
+
+
+def test_only_the_operators_hands_have_fingers_and_a_faded_hand_has_no_frames(header, toy):
+    other = replace(toy.hand(1, "right"), is_operator=False)
+    tree = convert.transforms(header, FrameResult(CAMERA, (other,), None, {}, True), fingers=True).transforms
+    assert [entry.child_frame_id for entry in tree] == ["right_hand_1"]
+    carried = np.ones(21, np.uint8)
+    for validity, count in ((carried, 1), (0 * carried, 0)):
+        coasting = replace(other, state="coasting", validity=validity)
+        tree = convert.transforms(header, FrameResult(CAMERA, (coasting,), None, {}, True)).transforms
+        assert len(tree) == count
+
+
+def test_times_of_stages_that_did_not_run_are_zero(header):
+    told = through_bytes(convert.timing_message(header, {"arrival": float("nan"), "infer": 7.5}, 20.0))
+    assert np.isnan(told.arrival_ms) and (told.infer_ms, told.find_ms, told.latency_ms) == (7.5, 0.0, 20.0)
+    assert told.header.frame_id == header.frame_id

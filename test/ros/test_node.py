@@ -283,4 +283,4 @@ def test_live_parameters_are_checked_and_take_effect(peer, start):
     assert set_parameter("publish_mesh", type=ParameterType.PARAMETER_BOOL, bool_value=False)
     driver.show_until(1, lambda: not len(hands[-1].hands[0].vertices_m), "no mesh")
     assert not set_parameter("publish_markers", type=ParameterType.PARAMETER_STRING, string_value="everything")
-    assert not set_parameter("max_hands", type=ParameterType.PARAMETER_INTEGER, integer_value=3), "only at the start"
+    assert not set_parameter("threads", type=ParameterType.PARAMETER_INTEGER, integer_value=3), "only at the start"

@@ -17,7 +17,7 @@ import yaml
 import prehend
 from prehend.resources import FOLDERS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 CMAKE = (ROOT / "CMakeLists.txt").read_text()
 PACKAGE = ET.parse(ROOT / "package.xml").getroot()
 
@@ -63,22 +63,22 @@ class Launched:
         return self.values.get(self.arguments[0], "")
 
 
-def launched(monkeypatch: pytest.MonkeyPatch, **values: str) -> dict:
-    """What the launch file makes the node with when these arguments are given."""
+def launched(monkeypatch: pytest.MonkeyPatch, file: str = "prehend.launch.py", **values: str) -> dict:
+    """What a launch file makes the node with when these arguments are given."""
     pytest.importorskip("ament_index_python", reason="needs the extra 'ros'")
     if not os.environ.get("AMENT_PREFIX_PATH"):
         monkeypatch.setenv("AMENT_PREFIX_PATH", "/no/ros")
     names = {
         "launch": ("LaunchContext", "LaunchDescription"),
         "launch.actions": ("DeclareLaunchArgument", "OpaqueFunction"),
-        "launch.substitutions": ("EnvironmentVariable", "LaunchConfiguration"),
+        "launch.substitutions": ("LaunchConfiguration",),
         "launch_ros": (),
         "launch_ros.actions": ("Node",),
         "launch_ros.parameter_descriptions": ("ParameterValue",),
     }
     for name, classes in names.items():
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(**dict.fromkeys(classes, Launched)))
-    content = runpy.run_path(str(ROOT / "launch" / "prehend.launch.py"))
+    content = runpy.run_path(str(ROOT / "launch" / file))
     monkeypatch.setattr(Launched, "values", {"params_file": "file.yaml", **values})
     declared = content["generate_launch_description"]().arguments[0]
     assert {one.arguments[0] for one in declared[:-1]} == set(content["ARGUMENTS"]) >= set(values)
@@ -95,6 +95,22 @@ def test_launch_arguments_win_over_the_file_only_where_they_are_given(monkeypatc
     }
     known = yaml.safe_load((ROOT / "config" / "node.yaml").read_text())["/**"]["ros__parameters"]
     assert set(given) <= set(known)
+
+
+def test_two_cameras_are_launched_as_one_node(monkeypatch):
+    file = "prehend_two_cameras.launch.py"
+    plain = launched(monkeypatch, file, cameras="front,left")
+    assert plain["remappings"] == [] and plain["arguments"] == ["-m", "prehend.cli.main", "node"]
+    given = launched(
+        monkeypatch, file, cameras="front, left", images="/a/image,/b/image", rig="true", rig_file="x.yaml"
+    )
+    assert given["remappings"] == [("front/image_raw", "/a/image"), ("left/image_raw", "/b/image")]
+    parameters = {name: value.arguments[0] for name, value in given["parameters"][1].items()}
+    assert parameters == {"cameras": "front, left", "rig": "true", "rig_file": "x.yaml"}
+    known = yaml.safe_load((ROOT / "config" / "node.yaml").read_text())["/**"]["ros__parameters"]
+    assert set(parameters) <= set(known)
+    with pytest.raises(RuntimeError, match="give one each"):
+        launched(monkeypatch, file, cameras="front,left", images="/a/image")
 
 
 def test_the_launch_file_finds_parameters_and_program_where_it_lies(monkeypatch, tmp_path):
@@ -122,3 +138,9 @@ def test_the_executable_has_its_run_bit(tmp_path):
     script.write_text(f'set(CMAKE_CURRENT_BINARY_DIR "{tmp_path}/build")\n{lines}\n')
     subprocess.run([cmake, "-P", str(script)], check=True)
     assert os.access(tmp_path / "build" / "prehend", os.X_OK)
+
+
+def test_the_opencv_of_ros_distributions_does():
+    """4.5.4 of Humble and 4.6 of Jazzy have no cv2.typing, which newer ones' hints use."""
+    using = [path for path in (ROOT / "src").rglob("*.py") if "cv2.typing" in path.read_text()]
+    assert using == []

@@ -249,3 +249,23 @@ def test_schedules():
     assert [own.next(stamp, 0.0) for stamp in (3.0, 3.5, 3.6, 3.6, 1.0)] == pytest.approx([5, 5.5, 5.6, 5.64, 5.68])
     late = Schedule(10.0, None, 5.0)
     assert [late.next(None, now) for now in (5.0, 9.0, 9.0)] == pytest.approx([5.0, 9.0, 9.1])
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_bags_clock_is_the_nodes_where_it_asks_for_it(peer, start, drive, simulated):
+    path, stamps = drive
+    hands, told = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/diagnostics", m.DIAGNOSTICS)
+    start(
+        "toy_node.py", "--ros-args", "-r", "image_raw:=/cam/image", "-p", f"use_sim_time:={str(simulated).lower()}",
+        "-p", "camera_info_timeout_s:=0.0",
+    )  # fmt: skip
+    peer.until(lambda: peer.node.count_subscribers("/cam/image"), "the node listens")
+    start("prehend", "play", str(path), "--topic", "/cam/image", "--clock", "--loop")
+    peer.until(lambda: len(hands) > 3, "answers")
+    assert {hand.header.stamp.sec for hand in hands} <= {stamp // 10**9 for stamp in stamps}
+    if not simulated:
+        assert all(np.isnan(message.latency_ms) for message in hands), "the bag is of another time"
+        return
+    peer.until(lambda: any(np.isfinite(message.latency_ms) for message in hands), "a latency by the bag's clock")
+    assert min(message.latency_ms for message in hands if np.isfinite(message.latency_ms)) < 500
+    peer.until(lambda: told[-1].header.stamp.sec in {stamp // 10**9 for stamp in stamps}, "diagnostics in its time")

@@ -191,9 +191,7 @@ def test_stages_have_percentiles():
 
 def test_faults_of_images_are_joined():
     counts = diagnostics.Counts(received=10, new_received=5, new_lost=5, frameless=True, last_image_s=9.9)
-    faults = diagnostics.image_faults(counts, "stamps are zero", 3.0)
+    faults = diagnostics.image_faults(counts, "stamps are zero", "5 of 10 images were lost")
     told = diagnostics.images_status(counts, 10.0, 2.0, "/image_raw", "", faults)
     assert told.level == diagnostics.WARN
-    assert all(
-        word in told.message for word in ("stamps are zero", "no frame_id", "5 of 10 images were lost", "3.0 times")
-    )
+    assert all(word in told.message for word in ("stamps are zero", "no frame_id", "5 of 10 images were lost"))

@@ -1,6 +1,7 @@
 """`prehend node` with an estimator whose answer can be read off the image: run as a script by the tests.
 
-The first pixel's red channel says what to do: 0 no hand, 1 a right hand, 2 both hands and an object, 253 a GPU that
+The first pixel's red channel says what to do: 0 no hand, 1 a right hand, 2 both hands and an object, 12 the same
+of an operator, 253 a GPU that
 fails, 254 a `PrehendError`, 255 an error that nobody expects.
 """
 
@@ -12,6 +13,7 @@ import numpy as np
 from prehend.conventions import SIDES
 from prehend.errors import DeviceError, InvalidInput
 from prehend.pipeline.events import EventTeller
+from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.convert import ModelFacts
 from prehend.ros.estimator import Loaded
 from prehend.ros.params import NodeParams
@@ -68,6 +70,7 @@ class ToyEstimator:
 
     def __init__(self) -> None:
         self._events = EventTeller()
+        self._most = 16
 
     def estimate(
         self,
@@ -83,13 +86,18 @@ class ToyEstimator:
             raise InvalidInput("the image orders a failure")
         if order == 255:
             raise ZeroDivisionError("the image orders a crash")
-        hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(order))
+        hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(min(order % 10, self._most)))
+        hands = tuple(replace(one, is_operator=order > 10) for one in hands)
         if depth is not None:  # where the first pixel is
             hands = tuple(replace(one, position_std_m=float(depth[0, 0])) for one in hands)
         assert camera is not None
         events = self._events.step(hands, (camera.width, camera.height), stamp)
         times = {"find": 1.0, "infer": 2.0, "total": 3.5}
         return FrameResult(camera, hands, stamp, times, found=True, events=events)
+
+    def change(self, options: EstimatorOptions) -> None:
+        """The most hands are heeded."""
+        self._most = options.max_hands
 
     def reset(self) -> None:
         """Only the events remember something."""

@@ -6,10 +6,11 @@ import pytest
 # the training workspace is a package of its own and may not be installed
 sys.path[:0] = [str(Path(__file__).parents[2] / "training"), str(Path(__file__).parent)]
 
-from fake import open_films, write_fake  # noqa: E402
+from fake import open_films, open_moments, write_fake  # noqa: E402
 
 from prehend.errors import MissingDependency, SourceError  # noqa: E402
 from prehend_training.scenes.render.render import SceneRenderer  # noqa: E402
+from prehend_training.storage.codec import Packing  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -41,4 +42,11 @@ def frames(tmp_path_factory):
 def films(tmp_path_factory):
     out = tmp_path_factory.mktemp("films")
     write_fake(out, "sequences", 4, make=open_films)
+    return out
+
+
+@pytest.fixture(scope="session")
+def moments(tmp_path_factory):
+    out = tmp_path_factory.mktemp("moments")
+    write_fake(out, "views", 6, packing=Packing("none", "png"), make=open_moments)
     return out

@@ -152,7 +152,7 @@ def shown(camera, hand, T_camera_box):
 
 
 def paint(codes):
-    """(H, W, 3) BGR picture of codes 0, 1, 2, with shading so that it is no flat cartoon."""
+    """(H, W, 3) BGR image of codes 0, 1, 2, with shading so that it is no flat cartoon."""
     colours = np.array([[90, 80, 70], [60, 110, 200], [130, 160, 220]])
     ramp = np.linspace(0.8, 1.2, codes.shape[1])[None, :, None]
     return np.clip(colours[codes] * ramp, 0, 255).astype(np.uint8)
@@ -336,7 +336,7 @@ FREIHAND_K = np.array([[480.0, 0, 112.0], [0, 480.0, 112.0], [0, 0, 1]])
 
 
 def write_freihand(root, count=3):
-    """Training pictures before four backgrounds and evaluation pictures; returns the hands by split."""
+    """Training images before four backgrounds and evaluation images; returns the hands by split."""
     rng = np.random.default_rng(7)
     truth = {}
     for split in ("training", "evaluation"):

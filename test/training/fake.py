@@ -80,7 +80,7 @@ def draw_object(image, segmentation, thing, code):
 def fake_sample(seed, index, kind="crops", size_px=160):
     rng = np.random.default_rng([seed, index])
     focal = 900.0 if kind == "crops" else 300.0
-    # off the centre, as in a crop of a larger picture
+    # off the centre, as in a crop of a larger image
     K = np.array(
         [[focal, 0, size_px * rng.uniform(-0.5, 1.5)], [0, focal, size_px * rng.uniform(-0.5, 1.5)], [0, 0, 1]]
     )
@@ -106,7 +106,7 @@ def fake_sample(seed, index, kind="crops", size_px=160):
 
 
 def fake_maps(rng, twin, alone, segmentation, objects):
-    """Maps that agree with the picture where a law asks for it, and are noise otherwise."""
+    """Maps that agree with the image where a law asks for it, and are noise otherwise."""
     shape = segmentation.shape
     front = segmentation > 0
     return Maps(
@@ -128,7 +128,7 @@ def open_fake(config):
 
 
 def fake_film(seed, unit, frames, size_px=160, across=0.4):
-    """A hand that goes across the picture while its fingers stay: a left one in even units, a right one in odd ones.
+    """A hand that goes across the image while its fingers stay: a left one in even units, a right one in odd ones.
     Its index finger is hidden in every other second of frames of 30 Hz."""
     K = np.array([[300.0, 0, size_px / 2], [0, 300, size_px / 2], [0, 0, 1]])
     background = np.random.default_rng([seed, unit, 1]).integers(0, 60, (size_px, size_px, 3), np.uint8)
@@ -160,3 +160,49 @@ def write_fake(out, kind, count, seed=3, size_px=160, packing=None, shard_units=
     """A folder of fake scenes, lossless unless told otherwise."""
     config = SceneConfig(kind, seed, size_px, packing or Packing("all", "png"))
     return write_scenes(out, config, count, shard_units=shard_units, make=make, **options)
+
+
+def fake_moment(seed, unit, cameras=5, size_px=160, posed=True):
+    """One hand as several cameras see it, the same in one world: a left one in even units, a right one in odd ones.
+
+    Of odd cameras half of the hand is hidden, by the labels. Without `posed` all cameras claim to stand at the origin.
+    """
+    K = np.array([[300.0, 0, size_px / 2], [0, 300, size_px / 2], [0, 0, 1]])
+    hand = fake_hand(np.random.default_rng([seed, unit]), ("left", "right")[unit % 2], np.zeros(3), K, None)
+    for number in range(cameras):
+        rng = np.random.default_rng([seed, unit, number])
+        T = np.eye(4)
+        T[:3, :3], T[:3, 3] = matrix_from_axis_angle(rng.normal(size=3)), (*rng.uniform(-0.03, 0.03, 2), 0.5)
+        joints, vertices = (points @ T[:3, :3].T + T[:3, 3] for points in (hand.joints_m, hand.vertices_m))
+        pixels = project(joints, K)
+        seen = dataclasses.replace(
+            hand,
+            rotations=np.concatenate([T[None, :3, :3] @ hand.rotations[:1], hand.rotations[1:]]),
+            joints_m=joints,
+            vertices_m=vertices,
+            keypoints_px=pixels,
+            box_px=box_of(pixels),
+            visible_ratio=0.4 if number % 2 else 1.0,
+        )
+        image = rng.integers(0, 60, (size_px, size_px, 3), np.uint8)
+        segmentation = np.zeros((size_px, size_px), np.uint8)
+        draw_hand(image, segmentation, seen, HAND_CODE)
+        name = FrameId("fake", seed, unit, view=f"cam{number}")
+        yield Sample(
+            image, segmentation, Camera(K, size_px, size_px), T if posed else np.eye(4), (seen,), (), None, name
+        )  # fmt: skip
+
+
+def open_moments(config):
+    """A maker of moments that five cameras see."""
+    return lambda unit: fake_moment(config.seed, unit, 5, config.size_px)
+
+
+def open_lost_moments(config):
+    """The same with cameras whose poses nobody knows."""
+    return lambda unit: fake_moment(config.seed, unit, 5, config.size_px, posed=False)
+
+
+def open_one_camera(config):
+    """The same with one camera alone."""
+    return lambda unit: fake_moment(config.seed, unit, 1, config.size_px)

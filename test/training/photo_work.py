@@ -18,7 +18,7 @@ FACTS = f"""{LICENCE}  hands: {{title: hands, licence: MIT, every_box: true, ses
 
 
 class Knows:
-    """A teacher that knows the joints of each picture by name, and errs by `noise` of the hand's size, by look."""
+    """A teacher that knows the joints of each image by name, and errs by `noise` of the hand's size, by look."""
 
     name = "teacher that knows"
 
@@ -39,7 +39,7 @@ class Knows:
 
 
 def write_photos(folder, count=6):
-    """Pictures of `hands`, `empty` and `held` with boxes of two of the hands; returns the truth by name."""
+    """Images of `hands`, `empty` and `held` with boxes of two of the hands; returns the truth by name."""
     truth, boxes = {}, {}
     for part in ("hands", "empty", "held"):
         (folder / part).mkdir(parents=True)
@@ -60,7 +60,7 @@ def write_photos(folder, count=6):
 
 
 def inside(sample):
-    """Whether a rendered hand lies well inside its picture."""
+    """Whether a rendered hand lies well inside its image."""
     points, (height, width) = sample.hands[0].keypoints_px, sample.image.shape[:2]
     large = np.ptp(points, axis=0).max() > 30
     return large and (points > 10).all() and (points < np.array([width, height]) - 10).all()

@@ -1,4 +1,4 @@
-"""One picture with everything known about it: the typed sample of training, evaluation and viewing.
+"""One image with everything known about it: the typed sample of training, evaluation and viewing.
 
 Renderings and readers of real datasets give the same type; what a dataset does not have is None.
 """
@@ -65,11 +65,11 @@ class HandLabel:
             hindrance).
         visible_ratio: visible pixels of the hand over the pixels it would cover alone (0..1), NaN where unknown.
         part_vertices: (6,) int, vertices of each of `HAND_PARTS`; all 0 where their visibility is unknown.
-        part_visible: (6,) int, those of them at whose place the picture shows their part (H2ONet, section 3.2: another
+        part_visible: (6,) int, those of them at whose place the image shows their part (H2ONet, section 3.2: another
             part of the hand hides them, their own does not).
         grasp: the object moves with the hand: displaced and in contact. None where a dataset does not tell.
         displaced: the papers' rule: the object left the pose it had in the sequence's first frame by more than
-            5 degrees or 10 mm (HandBooster); in a single rendered picture the same as `grasp`. None where unknown.
+            5 degrees or 10 mm (HandBooster); in a single rendered image the same as `grasp`. None where unknown.
         contact: (6,) bool, the parts of the hand that touch the object; None where unknown (no dataset tells).
         object_index: number in `Sample.objects` of what the hand holds or touches, None for nothing.
         side_known: False for a hand of a photograph of which nobody says the side.
@@ -99,7 +99,7 @@ class HandLabel:
 
     @property
     def has_keypoints(self) -> bool:
-        """Whether the joints' places in the picture are known."""
+        """Whether the joints' places in the image are known."""
         return bool(np.isfinite(self.keypoints_px).all())
 
     def occluded_parts(self, rule: OcclusionRule) -> NDArray[np.bool_]:
@@ -131,15 +131,15 @@ class HandLabel:
 
 @dataclass(frozen=True)
 class Maps:
-    """Labels of every pixel that only renderings have, all as large as the picture; None for what was not kept.
+    """Labels of every pixel that only renderings have, all as large as the image; None for what was not kept.
 
     Attributes:
-        deoccluded: (H, W, 3) uint8: the twin, the same picture with the objects of `Sample.objects` gone and nothing
+        deoccluded: (H, W, 3) uint8: the twin, the same image with the objects of `Sample.objects` gone and nothing
             else changed (camera, light, noise, background).
         hand_amodal: (N, H, W) bool, where each hand (without its arm) would be seen alone.
         object_amodal: (M, H, W) bool, the same for each object.
         depth_m: (H, W) float32 along the optical axis, 0 where there is only background.
-        sensor_depth_mm: (H, W) uint16 as a stereo depth camera (RealSense) gives it, aligned to the picture; 0 for no
+        sensor_depth_mm: (H, W) uint16 as a stereo depth camera (RealSense) gives it, aligned to the image; 0 for no
             measurement.
         normals: (H, W, 3) int8, 127 times the unit normal in the camera frame, 0 for background.
         albedo: (H, W, 3) uint8 colour without light, sRGB-like (square root), 0 for background.
@@ -156,12 +156,12 @@ class Maps:
 
 @dataclass(frozen=True)
 class FrameId:
-    """Which picture it is; equal in all but `view` for pictures taken at the same instant.
+    """Which image it is; equal in all but `view` for images taken at the same instant.
 
     Attributes:
         source: "scenes", or the dataset.
-        seed, index: a rendered picture comes from these two alone; for a dataset the index of the frame.
-        sequence: name of the sequence, empty for single pictures.
+        seed, index: a rendered image comes from these two alone; for a dataset the index of the frame.
+        sequence: name of the sequence, empty for single images.
         frame: number in the sequence.
         view: name of the camera.
     """
@@ -176,7 +176,7 @@ class FrameId:
 
 @dataclass(frozen=True)
 class Film:
-    """Pictures that one camera took one after the other.
+    """Images that one camera took one after the other.
 
     Attributes:
         rows: their numbers in what holds them.
@@ -189,17 +189,17 @@ class Film:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and its labels.
+    """An image and its labels.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         segmentation: (H, W) uint8, see `HAND_CODE`; None where a dataset has none.
-        camera: intrinsics of this picture (crops have theirs: the principal point is then off the centre).
+        camera: intrinsics of this image (crops have theirs: the principal point is then off the centre).
         T_camera_world: (4, 4); the same world for all views of an instant and all frames of a sequence.
         hands: labels.
         objects: things whose pose is known, held or not.
         maps: labels of every pixel, None for datasets.
-        frame_id: which picture it is.
+        frame_id: which image it is.
     """
 
     image: NDArray[np.uint8]
@@ -212,5 +212,5 @@ class Sample:
     frame_id: FrameId
 
     def held(self, hand: HandLabel) -> ObjectLabel | None:
-        """What a hand of this picture grasps, None for an empty hand."""
+        """What a hand of this image grasps, None for an empty hand."""
         return self.objects[hand.object_index] if hand.grasp and hand.object_index is not None else None

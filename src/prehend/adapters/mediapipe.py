@@ -78,8 +78,8 @@ def handedness(side: Side, mirrored: bool = False) -> str:
 
     Args:
         side: of the hand.
-        mirrored: give the label that MediaPipe gives for a picture that was not turned back: it takes every picture for
-            that of a front camera seen in the mirror, so that a right hand of a plain picture is called "Left".
+        mirrored: give the label that MediaPipe gives for an image that was not turned back: it takes every image for
+            that of a front camera seen in the mirror, so that a right hand of a plain image is called "Left".
     """
     names: Sequence[str] = ("Left", "Right")
     return names[(checked_side(side) == "right") != mirrored]

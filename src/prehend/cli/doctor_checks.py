@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from prehend import __version__
 from prehend.errors import PrehendError, how_to_install
+from prehend.ros import TRANSPORT_VARIABLES, profile_variable
 
 Status = Literal["ok", "missing", "broken"]
 
@@ -164,11 +165,13 @@ def _ros() -> Check:
 
 
 def _transport() -> Check:
-    chosen = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS")
-    if chosen is None:
-        hint = "not set: set it to LARGE_DATA for your other nodes, or large images get lost (ours set it themselves)"
-        return Check("FASTDDS_BUILTIN_TRANSPORTS", "missing", hint)
-    return Check("FASTDDS_BUILTIN_TRANSPORTS", "ok", chosen)
+    chosen = [f"{name}={os.environ[name]}" for name in TRANSPORT_VARIABLES if name in os.environ]
+    if not chosen:
+        hint = (
+            f"{profile_variable()} is not set: camera drivers lose large images (docs/ROS.md; ours set it themselves)"
+        )
+        return Check("Fast DDS transports", "missing", hint)
+    return Check("Fast DDS transports", "ok", ", ".join(chosen))
 
 
 def _egl() -> Check:

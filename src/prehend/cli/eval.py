@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from prehend.cli.parsing import Parser
-from prehend.cli.run import Loader, add_reading, load_for
+from prehend.cli.reading import Loader, add_reading, begin, load_for
 from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError
 
@@ -76,15 +76,10 @@ def run(argv: list[str], load: Loader = load_for) -> int:
         argv: what follows the verb.
         load: makes estimators.
     """
-    args = build_parser().parse_args(argv)
-    check(args)
-
-    import cv2
+    args = begin(build_parser(), argv, check)
 
     from prehend.cli.evaluating import Evaluation
 
-    if args.threads:
-        cv2.setNumThreads(args.threads)
     with stopped_by_signals():
         return Evaluation(args, load).run()
 

@@ -16,14 +16,12 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from prehend.cli.eval_plan import Plan
-from prehend.cli.run import Loader
-from prehend.cli.run_job import Run
+from prehend.cli.reading import Loader, open_run, read_sides
 from prehend.documents import read_json
 from prehend.errors import MissingDependency, PrehendError, SourceError
 from prehend.eval.truth.datasets import DatasetSource, open_samples
 from prehend.files import replace_file, replace_text
 from prehend.io.predictions import read_predictions
-from prehend.io.side_files import read_boxes, read_cameras
 
 
 @dataclass(frozen=True)
@@ -161,13 +159,7 @@ def predict(job: Job, path: Path, load: Loader) -> bool:
         PrehendError: the estimator cannot be loaded, or the file cannot be written.
     """
     args, plan = job.args, job.plan
-    boxes = None if args.boxes is None else read_boxes(args.boxes)
-    cameras = None if args.cameras is None else read_cameras(args.cameras)
-    pixels = int(args.max_megapixels * 1e6)
-    with Run(
-        lambda tracking: load(args, tracking), boxes, cameras, path, None, pixels, args.mirrored,
-        timing=not args.no_timing, verb="eval",
-    ) as run:  # fmt: skip
+    with open_run(args, load, read_sides(args), path, timing=not args.no_timing, verb="eval") as run:
         if plan.dataset is None:
             run.take(plan.source, topic=args.topic, track=args.track, prefixed=False)
         else:

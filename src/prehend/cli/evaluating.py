@@ -13,7 +13,7 @@ from tqdm import tqdm
 from prehend.cli.eval_plan import Plan, plans_of, settings_of
 from prehend.cli.eval_predict import Engine, Job, finished, open_engine
 from prehend.cli.eval_truth import TruthMaker
-from prehend.cli.run import Loader
+from prehend.cli.reading import Loader
 from prehend.conventions import SIDES
 from prehend.documents import read_document
 from prehend.errors import OutputError, PrehendError, SourceError

@@ -14,6 +14,7 @@ from prehend.errors import ParameterError, PrehendError, UnknownName
 
 VERBS = {
     "run": "images, videos, cameras or bags in; predictions and overlays out",
+    "rig": "several calibrated cameras in; one hand from all views of it",
     "eval": "judge bags, videos, images or predictions, with a truth or without; a report to look at",
     "view": "look on: a page in the browser, or Rerun",
     "node": "the ROS 2 node",
@@ -21,6 +22,7 @@ VERBS = {
     "export": "engines of the weights, for one machine",
     "models": "the weights that are here, and what they can do",
     "objects": "the things whose pose can be told; import a mesh of your own",
+    "hand": "ask the prior what hands look like: generate, complete, reconstruct, fit",
     "files": "where the demo clip, parameters, layouts and examples lie",
     "doctor": "check this installation",
 }

@@ -9,7 +9,7 @@ from prehend.cli.parsing import Parser
 _DESCRIPTION = """List the objects whose pose can be told, or add one of your own from its mesh.
 
   prehend objects list
-  prehend objects import mug.stl --unit mm --to my_objects
+  prehend objects import mug.stl --unit mm --out my_objects
   PREHEND_OBJECTS=my_objects prehend run video.mp4 --object mug"""
 
 _IMPORT = """Add an object from its mesh (obj, ply, stl, glb): its size is what a pose needs.
@@ -57,7 +57,9 @@ def _import(argv: list[str]) -> int:
     symmetry = Symmetry(tuple(args.half_turn), args.any_turn)
     found = object_of_mesh(args.mesh, args.id, args.unit, args.name, symmetry)
     own = own_folders()
-    folder = args.to or (own[0] if own else Path("objects"))
+    if args.to is not None:
+        sys.stderr.write("prehend objects import: --to goes with the next version: it is --out now\n")
+    folder = args.out or args.to or (own[0] if own else Path("objects"))
     path = write_description(found.model, folder, args.replace)
     size = " x ".join(f"{100 * side:.2f}" for side in found.model.extents_m)
     origin = ", ".join(f"{1000 * value:.1f}" for value in found.origin_m)
@@ -83,8 +85,9 @@ def _import_parser() -> argparse.ArgumentParser:
         help="of the mesh (default: the only one that makes it 1 to 50 cm long)",
     )
     parser.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="(default: the first of PREHEND_OBJECTS, else objects)"
+        "--out", type=Path, metavar="FOLDER", help="(default: the first of PREHEND_OBJECTS, else objects)"
     )
+    parser.add_argument("--to", type=Path, help=argparse.SUPPRESS)
     parser.add_argument(
         "--half-turn",
         action="append",

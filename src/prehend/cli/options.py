@@ -7,7 +7,7 @@ from typing import Any
 
 from prehend.cli.parsing import Parser, count_from, number_between
 
-LOST, OPERATORS = ("drop", "hold"), ("longest", "largest", "off")
+LOST, OPERATORS = ("drop", "fade", "hold"), ("longest", "largest", "off")
 """As in `prehend.pipeline.options`, which takes long to load."""
 
 _DESTINATIONS = (
@@ -64,7 +64,8 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         "--lost",
         choices=LOST,
-        help="a hand out of sight: drop leaves it out (default), hold keeps it for 0.5 s, marked",
+        help="a hand out of sight: drop leaves it out (default), hold keeps it for 0.5 s, marked, fade with a score "
+        "that falls",
     )
     parser.add_argument(
         "--operator",

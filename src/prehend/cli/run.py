@@ -4,15 +4,11 @@ import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
-from prehend.cli.options import add_options, given_options
-from prehend.cli.parsing import Parser, number_between
+from prehend.cli.parsing import Parser
+from prehend.cli.reading import Loader, add_reading, begin, load_for, open_run, read_sides
 from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError
-
-if TYPE_CHECKING:
-    from prehend.pipeline.load import HandEstimator
 
 _DESCRIPTION = """Find the hands in images, videos, cameras and bags: metric 3D joints, mesh, grasp, and what is held.
 
@@ -35,13 +31,6 @@ are rough.
 Stopped by Ctrl-C or SIGTERM it keeps what is done; the JSON then says "complete": false.
 
 Exit codes: 0 done, 1 something failed (a line says what; the rest was done), 2 wrong use."""
-
-
-class Loader(Protocol):
-    """Makes the estimator a run needs."""
-
-    def __call__(self, args: argparse.Namespace, tracking: bool) -> "HandEstimator":
-        """The estimator for these arguments, which follows hands or not."""
 
 
 def build_parser() -> Parser:
@@ -69,34 +58,6 @@ def build_parser() -> Parser:
     return parser
 
 
-def add_reading(parser: Parser) -> None:
-    """Add what says how sources are read and hands are found."""
-    parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the detector")
-    parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
-    add_options(parser)
-    parser.add_argument(
-        "--track", action=argparse.BooleanOptionalAction, default=None, help="follow hands between frames"
-    )
-    parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
-    parser.add_argument(
-        "--mirrored", action="store_true", help="the images are mirrored, as selfies are: turn them back"
-    )
-    parser.add_argument(
-        "--max-megapixels",
-        type=number_between(0, 1000),
-        default=67,
-        metavar="N",
-        help="refuse larger images before they are decoded (default: 67)",
-    )
-
-
-def load_for(args: argparse.Namespace, tracking: bool) -> "HandEstimator":
-    """The estimator that the arguments ask for."""
-    from prehend.pipeline.load import load_estimator
-
-    return load_estimator(**given_options(args), tracking=tracking)
-
-
 def run(argv: list[str], load: Loader = load_for) -> int:
     """Run the verb; returns the exit code.
 
@@ -104,38 +65,17 @@ def run(argv: list[str], load: Loader = load_for) -> int:
         argv: what follows the verb.
         load: makes estimators.
     """
-    args = build_parser().parse_args(argv)
-    check(args)
+    args = begin(build_parser(), argv, check)
 
-    import cv2
-
-    from prehend.cli.run_job import Run
     from prehend.io.event_lines import EventLines
     from prehend.io.overlay_files import OverlayFolder
-    from prehend.io.side_files import read_boxes, read_cameras
 
-    if args.threads:
-        cv2.setNumThreads(args.threads)
-    boxes = None if args.boxes is None else read_boxes(args.boxes)
-    cameras = None if args.cameras is None else read_cameras(args.cameras)
+    sides = read_sides(args)
     with stopped_by_signals(), ExitStack() as stack:
         overlay = None if args.overlay is None else stack.enter_context(OverlayFolder(args.overlay))
         events = None if args.events is None else stack.enter_context(EventLines(args.events))
-        pixels = int(args.max_megapixels * 1e6)
-        job = stack.enter_context(
-            Run(
-                lambda tracking: load(args, tracking),
-                boxes,
-                cameras,
-                args.json,
-                overlay,
-                pixels,
-                args.mirrored,
-                args.mesh,
-                args.json_version,
-                events=events,
-            )
-        )
+        more = {"overlay": overlay, "events": events, "mesh": args.mesh, "version": args.json_version}
+        job = stack.enter_context(open_run(args, load, sides, args.json, **more))
         for name in args.sources:
             job.take(name, topic=args.topic, track=args.track, prefixed=len(args.sources) > 1)
     told = sys.stderr if "-" in (str(args.json), str(args.events)) else sys.stdout

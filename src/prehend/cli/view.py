@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from prehend.cli.options import add_options
 from prehend.cli.parsing import Parser, count_from, number_between
-from prehend.cli.run import Loader, load_for
+from prehend.cli.reading import Loader, load_for
 from prehend.cli.stopping import Stopped, stopped_by_signals
-from prehend.errors import PrehendError
+from prehend.errors import ParameterError, PrehendError
+from prehend.ros.network import add_network_options, use_network
 
 if TYPE_CHECKING:
     from prehend.io.frames import ErrorHandler, Source
@@ -64,6 +65,7 @@ def build_parser() -> Parser:
     parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics, as prehend run takes them")
     parser.add_argument("--mirrored", action="store_true", help="the pictures are mirrored: turn them back")
+    add_network_options(parser)
     add_options(parser)
     return parser
 
@@ -141,7 +143,10 @@ def _opener(args: argparse.Namespace, own_camera: bool, on_error: "ErrorHandler"
     if args.source.startswith("ros:"):
         from prehend.ros.source import RosTopic
 
+        use_network(args.discovery, args.peer)
         return partial(RosTopic, args.source, on_error)
+    if args.discovery or args.peer:
+        raise ParameterError(f"--discovery and --peer are of ros:/TOPIC, and {args.source} is none")
     from prehend.io.sources import open_source
 
     return partial(open_source, args.source, on_error=on_error, topic=args.topic, own_camera=own_camera)

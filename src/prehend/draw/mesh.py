@@ -13,10 +13,10 @@ from prehend.io.images import Image
 from prehend.types import FloatArray
 
 _RENDER_PX = 320
-"""Longer side of the picture that is drawn; it is then resized to its place, which smooths the edges."""
+"""Longer side of the image that is drawn; it is then resized to its place, which smooths the edges."""
 
 _REACH_PX = 4000.0
-"""Faces with a corner farther outside the picture than this are left out."""
+"""Faces with a corner farther outside the image than this are left out."""
 
 _LIGHT = np.array([-0.35, -0.65, -0.68], np.float32)
 """Direction to the light in the camera frame: from the upper left, behind the camera."""
@@ -193,7 +193,7 @@ def _brightness(vertices: FloatArray, normals: FloatArray) -> FloatArray:
 def _planes(
     drawn: FloatArray, faces: NDArray[np.integer], values: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """(F,) c0, cx, cy of value = c0 + cx x + cy y on each face in the picture, from (V,) at its corners."""
+    """(F,) c0, cx, cy of value = c0 + cx x + cy y on each face in the image, from (V,) at its corners."""
     origin, u, v = drawn[faces[:, 0]], drawn[faces[:, 1]], drawn[faces[:, 2]]
     u, v = u - origin, v - origin
     area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]

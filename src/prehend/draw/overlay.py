@@ -103,7 +103,7 @@ class _View:
         return (np.asarray(points_px, np.float64) + 0.5) * self.scale - 0.5
 
     def project(self, points_m: FloatArray) -> FloatArray:
-        """(..., 3) [m] -> (..., 2) in the picture."""
+        """(..., 3) [m] -> (..., 2) in the image."""
         return self.pixels(project(points_m, self.camera))
 
 

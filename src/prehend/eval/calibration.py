@@ -11,7 +11,7 @@ BINS = 10
 """Equally wide bins of a score."""
 
 
-def reliability(said: ArrayLike, true: ArrayLike, bins: int = BINS) -> dict[str, Any]:
+def reliability(said: ArrayLike, true: ArrayLike, bins: int = BINS, weights: ArrayLike | None = None) -> dict[str, Any]:
     """How often an answer is right, by the probability it was given with.
 
     The expected calibration error (Naeini et al., AAAI 2015; Guo et al., ICML 2017) is the mean over answers of the
@@ -21,6 +21,7 @@ def reliability(said: ArrayLike, true: ArrayLike, bins: int = BINS) -> dict[str,
         said: (N,) probabilities; those that are not finite are left out.
         true: (N,) what came true, 0 or 1.
         bins: how many; a probability at a border belongs to the upper bin, 1 to the last.
+        weights: (N,) what an answer counts, for another share of true ones than these have; all alike by default.
 
     Returns:
         `count`, `ece` (None without answers) and `bins`: `low`, `high`, `count`, `said`, `true` of those that hold any.
@@ -28,11 +29,12 @@ def reliability(said: ArrayLike, true: ArrayLike, bins: int = BINS) -> dict[str,
     Raises:
         InvalidInput: the lengths differ, or a probability is outside 0..1.
     """
+    weight = np.ones(np.size(said)) if weights is None else np.asarray(weights, np.float64).ravel()
     probability, outcome = np.asarray(said, np.float64).ravel(), np.asarray(true, np.float64).ravel()
-    if len(probability) != len(outcome):
+    if not len(probability) == len(outcome) == len(weight):
         raise InvalidInput(f"{len(probability)} probabilities do not belong to {len(outcome)} outcomes")
     known = np.isfinite(probability) & np.isfinite(outcome)
-    probability, outcome = probability[known], outcome[known]
+    probability, outcome, weight = probability[known], outcome[known], weight[known]
     if ((probability < 0) | (probability > 1)).any():
         raise InvalidInput("probabilities must lie between 0 and 1")
     rows = np.minimum((probability * bins).astype(int), bins - 1)
@@ -44,12 +46,13 @@ def reliability(said: ArrayLike, true: ArrayLike, bins: int = BINS) -> dict[str,
                 "low": round(row / bins, 4),
                 "high": round((row + 1) / bins, 4),
                 "count": int(inside.sum()),
-                "said": round(float(probability[inside].mean()), 4),
-                "true": round(float(outcome[inside].mean()), 4),
+                "said": round(float(np.average(probability[inside], weights=weight[inside])), 4),
+                "true": round(float(np.average(outcome[inside], weights=weight[inside])), 4),
             }
         )
-    gaps = [abs(probability[rows == r].sum() - outcome[rows == r].sum()) for r in np.unique(rows)]
-    ece = round(float(sum(gaps) / len(probability)), 4) if len(probability) else None
+    over = weight * (probability - outcome)
+    gaps = [abs(over[rows == row].sum()) for row in np.unique(rows)]
+    ece = round(float(sum(gaps) / weight.sum()), 4) if len(probability) else None
     return {"count": len(probability), "ece": ece, "bins": filled}
 
 

@@ -60,7 +60,7 @@ class ObjectCase:
         symmetric: whether ADD-S counts in place of ADD.
         truth: (4, 4) T_camera_object.
         predicted: the same as it was said; None where no pose was found.
-        K: (3, 3) of the picture [px].
+        K: (3, 3) of the image [px].
     """
 
     object_id: str

@@ -134,7 +134,7 @@ def pose_errors(predicted: FloatArray, truth: FloatArray, points_m: FloatArray, 
     Args:
         predicted, truth: (4, 4) T_camera_object.
         points_m: (P, 3) points of its surface in the object frame [m].
-        K: (3, 3) intrinsics of the picture [px]; distortion is left out, as it is the same for both.
+        K: (3, 3) intrinsics of the image [px]; distortion is left out, as it is the same for both.
     """
     for name, T in (("predicted", predicted), ("truth", truth)):
         check_shape(name, np.asarray(T), [4, 4])

@@ -1,7 +1,7 @@
 """Label files of photographs that are measured on; which format a file has is told by what is in it.
 
 prehend.labels/1        a list `labels`, one a hand: image, set, width, height, side, keypoints_px, visible, joints_m, K
-prehend.photo_labels/1  pictures with `hands` (box_px, keypoints_px, side, held), `all_hands_labelled` and `split`
+prehend.photo_labels/1  images with `hands` (box_px, keypoints_px, side, held), `all_hands_labelled` and `split`
 COCO keypoints          `images` and `annotations` with 21 keypoints; the category's name may tell the side
 COCO-WholeBody          the same with `lefthand_kpts` and `righthand_kpts` (Jin et al., ECCV 2020)
 """
@@ -119,7 +119,7 @@ def _read_hands(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
 
 
 def _read_photos(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
-    """One entry a picture."""
+    """One entry an image."""
     key = next((key for key in ("photos", "pictures", "images", "labels") if content.get(key) is not None), "photos")
     entries = content.get(key)
     if isinstance(entries, dict):  # by name
@@ -140,7 +140,7 @@ def _read_photos(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
 
 
 def _read_coco(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
-    """Annotations by picture; those of no hand are left out."""
+    """Annotations by image; those of no hand are left out."""
     names = {one.get("id"): str(one.get("name", "")) for one in content.get("categories") or ()}
     hands: dict[Any, list[LabelledHand]] = {}
     for row, annotation in enumerate(_listed(path, content, "annotations")):
@@ -247,7 +247,7 @@ def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _set_of(path: Path, name: str) -> str:
-    """The folder of a picture, or that of the label file."""
+    """The folder of an image, or that of the label file."""
     return PurePosixPath(name.replace("\\", "/")).parent.name or path.resolve().parent.name
 
 

@@ -40,7 +40,7 @@ class LabelledHand:
     """What is known of a hand in a photograph.
 
     Attributes:
-        keypoints_px: (21, 2) joints in the picture, None where only a box is known.
+        keypoints_px: (21, 2) joints in the image, None where only a box is known.
         known: (21,) bool, keypoints that are labelled; the others are left out.
         side: None where nobody knows.
         joints_m: (21, 3) in the camera frame [m], NaN where a joint is unknown; None where all are.
@@ -126,7 +126,7 @@ class LabelScores(NamedTuple):
     """Measures of one label; NaN where something cannot be told. Lengths in metres.
 
     Attributes:
-        answered: whether the picture was looked at.
+        answered: whether the image was looked at.
         found: whether the hand was.
         keypoints, right: known keypoints, and how many of them are right (see `PCK_SHARE`).
         error_px: mean distance of the known keypoints.
@@ -159,7 +159,7 @@ def score_label(label: LabelledHand, answers: Sequence[PhotoAnswer] | None) -> L
 
     Args:
         label: one that `is_scored`.
-        answers: of its picture; None where the picture was not looked at.
+        answers: of its image; None where the image was not looked at.
     """
     keypoints = int(label.mask.sum()) if label.has_keypoints else 0
     row = None if answers is None else _nearest(label, answers)
@@ -189,7 +189,7 @@ def matched_answers(labels: Sequence[LabelledHand], answers: Sequence[PhotoAnswe
 
 
 def judge_answers(labels: Sequence[LabelledHand], answers: Sequence[PhotoAnswer]) -> list[bool | None]:
-    """Whether each answer is a hand, in a picture in which every hand is labelled.
+    """Whether each answer is a hand, in an image in which every hand is labelled.
 
     A second answer on a hand is none. An answer at a hand that is not scored is neither right nor wrong: None.
     """
@@ -232,12 +232,12 @@ def set_measures(scores: Sequence[LabelScores]) -> dict[str, float | int | None]
 def precision_over_scores(
     judged: Sequence[tuple[float, bool]], wanted: int, pictures: int, thresholds: Sequence[float]
 ) -> list[dict[str, float | int | None]]:
-    """Precision, recall and false hands a picture where only answers of at least a score count.
+    """Precision, recall and false hands an image where only answers of at least a score count.
 
     Args:
         judged: score of each answer, and whether it is a hand.
         wanted: how many hands there are.
-        pictures: how many pictures.
+        pictures: how many images.
         thresholds: scores.
     """
     scores = np.array([score for score, _ in judged], np.float64)

@@ -1,4 +1,4 @@
-"""Pictures of a report: PCK curves, and error by how much of the hand is hidden. Needs matplotlib."""
+"""Images of a report: PCK curves, and error by how much of the hand is hidden. Needs matplotlib."""
 
 from pathlib import Path
 from typing import Any

@@ -93,7 +93,7 @@ def stage_inputs(
     """Inputs of a stage: what is known by their names, of the right size; invented and noted where nothing is."""
     side = float(bundle.manifest["input"]["size"])
     for spec in bundle.stages[stage].inputs:
-        # two stages may look at pictures of two sizes
+        # two stages may look at images of two sizes
         wanted = sizes(spec.shape, items)
         if spec.name not in known or list(known[spec.name].shape) != wanted:
             known[spec.name] = _random_input(spec, items, side, rng)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from prehend.errors import OutputError
 from prehend.io.images import Image
@@ -35,7 +36,7 @@ class CvFilm:
     def __init__(self, path: Path, fps: float, size: tuple[int, int], shown: Path) -> None:
         self._fps = min(fps, _MAX_FPS)
         self.count = 0
-        self._last: cv2.typing.MatLike | None = None
+        self._last: Image | None = None
         with silent_opencv():  # a codec that is missing is no news
             for self.codec in _CODECS:
                 self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*self.codec), self._fps, size)
@@ -45,7 +46,7 @@ class CvFilm:
 
     def put(self, image_rgb: Image, time_s: float) -> None:
         """Add an image at its time in the film [s]."""
-        image = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
+        image = np.asarray(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR), np.uint8)
         due = round(time_s * self._fps)
         if self._last is not None:
             for _ in range(due - self.count):
@@ -58,6 +59,6 @@ class CvFilm:
         """Finish the file; the encoder does not tell whether it could."""
         self._writer.release()
 
-    def _write(self, image: cv2.typing.MatLike) -> None:
+    def _write(self, image: Image) -> None:
         self._writer.write(image)
         self.count += 1

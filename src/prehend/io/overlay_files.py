@@ -25,7 +25,7 @@ class OverlayFolder:
     """Writes overlays below a folder, under the names of their sources; nothing is written twice.
 
     Attributes:
-        root: the folder, made when the first picture comes.
+        root: the folder, made when the first image comes.
         written: files so far.
         note: a line for a person, empty where there is nothing to say.
     """
@@ -102,7 +102,7 @@ class OverlayFolder:
 
 
 def _encoded(path: Path, picture: Image) -> bytes:
-    """A picture as the bytes of a file of this suffix: OpenCV never sees the name, which need not be UTF-8."""
+    """An image as the bytes of a file of this suffix: OpenCV never sees the name, which need not be UTF-8."""
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     try:
         done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)

@@ -236,7 +236,11 @@ class PredictionsStream:
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Add one frame."""
-        self._put(_line(frame_record(frame, result, self._version, self._mesh)))
+        self.write_record(frame_record(frame, result, self._version, self._mesh))
+
+    def write_record(self, content: FrameRecord) -> None:
+        """Add one frame as it stands in a file."""
+        self._put(_line(content))
 
     def __enter__(self) -> "PredictionsStream":
         return self

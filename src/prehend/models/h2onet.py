@@ -1,7 +1,7 @@
 """H2ONet (Xu et al., CVPR 2023): the hand's mesh in canonical pose and its orientation, each from up to three frames.
 
-Stage `encode` looks at one picture and answers with all that later frames need of it; stage `decode` puts the answers
-of up to three pictures together. Who keeps the answers pays for one picture a frame. docs/DEVIATIONS.md says what
+Stage `encode` looks at one image and answers with all that later frames need of it; stage `decode` puts the answers
+of up to three images together. Who keeps the answers pays for one image a frame. docs/DEVIATIONS.md says what
 differs from the paper.
 """
 
@@ -79,7 +79,7 @@ H2ONET_PAPER = H2ONetConfig(
 
 
 class FrameAnswer(NamedTuple):
-    """Outputs of stage `encode`: what one picture tells.
+    """Outputs of stage `encode`: what one image tells.
 
     Attributes:
         presence_logit, side_logit: (B, 1) that a hand is there, and that it is a right one.
@@ -87,7 +87,7 @@ class FrameAnswer(NamedTuple):
         part_logit: (B, 6) that each of thumb, index, middle, ring, little finger and palm is seen.
         features: (B, V, C) of the mesh's vertices before the last layer of the decoder, without orientation.
         orientation: (B, G) G of the paper.
-        rotation: (B, 3, 3) from the canonical pose to the crop frame, as this picture alone tells it.
+        rotation: (B, 3, 3) from the canonical pose to the crop frame, as this image alone tells it.
     """
 
     presence_logit: Tensor
@@ -104,7 +104,7 @@ KEPT = ("part_logit", "features", "orientation", "rotation")
 
 
 class HandMesh(NamedTuple):
-    """Outputs of stage `decode`, in the crop frame of the current picture, relative to the wrist [m].
+    """Outputs of stage `decode`, in the crop frame of the current image, relative to the wrist [m].
 
     Attributes:
         vertices: (B, V, 3). joints: (B, 21, 3). rotation: (B, 3, 3) from the canonical pose to the crop frame.
@@ -234,7 +234,7 @@ class H2ONet(Staged):
         }
 
     def encode(self, image: Tensor) -> FrameAnswer:
-        """Stage `encode`: (B, 3, S, S) RGB in [0, 1] -> what this picture tells."""
+        """Stage `encode`: (B, 3, S, S) RGB in [0, 1] -> what this image tells."""
         seen = self.seen(image)
         # what is fetched there shall not move the places, which have labels of their own
         joints = fetched(seen.latent, seen.places.detach())

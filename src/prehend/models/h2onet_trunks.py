@@ -23,7 +23,7 @@ STACK_CHANNELS, STACK_OUT = 128, 24
 
 
 class Seen(NamedTuple):
-    """A picture in the eyes of a trunk.
+    """An image in the eyes of a trunk.
 
     Attributes:
         places: (B, 21, 2) of the joints, in [0, 1] of the crop (0 and 1 are its outer edges).
@@ -102,7 +102,7 @@ class DenseTrunk(HandTrunk):
     """The paper's: stem, an hourglass for what both branches share, one for the mesh, an encoder for the orientation.
 
     Args:
-        size: side of the picture [px], a multiple of 32.
+        size: side of the image [px], a multiple of 32.
         latent: channels of what joints' features are fetched from.
         turned: channels of the orientation's two last convolutions.
     """
@@ -138,7 +138,7 @@ class LiteTrunk(HandTrunk):
     """MediaPipe's hand trunk: the joints' places are its own, features are fetched from a pyramid at stride 8.
 
     Args:
-        size: side of the picture [px], a multiple of 32.
+        size: side of the image [px], a multiple of 32.
         latent: channels of what joints' features are fetched from.
         turned: channels of the orientation's convolutions.
     """

@@ -155,7 +155,7 @@ def silhouette(mask: Tensor, size: int, span: Tensor) -> Tensor:
 
     Returns:
         (B, 6) log of its area over the box's, its middle in the box from -0.5 to 0.5, and its second moments xx, yy, xy
-        in the picture over their sum.
+        in the image over their sum.
     """
     middles = (torch.arange(size, dtype=mask.dtype, device=mask.device) + 0.5) / size - 0.5
     x, y = middles.repeat(size), middles.repeat_interleave(size)

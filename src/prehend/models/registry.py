@@ -13,13 +13,26 @@ from torch.utils.flop_counter import FlopCounterMode
 from prehend.errors import UnknownName, WeightsMismatch
 from prehend.models.detector import CENTER_DETECTOR, CenterDetectorConfig, build_center_detector
 from prehend.models.h2onet import H2ONET_LITE, H2ONET_PAPER, H2ONetConfig, build_h2onet
+from prehend.models.hhmr import HHMR_PAPER, HHMR_SMALL, HHMR_TINY, HHMRConfig, build_hhmr
 from prehend.models.palm import PALM, PalmConfig, build_palm
+from prehend.models.sima_hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL, build_sima_hand
+from prehend.models.sima_parts import SimaConfig
+from prehend.models.sima_views import SIMA_VIEWS_LITE, SIMA_VIEWS_PAPER, SIMA_VIEWS_SMALL, build_sima_views
 from prehend.models.stage import Staged, sizes
 from prehend.models.time_fusion import LITE_TIME, UniHOPETimeConfig, build_unihope_time
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig, build_unihope_lite
 
-Config = UniHOPEConfig | UniHOPELiteConfig | UniHOPETimeConfig | H2ONetConfig | CenterDetectorConfig | PalmConfig
+Config = (
+    UniHOPEConfig
+    | UniHOPELiteConfig
+    | UniHOPETimeConfig
+    | H2ONetConfig
+    | HHMRConfig
+    | SimaConfig
+    | CenterDetectorConfig
+    | PalmConfig
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,15 @@ NETWORKS: dict[str, Entry] = {
     "unihope-b": Entry(PAPER, build_unihope),
     "h2onet-s": Entry(H2ONET_LITE, build_h2onet),
     "h2onet-b": Entry(H2ONET_PAPER, build_h2onet),
+    "hhmr-xs": Entry(HHMR_TINY, build_hhmr),
+    "hhmr-s": Entry(HHMR_SMALL, build_hhmr),
+    "hhmr-b": Entry(HHMR_PAPER, build_hhmr),
+    "sima-s": Entry(SIMA_LITE, build_sima_hand),
+    "sima-s-views": Entry(SIMA_VIEWS_LITE, build_sima_views),
+    "sima-xs": Entry(SIMA_SMALL, build_sima_hand),
+    "sima-xs-views": Entry(SIMA_VIEWS_SMALL, build_sima_views),
+    "sima-b": Entry(SIMA_PAPER, build_sima_hand),
+    "sima-b-views": Entry(SIMA_VIEWS_PAPER, build_sima_views),
     "detector": Entry(CENTER_DETECTOR, build_center_detector),
     "palm": Entry(PALM, build_palm),
 }

@@ -56,7 +56,7 @@ LITE_TIME = UniHOPETimeConfig()
 
 
 class FusedPose(NamedTuple):
-    """Outputs of stage `fuse`: rotations (B, 16, 3, 3) and betas (B, 10) in place of those of stage `hand`."""
+    """Outputs of stage `fuse_frames`: rotations (B, 16, 3, 3) and betas (B, 10) in place of those of stage `hand`."""
 
     rotations: Tensor
     betas: Tensor
@@ -153,7 +153,7 @@ class TimeFusion(nn.Module):
 
 
 class UniHOPETime(UniHOPELite):
-    """`UniHOPELite` with a fourth stage, `fuse`; the other three are as they were.
+    """`UniHOPELite` with a fourth stage, `fuse_frames`; the other three are as they were.
 
     Args:
         config: its numbers.
@@ -178,7 +178,7 @@ class UniHOPETime(UniHOPELite):
             "known": (),
         }
         return super().stages() | {
-            "fuse": Stage(
+            "fuse_frames": Stage(
                 "fuse",
                 {f"window_{name}": ("B", c.frames, *shape) for name, shape in window.items()},
                 {"rotations": ("B", NUM_MANO_JOINTS, 3, 3), "betas": ("B", NUM_BETAS)},
@@ -195,7 +195,7 @@ class UniHOPETime(UniHOPELite):
         window_turn: Tensor,
         window_known: Tensor,
     ) -> FusedPose:
-        """Stage `fuse`: pose and shape in the current frame.
+        """Stage `fuse_frames`: pose and shape in the current frame.
 
         Args:
             window_rotations, window_betas, window_visibility_logit, window_keypoint_log_std, window_code: (B, F, ...)

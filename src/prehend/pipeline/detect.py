@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,13 @@ class Detections(NamedTuple):
     hands: list[FoundHand]
     new_score: float
     wide: bool
+
+
+class _Beside(NamedTuple):
+    """A look that was begun: shape of the image, and the answer to come."""
+
+    shape: tuple[int, ...]
+    answer: "Future[Detections]"
 
 
 class Detector:
@@ -123,6 +131,9 @@ class Detector:
 class Detection:
     """The detector as the tracker asks for it.
 
+    With option `detector_beside` a look is taken in a thread of its own while a hand is in view; the answer is that of
+    a later call.
+
     Args:
         detector: None where every call brings boxes.
         options: lowest scores.
@@ -131,12 +142,28 @@ class Detection:
     def __init__(self, detector: Detector | None, options: EstimatorOptions):
         self._detector, self._options = detector, options
         self._sees_wide = detector is not None and detector.stage(True) != detector.stage(False)
+        beside = detector is not None and options.detector_beside
+        self._pool = ThreadPoolExecutor(1, "prehend-detector") if beside else None
+        self._look_beside: _Beside | None = None
+
+    def use(self, options: EstimatorOptions) -> None:
+        """Go on with other options."""
+        self._options = options
+
+    def reset(self) -> None:
+        """What is being looked at is of no use any more."""
+        self._look_beside = None
+
+    def close(self) -> None:
+        """Wait for the thread, if there is one."""
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def run(self, image: NDArray[np.uint8], wanted: Wanted) -> Detections | None:
         """Look at an image; wide where a normal look finds nothing and nothing is in view.
 
         Returns:
-            None without a detector.
+            None without a detector, and while it looks.
 
         Raises:
             InvalidInput: there is no detector and no hand is followed.
@@ -145,10 +172,31 @@ class Detection:
             if wanted.followed:
                 return None
             raise InvalidInput("there is no detector: give the boxes of the hands")
-        found = self._look(self._detector, image, wanted, wide=False)
+        if self._pool is None:
+            return self._run(self._detector, image, wanted)
+        if not wanted.in_view:  # there is nothing else to do; the pool keeps this after a look that goes on
+            self._look_beside = None
+            return self._pool.submit(self._run, self._detector, image, wanted).result()
+        return self._beside(self._pool, self._detector, image, wanted)
+
+    def _beside(
+        self, pool: ThreadPoolExecutor, detector: Detector, image: NDArray[np.uint8], wanted: Wanted
+    ) -> Detections | None:
+        """The answer of the look that was begun before; begins one where there is none, or none of such images."""
+        begun = self._look_beside
+        if begun is None or begun.shape != image.shape:
+            self._look_beside = _Beside(image.shape, pool.submit(self._run, detector, image, wanted))
+            return None
+        if not begun.answer.done():
+            return None
+        self._look_beside = None
+        return begun.answer.result()
+
+    def _run(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted) -> Detections:
+        found = self._look(detector, image, wanted, wide=False)
         empty = not wanted.in_view and not any(hand.score >= found.new_score for hand in found.hands)
         if empty and self._sees_wide and wanted.wide:
-            return self._look(self._detector, image, wanted, wide=True)
+            return self._look(detector, image, wanted, wide=True)
         return found
 
     def _look(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted, wide: bool) -> Detections:

@@ -17,8 +17,8 @@ from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference, kinds_of
 from prehend.pipeline.mesh_network import open_network
 from prehend.pipeline.observe import Observer
-from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.parts import FromPretrained
+from prehend.pipeline.options import EstimatorOptions, check_live
+from prehend.pipeline.parts import FromPretrained, objects_of
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
 from prehend.types import Camera, FloatArray, FoundHand, FrameResult
@@ -52,13 +52,13 @@ class Estimator(FromPretrained):
         object_model: ObjectModel | Sequence[ObjectModel] | None = None,
     ):
         self._options = config or EstimatorOptions()
-        objects = (object_model,) if isinstance(object_model, ObjectModel) else tuple(object_model or ())
+        self._objects = (object_model,) if isinstance(object_model, ObjectModel) else tuple(object_model or ())
         self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
         self._detector = None if detector is None else Detector(detector)
         self._network = open_network(backend, self._options.temporal_frames)
         self._detection = Detection(self._detector, self._options)
-        self._inference = Inference(self._network, self._options, kinds_of(objects))
-        self._observer = Observer(self._hands, objects, self._options)
+        self._inference = Inference(self._network, self._options, kinds_of(self._objects))
+        self._observer = Observer(self._hands, self._objects, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
         self._identities, self._events = Identities(self._options), EventTeller(self._options.grasp.lasting_s)
 
@@ -131,13 +131,34 @@ class Estimator(FromPretrained):
         if self._detector is not None:
             self._detector.warm_up()
 
+    def change(self, options: EstimatorOptions) -> None:
+        """Go on with other options from the next image on; hands that are followed keep their numbers.
+
+        Args:
+            options: those of now, but for some of `options.LIVE`.
+
+        Raises:
+            ParameterError: another option differs: it counts from the start.
+            UnknownName: there is no such object.
+            AssetError: the object catalogue cannot be read.
+        """
+        check_live(self._options, options)
+        if options.object_id != self._options.object_id:
+            self._objects = tuple(objects_of(options))
+        self._observer.use(options, self._objects)
+        self._inference.use(options, kinds_of(self._objects))
+        for part in (self._detection, self._tracker, self._identities):
+            part.use(options)
+        self._options = options
+
     def reset(self) -> None:
         """Forget all hands; the numbers of their tracks are not used again."""
-        for part in (self._tracker, self._identities, self._events):
+        for part in (self._detection, self._tracker, self._identities, self._events):
             part.reset()
 
     def close(self) -> None:
         """Let go of the backends."""
+        self._detection.close()
         self._backend.close()
         if self._detector is not None:
             self._detector.close()

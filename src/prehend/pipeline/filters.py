@@ -38,6 +38,14 @@ class HandFilters:
         """Log-odds of what it may hold, over the frames since it was taken; None before the first."""
         return self._held.candidates
 
+    def use(self, options: EstimatorOptions) -> None:
+        """Go on with other options; what may be held is asked anew where that changed."""
+        if options.object_id != self._options.object_id:
+            self._held.reset()
+        self._options = options
+        self._smoother.use(options.smooth)
+        self._held.use(options.smooth)
+
     def start_frame(self, elapsed_s: float) -> None:
         """Time goes on, whether the hand is seen or not [s]."""
         self._smoother.start_frame(elapsed_s)

@@ -50,6 +50,12 @@ class HeldSmoother:
         self._center: Filtered | None = None
         self._rotation: Filtered | None = None
 
+    def use(self, config: SmoothConfig) -> None:
+        """Go on with another cutoff."""
+        if not config.min_cutoff_hz:
+            self._center = self._rotation = None
+        self._config = SmoothConfig(config.min_cutoff_hz, 0.0)
+
     def start_frame(self, elapsed_s: float) -> None:
         """Time goes on, whether the object is seen or not [s]."""
         self._elapsed_s += elapsed_s

@@ -3,14 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from prehend.conventions import NUM_JOINTS, SIDES
 from prehend.geometry.rotations import axis_angle_from_matrix
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.track import FRAME_S, Track
-from prehend.pipeline.uncertainty import carried, joint_std
+from prehend.pipeline.track import FRAME_S
+from prehend.pipeline.uncertainty import carried_std, joint_std
 from prehend.types import HandEstimate, HandMotion
 
 VELOCITY_S = 0.1
@@ -27,6 +28,17 @@ LARGER = 1.3
 
 GUESSED, CARRIED, SEEN = 0, 1, 2
 
+CARRIED_SHARE = 0.5
+"""A hand that fades has joints that count as carried over down to this share of its score."""
+
+
+class Numbered(Protocol):
+    """What is followed, under a number."""
+
+    @property
+    def track_id(self) -> int:
+        """The number."""
+
 
 @dataclass
 class _Past:
@@ -36,12 +48,14 @@ class _Past:
         hand: as it was last seen.
         in_view_s: for how long it was seen, all in all.
         unseen_s: since it was last seen.
+        lost_s: since the first frame without it; None while it is seen.
         motion: of then; None before it was seen twice.
     """
 
     hand: HandEstimate
     in_view_s: float = 0.0
     unseen_s: float = 0.0
+    lost_s: float | None = None
     motion: HandMotion | None = None
 
 
@@ -67,8 +81,12 @@ class Identities:
         self._stamp: float | None = None
         self.lost: tuple[int, ...] = ()
 
+    def use(self, options: EstimatorOptions) -> None:
+        """Go on with other options."""
+        self._options = options
+
     def step(
-        self, hands: Sequence[HandEstimate], tracks: Sequence[Track], stamp: float | None
+        self, hands: Sequence[HandEstimate], tracks: Sequence[Numbered], stamp: float | None
     ) -> tuple[HandEstimate, ...]:
         """Take in the next frame.
 
@@ -78,8 +96,8 @@ class Identities:
             stamp: of its image [s]; without one frames follow each other at 30 Hz.
 
         Returns:
-            The hands by number, with `motion`, `validity` and `is_operator`; with option `lost` "hold" also those that
-            are waited for, as they were last seen.
+            The hands by number, with `motion`, `validity` and `is_operator`; with option `lost` "hold" or "fade" also
+            those that are waited for, as they were last seen.
         """
         elapsed = FRAME_S if stamp is None or self._stamp is None else max(stamp - self._stamp, 0.0)
         self._stamp = stamp
@@ -88,8 +106,10 @@ class Identities:
         for past in self._past.values():
             past.unseen_s += elapsed
         shown = {hand.track_id: self._see(hand, elapsed) for hand in hands}
-        if self._options.lost == "hold":
-            shown |= {number: _held(past) for number, past in self._past.items() if number not in shown}
+        for number, past in self._past.items():
+            past.lost_s = None if number in shown else 0.0 if past.lost_s is None else past.lost_s + elapsed
+        if self._options.lost != "drop":
+            shown |= {number: self._coasting(past) for number, past in self._past.items() if past.lost_s is not None}
         self.lost = tuple(sorted(self._past.keys() - shown.keys()))
         self._choose()
         operators = set(self._operators.values())
@@ -106,6 +126,10 @@ class Identities:
         hand = replace(hand, joint_std_m=joint_std(hand))
         past.hand, past.unseen_s = hand, 0.0
         return replace(hand, motion=past.motion, validity=np.where(hand.visible, SEEN, GUESSED).astype(np.uint8))
+
+    def _coasting(self, past: _Past) -> HandEstimate:
+        share = 1.0 if self._options.lost == "hold" else 1 - (past.lost_s or 0.0) / self._options.keep_lost_s
+        return _held(past, max(share, 0.0))
 
     def _choose(self) -> None:
         """Which hands are the operator's."""
@@ -140,15 +164,21 @@ def _motion(past: _Past, hand: HandEstimate) -> HandMotion:
     )
 
 
-def _held(past: _Past) -> HandEstimate:
-    """A hand that is waited for, as it was last seen; surely where it is no more."""
+def _held(past: _Past, share: float) -> HandEstimate:
+    """A hand that is waited for, as it was last seen, with this share of its scores; below half of them no joint counts
+    as carried over any more."""
     hand = past.hand
+    held = None if hand.held_object is None else replace(hand.held_object, score=share * hand.held_object.score)
+    carried = CARRIED if share >= CARRIED_SHARE else GUESSED
     std = math.hypot(0.0 if math.isnan(hand.position_std_m) else hand.position_std_m, COAST_M_S * past.unseen_s)
     return replace(
         hand,
         state="coasting",
+        score=share * hand.score,
+        grasp=replace(hand.grasp, probability=share * hand.grasp.probability),
+        held_object=held,
         visible=np.zeros(NUM_JOINTS, np.bool_),
-        validity=np.where(hand.visible, CARRIED, GUESSED).astype(np.uint8),
+        validity=np.where(hand.visible, carried, GUESSED).astype(np.uint8),
         position_std_m=std,
-        joint_std_m=None if hand.joint_std_m is None else carried(hand.joint_std_m, past.unseen_s),
+        joint_std_m=None if hand.joint_std_m is None else carried_std(hand.joint_std_m, past.unseen_s),
     )

@@ -48,10 +48,10 @@ def kinds_of(objects: Sequence[ObjectModel]) -> NDArray[np.float32] | None:
 
 
 class _Batch:
-    """The targets of a frame while they are looked at; rows of all its parts belong together."""
+    """The targets of one or more frames while they are looked at; rows of all its parts belong together."""
 
-    def __init__(self, targets: Sequence[Target], crops: Sequence[Crop], encoded: Encoded):
-        self.targets, self.crops, self.encoded = list(targets), list(crops), encoded
+    def __init__(self, images: Sequence[Image], targets: Sequence[Target], crops: Sequence[Crop], encoded: Encoded):
+        self.images, self.targets, self.crops, self.encoded = images, list(targets), list(crops), encoded
         self.side_odds = [0.0] * len(self.targets)  # log-odds of the target's side, by this frame alone
 
     def put(self, row: int, crop: Crop, other: Encoded, other_row: int) -> None:
@@ -72,6 +72,10 @@ class Inference:
     def __init__(self, network: HandNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
         self._network, self._options, self._kinds = network, options, kinds
 
+    def use(self, options: EstimatorOptions, kinds: NDArray[np.float32] | None) -> None:
+        """Go on with other options and descriptions."""
+        self._options, self._kinds = options, kinds
+
     def run(
         self, image: Image, targets: Sequence[tuple[Target, Crop | None]], given: bool, camera: Camera
     ) -> list[Reading | NoHand]:
@@ -84,17 +88,42 @@ class Inference:
             given: somebody says that there are hands; none is missing for a low score.
             camera: of the image.
         """
-        outside: list[Reading | NoHand] = [NoHand("left_image", target) for target, crop in targets if crop is None]
-        inside = [(target, crop) for target, crop in targets if crop is not None]
-        if not inside:
-            return outside
-        crops = [crop for _, crop in inside]
-        batch = _Batch([target for target, _ in inside], crops, self._network.encode(crops))
-        self._crop_again(image, batch, given)
-        self._choose_sides(batch, given)
-        return outside + self._answers(batch, given, camera)
+        return self.run_many([(image, targets, camera)], given)[0]
 
-    def _crop_again(self, image: Image, batch: _Batch, given: bool) -> None:
+    def run_many(
+        self, frames: Sequence[tuple[Image, Sequence[tuple[Target, Crop | None]], Camera]], given: bool = False
+    ) -> list[list[Reading | NoHand]]:
+        """The same for the images of several cameras, with each stage run once for all of them.
+
+        Args:
+            frames: each an image with its targets and its camera, as of `run`.
+            given: see `run`.
+
+        Returns:
+            What `run` gives for each of them.
+        """
+        found: list[list[Reading | NoHand]] = [
+            [NoHand("left_image", target) for target, crop in targets if crop is None] for _, targets, _ in frames
+        ]
+        rows = [
+            (number, target, crop)
+            for number, (_, targets, _) in enumerate(frames)
+            for target, crop in targets
+            if crop is not None
+        ]
+        if not rows:
+            return found
+        crops = [crop for _, _, crop in rows]
+        images = [frames[number][0] for number, _, _ in rows]
+        batch = _Batch(images, [target for _, target, _ in rows], crops, self._network.encode(crops))
+        cameras = [frames[number][2] for number, _, _ in rows]
+        self._crop_again(batch, given)
+        self._choose_sides(batch, given)
+        for (number, _, _), reading in zip(rows, self._answers(batch, given, cameras), strict=True):
+            found[number].append(reading)
+        return found
+
+    def _crop_again(self, batch: _Batch, given: bool) -> None:
         """Cut the crops again that the joints seen in them call for, once. One more batch of the network's first
         stage, as large as there are such hands."""
         again: dict[int, tuple[Target, Crop]] = {}
@@ -104,7 +133,7 @@ class Inference:
             if region is None or not is_off(region, target.region):
                 continue
             moved = target._replace(region=region)
-            if (crop := cut_target(image, moved, self._network.crop_size)) is not None:
+            if (crop := cut_target(batch.images[row], moved, self._network.crop_size)) is not None:
                 again[row] = (moved, crop)
         if not again:
             return
@@ -138,7 +167,7 @@ class Inference:
                 k = doubtful.index(row)
                 batch.put(row, mirrored[k], other, k)
 
-    def _answers(self, batch: _Batch, given: bool, camera: Camera) -> list[Reading | NoHand]:
+    def _answers(self, batch: _Batch, given: bool, cameras: Sequence[Camera]) -> list[Reading | NoHand]:
         encoded, rows = batch.encoded, list[int]()
         result: dict[int, Reading | NoHand] = {}
         for row, (target, presence) in enumerate(zip(batch.targets, encoded.presence, strict=True)):
@@ -149,7 +178,7 @@ class Inference:
             else:
                 rows.append(row)
         holds = [self._holds(batch.targets[row], float(encoded.grasp[row])) for row in rows]
-        moments = [_moment(batch, row, camera) for row in rows] if self._network.looks_back else None
+        moments = [_moment(batch, row, cameras[row]) for row in rows] if self._network.looks_back else None
         answers = self._network.answer(batch.crops, encoded, rows, holds, [self._kinds] * len(rows), moments)
         for row, answer in zip(rows, answers, strict=True):
             target, score, grasp = batch.targets[row], float(encoded.presence[row]), float(encoded.grasp[row])

@@ -45,6 +45,9 @@ class HandEstimator(Protocol):
     def warm_up(self) -> None:
         """Do what the first image would wait for."""
 
+    def change(self, options: EstimatorOptions) -> None:
+        """Go on with other options, of those that may change while it runs."""
+
     def reset(self) -> None:
         """Forget all hands."""
 

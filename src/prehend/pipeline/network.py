@@ -106,11 +106,11 @@ class NetworkAnswer(NamedTuple):
 
 
 class HandNetwork:
-    """A backend with the stages `encode`, `object` and `hand`, and perhaps `fuse`.
+    """A backend with the stages `encode`, `object` and `hand`, and perhaps `fuse_frames`.
 
     Args:
         backend: runs the network.
-        temporal_frames: see `through_time.time_stage`; with 1 the stage `fuse` is not run.
+        temporal_frames: see `through_time.time_stage`; with 1 the stage `fuse_frames` is not run.
 
     Raises:
         WeightsMismatch: the weights look at fewer frames.

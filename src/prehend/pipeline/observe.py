@@ -61,6 +61,10 @@ class Observer:
     def __init__(self, hands: HandModels, objects: Sequence[ObjectModel], options: EstimatorOptions):
         self._hands, self._objects, self._options = hands, tuple(objects), options
 
+    def use(self, options: EstimatorOptions, objects: Sequence[ObjectModel]) -> None:
+        """Go on with other options and objects."""
+        self._objects, self._options = tuple(objects), options
+
     def observe(
         self, reading: Reading | NoHand, camera: Camera, depth_m: FloatArray | None = None
     ) -> Observation | NoHand:

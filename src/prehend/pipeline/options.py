@@ -16,8 +16,14 @@ from prehend.pipeline.smooth import SmoothConfig
 KEEP_SHARE = 2 / 3
 """A hand that is followed is kept down to this share of the score that it needs to begin."""
 
-LOST, OPERATORS = ("drop", "hold"), ("longest", "largest", "off")
+LOST, OPERATORS = ("drop", "fade", "hold"), ("longest", "largest", "off")
 """Choices of the options `lost` and `operator`."""
+
+LIVE = (
+    "object_id", "max_hands", "min_score", "find_interval_s", "keep_lost_s", "lost", "operator",
+    "smooth_min_cutoff_hz", "smooth_beta",
+)  # fmt: skip
+"""Options that may change between two images (`Estimator.change`)."""
 
 
 def _text(text: str) -> dict[str, str]:
@@ -109,13 +115,20 @@ class EstimatorOptions:
     find_interval_s: float = field(
         default=0.33, metadata=_text("time between two looks of the hand detector while hands are followed [s]")
     )
+    detector_beside: bool = field(
+        default=False,
+        metadata=_text(
+            "while hands are followed the detector looks in a thread of its own, and its answer counts one image later"
+        ),
+    )
     keep_lost_s: float = field(
         default=0.5, metadata=_text("a hand out of sight that comes back within this time keeps its number [s]")
     )
     lost: str = field(
         default="drop",
         metadata=_text(
-            "a hand out of sight that is waited for: drop leaves it out, hold gives it out as it was last seen, marked"
+            "a hand out of sight that is waited for: drop leaves it out, hold gives it out as it was last seen, "
+            "marked, fade does, too, with scores that fall to 0 until it is given up"
         ),
     )
     operator: str = field(
@@ -158,7 +171,7 @@ class EstimatorOptions:
                 raise ParameterError(f"{keep} {low:g} is above {start} {high:g}")
         for name, choices in (("lost", LOST), ("operator", OPERATORS)):
             if getattr(self, name) not in choices:
-                raise ParameterError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(choices)}")
+                raise ParameterError(f"{name} is {getattr(self, name)!r}, expected {', '.join(choices)}")
         for name in ("max_hands", "max_fit_error", "find_interval_s", "keep_lost_s", "max_gap_s"):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")
@@ -223,3 +236,10 @@ def changed(options: EstimatorOptions, **changes: Any) -> EstimatorOptions:
         if name not in names:
             raise UnknownName("option", name, names)
     return replace(options, **changes)
+
+
+def check_live(now: EstimatorOptions, wanted: EstimatorOptions) -> None:
+    """Raise `ParameterError` where an option differs that counts from the start."""
+    for one in fields(EstimatorOptions):
+        if one.name not in LIVE and getattr(now, one.name) != getattr(wanted, one.name):
+            raise ParameterError(f"{one.name} counts from the start; while it runs these may change: {', '.join(LIVE)}")

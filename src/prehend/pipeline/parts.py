@@ -44,7 +44,6 @@ def open_parts(options: EstimatorOptions) -> Parts:
         raise WeightsMismatch(f"weights '{bundle.name}' have not the stages {kinds}")
     if not is_detector(detector):
         raise WeightsMismatch(f"weights '{detector.name}' have neither the stage detect nor find")
-    catalogue = load_objects(options.object_folder) if options.object_ids else {}
     settings = options.settings
     # a detector has convolutions only, which int8 leaves alone
     for_detector = replace(settings, precision=FULL) if settings.precision == "int8" else settings
@@ -53,8 +52,19 @@ def open_parts(options: EstimatorOptions) -> Parts:
         "detector": _opened(options.backend, detector, for_detector),
         "config": options,
         "hand_model": load_hand_model(Path(options.hand_model) if options.hand_model else None),
-        "object_model": [find_object(catalogue, name) for name in options.object_ids],
+        "object_model": objects_of(options),
     }
+
+
+def objects_of(options: EstimatorOptions) -> list[ObjectModel]:
+    """What the options say that hands may hold.
+
+    Raises:
+        UnknownName: there is no such object.
+        AssetError: the object catalogue cannot be read.
+    """
+    catalogue = load_objects(options.object_folder) if options.object_ids else {}
+    return [find_object(catalogue, name) for name in options.object_ids]
 
 
 def _opened(name: str, bundle: Bundle, settings: BackendSettings) -> Backend:

@@ -30,6 +30,10 @@ class Schedule:
         self._elapsed_s = 0.0
         self._asked = False
 
+    def use(self, interval_s: float) -> None:
+        """Go on with another interval [s]."""
+        self._interval_s = interval_s
+
     def step(self, elapsed_s: float) -> None:
         """The next frame, this much later [s]."""
         self._elapsed_s = elapsed_s

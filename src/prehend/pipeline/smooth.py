@@ -97,6 +97,12 @@ class HandSmoother:
         self._root: Filtered | None = None
         self._keypoints: Filtered | None = None
 
+    def use(self, config: SmoothConfig) -> None:
+        """Go on with other cutoffs."""
+        if not config.min_cutoff_hz:
+            self.reset()  # it would be old when smoothing begins again
+        self._config = config
+
     def start_frame(self, elapsed_s: float) -> None:
         """Time goes on, whether the hand is seen or not [s]."""
         self._elapsed_s += elapsed_s

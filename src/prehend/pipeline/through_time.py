@@ -8,7 +8,7 @@ from prehend.errors import WeightsMismatch
 from prehend.pipeline.memory import Moment, Remembered, windows_of
 from prehend.weights import Bundle
 
-ENCODE, DECODE, FUSE = "encode", "decode", "fuse"
+ENCODE, DECODE, FUSE = "encode", "decode", "fuse_frames"
 """Stages: of one image; of the kept answers of several, which give a mesh (`h2onet`), or give a pose that one image
 told already (`unihope-s-time`)."""
 

@@ -74,6 +74,13 @@ class Tracker:
         """Whether the detector looked at this frame."""
         return self._detected
 
+    def use(self, options: EstimatorOptions) -> None:
+        """Go on with other options; hands beyond the most are given up with the next frame."""
+        self._options = options
+        self._schedule.use(options.find_interval_s)
+        for track in self._tracks:
+            track.filters.use(options)
+
     def reset(self) -> None:
         """Give up all tracks; their numbers are not used again."""
         self._tracks = []

@@ -45,7 +45,7 @@ def joint_std(hand: HandEstimate) -> FloatArray | None:
     return np.asarray(std, np.float64)
 
 
-def carried(std_m: FloatArray, unseen_s: float) -> FloatArray:
+def carried_std(std_m: FloatArray, unseen_s: float) -> FloatArray:
     """The same of joints that are where they were last seen, so long ago [s]."""
     moved = DRIFT_M_S[JOINT_CLASS] * unseen_s
     moved[0] = 0.0

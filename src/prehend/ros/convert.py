@@ -13,14 +13,16 @@ from prehend.conventions import (
     GRASP_DEFINITION,
     JOINT_NAMES,
     JOINT_PARENTS,
+    JOINTS_FROM_MANO,
     MANO_JOINT_NAMES,
     MANO_PARENTS,
     NUM_JOINTS,
     SIDES,
+    TIP_JOINTS,
     Side,
 )
 from prehend.geometry.rotations import quaternion_from_matrix
-from prehend.ros.messages import HAND_ARRAY, HAND_EVENT, HAND_TRACKS, MODEL_INFO, TF, make
+from prehend.ros.messages import HAND_ARRAY, HAND_EVENT, HAND_TIMING, HAND_TRACKS, MODEL_INFO, TF, make
 from prehend.types import EventKind, FloatArray, FrameResult, GraspEstimate, HandEstimate, HandEvent, ObjectEstimate
 
 _GRASP_STATES = ("unknown", "not_grasping", "grasping")
@@ -235,27 +237,78 @@ def object_message(held: ObjectEstimate) -> Any:
     )
 
 
-def transforms(header: Any, result: FrameResult, prefix: str = "") -> Any:
+TIMING = ("arrival", "wait", "read", "sync", *_STAGES[:-1], "publish")
+"""Stages of an image's way through the node, in their order; keys of `FrameResult.timing_ms` there."""
+
+
+def timing_message(header: Any, stages_ms: Mapping[str, float], latency_ms: float) -> Any:
+    """A prehend_ros/HandTiming; a stage that is missing did not run, an arrival that is missing is not known."""
+    times = {f"{name}_ms": float(stages_ms.get(name, math.nan if name == "arrival" else 0.0)) for name in TIMING}
+    return make(HAND_TIMING, header=header, latency_ms=latency_ms, **times)
+
+
+def transforms(header: Any, result: FrameResult, prefix: str = "", fingers: bool = False) -> Any:
     """A tf2_msgs/TFMessage: `<side>_hand_<track>`, `<side>_hand` of the operator's hands, and `held_object_<track>`
     below the image's frame.
 
     Empty unless the camera is calibrated (/tf has no place to say that a position is a guess) and the image's frame has
-    a name.
+    a name. A hand that fades out is left out once none of its joints counts as carried over.
+
+    Args:
+        header: of the image.
+        result: of the image.
+        prefix: put before the names of all frames.
+        fingers: also `<side>_<joint>` of the operator's hands, see `finger_transforms`.
     """
     if result.camera.estimated or not header.frame_id:
         return make(TF, transforms=[])
     entries = []
     for hand in result.hands:
-        if not np.isfinite(hand.joints_m).all():
+        gone = hand.state == "coasting" and hand.validity is not None and not hand.validity.any()
+        if gone or not np.isfinite(hand.joints_m).all():
             continue
         name = f"{prefix}{hand.side}_hand_{hand.track_id}"
         entries.append(_transform(header, name, hand.joints_m[0], hand.rotations[0]))
         if hand.is_operator:
             entries.append(_transform(header, f"{prefix}{hand.side}_hand", hand.joints_m[0], hand.rotations[0]))
+            entries += finger_transforms(header, hand, prefix) if fingers else []
         T = None if hand.held_object is None else hand.held_object.T_camera_object
         if T is not None:
             entries.append(_transform(header, f"{prefix}held_object_{hand.track_id}", T[:3, 3], T[:3, :3]))
     return make(TF, transforms=entries)
+
+
+def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list[Any]:
+    """The 20 finger joints as frames, each below the one before it in its finger, the first below `<side>_hand`:
+    `<side>_thumb_cmc` to `<side>_little_tip`, by `JOINT_NAMES`.
+
+    Their axes are those of the hand model: with a flat hand parallel to the wrist's (fingers along -x of a right hand
+    and +x of a left one, back of the hand +y, thumb side +z), and turned with the bone beyond the joint. Of MANO's 16
+    joints that rotate the wrist is `<side>_hand`; the five tips are turned like their last bones.
+    """
+    R = _orientations(hand.rotations)
+    joints = np.asarray(hand.joints_m, np.float64)
+    entries = []
+    for joint, parent in enumerate(JOINT_PARENTS):
+        if parent < 0:
+            continue
+        names = [f"{prefix}{hand.side}_{JOINT_NAMES[k] if k else 'hand'}" for k in (parent, joint)]
+        above = make("std_msgs/msg/Header", stamp=header.stamp, frame_id=names[0])
+        step = R[parent].T @ (joints[joint] - joints[parent])
+        entries.append(_transform(above, names[1], step, R[parent].T @ R[joint]))
+    return entries
+
+
+def _orientations(rotations: FloatArray) -> FloatArray:
+    """(21, 3, 3) of all joints against the camera, from MANO's (16, 3, 3) against their parents."""
+    mano = np.asarray(rotations, np.float64).copy()
+    for joint, parent in enumerate(MANO_PARENTS):
+        if parent >= 0:
+            mano[joint] = mano[parent] @ mano[joint]
+    own = np.concatenate([mano, np.zeros((5, 3, 3))])[list(JOINTS_FROM_MANO)]
+    for tip in TIP_JOINTS:
+        own[tip] = own[tip - 1]
+    return own
 
 
 def _transform(header: Any, child: str, position_m: FloatArray, rotation: FloatArray) -> Any:

@@ -23,9 +23,6 @@ _INTERVALS = 15
 _SHOWN_S = 3.0
 """An error that came once is shown this long: who looks every now and then should see it."""
 
-_LOST_SHARE = 0.1
-"""Of the images of a second; best effort may lose some."""
-
 
 class Stats:
     """Counters that the subscription, the worker and the diagnostics share.
@@ -46,9 +43,10 @@ class Stats:
         with self._lock:
             self._counts.last_image_s = now_s
 
-    def arrived(self, now_s: float) -> None:
-        """An image came."""
+    def arrived(self, now_s: float, size: int = 0) -> None:
+        """An image of so many bytes came."""
         with self._lock:
+            self._counts.image_bytes = size
             self._counts.received += 1
             self._counts.new_received += 1
             since_s = now_s - self._counts.last_image_s
@@ -97,7 +95,8 @@ class Stats:
                 self._latencies_ms.append(latency_ms)
             self._totals_ms.append(total_ms)
             for name, value in stages_ms.items():
-                self._stages_ms[name].append(value)
+                if not math.isnan(value):
+                    self._stages_ms[name].append(value)
 
     @property
     def dropped_total(self) -> int:
@@ -138,6 +137,7 @@ class Counts:
     new_received: int = 0
     new_dropped: int = 0
     new_lost: int = 0
+    image_bytes: int = 0
     hands: int = 0
     last_error: str = ""
     last_error_s: float = -math.inf
@@ -196,16 +196,12 @@ def images_status(
     return Status("images", level, message, values)
 
 
-def image_faults(counts: Counts, stamps: str, load: float) -> list[str]:
-    """What is wrong with images that come: stamps, frame, losses; `load` is processes per processor."""
+def image_faults(counts: Counts, stamps: str, loss: str) -> list[str]:
+    """What is wrong with images that come: stamps, frame, losses (see `graph.loss`)."""
     faults = [stamps] if stamps else []
     if counts.frameless:
         faults.append("the images have no frame_id: no transforms, no markers; name one with parameter frame_id")
-    if counts.new_lost > _LOST_SHARE * (counts.new_received + counts.new_lost):
-        text = f"{counts.new_lost} of {counts.new_received + counts.new_lost} images were lost on the way"
-        busy = f"this machine has {load:.1f} times what it can do; " if load > 1 else ""
-        faults.append(f"{text}: {busy}image_reliability:=reliable loses none where the driver offers it")
-    return faults
+    return [*faults, loss] if loss else faults
 
 
 def camera_status(calibrated: bool, reason: str, fov_deg: float, note: str = "") -> Status:

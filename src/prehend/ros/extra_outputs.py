@@ -5,19 +5,18 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from prehend.adapters.hand_tracking_sdk import JOINT_NAMES_TOPIC, HandTopics, hand_topics, joint_names_text
 from prehend.adapters.joint_state import JointAngles, joint_angles
 from prehend.adapters.vision_msgs import Detection3D, detections
 from prehend.conventions import SIDES, Side
 from prehend.ros.convert import pose_message
-from prehend.ros.messages import DETECTIONS, JOINT_STATE, POSE_ARRAY, POSE_STAMPED, STRING, encode, make, message_class
+from prehend.ros.messages import DETECTIONS, JOINT_STATE, POSE_ARRAY, POSE_STAMPED, STRING, encode, make
+from prehend.ros.quality import LATCHED, publisher
 from prehend.types import FloatArray, FrameResult, HandEstimate
 
 _CENTRE = 20  # of an object's control points
 _UPRIGHT = np.array([0.0, 0.0, 0.0, 1.0])
-_LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class ExtraOutputs:
@@ -32,11 +31,9 @@ class ExtraOutputs:
         self._joints = _per_side(node, "~/joint_states/{}", JOINT_STATE) if "joint_states" in chosen else {}
         self._wrists = _per_side(node, "/hands/{}/wrist_pose", POSE_STAMPED) if "hts" in chosen else {}
         self._landmarks = _per_side(node, "/hands/{}/landmarks", POSE_ARRAY) if "hts" in chosen else {}
-        self._detections = (
-            node.create_publisher(message_class(DETECTIONS), "~/detections", 10) if "detections" in chosen else None
-        )
+        self._detections = publisher(node, DETECTIONS, "~/detections", 10) if "detections" in chosen else None
         if "hts" in chosen:
-            self._names = node.create_publisher(message_class(STRING), JOINT_NAMES_TOPIC, _LATCHED)
+            self._names = publisher(node, STRING, JOINT_NAMES_TOPIC, LATCHED)
             self._names.publish(encode(make(STRING, data=joint_names_text())))
 
     def publish(self, header: Any, result: FrameResult) -> None:
@@ -102,4 +99,4 @@ def _detection(header: Any, item: Detection3D) -> Any:
 
 
 def _per_side(node: Node, topic: str, type_name: str) -> dict[Side, Any]:
-    return {side: node.create_publisher(message_class(type_name), topic.format(side), 10) for side in SIDES}
+    return {side: publisher(node, type_name, topic.format(side), 10) for side in SIDES}

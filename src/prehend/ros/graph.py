@@ -4,9 +4,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prehend.ros import PROFILE, SEGMENT_BYTES, profile_variable
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE
 
 _SHOWN = 3
+_LOST_SHARE = 0.1
+"""Of the images of a second; best effort may lose some."""
+
 _OVERLOADED = 3.0
 
 
@@ -65,7 +69,7 @@ def cause(facts: Facts) -> str:
     if facts.received:
         return f"{facts.topic} is silent: no image for {facts.silent_s:.0f} s from {_names(fitting)}"
     text = f"{facts.topic} has {len(fitting)} publisher(s) but nothing arrives"
-    large = "FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA on the camera's side too, or image_transport:=compressed"
+    large = f"{profile_variable()}=$(prehend files {PROFILE}) on the camera's side, or image_transport:=compressed"
     if not facts.sent:
         return f"{text}, no camera_info either: does {_names(fitting)} send? Large images need {large}"
     if facts.load > _OVERLOADED:
@@ -74,6 +78,32 @@ def cause(facts: Facts) -> str:
             "give it less, or try image_reliability:=reliable"
         )
     return f"{text}, though images are sent: large ones get lost and need {large}"
+
+
+def loss(lost: int, received: int, image_bytes: int, load: float) -> str:
+    """Why images get lost that are sent best effort, and what helps; empty where hardly any do.
+
+    Args:
+        lost, received: images of the last second.
+        image_bytes: of one.
+        load: running processes per processor.
+    """
+    if lost <= _LOST_SHARE * (received + lost):
+        return ""
+    text = f"{lost} of {received + lost} images were lost on the way"
+    others = "or image_reliability:=reliable where it offers that, or image_transport:=compressed"
+    if image_bytes > SEGMENT_BYTES:
+        return (
+            f"{text}: one has {image_bytes / 1e6:.1f} MB, and the driver's Fast DDS has room for "
+            f"{SEGMENT_BYTES / 1e6:.1f} MB unless it is told otherwise: {_larger(others)}"
+        )
+    busy = f"this machine has {load:.1f} times what it can do; " if load > 1 else ""
+    return f"{text}: {busy}image_reliability:=reliable loses none where the driver offers it"
+
+
+def _larger(others: str) -> str:
+    """What gives the driver room."""
+    return f"start the driver with {profile_variable()}=$(prehend files {PROFILE}), {others}"
 
 
 def load() -> float:
@@ -90,6 +120,8 @@ def _nobody(facts: Facts) -> str:
         return f"{text}, but {facts.twin} is there: image_transport:={transport}"
     if facts.elsewhere:
         return f"{text}; there is {', '.join(facts.elsewhere[:_SHOWN])}: remap with -r image_raw:=TOPIC"
+    if os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "").startswith("LARGE_DATA"):
+        return f"{text}; FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA hides drivers on other machines that do not have it"
     return text
 
 

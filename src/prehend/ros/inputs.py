@@ -15,8 +15,9 @@ from prehend.ros.borders import Border
 from prehend.ros.calibration import Calibration
 from prehend.ros.depth import DepthStream
 from prehend.ros.diagnostics import Counts, Stats, Status
-from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, decode, message_class
+from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, decode
 from prehend.ros.params import NodeParams
+from prehend.ros.quality import overridden, subscription
 
 _IMAGE_DEPTH = 5
 _STOPPED_S = 3.0
@@ -72,7 +73,8 @@ class Inputs:
         self.info_topic = _info_topic(node, self.base)
         reliability = ReliabilityPolicy[params.image_reliability.upper()]
         self._quality = QoSProfile(depth=_IMAGE_DEPTH, reliability=reliability)
-        self._reliable = params.image_reliability == "reliable"
+        for_images = overridden(node, self.topic, "subscription", self._quality)
+        self._reliable = for_images.reliability == ReliabilityPolicy.RELIABLE
         self._looked_s = time.monotonic()
         self._tried_s = self._stood_still_s = -math.inf
         self._pause_s = _AGAIN_S
@@ -154,8 +156,9 @@ class Inputs:
 
     def _publishers(self, topic: str) -> tuple[graph.Publisher, ...]:
         found = []
+        quality = overridden(self._node, topic, "subscription", self._quality)
         for info in self._node.get_publishers_info_by_topic(topic):
-            fits, why = qos_check_compatible(info.qos_profile, self._quality)
+            fits, why = qos_check_compatible(info.qos_profile, quality)
             name = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
             refused = _in_words(why) if fits == QoSCompatibility.ERROR else ""
             found.append(graph.Publisher(name, info.topic_type, refused))
@@ -171,13 +174,8 @@ class Inputs:
         )
         if self._depth is not None:
             wanted = (*wanted, (IMAGE, self._depth.topic, self._depth.add, None))
-        with Border(ParameterError, f"ROS refuses {self.topic}, {self.info_topic} or the depth_topic"):
-            self._subscriptions = [
-                self._node.create_subscription(
-                    message_class(kind), topic, take, self._quality, raw=True, event_callbacks=events
-                )
-                for kind, topic, take, events in wanted
-            ]
+        for kind, topic, take, events in wanted:
+            self._subscriptions.append(subscription(self._node, kind, topic, take, self._quality, events))
 
     def _on_camera_info(self, data: bytes) -> None:
         try:

@@ -23,13 +23,19 @@ MESSAGE_NAMES = (
     "HandArray",
     "HandEvent",
     "HandModelInfo",
+    "HandTiming",
     "HandTrack",
     "HandTrackArray",
+    "RigView",
+    "RigHand",
+    "RigHandArray",
 )
 
 HAND_ARRAY = f"{PACKAGE}/msg/HandArray"
 HAND_EVENT = f"{PACKAGE}/msg/HandEvent"
 HAND_TRACKS = f"{PACKAGE}/msg/HandTrackArray"
+HAND_TIMING = f"{PACKAGE}/msg/HandTiming"
+RIG_HANDS = f"{PACKAGE}/msg/RigHandArray"
 MODEL_INFO = f"{PACKAGE}/msg/HandModelInfo"
 TF = "tf2_msgs/msg/TFMessage"
 IMAGE = "sensor_msgs/msg/Image"
@@ -54,14 +60,15 @@ _VISION_MSGS = {
 
 
 def definitions_folder() -> Path:
-    """Where the .msg files are: beside this module, or in the share folder of the built ROS package.
+    """Where the .msg files are: beside this module in a wheel, in a checkout, or in share/ of the ROS package.
 
     Raises:
-        PrehendError: in neither place.
+        PrehendError: in none of them.
     """
-    beside = Path(__file__).parent / "msg"  # a link to msg/ in a checkout, the files themselves in a wheel
-    if beside.is_dir():
-        return beside
+    here = Path(__file__).resolve()
+    for folder in (here.parent / "msg", here.parents[3] / "msg"):
+        if (folder / f"{MESSAGE_NAMES[0]}.msg").is_file():
+            return folder
     from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
     try:
@@ -142,7 +149,7 @@ def message_class(type_name: str) -> Any:
             f"the messages of '{package}' are not installed, which works with RMW_IMPLEMENTATION=rmw_fastrtps_cpp only "
             f"(now {middleware}): choose that or build the ROS package"
         )
-    return bytes_only_class(type_name, type_hash(type_name))
+    return bytes_only_class(type_name, type_hash(type_name), typestore().fielddefs)
 
 
 def require_rclpy() -> Any:

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from prehend.errors import MissingDependency, ParameterError
+from prehend.errors import MissingDependency, ParameterError, PrehendError
 
 try:
     import rclpy
@@ -25,13 +25,15 @@ from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
 from prehend.ros.convert import header_message
 from prehend.ros.diagnostics import Status
-from prehend.ros.estimator import Loaded, Loader, load_for
+from prehend.ros.estimator import CamerasLoader, Loaded, Loader, check_objects, load_cameras_for, load_for
 from prehend.ros.inputs import Inputs, depth_stream, image_topics
-from prehend.ros.life import Life
-from prehend.ros.messages import DIAGNOSTICS, encode, message_class
+from prehend.ros.life import Life, Running
+from prehend.ros.messages import DIAGNOSTICS, encode
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
 from prehend.ros.params_files import unused_files
+from prehend.ros.quality import publisher, refuse_changes, unused_overrides
+from prehend.ros.several_node import SeveralNode
 from prehend.ros.stamps import Stamps
 from prehend.ros.start import restore_signals, start_ros, stop_on_signals
 from prehend.ros.worker import Worker
@@ -65,9 +67,10 @@ class PrehendNode:
             params.fov_deg, params.camera_info_timeout_s, rectified="rect" in base.rsplit("/", 1)[-1]
         )
         self._told: set[str] = set()
+        self._warned_of_loss = False
         with Border(ParameterError, "ROS refuses a topic or service"):
             self._outputs = Outputs(node, loaded.facts, params, self._stats, self._stamps)
-            self._diagnostics = node.create_publisher(message_class(DIAGNOSTICS), "/diagnostics", 10)
+            self._diagnostics = publisher(node, DIAGNOSTICS, "/diagnostics", 10)
             depth = depth_stream(node, params)
             self.worker = Worker(
                 loaded.estimator,
@@ -88,6 +91,12 @@ class PrehendNode:
         for note in self._notes:
             node.get_logger().warning(note)
 
+    def _note(self, note: str) -> None:
+        """Warn of something once, and let the diagnostics tell it from now on."""
+        if note not in self._notes:
+            self._notes.append(note)
+            self._node.get_logger().warning(note)
+
     def activate(self) -> None:
         """Subscribe to the images.
 
@@ -96,7 +105,9 @@ class PrehendNode:
         """
         self._stats.began(time.monotonic())
         self._inputs.start()
-        self._node.get_logger().info(f"waiting for images on {self._inputs.topic}")
+        for note in unused_overrides(self._node):
+            self._note(note)
+        self._node.get_logger().info(f"{self._loaded.said}; waiting for images on {self._inputs.topic}")
 
     def deactivate(self) -> None:
         """Unsubscribe, and forget all hands."""
@@ -139,9 +150,14 @@ class PrehendNode:
     def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
         values = {change.name: change.value for change in changes if change.name.split(".")[0] not in _NOT_OURS}
         try:
-            self._params = self._outputs.params = self._params.updated(values)
-        except ParameterError as error:
+            refuse_changes(self._node, changes)
+            params = self._params.updated(values)
+            if (options := params.options()) != self._params.options():
+                check_objects(options)
+                self.worker.change(options)
+        except PrehendError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        self._params = self._outputs.params = params
         return SetParametersResult(successful=True)
 
     def _on_diagnostics(self) -> None:
@@ -151,7 +167,9 @@ class PrehendNode:
             return
         silent = now - counts.last_image_s > params.silent_after_s
         cause = self._inputs.cause(counts) if silent else ""
-        faults = diagnostics.image_faults(counts, self._stamps.take() if counts.received else "", graph.load())
+        if loss := graph.loss(counts.new_lost, counts.new_received, counts.image_bytes, graph.load()):
+            self._warn_of_loss(loss)
+        faults = diagnostics.image_faults(counts, self._stamps.take() if counts.received else "", loss)
         reason = self._calibration.reason
         if reason and not self._calibration.heard:
             reason = f"{reason}: {self._inputs.info_cause()}".removesuffix(": ")
@@ -170,6 +188,12 @@ class PrehendNode:
     def _publish(self, statuses: list[Status]) -> None:
         array = diagnostics.diagnostic_array(header_message(self._now_s(), ""), self._name.lstrip("/"), statuses)
         self._diagnostics.publish(encode(array))
+
+    def _warn_of_loss(self, loss: str) -> None:
+        """Once in the log; the diagnostics tell it as long as it lasts."""
+        if not self._warned_of_loss:
+            self._warned_of_loss = True
+            self._node.get_logger().warning(loss)
 
     def _twins(self) -> list[str]:
         """Other nodes of the same name."""
@@ -206,7 +230,8 @@ def declare_parameters(node: Node) -> NodeParams:
 
 
 def _descriptor(spec: ParameterSpec, value: object) -> ParameterDescriptor:
-    described = ParameterDescriptor(description=spec.text, read_only=not spec.live)
+    # the type is checked with everything else, where it is told in words
+    described = ParameterDescriptor(description=spec.text, read_only=not spec.live, dynamic_typing=spec.live)
     if spec.choices:
         described.additional_constraints = f"one of {spec.admits()}"
     if spec.span and isinstance(value, float):
@@ -218,12 +243,13 @@ def _descriptor(spec: ParameterSpec, value: object) -> ParameterDescriptor:
     return described
 
 
-def run_node(argv: Sequence[str], load: Loader = load_for) -> int:
+def run_node(argv: Sequence[str], load: Loader = load_for, load_cameras: CamerasLoader = load_cameras_for) -> int:
     """`prehend node`: run until SIGINT or SIGTERM.
 
     Args:
         argv: what follows the verb: nothing, or `--ros-args ...`.
         load: makes the estimator from the parameters.
+        load_cameras: the same with parameter `cameras`.
 
     Returns:
         Exit code 0, after a signal.
@@ -242,7 +268,7 @@ def run_node(argv: Sequence[str], load: Loader = load_for) -> int:
         before = stop_on_signals(stop)
         notes += unused_files(argv, node.get_fully_qualified_name())
         params = declare_parameters(node)
-        _live(node, params, load, notes, stop)
+        _live(node, params, (load, load_cameras), notes, stop)
         node.destroy_node()
     finally:
         rclpy.try_shutdown()
@@ -251,13 +277,22 @@ def run_node(argv: Sequence[str], load: Loader = load_for) -> int:
     return 0
 
 
-def _live(node: LifecycleNode, params: NodeParams, load: Loader, notes: list[str], stop: threading.Event) -> None:
+def _live(
+    node: LifecycleNode,
+    params: NodeParams,
+    loaders: tuple[Loader, CamerasLoader],
+    notes: list[str],
+    stop: threading.Event,
+) -> None:
     """Until `stop` is set, or the worker ends."""
 
-    def make() -> PrehendNode:
+    def make() -> Running:
         live = {name: node.get_parameter(name).value for name, spec in specs().items() if spec.live}
         current = params.updated(live)  # they may have changed since the node was freed
-        loaded = load(current)
+        if current.camera_names():
+            several = loaders[1](current)
+            return SeveralNode(node, current, several, [*notes, *several.notes])
+        loaded = loaders[0](current)
         return PrehendNode(node, current, loaded, [*notes, *loaded.notes])
 
     life = Life(node, make)

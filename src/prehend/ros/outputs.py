@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from prehend.draw.overlay import draw
 from prehend.io.images import Image
@@ -13,6 +12,7 @@ from prehend.ros.convert import (
     event_message,
     hand_array,
     model_info,
+    timing_message,
     track_array,
     transforms,
     without_metres,
@@ -25,21 +25,20 @@ from prehend.ros.messages import (
     COMPRESSED_IMAGE,
     HAND_ARRAY,
     HAND_EVENT,
+    HAND_TIMING,
     HAND_TRACKS,
     MARKERS,
     MODEL_INFO,
     TF,
     encode,
-    message_class,
 )
 from prehend.ros.mirror import mirror_pixels
 from prehend.ros.params import NodeParams
+from prehend.ros.quality import LATCHED, publisher
 from prehend.ros.stamps import Stamps
 from prehend.ros.target_frame import TargetFrame
-from prehend.ros.typesupport import forget_error
 from prehend.types import FrameResult
 
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _TF_DEPTH = _EVENTS_DEPTH = 100
 
 
@@ -55,15 +54,15 @@ class Outputs:
         self._facts, self._stats, self._stamps = facts, stats, stamps
         self.params = params
         self.target = TargetFrame(node, params.target_frame) if params.target_frame else None
-        self._hands = _publisher(node, HAND_ARRAY, "~/hands", 10)
-        self._tracks = _publisher(node, HAND_TRACKS, "~/tracks", 10)
-        self._events = _publisher(node, HAND_EVENT, "~/events", _EVENTS_DEPTH)
-        self._markers = _publisher(node, MARKERS, "~/markers", 1)
-        self._overlay = _publisher(node, COMPRESSED_IMAGE, "~/overlay/compressed", 1)
-        self._tf = _publisher(node, TF, "/tf", _TF_DEPTH)
-        self._model_info = _publisher(node, MODEL_INFO, "~/model_info", LATCHED)
+        self._hands = publisher(node, HAND_ARRAY, "~/hands", 10)
+        self._tracks = publisher(node, HAND_TRACKS, "~/tracks", 10)
+        self._events = publisher(node, HAND_EVENT, "~/events", _EVENTS_DEPTH)
+        self._markers = publisher(node, MARKERS, "~/markers", 1)
+        self._overlay = publisher(node, COMPRESSED_IMAGE, "~/overlay/compressed", 1)
+        self._tf = publisher(node, TF, "/tf", _TF_DEPTH)
+        self._timing = publisher(node, HAND_TIMING, "~/timing", 10)
+        self._model_info = publisher(node, MODEL_INFO, "~/model_info", LATCHED)
         self._extra = ExtraOutputs(node, params.chosen_outputs(), facts.objects)
-        forget_error()
         self._model_info.publish(encode(model_info(facts)))
 
     def publish(self, header: Any, image: Image, result: FrameResult) -> None:
@@ -83,13 +82,15 @@ class Outputs:
         for event in result.events:
             self._events.publish(encode(event_message(header, event)))
         if params.publish_tf and self._stamps.usable:
-            tree = transforms(header, result, params.tf_prefix)
+            tree = transforms(header, result, params.tf_prefix, params.publish_finger_frames)
             if tree.transforms:
                 self._tf.publish(encode(tree))
         self._extra.publish(header, result)
         self._show(header, image, result, drawn)
         stages = {**result.timing_ms, "publish": 1e3 * (time.perf_counter() - began)}
         total_ms = stages.pop("total", 0.0)
+        done_ms = self._stamps.latency_ms(header.stamp)
+        self._timing.publish(encode(timing_message(header, stages, done_ms)))
         self._stats.processed(latency_ms, total_ms, len(result.hands), stages)
 
     def _show(self, header: Any, image: Image, result: FrameResult, drawn: FrameResult) -> None:
@@ -100,9 +101,3 @@ class Outputs:
             self._markers.publish(encode(marker_array(header, result, faces, self._facts.objects)))
         if params.publish_overlay and self._overlay.get_subscription_count():
             self._overlay.publish(encode(jpeg_message(header, draw(image, drawn, self._facts.faces))))
-
-
-def _publisher(node: Node, type_name: str, topic: str, quality: QoSProfile | int) -> Any:
-    publisher = node.create_publisher(message_class(type_name), topic, quality)
-    forget_error()  # of each, before the next one finds it
-    return publisher

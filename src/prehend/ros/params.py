@@ -11,7 +11,7 @@ from typing import Any
 
 from prehend.backends.settings import POLICIES, PRECISIONS, PROVIDERS
 from prehend.errors import ParameterError, UnknownName
-from prehend.pipeline.options import LOST, OPERATORS, EstimatorOptions, option_default, option_text
+from prehend.pipeline.options import LIVE, LOST, OPERATORS, EstimatorOptions, option_default, option_text
 from prehend.pipeline.track import FRAME_S
 
 _LONGEST = 120
@@ -58,6 +58,7 @@ def _parameter(default: Any, text: str, **limits: Any) -> Any:
 
 def _option(name: str, default: Any = None, **limits: Any) -> Any:
     """A parameter that is the estimator's option of the same name: it says the same, and has its default."""
+    limits.setdefault("live", name in LIVE)
     return _parameter(option_default(name) if default is None else default, option_text(name), **limits)
 
 
@@ -87,6 +88,7 @@ class NodeParams:
     find_interval: int = _parameter(
         0, "obsolete: the same in images at 30 Hz; 0: find_interval_s counts", span=(0, 1000)
     )
+    detector_beside: bool = _option("detector_beside")
     keep_lost_s: float = _option("keep_lost_s", span=(0.01, 5.0))
     lost: str = _option("lost", choices=LOST)
     operator: str = _option("operator", choices=OPERATORS)
@@ -100,6 +102,23 @@ class NodeParams:
     image_reliability: str = _parameter(
         "best_effort", "reliability of the image subscription", choices=("best_effort", "reliable")
     )
+    cameras: str = _parameter(
+        "", "names of several cameras, as [front, left]: their images are /front/image_raw and so on; empty: one camera"
+    )
+    rig: bool = _parameter(False, "make one hand of all views of it: the cameras are calibrated against each other")
+    rig_file: str = _parameter("", "file of the cameras' poses, see docs/CAMERAS.md; empty: /tf tells them")
+    rig_frame: str = _parameter(
+        "", "frame of the fused hands; empty: that of rig_file, or of the first camera where /tf tells the poses"
+    )
+    rig_sync: str = _parameter(
+        "approximate",
+        "images of one set: approximate, within rig_window_s; exact, of the same stamp",
+        choices=("approximate", "exact"),
+    )
+    rig_window_s: float = _parameter(
+        0.02, "largest difference of stamps between the first camera's image and another's [s]", span=(0.0, 1.0)
+    )
+    rig_wait_s: float = _parameter(0.1, "a set of images waits this long for one that is late [s]", span=(0.0, 2.0))
     depth_topic: str = _parameter(
         "", "depth images that are aligned to the images and taken with them, 16UC1 [mm] or 32FC1 [m]; empty: none"
     )
@@ -128,6 +147,9 @@ class NodeParams:
     publish_tf: bool = _parameter(
         True, "publish wrists and held objects on /tf while the camera is calibrated", live=True
     )
+    publish_finger_frames: bool = _parameter(
+        False, "publish the finger joints of left_hand and right_hand on /tf, too; with publish_tf", live=True
+    )
     publish_markers: str = _parameter(
         "skeleton",
         "what ~/markers shows while somebody subscribes; mesh costs about 15 ms a hand",
@@ -144,7 +166,9 @@ class NodeParams:
         "", "frame that hands are told in, through /tf and /tf_static; empty: that of the images"
     )
     tf_prefix: str = _parameter("", "put before the names of TF frames, to tell several nodes apart")
-    silent_after_s: float = _parameter(2.0, "diagnostics warn when no image came for this long [s]", span=(0.5, 60.0))
+    silent_after_s: float = _parameter(
+        2.0, "diagnostics warn when no image came for this long [s]", span=(0.5, 60.0), live=True
+    )
 
     def __post_init__(self) -> None:
         for name, spec in specs().items():
@@ -157,17 +181,28 @@ class NodeParams:
             raise ParameterError(f"parameter fov_deg is {self.fov_deg:g}, allowed: 0 (assume nothing) or 10 to 170")
         if self.tf_prefix and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_/]*", self.tf_prefix):
             raise ParameterError(f"parameter tf_prefix is {self.tf_prefix!r}: a TF frame cannot start like this")
+        if self.find_interval and self.find_interval_s != option_default("find_interval_s"):
+            raise ParameterError("find_interval and find_interval_s contradict each other: leave find_interval out")
+        if self.publish_finger_frames and self.operator == "off":
+            raise ParameterError(
+                "publish_finger_frames is of the operator's hands: operator must be longest or largest"
+            )
         unknown = set(self.chosen_outputs()) - set(OUTPUTS)
         if unknown:
             raise ParameterError(
                 f"parameter outputs is {_short(self.outputs)}, allowed: {', '.join(OUTPUTS)}, separated by commas"
             )
+        check_cameras(self)
         if self.hand_model and not _is_file(self.hand_model):
             raise ParameterError(f"parameter hand_model is {_short(self.hand_model)}: there is no such file")
 
     def chosen_outputs(self) -> tuple[str, ...]:
         """The names in `outputs`."""
         return tuple(name.strip() for name in self.outputs.strip("[] ").split(",") if name.strip())
+
+    def camera_names(self) -> tuple[str, ...]:
+        """The names in `cameras`; none for one camera."""
+        return tuple(name.strip() for name in self.cameras.strip("[] ").split(",") if name.strip())
 
     def options(self) -> EstimatorOptions:
         """What the estimator is told: the parameters that are options of it, and those of old names.
@@ -204,10 +239,38 @@ class NodeParams:
                 raise ParameterError(str(UnknownName("parameter", name, kinds)))
             if kinds[name] is float and type(value) is int:
                 value = _as_float(name, value)
+            if kinds[name] is str and isinstance(value, (list, tuple)) and all(type(one) is str for one in value):
+                value = ", ".join(value)  # names in a list, as a params file has them
             if type(value) is not kinds[name]:
                 raise ParameterError(f"parameter {name} is {_short(value)}, expected a {kinds[name].__name__}")
             changes[name] = value
         return replace(self, **changes)
+
+
+def check_cameras(params: NodeParams) -> None:
+    """Raise `ParameterError` unless what is said of several cameras fits together."""
+    names = params.camera_names()
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+            raise ParameterError(f"parameter cameras has {_short(name)}: names have letters, digits and _")
+    if len(set(names)) < len(names):
+        raise ParameterError(f"parameter cameras is {_short(params.cameras)}: each has a name of its own")
+    if params.rig and len(names) < 2:
+        raise ParameterError(
+            f"parameter rig needs two cameras or more, parameter cameras is {_short(params.cameras)}: name them all"
+        )
+    if not params.rig and (params.rig_file or params.rig_frame):
+        raise ParameterError("parameters rig_file and rig_frame go with rig: set rig to true, or leave them empty")
+    if names and params.detector_beside:
+        raise ParameterError("parameter detector_beside goes with one camera: several share one detector")
+    if names and params.depth_topic:
+        raise ParameterError("parameter depth_topic goes with one camera: leave it or cameras empty")
+    if params.rig and params.mirrored_input:
+        raise ParameterError("parameter mirrored_input goes with no rig: its cameras' poses are of images as they are")
+    if names and not params.rig and "hts" in params.chosen_outputs():
+        raise ParameterError("parameter outputs has hts, whose topics are of one camera: leave it out, or set rig")
+    if params.rig_file and not _is_file(params.rig_file):
+        raise ParameterError(f"parameter rig_file is {_short(params.rig_file)}: there is no such file")
 
 
 def _as_float(name: str, value: int) -> float:

@@ -19,6 +19,7 @@ from prehend.ros.borders import Border
 from prehend.ros.convert import header_message
 from prehend.ros.images import camera_message, image_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class, require_rclpy
+from prehend.ros.network import add_network_options, use_network
 from prehend.ros.stage import wait_for_subscriber
 from prehend.ros.start import restore_signals, start_ros, stop_on_signals
 from prehend.types import Camera
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=float, default=3.0, metavar="S", help="longest wait for a first subscriber (default: 3)"
     )
+    add_network_options(parser)
 
 
 def run_play(args: argparse.Namespace) -> int:
@@ -74,6 +76,7 @@ def run_play(args: argparse.Namespace) -> int:
     """
     rclpy = require_rclpy()
     _check(args)
+    use_network(args.discovery, args.peer)
     stop, before = threading.Event(), None
     failures = _Failures()
     try:

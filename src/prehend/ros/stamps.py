@@ -49,9 +49,16 @@ class Stamps:
         self._told = self.fault or self._told
         return seconds(stamp) if self.usable else self._now() or time.time()
 
-    def latency_ms(self, stamp: Any) -> float:
-        """From an image's stamp to now [ms]; NaN where the difference says nothing."""
-        return math.nan if self.fault else max(1e3 * (self._now() - seconds(stamp)), 0.0)
+    def now_s(self) -> float:
+        """The node's clock."""
+        return self._now()
+
+    def latency_ms(self, stamp: Any, then_s: float | None = None) -> float:
+        """From an image's stamp to now, or to another time of the node's clock [ms]; NaN where the difference says
+        nothing."""
+        return (
+            math.nan if self.fault else max(1e3 * ((self._now() if then_s is None else then_s) - seconds(stamp)), 0.0)
+        )
 
     def take(self) -> str:
         """What was wrong with stamps since the last call."""

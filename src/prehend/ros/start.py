@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -69,6 +70,15 @@ def start_ros(
             raise ParameterError(_explain(left, f"unknown argument {left[0]}: ROS arguments follow --ros-args"))
         with Border(ParameterError, "ROS refuses to start"):
             return import_module(kind).Node(node_name, **options), notes
+
+
+def process_age_s() -> float | None:
+    """For how long this process lives [s]; None where the system does not tell (/proc, Linux)."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
 
 
 def _check_domain() -> None:

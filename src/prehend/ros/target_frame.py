@@ -13,7 +13,8 @@ from prehend.errors import ParameterError, PrehendError
 from prehend.ros.borders import Border
 from prehend.ros.convert import header_message, seconds, without_metres
 from prehend.ros.diagnostics import OK, WARN, Status
-from prehend.ros.messages import TF, message_class
+from prehend.ros.messages import TF
+from prehend.ros.quality import subscription
 from prehend.ros.transform_buffer import TransformBuffer, TransformError
 from prehend.types import FloatArray, FrameResult, HandEstimate
 
@@ -43,7 +44,7 @@ class TargetFrame:
                 ("/tf", False, QoSProfile(depth=_TF_DEPTH, reliability=reliable)),
                 ("/tf_static", True, QoSProfile(depth=_TF_DEPTH, reliability=reliable, durability=latched)),
             ):
-                node.create_subscription(message_class(TF), topic, self._taker(fixed), quality, raw=True)
+                subscription(node, TF, topic, self._taker(fixed), quality)
 
     def moved(self, header: Any, result: FrameResult) -> tuple[Any, FrameResult]:
         """Header and result in the target frame, with the image's stamp.

@@ -4,19 +4,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from prehend.errors import DeviceError, PrehendError, SourceError
-from prehend.io.images import Image, ImageReader
+from prehend.io.images import Image
 from prehend.pipeline.load import HandEstimator
+from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
-from prehend.ros.convert import header_message, seconds, valid_stamp
+from prehend.ros.convert import seconds
 from prehend.ros.depth import DepthStream
 from prehend.ros.diagnostics import Stats
-from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
+from prehend.ros.image_bytes import ImageBytes
 from prehend.ros.mirror import mirror_camera, mirror_image
 from prehend.ros.params import NodeParams
 from prehend.ros.stamps import Stamps
@@ -27,6 +28,26 @@ Publish = Callable[[Any, Image, FrameResult], None]
 
 GIVE_UP_AFTER = 50
 """Images in a row that failed for a reason nobody expects: it is not the images, and the node ends with the reason."""
+
+
+class _Arrived(NamedTuple):
+    """A serialised image, and when it came: by the node's clock [s] and by `time.perf_counter`."""
+
+    data: bytes
+    clock_s: float
+    at: float
+
+
+class Laps:
+    """Wall times of stages that follow each other [ms], by their names; the first begins at `at`."""
+
+    def __init__(self, at: float) -> None:
+        self._last, self.ms = at, dict[str, float]()
+
+    def lap(self, name: str) -> None:
+        """The stage of this name ends now."""
+        now = time.perf_counter()
+        self.ms[name], self._last = 1e3 * (now - self._last), now
 
 
 class Worker:
@@ -59,10 +80,11 @@ class Worker:
     ) -> None:
         self._estimator, self._calibration, self._stats, self._publish = estimator, calibration, stats, publish
         self._params = params
-        self._reader = _Reader(max_pixels=params.max_image_px)
+        self._images = ImageBytes(params, stats)
         self._stamps = stamps or Stamps(time.time, lambda: False)
         self._tell, self._depth = tell, depth
-        self._newest: bytes | None = None
+        self._newest: _Arrived | None = None
+        self._options: EstimatorOptions | None = None
         self._stopped = self._reset = self.paused = False
         self._changed = threading.Condition()
 
@@ -73,14 +95,20 @@ class Worker:
 
     def offer(self, data: bytes) -> None:
         """Hand over a serialised image; returns at once."""
-        self._stats.arrived(time.monotonic())
+        self._stats.arrived(time.monotonic(), len(data))
+        arrived = _Arrived(data, self._stamps.now_s(), time.perf_counter())
         with self._changed:
             if self.paused:
                 return
             if self._newest is not None:
                 self._stats.dropped()
-            self._newest = data
+            self._newest = arrived
             self._changed.notify()
+
+    def change(self, options: EstimatorOptions) -> None:
+        """Let the estimator go on with other options, from the next image on."""
+        with self._changed:
+            self._options = options
 
     def pause(self, paused: bool) -> None:
         """Leave images alone, or take them again; begins anew either way."""
@@ -106,9 +134,9 @@ class Worker:
             DeviceError: the GPU failed, and `engine_policy` lets nothing else answer.
         """
         in_a_row = 0
-        while (data := self._take()) is not None:
+        while (arrived := self._take()) is not None:
             try:
-                self._process(data)
+                self._process(arrived)
                 in_a_row = 0
             except Unexpected as error:
                 in_a_row += 1
@@ -122,19 +150,21 @@ class Worker:
             except PrehendError as error:
                 self._stats.failed(str(error))
 
-    def _take(self) -> bytes | None:
+    def _take(self) -> "_Arrived | None":
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._newest is not None)
-            data, self._newest = self._newest, None
-            return None if self._stopped else data
+            arrived, self._newest = self._newest, None
+            return None if self._stopped else arrived
 
-    def _process(self, data: bytes) -> None:
-        began = time.perf_counter()
+    def _process(self, arrived: "_Arrived") -> None:
+        laps = Laps(arrived.at)
+        laps.lap("wait")
         with Border(SourceError, "image"):
-            message, image = self._read(data)
+            message, image = self._read(arrived.data)
         stamp_s = self._stamps.tracking_s(message.header.stamp)
         header = self._header(message.header)
-        read_ms = 1e3 * (time.perf_counter() - began)
+        arrival_ms = self._stamps.latency_ms(header.stamp, arrived.clock_s)
+        laps.lap("read")
         height, width = image.shape[:2]
         info_s = seconds(header.stamp) or None
         self._calibration.wait(width, height, info_s)
@@ -143,44 +173,28 @@ class Worker:
             self._stats.waited()
             return
         depth = None if self._depth is None else self._depth.of(seconds(header.stamp), width, height)
+        laps.lap("sync")
         with Border(Unexpected, "an image failed"):
-            self._forget()
+            self._renew()
             if self._params.mirrored_input:
                 image, camera = mirror_image(image), mirror_camera(camera)
                 depth = None if depth is None else np.ascontiguousarray(depth[:, ::-1])
             result = self._estimator.estimate(image, camera, stamp_s, depth=depth)
-            result = replace(result, timing_ms={"read": read_ms, **result.timing_ms})
+            result = replace(result, timing_ms={"arrival": arrival_ms, **laps.ms, **result.timing_ms})
             self._publish(header, image, result)
 
-    def _forget(self) -> None:
+    def _renew(self) -> None:
+        """Do what was asked for since the last image."""
         with self._changed:
             wanted, self._reset = self._reset, False
+            options, self._options = self._options, None
         if wanted:
             self._estimator.reset()
+        if options is not None:
+            self._estimator.change(options)
 
     def _header(self, given: Any) -> Any:
-        """The header of all outputs: the image's, with a frame and a stamp that messages can carry."""
-        frame_id = given.frame_id or self._params.frame_id
-        self._stats.framed(bool(frame_id))
-        stamp = valid_stamp(given.stamp)
-        if stamp is given.stamp and frame_id == given.frame_id:
-            return given
-        header = header_message(0.0, frame_id)
-        header.stamp = stamp
-        return header
+        return self._images.header(given)
 
     def _read(self, data: bytes) -> tuple[Any, Image]:
-        if self._params.image_transport == "compressed":
-            message = decode(data, COMPRESSED_IMAGE)
-            return message, self._reader.compressed(message, "compressed image")
-        message = decode(data, IMAGE)
-        if not message.step and message.height and len(message.data) % message.height == 0:
-            message.step = len(message.data) // message.height  # drivers that leave it out
-        return message, self._reader.message(message, "image")
-
-
-class _Reader(ImageReader):
-    """Names the node's parameter where an image is too large."""
-
-    def _limit(self) -> str:
-        return f"parameter max_image_px, {self.max_pixels}"
+        return self._images.read(data)

@@ -18,7 +18,7 @@ from prehend.types import Camera, FloatArray, HandEstimate, ObjectEstimate
 from prehend.view.seen import BOX_EDGES, HeldBoxes, Seen
 
 LONGEST_SIDE_PX = 960
-"""Larger pictures are reduced for the page; their numbers stay those of the picture."""
+"""Larger images are reduced for the page; their numbers stay those of the image."""
 JPEG_QUALITY = 80
 UNIT_M, UNIT_PX = 1e-4, 0.125
 """Steps of mesh vertices, counted from the wrist."""
@@ -73,10 +73,10 @@ def row_packet(seen: Seen) -> str:
 
 
 def jpeg_of(image_rgb: Image, longest_px: int = LONGEST_SIDE_PX) -> bytes:
-    """A picture as a JPEG of at most this many pixels a side.
+    """An image as a JPEG of at most this many pixels a side.
 
     Raises:
-        OutputError: no such picture can be a JPEG.
+        OutputError: no such image can be a JPEG.
     """
     height, width = image_rgb.shape[:2]
     scale = longest_px / max(height, width)

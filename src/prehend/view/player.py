@@ -16,9 +16,9 @@ from prehend.view.controls import Controls
 from prehend.view.seen import Screen, Seen
 
 _FOREIGN = (cv2.error, np.linalg.LinAlgError, ArithmeticError, MemoryError)
-"""What libraries raise over a picture they cannot do; it costs that picture and no more."""
+"""What libraries raise over an image they cannot do; it costs that image and no more."""
 _PICTURE_S = 1.0
-"""A picture that no other follows in time is shown this long."""
+"""An image that no other follows in time is shown this long."""
 _DEFAULT_STEP_S = 1 / 30
 _LONGEST_STEP_S = 60.0
 
@@ -34,7 +34,7 @@ class Player:
         tell: takes a note of the source, each once.
         fail: takes what keeps a frame from being shown.
         cameras: replaces the frames' own cameras.
-        mirrored: turn the pictures back.
+        mirrored: turn the images back.
         rate_hz: frames a second; None as they were taken, 0 as fast as they are done.
     """
 

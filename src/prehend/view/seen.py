@@ -21,8 +21,8 @@ class Seen:
     Attributes:
         number: counts frames from 1, over loops too.
         time_s: on a clock that never goes back: the frames' own times, one loop after the other [s].
-        frame: the picture.
-        result: of this picture.
+        frame: the image.
+        result: of this image.
     """
 
     number: int

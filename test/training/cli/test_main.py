@@ -8,8 +8,8 @@ from fake import fake_sample, write_fake
 
 from prehend.errors import MissingDependency, SourceError
 from prehend_training.cli import main as cli
-from prehend_training.data.datasets import ShardCorpus
-from prehend_training.data.online import OnlineCorpus
+from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.online import OnlineDataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.inspect.samples import OVERLAYS, PANELS
 from prehend_training.scenes.render.render import SceneRenderer, crop_sample
@@ -151,14 +151,34 @@ def test_a_mesh_becomes_an_object(tmp_path, capsys):
     trimesh.creation.box((60, 40, 100)).export(tmp_path / "brick.stl")
     out = tmp_path / "objects"
     given = ["objects", "import", str(tmp_path / "brick.stl"), "--out", str(out), "--name", "a brick"]
-    assert cli.main([*given, "--id", "brick", "--units", "mm", "--symmetric"]) == 0
+    assert cli.main([*given, "--id", "brick", "--unit", "mm", "--symmetric"]) == 0
     assert capsys.readouterr().out.strip() == str(out / "brick.yaml")
     assert cli.main(["objects", "list", "--folder", str(out)]) == 0
     assert capsys.readouterr().out.split() == ["brick", "60", "x", "40", "x", "100", "mm", "a", "brick"]
     entry = yaml.safe_load((out / "brick.yaml").read_text())
     assert set(entry["symmetry"]["half_turns"]) == {"x", "y", "z"}
-    assert cli.main([*given, "--id", "brick", "--units", "m"]) == 1
+    assert cli.main([*given, "--id", "brick", "--units", "m"]) == 1  # as it was called
     assert "brick.stl" in capsys.readouterr().err
+
+
+def test_a_wrong_verb_is_one_line_with_the_nearest(capsys):
+    for given, words in ((["trian"], "did you mean train?"), (["xyzzy"], "see prehend-train --help"), ([], "verb")):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(given)
+        said = capsys.readouterr().err
+        assert stop.value.code == 2 and words in said and said.count("\n") == 1
+    with pytest.raises(SystemExit):
+        cli.main(["train", "unihope-s"])
+    assert capsys.readouterr().err.count("\n") == 1  # of a verb's arguments too
+
+
+def test_an_old_verb_is_not_shown_and_says_its_new_name(capsys, caplog, tmp_path):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    shown = capsys.readouterr().out
+    assert "hard-negatives" in shown and "places" not in shown
+    assert cli.main(["places", str(tmp_path / "out"), "--data", str(tmp_path / "none")]) == 1
+    assert "hard-negatives" in caplog.text and "hard-negatives" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +214,8 @@ def test_rendered_scenes_come_back_from_shards(rendered):
 
 def test_training_online_sees_what_shards_hold(rendered, tmp_path, monkeypatch):
     packing = Packing("all", "png")
-    online = OnlineCorpus(SceneConfig("crops", 11, 128, packing), backdrops=6)
-    shards = ShardCorpus([rendered], "crops")
+    online = OnlineDataset(SceneConfig("crops", 11, 128, packing), backdrops=6)
+    shards = ShardDataset([rendered], "crops")
     for name, value in shards[5].items():
         assert_close(value, online[5][name])
     monkeypatch.setattr("prehend_training.train.tasks.MEAN_POSE_SAMPLES", 6)

@@ -35,7 +35,7 @@ def test_crops_are_as_described(crops, name):
 def test_crops_of_the_device_are_the_same_arrays(crops):
     chosen = preset("debug-unihope")
     memory = chosen.load([crops], "cpu", 8)
-    made = chosen.task([crops], memory).source.batch(0)
+    made = memory.finished(chosen.task([crops], memory).source.batch(0))
     assert faults(made, CropBatch, sizes_of(chosen)) == []
     assert made.keys() == chosen.task([crops]).source.batch(0).keys()
 
@@ -43,8 +43,9 @@ def test_crops_of_the_device_are_the_same_arrays(crops):
 def test_frames_are_as_described(frames):
     chosen = preset("debug-detector")
     sizes = {"S": chosen.data.size_px, "G": chosen.data.size_px // chosen.data.stride_px}
-    for task in (chosen.task([frames]), chosen.task([frames], chosen.load([frames], "cpu"))):
-        batch = task.source.batch(0)
+    memory = chosen.load([frames], "cpu")
+    made = memory.finished(chosen.task([frames], memory).source.batch(0))
+    for batch in (chosen.task([frames]).source.batch(0), made):
         assert faults(batch, DetectorBatch, sizes) == [] and batch.keys() == arrays_of(DetectorBatch).keys()
 
 

@@ -10,11 +10,13 @@ from fake import fake_sample, project, write_fake
 from prehend.conventions import MIRROR
 from prehend.errors import AssetError
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
-from prehend_training.data.crop_targets import cells_on, from_box
+from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig, drawn_indices, exact
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.loader import prefetched
-from prehend_training.data.pixels import LUMA, PhotometricConfig, change_colour, degrade, erase, paste, without_front
+from prehend_training.data.pixels import opencv
+from prehend_training.data.pixels.draws import LUMA, PhotometricConfig, draw_changes, draw_colours, hidden_by
+from prehend_training.data.pixels.opencv import cells_on, changed, paste, without_front
 from prehend_training.data.records import record_of
 from prehend_training.sample import OBJECT_CODE, OTHER_CODE
 from prehend_training.storage.codec import Packing
@@ -24,11 +26,11 @@ CONFIG = CropDataConfig(absent_p=0.0)
 
 @pytest.fixture(scope="module")
 def batches(crops):
-    return CropBatches(ShardCorpus([crops], "crops"), CONFIG, seed=1, batch_size=8)
+    return CropBatches(ShardDataset([crops], "crops"), CONFIG, seed=1, batch_size=8)
 
 
 def test_a_batch_depends_on_seed_and_step_alone(crops, batches):
-    again = CropBatches(ShardCorpus([crops], "crops"), CONFIG, seed=1, batch_size=8)
+    again = CropBatches(ShardDataset([crops], "crops"), CONFIG, seed=1, batch_size=8)
     first, second = batches.batch(5), again.batch(5)
     for name in first:
         assert np.array_equal(first[name], second[name]), name
@@ -63,7 +65,7 @@ def test_labels_stay_on_the_hand_after_augmentation(batches):
 
 def test_the_skeleton_in_the_picture_lies_under_the_keypoints(crops):
     source = CropBatches(
-        ShardCorpus([crops], "crops"), CropDataConfig(absent_p=0.0, photometric=None, background_p=0), 2, 24
+        ShardDataset([crops], "crops"), CropDataConfig(absent_p=0.0, photometric=None, background_p=0), 2, 24
     )
     batch = source.batch(0)
     for row in range(24):
@@ -74,7 +76,7 @@ def test_the_skeleton_in_the_picture_lies_under_the_keypoints(crops):
 
 
 def test_object_points_fit_their_cells(crops):
-    source = CropBatches(ShardCorpus([crops], "crops"), exact(CONFIG), 2, 24)
+    source = CropBatches(ShardDataset([crops], "crops"), exact(CONFIG), 2, 24)
     batch = source.batch(0)
     known = batch["has_points"] > 0
     assert known.any() and (batch["grasp"][known] == 1).all()
@@ -95,15 +97,15 @@ TWINS = CropDataConfig(
 
 
 def test_batches_without_twins_are_the_same_otherwise(crops):
-    whole = CropBatches(ShardCorpus([crops], "crops"), CropDataConfig(), 2, 24).batch(0)
-    bare = CropBatches(ShardCorpus([crops], "crops", twins=False), CropDataConfig(), 2, 24, twins=False).batch(0)
+    whole = CropBatches(ShardDataset([crops], "crops"), CropDataConfig(), 2, 24).batch(0)
+    bare = CropBatches(ShardDataset([crops], "crops", twins=False), CropDataConfig(), 2, 24, twins=False).batch(0)
     assert whole.keys() - bare.keys() == {"image_deoccluded", "has_twin"}
     assert all(np.array_equal(value, whole[name]) for name, value in bare.items())
 
 
 def test_the_twin_is_changed_like_the_picture(crops):
-    """Where there was no object, a picture and its twin stay equal to the last bit through all changes."""
-    batch = CropBatches(ShardCorpus([crops], "crops"), TWINS, 2, 24).batch(0)
+    """Where there was no object, an image and its twin stay equal to the last bit through all changes."""
+    batch = CropBatches(ShardDataset([crops], "crops"), TWINS, 2, 24).batch(0)
     assert batch["has_twin"].all()
     differ = (batch["image"] != batch["image_deoccluded"]).any(-1)
     grasped = batch["grasp"] > 0
@@ -113,7 +115,7 @@ def test_the_twin_is_changed_like_the_picture(crops):
 
 
 def test_the_twin_shows_the_hand_where_the_object_was(crops):
-    source = CropBatches(ShardCorpus([crops], "crops"), exact(CONFIG), 2, 24)
+    source = CropBatches(ShardDataset([crops], "crops"), exact(CONFIG), 2, 24)
     batch = source.batch(0)
     for row in np.flatnonzero(batch["grasp"]):
         points = np.rint(from_box(batch["keypoints"][row], batch["hand_box"][row])).astype(int)
@@ -124,7 +126,7 @@ def test_the_twin_shows_the_hand_where_the_object_was(crops):
 
 def test_without_maps_the_twin_is_marked_unknown(tmp_path):
     write_fake(tmp_path, "crops", 4, packing=Packing("none", "png"))
-    batch = CropBatches(ShardCorpus([tmp_path], "crops"), exact(CONFIG), 2, 4).batch(0)
+    batch = CropBatches(ShardDataset([tmp_path], "crops"), exact(CONFIG), 2, 4).batch(0)
     assert not batch["has_twin"].any() and np.array_equal(batch["image"], batch["image_deoccluded"])
 
 
@@ -142,7 +144,7 @@ def test_an_object_that_only_lies_about_is_not_what_the_hand_holds():
 
 
 def test_absent_hands_are_marked(crops):
-    source = CropBatches(ShardCorpus([crops], "crops"), CropDataConfig(absent_p=1.0), 2, 24)
+    source = CropBatches(ShardDataset([crops], "crops"), CropDataConfig(absent_p=1.0), 2, 24)
     batch = source.batch(0)
     assert not batch["presence"].any() and not batch["grasp"].any() and not batch["has_points"].any()
     for value in batch.values():
@@ -153,7 +155,7 @@ MARKS = ("has_pose", "has_joints", "has_grasp", "has_visible", "has_segments")
 
 
 def test_rendered_scenes_know_all(crops):
-    batch = CropBatches(ShardCorpus([crops], "crops"), CropDataConfig(absent_p=0.3), 2, 24).batch(0)
+    batch = CropBatches(ShardDataset([crops], "crops"), CropDataConfig(absent_p=0.3), 2, 24).batch(0)
     for name in MARKS:
         assert batch[name].shape == (24,) and batch[name].dtype == np.float32 and batch[name].all(), name
     assert ((batch["visible_ratio"] >= 0) & (batch["visible_ratio"] <= 1)).all()
@@ -162,9 +164,9 @@ def test_rendered_scenes_know_all(crops):
 
 
 def test_a_wrong_side_is_the_mirror_image_with_its_labels(crops):
-    """The picture of the wrong side, mirrored, is that of the right one, and so are its labels."""
+    """The image of the wrong side, mirrored, is that of the right one, and so are its labels."""
     right, wrong = (
-        CropBatches(ShardCorpus([crops], "crops"), replace(exact(CONFIG), wrong_side_p=p), 2, 24).batch(0)
+        CropBatches(ShardDataset([crops], "crops"), replace(exact(CONFIG), wrong_side_p=p), 2, 24).batch(0)
         for p in (0.0, 1.0)
     )
     assert right["right"].all() and not wrong["right"].any() and wrong["presence"].all()
@@ -192,16 +194,16 @@ def test_what_a_sample_lacks_is_marked_and_void():
 
 @pytest.mark.parametrize("absent_p", [0.0, 1.0])
 def test_without_knowing_the_front_nothing_is_pasted(crops, absent_p):
-    """The crop stays a piece of the picture, which is 77 everywhere."""
+    """The crop stays a piece of the image, which is 77 everywhere."""
 
-    class Grey(ShardCorpus):
+    class Grey(ShardDataset):
         def __getitem__(self, index):
             record = super().__getitem__(index)
             return {**record, "image": np.full_like(record["image"], 77), "has_front": np.array(False)}
 
     config = replace(exact(CropDataConfig()), absent_p=absent_p, background_p=1.0, smear_p=1.0)
     batch = CropBatches(Grey([crops], "crops"), config, 2, 12).batch(0)
-    shown = batch["image"][batch["image"] != 0]  # beside the picture it is black
+    shown = batch["image"][batch["image"] != 0]  # beside the image it is black
     assert shown.size and (np.abs(shown.astype(int) - 77) <= 1).mean() > 0.97
 
 
@@ -241,10 +243,14 @@ def test_photometric_changes_keep_shape_and_type(config):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (64, 64, 3), np.uint8)
     for _ in range(20):
-        changed, hidden = erase(change_colour(image, config, rng), config, rng)
-        changed = degrade(changed, config, rng)
-        assert changed.shape == image.shape and changed.dtype == np.uint8
-        assert 0 < hidden.mean() < 0.3
+        changes = draw_changes(config, (64, 64), rng)
+        seen = changed(image, changes)
+        assert seen.shape == image.shape and seen.dtype == np.uint8
+        assert 0 < hidden_by(changes.patches, (64, 64)).mean() < 0.3
+
+
+def change_colour(image, config, rng):
+    return opencv.change_colour(image, draw_colours(config, rng))
 
 
 def test_changes_that_are_none_change_nothing():
@@ -276,11 +282,11 @@ def test_the_papers_colours_are_even_and_in_any_order():
 
 def test_a_wrong_kind_of_folder_is_refused(frames):
     with pytest.raises(AssetError, match="crops"):
-        ShardCorpus([frames], "crops")
+        ShardDataset([frames], "crops")
 
 
 def test_a_crop_is_a_picture_of_a_large_hand_to_a_finder(crops):
-    record = ShardCorpus([crops], "frames")[0]
+    record = ShardDataset([crops], "frames")[0]
     low, high = record["keypoints_px"][0].min(0), record["keypoints_px"][0].max(0)
     assert record["hand_count"] >= 1 and (high - low).max() > record["image"].shape[0] / 4
 

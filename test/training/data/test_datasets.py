@@ -17,14 +17,14 @@ from prehend_training.data.crops import CropBatches, CropDataConfig
 from prehend_training.data.datasets import (
     WINDOW,
     Cached,
-    DatasetCorpus,
-    MixedCorpus,
-    ShardCorpus,
+    MixedDataset,
+    RealDataset,
+    ShardDataset,
     around_hand,
     window_counts,
 )
-from prehend_training.data.online import OnlineCorpus
-from prehend_training.data.open import DatasetChoice, Mixture, describe_data, open_corpus, renders
+from prehend_training.data.online import OnlineDataset
+from prehend_training.data.open import DatasetChoice, Mixture, describe_data, open_training_data, renders
 from prehend_training.data.records import record_of
 from prehend_training.datasets import open_dataset
 from prehend_training.datasets.own_hand import own_pose
@@ -63,9 +63,8 @@ KNOWN = {
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("with_mano", [False, True])
 def test_crops_of_a_dataset_say_what_is_known_and_fit_their_labels(name, with_mano, roots, mano):
-    dataset = open_dataset(name, *roots[name], mano if with_mano else None)
-    corpus = DatasetCorpus(dataset)
-    batch = CropBatches(corpus, CropDataConfig(absent_p=0.0, wrong_side_p=0.0), 1, 8).batch(0)
+    dataset = RealDataset(open_dataset(name, *roots[name], mano if with_mano else None))
+    batch = CropBatches(dataset, CropDataConfig(absent_p=0.0, wrong_side_p=0.0), 1, 8).batch(0)
     for mark, values in KNOWN[name].items():
         expected = values[with_mano] if (name, mark) != ("hanco", "has_pose") else None  # its last frame has no fit
         assert expected is None or (batch[mark] == expected).all(), mark
@@ -81,8 +80,8 @@ def test_crops_of_a_dataset_say_what_is_known_and_fit_their_labels(name, with_ma
 @pytest.mark.parametrize("name", ["dexycb", "ho3d_v3", "freihand"])
 def test_poses_of_a_dataset_are_those_of_our_hand(name, roots, mano):
     """The stand-in for MANO has our bones, so our hand in the pose found has the joints told, of left hands too."""
-    corpus = DatasetCorpus(open_dataset(name, *roots[name], mano))
-    batch = CropBatches(corpus, CropDataConfig(absent_p=0.0, wrong_side_p=0.0), 1, 8).batch(0)
+    dataset = RealDataset(open_dataset(name, *roots[name], mano))
+    batch = CropBatches(dataset, CropDataConfig(absent_p=0.0, wrong_side_p=0.0), 1, 8).batch(0)
     posed = skin(load_hand_model(), batch["rotations"], batch["betas"]).joints
     assert np.abs(posed - posed[:, :1] - batch["joints"]).max() < 0.004
 
@@ -104,10 +103,10 @@ def test_the_pose_of_another_hand_points_our_bones_where_its_joints_are():
 
 
 def test_backgrounds_of_datasets_stay(roots):
-    corpus = DatasetCorpus(open_dataset("dexycb", *roots["dexycb"]))
+    dataset = RealDataset(open_dataset("dexycb", *roots["dexycb"]))
     config = CropDataConfig(absent_p=1.0, photometric=None, background_p=1.0)
-    batch = CropBatches(corpus, config, 1, 8).batch(0)
-    assert corpus.backdrop(np.random.default_rng(0)) is None
+    batch = CropBatches(dataset, config, 1, 8).batch(0)
+    assert dataset.backdrop(np.random.default_rng(0)) is None
     assert not batch["presence"].any() and batch["right"].all()
 
 
@@ -121,7 +120,7 @@ def test_what_is_kept_of_a_picture_shows_the_same_in_fewer_pixels(roots):
         side = np.ptp(part["keypoints_px"][0], axis=0).max()
         assert side >= min(0.8 * crop_px, np.ptp(record["keypoints_px"][0], axis=0).max()) - 0.01
         assert part["segmentation"].shape == part["image"].shape[:2]
-        # a pixel's grey is its column in the whole picture
+        # a pixel's grey is its column in the whole image
         x, y = part["keypoints_px"][0].T
         inside = (x > 0) & (y > 0) & (x < part["image"].shape[1] - 1) & (y < part["image"].shape[0] - 1)
         grey = part["image"][np.rint(y[inside]).astype(int), np.rint(x[inside]).astype(int), 0]
@@ -131,7 +130,7 @@ def test_what_is_kept_of_a_picture_shows_the_same_in_fewer_pixels(roots):
 
 @pytest.fixture(scope="session")
 def twins(roots, tmp_path_factory):
-    """Grey twins of every other picture."""
+    """Grey twins of every other image."""
     folder = TwinFolder.claim(tmp_path_factory.mktemp("twins"), {"source": "freihand"})
     dataset = open_dataset("freihand", *roots["freihand"])
     for index in range(1, len(dataset), 2):
@@ -143,12 +142,12 @@ def twins(roots, tmp_path_factory):
 def test_twins_of_datasets_come_with_their_pictures(roots, twins):
     choice = DatasetChoice("freihand", *roots["freihand"], twins=twins)
     config = CropDataConfig(absent_p=0.0, photometric=None, smear_p=1.0)
-    batch = CropBatches(open_corpus(choice, "crops"), config, 0, 12).batch(0)
+    batch = CropBatches(open_training_data(choice, "crops"), config, 0, 12).batch(0)
     with_twin = batch["has_twin"] > 0
     assert with_twin.sum() == 6
     assert (batch["image_deoccluded"][with_twin] == 128).all()
     assert np.array_equal(batch["image_deoccluded"][~with_twin], batch["image"][~with_twin])
-    assert not any(open_corpus(choice, "crops", twins=False)[index]["has_twin"] for index in range(12))
+    assert not any(open_training_data(choice, "crops", twins=False)[index]["has_twin"] for index in range(12))
 
 
 def test_a_twin_of_another_size_is_refused(roots, twins):
@@ -156,25 +155,25 @@ def test_a_twin_of_another_size_is_refused(roots, twins):
         def read(self, frame_id):
             return np.zeros((2, 2, 3), np.uint8)
 
-    corpus = DatasetCorpus(open_dataset("freihand", *roots["freihand"]), twins=Small.open(twins))
+    dataset = RealDataset(open_dataset("freihand", *roots["freihand"]), twins=Small.open(twins))
     with pytest.raises(AssetError, match="as large as"):
-        corpus[0]
+        dataset[0]
 
 
 def test_pictures_without_a_hand_give_way_to_others(roots):
-    dataset = open_dataset("dexycb", *roots["dexycb"])  # the first frame of each film shows no hand
-    corpus = DatasetCorpus(dataset)
-    bare = next(i for i in range(len(dataset)) if not dataset[i].hands)
-    assert np.array_equal(corpus[bare]["image"], corpus[bare]["image"])
-    assert corpus[bare]["has_joints"].all()
+    reader = open_dataset("dexycb", *roots["dexycb"])  # the first frame of each film shows no hand
+    dataset = RealDataset(reader)
+    bare = next(i for i in range(len(dataset)) if not reader[i].hands)
+    assert np.array_equal(dataset[bare]["image"], dataset[bare]["image"])
+    assert dataset[bare]["has_joints"].all()
 
 
 # mixtures
 
 
 def shards_and_scenes(crops):
-    online = OnlineCorpus(SceneConfig("crops", 5, 160), open_fake, backdrops=4)
-    return MixedCorpus([(ShardCorpus([crops], "crops"), 3.0), (online, 1.0)])
+    online = OnlineDataset(SceneConfig("crops", 5, 160), open_fake, backdrops=4)
+    return MixedDataset([(ShardDataset([crops], "crops"), 3.0), (online, 1.0)])
 
 
 def test_every_source_has_its_share_in_every_window(crops):
@@ -202,11 +201,11 @@ def test_a_mixture_depends_on_seed_and_step_alone(crops):
 
 
 def test_backgrounds_come_from_sources_that_have_them(crops, roots):
-    dataset = DatasetCorpus(open_dataset("freihand", *roots["freihand"]))
+    dataset = RealDataset(open_dataset("freihand", *roots["freihand"]))
     rng = np.random.default_rng(0)
-    mixed = MixedCorpus([(dataset, 9.0), (ShardCorpus([crops], "crops"), 1.0)])
+    mixed = MixedDataset([(dataset, 9.0), (ShardDataset([crops], "crops"), 1.0)])
     assert all(mixed.backdrop(rng)["image"].shape == (160, 160, 3) for _ in range(10))
-    assert MixedCorpus([(dataset, 1.0)]).backdrop(rng) is None
+    assert MixedDataset([(dataset, 1.0)]).backdrop(rng) is None
     looked = mixed.first(20)
     assert Counter(index % 2 for index in looked) == {0: 12, 1: 2}  # as many as the dataset has
     assert mixed[looked[-1]]["has_front"]
@@ -221,10 +220,10 @@ def test_shares_are_weights_over_their_sum():
 
 
 def test_a_cache_changes_nothing_but_the_time(crops):
-    corpus = ShardCorpus([crops], "crops")
-    size = sum(value.nbytes for value in corpus[0].values())
-    kept = Cached(corpus, 10.5 * size)
-    batches = [CropBatches(source, CropDataConfig(), 1, 8) for source in (corpus, kept, kept)]
+    dataset = ShardDataset([crops], "crops")
+    size = sum(value.nbytes for value in dataset[0].values())
+    kept = Cached(dataset, 10.5 * size)
+    batches = [CropBatches(source, CropDataConfig(), 1, 8) for source in (dataset, kept, kept)]
     made = [source.batch(2) for source in batches]
     for name in made[0]:
         assert all(np.array_equal(made[0][name], other[name]) for other in made[1:]), name
@@ -286,8 +285,8 @@ def test_the_options_name_sources(crops, monkeypatch):
 
 def test_sources_that_do_not_fit_are_refused(crops, roots):
     with pytest.raises(AssetError, match="every hand"):
-        open_corpus(DatasetChoice("freihand", *roots["freihand"]), "frames")
+        open_training_data(DatasetChoice("freihand", *roots["freihand"]), "frames")
     with pytest.raises(InvalidInput, match="weight"):
-        open_corpus(Mixture((([crops], 1.0), ([crops], -1.0))), "crops")
+        open_training_data(Mixture((([crops], 1.0), ([crops], -1.0))), "crops")
     with pytest.raises(InvalidInput, match="at least one"):
         Mixture(())

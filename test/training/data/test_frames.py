@@ -2,13 +2,13 @@ import numpy as np
 
 from prehend.pipeline.center_maps import decode_hands
 from prehend.pipeline.letterbox import cell_centers, letterbox
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig, detector_targets, draw_affine, seen_hands
 
 
 def with_hand(frames):
-    corpus = ShardCorpus([frames], "frames")
-    return next(record for record in map(corpus.__getitem__, range(12)) if record["hand_count"])
+    dataset = ShardDataset([frames], "frames")
+    return next(record for record in map(dataset.__getitem__, range(12)) if record["hand_count"])
 
 
 def as_outputs(maps):
@@ -23,7 +23,7 @@ def as_outputs(maps):
 
 
 def test_the_pipelines_decoding_finds_the_hands_in_perfect_maps(frames):
-    folder = ShardCorpus([frames], "frames")
+    folder = ShardDataset([frames], "frames")
     checked = 0
     for index in range(len(folder)):
         record = folder[index]
@@ -46,7 +46,7 @@ def test_the_pipelines_decoding_finds_the_hands_in_perfect_maps(frames):
 def test_augmented_maps_and_picture_belong_together(frames):
     """The skeleton is brighter than the noise around it: boxes must hold the bright pixels."""
     config = DetectorDataConfig(size_px=192, photometric=None)
-    batch = DetectorBatches(ShardCorpus([frames], "frames"), config, 0, 12).batch(0)
+    batch = DetectorBatches(ShardDataset([frames], "frames"), config, 0, 12).batch(0)
     centers = cell_centers(24, 192)
     hits = []
     for row in range(12):
@@ -61,7 +61,7 @@ def test_augmented_maps_and_picture_belong_together(frames):
 
 def test_segments_show_hands_where_the_boxes_are(frames):
     whole = DetectorDataConfig(size_px=192, hand_p=0, place_p=0, photometric=None)
-    batch = DetectorBatches(ShardCorpus([frames], "frames"), whole, 0, 12).batch(0)
+    batch = DetectorBatches(ShardDataset([frames], "frames"), whole, 0, 12).batch(0)
     assert set(np.unique(batch["segments"])) == {0, 1, 2}
     centers = cell_centers(24, 192)
     for row in range(12):

@@ -10,14 +10,14 @@ from prehend.pipeline.crop import CropSpec
 from prehend.types import Box, Camera
 from prehend_training.data.augment_presets import PAPER_CROPS, PAPER_CROPS_HO3D
 from prehend_training.data.crop_targets import from_box, hand_targets
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.views import EXACT_VIEW, ViewConfig, apply_affine, draw_box, draw_turn, mirror_left, view_of
 
 WILD = ViewConfig(turn_p=1.0)
 
 
 def views(crops, config, count=24):
-    folder, rng = ShardCorpus([crops], "crops"), np.random.default_rng(0)
+    folder, rng = ShardDataset([crops], "crops"), np.random.default_rng(0)
     for index in range(count):
         record = mirror_left(folder[index])
         size = record["image"].shape[1::-1]
@@ -53,7 +53,7 @@ def test_the_crop_frame_looks_through_the_middle_of_the_crop(crops):
 
 
 def test_without_a_turn_it_is_the_pipelines_crop(crops):
-    folder = ShardCorpus([crops], "crops")
+    folder = ShardDataset([crops], "crops")
     exact = views(crops, EXACT_VIEW)
     for index, (_, view) in enumerate(exact):
         record = folder[index]
@@ -71,7 +71,7 @@ def test_without_a_turn_it_is_the_pipelines_crop(crops):
 
 
 def test_mirrored_twice_is_the_same(crops):
-    folder = ShardCorpus([crops], "crops")
+    folder = ShardDataset([crops], "crops")
     left = next(folder[i] for i in range(len(folder)) if folder[i]["side"][0] == 0)
     once = mirror_left(left)
     assert once["side"][0] == 1
@@ -82,7 +82,7 @@ def test_mirrored_twice_is_the_same(crops):
 
 
 def test_a_mirrored_object_is_a_right_handed_box(crops):
-    folder = ShardCorpus([crops], "crops")
+    folder = ShardDataset([crops], "crops")
     for index in range(len(folder)):
         if folder[index]["has_object"][0]:
             points = mirror_left(folder[index])["object_points_m"][0]

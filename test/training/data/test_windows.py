@@ -76,22 +76,22 @@ def test_parts_of_a_batch_make_the_whole(films):
 
 
 def test_every_window_is_drawn_once_an_epoch(films):
-    corpus = open_windows([films], 64)
-    count = len(corpus)
-    drawn = [index for step in range(count // 4) for index in corpus.indices(0, step, 4)]
+    dataset = open_windows([films], 64)
+    count = len(dataset)
+    drawn = [index for step in range(count // 4) for index in dataset.indices(0, step, 4)]
     assert count == 2 * 16 + 2 * 20 and sorted(drawn) == list(range(count))
 
 
 def test_windows_stay_in_their_film_and_in_time(films):
-    corpus = open_windows([films], 64)
-    for index in (0, 15, 16, 35, 36, len(corpus) - 1):
-        place = corpus[index]
-        picture = corpus.source.sample(corpus.films[place.film].rows[place.at])
-        before = rows_before(corpus.films[place.film], place.at, (1 / 6, 1 / 3))
+    dataset = open_windows([films], 64)
+    for index in (0, 15, 16, 35, 36, len(dataset) - 1):
+        place = dataset[index]
+        picture = dataset.source.sample(dataset.films[place.film].rows[place.at])
+        before = rows_before(dataset.films[place.film], place.at, (1 / 6, 1 / 3))
         for k, at in enumerate(before, start=1):
             assert (at is None) == (picture.frame_id.frame < 5 * k)
             if at is not None:
-                older = corpus.source.sample(corpus.films[place.film].rows[at])
+                older = dataset.source.sample(dataset.films[place.film].rows[at])
                 assert older.frame_id.sequence == picture.frame_id.sequence
                 assert older.frame_id.frame == picture.frame_id.frame - 5 * k
 
@@ -131,13 +131,13 @@ def test_left_hands_come_as_right_ones(films):
     for index in (15, 30):
         example = source.example(index, np.random.default_rng(0))
         assert example["right"].all() and example["known"].all()
-        place = source.corpus[index]
-        (record, *_) = source.corpus.records(place, (1 / 6, 1 / 3))
+        place = source.dataset[index]
+        (record, *_) = source.dataset.records(place, (1 / 6, 1 / 3))
         mirrored = mirror_left(record)
         wanted = mirrored["joints_m"][0] - mirrored["joints_m"][0, 0]
         lengths = np.linalg.norm(wanted, axis=-1), np.linalg.norm(example["joints"][0], axis=-1)
         np.testing.assert_allclose(*lengths, atol=1e-4)
-    assert {source.corpus.source.sample(source.corpus.films[k].rows[0]).hands[0].side for k in (0, 1)} == {
+    assert {source.dataset.source.sample(source.dataset.films[k].rows[0]).hands[0].side for k in (0, 1)} == {
         "left",
         "right",
     }

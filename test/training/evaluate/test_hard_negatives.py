@@ -9,8 +9,7 @@ from prehend.pipeline.crop import CROP_SCALE, CropSpec, cut
 from prehend.types import Box, FoundHand
 from prehend_training.cli.main import main
 from prehend_training.data.crops import CropBatches, CropDataConfig
-from prehend_training.data.datasets import MixedCorpus, ShardCorpus
-from prehend_training.data.on_device.store import load_resident
+from prehend_training.data.datasets import MixedDataset, ShardDataset
 from prehend_training.data.views import PLACE_SCALE, place_box
 from prehend_training.evaluate.hard_negatives import HardNegativesConfig, cut_place, mistakes
 from prehend_training.sample import OTHER_CODE
@@ -53,7 +52,7 @@ def test_small_answers_and_those_beyond_the_number_are_left():
 
 @pytest.mark.parametrize("box", [Box(40, 60, 80, 90), Box(-10, 100, 30, 140), Box(10, 10, 150, 120)])
 def test_the_network_sees_in_a_place_what_the_robot_sees(box):
-    """Of the true box, away from where the picture was cut or shrunk."""
+    """Of the true box, away from where the image was cut or shrunk."""
     sample = with_hand()
     place = cut_place(sample, box, 192)
     assert place.image.shape[0] == place.image.shape[1] <= 192 and not place.hands
@@ -92,7 +91,7 @@ def test_a_folder_of_places_has_no_hands_and_is_not_made_twice(places, frames, c
 
 
 def test_a_crop_network_learns_that_no_hand_is_there(places):
-    batch = CropBatches(ShardCorpus([places], "crops"), CropDataConfig(), seed=0, batch_size=8).batch(0)
+    batch = CropBatches(ShardDataset([places], "crops"), CropDataConfig(), seed=0, batch_size=8).batch(0)
     assert not batch["presence"].any() and not batch["has_segments"].any() and not batch["has_twin"].any()
     longer = (batch["hand_box"][:, 2:] - batch["hand_box"][:, :2]).max(1)
     assert np.allclose(longer, 128 / CROP_SCALE, atol=1e-3)
@@ -100,7 +99,7 @@ def test_a_crop_network_learns_that_no_hand_is_there(places):
 
 
 def test_places_go_with_crops_in_one_mixture(places, crops):
-    mixed = MixedCorpus([(ShardCorpus([crops], "crops"), 3.0), (ShardCorpus([places], "crops"), 1.0)])
+    mixed = MixedDataset([(ShardDataset([crops], "crops"), 3.0), (ShardDataset([places], "crops"), 1.0)])
     batch = CropBatches(mixed, CropDataConfig(absent_p=0.0), seed=0, batch_size=1000).batch(0, (0, 20))
     assert 0.6 < batch["presence"].mean() < 0.9
 
@@ -116,17 +115,12 @@ def test_only_a_finder_looks_for_places_and_only_in_whole_pictures(frames, crops
 
 def test_a_finder_does_not_learn_from_places(places):
     with pytest.raises(AssetError, match="expected folders of frames"):
-        ShardCorpus([places], "frames")
+        ShardDataset([places], "frames")
 
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(InvalidInput, match="1 at least"):
         HardNegativesConfig(most=0)
-
-
-def test_memory_of_a_device_takes_crops_alone(places):
-    with pytest.raises(AssetError, match="expected folders of crops"):
-        load_resident([places], "cpu")
 
 
 def test_presence_on_places_is_measured_apart(places, crops, tmp_path, capfd):

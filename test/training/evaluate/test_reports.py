@@ -59,7 +59,7 @@ def label_of(hand, index):
 
 
 def sample_of(hands):
-    """The picture of some hands with their true labels; a brick is in those that grasp."""
+    """The image of some hands with their true labels; a brick is in those that grasp."""
     labels, things = [], []
     for hand in hands:
         held = len(things) if hand.grasp else None

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from prehend.errors import InvalidInput
 from prehend.models.unihope import build_unihope
 from prehend_training.data.augment_presets import STRONG_CROPS
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.engine.timed import Rendering, render
 from prehend_training.experiments.one_machine import Call, Plan, describe_machine
@@ -22,7 +22,7 @@ from prehend_training.losses.crop import total
 from prehend_training.losses.distillation import TaughtLossWeights, teacher_terms
 from prehend_training.train.checkpoint import load_result
 from prehend_training.train.export import export_run, halved
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.machine import Budget, Machine, to_tensors
 from prehend_training.train.preset import Teacher
 from prehend_training.train.presets import Changes, changed_preset, preset
 from prehend_training.train.runs import load_teacher
@@ -108,9 +108,11 @@ def test_a_student_learns_from_a_teacher(crops, tmp_path):
 
 def test_twins_are_in_memory_where_one_of_the_two_learns_from_pairs(crops, tmp_path):
     plain = a_plan(tmp_path, data=(crops,), preset="debug-unihope-row-a")
-    assert Call(plain).memory.twin is None
+    pool = Call(plain).memory.pool
+    assert (pool.twin == pool.image).all()
     taught = replace(plain, teacher_preset="debug-paper", teacher_budget=Budget(steps=1))
-    assert Call(taught).memory.twin is not None
+    pool = Call(taught).memory.pool
+    assert (pool.twin != pool.image).any()
 
 
 def test_a_detector_is_trained_the_same_way(frames, tmp_path):
@@ -125,8 +127,8 @@ def test_a_network_is_its_own_best_teacher(crops):
     chosen = changed_preset("debug-unihope", Changes(batch_size=6, taught=True))
     teacher = Teacher(build_unihope(chosen.config).eval())
     task = chosen.task([crops], chosen.load([crops], "cpu"), teacher)
-    assert np.allclose(task._mean_pose(), mean_pose(ShardCorpus([crops], "crops")), atol=1e-6)
-    batch = task.source.batch(0)
+    assert np.allclose(mean_pose(task.dataset), mean_pose(ShardDataset([crops], "crops")), atol=1e-6)
+    batch = to_tensors(task.memory.finished(task.source.batch(0)), "cpu")
     terms = task.terms(task.network(), batch, 0.0)
     assert {"keypoints", "teacher_keypoints", "teacher_rotations", "teacher_heatmaps"} <= terms.keys()
     assert bool(torch.isfinite(total(terms, chosen.loss))) and terms["teacher_keypoints"] > 0

@@ -9,9 +9,9 @@ import pytest
 from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, SourceError
 from prehend_training.cli.main import main
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
-from prehend_training.data.photographs import PhotoCorpus
+from prehend_training.data.photographs import PhotoDataset
 from prehend_training.imports.readers import read_any
 from prehend_training.imports.take import Import, take, write_photo_shards
 from prehend_training.photos.labels import read_labels
@@ -108,12 +108,12 @@ def test_every_format_says_the_same(photos, tmp_path, capsys, name):
         assert hand.side == "left"
         np.testing.assert_allclose(hand.keypoints_px, joints(k), atol=0.011)
         assert hand.box_px is not None and hand.origin["keypoints"] == "people"
-    corpus = PhotoCorpus(read)
-    assert len(corpus.hands) == 3
-    assert corpus.describe()["sources"] == [
+    dataset = PhotoDataset(read)
+    assert len(dataset.hands) == 3
+    assert dataset.describe()["sources"] == [
         {"prefix": "a", "title": "my bench", "licence": "CC0-1.0", "repository": ""}
     ]
-    record = ShardCorpus([out / "shards" / "train"], "frames")[0]
+    record = ShardDataset([out / "shards" / "train"], "frames")[0]
     assert record["image"].shape == (HEIGHT, WIDTH, 3)
     np.testing.assert_allclose(record["keypoints_px"][0], joints(0), atol=0.011)
     assert record["has_keypoints"][0] and record["has_side"][0] and not record["has_joints"][0]
@@ -140,7 +140,7 @@ def test_freihands_json(photos, tmp_path, capsys):
 
 
 def test_what_is_left_out_is_counted(photos, tmp_path):
-    """Missing joints and boxes, pictures that are not there, of another size, outside the folder."""
+    """Missing joints and boxes, images that are not there, of another size, outside the folder."""
     flat = np.column_stack([joints(0), np.full(21, 2)])
     partial = flat.copy()
     partial[5] = 0
@@ -261,8 +261,8 @@ def test_the_detector_trains_on_the_shards(photos, tmp_path):
     labels, _ = take(read_any(as_coco(photos / "c.json"), complete=True), Import(photos, "x", "CC0-1.0", 0.0))
     write_photo_shards(labels, tmp_path)
     plain = DetectorDataConfig(flip_p=0.0, photometric=None)
-    corpus = ShardCorpus([tmp_path / "train"], "frames")
-    batches = DetectorBatches(corpus, plain, 0, 4)
+    dataset = ShardDataset([tmp_path / "train"], "frames")
+    batches = DetectorBatches(dataset, plain, 0, 4)
     examples = [batches.example(row, np.random.default_rng(row)) for row in range(4)]
     assert [bool(example["heat"].max() > 0.9) for example in examples] == [True, True, True, False]
     assert all(np.isfinite(value).all() for example in examples for value in example.values())

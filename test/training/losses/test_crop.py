@@ -10,7 +10,7 @@ from prehend.models.outputs import EncodeOutput, HandOutput, Output
 from prehend.models.registry import create
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.losses.crop import (
     CropLossWeights,
     SampledHand,
@@ -51,7 +51,7 @@ def hand():
 
 @pytest.fixture(scope="module")
 def batch(crops):
-    return to_tensors(CropBatches(ShardCorpus([crops], "crops"), CropDataConfig(absent_p=0.3), 0, 12).batch(0), "cpu")
+    return to_tensors(CropBatches(ShardDataset([crops], "crops"), CropDataConfig(absent_p=0.3), 0, 12).batch(0), "cpu")
 
 
 def perfect(batch):

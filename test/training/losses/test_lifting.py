@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.losses.lifting import LiftBatches, LiftConfig, any_rotations, poses_of
 from prehend_training.train.loop import Trainer
 from prehend_training.train.machine import Budget, Machine
@@ -16,8 +16,8 @@ CERTAIN = LiftConfig(scale_sigma=0, center_sigma=0, noise=(1e-9, 1e-9), lost_p=0
 
 @pytest.fixture(scope="module")
 def poses(crops):
-    corpus = ShardCorpus([crops], "crops")
-    return poses_of([corpus[row] for row in range(len(corpus))])
+    dataset = ShardDataset([crops], "crops")
+    return poses_of([dataset[row] for row in range(len(dataset))])
 
 
 def test_places_fill_the_roi_and_belong_to_the_joints(poses):
@@ -26,7 +26,7 @@ def test_places_fill_the_roi_and_belong_to_the_joints(poses):
     assert np.allclose((high - low).max(1), 1 / CERTAIN.margin, atol=1e-5)
     assert np.allclose((low + high) / 2, 0.5, atol=1e-5)
     for joints, places in zip(batch["joints"], batch["places"], strict=True):
-        # seen from far enough, right of another joint is right of it in the picture
+        # seen from far enough, right of another joint is right of it in the image
         order = np.argsort(joints[:, 0])
         assert np.corrcoef(places[order, 0], joints[order, 0])[0, 1] > 0.95
         assert np.corrcoef(places[:, 1], joints[:, 1])[0, 1] > 0.9

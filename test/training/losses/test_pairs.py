@@ -5,7 +5,7 @@ import torch
 
 from prehend.models.registry import create
 from prehend_training.data.crops import CropBatches, CropDataConfig
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.losses.heads import ModelWithHeads
 from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_rows, twin_target
 from prehend_training.train.machine import to_tensors
@@ -15,7 +15,7 @@ from prehend_training.train.presets import preset
 @pytest.fixture(scope="module")
 def batch(crops):
     config = CropDataConfig(absent_p=0.2, wrong_side_p=0.2)
-    return to_tensors(CropBatches(ShardCorpus([crops], "crops"), config, 0, 12).batch(0), "cpu")
+    return to_tensors(CropBatches(ShardDataset([crops], "crops"), config, 0, 12).batch(0), "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from prehend.pipeline.letterbox import letterbox
 from prehend.pipeline.palms import ANCHOR_CELLS, anchors_px, change_of_region, decode_palms, region_of_palm
 from prehend.types import Box, FoundHand, Region
 from prehend_training.cli import main as cli
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.palms.batches import PalmBatches, PalmDataConfig, area_of, photo_palm
 from prehend_training.palms.labels import (
     PalmHand,
@@ -165,8 +165,8 @@ def test_files_that_are_no_labels_are_named(photographs, tmp_path):
 
 
 def test_a_batch_is_the_same_for_the_same_numbers(photographs, frames):
-    corpus = ShardCorpus([frames], "frames", twins=False)
-    source = PalmBatches(corpus, photographs, PalmDataConfig(), seed=1, batch_size=6)
+    dataset = ShardDataset([frames], "frames", twins=False)
+    source = PalmBatches(dataset, photographs, PalmDataConfig(), seed=1, batch_size=6)
     one, again, later = source.batch(0), source.batch(0), source.batch(1)
     size = PalmDataConfig().view.size_px
     assert one["image"].shape == (6, size, size, 3) and one["score"].shape == (6, len(anchors_px(size)))
@@ -177,9 +177,9 @@ def test_a_batch_is_the_same_for_the_same_numbers(photographs, frames):
 
 
 def test_photographs_come_in_the_shares_of_their_folders(photographs, frames):
-    corpus = ShardCorpus([frames], "frames", twins=False)
+    dataset = ShardDataset([frames], "frames", twins=False)
     config = replace(PalmDataConfig(), folder_shares={"subhi": 3.0, "no_hand": 1.0})
-    source = PalmBatches(corpus, photographs, config, seed=1, batch_size=6)
+    source = PalmBatches(dataset, photographs, config, seed=1, batch_size=6)
     rng = np.random.default_rng(0)
     drawn = [source._draw_photo(rng).path for _ in range(400)]
     assert drawn.count("subhi/a.jpg") == pytest.approx(300, abs=40) and "no_hand/c.jpg" not in drawn

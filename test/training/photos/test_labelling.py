@@ -339,7 +339,7 @@ def test_a_picture_that_cannot_be_read_is_named(folder):
 
 
 def test_our_own_weights_are_a_teacher_too(folder, capsys):
-    """Of boxes that are given; the pictures are no photographs, so what is kept may be nothing, but all is told."""
+    """Of boxes that are given; the images are no photographs, so what is kept may be nothing, but all is told."""
     write_photos(folder, 2)
     out = folder / "own.json"
     command = ["label", str(folder), "--teacher", "unihope-s", "--out", str(out), "--sources"]

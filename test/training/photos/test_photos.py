@@ -19,13 +19,13 @@ from prehend.types import Box
 from prehend_training.cli.main import main
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig, exact
-from prehend_training.data.datasets import WINDOW, MixedCorpus, ShardCorpus
-from prehend_training.data.open import Mixture, describe_data, open_corpus
+from prehend_training.data.datasets import WINDOW, MixedDataset, ShardDataset
+from prehend_training.data.open import Mixture, describe_data, open_training_data
 from prehend_training.data.photographs import (
     PLACE_EVERY,
     VARIANTS,
     PhotoChoice,
-    PhotoCorpus,
+    PhotoDataset,
     cut_out,
     hand_label,
     place_in,
@@ -54,18 +54,18 @@ def path(truth_and_folder):
 
 
 @pytest.fixture
-def corpus(path):
-    return PhotoCorpus(read_labels(path))
+def dataset(path):
+    return PhotoDataset(read_labels(path))
 
 
 CONFIG = CropDataConfig(absent_p=0.0, wrong_side_p=0.0)
 
 
-def test_crops_show_the_hands_where_the_labels_say(truth_and_folder, corpus):
+def test_crops_show_the_hands_where_the_labels_say(truth_and_folder, dataset):
     """The pixels at the joints of a crop are those of the photograph, and so is the side."""
     truth, folder = truth_and_folder
-    for index, (photo, row) in enumerate(corpus.hands):
-        sample, hand = corpus.sample(index), photo.hands[row]
+    for index, (photo, row) in enumerate(dataset.hands):
+        sample, hand = dataset.sample(index), photo.hands[row]
         if hand.keypoints_px is None:
             continue
         assert hand.side == truth[photo.path.split("/")[1]][0][1] == sample.hands[0].side
@@ -76,34 +76,34 @@ def test_crops_show_the_hands_where_the_labels_say(truth_and_folder, corpus):
         assert sample.camera.estimated and sample.hands[0].visible.all()
 
 
-def test_batches_depend_on_seed_and_step_alone(corpus, path):
+def test_batches_depend_on_seed_and_step_alone(dataset, path):
     config = dataclasses.replace(CONFIG, absent_p=0.3, wrong_side_p=0.3)
-    first, again = (CropBatches(source, config, 3, 12) for source in (corpus, PhotoCorpus(read_labels(path))))
+    first, again = (CropBatches(source, config, 3, 12) for source in (dataset, PhotoDataset(read_labels(path))))
     again.batch(7)  # what was seen before does not matter
     for name, value in first.batch(2).items():
         assert np.array_equal(value, again.batch(2)[name]), name
         assert np.isfinite(value).all(), name
     parts = [first.batch(2, (k, 3))["image"] for k in range(3)]
     assert np.array_equal(np.concatenate(parts), first.batch(2)["image"])
-    other = CropBatches(corpus, config, 4, 12).batch(2)
+    other = CropBatches(dataset, config, 4, 12).batch(2)
     assert not np.array_equal(other["image"], first.batch(2)["image"])
 
 
-def test_every_hand_comes_once_an_epoch_and_places_in_their_share(corpus):
-    draws = corpus.indices(1, 0, PLACE_EVERY * len(corpus.hands))
-    places = [index for index in draws if index >= len(corpus.hands)]
-    assert len(places) == len(corpus.hands)
-    hands = [index for index in draws if index < len(corpus.hands)]
-    first = hands[: len(corpus.hands)]
-    assert sorted(first) == list(range(len(corpus.hands)))
-    assert len({(index - len(corpus.hands)) // VARIANTS for index in places}) > 1
-    one_by_one = [corpus.indices(1, step, 1)[0] for step in range(len(draws))]
+def test_every_hand_comes_once_an_epoch_and_places_in_their_share(dataset):
+    draws = dataset.indices(1, 0, PLACE_EVERY * len(dataset.hands))
+    places = [index for index in draws if index >= len(dataset.hands)]
+    assert len(places) == len(dataset.hands)
+    hands = [index for index in draws if index < len(dataset.hands)]
+    first = hands[: len(dataset.hands)]
+    assert sorted(first) == list(range(len(dataset.hands)))
+    assert len({(index - len(dataset.hands)) // VARIANTS for index in places}) > 1
+    one_by_one = [dataset.indices(1, step, 1)[0] for step in range(len(draws))]
     assert one_by_one == draws
 
 
-def test_what_is_not_known_is_marked(corpus):
-    for index, (photo, row) in enumerate(corpus.hands):
-        record, hand = corpus[index], photo.hands[row]
+def test_what_is_not_known_is_marked(dataset):
+    for index, (photo, row) in enumerate(dataset.hands):
+        record, hand = dataset[index], photo.hands[row]
         marks = {name: bool(record[name].all()) for name in record if name.startswith("has_")}
         known = {"has_keypoints": hand.keypoints_px is not None, "has_side": hand.side is not None}
         known["has_beside"] = photo.all_hands_labelled and len(photo.hands) == 1
@@ -113,26 +113,26 @@ def test_what_is_not_known_is_marked(corpus):
         assert max(box.width, box.height) > 10  # of a hand with a box alone too
 
 
-def alone(corpus):
-    return next(k for k, (photo, row) in enumerate(corpus.hands) if photo.hands[row].keypoints_px is None)
+def alone(dataset):
+    return next(k for k, (photo, row) in enumerate(dataset.hands) if photo.hands[row].keypoints_px is None)
 
 
-def test_a_hand_with_a_box_alone_fills_the_crop_and_teaches_presence(corpus):
-    source = CropBatches(corpus, exact(CONFIG), 1, 4)
-    example = source.example(alone(corpus), np.random.default_rng(0))
+def test_a_hand_with_a_box_alone_fills_the_crop_and_teaches_presence(dataset):
+    source = CropBatches(dataset, exact(CONFIG), 1, 4)
+    example = source.example(alone(dataset), np.random.default_rng(0))
     assert example["presence"] == 1 and not example["has_keypoints"] and not example["has_side"]
     corners = from_box(example["keypoints"], example["hand_box"])
     assert np.allclose(Box.around(corners).as_array(), example["hand_box"], atol=0.01)
 
 
-def test_a_left_hand_of_a_photograph_is_mirrored_with_its_places(corpus):
-    lefts = [k for k, (photo, row) in enumerate(corpus.hands) if photo.hands[row].side == "left"]
-    record = corpus[lefts[0]]
+def test_a_left_hand_of_a_photograph_is_mirrored_with_its_places(dataset):
+    lefts = [k for k, (photo, row) in enumerate(dataset.hands) if photo.hands[row].side == "left"]
+    record = dataset[lefts[0]]
     turned = mirror_left(record)
     width = record["image"].shape[1]
     assert np.allclose(turned["keypoints_px"][0, :, 0], width - 1 - record["keypoints_px"][0, :, 0], atol=1e-3)
     assert SIDES[int(turned["side"][0])] == "right" and not turned["joints_m"].any() and not turned["rotations"].any()
-    example = CropBatches(corpus, CONFIG, 1, 4).example(lefts[0], np.random.default_rng(0))
+    example = CropBatches(dataset, CONFIG, 1, 4).example(lefts[0], np.random.default_rng(0))
     assert example["right"] == 1
 
 
@@ -158,10 +158,10 @@ def garbled(batch, rng):
 
 
 @pytest.mark.parametrize("terms_of", [hand_terms, paper_hand_terms])
-def test_what_is_not_known_costs_exactly_nothing(corpus, terms_of):
+def test_what_is_not_known_costs_exactly_nothing(dataset, terms_of):
     rng, torch_rng = np.random.default_rng(0), torch.Generator().manual_seed(0)
-    rows = [*range(len(corpus.hands)), len(corpus.hands), len(corpus.hands) + VARIANTS]
-    source = CropBatches(corpus, CONFIG, 1, len(rows))
+    rows = [*range(len(dataset.hands)), len(dataset.hands), len(dataset.hands) + VARIANTS]
+    source = CropBatches(dataset, CONFIG, 1, len(rows))
     examples = [source.example(row, np.random.default_rng(row)) for row in rows]
     batch = to_tensors({name: np.stack([e[name] for e in examples]) for name in examples[0]}, "cpu")
     assert 0 < batch["has_keypoints"][batch["presence"] > 0].sum() < batch["presence"].sum() < len(rows)
@@ -186,17 +186,17 @@ def test_what_is_not_known_costs_exactly_nothing(corpus, terms_of):
         assert before[name] > 0, name
 
 
-def test_places_are_squares_without_a_hand(corpus):
-    starts = range(len(corpus.hands), len(corpus), VARIANTS)
+def test_places_are_squares_without_a_hand(dataset):
+    starts = range(len(dataset.hands), len(dataset), VARIANTS)
     shown = set()
     for start in starts:
         for variant in range(0, VARIANTS, 37):
-            record = corpus[start + variant]
+            record = dataset[start + variant]
             height, width = record["image"].shape[:2]
             assert record["hand_count"] == 0 and abs(height - width) <= 1 and height >= 24
             shown.add(record["image"].tobytes())
     assert len(shown) > len(starts)  # other squares of the same photograph
-    example = CropBatches(corpus, CONFIG, 1, 4).example(len(corpus.hands) + 3, np.random.default_rng(0))
+    example = CropBatches(dataset, CONFIG, 1, 4).example(len(dataset.hands) + 3, np.random.default_rng(0))
     assert example["presence"] == 0 and example["image"].shape == (128, 128, 3)
 
 
@@ -213,8 +213,8 @@ def test_a_place_stays_away_from_known_hands():
 @pytest.mark.parametrize(("box", "room"), [((5, 5, 95, 95), False), ((0, 0, 40, 99), True), ((30, 30, 70, 70), False)])
 def test_a_photograph_full_of_hand_gives_no_places(box, room):
     photo = Photo("hands/1_pic.png", (100, 100), (PhotoHand(Box(*box)),), True)
-    corpus = PhotoCorpus(PhotoLabels(Path(), (photo,)))
-    assert len(corpus.places) == room
+    dataset = PhotoDataset(PhotoLabels(Path(), (photo,)))
+    assert len(dataset.places) == room
     for variant in range(50 * room):
         assert place_in(photo, np.random.default_rng(variant)).iou(photo.hands[0].box_px) < 0.1
 
@@ -239,15 +239,15 @@ def test_joints_beyond_the_piece_are_not_visible():
     assert not label.visible[8] and label.visible.sum() == 20 and not label.side_known
 
 
-def test_photographs_without_hands_are_backgrounds(corpus):
-    record = corpus.backdrop(np.random.default_rng(0))
+def test_photographs_without_hands_are_backgrounds(dataset):
+    record = dataset.backdrop(np.random.default_rng(0))
     assert record["image"].shape == (120, 160, 3) and not record["segmentation"].any()
 
 
 def test_photographs_mix_with_scenes_by_share(path, crops):
     data = Mixture((([crops], 3.0), (PhotoChoice(path), 1.0)))
-    mixed = open_corpus(data, "crops")
-    assert isinstance(mixed, MixedCorpus)
+    mixed = open_training_data(data, "crops")
+    assert isinstance(mixed, MixedDataset)
     which = [index % 2 for index in mixed.indices(0, 0, WINDOW)]
     assert sum(which) == WINDOW // 4
     batch = CropBatches(mixed, CONFIG, 0, 64).batch(0)
@@ -270,16 +270,16 @@ def test_training_on_a_mixture_says_what_was_seen(path, crops, tmp_path):
 
 
 def test_splits_share_no_session(path):
-    train, validation = (PhotoCorpus(read_labels(path), split) for split in ("train", "validation"))
-    sessions = [{photo.session for photo, _ in corpus.hands} for corpus in (train, validation)]
+    train, validation = (PhotoDataset(read_labels(path), split) for split in ("train", "validation"))
+    sessions = [{photo.session for photo, _ in dataset.hands} for dataset in (train, validation)]
     assert sessions[1] == {"hands/9"} and not sessions[0] & sessions[1]
     with pytest.raises(SourceError, match="train, validation"):
-        PhotoCorpus(read_labels(path), "test")
+        PhotoDataset(read_labels(path), "test")
 
 
-def test_a_corpus_can_be_sent_to_a_worker(corpus):
-    again = pickle.loads(pickle.dumps(corpus))
-    assert np.array_equal(again[0]["image"], corpus[0]["image"])
+def test_a_corpus_can_be_sent_to_a_worker(dataset):
+    again = pickle.loads(pickle.dumps(dataset))
+    assert np.array_equal(again[0]["image"], dataset[0]["image"])
 
 
 @pytest.mark.parametrize(
@@ -292,16 +292,16 @@ def test_a_corpus_can_be_sent_to_a_worker(corpus):
 def test_a_photograph_that_is_gone_or_another_is_named(change, word, tmp_path):
     truth = write_photos(tmp_path / "p", 3)
     labelled(tmp_path / "p", Knows(truth))
-    corpus = PhotoCorpus(read_labels(tmp_path / "p" / "labels.json"))
-    change(corpus.hands[0][0], tmp_path / "p")
+    dataset = PhotoDataset(read_labels(tmp_path / "p" / "labels.json"))
+    change(dataset.hands[0][0], tmp_path / "p")
     with pytest.raises(SourceError, match=word) as caught:
-        corpus[0]
-    assert corpus.hands[0][0].path in str(caught.value) and "\n" not in str(caught.value)
+        dataset[0]
+    assert dataset.hands[0][0].path in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_photographs_are_for_crop_networks(path):
     with pytest.raises(AssetError, match="crop networks"):
-        open_corpus(PhotoChoice(path), "frames")
+        open_training_data(PhotoChoice(path), "frames")
 
 
 def test_the_command_trains_on_photographs_and_shows_them(path, crops, tmp_path, capsys):
@@ -321,12 +321,12 @@ def test_the_command_trains_on_photographs_and_shows_them(path, crops, tmp_path,
         out.unlink()
 
 
-def test_a_record_of_a_sample_without_places_survives(corpus):
-    sample = corpus.sample(alone(corpus))
+def test_a_record_of_a_sample_without_places_survives(dataset):
+    sample = dataset.sample(alone(dataset))
     record = record_of(sample, 1)
     assert not record["has_joints"][0] and np.isfinite(record["keypoints_px"]).all()
     assert np.allclose(Box.around(record["keypoints_px"][0]).as_array(), sample.hands[0].box_px, atol=1e-3)
 
 
 def test_shards_are_the_same_whatever_is_known_of_photographs(crops):
-    assert ShardCorpus([crops], "crops")[0]["has_side"].all()
+    assert ShardDataset([crops], "crops")[0]["has_side"].all()

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from prehend.errors import AssetError
 from prehend.models.unihope_lite import build_unihope_lite
 from prehend_training.data.crops import CropBatches, exact
-from prehend_training.data.datasets import Cached, HeldCorpus, MixedCorpus, ShardCorpus, only_held
+from prehend_training.data.datasets import Cached, HeldDataset, MixedDataset, ShardDataset, only_held
 from prehend_training.losses.heads import LiteModelWithHeads
 from prehend_training.storage.codec import unpack_labels
 from prehend_training.train.checkpoint import load_start
@@ -25,8 +25,8 @@ OBJECT = replace(CHOSEN, trains="object")
 
 
 def test_held_crops_are_those_whose_hand_grasps(crops: Path) -> None:
-    every = ShardCorpus([crops], "crops")
-    held = HeldCorpus(every)
+    every = ShardDataset([crops], "crops")
+    held = HeldDataset(every)
     grasps = [bool(every[row]["grasp"][0]) for row in range(len(every))]
     assert 0 < len(held) == sum(grasps) < len(every)
     assert all(held[row]["grasp"][0] for row in range(len(held)))
@@ -34,9 +34,9 @@ def test_held_crops_are_those_whose_hand_grasps(crops: Path) -> None:
 
 
 def test_every_kind_of_corpus_is_narrowed_and_keeps_its_shares(crops: Path) -> None:
-    every = ShardCorpus([crops], "crops")
-    mixed = only_held(MixedCorpus([(Cached(every, 1e6), 3.0), (ShardCorpus([crops], "crops"), 1.0)]))
-    assert isinstance(mixed, MixedCorpus) and mixed.counts == (750, 250)
+    every = ShardDataset([crops], "crops")
+    mixed = only_held(MixedDataset([(Cached(every, 1e6), 3.0), (ShardDataset([crops], "crops"), 1.0)]))
+    assert isinstance(mixed, MixedDataset) and mixed.counts == (750, 250)
     assert all(mixed[row]["grasp"][0] for step in range(5) for row in mixed.indices(0, step, 4))
 
 
@@ -59,10 +59,10 @@ def test_frozen_layers_keep_their_statistics(crops: Path) -> None:
 
 
 def test_targets_of_distance_and_lie_are_those_of_the_label(crops: Path) -> None:
-    corpus = HeldCorpus(ShardCorpus([crops], "crops"))
-    source = CropBatches(corpus, exact(OBJECT.data), 0, 1)
-    for row in range(len(corpus)):
-        record = corpus[row]
+    dataset = HeldDataset(ShardDataset([crops], "crops"))
+    source = CropBatches(dataset, exact(OBJECT.data), 0, 1)
+    for row in range(len(dataset)):
+        record = dataset[row]
         example = source.example(row, np.random.default_rng(0))
         assert np.ptp(record["object_points_m"][0, 0], axis=0).all() and example["has_points"] == 1
         xx, yy, zz, xy, xz, yz = example["object_moments"]

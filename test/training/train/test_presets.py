@@ -43,6 +43,16 @@ def test_what_differs_from_the_preset_is_told():
     assert "loss.teacher_keypoints" in differences(changed_preset("unihope-xs", Changes(taught=True)))
 
 
+@pytest.mark.parametrize("name", ["debug-lite", "debug-h2onet-frame"])
+def test_networks_on_a_pretrained_trunk_train_from_memory_too(name, crops, tmp_path):
+    """From a mixture, with workers that draw while the device makes the pixels."""
+    mixture = ["--data", f"{crops}=2", "--data", f"{crops}=1"]
+    options = ["--in-memory", "12", "--threads", "1", "--workers", "1", "--steps", "2"]
+    assert cli.main(["train", name, str(tmp_path), *mixture, *options]) == 0
+    speed = json.loads((tmp_path / "speed.jsonl").read_text())
+    assert speed["in_memory"] == 12 and speed["steps"] == 2 and 0 < speed["making_batches"] < 1
+
+
 def test_training_from_memory_is_an_option_of_train(crops, tmp_path, capsys):
     run = tmp_path / "run"
     train = ["train", "debug-unihope", str(run), "--data", str(crops), "--threads", "1"]
@@ -64,8 +74,8 @@ def test_training_from_memory_is_an_option_of_train(crops, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("unihope-s {0} --data {1} --in-memory 8", "cannot be trained from memory"),
-        ("debug-unihope {0} --data {1}=2 --data {1}=1 --in-memory 8", "folders of shards"),
+        ("unihope-s-lift {0} --data {1} --in-memory 8", "cannot be trained from memory"),
+        ("debug-h2onet {0} --data {1} --in-memory 8", "cannot be trained from memory"),
         ("debug-unihope {0} --data {1} --in-memory 0", "--in-memory"),
         ("debug-detector {0} --data {1} --strong", "whole crop network"),
         ("debug-unihope {0} --data {1} --teacher {0}/none", "train"),

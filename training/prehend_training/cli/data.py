@@ -21,7 +21,7 @@ _ABOUT = (
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Options that name sources of pictures; see `chosen_data`."""
+    """Options that name sources of images; see `chosen_data`."""
     group = parser.add_argument_group("data", _ABOUT)
     group.add_argument(
         "--data", action="append", default=[], metavar="DIR[=WEIGHT]",

@@ -1,4 +1,4 @@
-"""The verb of `prehend-train` that measures networks: on crops, on whole pictures, on real datasets."""
+"""The verb of `prehend-train` that measures networks: on crops, on whole images, on real datasets."""
 
 import argparse
 import json
@@ -56,9 +56,8 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
-        "training's (frames for a detector, sequences for h2onet and unihope-s-time), may be repeated: hands with "
-        "labelled boxes, "
-        "looked at one by one; places beside them, for presence",
+        "training's (frames for a detector, sequences too for h2onet and unihope-s-time, views for sima), may be "
+        "repeated: hands with labelled boxes, looked at one by one; places beside them, for presence",
     )  # fmt: skip
     verb.add_argument(
         "--frames", type=Path, action="append", default=[], metavar="DIR",
@@ -127,6 +126,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if measured.fuses and _are_sequences(arguments.data):
         _evaluate_fused(measured, arguments)
         return
+    if measured.sees_views:
+        _evaluate_views(measured, arguments)
+        return
     if not measured.is_detector:
         _evaluate_crop_network(measured, arguments)
         return
@@ -154,6 +156,16 @@ def _evaluate_fused(measured: "Measured", arguments: argparse.Namespace) -> None
 
     report = evaluate_fused(measured.backend, measured.answering(), arguments.data)
     report["fused_against_single"] = compared(report)
+    _note(measured, report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _evaluate_views(measured: "Measured", arguments: argparse.Namespace) -> None:
+    from prehend_training.evaluate.views import evaluate_views
+
+    if arguments.frames or arguments.dataset or not arguments.data:
+        raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: folders of views")
+    report = evaluate_views(measured.backend, arguments.data, arguments.limit)
     _note(measured, report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 

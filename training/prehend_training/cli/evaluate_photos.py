@@ -68,7 +68,7 @@ def evaluate_real(arguments: argparse.Namespace) -> None:
 
     Raises:
         InvalidInput: options contradict each other.
-        PrehendError: weights, labels, pictures or clips cannot be read.
+        PrehendError: weights, labels, images or clips cannot be read.
     """
     from prehend.eval.photo_tables import photo_tables, readme_table
     from prehend.weights import load_bundle
@@ -203,7 +203,7 @@ def _write_photo_files(
 
 
 def _look(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
-    """Sheets of pictures without labels; their paths."""
+    """Sheets of images without labels; their paths."""
     from prehend.pipeline.options import EstimatorOptions
     from prehend_training.evaluate.photographs.measure import look_at, open_estimator
     from prehend_training.evaluate.photographs.sheets import hands_tile, write_sheets
@@ -251,7 +251,7 @@ def _clips(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
 
 
 def _spread(photos: Sequence[Any], limit: int | None) -> list[Any]:
-    """All pictures, or `limit` of them evenly spread."""
+    """All images, or `limit` of them evenly spread."""
     if limit is None or limit >= len(photos):
         return list(photos)
     return [photos[round(k * (len(photos) - 1) / max(limit - 1, 1))] for k in range(limit)]

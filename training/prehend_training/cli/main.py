@@ -1,9 +1,10 @@
-"""The command `prehend-train`: pictures, training, measuring, export; its verbs are in the modules beside this one."""
+"""The command `prehend-train`: images, training, measuring, export; its verbs are in the modules beside this one."""
 
 import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from prehend.errors import PrehendError
@@ -11,10 +12,12 @@ from prehend_training.cli.deocclude import add_deocclude_verb
 from prehend_training.cli.evaluate import add_evaluate_verb
 from prehend_training.cli.hard_negatives import add_hard_negatives_verb
 from prehend_training.cli.inspect import add_look_verbs
-from prehend_training.cli.options import RENAMED_VERBS, add_verb, warn_renamed
+from prehend_training.cli.made.boost import add_boost_verbs
+from prehend_training.cli.options import RENAMED_VERBS, OneLineParser, add_verb, warn_renamed
 from prehend_training.cli.palms import add_palm_verbs
 from prehend_training.cli.photos import add_photo_verbs
 from prehend_training.cli.presets import add_presets_verb
+from prehend_training.cli.prior.hhmr import add_hhmr_verb
 from prehend_training.cli.scenes import add_scene_verbs
 from prehend_training.cli.train import add_train_verbs
 from prehend_training.cli.trunk import add_trunk_verb
@@ -26,9 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; 0 when done, 1 when it failed (one line says why), 2 from the parser for wrong use, 130 when it was
     stopped by Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    arguments = _parser().parse_args(argv)
-    if arguments.verb in RENAMED_VERBS:
-        warn_renamed(arguments.verb, RENAMED_VERBS[arguments.verb])
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given and given[0] in RENAMED_VERBS:
+        warn_renamed(given[0], RENAMED_VERBS[given[0]])
+        given[0] = RENAMED_VERBS[given[0]]
+    parser = _parser()
+    if given and not given[0].startswith("-") and given[0] not in parser.verbs:
+        near = get_close_matches(given[0], parser.verbs, 1)
+        parser.error(f"unknown verb '{given[0]}'" + "".join(f": did you mean {verb}?" for verb in near))
+    arguments = parser.parse_args(given)
     try:
         arguments.run(arguments)
     except PrehendError as error:
@@ -47,21 +56,24 @@ def _export(arguments: argparse.Namespace) -> None:
     sys.stdout.write(f"{bundle.folder}: {bundle.network}, weights {bundle.weights_sha256[:12]}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="prehend-train", description="Render scenes, train and export networks.")
+def _parser() -> OneLineParser:
+    parser = OneLineParser(prog="prehend-train", description="Render scenes, train and export networks.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     add_scene_verbs(verbs)
     add_look_verbs(verbs)
     add_deocclude_verb(verbs)
+    add_boost_verbs(verbs)
     add_hard_negatives_verb(verbs)
     add_photo_verbs(verbs)
     add_trunk_verb(verbs)
     add_palm_verbs(verbs)
     add_presets_verb(verbs)
     add_train_verbs(verbs)
+    add_hhmr_verb(verbs)
     add_evaluate_verb(verbs)
 
     export = add_verb(verbs, "export", _export, "write the weights of a run as a bundle that prehend loads")
     export.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
     export.add_argument("--out", type=Path, required=True, help="folder of the bundle, e.g. src/prehend/weights/NAME")
+    parser.verbs = verbs.choices
     return parser

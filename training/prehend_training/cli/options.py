@@ -2,8 +2,11 @@
 
 import argparse
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from prehend.cli.parsing import WRONG_USE
 
 if TYPE_CHECKING:
     from prehend_training.train.preset import Preset
@@ -14,12 +17,24 @@ RENAMED_VERBS = {"places": "hard-negatives"}
 logger = logging.getLogger(__name__)
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and where the help is.
+
+    Attributes:
+        verbs: their names.
+    """
+
+    verbs: Collection[str] = ()
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the exit code for wrong use."""
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise SystemExit(WRONG_USE)
+
+
 def add_verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
     """A parser of `verbs` for one verb, which calls `run`."""
-    old = [before for before, now in RENAMED_VERBS.items() if now == name]
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        name, aliases=old, help=text, description=text[0].upper() + text[1:] + "."
-    )
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.set_defaults(run=run)
     return parser
 

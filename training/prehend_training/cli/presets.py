@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prehend_training.train.preset import Preset
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 COLUMNS = ("preset", "network", "trains", "batch", "needs")
 
 
-def add_presets_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_presets_verb(verbs: Any) -> None:
     """Add the verb."""
     from prehend_training.cli.options import add_verb
 

@@ -13,6 +13,8 @@ from prehend_training.cli.options import add_verb, keep_old_option, named_preset
 if TYPE_CHECKING:
     from prehend_training.engine.scenes import SceneConfig
 
+_UNITS = ("m", "cm", "mm", "in")
+
 logger = logging.getLogger(__name__)
 
 
@@ -102,9 +104,8 @@ def _add_objects(verbs: Any) -> None:
     importing.add_argument("path", type=Path, metavar="PATH", help="the mesh")
     importing.add_argument("--id", required=True, help="name of the object: lower case letters, digits, _")
     importing.add_argument("--name", help="for people (the id)")
-    importing.add_argument(
-        "--units", choices=("m", "cm", "mm", "in"), help="of the mesh (the only ones that make it 1 to 50 cm long)"
-    )
+    importing.add_argument("--unit", choices=_UNITS, help="of the mesh (the only one that makes it 1 to 50 cm long)")
+    keep_old_option(importing, "--units", "--unit", choices=_UNITS)
     importing.add_argument(
         "--symmetric", action="store_true", help="look for turns that change nothing, and declare them"
     )
@@ -186,7 +187,7 @@ def _list_objects(arguments: argparse.Namespace) -> None:
 def _import_object(arguments: argparse.Namespace) -> None:
     from prehend_training.objects.importer import guess_symmetry, import_mesh, write_object
 
-    given = {"object_id": arguments.id, "units": arguments.units, "name": arguments.name}
+    given = {"object_id": arguments.id, "units": arguments.unit, "name": arguments.name}
     solid = import_mesh(arguments.path, **given)
     if arguments.symmetric:
         solid = import_mesh(arguments.path, **given, symmetry=guess_symmetry(solid))

@@ -1,4 +1,4 @@
-"""The verbs of `prehend-train` that train: one run, or the rows of the paper's ablation."""
+"""The verbs of `prehend-train` that train: one run, or the rows of a paper's tables."""
 
 import argparse
 import math
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from prehend_training.train.machine import Machine
 
 
-def add_train_verbs(verbs: Any) -> None:
-    """Add the verbs of this module."""
+def add_train_verb(verbs: Any) -> None:
+    """Add the verb `train`."""
     train = add_verb(verbs, "train", _train, "train a preset; a run that stopped goes on")
     train.add_argument("preset", help="name of the preset")
     train.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
@@ -35,9 +35,14 @@ def add_train_verbs(verbs: Any) -> None:
         "--in-memory",
         type=int,
         metavar="N",
-        help="keep up to N pictures of --data in the device's memory, which then makes the batches itself: what a GPU "
-        "needs. Not for mixtures, datasets, photographs and networks on a pretrained trunk",
+        help="keep up to N images of --data decoded in the device's memory, which makes the pixels of the batches: "
+        "what a GPU needs, with --workers that draw them. Not for scenes rendered --online and windows of films",
     )
+
+
+def add_train_verbs(verbs: Any) -> None:
+    """Add the verbs of this module."""
+    add_train_verb(verbs)
     ablate = add_verb(
         verbs,
         "ablate",
@@ -56,6 +61,33 @@ def add_train_verbs(verbs: Any) -> None:
     ablate.add_argument("--rows", default="abcdefg", help="rows to compare (abcdefg)")
     _add_start(ablate, "all rows start")
     _add_machine_options(ablate)
+    _add_views_table(verbs)
+
+
+def _add_views_table(verbs: Any) -> None:
+    table = add_verb(
+        verbs,
+        "views-table",
+        _views_table,
+        "train and measure SiMA-Hand's teacher, student and students without a part (docs/SIMA_HAND.md); what is "
+        "complete is not done again, what was stopped goes on",
+    )
+    table.add_argument("base", metavar="PRESET", help="a student's preset: sima-s or sima-xs")
+    table.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of plan, runs and report")
+    add_data_options(table)
+    table.add_argument(
+        "--held-out", type=Path, action="append", required=True, metavar="DIR",
+        help="views to measure on (scenes --kind views --asset-split held-out), may be repeated",
+    )  # fmt: skip
+    table.add_argument("--steps", type=int, required=True, help="budget of every run in steps")
+    table.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each row: seeds 0 to N - 1 (3)")
+    table.add_argument(
+        "--rows", default="views,full,plain,no-shape,no-orientation,no-attention",
+        help="rows to compare, separated by commas (views,full,plain,no-shape,no-orientation,no-attention)",
+    )  # fmt: skip
+    table.add_argument("--call-minutes", type=float, help="save and end this call after so many minutes; go on later")
+    _add_start(table, "all rows start")
+    _add_machine_options(table)
 
 
 def _add_changes(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +102,10 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--no-twins", action="store_true", help="do not learn from pairs with the de-occluded twin")
     group.add_argument("--strong", action="store_true", help="stronger changes of crops, for the step to real pictures")
-    group.add_argument("--teacher", type=Path, metavar="RUN", help="run of a crop network to learn from as well")
+    group.add_argument(
+        "--teacher", type=Path, metavar="RUN",
+        help="run to learn from as well: of a crop network, of sima-s-views for sima-s",
+    )  # fmt: skip
 
 
 def _add_start(parser: argparse.ArgumentParser, who: str) -> None:
@@ -135,3 +170,18 @@ def _ablate(arguments: argparse.Namespace) -> None:
         arguments.base, data, arguments.held_out, arguments.steps, seeds, arguments.rows, arguments.start
     )
     sys.stdout.write(markdown(run_ablation(ablation, arguments.out, _machine(arguments, data))))
+
+
+def _views_table(arguments: argparse.Namespace) -> None:
+    from prehend_training.experiments.views import ViewsTable, markdown, run_views_table
+    from prehend_training.train.presets import preset
+
+    if arguments.seeds < 1 or arguments.steps < 1:
+        raise InvalidInput("a table needs one seed and one step at least")
+    data = chosen_data(arguments, preset(arguments.base))
+    rows = [row.strip() for row in arguments.rows.split(",")]
+    table = ViewsTable(
+        arguments.base, data, arguments.held_out, arguments.steps, range(arguments.seeds), rows, arguments.start
+    )
+    until_s = math.inf if arguments.call_minutes is None else time.monotonic() + 60 * arguments.call_minutes
+    sys.stdout.write(markdown(run_views_table(table, arguments.out, _machine(arguments, data), until_s)))

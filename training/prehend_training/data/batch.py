@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-Arrays = dict[str, NDArray[Any]]
+ArrayDict = dict[str, NDArray[Any]]
 """A sample or batch by names, as it is made."""
 Batch = Mapping[str, Tensor]
 """A batch by names, as it is trained on."""
 MadeBatch = Mapping[str, NDArray[Any] | Tensor]
-"""A batch as a source makes it: arrays, or tensors where the pictures are in the memory of the device that trains."""
+"""A batch as a source makes it: arrays, or tensors where the images are in the memory of the device that trains."""
 
 
 Kind = TypeVar("Kind")
@@ -94,8 +94,18 @@ class WindowBatch(CropBatch, total=False):
     turn: Annotated[Any, Of("3 3", "", "rotation from the frame's crop frame to the current one's, the camera still")]
 
 
+class MomentBatch(CropBatch, total=False):
+    """Views of moments as crops: the cameras of a moment one after the other, in any order."""
+
+    known: Annotated[Any, Of("", "0/1", "the view is there; in others all is that of the moment's first")]
+    leads: Annotated[Any, Of("", "0/1", "the first view of its moment")]
+    turn: Annotated[Any, Of("3 3", "", "rotation from the view's crop frame to the world that all views share")]
+    center: Annotated[Any, Of("3", "m", "the camera's centre in that world")]
+    ray: Annotated[Any, Of("3 3", "", "from (x, y, 1), shares of the crop, to a direction in the crop frame")]
+
+
 class SkeletonBatch(TypedDict, total=False):
-    """Posed hands without pictures, as points in a RoI. Beside crops the names begin with `skeleton_`."""
+    """Posed hands without images, as points in a RoI. Beside crops the names begin with `skeleton_`."""
 
     places: Annotated[Any, Of("21 2", "RoIs", "places of the joints, (0, 0) to (1, 1) of the RoI")]
     log_std: Annotated[Any, Of("21", "", "log of their standard deviation over the longer side of the joints' box")]
@@ -143,7 +153,7 @@ def faults(batch: Mapping[str, Any], kind: type, sizes: Mapping[str, int]) -> li
     """What contradicts the description of a kind of batch, a line each; none where all is as it says.
 
     Args:
-        batch: arrays or tensors with a first axis of samples; pictures as they are made or as they are trained on.
+        batch: arrays or tensors with a first axis of samples; images as they are made or as they are trained on.
         kind: one of the classes above.
         sizes: numbers of the words in the shapes, such as {"S": 128, "G": 16}.
     """

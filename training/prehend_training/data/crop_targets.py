@@ -1,25 +1,20 @@
-"""What the networks should answer for a view of a picture (docs/PAPERS.md 1.1; frames as in `prehend.conventions`)."""
+"""What the networks should answer for a view of an image (docs/PAPERS.md 1.1; frames as in `prehend.conventions`)."""
 
-import cv2
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import KIND_UNIT_M, NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES
 from prehend.types import FloatArray
-from prehend_training.data.batch import Arrays
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.pixels.draws import Patch, hidden_by
 from prehend_training.data.records import Record
 from prehend_training.data.views import View, apply_affine, crop_projection
-from prehend_training.sample import HAND_CODE, HIDDEN_SHARE, OBJECT_CODE
-
-SEGMENT_HAND, SEGMENT_OBJECT = HAND_CODE, OBJECT_CODE
-"""Numbers of the first hand and of what it grasps in a record's segmentation."""
+from prehend_training.sample import HIDDEN_SHARE
 
 CENTRE_POINT = 20
 """Number of the control point in the middle of the object's box."""
-
-MAP_STRIDE = 4
-"""Pixels of the crop per cell of the maps that training supervises densely."""
-
 
 PART_JOINTS = (*(tuple(range(4 * finger + 1, 4 * finger + 5)) for finger in range(5)), (0, 5, 9, 13, 17))
 """Joints of each of `HAND_PARTS` among the 21; the palm's are wrist and knuckles."""
@@ -28,14 +23,8 @@ KNOWN = ("has_pose", "has_joints", "has_keypoints", "has_side", "has_grasp", "ha
 """Marks of a hand's labels that are known."""
 
 
-def coarse_segments(segments: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(S, S) segmentation -> (S / 4, S / 4): 1 the first hand with its arm, 2 what it holds, 0 the rest."""
-    coarse = segments[MAP_STRIDE // 2 :: MAP_STRIDE, MAP_STRIDE // 2 :: MAP_STRIDE]
-    return ((coarse == SEGMENT_HAND) + 2 * (coarse == SEGMENT_OBJECT)).astype(np.uint8)
-
-
-def hand_targets(record: Record, view: View) -> Arrays:
-    """Labels of the first hand of a record, as the picture shows it.
+def hand_targets(record: Record, view: View) -> ArrayDict:
+    """Labels of the first hand of a record, as the image shows it.
 
     Returns:
         presence, grasp: () float32 0 or 1.
@@ -72,7 +61,7 @@ def hand_targets(record: Record, view: View) -> Arrays:
     }
 
 
-def part_targets(record: Record, visible: NDArray[np.floating]) -> Arrays:
+def part_targets(record: Record, visible: NDArray[np.floating]) -> ArrayDict:
     """Which parts of the first hand of a record are seen, by the rule of H2ONet's paper (see `HandLabel`).
 
     Args:
@@ -80,7 +69,7 @@ def part_targets(record: Record, visible: NDArray[np.floating]) -> Arrays:
         visible: (21,) joints that are seen after patches were erased: a part that lost half of its own is not seen.
 
     Returns:
-        part_seen: (6,) float32 0 or 1. part_shown: (6,) share of each part that the stored picture shows. has_parts:
+        part_seen: (6,) float32 0 or 1. part_shown: (6,) share of each part that the stored image shows. has_parts:
             () 1 where both are known.
     """
     shown = record["part_shown"][0] >= 1 - HIDDEN_SHARE
@@ -94,14 +83,16 @@ def part_targets(record: Record, visible: NDArray[np.floating]) -> Arrays:
 
 
 def still_visible(
-    visible: NDArray[np.floating], places_px: FloatArray, hidden: NDArray[np.bool_]
+    visible: NDArray[np.floating], places_px: FloatArray, patches: Sequence[Patch], size_px: int
 ) -> NDArray[np.floating]:
-    """(21,) joints without those at whose (21, 2) places the (S, S) mask hides the picture."""
-    x, y = np.rint(places_px).astype(int).T.clip(0, len(hidden) - 1)
-    return visible * ~hidden[y, x]
+    """(21,) joints without those at whose (21, 2) places patches hide the crop of this side."""
+    if not patches:
+        return visible
+    x, y = np.rint(places_px).astype(int).T.clip(0, size_px - 1)
+    return visible * ~hidden_by(patches, (size_px, size_px))[y, x]
 
 
-def absent_targets(view: View) -> Arrays:
+def absent_targets(view: View) -> ArrayDict:
     """What belongs to a crop without a hand: everything but `presence` and `hand_box` is void and takes no loss."""
     return {
         "presence": np.float32(0)[...],
@@ -120,18 +111,15 @@ def absent_targets(view: View) -> Arrays:
     }
 
 
-def object_targets(record: Record, view: View, segments: NDArray[np.uint8], grid: int) -> Arrays:
-    """Labels of what the first hand grasps.
+def object_targets(record: Record, view: View) -> ArrayDict:
+    """Labels of what the first hand grasps, but its mask, which is read off the pixels.
 
     Args:
         record, view: as for `hand_targets`.
-        segments: (S, S) segmentation of the crop.
-        grid: cells of the object stage along a side.
 
     Returns:
         object_box: (4,) the input. has_points: () 1 where there are labels: an object that is grasped.
         object_points: (4, 21, 2) answers that are equally right, in [0, 1] of the object box.
-        object_mask: (grid**2,) 1 for cells on the object.
         object_scale: () log of the share of the crop's side that 0.1 m cover at the object's centre.
         object_moments: (6,) xx, yy, zz, xy, xz, yz of R diag(extents^2) R^T in the crop frame, over its trace: how the
             object's box lies; half turns change nothing.
@@ -143,7 +131,6 @@ def object_targets(record: Record, view: View, segments: NDArray[np.uint8], grid
         "object_box": box_px,
         "has_points": np.float32(grasped)[...],
         "object_points": points if grasped else np.zeros_like(points),
-        "object_mask": cells_on(segments == SEGMENT_OBJECT, box_px, grid),
         "object_scale": np.float32(_scale(record, view) if grasped else 0.0)[...],
         "object_moments": _moments(record, view) if grasped else np.zeros(6, np.float32),
     }
@@ -173,31 +160,3 @@ def in_box(points_px: FloatArray, box_px: FloatArray) -> NDArray[np.float32]:
 def from_box(points: FloatArray, box_px: FloatArray) -> FloatArray:
     """The inverse of `in_box`."""
     return points * (box_px[2:] - box_px[:2]) + box_px[:2]
-
-
-def cells_on(mask: NDArray[np.bool_], box_px: FloatArray, grid: int) -> NDArray[np.float32]:
-    """(grid**2,) 1 where the centre of a cell of the box, row by row, lies on the (S, S) mask."""
-    centers = (np.arange(grid) + 0.5) / grid
-    x = np.rint(box_px[0] + centers * (box_px[2] - box_px[0])).astype(int)
-    y = np.rint(box_px[1] + centers * (box_px[3] - box_px[1])).astype(int)
-    inside_x, inside_y = (x >= 0) & (x < mask.shape[1]), (y >= 0) & (y < mask.shape[0])
-    picked = mask[np.ix_(y.clip(0, mask.shape[0] - 1), x.clip(0, mask.shape[1] - 1))]
-    return np.asarray(picked & inside_y[:, None] & inside_x, np.float32).ravel()
-
-
-def warp(image: NDArray[np.uint8], view: View, size_px: int, smear: bool = False) -> NDArray[np.uint8]:
-    """The view's picture (size, size, 3); outside of the stored one black, or its edge smeared out."""
-    border = cv2.BORDER_REPLICATE if smear else cv2.BORDER_CONSTANT
-    warped = cv2.warpAffine(np.ascontiguousarray(image), view.affine, (size_px, size_px), borderMode=border)
-    return np.asarray(warped, np.uint8)
-
-
-def warp_segments(segmentation: NDArray[np.uint8], view: View, size_px: int, outside: int) -> NDArray[np.uint8]:
-    """The view's segmentation (size, size); `outside` where the stored picture ends."""
-    return np.asarray(
-        cv2.warpAffine(
-            np.ascontiguousarray(segmentation), view.affine, (size_px, size_px),
-            flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(outside,),
-        ),
-        np.uint8,
-    )  # fmt: skip

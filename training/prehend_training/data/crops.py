@@ -1,36 +1,34 @@
 """Batches for the networks: drawn by (seed, step) alone, so that a resumed run sees the same."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import KIND_UNIT_M
 from prehend.pipeline.crop import direction_of
 from prehend.types import Box
-from prehend_training.data.batch import Arrays, MadeBatch
+from prehend_training.data.batch import ArrayDict, MadeBatch
 from prehend_training.data.crop_targets import (
-    SEGMENT_OBJECT,
     absent_targets,
-    coarse_segments,
     hand_targets,
     object_targets,
     part_targets,
     still_visible,
-    warp,
-    warp_segments,
 )
-from prehend_training.data.pixels import (
-    PhotometricConfig,
-    change_colour,
-    degrade,
-    erase,
-    paste,
-    without_front,
+from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_changes
+from prehend_training.data.pixels.opencv import crop_arrays
+from prehend_training.data.pixels.plans import (
+    ALL,
+    HELD_ALONE,
+    NOTHING,
+    PENDING,
+    Background,
+    CropPixels,
+    source_of,
 )
 from prehend_training.data.records import Record
 from prehend_training.data.views import (
@@ -40,6 +38,7 @@ from prehend_training.data.views import (
     apply_affine,
     draw_box,
     draw_turn,
+    image_size,
     mirror,
     mirror_left,
     mirror_right,
@@ -47,12 +46,6 @@ from prehend_training.data.views import (
     view_of,
 )
 from prehend_training.objects.symmetry import catalogue
-
-OUTSIDE = 254
-"""Number in a crop's segmentation where the stored picture ends."""
-
-
-_PAIR = ("image", "deoccluded")
 
 
 class BatchSource(Protocol):
@@ -63,7 +56,7 @@ class BatchSource(Protocol):
         ...
 
 
-class Corpus(Protocol):
+class TrainingDataset(Protocol):
     """Records by number, and which of them a step takes."""
 
     def first(self, count: int) -> list[int]:
@@ -82,12 +75,6 @@ class Corpus(Protocol):
         ...
 
 
-def image_size(record: Record) -> tuple[int, int]:
-    """Width and height of a record's picture [px]."""
-    height, width = record["image"].shape[:2]
-    return width, height
-
-
 @lru_cache(maxsize=16)
 def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(count)
@@ -103,7 +90,7 @@ class ExampleSource(Protocol):
     """Makes samples of records, which `stacked` makes batches of."""
 
     @property
-    def corpus(self) -> Corpus:
+    def dataset(self) -> TrainingDataset:
         """The records."""
 
     @property
@@ -114,17 +101,26 @@ class ExampleSource(Protocol):
     def batch_size(self) -> int:
         """Samples a step."""
 
-    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """A sample of a record."""
 
 
-def stacked(source: ExampleSource, step: int, part: tuple[int, int]) -> Arrays:
+def stacked(source: ExampleSource, step: int, part: tuple[int, int]) -> ArrayDict:
     """Part k of n of a batch, see `BatchSource`: row r depends on seed, step and r alone."""
     size, (k, n) = source.batch_size, part
-    indices = source.corpus.indices(source.seed, step, size)
+    indices = source.dataset.indices(source.seed, step, size)
     rows = range(k * size // n, (k + 1) * size // n)
     examples = [source.example(indices[row], np.random.default_rng([source.seed, step, row])) for row in rows]
-    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+    return as_batch(examples)
+
+
+def as_batch(examples: Sequence[ArrayDict]) -> ArrayDict:
+    """Samples with a first axis; pixel work that waits for a device stays a list."""
+    made: ArrayDict = {}
+    for name in examples[0]:
+        values: Any = [example[name] for example in examples]
+        made[name] = values if name == PENDING else np.stack(values)
+    return made
 
 
 @dataclass(frozen=True)
@@ -137,9 +133,9 @@ class CropDataConfig:
         view: how far hand boxes are off.
         object_view: how far object boxes are off.
         whole_object_p: probability that the object stage looks at the whole crop instead of a box.
-        photometric: changes of the picture; None for none.
+        photometric: changes of the image; None for none.
         background_p: probability of another background.
-        smear_p: probability that the picture's edge goes on where it ends, instead of black.
+        smear_p: probability that the image's edge goes on where it ends, instead of black.
         absent_p: probability that of a crop with a hand a piece without it is shown; a place never shows one.
         wrong_side_p: probability of a hand that is shown as a left one: what the network sees when it is told the
             wrong side.
@@ -168,7 +164,7 @@ class CropDataConfig:
 
 
 def exact(config: CropDataConfig) -> CropDataConfig:
-    """The same without any change to the picture and with true boxes: for measuring."""
+    """The same without any change to the image and with true boxes: for measuring."""
     return replace(
         config,
         view=replace(EXACT_VIEW, upright=config.view.upright),
@@ -186,27 +182,29 @@ def exact(config: CropDataConfig) -> CropDataConfig:
 
 @dataclass(frozen=True)
 class CropBatches:
-    """Batches for a crop network.
+    """Batches for a crop network: what is drawn, seen and asked is decided here, whatever makes the pixels.
 
     Attributes:
-        corpus: crops; pictures of them also serve as backgrounds.
+        dataset: crops; images of them also serve as backgrounds.
         config: what is done to them.
         seed: with the step's number, decides everything.
         batch_size: samples a step.
         twins: give `image_deoccluded`.
+        pixels: does the pixel work, or leaves it (`plans.later`) for the device in whose memory the images are.
     """
 
-    corpus: Corpus
+    dataset: TrainingDataset
     config: CropDataConfig
     seed: int
     batch_size: int
     twins: bool = True
+    pixels: Callable[[CropPixels], ArrayDict] = crop_arrays
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """See `example` for the arrays; `image` is (B, S, S, 3) uint8."""
         return stacked(self, step, part)
 
-    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample.
 
         Returns:
@@ -214,44 +212,38 @@ class CropBatches:
             has_twin: () 1 where the twin is known; where it is not, it is the crop itself. Without `twins` there is
                 neither of the two.
             grasp_gate: () for the hand stage.
-            segments, has_segments: (S / 4, S / 4) see `coarse_segments`, and () 1 where they are known.
+            segments, has_segments: (S / 4, S / 4) 1 the first hand with its arm, 2 what it holds, 0 the rest, and ()
+                1 where they are known.
+            object_mask: (grid**2,) 1 for cells of the object's box whose middle shows the object.
             And those of `hand_targets` and `object_targets`, and of `_described` where the config asks for them.
         """
-        record = self.corpus[index]
+        record = self.dataset[index]
         absent, wrong_side = rng.random(2) < (self.config.absent_p, self.config.wrong_side_p)
         absent &= record["has_beside"]
         if not record["hand_count"]:
-            example = self._place(mirror(record) if wrong_side else record, rng)
+            example, pixels = self._place(mirror(record) if wrong_side else record, rng)
         elif absent:
-            example = self._absent(mirror_left(record), rng)
+            example, pixels = self._absent(mirror_left(record), rng)
         else:
-            example = self._present(mirror_right(record) if wrong_side else mirror_left(record), rng)
+            example, pixels = self._present(mirror_right(record) if wrong_side else mirror_left(record), rng)
         flip = rng.random() < self.config.grasp_flip_p
         example["grasp_gate"] = np.float32(1 - example["grasp"] if flip else example["grasp"])[...]
         if self.config.tells_parts:
             parts = part_targets(record, example["visible"])
             example |= parts if example["presence"] else {name: np.zeros_like(value) for name, value in parts.items()}
-        return example | self._described(record, rng) if self.config.describes_objects else example
+        if self.config.describes_objects:
+            example |= self._described(record, rng)
+        return example | self.pixels(pixels)
 
-    def _present(self, record: Record, rng: np.random.Generator) -> Arrays:
-        config = self.config
+    def _present(self, record: Record, rng: np.random.Generator) -> tuple[ArrayDict, CropPixels]:
         view = self._view(record, rng)
-        smear = rng.random() < config.smear_p
-        pair = _PAIR if self.twins else _PAIR[:1]
-        images = [warp(record[name], view, config.size_px, smear) for name in pair if name in record]
-        segments = warp_segments(record["segmentation"], view, config.size_px, OUTSIDE)
-        wanted = rng.random() < config.background_p and record["has_front"]
-        if wanted and (backdrop := self._backdrop(rng)) is not None:
-            keeps = [((segments > 0) & (segments != OUTSIDE)).astype(np.uint8)]
-            if len(images) > 1:
-                keeps.append(warp_segments(record["deoccluded_front"], view, config.size_px, 0))
-            images = [paste(image, keep, backdrop) for image, keep in zip(images, keeps, strict=True)]
-        example = hand_targets(record, view) | object_targets(record, view, segments, config.object_grid)
-        example["segments"] = coarse_segments(segments)
-        example["has_segments"] = np.float32(record["has_segments"])[...]
-        return self._change(images, view, record, example, rng)
+        smear = rng.random() < self.config.smear_p
+        wanted = rng.random() < self.config.background_p and record["has_front"]
+        background = self._background(rng) if wanted else None
+        example = hand_targets(record, view) | object_targets(record, view)
+        return self._finished(example, record, view, rng, smear=smear, background=background)
 
-    def _described(self, record: Record, rng: np.random.Generator) -> Arrays:
+    def _described(self, record: Record, rng: np.random.Generator) -> ArrayDict:
         """What the object stage is told of the object: all, nothing, or something wrong.
 
         Returns:
@@ -286,70 +278,68 @@ class CropBatches:
             thing = draw_box(Box.around(points), config.object_view, rng)
         return view_of(turn, hand, thing, size, record["K"], config.size_px)
 
-    def _change(
+    def _finished(
         self,
-        images: list[NDArray[np.uint8]],
-        view: View,
+        example: ArrayDict,
         record: Record,
-        example: Arrays,
+        view: View,
         rng: np.random.Generator,
-    ) -> Arrays:
-        """Photometric changes, the same for the picture and its twin; joints behind an erased patch are no longer
-        visible."""
-        photometric = self.config.photometric
-        if photometric is not None:
-            start = rng.bit_generator.state
-            images[0], hidden = photometric_change(images[0], photometric, rng)
-            images[1:] = [photometric_change(image, photometric, generator_at(start))[0] for image in images[1:]]
+        *,
+        smear: bool = False,
+        background: Background | None = None,
+        front: int = ALL,
+    ) -> tuple[ArrayDict, CropPixels]:
+        """A sample with its pixel work. Changes are the same for the image and its twin; joints behind an erased patch
+        are no longer visible."""
+        config, size, place = self.config, self.config.size_px, not record["hand_count"]
+        changes: Changes | None = None
+        if config.photometric is not None:
+            changes = draw_changes(config.photometric, (size, size), rng)
             places = apply_affine(view.affine, record["keypoints_px"][0])
-            example["visible"] = still_visible(example["visible"], places, hidden)
-        example["image"] = images[0]
+            example["visible"] = still_visible(example["visible"], places, changes.patches, size)
+        # an arm in a place is nobody's, hence no segments are asked for
+        example["has_segments"] = np.float32(0 if place else record["has_segments"])[...]
+        present = bool(example["presence"])
         if self.twins:
-            example["image_deoccluded"] = images[-1]
-            example["has_twin"] = np.float32(record["has_twin"])[...]
-        return example
+            example["has_twin"] = np.float32(record["has_twin"] if present else 0)[...]
+        pixels = CropPixels(
+            source=source_of(record),
+            front=front,
+            affine=view.affine,
+            size_px=size,
+            twin=self.twins,
+            own_twin=self.twins and present,
+            smear=smear,
+            background=background,
+            changes=changes,
+            unlabelled=bool(place),
+            object_box=view.spec.object_box if present else None,
+            grid=config.object_grid,
+        )
+        return example, pixels
 
-    def _absent(self, record: Record, rng: np.random.Generator) -> Arrays:
+    def _absent(self, record: Record, rng: np.random.Generator) -> tuple[ArrayDict, CropPixels]:
         """A crop beside the hand, of a background, or of what was held without the hand; the latter where the record
         tells what is in front."""
-        size, kind = self.config.size_px, rng.integers(3) if record["has_front"] else 0
-        backdrop = self._backdrop(rng) if kind else None
-        if backdrop is None:
+        kind = int(rng.integers(3)) if record["has_front"] else 0
+        background = self._background(rng) if kind else None
+        if background is None:
             kind = 0
         view = self._view_beside(record, rng) if kind == 0 else self._view(record, rng)
-        segments = warp_segments(record["segmentation"], view, size, OUTSIDE)
-        image = warp(record["image"], view, size)
-        if backdrop is not None and kind == 1:
-            segments = segments * (segments == SEGMENT_OBJECT)
-            image = paste(image, (segments > 0).view(np.uint8), backdrop)
-        elif backdrop is not None:
-            segments, image = np.zeros_like(segments), backdrop
-        return self._without_hand(image, segments, view, record, rng)
+        front = (ALL, HELD_ALONE, NOTHING)[kind]
+        return self._finished(self._no_hand(record, view), record, view, rng, background=background, front=front)
 
-    def _place(self, record: Record, rng: np.random.Generator) -> Arrays:
-        """A place that a detector took for a hand; an arm in it is nobody's, hence no segments are asked for."""
+    def _place(self, record: Record, rng: np.random.Generator) -> tuple[ArrayDict, CropPixels]:
+        """A place that a detector took for a hand."""
         size = image_size(record)
         turn = draw_turn(size, self.config.view, rng)
         box = draw_box(place_box(size), self.config.view, rng)
         view = view_of(turn, box, None, size, record["K"], self.config.size_px)
-        image = warp(record["image"], view, self.config.size_px, rng.random() < self.config.smear_p)
-        nothing = np.zeros(image.shape[:2], np.uint8)
-        return self._without_hand(image, nothing, view, {**record, "has_segments": np.array(False)}, rng)
+        smear = rng.random() < self.config.smear_p
+        return self._finished(self._no_hand(record, view), record, view, rng, smear=smear)
 
-    def _without_hand(
-        self,
-        image: NDArray[np.uint8],
-        segments: NDArray[np.uint8],
-        view: View,
-        record: Record,
-        rng: np.random.Generator,
-    ) -> Arrays:
-        bare = {**record, "grasp": np.zeros(1, np.bool_), "has_twin": np.array(False)}
-        nothing = np.zeros_like(segments)
-        example = absent_targets(view) | object_targets(bare, view, nothing, self.config.object_grid)
-        example["segments"] = coarse_segments(segments)
-        example["has_segments"] = np.float32(record["has_segments"])[...]
-        return self._change([image], view, bare, example, rng)
+    def _no_hand(self, record: Record, view: View) -> ArrayDict:
+        return absent_targets(view) | object_targets({**record, "grasp": np.zeros(1, np.bool_)}, view)
 
     def _view_beside(self, record: Record, rng: np.random.Generator) -> View:
         """A box of the hand's size that hardly overlaps the hand's."""
@@ -361,30 +351,12 @@ class CropBatches:
         beside = Box(x - half, y - half, x + half, y + half)
         return view_of(np.eye(2, 3), beside, None, size, record["K"], self.config.size_px)
 
-    def _backdrop(self, rng: np.random.Generator) -> NDArray[np.uint8] | None:
-        """(S, S, 3) piece of another sample, its front filled up from around, turned by quarters; None where no sample
-        tells what is in front."""
-        record, size = self.corpus.backdrop(rng), self.config.size_px
+    def _background(self, rng: np.random.Generator) -> Background | None:
+        """A piece of another sample, turned by quarters; None where no sample tells what is in front."""
+        record = self.dataset.backdrop(rng)
         if record is None:
             return None
-        filled = without_front(np.asarray(record["image"]), np.asarray(record["segmentation"]) > 0)
-        side = int(rng.uniform(0.5, 1.0) * min(filled.shape[:2]))
-        top, left = rng.integers(0, np.array(filled.shape[:2]) - side + 1)
-        piece = np.rot90(filled[top : top + side, left : left + side], int(rng.integers(4)))
-        return np.asarray(cv2.resize(np.ascontiguousarray(piece), (size, size)), np.uint8)
-
-
-def generator_at(state: Mapping[str, Any]) -> np.random.Generator:
-    """A generator that draws what one in this state would."""
-    generator = np.random.default_rng(0)
-    generator.bit_generator.state = state
-    return generator
-
-
-def photometric_change(
-    image: NDArray[np.uint8], config: PhotometricConfig, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The picture in other light, erased in places and seen by a worse camera, and the mask of what was erased. What is
-    drawn by chance does not depend on the picture."""
-    image, hidden = erase(change_colour(image, config, rng), config, rng)
-    return degrade(image, config, rng), hidden
+        width, height = image_size(record)
+        side = int(rng.uniform(0.5, 1.0) * min(width, height))
+        top, left = rng.integers(0, np.array([height, width]) - side + 1)
+        return Background(source_of(record), side, (int(top), int(left)), int(rng.integers(4)))

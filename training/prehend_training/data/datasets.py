@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prehend.conventions import NUM_JOINTS
 from prehend.errors import AssetError, InvalidInput
 from prehend.types import Box
-from prehend_training.data.crops import Corpus, drawn_indices
+from prehend_training.data.crops import TrainingDataset, drawn_indices
 from prehend_training.data.records import CROP_HANDS, FRAME_HANDS, Record, record_of
 from prehend_training.datasets.base import Dataset
 from prehend_training.datasets.own_hand import as_trained
@@ -23,11 +23,11 @@ from prehend_training.storage.codec import MapsKept
 from prehend_training.storage.shards import ShardFolder
 
 _FOLDERS_OF = {"crops": ("crops", "places"), "frames": ("frames", "views", "sequences", "crops")}
-"""Kinds of folders whose pictures are crops of a hand or of a place without one, or to find hands in: crops are the
+"""Kinds of folders whose images are crops of a hand or of a place without one, or to find hands in: crops are the
 close-ups of these."""
 
 
-class ShardCorpus:
+class ShardDataset:
     """Several folders of shards as one sequence of records, every one of which is seen once an epoch.
 
     Args:
@@ -36,7 +36,7 @@ class ShardCorpus:
         twins: read de-occluded twins, where there are any; they take time.
 
     Raises:
-        AssetError: a folder cannot be read or holds other pictures.
+        AssetError: a folder cannot be read or holds other images.
     """
 
     def __init__(self, paths: Sequence[Path], pictures: str, twins: bool = True):
@@ -56,7 +56,7 @@ class ShardCorpus:
         return record_of(folder.sample(place, self._maps, meshes=False), self._max_hands)
 
     def holds(self, index: int) -> bool:
-        """Whether the first hand of a picture holds something."""
+        """Whether the first hand of an image holds something."""
         folder, place = self._place(index)
         hands = folder.labels(place)["hands"]
         return bool(hands and hands[0]["grasp"])
@@ -68,33 +68,33 @@ class ShardCorpus:
         return self.folders[which], index - (self._ends[which - 1] if which else 0)
 
     def first(self, count: int) -> list[int]:
-        """See `Corpus`."""
+        """See `TrainingDataset`."""
         return list(range(min(count, len(self))))
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `Corpus` and `drawn_indices`."""
+        """See `TrainingDataset` and `drawn_indices`."""
         return drawn_indices(seed, step, batch_size, len(self))
 
     def backdrop(self, rng: np.random.Generator) -> Record:
-        """See `Corpus`."""
+        """See `TrainingDataset`."""
         folder, place = self._place(int(rng.integers(len(self))))
         image, segmentation = folder.pixels(place)
         return {"image": image, "segmentation": segmentation}
 
 
-class HeldCorpus:
-    """Of folders of shards the pictures whose first hand holds something.
+class HeldDataset:
+    """Of folders of shards the images whose first hand holds something.
 
     Args:
-        corpus: the folders.
+        dataset: the folders.
 
     Raises:
         AssetError: no hand holds anything.
     """
 
-    def __init__(self, corpus: ShardCorpus):
-        self._corpus = corpus
-        self._rows = [row for row in range(len(corpus)) if corpus.holds(row)]
+    def __init__(self, dataset: ShardDataset):
+        self._dataset = dataset
+        self._rows = [row for row in range(len(dataset)) if dataset.holds(row)]
         if not self._rows:
             raise AssetError("no hand of these pictures holds anything: the object stream has nothing to learn from")
 
@@ -102,61 +102,61 @@ class HeldCorpus:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Record:
-        return self._corpus[self._rows[index]]
+        return self._dataset[self._rows[index]]
 
     def first(self, count: int) -> list[int]:
-        """See `Corpus`."""
+        """See `TrainingDataset`."""
         return list(range(min(count, len(self))))
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `Corpus` and `drawn_indices`."""
+        """See `TrainingDataset` and `drawn_indices`."""
         return drawn_indices(seed, step, batch_size, len(self))
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `Corpus`: of all pictures."""
-        return self._corpus.backdrop(rng)
+        """See `TrainingDataset`: of all images."""
+        return self._dataset.backdrop(rng)
 
 
-def only_held(corpus: Corpus) -> Corpus:
-    """Of a corpus of scenes on disk the pictures of hands that hold something; others as they are.
+def only_held(dataset: TrainingDataset) -> TrainingDataset:
+    """Of a dataset of scenes on disk the images of hands that hold something; others as they are.
 
     Raises:
-        AssetError: see `HeldCorpus`.
+        AssetError: see `HeldDataset`.
     """
-    if isinstance(corpus, Cached):
-        return Cached(only_held(corpus.corpus), corpus.limit_bytes)
-    if isinstance(corpus, MixedCorpus):
-        return corpus.of([only_held(part) for part in corpus.corpora])
-    return HeldCorpus(corpus) if isinstance(corpus, ShardCorpus) else corpus
+    if isinstance(dataset, Cached):
+        return Cached(only_held(dataset.dataset), dataset.limit_bytes)
+    if isinstance(dataset, MixedDataset):
+        return dataset.of([only_held(part) for part in dataset.datasets])
+    return HeldDataset(dataset) if isinstance(dataset, ShardDataset) else dataset
 
 
 MARGIN = 1.5
-"""Half the side of what is kept of a picture, over the longer side of the hand's box: the crop after the largest shift,
+"""Half the side of what is kept of an image, over the longer side of the hand's box: the crop after the largest shift,
 growth and turn."""
 MIN_INSIDE = 0.5
-"""Share of the joints that must lie in the picture."""
+"""Share of the joints that must lie in the image."""
 MIN_SIDE_PX = 16.0
 _TRIES = 50
 
 
 class Twins(Protocol):
-    """De-occluded pictures of a dataset, made beforehand."""
+    """De-occluded images of a dataset, made beforehand."""
 
     def read(self, frame_id: FrameId) -> NDArray[np.uint8] | None:
-        """(H, W, 3) RGB, as large as the picture; None where there is none."""
+        """(H, W, 3) RGB, as large as the image; None where there is none."""
         ...
 
 
-class DatasetCorpus:
-    """The pictures of a real dataset around their hands; each is drawn once an epoch.
+class RealDataset:
+    """The images of a real dataset around their hands; each is drawn once an epoch.
 
-    A picture without a usable hand gives way to another one, the same for the same number. Segmentations of datasets
+    An image without a usable hand gives way to another one, the same for the same number. Segmentations of datasets
     show hands and objects but no arms, so backgrounds are not replaced (`has_front` is False).
 
     Args:
         dataset: the reader.
-        crop_px: side of the network's input; larger pictures are shrunk by whole numbers to about its resolution.
-        twins: de-occluded pictures.
+        crop_px: side of the network's input; larger images are shrunk by whole numbers to about its resolution.
+        twins: de-occluded images.
     """
 
     def __init__(self, dataset: Dataset, crop_px: int = 128, twins: Twins | None = None):
@@ -186,11 +186,11 @@ class DatasetCorpus:
         return around_hand(record, self.crop_px)
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`: spread out, since neighbours are frames of one film."""
+        """See `prehend_training.data.crops.TrainingDataset`: spread out, since neighbours are frames of one film."""
         return [int(i) for i in np.linspace(0, len(self) - 1, min(count, _QUICK, len(self)))]
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus` and `drawn_indices`."""
+        """See `prehend_training.data.crops.TrainingDataset` and `drawn_indices`."""
         return drawn_indices(seed, step, batch_size, len(self))
 
     def backdrop(self, rng: np.random.Generator) -> None:
@@ -199,11 +199,11 @@ class DatasetCorpus:
 
 
 _QUICK = 100
-"""Pictures that are looked at before training: each takes about 10 ms."""
+"""Images that are looked at before training: each takes about 10 ms."""
 
 
 def is_usable(sample: Sample, hand: HandLabel) -> bool:
-    """Whether a hand is before the camera, large enough, and half of it in the picture."""
+    """Whether a hand is before the camera, large enough, and half of it in the image."""
     x, y = hand.keypoints_px.T
     inside = (x >= 0) & (y >= 0) & (x < sample.camera.width) & (y < sample.camera.height)
     finite = np.isfinite(hand.keypoints_px).all() and (hand.joints_m[:, 2] > 0).all()
@@ -214,9 +214,9 @@ def is_usable(sample: Sample, hand: HandLabel) -> bool:
 
 
 def around_hand(record: Record, crop_px: int) -> Record:
-    """The part of a record's picture that crops of the first hand can show, at about their resolution.
+    """The part of a record's image that crops of the first hand can show, at about their resolution.
 
-    Pictures are shrunk by the mean of whole blocks of pixels, so pixels stay square; a hand keeps at least the size
+    Images are shrunk by the mean of whole blocks of pixels, so pixels stay square; a hand keeps at least the size
     that it has in a crop of `crop_px` with a margin.
     """
     box = Box.around(record["keypoints_px"][0])
@@ -246,7 +246,7 @@ def around_hand(record: Record, crop_px: int) -> Record:
 
 
 def _shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """A copy of a picture, each block of factor^2 pixels as their mean."""
+    """A copy of an image, each block of factor^2 pixels as their mean."""
     if factor == 1:
         return image.copy()
     size = image.shape[1] // factor, image.shape[0] // factor
@@ -254,23 +254,23 @@ def _shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 
 class Cached:
-    """A corpus that keeps the records it was asked for in memory, until they take so many bytes; none is dropped.
+    """A dataset that keeps the records it was asked for in memory, until they take so many bytes; none is dropped.
 
     Which records those are decides nothing but the speed. Every process has its own.
     """
 
-    def __init__(self, corpus: Corpus, limit_bytes: float):
-        self.corpus, self.limit_bytes = corpus, limit_bytes
+    def __init__(self, dataset: TrainingDataset, limit_bytes: float):
+        self.dataset, self.limit_bytes = dataset, limit_bytes
         self._kept: dict[int, Record] = {}
         self._bytes = 0
 
-    def __reduce__(self) -> tuple[type["Cached"], tuple[Corpus, float]]:
-        return Cached, (self.corpus, self.limit_bytes)
+    def __reduce__(self) -> tuple[type["Cached"], tuple[TrainingDataset, float]]:
+        return Cached, (self.dataset, self.limit_bytes)
 
     def __getitem__(self, index: int) -> Record:
         if index in self._kept:
             return self._kept[index]
-        record = self.corpus[index]
+        record = self.dataset[index]
         size = sum(value.nbytes for value in record.values())
         if self._bytes + size <= self.limit_bytes:
             self._kept[index] = record
@@ -278,23 +278,23 @@ class Cached:
         return record
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`."""
-        return self.corpus.first(count)
+        """See `prehend_training.data.crops.TrainingDataset`."""
+        return self.dataset.first(count)
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`."""
-        return self.corpus.indices(seed, step, batch_size)
+        """See `prehend_training.data.crops.TrainingDataset`."""
+        return self.dataset.indices(seed, step, batch_size)
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `prehend_training.data.crops.Corpus`."""
-        return self.corpus.backdrop(rng)
+        """See `prehend_training.data.crops.TrainingDataset`."""
+        return self.dataset.backdrop(rng)
 
 
 WINDOW = 1000
 """Samples in which every source has its share exactly."""
 
 
-class MixedCorpus:
+class MixedDataset:
     """Several sources in given shares: of each `WINDOW` samples every source has its share, in an order by chance.
 
     A source's own samples come in its own order (shards: each once an epoch of that source), so a small source is seen
@@ -307,29 +307,29 @@ class MixedCorpus:
         InvalidInput: a weight is not positive, or a share is less than one sample of a window.
     """
 
-    def __init__(self, parts: Sequence[tuple[Corpus, float]]):
-        self.corpora = [corpus for corpus, _ in parts]
+    def __init__(self, parts: Sequence[tuple[TrainingDataset, float]]):
+        self.datasets = [dataset for dataset, _ in parts]
         self.counts = window_counts([weight for _, weight in parts])
 
-    def of(self, corpora: Sequence[Corpus]) -> "MixedCorpus":
+    def of(self, datasets: Sequence[TrainingDataset]) -> "MixedDataset":
         """The same shares of other sources."""
-        return MixedCorpus(list(zip(corpora, map(float, self.counts), strict=True)))
+        return MixedDataset(list(zip(datasets, map(float, self.counts), strict=True)))
 
     def __getitem__(self, index: int) -> Record:
-        number, which = divmod(index, len(self.corpora))
-        return self.corpora[which][number]
+        number, which = divmod(index, len(self.datasets))
+        return self.datasets[which][number]
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`: of every source its share."""
+        """See `prehend_training.data.crops.TrainingDataset`: of every source its share."""
         shares = [-(-count * own // WINDOW) for own in self.counts]
         return [
-            number * len(self.corpora) + which
-            for which, (corpus, share) in enumerate(zip(self.corpora, shares, strict=True))
-            for number in corpus.first(share)
+            number * len(self.datasets) + which
+            for which, (dataset, share) in enumerate(zip(self.datasets, shares, strict=True))
+            for number in dataset.first(share)
         ]
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`."""
+        """See `prehend_training.data.crops.TrainingDataset`."""
         places = range(step * batch_size, (step + 1) * batch_size)
         return [self._drawn(seed, place) for place in places]
 
@@ -338,12 +338,12 @@ class MixedCorpus:
         sources, earlier = _turns(seed, window, self.counts)
         which = int(sources[row])
         own = window * self.counts[which] + int(earlier[row])
-        return self.corpora[which].indices(seed, own, 1)[0] * len(self.corpora) + which
+        return self.datasets[which].indices(seed, own, 1)[0] * len(self.datasets) + which
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `prehend_training.data.crops.Corpus`: of the sources that have one, as their shares are."""
-        order = rng.choice(len(self.corpora), len(self.corpora), replace=False, p=np.divide(self.counts, WINDOW))
-        found = (self.corpora[which].backdrop(rng) for which in order)
+        """See `prehend_training.data.crops.TrainingDataset`: of the sources that have one, as their shares are."""
+        order = rng.choice(len(self.datasets), len(self.datasets), replace=False, p=np.divide(self.counts, WINDOW))
+        found = (self.datasets[which].backdrop(rng) for which in order)
         return next((record for record in found if record is not None), None)
 
 
@@ -351,7 +351,7 @@ def window_counts(weights: Sequence[float]) -> tuple[int, ...]:
     """Samples of each source in a window, by the largest remainders.
 
     Raises:
-        InvalidInput: see `MixedCorpus`.
+        InvalidInput: see `MixedDataset`.
     """
     shares = np.array(weights, np.float64)
     if not len(shares) or not (np.isfinite(shares) & (shares > 0)).all():

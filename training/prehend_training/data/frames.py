@@ -1,20 +1,19 @@
 """Batches for the detector: frames, hands of all sizes and pieces without any, and the maps it should answer with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from prehend.pipeline.letterbox import cell_centers
 from prehend.types import Box, FloatArray
-from prehend_training.data.batch import Arrays
-from prehend_training.data.crops import Corpus, image_size, stacked
-from prehend_training.data.pixels import PhotometricConfig, change_colour, degrade
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crops import TrainingDataset, stacked
+from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_changes
+from prehend_training.data.pixels.opencv import frame_arrays
+from prehend_training.data.pixels.plans import FramePixels, source_of
 from prehend_training.data.records import Record
-from prehend_training.data.views import apply_affine
-from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
+from prehend_training.data.views import apply_affine, image_size
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class DetectorDataConfig:
     Attributes:
         size_px: side of the network's input.
         stride_px: input pixels per cell.
-        hand_p: probability of a view of one hand, of a size drawn from `hand_px`, anywhere in the picture.
+        hand_p: probability of a view of one hand, of a size drawn from `hand_px`, anywhere in the image.
         place_p: probability of a view of any place of the frame; there are often things and arms in it and no hand.
         hand_px: range of the longer side of a hand's box in such views.
         enlarge: most that such views enlarge the frame.
@@ -33,8 +32,8 @@ class DetectorDataConfig:
         turn_rad: standard deviation of the turn [rad].
         quarter_p: probability of a further turn by a multiple of 90 degrees.
         flip_p: probability of the mirror image, in which left hands are right hands.
-        aspects: range of width over height of the picture inside the square.
-        photometric: changes of the picture; None for none.
+        aspects: range of width over height of the image inside the square.
+        photometric: changes of the image; None for none.
     """
 
     size_px: int = 256
@@ -53,7 +52,7 @@ class DetectorDataConfig:
 
 
 MIN_INSIDE = 0.35
-"""Hands with a smaller share of their joints in the picture, or of their pixels unhidden than `MIN_VISIBLE`, are
+"""Hands with a smaller share of their joints in the image, or of their pixels unhidden than `MIN_VISIBLE`, are
 neither right nor wrong to find."""
 MIN_VISIBLE = 0.15
 MIN_SIDE_PX = 8.0
@@ -71,7 +70,7 @@ class SeenHand:
         box_px: tight box of all its joints.
         object_box_px: of what it grasps.
         counts: whether it must be found.
-        center_px: middle of the part of the box that is in the picture, where the detector answers.
+        center_px: middle of the part of the box that is in the image, where the detector answers.
     """
 
     side: int
@@ -85,31 +84,35 @@ class SeenHand:
 class DetectorBatches:
     """Batches of frames by number; fields as in `CropBatches`."""
 
-    corpus: Corpus
+    dataset: TrainingDataset
     config: DetectorDataConfig
     seed: int
     batch_size: int
+    pixels: Callable[[FramePixels], ArrayDict] = frame_arrays
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """`image` (B, S, S, 3) uint8 and the maps of `detector_targets`."""
         return stacked(self, step, part)
 
-    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample: `image` (S, S, 3) uint8 and the maps of `detector_targets`."""
-        config, record = self.config, self.corpus[index]
-        size = config.size_px
+        config, record = self.config, self.dataset[index]
+        size, stride = config.size_px, config.stride_px
         flip = rng.random() < config.flip_p
-        affine = draw_affine(record, config, flip, rng)
-        window = draw_window(config, rng)
-        image = warp_frame(record["image"], affine, window, size)
-        if config.photometric is not None:
-            inside = np.s_[window[1] : window[3], window[0] : window[2]]
-            changed = degrade(change_colour(image[inside], config.photometric, rng), config.photometric, rng)
-            image = np.zeros_like(image)
-            image[inside] = changed
+        affine, window = draw_affine(record, config, flip, rng), draw_window(config, rng)
+        changes = draw_window_changes(config, window, rng)
         hands = seen_hands(record, affine, window, flip)
-        segments = coarse_frame_segments(record["segmentation"], affine, window, size, config.stride_px)
-        return {"image": image, "segments": segments, **detector_targets(hands, size, config.stride_px)}
+        pixels = FramePixels(source_of(record), affine, window, size, stride, changes)
+        return detector_targets(hands, size, stride) | self.pixels(pixels)
+
+
+def draw_window_changes(
+    config: DetectorDataConfig, window: tuple[int, int, int, int], rng: np.random.Generator
+) -> Changes | None:
+    """What is done to the part of the input that is not black; nothing is erased."""
+    if config.photometric is None:
+        return None
+    return draw_changes(config.photometric, (window[3] - window[1], window[2] - window[0]), rng, erase=False)
 
 
 def draw_affine(record: Record, config: DetectorDataConfig, flip: bool, rng: np.random.Generator) -> FloatArray:
@@ -144,44 +147,11 @@ def _turn(config: DetectorDataConfig, rng: np.random.Generator) -> FloatArray:
 
 
 def draw_window(config: DetectorDataConfig, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 (ends excluded) of the picture inside the letterboxed square."""
+    """x0, y0, x1, y1 (ends excluded) of the image inside the letterboxed square."""
     aspect = np.exp(rng.uniform(*np.log(config.aspects)))
     width, height = round(config.size_px * min(1, aspect)), round(config.size_px * min(1, 1 / aspect))
     x, y = (config.size_px - width) // 2, (config.size_px - height) // 2
     return x, y, x + width, y + height
-
-
-def warp_frame(
-    image: NDArray[np.uint8], affine: FloatArray, window: tuple[int, int, int, int], size: int
-) -> NDArray[np.uint8]:
-    """(size, size, 3) picture, black outside of the window; where the frame ends its edge goes on."""
-    scale = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
-    shrunk: NDArray[Any] = np.ascontiguousarray(image)
-    map_ = affine
-    if scale < 0.75:  # average first, so that small hands do not flicker
-        height, width = image.shape[:2]
-        shrunk = cv2.resize(shrunk, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-        ratio = np.array([width, height]) / np.array([shrunk.shape[1], shrunk.shape[0]])
-        map_ = np.column_stack([affine[:, :2] * ratio, apply_affine(affine, (ratio - 1) / 2)])
-    canvas = np.asarray(cv2.warpAffine(shrunk, map_, (size, size), borderMode=cv2.BORDER_REPLICATE), np.uint8)
-    result = np.zeros_like(canvas)
-    x0, y0, x1, y1 = window
-    result[y0:y1, x0:x1] = canvas[y0:y1, x0:x1]
-    return result
-
-
-def coarse_frame_segments(
-    segmentation: NDArray[np.uint8], affine: FloatArray, window: tuple[int, int, int, int], size: int, stride: int
-) -> NDArray[np.uint8]:
-    """(G, G) what the middle of each cell shows: 1 a hand or arm, 2 something held, 0 the rest."""
-    warped = cv2.warpAffine(np.ascontiguousarray(segmentation), affine, (size, size), flags=cv2.INTER_NEAREST)
-    inside = np.zeros((size, size), np.uint8)
-    x0, y0, x1, y1 = window
-    inside[y0:y1, x0:x1] = np.asarray(warped, np.uint8)[y0:y1, x0:x1]
-    coarse = inside[stride // 2 :: stride, stride // 2 :: stride]
-    hand = (coarse >= HAND_CODE) & (coarse < OBJECT_CODE)
-    thing = (coarse >= OBJECT_CODE) & (coarse < OTHER_CODE)
-    return (hand + 2 * thing).astype(np.uint8)
 
 
 def seen_hands(
@@ -210,7 +180,7 @@ def seen_hands(
     return hands
 
 
-def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
+def detector_targets(hands: list[SeenHand], size: int, stride: int) -> ArrayDict:
     """Maps of G = size / stride cells.
 
     Returns:
@@ -221,7 +191,7 @@ def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
         box_weight, object_weight: (G, G) how much a cell says about a hand's side, box and grasp; its object's box.
     """
     cells = size // stride
-    maps: Arrays = {
+    maps: ArrayDict = {
         "heat": np.zeros((cells, cells), np.float32),
         "heat_weight": np.ones((cells, cells), np.float32),
         "side": np.zeros((cells, cells), np.float32),
@@ -237,7 +207,7 @@ def detector_targets(hands: list[SeenHand], size: int, stride: int) -> Arrays:
     return maps
 
 
-def _draw(maps: Arrays, hand: SeenHand, centers: FloatArray, stride: int) -> None:
+def _draw(maps: ArrayDict, hand: SeenHand, centers: FloatArray, stride: int) -> None:
     box = hand.box_px
     column, row = np.rint((np.array(hand.center_px) - centers[0]) / stride).astype(int).clip(0, len(centers) - 1)
     sigma = max(0.8, 0.09 * float(np.sqrt(max(box.area, 1.0))) / stride)

@@ -13,7 +13,7 @@ BACKDROPS = 64
 
 
 @dataclass(frozen=True)
-class OnlineCorpus:
+class OnlineDataset:
     """Endless records; row r of step s is scene s * batch size + r of the configuration, whoever renders it.
 
     It may be sent to other processes: each opens its own renderer when it needs one.
@@ -29,7 +29,7 @@ class OnlineCorpus:
     backdrops: int = BACKDROPS
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`: those that backgrounds are cut from."""
+        """See `prehend_training.data.crops.TrainingDataset`: those that backgrounds are cut from."""
         return list(range(min(count, self.backdrops)))
 
     def __getitem__(self, index: int) -> Record:
@@ -40,11 +40,11 @@ class OnlineCorpus:
         return record_of(sample, CROP_HANDS if self.config.kind == "crops" else FRAME_HANDS)
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `data.crops.Corpus`; no scene comes twice, so the seed of the batches decides nothing."""
+        """See `data.crops.TrainingDataset`; no scene comes twice, so the seed of the batches decides nothing."""
         return list(range(step * batch_size, (step + 1) * batch_size))
 
     def backdrop(self, rng: np.random.Generator) -> Record:
-        """See `prehend_training.data.crops.Corpus`."""
+        """See `prehend_training.data.crops.TrainingDataset`."""
         return self[int(rng.integers(self.backdrops))]
 
 
@@ -55,5 +55,5 @@ def _maker(config: SceneConfig, make: OpenMaker) -> Maker:
 
 
 @lru_cache(maxsize=BACKDROPS)
-def _kept(corpus: OnlineCorpus, index: int) -> Record:
-    return corpus._rendered(index)
+def _kept(dataset: OnlineDataset, index: int) -> Record:
+    return dataset._rendered(index)

@@ -4,13 +4,14 @@ mixture of them."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.data.crops import Corpus
-from prehend_training.data.datasets import Cached, DatasetCorpus, MixedCorpus, ShardCorpus, Twins
-from prehend_training.data.online import OnlineCorpus
-from prehend_training.data.photographs import PhotoChoice, PhotoCorpus
+from prehend_training.data.crops import TrainingDataset
+from prehend_training.data.datasets import Cached, MixedDataset, RealDataset, ShardDataset, Twins
+from prehend_training.data.memory import Filling, InMemory, KnownCount, Memory
+from prehend_training.data.online import OnlineDataset
+from prehend_training.data.photographs import PhotoChoice, PhotoDataset
 from prehend_training.datasets import Dataset, open_dataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.photos.labels import read_labels
@@ -23,7 +24,7 @@ class DatasetChoice:
 
     Attributes:
         name, root, split, mano: see `open_dataset`.
-        twins: folder of its de-occluded pictures, None for none.
+        twins: folder of its de-occluded images, None for none.
     """
 
     name: str
@@ -44,7 +45,7 @@ class DatasetChoice:
         return open_dataset(self.name, self.root, self.split, self.mano)
 
     def open_twins(self) -> Twins | None:
-        """Its de-occluded pictures."""
+        """Its de-occluded images."""
         from prehend_training.storage.twins import TwinFolder
 
         return None if self.twins is None else TwinFolder.open(self.twins)
@@ -58,8 +59,8 @@ class Mixture:
     """Several sources.
 
     Attributes:
-        parts: sources with their weights; see `MixedCorpus`.
-        cache_gb: memory for decoded pictures in each process that makes batches [GB]; it changes the speed alone.
+        parts: sources with their weights; see `MixedDataset`.
+        cache_gb: memory for decoded images in each process that makes batches [GB]; it changes the speed alone.
     """
 
     parts: tuple[tuple[SingleSource, float], ...]
@@ -74,47 +75,87 @@ DataSource = SingleSource | Mixture
 """Folders of shards, scenes that are rendered while training, a dataset, photographs, or several of these."""
 
 
-def open_corpus(
+def open_training_data(
     data: DataSource, pictures: Literal["crops", "frames"], twins: bool = True, crop_px: int = 128
-) -> Corpus:
+) -> TrainingDataset:
     """The records of a source.
 
     Args:
         data: the source.
         pictures: what it shall have.
         twins: read de-occluded twins, where there are any.
-        crop_px: side of the network's input, for datasets: see `DatasetCorpus`.
+        crop_px: side of the network's input, for datasets: see `RealDataset`.
 
     Raises:
-        AssetError: the source has other pictures, or is not there.
+        AssetError: the source has other images, or is not there.
         InvalidInput: weights are not usable.
     """
     if isinstance(data, Mixture):
         total = sum(weight for _, weight in data.parts)
         opened = []
         for source, weight in data.parts:
-            corpus = open_corpus(source, pictures, twins, crop_px)
+            dataset = open_training_data(source, pictures, twins, crop_px)
             if data.cache_gb and not isinstance(source, SceneConfig):  # scenes do not come twice
-                corpus = Cached(corpus, data.cache_gb * 1e9 * weight / total)
-            opened.append((corpus, weight))
-        return opened[0][0] if len(opened) == 1 else MixedCorpus(opened)
+                dataset = Cached(dataset, data.cache_gb * 1e9 * weight / total)
+            opened.append((dataset, weight))
+        return opened[0][0] if len(opened) == 1 else MixedDataset(opened)
     if isinstance(data, DatasetChoice):
         if pictures != "crops":
             raise AssetError(
                 f"{data.name}: datasets do not label every hand of a picture, which a detector learns from"
             )
-        return DatasetCorpus(data.open(), crop_px, data.open_twins() if twins else None)
+        return RealDataset(data.open(), crop_px, data.open_twins() if twins else None)
     if isinstance(data, PhotoChoice):
         if pictures != "crops":
             raise AssetError(
                 f"{data.labels}: photographs teach crop networks alone; not every hand of them is labelled"
             )
-        return PhotoCorpus(read_labels(data.labels), data.split)
+        return PhotoDataset(read_labels(data.labels), data.split)
     if not isinstance(data, SceneConfig):
-        return ShardCorpus(data, pictures, twins)
+        return ShardDataset(data, pictures, twins)
     if data.kind != pictures:
         raise AssetError(f"scenes of {data.kind}: expected {pictures}")
-    return OnlineCorpus(data)
+    return OnlineDataset(data)
+
+
+IN_MEMORY_VARIANTS = 4
+"""Squares of a photograph that are kept as places without a hand."""
+
+
+def load_memory(
+    data: DataSource,
+    pictures: Literal["crops", "frames"],
+    twins: bool,
+    crop_px: int,
+    filling: Filling,
+    limit: int | None,
+) -> Memory:
+    """The records of a source with their pixels in the memory of a device; arguments as of `open_training_data`.
+
+    Args:
+        data, pictures, twins, crop_px: see there.
+        filling: an empty memory.
+        limit: largest number of images, each source its share; photographs are kept all.
+
+    Raises:
+        AssetError: the source has other images or is not there, or does not fit.
+        InvalidInput: scenes that are rendered while training cannot be kept.
+    """
+
+    def kept(source: SingleSource, share: float) -> InMemory:
+        if isinstance(source, SceneConfig):
+            raise InvalidInput("scenes that are rendered while training do not come twice: leave --in-memory out")
+        most = None if limit is None else max(1, round(limit * share))
+        if isinstance(source, PhotoChoice) and pictures == "crops":
+            return filling.add(PhotoDataset(read_labels(source.labels), source.split, IN_MEMORY_VARIANTS), whole=True)
+        opened = open_training_data(source, pictures, twins, crop_px)
+        return filling.add(cast(KnownCount, opened), most)
+
+    if not isinstance(data, Mixture):
+        return filling.memory(kept(data, 1.0))
+    total = sum(weight for _, weight in data.parts)
+    parts = [(kept(source, weight / total), weight) for source, weight in data.parts]
+    return filling.memory(parts[0][0] if len(parts) == 1 else MixedDataset(parts))
 
 
 def renders(data: DataSource) -> bool:

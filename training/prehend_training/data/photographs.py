@@ -32,7 +32,6 @@ MIN_SIDE_PX = 10.0
 PLACE_EVERY = 4
 """Of so many draws one is a place without a hand."""
 VARIANTS = 256
-"""Squares that are cut from one photograph as places."""
 PLACE_PX = 24.0
 """Least side of the box of a place."""
 _TRIES = 30
@@ -55,11 +54,11 @@ class PhotoChoice:
 
     def describe(self) -> dict[str, Any]:
         """For run.json: what was seen, where it comes from, and who labelled it."""
-        told = PhotoCorpus(read_labels(self.labels), self.split).describe()
+        told = PhotoDataset(read_labels(self.labels), self.split).describe()
         return {"photos": self.labels.name, "sha256": hashlib.sha256(self.labels.read_bytes()).hexdigest(), **told}
 
 
-class PhotoCorpus:
+class PhotoDataset:
     """Hands of photographs, each once an epoch, and beside them places without a hand.
 
     Every `PLACE_EVERY`-th draw is a place: a square cut by chance from a photograph all of whose hands are known,
@@ -72,13 +71,14 @@ class PhotoCorpus:
     Args:
         labels: of the photographs.
         split: which of them.
+        variants: squares that are cut from one photograph as places.
 
     Raises:
         SourceError: no hand and no place is labelled in this split.
     """
 
-    def __init__(self, labels: PhotoLabels, split: str = "train"):
-        self.labels, self.split = labels, split
+    def __init__(self, labels: PhotoLabels, split: str = "train", variants: int = VARIANTS):
+        self.labels, self.split, self.variants = labels, split, variants
         self.photos = [photo for photo in labels.photos if photo.split == split]
         self.hands = [(photo, row) for photo in self.photos for row, hand in enumerate(photo.hands) if _usable(hand)]
         self.places = [photo for photo in self.photos if photo.all_hands_labelled and _has_room(photo)]
@@ -92,7 +92,7 @@ class PhotoCorpus:
             )
 
     def __len__(self) -> int:
-        return len(self.hands) + len(self.places) * VARIANTS
+        return len(self.hands) + len(self.places) * self.variants
 
     def __getitem__(self, index: int) -> Record:
         if not 0 <= index < len(self):
@@ -108,15 +108,15 @@ class PhotoCorpus:
         return _sample(image, cut, photo, (hand_label(photo.hands[row], cut, image.shape[:2]),), index)
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`: none, since no pose is known."""
+        """See `prehend_training.data.crops.TrainingDataset`: none, since no pose is known."""
         return []
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.Corpus`."""
+        """See `prehend_training.data.crops.TrainingDataset`."""
         return [self._drawn(seed, draw) for draw in range(step * batch_size, (step + 1) * batch_size)]
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `prehend_training.data.crops.Corpus`: a photograph without hands."""
+        """See `prehend_training.data.crops.TrainingDataset`: a photograph without hands."""
         if not self._empty:
             return None
         image = self._read(self.places[self._empty[int(rng.integers(len(self._empty)))]])
@@ -148,8 +148,8 @@ class PhotoCorpus:
         if not self.hands or (placed and self.places):
             number = turn if self.hands else draw
             (photo,) = drawn_indices(seed, number, 1, len(self.places))
-            variant = int(np.random.default_rng([seed, number, 1]).integers(VARIANTS))
-            return len(self.hands) + photo * VARIANTS + variant
+            variant = int(np.random.default_rng([seed, number, 1]).integers(self.variants))
+            return len(self.hands) + photo * self.variants + variant
         number = turn * (PLACE_EVERY - 1) + kind if self.places else draw
         return drawn_indices(seed, number, 1, len(self.hands))[0]
 
@@ -159,9 +159,9 @@ class PhotoCorpus:
         return record | {"has_beside": np.array(photo.all_hands_labelled and len(photo.hands) == 1)}
 
     def _place(self, number: int) -> Record:
-        photo, variant = self.places[number // VARIANTS], number % VARIANTS
+        photo, variant = self.places[number // self.variants], number % self.variants
         image = self._read(photo)
-        rng = np.random.default_rng([number // VARIANTS, variant])
+        rng = np.random.default_rng([number // self.variants, variant])
         # walls teach little: of some squares the one in which most is to be seen
         box = max((place_in(photo, rng) for _ in range(_CHOICES)), key=lambda box: _contrast(image, box))
         half, (x, y) = PLACE_SCALE / 2 * max(box.width, box.height), box.center
@@ -190,8 +190,8 @@ class PhotoCorpus:
             )
         return image
 
-    def __reduce__(self) -> tuple[Callable[..., "PhotoCorpus"], tuple[PhotoLabels, str]]:
-        return PhotoCorpus, (self.labels, self.split)
+    def __reduce__(self) -> tuple[Callable[..., "PhotoDataset"], tuple[PhotoLabels, str, int]]:
+        return PhotoDataset, (self.labels, self.split, self.variants)
 
 
 def _usable(hand: PhotoHand) -> bool:
@@ -199,15 +199,15 @@ def _usable(hand: PhotoHand) -> bool:
 
 
 def cut_out(image: NDArray[np.uint8], box: Box, whole: bool = False) -> tuple[NDArray[np.uint8], FloatArray]:
-    """The part of a picture in a box, shrunk to `KEPT_PX` where it is larger.
+    """The part of an image in a box, shrunk to `KEPT_PX` where it is larger.
 
     Args:
         image: (H, W, 3).
-        box: may reach beyond the picture.
-        whole: what lies beyond is filled by the picture's edge, so that the box stays the whole of it.
+        box: may reach beyond the image.
+        whole: what lies beyond is filled by the image's edge, so that the box stays the whole of it.
 
     Returns:
-        The part, and the (2, 3) map of the picture's pixels to its.
+        The part, and the (2, 3) map of the image's pixels to its.
     """
     height, width = image.shape[:2]
     low = np.floor([box.x0, box.y0]).astype(int)
@@ -279,7 +279,7 @@ def _has_room(photo: Photo) -> bool:
 
 
 def _contrast(image: NDArray[np.uint8], box: Box) -> float:
-    """How much a square of a picture varies."""
+    """How much a square of an image varies."""
     x0, y0, x1, y1 = (round(value) for value in (box.x0, box.y0, box.x1, box.y1))
     return float(image[max(y0, 0) : y1 + 1 : 2, max(x0, 0) : x1 + 1 : 2].std())
 

@@ -15,7 +15,7 @@ from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, HandLabe
 Record = dict[str, NDArray[Any]]
 
 CROP_HANDS, FRAME_HANDS = 1, 4
-"""Hands of a picture that keep their labels; of a crop only the first one, which it was cut out for."""
+"""Hands of an image that keep their labels; of a crop only the first one, which it was cut out for."""
 
 _HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
     "side": ((), np.uint8),
@@ -42,8 +42,8 @@ _HAND_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
 """Shape and type of each label of a hand: see `HandLabel`, and `equivalent_points` for those of the object.
 
 `has_...` tells which of them are known; those that are not hold zeros. `visible_ratio` is always a number, see
-`known_ratio`; `part_shown` is the share of each part's vertices that the picture shows. Where the joints' places in the
-picture are unknown, `keypoints_px` has the corners of the hand's box over and over, so that what is around them is
+`known_ratio`; `part_shown` is the share of each part's vertices that the image shows. Where the joints' places in the
+image are unknown, `keypoints_px` has the corners of the hand's box over and over, so that what is around them is
 around the hand."""
 
 
@@ -60,10 +60,10 @@ def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Recor
         there; `segmentation` (H, W) with `HAND_CODE + i` for hand i, `OBJECT_CODE + i` for what it grasps and
         `OTHER_CODE` for all else in front, and `has_segments` () whether it is known (it is zero otherwise) and
         `has_front` () whether it shows all that is in front, so that the background may be replaced; `has_beside` ()
-        whether all hands of the picture are known, so that what is beside them is no hand. Where the sample
-        has a twin that differs from the picture also `deoccluded` (H, W, 3) and `deoccluded_front` (H, W) uint8, 1
+        whether all hands of the image are known, so that what is beside them is no hand. Where the sample
+        has a twin that differs from the image also `deoccluded` (H, W, 3) and `deoccluded_front` (H, W) uint8, 1
         where the twin shows something in front of the background. `has_twin` () is True too where the twin is the
-        picture itself.
+        image itself.
     """
     known = sample.segmentation is not None
     record: Record = {

@@ -1,4 +1,4 @@
-"""Which square of a stored picture the network sees, and what that does to the labels.
+"""Which square of a stored image the network sees, and what that does to the labels.
 
 Both are exact, for any turn and mirror.
 """
@@ -13,6 +13,7 @@ from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.geometry.rotations import rotation_between
 from prehend.pipeline.crop import CropSpec
 from prehend.types import Box, FloatArray
+from prehend_training.data.pixels.plans import IMAGES
 from prehend_training.data.records import Record
 
 
@@ -31,7 +32,7 @@ class ViewConfig:
         turn_limit_rad: where the normal turn is cut off [rad].
         still_p: probability of no turn at all, of those that would be normal.
         upright: turns count from the hand's own direction, as the pipeline cuts crops (`pipeline.crop.direction_of`);
-            otherwise from the picture as it is.
+            otherwise from the image as it is.
     """
 
     center: float = 0.14
@@ -49,12 +50,12 @@ EXACT_VIEW = ViewConfig(center=0.0, scale=(1.0, 1.0), aspect=0.0, turn_p=0.0, tu
 
 
 PLACE_SCALE = 2.4
-"""Side of the picture of a place without a hand over the longer side of its box: the crop after the largest shift and
+"""Side of the image of a place without a hand over the longer side of its box: the crop after the largest shift and
 growth of `ViewConfig`."""
 
 
 def place_box(image_size: tuple[int, int]) -> Box:
-    """The box in the middle of the picture of a place, of this width and height, see `PLACE_SCALE`."""
+    """The box in the middle of the image of a place, of this width and height, see `PLACE_SCALE`."""
     width, height = image_size
     half, x, y = max(width, height) / PLACE_SCALE / 2, (width - 1) / 2, (height - 1) / 2
     return Box(x - half, y - half, x + half, y + half)
@@ -62,17 +63,26 @@ def place_box(image_size: tuple[int, int]) -> Box:
 
 @dataclass(frozen=True)
 class View:
-    """A square of a picture that may have been turned.
+    """A square of an image that may have been turned.
 
     Attributes:
-        spec: the pipeline's crop of the turned picture; its boxes are inputs of the network.
-        affine: (2, 3) takes pixels of the stored picture to pixels of the crop.
-        R_crop_camera: (3, 3) takes directions of the stored picture's camera to the crop frame, the turn included.
+        spec: the pipeline's crop of the turned image; its boxes are inputs of the network.
+        affine: (2, 3) takes pixels of the stored image to pixels of the crop.
+        R_crop_camera: (3, 3) takes directions of the stored image's camera to the crop frame, the turn included.
     """
 
     spec: CropSpec
     affine: FloatArray
     R_crop_camera: FloatArray
+
+
+def image_size(record: Record) -> tuple[int, int]:
+    """Width and height of a record's image [px], wherever its pixels are."""
+    if "image" in record:
+        height, width = record["image"].shape[:2]
+    else:
+        width, height = (int(side) for side in record["image_size"])
+    return width, height
 
 
 def mirror_left(record: Record) -> Record:
@@ -92,10 +102,12 @@ def mirror(record: Record) -> Record:
     Control points are reordered (see `MIRRORED_ORDER`).
     """
     mirrored = dict(record)
-    width = record["image"].shape[1]
-    for name in ("image", "segmentation", "deoccluded", "deoccluded_front"):
+    width, _ = image_size(record)
+    for name in IMAGES:
         if name in record:
             mirrored[name] = np.asarray(cv2.flip(np.asarray(record[name]), 1), np.uint8)
+    if "mirrored" in record:
+        mirrored["mirrored"] = ~record["mirrored"]
     K = np.array(record["K"])
     K[0, 2] = width - 1 - K[0, 2]
     mirrored["K"] = K
@@ -129,13 +141,13 @@ def draw_box(box: Box, config: ViewConfig, rng: np.random.Generator) -> Box:
 def draw_turn(
     image_size: tuple[int, int], config: ViewConfig, rng: np.random.Generator, direction_rad: float = 0.0
 ) -> FloatArray:
-    """(2, 3) affine map that turns a picture of this width and height about its middle.
+    """(2, 3) affine map that turns an image of this width and height about its middle.
 
     Args:
         image_size: width, height [px].
         config: how far it is turned.
         rng: draws the angle.
-        direction_rad: of the hand in the picture, see `pipeline.crop.direction_of`; `config.upright` turns it up.
+        direction_rad: of the hand in the image, see `pipeline.crop.direction_of`; `config.upright` turns it up.
     """
     middle = (np.array(image_size) - 1) / 2
     angle = _draw_angle(config, rng) - (direction_rad if config.upright else 0.0)
@@ -164,20 +176,20 @@ def view_of(
     K: FloatArray,
     size_px: int,
 ) -> View:
-    """What the pipeline would cut out of a picture after it was turned.
+    """What the pipeline would cut out of an image after it was turned.
 
-    Turning a picture is turning the camera about its optical axis, and the least rotation from that axis to the
+    Turning an image is turning the camera about its optical axis, and the least rotation from that axis to the
     crop's ray turns along with it; hence `R_crop_camera = Rz R_camera_crop^T`, without approximation.
 
     Args:
         turn: (2, 3) see `draw_turn`.
-        hand_box, object_box: in the turned picture, as the detector would give them.
+        hand_box, object_box: in the turned image, as the detector would give them.
         image_size: width, height [px].
-        K: (3, 3) intrinsics of the picture, with square pixels.
+        K: (3, 3) intrinsics of the image, with square pixels.
         size_px: side of the crop.
 
     Raises:
-        InvalidInput: the hand's box does not touch the picture.
+        InvalidInput: the hand's box does not touch the image.
     """
     spec = CropSpec.from_box(hand_box, "right", image_size, object_box, size_px)
     affine = np.column_stack([spec.affine[:, :2] @ turn[:, :2], apply_affine(spec.affine, turn[:, 2])])

@@ -15,12 +15,13 @@ import numpy as np
 from prehend.errors import AssetError, InvalidInput
 from prehend.pipeline.crop import direction_of
 from prehend.types import Box, FloatArray
-from prehend_training.data.batch import Arrays
-from prehend_training.data.crop_targets import hand_targets, part_targets, still_visible, warp
-from prehend_training.data.crops import drawn_indices, image_size, photometric_change
-from prehend_training.data.datasets import MixedCorpus, around_hand, is_usable
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crop_targets import hand_targets, part_targets, still_visible
+from prehend_training.data.crops import drawn_indices
+from prehend_training.data.datasets import MixedDataset, around_hand, is_usable
 from prehend_training.data.open import DatasetChoice, DataSource, Mixture
-from prehend_training.data.pixels import PhotometricConfig
+from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_changes
+from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record, of_hand, record_of
 from prehend_training.data.views import (
     EXACT_VIEW,
@@ -29,6 +30,7 @@ from prehend_training.data.views import (
     apply_affine,
     draw_box,
     draw_turn,
+    image_size,
     mirror_left,
     view_of,
 )
@@ -71,7 +73,7 @@ def exact_windows(config: WindowDataConfig) -> WindowDataConfig:
 
 
 class FilmSource(Protocol):
-    """Films whose pictures are read one by one."""
+    """Films whose images are read one by one."""
 
     name: str
 
@@ -79,7 +81,7 @@ class FilmSource(Protocol):
         """All of them."""
 
     def sample(self, row: int) -> Sample:
-        """A picture by its number."""
+        """An image by its number."""
 
 
 class ShardFilms:
@@ -89,7 +91,7 @@ class ShardFilms:
         path: the folder.
 
     Raises:
-        AssetError: it cannot be read or holds other pictures.
+        AssetError: it cannot be read or holds other images.
     """
 
     def __init__(self, path: Path):
@@ -113,7 +115,7 @@ class DatasetFilms:
         dataset: the reader.
 
     Raises:
-        AssetError: its pictures are no films.
+        AssetError: its images are no films.
     """
 
     def __init__(self, dataset: Dataset):
@@ -131,15 +133,15 @@ class DatasetFilms:
 
 
 def rows_before(film: Film, at: int, offsets_s: Sequence[float]) -> list[int | None]:
-    """The pictures of a film that are nearest to some times before one of them.
+    """The images of a film that are nearest to some times before one of them.
 
     Args:
         film: the film.
-        at: which of its pictures is meant by now.
+        at: which of its images is meant by now.
         offsets_s: how long before, rising [s].
 
     Returns:
-        For each a place in `film.rows`; None before the film begins, in a gap, and where it would be a picture that
+        For each a place in `film.rows`; None before the film begins, in a gap, and where it would be an image that
         stands for another time already.
     """
     places: list[int | None] = []
@@ -153,10 +155,10 @@ def rows_before(film: Film, at: int, offsets_s: Sequence[float]) -> list[int | N
     return places
 
 
-class WindowCorpus:
-    """Every picture of some films with the pictures before it; each is drawn once an epoch.
+class WindowDataset:
+    """Every image of some films with the images before it; each is drawn once an epoch.
 
-    A picture without a usable hand gives way to another one, the same for the same number.
+    An image without a usable hand gives way to another one, the same for the same number.
 
     Args:
         source: the films.
@@ -191,7 +193,7 @@ class WindowCorpus:
         return
 
     def records(self, place: "Place", offsets_s: Sequence[float]) -> list[Record | None]:
-        """The hand at a place of a film, then before, each with the picture around it; None where it is not known."""
+        """The hand at a place of a film, then before, each with the image around it; None where it is not known."""
         film, at = self.films[place.film], place.at
         others = np.random.default_rng(place.index)
         for _ in range(_TRIES):
@@ -217,9 +219,9 @@ class WindowCorpus:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a window ends: film and picture of a corpus, and the number of the window."""
+    """Where a window ends: film and image of a dataset, and the number of the window."""
 
-    corpus: WindowCorpus
+    dataset: WindowDataset
     film: int
     at: int
     index: int
@@ -230,26 +232,26 @@ class WindowBatches:
     """Batches of windows for a network that looks at several frames.
 
     Attributes:
-        corpus: of windows, or a mixture of such.
+        dataset: of windows, or a mixture of such.
         config: what is done to them.
         seed: with the step's number, decides everything.
         batch_size: windows a step.
     """
 
-    corpus: WindowCorpus | MixedCorpus
+    dataset: WindowDataset | MixedDataset
     config: WindowDataConfig
     seed: int
     batch_size: int
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """Rows [F k, F (k + 1)) are the frames of window k, the current one first; see `example` for the arrays."""
         size, (k, n) = self.batch_size, part
-        indices = self.corpus.indices(self.seed, step, size)
+        indices = self.dataset.indices(self.seed, step, size)
         rows = range(k * size // n, (k + 1) * size // n)
         examples = [self.example(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
         return {name: np.concatenate([example[name] for example in examples]) for name in examples[0]}
 
-    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One window.
 
         Returns:
@@ -262,14 +264,17 @@ class WindowBatches:
         smear = rng.random() < self.config.smear_p
         view_seed, look_seed = (int(seed) for seed in rng.integers(2**63, size=2))
         views = [None if record is None else self._view(record, np.random.default_rng(view_seed)) for record in records]
-        now = views[0]
+        now, changes = views[0], None
         assert now is not None
-        frames: list[Arrays] = []
+        if self.config.photometric is not None:
+            size = self.config.size_px
+            changes = draw_changes(self.config.photometric, (size, size), np.random.default_rng(look_seed))
+        frames: list[ArrayDict] = []
         for record, view in zip(records, views, strict=True):
             if record is None or view is None:
                 frames.append(frames[0] | {"known": np.float32(0)[...]})
                 continue
-            frame = self._frame(record, view, smear, np.random.default_rng(look_seed))
+            frame = self._frame(record, view, smear, changes)
             turn = (now.R_crop_camera @ view.R_crop_camera.T).astype(np.float32)
             frames.append(frame | {"turn": turn, "known": np.float32(1)[...]})
         return {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
@@ -281,9 +286,9 @@ class WindowBatches:
         kept = config.frames
         if rng.random() < config.cut_p:
             kept = 1 + int(rng.integers(config.frames - 1))
-        place = self.corpus[index]
+        place = self.dataset[index]
         assert isinstance(place, Place)
-        found = place.corpus.records(place, [float(offset) for offset in offsets])
+        found = place.dataset.records(place, [float(offset) for offset in offsets])
         return [None if record is None or k >= kept else mirror_left(record) for k, record in enumerate(found)]
 
     def _view(self, record: Record, rng: np.random.Generator) -> View:
@@ -293,17 +298,17 @@ class WindowBatches:
         box = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
         return view_of(turn, box, None, size, record["K"], config.size_px)
 
-    def _frame(self, record: Record, view: View, smear: bool, rng: np.random.Generator) -> Arrays:
-        targets = hand_targets(record, view)
-        image = warp(record["image"], view, self.config.size_px, smear)
-        if self.config.photometric is not None:
-            image, hidden = photometric_change(image, self.config.photometric, rng)
+    def _frame(self, record: Record, view: View, smear: bool, changes: Changes | None) -> ArrayDict:
+        targets, size = hand_targets(record, view), self.config.size_px
+        image = warp(record["image"], view.affine, size, smear)
+        if changes is not None:
+            image = changed(image, changes)
             places: FloatArray = apply_affine(view.affine, record["keypoints_px"][0])
-            targets["visible"] = still_visible(targets["visible"], places, hidden)
+            targets["visible"] = still_visible(targets["visible"], places, changes.patches, size)
         return targets | part_targets(record, targets["visible"]) | {"image": image}
 
 
-def open_windows(data: DataSource, crop_px: int) -> WindowCorpus | MixedCorpus:
+def open_windows(data: DataSource, crop_px: int) -> WindowDataset | MixedDataset:
     """The windows of a source.
 
     Args:
@@ -316,14 +321,14 @@ def open_windows(data: DataSource, crop_px: int) -> WindowCorpus | MixedCorpus:
     """
     if isinstance(data, Mixture):
         parts = [(open_windows(source, crop_px), weight) for source, weight in data.parts]
-        return parts[0][0] if len(parts) == 1 else MixedCorpus(parts)  # type: ignore[arg-type]
+        return parts[0][0] if len(parts) == 1 else MixedDataset(parts)  # type: ignore[arg-type]
     if isinstance(data, DatasetChoice):
-        return WindowCorpus(DatasetFilms(data.open()), crop_px)
+        return WindowDataset(DatasetFilms(data.open()), crop_px)
     if not isinstance(data, Sequence):
         raise AssetError("windows are cut from folders of `scenes --kind sequences` or datasets with films")
-    folders = [WindowCorpus(ShardFilms(path), crop_px) for path in data]
+    folders = [WindowDataset(ShardFilms(path), crop_px) for path in data]
     if not folders:
         raise InvalidInput("no folder given: render one with `prehend-train scenes --kind sequences`")
     if len(folders) == 1:
         return folders[0]
-    return MixedCorpus([(folder, float(len(folder))) for folder in folders])  # type: ignore[misc]
+    return MixedDataset([(folder, float(len(folder))) for folder in folders])  # type: ignore[misc]

@@ -70,11 +70,11 @@ class Dataset(ABC):
         return (self[index] for index in range(len(self)))
 
     def groups(self) -> list[range]:
-        """The samples of each instant: all cameras of a multi-view dataset, one picture of another."""
+        """The samples of each instant: all cameras of a multi-view dataset, one image of another."""
         return [range(index, index + 1) for index in range(len(self))]
 
     def films(self) -> list[Film]:
-        """The films of each camera; none for a dataset of single pictures."""
+        """The films of each camera; none for a dataset of single images."""
         return []
 
     def hand_model(self, side: Side) -> HandModel | None:
@@ -109,7 +109,7 @@ class Dataset(ABC):
 
 
 def camera_of(K: FloatArray, image: Image) -> Camera:
-    """The camera of a picture without distortion.
+    """The camera of an image without distortion.
 
     Raises:
         SourceError: K is none.
@@ -146,9 +146,9 @@ def hand_label(
     displaced: bool | None = None,
     object_index: int | None = None,
 ) -> HandLabel:
-    """The label of a picture's only hand; what is None or not known is as `HandLabel` says.
+    """The label of an image's only hand; what is None or not known is as `HandLabel` says.
 
-    Joints count as visible where the segmentation shows the hand; without one, where they lie in the picture.
+    Joints count as visible where the segmentation shows the hand; without one, where they lie in the image.
     """
     keypoints = project(joints_m, camera)
     shown = None if segmentation is None else segmentation == HAND_CODE
@@ -175,7 +175,7 @@ def hand_label(
 
 
 def _visible(keypoints_px: FloatArray, camera: Camera, shown: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """(21,) in the picture and, where it is known, on the hand or right beside it (fingertips lie on outlines)."""
+    """(21,) in the image and, where it is known, on the hand or right beside it (fingertips lie on outlines)."""
     x, y = np.nan_to_num(np.rint(keypoints_px), nan=-1).astype(np.int64).T
     inside = (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
     if shown is None:

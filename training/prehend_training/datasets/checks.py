@@ -26,7 +26,7 @@ def find_faults(dataset: Dataset, groups: int = 50) -> list[str]:
     """What is wrong with some samples, a line each; empty where all is well.
 
     Checked are: hands before the camera and of human size; all cameras of an instant see the same joints; MANO's joints
-    (where its files were given) are the stored ones; visible joints lie in the picture; where there is a segmentation,
+    (where its files were given) are the stored ones; visible joints lie in the image; where there is a segmentation,
     the hand it shows lies around the joints.
 
     Args:

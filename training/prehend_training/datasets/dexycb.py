@@ -128,7 +128,7 @@ class DexYcb(Dataset):
         return result
 
     def depth_m(self, index: int) -> NDArray[np.float32]:
-        """(H, W) what the depth camera measured, aligned to the picture; 0 for nothing.
+        """(H, W) what the depth camera measured, aligned to the image; 0 for nothing.
 
         Raises:
             SourceError: the file is missing or broken.

@@ -1,7 +1,7 @@
-"""FreiHAND (Zimmermann et al., ICCV 2019): single pictures of right hands, each before four backgrounds.
+"""FreiHAND (Zimmermann et al., ICCV 2019): single images of right hands, each before four backgrounds.
 
-The four versions of a picture share their frame number and differ in their view's name. Masks exist for the training
-pictures; whether they leave out a held object is not said, so no visible ratio is made of them.
+The four versions of an image share their frame number and differ in their view's name. Masks exist for the training
+images; whether they leave out a held object is not said, so no visible ratio is made of them.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ _HALF_BRIGHT = 127
 
 
 class FreiHand(Dataset):
-    """FreiHAND; picture `id + N * v` of the training split is picture `id` of N before background `VERSIONS[v]`.
+    """FreiHAND; image `id + N * v` of the training split is image `id` of N before background `VERSIONS[v]`.
 
     Args:
         root: the dataset's folder, or None for what the environment variable names.
@@ -97,7 +97,7 @@ class FreiHand(Dataset):
 
 
 def hand_mask(picture: Image) -> NDArray[np.uint8]:
-    """(H, W) `HAND_CODE` where a picture of a mask is bright."""
+    """(H, W) `HAND_CODE` where an image of a mask is bright."""
     return np.where(picture[..., 0] > _HALF_BRIGHT, HAND_CODE, 0).astype(np.uint8)
 
 

@@ -54,14 +54,14 @@ class _Hand(NamedTuple):
 
 
 class Ho3d(Dataset):
-    """HO-3D, picture by picture in the order of train.txt or evaluation.txt.
+    """HO-3D, image by image in the order of train.txt or evaluation.txt.
 
     Args:
         root: the dataset's folder, or None for what the environment variable names.
         split: "train" or "evaluation".
         version: "v2" or "v3".
         mano: folder of MANO's files, for meshes.
-        models: folder of the YCB models (`<name>/textured_simple.obj`): with it and MANO, pictures that have no `seg`
+        models: folder of the YCB models (`<name>/textured_simple.obj`): with it and MANO, images that have no `seg`
             image get a segmentation from the meshes.
         rule: of the grasp label.
 
@@ -172,7 +172,7 @@ class Ho3d(Dataset):
         return _Hand(joints, rotations, betas, vertices)
 
     def _evaluated(self, index: int, root_gl: FloatArray) -> _Hand:
-        """The hand of the public evaluation labels, which must lie where the picture's own root does."""
+        """The hand of the public evaluation labels, which must lie where the image's own root does."""
         joints = _ours(self._evaluation("evaluation_xyz.json", 21, index))
         gap = float(np.linalg.norm(joints[0] - OPTICAL_FROM_GL @ root_gl))
         if gap > _ROOT_TOLERANCE_M:

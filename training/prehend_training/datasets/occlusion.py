@@ -1,6 +1,6 @@
-"""What of a hand a picture shows, from its mesh and where the picture shows hand (docs/PAPERS.md 3 and trap 7).
+"""What of a hand an image shows, from its mesh and where the image shows hand (docs/PAPERS.md 3 and trap 7).
 
-The visible ratio is the hand's pixels in the picture over those of the whole mesh. Thresholds on it and on the parts
+The visible ratio is the hand's pixels in the image over those of the whole mesh. Thresholds on it and on the parts
 are `HandLabel.is_occluded` and `HandLabel.occluded_parts`.
 """
 
@@ -69,7 +69,7 @@ def nearest_surface(
 
 
 def _boxes(pixels: FloatArray, camera: Camera) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Triangle, x and y of every pixel in the boxes of (F, 3, 2) triangles, as far as they lie in the picture."""
+    """Triangle, x and y of every pixel in the boxes of (F, 3, 2) triangles, as far as they lie in the image."""
     limit = np.array([camera.width, camera.height]) - 1
     low = np.clip(np.ceil(pixels.min(1)), 0, limit + 1).astype(np.int64)
     high = np.clip(np.floor(pixels.max(1)), -1, limit).astype(np.int64)
@@ -116,15 +116,15 @@ def visibility(
     camera: Camera,
     shown: NDArray[np.bool_],
 ) -> Visibility:
-    """How much of a hand a picture shows; vertices by the rule of H2ONet, section 3.2 (see `HandLabel.part_visible`).
+    """How much of a hand an image shows; vertices by the rule of H2ONet, section 3.2 (see `HandLabel.part_visible`).
 
-    The whole mesh is drawn with room around the picture, so that what lies outside of it counts as hidden.
+    The whole mesh is drawn with room around the image, so that what lies outside of it counts as hidden.
 
     Args:
         vertices_m: (V, 3) of the hand in the camera frame.
         model: whose faces and parts these are.
-        camera: of the picture.
-        shown: (H, W) where the picture shows this hand.
+        camera: of the image.
+        shown: (H, W) where the image shows this hand.
     """
     wide, left, top = _widened(vertices_m, camera)
     alone, face = nearest_surface(vertices_m, model.faces, wide)
@@ -139,7 +139,7 @@ def visibility(
 
 
 def _widened(vertices_m: FloatArray, camera: Camera) -> tuple[Camera, int, int]:
-    """A camera with margins that hold the whole hand, at most one picture wide, and those at the left and the top."""
+    """A camera with margins that hold the whole hand, at most one image wide, and those at the left and the top."""
     size = np.array([camera.width, camera.height])
     pixels = project(vertices_m, camera)
     pixels = pixels[np.isfinite(pixels).all(1)]

@@ -34,7 +34,7 @@ class Made:
 
 
 def deocclude(sample: Sample, region: Region, repainter: Repainter, judge: Judge) -> Made:
-    """Paint a region with every candidate strength and choose the one whose picture has the lowest J-PE.
+    """Paint a region with every candidate strength and choose the one whose image has the lowest J-PE.
 
     Args:
         sample: the frame.

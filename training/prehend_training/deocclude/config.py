@@ -1,4 +1,4 @@
-"""How twins are generated: numbers that change the picture, and where the weights are."""
+"""How twins are generated: numbers that change the image, and where the weights are."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,12 +17,12 @@ class RepaintConfig:
             what the authors of HandRefiner, whose ControlNet the paper uses, advise.
         steps: of the DDIM sampler.
         guidance: weight of the text (classifier-free guidance); 1 for none, which halves the work.
-        prompt, negative_prompt: what the picture should show, and what it should not.
+        prompt, negative_prompt: what the image should show, and what it should not.
         size_px: side of the square that the diffusion model paints; 512 for Stable Diffusion 1.5.
         context: side of the square over the longer side of the repainted region.
         edge: width of the soft edge around hand and object, over the square's side.
         least_hidden: least share of the hand that must be hidden (tau of eq. 8).
-        seed: of the noise; each picture has its own that follows from it and from the picture's name.
+        seed: of the noise; each image has its own that follows from it and from the image's name.
 
     Raises:
         InvalidInput: a number is out of range.
@@ -68,7 +68,7 @@ class Weights:
         device: of torch.
         precision: of the numbers; half precision needs a GPU.
         slice_attention: less memory and more time; of use where the GPU lacks memory-saving attention kernels.
-        together: candidates that are painted at once, None for all; the pictures do not depend on it.
+        together: candidates that are painted at once, None for all; the images do not depend on it.
 
     Raises:
         InvalidInput: `together` is not positive.

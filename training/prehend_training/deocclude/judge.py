@@ -1,4 +1,4 @@
-"""How well a reconstruction model sees the true pose in a generated picture (UniHOPE, section 3.3)."""
+"""How well a reconstruction model sees the true pose in a generated image (UniHOPE, section 3.3)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Judge(Protocol):
         ...
 
     def errors_m(self, pictures: Sequence[NDArray[np.uint8]], camera: Camera, hand: HandLabel) -> FloatArray:
-        """(N,) J-PE [m] of a hand in (H, W, 3) pictures that a camera took."""
+        """(N,) J-PE [m] of a hand in (H, W, 3) images that a camera took."""
         ...
 
 
@@ -70,9 +70,18 @@ class NetworkJudge:
         network, models = _from_run(Path(weights)) if (Path(weights) / "run.json").exists() else _from_bundle(weights)
         return cls(str(weights), network.eval().to(device), models, torch.device(device))
 
-    @torch.inference_mode()
     def errors_m(self, pictures: Sequence[NDArray[np.uint8]], camera: Camera, hand: HandLabel) -> FloatArray:
         """See `Judge`."""
+        joints, _ = self.answers(pictures, camera, hand)
+        true = np.asarray(hand.joints_m, np.float64)
+        return np.asarray(np.linalg.norm(joints - joints[:, :1] - (true - true[:1]), axis=-1).mean(-1))
+
+    @torch.inference_mode()
+    def answers(
+        self, pictures: Sequence[NDArray[np.uint8]], camera: Camera, hand: HandLabel
+    ) -> tuple[FloatArray, FloatArray]:
+        """Joints (N, 21, 3) and vertices (N, V, 3) [m] of a hand in pictures that a camera took, turned as the camera
+        sees them; where they are nobody says."""
         upright = isinstance(self.network, UniHOPELite)
         region = region_of(hand.keypoints_px) if upright else Region.of_box(Box.around(hand.keypoints_px))
         spec = CropSpec.from_region(region, hand.side, (camera.width, camera.height), None, self.network.config.size)
@@ -85,9 +94,8 @@ class NetworkJudge:
         ).hand
         rotations, betas = answer.rotations.float().cpu().numpy(), answer.betas.float().cpu().numpy()
         turned = np.stack([rotations_in_camera(row, spec, camera) for row in rotations])
-        joints = skin(self.models[hand.side], turned, betas).joints
-        true = np.asarray(hand.joints_m, np.float64)
-        return np.asarray(np.linalg.norm(joints - joints[:, :1] - (true - true[:1]), axis=-1).mean(-1))
+        posed = skin(self.models[hand.side], turned, betas)
+        return posed.joints, posed.vertices
 
 
 def _from_bundle(weights: str | Path) -> tuple[UniHOPE, Mapping[Side, HandModel]]:

@@ -1,4 +1,4 @@
-"""Which part of a picture is repainted, and the depth of the bare hand in it."""
+"""Which part of an image is repainted, and the depth of the bare hand in it."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +24,7 @@ _OTHER_HANDS = np.array([HAND_CODE < code < OBJECT_CODE for code in range(256)])
 
 @dataclass(frozen=True)
 class Square:
-    """Whole pixels of a picture, which it may overlap: its left and top pixel and its side [px]."""
+    """Whole pixels of an image, which it may overlap: its left and top pixel and its side [px]."""
 
     left: int
     top: int
@@ -33,11 +33,11 @@ class Square:
 
 @dataclass(frozen=True)
 class Region:
-    """What is repainted of a picture with width W and height H, in a square that is resized to S x S.
+    """What is repainted of an image with width W and height H, in a square that is resized to S x S.
 
     Attributes:
         picture: (H, W, 3) uint8 RGB.
-        weight: (H, W) float32 share of the repainted picture in the twin: 1 on hand and object, falling to 0 over the
+        weight: (H, W) float32 share of the repainted image in the twin: 1 on hand and object, falling to 0 over the
             soft edge, 0 elsewhere.
         silhouette: (H, W) bool, the bare hand.
         hidden: share of it that the held thing hides.
@@ -57,11 +57,11 @@ class Region:
     depth: NDArray[np.float32]
 
     def seen_in(self, picture: Image) -> Image:
-        """(S, S, 3) the square of an (H, W, 3) picture."""
+        """(S, S, 3) the square of an (H, W, 3) image."""
         return np.asarray(_resized(_cut(picture, self.square), len(self.mask)), np.uint8)
 
     def paste(self, painted: Image) -> Image:
-        """(H, W, 3) the picture with an (S, S, 3) repainted square in it; where `weight` is 0 no pixel changes."""
+        """(H, W, 3) the image with an (S, S, 3) repainted square in it; where `weight` is 0 no pixel changes."""
         square, (height, width) = self.square, self.weight.shape
         small = _resized(painted, square.side).astype(np.float32)
         top, left = max(square.top, 0), max(square.left, 0)
@@ -130,13 +130,13 @@ def find_region(sample: Sample, faces: Faces, config: RepaintConfig) -> Region |
 def hidden_share(silhouette: NDArray[np.bool_], thing: NDArray[np.bool_]) -> float:
     """Share of the bare hand's pixels (H, W) that a thing (H, W) hides: the occlusion of section 3.3, case filtering.
 
-    Unlike 1 - `HandLabel.visible_ratio` it leaves out what lies outside of the picture, which no object hides.
+    Unlike 1 - `HandLabel.visible_ratio` it leaves out what lies outside of the image, which no object hides.
     """
     return float((silhouette & thing).sum() / max(int(silhouette.sum()), 1))
 
 
 def camera_of_square(camera: Camera, square: Square, size_px: int) -> Camera:
-    """The camera whose picture is a square of another's picture, resized to `size_px`."""
+    """The camera whose image is a square of another's image, resized to `size_px`."""
     scale = size_px / square.side
     # outer edges of pixels map to outer edges, as cv2.resize does it
     shift_x, shift_y = ((0.5 - place) * scale - 0.5 for place in (square.left, square.top))
@@ -146,7 +146,7 @@ def camera_of_square(camera: Camera, square: Square, size_px: int) -> Camera:
 
 def hand_depth(hand: HandLabel, faces: Faces, camera: Camera) -> NDArray[np.float32]:
     """(H, W) brightness of the bare hand's depth in [0, 1]: linear in 1 / z (MiDaS, on which ControlNets for depth were
-    trained, gives inverse depth), 1 at its nearest point in the picture, `FAR_BRIGHTNESS` at its farthest, 0 beside
+    trained, gives inverse depth), 1 at its nearest point in the image, `FAR_BRIGHTNESS` at its farthest, 0 beside
     it."""
     near = 1 / depth_of_mesh(hand.vertices_m, faces, camera)  # 0 beside the hand
     on = near > 0
@@ -158,11 +158,11 @@ def hand_depth(hand: HandLabel, faces: Faces, camera: Camera) -> NDArray[np.floa
 
 
 def _square(core: NDArray[np.bool_], config: RepaintConfig) -> Square:
-    """A square around a mask and its soft edge, moved into the picture as far as it fits."""
+    """A square around a mask and its soft edge, moved into the image as far as it fits."""
     rows, columns = np.flatnonzero(core.any(1)), np.flatnonzero(core.any(0))
     longer = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     least = (longer + 4) / (1 - 2 * config.edge)
-    # what lies beyond the picture tells the model nothing: no wider than it must be or the picture's shorter side
+    # what lies beyond the image tells the model nothing: no wider than it must be or the image's shorter side
     side = int(np.ceil(max(min(config.context * longer, min(core.shape)), least)))
     left, top = (
         _placed((pixels[0] + pixels[-1] + 1) / 2, side, size)
@@ -184,7 +184,7 @@ def _soft(core: NDArray[np.bool_], width_px: float) -> NDArray[np.float32]:
 
 
 def _cut(array: NDArray[Any], square: Square, outside: float | None = None) -> NDArray[Any]:
-    """The square of an array (H, W, ...); beyond the picture its edge goes on, or there is `outside`."""
+    """The square of an array (H, W, ...); beyond the image its edge goes on, or there is `outside`."""
     height, width = array.shape[:2]
     before = max(-square.top, 0), max(-square.left, 0)
     after = max(square.top + square.side - height, 0), max(square.left + square.side - width, 0)

@@ -21,7 +21,7 @@ from prehend_training.deocclude.region import Region
 from prehend_training.deocclude.weights import Parts
 
 Noise = Callable[[], Tensor]
-"""A draw of standard normal noise for one latent picture, (1, C, h, w)."""
+"""A draw of standard normal noise for one latent image, (1, C, h, w)."""
 
 
 class Repainter:
@@ -47,9 +47,9 @@ class Repainter:
 
     @torch.inference_mode()
     def paint(self, region: Region, name: str) -> NDArray[np.uint8]:
-        """(N, S, S, 3) the region's square with a bare hand, one picture for each control strength.
+        """(N, S, S, 3) the region's square with a bare hand, one image for each control strength.
 
-        All candidates start from the same noise, which follows from the seed and the picture's name alone.
+        All candidates start from the same noise, which follows from the seed and the image's name alone.
 
         Raises:
             AssetError: the networks give numbers that are not finite.
@@ -118,7 +118,7 @@ class Repainter:
         return without + self.config.guidance * (told - without)
 
     def _masked(self, region: Region, picture: Tensor, mask: Tensor) -> Tensor:
-        """(1, 1 + C, h, w) mask and x_mask, what an inpainting UNet sees besides x_t: M is grey in its picture."""
+        """(1, 1 + C, h, w) mask and x_mask, what an inpainting UNet sees besides x_t: M is grey in its image."""
         outside = ~torch.from_numpy(region.mask).to(self.parts.device)
         return torch.cat([mask, self._encode(picture * outside)], 1)
 

@@ -1,4 +1,4 @@
-"""A contact sheet of twins: the picture, the depth map, the candidates with their J-PE, the chosen one in its place."""
+"""A contact sheet of twins: the image, the depth map, the candidates with their J-PE, the chosen one in its place."""
 
 from collections.abc import Sequence
 from pathlib import Path

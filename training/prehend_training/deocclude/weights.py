@@ -23,10 +23,10 @@ class Parts:
     in evaluation mode.
 
     Attributes:
-        unet: eps_theta of eq. (5). With 4 input channels it sees x_t; with 9 also the mask and the masked picture's
+        unet: eps_theta of eq. (5). With 4 input channels it sees x_t; with 9 also the mask and the masked image's
             latents x_mask, as inpainting models do.
         control: gives the UNet features of the depth map.
-        vae: pictures to latents and back.
+        vae: images to latents and back.
         text_encoder, tokenizer: of the prompt.
         scheduler: DDIM with the noise levels that the model was trained with.
         device, dtype: of all networks.
@@ -48,7 +48,7 @@ class Parts:
 
     @property
     def latent_px(self) -> int:
-        """Pixels of the picture for each of the latents, along a side."""
+        """Pixels of the image for each of the latents, along a side."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
 

@@ -26,20 +26,20 @@ Kind = Literal["crops", "frames", "views", "sequences"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 SIZES_PX: dict[Kind, int] = {"crops": 160, "frames": 320, "views": 320, "sequences": 320}
-"""Width of a picture where nobody asks for another."""
+"""Width of an image where nobody asks for another."""
 SHARD_UNITS: dict[Kind, int] = {"crops": 256, "frames": 128, "views": 16, "sequences": 2}
 """Units in a shard: ten to thirty seconds of work, so that little is lost when a command is stopped."""
 
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """Which pictures; with a unit's number it decides every byte.
+    """Which images; with a unit's number it decides every byte.
 
     Attributes:
         kind: `crops` of one hand; whole `frames`; `views`: instants of sequences as all cameras of a rig see them;
             `sequences`: whole sequences of one camera.
         seed: of everything drawn by chance.
-        size_px: width of a picture.
+        size_px: width of an image.
         packing: how samples are written.
         photos: folder with photographs for backgrounds, None for none.
         asset_split: which things and skins may appear.
@@ -134,7 +134,7 @@ def write_scenes(
 
     Args:
         out: the folder; with an engine of several machines all must see it under this path.
-        config: which pictures; a folder holds those of one configuration.
+        config: which images; a folder holds those of one configuration.
         count: number of units; may be raised later to add to a folder.
         engine: where they are rendered (this process); the result does not depend on it.
         shard_units: units a shard.

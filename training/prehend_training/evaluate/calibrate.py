@@ -21,7 +21,7 @@ from prehend.models.stage import Staged
 from prehend.models.unihope import UniHOPE
 from prehend.pipeline.letterbox import probability
 from prehend_training.data.crops import CropBatches
-from prehend_training.data.open import DataSource, open_corpus
+from prehend_training.data.open import DataSource, open_training_data
 from prehend_training.train.checkpoint import load_result
 from prehend_training.train.export import CALIBRATION
 from prehend_training.train.machine import to_tensors
@@ -66,8 +66,8 @@ def calibrate_run(run: Path, data: DataSource, samples: int) -> dict[str, Any]:
 def gather(network: Staged, chosen: CropPreset, data: DataSource, samples: int) -> Pairs:
     """Logits and truths of a network on crops."""
     assert isinstance(network, UniHOPE)
-    corpus = open_corpus(data, "crops", False, chosen.data.size_px)
-    source = CropBatches(corpus, chosen.data, SEED, BATCH, twins=False)
+    dataset = open_training_data(data, "crops", False, chosen.data.size_px)
+    source = CropBatches(dataset, chosen.data, SEED, BATCH, twins=False)
     parts: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
     for step in tqdm(range(max(1, samples // BATCH)), unit="batch"):
         batch = to_tensors(source.batch(step), "cpu")
@@ -88,7 +88,7 @@ def gather(network: Staged, chosen: CropPreset, data: DataSource, samples: int) 
 
 
 def fit(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, Any]:
-    """Scale and offset that make logits log-odds, both classes weighing alike, and what that changes.
+    """Scale and offset that make logits log-odds where both classes are equally frequent, and what that changes there.
 
     Args:
         logits: (N,).
@@ -110,7 +110,7 @@ def fit(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, An
         "offset": round(offset, 4),
         "count": len(truth),
         "true": int(truth.sum()),
-        "ece_before": reliability(probability(logits), truth)["ece"],
-        "ece": reliability(after, truth)["ece"],
+        "ece_before": reliability(probability(logits), truth, weights=weight)["ece"],
+        "ece": reliability(after, truth, weights=weight)["ece"],
         "ordered": ordered_pairs(logits[truth > 0], logits[truth == 0]),
     }

@@ -21,7 +21,7 @@ from prehend.pipeline.letterbox import probability
 from prehend.pipeline.network import HandNetwork, NetworkAnswer
 from prehend.pipeline.object_pose import decode_object
 from prehend.types import FloatArray, Region
-from prehend_training.data.crops import Corpus, CropBatches, CropDataConfig, exact
+from prehend_training.data.crops import CropBatches, CropDataConfig, TrainingDataset, exact
 from prehend_training.evaluate.labels import Labels, Samples, is_in_picture, labelled_box, object_model, spread_rows
 from prehend_training.objects.symmetry import equivalent_points
 from prehend_training.sample import HandLabel, ObjectLabel, Sample
@@ -41,7 +41,7 @@ class Labelled(NamedTuple):
     """A hand whose box is known.
 
     Attributes:
-        sample: its picture. hand: its label. thing: what it grasps.
+        sample: its image. hand: its label. thing: what it grasps.
     """
 
     sample: Sample
@@ -194,13 +194,13 @@ class CropScores(NamedTuple):
 def score_labelled(
     reader: CropReader, samples: Samples, labels: Labels, limit: int | None = None, batch: int = BATCH
 ) -> CropScores:
-    """Score every labelled hand that is in its picture.
+    """Score every labelled hand that is in its image.
 
     Args:
         reader: of the network.
-        samples: pictures.
+        samples: images.
         labels: how they become truth.
-        limit: largest number of pictures, evenly spread.
+        limit: largest number of images, evenly spread.
         batch: hands looked at together.
     """
     scores = CropScores([], [], [], [])
@@ -224,16 +224,16 @@ def _labelled(samples: Samples, labels: Labels, rows: Sequence[int]) -> Iterator
                 yield Labelled(sample, hand, labels.held(sample, hand))
 
 
-def absent_presence(reader: CropReader, corpus: Corpus, rows: Iterable[int]) -> list[float]:
+def absent_presence(reader: CropReader, dataset: TrainingDataset, rows: Iterable[int]) -> list[float]:
     """Presence answers for crops without a hand: beside it, background, or the thing alone; a place as it is.
 
     Args:
         reader: of the network.
-        corpus: crops, or places.
+        dataset: crops, or places.
         rows: which of them.
     """
     config = replace(exact(CropDataConfig(size_px=reader.crop_size)), absent_p=1.0)
-    source = CropBatches(corpus, config, seed=0, batch_size=1)
+    source = CropBatches(dataset, config, seed=0, batch_size=1)
     indices = iter(rows)
     said: list[float] = []
     while part := list(islice(indices, BATCH)):

@@ -12,16 +12,16 @@ from tqdm import tqdm
 from prehend.backends import Backend
 from prehend.pipeline.detect import DETECTOR_SCORE, Detector
 from prehend.types import FloatArray, FoundHand
-from prehend_training.data.crops import Corpus
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.crops import TrainingDataset
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import SeenHand, seen_hands
 from prehend_training.evaluate.labels import Shards
 
 Answers = tuple[list[FoundHand], list[SeenHand]]
-"""What was found in a picture, and its hands."""
+"""What was found in an image, and its hands."""
 
 LOWEST_SCORE, MANY = 0.03, 32
-"""What is decoded for the average precision: answers from this score, so many a picture at most."""
+"""What is decoded for the average precision: answers from this score, so many an image at most."""
 
 EXCUSED_IOU = 0.1
 """An answer that overlaps by this much a hand that need not be found is neither right nor wrong."""
@@ -31,12 +31,12 @@ IOUS = (0.5, 0.4)
 
 
 def evaluate_detector(backend: Backend, data: Sequence[Path], limit: int | None = None) -> dict[str, Any]:
-    """Run a detector over whole pictures through the pipeline's own letterbox and decoding; see `detector_report`."""
-    corpus: Corpus = ShardCorpus(data, "frames")
+    """Run a detector over whole images through the pipeline's own letterbox and decoding; see `detector_report`."""
+    dataset: TrainingDataset = ShardDataset(data, "frames")
     frames = []
     total = sum(len(folder) for folder in Shards(data).folders)
     for index in tqdm(range(min(total, limit or total)), unit="frame"):
-        record = corpus[index]
+        record = dataset[index]
         found = answers_in(backend, record["image"], LOWEST_SCORE)
         height, width = record["image"].shape[:2]
         frames.append((found, seen_hands(record, np.eye(2, 3), (0, 0, width, height))))
@@ -44,7 +44,7 @@ def evaluate_detector(backend: Backend, data: Sequence[Path], limit: int | None 
 
 
 def answers_in(backend: Backend, image: NDArray[np.uint8], threshold: float) -> list[FoundHand]:
-    """The hands that a detector sees in a (H, W, 3) picture from a score on, best first, `MANY` at most."""
+    """The hands that a detector sees in a (H, W, 3) image from a score on, best first, `MANY` at most."""
     return Detector(backend).look(np.ascontiguousarray(image), threshold=threshold, max_hands=MANY)
 
 
@@ -58,8 +58,8 @@ def detector_report(frames: Sequence[Answers], threshold: float | None = None) -
     Returns:
         `recall`, `precision` and `false_per_frame` at the threshold; `average_precision` of `IOUS` (area under the
         precision that a recall allows, as COCO's, over all answers); `mean_best_iou` of the hands with any answer, 0
-        where none overlaps; `best_threshold`, where F2 on these pictures is highest (recall counts twice: a missed
-        hand costs more than a box that the crop network takes away). Choose it on other pictures than you report.
+        where none overlaps; `best_threshold`, where F2 on these images is highest (recall counts twice: a missed
+        hand costs more than a box that the crop network takes away). Choose it on other images than you report.
         None where nothing defines a number.
     """
     threshold = DETECTOR_SCORE if threshold is None else threshold
@@ -95,7 +95,7 @@ class Judged:
 
 
 def judge(found: Sequence[FoundHand], hands: Sequence[SeenHand], iou: float) -> Iterator[Judged]:
-    """The answers of a picture, best first; each takes the free hand that it overlaps most. Those that take, or overlap
+    """The answers of an image, best first; each takes the free hand that it overlaps most. Those that take, or overlap
     a little, a hand that need not be found are left out. Leaving out low scores changes nothing above them."""
     free = list(hands)
     for answer in sorted(found, key=lambda hand: hand.score, reverse=True):

@@ -41,13 +41,13 @@ _CONFIG = EstimatorOptions(tracking=False)
 
 @dataclass
 class FrameScores:
-    """What came of a number of pictures.
+    """What came of a number of images.
 
     Attributes:
         boxes: scores of every hand that must be found, with labelled boxes; empty where only the detector was asked.
         detector: scores of the same hands in the same order, with the detector's boxes; empty likewise.
         found: whether the detector found each of them.
-        frames: how many pictures.
+        frames: how many images.
         false_hands: answers of the detector's column that are no hand.
     """
 
@@ -60,7 +60,7 @@ class FrameScores:
 
 @dataclass(frozen=True)
 class FramePipeline:
-    """The pipeline without memory from picture to picture.
+    """The pipeline without memory from image to image.
 
     Attributes:
         network: backend of the crop network.
@@ -75,11 +75,11 @@ class FramePipeline:
     def answers(
         self, sample: Sample, things: Sequence[ObjectLabel], boxes: Sequence[FoundHand] | None
     ) -> list[tuple[HandEstimate, list[FloatArray | None]]]:
-        """The hands of a picture.
+        """The hands of an image.
 
         Args:
-            sample: the picture.
-            things: what its hands truly hold. An estimator knows one object; the picture is looked at once for each.
+            sample: the image.
+            things: what its hands truly hold. An estimator knows one object; the image is looked at once for each.
             boxes: labelled hands; None for the detector's.
 
         Returns:
@@ -105,14 +105,14 @@ def score_frames(
     sources: Sequence[BoxSource] = ("true", "detector"),
     limit: int | None = None,
 ) -> FrameScores:
-    """Score whole pictures.
+    """Score whole images.
 
     Args:
         pipeline: with a detector if `sources` ask for it.
-        samples: pictures with any number of hands.
+        samples: images with any number of hands.
         labels: how they become truth.
         sources: where boxes come from.
-        limit: largest number of pictures, evenly spread.
+        limit: largest number of images, evenly spread.
     """
     scores = FrameScores()
     for index in tqdm(spread_rows(samples, limit), unit="picture"):

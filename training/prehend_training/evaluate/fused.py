@@ -16,7 +16,7 @@ from prehend.hand_model import load_hand_model, skin
 from prehend.pipeline.smooth import Filtered, SmoothConfig, one_euro
 from prehend.pipeline.through_time import FUSE
 from prehend.types import FloatArray
-from prehend_training.data.batch import Arrays
+from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import PART_JOINTS
 from prehend_training.evaluate.through_time import HIDDEN_BINS
 from prehend_training.fusion.answers import EXACT, HandAnswers, answers_of, together
@@ -34,7 +34,7 @@ def evaluate_fused(backend: Backend, answering: Backend, data: Sequence[Path]) -
     """Measure a network on all hands of rendered sequences whose boxes are known.
 
     Args:
-        backend: of a network with stage `fuse`.
+        backend: of a network with stage `fuse_frames`.
         answering: of the weights that tell what single frames say: the same, or those that it learnt on.
         data: folders of sequences.
 
@@ -120,7 +120,7 @@ def _summary(answers: HandAnswers, pose: Pose) -> dict[str, Any]:
     }
 
 
-def _by_hidden(arrays: Arrays, errors: NDArray[Any]) -> dict[str, Any]:
+def _by_hidden(arrays: ArrayDict, errors: NDArray[Any]) -> dict[str, Any]:
     known = arrays["true_has_parts"] > 0
     fingers = np.stack([errors[:, list(joints)].mean(1) for joints in PART_JOINTS[:5]], 1)[known]
     hidden = 1 - arrays["true_part_shown"][known][:, :5]

@@ -1,4 +1,4 @@
-"""Hard negatives: places that a detector takes for hands and that show none, cut out of rendered pictures.
+"""Hard negatives: places that a detector takes for hands and that show none, cut out of rendered images.
 
 What lies beside a hand by chance is easy to tell from one. A robot's network is shown what its detector proposes:
 faces, knuckle-sized things, arms, plates. Training on those (Sung and Poggio, PAMI 1998) is what lets the `presence`
@@ -34,7 +34,7 @@ from prehend_training.storage.shards import (
 )
 
 SHARD_PICTURES = 512
-"""Pictures looked at for one shard."""
+"""Images looked at for one shard."""
 
 _APART = 0.2
 """No joint of any hand lies in a place, grown by this share of its longer side on every side."""
@@ -46,7 +46,7 @@ class HardNegativesConfig:
 
     Attributes:
         threshold: lowest score of the detector's; below the pipeline's own, since other detectors make other mistakes.
-        most: largest number of places a picture, the highest scores.
+        most: largest number of places an image, the highest scores.
         least_px: shortest longer side of a place [px].
         size_px: largest side of what is cut out [px].
         packing: how it is written.
@@ -68,12 +68,12 @@ def write_hard_negatives(
 ) -> Path:
     """Look for hands where none are, and write a folder of shards of kind "places"; shards that are there stay.
 
-    A place is the middle of its picture: the longer side of the box, `PLACE_SCALE` times, is the picture's side.
+    A place is the middle of its picture: the longer side of the box, `PLACE_SCALE` times, is the image's side.
 
     Args:
         out: the folder.
         detector: a detector.
-        data: folders of whole pictures.
+        data: folders of whole images.
         config: which places are kept.
 
     Returns:
@@ -101,7 +101,7 @@ def write_hard_negatives(
             part, name = pictures[start : start + SHARD_PICTURES], shard_name(number)
             units = ((start + k, _places(detector, *picture, config)) for k, picture in enumerate(part))
             note = read_note(out / name)
-            if note is None or note.units != len(part):  # pictures may have been added since
+            if note is None or note.units != len(part):  # images may have been added since
                 note = write_shard(out / name, units, config.packing, commit())
             notes[name] = note
             bar.set_postfix_str(f"{sum(note.samples for note in notes.values())} places", refresh=False)
@@ -128,7 +128,7 @@ def mistakes(found: Sequence[FoundHand], sample: Sample, config: HardNegativesCo
 
 
 def cut_place(sample: Sample, box: Box, size_px: int) -> Sample:
-    """The square around a box, black beside the picture; shrunk to `size_px` where it is larger. Hands that reach into
+    """The square around a box, black beside the image; shrunk to `size_px` where it is larger. Hands that reach into
     it keep no label: their pixels count as other things."""
     side = PLACE_SCALE * max(box.width, box.height)
     size = min(size_px, ceil(side))

@@ -162,12 +162,12 @@ def labelled_box(hand: HandLabel, thing: ObjectLabel | None) -> FoundHand:
 
 
 def is_in_picture(sample: Sample, hand: HandLabel) -> bool:
-    """Whether any joint lies in the picture; the papers leave out the others."""
+    """Whether any joint lies in the image; the papers leave out the others."""
     return bool(_inside(sample, hand).any())
 
 
 def must_be_found(sample: Sample, hand: HandLabel) -> bool:
-    """Whether not finding a hand counts as a miss: enough of it is in the picture and unhidden, as for the detector's
+    """Whether not finding a hand counts as a miss: enough of it is in the image and unhidden, as for the detector's
     training."""
     longer = max(hand.box_px[2] - hand.box_px[0], hand.box_px[3] - hand.box_px[1])
     hidden = hand.visible_ratio < MIN_VISIBLE  # unknown counts as seen

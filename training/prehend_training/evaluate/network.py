@@ -98,7 +98,7 @@ class Measured:
 
     @property
     def is_detector(self) -> bool:
-        """Whether it finds hands in whole pictures instead of looking at crops."""
+        """Whether it finds hands in whole images instead of looking at crops."""
         return is_detector(self.backend.bundle)
 
     @property
@@ -117,6 +117,11 @@ class Measured:
         return (
             open_backend("onnx", load_bundle(chosen.data.weights)) if isinstance(chosen, TimePreset) else self.backend
         )
+
+    @property
+    def sees_views(self) -> bool:
+        """Whether it is one of SiMA-Hand's: of one view of a moment, or of several."""
+        return not {"reconstruct", "fuse"}.isdisjoint(self.backend.bundle.stages)
 
     def describe(self) -> dict[str, Any]:
         """Name, network and weights, for a report."""

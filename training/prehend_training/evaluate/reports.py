@@ -1,4 +1,4 @@
-"""Measures of a trained network on pictures it has not seen, by the protocols of `prehend.eval`."""
+"""Measures of a trained network on images it has not seen, by the protocols of `prehend.eval`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from prehend.eval.report import SCHEMA, column_of, write_csv, write_json
 from prehend.eval.tables import markdown
 from prehend.hand_model import HandModel
 from prehend.weights import load_bundle
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.datasets import Dataset, GraspRule, open_dataset
 from prehend_training.evaluate.crops import ABSENT_EVERY, CropReader, CropScores, absent_presence, score_labelled
 from prehend_training.evaluate.detector import evaluate_detector
@@ -69,17 +69,17 @@ def evaluate_crops(measured: Measured, data: Sequence[Path], limit: int | None =
     kinds = {path: ShardFolder.open(Path(path)).kind for path in data}
     places = [path for path in data if kinds[path] == "places"]
     data = [path for path in data if kinds[path] != "places"]
-    corpus, samples, chosen = ShardCorpus(data, "crops"), Shards(data), PROTOCOLS["scenes"]
+    dataset, samples, chosen = ShardDataset(data, "crops"), Shards(data), PROTOCOLS["scenes"]
     count = min(len(samples), limit or len(samples))
     reader = CropReader(measured.backend, always_fuses=measured.always_fuses)
     scores = score_labelled(reader, samples, Labels(chosen), count)
-    absent = absent_presence(reader, corpus, range(0, count, ABSENT_EVERY))
+    absent = absent_presence(reader, dataset, range(0, count, ABSENT_EVERY))
     report = _report(measured, chosen, _scene_data("rendered crops", data, count))
     report["columns"] = {"boxes": column_of(table_of(scores.hands), chosen)}
     truth = np.arange(len(scores.present) + len(absent)) < len(scores.present)
     report["presence"] = _rounded(classification(truth, np.array([*scores.present, *absent]) >= 0.5))
     if places:
-        mistaken = ShardCorpus(places, "crops")
+        mistaken = ShardDataset(places, "crops")
         said = absent_presence(reader, mistaken, range(min(len(mistaken), limit or len(mistaken))))
         taken = round(float(np.mean(np.array(said) >= 0.5)), 4)
         report["places"] = {"places": len(said), "taken_for_hands": taken}
@@ -127,14 +127,14 @@ def evaluate_frames(
     detector: str = "palm",
     limit: int | None = None,
 ) -> Report:
-    """Run the whole pipeline over rendered pictures with any number of hands.
+    """Run the whole pipeline over rendered images with any number of hands.
 
     Args:
         measured: a crop network.
         data: folders of frames, views or sequences.
         sources: where boxes come from.
         detector: weights of the detector, by name or folder.
-        limit: largest number of pictures.
+        limit: largest number of images.
 
     Raises:
         AssetError: a folder cannot be read or holds crops.
@@ -171,7 +171,7 @@ def evaluate_dataset(
         mano: folder of the user's MANO files; without it there are no meshes and no vertex measures.
         models: folder of the YCB models; None for DexYCB's own, and for no ADD with HO-3D.
         detector: weights of the detector.
-        limit: largest number of pictures.
+        limit: largest number of images.
     """
     split = split or TEST_SPLIT.get(name)
     chosen = protocol_of_dataset(name, split or "")
@@ -244,7 +244,7 @@ def _fill_frames(
     limit: int | None,
     hand_model: HandModel | None,
 ) -> None:
-    """Put the columns of whole pictures into a report."""
+    """Put the columns of whole images into a report."""
     if measured.always_fuses:
         raise InvalidInput("a network that always fuses is no part of the pipeline: measure it on crops")
     backend = None

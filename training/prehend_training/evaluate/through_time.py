@@ -16,10 +16,10 @@ from prehend.errors import AssetError
 from prehend.eval.metrics import aligned, point_errors
 from prehend.geometry.rotations import geodesic_angle
 from prehend.pipeline.through_time import DECODE, ENCODE
-from prehend_training.data.batch import Arrays
+from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import PART_JOINTS
 from prehend_training.data.crops import CropBatches, CropDataConfig, exact
-from prehend_training.data.datasets import ShardCorpus
+from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.views import EXACT_VIEW
 from prehend_training.data.windows import WindowBatches, WindowDataConfig, exact_windows, open_windows
 from prehend_training.storage.shards import ShardFolder
@@ -40,7 +40,7 @@ class _Errors:
     fingers: list[NDArray[Any]] = field(default_factory=list)
     turned: list[NDArray[Any]] = field(default_factory=list)
 
-    def add(self, answer: Mapping[str, Array], truth: Arrays, rows: NDArray[np.bool_]) -> None:
+    def add(self, answer: Mapping[str, Array], truth: ArrayDict, rows: NDArray[np.bool_]) -> None:
         said, wanted = answer["joints"][rows], truth["joints"][rows]
         errors = point_errors(said, wanted) * 1e3
         self.joints.append(errors.mean(1))
@@ -111,7 +111,9 @@ def evaluate_through_time(backend: Backend, data: Sequence[Path], limit: int | N
     }
 
 
-def _batches(backend: Backend, data: Sequence[Path], windows: bool, limit: int | None) -> Iterator[tuple[Arrays, int]]:
+def _batches(
+    backend: Backend, data: Sequence[Path], windows: bool, limit: int | None
+) -> Iterator[tuple[ArrayDict, int]]:
     """Batches of windows with how many frames a window has."""
     config = backend.bundle.manifest["config"]
     size, view = config["size"], replace(EXACT_VIEW, upright=config["trunk"] == "hand")
@@ -123,9 +125,9 @@ def _batches(backend: Backend, data: Sequence[Path], windows: bool, limit: int |
         numbers = films.first(sum(len(ShardFolder.open(Path(path))) for path in data))
     else:
         crops = exact(CropDataConfig(size_px=size, view=view, absent_p=0.0, tells_parts=True))
-        corpus = ShardCorpus(data, "crops", twins=False)
-        source, frames = CropBatches(corpus, crops, 0, 1, twins=False), 1
-        numbers = corpus.first(len(corpus))
+        dataset = ShardDataset(data, "crops", twins=False)
+        source, frames = CropBatches(dataset, crops, 0, 1, twins=False), 1
+        numbers = dataset.first(len(dataset))
     spread = np.linspace(0, len(numbers) - 1, min(len(numbers), limit or len(numbers))).astype(int)
     join = np.concatenate if windows else np.stack
     for part in tqdm(np.array_split(spread, -(-len(spread) // BATCH)), unit="batch"):
@@ -145,11 +147,11 @@ def _encoded(backend: Backend, images: NDArray[np.uint8], count: int) -> dict[st
     return window | {"window_known": np.zeros((len(images) // count, int(frames)), np.float32)}
 
 
-def _known(truth: Arrays, count: int, alone: Array) -> Array:
+def _known(truth: ArrayDict, count: int, alone: Array) -> Array:
     return np.asarray(truth["known"], np.float32).reshape(-1, count) if "known" in truth else alone
 
 
-def _decoded(backend: Backend, told: Mapping[str, Array], truth: Arrays, known: Array) -> dict[str, Array]:
+def _decoded(backend: Backend, told: Mapping[str, Array], truth: ArrayDict, known: Array) -> dict[str, Array]:
     turn = np.broadcast_to(np.eye(3, dtype=np.float32), (*known.shape, 3, 3))
     if "turn" in truth:
         turn = np.asarray(truth["turn"], np.float32).reshape(turn.shape)

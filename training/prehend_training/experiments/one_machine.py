@@ -1,4 +1,4 @@
-"""From nothing to trained weights on one machine with a GPU: render, keep resident, train, measure, carry home.
+"""From nothing to trained weights on one machine with a GPU: render, keep in memory, train, measure, carry home.
 
 Every stage finds what earlier calls left in the folder WORK and goes on from it:
 
@@ -20,14 +20,13 @@ from pathlib import Path
 import torch
 
 from prehend.errors import InvalidInput, PrehendError
-from prehend_training.data.on_device.store import free_memory
+from prehend_training.data.memory import Memory, free_memory
 from prehend_training.engine.scenes import SHARD_UNITS, SIZES_PX, Kind, OpenMaker, SceneConfig, open_maker
 from prehend_training.engine.timed import Rendering, render
 from prehend_training.evaluate.network import note_measured
 from prehend_training.storage.codec import Packing
 from prehend_training.train.export import export_slim_run
 from prehend_training.train.machine import Budget, Machine
-from prehend_training.train.preset import Memory
 from prehend_training.train.presets import Changes, changed_preset, preset
 from prehend_training.train.runs import Training, train_run
 
@@ -50,11 +49,11 @@ class Plan:
         work: folder WORK.
         data: folders of crops (for a detector frames) that exist; none for rendering.
         test: folder of them to measure on; None to render `test_count`.
-        render_minutes: time for rendering; it ends earlier once there are `count` pictures.
-        count: most pictures to render and to keep resident.
+        render_minutes: time for rendering; it ends earlier once there are `count` images.
+        count: most images to render and to keep in memory.
         seed: of the scenes, and of the training.
         photos: photographs for backgrounds, None for none.
-        size_px: width of a rendered picture; None for the usual one.
+        size_px: width of a rendered image; None for the usual one.
         preset: of the student, the network that is wanted.
         budget: of training it, over all calls; the schedule follows it.
         teacher_preset, teacher_budget: of a network that is trained first to teach it; no budget for none.
@@ -64,7 +63,7 @@ class Plan:
             where pairs are learnt from.
         machine: device, precision, compiled or not.
         workers: processes that render and decode.
-        shard_units: pictures a shard; None for the usual number.
+        shard_units: images a shard; None for the usual number.
         make: what renders, importable from its module.
     """
 
@@ -99,7 +98,7 @@ class Plan:
         return preset(self.preset).pictures
 
     def scenes(self, seed: int) -> SceneConfig:
-        """Pictures of a seed, with as much of their maps as training needs."""
+        """Images of a seed, with as much of their maps as training needs."""
         packing = Packing("twin" if self.changes.twins and self.kind == "crops" else "none")
         return SceneConfig(self.kind, seed, self.size_px or SIZES_PX[self.kind], packing, self.photos)
 
@@ -170,10 +169,10 @@ class Call:
 
     @cached_property
     def memory(self) -> Memory:
-        """The pictures, decoded when they are first needed."""
+        """The images, decoded when they are first needed."""
         began, machine = time.monotonic(), self.machine
         presets = [training.preset for training in (*self.teacher_training, self.student_training)]
-        # both learn from the same pictures, with twins where one of the two learns from pairs
+        # both learn from the same images, with twins where one of the two learns from pairs
         wanted = max(presets, key=lambda one: getattr(one, "twins", None) is not None)
         memory = wanted.load(self.data, machine.device, machine.in_memory, machine.workers)
         logger.info("%d pictures on %s in %.0f s", len(memory), machine.device, time.monotonic() - began)
@@ -181,7 +180,7 @@ class Call:
 
     @property
     def machine(self) -> Machine:
-        """That of the plan, with as many pictures in memory as there are to be."""
+        """That of the plan, with as many images in memory as there are to be."""
         return replace(self.plan.machine, in_memory=self.plan.count, workers=self.plan.workers)
 
     def _trained(self, training: Training) -> bool:

@@ -18,10 +18,11 @@ from prehend.backends import Backend
 from prehend.pipeline.crop import Crop, direction_of
 from prehend.pipeline.network import HandNetwork
 from prehend.types import Box
-from prehend_training.data.batch import Arrays
-from prehend_training.data.crop_targets import hand_targets, part_targets, warp
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crop_targets import hand_targets, part_targets
 from prehend_training.data.crops import image_size
 from prehend_training.data.datasets import around_hand, is_usable
+from prehend_training.data.pixels.opencv import warp
 from prehend_training.data.records import of_hand, record_of
 from prehend_training.data.views import EXACT_VIEW, View, ViewConfig, apply_affine, draw_box, draw_turn, view_of
 from prehend_training.data.views import mirror_left as as_right
@@ -50,7 +51,7 @@ class HandAnswers:
             hands are right ones, in the crop's frame.
     """
 
-    arrays: Arrays
+    arrays: ArrayDict
 
     def __len__(self) -> int:
         return len(self.arrays["film"])
@@ -84,7 +85,7 @@ def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) 
     if kept.exists():
         return HandAnswers(load_file(kept))
     network = HandNetwork(backend, temporal_frames=1)
-    looks, parts = _looks(ShardFilms(Path(folder)), view, seed, network.crop_size), list[Arrays]()
+    looks, parts = _looks(ShardFilms(Path(folder)), view, seed, network.crop_size), list[ArrayDict]()
     while part := list(islice(looks, BATCH)):
         parts.append(_answered(network, part))
     joined = {name: np.ascontiguousarray(np.concatenate([one[name] for one in parts])) for name in parts[0]}
@@ -101,7 +102,7 @@ def together(several: Sequence[HandAnswers]) -> HandAnswers:
     return HandAnswers({name: np.concatenate([one[name] for one in shifted]) for name in shifted[0]})
 
 
-def _answered(network: HandNetwork, part: Sequence[_Look]) -> Arrays:
+def _answered(network: HandNetwork, part: Sequence[_Look]) -> ArrayDict:
     crops = [look.crop for look in part]
     encoded = network.encode(crops)
     holds = [bool(value >= 0.5) for value in encoded.grasp]
@@ -119,7 +120,7 @@ def _looks(films: ShardFilms, view: ViewConfig, seed: int, size_px: int) -> Iter
                     continue
                 record = as_right(around_hand(of_hand(record_of(sample, _HANDS), hand), size_px))
                 lies = _view(record, view, np.random.default_rng([seed, number, row, hand]), size_px)
-                image = warp(record["image"], lies, size_px)
+                image = warp(record["image"], lies.affine, size_px)
                 planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255)
                 truth = hand_targets(record, lies)
                 truth |= part_targets(record, truth["visible"])

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend_training.data.batch import Arrays
+from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crops import drawn_indices
 from prehend_training.data.windows import rows_before
 from prehend_training.fusion.answers import TOLD, TRUE, HandAnswers
@@ -60,14 +60,14 @@ class FusionWindows:
         times = self.answers.arrays["time_s"]
         return [Film(tuple(rows.tolist()), times[rows]) for rows in hands], places
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
-        """Arrays of `window`."""
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
+        """ArrayDict of `window`."""
         size, (k, n) = self.batch_size, part
         indices = drawn_indices(self.seed, step, size, len(self.answers))
         rows = range(k * size // n, (k + 1) * size // n)
         return self.window([self._drawn(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows])
 
-    def window(self, rows: Sequence[Sequence[int]] | Rows) -> Arrays:
+    def window(self, rows: Sequence[Sequence[int]] | Rows) -> ArrayDict:
         """The windows of (B, F) rows, -1 for a frame that is not there.
 
         Returns:

@@ -4,7 +4,7 @@ CVAT for images 1.1: XML; per image a `skeleton` with named `points`, or `points
 or an attribute `side` tells left or right, an attribute `held` true or false.
 
 FreiHAND's JSON (Zimmermann et al., ICCV 2019): a folder with NAME_xyz.json (N, 21, 3) [m] and NAME_K.json (N, 3, 3);
-pictures are NAME/rgb/00000000.jpg and so on, of right hands alone.
+images are NAME/rgb/00000000.jpg and so on, of right hands alone.
 """
 
 import json

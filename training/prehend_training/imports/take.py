@@ -143,12 +143,12 @@ def _unusable(box: Box, size: tuple[int, int]) -> str:
 
 
 def write_photo_shards(labels: PhotoLabels, out: Path, longest_px: int = LONGEST_PX) -> dict[str, int]:
-    """Photographs as shards of whole pictures (`frames`), one folder a split; only those all of whose hands are known.
+    """Photographs as shards of whole images (`frames`), one folder a split; only those all of whose hands are known.
 
     Args:
         labels: of the photographs.
         out: folder; `out/train` and `out/validation` are written. Complete shards of the same labels stay.
-        longest_px: longer side that a picture is shrunk to.
+        longest_px: longer side that an image is shrunk to.
 
     Returns:
         How many photographs each split has.

@@ -14,12 +14,12 @@ from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.letterbox import cell_centers
-from prehend_training.data.batch import Arrays
+from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig, exact
 from prehend_training.data.frames import DetectorBatches
-from prehend_training.data.open import SingleSource, open_corpus
-from prehend_training.data.photographs import PhotoChoice, PhotoCorpus
+from prehend_training.data.open import SingleSource, open_training_data
+from prehend_training.data.photographs import PhotoChoice, PhotoDataset
 from prehend_training.inspect.samples import DEFAULT_LABELS, contact_sheet, rows_sheet, tile_sheet
 from prehend_training.photos.labels import read_labels
 from prehend_training.sample import Sample
@@ -85,11 +85,11 @@ def photo_sheet(
     Raises:
         InvalidInput: there is nothing to show.
     """
-    corpus = PhotoCorpus(read_labels(choice.labels), choice.split)
-    if first >= len(corpus.hands):
-        raise InvalidInput(f"{choice.labels} has {len(corpus.hands)} hands: none from number {first} on")
-    chosen = _spread(range(first, len(corpus.hands)), count or 24)
-    samples = [_resized(corpus.sample(index), PHOTO_PX) for index in chosen]
+    dataset = PhotoDataset(read_labels(choice.labels), choice.split)
+    if first >= len(dataset.hands):
+        raise InvalidInput(f"{choice.labels} has {len(dataset.hands)} hands: none from number {first} on")
+    chosen = _spread(range(first, len(dataset.hands)), count or 24)
+    samples = [_resized(dataset.sample(index), PHOTO_PX) for index in chosen]
     return contact_sheet(samples, min(columns or 6, len(samples)), scale, labels)
 
 
@@ -131,10 +131,12 @@ def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, au
     """Tiles of `count` samples of a batch, (H, W, 3) uint8 RGB."""
     if isinstance(preset, CropPreset | H2ONetPreset) and isinstance(preset.data, CropDataConfig):
         config = preset.data if augment else exact(preset.data)
-        crops = CropBatches(open_corpus(data, "crops", crop_px=config.size_px), config, preset.seed, count).batch(0)
+        crops = CropBatches(
+            open_training_data(data, "crops", crop_px=config.size_px), config, preset.seed, count
+        ).batch(0)
         tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
     elif isinstance(preset, DetectorPreset):
-        frames = DetectorBatches(open_corpus(data, "frames"), preset.data, preset.seed, count).batch(0)
+        frames = DetectorBatches(open_training_data(data, "frames"), preset.data, preset.seed, count).batch(0)
         tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]
     else:
         raise InvalidInput(
@@ -143,7 +145,7 @@ def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, au
     return tile_sheet(tiles, columns)
 
 
-def crop_tile(example: Arrays) -> Image:
+def crop_tile(example: ArrayDict) -> Image:
     """One crop: lines are the 2D keypoints (dotted where hidden), crosses the hand model of the labelled rotations and
     shape, boxes those given to the network; if lines and crosses part, a label is wrong. In the corner the twin."""
     tile = cv2.resize(example["image"], None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_NEAREST)
@@ -169,7 +171,7 @@ def crop_tile(example: Arrays) -> Image:
     return _label(tile, text)
 
 
-def _draw_skeleton(tile: Image, example: Arrays) -> None:
+def _draw_skeleton(tile: Image, example: ArrayDict) -> None:
     points = from_box(example["keypoints"], example["hand_box"])
     for joint, parent in enumerate(JOINT_PARENTS):
         colour = _COLOURS[min((joint - 1) // 4, len(FINGERS) - 1)] if joint else (255, 255, 255)
@@ -178,14 +180,14 @@ def _draw_skeleton(tile: Image, example: Arrays) -> None:
         cv2.circle(tile, _at(points[joint]), 4 if example["visible"][joint] else 2, colour, -1)
 
 
-def _draw_mesh(tile: Image, example: Arrays) -> None:
+def _draw_mesh(tile: Image, example: ArrayDict) -> None:
     posed = skin(load_hand_model(), example["rotations"], example["betas"])
     seen = (posed.vertices - posed.joints[0] + example["root"]) @ example["projection"].T
     for pixel in (seen[:, :2] / seen[:, 2:])[::7]:
         cv2.drawMarker(tile, _at(pixel), (0, 255, 255), cv2.MARKER_CROSS, 3)
 
 
-def _draw_object(tile: Image, example: Arrays) -> None:
+def _draw_object(tile: Image, example: ArrayDict) -> None:
     _rectangle(tile, example["object_box"], (255, 160, 0))
     corners = from_box(example["object_points"][0], example["object_box"])
     for a, b in _BOX_EDGES:
@@ -197,7 +199,7 @@ def _draw_object(tile: Image, example: Arrays) -> None:
         cv2.circle(tile, _at(place), 1, (255, 160, 0), -1)
 
 
-def frame_tile(example: Arrays) -> Image:
+def frame_tile(example: ArrayDict) -> Image:
     """One frame: at each centre of heat the box, side and object that the maps tell."""
     tile = cv2.resize(example["image"], None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     centers = cell_centers(example["held"].shape[0], len(example["image"]))

@@ -87,7 +87,7 @@ def choose_grasp(object_id: str) -> HeldGrasp:
 
 
 def upright(grasp: HeldGrasp) -> Array:
-    """(3, 3) rotation from hand to camera with the object's z axis up and the palm to the left of the picture."""
+    """(3, 3) rotation from hand to camera with the object's z axis up and the palm to the left of the image."""
     up = grasp.T_hand_object[:3, 2] * (1 if grasp.T_hand_object[2, 2] > 0 else -1)
     away = np.array([0.0, 1.0, 0.0])  # back of the hand
     away -= (away @ up) * up

@@ -1,4 +1,4 @@
-"""Pictures of what the scene engine knows: its gestures, people, things, grasps, and samples with their labels."""
+"""Images of what the scene engine knows: its gestures, people, things, grasps, and samples with their labels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +65,7 @@ def portrait(
     Args:
         renderer: draws.
         hands, things: in the camera frame.
-        size_px: of the picture.
+        size_px: of the image.
         span_m: what its width shows at that distance.
     """
     focal = size_px * _AWAY_M / span_m
@@ -218,7 +218,7 @@ SHEETS: dict[str, Callable[[SceneRenderer], Image]] = {
     "sequence": sequence_sheet,
     "views": views_sheet,
 }
-"""Pictures by name."""
+"""Images by name."""
 
 
 def write_sheets(out: Path, names: list[str] | None = None, photos: Path | None = None) -> list[Path]:

@@ -26,7 +26,7 @@ def write_stats(data: Path, out: Path, limit: int | None = None) -> list[Path]:
     Args:
         data: the folder.
         out: folder for the plots.
-        limit: largest number of pictures, evenly spread.
+        limit: largest number of images, evenly spread.
 
     Returns:
         The paths of what was written.
@@ -42,7 +42,7 @@ def write_stats(data: Path, out: Path, limit: int | None = None) -> list[Path]:
 
 
 def draw_plots(table: Table, out: Path) -> list[Path]:
-    """One picture a topic, in `out`; of a folder without hands only those of pictures.
+    """One image a topic, in `out`; of a folder without hands only those of images.
 
     Raises:
         MissingDependency: matplotlib is not installed.

@@ -37,13 +37,13 @@ _GAP_PX = 3
 def contact_sheet(
     samples: Sequence[Sample], columns: int, scale: int = 2, labels: Sequence[str] = DEFAULT_LABELS
 ) -> NDArray[np.uint8]:
-    """One picture of many samples, row by row.
+    """One image of many samples, row by row.
 
     Args:
         samples: of any sizes; each gets the place of the largest.
         columns: samples in a row.
         scale: enlargement.
-        labels: of `OVERLAYS`, drawn over the picture, and of `PANELS`, set beside it.
+        labels: of `OVERLAYS`, drawn over the image, and of `PANELS`, set beside it.
 
     Raises:
         UnknownName: a label is neither.
@@ -52,7 +52,7 @@ def contact_sheet(
 
 
 def tile_sheet(tiles: Sequence[Image], columns: int) -> NDArray[np.uint8]:
-    """Pictures (H, W, 3) row by row, on black."""
+    """Images (H, W, 3) row by row, on black."""
     height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
     rows = -(-len(tiles) // columns)
     sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
@@ -63,7 +63,7 @@ def tile_sheet(tiles: Sequence[Image], columns: int) -> NDArray[np.uint8]:
 
 
 def draw_labels(sample: Sample, scale: int = 2, labels: Sequence[str] = DEFAULT_LABELS) -> NDArray[np.uint8]:
-    """(scale H, W', 3) the enlarged picture with `labels` over it and panels beside it; see `contact_sheet`."""
+    """(scale H, W', 3) the enlarged image with `labels` over it and panels beside it; see `contact_sheet`."""
     for label in labels:
         if label not in OVERLAYS and label not in PANELS:
             raise UnknownName("label", label, [*OVERLAYS, *PANELS])
@@ -194,7 +194,7 @@ OVERLAYS: dict[str, Callable[[Image, Sample, int], None]] = {
     "parts": _parts,
     "words": _words,
 }
-"""Labels that are drawn over the picture."""
+"""Labels that are drawn over the image."""
 
 
 def _twin(sample: Sample) -> Image | None:
@@ -262,7 +262,7 @@ PANELS: dict[str, Callable[[Sample], Image | None]] = {
     "normals": _normals_panel,
     "albedo": _albedo_panel,
 }
-"""Pictures that are set beside it; black where a sample has none."""
+"""Images that are set beside it; black where a sample has none."""
 
 
 def _titled(image: Image, title: str) -> Image:
@@ -280,7 +280,7 @@ def _line(image: Image, a: NDArray[np.int64], b: NDArray[np.int64], colour: Colo
 
 
 def _drawn(points_px: FloatArray, scale: int) -> NDArray[np.int64]:
-    """Places in the enlarged picture, in sixteenths of a pixel."""
+    """Places in the enlarged image, in sixteenths of a pixel."""
     return np.round(np.clip((np.asarray(points_px) + 0.5) * scale - 0.5, -4000, 4000) * 16).astype(np.int64)
 
 

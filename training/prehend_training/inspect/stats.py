@@ -1,4 +1,4 @@
-"""What a folder of samples holds, as numbers: one table row a hand or a picture, and a summary of all."""
+"""What a folder of samples holds, as numbers: one table row a hand or an image, and a summary of all."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from prehend.conventions import MANO_JOINT_NAMES, NUM_BETAS, NUM_MANO_JOINTS
 from prehend.errors import InvalidInput
 from prehend.hand_model import load_hand_model
 from prehend_training.assets.poses import matrix_axis_angle
-from prehend_training.data.pixels import LUMA
+from prehend_training.data.pixels.draws import LUMA
 from prehend_training.sample import HAND_CODE, HAND_PARTS, HandLabel, OcclusionRule, Sample
 from prehend_training.storage.shards import ShardFolder
 
@@ -27,7 +27,7 @@ _MIDDLE_CHAIN = (0, 9, 10, 11, 12)
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length: of N hands, or of P pictures. What a sample does not tell is NaN.
+    """Columns of equal length: of N hands, or of P images. What a sample does not tell is NaN.
 
     Attributes:
         hands: of each hand. flexion_deg, abduction_deg, twist_deg (N, 15); betas (N, 10); length_mm: wrist to the tip
@@ -35,7 +35,7 @@ class Table:
             part_visible (N, 6) share of vertices seen; occluded_paper, occluded_script: the hand's; parts_paper,
             parts_script (N, 6); grasp, displaced, touching; contact (N, 6); right; distance_m of the wrist; size_px:
             longer side of its box; skin_luma: median brightness 0..1 of its visible skin, NaN where none is seen.
-        pictures: of each picture. hands, objects: how many; brightness: mean 0..1; burnt: share of white pixels.
+        pictures: of each image. hands, objects: how many; brightness: mean 0..1; burnt: share of white pixels.
         object_ids: how often each object appears.
         held_ids: how often each is held.
     """
@@ -47,10 +47,10 @@ class Table:
 
 
 def collect(folder: ShardFolder, limit: int | None = None) -> Table:
-    """The table of a folder, or of at most `limit` of its pictures, evenly spread.
+    """The table of a folder, or of at most `limit` of its images, evenly spread.
 
     Raises:
-        InvalidInput: there is no picture.
+        InvalidInput: there is no image.
     """
     count = min(len(folder), limit or len(folder))
     if count <= 0:

@@ -18,7 +18,7 @@ from prehend.hand_model.torch_ import HandLayer
 from prehend.models.outputs import EncodeOutput, HandOutput, Output
 from prehend.models.unihope import UniHOPE
 from prehend_training.data.batch import CropBatch
-from prehend_training.data.crop_targets import MAP_STRIDE
+from prehend_training.data.pixels.plans import MAP_STRIDE
 
 Terms = dict[str, Tensor]
 

@@ -109,7 +109,7 @@ def surface_errors(vertices: Tensor, true_vertices: Tensor, faces: Tensor) -> tu
 
 
 def place_terms(places: Tensor, part_logit: Tensor, target: CropBatch, size: int) -> Terms:
-    """Terms of what a single picture tells beside the mesh.
+    """Terms of what a single image tells beside the mesh.
 
     Args:
         places: (B, 21, 2) in [0, 1] of the crop. part_logit: (B, 6).

@@ -10,6 +10,9 @@ from prehend.models.h2onet import H2ONet
 from prehend.models.h2onet_trunks import LiteTrunk
 from prehend.models.outputs import Output
 from prehend.models.palm import PalmDetector
+from prehend.models.sima_hand import SimaHand
+from prehend.models.sima_parts import LiteEyes
+from prehend.models.sima_views import SimaViews
 from prehend.models.unihope import UniHOPE
 from prehend.models.unihope_lite import UniHOPELite
 from prehend_training.data.batch import CropBatch
@@ -24,7 +27,7 @@ class Answers(NamedTuple):
     """What training compares with labels.
 
     Attributes:
-        output: of the pictures.
+        output: of the images.
         read: what the layers of training read from the trunk, see `map_terms`.
         twin: output of the twins of `twin_rows`; None without pairs.
         twin_rows: (n,) rows of the batch.
@@ -73,7 +76,7 @@ class ModelWithHeads(nn.Module):
         self.mapper = None if twins is None else AdaptationLayer(network.config.code)
 
     def forward(self, batch: CropBatch) -> Answers:
-        """Pictures and twins in one pass, so that they share the statistics of the normalisation."""
+        """Images and twins in one pass, so that they share the statistics of the normalisation."""
         count = len(batch["image"])
         rows = twin_rows(batch) if self.twins is not None else torch.empty(0, dtype=torch.long)
         told = batch["grasp_gate"] if self.fusion == "grasp-aware" else torch.ones_like(batch["grasp_gate"])
@@ -106,7 +109,7 @@ class ModelWithHeads(nn.Module):
     def keep_maps_only(self) -> None:
         """Let only be trained what leads to `read` and the switcher's answers."""
         size = self.network.config.size
-        self.eval()  # the statistics shall not see this picture
+        self.eval()  # the statistics shall not see this image
         encoded, read = self.encode(torch.zeros(1, 3, size, size))
         logits = encoded.grasp_logit + encoded.presence_logit + encoded.side_logit
         (logits.sum() + sum(value.sum() for value in read.values())).backward()
@@ -153,14 +156,16 @@ class LiteModelWithHeads(ModelWithHeads):
 
 
 def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """What real pictures taught a network before its training: the trunk of a `UniHOPELite` with its answers, and the
-    object stream's copy of it; that of an `H2ONet`. Nothing of other networks."""
+    """What real images taught a network before its training: the trunk of a `UniHOPELite` with its answers, and the
+    object stream's copy of it; that of an `H2ONet` and of SiMA-Hand's two. Nothing of other networks."""
     inner = getattr(network, "network", None)
     if isinstance(inner, PalmDetector):
         return [parameter for name, parameter in inner.named_parameters() if ".further." not in name]
     if isinstance(inner, H2ONet) and isinstance(inner.seen, LiteTrunk):
         pretrained = (inner.seen.trunk, inner.seen.places, inner.presence, inner.side)
         return [parameter for part in pretrained for parameter in part.parameters()]
+    if isinstance(inner, SimaHand | SimaViews) and isinstance(inner.eyes, LiteEyes):
+        return [parameter for part in (inner.eyes.trunk, inner.eyes.places) for parameter in part.parameters()]
     if not isinstance(inner, UniHOPELite):
         return []
     parts = (

@@ -19,7 +19,7 @@ from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quate
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.outputs import HandOutput
 from prehend.models.pose_head import PlacesPoseHead
-from prehend_training.data.batch import Arrays, CropBatch, SkeletonBatch
+from prehend_training.data.batch import ArrayDict, CropBatch, SkeletonBatch
 from prehend_training.data.records import Record
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import SampledHand, Terms, hand_terms
@@ -34,7 +34,7 @@ class LiftConfig:
     """How hands are posed, seen and mistaken.
 
     Attributes:
-        turned_p: probability of a view from anywhere; otherwise the view is the record's, turned in the picture.
+        turned_p: probability of a view from anywhere; otherwise the view is the record's, turned in the image.
         borrowed_p: probability of each finger to be another record's.
         distance_m: nearest and farthest wrist, drawn evenly in the logarithm.
         margin: side of the RoI over the longer side of the joints' box.
@@ -75,7 +75,7 @@ class LiftBatches:
     batch_size: int
     hand: SampledHand = field(default_factory=lambda: SampledHand(load_hand_model(), count=0), repr=False)
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """`places` (B, 21, 2) in [0, 1] of the RoI, `log_std` (B, 21) log of their standard deviation in units of the
         joints' box, and rotations, betas and joints as in `hand_targets`."""
         rng = np.random.default_rng([self.seed, step, part[0]])
@@ -142,7 +142,7 @@ def any_rotations(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
 
 def poses_of(records: Iterable[Record]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(N, 16, 3, 3) rotations and (N, 10) betas of the records whose pose is known, as right hands; the records
-    themselves, with their pictures, are let go one by one."""
+    themselves, with their images, are let go one by one."""
     right = (mirror_left(record) for record in records if record["has_pose"][0])
     rotations, betas = zip(*((record["rotations"][0], record["betas"][0]) for record in right), strict=True)
     return np.stack(rotations).astype(np.float32), np.stack(betas).astype(np.float32)

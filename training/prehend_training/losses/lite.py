@@ -14,7 +14,7 @@ from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows, rotatio
 
 @dataclass(frozen=True)
 class LiteLossWeights:
-    """Weight of each term: see `losses` and `lite_terms`; those of `skeleton_...` are of skeletons without pictures."""
+    """Weight of each term: see `losses` and `lite_terms`; those of `skeleton_...` are of skeletons without images."""
 
     places: float = 10.0
     keypoints: float = 10.0
@@ -47,7 +47,7 @@ class LiteLossWeights:
 
 
 SKELETON = "skeleton_"
-"""Start of the names of a batch's arrays, and of the terms, that belong to skeletons without pictures."""
+"""Start of the names of a batch's arrays, and of the terms, that belong to skeletons without images."""
 
 
 def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, target: CropBatch) -> Terms:

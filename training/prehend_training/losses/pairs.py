@@ -1,4 +1,4 @@
-"""Learning from pairs: a picture and its de-occluded twin (UniHOPE section 3.3)."""
+"""Learning from pairs: an image and its de-occluded twin (UniHOPE section 3.3)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -52,7 +52,7 @@ class AdaptationLayer(nn.Module):
 
 
 def twin_rows(batch: CropBatch) -> Tensor:
-    """(n,) rows whose twin differs from the picture and shows the hand as trained: right hands that grasp."""
+    """(n,) rows whose twin differs from the image and shows the hand as trained: right hands that grasp."""
     wanted = batch["has_twin"] * batch["presence"] * batch["right"] * batch["grasp"]
     return wanted.nonzero()[:, 0]
 
@@ -71,11 +71,11 @@ def enhancement_terms(
 
     Args:
         config: levels and filter; a level that is not wanted is 0.
-        output: of the pictures.
+        output: of the images.
         twin: of the twins of `rows`.
         rows: (n,) see `twin_rows`.
         visible_ratio: (B,) share of the hand that nothing hides.
-        mapper: h, applied to the picture's code alone (the paper applies it to both, the released code as here).
+        mapper: h, applied to the image's code alone (the paper applies it to both, the released code as here).
     """
     counts = torch.ones_like(visible_ratio[rows])
     if config.least_hidden is not None:

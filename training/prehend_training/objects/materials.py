@@ -85,7 +85,7 @@ def dress(rng: Rng, solid: Solid, first_layer: int) -> Appearance:
     Args:
         rng: of the look alone.
         solid: stretched or not.
-        first_layer: where `labels.label_textures` begins in the bank of textures. Layers below it, other pictures, are
+        first_layer: where `labels.label_textures` begins in the bank of textures. Layers below it, other images, are
             used by wild things only.
     """
     if rng.random() < _WILD_SHARE:
@@ -143,7 +143,7 @@ def _shine(rng: Rng, paint: Paint) -> tuple[float, float]:
 
 
 def _wild(rng: Rng, solid: Solid, first_layer: int) -> Appearance:
-    """Any picture, any colour, any shine on any surface."""
+    """Any image, any colour, any shine on any surface."""
     count = len(solid.surfaces)
     layers = np.where(rng.random(count) < 0.5, rng.integers(first_layer + LABEL_LAYERS, size=count), -1)
     prints = 0.9 * np.exp(rng.normal(0, 0.2, (count, 3)))

@@ -1,4 +1,4 @@
-"""What prints are made of: words that mean nothing, logos, bar codes, pictures of things, noise."""
+"""What prints are made of: words that mean nothing, logos, bar codes, images of things, noise."""
 
 from collections.abc import Sequence
 
@@ -151,7 +151,7 @@ def motif(rng: Rng, canvas: Canvas, middle: tuple[int, int], radius: int, colour
 
 
 def scene_of_shapes(rng: Rng, canvas: Canvas, box: Box) -> None:
-    """A picture that sells: fruits, a bowl or a logo inside a box."""
+    """An image that sells: fruits, a bowl or a logo inside a box."""
     left, top, right, low = box
     middle, size = ((left + right) // 2, (top + low) // 2), min(right - left, low - top)
     if size < 12:

@@ -37,7 +37,7 @@ Maker = Callable[[Rng], Canvas]
 
 
 def _front(rng: Rng) -> Canvas:
-    """The broad side of a carton: a brand across, a picture below, small print."""
+    """The broad side of a carton: a brand across, an image below, small print."""
     canvas = ramp(rng, _HIGH)
     height, width = canvas.shape[:2]
     band = int(rng.uniform(0.2, 0.45) * height)
@@ -187,7 +187,7 @@ def _keys(rng: Rng) -> Canvas:
 
 
 def _cover(rng: Rng) -> Canvas:
-    """A book's cover: a title, a picture, an author."""
+    """A book's cover: a title, an image, an author."""
     canvas = ramp(rng, _HIGH)
     height, width = canvas.shape[:2]
     scene_of_shapes(rng, canvas, (20, int(0.36 * height), width - 20, int(0.82 * height)))
@@ -211,7 +211,7 @@ def _wood(rng: Rng) -> Canvas:
 
 
 def _tone(value: NDArray[np.floating]) -> Canvas:
-    """A grey picture (H, W, 3) of values in 0..1."""
+    """A grey image (H, W, 3) of values in 0..1."""
     return np.repeat(np.clip(255 * value, 0, 255).astype(np.uint8)[..., None], 3, -1)
 
 
@@ -341,7 +341,7 @@ def layers_of(kind: str, count: int = LABEL_LAYERS) -> NDArray[np.int64]:
 def label_textures(count: int = LABEL_LAYERS, size: int = 128, seed: int = 5) -> Canvas:
     """(count, size, size, 3) uint8 prints and grains, square-root coded; row 0 is the top.
 
-    The same `seed` gives the same pictures, whatever the `count`.
+    The same `seed` gives the same images, whatever the `count`.
     """
     pictures = np.zeros((count, size, size, 3), np.uint8)
     for k in range(count):

@@ -34,7 +34,7 @@ def equivalent_points(label: ObjectLabel) -> FloatArray:
     """Control points of the poses that the object's symmetry makes equal.
 
     Half turns give up to four poses. Of the poses about an axis of any turn (z in the catalogue) only the one is
-    kept whose x axis leans towards the camera, which the picture shows and which changes steadily with the view.
+    kept whose x axis leans towards the camera, which the image shows and which changes steadily with the view.
 
     Returns:
         (4, 21, 3) in the camera frame [m]; the last pose fills up where there are fewer. Objects that the

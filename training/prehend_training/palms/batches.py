@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from prehend.conventions import SIDES
 from prehend.io.images import read_image
 from prehend.types import Box, FloatArray, Region
-from prehend_training.data.batch import Arrays
-from prehend_training.data.crops import Corpus
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crops import TrainingDataset
 from prehend_training.data.frames import (
     MIN_INSIDE,
     MIN_VISIBLE,
     DetectorDataConfig,
     draw_affine,
     draw_window,
-    warp_frame,
+    draw_window_changes,
 )
-from prehend_training.data.pixels import change_colour, degrade
+from prehend_training.data.pixels.opencv import frame_image
 from prehend_training.data.records import Record
 from prehend_training.data.views import apply_affine
 from prehend_training.palms.labels import PalmHand, PalmLabels, PalmPhoto
@@ -69,9 +69,9 @@ WHOLE_VIEW = DetectorDataConfig(
 
 @dataclass(frozen=True)
 class PalmBatches:
-    """Batches by number: photographs of the split `train` and frames of a corpus."""
+    """Batches by number: photographs of the split `train` and frames of a dataset."""
 
-    corpus: Corpus
+    dataset: TrainingDataset
     labels: PalmLabels
     config: PalmDataConfig
     seed: int
@@ -86,19 +86,19 @@ class PalmBatches:
         object.__setattr__(self, "_folders", list(folders.values()))
         object.__setattr__(self, "_ends", np.cumsum(shares / max(shares.sum(), 1e-9)))
 
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> Arrays:
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """`image` (B, S, S, 3) uint8 and the arrays of `palm_targets`; of part (k, n) the k-th of n."""
         size, (k, n) = self.batch_size, part
-        frames = self.corpus.indices(self.seed, step, size)
+        frames = self.dataset.indices(self.seed, step, size)
         rows = range(k * size // n, (k + 1) * size // n)
         examples = [self.example(frames[row], np.random.default_rng([self.seed, step, row])) for row in rows]
         return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
 
-    def example(self, index: int, rng: np.random.Generator) -> Arrays:
+    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample: a photograph, or the frame of this number."""
         if rng.random() < self.config.photo_share:
             return self._photo(self._draw_photo(rng), rng)
-        record = self.corpus[index]
+        record = self.dataset[index]
         image, affine, window, flip = self._view(record, rng)
         return {"image": image, **palm_targets(frame_palms(record, affine, window, flip), (), len(image))}
 
@@ -107,7 +107,7 @@ class PalmBatches:
         photo: PalmPhoto = folder[int(rng.integers(len(folder)))]
         return photo
 
-    def _photo(self, photo: PalmPhoto, rng: np.random.Generator) -> Arrays:
+    def _photo(self, photo: PalmPhoto, rng: np.random.Generator) -> ArrayDict:
         image = read_image(self.labels.folder / photo.path)
         boxes = [_corners(area_of(hand)) for hand in photo.hands]
         record: Record = {
@@ -124,13 +124,8 @@ class PalmBatches:
         config = self.config.view
         flip = bool(rng.random() < config.flip_p)
         affine, window = draw_affine(record, config, flip, rng), draw_window(config, rng)
-        image = warp_frame(record["image"], affine, window, config.size_px)
-        if config.photometric is not None:
-            inside = np.s_[window[1] : window[3], window[0] : window[2]]
-            changed = degrade(change_colour(image[inside], config.photometric, rng), config.photometric, rng)
-            image = np.zeros_like(image)
-            image[inside] = changed
-        return image, affine, window, flip
+        changes = draw_window_changes(config, window, rng)
+        return frame_image(record["image"], affine, window, config.size_px, changes), affine, window, flip
 
 
 def frame_palms(record: Record, affine: FloatArray, window: Window, flip: bool) -> list[Palm]:

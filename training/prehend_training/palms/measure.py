@@ -61,7 +61,7 @@ def look_at_photographs(
         boxes: of all hands, by path.
         wide: run stage `detect_wide`.
         split: see `Facts.split_of`; None for all.
-        every: only each so-many-th picture.
+        every: only each so-many-th image.
     """
     detector, looked = Detector(backend), []
     paths = [path for path in pictures_of(folder) if split in (None, facts_for(path, known).split_of(path))]
@@ -77,9 +77,9 @@ def photo_report(looked: Sequence[Looked], threshold: float) -> dict[str, dict[s
     """Numbers of each folder at a threshold.
 
     Returns:
-        pictures; found: share of the labelled hands, or, where they are not labelled, of the pictures in which
-        something is found; false: hands a picture that are beside all labelled ones (all, where there are none);
-        further: hands a picture beyond those.
+        images; found: share of the labelled hands, or, where they are not labelled, of the images in which
+        something is found; false: hands an image that are beside all labelled ones (all, where there are none);
+        further: hands an image beyond those.
     """
     folders: dict[str, list[Looked]] = {}
     for one in looked:
@@ -88,8 +88,8 @@ def photo_report(looked: Sequence[Looked], threshold: float) -> dict[str, dict[s
 
 
 def choose_threshold(looked: Sequence[Looked], false: float = 0.01) -> float:
-    """The lowest of `THRESHOLDS` at which no more hands a picture than `false` are found where there are none: in
-    pictures without hands, and beside the labelled ones; the highest if there is none."""
+    """The lowest of `THRESHOLDS` at which no more hands an image than `false` are found where there are none: in
+    images without hands, and beside the labelled ones; the highest if there is none."""
     known = [one for one in looked if one.boxes is not None or one.hands == 0]
     for threshold in THRESHOLDS:
         judged = [_judge(one, threshold) for one in known]

@@ -37,7 +37,7 @@ class Rule:
         turn_rad: largest difference of their directions.
         presence: least probability of a hand that the landmark network gives, where it is asked. Where every hand holds
             something it often sees none: there the mirror image alone decides, and gives no region.
-        after_all: score from which it is asked about pictures that should show no hand.
+        after_all: score from which it is asked about images that should show no hand.
     """
 
     sure: float = 0.6
@@ -62,7 +62,7 @@ class Labeller:
         self._landmarks, self.rule = landmarks, rule or Rule()
 
     def label(self, image: NDArray[np.uint8], facts: Facts, boxes: Sequence[Box] | None) -> PalmPhoto | None:
-        """What is known of a picture, None where that teaches nothing.
+        """What is known of an image, None where that teaches nothing.
 
         Args:
             image: (H, W, 3) RGB.
@@ -71,7 +71,7 @@ class Labeller:
         """
         empty = PalmPhoto("", (image.shape[1], image.shape[0]), "train", ())
         palms, maybe = self._answers(image, wide=False)
-        if facts.hands == 0:  # a few of these pictures show one after all
+        if facts.hands == 0:  # a few of these images show one after all
             doubtful = [palm for palm in (*palms, *maybe) if palm.score >= self.rule.after_all]
             seen = [palm for palm in doubtful if self._hand(image, palm, facts) is not None]
             return replace(empty, ignore=tuple(map(_box, seen)))
@@ -88,7 +88,7 @@ class Labeller:
             ignore = [box for box in boxes if not any(_belongs(_area(hand), box) for hand in sure)]
         elif facts.hands == 1 and sure:  # then there is no other
             sure, ignore = [max(sure, key=lambda hand: hand.score)], []
-        elif not sure:  # there is a hand in nearly all these pictures
+        elif not sure:  # there is a hand in nearly all these images
             return None
         return replace(empty, hands=tuple(sure), ignore=tuple(ignore))
 
@@ -145,14 +145,14 @@ def joints_in(network: HandLandmarks, image: NDArray[np.uint8], region: Region) 
 def label_photographs(
     folder: Path, labeller: Labeller, known: Mapping[str, Facts], boxes: Boxes, every: Mapping[str, int] | None = None
 ) -> PalmLabels:
-    """Labels of all pictures below a folder whose facts are known.
+    """Labels of all images below a folder whose facts are known.
 
     Args:
         folder: of photographs.
         labeller: who labels.
         known: facts by prefix.
         boxes: of hands, by path; where `Facts.every_box` they are all.
-        every: by prefix, only each so-many-th picture.
+        every: by prefix, only each so-many-th image.
     """
     photos, counts = [], defaultdict[str, Counter[str]](Counter)
     seen = Counter[str]()

@@ -8,7 +8,7 @@ import numpy as np
 from prehend.conventions import SIDES, Side
 from prehend.pipeline.palms import ANCHOR_CELLS, NUMBERS, REGION_SIDE, anchors_px, change_of_region, region_of_palm
 from prehend.types import Box, FloatArray, Region
-from prehend_training.data.batch import Arrays
+from prehend_training.data.batch import ArrayDict
 
 PALM_JOINTS = (0, 5, 9, 13, 17, 1, 2)
 """Joints that are the seven points of a palm, in `prehend.pipeline.palms.POINTS`' order."""
@@ -51,7 +51,7 @@ class Palm:
         return float(np.ptp(self.points_px, 0).max())
 
 
-def palm_targets(palms: Sequence[Palm], ignore: Sequence[Box], size: int) -> Arrays:
+def palm_targets(palms: Sequence[Palm], ignore: Sequence[Box], size: int) -> ArrayDict:
     """Arrays over the A anchors of a square input.
 
     Returns:
@@ -62,7 +62,7 @@ def palm_targets(palms: Sequence[Palm], ignore: Sequence[Box], size: int) -> Arr
     """
     anchors = anchors_px(size)
     count = len(anchors)
-    arrays: Arrays = {name: np.zeros(count, np.float32) for name in WEIGHTS}
+    arrays: ArrayDict = {name: np.zeros(count, np.float32) for name in WEIGHTS}
     arrays |= {
         "score": np.zeros(count, np.float32),
         "score_weight": _outside(anchors, [*ignore, *(_area(palm) for palm in palms if not palm.counts)]),
@@ -91,7 +91,7 @@ def match(palm: Palm, anchors: FloatArray, size: int) -> FloatArray:
     return ((iou - FROM_IOU) / (FULL_IOU - FROM_IOU)).clip(0, 1)
 
 
-def _draw(arrays: Arrays, palm: Palm, anchors: FloatArray, size: int) -> None:
+def _draw(arrays: ArrayDict, palm: Palm, anchors: FloatArray, size: int) -> None:
     asked = match(palm, anchors, size)
     mine = asked > arrays["score"]
     arrays["score"][mine] = asked[mine]

@@ -11,7 +11,7 @@ from prehend.types import Box, FloatArray
 
 @dataclass(frozen=True)
 class Answer:
-    """A hand that a teacher saw in one look, in pixels of the picture.
+    """A hand that a teacher saw in one look, in pixels of the image.
 
     Attributes:
         keypoints_px: (21, 2).
@@ -47,7 +47,7 @@ class Rule:
         small_px, strict_apart: hands below this size, and hands that hold something, have to be seen in every look, and
             this near their median: things of that size are taken for hands more often, and of fingers behind a thing
             the looks may share one guess.
-        inside: least share of the joints in the picture.
+        inside: least share of the joints in the image.
         floor: least noise that is told of a joint, over the longer side: looks share the teacher's own errors.
     """
 

@@ -23,22 +23,22 @@ VALIDATION_SHARE = 0.12
 
 @dataclass(frozen=True)
 class Facts:
-    """What holds for all pictures whose path begins with `prefix`.
+    """What holds for all images whose path begins with `prefix`.
 
     Attributes:
         prefix: a folder, or a folder and the beginning of names.
         title, repository, licence: where they come from, for manifests.
         side: of every hand; None where it differs.
         held: whether every hand holds something; None where it is not known.
-        hands: 0 or 1 where every picture has so many; None where it differs.
-        unlike: names (without suffix) of pictures in which it is the other way: a hand where `hands` is 0, none where
+        hands: 0 or 1 where every image has so many; None where it differs.
+        unlike: names (without suffix) of images in which it is the other way: a hand where `hands` is 0, none where
             it is 1; found by looking.
-        every_box: the file of boxes has every hand of these pictures.
+        every_box: the file of boxes has every hand of these images.
         small_hands: hands may be too small to be found in the whole picture: where none are, look at tiles.
         max_saturation: median saturation (HSV, 0 to 255) at the joints above which an answer is no hand: where a thing
             of a strong colour is taken for one again and again.
         session: regular expression; its groups in a file's name are the session. Empty: the folder is one.
-        block: pictures with numbers in the last group that fall into the same block are one session; 0 for none.
+        block: images with numbers in the last group that fall into the same block are one session; 0 for none.
         validation: sessions that are for validation; empty: a share of all, by their names.
     """
 
@@ -58,7 +58,7 @@ class Facts:
     validation: tuple[str, ...] = field(default=())
 
     def session_of(self, path: str) -> str:
-        """Name of the session of a picture: pictures of one session may look alike."""
+        """Name of the session of a picture: images of one session may look alike."""
         name = path.rpartition("/")[2]
         match = re.search(self.session, name) if self.session else None
         groups = [group for group in match.groups() if group] if match else []
@@ -67,7 +67,7 @@ class Facts:
         return "_".join(groups)
 
     def split_of(self, path: str) -> Split:
-        """Whether a picture is for training or for validation, the same for a session."""
+        """Whether an image is for training or for validation, the same for a session."""
         session = self.session_of(path)
         if self.validation:
             return "validation" if session in self.validation else "train"

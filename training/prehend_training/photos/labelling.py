@@ -30,7 +30,7 @@ _MIN_BOX_PX = 4.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a hand may be in a picture, and what the looks at it saw.
+    """Where a hand may be in an image, and what the looks at it saw.
 
     Attributes:
         box: around it.
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture as the teacher saw it."""
+    """An image as the teacher saw it."""
 
     path: str
     size: tuple[int, int]
@@ -62,7 +62,7 @@ class Labelling:
         boxes: known boxes of hands by path.
         rule: which answers are kept.
         only: names of folders, or beginnings of paths, to be labelled; empty for all.
-        base: labels to add to, by path: hands whose joints are known stay as they are, and pictures in which nothing is
+        base: labels to add to, by path: hands whose joints are known stay as they are, and images in which nothing is
             left to be found are not looked at again.
     """
 
@@ -75,7 +75,7 @@ class Labelling:
     base: Mapping[str, Photo] = field(default_factory=dict)
 
     def known(self, name: str) -> tuple[Box, ...]:
-        """Boxes of hands of a picture whose joints nobody has told."""
+        """Boxes of hands of an image whose joints nobody has told."""
         before = self.base.get(name)
         if before is None:
             return self.boxes.get(name, ())
@@ -91,7 +91,7 @@ class Labelling:
 
 
 def pictures_of(folder: Path, only: tuple[str, ...] = ()) -> list[str]:
-    """Paths of the pictures of a folder and of its folders, from it.
+    """Paths of the images of a folder and of its folders, from it.
 
     Raises:
         SourceError: there are none.
@@ -125,10 +125,10 @@ def read_boxes(path: Path) -> dict[str, tuple[Box, ...]]:
 
 
 def label_photos(work: Labelling, teacher: Teacher) -> PhotoLabels:
-    """Ask the teacher about all pictures that it has not seen yet, decide, and write the labels.
+    """Ask the teacher about all images that it has not seen yet, decide, and write the labels.
 
     Raises:
-        SourceError: there are no pictures, or one cannot be read.
+        SourceError: there are no images, or one cannot be read.
         AssetError: the teacher does not run, or the answers beside `out` are another teacher's.
     """
     names = pictures_of(work.folder, work.only)
@@ -169,7 +169,7 @@ def _ask(work: Labelling, teacher: Teacher, names: list[str]) -> dict[str, Seen]
 
 
 def look_for(work: Labelling, teacher: Teacher, name: str) -> Seen:
-    """One picture through the teacher's eyes."""
+    """One image through the teacher's eyes."""
     path, facts = work.folder / name, facts_for(name, work.facts)
     image = read_image(path)
     size = (image.shape[1], image.shape[0])
@@ -192,7 +192,7 @@ def _at(teacher: Teacher, path: Path, box: Box) -> tuple[Answer | None, ...]:
 
 
 def photo_of(work: Labelling, seen: Seen, teacher: str) -> tuple[Photo, Counter[str]]:
-    """The label of a picture, and what became of each place in it."""
+    """The label of an image, and what became of each place in it."""
     facts, known, before = facts_for(seen.path, work.facts), work.known(seen.path), work.base.get(seen.path)
     hands = [hand for hand in before.hands if hand.keypoints_px is not None] if before is not None else []
     sure = [answer for hand in hands if (answer := _answer_of(hand)) is not None]
@@ -234,7 +234,7 @@ def _answer_of(hand: PhotoHand) -> Answer | None:
 
 
 def _against(work: Labelling, decision: Decision, facts: Facts, seen: Seen) -> str | None:
-    """What of the picture and the folder's facts a sure answer contradicts."""
+    """What of the image and the folder's facts a sure answer contradicts."""
     if decision.keypoints_px is None:
         return None
     x, y = np.rint(decision.keypoints_px).astype(int).T

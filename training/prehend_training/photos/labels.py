@@ -55,7 +55,7 @@ class Photo:
         path: from the folder, with "/".
         size: width and height [px].
         hands: those that are known.
-        all_hands_labelled: there are no further hands in the picture.
+        all_hands_labelled: there are no further hands in the image.
         session, split: see `Facts`.
         sha256: of the file, empty where unknown.
     """

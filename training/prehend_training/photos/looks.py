@@ -1,4 +1,4 @@
-"""The views in which a teacher sees a picture, and the way back.
+"""The views in which a teacher sees an image, and the way back.
 
 A look is first at the whole picture and its mirror image (at tiles, where nothing is found and hands may be small),
 then at each place where a hand may be: as it is, mirrored, turned both ways, and from farther away.
@@ -11,23 +11,23 @@ import numpy as np
 from prehend.types import Box, FloatArray
 
 MAX_WHOLE_PX = 1280
-"""Longer side of the view of a whole picture; larger ones are shrunk."""
+"""Longer side of the view of a whole image; larger ones are shrunk."""
 TURN_RAD = np.deg2rad(25.0)
 NEAR, FAR = 2.2, 3.5
 """Side of a view of one hand over the longer side of the hand's box; the far one is 1.6 times the near one."""
 NEAR_PX = 384
 MAX_ENLARGED = 6.0
 TILE_SHARE = 0.4
-"""Side of a tile over the shorter side of the picture; tiles overlap by half."""
+"""Side of a tile over the shorter side of the image; tiles overlap by half."""
 _TILE_PX = 320
 
 
 @dataclass(frozen=True)
 class Look:
-    """A view of a picture.
+    """A view of an image.
 
     Attributes:
-        affine: (2, 3) pixels of the picture -> pixels of the view.
+        affine: (2, 3) pixels of the image -> pixels of the view.
         size: width and height of the view [px].
     """
 
@@ -40,7 +40,7 @@ class Look:
         return bool(np.linalg.det(self.affine[:, :2]) < 0)
 
     def back(self, points_px: FloatArray) -> FloatArray:
-        """(..., 2) pixels of the view -> pixels of the picture."""
+        """(..., 2) pixels of the view -> pixels of the image."""
         return (np.asarray(points_px) - self.affine[:, 2]) @ np.linalg.inv(self.affine[:, :2]).T
 
 
@@ -53,7 +53,7 @@ def whole_looks(size: tuple[int, int]) -> list[Look]:
 
 
 def tile_looks(size: tuple[int, int]) -> list[Look]:
-    """Squares that overlap by half and cover the picture."""
+    """Squares that overlap by half and cover the image."""
     side = TILE_SHARE * min(size)
     scale = min(_TILE_PX / side, MAX_ENLARGED)
     view = round(side * scale)
@@ -75,7 +75,7 @@ def hand_looks(box: Box) -> list[Look]:
 def look_at(
     middle_px: FloatArray, scale: float, size: tuple[int, int], turn_rad: float = 0.0, mirrored: bool = False
 ) -> Look:
-    """A view of this width and height whose middle shows `middle_px` (2,) of the picture, turned and then mirrored."""
+    """A view of this width and height whose middle shows `middle_px` (2,) of the image, turned and then mirrored."""
     cos, sin = np.cos(turn_rad), np.sin(turn_rad)
     turn = scale * np.array([[cos, -sin], [sin, cos]])
     if mirrored:

@@ -5,8 +5,8 @@ It takes one JSON object a line on stdin and answers each with one on stdout:
     {"path": PICTURE, "views": [{"affine": [[a, b, c], [d, e, f]], "size": [width, height]}, ...]}
     {"answers": [[{"score": 0.98, "right": true, "points": [[x, y], ... 21]}, ...], ...]}    or {"error": WHY}
 
-`affine` takes pixels of the picture to pixels of the view; points are pixels of the view. The first line of stdout says
-who answers. MediaPipe names sides as if the picture were a mirror; here `right` is the side of the hand as the view
+`affine` takes pixels of the image to pixels of the view; points are pixels of the view. The first line of stdout says
+who answers. MediaPipe names sides as if the image were a mirror; here `right` is the side of the hand as the view
 shows it.
 """
 
@@ -49,7 +49,7 @@ def say(what: dict[str, Any]) -> None:
 
 
 def answers(hands: Any, image: Any, view: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is found in one view of the picture."""
+    """What is found in one view of the image."""
     width, height = view["size"]
     found = hands.process(cv2.cvtColor(seen(image, np.array(view["affine"]), (width, height)), cv2.COLOR_BGR2RGB))
     if not found.multi_hand_landmarks:
@@ -63,7 +63,7 @@ def answers(hands: Any, image: Any, view: dict[str, Any]) -> list[dict[str, Any]
 
 
 def seen(image: Any, affine: Any, size: tuple[int, int]) -> Any:
-    """The view; where it is much smaller than the picture, that is shrunk by the mean of blocks first."""
+    """The view; where it is much smaller than the image, that is shrunk by the mean of blocks first."""
     shrink = int(1 / max(1e-3, abs(np.linalg.det(affine[:, :2])) ** 0.5))
     if shrink > 1:
         image = cv2.resize(image, (image.shape[1] // shrink, image.shape[0] // shrink), interpolation=cv2.INTER_AREA)

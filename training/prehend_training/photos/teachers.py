@@ -25,7 +25,7 @@ HOW = (
 
 
 class Teacher(Protocol):
-    """Finds hands in views of a picture.
+    """Finds hands in views of an image.
 
     Attributes:
         name: as it is written into labels.
@@ -34,10 +34,10 @@ class Teacher(Protocol):
     name: str
 
     def answers(self, path: Path, looks: Sequence[Look], place: Box | None) -> list[list[Answer]]:
-        """What is seen in each look at a picture, in pixels of the picture; `place` is where the hand should be.
+        """What is seen in each look at an image, in pixels of the image; `place` is where the hand should be.
 
         Raises:
-            SourceError: the picture cannot be read.
+            SourceError: the image cannot be read.
             AssetError: the teacher does not run.
         """
         ...
@@ -48,7 +48,7 @@ class Teacher(Protocol):
 
 
 class MediapipeTeacher:
-    """MediaPipe Hands (full, every picture on its own) in a process of another Python.
+    """MediaPipe Hands (full, every image on its own) in a process of another Python.
 
     Raises:
         AssetError: that Python is missing, or has no mediapipe.

@@ -11,6 +11,10 @@ from prehend.errors import WeightsMismatch
 from prehend.models.h2onet import H2ONet
 from prehend.models.h2onet_trunks import LiteTrunk
 from prehend.models.hand_landmarks import LANDMARKS_SIZE
+from prehend.models.hhmr import HHMR
+from prehend.models.sima_hand import SimaHand
+from prehend.models.sima_parts import LiteEyes
+from prehend.models.sima_views import SimaViews
 from prehend.models.unihope_lite import UniHOPELite
 from prehend_training.pretrained.files import provenance
 
@@ -22,7 +26,8 @@ def load_trunk(path: Path, network: nn.Module) -> None:
 
     Args:
         path: of the kinds `hand` or `imagenet`; the latter has no answers.
-        network: a `UniHOPELite`, or an `H2ONet` on the same trunk, or one of these in training.
+        network: a `UniHOPELite`, an `H2ONet`, `SimaHand`, `SimaViews` or `HHMR` on the same trunk, or one of these in
+            training; an `HHMR` has no answers.
 
     Raises:
         AssetError: the file cannot be read or does not say where it is from.
@@ -32,33 +37,40 @@ def load_trunk(path: Path, network: nn.Module) -> None:
     inner = getattr(network, "network", network)
     numbers = load_file(path)
     trunk = {name.removeprefix(_TRUNK): value for name, value in numbers.items() if not _is_answer(name)}
+    if isinstance(inner, HHMR) and inner.image_in is not None:
+        _fill(path, inner.image_in.trunk, trunk, origin["network"])
+        return
     if isinstance(inner, UniHOPELite):
         start = _Start(inner.streams.trunk, inner.places, inner.switcher.presence, inner.switcher.side)
     elif isinstance(inner, H2ONet) and isinstance(inner.seen, LiteTrunk):
         start = _Start(inner.seen.trunk, inner.seen.places, inner.presence, inner.side)
+    elif isinstance(inner, SimaHand | SimaViews) and isinstance(inner.eyes, LiteEyes):
+        start = _Start(inner.eyes.trunk, inner.eyes.places)
     else:
         raise WeightsMismatch(
             f"{path} holds '{origin['network']}', which only networks on a pretrained trunk start from"
         )
-    try:
-        start.trunk.load_state_dict(trunk)
-    except RuntimeError as error:
-        raise WeightsMismatch(
-            f"{path} holds '{origin['network']}', another trunk: {str(error).splitlines()[-1].strip()}"
-        ) from error
+    _fill(path, start.trunk, trunk, origin["network"])
     if isinstance(inner, UniHOPELite):
         inner.streams.copy_middle()
     if "landmarks.weight" in numbers:
         _load_answers(start, numbers)
 
 
+def _fill(path: Path, trunk: nn.Module, numbers: dict[str, Tensor], name: str) -> None:
+    try:
+        trunk.load_state_dict(numbers)
+    except RuntimeError as error:
+        raise WeightsMismatch(f"{path} holds '{name}', another trunk: {str(error).splitlines()[-1].strip()}") from error
+
+
 class _Start(NamedTuple):
-    """What a file has numbers for: the trunk, and the layers that answer from its mean."""
+    """What a file has numbers for: the trunk, and the layers that answer from its mean; None where there are none."""
 
     trunk: nn.Module
     places: nn.Linear
-    presence: nn.Linear
-    side: nn.Linear
+    presence: nn.Linear | None = None
+    side: nn.Linear | None = None
 
 
 def _is_answer(name: str) -> bool:
@@ -71,5 +83,6 @@ def _load_answers(start: _Start, numbers: dict[str, Tensor]) -> None:
     for part in ("weight", "bias"):
         places = numbers[f"landmarks.{part}"].unflatten(0, (-1, 3))[:, :2].flatten(0, 1) / LANDMARKS_SIZE
         getattr(start.places, part).copy_(places)
-        getattr(start.presence, part).copy_(numbers[f"presence.{part}"])
-        getattr(start.side, part).copy_(numbers[f"handedness.{part}"])
+        for layer, name in ((start.presence, "presence"), (start.side, "handedness")):
+            if layer is not None:
+                getattr(layer, part).copy_(numbers[f"{name}.{part}"])

@@ -4,7 +4,7 @@
     labels.json                   every label but the vertices; arrays are nested lists
     vertices.npy                  (V, 3) float32 of all hands, one after the other
     segmentation.png              as `Sample.segmentation`
-    deoccluded.jpg | ...          the twin; left out where it is the picture itself
+    deoccluded.jpg | ...          the twin; left out where it is the image itself
     amodal.png                    one bit a pixel: the hands' masks, then the objects', one under the other
     depth.png                     16 bit, steps of `DEPTH_STEP_M`, 0 for background
     sensor_depth.png              16 bit, mm
@@ -13,7 +13,7 @@
 
 Labels are JSON so that any tool reads them, and because reading it is four times as fast as an .npz of forty arrays.
 Every float comes back as the float32 it was (the shortest digits that name it are written); the camera's numbers, which
-are float64, come back bit by bit. Vertices, most of the bytes, are binary. What only pictures lose: `jpg` and `webp`
+are float64, come back bit by bit. Vertices, most of the bytes, are binary. What only images lose: `jpg` and `webp`
 change colours (`png` does not), and depth is rounded.
 """
 
@@ -145,7 +145,7 @@ def unpack_labels(files: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unpack_pixels(files: Mapping[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Picture and segmentation of a sample's files; see `unpack`.
+    """Image and segmentation of a sample's files; see `unpack`.
 
     Raises:
         AssetError: one of them is missing or cannot be decoded.
@@ -311,7 +311,7 @@ _PIXELS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "normals": ("normals.png", _normal_pixels, _normals),
     "albedo": ("albedo.png", _reversed, _reversed),
 }
-"""Maps that are a picture of their own: file, to its pixels and back."""
+"""Maps that are an image of their own: file, to its pixels and back."""
 
 
 def _decoded_image(files: Mapping[str, Any], name: str) -> NDArray[np.uint8] | None:

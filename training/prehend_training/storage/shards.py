@@ -225,7 +225,7 @@ class ShardFolder:
 
     @property
     def kind(self) -> str:
-        """What the pictures are: "crops", "frames", "views" or "sequences"."""
+        """What the images are: "crops", "frames", "views" or "sequences"."""
         return str(self.description["kind"])
 
     def __len__(self) -> int:
@@ -244,7 +244,7 @@ class ShardFolder:
         return unpack(shard.files(row), maps, meshes)
 
     def pixels(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """(H, W, 3) picture and (H, W) segmentation of sample `index`, without its labels."""
+        """(H, W, 3) image and (H, W) segmentation of sample `index`, without its labels."""
         shard, row = self._place(index)
         return unpack_pixels(shard.files(row))
 
@@ -254,7 +254,7 @@ class ShardFolder:
         return unpack_labels(shard.files(row))
 
     def units(self) -> list[range]:
-        """The samples of each unit: the pictures of one instant, the frames of one sequence, or one picture."""
+        """The samples of each unit: the images of one instant, the frames of one sequence, or one image."""
         starts, last = [], None
         for index in range(len(self)):
             shard, row = self._place(index)

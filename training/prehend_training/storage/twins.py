@@ -1,8 +1,8 @@
-"""Twins on disk: generated pictures without the held object, by the frame they belong to.
+"""Twins on disk: generated images without the held object, by the frame they belong to.
 
 DIR/config.json                what made them: source, weights, judge, numbers; a folder holds one thing
-DIR/twins-K-of-N.jsonl         a line for each twin of the K-th of N parts, see `Twin`; written after its pictures
-DIR/pictures/000012/NAME.png   the twin, as large as the frame; NAME.mask.png the bare hand's silhouette (one bit)
+DIR/twins-K-of-N.jsonl         a line for each twin of the K-th of N parts, see `Twin`; written after its images
+DIR/images/000012/NAME.png   the twin, as large as the frame; NAME.mask.png the bare hand's silhouette (one bit)
 """
 
 import json
@@ -26,7 +26,7 @@ from prehend_training.storage.codec import Packing, encode_image
 SCHEMA = "prehend.twins/1"
 
 _EACH = 1000
-"""Frames whose pictures share a folder."""
+"""Frames whose images share a folder."""
 
 Image = NDArray[np.uint8]
 
@@ -139,10 +139,10 @@ class TwinFolder:
     def attach(self, sample: Sample) -> Sample:
         """A dataset's sample with its twin in `Sample.maps`; as it is where it has none.
 
-        The amodal masks of other hands than the first stay empty: a twin shows what the picture shows of them.
+        The amodal masks of other hands than the first stay empty: a twin shows what the image shows of them.
 
         Raises:
-            AssetError: a file is missing or broken, or the twin is of another size than the picture.
+            AssetError: a file is missing or broken, or the twin is of another size than the image.
         """
         picture, silhouette = self.read(sample.frame_id), self.read_silhouette(sample.frame_id)
         if picture is None or silhouette is None:

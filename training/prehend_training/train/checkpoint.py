@@ -147,7 +147,7 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
     """Read the averaged weights of runs into a network in training; a file is one of `prehend-train trunk`.
 
     Of a run that trained the pose head alone only that is taken; so one run may give the trunk and another the head.
-    The sizes of their pictures may differ, and so may the layers that only training has: what no run has stays fresh.
+    The sizes of their images may differ, and so may the layers that only training has: what no run has stays fresh.
 
     Raises:
         AssetError: a run has no weights or is one of another network.

@@ -1,8 +1,6 @@
 """Training of the detector on frames: what a preset says, and the network, batches and loss terms that it means."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
@@ -13,11 +11,13 @@ from prehend.models.detector import CenterDetector, CenterDetectorConfig, Center
 from prehend_training.data.batch import DetectorBatch
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
-from prehend_training.data.on_device.frames import ResidentDetectorBatches, ResidentFrames, load_frames
-from prehend_training.data.open import DataSource, open_corpus
+from prehend_training.data.memory import Filling, Memory
+from prehend_training.data.open import DataSource, load_memory, open_training_data
+from prehend_training.data.pixels.opencv import frame_arrays
+from prehend_training.data.pixels.plans import later
 from prehend_training.losses.crop import Terms
 from prehend_training.losses.detector import DetectorLossWeights, detector_terms
-from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
+from prehend_training.train.preset import Optimisation, Preset, Teacher
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class DetectorPreset(Preset):
             raise InvalidInput(f"'{self.name}' has no teacher: one teaches a crop network")
         return DetectorTask(self, data, memory)
 
-    def load(self, paths: Sequence[Path], device: str, limit: int | None = None, workers: int = 0) -> Memory:
+    def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
         """See `Preset`."""
-        return load_frames(paths, device, limit, workers)
+        return load_memory(data, self.pictures, False, self.data.size_px, Filling(device, workers), limit)
 
 
 class DetectorWithHeads(nn.Module):
@@ -73,11 +73,11 @@ class DetectorTask:
     def __init__(self, preset: DetectorPreset, data: DataSource, memory: Memory | None = None):
         self.preset: Preset = preset
         self._detector_preset = preset
-        self.corpus = open_corpus(data, "frames", twins=False)
+        self.memory = memory
+        self.dataset = memory.dataset if memory else open_training_data(data, "frames", twins=False)
         numbers = preset.data, preset.seed, preset.optimisation.batch_size
-        self.source: BatchSource = DetectorBatches(self.corpus, *numbers)
-        if isinstance(memory, ResidentFrames):
-            self.source = ResidentDetectorBatches(memory, *numbers)
+        work = frame_arrays if memory is None else later
+        self.source: BatchSource = DetectorBatches(self.dataset, *numbers, work)
 
     def network(self) -> nn.Module:
         """A fresh detector."""

@@ -29,7 +29,10 @@ from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.batch import WindowBatch, rows_of
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
-from prehend_training.data.open import DataSource, open_corpus
+from prehend_training.data.memory import Filling, Memory
+from prehend_training.data.open import DataSource, load_memory, open_training_data
+from prehend_training.data.pixels.opencv import crop_arrays
+from prehend_training.data.pixels.plans import later
 from prehend_training.data.windows import WindowBatches, WindowDataConfig, open_windows
 from prehend_training.fusion.answers import FOLLOWED_VIEW, answers_of, together
 from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
@@ -43,7 +46,7 @@ from prehend_training.losses.h2onet import (
     place_terms,
     switch_terms,
 )
-from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
+from prehend_training.train.preset import Optimisation, Preset, Teacher
 
 Trains = Literal["mesh", "frame", "fusion", "all"]
 
@@ -90,16 +93,22 @@ class H2ONetPreset(Preset):
 
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "H2ONetTask":
         """See `Preset`."""
-        if memory is not None or teacher is not None:
-            raise InvalidInput(f"'{self.name}' learns from pictures as they are read, and without a teacher")
-        return H2ONetTask(self, data)
+        if teacher is not None:
+            raise InvalidInput(f"'{self.name}' learns without a teacher")
+        return H2ONetTask(self, data, memory)
+
+    def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
+        """See `Preset`; windows of films are read as they are needed."""
+        if isinstance(self.data, WindowDataConfig):
+            return super().load(data, device, limit, workers)
+        return load_memory(data, self.pictures, False, self.data.size_px, Filling(device, workers), limit)
 
 
 class HandAnswers(NamedTuple):
     """What training compares with labels.
 
     Attributes:
-        frames: of every picture, None where nothing of it is asked. meshes: what follows from each of them.
+        frames: of every image, None where nothing of it is asked. meshes: what follows from each of them.
         fused: of the windows' current frames, None for single frames.
     """
 
@@ -141,7 +150,7 @@ class PartlyTrained(nn.Module):
         return self
 
     def forward(self, batch: WindowBatch) -> HandAnswers:
-        """Answers for the (B F) pictures of a batch, the F frames of a window one after the other."""
+        """Answers for the (B F) images of a batch, the F frames of a window one after the other."""
         with torch.set_grad_enabled(self.trains != "fusion" and torch.is_grad_enabled()):
             frames = FrameAnswer(*(value.float() for value in self.network.encode(batch["image"])))
         fused = None if self.frames == 1 else self._fused(frames, batch)
@@ -169,21 +178,22 @@ class H2ONetTask:
     Args:
         preset: what is trained.
         data: crops or films, as the preset wants.
+        memory: crops in the memory of the device that trains, None to read them as they are needed.
 
     Raises:
         AssetError: the data are not what the preset trains on.
     """
 
-    def __init__(self, preset: H2ONetPreset, data: DataSource):
+    def __init__(self, preset: H2ONetPreset, data: DataSource, memory: Memory | None = None):
         self.preset: Preset = preset
-        self._chosen = preset
+        self._chosen, self.memory = preset, memory
         size, chosen = preset.optimisation.batch_size, preset.data
         self.source: BatchSource
         if isinstance(chosen, WindowDataConfig):
             self.source = WindowBatches(open_windows(data, chosen.size_px), chosen, preset.seed, size)
         else:
-            corpus = open_corpus(data, "crops", False, chosen.size_px)
-            self.source = CropBatches(corpus, chosen, preset.seed, size, twins=False)
+            dataset = memory.dataset if memory else open_training_data(data, "crops", False, chosen.size_px)
+            self.source = CropBatches(dataset, chosen, preset.seed, size, False, later if memory else crop_arrays)
         model = load_hand_model()
         self._hand, self._faces = HandLayer(model), torch.tensor(model.faces.astype("int64"))
 
@@ -210,7 +220,7 @@ class H2ONetTask:
         return terms
 
     def _frame_terms(self, network: PartlyTrained, answers: HandAnswers, batch: WindowBatch) -> Terms:
-        """Terms of every picture that is there."""
+        """Terms of every image that is there."""
         frames = answers.frames
         if frames is None or answers.meshes is None:
             return {}
@@ -289,6 +299,7 @@ class TimeTask:
 
     def __init__(self, preset: TimePreset, data: DataSource):
         self.preset: Preset = preset
+        self.memory: Memory | None = None
         self._chosen, chosen = preset, preset.data
         if isinstance(data, str) or not isinstance(data, Sequence):
             raise AssetError(f"'{preset.name}' learns from folders of `scenes --kind sequences`")
@@ -312,7 +323,7 @@ class TimeTask:
     def terms(self, network: nn.Module, batch: Mapping[str, Tensor], used: float) -> Terms:
         """Terms of the pose, see `losses.h2onet.fusion_terms`."""
         assert isinstance(network, FusionOnly)
-        window = [batch[name] for name in network.network.stages()["fuse"].inputs]
+        window = [batch[name] for name in network.network.stages()["fuse_frames"].inputs]
         fused = network.network.fuse(*window)
         return fusion_terms(fused, batch, self._hand.to(window[0].device))
 

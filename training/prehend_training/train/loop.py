@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from prehend_training.data.batch import MadeBatch
 from prehend_training.data.loader import prefetched
+from prehend_training.data.memory import Memory
 from prehend_training.losses.crop import Terms, total
 from prehend_training.losses.heads import ModelWithHeads, pretrained_parameters
 from prehend_training.train.checkpoint import Averaged, Progress, load, load_start, save
@@ -62,7 +65,7 @@ class Trainer:
         start: runs whose averaged weights a fresh run starts from, see `load_start`.
 
     Attributes:
-        making_s: time that a device took to make the batches of pictures in its memory.
+        making_s: time that a device took for the pixels of batches of images in its memory.
     """
 
     making_s = 0.0
@@ -99,7 +102,7 @@ class Trainer:
         """One step of the optimiser; a loss or gradient that is not finite is left out and counted.
 
         Args:
-            batch: see `Task.terms`; pictures as `to_tensors` takes them.
+            batch: see `Task.terms`; images as `to_tensors` takes them.
             lr: learning rate.
             used: share of the budget that is used up.
         """
@@ -127,26 +130,22 @@ class Trainer:
         self._scaler.update()
         return {"loss": loss.detach(), "gradient": norm.detach(), **{k: v.detach() for k, v in terms.items()}}
 
-    def batches(self, stop: int | None) -> Generator[Mapping[str, NDArray[Any] | Tensor], None, None]:
+    def batches(self, stop: int | None) -> Generator[MadeBatch, None, None]:
         """This process's parts of the batches from the next step on, up to `stop`."""
         part = (self.group.rank, self.group.size)
-        if self.machine.in_memory is not None:
-            return self._made_by_device(stop, part)
-        return prefetched(self.task.source, self.progress.step, stop, self.machine.workers, part)
+        batches = prefetched(self.task.source, self.progress.step, stop, self.machine.workers, part)
+        return batches if self.task.memory is None else self._finished(batches, self.task.memory)
 
-    def _made_by_device(
-        self, stop: int | None, part: tuple[int, int]
-    ) -> Generator[Mapping[str, NDArray[Any] | Tensor], None, None]:
-        """Batches that the device makes itself, each when it is asked for."""
-        step = self.progress.step
-        while stop is None or step < stop:
-            began = _mark(self.machine.device)
-            batch = self.task.source.batch(step, part)
-            ended = _mark(self.machine.device)
-            yield batch
-            # by now the step has waited for the device, and the marks are behind it
-            self.making_s += _seconds_between(began, ended)
-            step += 1
+    def _finished(self, batches: Generator[MadeBatch, None, None], memory: Memory) -> Generator[MadeBatch, None, None]:
+        """Batches whose pixels the device makes itself, each when it is asked for."""
+        with closing(batches):
+            for batch in batches:
+                began = _mark(self.machine.device)
+                made = memory.finished(batch)
+                ended = _mark(self.machine.device)
+                yield made
+                # by now the step has waited for the device, and the marks are behind it
+                self.making_s += _seconds_between(began, ended)
 
     def train(self, budget: Budget, until_s: float = math.inf) -> Progress:
         """Train until the budget is used up, then save.

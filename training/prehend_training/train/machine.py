@@ -47,7 +47,7 @@ class Machine:
         workers: processes of each that make batches; 0 is a thread.
         device: of torch, `cpu` or `cuda`.
         precision: of products and convolutions; weights, losses and sums stay float32.
-        in_memory: most pictures to keep in the device's memory, which then makes the batches itself; None to read them
+        in_memory: most images to keep in the device's memory, which then makes the batches itself; None to read them
             as they are needed.
         compiled: compile the trunk of a crop network (CUDA).
     """

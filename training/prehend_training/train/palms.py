@@ -12,7 +12,8 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.models.palm import PalmConfig, PalmDetector, build_palm
 from prehend_training.data.batch import PalmBatch
 from prehend_training.data.crops import BatchSource
-from prehend_training.data.open import DataSource, describe_data, open_corpus
+from prehend_training.data.memory import Memory
+from prehend_training.data.open import DataSource, describe_data, open_training_data
 from prehend_training.losses.crop import Terms
 from prehend_training.palms.batches import PalmBatches, PalmDataConfig
 from prehend_training.palms.labels import PalmLabels, read_palm_labels
@@ -23,7 +24,7 @@ from prehend_training.train.checkpoint import load_result
 from prehend_training.train.loop import Trainer
 from prehend_training.train.machine import Budget, Machine
 from prehend_training.train.notes import begun
-from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher, describe
+from prehend_training.train.preset import Optimisation, Preset, Teacher, describe
 
 
 class PalmWithHeads(nn.Module):
@@ -82,8 +83,11 @@ class PalmTask:
     def __init__(self, preset: PalmPreset, data: Sequence[Path], labels: PalmLabels, start: Path):
         self.preset: Preset = preset
         self._palm_preset, self._start = preset, start
-        corpus = open_corpus(data, "frames", twins=False)
-        self.source: BatchSource = PalmBatches(corpus, labels, preset.data, preset.seed, preset.optimisation.batch_size)
+        dataset = open_training_data(data, "frames", twins=False)
+        self.memory: Memory | None = None
+        self.source: BatchSource = PalmBatches(
+            dataset, labels, preset.data, preset.seed, preset.optimisation.batch_size
+        )
 
     def network(self) -> nn.Module:
         """The detector with the numbers it starts from."""

@@ -1,25 +1,18 @@
 """What a preset is: numbers that build their own task. The kinds of presets stand beside their tasks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 from torch import nn
 
 from prehend.errors import InvalidInput
-from prehend.models.unihope import UniHOPE
 from prehend_training.data.crops import BatchSource
-from prehend_training.data.on_device.frames import ResidentFrames
-from prehend_training.data.on_device.store import ResidentCrops
+from prehend_training.data.memory import Memory
 from prehend_training.data.open import DataSource
 from prehend_training.losses.crop import Terms
 from prehend_training.train.machine import Precision
 from prehend_training.train.optimisers import Method
-
-Memory = ResidentCrops | ResidentFrames
-"""Pictures in the memory of the device that trains, which makes their batches itself."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ class Optimisation:
 class Teacher:
     """A network that a student learns from beside the labels, and the precision in which it answers."""
 
-    network: UniHOPE
+    network: nn.Module
     precision: Precision = "fp32"
 
 
@@ -65,6 +58,7 @@ class Task(Protocol):
 
     preset: "Preset"
     source: BatchSource
+    memory: Memory | None
 
     def network(self) -> nn.Module:
         """A fresh network, initialised from the data where that helps."""
@@ -97,6 +91,16 @@ class Preset(ABC):
     own_scores: ClassVar[bool] = False
 
     @property
+    def teacher_kind(self) -> type[nn.Module] | None:
+        """What a teacher of this preset is; None where it has none, or as crop networks have it (`Changes.taught`)."""
+        return None
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it cannot be trained without one."""
+        return False
+
+    @property
     @abstractmethod
     def summary(self) -> tuple[str, str]:
         """What it trains, and what it needs, for people."""
@@ -111,7 +115,7 @@ class Preset(ABC):
 
         Args:
             data: what to learn from.
-            memory: its pictures on the device that trains, of `load`; None to read them as they are needed.
+            memory: the same in the memory of the device that trains, of `load`; None to read it as it is needed.
             teacher: to learn from beside the labels.
 
         Raises:
@@ -119,18 +123,18 @@ class Preset(ABC):
             InvalidInput: the preset cannot do it from memory, or with a teacher.
         """
 
-    def load(self, paths: Sequence[Path], device: str, limit: int | None = None, workers: int = 0) -> Memory:
-        """Pictures of folders of shards in the memory of a device.
+    def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
+        """A source in the memory of a device.
 
         Args:
-            paths: the folders.
+            data: the source.
             device: of torch.
-            limit: largest number of pictures, taken evenly from all.
+            limit: largest number of images, taken evenly from each source's share of it.
             workers: processes that decode.
 
         Raises:
-            InvalidInput: the preset cannot be trained from memory.
-            AssetError: a folder cannot be read or holds other pictures.
+            InvalidInput: the preset cannot be trained from memory, or the source not be kept there.
+            AssetError: the source cannot be read, holds other images or does not fit.
         """
         raise InvalidInput(f"'{self.name}' cannot be trained from memory: leave --in-memory out")
 

@@ -23,6 +23,8 @@ from prehend_training.train.detector_task import DetectorPreset
 from prehend_training.train.h2onet import H2ONET_PRESETS
 from prehend_training.train.palms import PalmPreset
 from prehend_training.train.preset import RENAMED, Optimisation, Preset
+from prehend_training.train.prior.hhmr import HHMR_PRESETS
+from prehend_training.train.sima.presets import SIMA_PRESETS
 from prehend_training.train.tasks import CropPreset, LitePreset
 
 _TINY = replace(
@@ -97,7 +99,7 @@ _ALL: tuple[Preset, ...] = (
         Optimisation(batch_size=64, lr=1e-4, weight_decay=5e-4, warmup=0.01, schedule="steps", clip=1e3, ema=0.9995),
         twins=TwinConfig(),
     ),
-    # First parts of a training: small pictures teach the trunk at an eighth of the cost; then `train --start`
+    # First parts of a training: small images teach the trunk at an eighth of the cost; then `train --start`
     CropPreset(
         "unihope-xs-maps",
         "unihope-xs",
@@ -115,7 +117,7 @@ _ALL: tuple[Preset, ...] = (
         optimisation=replace(_MUON, batch_size=64, lr=3e-3),
         trains="maps",
     ),
-    # and the pose head's, which needs no pictures
+    # and the pose head's, which needs no images
     CropPreset(
         "unihope-xs-lift",
         "unihope-xs",
@@ -130,7 +132,7 @@ _ALL: tuple[Preset, ...] = (
         DetectorDataConfig(size_px=128, hand_px=(24.0, 115.0)),
         optimisation=replace(_MUON, batch_size=48, lr=1.5e-3, ema=0.995),
     ),
-    # a letterboxed frame is a quarter black: training sees hands of the same sizes in smaller pictures
+    # a letterboxed frame is a quarter black: training sees hands of the same sizes in smaller images
     DetectorPreset(
         "detector",
         "detector",
@@ -224,7 +226,8 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
 
 _ABLATED = ("unihope-xs", "debug-unihope")
 _ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
-PRESETS: dict[str, Preset] = {one.name: one for one in (*_ALL, *H2ONET_PRESETS, *_ROWS)}
+_ALL_PARTS = (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *HHMR_PRESETS, *_ROWS)
+PRESETS: dict[str, Preset] = {one.name: one for one in _ALL_PARTS}
 
 
 def preset(name: str) -> Preset:
@@ -282,7 +285,7 @@ def changed_preset(name: str, changes: Changes) -> Preset:
     numbers = replace(numbers, batch_size=changes.batch_size or numbers.batch_size, lr=changes.lr or numbers.lr)
     chosen = replace(chosen, optimisation=numbers, seed=chosen.seed if changes.seed is None else changes.seed)  # type: ignore[type-var]
     whole = type(chosen) is CropPreset and chosen.trains == "all"
-    if not whole and (changes.taught or changes.strong):
+    if not whole and ((changes.taught and chosen.teacher_kind is None) or changes.strong):
         raise InvalidInput(f"{name} is no preset of a whole crop network that starts from nothing")
     return _changed_crops(chosen, changes) if whole and isinstance(chosen, CropPreset) else chosen
 

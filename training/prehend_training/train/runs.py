@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
 from prehend.models.unihope import UniHOPE
 from prehend.weights import file_sha256
+from prehend_training.data.memory import Memory
 from prehend_training.data.open import DataSource, describe_data, renders
 from prehend_training.storage.shards import commit
 from prehend_training.train.checkpoint import Progress, load_result, load_start, settle
@@ -25,7 +27,7 @@ from prehend_training.train.distributed import Group, run_group
 from prehend_training.train.loop import Trainer
 from prehend_training.train.machine import Budget, Machine, device_name, peak_memory_mb
 from prehend_training.train.notes import begun, read_note
-from prehend_training.train.preset import Memory, Preset, Teacher, describe
+from prehend_training.train.preset import Preset, Teacher, describe
 from prehend_training.train.presets import PRESETS, preset
 
 RESULT = Path("checkpoint") / "averaged.safetensors"
@@ -40,7 +42,7 @@ class Training:
         data: what to learn from.
         run: folder of the run.
         budget: of the whole run, however many calls it takes.
-        start: runs of the same network, perhaps on smaller pictures or of a part, to start from, see `load_start`.
+        start: runs of the same network, perhaps on smaller images or of a part, to start from, see `load_start`.
         teacher: run to learn from beside the labels.
     """
 
@@ -65,7 +67,7 @@ def train_run(training: Training, machine: Machine, until_s: float = math.inf, m
         training: what to train.
         machine: what to train with.
         until_s: reading of `time.monotonic` at which to save and leave.
-        memory: the pictures, where they are in the device's memory already; None to load them if `machine` wants it.
+        memory: the images, where they are in the device's memory already; None to load them if `machine` wants it.
 
     Raises:
         InvalidInput: the folder holds another run, the preset cannot be trained so, or scenes shall be rendered without
@@ -74,27 +76,24 @@ def train_run(training: Training, machine: Machine, until_s: float = math.inf, m
     """
     if renders(training.data) and machine.workers < 1:
         raise InvalidInput("scenes are rendered in worker processes: give one worker at least")
+    if training.preset.needs_teacher and training.teacher is None:
+        raise InvalidInput(f"'{training.preset.name}' learns from a teacher: give --teacher RUN")
     claim_run(training, machine.in_memory)
     if training.start:  # fail here, not in the processes
         load_start(training.start, training.preset.task(training.data).network())
     if machine.in_memory is not None and memory is None:
-        memory = training.preset.load(_folders(training.data), machine.device, machine.in_memory, machine.workers)
+        memory = training.preset.load(training.data, machine.device, machine.in_memory, machine.workers)
     if machine.processes == 1:
         run_group(_train_part, (training, machine, until_s, memory), 1, machine.device)
     else:
         run_group(_train_part, (training, machine, until_s, None), machine.processes, machine.device)
 
 
-def _folders(data: DataSource) -> Sequence[Path]:
-    if not isinstance(data, list | tuple):
-        raise InvalidInput("--in-memory keeps folders of shards (--data DIR without weights); leave it out for others")
-    return data
-
-
 def _train_part(group: Group, training: Training, machine: Machine, until_s: float, memory: Memory | None) -> None:
     teacher = None
     if training.teacher is not None:
-        teacher = Teacher(load_teacher(training.teacher, machine.device), machine.precision)
+        kind = training.preset.teacher_kind or UniHOPE
+        teacher = Teacher(load_teacher(training.teacher, machine.device, kind), machine.precision)
     trainer = Trainer(
         training.preset.task(training.data, memory, teacher), training.run, machine, group, training.start
     )
@@ -173,16 +172,22 @@ def _taught_by(run: Path) -> dict[str, str]:
     return {"run": run.name, "sha256": file_sha256(run / RESULT)}
 
 
-def load_teacher(run: Path, device: str) -> UniHOPE:
+def load_teacher(run: Path, device: str, kind: type[nn.Module] = UniHOPE) -> nn.Module:
     """The averaged network of a run, to ask and not to train.
+
+    Args:
+        run: its folder.
+        device: of torch.
+        kind: what it has to be.
 
     Raises:
         AssetError: the run has no weights.
-        InvalidInput: it is not one of a crop network.
+        InvalidInput: it is not one of such a network.
     """
     network = preset(read_note(run)["preset"]).build()
-    if not isinstance(network, UniHOPE):
-        raise InvalidInput(f"{run} is no run of a crop network")
+    if not isinstance(network, kind):
+        wanted = "a crop network" if kind is UniHOPE else "a network of several views (sima-s-views)"
+        raise InvalidInput(f"{run} is no run of {wanted}")
     load_result(run / RESULT, network)
     network.requires_grad_(False).eval()
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

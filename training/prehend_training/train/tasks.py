@@ -1,8 +1,6 @@
 """Training of crop networks: what a preset says, and the network, batches and loss terms that it means."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Literal, cast
 
 import numpy as np
@@ -18,10 +16,11 @@ from prehend.models.outputs import Output
 from prehend.models.unihope import UniHOPE, UniHOPEConfig, build_unihope
 from prehend.models.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
 from prehend_training.data.batch import Batch, CropBatch, MadeBatch, SkeletonBatch, rows_of
-from prehend_training.data.crops import BatchSource, Corpus, CropBatches, CropDataConfig
-from prehend_training.data.on_device.crops import ResidentCropBatches
-from prehend_training.data.on_device.store import ResidentCrops, ResidentPoses, load_resident
-from prehend_training.data.open import DataSource, open_corpus
+from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig, TrainingDataset
+from prehend_training.data.memory import Filling, Memory
+from prehend_training.data.open import DataSource, load_memory, open_training_data
+from prehend_training.data.pixels.opencv import crop_arrays
+from prehend_training.data.pixels.plans import later
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import (
     CropLossWeights,
@@ -41,7 +40,7 @@ from prehend_training.losses.lite import SKELETON, LiteLossWeights, lite_terms, 
 from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_target
 from prehend_training.losses.paper import PaperLossWeights, paper_hand_terms, paper_object_terms
 from prehend_training.train.machine import autocast
-from prehend_training.train.preset import Memory, Optimisation, Preset, Teacher
+from prehend_training.train.preset import Optimisation, Preset, Teacher
 
 MEAN_POSE_SAMPLES = 2000
 LIFT_SAMPLES = 24_000
@@ -64,7 +63,7 @@ class CropPreset(Preset):
         name: of the preset. network: of the network.
         config: the network's numbers.
         trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
-            without pictures (`losses.lifting`); `object` (on a pretrained trunk), only the object stream and
+            without images (`losses.lifting`); `object` (on a pretrained trunk), only the object stream and
             its head, on hands that hold something; `grasp` (the same), only the answer whether something is held.
         lift: see there.
         data, loss, optimisation: see there.
@@ -117,11 +116,12 @@ class CropPreset(Preset):
         """See `Preset`."""
         return CropTask(self, data, memory, teacher)
 
-    def load(self, paths: Sequence[Path], device: str, limit: int | None = None, workers: int = 0) -> Memory:
+    def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
         """See `Preset`."""
         if self.trains == "lift":
-            return super().load(paths, device, limit, workers)
-        return load_resident(paths, device, limit, self.twins is not None, workers)
+            return super().load(data, device, limit, workers)
+        filling = Filling(device, workers)
+        return load_memory(data, self.pictures, self.twins is not None, self.data.size_px, filling, limit)
 
 
 class CropTask:
@@ -130,7 +130,7 @@ class CropTask:
     Args:
         preset: what to train.
         data: what to learn from.
-        memory: the same crops on the device that trains, None to read them as they are needed.
+        memory: the same in the memory of the device that trains, None to read it as it is needed.
         teacher: to learn from beside the labels; the preset's loss has the weights of `teacher_terms` then.
     """
 
@@ -139,8 +139,8 @@ class CropTask:
     ):
         self.preset: Preset = preset
         self._crop_preset, self.teacher = preset, teacher
-        self.corpus = open_corpus(data, "crops", preset.twins is not None, preset.data.size_px)
-        self._memory = memory if isinstance(memory, ResidentCrops) else None
+        self.memory = memory
+        self.dataset = memory.dataset if memory else _opened(preset, data)
         self.source: BatchSource = self._source(preset)
         self._paper = isinstance(preset.loss, PaperLossWeights)
         self._hand: HandLayer = HandLayer(load_hand_model()) if self._paper else SampledHand(load_hand_model())
@@ -151,7 +151,7 @@ class CropTask:
         network = chosen.build()
         head = network.mano_head
         assert isinstance(head, ManoHead)
-        head.set_mean_pose(torch.tensor(self._mean_pose(), dtype=torch.float32))
+        head.set_mean_pose(torch.tensor(mean_pose(self.dataset), dtype=torch.float32))
         supervised = ModelWithHeads(network, chosen.fusion, chosen.twins)
         if chosen.trains == "maps":
             supervised.keep_maps_only()
@@ -159,18 +159,13 @@ class CropTask:
             supervised.keep_pose_head_only()
         return supervised
 
-    def _mean_pose(self) -> np.ndarray:
-        """See `mean_pose`; reading shards for it takes seconds."""
-        return mean_pose(self.corpus if self._memory is None else ResidentPoses(self._memory, MEAN_POSE_SAMPLES))
-
     def _source(self, preset: CropPreset) -> BatchSource:
         size = preset.optimisation.batch_size
         if preset.trains == "lift":
-            records = (self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES))
+            records = (self.dataset[row] for row in self.dataset.first(LIFT_SAMPLES))
             return LiftBatches(*poses_of(records), preset.lift, preset.seed, size)
-        if self._memory is not None:
-            return ResidentCropBatches(self._memory, preset.data, preset.seed, size)
-        return CropBatches(self.corpus, preset.data, preset.seed, size, preset.twins is not None)
+        work = crop_arrays if self.memory is None else later
+        return CropBatches(self.dataset, preset.data, preset.seed, size, preset.twins is not None, work)
 
     def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
@@ -193,7 +188,7 @@ class CropTask:
             return terms | self._pair_terms(network, answers, batch, terms, used)
 
     def _sample_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch) -> Terms:
-        """Terms of the pictures."""
+        """Terms of the images."""
         hand = self._hand.to(batch["image"].device)
         terms = switch_terms(output.encoded, batch)
         if self._paper:
@@ -202,16 +197,17 @@ class CropTask:
         return terms | heatmap_terms(network, output.heatmaps, batch) | map_terms(read, batch)
 
     def _taught_terms(self, network: UniHOPE, output: Output, batch: CropBatch, teacher: Teacher) -> Terms:
-        """How far the network is from its teacher, who sees the same changed pictures."""
-        told, kind = batch["grasp_gate"], batch["image"].device.type
+        """How far the network is from its teacher, who sees the same changed images."""
+        told, kind, other = batch["grasp_gate"], batch["image"].device.type, teacher.network
+        assert isinstance(other, UniHOPE)
         with torch.no_grad(), autocast(kind, teacher.precision):
-            taught = teacher.network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
-        return teacher_terms(network, output, teacher.network, taught, batch)
+            taught = other(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
+        return teacher_terms(network, output, other, taught, batch)
 
     def _pair_terms(
         self, network: ModelWithHeads, answers: Answers, batch: CropBatch, terms: Terms, used: float
     ) -> Terms:
-        """Terms of the hand and the switcher as means of pictures and twins, and of the features' differences."""
+        """Terms of the hand and the switcher as means of images and twins, and of the features' differences."""
         assert network.twins is not None and network.mapper is not None
         zero = terms["grasp"].new_zeros(())
         enhancement = {f"{level}_enhancement": zero for level in LEVELS}
@@ -235,10 +231,10 @@ class LitePreset(CropPreset):
     """Training of UniHOPE on a pretrained trunk; what is not explained is as in `CropPreset`.
 
     Attributes:
-        skeletons: hands without pictures a step, which keep teaching the pose head what places tell.
-        code_dropout: share of the pictures whose code the pose head is not given.
+        skeletons: hands without images a step, which keep teaching the pose head what places tell.
+        code_dropout: share of the images whose code the pose head is not given.
         freeze_start: stem and first stage of the trunk stay as they were pretrained: edges look alike on rendered and
-            real pictures, and half of the cost of going back is there.
+            real images, and half of the cost of going back is there.
     """
 
     config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
@@ -271,20 +267,16 @@ class LitePreset(CropPreset):
 
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "LiteTask":
         """See `Preset`."""
-        if memory is not None or teacher is not None:
-            raise InvalidInput(f"'{self.name}' is trained neither from memory nor by a teacher yet")
-        return LiteTask(self, data)
-
-    def load(self, paths: Sequence[Path], device: str, limit: int | None = None, workers: int = 0) -> Memory:
-        """See `Preset`."""
-        return Preset.load(self, paths, device, limit, workers)
+        if teacher is not None:
+            raise InvalidInput(f"'{self.name}' is not trained by a teacher yet")
+        return LiteTask(self, data, memory)
 
 
 class LiteTask(CropTask):
-    """Training of UniHOPE on a pretrained trunk: crops, some of them photographs, and skeletons without pictures."""
+    """Training of UniHOPE on a pretrained trunk: crops, some of them photographs, and skeletons without images."""
 
-    def __init__(self, preset: LitePreset, data: DataSource):
-        super().__init__(preset, data)
+    def __init__(self, preset: LitePreset, data: DataSource, memory: Memory | None = None):
+        super().__init__(preset, data, memory)
         self._lite = preset
         assert isinstance(self._hand, SampledHand)
 
@@ -292,7 +284,7 @@ class LiteTask(CropTask):
         """The network with a fresh trunk; `checkpoint.load_start` gives it the pretrained one."""
         chosen = self._lite
         network = chosen.build()
-        network.mano_head.set_mean_pose(torch.tensor(self._mean_pose(), dtype=torch.float32))
+        network.mano_head.set_mean_pose(torch.tensor(mean_pose(self.dataset), dtype=torch.float32))
         supervised = LiteModelWithHeads(network, chosen.fusion, chosen.code_dropout)
         if chosen.trains == "lift":
             supervised.keep_pose_head_only()
@@ -310,7 +302,7 @@ class LiteTask(CropTask):
         crops = super()._source(preset)
         if preset.trains != "all":
             return crops
-        records = (self.corpus[row] for row in self.corpus.first(LIFT_SAMPLES))
+        records = (self.dataset[row] for row in self.dataset.first(LIFT_SAMPLES))
         skeletons = LiftBatches(*poses_of(records), preset.lift, preset.seed, preset.skeletons)
         return WithSkeletons(crops, skeletons)
 
@@ -348,6 +340,10 @@ class LiteTask(CropTask):
         return terms | {SKELETON + name: value for name, value in taught.items()}
 
 
+def _opened(preset: CropPreset, data: DataSource) -> TrainingDataset:
+    return open_training_data(data, preset.pictures, preset.twins is not None, preset.data.size_px)
+
+
 def _described(batch: CropBatch) -> CropBatch:
     """The batch, in which of an object that was described wrongly no points are asked."""
     return {**batch, "has_points": batch["has_points"] * batch["kind_match"]}
@@ -366,11 +362,11 @@ class WithSkeletons:
         return {**self.crops.batch(step, part), **beside}
 
 
-def mean_pose(corpus: Corpus | ResidentPoses) -> np.ndarray:
+def mean_pose(dataset: TrainingDataset) -> np.ndarray:
     """(16, 3, 3) rotations closest to those of the first samples, as right hands; the wrist's is left at none.
 
     Where no pose is known: the mean pose of the hand model."""
-    records = (mirror_left(corpus[row]) for row in corpus.first(MEAN_POSE_SAMPLES))
+    records = (mirror_left(dataset[row]) for row in dataset.first(MEAN_POSE_SAMPLES))
     known = [record["rotations"][0] for record in records if record["has_pose"][0]]
     if known:
         mean = np.asarray(nearest_rotation(np.mean(known, 0)), np.float64)

@@ -1,4 +1,4 @@
-"""Measuring on photographs and clips by the command itself, on pictures whose truth is known since we rendered them."""
+"""Measuring on photographs and clips by the command itself, on images whose truth is known since we rendered them."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ SIZE = 256
 
 @pytest.fixture(scope="module")
 def samples(renderer):
-    """Near hands, as of photographs, and pictures with small or no hands."""
+    """Near hands, as of photographs, and images with small or no hands."""
     near = [crop_sample(renderer, 21, index, SIZE) for index in range(5)]
     far = [frame_sample(renderer, 22, index, SIZE) for index in range(5)]
     return {"near": near, "far": far}
@@ -45,7 +45,7 @@ def label(hand):
 
 @pytest.fixture(scope="module")
 def photos(samples, tmp_path_factory):
-    """A folder of rendered pictures and gt.json beside them."""
+    """A folder of rendered images and gt.json beside them."""
     root = tmp_path_factory.mktemp("photos")
     labels = []
     for name, group in samples.items():

@@ -33,9 +33,9 @@ class PhotoInputs:
 
     Attributes:
         columns: own detector, given boxes, or both.
-        cameras: intrinsics; before those of the labels. A picture without any has them assumed.
+        cameras: intrinsics; before those of the labels. An image without any has them assumed.
         boxes: in place of those of the labels.
-        peer: answers of another program to the same pictures, frames of `prehend.predictions/1`.
+        peer: answers of another program to the same images, frames of `prehend.predictions/1`.
     """
 
     columns: tuple[PhotoColumn, ...] = ("detector", "boxes")
@@ -50,8 +50,8 @@ class PhotoRun:
 
     Attributes:
         photo: with its labels.
-        path: None where there is no such picture.
-        answers: of each column; None where the picture was not looked at.
+        path: None where there is no such image.
+        answers: of each column; None where the image was not looked at.
         result: of our own detector.
         time_ms: wall time of each of our columns.
         camera_given: whether its intrinsics are known.
@@ -89,7 +89,7 @@ def run_photos(
 
     Raises:
         SourceError: none of the photographs is there, or one cannot be read.
-        InvalidInput: labels are for another size of picture.
+        InvalidInput: labels are for another size of image.
     """
     find = PhotoFiles(roots)
     paths = [find(photo.name) for photo in photos]
@@ -101,12 +101,12 @@ def run_photos(
 
 
 def pictures_without_hands(folder: Path) -> Iterator[LabelledPhoto]:
-    """Every picture below a folder, as one in which no hand is to be found.
+    """Every image below a folder, as one in which no hand is to be found.
 
     Raises:
-        SourceError: there is no such folder, or it has no picture.
+        SourceError: there is no such folder, or it has no image.
     """
-    Folder(str(_folder(folder)))  # says what is wrong with a folder without pictures
+    Folder(str(_folder(folder)))  # says what is wrong with a folder without images
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             yield LabelledPhoto(str(path.relative_to(folder)), folder.name, (), complete=True)
@@ -115,16 +115,16 @@ def pictures_without_hands(folder: Path) -> Iterator[LabelledPhoto]:
 def look_at(
     estimator: Estimator, folder: Path, cameras: Cameras, tile: Callable[[Image, FrameResult, str], Image]
 ) -> tuple[dict[str, Any], list[Image]]:
-    """What is found in pictures without labels: how many show 0, 1, 2, ... hands, and a tile of each.
+    """What is found in images without labels: how many show 0, 1, 2, ... hands, and a tile of each.
 
     Args:
         estimator: without tracking.
-        folder: of pictures.
+        folder: of images.
         cameras: intrinsics, None to have them assumed.
-        tile: draws a picture, what was found in it, and its name.
+        tile: draws an image, what was found in it, and its name.
 
     Raises:
-        SourceError: there is no such folder, it has no picture, or one cannot be read.
+        SourceError: there is no such folder, it has no image, or one cannot be read.
     """
     counts: Counter[int] = Counter()
     tiles = []
@@ -153,14 +153,14 @@ def read_peer(path: Path) -> SourceTable[Mapping[str, Any]]:
 
 
 class PhotoFiles:
-    """Finds pictures by the names that label files give them."""
+    """Finds images by the names that label files give them."""
 
     def __init__(self, roots: Sequence[Path]):
         self._roots = roots
         self._tails: dict[str, list[Path]] | None = None
 
     def __call__(self, name: str) -> Path | None:
-        """The picture's path: below one of the folders, else the one whose path ends with the name."""
+        """The image's path: below one of the folders, else the one whose path ends with the name."""
         for root in self._roots:
             if (root / name).is_file():
                 return root / name
@@ -182,7 +182,7 @@ class PhotoFiles:
 
 
 def labelled_boxes(hands: Sequence[LabelledHand], size: tuple[int, int]) -> list[FoundHand]:
-    """The boxes and sides of labels, where they touch a picture of this width and height [px]."""
+    """The boxes and sides of labels, where they touch an image of this width and height [px]."""
     found = []
     for hand in hands:
         box = hand.box
@@ -303,7 +303,7 @@ def camera_of(cameras: Cameras, frame: Frame) -> Camera | None:
     """The camera that a file gives a frame, None where it gives none.
 
     Raises:
-        InvalidInput: it is for another shape of picture.
+        InvalidInput: it is for another shape of image.
     """
     height, width = frame.image_rgb.shape[:2]
     given = cameras.find(frame) if isinstance(cameras, SourceTable) else cameras

@@ -41,7 +41,7 @@ class ScoredLabel(NamedTuple):
 
 
 def scored_labels(runs: Sequence[PhotoRun], column: PhotoColumn) -> list[ScoredLabel]:
-    """Every label that counts, in the order of the pictures."""
+    """Every label that counts, in the order of the images."""
     rows = []
     for run in runs:
         answers = run.answers.get(column)
@@ -81,7 +81,7 @@ def column_report(runs: Sequence[PhotoRun], column: PhotoColumn) -> Report:
 def calibration_report(runs: Sequence[PhotoRun], column: PhotoColumn = "detector") -> Report:
     """Reliability of `presence`, `side` and `grasp`, each with `count`, `ece` and `bins`, and `true_above_false`.
 
-    Presence is judged in pictures in which every hand is labelled; `true_above_false` is the share of pairs of a hand
+    Presence is judged in images in which every hand is labelled; `true_above_false` is the share of pairs of a hand
     and of something else in which the hand scores higher.
     """
     judged = [one for run in runs for one in _judged(run, column)]
@@ -129,7 +129,7 @@ def worst_labels(runs: Sequence[PhotoRun], count: int) -> list[ScoredLabel]:
 
 
 def worst_false(runs: Sequence[PhotoRun], count: int) -> list[tuple[PhotoRun, PhotoAnswer]]:
-    """The surest answers of our own detector that are no hand, in pictures in which every hand is labelled."""
+    """The surest answers of our own detector that are no hand, in images in which every hand is labelled."""
     false = []
     for run in runs:
         if _is_judged(run, "detector") and run.path is not None:
@@ -164,7 +164,7 @@ def _false_hands(runs: Sequence[PhotoRun], column: PhotoColumn) -> Report:
 
 
 def _precision(runs: Sequence[PhotoRun], column: PhotoColumn) -> list[dict[str, Any]] | None:
-    """Over pictures in which every hand is labelled; None where there is none."""
+    """Over images in which every hand is labelled; None where there is none."""
     complete = [run for run in runs if _is_judged(run, column)]
     if not complete:
         return None

@@ -31,7 +31,7 @@ _MARGIN = 0.3
 
 
 def hands_tile(models: Mapping[Side, HandModel], image: Image, result: FrameResult, name: str) -> Image:
-    """A picture with the hands that were found, its name, and their tracks, sides and scores."""
+    """An image with the hands that were found, its name, and their tracks, sides and scores."""
     options = OverlayOptions(labels=False, min_side_px=1, max_side_px=TILE_PX)
     picture = draw(image, result, {side: model.faces for side, model in models.items()}, options)
     short = name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 2]}.."  # so that the scores are seen
@@ -53,7 +53,7 @@ def write_sheets(tiles: Sequence[Image], folder: Path, name: str) -> list[Path]:
 
 
 def worst_sheet(labels: Sequence[ScoredLabel], models: Mapping[Side, HandModel], path: Path) -> Path:
-    """Labels (white) and what was said about them, cut out of their pictures, on one sheet.
+    """Labels (white) and what was said about them, cut out of their images, on one sheet.
 
     Raises:
         InvalidInput: it cannot be written.
@@ -63,7 +63,7 @@ def worst_sheet(labels: Sequence[ScoredLabel], models: Mapping[Side, HandModel],
 
 
 def false_sheet(false: Sequence[tuple[PhotoRun, PhotoAnswer]], models: Mapping[Side, HandModel], path: Path) -> Path:
-    """Answers that are no hand, cut out of their pictures, on one sheet.
+    """Answers that are no hand, cut out of their images, on one sheet.
 
     Raises:
         InvalidInput: it cannot be written.
@@ -78,7 +78,7 @@ def false_sheet(false: Sequence[tuple[PhotoRun, PhotoAnswer]], models: Mapping[S
 
 
 def _overlay(run: PhotoRun, models: Mapping[Side, HandModel]) -> tuple[Image, float]:
-    """The picture of a run with what our own detector found, at most `MAX_SIDE_PX` large, and its scale."""
+    """The image of a run with what our own detector found, at most `MAX_SIDE_PX` large, and its scale."""
     if run.path is None or run.result is None:
         raise InvalidInput(f"{run.photo.name}: there is no picture to draw on")
     image = read_image(run.path)
@@ -113,12 +113,12 @@ def _draw_label(tile: Image, one: ScoredLabel, affine: FloatArray) -> None:
 
 
 def _to_picture(scale: float) -> FloatArray:
-    """(3, 3) from a photograph to the picture that was drawn; centres of pixels are whole numbers in both."""
+    """(3, 3) from a photograph to the image that was drawn; centres of pixels are whole numbers in both."""
     return np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5], [0, 0, 1.0]])
 
 
 def _cut(picture: Image, box: Box | None, scale: float) -> tuple[Image, FloatArray]:
-    """(TILE_PX, TILE_PX, 3) a box and what is around it, and the map (2, 3) from the picture."""
+    """(TILE_PX, TILE_PX, 3) a box and what is around it, and the map (2, 3) from the image."""
     height, width = picture.shape[:2]
     if box is None:
         box = Box(0, 0, width / scale, height / scale)
@@ -131,7 +131,7 @@ def _cut(picture: Image, box: Box | None, scale: float) -> tuple[Image, FloatArr
 
 
 def _titled(picture: Image, text: str) -> Image:
-    """The picture with a line of text in its upper left corner, on a copy."""
+    """The image with a line of text in its upper left corner, on a copy."""
     titled = np.ascontiguousarray(picture).copy()
     width, height = text_size(text, 13)
     fill_rounded(titled, (2, 2, width + 10, height + 10), INK, 3, 0.75)

@@ -23,7 +23,7 @@ _BLUE, _WARM, _GROUND = np.array([0.75, 0.9, 1.25]), np.array([1.25, 1.0, 0.72])
 
 @dataclass(frozen=True)
 class Lighting:
-    """Light of a scene, in its world. A white surface under light 1 is white in the picture.
+    """Light of a scene, in its world. A white surface under light 1 is white in the image.
 
     Attributes:
         ambient: (9, 3) spherical harmonics of the light that comes from all around, order 0, 1, 2.
@@ -33,7 +33,7 @@ class Lighting:
         lamps_m: (N, 3) where lamps are, N up to `MAX_LAMPS`; their light falls off with the square of the distance.
         lamp_colours: (N, 3) linear, of their light one metre away.
         crevices: how much of the light from around is kept out of corners, 0..1.
-        follow: how much the light takes on the colours of the picture in the background, 0..1.
+        follow: how much the light takes on the colours of the image in the background, 0..1.
     """
 
     ambient: Array
@@ -135,10 +135,10 @@ def scaled(lighting: Lighting, factor: Array | float) -> Lighting:
 
 
 def fitted(lighting: Lighting, backdrop: NDArray[np.uint8], R_camera_world: Array) -> Lighting:
-    """The lighting with colour and direction taken from the picture behind everything.
+    """The lighting with colour and direction taken from the image behind everything.
 
-    What is behind the camera is not known; like in the picture it is thought to be bright above where the picture is
-    bright above, and so on. All light takes on part of the picture's tint and brightness.
+    What is behind the camera is not known; like in the image it is thought to be bright above where the image is
+    bright above, and so on. All light takes on part of the image's tint and brightness.
 
     Args:
         lighting: in the world.

@@ -121,11 +121,11 @@ class Gallery:
     """Backgrounds and textures: made up, or cut out of photographs where a folder of them is given.
 
     Args:
-        photos: folder with pictures (searched deeply), None for none; they are read once and kept small.
+        photos: folder with images (searched deeply), None for none; they are read once and kept small.
         photo_share: share of backgrounds that are cut from photographs.
 
     Raises:
-        SourceError: the folder holds no picture that can be read.
+        SourceError: the folder holds no image that can be read.
     """
 
     def __init__(self, photos: Path | None = None, photo_share: float = 0.6, keep_px: int = 640):
@@ -178,7 +178,7 @@ class Gallery:
 
 
 def _cut(rng: Rng, photo: Picture, height: int, width: int) -> Picture:
-    """A random piece of a picture, scaled, mirrored and with other colours sometimes."""
+    """A random piece of an image, scaled, mirrored and with other colours sometimes."""
     most = min(photo.shape[0] / height, photo.shape[1] / width)
     zoom = most * np.exp(rng.uniform(np.log(0.25), 0))
     h, w = max(int(zoom * height), 8), max(int(zoom * width), 8)

@@ -1,7 +1,7 @@
 """Rooms, desks, shelves and screens drawn from nothing, to stand behind hands; square-root coded.
 
-A room is a box seen from inside: its back wall is a rectangle in the picture, the other walls run from its corners to
-the picture's edges. All is lit by a bright spot that fades, and the corners between walls are darker.
+A room is a box seen from inside: its back wall is a rectangle in the image, the other walls run from its corners to
+the image's edges. All is lit by a bright spot that fades, and the corners between walls are darker.
 """
 
 from collections.abc import Callable, Sequence
@@ -108,7 +108,7 @@ def screen(rng: Rng, height: int, width: int) -> Picture:
 
 
 def lit(rng: Rng, picture: Picture) -> Picture:
-    """The picture under a light that is bright in one place and fades, with the fine grain of real surfaces."""
+    """The image under a light that is bright in one place and fades, with the fine grain of real surfaces."""
     height, width = picture.shape[:2]
     centre, spread = rng.uniform(-0.2, 1.2, 2), rng.uniform(0.4, 1.5)
     x = (np.arange(width, dtype=np.float32) / width - centre[0]) ** 2
@@ -147,7 +147,7 @@ def _board(rng: Rng) -> Picture:
 
 
 def _warp(picture: Picture, texture: Picture, quad: Array) -> None:
-    """Lay a texture over a quad of the picture (order as `_UNIT`)."""
+    """Lay a texture over a quad of the image (order as `_UNIT`)."""
     height, width = picture.shape[:2]
     size = np.array([texture.shape[1], texture.shape[0]], np.float32)
     turn = cv2.getPerspectiveTransform(_UNIT * size, quad.astype(np.float32))
@@ -174,7 +174,7 @@ def _corners(picture: Picture, back: Array, front: Array) -> None:
 
 
 def _hang(rng: Rng, picture: Picture, back: Array) -> None:
-    """A window, a picture, a cupboard on the back wall."""
+    """A window, an image, a cupboard on the back wall."""
     size = back[2] - back[0]
     a = back[0] + size * rng.uniform(-0.1, 0.8, 2)
     b = a + size * rng.uniform(0.08, 0.4, 2)

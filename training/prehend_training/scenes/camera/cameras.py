@@ -28,7 +28,7 @@ def sample_camera(rng: Rng, width: int | None = None, height: int | None = None,
     Args:
         rng: source of randomness.
         width, height: of its image, None for one of the sizes it has.
-        straight: without distortion, as a picture that was undistorted.
+        straight: without distortion, as an image that was undistorted.
     """
     kind = CAMERA_KINDS[int(rng.choice(len(CAMERA_KINDS), p=_SHARES))]
     if width is None or height is None:
@@ -82,10 +82,10 @@ _FOCAL: dict[CameraKind, Callable[[Rng, int, int], float]] = {
 
 
 def _distortion(rng: Rng, kind: CameraKind, half_rad: float) -> Array:
-    """(5,) k1 k2 p1 p2 k3 in OpenCV's order, given half the angle that the picture's diagonal spans.
+    """(5,) k1 k2 p1 p2 k3 in OpenCV's order, given half the angle that the image's diagonal spans.
 
     Given as the shift of the corner in shares of its radius: wide webcams up to -18 % (barrel), narrow ones about
-    none, phones under 1.5 %, RealSense under 0.3 % (their pictures are rectified).
+    none, phones under 1.5 %, RealSense under 0.3 % (their images are rectified).
     """
     corner = float(np.tan(half_rad)) ** 2
     if kind == "webcam":

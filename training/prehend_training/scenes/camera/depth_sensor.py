@@ -32,7 +32,7 @@ class DepthSensor:
         error_px: standard deviation of a disparity.
         window_px: radius by which near things grow.
         nearest_m, farthest_m: range.
-        wall_m: where the background of a rendered picture is.
+        wall_m: where the background of a rendered image is.
         seed: of its errors.
     """
 
@@ -61,12 +61,12 @@ def sample_sensor(rng: Rng) -> DepthSensor:
 def sense(
     depth_m: NDArray[np.float32], returned: NDArray[np.float32], focal_px: float, sensor: DepthSensor
 ) -> NDArray[np.uint16]:
-    """(H, W) uint16 measured depth [mm], 0 for none, aligned to a picture.
+    """(H, W) uint16 measured depth [mm], 0 for none, aligned to an image.
 
     Args:
         depth_m: (H, W) true depth, 0 for background.
         returned: (H, W) share of the projector's light that comes back (see `returned_light`).
-        focal_px: of the picture.
+        focal_px: of the image.
         sensor: what measures.
     """
     rng = np.random.default_rng(sensor.seed)
@@ -126,7 +126,7 @@ def _sheets() -> tuple[Array, Array]:
 
 
 def _piece(rng: Rng, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Pieces of both sheets, repeated where the picture is larger."""
+    """Pieces of both sheets, repeated where the image is larger."""
     y, x = rng.integers(0, _SHEET, 2)
     rows, columns = (y + np.arange(shape[0])) % _SHEET, (x + np.arange(shape[1])) % _SHEET
     wobble, chance = (sheet[rows[:, None], columns] for sheet in _sheets())

@@ -19,7 +19,7 @@ _GREY = np.array([0.3, 0.59, 0.11])
 
 @dataclass(frozen=True)
 class CameraLook:
-    """Settings of a simulated camera. Lengths are for a picture 160 px wide and grow with it.
+    """Settings of a simulated camera. Lengths are for an image 160 px wide and grow with it.
 
     Attributes:
         matrix: (3, 3) exposure, white balance and colours: from the scene's linear light to the sensor's.
@@ -32,7 +32,7 @@ class CameraLook:
         motion_px: (2,) streak of the motion blur.
         read_noise, shot_noise: standard deviation [share of white] in the dark, and in white light.
         coarse_noise: noise in coarse grains, as after scaling up.
-        bands: (3,) strength, waves over the picture's height and phase of brightness that rolls through it.
+        bands: (3,) strength, waves over the image's height and phase of brightness that rolls through it.
         quality: of JPEG, 0 for none.
         seed: of the noise.
     """
@@ -102,9 +102,9 @@ def _colour_matrix(rng: Rng) -> Array:
 
 
 def develop(light: NDArray[np.float32], depth_m: NDArray[np.float32], look: CameraLook) -> NDArray[np.uint8]:
-    """The picture a camera gives.
+    """The image a camera gives.
 
-    Two pictures of equal size get the same noise; where they are equal, further than the blur from any difference,
+    Two images of equal size get the same noise; where they are equal, further than the blur from any difference,
     they stay equal but for the blocks of JPEG.
 
     Args:
@@ -169,7 +169,7 @@ def _falloff(height: int, width: int, look: CameraLook) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _noise() -> NDArray[np.float32]:
-    """A sheet of white noise; pictures take pieces of it, which is much quicker than fresh noise."""
+    """A sheet of white noise; images take pieces of it, which is much quicker than fresh noise."""
     return np.random.default_rng(3).standard_normal((_SHEET, _SHEET, 3), np.float32)
 
 

@@ -23,7 +23,7 @@ _COEFFICIENTS = 12
 class Lens:
     """A camera's distortion, made monotone.
 
-    OpenCV's polynomials turn round beyond some radius, and what lies far outside of the picture would be folded back
+    OpenCV's polynomials turn round beyond some radius, and what lies far outside of the image would be folded back
     into it. Here the distortion grows in proportion beyond the largest radius at which it still rises; up to there it
     is the same as `prehend.geometry.camera.project`.
 

@@ -20,7 +20,7 @@ _SIZES = ((640, 480), (1280, 720))
 
 
 def look_at(place_m: Array, target_m: Array, roll_rad: float = 0.0) -> Array:
-    """(4, 4) T_camera_world of a camera at a place that looks at a target, the world's z axis up in its picture.
+    """(4, 4) T_camera_world of a camera at a place that looks at a target, the world's z axis up in its image.
 
     Args:
         place_m, target_m: (3,) world.
@@ -50,7 +50,7 @@ def table_rig(
     Args:
         rng: source of randomness.
         count: of the cameras.
-        size: width and height of the pictures, None for a usual one.
+        size: width and height of the images, None for a usual one.
         person_rad: azimuth of somebody at the table, behind whose back no camera stands.
     """
     kind = CAMERA_KINDS[int(rng.choice(3, p=[0.3, 0.5, 0.2]))]

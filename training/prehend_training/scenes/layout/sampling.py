@@ -92,7 +92,7 @@ class _Placed(NamedTuple):
 def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -> View:
     """A camera whose optical frame is the world.
 
-    Without a size it is what crops are cut from, undistorted; whole pictures have their lens's distortion.
+    Without a size it is what crops are cut from, undistorted; whole images have their lens's distortion.
     """
     camera = sample_camera(rng, width, height, straight=width is None or height is None)
     return View(camera, np.eye(4), sample_look(rng))
@@ -192,7 +192,7 @@ def _lowest(up: Array, thing: Thing) -> float:
 
 
 def _in_reach(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, viewpoint: Viewpoint) -> _Placed:
-    """A hand that its arm reaches, and in a whole picture one whose arm is not seen to end in the air."""
+    """A hand that its arm reaches, and in a whole image one whose arm is not seen to end in the air."""
     own = viewpoint.seen_by(side)
     for _ in range(8):
         one = _sample_hand(rng, outfit, kind, view, side, viewpoint)
@@ -296,7 +296,7 @@ def _standing_rotation(rng: Rng, own: Viewpoint, posed: Posed, solid: Solid, T_h
 
 
 def _sample_wrist(rng: Rng, kind: Kind, view: View, side: Side, R: Array, posed: Posed, ego: bool) -> Array:
-    """(3,) of a hand whose middle is somewhere in the picture; in the mirrored camera frame for a left hand."""
+    """(3,) of a hand whose middle is somewhere in the image; in the mirrored camera frame for a left hand."""
     if kind == "crop":
         depth, share = np.exp(rng.uniform(np.log(0.25), np.log(1.2))), rng.uniform(0.15, 0.85, 2)
     else:
@@ -351,7 +351,7 @@ def _neck(viewpoint: Viewpoint, hand: Hand) -> Array:
 
 
 def _stump_seen(view: View, hand: Hand) -> bool:
-    """Whether the upper end of an arm is in the picture."""
+    """Whether the upper end of an arm is in the image."""
     end = true_points(hand, shoulder(hand.vertices_m, hand.arm))
     if end[2] < 0.05:
         return False
@@ -374,7 +374,7 @@ def _has_room(viewpoint: Viewpoint, hands: list[Hand]) -> bool:
 
 
 def _people(rng: Rng, view: View, viewpoint: Viewpoint, hands: list[Hand]) -> list[Thing]:
-    """The person whose hands are in the picture, where one can be seen."""
+    """The person whose hands are in the image, where one can be seen."""
     if not _has_room(viewpoint, hands) or (rng.random() < 0.2 and not _stump_seen(view, hands[0])):
         return []
     return person(rng, _neck(viewpoint, hands[0]), -viewpoint.toward, viewpoint.up, hands[0].outfit)

@@ -112,7 +112,7 @@ class View:
 class Scene:
     """A whole scene at one instant, in one world frame.
 
-    Single pictures have the optical frame of their camera as the world; with several cameras or a sequence the world's
+    Single images have the optical frame of their camera as the world; with several cameras or a sequence the world's
     z points up and the table top is at z = 0.
 
     Attributes:
@@ -123,7 +123,7 @@ class Scene:
         scenery: things far enough behind to count as background, and the people the hands belong to.
         table: or None.
         lighting: in the world.
-        background_seed: of the picture behind everything.
+        background_seed: of the image behind everything.
     """
 
     hands: tuple[Hand, ...]

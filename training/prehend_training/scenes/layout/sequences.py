@@ -57,7 +57,7 @@ _SIGHT_M = 0.03
 _NEAREST_M = 0.1
 """What is nearer to a camera does not count for its motion blur."""
 _LONGEST_STREAK_PX = 10.0
-"""Of the motion blur, in a picture 160 px wide."""
+"""Of the motion blur, in an image 160 px wide."""
 _EDGE_M = 0.33
 """How far the table reaches towards the person from its middle."""
 _STREAM = 2
@@ -199,7 +199,7 @@ class Sequence:
         return tuple(views)
 
     def _shift_px(self, view: View, before: int, T_before: Array, after: int, T_after: Array) -> Array:
-        """(2,) mean movement in a picture of the hands before the camera, from one frame to another."""
+        """(2,) mean movement in an image of the hands before the camera, from one frame to another."""
         shifts = []
         for track in self.hands:
             places = np.stack(
@@ -210,7 +210,7 @@ class Sequence:
         return np.mean(shifts, axis=0) if shifts else np.zeros(2)
 
     def frame_id(self, frame: int, view: str) -> FrameId:
-        """The name of a picture."""
+        """The name of an image."""
         return FrameId("scenes", self.seed, self.index, f"{self.seed}-{self.index}", frame, view)
 
 
@@ -220,7 +220,7 @@ def sample_sequence(seed: int, index: int, views: int = 8, size: tuple[int, int]
     Args:
         seed, index: where its random numbers come from.
         views: cameras around the table.
-        size: width and height of all pictures, None for usual ones.
+        size: width and height of all images, None for usual ones.
     """
     rng = np.random.default_rng([seed, index, _STREAM])
     azimuth = rng.uniform(-np.pi, np.pi)

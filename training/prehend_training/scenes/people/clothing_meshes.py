@@ -359,7 +359,7 @@ def _case(seat: Array, up: Array, axis: Array, watch: Watch, code: float) -> Geo
     dial = np.zeros(count + 1, VERTEX)
     dial["position"] = np.concatenate([loops[-1], loops[-1].mean(0)[None]])
     dial["normal"] = up
-    # pictures of dials stand with their twelve towards +v
+    # images of dials stand with their twelve towards +v
     uv = np.concatenate([0.5 + 0.5 * np.stack([flat[0], -flat[1]], 1), [[0.5, 0.5]]])
     cell = np.array([watch.dial % DIAL_GRID, watch.dial // DIAL_GRID])
     dial["uvw"][:, :2], dial["uvw"][:, 2] = atlas_uv(DIALS, (0.02 + 0.96 * uv + cell) / DIAL_GRID), ATLAS_LAYER

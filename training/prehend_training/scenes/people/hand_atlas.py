@@ -36,7 +36,7 @@ def paint_tile(number: int) -> NDArray[np.uint8]:
 
 
 def tile_levels(number: int) -> list[NDArray[np.uint8]]:
-    """A tile and its halves: `LEVELS` pictures (S, S, 4), S = TILE_PX and down."""
+    """A tile and its halves: `LEVELS` images (S, S, 4), S = TILE_PX and down."""
     levels = [paint_tile(number)]
     for _ in range(1, LEVELS):
         size = levels[-1].shape[0] // 2

@@ -94,7 +94,7 @@ def _thing_part(thing: Thing, entity: int) -> _Part:
 
 
 def _in_sight(thing: Thing, views: Sequence[View]) -> bool:
-    """Whether a ball around a thing may be in some picture."""
+    """Whether a ball around a thing may be in some image."""
     solid = thing.solid
     centre = thing.pose[:3, :3] @ solid.center_m + thing.pose[:3, 3]
     radius = 0.55 * float(np.linalg.norm(solid.extents_m))

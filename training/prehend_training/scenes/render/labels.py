@@ -38,11 +38,11 @@ def hand_label(
 
     Args:
         hand: as it is in the scene.
-        entity: its number in the picture's codes.
+        entity: its number in the image's codes.
         picture: what was drawn.
         view: the camera.
         outline: (H, W) where its skin would be seen alone.
-        alone_px: area [px] that its skin would cover alone, in and outside of the picture.
+        alone_px: area [px] that its skin would cover alone, in and outside of the image.
     """
     joints = in_camera(view, true_points(hand, hand.joints_m))
     keypoints = pixels(joints, view.camera)
@@ -92,15 +92,15 @@ def _part_vertices() -> NDArray[np.int64]:
 
 
 def part_visible(hand: Hand, entity: int, picture: Picture, view: View) -> NDArray[np.int64]:
-    """(6,) how many vertices of each of `HAND_PARTS` the picture shows.
+    """(6,) how many vertices of each of `HAND_PARTS` the image shows.
 
-    H2ONet, section 3.2: a vertex counts as seen where the picture shows its own part of the hand, here at one of the
+    H2ONet, section 3.2: a vertex counts as seen where the image shows its own part of the hand, here at one of the
     four pixels around it. So a vertex at the back of a finger is hidden by another finger, not by its own.
     """
     points = in_camera(view, true_points(hand, hand.vertices_m[drawn_hand().hand_mask]))
     height, width = picture.codes.shape
     part = picture.codes.astype(np.int64) - entity * PARTS
-    # a border of one pixel, so that vertices outside the picture meet nothing
+    # a border of one pixel, so that vertices outside the image meet nothing
     shown = np.pad(
         np.where((part >= 0) & (part < _SKIN_PARTS), np.array(PART_OF_JOINT)[part % _SKIN_PARTS], -1),
         1,
@@ -133,7 +133,7 @@ _JOINT_DIGITS = np.array([-1, *(4,) * 4, *(0,) * 4, *(1,) * 4, *(3,) * 4, *(2,) 
 
 
 def visible_joints(joints_m: Array, keypoints_px: Array, picture: Picture, entity: int) -> NDArray[np.bool_]:
-    """(21,) bool: in the picture, with the hand's own skin right above it.
+    """(21,) bool: in the image, with the hand's own skin right above it.
 
     Fingertips lie on the skin, so on outlines: for them the pixels around count too.
     """

@@ -16,14 +16,14 @@ def make_maps(
     focal_px: float,
     sensor: DepthSensor,
 ) -> Maps:
-    """All maps of a picture.
+    """All maps of an image.
 
     Args:
         picture: what was drawn.
         deoccluded: (H, W, 3) the developed twin.
         outlines: (N, H, W) each labelled hand alone, then each object.
         hands: how many of them are hands.
-        focal_px: of the picture.
+        focal_px: of the image.
         sensor: the depth camera.
     """
     light = returned_light(picture.depth_m, picture.normals, picture.albedo, picture.shine)

@@ -117,7 +117,7 @@ class Rasterizer:
         self._gl = moderngl
         self._context.depth_func = "<="
         self._open, self._closed = moderngl.DEPTH_TEST, moderngl.DEPTH_TEST | moderngl.CULL_FACE
-        self._context.front_face = "cw"  # rows of pictures run downwards
+        self._context.front_face = "cw"  # rows of images run downwards
         self._surface, self._light, self._shadow, self._outline = (
             self._program(name, name) for name in ("surface", "light", "shadow", "outline")
         )
@@ -194,7 +194,7 @@ class Rasterizer:
         Args:
             staged: the scene.
             lighting: in the world.
-            twin: also prepare the picture without the objects.
+            twin: also prepare the image without the objects.
         """
         with self._context:  # another renderer of this process may have its own
             for tile in set(staged.geometry.tiles) - self._painted:

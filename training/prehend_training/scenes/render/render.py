@@ -1,4 +1,4 @@
-"""From a scene to a picture with labels."""
+"""From a scene to an image with labels."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,14 +28,14 @@ from prehend_training.scenes.render.raster import Picture, Rasterizer, Staged
 Array = NDArray[np.floating]
 
 NO_FRAME = FrameId("scenes", 0, 0)
-"""Of pictures that nobody needs to find again."""
+"""Of images that nobody needs to find again."""
 _TEXTURE_SEED = 5
 _ATTEMPTS, _LEAST_VISIBLE = 4, 0.2
 """Scenes in which a hand is hidden nearly whole are drawn anew."""
 
 
 class SceneRenderer:
-    """Draws scenes. Make one per process; it takes hold of OpenGL when the first picture is drawn.
+    """Draws scenes. Make one per process; it takes hold of OpenGL when the first image is drawn.
 
     Args:
         photos: folder with photographs for backgrounds and textures, None for none.
@@ -68,7 +68,7 @@ class SceneRenderer:
             scene: what to draw.
             view: the camera.
             frame_id: copied into the sample.
-            limits: part of the picture that the sensor saw; the rest is black and nothing there is visible.
+            limits: part of the image that the sensor saw; the rest is black and nothing there is visible.
             maps: also make the labels of every pixel, which takes about half as long again.
         """
         return self.render_views(scene, [view], frame_id, limits, maps)[0]

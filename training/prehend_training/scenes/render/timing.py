@@ -25,7 +25,7 @@ def time_parts(renderer: SceneRenderer, count: int = 100, size_px: int = 128, se
     Args:
         renderer: what to time.
         count: samples.
-        size_px: side of the pictures.
+        size_px: side of the images.
         seed: of the samples.
     """
 

@@ -1,0 +1,202 @@
+"""Several cameras with one set of networks: each camera's hands are followed apart, the network's calls are shared."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from prehend.backends import Backend
+from prehend.conventions import Side
+from prehend.errors import ParameterError, UnknownName
+from prehend.hand_model.model import HandModel
+from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.detect import Detection, Detector
+from prehend.pipeline.events import EventTeller
+from prehend.pipeline.frame import Clock, camera_for, checked_size
+from prehend.pipeline.hands import HandModels
+from prehend.pipeline.identities import Identities
+from prehend.pipeline.infer import Inference, kinds_of
+from prehend.pipeline.mesh_network import open_network
+from prehend.pipeline.observe import Observer
+from prehend.pipeline.options import EstimatorOptions, changed, check_live
+from prehend.pipeline.parts import objects_of, open_parts
+from prehend.pipeline.targets import Image, cut_targets
+from prehend.pipeline.tracker import Tracker
+from prehend.types import Camera, FrameResult
+from prehend.weights import Bundle
+
+
+@dataclass(frozen=True)
+class CameraFrame:
+    """One camera's image.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        camera: for this image size, or one of the same aspect ratio; None has it estimated.
+        stamp: when it was taken [s]; None for the next of a video at 30 Hz.
+    """
+
+    image: Image
+    camera: Camera | None = None
+    stamp: float | None = None
+
+
+class _Followed:
+    """What is remembered of one camera's images."""
+
+    def __init__(self, detector: Detector, options: EstimatorOptions, upright: bool):
+        self.detection, self.tracker = Detection(detector, options), Tracker(options, upright)
+        self.identities, self.events = Identities(options), EventTeller(options.grasp.lasting_s)
+
+    def reset(self) -> None:
+        for part in (self.detection, self.tracker, self.identities, self.events):
+            part.reset()
+
+    def use(self, options: EstimatorOptions) -> None:
+        for part in (self.detection, self.tracker, self.identities):
+            part.use(options)
+
+
+class CamerasEstimator:
+    """An `Estimator` for the images of several cameras: what each gets is what an estimator of its own would give it.
+
+    The crops of all images that are handed in together go through each stage of the hand network at once, which costs
+    less than one after the other; the detector looks at each image on its own, when its camera's tracks ask for it.
+
+    Args:
+        cameras: their names.
+        backend, detector, config, hand_model, object_model: as of `Estimator`; option `detector_beside` is of one
+            camera and without effect, for cameras share one detector.
+
+    Raises:
+        ParameterError: no name, or one twice, or option `detector_beside`: there is one detector for all.
+        WeightsMismatch: as of `Estimator`.
+    """
+
+    def __init__(
+        self,
+        cameras: Iterable[str],
+        backend: Backend,
+        detector: Backend,
+        config: EstimatorOptions | None = None,
+        hand_model: HandModel | None = None,
+        object_model: Sequence[ObjectModel] = (),
+    ):
+        self.options = changed(config or EstimatorOptions(), detector_beside=False)
+        self._objects = tuple(object_model)
+        self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
+        self._detector, self._network = Detector(detector), open_network(backend, self.options.temporal_frames)
+        self._inference = Inference(self._network, self.options, kinds_of(self._objects))
+        self._observer = Observer(self._hands, self._objects, self.options)
+        names = list(cameras)
+        if not names or len(set(names)) < len(names):
+            raise ParameterError(f"cameras are {', '.join(names) or 'none'}: each needs a name of its own")
+        self._followed = {name: _Followed(self._detector, self.options, self._network.upright) for name in names}
+
+    def estimate(self, frames: Mapping[str, CameraFrame]) -> dict[str, FrameResult]:
+        """Everything about one image of each of some cameras.
+
+        Args:
+            frames: by the names of the cameras; of one that has no image now there is none.
+
+        Returns:
+            For each of `frames`; `timing_ms` is that of all of them together.
+
+        Raises:
+            UnknownName: there is no camera of that name.
+            InvalidInput: see `Estimator.estimate`; then no camera has moved on.
+        """
+        for name in frames:
+            if name not in self._followed:
+                raise UnknownName("camera", name, self._followed)
+        clock = Clock()
+        sizes = {name: checked_size(frame.image, frame.stamp, None) for name, frame in frames.items()}
+        views = {name: camera_for(frame.camera, sizes[name], self.options.fov_deg) for name, frame in frames.items()}
+        targets = {
+            name: self._followed[name].tracker.begin(
+                sizes[name], frame.stamp, None, partial(self._followed[name].detection.run, frame.image)
+            )
+            for name, frame in frames.items()
+        }
+        clock.lap("find")
+        size = self._network.crop_size
+        crops = [(f.image, cut_targets(f.image, targets[name], size), views[name]) for name, f in frames.items()]
+        clock.lap("crop")
+        readings = dict(zip(frames, self._inference.run_many(crops), strict=True))
+        clock.lap("infer")
+        found = {}
+        for name, frame in frames.items():
+            followed = self._followed[name]
+            seen = [self._observer.observe(reading, views[name]) for reading in readings[name]]
+            hands = followed.identities.step(
+                followed.tracker.finish(seen, frame.stamp), followed.tracker.tracks, frame.stamp
+            )
+            events = followed.events.step(hands, sizes[name], frame.stamp) if self.options.tracking else ()
+            found[name] = (hands, followed.tracker.detected, events, followed.identities.lost)
+        clock.lap("decode")
+        times = clock.done()
+        return {
+            name: FrameResult(views[name], hands, frames[name].stamp, dict(times), detected, events, lost)
+            for name, (hands, detected, events, lost) in found.items()
+        }
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Their names, in the order given."""
+        return tuple(self._followed)
+
+    @property
+    def bundle(self) -> Bundle:
+        """See `Estimator.bundle`."""
+        return self._backend.bundle
+
+    @property
+    def hand_models(self) -> Mapping[Side, HandModel]:
+        """See `Estimator.hand_models`."""
+        return self._hands.by_side
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """See `Estimator.drops`; of all cameras."""
+        found: dict[str, int] = {}
+        for followed in self._followed.values():
+            for reason, count in followed.tracker.drops.items():
+                found[reason] = found.get(reason, 0) + count
+        return found
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Estimator.notes`."""
+        return tuple(dict.fromkeys((*self._backend.notes, *self._detector.notes)))
+
+    def warm_up(self) -> None:
+        """See `Estimator.warm_up`."""
+        self._network.warm_up()
+        self._detector.warm_up()
+
+    def change(self, options: EstimatorOptions) -> None:
+        """See `Estimator.change`."""
+        wanted = changed(options, detector_beside=False)
+        check_live(self.options, wanted)
+        if wanted.object_id != self.options.object_id:
+            self._objects = tuple(objects_of(wanted))
+        self._observer.use(wanted, self._objects)
+        self._inference.use(wanted, kinds_of(self._objects))
+        for followed in self._followed.values():
+            followed.use(wanted)
+        self.options = wanted
+
+    def reset(self, camera: str | None = None) -> None:
+        """Forget all hands, of one camera alone where it is named."""
+        for name, followed in self._followed.items():
+            if camera in (None, name):
+                followed.reset()
+
+    def close(self) -> None:
+        """Let go of the backends."""
+        self._backend.close()
+        self._detector.close()
+
+
+def load_cameras(cameras: Iterable[str], options: EstimatorOptions) -> CamerasEstimator:
+    """Load weights once for several cameras; errors as of `load.load_estimator` and `CamerasEstimator`."""
+    return CamerasEstimator(cameras, **open_parts(options))

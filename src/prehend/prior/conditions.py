@@ -1,0 +1,201 @@
+"""What is known of one hand when a prior is asked about it, checked."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.check import check_shape
+from prehend.conventions import FINGERS, MIRROR, NUM_JOINTS, SIDES, Side
+from prehend.errors import InvalidInput, UnknownName
+from prehend.geometry.camera import plane_from_pixels, project
+from prehend.types import Camera, FloatArray
+
+SMALLEST_M, LARGEST_M = 0.02, 0.4
+"""Between the farthest two joints or vertices of a hand that are known: outside of it they are in another unit."""
+FARTHEST_M = 20.0
+FEWEST_JOINTS, FEWEST_KEYPOINTS = 3, 4
+CONTRADICTION_M, CONTRADICTION_PX = 0.03, 40.0
+"""Two answers for one joint that are farther apart than this are not of one hand in one picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What is known of a hand; NaN stands for what is not. Lengths are in any one frame, with a camera in its own.
+
+    Attributes:
+        side: of the hand.
+        joints_m: (21, 3) joints [m]. joints_std_m: their standard deviation, one number or (21,) [m].
+        keypoints_px: (21, 2) joints in the camera's picture [px]. keypoints_std_px: likewise [px].
+        camera: of the picture, with any distortion.
+        vertices_m: (V, 3) mesh of the hand model, in part [m]. vertices_std_m: of them [m].
+        points_m: (N, 3) points on the hand's skin, of a depth camera [m]. points_std_m: of them [m].
+        mask: (H, W) bool of the picture: where the hand is seen and nowhere else.
+        object_points_m, object_normals: (K, 3) on the surface of a thing that the hand does not go into, and outwards.
+        contact: fingers whose tips touch it.
+
+    Raises:
+        InvalidInput: something has the wrong shape, is infinite, contradicts another, is of another unit, or is not
+            enough to tell where the hand is.
+        UnknownName: there is no such side or finger.
+    """
+
+    side: Side = "right"
+    joints_m: FloatArray | None = None
+    joints_std_m: FloatArray | float = 0.003
+    keypoints_px: FloatArray | None = None
+    keypoints_std_px: FloatArray | float = 2.0
+    camera: Camera | None = None
+    vertices_m: FloatArray | None = None
+    vertices_std_m: float = 0.0005
+    points_m: FloatArray | None = None
+    points_std_m: float = 0.004
+    mask: NDArray[np.bool_] | None = None
+    object_points_m: FloatArray | None = None
+    object_normals: FloatArray | None = None
+    contact: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.side not in SIDES:
+            raise UnknownName("side", str(self.side), SIDES)
+        for finger in self.contact:
+            if finger not in FINGERS:
+                raise UnknownName("finger", finger, FINGERS)
+        self._check_arrays()
+        for name in ("joints_std_m", "keypoints_std_px", "vertices_std_m", "points_std_m"):
+            value = np.asarray(getattr(self, name), np.float64)
+            if value.shape not in ((), (NUM_JOINTS,)) or not (np.isfinite(value) & (value > 0)).all():
+                raise InvalidInput(f"{name} is not one positive number, or {NUM_JOINTS} of them")
+        if (self.keypoints_px is not None or self.mask is not None) and self.camera is None:
+            raise InvalidInput("joints or a mask in a picture need the camera of the picture: give its K and size")
+        if self.mask is not None and self.camera is not None:
+            check_shape("mask", self.mask, [self.camera.height, self.camera.width])
+            if not self.mask.any():
+                raise InvalidInput("the mask is empty: leave it out where the hand is not seen")
+        if (self.object_points_m is None) != (self.object_normals is None):
+            raise InvalidInput("the points of an object need their normals, and normals their points")
+        if self.contact and self.object_points_m is None:
+            raise InvalidInput("a contact needs the object that is touched: its points and normals")
+        self._check_enough()
+        self._check_contradiction()
+
+    def _check_arrays(self) -> None:
+        shapes = {
+            "joints_m": [NUM_JOINTS, 3], "keypoints_px": [NUM_JOINTS, 2], "vertices_m": ["V", 3], "points_m": ["N", 3],
+            "object_points_m": ["K", 3], "object_normals": ["K", 3],
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            array = np.asarray(value, np.float64)
+            check_shape(name, array, shape)  # type: ignore[arg-type]
+            if np.isinf(array).any():
+                raise InvalidInput(f"{name} holds infinite values; NaN stands for what is not known")
+            if name not in ("joints_m", "keypoints_px", "vertices_m") and np.isnan(array).any():
+                raise InvalidInput(f"{name} holds NaN: leave such points out")
+            whole = np.isfinite(array).all(1)
+            if (np.isfinite(array).any(1) & ~whole).any():
+                raise InvalidInput(f"{name} knows some coordinates of a point and not the others")
+            if not whole.any():
+                raise InvalidInput(f"{name} holds nothing that is known: leave it out")
+            if name.endswith("_m"):
+                _check_unit(name, array[whole], name in ("joints_m", "vertices_m"))
+            object.__setattr__(self, name, array)
+
+    @property
+    def places(self) -> bool:
+        """Whether anything is known, and with it where the hand is."""
+        return any(value is not None for value in (self.joints_m, self.keypoints_px, self.vertices_m))
+
+    def _check_enough(self) -> None:
+        told = {"joints_m": FEWEST_JOINTS, "keypoints_px": FEWEST_KEYPOINTS, "vertices_m": 3}
+        counts = {name: _count(getattr(self, name)) for name in told}
+        if self.places and all(counts[name] < fewest for name, fewest in told.items()):
+            raise InvalidInput(
+                f"too little is known to tell where the hand is: give {FEWEST_JOINTS} joints in space, "
+                f"{FEWEST_KEYPOINTS} in the picture, or a part of its mesh"
+            )
+        further = [name for name in ("points_m", "mask", "object_points_m") if getattr(self, name) is not None]
+        if further and not self.places:
+            raise InvalidInput(f"{further[0]} alone does not tell where the hand is: give some of its joints too")
+
+    def _check_contradiction(self) -> None:
+        if self.joints_m is not None and self.keypoints_px is not None and self.camera is not None:
+            off = np.linalg.norm(project(self.joints_m, self.camera) - self.keypoints_px, axis=1)
+            both = np.isfinite(self.joints_m).all(1) & np.isfinite(self.keypoints_px).all(1)
+            if both.any() and not np.nanmedian(np.where(np.isfinite(off[both]), off[both], 1e9)) < CONTRADICTION_PX:
+                raise InvalidInput(
+                    "joints in space and in the picture contradict each other: seen by this camera they are "
+                    f"{np.median(np.nan_to_num(off[both], nan=np.inf)):.0f} px apart"
+                )
+
+    def check_joints_of_mesh(self, regressor: FloatArray) -> None:
+        """Raise `InvalidInput` where joints in space and the part of the mesh are of two hands.
+
+        Args:
+            regressor: (21, V) joints of the mesh, see `joints_of_mesh`.
+        """
+        if self.vertices_m is None:
+            return
+        if len(self.vertices_m) != regressor.shape[1]:
+            raise InvalidInput(
+                f"a mesh of {len(self.vertices_m)} vertices is of another hand model: this one has {regressor.shape[1]}"
+            )
+        if self.joints_m is None:
+            return
+        known = np.isfinite(self.vertices_m).all(1)
+        whole = (np.abs(regressor) * ~known).sum(1) < 1e-6
+        off = np.linalg.norm(regressor @ np.nan_to_num(self.vertices_m) - self.joints_m, axis=1)[whole]
+        off = off[np.isfinite(off)]
+        if len(off) and np.median(off) > CONTRADICTION_M:
+            raise InvalidInput(
+                f"joints and mesh contradict each other: they are {1000 * float(np.median(off)):.0f} mm apart"
+            )
+
+    def as_right(self) -> "Conditions":
+        """The same of a right hand: a left one in the mirror x -> -x, with what the camera's mirror image sees."""
+        if self.side == "right":
+            return self
+        mirror = MIRROR.diagonal()
+        changes: dict[str, object] = {"side": "right"}
+        for name in ("joints_m", "vertices_m", "points_m", "object_points_m", "object_normals"):
+            value = getattr(self, name)
+            changes[name] = None if value is None else value * mirror
+        if self.camera is not None:
+            ideal = self.pinhole()
+            K = ideal.K.copy()
+            K[0, 2] = ideal.width - 1 - K[0, 2]
+            changes["camera"] = replace(ideal, K=K)
+            if self.keypoints_px is not None:
+                seen = self.ideal_keypoints()
+                changes["keypoints_px"] = np.stack([ideal.width - 1 - seen[:, 0], seen[:, 1]], 1)
+            if self.mask is not None:
+                changes["mask"] = np.ascontiguousarray(self.mask[:, ::-1])
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def pinhole(self) -> Camera:
+        """The camera without distortion and skew; what it sees is that of `ideal_keypoints`."""
+        assert self.camera is not None
+        K = np.diag([self.camera.K[0, 0], self.camera.K[1, 1], 1.0])
+        K[:2, 2] = self.camera.K[:2, 2]
+        return Camera(K, self.camera.width, self.camera.height, estimated=self.camera.estimated)
+
+    def ideal_keypoints(self) -> FloatArray:
+        """(21, 2) joints in the picture of `pinhole` [px]."""
+        assert self.camera is not None and self.keypoints_px is not None
+        known = np.isfinite(self.keypoints_px).all(1)
+        found = np.full((NUM_JOINTS, 2), np.nan)
+        ideal = self.pinhole()
+        found[known] = plane_from_pixels(self.keypoints_px[known], self.camera) @ ideal.K[:2, :2].T + ideal.K[:2, 2]
+        return found
+
+
+def _count(value: FloatArray | None) -> int:
+    return 0 if value is None else int(np.isfinite(value).all(1).sum())
+
+
+def _check_unit(name: str, points: FloatArray, whole_hand: bool) -> None:
+    extent = float(np.linalg.norm(np.ptp(points, axis=0)))
+    if np.abs(points).max() > FARTHEST_M or (whole_hand and len(points) > 4 and not SMALLEST_M < extent < LARGEST_M):
+        raise InvalidInput(f"{name} spans {extent:.3g} m: a hand does not; are they in metres?")

@@ -1,0 +1,183 @@
+"""The node with parameter `cameras`: several cameras with one set of networks, each apart or all as a rig."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from std_srvs.srv import SetBool, Trigger
+
+from prehend import __version__
+from prehend.errors import ParameterError, PrehendError
+from prehend.io.images import Image
+from prehend.rig.estimator import RigEstimator
+from prehend.ros import diagnostics
+from prehend.ros.borders import Border, Unexpected
+from prehend.ros.diagnostics import Stats, Status
+from prehend.ros.estimator import LoadedCameras, check_objects
+from prehend.ros.lane import Lane
+from prehend.ros.messages import DIAGNOSTICS
+from prehend.ros.outputs import Outputs
+from prehend.ros.params import NodeParams
+from prehend.ros.quality import publisher, refuse_changes, unused_overrides
+from prehend.ros.reporting import Reporter
+from prehend.ros.rig_outputs import RigOutputs
+from prehend.ros.rig_poses import RigPoses
+from prehend.ros.rig_status import SyncStatus
+from prehend.ros.several_worker import ApartWorker, RigWorker
+from prehend.ros.stamps import Stamps
+from prehend.types import FrameResult
+
+
+class SeveralNode:
+    """Subscribes to the images of several cameras, feeds the worker and publishes diagnostics.
+
+    Args:
+        node: to do so with.
+        params: as `node.declare_parameters` found them.
+        loaded: what answers.
+        notes: what a person should know about how it was started.
+
+    Raises:
+        PrehendError: wrong parameters or topics, or a rig's file that is none.
+    """
+
+    def __init__(self, node: Node, params: NodeParams, loaded: LoadedCameras, notes: Sequence[str] = ()) -> None:
+        self._node, self._params, self._notes, self._loaded = node, params, list(notes), loaded
+        self._reporter = Reporter(node)
+        self._stats = Stats(time.monotonic())
+        self._apart: dict[str, Outputs] = {}
+        self._rig: RigOutputs | None = None
+        self._sync: SyncStatus | None = None
+        self.worker: ApartWorker | RigWorker
+        self._poses = RigPoses(node, params) if params.rig else None
+        given = (lambda name: None) if self._poses is None else self._poses.given
+        with Border(ParameterError, "ROS refuses a topic or service"):
+            self._diagnostics = publisher(node, DIAGNOSTICS, "/diagnostics", 10)
+            self._lanes = {
+                name: Lane(node, params, name, self._offer, self._now_s, given(name)) for name in params.camera_names()
+            }
+            if loaded.rig is None or self._poses is None:
+                self._make_apart(loaded)
+            else:
+                self._make_rig(loaded.rig, self._poses)
+            node.create_service(Trigger, "~/reset", self._on_reset)
+            node.create_service(SetBool, "~/pause", self._on_pause)
+        node.create_timer(1.0, self._on_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        node.add_on_set_parameters_callback(self._on_parameters)
+        for note in self._notes:
+            node.get_logger().warning(note)
+
+    def activate(self) -> None:
+        """Subscribe to the images.
+
+        Raises:
+            ParameterError: ROS refuses a topic.
+        """
+        for lane in self._lanes.values():
+            lane.stats.began(time.monotonic())
+            lane.inputs.start()
+        for note in unused_overrides(self._node):
+            if note not in self._notes:
+                self._notes.append(note)
+                self._node.get_logger().warning(note)
+        topics = ", ".join(lane.inputs.topic for lane in self._lanes.values())
+        self._node.get_logger().info(f"{self._loaded.said}; waiting for images on {topics}")
+
+    def deactivate(self) -> None:
+        """Unsubscribe, and forget all hands."""
+        for lane in self._lanes.values():
+            lane.inputs.stop()
+        self.worker.reset()
+
+    def run(self) -> None:
+        """Process images until `stop`."""
+        self.worker.run()
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self.worker.stop()
+
+    def close(self) -> None:
+        """Free the estimator."""
+        self._node.remove_on_set_parameters_callback(self._on_parameters)
+        self._loaded.close()
+
+    def _make_apart(self, loaded: LoadedCameras) -> None:
+        for name, lane in self._lanes.items():
+            self._apart[name] = Outputs(lane.within, loaded.facts, self._of(name), lane.stats, lane.stamps)
+        self.worker = ApartWorker(loaded.cameras, self._params, self._lanes, self._publish, self._tell)
+
+    def _make_rig(self, rig: RigEstimator, poses: RigPoses) -> None:
+        stamps = Stamps(self._now_s, lambda: bool(self._node.get_parameter("use_sim_time").value))
+        self._rig = RigOutputs(self._node, self._loaded.facts, self._params, self._stats, stamps, self._lanes)
+        self.worker = RigWorker(rig, self._params, self._lanes, poses, self._rig.publish, self._tell)
+        self._sync = SyncStatus(self.worker, self._params)
+
+    def _of(self, name: str) -> NodeParams:
+        """The parameters of one camera that is apart: its frames are told from the others'."""
+        return replace(self._params, tf_prefix=f"{self._params.tf_prefix}{name}_")
+
+    def _offer(self, camera: str, data: bytes) -> None:
+        self.worker.offer(camera, data)
+
+    def _publish(self, camera: str, header: Any, image: Image, result: FrameResult) -> None:
+        self._apart[camera].publish(header, image, result)
+
+    def _now_s(self) -> float:
+        return float(self._node.get_clock().now().nanoseconds) * 1e-9
+
+    def _tell(self, error: Unexpected) -> None:
+        self._reporter.unexpected(error)
+
+    def _on_reset(self, _request: Any, response: Any) -> Any:
+        self.worker.reset()
+        response.success, response.message = True, "all hands are forgotten"
+        return response
+
+    def _on_pause(self, request: Any, response: Any) -> Any:
+        self.worker.pause(request.data)
+        response.success, response.message = True, "paused" if request.data else "running"
+        return response
+
+    def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
+        values = {change.name: change.value for change in changes if hasattr(self._params, change.name)}
+        try:
+            refuse_changes(self._node, changes)
+            params = self._params.updated(values)
+            if (options := params.options()) != self._params.options():
+                check_objects(options)
+                self.worker.change(options)
+        except PrehendError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._params = params
+        for name, outputs in self._apart.items():
+            outputs.params = self._of(name)
+        if self._rig is not None:
+            self._rig.params = self._params
+        return SetParametersResult(successful=True)
+
+    def _on_diagnostics(self) -> None:
+        now_s = time.monotonic()
+        if not any(lane.inputs.active for lane in self._lanes.values()):
+            idle = Status("node", diagnostics.OK, "inactive: no images are taken", {"version": __version__})
+            self._reporter.publish(self._diagnostics, [idle], self._now_s())
+            return
+        statuses: list[Status] = []
+        for lane in self._lanes.values():
+            counts, own = lane.status(now_s)
+            statuses += own
+            if self._rig is None:
+                told = diagnostics.estimator_status(counts, now_s)
+                statuses.append(replace(told, name=f"{lane.name} {told.name}"))
+        if self._sync is not None and self._poses is not None:
+            counts = self._stats.take()
+            statuses += [diagnostics.estimator_status(counts, now_s), self._sync.status(now_s), self._poses.status()]
+        notes = [*self._notes, *self.worker.notes, *self._reporter.twins()]
+        values = {"version": __version__, "cameras": ", ".join(self._lanes), "threads": threading.active_count()}
+        statuses.append(diagnostics.node_status(notes, self.worker.paused, values))
+        self._reporter.publish(self._diagnostics, statuses, self._now_s())

@@ -1,0 +1,1 @@
+"""Verbs for the diffusion on hand meshes."""

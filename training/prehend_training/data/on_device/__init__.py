@@ -1,1 +1,0 @@
-"""Batches from images that are resident in a GPU's memory."""

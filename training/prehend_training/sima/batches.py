@@ -1,0 +1,137 @@
+"""Batches of several views of one moment, for SiMA-Hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from prehend.conventions import MIRROR, SIDES
+from prehend.pipeline.crop import direction_of
+from prehend.types import Box, FloatArray
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crop_targets import hand_targets, still_visible
+from prehend_training.data.datasets import MixedDataset
+from prehend_training.data.pixels.draws import PhotometricConfig, draw_changes
+from prehend_training.data.pixels.opencv import changed, warp
+from prehend_training.data.records import Record
+from prehend_training.data.views import (
+    EXACT_VIEW,
+    View,
+    ViewConfig,
+    apply_affine,
+    crop_projection,
+    draw_box,
+    draw_turn,
+    image_size,
+    mirror_left,
+    view_of,
+)
+from prehend_training.sima.instants import InstantCorpus, Moment, SeenHand
+
+
+@dataclass(frozen=True)
+class MomentDataConfig:
+    """How moments become training samples; what is not explained is as in `CropDataConfig`.
+
+    Attributes:
+        views: how many views of a moment a step may show; one of these numbers is drawn for all its moments.
+    """
+
+    size_px: int = 128
+    views: tuple[int, ...] = (8,)
+    view: ViewConfig = field(default_factory=ViewConfig)
+    photometric: PhotometricConfig | None = field(default_factory=PhotometricConfig)
+    smear_p: float = 0.6
+
+
+def exact_moments(config: MomentDataConfig, views: int) -> MomentDataConfig:
+    """The same without any change, with true boxes and so many views: for measuring."""
+    view = replace(EXACT_VIEW, upright=config.view.upright)
+    return replace(config, views=(views,), view=view, photometric=None, smear_p=0.0)
+
+
+@dataclass(frozen=True)
+class MomentBatches:
+    """Batches of moments for SiMA-Hand.
+
+    Attributes:
+        dataset: of moments, or a mixture of such.
+        config: what is done to them.
+        seed: with the step's number, decides everything.
+        batch_size: pictures a step, as near as whole moments come to it.
+    """
+
+    dataset: InstantCorpus | MixedDataset
+    config: MomentDataConfig
+    seed: int
+    batch_size: int
+
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
+        """Rows [N k, N (k + 1)) are the N views of moment k; see `example` for the arrays."""
+        views = self.config.views
+        count = views[int(np.random.default_rng([self.seed, step]).integers(len(views)))]
+        size, (k, n) = max(self.batch_size // count, part[1]), part
+        indices = self.dataset.indices(self.seed, step, size)
+        rows = range(k * size // n, (k + 1) * size // n)
+        examples = [self.example(indices[row], count, np.random.default_rng([self.seed, step, row])) for row in rows]
+        return {name: np.concatenate([example[name] for example in examples]) for name in examples[0]}
+
+    def example(self, index: int, count: int, rng: np.random.Generator) -> ArrayDict:
+        """Views of one moment, drawn of those that show the hand, in any order.
+
+        Returns:
+            ArrayDict of `count` views, see `MomentBatch`; those that are not there repeat the first one.
+        """
+        moment = self.dataset[index]
+        assert isinstance(moment, Moment)
+        seen = moment.seen()
+        order = rng.permutation(len(seen))[:count]
+        return self.views_of([seen[int(k)] for k in order], count, rng)
+
+    def views_of(self, seen: Sequence[SeenHand], count: int, rng: np.random.Generator) -> ArrayDict:
+        """Arrays of `count` views; those that are not there repeat the first one."""
+        views = [self._view(hand, rng) | {"known": np.float32(1)[...]} for hand in seen]
+        views += [views[0] | {"known": np.float32(0)[...]}] * (count - len(views))
+        leads = (np.arange(count) == 0).astype(np.float32)
+        return {name: np.stack([view[name] for view in views]) for name in views[0]} | {"leads": leads}
+
+    def _view(self, hand: SeenHand, rng: np.random.Generator) -> ArrayDict:
+        config = self.config
+        record, T = mirrored(hand)
+        size = image_size(record)
+        turn = draw_turn(size, config.view, rng, direction_of(record["keypoints_px"][0]))
+        box = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
+        view = view_of(turn, box, None, size, record["K"], config.size_px)
+        targets, px = hand_targets(record, view), config.size_px
+        image = warp(record["image"], view.affine, px, rng.random() < config.smear_p)
+        if config.photometric is not None:
+            changes = draw_changes(config.photometric, (px, px), rng)
+            image = changed(image, changes)
+            places: FloatArray = apply_affine(view.affine, record["keypoints_px"][0])
+            targets["visible"] = still_visible(targets["visible"], places, changes.patches, px)
+        return targets | rig_arrays(record, view, T, px) | {"image": image}
+
+
+def mirrored(hand: SeenHand) -> tuple[Record, FloatArray]:
+    """A left hand as a right one in a mirrored world: the picture around it, and its camera's (4, 4) T_camera_world."""
+    T = hand.T_camera_world
+    if SIDES[int(hand.record["side"][0])] == "left":
+        mirror = np.diag([*np.diag(MIRROR), 1.0])
+        T = mirror @ T @ mirror
+    return mirror_left(hand.record), T
+
+
+def rig_arrays(record: Record, view: View, T_camera_world: FloatArray, size_px: int) -> ArrayDict:
+    """Where the camera of a crop stands, see `prehend.models.sima_views.Rig`.
+
+    Returns:
+        turn: (3, 3) from the crop frame to the world. center: (3,) the camera's centre there [m]. ray: (3, 3) from
+        (x, y, 1), places in [0, 1] of the crop, to a direction in the crop frame.
+    """
+    R, t = T_camera_world[:3, :3], T_camera_world[:3, 3]
+    to_px = np.array([[size_px, 0, -0.5], [0, size_px, -0.5], [0, 0, 1]])
+    return {
+        "turn": (R.T @ view.R_crop_camera.T).astype(np.float32),
+        "center": (-R.T @ t).astype(np.float32),
+        "ray": (np.linalg.inv(crop_projection(record["K"], view)) @ to_px).astype(np.float32),
+    }

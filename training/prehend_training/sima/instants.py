@@ -1,0 +1,266 @@
+"""Moments that several calibrated cameras see: of folders of rendered views, of HanCo and of DexYCB."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from prehend.conventions import SIDES
+from prehend.errors import AssetError, InvalidInput
+from prehend.types import FloatArray
+from prehend_training.data.crops import drawn_indices
+from prehend_training.data.datasets import MixedDataset, around_hand, is_usable
+from prehend_training.data.open import DatasetChoice, DataSource, Mixture
+from prehend_training.data.records import FRAME_HANDS, Record, of_hand, record_of
+from prehend_training.datasets.base import Dataset
+from prehend_training.datasets.own_hand import as_trained
+from prehend_training.sample import HandLabel, Sample
+from prehend_training.storage.shards import ShardFolder
+
+SAME_HAND_M = 0.05
+"""Wrists of one hand, seen by two cameras, are nearer to each other than this."""
+LEAST_VIEWS = 2
+_TRIES = 50
+_CHECKED = 5
+"""Moments that are looked at when a source is opened: do its cameras agree?"""
+
+
+class InstantSource(Protocol):
+    """Moments whose pictures are read one by one."""
+
+    name: str
+
+    def instants(self) -> list[range]:
+        """The pictures of each."""
+
+    def sample(self, row: int) -> Sample:
+        """A picture by its number."""
+
+
+class ShardInstants:
+    """Rendered views; a unit of such a folder is a moment.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        AssetError: it cannot be read or holds other pictures.
+    """
+
+    def __init__(self, path: Path):
+        self.folder, self.name = ShardFolder.open(Path(path)), str(path)
+        if self.folder.kind != "views":
+            raise AssetError(f"{path} holds {self.folder.kind}: several views need folders of `scenes --kind views`")
+
+    def instants(self) -> list[range]:
+        """See `InstantSource`."""
+        return self.folder.units()
+
+    def sample(self, row: int) -> Sample:
+        """See `InstantSource`."""
+        return self.folder.sample(row, maps="none", meshes=False)
+
+
+class DatasetInstants:
+    """The moments of a real dataset, its hands as ours.
+
+    Args:
+        dataset: the reader.
+    """
+
+    def __init__(self, dataset: Dataset):
+        self.dataset, self.name = dataset, dataset.source.title
+
+    def instants(self) -> list[range]:
+        """See `InstantSource`."""
+        return self.dataset.groups()
+
+    def sample(self, row: int) -> Sample:
+        """See `InstantSource`."""
+        return as_trained(self.dataset[row], self.dataset)
+
+
+@dataclass(frozen=True)
+class SeenHand:
+    """A hand as one camera sees it.
+
+    Attributes:
+        record: the picture around it, of this hand alone.
+        T_camera_world: (4, 4) of the camera.
+        row: of the picture.
+    """
+
+    record: Record
+    T_camera_world: FloatArray
+    row: int
+
+
+class InstantCorpus:
+    """Every moment of a source; each is drawn once an epoch.
+
+    A moment whose hand fewer than two cameras see gives way to another one, the same for the same number.
+
+    Args:
+        source: the moments.
+        crop_px: side of the network's input, see `around_hand`.
+        limit_bytes: how much of what was read is kept in memory; it changes the speed alone.
+
+    Raises:
+        AssetError: the source has one camera alone, or its cameras do not agree on where the hand is.
+    """
+
+    def __init__(self, source: InstantSource, crop_px: int, limit_bytes: float = 0.0):
+        self.source, self.crop_px = source, crop_px
+        self._left_bytes, self._kept = limit_bytes, dict[int, list[SeenHand]]()
+        self.instants = [rows for rows in source.instants() if len(rows) >= LEAST_VIEWS]
+        if not self.instants:
+            raise AssetError(
+                f"{source.name} has one camera: several views of a moment need folders of `scenes --kind views`, "
+                "HanCo or DexYCB"
+            )
+        self._check_poses()
+
+    def _check_poses(self) -> None:
+        """Raise `AssetError` if most pairs of cameras that see a hand do not see it in one place."""
+        gaps = [gap for number in self.first(_CHECKED) for gap in self._gaps(self.instants[number])]
+        near = sum(gap <= SAME_HAND_M for gap in gaps)  # not a number is not near
+        if 2 * near < len(gaps):
+            raise AssetError(
+                f"{self.source.name} has views without poses: its cameras see the same wrist {max(gaps):.2f} m apart; "
+                "give calibrated views (T_camera_world of each)"
+            )
+
+    def _gaps(self, rows: Sequence[int]) -> list[float]:
+        """How far the nearest wrists of one side are apart, of every two views that show some [m]."""
+        seen = [
+            {side: [wrist_of(sample, hand) for hand in _usable(sample) if hand.side == side] for side in SIDES}
+            for sample in map(self.source.sample, rows)
+        ]
+        return [
+            min(float(np.linalg.norm(a - b)) for a in one[side] for b in other[side])
+            for one, other in combinations(seen, 2)
+            for side in SIDES
+            if one[side] and other[side]
+        ]
+
+    def __len__(self) -> int:
+        return len(self.instants)
+
+    def __getitem__(self, index: int) -> "Moment":
+        """A moment by its number."""
+        return Moment(self, index)
+
+    def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
+        """Moments of a step, see `drawn_indices`."""
+        return drawn_indices(seed, step, batch_size, len(self))
+
+    def first(self, count: int) -> list[int]:
+        """The first of them."""
+        return list(range(min(count, len(self))))
+
+    def backdrop(self, rng: np.random.Generator) -> None:
+        """None: backgrounds of views stay."""
+        return
+
+    def seen(self, index: int) -> list[SeenHand]:
+        """A hand of a moment in every view that shows it, in the order of the cameras.
+
+        Raises:
+            AssetError: no moment has a hand that two cameras see.
+        """
+        if index not in self._kept:
+            hands = self._read(index)
+            size = sum(value.nbytes for hand in hands for value in hand.record.values())
+            if size > self._left_bytes:
+                return hands
+            self._left_bytes -= size
+            self._kept[index] = hands
+        return self._kept[index]
+
+    def _read(self, index: int) -> list[SeenHand]:
+        others = np.random.default_rng(index)
+        for _ in range(_TRIES):
+            hands = self._hand_of(self.instants[index], others)
+            if len(hands) >= LEAST_VIEWS:
+                return hands
+            index = int(others.integers(len(self)))
+        raise AssetError(f"none of {_TRIES} moments of {self.source.name} has a hand that two cameras see")
+
+    def _hand_of(self, rows: Sequence[int], rng: np.random.Generator) -> list[SeenHand]:
+        samples = [(row, self.source.sample(row)) for row in rows]
+        places = [(row, sample, hand) for row, sample in samples for hand in _usable(sample)]
+        if not places:
+            return []
+        _, sample, chosen = places[int(rng.integers(len(places)))]
+        side, wrist = chosen.side, wrist_of(sample, chosen)
+        found = []
+        for row, sample in samples:
+            off = {
+                float(np.linalg.norm(wrist_of(sample, hand) - wrist)): hand
+                for hand in _usable(sample)
+                if hand.side == side
+            }
+            if off and min(off) <= SAME_HAND_M:
+                found.append(self._seen(row, sample, off[min(off)]))
+        return found
+
+    def _seen(self, row: int, sample: Sample, hand: HandLabel) -> SeenHand:
+        number = next(k for k, other in enumerate(sample.hands) if other is hand)
+        record = around_hand(of_hand(record_of(sample, FRAME_HANDS), number), self.crop_px)
+        return SeenHand(record, np.asarray(sample.T_camera_world, np.float64), row)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a dataset by its number."""
+
+    dataset: InstantCorpus
+    index: int
+
+    def seen(self) -> list[SeenHand]:
+        """See `InstantCorpus.seen`."""
+        return self.dataset.seen(self.index)
+
+
+def _usable(sample: Sample) -> list[HandLabel]:
+    return [hand for hand in sample.hands[:FRAME_HANDS] if hand.has_joints and is_usable(sample, hand)]
+
+
+def wrist_of(sample: Sample, hand: HandLabel) -> FloatArray:
+    """(3,) the wrist of a hand in the world of its picture's camera [m]."""
+    T = np.asarray(sample.T_camera_world, np.float64)
+    return T[:3, :3].T @ (np.asarray(hand.joints_m[0], np.float64) - T[:3, 3])
+
+
+def open_instants(data: DataSource, crop_px: int, limit_bytes: float = 0.0) -> InstantCorpus | MixedDataset:
+    """The moments of a source.
+
+    Args:
+        data: folders of rendered views, a dataset of several cameras, or a mixture of such.
+        crop_px: side of the network's input.
+        limit_bytes: see `InstantCorpus`; a mixture has its own.
+
+    Raises:
+        AssetError: the source is not there, has one camera alone or cameras without poses.
+        InvalidInput: weights are not usable.
+    """
+    if isinstance(data, Mixture):
+        total = sum(weight for _, weight in data.parts)
+        parts = [
+            (open_instants(source, crop_px, data.cache_gb * 1e9 * weight / total), weight)
+            for source, weight in data.parts
+        ]
+        return parts[0][0] if len(parts) == 1 else MixedDataset(parts)  # type: ignore[arg-type]
+    if isinstance(data, DatasetChoice):
+        return InstantCorpus(DatasetInstants(data.open()), crop_px, limit_bytes)
+    if not isinstance(data, Sequence):
+        raise AssetError("several views of a moment come from folders of `scenes --kind views`, HanCo or DexYCB")
+    folders = [InstantCorpus(ShardInstants(path), crop_px, limit_bytes / len(data)) for path in data]
+    if not folders:
+        raise InvalidInput("no folder given: render one with `prehend-train scenes --kind views`")
+    if len(folders) == 1:
+        return folders[0]
+    return MixedDataset([(folder, float(len(folder))) for folder in folders])  # type: ignore[misc]
