@@ -81,6 +81,7 @@ ROOMS = (
     "data.pixels",
     "data",
     "losses",
+    "fusion",
     "palms",
     "prior",
     "sima",

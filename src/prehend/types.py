@@ -272,6 +272,8 @@ class HandEstimate:
         motion: None before it was seen twice, and while it is not seen.
         validity: (21,) uint8 of each joint: 2 seen now, 1 carried over from when it was last seen, 0 guessed from the
             others; None where nobody looked.
+        joint_std_m: (21,) distance about the wrist that .68 of the errors of a joint are below, see
+            `pipeline.uncertainty`; larger the longer it is carried over [m]. None of weights that do not tell.
     """
 
     track_id: int
@@ -294,6 +296,7 @@ class HandEstimate:
     is_operator: bool = False
     motion: HandMotion | None = None
     validity: NDArray[np.uint8] | None = None
+    joint_std_m: FloatArray | None = None
 
 
 @dataclass(frozen=True)

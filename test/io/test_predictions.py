@@ -64,7 +64,7 @@ MORE_IN_V2 = {
     "camera": {"distortion", "distortion_model"},
     "hand": {
         "wrist", "rotations", "betas", "position_std_m", "keypoint_std_px", "fit_error_px", "side_score", "state",
-        "is_operator", "validity", "motion",
+        "is_operator", "validity", "motion", "joint_std_m",
     },
     "grasp": {"since"},
     "object": {"box_px", "extents_m", "extents_estimated", "no_pose"},
@@ -91,7 +91,16 @@ def test_the_fields_of_the_contract_and_no_others(tmp_path, make_result, version
 def test_schema_2_gives_back_what_python_has(tmp_path, make_result, faces):
     std = np.linspace(0.5, 2.5, 21)
     result = make_result(
-        64, 48, {"position_std_m": 0.0125, "keypoint_std_px": std, "fit_error_px": 1.5, "side_score": 0.75}, holds=True
+        64,
+        48,
+        {
+            "position_std_m": 0.0125,
+            "keypoint_std_px": std,
+            "fit_error_px": 1.5,
+            "side_score": 0.75,
+            "joint_std_m": std / 100,
+        },
+        holds=True,
     )
     with PredictionsWriter(tmp_path / "out.json", MODEL, faces=faces) as writer:
         writer.write(frame(), result)
@@ -102,6 +111,7 @@ def test_schema_2_gives_back_what_python_has(tmp_path, make_result, faces):
     assert (
         np.abs(back.rotations - hand.rotations).max() < 1e-6 and np.abs(back.vertices_m - hand.vertices_m).max() < 6e-6
     )
+    np.testing.assert_allclose(back.joint_std_m, std / 100, atol=1e-5)
     assert np.array_equal(back.betas, hand.betas) and np.allclose(back.keypoint_std_px, std, atol=0.005)
     assert (back.position_std_m, back.fit_error_px, back.side_score, back.grasp) == (0.0125, 1.5, 0.75, hand.grasp)
     assert np.allclose(back.held_object.T_camera_object, hand.held_object.T_camera_object, atol=1e-5)

@@ -13,7 +13,7 @@ LOST, OPERATORS = ("drop", "fade", "hold"), ("longest", "largest", "off")
 _DESTINATIONS = (
     "model", "detector", "backend", "provider", "precision", "compiled", "engine_policy", "engine_dir", "object_id",
     "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz", "hand_model", "threads", "lost",
-    "operator",
+    "operator", "temporal_frames",
 )  # fmt: skip
 """Names of options that commands set; each argument has the option's name as its destination."""
 
@@ -71,6 +71,12 @@ def add_options(parser: Parser) -> None:
         "--operator",
         choices=OPERATORS,
         help="which hand of a side is the operator's: the one seen longest (default), the largest, or none",
+    )
+    parser.add_argument(
+        "--temporal-frames",
+        type=count_from(0),
+        metavar="N",
+        help="frames of a hand that the network draws on; 1: each alone; default 0: as many as the weights look at",
     )
     parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
     parser.add_argument("--threads", type=count_from(0), metavar="N", help="of the processor, 0 for all (default)")

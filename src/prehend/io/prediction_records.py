@@ -76,6 +76,7 @@ class HandRecord(TypedDict, total=False):
     state: TrackState
     is_operator: bool
     validity: list[int] | None
+    joint_std_m: list[float | None] | None
     motion: dict[str, Any] | None
     vertices_m: list[list[float | None]]
 
@@ -212,6 +213,7 @@ def _hand_record(hand: HandEstimate, version: Version, mesh: bool) -> HandRecord
             "state": hand.state,
             "is_operator": hand.is_operator,
             "validity": None if hand.validity is None else hand.validity.tolist(),
+            "joint_std_m": None if hand.joint_std_m is None else _rounded(hand.joint_std_m, _M),
             "motion": None if hand.motion is None else _motion_record(hand.motion),
         }
         if mesh:
@@ -276,7 +278,7 @@ def _event(record: EventRecord) -> HandEvent:
 
 
 def _hand(record: HandRecord) -> HandEstimate:
-    grasp, std = record["grasp"], record.get("keypoint_std_px")
+    grasp, std, joint_std = record["grasp"], record.get("keypoint_std_px"), record.get("joint_std_m")
     motion, validity = record.get("motion"), record.get("validity")
     if grasp["state"] not in get_args(GraspState):
         raise ValueError(f"the grasp's state is {grasp['state']!r}")
@@ -302,6 +304,7 @@ def _hand(record: HandRecord) -> HandEstimate:
         is_operator=bool(record.get("is_operator", False)),
         motion=None if motion is None else _motion(motion),
         validity=None if validity is None else np.array(validity, np.uint8).reshape(NUM_JOINTS),
+        joint_std_m=None if joint_std is None else _array(joint_std, (NUM_JOINTS,)),
     )
 
 

@@ -19,10 +19,20 @@ from prehend.models.sima_hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL, build_si
 from prehend.models.sima_parts import SimaConfig
 from prehend.models.sima_views import SIMA_VIEWS_LITE, SIMA_VIEWS_PAPER, SIMA_VIEWS_SMALL, build_sima_views
 from prehend.models.stage import Staged, sizes
+from prehend.models.time_fusion import LITE_TIME, UniHOPETimeConfig, build_unihope_time
 from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
 from prehend.models.unihope_lite import LITE, UniHOPELiteConfig, build_unihope_lite
 
-Config = UniHOPEConfig | UniHOPELiteConfig | H2ONetConfig | HHMRConfig | SimaConfig | CenterDetectorConfig | PalmConfig
+Config = (
+    UniHOPEConfig
+    | UniHOPELiteConfig
+    | UniHOPETimeConfig
+    | H2ONetConfig
+    | HHMRConfig
+    | SimaConfig
+    | CenterDetectorConfig
+    | PalmConfig
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Entry:
 
 NETWORKS: dict[str, Entry] = {
     "unihope-s": Entry(LITE, build_unihope_lite),
+    "unihope-s-time": Entry(LITE_TIME, build_unihope_time),
     "unihope-xs": Entry(SMALL, build_unihope),
     "unihope-b": Entry(PAPER, build_unihope),
     "h2onet-s": Entry(H2ONET_LITE, build_h2onet),

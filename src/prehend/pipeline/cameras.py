@@ -15,7 +15,7 @@ from prehend.pipeline.frame import Clock, camera_for, checked_size
 from prehend.pipeline.hands import HandModels
 from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference, kinds_of
-from prehend.pipeline.network import HandNetwork
+from prehend.pipeline.mesh_network import open_network
 from prehend.pipeline.observe import Observer
 from prehend.pipeline.options import EstimatorOptions, changed, check_live
 from prehend.pipeline.parts import objects_of, open_parts
@@ -84,7 +84,7 @@ class CamerasEstimator:
         self.options = changed(config or EstimatorOptions(), detector_beside=False)
         self._objects = tuple(object_model)
         self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
-        self._detector, self._network = Detector(detector), HandNetwork(backend)
+        self._detector, self._network = Detector(detector), open_network(backend, self.options.temporal_frames)
         self._inference = Inference(self._network, self.options, kinds_of(self._objects))
         self._observer = Observer(self._hands, self._objects, self.options)
         names = list(cameras)
@@ -118,7 +118,8 @@ class CamerasEstimator:
             for name, frame in frames.items()
         }
         clock.lap("find")
-        crops = [(f.image, cut_targets(f.image, targets[name], self._network.crop_size)) for name, f in frames.items()]
+        size = self._network.crop_size
+        crops = [(f.image, cut_targets(f.image, targets[name], size), views[name]) for name, f in frames.items()]
         clock.lap("crop")
         readings = dict(zip(frames, self._inference.run_many(crops), strict=True))
         clock.lap("infer")

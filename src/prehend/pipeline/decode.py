@@ -1,6 +1,7 @@
 """From the network's answer for a crop to a hand in metres, in the frame of the camera."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,12 +59,14 @@ def decode_hand(answer: NetworkAnswer, spec: CropSpec, camera: Camera, model: Ha
     numbers = (answer.keypoints, answer.rotations, answer.betas, answer.visibility, answer.keypoint_std)
     if not all(np.isfinite(array).all() for array in numbers if array is not None):
         return NoHand("not_finite")
+    if answer.mesh is not None and not np.isfinite(answer.mesh.joints).all():
+        return NoHand("not_finite")
     rotations = rotations_in_camera(answer.rotations, spec, camera)
     off = np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max()
     if off > _ROTATION_TOLERANCE or np.linalg.det(rotations).min() < 0:
         return NoHand("bad_rotation")
     keypoints = spec.to_image(from_box(answer.keypoints, spec.hand_box))
-    posed = skin(model, rotations, answer.betas)
+    posed = _posed(answer, rotations, spec, camera, model)
     root = posed.joints[0].astype(np.float64)
     size = (camera.width, camera.height)
     weights = np.clip(answer.visibility, MIN_WEIGHT, 1.0) * border_trust(keypoints, size)
@@ -84,6 +87,30 @@ def decode_hand(answer: NetworkAnswer, spec: CropSpec, camera: Camera, model: Ha
         position_std_m=float("nan") if camera.estimated else fit.std_m,
         keypoint_std_px=std_px,
     )
+
+
+class _Posed(NamedTuple):
+    """Vertices (V, 3) and joints (21, 3) in the camera's directions, at any place [m]."""
+
+    vertices: FloatArray
+    joints: FloatArray
+
+
+def _posed(answer: NetworkAnswer, rotations: FloatArray, spec: CropSpec, camera: Camera, model: HandModel) -> _Posed:
+    """The network's own mesh, or else the hand model's with the network's pose and shape."""
+    if answer.mesh is None:
+        posed = skin(model, rotations, answer.betas)
+        return _Posed(posed.vertices, posed.joints)
+    turn = crop_to_camera(spec, camera)
+    if spec.mirrored:  # a mirrored crop's frame belongs to the mirrored camera
+        turn = MIRROR @ turn
+    return _Posed(answer.mesh.vertices @ turn.T, answer.mesh.joints @ turn.T)
+
+
+def crop_to_camera(spec: CropSpec, camera: Camera) -> FloatArray:
+    """(3, 3) from the frame of a crop to the camera's; of a mirrored crop to the mirrored camera's."""
+    turn = rotation_camera_crop(spec.center_px, camera, spec.turn_rad)
+    return MIRROR @ turn @ MIRROR if spec.mirrored else turn
 
 
 def _std_px(answer: NetworkAnswer, spec: CropSpec) -> FloatArray | None:

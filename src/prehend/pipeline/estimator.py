@@ -15,7 +15,7 @@ from prehend.pipeline.frame import Clock, camera_for, checked_size
 from prehend.pipeline.hands import HandModels
 from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference, kinds_of
-from prehend.pipeline.network import HandNetwork
+from prehend.pipeline.mesh_network import open_network
 from prehend.pipeline.observe import Observer
 from prehend.pipeline.options import EstimatorOptions, check_live
 from prehend.pipeline.parts import FromPretrained, objects_of
@@ -38,7 +38,8 @@ class Estimator(FromPretrained):
         object_model: what the hands hold, or may hold; None where it is not known: then it is a box of estimated size.
 
     Raises:
-        WeightsMismatch: the network was trained with another hand model, or `detector` runs no detector.
+        WeightsMismatch: the network was trained with another hand model or looks at fewer frames than it is asked to,
+            or `detector` runs no detector.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Estimator(FromPretrained):
         self._objects = (object_model,) if isinstance(object_model, ObjectModel) else tuple(object_model or ())
         self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
         self._detector = None if detector is None else Detector(detector)
-        self._network = HandNetwork(backend)
+        self._network = open_network(backend, self._options.temporal_frames)
         self._detection = Detection(self._detector, self._options)
         self._inference = Inference(self._network, self._options, kinds_of(self._objects))
         self._observer = Observer(self._hands, self._objects, self._options)
@@ -94,7 +95,7 @@ class Estimator(FromPretrained):
         crops = cut_targets(image, targets, self._network.crop_size)
         clock.lap("crop")
         # infer: which of them are hands, of which side, and what the network says of each
-        readings = self._inference.run(image, crops, given=boxes is not None)
+        readings = self._inference.run(image, crops, boxes is not None, view)
         clock.lap("infer")
         # decode: hands in metres and what they hold, by this frame alone
         observations = [self._observer.observe(reading, view, depth) for reading in readings]

@@ -7,6 +7,7 @@ from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.grasp import GraspFilter, instant_grasp
 from prehend.pipeline.held import HeldSmoother, wrist_pose
+from prehend.pipeline.memory import FrameMemory
 from prehend.pipeline.observe import Observation
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smooth import HandSmoother
@@ -18,13 +19,14 @@ class HandFilters:
 
     Attributes:
         depth: its depth, for while the border cuts it.
+        memory: what its last second told, of networks that draw on it.
     """
 
     def __init__(self, options: EstimatorOptions):
         self._options = options
         self._smoother, self._held = HandSmoother(options.smooth), HeldSmoother(options.smooth)
         self._grasp = GraspFilter(options.grasp)
-        self.depth = BorderDepth()
+        self.depth, self.memory = BorderDepth(), FrameMemory(options.memory)
 
     @property
     def holds(self) -> Callable[[float], bool]:
@@ -53,6 +55,7 @@ class HandFilters:
         """What was smoothed is another hand's."""
         self._smoother.reset()
         self._held.reset()
+        self.memory.clear()
 
     def forget_all(self) -> None:
         """It is another hand from now on: neither grasp nor depth are its own."""
@@ -67,6 +70,8 @@ class HandFilters:
             stamp: of the frame [s].
         """
         self.depth = seen.target.depth
+        if seen.remembered is not None:
+            self.memory.add(seen.remembered)
         shown = seen.hand if seen.hand_model is None else self._smoother.smooth(seen.hand, seen.hand_model)
         if self._options.tracking:
             grasp = self._grasp.update(seen.grasp, stamp, seen.target.unseen_s)

@@ -4,6 +4,7 @@ from prehend.conventions import Side
 from prehend.errors import WeightsMismatch
 from prehend.hand_model import HandModel, load_hand_model
 from prehend.hand_model.retarget import betas_for_joints
+from prehend.pipeline.network import NetworkAnswer
 from prehend.types import FloatArray
 from prehend.weights import Bundle
 
@@ -32,6 +33,12 @@ class HandModels:
                 "give its file as the hand model, or weights that go with this one"
             )
         self._source = None if trained["sha256"] == model.sha256 else shipped
+
+    def adapted(self, answer: NetworkAnswer) -> NetworkAnswer:
+        """An answer for the models in `by_side`: with their shape, and without a mesh that is another model's."""
+        if self._source is None:
+            return answer
+        return answer._replace(betas=self.shape(answer.betas), mesh=None)
 
     def shape(self, betas: FloatArray) -> FloatArray:
         """(10,) betas of the network -> (10,) betas of the model in `by_side`; both sides have the same."""

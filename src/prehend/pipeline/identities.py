@@ -11,6 +11,7 @@ from prehend.conventions import NUM_JOINTS, SIDES
 from prehend.geometry.rotations import axis_angle_from_matrix
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.track import FRAME_S
+from prehend.pipeline.uncertainty import carried_std, joint_std
 from prehend.types import HandEstimate, HandMotion
 
 VELOCITY_S = 0.1
@@ -122,6 +123,7 @@ class Identities:
             paused = past.unseen_s > max(PAUSE_S, elapsed + 1e-9)  # at 3 Hz each frame comes later than that
             past.motion = None if paused else _motion(past, hand)
             past.in_view_s += min(elapsed, past.unseen_s)
+        hand = replace(hand, joint_std_m=joint_std(hand))
         past.hand, past.unseen_s = hand, 0.0
         return replace(hand, motion=past.motion, validity=np.where(hand.visible, SEEN, GUESSED).astype(np.uint8))
 
@@ -178,4 +180,5 @@ def _held(past: _Past, share: float) -> HandEstimate:
         visible=np.zeros(NUM_JOINTS, np.bool_),
         validity=np.where(hand.visible, carried, GUESSED).astype(np.uint8),
         position_std_m=std,
+        joint_std_m=None if hand.joint_std_m is None else carried_std(hand.joint_std_m, past.unseen_s),
     )

@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
+from prehend.pipeline.decode import crop_to_camera
 from prehend.pipeline.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.letterbox import probability
+from prehend.pipeline.memory import Moment
 from prehend.pipeline.network import Encoded, HandNetwork, NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.regions import fit_to_box, is_off, near_to, upright_region
 from prehend.pipeline.targets import Image, NoHand, Target, cut_target
-from prehend.types import Region
+from prehend.types import Camera, Region
 
 SECOND_CROP_LOSS = 0.5
 """A second crop stands unless it shows a hand with less than this share of the first one's probability."""
@@ -74,7 +76,9 @@ class Inference:
         """Go on with other options and descriptions."""
         self._options, self._kinds = options, kinds
 
-    def run(self, image: Image, targets: Sequence[tuple[Target, Crop | None]], given: bool) -> list[Reading | NoHand]:
+    def run(
+        self, image: Image, targets: Sequence[tuple[Target, Crop | None]], given: bool, camera: Camera
+    ) -> list[Reading | NoHand]:
         """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, and at the
         mirror images where a side is in doubt.
 
@@ -82,27 +86,28 @@ class Inference:
             image: (H, W, 3) uint8 RGB, for the second crops.
             targets: with their crops for the side that each has now; None for one outside of the image.
             given: somebody says that there are hands; none is missing for a low score.
+            camera: of the image.
         """
-        return self.run_many([(image, targets)], given)[0]
+        return self.run_many([(image, targets, camera)], given)[0]
 
     def run_many(
-        self, frames: Sequence[tuple[Image, Sequence[tuple[Target, Crop | None]]]], given: bool = False
+        self, frames: Sequence[tuple[Image, Sequence[tuple[Target, Crop | None]], Camera]], given: bool = False
     ) -> list[list[Reading | NoHand]]:
         """The same for the images of several cameras, with each stage run once for all of them.
 
         Args:
-            frames: each an image with its targets, as of `run`.
+            frames: each an image with its targets and its camera, as of `run`.
             given: see `run`.
 
         Returns:
             What `run` gives for each of them.
         """
         found: list[list[Reading | NoHand]] = [
-            [NoHand("left_image", target) for target, crop in targets if crop is None] for _, targets in frames
+            [NoHand("left_image", target) for target, crop in targets if crop is None] for _, targets, _ in frames
         ]
         rows = [
             (number, target, crop)
-            for number, (_, targets) in enumerate(frames)
+            for number, (_, targets, _) in enumerate(frames)
             for target, crop in targets
             if crop is not None
         ]
@@ -111,9 +116,10 @@ class Inference:
         crops = [crop for _, _, crop in rows]
         images = [frames[number][0] for number, _, _ in rows]
         batch = _Batch(images, [target for _, target, _ in rows], crops, self._network.encode(crops))
+        cameras = [frames[number][2] for number, _, _ in rows]
         self._crop_again(batch, given)
         self._choose_sides(batch, given)
-        for (number, _, _), reading in zip(rows, self._answers(batch, given), strict=True):
+        for (number, _, _), reading in zip(rows, self._answers(batch, given, cameras), strict=True):
             found[number].append(reading)
         return found
 
@@ -161,7 +167,7 @@ class Inference:
                 k = doubtful.index(row)
                 batch.put(row, mirrored[k], other, k)
 
-    def _answers(self, batch: _Batch, given: bool) -> list[Reading | NoHand]:
+    def _answers(self, batch: _Batch, given: bool, cameras: Sequence[Camera]) -> list[Reading | NoHand]:
         encoded, rows = batch.encoded, list[int]()
         result: dict[int, Reading | NoHand] = {}
         for row, (target, presence) in enumerate(zip(batch.targets, encoded.presence, strict=True)):
@@ -172,7 +178,8 @@ class Inference:
             else:
                 rows.append(row)
         holds = [self._holds(batch.targets[row], float(encoded.grasp[row])) for row in rows]
-        answers = self._network.answer(batch.crops, encoded, rows, holds, [self._kinds] * len(rows))
+        moments = [_moment(batch, row, cameras[row]) for row in rows] if self._network.looks_back else None
+        answers = self._network.answer(batch.crops, encoded, rows, holds, [self._kinds] * len(rows), moments)
         for row, answer in zip(rows, answers, strict=True):
             target, score, grasp = batch.targets[row], float(encoded.presence[row]), float(encoded.grasp[row])
             side_score = _side_score(target, batch.side_odds[row])
@@ -184,6 +191,11 @@ class Inference:
 
     def _holds(self, target: Target, grasp: float) -> bool:
         return target.holds(grasp) if self._options.tracking else grasp >= 0.5
+
+
+def _moment(batch: _Batch, row: int, camera: Camera) -> Moment:
+    target = batch.targets[row]
+    return Moment(target.past, target.stamp_s, crop_to_camera(batch.crops[row].spec, camera))
 
 
 def _side_score(target: Target, log_odds: float) -> float:

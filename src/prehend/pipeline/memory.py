@@ -5,7 +5,7 @@ goes back for good, the memory begins anew.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,9 @@ import numpy as np
 from prehend.backends.base import Array
 from prehend.errors import InvalidInput, ParameterError
 from prehend.types import FloatArray
+
+FRAMES, STRIDE_S = 3, 1 / 6
+"""Frames of a window, and five images at 30 Hz between them as a time (H2ONet, section 4.1) [s]."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class MemoryOptions:
         ParameterError: numbers contradict each other.
     """
 
-    frames: int = 3
-    stride_s: float = 1 / 6
+    frames: int = FRAMES
+    stride_s: float = STRIDE_S
     horizon_s: float = 1.0
     gap_s: float = 0.5
 
@@ -75,6 +78,10 @@ class FrameMemory:
 
     def __len__(self) -> int:
         return len(self._frames)
+
+    def copy(self) -> "FrameMemory":
+        """Another one that remembers the same frames."""
+        return replace(self, _frames=list(self._frames))
 
     def clear(self) -> None:
         """Forget everything: the track has another hand, side or number."""
@@ -121,6 +128,48 @@ class FrameMemory:
             found.append(near)
             last = near
         return found
+
+
+class Moment(NamedTuple):
+    """When and from where a crop is looked at, and what is remembered of its hand.
+
+    Attributes:
+        memory: of the track; is left as it is.
+        stamp_s: when the image was taken [s].
+        R_camera_crop: (3, 3), see `Remembered`.
+    """
+
+    memory: FrameMemory
+    stamp_s: float
+    R_camera_crop: FloatArray
+
+
+NO_PAST = Moment(FrameMemory(MemoryOptions(frames=1)), 0.0, np.eye(3))
+"""Of a crop on its own."""
+
+
+def windows_of(
+    moments: Sequence[Moment], kept: Sequence[Mapping[str, Array]], frames: int
+) -> tuple[list[Remembered], dict[str, Array]]:
+    """What is to be remembered of some crops, and the inputs of a network's stage for several frames of each.
+
+    Args:
+        moments: of the crops.
+        kept: what the network tells of each crop that later frames need, without a batch axis.
+        frames: of a window, as the network takes them; fewer may be remembered.
+    """
+    now = [
+        Remembered(moment.stamp_s, arrays, moment.R_camera_crop) for moment, arrays in zip(moments, kept, strict=True)
+    ]
+    inputs = [window_arrays(_window(moment.memory, frame, frames)) for moment, frame in zip(moments, now, strict=True)]
+    return now, {name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]}
+
+
+def _window(memory: FrameMemory, now: Remembered, frames: int) -> list[Remembered | None]:
+    with_it = memory.copy()
+    with_it.add(now)
+    window = with_it.window(now.stamp_s)[:frames]
+    return window + [None] * (frames - len(window))
 
 
 def window_arrays(window: Sequence[Remembered | None]) -> dict[str, Array]:

@@ -11,11 +11,13 @@ from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.pipeline.crop import Crop, CropSpec
 from prehend.pipeline.letterbox import probability
+from prehend.pipeline.memory import NO_PAST, Moment, Remembered
+from prehend.pipeline.through_time import FUSE, time_stage
 from prehend.types import Box, FloatArray
 
 Maps = NDArray[np.float32]
 
-ANSWERS = ("presence", "grasp", "side")
+ANSWERS = ("presence_logit", "grasp_logit", "side_logit")
 """What stage `encode` answers with one logit each."""
 
 
@@ -29,7 +31,7 @@ class Encoded(NamedTuple):
     Attributes:
         presence, grasp: (B,) probabilities that the crop shows a hand, and that it grasps.
         side_logit: (B,) logit that it shows a right hand, as it should; 0 of weights that were never taught sides.
-        hand_map, object_source: what the later stages need, (B, ...).
+        maps: what the later stages need, (B, ...) by name.
         places: (B, 21, 2) where the joints are, in units of the whole crop (see `crop.whole_crop`); None of weights
             that do not tell yet.
     """
@@ -37,15 +39,17 @@ class Encoded(NamedTuple):
     presence: FloatArray
     grasp: FloatArray
     side_logit: FloatArray
-    hand_map: Maps
-    object_source: Maps
+    maps: dict[str, Maps]
     places: Maps | None = None
 
     def put(self, rows: Sequence[int], other: "Encoded", other_rows: Sequence[int]) -> None:
         """Overwrite some rows with rows of another answer."""
-        for mine, theirs in zip(self, other, strict=True):
-            if mine is not None and theirs is not None:
-                mine[list(rows)] = theirs[list(other_rows)]
+        pairs = [(self.presence, other.presence), (self.grasp, other.grasp), (self.side_logit, other.side_logit)]
+        pairs += [(mine, other.maps[name]) for name, mine in self.maps.items()]
+        if self.places is not None and other.places is not None:
+            pairs.append((self.places, other.places))
+        for mine, theirs in pairs:
+            mine[list(rows)] = theirs[list(other_rows)]
 
 
 class ThingAnswer(NamedTuple):
@@ -67,6 +71,14 @@ class ThingAnswer(NamedTuple):
     moments: FloatArray | None = None
 
 
+class MeshAnswer(NamedTuple):
+    """A mesh that the network gives itself: vertices (V, 3) and joints (21, 3) in the crop frame, relative to the wrist
+    [m]."""
+
+    vertices: FloatArray
+    joints: FloatArray
+
+
 class NetworkAnswer(NamedTuple):
     """Answer for one crop, in the crop's pixels and frame, as of a right hand.
 
@@ -79,6 +91,8 @@ class NetworkAnswer(NamedTuple):
             not run.
         keypoint_std: (21,) standard deviations of the keypoints in units of the longer side of the hand's box; None of
             weights that do not tell.
+        mesh: of networks that answer with one; pose and shape are then what the hand model needs to come near it.
+        remembered: what later frames need of this one; None of weights that look at single frames.
     """
 
     keypoints: FloatArray
@@ -87,14 +101,26 @@ class NetworkAnswer(NamedTuple):
     visibility: FloatArray
     things: tuple[ThingAnswer, ...] = ()
     keypoint_std: FloatArray | None = None
+    mesh: MeshAnswer | None = None
+    remembered: Remembered | None = None
 
 
 class HandNetwork:
-    """A backend with the stages `encode`, `object` and `hand`."""
+    """A backend with the stages `encode`, `object` and `hand`, and perhaps `fuse_frames`.
 
-    def __init__(self, backend: Backend):
+    Args:
+        backend: runs the network.
+        temporal_frames: see `through_time.time_stage`; with 1 the stage `fuse_frames` is not run.
+
+    Raises:
+        WeightsMismatch: the weights look at fewer frames.
+    """
+
+    def __init__(self, backend: Backend, temporal_frames: int = 0):
         self._backend = backend
-        self._roi_shape = input_shape(backend, "hand", "object_roi")
+        self._through_time = time_stage(backend, temporal_frames)
+        if temporal_frames == 1 and FUSE in backend.bundle.stages:
+            self._through_time = None
         self._calibration: Mapping[str, Mapping[str, float]] = backend.bundle.manifest.get("calibration", {})
 
     @property
@@ -108,6 +134,11 @@ class HandNetwork:
         in the image."""
         return any(spec.name == "places" for spec in self._backend.bundle.stages["encode"].outputs)
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether `answer` draws on what is remembered of a hand."""
+        return self._through_time is not None
+
     def warm_up(self) -> None:
         """Run every stage once on nothing, and load SciPy, which the first held object would wait 0.3 s for."""
         size = self.crop_size
@@ -119,10 +150,11 @@ class HandNetwork:
     def encode(self, crops: Sequence[Crop]) -> Encoded:
         """Look at all crops at once."""
         out = self._backend.infer("encode", {"image": np.stack([crop.image for crop in crops])})
-        presence, grasp, side = (self._log_odds(name, out[f"{name}_logit"][:, 0]) for name in ANSWERS)
+        presence, grasp, side = (self._log_odds(name, out[name][:, 0]) for name in ANSWERS)
         presence, grasp = probability(presence), probability(grasp)
         places = out["places"].copy() if "places" in out else None
-        return Encoded(presence, grasp, side, out["hand_map"].copy(), out["object_source"].copy(), places)
+        maps = {name: out[name].copy() for name in ("hand_map", "object_source")}
+        return Encoded(presence, grasp, side, maps, places)
 
     def answer(
         self,
@@ -131,6 +163,7 @@ class HandNetwork:
         rows: Sequence[int],
         holds: Sequence[bool],
         kinds: Sequence[Maps | None] | None = None,
+        moments: Sequence[Moment] | None = None,
     ) -> list[NetworkAnswer]:
         """The answers for some of the crops.
 
@@ -141,14 +174,47 @@ class HandNetwork:
             holds: for each of them, whether to look for an object; s of UniHOPE's eq. (3).
             kinds: for each of them, (K, 10) descriptions of what it may hold (see `object_catalogue.object_kind`), None
                 for none. Weights that cannot be told answer once.
+            moments: for each of them, when it is looked at and what is remembered of its hand; None: nothing.
         """
         if not rows:
             return []
         picked = list(rows)
-        hand_map = encoded.hand_map[picked]
-        hand_box = np.stack([crops[row].spec.hand_box for row in rows])
+        out, things = self.hand_outputs(crops, encoded, picked, holds, kinds)
+        now: Sequence[Remembered | None] = [None] * len(picked)
+        if self._through_time is not None:
+            now, fused = self._through_time.run(out, moments or [NO_PAST] * len(picked))
+            out |= fused
+        visibility = probability(out["visibility_logit"])
+        log_std = out.get("keypoint_log_std")
+        std = [None] * len(picked) if log_std is None else np.exp(np.asarray(log_std, np.float64))
+        return [
+            NetworkAnswer(
+                out["keypoints"][k],
+                out["rotations"][k],
+                out["betas"][k],
+                visibility[k],
+                things.get(k, ()),
+                std[k],
+                remembered=now[k],
+            )
+            for k in range(len(picked))
+        ]
+
+    def hand_outputs(
+        self,
+        crops: Sequence[Crop],
+        encoded: Encoded,
+        picked: Sequence[int],
+        holds: Sequence[bool],
+        kinds: Sequence[Maps | None] | None = None,
+    ) -> tuple[dict[str, Maps], dict[int, tuple[ThingAnswer, ...]]]:
+        """Outputs of stage `hand` for some of the crops, and what stage `object` says where it was run, by place among
+        them; arguments as of `answer`."""
+        picked = list(picked)
+        hand_map = encoded.maps["hand_map"][picked]
+        hand_box = np.stack([crops[row].spec.hand_box for row in picked])
         grasp = np.asarray(holds, np.float32)[:, None]
-        roi = np.zeros((len(picked), *self._roi_shape), np.float32)
+        roi = np.zeros((len(picked), *input_shape(self._backend, "hand", "object_roi")), np.float32)
         things: dict[int, tuple[ThingAnswer, ...]] = {}
         holding = [k for k, hold in enumerate(holds) if hold]
         told = [None if kinds is None else kinds[k] for k in holding]
@@ -159,16 +225,7 @@ class HandNetwork:
         inputs = {"hand_map": hand_map, "hand_box": hand_box, "object_roi": roi, "grasp": grasp}
         if self._takes("hand", "places") and encoded.places is not None:
             inputs["places"] = encoded.places[picked]
-        out = {name: array.copy() for name, array in self._backend.infer("hand", inputs).items()}
-        visibility = probability(out["visibility_logit"])
-        log_std = out.get("keypoint_log_std")
-        std = [None] * len(picked) if log_std is None else np.exp(np.asarray(log_std, np.float64))
-        return [
-            NetworkAnswer(
-                out["keypoints"][k], out["rotations"][k], out["betas"][k], visibility[k], things.get(k, ()), std[k]
-            )
-            for k in range(len(picked))
-        ]
+        return {name: array.copy() for name, array in self._backend.infer("hand", inputs).items()}, things
 
     def _things(
         self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], kinds: Sequence[Maps | None]
@@ -183,8 +240,8 @@ class HandNetwork:
         counts = [len(kind) for kind in told]
         repeated = np.repeat(rows, counts)
         inputs = {
-            "object_source": encoded.object_source[repeated],
-            "hand_map": encoded.hand_map[repeated],
+            "object_source": encoded.maps["object_source"][repeated],
+            "hand_map": encoded.maps["hand_map"][repeated],
             "hand_box": np.stack([crops[row].spec.hand_box for row in repeated]),
             "object_box": np.stack([crops[row].spec.object_box for row in repeated]),
         }
@@ -209,7 +266,7 @@ class HandNetwork:
 
     def _log_odds(self, name: str, logits: Maps) -> FloatArray:
         """(B,) logits as log-odds, by the manifest's scale and offset where it has them."""
-        told = self._calibration.get(name, {})
+        told = self._calibration.get(name.removesuffix("_logit"), {})
         return float(told.get("scale", 1.0)) * logits.astype(np.float64) + float(told.get("offset", 0.0))
 
     def _takes(self, stage: str, name: str) -> bool:

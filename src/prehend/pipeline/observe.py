@@ -1,7 +1,7 @@
 """From what the network says of a target to a measured hand and what it holds, in metres."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from prehend.pipeline.decode import DecodedHand, decode_hand
 from prehend.pipeline.depth_refine import refine_depth
 from prehend.pipeline.hands import HandModels
 from prehend.pipeline.infer import Reading
+from prehend.pipeline.memory import Remembered
 from prehend.pipeline.object_pose import choose, decode_object
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.targets import NoHand, Target, inside_share
@@ -33,6 +34,7 @@ class Observation:
         held: what it holds, as measured; None where nobody looked or the answer is none.
         object_model: what that is; None where nobody said.
         matches: log-odds of each candidate by this frame; empty where there is nothing to choose.
+        remembered: what later frames need of this one; None of networks that look at single frames.
     """
 
     target: Target
@@ -44,6 +46,7 @@ class Observation:
     held: ObjectEstimate | None = None
     object_model: ObjectModel | None = None
     matches: tuple[float, ...] = ()
+    remembered: Remembered | None = None
 
 
 class Observer:
@@ -69,7 +72,7 @@ class Observer:
         if isinstance(reading, NoHand):
             return reading
         target, model = reading.target, self._hands.by_side[reading.target.side]
-        answer = reading.answer._replace(betas=self._hands.shape(reading.answer.betas))
+        answer = self._hands.adapted(reading.answer)
         decoded = decode_hand(answer, reading.spec, camera, model)
         if isinstance(decoded, NoHand):
             return decoded._replace(target=target, answered=True)
@@ -83,7 +86,15 @@ class Observer:
             decoded.joints_m, decoded.keypoints_px, decoded.fit_error_px, size, target.unseen_s
         )
         hand = refine_depth(decoded.moved_away(factor), model.faces, depth_m, camera)
-        seen = Observation(target, hand, model, reading.score, reading.side_score, reading.grasp)
+        seen = Observation(
+            target,
+            hand,
+            model,
+            reading.score,
+            reading.side_score,
+            reading.grasp,
+            remembered=answer.remembered,
+        )
         return self._with_object(seen, reading, camera)
 
     def _with_object(self, seen: Observation, reading: Reading, camera: Camera) -> Observation:
@@ -98,9 +109,7 @@ class Observer:
             matches = tuple(thing.match for thing in things)
         model = self._objects[number] if count else None
         held = decode_object(things[number], reading.spec, camera, seen.hand, model)
-        return Observation(
-            seen.target, seen.hand, seen.hand_model, seen.score, seen.side_score, seen.grasp, held, model, matches
-        )
+        return replace(seen, held=held, object_model=model, matches=matches)
 
     def _fault(self, decoded: DecodedHand, camera: Camera) -> str:
         """Why a decoded hand is not to be believed, empty if it is."""

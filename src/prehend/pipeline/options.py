@@ -10,6 +10,7 @@ from prehend.errors import ParameterError, UnknownName
 from prehend.geometry.camera import DEFAULT_FOV_DEG
 from prehend.pipeline.grasp import GraspConfig
 from prehend.pipeline.handedness import HandednessConfig
+from prehend.pipeline.memory import FRAMES, MemoryOptions
 from prehend.pipeline.smooth import SmoothConfig
 
 KEEP_SHARE = 2 / 3
@@ -134,6 +135,14 @@ class EstimatorOptions:
         default="longest",
         metadata=_text("which hand of a side is the operator's: the one seen longest, the largest, or off for none"),
     )
+    temporal_frames: int = field(
+        default=0,
+        metadata=_text(
+            "frames of a hand that the network draws on, this one and older ones; 1: this one alone; 0: as many as the "
+            "weights look at"
+        ),
+    )
+    temporal_stride_s: float = field(default=0.167, metadata=_text("time between these frames [s]"))
     max_gap_s: float = field(default=1.0, metadata=_text("time without a frame after which all hands are given up [s]"))
     smooth_min_cutoff_hz: float = field(
         default=0.0,
@@ -168,7 +177,7 @@ class EstimatorOptions:
                 raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")
         if not 0 < self.fov_deg < 180:
             raise ParameterError(f"fov_deg is {self.fov_deg}, expected a number between 0 and 180")
-        _ = self.smooth, self.settings  # they check their own numbers
+        _ = self.smooth, self.settings, self.memory  # they check their own numbers
 
     @property
     def object_ids(self) -> tuple[str, ...]:
@@ -191,6 +200,13 @@ class EstimatorOptions:
             engine_policy=self.engine_policy,
             engine_dir=Path(self.engine_dir) if self.engine_dir else None,
         )
+
+    @property
+    def memory(self) -> MemoryOptions:
+        """What of a hand's past is remembered."""
+        if self.temporal_frames < 0:
+            raise ParameterError(f"temporal_frames is {self.temporal_frames}, expected 0 or more")
+        return MemoryOptions(frames=self.temporal_frames or FRAMES, stride_s=self.temporal_stride_s)
 
     @property
     def smooth(self) -> SmoothConfig:

@@ -22,6 +22,10 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T", bound="FromPretrained")
 
 
+HAND_STAGES = {"encode", "object", "hand"}, {"encode", "decode"}
+"""Stages of hand networks: that answer with pose and shape, and that answer with a mesh."""
+
+
 class Parts(TypedDict):
     """The arguments of `Estimator`."""
 
@@ -35,8 +39,9 @@ class Parts(TypedDict):
 def open_parts(options: EstimatorOptions) -> Parts:
     """The parts that options ask for; errors as of `load.load_estimator`."""
     bundle, detector = load_bundle(options.model), load_bundle(options.detector)
-    if not (stages := {"encode", "object", "hand"}) <= set(bundle.stages):
-        raise WeightsMismatch(f"weights '{bundle.name}' have not the stages {', '.join(sorted(stages))}")
+    if not any(stages <= set(bundle.stages) for stages in HAND_STAGES):
+        kinds = " or ".join(", ".join(sorted(stages)) for stages in HAND_STAGES)
+        raise WeightsMismatch(f"weights '{bundle.name}' have not the stages {kinds}")
     if not is_detector(detector):
         raise WeightsMismatch(f"weights '{detector.name}' have neither the stage detect nor find")
     settings = options.settings

@@ -9,6 +9,7 @@ from prehend.conventions import Side
 from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.crop import Crop, CropSpec, cut
 from prehend.pipeline.handedness import HandednessBelief
+from prehend.pipeline.memory import FrameMemory
 from prehend.types import Box, FloatArray, Region
 
 Image = NDArray[Any]
@@ -32,6 +33,8 @@ class Target(NamedTuple):
         holds: whether a probability of a grasp is enough to look for an object in this frame.
         evidence: (K,) log-odds of what it may hold, over the frames before; None before the first.
         depth: its depth, for while the border cuts it.
+        memory: what its last second told; to look at, not to write into.
+        stamp_s: of this frame, on the clock of the memory [s].
     """
 
     track_id: int
@@ -46,6 +49,8 @@ class Target(NamedTuple):
     holds: Callable[[float], bool]
     evidence: FloatArray | None
     depth: BorderDepth
+    memory: FrameMemory
+    stamp_s: float = 0.0
 
     @property
     def side(self) -> Side:
@@ -56,6 +61,11 @@ class Target(NamedTuple):
     def changed_side(self) -> bool:
         """Whether it is of another side than when it was last seen: then it has no past."""
         return self.shown not in (None, self.side)
+
+    @property
+    def past(self) -> FrameMemory:
+        """What its last second told, if that was of this hand."""
+        return FrameMemory(self.memory.options) if self.changed_side else self.memory
 
 
 class NoHand(NamedTuple):

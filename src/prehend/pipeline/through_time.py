@@ -1,86 +1,85 @@
-"""A network whose answers draw on several frames at the price of one: what a frame tells is kept, not seen again."""
+"""Stages that draw on several frames at the price of one: what a frame tells is kept, not seen again."""
 
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping, Sequence
 
 from prehend.backends import Backend
 from prehend.backends.base import Array
 from prehend.errors import WeightsMismatch
-from prehend.pipeline.memory import FrameMemory, MemoryOptions, Remembered, window_arrays
-from prehend.types import FloatArray
+from prehend.pipeline.memory import Moment, Remembered, windows_of
+from prehend.weights import Bundle
 
-ENCODE, DECODE = "encode", "decode"
-"""Stages: of one image, and of the kept answers of several."""
+ENCODE, DECODE, FUSE = "encode", "decode", "fuse_frames"
+"""Stages: of one image; of the kept answers of several, which give a mesh (`h2onet`), or give a pose that one image
+told already (`unihope-s-time`)."""
 
 _WINDOW = "window_"
 _MADE_HERE = ("turn", "known")
 
 
-class Look(NamedTuple):
-    """What came of a frame.
-
-    Attributes:
-        frame: outputs of `encode`, of this image alone.
-        answer: outputs of `decode`, of this image and those before it.
-        frames: how many images took part.
-    """
-
-    frame: dict[str, Array]
-    answer: dict[str, Array]
-    frames: int
-
-
-class ThroughTime:
-    """Looks at a hand frame by frame.
+class TimeStage:
+    """A stage whose inputs are what was told of a hand in several frames.
 
     Args:
-        backend: of weights whose stage `decode` takes what `encode` gives, of several frames (`h2onet`).
-        options: how the frames of a window are chosen; with one frame nothing is remembered.
+        backend: of weights that have the stage.
+        stage: its name.
 
-    Raises:
-        WeightsMismatch: the weights have no such stages, or take fewer frames than are asked for.
+    Attributes:
+        frames: of a window, at most.
+        kept: names of what later frames need.
     """
 
-    def __init__(self, backend: Backend, options: MemoryOptions | None = None):
-        self._backend, self.options = backend, options or MemoryOptions()
-        bundle = backend.bundle
-        stages = bundle.stages
-        taken = {spec.name: spec.shape for spec in stages[DECODE].inputs} if DECODE in stages else {}
-        if ENCODE not in stages or f"{_WINDOW}known" not in taken:
-            raise WeightsMismatch(
-                f"weights '{bundle.name}' of network '{bundle.network}' have no stage for several frames: set "
-                "temporal_frames to 1, or take weights of h2onet"
-            )
-        self._size = int(taken[f"{_WINDOW}known"][1])
-        if self.options.frames > self._size:
-            raise WeightsMismatch(
-                f"weights '{bundle.name}' look at {self._size} frames at most, temporal_frames is {self.options.frames}"
-            )
-        self._kept = [name for name in (key.removeprefix(_WINDOW) for key in taken) if name not in _MADE_HERE]
+    def __init__(self, backend: Backend, stage: str):
+        self._backend, self._stage = backend, stage
+        taken = {spec.name: spec.shape for spec in backend.bundle.stages[stage].inputs}
+        self.frames = int(taken[f"{_WINDOW}known"][1])
+        self.kept = tuple(name for name in (key.removeprefix(_WINDOW) for key in taken) if name not in _MADE_HERE)
 
-    def new_memory(self) -> FrameMemory:
-        """What a new track remembers: nothing yet."""
-        return FrameMemory(self.options)
-
-    def look(self, image: NDArray[np.float32], R_camera_crop: FloatArray, stamp_s: float, memory: FrameMemory) -> Look:
-        """Look at the next image of a track.
+    def run(self, told: Mapping[str, Array], moments: Sequence[Moment]) -> tuple[list[Remembered], dict[str, Array]]:
+        """Look at some crops and at what is remembered of their hands.
 
         Args:
-            image: (3, S, S) RGB in [0, 1], a crop.
-            R_camera_crop: (3, 3) from the crop frame to the camera's.
-            stamp_s: when the image was taken [s].
-            memory: of the track; takes the frame in.
+            told: (B, ...) of these crops, at least what is `kept`.
+            moments: of the crops.
 
-        Raises:
-            InvalidInput: the image has another size, or the stamp is not finite.
+        Returns:
+            What is to be remembered of each crop, and the stage's outputs.
         """
-        told = self._backend.infer(ENCODE, {"image": image[None]})
-        frame = {name: array.copy() for name, array in told.items()}  # outputs are valid until the next call
-        memory.add(Remembered(stamp_s, {name: frame[name][0] for name in self._kept}, R_camera_crop))
-        window = memory.window(stamp_s)
-        window += [None] * (self._size - len(window))
-        answer = self._backend.infer(DECODE, window_arrays(window))
-        count = sum(one is not None for one in window)
-        return Look(frame, {name: array.copy() for name, array in answer.items()}, count)
+        kept = [{name: told[name][row].copy() for name in self.kept} for row in range(len(moments))]
+        now, inputs = windows_of(moments, kept, self.frames)
+        answer = self._backend.infer(self._stage, inputs)
+        return now, {name: array.copy() for name, array in answer.items()}
+
+
+def stage_through_time(bundle: Bundle) -> str | None:
+    """Name of the stage of these weights that draws on several frames; None where they have none."""
+    for name in (DECODE, FUSE):
+        if name in bundle.stages and any(spec.name == f"{_WINDOW}known" for spec in bundle.stages[name].inputs):
+            return name
+    return None
+
+
+def time_stage(backend: Backend, temporal_frames: int) -> TimeStage | None:
+    """The stage that draws on several frames, None where the weights have none.
+
+    Args:
+        backend: of the weights.
+        temporal_frames: how many are wanted; 0: as many as the weights look at.
+
+    Raises:
+        WeightsMismatch: the weights look at fewer frames.
+    """
+    name = stage_through_time(backend.bundle)
+    if name is None:
+        if temporal_frames > 1:
+            raise WeightsMismatch(
+                f"weights '{backend.bundle.name}' have no stage for several frames: set temporal_frames to 1, or take "
+                "weights of unihope-s-time or h2onet"
+            )
+        return None
+    stage = TimeStage(backend, name)
+    if temporal_frames > stage.frames:
+        raise WeightsMismatch(
+            f"weights '{backend.bundle.name}' look at {stage.frames} frames at most, temporal_frames is "
+            f"{temporal_frames}"
+        )
+    return stage

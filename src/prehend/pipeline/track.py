@@ -130,6 +130,7 @@ class Track:
             holds=self.filters.holds,
             evidence=self.filters.evidence,
             depth=copy(self.filters.depth),
+            memory=self.filters.memory,
         )
 
     def is_wanted(self, retry_s: float) -> bool:

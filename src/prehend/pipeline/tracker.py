@@ -86,6 +86,7 @@ class Tracker:
         self._tracks = []
         self._image_size: tuple[int, int] | None = None
         self._stamp: float | None = None
+        self._now_s = 0.0
         self._interval_s = FRAME_S
         self._schedule.reset()
 
@@ -112,7 +113,7 @@ class Tracker:
             self._take(given, exact=True)
         elif self._schedule.is_due(self._in_view, len(self._tracks) - self._in_view):
             self._detect(detect)
-        return [track.target for track in self._tracks if track.is_wanted(RETRY_S)]
+        return [track.target._replace(stamp_s=self._now_s) for track in self._tracks if track.is_wanted(RETRY_S)]
 
     def finish(self, observations: Sequence[Observation | NoHand], stamp: float | None) -> list[HandEstimate]:
         """Take what was seen of each target, smooth it, and settle which tracks are hands.
@@ -184,14 +185,15 @@ class Tracker:
         Another image size, a stamp that lies before the last one (a bag starts again) or too long after it starts
         from nothing. A stamp that lies just before it is jitter, or two images swapped on their way: no time passes.
         """
-        elapsed = FRAME_S if stamp is None or self._stamp is None else stamp - self._stamp
+        taken, elapsed = stamp, FRAME_S if stamp is None or self._stamp is None else stamp - self._stamp
         if -min(SWAPPED_FRAMES * self._interval_s, SWAPPED_S) <= elapsed < 0:
             elapsed, stamp = 0.0, self._stamp  # the next image counts from the newest
         elif elapsed > 0:
             self._interval_s = elapsed
+        now_s = self._now_s + elapsed if taken is None else taken
         if not 0 <= elapsed <= self._options.max_gap_s or self._image_size not in (None, image_size):
             self.reset()
-        self._image_size, self._stamp = image_size, stamp
+        self._image_size, self._stamp, self._now_s = image_size, stamp, now_s
         self._schedule.step(elapsed)
         for track in self._tracks:
             track.start_frame(elapsed, image_size)

@@ -92,6 +92,8 @@ class NodeParams:
     keep_lost_s: float = _option("keep_lost_s", span=(0.01, 5.0))
     lost: str = _option("lost", choices=LOST)
     operator: str = _option("operator", choices=OPERATORS)
+    temporal_frames: int = _option("temporal_frames", span=(0, 16))
+    temporal_stride_s: float = _option("temporal_stride_s", span=(0.01, 1.0))
     smooth_min_cutoff_hz: float = _option("smooth_min_cutoff_hz", 1.5, span=(0.0, 30.0))
     smooth_beta: float = _option("smooth_beta", span=(0.0, 100.0))
     image_transport: str = _parameter(

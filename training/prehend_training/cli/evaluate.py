@@ -41,11 +41,23 @@ def add_evaluate_verb(verbs: Any) -> None:
     calibrate.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
     add_data_options(calibrate)
     calibrate.add_argument("--samples", type=int, default=2048, metavar="N", help="crops to look at (2048)")
+    spread = add_verb(
+        verbs,
+        "spread",
+        _spread,
+        "fit how far joints are off by how sure the network is, on held-out sequences: the numbers of "
+        "prehend.pipeline.uncertainty",
+    )
+    spread.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
+    spread.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
+    )
+    spread.add_argument("--detector", default="palm", metavar="WEIGHTS", help="of the detector (palm)")
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
-        "training's (frames for a detector, sequences too for h2onet, views for sima), may be repeated: hands with "
-        "labelled boxes, looked at one by one; places beside them, for presence",
+        "training's (frames for a detector, sequences too for h2onet and unihope-s-time, views for sima), may be "
+        "repeated: hands with labelled boxes, looked at one by one; places beside them, for presence",
     )  # fmt: skip
     verb.add_argument(
         "--frames", type=Path, action="append", default=[], metavar="DIR",
@@ -83,6 +95,14 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{name}: {numbers}\n")
 
 
+def _spread(arguments: argparse.Namespace) -> None:
+    from prehend.pipeline.load import load_estimator
+    from prehend_training.evaluate.spread import spread_on
+
+    with load_estimator(model=arguments.what, detector=arguments.detector, temporal_frames=1) as estimator:
+        sys.stdout.write(json.dumps(spread_on(estimator, arguments.data), indent=1) + "\n")
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     from prehend_training.evaluate.detector import evaluate_detector
     from prehend_training.evaluate.network import open_measured
@@ -102,6 +122,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     measured = open_measured(arguments.what)
     if measured.sees_through_time:
         _evaluate_through_time(measured, arguments)
+        return
+    if measured.fuses and _are_sequences(arguments.data):
+        _evaluate_fused(measured, arguments)
         return
     if measured.sees_views:
         _evaluate_views(measured, arguments)
@@ -124,6 +147,15 @@ def _evaluate_through_time(measured: "Measured", arguments: argparse.Namespace) 
     if arguments.frames or arguments.dataset or not arguments.data:
         raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: crops, or sequences")
     report = evaluate_through_time(measured.backend, arguments.data, arguments.limit)
+    _note(measured, report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _evaluate_fused(measured: "Measured", arguments: argparse.Namespace) -> None:
+    from prehend_training.evaluate.fused import compared, evaluate_fused
+
+    report = evaluate_fused(measured.backend, measured.answering(), arguments.data)
+    report["fused_against_single"] = compared(report)
     _note(measured, report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
@@ -167,6 +199,12 @@ def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) 
         for name, report in reports.items():
             for path in write_report(report, arguments.out / name):
                 sys.stdout.write(f"{path}\n")
+
+
+def _are_sequences(data: list[Path]) -> bool:
+    from prehend_training.storage.shards import ShardFolder
+
+    return bool(data) and all(ShardFolder.open(path).kind == "sequences" for path in data)
 
 
 def _note(measured: "Measured", summary: dict[str, Any]) -> None:

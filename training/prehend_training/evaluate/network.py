@@ -16,9 +16,10 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.models.registry import config_to_manifest
 from prehend.models.stage import Shape, Staged
 from prehend.pipeline.detect import is_detector
-from prehend.pipeline.through_time import DECODE
+from prehend.pipeline.through_time import DECODE, FUSE
 from prehend.weights import Bundle, StageFile, TensorSpec, file_sha256, load_bundle
 from prehend_training.train.checkpoint import load_result
+from prehend_training.train.h2onet import TimePreset
 from prehend_training.train.preset import Preset
 from prehend_training.train.presets import preset
 from prehend_training.train.tasks import CropPreset
@@ -104,6 +105,18 @@ class Measured:
     def sees_through_time(self) -> bool:
         """Whether it answers with a mesh from several frames (`h2onet`)."""
         return DECODE in self.backend.bundle.stages
+
+    @property
+    def fuses(self) -> bool:
+        """Whether it answers with a pose from several frames (`unihope-s-time`)."""
+        return FUSE in self.backend.bundle.stages
+
+    def answering(self) -> Backend:
+        """The weights whose answers of single frames are fused: those that a run learnt on, otherwise its own."""
+        chosen = None if self.run is None else run_preset(self.run)
+        return (
+            open_backend("onnx", load_bundle(chosen.data.weights)) if isinstance(chosen, TimePreset) else self.backend
+        )
 
     @property
     def sees_views(self) -> bool:

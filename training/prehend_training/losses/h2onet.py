@@ -1,5 +1,6 @@
-"""The losses of H2ONet, section 3.4."""
+"""The losses of networks that draw on several frames: of H2ONet, section 3.4, and of the fusion of `unihope-s-time`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend.hand_model.torch_ import HandLayer
+from prehend.models.time_fusion import FusedPose
 from prehend_training.data.batch import CropBatch
-from prehend_training.losses.crop import Terms, balanced, hand_rows, mean_of_rows
+from prehend_training.losses.crop import Terms, balanced, hand_rows, mean_of_rows, rotation_distance
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,16 @@ class H2ONetLossWeights:
     rotation: float = 1.0
     presence: float = 0.1
     side: float = 0.1
+
+
+@dataclass(frozen=True)
+class FusionLossWeights:
+    """Weight of each term of `fusion_terms`."""
+
+    joints: float = 40.0
+    global_rotation: float = 1.0
+    finger_rotation: float = 1.0
+    betas: float = 0.05
 
 
 class TrueMesh(NamedTuple):
@@ -127,4 +139,27 @@ def switch_terms(presence_logit: Tensor, side_logit: Tensor, target: CropBatch) 
     return {
         "presence": balanced(there, target["presence"], every),
         "side": balanced(right, target["right"], hand_rows(target, "side")),
+    }
+
+
+def fusion_terms(fused: FusedPose, target: Mapping[str, Tensor], hand: HandLayer) -> Terms:
+    """Terms of a pose that several frames tell together.
+
+    Args:
+        fused: of the network.
+        target: rotations, joints, betas, has_pose as in `crop_targets.hand_targets`.
+        hand: skinning.
+
+    Returns:
+        joints: mean |error| relative to the wrist [m]. global_rotation, finger_rotation: mean angle [rad]. betas: mean
+        squared error.
+    """
+    rows = target["has_pose"]
+    joints = hand(fused.rotations, fused.betas).joints
+    off = rotation_distance(fused.rotations, target["rotations"])
+    return {
+        "joints": mean_of_rows((joints - joints[:, :1] - target["joints"]).abs(), rows),
+        "global_rotation": mean_of_rows(off[:, :1], rows),
+        "finger_rotation": mean_of_rows(off[:, 1:], rows),
+        "betas": mean_of_rows((fused.betas - target["betas"]).square(), rows),
     }

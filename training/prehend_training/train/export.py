@@ -11,8 +11,9 @@ from torch import Tensor
 from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
 from prehend.hand_model.asset import load_hand_model
-from prehend.weights import Bundle
+from prehend.weights import Bundle, load_bundle
 from prehend_training.train.checkpoint import load_result
+from prehend_training.train.h2onet import TimePreset
 from prehend_training.train.preset import Preset
 from prehend_training.train.presets import preset
 
@@ -60,7 +61,12 @@ def _told(chosen: Preset, begun: dict[str, Any]) -> dict[str, Any]:
     if chosen.own_scores:
         return {"origin": begun["origin"], "photographs": begun["photographs"]}
     hand = load_hand_model()
-    return {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
+    told: dict[str, Any] = {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
+    if isinstance(chosen, TimePreset):  # what single frames say is these weights'
+        single = load_bundle(chosen.data.weights)
+        told["single_frames"] = {"name": single.name, "sha256": single.weights_sha256}
+        told |= {key: single.manifest[key] for key in ("calibration",) if key in single.manifest}
+    return told
 
 
 def _origin(begun: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,16 @@
-"""Training of H2ONet: the mesh of single frames, then all of single frames, then what several frames add."""
+"""Training of networks that draw on several frames: H2ONet, in parts, and what several frames add to `unihope-s`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from prehend.errors import InvalidInput
+from prehend.backends import open_backend
+from prehend.backends.torch_ import load_network
+from prehend.errors import AssetError, InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.h2onet import (
@@ -20,6 +23,8 @@ from prehend.models.h2onet import (
     chosen_frame,
 )
 from prehend.models.h2onet_trunks import LiteTrunk
+from prehend.models.time_fusion import LITE_TIME, UniHOPETime, UniHOPETimeConfig, build_unihope_time
+from prehend.weights import load_bundle
 from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.batch import WindowBatch, rows_of
@@ -29,8 +34,18 @@ from prehend_training.data.open import DataSource, load_memory, open_training_da
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.windows import WindowBatches, WindowDataConfig, open_windows
-from prehend_training.losses.crop import Terms
-from prehend_training.losses.h2onet import FoundMesh, H2ONetLossWeights, mesh_terms, place_terms, switch_terms
+from prehend_training.fusion.answers import FOLLOWED_VIEW, answers_of, together
+from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
+from prehend_training.losses.crop import SampledHand, Terms
+from prehend_training.losses.h2onet import (
+    FoundMesh,
+    FusionLossWeights,
+    H2ONetLossWeights,
+    fusion_terms,
+    mesh_terms,
+    place_terms,
+    switch_terms,
+)
 from prehend_training.train.preset import Optimisation, Preset, Teacher
 
 Trains = Literal["mesh", "frame", "fusion", "all"]
@@ -222,6 +237,97 @@ class H2ONetTask:
         return mesh_terms(found, batch, self._hand.to(device), self._faces.to(device))
 
 
+@dataclass(frozen=True)
+class TimePreset(Preset):
+    """Training of what several frames add to `unihope-s`, on the answers of weights that stay as they are.
+
+    Attributes:
+        data: of which weights, and how windows are drawn.
+    """
+
+    name: str
+    network: str
+    config: UniHOPETimeConfig = LITE_TIME
+    data: FusionDataConfig = field(default_factory=FusionDataConfig)
+    loss: FusionLossWeights = field(default_factory=FusionLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    pictures: ClassVar[Literal["crops", "frames"]] = "crops"
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        return "what several frames add", f"sequences; the weights '{self.data.weights}' answer for their frames"
+
+    def build(self) -> UniHOPETime:
+        """See `Preset`."""
+        return build_unihope_time(self.config)
+
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "TimeTask":
+        """See `Preset`."""
+        if memory is not None or teacher is not None:
+            raise InvalidInput(f"'{self.name}' learns from a network's answers, and without a teacher")
+        return TimeTask(self, data)
+
+
+class FusionOnly(nn.Module):
+    """A `UniHOPETime` of which only the fusion learns; what is kept is `network`."""
+
+    def __init__(self, network: UniHOPETime):
+        super().__init__()
+        self.network = network
+        network.requires_grad_(False)
+        network.time.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> "FusionOnly":
+        """As of torch; what is frozen keeps its statistics."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
+
+class TimeTask:
+    """Training of the fusion, see `prehend_training.train.preset.Task`.
+
+    Args:
+        preset: what is trained.
+        data: folders of rendered sequences.
+
+    Raises:
+        AssetError: the data are not what the preset trains on.
+    """
+
+    def __init__(self, preset: TimePreset, data: DataSource):
+        self.preset: Preset = preset
+        self.memory: Memory | None = None
+        self._chosen, chosen = preset, preset.data
+        if isinstance(data, str) or not isinstance(data, Sequence):
+            raise AssetError(f"'{preset.name}' learns from folders of `scenes --kind sequences`")
+        self._bundle = load_bundle(chosen.weights)
+        backend = open_backend("onnx", self._bundle)
+        made = [answers_of(backend, Path(one), FOLLOWED_VIEW, seed) for one in data for seed in range(chosen.draws)]
+        self.source: BatchSource = FusionWindows(together(made), chosen, preset.seed, preset.optimisation.batch_size)
+        self._hand = SampledHand(load_hand_model(), count=0)  # joints alone: ten times as fast
+
+    def network(self) -> FusionOnly:
+        """The network with the weights that answered, and a fresh fusion."""
+        network = self._chosen.build()
+        taken = load_network(self._bundle).state_dict()
+        here_only = {name: value for name, value in network.state_dict().items() if name.startswith("time.")}
+        try:
+            network.load_state_dict(taken | here_only)
+        except RuntimeError as error:
+            raise AssetError(f"weights '{self._bundle.name}' are not of unihope-s: {error}") from error
+        return FusionOnly(network)
+
+    def terms(self, network: nn.Module, batch: Mapping[str, Tensor], used: float) -> Terms:
+        """Terms of the pose, see `losses.h2onet.fusion_terms`."""
+        assert isinstance(network, FusionOnly)
+        window = [batch[name] for name in network.network.stages()["fuse_frames"].inputs]
+        fused = network.network.fuse(*window)
+        return fusion_terms(fused, batch, self._hand.to(window[0].device))
+
+
 def _let_learn(parameters: Iterable[nn.Parameter], learns: bool) -> None:
     for parameter in parameters:
         parameter.requires_grad_(learns)
@@ -273,6 +379,12 @@ H2ONET_PRESETS = (
     # from hand_landmark_full (`trunk --kind hand`); single frames first, then what several add on top of them
     _own("h2onet-s-frame", "frame", _FRAMES, lr=1e-3),
     _own("h2onet-s", "fusion", _WINDOWS, lr=2e-3),
+    # on the answers of the shipped weights, which stay as they are
+    TimePreset(
+        "unihope-s-time",
+        "unihope-s-time",
+        optimisation=Optimisation(batch_size=256, lr=2e-3, weight_decay=0.02, ema=0.998),
+    ),
     _tiny("debug-h2onet-frame", "frame", _FRAMES),
     _tiny("debug-h2onet", "fusion", _WINDOWS),
     _tiny("debug-h2onet-all", "all", _WINDOWS),

@@ -1,0 +1,136 @@
+"""From films to answers, from answers to windows, from windows to a network that fuses."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from prehend.backends import open_backend
+from prehend.backends.torch_ import load_network
+from prehend.errors import AssetError
+from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.options import EstimatorOptions
+from prehend.types import Box, Camera, FoundHand
+from prehend.weights import load_bundle
+from prehend_training.cli.main import main
+from prehend_training.data.windows import ShardFilms
+from prehend_training.fusion.answers import EXACT, FOLLOWED_VIEW, TOLD, HandAnswers, answers_of, together
+from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
+from prehend_training.train.export import export_run
+from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.presets import preset
+from prehend_training.train.runs import Training, log_lines, train_run
+
+CONFIG = FusionDataConfig(jitter=0.0, cut_p=0.0)
+
+
+@pytest.fixture(scope="module")
+def backend():
+    return open_backend("onnx", load_bundle("unihope-s"), threads=1)
+
+
+@pytest.fixture(scope="module")
+def answers(backend, films) -> HandAnswers:
+    return answers_of(backend, films, FOLLOWED_VIEW)
+
+
+def test_every_usable_hand_of_every_frame_has_an_answer(answers, films) -> None:
+    pictures = sum(len(film.rows) for film in ShardFilms(films).films())
+    assert 0 < len(answers) <= 2 * pictures
+    for name in TOLD:
+        assert len(answers.arrays[name]) == len(answers) and np.isfinite(answers.arrays[name]).all()
+    for rows in answers.hands():
+        assert (np.diff(answers.arrays["time_s"][rows]) > 0).all()
+        assert len(set(answers.arrays["film"][rows])) == len(set(answers.arrays["side"][rows])) == 1
+
+
+def test_answers_are_made_once(answers, films) -> None:
+    class Asleep:
+        bundle = load_bundle("unihope-s")
+
+        def infer(self, stage, inputs):
+            raise AssertionError("asked again")
+
+    again = answers_of(Asleep(), films, FOLLOWED_VIEW)
+    np.testing.assert_array_equal(again.arrays["code"], answers.arrays["code"])
+
+
+def test_films_of_two_folders_keep_apart(answers) -> None:
+    both = together([answers, answers])
+    assert len(both.hands()) == 2 * len(answers.hands())
+
+
+def test_windows_are_of_one_hand_back_in_time_and_the_same_for_a_seed(answers) -> None:
+    windows = FusionWindows(answers, CONFIG, seed=3, batch_size=8)
+    arrays = answers.arrays
+    for row in range(len(answers)):
+        now, *older = windows.before(row, [1 / 6, 2 / 6])
+        assert now == row
+        for k, other in enumerate(older, start=1):
+            if other >= 0:
+                assert (arrays["film"][other], arrays["side"][other]) == (arrays["film"][row], arrays["side"][row])
+                assert abs(arrays["time_s"][row] - arrays["time_s"][other] - k / 6) <= 1 / 12 + 1e-9
+    one, other = windows.batch(5), windows.batch(5)
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    halves = [windows.batch(5, (k, 2)) for k in (0, 1)]
+    np.testing.assert_array_equal(np.concatenate([half["window_code"] for half in halves]), one["window_code"])
+
+
+def test_a_frame_that_is_not_there_is_the_current_one_unknown(answers) -> None:
+    window = FusionWindows(answers, CONFIG, 0, 1).window([[4, -1, -1]])
+    np.testing.assert_array_equal(window["window_known"], [[1, 0, 0]])
+    np.testing.assert_array_equal(window["window_rotations"][0, 1], window["window_rotations"][0, 0])
+    np.testing.assert_allclose(window["window_turn"], np.eye(3)[None, None].repeat(3, 1), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def run(films, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "time"
+    train_run(Training(preset("unihope-s-time"), [films], folder, Budget(steps=20)), Machine(threads=1))
+    return folder
+
+
+def test_only_the_fusion_learns_and_the_bundle_is_as_good_as_the_old_one(run, films, tmp_path, capsys) -> None:
+    (line,) = log_lines(run)
+    assert {"joints", "global_rotation", "finger_rotation"} < line.keys() and np.isfinite(line["loss"])
+    state = load_file(run / "checkpoint" / "averaged.safetensors")
+    single = load_network(load_bundle("unihope-s"))
+    for name, value in single.state_dict().items():
+        assert torch.equal(state[f"network.{name}"], value), name
+    assert main(["evaluate", str(run), "--data", str(films)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["fused"]["joint_error_mm"] != told["single"]["joint_error_mm"]
+    bundle = export_run(run, tmp_path / "unihope-s-time")
+    options = EstimatorOptions(min_score=0.01, keep_score=0.01, max_fit_error=50.0)
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (120, 160, 3), np.uint8) for _ in range(8)]
+    camera = Camera(np.array([[150.0, 0, 80], [0, 150.0, 60], [0, 0, 1]]), 160, 120)
+
+    def joints(weights: str, frames: int) -> list[bytes]:
+        backend = open_backend("onnx", load_bundle(weights), threads=1)
+        said = []
+        with Estimator(backend, config=EstimatorOptions(**{**options.__dict__, "temporal_frames": frames})) as hands:
+            for k, picture in enumerate(pictures):
+                found = hands.estimate(picture, camera, k / 30, [FoundHand(Box(40, 20, 120, 100), "right")])
+                said.append(b"".join(hand.joints_m.tobytes() for hand in found.hands))
+        return said
+
+    old, off, fused = (
+        joints(name, frames) for name, frames in (("unihope-s", 0), (bundle.folder, 1), (bundle.folder, 3))
+    )
+    assert any(old), "a hand came out"
+    assert off == old, "switched off it costs nothing and changes nothing"
+    assert fused[6:] != old[6:]
+
+
+def test_crops_are_refused(crops) -> None:
+    with pytest.raises(AssetError, match="sequences"):
+        preset("unihope-s-time").task([crops])
+
+
+def test_exact_views_are_kept_apart_from_drawn_ones(backend, answers, films) -> None:
+    exact = answers_of(backend, films, EXACT)
+    assert len(exact) == len(answers)
+    assert not np.array_equal(exact.arrays["code"], answers.arrays["code"])

@@ -1,0 +1,141 @@
+"""What a network says of every hand of some films, frame by frame: made once, kept beside the films.
+
+The network itself is not trained here, so that thousands of windows a second can be drawn from its answers.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
+
+from prehend.backends import Backend
+from prehend.pipeline.crop import Crop, direction_of
+from prehend.pipeline.network import HandNetwork
+from prehend.types import Box
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crop_targets import hand_targets, part_targets
+from prehend_training.data.crops import image_size
+from prehend_training.data.datasets import around_hand, is_usable
+from prehend_training.data.pixels.opencv import warp
+from prehend_training.data.records import of_hand, record_of
+from prehend_training.data.views import EXACT_VIEW, View, ViewConfig, apply_affine, draw_box, draw_turn, view_of
+from prehend_training.data.views import mirror_left as as_right
+from prehend_training.data.windows import ShardFilms
+
+BATCH = 16
+TOLD = ("rotations", "betas", "visibility_logit", "keypoint_log_std", "code")
+"""Outputs of stage `hand` that a window consists of."""
+
+TRUE = ("rotations", "joints", "betas", "visible", "part_shown", "has_parts", "has_pose")
+"""Labels that are kept beside them, as `true_...`."""
+
+FOLLOWED_VIEW = ViewConfig(center=0.05, scale=(0.9, 1.15), aspect=0.05, turn_p=0.0, turn_rad=0.1, upright=True)
+"""Crops of hands that are followed: their joints of the frame before say where they are."""
+
+EXACT = replace(EXACT_VIEW, upright=True)
+_HANDS = 2
+
+
+@dataclass(frozen=True)
+class HandAnswers:
+    """N looks at hands; a row each.
+
+    Attributes:
+        arrays: `TOLD` and `true_...` (see `TRUE`), R_camera_crop (N, 3, 3); film, side (N,) int64; time_s (N,); the
+            hands are right ones, in the crop's frame.
+    """
+
+    arrays: ArrayDict
+
+    def __len__(self) -> int:
+        return len(self.arrays["film"])
+
+    def hands(self) -> list[NDArray[np.int64]]:
+        """Rows of each hand of each film, in time's order."""
+        keys = 2 * self.arrays["film"] + self.arrays["side"]
+        rows = np.lexsort((self.arrays["time_s"], keys))
+        return np.split(rows, np.flatnonzero(np.diff(keys[rows])) + 1)
+
+
+class _Look(NamedTuple):
+    crop: Crop
+    kept: dict[str, Any]
+
+
+def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) -> HandAnswers:
+    """What a network says of the hands of rendered sequences; kept in the folder, for the next time.
+
+    Args:
+        backend: of a network with the stages `encode`, `object` and `hand`.
+        folder: of sequences.
+        view: how crops lie.
+        seed: of what of that is left to chance.
+
+    Raises:
+        AssetError: the folder cannot be read or holds no sequences.
+    """
+    kind = "exact" if view == EXACT else f"seed{seed}"
+    kept = Path(folder) / f"answers-{backend.bundle.weights_sha256[:12]}-{kind}.safetensors"
+    if kept.exists():
+        return HandAnswers(load_file(kept))
+    network = HandNetwork(backend, temporal_frames=1)
+    looks, parts = _looks(ShardFilms(Path(folder)), view, seed, network.crop_size), list[ArrayDict]()
+    while part := list(islice(looks, BATCH)):
+        parts.append(_answered(network, part))
+    joined = {name: np.ascontiguousarray(np.concatenate([one[name] for one in parts])) for name in parts[0]}
+    save_file(joined, kept)
+    return HandAnswers(joined)
+
+
+def together(several: Sequence[HandAnswers]) -> HandAnswers:
+    """Answers of several folders; films keep apart."""
+    shifted, first = [], 0
+    for one in several:
+        shifted.append({**one.arrays, "film": one.arrays["film"] + first})
+        first = int(shifted[-1]["film"].max()) + 1
+    return HandAnswers({name: np.concatenate([one[name] for one in shifted]) for name in shifted[0]})
+
+
+def _answered(network: HandNetwork, part: Sequence[_Look]) -> ArrayDict:
+    crops = [look.crop for look in part]
+    encoded = network.encode(crops)
+    holds = [bool(value >= 0.5) for value in encoded.grasp]
+    told, _ = network.hand_outputs(crops, encoded, range(len(part)), holds)
+    kept = {name: np.stack([look.kept[name] for look in part]) for name in part[0].kept}
+    return {**{name: told[name] for name in TOLD}, **kept}
+
+
+def _looks(films: ShardFilms, view: ViewConfig, seed: int, size_px: int) -> Iterator[_Look]:
+    for number, film in enumerate(tqdm(films.films(), unit="film")):
+        for row, time_s in zip(film.rows, film.times_s, strict=True):
+            sample = films.sample(row)
+            for hand, label in enumerate(sample.hands[:_HANDS]):
+                if not is_usable(sample, label):
+                    continue
+                record = as_right(around_hand(of_hand(record_of(sample, _HANDS), hand), size_px))
+                lies = _view(record, view, np.random.default_rng([seed, number, row, hand]), size_px)
+                image = warp(record["image"], lies.affine, size_px)
+                planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255)
+                truth = hand_targets(record, lies)
+                truth |= part_targets(record, truth["visible"])
+                kept = {f"true_{name}": np.asarray(truth[name], np.float32) for name in TRUE}
+                kept |= {
+                    "R_camera_crop": lies.R_crop_camera.T.astype(np.float32),
+                    "film": np.int64(number),
+                    "side": np.int64(label.side == "right"),
+                    "time_s": np.float64(time_s),
+                }
+                yield _Look(Crop(lies.spec, planes), kept)
+
+
+def _view(record: dict[str, Any], config: ViewConfig, rng: np.random.Generator, size_px: int) -> View:
+    size, keypoints = image_size(record), record["keypoints_px"][0]
+    turn = draw_turn(size, config, rng, direction_of(keypoints))
+    box = draw_box(Box.around(apply_affine(turn, keypoints)), config, rng)
+    return view_of(turn, box, None, size, record["K"], size_px)

@@ -1,0 +1,102 @@
+"""Windows of a network's answers as samples: a hand now, and the same hand one and two strides of time before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crops import drawn_indices
+from prehend_training.data.windows import rows_before
+from prehend_training.fusion.answers import TOLD, TRUE, HandAnswers
+from prehend_training.sample import Film
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FusionDataConfig:
+    """How windows are drawn; as of `data.windows.WindowDataConfig`.
+
+    Attributes:
+        weights: name or folder of the weights whose answers they consist of.
+        frames, stride_s, jitter, cut_p: see there.
+        draws: how often each picture is cut, otherwise each time.
+    """
+
+    weights: str = "unihope-s"
+    frames: int = 3
+    stride_s: float = 1 / 6
+    jitter: float = 0.2
+    cut_p: float = 0.15
+    draws: int = 1
+
+
+@dataclass(frozen=True)
+class FusionWindows:
+    """Batches of windows, drawn by (seed, step, row) alone; see `BatchSource`.
+
+    Attributes:
+        answers: what the network says of films.
+        config: how windows are drawn.
+        seed: with the step's number, decides everything.
+        batch_size: windows a step.
+    """
+
+    answers: HandAnswers
+    config: FusionDataConfig
+    seed: int
+    batch_size: int
+
+    @cached_property
+    def _places(self) -> tuple[list[Film], NDArray[np.int64]]:
+        """Each hand's rows and times, and (N, 2) which hand's a row is and where in it."""
+        hands = self.answers.hands()
+        places = np.empty((len(self.answers), 2), np.int64)
+        for number, rows in enumerate(hands):
+            places[rows, 0], places[rows, 1] = number, np.arange(len(rows))
+        times = self.answers.arrays["time_s"]
+        return [Film(tuple(rows.tolist()), times[rows]) for rows in hands], places
+
+    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
+        """ArrayDict of `window`."""
+        size, (k, n) = self.batch_size, part
+        indices = drawn_indices(self.seed, step, size, len(self.answers))
+        rows = range(k * size // n, (k + 1) * size // n)
+        return self.window([self._drawn(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows])
+
+    def window(self, rows: Sequence[Sequence[int]] | Rows) -> ArrayDict:
+        """The windows of (B, F) rows, -1 for a frame that is not there.
+
+        Returns:
+            window_<name>: (B, F, ...) of `TOLD`, that of the current frame where one is not there; window_turn, _known
+                as `pipeline.memory.window_arrays` makes them; and `TRUE` of the current frame.
+        """
+        index = np.asarray(rows)
+        known = index >= 0
+        index = np.where(known, index, index[:, :1])
+        arrays = self.answers.arrays
+        turns = arrays["R_camera_crop"][index]
+        return {
+            **{f"window_{name}": np.asarray(arrays[name][index], np.float32) for name in TOLD},
+            "window_turn": np.swapaxes(turns[:, :1], -1, -2) @ turns,
+            "window_known": known.astype(np.float32),
+            **{name: arrays[f"true_{name}"][index[:, 0]] for name in TRUE},
+        }
+
+    def before(self, row: int, offsets_s: Sequence[float]) -> list[int]:
+        """A row, and those of the same hand nearest to some times before it, -1 where there are none."""
+        films, places = self._places
+        hand, at = places[row]
+        film = films[hand]
+        older = rows_before(film, int(at), offsets_s)
+        return [row, *(-1 if place is None else film.rows[place] for place in older)]
+
+    def _drawn(self, row: int, rng: np.random.Generator) -> list[int]:
+        config = self.config
+        older = np.arange(1, config.frames)
+        offsets = config.stride_s * (older + rng.uniform(-config.jitter, config.jitter, len(older)))
+        kept = 1 + int(rng.integers(config.frames - 1)) if rng.random() < config.cut_p else config.frames
+        return [one if k < kept else -1 for k, one in enumerate(self.before(row, offsets.tolist()))]
