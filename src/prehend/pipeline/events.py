@@ -11,7 +11,6 @@ from math import nan
 import numpy as np
 
 from prehend.pipeline.grasp import GraspConfig
-from prehend.pipeline.lift import Lift
 from prehend.pipeline.targets import inside_share
 from prehend.pipeline.track import FRAME_S
 from prehend.types import Box, EventKind, FloatArray, FrameResult, HandEstimate, HandEvent
@@ -55,8 +54,6 @@ class _Known:
         velocity: (2,) of its box's middle [px/s].
         told_view: whether it was told to be there; None before it was.
         grasping: whether it was told to grasp.
-        was_free: whether it was seen holding nothing.
-        lift: it seems to hold something, which has not moved yet.
         object_id: what it was told to hold.
         object_run: frames that say it holds something else.
         leaving: it was about to leave the view when it was last seen.
@@ -68,8 +65,6 @@ class _Known:
     velocity: FloatArray
     told_view: bool | None = None
     grasping: bool = False
-    was_free: bool = False
-    lift: Lift | None = None
     object_id: str = ""
     object_run: _Run | None = None
     leaving: bool = False
@@ -80,8 +75,7 @@ class EventTeller:
 
     Args:
         lasting_s: how long frames have to agree before a hand counts as found, lost or regained, or what it holds as
-            another object; that a hand grasps is decided before (`GraspFilter`), that the grasp has begun once
-            what it holds moves (`lift`) [s].
+            another object; when a grasp begins and ends is decided before (`GraspFilter`) [s].
     """
 
     def __init__(self, lasting_s: float = GraspConfig().lasting_s):
@@ -156,18 +150,9 @@ class EventTeller:
         hand = known.hand
         held = "" if hand.held_object is None else hand.held_object.object_id
         grasp, since = hand.grasp, self._stamp if hand.grasp.since is None else hand.grasp.since
-        if grasp.state == "not_grasping":
-            known.was_free, known.lift = True, None
         if grasp.state == "grasping" and not known.grasping:
-            began_s = self._now_s
-            if known.was_free:  # otherwise nobody saw it begin
-                known.lift = known.lift or Lift(self._now_s)
-                moved = known.lift.moved(hand, self._now_s)
-                if not moved and not known.lift.is_over(self._now_s):
-                    return []
-                since, began_s = (self._stamp, began_s) if moved else (since, known.lift.began_s)
-            known.grasping, known.lift, known.object_id, known.object_run = True, None, held, None
-            return [self._event("grasped", hand, since, began_s, grasp.probability, held)]
+            known.grasping, known.object_id, known.object_run = True, held, None
+            return [self._event("grasped", hand, since, self._now_s, grasp.probability, held)]
         if grasp.state == "not_grasping" and known.grasping:
             told, known.grasping, known.object_id = known.object_id, False, ""
             return [self._event("released", hand, since, self._now_s, 1 - grasp.probability, told)]

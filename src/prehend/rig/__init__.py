@@ -1,7 +1,7 @@
 """Several calibrated cameras as one: what each of them sees of a hand becomes one hand in the rig's frame."""
 
 from prehend.rig.calibration import RigCalibration, RigCamera
-from prehend.rig.fuse import fuse
+from prehend.rig.fusion import fuse
 from prehend.rig.records import FusedHand, View, ViewError
 
 __all__ = ["FusedHand", "RigCalibration", "RigCamera", "View", "ViewError", "fuse"]

@@ -12,7 +12,7 @@ from prehend.draw.overlay import draw
 from prehend.geometry.camera import project
 from prehend.geometry.control_points import control_points
 from prehend.io.images import Image
-from prehend.rig.fuse import in_pixels
+from prehend.rig.fusion import in_pixels
 from prehend.rig.records import RigResult, View
 from prehend.types import Box, FloatArray, FrameResult, HandEstimate, ObjectEstimate
 

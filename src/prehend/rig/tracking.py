@@ -15,7 +15,7 @@ from prehend.pipeline.identities import Identities
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smooth import HandSmoother
 from prehend.pipeline.track import FRAME_S
-from prehend.rig.fuse import SHAPE_STD, Shape, fuse_group, grouped, in_pixels, voted_side
+from prehend.rig.fusion import SHAPE_STD, Shape, fuse_group, grouped, in_pixels, voted_side
 from prehend.rig.records import FusedHand, RigResult, View
 from prehend.rig.sights import Sight, sights_of
 from prehend.types import FrameResult, HandEstimate

@@ -63,14 +63,11 @@ def test_hands_are_told_apart_by_side_or_by_number(say, show, know):
 
 def test_events_of_a_hand_that_grasps_is_lost_and_comes_back(say, show):
     states = [*["not_grasping"] * 3, *["grasping"] * 3, None, None, None, "unknown", "grasping", "not_grasping", None]
-    hands = [  # what it holds moves with it from the sixth frame on
-        [say((0.05 * (n >= 5), 0, 0.5), grasp=state, side="right" if n < 9 else "left")] if state else []
-        for n, state in enumerate(states)
-    ]
+    hands = [[say(grasp=state, side="right" if n < 9 else "left")] if state else [] for n, state in enumerate(states)]
     true = Series("right", tuple(range(13)), (False,) * 2 + (True,) * 11, (False,) * 13)
     events = happenings(show(hands), [true])
     assert [(event.frame, event.what) for event in events] == [
-        (0, "found"), (2, "true_grasped"), (5, "grasped"), (6, "lost"), (9, "regained"), (11, "released"),
+        (0, "found"), (2, "true_grasped"), (3, "grasped"), (6, "lost"), (9, "regained"), (11, "released"),
     ]  # fmt: skip
     assert [event.late_s for event in events if event.what in ("found", "lost")] == pytest.approx([0.1, 0.1])
     assert [event.who for event in events] == ["right"] * 4 + ["left"] * 2
