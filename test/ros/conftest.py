@@ -21,6 +21,8 @@ DEADLINE_S = 60.0
 """Only a failing test waits this long; machines that have other things to do are slow to start processes."""
 
 HERE = Path(__file__).parent
+collect_ignore = ["workspace"]
+"""A package that colcon builds, and tests, beside ours."""
 _DOMAINS = itertools.count(1)
 
 

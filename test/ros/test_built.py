@@ -23,7 +23,7 @@ def _prefix() -> Path | None:
 
     try:
         return Path(get_package_prefix(m.PACKAGE))
-    except PackageNotFoundError:
+    except (PackageNotFoundError, OSError):  # the latter: no workspace is set up at all
         return None
 
 
