@@ -66,6 +66,7 @@ def export_stage(network: nn.Module, stage: Stage, location: str) -> onnx.ModelP
     model = onnx.load_from_string(buffer.getvalue())
     onnx.checker.check_model(model)
     _detach_numbers(model, network, location)
+    _shorten_names(model)
     for value in (*model.graph.input, *model.graph.output):
         _write_shape(value, arrays[value.name])
     return model
@@ -93,6 +94,19 @@ def _detach_numbers(model: onnx.ModelProto, network: nn.Module, location: str) -
     for node in model.graph.node:
         for i, name in enumerate(node.input):
             node.input[i] = renamed.get(name, name)
+
+
+def _shorten_names(model: onnx.ModelProto) -> None:
+    """Number the values between layers: the exporter gives each its path through the modules, two thirds of a file."""
+    kept = {value.name for value in model.graph.output}
+    renamed: dict[str, str] = {}
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = renamed.get(name, name)
+        for i, name in enumerate(node.output):
+            if name and name not in kept:
+                renamed[name] = node.output[i] = f"v{len(renamed)}"
+    del model.graph.value_info[:]
 
 
 def _write_shape(value: onnx.ValueInfoProto, shape: Shape) -> None:
