@@ -99,6 +99,7 @@ def test_launch_arguments_win_over_the_file_only_where_they_are_given(monkeypatc
 
 def test_two_cameras_are_launched_as_one_node(monkeypatch):
     file = "prehend_two_cameras.launch.py"
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "/no/ros")  # colcon test has the built package there
     plain = launched(monkeypatch, file, cameras="front,left")
     assert plain["remappings"] == [] and plain["arguments"] == ["-m", "prehend.cli.main", "node"]
     given = launched(
