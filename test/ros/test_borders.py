@@ -218,9 +218,16 @@ def worker_for(kind: str) -> Worker:
     )
 
 
+def process(kind: str, data: bytes) -> None:
+    """What the worker does with an image that came."""
+    worker = worker_for(kind)
+    worker.offer(data)
+    worker._process(worker._take())
+
+
 def test_a_row_is_not_believed_to_be_gigabytes():
     tracemalloc.start()
-    worker_for("raw")._process(raw(height=1, width=4, step=3_000_000_000))  # its one row needs no padding
+    process("raw", raw(height=1, width=4, step=3_000_000_000))  # its one row needs no padding
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 50e6
@@ -261,7 +268,7 @@ def test_damaged_messages_raise_nothing_but_our_errors():
                 camera = calibration.camera(WIDTH, HEIGHT, 1.0, 1.0, "cam")
                 assert np.isfinite(np.linalg.inv(camera.K)).all()
             else:
-                worker_for(kind)._process(data)
+                process(kind, data)
         except PrehendError as error:
             assert not isinstance(error, Unexpected)
             seen[f"{kind} refused"] += 1
