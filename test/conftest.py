@@ -5,6 +5,7 @@ What is slow was measured: `make durations` writes durations.json from a run of 
 then.
 """
 
+import importlib.util
 import json
 import os
 import socket
@@ -54,6 +55,13 @@ SLOW_S = 0.3
 
 DURATIONS_S: dict[str, float] = json.loads((Path(__file__).parent / "durations.json").read_text())
 """By file and function without folders, so that a test may move."""
+
+NEED_TORCH = ("backends", "export", "models", "prior", "training")
+"""Folders, and files below, whose tests build networks: left out where the extra `torch` is not installed."""
+
+if importlib.util.find_spec("torch") is None:
+    files = ("cli/test_export.py", "cli/test_hand.py", "pipeline/test_through_time.py")
+    collect_ignore = [*NEED_TORCH, *files]
 
 FIXTURES = {"domain": "ros", "renderer": "render"}
 """A process on DDS, an OpenGL context."""
