@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from prior_work import CAMERA, network, posed, prior, seen
 
-from prehend.errors import InvalidInput, ParameterError, WeightsMismatch
+from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
 from prehend.prior import open_prior
@@ -88,14 +88,14 @@ def test_weights_are_of_their_hand_model(tmp_path):
         HandPrior.of_weights(other)
 
 
-def test_a_version_without_weights_says_so():
-    from prehend.weights import available
-
-    if "hhmr-xs" in available():
-        assert open_prior().sample(1, None, QUICK).vertices_m.shape == (1, 1596, 3)
-    else:
-        with pytest.raises(ParameterError, match="comes without weights"):
-            open_prior()
+def test_the_shipped_prior_draws_hands_that_bend_as_hands_do():
+    hands = open_prior().sample(8, None, Sampling(steps=10, seed=3))
+    assert hands.vertices_m.shape == (8, 1596, 3)
+    bones = np.linalg.norm(np.diff(hands.joints_m[:, 5:9], axis=1), axis=-1)  # of the index finger
+    true = np.linalg.norm(np.diff(HAND.joints[5:9], axis=0), axis=-1)
+    np.testing.assert_allclose(bones, np.tile(true, (8, 1)), rtol=0.25)
+    tips = hands.joints_m[:, 8] - hands.joints_m[:, 5]
+    assert np.linalg.norm(tips, axis=1).std() > 0.005, "some fingers are bent and some are not"
 
 
 def test_covariances_are_those_of_the_hypotheses():

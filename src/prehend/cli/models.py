@@ -15,6 +15,7 @@ _COLUMNS = ("name", "what for", "size", "parameters", "licence", "accuracy")
 _PURPOSE = {
     "detect": "finds hands in images",
     "find": "finds hands in images",
+    "denoise": "draws, completes and fits hand meshes",
     "encode": "a hand's joints, mesh, grasp and what it holds",
 }
 """What weights are for, by a stage that they have."""
@@ -60,6 +61,8 @@ def accuracy(measured: Mapping[str, Any]) -> str:
     if "joint_error_mm" in measured:
         aligned = measured.get("aligned_joint_error_mm")
         return f"joints {measured['joint_error_mm']:.1f} mm off" + (f", {aligned:.1f} aligned" if aligned else "")
+    if "prior" in measured:
+        return _of_prior(next(iter(measured["prior"].values())))
     photographs = measured.get("photographs", {}).get("detect", {})
     sets = [one for one in photographs.values() if isinstance(one, dict)]
     found = [100 * one["found"] for one in sets if "found" in one]
@@ -70,6 +73,11 @@ def accuracy(measured: Mapping[str, Any]) -> str:
         f"by set of photographs finds {min(found):.0f} to {max(found):.0f} % of the hands, "
         f"false hands on {min(false):.0f} to {max(false):.0f} %"
     )
+
+
+def _of_prior(measured: Mapping[str, Any]) -> str:
+    cut, fitted = measured["completed"], measured["fitted"]
+    return f"cut fingers {cut['best_of_8_mm']:.1f} mm off, best of 8; fits to joints {fitted['space_joints_mm']:.1f} mm"
 
 
 def _row(bundle: "Bundle") -> tuple[str, ...]:

@@ -7,8 +7,7 @@ of hypotheses, and steps between are linear algebra on the same tensors.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prehend.errors import MissingDependency, ParameterError
-from prehend.weights import available
+from prehend.errors import MissingDependency
 
 if TYPE_CHECKING:
     from prehend.prior.sampler import HandPrior
@@ -25,14 +24,8 @@ def open_prior(weights: str | Path = DEFAULT_PRIOR, hand_model: Path | None = No
 
     Raises:
         MissingDependency: there is no torch or no `diffusers`.
-        ParameterError: the default weights are asked for and this version comes without.
         UnknownName, AssetError, WeightsMismatch: see `HandPrior`.
     """
-    if weights == DEFAULT_PRIOR and DEFAULT_PRIOR not in available():
-        raise ParameterError(
-            "this version comes without weights of a prior: train some (prehend-train train hhmr-xs, then export) and "
-            "give their folder as --model"
-        )
     try:
         from prehend.hand_model.asset import load_hand_model
         from prehend.prior.sampler import HandPrior
