@@ -172,6 +172,7 @@ def test_a_truth_that_cannot_be_is_one_line(hand_bag, tmp_path, load, arguments,
         assert run(command, load) == 1
         said = capsys.readouterr().err
         assert re.search(text, said) and "Traceback" not in said
+        assert not (tmp_path / "out").exists(), "nothing was written"
     assert not (out / "report.html").exists() and not estimators
 
 

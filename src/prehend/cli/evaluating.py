@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,7 +62,16 @@ class Evaluation:
         if self._args.meshes is not None and not self._args.meshes.is_dir():
             raise SourceError(f"--meshes {self._args.meshes}: no such folder")
         plans = plans_of(self._args.sources, self._args.truth)
-        self._make_folders()
+        made = self._make_folders()
+        try:
+            return self._judge(plans)
+        finally:
+            if not (self._out / "report.html").exists():
+                for folder in reversed(made):
+                    with suppress(OSError):  # something is in it
+                        folder.rmdir()
+
+    def _judge(self, plans: Sequence[Plan]) -> int:
         judged = [run for plan in self._predicted(plans) if (run := self._judged(plan)) is not None]
         if not judged:
             return 1
@@ -71,10 +81,14 @@ class Evaluation:
         sys.stdout.write(f"report: {self._out / 'report.html'}\n")
         return 1 if self._failures else 0
 
-    def _make_folders(self) -> None:
+    def _make_folders(self) -> list[Path]:
+        """Those that were not there, outer ones first."""
+        wanted = [self._out, self._out / "predictions", self._out / "truth"]
+        made = [folder for folder in wanted if not folder.exists()]
         try:
-            for folder in (self._out / "predictions", self._out / "truth"):
+            for folder in wanted:
                 folder.mkdir(parents=True, exist_ok=True)
+            return made
         except OSError as error:
             raise OutputError(f"{self._out} cannot be made: {reason(error)}") from error
 
