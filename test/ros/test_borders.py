@@ -222,7 +222,7 @@ def process(kind: str, data: bytes) -> None:
     """What the worker does with an image that came."""
     worker = worker_for(kind)
     worker.offer(data)
-    worker._process(worker._take())
+    worker._work(worker._take())
 
 
 def test_a_row_is_not_believed_to_be_gigabytes():

@@ -11,7 +11,8 @@ from prehend.ros import convert, diagnostics, images
 from prehend.ros import messages as m
 from prehend.ros.calibration import Calibration
 from prehend.ros.params import NodeParams
-from prehend.ros.worker import GIVE_UP_AFTER, Worker
+from prehend.ros.worker import Worker
+from prehend.ros.worker_loop import GIVE_UP_AFTER
 from prehend.types import Camera
 
 SIZE = (64, 48)

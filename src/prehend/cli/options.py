@@ -54,6 +54,13 @@ def add_options(parser: Parser) -> None:
         metavar="DEG",
         help="field of view across the longer side where no camera is known",
     )
+    _add_over_time(parser)
+    parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
+    parser.add_argument("--threads", type=count_from(0), metavar="N", help="of the processor, 0 for all (default)")
+
+
+def _add_over_time(parser: Parser) -> None:
+    """What is followed from image to image."""
     parser.add_argument(
         "--smooth",
         dest="smooth_min_cutoff_hz",
@@ -78,8 +85,6 @@ def add_options(parser: Parser) -> None:
         metavar="N",
         help="frames of a hand that the network draws on; 1: each alone; default 0: as many as the weights look at",
     )
-    parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
-    parser.add_argument("--threads", type=count_from(0), metavar="N", help="of the processor, 0 for all (default)")
 
 
 def add_engine_options(parser: Parser) -> None:

@@ -2,7 +2,6 @@
 
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,24 +14,23 @@ try:
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.lifecycle import LifecycleNode
     from rclpy.node import Node
-    from std_srvs.srv import SetBool, Trigger
 except ImportError as error:
     raise MissingDependency("rclpy", "ros", "the ROS node") from error
 
 from prehend import __version__
 from prehend.ros import diagnostics, graph
-from prehend.ros.borders import Border, Unexpected
+from prehend.ros.borders import Border
 from prehend.ros.calibration import Calibration
-from prehend.ros.convert import header_message
 from prehend.ros.diagnostics import Status
 from prehend.ros.estimator import CamerasLoader, Loaded, Loader, check_objects, load_cameras_for, load_for
 from prehend.ros.inputs import Inputs, depth_stream, image_topics
 from prehend.ros.life import Life, Running
-from prehend.ros.messages import DIAGNOSTICS, encode
+from prehend.ros.messages import DIAGNOSTICS
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
 from prehend.ros.params_files import unused_files
 from prehend.ros.quality import publisher, refuse_changes, unused_overrides
+from prehend.ros.reporting import Reporter, offer_services
 from prehend.ros.several_node import SeveralNode
 from prehend.ros.stamps import Stamps
 from prehend.ros.start import restore_signals, start_ros, stop_on_signals
@@ -59,14 +57,13 @@ class PrehendNode:
 
     def __init__(self, node: Node, params: NodeParams, loaded: Loaded, notes: Sequence[str] = ()) -> None:
         self._node, self._params, self._notes, self._loaded = node, params, list(notes), loaded
-        self._name = node.get_fully_qualified_name()
+        self._reporter = Reporter(node)
         self._stats = diagnostics.Stats(time.monotonic())
         self._stamps = Stamps(self._now_s, lambda: bool(node.get_parameter("use_sim_time").value))
         base, _ = image_topics(node, params.image_transport == "compressed")
         self._calibration = Calibration(
             params.fov_deg, params.camera_info_timeout_s, rectified="rect" in base.rsplit("/", 1)[-1]
         )
-        self._told: set[str] = set()
         self._warned_of_loss = False
         with Border(ParameterError, "ROS refuses a topic or service"):
             self._outputs = Outputs(node, loaded.facts, params, self._stats, self._stamps)
@@ -79,12 +76,11 @@ class PrehendNode:
                 self._stats,
                 self._outputs.publish,
                 self._stamps,
-                self._tell,
+                self._reporter.unexpected,
                 depth,
             )
             self._inputs = Inputs(node, params, self._calibration, self._stats, self.worker.offer, depth)
-            node.create_service(Trigger, "~/reset", self._on_reset)
-            node.create_service(SetBool, "~/pause", self._on_pause)
+            offer_services(node, self.worker)
         # a steady clock: silence must be told while simulated time stands still, too
         node.create_timer(1.0, self._on_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
         node.add_on_set_parameters_callback(self._on_parameters)
@@ -130,23 +126,6 @@ class PrehendNode:
     def _now_s(self) -> float:
         return float(self._node.get_clock().now().nanoseconds) * 1e-9
 
-    def _tell(self, error: Unexpected) -> None:
-        """Log an error that nobody expects with its traceback, the first time."""
-        if str(error) not in self._told and len(self._told) < 100:
-            self._told.add(str(error))
-            cause = error.__cause__ or error
-            self._node.get_logger().error("".join(traceback.format_exception(cause)))
-
-    def _on_reset(self, _request: Any, response: Any) -> Any:
-        self.worker.reset()
-        response.success, response.message = True, "all hands are forgotten"
-        return response
-
-    def _on_pause(self, request: Any, response: Any) -> Any:
-        self.worker.pause(request.data)
-        response.success, response.message = True, "paused" if request.data else "running"
-        return response
-
     def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
         values = {change.name: change.value for change in changes if change.name.split(".")[0] not in _NOT_OURS}
         try:
@@ -173,6 +152,7 @@ class PrehendNode:
         reason = self._calibration.reason
         if reason and not self._calibration.heard:
             reason = f"{reason}: {self._inputs.info_cause()}".removesuffix(": ")
+        notes = [*self._notes, *self.worker.notes, *self._reporter.twins()]
         values = {"version": __version__, "subscribed anew": self._inputs.resubscribed}
         statuses = [
             diagnostics.images_status(counts, now, params.silent_after_s, self._inputs.topic, cause, faults),
@@ -180,33 +160,19 @@ class PrehendNode:
             *self._inputs.depth_status(now, params.silent_after_s),
             *([self._outputs.target.status()] if self._outputs.target else []),
             diagnostics.estimator_status(counts, now),
-            diagnostics.node_status([*self._notes, *self.worker.notes, *self._twins()], self.worker.paused, values),
+            diagnostics.node_status(notes, self.worker.paused, values),
         ]
         self._publish(statuses)
         self._inputs.watch(counts)
 
     def _publish(self, statuses: list[Status]) -> None:
-        array = diagnostics.diagnostic_array(header_message(self._now_s(), ""), self._name.lstrip("/"), statuses)
-        self._diagnostics.publish(encode(array))
+        self._reporter.publish(self._diagnostics, statuses, self._now_s())
 
     def _warn_of_loss(self, loss: str) -> None:
         """Once in the log; the diagnostics tell it as long as it lasts."""
         if not self._warned_of_loss:
             self._warned_of_loss = True
             self._node.get_logger().warning(loss)
-
-    def _twins(self) -> list[str]:
-        """Other nodes of the same name."""
-        own = (self._node.get_name(), self._node.get_namespace())
-        if self._node.get_node_names_and_namespaces().count(own) < 2:
-            return []
-        text = (
-            f"another node is called {self._name}, too: their topics and services mix; rename one with -r __node:=NAME"
-        )
-        if text not in self._told:
-            self._told.add(text)
-            self._node.get_logger().warning(text)
-        return [text]
 
 
 def declare_parameters(node: Node) -> NodeParams:

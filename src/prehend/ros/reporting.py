@@ -1,14 +1,16 @@
-"""What a node tells of itself: diagnostics, errors that nobody expects, other nodes of its name."""
+"""What a node tells of itself: diagnostics, errors that nobody expects, other nodes of its name; and its services."""
 
 import traceback
 from typing import Any
 
 from rclpy.node import Node
+from std_srvs.srv import SetBool, Trigger
 
 from prehend.ros.borders import Unexpected
 from prehend.ros.convert import header_message
 from prehend.ros.diagnostics import Status, diagnostic_array
 from prehend.ros.messages import encode
+from prehend.ros.worker_loop import WorkerLoop
 
 _MOST = 100
 
@@ -47,3 +49,20 @@ class Reporter:
             self._told.add(text)
             self._node.get_logger().warning(text)
         return [text]
+
+
+def offer_services(node: Node, worker: WorkerLoop[Any]) -> None:
+    """`~/reset` and `~/pause` of a worker."""
+
+    def reset(_request: Any, response: Any) -> Any:
+        worker.reset()
+        response.success, response.message = True, "all hands are forgotten"
+        return response
+
+    def pause(request: Any, response: Any) -> Any:
+        worker.pause(request.data)
+        response.success, response.message = True, "paused" if request.data else "running"
+        return response
+
+    node.create_service(Trigger, "~/reset", reset)
+    node.create_service(SetBool, "~/pause", pause)

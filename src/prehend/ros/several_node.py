@@ -9,14 +9,13 @@ from typing import Any
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from std_srvs.srv import SetBool, Trigger
 
 from prehend import __version__
 from prehend.errors import ParameterError, PrehendError
 from prehend.io.images import Image
 from prehend.rig.estimator import RigEstimator
 from prehend.ros import diagnostics
-from prehend.ros.borders import Border, Unexpected
+from prehend.ros.borders import Border
 from prehend.ros.diagnostics import Stats, Status
 from prehend.ros.estimator import LoadedCameras, check_objects
 from prehend.ros.lane import Lane
@@ -24,7 +23,7 @@ from prehend.ros.messages import DIAGNOSTICS
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams
 from prehend.ros.quality import publisher, refuse_changes, unused_overrides
-from prehend.ros.reporting import Reporter
+from prehend.ros.reporting import Reporter, offer_services
 from prehend.ros.rig_outputs import RigOutputs
 from prehend.ros.rig_poses import RigPoses
 from prehend.ros.rig_status import SyncStatus
@@ -65,8 +64,7 @@ class SeveralNode:
                 self._make_apart(loaded)
             else:
                 self._make_rig(loaded.rig, self._poses)
-            node.create_service(Trigger, "~/reset", self._on_reset)
-            node.create_service(SetBool, "~/pause", self._on_pause)
+            offer_services(node, self.worker)
         node.create_timer(1.0, self._on_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
         node.add_on_set_parameters_callback(self._on_parameters)
         for note in self._notes:
@@ -110,12 +108,12 @@ class SeveralNode:
     def _make_apart(self, loaded: LoadedCameras) -> None:
         for name, lane in self._lanes.items():
             self._apart[name] = Outputs(lane.within, loaded.facts, self._of(name), lane.stats, lane.stamps)
-        self.worker = ApartWorker(loaded.cameras, self._params, self._lanes, self._publish, self._tell)
+        self.worker = ApartWorker(loaded.cameras, self._params, self._lanes, self._publish, self._reporter.unexpected)
 
     def _make_rig(self, rig: RigEstimator, poses: RigPoses) -> None:
         stamps = Stamps(self._now_s, lambda: bool(self._node.get_parameter("use_sim_time").value))
         self._rig = RigOutputs(self._node, self._loaded.facts, self._params, self._stats, stamps, self._lanes)
-        self.worker = RigWorker(rig, self._params, self._lanes, poses, self._rig.publish, self._tell)
+        self.worker = RigWorker(rig, self._params, self._lanes, poses, self._rig.publish, self._reporter.unexpected)
         self._sync = SyncStatus(self.worker, self._params)
 
     def _of(self, name: str) -> NodeParams:
@@ -130,19 +128,6 @@ class SeveralNode:
 
     def _now_s(self) -> float:
         return float(self._node.get_clock().now().nanoseconds) * 1e-9
-
-    def _tell(self, error: Unexpected) -> None:
-        self._reporter.unexpected(error)
-
-    def _on_reset(self, _request: Any, response: Any) -> Any:
-        self.worker.reset()
-        response.success, response.message = True, "all hands are forgotten"
-        return response
-
-    def _on_pause(self, request: Any, response: Any) -> Any:
-        self.worker.pause(request.data)
-        response.success, response.message = True, "paused" if request.data else "running"
-        return response
 
     def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
         values = {change.name: change.value for change in changes if hasattr(self._params, change.name)}

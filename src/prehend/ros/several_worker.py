@@ -2,15 +2,14 @@
 
 import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from prehend.errors import DeviceError, PrehendError
+from prehend.errors import PrehendError
 from prehend.io.images import Image
 from prehend.pipeline.cameras import CameraFrame, CamerasEstimator
-from prehend.pipeline.options import EstimatorOptions
 from prehend.rig.estimator import RigEstimator
 from prehend.rig.matching import MatchedSet, StampMatcher
 from prehend.rig.records import RigResult
@@ -21,10 +20,8 @@ from prehend.ros.lane import Lane, Opened
 from prehend.ros.mirror import mirror_camera, mirror_image
 from prehend.ros.params import NodeParams
 from prehend.ros.rig_poses import RigPoses
-from prehend.ros.worker import GIVE_UP_AFTER
+from prehend.ros.worker_loop import Job, WorkerLoop
 from prehend.types import FrameResult
-
-Job = TypeVar("Job")
 
 PublishOne = Callable[[str, Any, Image, FrameResult], None]
 """Takes a camera's name, its image's header, the pixels and the result."""
@@ -36,7 +33,7 @@ where no camera has a pose."""
 _POLL_S = 0.03
 
 
-class SeveralWorker(ABC, Generic[Job]):
+class SeveralWorker(WorkerLoop[Job]):
     """Takes what is newest, and goes on whatever fails; see `worker.Worker`.
 
     Args:
@@ -51,15 +48,8 @@ class SeveralWorker(ABC, Generic[Job]):
         estimator: CamerasEstimator | RigEstimator,
         tell: Callable[[Unexpected], None],
     ) -> None:
-        self._lanes, self._shared, self._tell = lanes, estimator, tell
-        self._options: EstimatorOptions | None = None
-        self._stopped = self._reset = self.paused = False
-        self._changed = threading.Condition()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know of how the networks run."""
-        return self._shared.notes
+        super().__init__(estimator, tell)
+        self._lanes = lanes
 
     @abstractmethod
     def offer(self, camera: str, data: bytes) -> None:
@@ -73,50 +63,9 @@ class SeveralWorker(ABC, Generic[Job]):
     def _process(self, job: Job) -> None:
         """Do it."""
 
-    @abstractmethod
-    def _clear(self) -> None:
-        """Forget what waits; called under the lock."""
-
-    def change(self, options: EstimatorOptions) -> None:
-        """Let the estimator go on with other options, from the next images on."""
-        with self._changed:
-            self._options = options
-
-    def pause(self, paused: bool) -> None:
-        """Leave images alone, or take them again; begins anew either way."""
-        with self._changed:
-            self.paused, self._reset = paused, True
-            self._clear()
-
-    def reset(self) -> None:
-        """Forget all hands before the next image."""
-        with self._changed:
-            self._reset = True
-
-    def stop(self) -> None:
-        """Let `run` return after the images it is at."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-
-    def run(self) -> None:
-        """Process images until `stop`; raises what `worker.Worker.run` does."""
-        in_a_row = 0
-        while (job := self._take()) is not None:
-            try:
-                self._renew()
-                self._process(job)
-                in_a_row = 0
-            except Unexpected as error:
-                in_a_row += 1
-                self._failed(str(error))
-                self._tell(error)
-                if in_a_row >= GIVE_UP_AFTER:
-                    raise error.__cause__ or error from None
-            except DeviceError:
-                raise
-            except PrehendError as error:
-                self._failed(str(error))
+    def _work(self, job: Job) -> None:
+        self._renew()
+        self._process(job)
 
     def _take(self) -> Job | None:
         with self._changed:
@@ -125,16 +74,6 @@ class SeveralWorker(ABC, Generic[Job]):
                     return job
                 self._changed.wait(_POLL_S)
         return None
-
-    def _renew(self) -> None:
-        """Do what was asked for since the last images."""
-        with self._changed:
-            wanted, self._reset = self._reset, False
-            options, self._options = self._options, None
-        if wanted:
-            self._shared.reset()
-        if options is not None:
-            self._shared.change(options)
 
     def _failed(self, reason: str) -> None:
         for lane in self._lanes.values():
@@ -187,9 +126,6 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
                 self._lanes[camera].stats.dropped()
             self._newest[camera] = data
             self._changed.notify()
-
-    def _change(self, options: EstimatorOptions) -> None:
-        self._estimator.change(options)
 
     def _next(self) -> dict[str, bytes] | None:
         images, self._newest = self._newest, {}

@@ -1,6 +1,5 @@
 """From image bytes to results, in a thread of its own; knows the messages but no node."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,10 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from prehend.errors import DeviceError, PrehendError, SourceError
+from prehend.errors import SourceError
 from prehend.io.images import Image
 from prehend.pipeline.load import HandEstimator
-from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
 from prehend.ros.convert import seconds
@@ -21,13 +19,11 @@ from prehend.ros.image_bytes import ImageBytes
 from prehend.ros.mirror import mirror_camera, mirror_image
 from prehend.ros.params import NodeParams
 from prehend.ros.stamps import Stamps
+from prehend.ros.worker_loop import WorkerLoop
 from prehend.types import FrameResult
 
 Publish = Callable[[Any, Image, FrameResult], None]
 """Takes the image's header, its pixels (H, W, 3) uint8 RGB and the result."""
-
-GIVE_UP_AFTER = 50
-"""Images in a row that failed for a reason nobody expects: it is not the images, and the node ends with the reason."""
 
 
 class _Arrived(NamedTuple):
@@ -50,7 +46,7 @@ class Laps:
         self.ms[name], self._last = 1e3 * (now - self._last), now
 
 
-class Worker:
+class Worker(WorkerLoop[_Arrived]):
     """Processes the newest image there is; older ones that were not reached are dropped and counted.
 
     `run` is the thread. An image that fails is counted, told by the diagnostics, and the next one is taken, whatever
@@ -78,20 +74,13 @@ class Worker:
         tell: Callable[[Unexpected], None] | None = None,
         depth: DepthStream | None = None,
     ) -> None:
+        super().__init__(estimator, tell)
         self._estimator, self._calibration, self._stats, self._publish = estimator, calibration, stats, publish
         self._params = params
         self._images = ImageBytes(params, stats)
         self._stamps = stamps or Stamps(time.time, lambda: False)
-        self._tell, self._depth = tell, depth
+        self._depth = depth
         self._newest: _Arrived | None = None
-        self._options: EstimatorOptions | None = None
-        self._stopped = self._reset = self.paused = False
-        self._changed = threading.Condition()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know of how the networks run."""
-        return self._estimator.notes
 
     def offer(self, data: bytes) -> None:
         """Hand over a serialised image; returns at once."""
@@ -105,58 +94,19 @@ class Worker:
             self._newest = arrived
             self._changed.notify()
 
-    def change(self, options: EstimatorOptions) -> None:
-        """Let the estimator go on with other options, from the next image on."""
-        with self._changed:
-            self._options = options
+    def _clear(self) -> None:
+        self._newest = None
 
-    def pause(self, paused: bool) -> None:
-        """Leave images alone, or take them again; begins anew either way."""
-        with self._changed:
-            self.paused, self._newest, self._reset = paused, None, True
+    def _failed(self, reason: str) -> None:
+        self._stats.failed(reason)
 
-    def reset(self) -> None:
-        """Forget all hands before the next image."""
-        with self._changed:
-            self._reset = True
-
-    def stop(self) -> None:
-        """Let `run` return after the image it is at."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-
-    def run(self) -> None:
-        """Process images until `stop`.
-
-        Raises:
-            Exception: whatever failed `GIVE_UP_AFTER` times in a row without being a `PrehendError`.
-            DeviceError: the GPU failed, and `engine_policy` lets nothing else answer.
-        """
-        in_a_row = 0
-        while (arrived := self._take()) is not None:
-            try:
-                self._process(arrived)
-                in_a_row = 0
-            except Unexpected as error:
-                in_a_row += 1
-                self._stats.failed(str(error))
-                if self._tell is not None:
-                    self._tell(error)
-                if in_a_row >= GIVE_UP_AFTER:
-                    raise error.__cause__ or error from None
-            except DeviceError:  # it fails for every image from here on: the node ends and says why
-                raise
-            except PrehendError as error:
-                self._stats.failed(str(error))
-
-    def _take(self) -> "_Arrived | None":
+    def _take(self) -> _Arrived | None:
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._newest is not None)
             arrived, self._newest = self._newest, None
             return None if self._stopped else arrived
 
-    def _process(self, arrived: "_Arrived") -> None:
+    def _work(self, arrived: _Arrived) -> None:
         laps = Laps(arrived.at)
         laps.lap("wait")
         with Border(SourceError, "image"):
@@ -182,16 +132,6 @@ class Worker:
             result = self._estimator.estimate(image, camera, stamp_s, depth=depth)
             result = replace(result, timing_ms={"arrival": arrival_ms, **laps.ms, **result.timing_ms})
             self._publish(header, image, result)
-
-    def _renew(self) -> None:
-        """Do what was asked for since the last image."""
-        with self._changed:
-            wanted, self._reset = self._reset, False
-            options, self._options = self._options, None
-        if wanted:
-            self._estimator.reset()
-        if options is not None:
-            self._estimator.change(options)
 
     def _header(self, given: Any) -> Any:
         return self._images.header(given)
