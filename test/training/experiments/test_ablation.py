@@ -5,7 +5,7 @@ import pytest
 
 from prehend.errors import InvalidInput
 from prehend_training.experiments.ablation import MEASURES, Ablation, markdown, run_ablation, spread
-from prehend_training.train.machine import Machine
+from prehend_training.train.loop.machine import Machine
 from prehend_training.train.presets import ABLATION_ROWS, preset, row_name
 
 

@@ -10,7 +10,7 @@ from prehend.types import Box
 from prehend_training.cli.main import main
 from prehend_training.experiments.boost import ROWS, Comparison, markdown, run_comparison
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, write_labels
-from prehend_training.train.machine import Machine
+from prehend_training.train.loop.machine import Machine
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from prehend.errors import InvalidInput
 from prehend_training.cli.main import main
 from prehend_training.experiments.views import MEASURES, ViewsTable, markdown, run_views_table
-from prehend_training.train.machine import Machine
+from prehend_training.train.loop.machine import Machine
 
 MACHINE = Machine(threads=1)
 ROWS = ("full", "views", "plain")

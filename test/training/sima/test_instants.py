@@ -4,7 +4,7 @@ from dataset_writers import write_dexycb, write_freihand, write_hanco
 from fake import open_lost_moments, open_one_camera, write_fake
 
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.data.open import DatasetChoice, Mixture
+from prehend_training.data.stores.open import DatasetChoice, Mixture
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.sima.instants import InstantCorpus, ShardInstants, open_instants
 from prehend_training.storage.codec import Packing

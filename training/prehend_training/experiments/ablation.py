@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from prehend.errors import InvalidInput, MissingDependency
 from prehend.files import replace_text
-from prehend_training.data.open import DataSource
+from prehend_training.data.stores.open import DataSource
 from prehend_training.storage.shards import commit
-from prehend_training.train.checkpoint import Progress
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.loop.checkpoint import Progress
+from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import ABLATION_ROWS, preset, row_name
 from prehend_training.train.runs import Training, log_lines, train_run
-from prehend_training.train.tasks import CropPreset
+from prehend_training.train.tasks.crops import CropPreset
 
 SCHEMA = "prehend.ablation/1"
 MEASURES = {

@@ -12,10 +12,10 @@ from typing import Any
 
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
-from prehend_training.data.open import DataSource, Mixture
+from prehend_training.data.stores.open import DataSource, Mixture
 from prehend_training.experiments.ablation import spread
 from prehend_training.storage.shards import ShardFolder, commit
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import Changes, changed_preset
 from prehend_training.train.runs import Training, train_run
 

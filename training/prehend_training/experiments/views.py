@@ -14,14 +14,14 @@ from typing import Any
 
 from prehend.errors import InvalidInput, MissingDependency
 from prehend.files import replace_text
-from prehend_training.data.open import DataSource, describe_data
+from prehend_training.data.stores.open import DataSource, describe_data
 from prehend_training.experiments.ablation import spread
 from prehend_training.storage.shards import commit
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
 from prehend_training.train.runs import Training, train_run
-from prehend_training.train.sima.presets import SIMA_ROWS, TEACHER, sima_row
-from prehend_training.train.sima.task import SimaPreset
+from prehend_training.train.tasks.sima import SimaPreset
+from prehend_training.train.tasks.sima_presets import SIMA_ROWS, TEACHER, sima_row
 
 SCHEMA = "prehend.views_table/1"
 MEASURES = {

@@ -21,12 +21,12 @@ from prehend.types import Box
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import hand_targets, part_targets
 from prehend_training.data.crops import image_size
-from prehend_training.data.datasets import around_hand, is_usable
 from prehend_training.data.pixels.opencv import warp
 from prehend_training.data.records import of_hand, record_of
+from prehend_training.data.stores.datasets import around_hand, is_usable
+from prehend_training.data.stores.windows import ShardFilms
 from prehend_training.data.views import EXACT_VIEW, View, ViewConfig, apply_affine, draw_box, draw_turn, view_of
 from prehend_training.data.views import mirror_left as as_right
-from prehend_training.data.windows import ShardFilms
 
 BATCH = 16
 TOLD = ("rotations", "betas", "visibility_logit", "keypoint_log_std", "code")

@@ -12,9 +12,9 @@ from prehend.conventions import SIDES
 from prehend.errors import AssetError, InvalidInput
 from prehend.types import FloatArray
 from prehend_training.data.crops import drawn_indices
-from prehend_training.data.datasets import MixedDataset, around_hand, is_usable
-from prehend_training.data.open import DatasetChoice, DataSource, Mixture
 from prehend_training.data.records import FRAME_HANDS, Record, of_hand, record_of
+from prehend_training.data.stores.datasets import MixedDataset, around_hand, is_usable
+from prehend_training.data.stores.open import DatasetChoice, DataSource, Mixture
 from prehend_training.datasets.base import Dataset
 from prehend_training.datasets.own_hand import as_trained
 from prehend_training.sample import HandLabel, Sample
