@@ -18,7 +18,8 @@ from prehend_training.cli.networks.evaluate import add_evaluate_verb
 from prehend_training.cli.networks.hhmr import add_hhmr_verb
 from prehend_training.cli.networks.palms import add_palm_verbs
 from prehend_training.cli.networks.presets import add_presets_verb
-from prehend_training.cli.networks.train import add_train_verbs
+from prehend_training.cli.networks.tables import add_table_verbs
+from prehend_training.cli.networks.train import add_train_verb
 from prehend_training.cli.networks.trunk import add_trunk_verb
 from prehend_training.cli.parsing.options import RENAMED_VERBS, OneLineParser, add_verb, warn_renamed
 
@@ -68,7 +69,8 @@ def _parser() -> OneLineParser:
     add_trunk_verb(verbs)
     add_palm_verbs(verbs)
     add_presets_verb(verbs)
-    add_train_verbs(verbs)
+    add_train_verb(verbs)
+    add_table_verbs(verbs)
     add_hhmr_verb(verbs)
     add_evaluate_verb(verbs)
 

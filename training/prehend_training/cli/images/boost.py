@@ -2,9 +2,7 @@
 
 import argparse
 import json
-import math
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,15 @@ from typing import TYPE_CHECKING, Any
 from prehend.errors import InvalidInput
 from prehend_training.cli.parsing.data import weighted
 from prehend_training.cli.parsing.options import add_verb
+from prehend_training.cli.parsing.training import (
+    add_budget,
+    add_machine,
+    add_table,
+    extent_of,
+    machine_of,
+    until_of,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from prehend_training.data.stores.open import Mixture
@@ -65,17 +72,11 @@ def _add_train(steps: Any) -> None:
         help="folder of crops with hands in metres: of `boost fit`, `scenes --kind crops`; may be repeated, each has "
         "the share of its weight (1)",
     )  # fmt: skip
-    budget = train.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
-    budget.add_argument("--steps", type=int, help="budget in steps")
-    train.add_argument("--call-minutes", type=float, help="save and end this call after so many minutes; go on later")
+    add_budget(train)
     train.add_argument("--seed", type=int, help="of fresh weights and batches (0)")
     train.add_argument("--batch", type=int, metavar="N", help="pictures a step")
     train.add_argument("--lr", type=float, help="highest learning rate")
-    train.add_argument("--threads", type=int, default=0, help="torch threads (0: torch's choice)")
-    train.add_argument("--workers", type=int, default=0, help="processes that make batches (0: a thread)")
-    train.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="torch device (cpu)")
-    train.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="(fp32)")
+    add_machine(train, processes=False)
 
 
 def _add_create(steps: Any) -> None:
@@ -151,23 +152,15 @@ def _add_compare(steps: Any) -> None:
         "scenes; what is complete is not trained again",
     )
     compare.add_argument("preset", nargs="+", help="presets to train, e.g. unihope-s")
-    compare.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs and the report")
     compare.add_argument("--scenes", type=Path, required=True, metavar="DIR", help="crops that all rows learn from")
     compare.add_argument("--made", type=Path, required=True, metavar="DIR", help="folder of `boost filter`")
     compare.add_argument("--further", type=Path, required=True, metavar="DIR", help="further crops, as many as made")
-    compare.add_argument("--share", type=float, default=0.3, help="of made pictures, and of further scenes (0.3)")
-    compare.add_argument("--steps", type=int, required=True, help="budget of every run in steps")
-    compare.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each row: seeds 0 to N - 1 (3)")
-    compare.add_argument(
-        "--held-out", type=Path, action="append", required=True, metavar="DIR", help="crops to measure on, repeatable"
-    )
+    compare.add_argument("--share", type=float, default=0.3, help="of made images, and of further scenes (0.3)")
     compare.add_argument(
         "--photos", type=Path, metavar="LABELS", help="labelled photographs to measure on (validation)"
     )
-    compare.add_argument("--start", type=Path, action="append", default=[], metavar="RUN", help="all rows start from")
     compare.add_argument("--batch", type=int, metavar="N", help="samples a step (the preset's)")
-    compare.add_argument("--threads", type=int, default=0, help="torch threads (0: torch's choice)")
-    compare.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="torch device (cpu)")
+    add_table(compare, "crops")
 
 
 def _add_sheet(parser: argparse.ArgumentParser) -> None:
@@ -208,7 +201,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     from prehend_training.boost.generator.preset import booster
     from prehend_training.boost.generator.run import train_booster
-    from prehend_training.train.loop.machine import Budget, Machine
+    from prehend_training.train.loop.machine import Budget
 
     chosen = booster(arguments.preset)
     numbers = {"batch_size": arguments.batch, "lr": arguments.lr}
@@ -218,10 +211,9 @@ def _train(arguments: argparse.Namespace) -> None:
     chosen = replace(chosen, optimisation=replace(chosen.optimisation, **changed))
     if arguments.seed is not None:
         chosen = replace(chosen, seed=arguments.seed)
-    machine = Machine(1, arguments.threads, arguments.workers, arguments.device, arguments.precision)
-    until_s = math.inf if arguments.call_minutes is None else time.monotonic() + 60 * arguments.call_minutes
-    budget = Budget(arguments.minutes, arguments.steps)
-    train_booster(chosen, _folders(arguments.data), arguments.run_folder, budget, machine, until_s)
+    data, budget = _folders(arguments.data), Budget(arguments.minutes, arguments.steps)
+    machine = machine_of(arguments, data)
+    train_booster(chosen, data, arguments.run_folder, budget, machine, until_of(arguments))
 
 
 def _folders(texts: list[str]) -> "Mixture":
@@ -286,23 +278,9 @@ def _filter(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from prehend_training.experiments.boost import Comparison, markdown, run_comparison
-    from prehend_training.train.loop.machine import Machine
+    from prehend_training.experiments.boost import Compared, comparison_table
 
-    if arguments.seeds < 1 or arguments.steps < 1:
-        raise InvalidInput("a comparison needs one seed and one step at least")
-    comparison = Comparison(
-        presets=tuple(arguments.preset),
-        scenes=arguments.scenes,
-        made=arguments.made,
-        further=arguments.further,
-        share=arguments.share,
-        steps=arguments.steps,
-        seeds=tuple(range(arguments.seeds)),
-        held_out=tuple(arguments.held_out),
-        photos=arguments.photos,
-        start=tuple(arguments.start),
-        batch=arguments.batch,
-    )
-    machine = Machine(threads=arguments.threads, device=arguments.device)
-    sys.stdout.write(markdown(run_comparison(comparison, arguments.out, machine)))
+    extent = extent_of(arguments)
+    compared = Compared(arguments.scenes, arguments.made, arguments.further, arguments.share)
+    table = comparison_table(arguments.preset, compared, extent, arguments.photos, arguments.batch)
+    write_table(arguments, table, [arguments.scenes])

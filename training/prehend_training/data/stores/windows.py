@@ -7,12 +7,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from prehend.errors import AssetError, InvalidInput
+from prehend.errors import AssetError
 from prehend.pipeline.crop import direction_of
 from prehend.types import Box, FloatArray
 from prehend_training.data.batch import ArrayDict
@@ -22,7 +20,8 @@ from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_
 from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record, of_hand, record_of
 from prehend_training.data.stores.datasets import MixedDataset, around_hand, is_usable
-from prehend_training.data.stores.open import DatasetChoice, DataSource, Mixture
+from prehend_training.data.stores.groups import GroupSource, open_groups
+from prehend_training.data.stores.open import DataSource
 from prehend_training.data.views import (
     EXACT_VIEW,
     View,
@@ -34,11 +33,7 @@ from prehend_training.data.views import (
     mirror_left,
     view_of,
 )
-from prehend_training.datasets.base import Dataset
-from prehend_training.datasets.own_hand import as_trained
 from prehend_training.sample import Film, Sample
-from prehend_training.scenes.layout.sequences import RATE_HZ
-from prehend_training.storage.shards import ShardFolder
 
 _TRIES = 50
 _HANDS = 2
@@ -72,66 +67,6 @@ def exact_windows(config: WindowDataConfig) -> WindowDataConfig:
     return replace(config, jitter=0.0, cut_p=0.0, view=view, photometric=None, smear_p=0.0)
 
 
-class FilmSource(Protocol):
-    """Films whose images are read one by one."""
-
-    name: str
-
-    def films(self) -> list[Film]:
-        """All of them."""
-
-    def sample(self, row: int) -> Sample:
-        """An image by its number."""
-
-
-class ShardFilms:
-    """Rendered sequences; a unit of such a folder is a film at `RATE_HZ`.
-
-    Args:
-        path: the folder.
-
-    Raises:
-        AssetError: it cannot be read or holds other images.
-    """
-
-    def __init__(self, path: Path):
-        self.folder, self.name = ShardFolder.open(Path(path)), str(path)
-        if self.folder.kind != "sequences":
-            raise AssetError(f"{path} holds {self.folder.kind}: windows need folders of `scenes --kind sequences`")
-
-    def films(self) -> list[Film]:
-        """See `FilmSource`."""
-        return [Film(tuple(unit), np.arange(len(unit)) / RATE_HZ) for unit in self.folder.units()]
-
-    def sample(self, row: int) -> Sample:
-        """See `FilmSource`."""
-        return self.folder.sample(row, maps="none", meshes=False)
-
-
-class DatasetFilms:
-    """The films of a real dataset, its hands as ours.
-
-    Args:
-        dataset: the reader.
-
-    Raises:
-        AssetError: its images are no films.
-    """
-
-    def __init__(self, dataset: Dataset):
-        self.dataset, self.name = dataset, dataset.source.title
-        if not dataset.films():
-            raise AssetError(f"{self.name} has no films, which windows are cut from: choose DexYCB or HO-3D")
-
-    def films(self) -> list[Film]:
-        """See `FilmSource`."""
-        return self.dataset.films()
-
-    def sample(self, row: int) -> Sample:
-        """See `FilmSource`."""
-        return as_trained(self.dataset[row], self.dataset)
-
-
 def rows_before(film: Film, at: int, offsets_s: Sequence[float]) -> list[int | None]:
     """The images of a film that are nearest to some times before one of them.
 
@@ -163,14 +98,17 @@ class WindowDataset:
     Args:
         source: the films.
         crop_px: side of the network's input, see `around_hand`.
+
+    Raises:
+        AssetError: its images are no films.
     """
 
-    def __init__(self, source: FilmSource, crop_px: int):
+    def __init__(self, source: GroupSource, crop_px: int):
         self.source, self.crop_px = source, crop_px
         self.films = source.films()
         self._ends = list(accumulate(len(film.rows) for film in self.films))
         if not self._ends or not self._ends[-1]:
-            raise AssetError(f"{source.name} holds no pictures")
+            raise AssetError(f"{source.name} has no films, which windows are cut from: choose DexYCB or HO-3D")
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -319,16 +257,4 @@ def open_windows(data: DataSource, crop_px: int) -> WindowDataset | MixedDataset
         AssetError: the source is not there or has no films.
         InvalidInput: weights are not usable.
     """
-    if isinstance(data, Mixture):
-        parts = [(open_windows(source, crop_px), weight) for source, weight in data.parts]
-        return parts[0][0] if len(parts) == 1 else MixedDataset(parts)  # type: ignore[arg-type]
-    if isinstance(data, DatasetChoice):
-        return WindowDataset(DatasetFilms(data.open()), crop_px)
-    if not isinstance(data, Sequence):
-        raise AssetError("windows are cut from folders of `scenes --kind sequences` or datasets with films")
-    folders = [WindowDataset(ShardFilms(path), crop_px) for path in data]
-    if not folders:
-        raise InvalidInput("no folder given: render one with `prehend-train scenes --kind sequences`")
-    if len(folders) == 1:
-        return folders[0]
-    return MixedDataset([(folder, float(len(folder))) for folder in folders])  # type: ignore[misc]
+    return open_groups(data, "sequences", lambda source, _: WindowDataset(source, crop_px))

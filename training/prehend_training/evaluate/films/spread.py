@@ -14,7 +14,7 @@ from prehend.errors import AssetError
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.uncertainty import JOINT_CLASS, SAID_M, metres_per_pixel
 from prehend.types import FloatArray, HandEstimate
-from prehend_training.data.stores.windows import ShardFilms
+from prehend_training.data.stores.groups import ShardGroups
 from prehend_training.sample import HandLabel
 
 WITHIN = 0.68
@@ -131,7 +131,7 @@ def _errors(estimator: Estimator, folders: Sequence[Path]) -> Errors:
     looks: dict[tuple[int, str], list[tuple[float, FloatArray, FloatArray, HandEstimate]]] = {}
     number = 0
     for folder in folders:
-        films = ShardFilms(Path(folder))
+        films = ShardGroups(Path(folder), "sequences")
         for film in tqdm(films.films(), unit="film"):
             estimator.reset()
             for row, time_s in zip(film.rows, film.times_s, strict=True):
