@@ -193,6 +193,7 @@ class CamerasEstimator:
 
     def close(self) -> None:
         """Let go of the backends."""
+        self._inference.close()
         self._backend.close()
         self._detector.close()
 

@@ -101,6 +101,7 @@ class Estimator(FromPretrained):
         clock.lap("crop")
         # infer: which of them are hands, of which side, and what the network says of each
         readings = self._inference.run(image, crops, boxes is not None, view)
+        self._detection.begin_beside()
         clock.lap("infer")
         # decode: hands in metres and what they hold, by this frame alone
         observations = [self._observer.observe(reading, view, depth) for reading in readings]
@@ -164,6 +165,7 @@ class Estimator(FromPretrained):
     def close(self) -> None:
         """Let go of the backends."""
         self._detection.close()
+        self._inference.close()
         self._backend.close()
         if self._detector is not None:
             self._detector.close()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -262,20 +262,20 @@ def transforms(header: Any, result: FrameResult, prefix: str = "", fingers: bool
     """
     if result.camera.estimated or not header.frame_id:
         return make(TF, transforms=[])
-    entries = []
+    entries: list[_Frame] = []
     for hand in result.hands:
         gone = hand.state == "coasting" and hand.validity is not None and not hand.validity.any()
         if gone or not np.isfinite(hand.joints_m).all():
             continue
         name = f"{prefix}{hand.side}_hand_{hand.track_id}"
-        entries.append(_transform(header, name, hand.joints_m[0], hand.rotations[0]))
+        entries.append(_Frame(header, name, hand.joints_m[0], hand.rotations[0]))
         if hand.is_operator:
-            entries.append(_transform(header, f"{prefix}{hand.side}_hand", hand.joints_m[0], hand.rotations[0]))
-            entries += finger_transforms(header, hand, prefix) if fingers else []
+            entries.append(_Frame(header, f"{prefix}{hand.side}_hand", hand.joints_m[0], hand.rotations[0]))
+            entries += _finger_frames(header, hand, prefix) if fingers else []
         T = None if hand.held_object is None else hand.held_object.T_camera_object
         if T is not None:
-            entries.append(_transform(header, f"{prefix}held_object_{hand.track_id}", T[:3, 3], T[:3, :3]))
-    return make(TF, transforms=entries)
+            entries.append(_Frame(header, f"{prefix}held_object_{hand.track_id}", T[:3, 3], T[:3, :3]))
+    return make(TF, transforms=_transforms(entries))
 
 
 def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list[Any]:
@@ -286,6 +286,10 @@ def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list
     and +x of a left one, back of the hand +y, thumb side +z), and turned with the bone beyond the joint. Of MANO's 16
     joints that rotate the wrist is `<side>_hand`; the five tips are turned like their last bones.
     """
+    return _transforms(_finger_frames(header, hand, prefix))
+
+
+def _finger_frames(header: Any, hand: HandEstimate, prefix: str) -> "list[_Frame]":
     R = _orientations(hand.rotations)
     joints = np.asarray(hand.joints_m, np.float64)
     entries = []
@@ -295,7 +299,7 @@ def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list
         names = [f"{prefix}{hand.side}_{JOINT_NAMES[k] if k else 'hand'}" for k in (parent, joint)]
         above = make("std_msgs/msg/Header", stamp=header.stamp, frame_id=names[0])
         step = R[parent].T @ (joints[joint] - joints[parent])
-        entries.append(_transform(above, names[1], step, R[parent].T @ R[joint]))
+        entries.append(_Frame(above, names[1], step, R[parent].T @ R[joint]))
     return entries
 
 
@@ -311,13 +315,30 @@ def _orientations(rotations: FloatArray) -> FloatArray:
     return own
 
 
-def _transform(header: Any, child: str, position_m: FloatArray, rotation: FloatArray) -> Any:
-    pose = pose_message(position_m, quaternion_from_matrix(rotation))
+class _Frame(NamedTuple):
+    """A frame `child` below that of the header: its place (3,) [m] and rotation (3, 3)."""
+
+    header: Any
+    child: str
+    position_m: FloatArray
+    rotation: FloatArray
+
+
+def _transforms(frames: Sequence[_Frame]) -> list[Any]:
+    """A geometry_msgs/TransformStamped for each; the quaternions come from one call, which costs as much as for one."""
+    if not frames:
+        return []
+    quaternions = quaternion_from_matrix(np.stack([frame.rotation for frame in frames]))
+    return [_transform(frame, quaternion) for frame, quaternion in zip(frames, quaternions, strict=True)]
+
+
+def _transform(frame: _Frame, quaternion: FloatArray) -> Any:
+    pose = pose_message(frame.position_m, quaternion)
     translation = make("geometry_msgs/msg/Vector3", x=pose.position.x, y=pose.position.y, z=pose.position.z)
     return make(
         "geometry_msgs/msg/TransformStamped",
-        header=header,
-        child_frame_id=child,
+        header=frame.header,
+        child_frame_id=frame.child,
         transform=make("geometry_msgs/msg/Transform", translation=translation, rotation=pose.orientation),
     )
 
