@@ -61,8 +61,10 @@ class UnalignedDepth:
         return found
 
     def _window(self, points_m: FloatArray, reach_m: float) -> tuple[tuple[int, int, int, int], float]:
-        """Left, top, right and bottom (exclusive) of the depth pixels that may lie before or behind the points [px], and the
-        farthest depth that counts [m]."""
+        """Left, top, right and bottom (exclusive) of the depth pixels that may lie before or behind the points [px].
+
+        Also the farthest depth that counts [m].
+        """
         points = np.asarray(points_m, np.float64)
         away = points[:, 2:]
         shares = [np.maximum(away + step, NEAREST_M) / away for step in (-reach_m, 0.0, reach_m)]
