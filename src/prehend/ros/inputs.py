@@ -5,9 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # its name up to Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 from prehend.errors import ParameterError, PrehendError
 from prehend.ros import graph
