@@ -1,4 +1,4 @@
-"""What the node takes from rclpy is there in every distribution that is supported, of which not all can be had as wheels.
+"""What the node takes from rclpy is in every distribution that is supported, of which not all can be had as wheels.
 
 Humble's names are those of its API documentation and of rclpy 3.3; they are names, not code that ran.
 """

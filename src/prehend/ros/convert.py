@@ -286,7 +286,7 @@ def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list
     and +x of a left one, back of the hand +y, thumb side +z), and turned with the bone beyond the joint. Of MANO's 16
     joints that rotate the wrist is `<side>_hand`; the five tips are turned like their last bones.
     """
-    R = _orientations(hand.rotations)
+    R = joint_orientations(hand.rotations)
     joints = np.asarray(hand.joints_m, np.float64)
     entries = []
     for joint, parent in enumerate(JOINT_PARENTS):
@@ -299,7 +299,7 @@ def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list
     return entries
 
 
-def _orientations(rotations: FloatArray) -> FloatArray:
+def joint_orientations(rotations: FloatArray) -> FloatArray:
     """(21, 3, 3) of all joints against the camera, from MANO's (16, 3, 3) against their parents."""
     mano = np.asarray(rotations, np.float64).copy()
     for joint, parent in enumerate(MANO_PARENTS):

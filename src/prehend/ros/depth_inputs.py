@@ -1,5 +1,7 @@
 """The depth stream that a node's parameters ask for."""
 
+from collections.abc import Callable
+
 from rclpy.node import Node
 
 from prehend.errors import ParameterError
@@ -11,6 +13,15 @@ from prehend.ros.depth_places import DepthPlaces
 from prehend.ros.params import NodeParams
 from prehend.ros.target_frame import TargetFrame
 from prehend.ros.transforms import listening_buffer
+
+
+def _warner(node: Node) -> Callable[[str], None]:
+    """Warns of what cannot be read."""
+
+    def warn(fault: str) -> None:
+        node.get_logger().warning(fault)
+
+    return warn
 
 
 def depth_stream(node: Node, params: NodeParams, target: TargetFrame | None = None) -> DepthStream | None:
@@ -35,6 +46,6 @@ def depth_stream(node: Node, params: NodeParams, target: TargetFrame | None = No
     wanted = params.depth_alignment
     buffer = None
     if wanted != "aligned":
-        buffer = target.buffer if target else listening_buffer(node, node.get_logger().warning)
+        buffer = target.buffer if target else listening_buffer(node, _warner(node))
     places = DepthPlaces(info_topic, is_rectified(base), buffer, wanted == "register")
     return DepthStream(topic, params.depth_max_apart_s, places, params.max_image_px)

@@ -17,7 +17,7 @@ from prehend.pipeline.track import FRAME_S
 _LONGEST = 120
 """Characters of a value in an error."""
 
-OUTPUTS = ("hands", "joint_states", "detections", "hts")
+OUTPUTS = ("hands", "joint_states", "joint_poses", "detections", "hts")
 """What parameter `outputs` may name; hands are always published."""
 
 ParameterValue = bool | int | float | str
@@ -169,7 +169,7 @@ class NodeParams:
         True, "draw on the image for ~/overlay/compressed while somebody subscribes", live=True
     )
     outputs: str = _parameter(
-        "hands", "what is published beside ~/hands, separated by commas: joint_states, detections, hts"
+        "hands", "what is published beside ~/hands, separated by commas: joint_states, joint_poses, detections, hts"
     )
     target_frame: str = _parameter(
         "", "frame that hands are told in, through /tf and /tf_static; empty: that of the images"
