@@ -10,6 +10,7 @@ from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.cuts import Cuts
 from prehend.pipeline.depth_refine import checked_depth
+from prehend.pipeline.depth_register import Depth
 from prehend.pipeline.detect import Detection, Detector
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.frame import Clock, camera_for, checked_size
@@ -22,7 +23,7 @@ from prehend.pipeline.options import EstimatorOptions, check_live
 from prehend.pipeline.parts import FromPretrained, objects_of
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
-from prehend.types import Camera, FloatArray, FoundHand, FrameResult
+from prehend.types import Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
 
 
@@ -70,7 +71,7 @@ class Estimator(FromPretrained):
         camera: Camera | None = None,
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,
-        depth: FloatArray | None = None,
+        depth: Depth | None = None,
     ) -> FrameResult:
         """Everything about one image.
 
@@ -81,7 +82,8 @@ class Estimator(FromPretrained):
                 next of a video at 30 Hz: the first one says at once whether something is grasped, and one that looks
                 quite unlike the one before is taken for the first (see `cuts`).
             boxes: the hands of this image, instead of the detector's and the tracks'; each gets a sound answer or none.
-            depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth_refine`).
+            depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth_refine`);
+                or that of another camera.
 
         The detector looks when `schedule.Schedule` says so.
 

@@ -290,7 +290,7 @@ def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list
 
 
 def _finger_frames(header: Any, hand: HandEstimate, prefix: str) -> "list[_Frame]":
-    R = _orientations(hand.rotations)
+    R = joint_orientations(hand.rotations)
     joints = np.asarray(hand.joints_m, np.float64)
     entries = []
     for joint, parent in enumerate(JOINT_PARENTS):
@@ -303,7 +303,7 @@ def _finger_frames(header: Any, hand: HandEstimate, prefix: str) -> "list[_Frame
     return entries
 
 
-def _orientations(rotations: FloatArray) -> FloatArray:
+def joint_orientations(rotations: FloatArray) -> FloatArray:
     """(21, 3, 3) of all joints against the camera, from MANO's (16, 3, 3) against their parents."""
     mano = np.asarray(rotations, np.float64).copy()
     for joint, parent in enumerate(MANO_PARENTS):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from prehend.io.images import Image
+from prehend.pipeline.depth_register import Depth, UnalignedDepth
 from prehend.types import Box, Camera, FloatArray, FrameResult, HandEstimate, ObjectEstimate
 
 _ODD = {"plumb_bob": (3,), "rational_polynomial": (3, 8, 9, 13), "equidistant": ()}
@@ -28,6 +29,18 @@ def mirror_camera(camera: Camera) -> Camera:
         if index < distortion.size:
             distortion[index] = -distortion[index]
     return replace(camera, K=K, distortion=distortion)
+
+
+def mirror_depth(depth: Depth) -> Depth:
+    """The depth of the mirrored image: of its own camera, that camera and its place are mirrored, too."""
+    if not isinstance(depth, UnalignedDepth):
+        return np.ascontiguousarray(depth[:, ::-1])
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    return UnalignedDepth(
+        np.ascontiguousarray(depth.depth_m[:, ::-1]),
+        mirror_camera(depth.camera),
+        mirror @ depth.T_image_depth @ mirror,
+    )
 
 
 def mirror_pixels(result: FrameResult) -> FrameResult:
