@@ -268,4 +268,6 @@ def test_a_bags_clock_is_the_nodes_where_it_asks_for_it(peer, start, drive, simu
         return
     peer.until(lambda: any(np.isfinite(message.latency_ms) for message in hands), "a latency by the bag's clock")
     assert min(message.latency_ms for message in hands if np.isfinite(message.latency_ms)) < 500
-    peer.until(lambda: told and told[-1].header.stamp.sec in {stamp // 10**9 for stamp in stamps}, "diagnostics in its time")
+    peer.until(
+        lambda: told and told[-1].header.stamp.sec in {stamp // 10**9 for stamp in stamps}, "diagnostics in its time"
+    )
