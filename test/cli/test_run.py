@@ -70,7 +70,7 @@ def test_results_that_are_held_back_come_with_their_own_images_and_say_so(video,
     for name, words in {
         "at_once": [],
         "none": ["--lag", "0"],
-        "held": ["--lag", "0.1", "--overlay", str(tmp_path)],
+        "held": ["--lag", "0.1", "--overlay", str(tmp_path / "out")],
     }.items():
         path = tmp_path / "out" / f"{name}.json"
         assert run([str(video), *words, "--json", str(path)], load) == 0
