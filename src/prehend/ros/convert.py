@@ -52,6 +52,7 @@ class ModelFacts:
         hand_model, weights: name, sha256 and licence of each.
         backend: what runs the network.
         objects: (21, 3) control points [m] of the known objects by their id.
+        lag_s: how long results are held back [s].
     """
 
     faces: Mapping[Side, NDArray[np.integer]]
@@ -60,6 +61,7 @@ class ModelFacts:
     weights: tuple[str, str, str]
     backend: str
     objects: Mapping[str, FloatArray] = field(default_factory=dict)
+    lag_s: float = 0.0
 
 
 def seconds(stamp: Any) -> float:
@@ -108,6 +110,7 @@ def without_metres(result: FrameResult) -> FrameResult:
             held_object=None if hand.held_object is None else replace(hand.held_object, T_camera_object=None),
             position_std_m=float("nan"),
             motion=None,
+            joint_std_m=None,
         )
         for hand in result.hands
     )
@@ -198,13 +201,14 @@ def track_array(header: Any, result: FrameResult) -> Any:
     """A prehend_ros/HandTrackArray."""
     tracks = [_track_message(hand.track_id, hand) for hand in result.hands]
     tracks += [_track_message(number, None) for number in result.lost]
-    return make(HAND_TRACKS, header=header, tracks=sorted(tracks, key=lambda track: track.track_id))
+    tracks.sort(key=lambda track: track.track_id)
+    return make(HAND_TRACKS, header=header, tracks=tracks, lag_s=float(result.lag_s))
 
 
 def _track_message(number: int, hand: HandEstimate | None) -> Any:
     """A prehend_ros/HandTrack; of a hand that is None only its number is known."""
     motion = None if hand is None else hand.motion
-    validity = None if hand is None else hand.validity
+    validity, std = (None, None) if hand is None else (hand.validity, hand.joint_std_m)
     return make(
         "prehend_ros/msg/HandTrack",
         track_id=number,
@@ -212,6 +216,7 @@ def _track_message(number: int, hand: HandEstimate | None) -> Any:
         side=0 if hand is None else SIDES.index(hand.side),
         is_operator=hand is not None and hand.is_operator,
         validity=np.zeros(NUM_JOINTS, np.uint8) if validity is None else validity,
+        joint_std_m=np.full(NUM_JOINTS, np.nan, np.float32) if std is None else _flat(std),
         joint_velocities_m_s=np.full(63, np.nan, np.float32) if motion is None else _flat(motion.joints_m_s),
         wrist_rad_s=np.full(3, np.nan, np.float32) if motion is None else _flat(motion.wrist_rad_s),
     )
@@ -359,6 +364,7 @@ def model_info(facts: ModelFacts) -> Any:
         **_named("weights", facts.weights),
         backend=facts.backend,
         grasp_definition=GRASP_DEFINITION,
+        temporal_lag_s=float(facts.lag_s),
     )
 
 
