@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 POLICY = ET.parse(Path(__file__).parents[2] / "config" / "sros2_policy.xml").getroot()
-ALL = ("outputs:=joint_states,detections,hts", "target_frame:=base", "use_sim_time:=true")
+ALL = ("outputs:=joint_states,detections,hts", "hypotheses:=8", "target_frame:=base", "use_sim_time:=true")
 DEPTH = "/camera/aligned_depth_to_color/image_raw"
 NOT_EVERYWHERE = {"/prehend/get_type_description"}
 """Humble has no such service."""

@@ -108,6 +108,7 @@ def without_metres(result: FrameResult) -> FrameResult:
             held_object=None if hand.held_object is None else replace(hand.held_object, T_camera_object=None),
             position_std_m=float("nan"),
             motion=None,
+            hypotheses=None,
         )
         for hand in result.hands
     )
@@ -126,7 +127,8 @@ def hand_array(
         latency_ms: from the image's stamp to now.
         dropped: images dropped since the start.
     """
-    timing = {f"{stage}_ms": float(result.timing_ms.get(stage, 0.0)) for stage in _STAGES}
+    taken = with_hypotheses(result.timing_ms)
+    timing = {f"{stage}_ms": float(taken.get(stage, 0.0)) for stage in _STAGES}
     return make(
         HAND_ARRAY,
         header=header,
@@ -140,6 +142,13 @@ def hand_array(
         dropped=dropped,
         **timing,
     )
+
+
+def with_hypotheses(timing_ms: Mapping[str, float]) -> dict[str, float]:
+    """Times of stages in which that of the hypotheses counts to what they belong to."""
+    rest = dict(timing_ms)
+    extra = rest.pop("hypotheses", 0.0)
+    return rest | {"decode": rest.get("decode", 0.0) + extra} if extra else rest
 
 
 _STAGES = ("find", "crop", "infer", "decode", "total")
