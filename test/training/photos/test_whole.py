@@ -112,10 +112,12 @@ def labels_in(folder, hands, count=3):
 
 def test_a_file_of_labels_gets_whole_hands_that_training_reads(tmp_path, denoiser):
     true = a_hand()
-    labels = chosen_photos(labels_in(tmp_path, (label_of(true), PhotoHand(Box(5, 5, 60, 60)))), "train", 2)
-    assert [photo.path for photo in labels.photos] == ["0.png", "2.png"]
-    found, counts = make_whole(labels, Says(a_hand(off=0.1)), denoiser, WholeRule())
+    labels = labels_in(tmp_path, (label_of(true), PhotoHand(Box(5, 5, 60, 60))))
+    paths = chosen_photos(labels, "train", 2)
+    assert paths == ["0.png", "2.png"] and len(chosen_photos(labels, "train", None)) == 3
+    found, counts = make_whole(labels, paths, Says(a_hand(off=0.1)), denoiser, WholeRule())
     assert counts == {"whole": 2, "no joints or side": 2} and found.about["whole"] == counts
+    assert found.photos[1] == labels.photos[1] and found.photos[3] == labels.photos[3], "what was not asked for stays"
     write_labels(tmp_path / "whole.json", found)
     read = read_labels(tmp_path / "whole.json")
     first, second = read.photos[0].hands
@@ -124,7 +126,7 @@ def test_a_file_of_labels_gets_whole_hands_that_training_reads(tmp_path, denoise
     dataset = PhotoDataset(read)
     assert dataset.describe()["hands_with_pose"] == 2
     poses = [dataset[row]["has_pose"][0] for row in range(len(dataset.hands))]
-    assert [bool(pose) for pose in poses] == [True, False, True, False]
+    assert [bool(pose) for pose in poses] == [True, False, False, False, True, False]
     record = dataset[0]
     np.testing.assert_allclose(record["rotations"][0], first.rotations, atol=1e-6)
     assert not record["has_joints"][0]
@@ -140,7 +142,7 @@ def test_labels_that_are_no_whole_hands_are_named(tmp_path):
         broken = json.loads(json.dumps(content))
         broken["photos"][0]["hands"][0][name] = value
         (tmp_path / "broken.json").write_text(json.dumps(broken))
-        with pytest.raises(SourceError, match="go together, and are rotations|is no array of 10"):
+        with pytest.raises(SourceError, match=r"go together, and are rotations|is no array of 10"):
             read_labels(tmp_path / "broken.json")
 
 

@@ -60,8 +60,8 @@ def add_photo_verbs(verbs: Any) -> None:
     whole.add_argument(
         "--no-prior", dest="prior", action="store_false", help="the network's pose and the joints alone, to compare"
     )
-    whole.add_argument("--split", default="train", metavar="NAME", help="split of the photographs (train)")
-    whole.add_argument("--limit", type=int, metavar="N", help="photographs with joints to take, spread over all (all)")
+    whole.add_argument("--split", default="train", metavar="NAME", help="split whose hands are made whole (train)")
+    whole.add_argument("--limit", type=int, metavar="N", help="photographs to take, spread over all (all)")
 
 
 def _add_import(verbs: Any) -> None:
@@ -97,12 +97,11 @@ def _whole(arguments: argparse.Namespace) -> None:
 
     if arguments.out.resolve() == arguments.labels.resolve():
         raise InvalidInput(f"--out {arguments.out} is the file of labels itself: give another")
-    labels = chosen_photos(read_labels(arguments.labels), arguments.split, arguments.limit)
+    labels = read_labels(arguments.labels)
+    paths = tqdm(chosen_photos(labels, arguments.split, arguments.limit), unit="picture", disable=None)
     denoiser = open_denoiser() if arguments.prior else None
     with load_estimator(model=arguments.model, tracking=False) as estimator:
-        found, counts = make_whole(
-            labels, estimator, denoiser, WholeRule(), lambda photos: tqdm(list(photos), unit="picture", disable=None)
-        )
+        found, counts = make_whole(labels, paths, estimator, denoiser, WholeRule())
     write_labels(arguments.out, found)
     for why, count in counts.most_common():
         sys.stdout.write(f"{why}: {count}\n")

@@ -6,7 +6,7 @@ last pixels go. What falls on the joints well enough gets rotations and shape; t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ from prehend.pipeline.hypotheses.skeleton import (
 )
 from prehend.types import Camera, FloatArray, FoundHand, HandEstimate
 from prehend.weights import load_bundle
-from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels
+from prehend_training.photos.labels import PhotoHand, PhotoLabels
 from prehend_training.photos.refine import LEAST_STD, refine_hand
 
 TIMES = (0.3, 0.2, 0.1)
@@ -93,39 +93,37 @@ def open_denoiser(weights: str = "hhmr-xs") -> PoseDenoiser:
     return PoseDenoiser(backend, load_hand_model().without_forearm())
 
 
-def chosen_photos(labels: PhotoLabels, split: str, limit: int | None) -> PhotoLabels:
-    """The labels of a split, of at most so many of the photographs whose hands have joints, spread over all.
+def chosen_photos(labels: PhotoLabels, split: str, limit: int | None) -> list[str]:
+    """Paths of a split's photographs whose hands have joints and a side, of so many of them at most, spread over all.
 
     Raises:
-        InvalidInput: the limit is below 1, or no photograph of the split has a hand with joints and a side.
+        InvalidInput: the limit is below 1, or there are none.
     """
     if limit is not None and limit < 1:
         raise InvalidInput(f"limit is {limit}: give 1 or more")
-    photos = [photo for photo in labels.photos if photo.split == split]
-    posed = [photo.path for photo in photos if any(map(_has_joints, photo.hands))]
-    if not posed:
+    found = [photo.path for photo in labels.photos if photo.split == split and any(map(_has_joints, photo.hands))]
+    if not found:
         raise InvalidInput(f"no photograph of '{split}' has a hand with joints and a side: nothing can be made whole")
-    if limit is not None and limit < len(posed):
-        kept = {posed[place] for place in np.linspace(0, len(posed) - 1, limit).round().astype(int)}
-        photos = [photo for photo in photos if photo.path in kept]
-    return replace(labels, photos=tuple(photos))
+    if limit is None or limit >= len(found):
+        return found
+    return [found[place] for place in np.linspace(0, len(found) - 1, limit).round().astype(int)]
 
 
 def make_whole(
     labels: PhotoLabels,
+    paths: Iterable[str],
     estimator: Estimator,
     denoiser: PoseDenoiser | None,
     rule: WholeRule,
-    progress: Callable[[Iterable[Photo]], Iterable[Photo]] = lambda photos: photos,
 ) -> tuple[PhotoLabels, Counter[str]]:
     """Labels with rotations and shape where they can be had.
 
     Args:
         labels: of photographs.
+        paths: of those whose hands are made whole; all others stay as they are.
         estimator: without tracking.
         denoiser: the prior; None lets the network alone come before the last pixels.
         rule: what is kept.
-        progress: shows the photographs as they pass.
 
     Returns:
         The labels, and how many hands are "whole", and how many are not, by reason.
@@ -134,19 +132,18 @@ def make_whole(
         SourceError: a photograph cannot be read.
     """
     counts: Counter[str] = Counter()
-    made = "prior" if denoiser is not None else "network"
-    photos = []
-    for photo in progress(labels.photos):
-        hands = []
-        image = read_image(labels.folder / photo.path) if any(map(_has_joints, photo.hands)) else None
+    who = f"{'network' if denoiser is None else 'prior'} {estimator.bundle.name}"
+    by_path = {photo.path: photo for photo in labels.photos}
+    for path in paths:
+        photo, hands = by_path[path], []
+        image = read_image(labels.folder / path)
         for hand in photo.hands:
-            whole, why = None, "no joints or side"
-            if image is not None:
-                whole, why = whole_hand(estimator, denoiser, image, hand, rule)
+            whole, why = whole_hand(estimator, denoiser, image, hand, rule)
             counts[why] += 1
-            hands.append(hand if whole is None else _with_pose(hand, whole, f"{made} {estimator.bundle.name}"))
-        photos.append(replace(photo, hands=tuple(hands)))
-    return replace(labels, photos=tuple(photos), about={**labels.about, "whole": dict(sorted(counts.items()))}), counts
+            hands.append(hand if whole is None else _with_pose(hand, whole, who))
+        by_path[path] = replace(photo, hands=tuple(hands))
+    about = {**labels.about, "whole": dict(sorted(counts.items()))}
+    return PhotoLabels(labels.folder, tuple(by_path.values()), about), counts
 
 
 def _has_joints(hand: PhotoHand) -> bool:
