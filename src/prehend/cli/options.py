@@ -96,7 +96,7 @@ def _add_over_time(parser: Parser) -> None:
         dest="hypothesis_budget_ms",
         type=number_between(0, 1000),
         metavar="MS",
-        help="time that they may take of an image; they grow over several (default: 8)",
+        help="time that they may take of an image of a film; they grow over several (default: 8)",
     )
 
 

@@ -153,7 +153,11 @@ class EstimatorOptions:
         ),
     )
     hypothesis_budget_ms: float = field(
-        default=8.0, metadata=_text("time that hypotheses may take of a frame; they grow over several frames [ms]")
+        default=8.0,
+        metadata=_text(
+            "time that hypotheses may take of an image; they grow over several, and images on their own take what they "
+            "need [ms]"
+        ),
     )
     max_gap_s: float = field(default=1.0, metadata=_text("time without a frame after which all hands are given up [s]"))
     smooth_min_cutoff_hz: float = field(

@@ -149,6 +149,16 @@ def test_no_frame_takes_longer_than_its_time(denoiser, make_open):
     assert all(hand.hypotheses is not None for hand in found)
 
 
+def test_an_image_on_its_own_has_them_at_once(denoiser, make_open):
+    """There is no next one to wait for."""
+    slow = Slow(denoiser, 0.01)
+    options = EstimatorOptions(hypotheses=8, hypothesis_budget_ms=0.5, tracking=False)
+    followed = FollowedHypotheses(slow, options)
+    followed.warm_up()
+    (found,) = followed.step((make_open(),), None)
+    assert len(found.hypotheses.joints_m) == 8 and not followed.notes
+
+
 def test_time_that_is_too_short_is_told(denoiser, make_open):
     slow = Slow(denoiser, 0.05)
     followed = FollowedHypotheses(slow, EstimatorOptions(hypotheses=8, hypothesis_budget_ms=1.0))

@@ -72,7 +72,7 @@ class FollowedHypotheses:
     ):
         self._denoiser, self._count = denoiser, options.hypotheses
         self._budget = budget or Budget(options.hypothesis_budget_ms)
-        self._limit_ms = options.hypothesis_budget_ms
+        self._limit_ms, self._alone = options.hypothesis_budget_ms, not options.tracking
         self.reset()
 
     def reset(self) -> None:
@@ -84,7 +84,7 @@ class FollowedHypotheses:
     def notes(self) -> tuple[str, ...]:
         """That the time is too short for a single step of the prior, where it is."""
         piece_ms = self._budget.piece_ms
-        if piece_ms is None or piece_ms <= self._limit_ms:
+        if self._alone or piece_ms is None or piece_ms <= self._limit_ms:
             return ()
         return (
             f"hypothesis_budget_ms is {self._limit_ms:g} and a step of one hypothesis takes {piece_ms:.1f} ms here: "
@@ -138,8 +138,10 @@ class FollowedHypotheses:
         return hand.track_id in self._hands
 
     def _work(self, hand: _Hand, told: Told) -> None:
-        """Let the prior see as many hypotheses as there is time for, the ones first that it has seen least."""
-        rows = np.argsort(hand.steps, kind="stable")[: self._budget.fits(self._count)]
+        """Let the prior see as many hypotheses as there is time for, the ones first that it has seen least; of an image
+        on its own all of them, since there is no next one."""
+        most = self._count if self._alone else self._budget.fits(self._count)
+        rows = np.argsort(hand.steps, kind="stable")[:most]
         if not len(rows):
             return
         began = time.perf_counter()
