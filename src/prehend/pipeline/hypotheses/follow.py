@@ -133,10 +133,6 @@ class FollowedHypotheses:
                 self._hands[hand.track_id].last.see(hand, elapsed)
         return found
 
-    def works_on(self, hand: HandEstimate) -> bool:
-        """Whether a hand has hypotheses, or will have some."""
-        return hand.track_id in self._hands
-
     def _work(self, hand: _Hand, told: Told) -> None:
         """Let the prior see as many hypotheses as there is time for, the ones first that it has seen least; of an image
         on its own all of them, since there is no next one."""
