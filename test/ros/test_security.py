@@ -7,9 +7,9 @@ import pytest
 
 POLICY = ET.parse(Path(__file__).parents[2] / "config" / "sros2_policy.xml").getroot()
 DEPTH = "/camera/depth/image_rect_raw"
-ONE = ("outputs:=joint_states,joint_poses,detections,hts", "target_frame:=base", "use_sim_time:=true")
+ONE = ("outputs:=joint_states,joint_poses,detections,hts", "hypotheses:=8", "target_frame:=base", "use_sim_time:=true")
 SEVERAL = ("cameras:=front,left", "use_sim_time:=true")
-APART = (*SEVERAL, "outputs:=joint_states,joint_poses,detections", "target_frame:=base")
+APART = (*SEVERAL, "outputs:=joint_states,joint_poses,detections", "hypotheses:=8", "target_frame:=base")
 RIG = (*SEVERAL, "rig:=true", "rig_frame:=base", "outputs:=joint_states,joint_poses,detections,hts")
 NOT_EVERYWHERE = {"/prehend/get_type_description"}
 """Humble has no such service."""

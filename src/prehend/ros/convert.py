@@ -111,6 +111,7 @@ def without_metres(result: FrameResult) -> FrameResult:
             position_std_m=float("nan"),
             motion=None,
             joint_std_m=None,
+            hypotheses=None,
         )
         for hand in result.hands
     )
@@ -129,7 +130,8 @@ def hand_array(
         latency_ms: from the image's stamp to now.
         dropped: images dropped since the start.
     """
-    timing = {f"{stage}_ms": float(result.timing_ms.get(stage, 0.0)) for stage in _STAGES}
+    taken = with_hypotheses(result.timing_ms)
+    timing = {f"{stage}_ms": float(taken.get(stage, 0.0)) for stage in _STAGES}
     return make(
         HAND_ARRAY,
         header=header,
@@ -143,6 +145,13 @@ def hand_array(
         dropped=dropped,
         **timing,
     )
+
+
+def with_hypotheses(timing_ms: Mapping[str, float]) -> dict[str, float]:
+    """Times of stages in which that of the hypotheses counts to what they belong to."""
+    rest = dict(timing_ms)
+    extra = rest.pop("hypotheses", 0.0)
+    return rest | {"decode": rest.get("decode", 0.0) + extra} if extra else rest
 
 
 _STAGES = ("find", "crop", "infer", "decode", "total")
