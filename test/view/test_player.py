@@ -97,9 +97,13 @@ def test_a_frame_that_cannot_be_done_costs_itself(play, clip, estimator, monkeyp
 
 
 def test_own_cameras_and_mirrors_reach_the_estimator(play, clip, estimator):
-    K = [[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]
-    play(lambda: clip(1), cameras=GivenCamera(K), mirrored=True)
+    K = np.array([[60.0, 0, 20], [0, 60, 23.5], [0, 0, 1]])
+    play(lambda: clip(1), cameras=GivenCamera(K.tolist()))
+    play(lambda: clip(1), cameras=GivenCamera(K.tolist()), mirrored=True)
     assert np.allclose(estimator.asked[0][0].K, K)
+    assert np.allclose(estimator.asked[1][0].K, [[60, 0, 43], [0, 60, 23.5], [0, 0, 1]]), (
+        "K is of the picture as it comes"
+    )
 
 
 def test_unrelated_pictures_come_one_a_second_and_files_as_fast_as_they_go_at_rate_0(play, tmp_path):
