@@ -111,7 +111,7 @@ def test_shares_of_the_image_are_no_pixels(read):
 
 
 def test_joints_in_millimetres_are_refused(tmp_path):
-    joints = np.random.default_rng(0).uniform(-0.08, 0.08, (21, 3)) + [0, 0, 0.6]
+    joints = np.random.default_rng(0).uniform(-0.08, 0.08, (21, 3)) + np.array([0, 0, 0.6])
     path = tmp_path / "labels.json"
 
     def read_joints(values):

@@ -67,9 +67,9 @@ class RigCalibration:
                         f"cameras {other} and {name} are at the same place: two views from there tell no distance; "
                         "are their translations in metres?"
                     )
-                if np.linalg.norm(apart) > APART_M:
+                if (far := float(np.linalg.norm(apart))) > APART_M:
                     raise InvalidInput(
-                        f"cameras {other} and {name} are {np.linalg.norm(apart):.3g} m apart: give metres, not millimetres"
+                        f"cameras {other} and {name} are {far:.3g} m apart: give metres, not millimetres"
                     )
         object.__setattr__(self, "cameras", MappingProxyType(dict(self.cameras)))
 

@@ -61,8 +61,10 @@ def tf(child, parent, T, stamp):
 
 @pytest.fixture
 def truth(tmp_path):
-    """truth({topic: [(time, message)]}, ahead): what a bag with images of the frame `cam` at `TIMES` knows; its recorder's
-    clock is `ahead` of the stamps [s]."""
+    """truth({topic: [(time, message)]}, ahead): what a bag with images of the frame `cam` at `TIMES` knows.
+
+    Its recorder's clock is `ahead` of the stamps [s].
+    """
     bags = []
 
     def opened(topics, ahead=0.0):

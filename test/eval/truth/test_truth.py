@@ -98,7 +98,7 @@ def test_bop_scenes_go_by_the_numbers_of_the_pictures(tmp_path, show, say):
 
 @pytest.fixture
 def scene_gt(tmp_path):
-    """scene_gt(millimetres): a scene_gt.json whose images 0, 7 and 12 have their mug that many mm and their number away."""
+    """scene_gt(millimetres): of images 0, 7 and 12, each with a mug that many mm and its number away."""
 
     def written(distance=500.0):
         turn = np.eye(3).ravel().tolist()

@@ -86,7 +86,7 @@ class Transforms:
 
 
 def pose_matrix(position: Any, orientation: Any) -> FloatArray:
-    """(4, 4) of a message's position (or translation) and orientation; a quaternion of zeros is no turn, NaN gives NaN."""
+    """(4, 4) of a message's position (or translation) and orientation; a quaternion of zeros is no turn, NaN is NaN."""
     T: FloatArray = np.eye(4)
     quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w], np.float64)
     if not np.isfinite(quaternion).all():
