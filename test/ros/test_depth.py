@@ -58,7 +58,8 @@ def test_what_is_no_aligned_depth_is_refused_with_the_way_out() -> None:
         depth_image(short, 4, 3)
 
 
-def test_the_depth_of_the_same_stamp_is_taken_and_one_that_is_on_its_way_is_waited_for() -> None:
+def test_the_depth_of_the_same_stamp_is_taken_and_one_that_is_on_its_way_is_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr("prehend.ros.depth._WAIT_S", 20.0)
     stream = DepthStream("/depth", 0.02)
     for n in range(3):
         stream.add(depth_bytes(500 + n, 10.0 + n / 30))
@@ -90,7 +91,8 @@ def test_what_does_not_fit_is_told_and_costs_only_the_depth(data: bytes, stamp_s
     assert said in status.message
 
 
-def test_a_silence_is_told_with_its_cause() -> None:
+def test_a_silence_is_told_with_its_cause(monkeypatch) -> None:
+    monkeypatch.setattr("prehend.ros.depth._WAIT_S", 20.0)
     stream = DepthStream("/depth", 0.02)
     later = time.monotonic() + 60
     assert "nobody publishes /depth" in stream.status(later, 2.0, []).message
@@ -101,7 +103,7 @@ def test_a_silence_is_told_with_its_cause() -> None:
     began = time.monotonic()
     stream._heard_s = began - 30
     assert stream.of(50.0, WIDTH, HEIGHT) is None
-    assert time.monotonic() - began < 0.04, "nobody waits for a camera that stopped"
+    assert time.monotonic() - began < 10, "nobody waits for a camera that stopped"
 
 
 def test_the_node_takes_depth_by_stamp_and_outlives_its_camera(peer, start) -> None:

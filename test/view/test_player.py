@@ -63,13 +63,13 @@ def test_a_paused_file_stands_and_steps_one_frame_at_a_time(clip, estimator):
     running.start()
     for number in (1, 2, 3):
         controls.command("step")
-        for _ in range(2000):
+        for _ in range(12000):
             if len(screen.seen) == number:
                 break
             threading.Event().wait(0.005)
         threading.Event().wait(0.02)
         assert len(screen.seen) == number
-    running.join(20)
+    running.join(60)
     assert not running.is_alive()
 
 
