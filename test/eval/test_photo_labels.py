@@ -101,6 +101,12 @@ def test_annotations_of_no_listed_image_are_told(read):
         read([annotation(image=17)])
 
 
+def test_two_images_of_one_id_leave_open_whose_a_hand_is(read):
+    images = [{"id": 1, "file_name": "a/1.jpg"}, {"id": "1", "file_name": "b/1.jpg"}]
+    with pytest.raises(SourceError, match="two images have the id 1"):
+        read([annotation()], images=images)
+
+
 def test_a_byte_order_mark_changes_nothing(read):
     assert len(read([annotation()], encoding="utf-8-sig")) == 1
 

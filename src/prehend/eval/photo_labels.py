@@ -7,6 +7,7 @@ COCO-WholeBody          the same with `lefthand_kpts` and `righthand_kpts` (Jin 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -167,6 +168,9 @@ def _read_coco(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
         if annotation.get("iscrowd") or len(known) < len(found):
             partly.add(image)
     photos, entries = [], _listed(path, content, "images")
+    twice = [number for number, count in Counter(str(entry.get("id")) for entry in entries).items() if count > 1]
+    if twice:
+        raise SourceError(f"{path}: two images have the id {twice[0]}: whose are its annotations?")
     if hands and not {str(entry.get("id")) for entry in entries} & hands.keys():
         raise SourceError(f"{path}: no annotation is of an image that the file lists: image_id and images' id differ")
     for entry in entries:
