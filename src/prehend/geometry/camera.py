@@ -1,5 +1,7 @@
 """Pixels and rays: projection and its inverse with distortion, cameras of crops and of resized images."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +22,8 @@ DISTORTION_LENGTHS: dict[str, tuple[int, ...]] = {
     "equidistant": (0, 4),
 }
 """Numbers of coefficients each model may have."""
+_MIRROR_CHANGES = {"plumb_bob": (3,), "rational_polynomial": (3, 8, 9, 13), "equidistant": ()}
+"""Distortion coefficients that change their sign with x: p2, s1, s2 and the tilt about y (OpenCV's order)."""
 _UNDISTORT_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
 _UNDISTORT_TOLERANCE_PX = 0.05
 
@@ -180,6 +184,17 @@ def scale_camera(camera: Camera, width: int, height: int) -> Camera:
     affine = np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2]])
     K = crop_intrinsics(camera.K, affine)
     return Camera(K, width, height, camera.distortion, camera.distortion_model, camera.estimated)
+
+
+def mirror_camera(camera: Camera) -> Camera:
+    """The camera of the mirrored image."""
+    K, distortion = camera.K.copy(), camera.distortion.copy()
+    K[0, 2] = camera.width - 1 - K[0, 2]
+    K[0, 1] = -K[0, 1]
+    for index in _MIRROR_CHANGES[camera.distortion_model]:
+        if index < distortion.size:
+            distortion[index] = -distortion[index]
+    return replace(camera, K=K, distortion=distortion)
 
 
 def estimated_camera(width: int, height: int, fov_deg: float = DEFAULT_FOV_DEG) -> Camera:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
+from prehend.files import replace_text
 from prehend_training.cli.networks.train import add_train_verb
 from prehend_training.cli.parsing.options import add_verb
 
@@ -62,7 +63,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         baseline = HandPrior(GaussianHands(meshes).eval(), load_hand_model(), f"PCA of {COMPONENTS}")
         reports[baseline.name] = measure_prior(baseline, held_out, check)
     if Path(arguments.prior).is_dir() and (Path(arguments.prior) / "run.json").exists():
-        (Path(arguments.prior) / "measured.json").write_text(json.dumps({"prior": reports}, indent=1) + "\n")
+        replace_text(Path(arguments.prior) / "measured.json", json.dumps({"prior": reports}, indent=1) + "\n")
     sys.stdout.write(table_of(reports))
 
 
