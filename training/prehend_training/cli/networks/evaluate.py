@@ -137,6 +137,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             "a detector alone is measured on --data; with --frames it is the --detector of a crop network"
         )
     report = evaluate_detector(measured.backend, arguments.data, arguments.limit)
+    _tell(measured, report)
+
+
+def _tell(measured: "Measured", report: dict[str, Any]) -> None:
     _note(measured, report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
@@ -147,8 +151,7 @@ def _evaluate_through_time(measured: "Measured", arguments: argparse.Namespace) 
     if arguments.frames or arguments.dataset or not arguments.data:
         raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: crops, or sequences")
     report = evaluate_through_time(measured.backend, arguments.data, arguments.limit)
-    _note(measured, report)
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    _tell(measured, report)
 
 
 def _evaluate_fused(measured: "Measured", arguments: argparse.Namespace) -> None:
@@ -156,8 +159,7 @@ def _evaluate_fused(measured: "Measured", arguments: argparse.Namespace) -> None
 
     report = evaluate_fused(measured.backend, measured.answering(), arguments.data)
     report["fused_against_single"] = compared(report)
-    _note(measured, report)
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    _tell(measured, report)
 
 
 def _evaluate_views(measured: "Measured", arguments: argparse.Namespace) -> None:
@@ -166,8 +168,7 @@ def _evaluate_views(measured: "Measured", arguments: argparse.Namespace) -> None
     if arguments.frames or arguments.dataset or not arguments.data:
         raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: folders of views")
     report = evaluate_views(measured.backend, arguments.data, arguments.limit)
-    _note(measured, report)
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    _tell(measured, report)
 
 
 def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) -> None:
