@@ -261,8 +261,6 @@ def check_cameras(params: NodeParams) -> None:
         )
     if not params.rig and (params.rig_file or params.rig_frame):
         raise ParameterError("parameters rig_file and rig_frame go with rig: set rig to true, or leave them empty")
-    if names and params.detector_beside:
-        raise ParameterError("parameter detector_beside goes with one camera: several share one detector")
     if names and params.depth_topic:
         raise ParameterError("parameter depth_topic goes with one camera: leave it or cameras empty")
     if params.rig and params.mirrored_input:
