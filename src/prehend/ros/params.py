@@ -88,7 +88,7 @@ class NodeParams:
     find_interval: int = _parameter(
         0, "obsolete: the same in images at 30 Hz; 0: find_interval_s counts", span=(0, 1000)
     )
-    detector_beside: bool = _option("detector_beside")
+    detector_beside: bool = _option("detector_beside", True)
     keep_lost_s: float = _option("keep_lost_s", span=(0.01, 5.0))
     lost: str = _option("lost", choices=LOST)
     operator: str = _option("operator", choices=OPERATORS)
