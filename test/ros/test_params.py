@@ -64,7 +64,6 @@ def test_ranges_hold_at_both_ends_and_not_beyond(name):
         ({"tf_prefix": "/left"}, "tf_prefix"),
         ({"find_interval": 5, "find_interval_s": 1.0}, "contradict"),
         ({"operator": "off", "publish_finger_frames": True}, "operator must be"),
-        ({"cameras": "[front, left]", "detector_beside": True}, "detector_beside"),
         ({"outputs": "hands, feet"}, "hands, joint_states, detections, hts"),
         ({"hand_model": "/nowhere.npz"}, "/nowhere.npz"),
         ({"hand_model": "a" * 5000}, "no such file"),
