@@ -29,7 +29,8 @@ def taken(depth_message):
     return lambda *values, **named: depth_bytes(depth_message, *values, **named)
 
 
-def test_the_depth_of_the_same_stamp_is_taken_and_one_that_is_on_its_way_is_waited_for(taken) -> None:
+def test_the_depth_of_the_same_stamp_is_taken_and_one_that_is_on_its_way_is_waited_for(taken, monkeypatch) -> None:
+    monkeypatch.setattr("prehend.ros.depth._WAIT_S", 20.0)
     stream = DepthStream("/depth", 0.02)
     for n in range(3):
         stream.add(taken(500 + n, 10.0 + n / 30))
@@ -70,7 +71,8 @@ def test_what_does_not_fit_is_told_and_costs_only_the_depth(taken, depth, stamp_
     assert said in status.message
 
 
-def test_a_silence_is_told_with_its_cause(taken) -> None:
+def test_a_silence_is_told_with_its_cause(taken, monkeypatch) -> None:
+    monkeypatch.setattr("prehend.ros.depth._WAIT_S", 20.0)
     stream = DepthStream("/depth", 0.02)
     later = time.monotonic() + 60
     assert "nobody publishes /depth" in stream.status(later, 2.0, []).message
@@ -81,7 +83,7 @@ def test_a_silence_is_told_with_its_cause(taken) -> None:
     began = time.monotonic()
     stream._heard_s = began - 30
     assert stream.of(50.0, WIDTH, HEIGHT) is None
-    assert time.monotonic() - began < 0.04, "nobody waits for a camera that stopped"
+    assert time.monotonic() - began < 10, "nobody waits for a camera that stopped"
 
 
 class Scene:

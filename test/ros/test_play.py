@@ -106,7 +106,7 @@ def test_the_topic_of_a_bag_is_chosen(peer, start, tmp_path, options, topic, gre
     write_bag(tmp_path / "bag", {"/left/image": left, "/right/image": right})
     images = peer.listen(topic, m.IMAGE)
     play = start("prehend", "play", str(tmp_path / "bag"), *options, "--rate", "40", "--wait", "60")
-    peer.until(lambda: play.poll() is not None, "the end")
+    peer.until(lambda: play.poll() is not None and len(images) >= len(greys), "the end")
     assert play.returncode == 0 and numbers(images) == greys
 
 

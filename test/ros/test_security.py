@@ -1,5 +1,6 @@
 """The SROS2 policy against the graphs that the real nodes make: of one camera, of several, and of a rig."""
 
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -7,13 +8,14 @@ import pytest
 
 POLICY = ET.parse(Path(__file__).parents[2] / "config" / "sros2_policy.xml").getroot()
 DEPTH = "/camera/depth/image_rect_raw"
-ONE = ("outputs:=joint_states,joint_poses,detections,hts", "target_frame:=base", "use_sim_time:=true")
+ONE = ("outputs:=joint_states,joint_poses,detections,hts", "hypotheses:=8", "target_frame:=base", "use_sim_time:=true")
 SEVERAL = ("cameras:=front,left", "use_sim_time:=true")
-APART = (*SEVERAL, "outputs:=joint_states,joint_poses,detections", "target_frame:=base")
+APART = (*SEVERAL, "outputs:=joint_states,joint_poses,detections", "hypotheses:=8", "target_frame:=base")
 RIG = (*SEVERAL, "rig:=true", "rig_frame:=base", "outputs:=joint_states,joint_poses,detections,hts")
 NOT_EVERYWHERE = {"/prehend/get_type_description"}
 """Humble has no such service."""
 
+QUIET_S = 2.0
 Names = dict[str, set[str]]
 
 
@@ -48,14 +50,21 @@ def made(peer, start, script: str, parameters: tuple[str, ...], last: str) -> Na
 
     peer.until(there, "the node's topics")
     peer.until(lambda: len(asked("service")) > 12, "its services")
-    peer.spin(1.0)  # for what is told last
-    names = {
-        "publish topics": asked("publisher"),
-        "subscribe topics": asked("subscriber"),
-        "reply services": asked("service"),
-    }
+
+    def now() -> Names:
+        return {
+            "publish topics": asked("publisher"),
+            "subscribe topics": asked("subscriber"),
+            "reply services": asked("service"),
+        }
+
+    names, since = now(), time.monotonic()
+    while time.monotonic() - since < QUIET_S:  # until nothing more is told
+        peer.spin(0.1)
+        if now() != names:
+            names, since = now(), time.monotonic()
     node.terminate()
-    node.wait(30)
+    node.wait(60)
     peer.until(lambda: ("prehend", "/") not in peer.node.get_node_names_and_namespaces(), "it is gone")
     return names
 

@@ -18,7 +18,7 @@ from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.convert import ModelFacts
 from prehend.ros.estimator import Loaded
 from prehend.ros.params import NodeParams
-from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, HandHypotheses, ObjectEstimate
 
 VERTICES = 50
 FACTS = ModelFacts(
@@ -61,6 +61,7 @@ def hand(index: int, side: str, vertices: int = VERTICES, holds: bool = False) -
         held_object=held if holds else None,
         fit_error_px=1.5,
         position_std_m=0.02,
+        hypotheses=hypotheses(rng) if holds else None,
     )
 
 
@@ -69,6 +70,13 @@ def middle(depth: Depth, camera: Camera) -> float:
     if isinstance(depth, UnalignedDepth):
         depth = depth.around(np.array([[0.0, 0.0, 0.6]]), 0.2, camera)
     return float(depth[camera.height // 2, camera.width // 2])
+
+
+def hypotheses(rng: np.random.Generator) -> HandHypotheses:
+    """Three of them."""
+    root = rng.normal(size=(21, 3, 3))
+    turns = np.stack([rotation(rng) for _ in range(48)]).reshape(3, 16, 3, 3)
+    return HandHypotheses(rng.normal(size=(3, 21, 3)), turns, root @ np.swapaxes(root, 1, 2), 2, 5)
 
 
 class ToyEstimator:

@@ -72,7 +72,9 @@ class Observer:
             return reading
         target, model = reading.target, self._hands.by_side[reading.target.side]
         answer = self._hands.adapted(reading.answer)
-        decoded = decode_hand(answer, reading.spec, camera, model)
+        # smoothing poses the hand anew, with its mesh
+        mesh = depth is not None or not self._options.smooth.min_cutoff_hz
+        decoded = decode_hand(answer, reading.spec, camera, model, mesh)
         if isinstance(decoded, NoHand):
             return decoded._replace(target=target, answered=True)
         if fault := self._fault(decoded, camera):

@@ -11,7 +11,18 @@ from typing import Any
 
 from prehend.backends.settings import POLICIES, PRECISIONS, PROVIDERS
 from prehend.errors import ParameterError, UnknownName
-from prehend.pipeline.options import LIVE, LOST, OPERATORS, EstimatorOptions, option_default, option_text
+from prehend.pipeline.options import (
+    LIVE,
+    LONGEST_BUDGET_MS,
+    LOST,
+    MOST_HYPOTHESES,
+    MOST_LAG_S,
+    OPERATORS,
+    EstimatorOptions,
+    option_default,
+    option_text,
+)
+from prehend.pipeline.smooth import SMOOTHERS
 from prehend.pipeline.track import FRAME_S
 
 _LONGEST = 120
@@ -94,8 +105,12 @@ class NodeParams:
     operator: str = _option("operator", choices=OPERATORS)
     temporal_frames: int = _option("temporal_frames", span=(0, 16))
     temporal_stride_s: float = _option("temporal_stride_s", span=(0.01, 1.0))
+    hypotheses: int = _option("hypotheses", span=(0, MOST_HYPOTHESES))
+    hypothesis_budget_ms: float = _option("hypothesis_budget_ms", span=(0.1, LONGEST_BUDGET_MS))
     smooth_min_cutoff_hz: float = _option("smooth_min_cutoff_hz", 1.5, span=(0.0, 30.0))
+    smoother: str = _option("smoother", choices=SMOOTHERS)
     smooth_beta: float = _option("smooth_beta", span=(0.0, 100.0))
+    temporal_lag_s: float = _option("temporal_lag_s", span=(0.0, MOST_LAG_S))
     image_transport: str = _parameter(
         "raw", "compressed subscribes to image_raw/compressed instead of image_raw", choices=("raw", "compressed")
     )
@@ -278,6 +293,10 @@ def check_cameras(params: NodeParams) -> None:
         raise ParameterError(
             "parameter depth_info_topic goes with a depth_topic that is not said to be aligned: leave it empty"
         )
+    if names and params.temporal_lag_s:
+        raise ParameterError("parameter temporal_lag_s goes with one camera: leave it at 0, or cameras empty")
+    if params.rig and params.hypotheses:
+        raise ParameterError("parameter hypotheses goes with no rig, whose views tell what one hides: leave it at 0")
     if params.rig and params.mirrored_input:
         raise ParameterError("parameter mirrored_input goes with no rig: its cameras' poses are of images as they are")
     if names and not params.rig and "hts" in params.chosen_outputs():

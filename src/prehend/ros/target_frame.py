@@ -80,4 +80,5 @@ def _moved_hand(hand: HandEstimate, T: FloatArray) -> HandEstimate:
         vertices_m=(hand.vertices_m @ R.T + shift).astype(np.float32),
         rotations=np.concatenate([(R @ hand.rotations[0])[None], hand.rotations[1:]]),
         held_object=held,
+        hypotheses=None if hand.hypotheses is None else hand.hypotheses.moved(T),
     )
