@@ -8,6 +8,7 @@ from prehend.backends import Backend
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.cuts import Cuts
 from prehend.pipeline.depth_refine import checked_depth
 from prehend.pipeline.detect import Detection, Detector
 from prehend.pipeline.events import EventTeller
@@ -65,6 +66,7 @@ class Estimator(FromPretrained):
         self._observer = Observer(self._hands, self._objects, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
         self._identities, self._events = Identities(self._options), EventTeller(self._options.grasp.lasting_s)
+        self._cuts = Cuts()
         self._prior, self._hypotheses = prior, open_hypotheses(prior, self._options)
 
     def estimate(
@@ -81,7 +83,8 @@ class Estimator(FromPretrained):
             image: (H, W, 3) uint8 RGB.
             camera: for this image size, or one of the same aspect ratio; None has it estimated.
             stamp: when the image was taken [s]; a jump starts from nothing. None for an image on its own, or for the
-                next of a video at 30 Hz: the first one says at once whether something is grasped.
+                next of a video at 30 Hz: the first one says at once whether something is grasped, and one that looks
+                quite unlike the one before is taken for the first (see `cuts`).
             boxes: the hands of this image, instead of the detector's and the tracks'; each gets a sound answer or none.
             depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth_refine`).
 
@@ -92,6 +95,8 @@ class Estimator(FromPretrained):
                 it, or there is neither a detector nor boxes.
         """
         size = checked_size(image, stamp, boxes)
+        if stamp is None and self._cuts.step(image):
+            self.reset()
         view = camera_for(camera, size, self._options.fov_deg)
         depth, clock = checked_depth(depth, size), Clock()
         # detect and associate: where to look
