@@ -372,6 +372,8 @@ class FrameResult:
         found: True when the detector looked at this frame, False when boxes came from tracks or the caller.
         events: what is told with this frame; empty where hands are not followed.
         lost: numbers of hands that are waited for and not among `hands`.
+        lag_s: how much later than this image the newest one was taken that the hands draw on: 0 unless they were held
+            back (option `temporal_lag_s`) [s].
     """
 
     camera: Camera
@@ -381,3 +383,4 @@ class FrameResult:
     found: bool
     events: tuple[HandEvent, ...] = ()
     lost: tuple[int, ...] = ()
+    lag_s: float = 0.0

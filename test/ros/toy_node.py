@@ -12,6 +12,7 @@ import numpy as np
 
 from prehend.conventions import SIDES
 from prehend.errors import DeviceError, InvalidInput
+from prehend.pipeline.depth_register import Depth, UnalignedDepth
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.convert import ModelFacts
@@ -64,6 +65,13 @@ def hand(index: int, side: str, vertices: int = VERTICES, holds: bool = False) -
     )
 
 
+def middle(depth: Depth, camera: Camera) -> float:
+    """Depth of the pixel in the middle of the image."""
+    if isinstance(depth, UnalignedDepth):
+        depth = depth.around(np.array([[0.0, 0.0, 0.6]]), 0.2, camera)
+    return float(depth[camera.height // 2, camera.width // 2])
+
+
 def hypotheses(rng: np.random.Generator) -> HandHypotheses:
     """Three of them."""
     root = rng.normal(size=(21, 3, 3))
@@ -85,7 +93,7 @@ class ToyEstimator:
         image_rgb: np.ndarray,
         camera: Camera | None = None,
         stamp: float | None = None,
-        depth: np.ndarray | None = None,
+        depth: Depth | None = None,
     ) -> FrameResult:
         order = int(image_rgb[0, 0, 0])
         if order == 253:
@@ -96,9 +104,9 @@ class ToyEstimator:
             raise ZeroDivisionError("the image orders a crash")
         hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(min(order % 10, self._most)))
         hands = tuple(replace(one, is_operator=order > 10) for one in hands)
-        if depth is not None:  # where the first pixel is
-            hands = tuple(replace(one, position_std_m=float(depth[0, 0])) for one in hands)
         assert camera is not None
+        if depth is not None:
+            hands = tuple(replace(one, position_std_m=middle(depth, camera)) for one in hands)
         events = self._events.step(hands, (camera.width, camera.height), stamp)
         times = {"find": 1.0, "infer": 2.0, "total": 3.5}
         return FrameResult(camera, hands, stamp, times, found=True, events=events)

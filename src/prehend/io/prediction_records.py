@@ -105,7 +105,7 @@ class EventRecord(TypedDict):
 
 
 class FrameRecord(TypedDict, total=False):
-    """One image; `found` and what follows it are of schema 2."""
+    """One image; `found` and what follows it are of schema 2; `lag_s` where results were held back alone."""
 
     source: str
     index: int
@@ -118,6 +118,7 @@ class FrameRecord(TypedDict, total=False):
     found: bool
     events: list[EventRecord]
     lost: list[int]
+    lag_s: float | None
 
 
 def frame_record(frame: Frame, result: FrameResult, version: Version = 2, mesh: bool = False) -> FrameRecord:
@@ -146,6 +147,8 @@ def frame_record(frame: Frame, result: FrameResult, version: Version = 2, mesh: 
         record["found"] = result.found
         record["lost"] = list(result.lost)
         record["events"] = [event_record(event) for event in result.events]
+        if result.lag_s:
+            record["lag_s"] = _number(result.lag_s, _STAMP)
     return record
 
 
@@ -181,6 +184,7 @@ def frame_result(record: FrameRecord) -> FrameResult:
             bool(record.get("found", True)),
             events,
             tuple(int(number) for number in record.get("lost", ())),
+            float(record.get("lag_s") or 0.0),
         )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = " ".join(str(error).split())[:120]

@@ -225,6 +225,7 @@ class CamerasEstimator:
 
     def close(self) -> None:
         """Let go of the backends."""
+        self._inference.close()
         self._backend.close()
         self._detector.close()
         if self._prior is not None:

@@ -10,6 +10,7 @@ from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.cuts import Cuts
 from prehend.pipeline.depth_refine import checked_depth
+from prehend.pipeline.depth_register import Depth
 from prehend.pipeline.detect import Detection, Detector
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.frame import Clock, camera_for, checked_size
@@ -23,7 +24,7 @@ from prehend.pipeline.options import EstimatorOptions, check_live
 from prehend.pipeline.parts import FromPretrained, objects_of
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
-from prehend.types import Camera, FloatArray, FoundHand, FrameResult
+from prehend.types import Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
 
 
@@ -75,7 +76,7 @@ class Estimator(FromPretrained):
         camera: Camera | None = None,
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,
-        depth: FloatArray | None = None,
+        depth: Depth | None = None,
     ) -> FrameResult:
         """Everything about one image.
 
@@ -86,7 +87,8 @@ class Estimator(FromPretrained):
                 next of a video at 30 Hz: the first one says at once whether something is grasped, and one that looks
                 quite unlike the one before is taken for the first (see `cuts`).
             boxes: the hands of this image, instead of the detector's and the tracks'; each gets a sound answer or none.
-            depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth_refine`).
+            depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth_refine`);
+                or that of another camera.
 
         The detector looks when `schedule.Schedule` says so.
 
@@ -106,6 +108,7 @@ class Estimator(FromPretrained):
         clock.lap("crop")
         # infer: which of them are hands, of which side, and what the network says of each
         readings = self._inference.run(image, crops, boxes is not None, view)
+        self._detection.begin_beside()
         clock.lap("infer")
         # decode: hands in metres and what they hold, by this frame alone
         observations = [self._observer.observe(reading, view, depth) for reading in readings]
@@ -177,6 +180,7 @@ class Estimator(FromPretrained):
     def close(self) -> None:
         """Let go of the backends."""
         self._detection.close()
+        self._inference.close()
         self._backend.close()
         if self._detector is not None:
             self._detector.close()

@@ -11,10 +11,13 @@ from prehend.geometry.camera import DEFAULT_FOV_DEG
 from prehend.pipeline.grasp import GraspConfig
 from prehend.pipeline.handedness import HandednessConfig
 from prehend.pipeline.memory import FRAMES, MemoryOptions
-from prehend.pipeline.smooth import SmoothConfig
+from prehend.pipeline.smooth import SMOOTHERS, SmoothConfig
 
 KEEP_SHARE = 2 / 3
 """A hand that is followed is kept down to this share of the score that it needs to begin."""
+
+MOST_LAG_S = 1.0
+"""Longest time that results may be held back: images wait in memory meanwhile [s]."""
 
 LOST, OPERATORS = ("drop", "fade", "hold"), ("longest", "largest", "off")
 """Choices of the options `lost` and `operator`."""
@@ -162,11 +165,23 @@ class EstimatorOptions:
     max_gap_s: float = field(default=1.0, metadata=_text("time without a frame after which all hands are given up [s]"))
     smooth_min_cutoff_hz: float = field(
         default=0.0,
-        metadata=_text("cutoff of the One-Euro filter for a hand at rest, lower is steadier; 0: no smoothing [Hz]"),
+        metadata=_text("cutoff of the smoothing for a hand at rest, lower is steadier; 0: no smoothing [Hz]"),
+    )
+    smoother: str = field(
+        default="kalman",
+        metadata=_text("filter that smooths: kalman, which knows speeds and how sure the network is, or one-euro"),
     )
     smooth_beta: float = field(
         default=4.0,
-        metadata=_text("how much that cutoff rises with speed, higher is quicker [Hz per hand length a second]"),
+        metadata=_text(
+            "how much the cutoff rises with speed, higher is quicker; one-euro alone [Hz per hand length a second]"
+        ),
+    )
+    temporal_lag_s: float = field(
+        default=0.0,
+        metadata=_text(
+            "results are held back for this long and smoothed by what later images say, for recordings; 0: at once [s]"
+        ),
     )
     grasp: GraspConfig = field(default_factory=GraspConfig, metadata=_text("when a grasp begins and ends"))
     handedness: HandednessConfig = field(
@@ -185,7 +200,7 @@ class EstimatorOptions:
                     raise ParameterError(f"{name} is {value}, expected a number between 0 and 1")
             if low is not None and high is not None and low > high:
                 raise ParameterError(f"{keep} {low:g} is above {start} {high:g}")
-        for name, choices in (("lost", LOST), ("operator", OPERATORS)):
+        for name, choices in (("lost", LOST), ("operator", OPERATORS), ("smoother", SMOOTHERS)):
             if getattr(self, name) not in choices:
                 raise ParameterError(f"{name} is {getattr(self, name)!r}, expected {', '.join(choices)}")
         for name in ("max_hands", "max_fit_error", "find_interval_s", "keep_lost_s", "max_gap_s"):
@@ -202,6 +217,17 @@ class EstimatorOptions:
                 f"hypothesis_budget_ms is {self.hypothesis_budget_ms}, expected above 0 and up to {LONGEST_BUDGET_MS:g}"
             )
         _ = self.smooth, self.settings, self.memory  # they check their own numbers
+        self._check_lag()
+
+    def _check_lag(self) -> None:
+        lag = self.temporal_lag_s
+        if not 0 <= lag <= MOST_LAG_S:
+            raise ParameterError(f"temporal_lag_s is {lag}, expected 0 to {MOST_LAG_S:g}")
+        if lag and not (self.smooth_min_cutoff_hz and self.smoother == "kalman" and self.tracking):
+            raise ParameterError(
+                f"temporal_lag_s {lag:g} smooths hands that are followed, with the kalman filter: it needs tracking, "
+                "smooth_min_cutoff_hz above 0 and smoother kalman"
+            )
 
     @property
     def object_ids(self) -> tuple[str, ...]:
@@ -235,7 +261,12 @@ class EstimatorOptions:
     @property
     def smooth(self) -> SmoothConfig:
         """How results are smoothed; without effect with `tracking` off."""
-        return SmoothConfig(self.smooth_min_cutoff_hz, self.smooth_beta)
+        return SmoothConfig(self.smooth_min_cutoff_hz, self.smooth_beta, self.smoother)
+
+    @property
+    def smooth_at_once(self) -> SmoothConfig:
+        """What the estimator itself smooths: nothing where later images are waited for (`lag.FixedLag`)."""
+        return replace(self.smooth, min_cutoff_hz=0.0) if self.temporal_lag_s else self.smooth
 
 
 def option_text(name: str) -> str:

@@ -12,7 +12,7 @@ from prehend.geometry.camera import estimated_camera, project
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model import load_hand_model, skin
 from prehend.types import Box, GraspEstimate, HandEstimate
-from prehend_training.data.photographs import PhotoDataset
+from prehend_training.data.stores.photographs import PhotoDataset
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, read_labels, write_labels
 from prehend_training.photos.whole import WholeRule, by_prior, chosen_photos, make_whole, open_denoiser, whole_hand
 
