@@ -7,10 +7,10 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
 from prehend_training.pretrained.files import provenance
-from prehend_training.train.notes import read_note
 
 
 def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
@@ -33,8 +33,8 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
     weights = run / "checkpoint" / "averaged.safetensors"
     if not weights.exists():
         raise AssetError(f"{run} has no checkpoint: train it first")
-    begun = read_note(run)
-    if provenance(start) != begun.get("origin"):
+    begun = read_json(run / "run.json", AssetError)
+    if not isinstance(begun, dict) or provenance(start) != begun.get("origin"):
         raise AssetError(f"{run} did not start from {start}: give the file that it started from")
     learnt, published = load_file(weights), load_file(start)
     mixed = {
