@@ -53,7 +53,9 @@ def test_what_is_held_moves_with_the_camera_and_needs_a_pose(seen):
     np.testing.assert_allclose(held.T_camera_object, T, atol=1e-9)
     assert held.box_px.width > 5 and np.isfinite(held.keypoints_px).all()
     without = (replace(hands[0], held_object=replace(thing, T_camera_object=None)), hands[1])
-    assert in_camera(replace(result, result=replace(result.result, hands=without)), views[1]).hands[0].held_object is None
+    assert (
+        in_camera(replace(result, result=replace(result.result, hands=without)), views[1]).hands[0].held_object is None
+    )
 
 
 @pytest.mark.parametrize(("height", "wanted"), [(None, 48), (24, 24)])

@@ -1,4 +1,4 @@
-"""Laws of triangulation: exact views give exact points, in any frame; what is off is thrown out; more views know more."""
+"""Laws of triangulation: exact views give exact points, in any frame; what is off drops out; more views know more."""
 
 from dataclasses import replace
 
