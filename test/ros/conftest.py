@@ -199,3 +199,61 @@ def _tf_bytes(*links: tuple[str, str, float, np.ndarray]) -> bytes:
 @pytest.fixture
 def tf_bytes():
     return _tf_bytes
+
+
+@pytest.fixture
+def depth_message():
+    """depth_message(values, stamp_s, encoding, pad, big, frame): a sensor_msgs/Image."""
+    from prehend.ros import convert
+
+    def make(
+        values: np.ndarray,
+        stamp_s: float = 10.0,
+        encoding: str = "16UC1",
+        pad: int = 0,
+        big: bool = False,
+        frame: str = "cam",
+    ):
+        dtype = {"16UC1": "u2", "32FC1": "f4"}.get(encoding, "u1")
+        pixels = np.ascontiguousarray(values.astype((">" if big else "<") + dtype)).view(np.uint8)
+        rows = np.pad(pixels.reshape(len(values), -1), ((0, 0), (0, pad)), constant_values=7)
+        return messages.make(
+            messages.IMAGE,
+            header=convert.header_message(stamp_s, frame),
+            height=values.shape[0],
+            width=values.shape[1],
+            encoding=encoding,
+            is_bigendian=int(big),
+            step=rows.shape[1],
+            data=rows.ravel(),
+        )
+
+    return make
+
+
+@pytest.fixture
+def compressed_depth_message():
+    """Integers are millimetres, floating numbers metres, which become inverse depths with the publisher's defaults."""
+    import struct
+
+    import cv2
+
+    from prehend.ros import convert
+
+    def make(values: np.ndarray, stamp_s: float = 10.0, frame: str = "cam", farthest_m: float = 10.0):
+        a, b, encoding = 0.0, 0.0, "16UC1"
+        if values.dtype.kind == "f":
+            a, encoding = 100.0 * 101.0, "32FC1"
+            b = 1.0 - a / farthest_m
+            with np.errstate(divide="ignore", invalid="ignore"):
+                known = (values > 0) & (values < farthest_m)
+                values = np.where(known, a / values + b, 0).astype(np.uint16)
+        _, png = cv2.imencode(".png", values)
+        return messages.make(
+            messages.COMPRESSED_IMAGE,
+            header=convert.header_message(stamp_s, frame),
+            format=f"{encoding}; compressedDepth png",
+            data=np.frombuffer(struct.pack("<iff", 0, a, b) + png.tobytes(), np.uint8),
+        )
+
+    return make

@@ -115,6 +115,20 @@ def test_cameras_apart_get_topics_frames_and_diagnostics_of_their_own(peer, star
     assert process.returncode == 0 and "Traceback" not in errors
 
 
+def test_a_target_frame_that_nobody_publishes_is_told_for_each_camera(peer, start):
+    hands = peer.listen("/prehend/left/hands", m.HAND_ARRAY)
+    diagnostics = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    cameras = Cameras(peer)
+    start("toy_rig.py", "--ros-args", "-p", "cameras:=[front, left]", "-p", "target_frame:=base")
+    cameras.ready()
+    cameras.show_until(
+        {"front": 1, "left": 1},
+        lambda: all(told(diagnostics, f"{name} target_frame", "nobody publishes 'base'") for name in cameras.names),
+        "the missing transforms",
+    )
+    assert all(np.isnan(hand.joints_m).all() for array in hands for hand in array.hands)
+
+
 @pytest.mark.parametrize("reliable", [True, False], ids=["reliable", "best effort"])
 def test_a_rig_tells_one_hand_in_its_frame_with_its_error_against_each_view(peer, start, rig_file, reliable):
     hands, rig = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/prehend/rig", m.RIG_HANDS)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import DeviceError, InvalidInput
+from prehend.hand_model import load_hand_model
 from prehend.ros import convert, diagnostics, images
 from prehend.ros import messages as m
 from prehend.ros.calibration import Calibration
@@ -31,7 +32,8 @@ def info(camera: Camera | None, width: int = SIZE[0]):
 class Bench:
     """A worker in a thread whose results are kept; its estimator waits while `gate` is closed."""
 
-    def __init__(self, toy, **values):
+    def __init__(self, toy, hand_models=None, **values):
+        self.hand_models = hand_models
         self.results, self.stats, self.gate = [], diagnostics.Stats(0.0), threading.Event()
         self.gate.set()
         params = NodeParams().updated({"camera_info_timeout_s": 0.0, **values})
@@ -46,6 +48,9 @@ class Bench:
         self.busy.set()
         assert self.gate.wait(60)
         return self._toy.estimate(image, camera, stamp, depth)
+
+    def reset(self) -> None:
+        self._toy.reset()
 
     def _run(self) -> None:
         try:
@@ -85,6 +90,27 @@ def test_only_the_newest_waiting_image_is_processed_and_the_others_are_counted(b
     assert [convert.seconds(header.stamp) for header, _, _ in bench.results] == [1.0, 6.0]
     counts = bench.stats.take()
     assert (counts.received, counts.dropped) == (6, 4)
+
+
+def test_results_that_are_held_back_come_under_their_own_headers_and_none_gets_lost(toy):
+    hands = {side: load_hand_model(side=side) for side in ("left", "right")}
+    bench = Bench(toy, hands, temporal_lag_s=0.1)
+    try:
+        for n in range(6):
+            bench.busy.clear()
+            bench.worker.offer(image_bytes(1, 5 + n / 20))
+            assert bench.busy.wait(10), "else the next one would take its place"
+        bench.until(lambda: len(bench.results) == 6)  # after a while without an image
+        assert [convert.seconds(header.stamp) for header, _, _ in bench.results] == pytest.approx(
+            [5 + n / 20 for n in range(6)]
+        )
+        lags = [result.lag_s for _, _, result in bench.results]
+        assert lags == pytest.approx([0.1] * 4 + [0.05, 0])
+        bench.worker.reset()
+        bench.worker.offer(image_bytes(1, 5.3))
+        bench.until(lambda: len(bench.results) == 7)
+    finally:
+        bench.end()
 
 
 def test_a_known_error_is_told_once_and_the_next_image_works(bench):

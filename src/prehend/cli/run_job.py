@@ -22,7 +22,9 @@ from prehend.io.overlay_files import OverlayFolder
 from prehend.io.predictions import STREAM, ModelRecord, PredictionsStream, PredictionsWriter, Version
 from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.io.sources import open_source
+from prehend.pipeline.lag import FixedLag
 from prehend.pipeline.load import HandEstimator
+from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Camera, FoundHand, FrameResult
 
 STAGES = ("find", "crop", "infer", "decode")
@@ -52,8 +54,10 @@ class Run:
         timing: bool = True,
         verb: str = "run",
         events: EventLines | None = None,
+        lag: EstimatorOptions | None = None,
     ):
-        self._verb = verb
+        self._verb, self._lag_options = verb, lag
+        self._lag: FixedLag[Frame] | None = None
         self._mesh, self._version, self._timing = mesh, version, timing
         self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
@@ -163,6 +167,15 @@ class Run:
             self._check_tables()
 
     def _frames(self, source: Source, tracking: bool) -> None:
+        self._lag = None
+        try:
+            self._each_frame(source, tracking)
+        finally:
+            if self._lag is not None:
+                for frame, result in self._lag.flush():
+                    self._keep(source, frame, result, self._estimator(tracking))
+
+    def _each_frame(self, source: Source, tracking: bool) -> None:
         estimator, size = None, None
         self._pass_on(source, len(source.notes))
         for frame in tqdm(source, total=source.length, unit="frame", desc=source.name, disable=None, leave=False):
@@ -172,6 +185,8 @@ class Run:
             if estimator is None:  # what cannot be read is told before anything is loaded
                 estimator, size = self._estimator(tracking), frame.image_rgb.shape
                 estimator.reset()
+                if self._lag_options is not None:
+                    self._lag = FixedLag(self._lag_options, estimator.hand_models)
             if tracking and frame.image_rgb.shape != size:
                 raise SourceError(
                     f"{frame.source}: its size differs from the images before it: no sequence, leave out --track"
@@ -184,7 +199,8 @@ class Run:
             except _FOREIGN as error:
                 self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({_line(error)})"))
                 continue
-            self._keep(source, frame, result, estimator)
+            for told, its in [(frame, result)] if self._lag is None else self._lag.add(frame, result):
+                self._keep(source, told, its, estimator)
 
     def _keep(self, source: Source, frame: Frame, result: FrameResult, estimator: HandEstimator) -> None:
         grasping = sum(hand.grasp.state == "grasping" for hand in result.hands)

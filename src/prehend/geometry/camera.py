@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 
 from prehend.check import check_shape
 from prehend.errors import InvalidInput
-from prehend.geometry.rotations import rotation_between
 from prehend.types import Camera, FloatArray
 
 DEFAULT_FOV_DEG = 60.0
@@ -137,7 +136,13 @@ def rotation_camera_crop(center_px: ArrayLike, camera: Camera, turn_rad: float =
         (..., 3, 3) float64 R_camera_crop; NaN where no ray reaches the centre.
     """
     rays = viewing_rays(np.asarray(center_px, np.float64), camera)
-    level = rotation_between(np.broadcast_to(np.array([0.0, 0.0, 1.0]), rays.shape), rays)
+    # `rotations.rotation_between` of the z axis and the ray, written out: it runs for every crop
+    x, y = rays[..., 0], rays[..., 1]
+    share = 1 / (1 + rays[..., 2])
+    level = np.empty((*rays.shape, 3))
+    level[..., 0, 0], level[..., 1, 1], level[..., 2, 2] = 1 - share * x * x, 1 - share * y * y, rays[..., 2]
+    level[..., 0, 1] = level[..., 1, 0] = -share * x * y
+    level[..., 0, 2], level[..., 1, 2], level[..., 2, 0], level[..., 2, 1] = x, y, -x, -y
     cos, sin = np.cos(turn_rad), np.sin(turn_rad)
     return level @ np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 

@@ -118,6 +118,17 @@ class ImageReader:
         # image_transport names the order in which it gave the pixels to the encoder, which takes them for bgr
         return np.ascontiguousarray(image[..., ::-1]) if words[-1] in ("rgb8", "rgba8", "rgb16") else image
 
+    def deep(self, data: bytes, name: str) -> NDArray[np.uint16]:
+        """(H, W) of a file whose one channel has 16 bits, as they are.
+
+        Raises:
+            SourceError: it is no such image, or too large.
+        """
+        image = self._decoded(data, name, cv2.IMREAD_UNCHANGED)
+        if image.ndim != 2 or image.dtype != np.uint16:
+            raise SourceError(f"{name}: expected one channel of 16 bits, it is {image.dtype} {image.shape}")
+        return image
+
     def check_size(self, width: int, height: int, name: str) -> None:
         """Raise `SourceError` for an image of no or too many pixels."""
         if width <= 0 or height <= 0:

@@ -13,6 +13,8 @@ from prehend.pipeline.detect import Detection, Detector
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.frame import Clock, camera_for, checked_size
 from prehend.pipeline.hands import HandModels
+from prehend.pipeline.hypotheses.budget import Budget
+from prehend.pipeline.hypotheses.follow import FollowedHypotheses, open_hypotheses
 from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference, kinds_of
 from prehend.pipeline.mesh_network import open_network
@@ -21,7 +23,7 @@ from prehend.pipeline.options import EstimatorOptions, changed, check_live
 from prehend.pipeline.parts import objects_of, open_parts
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
-from prehend.types import Camera, FrameResult
+from prehend.types import Camera, FrameResult, HandEstimate
 from prehend.weights import Bundle
 
 
@@ -43,13 +45,17 @@ class CameraFrame:
 class _Followed:
     """What is remembered of one camera's images."""
 
-    def __init__(self, detector: Detector, options: EstimatorOptions, upright: bool):
+    def __init__(
+        self, detector: Detector, options: EstimatorOptions, upright: bool, hypotheses: FollowedHypotheses | None
+    ):
         self.detection, self.tracker = Detection(detector, options), Tracker(options, upright)
         self.identities, self.events = Identities(options), EventTeller(options.grasp.lasting_s)
+        self.hypotheses = hypotheses
 
     def reset(self) -> None:
-        for part in (self.detection, self.tracker, self.identities, self.events):
-            part.reset()
+        for part in (self.detection, self.tracker, self.identities, self.events, self.hypotheses):
+            if part is not None:
+                part.reset()
 
     def use(self, options: EstimatorOptions) -> None:
         for part in (self.detection, self.tracker, self.identities):
@@ -64,8 +70,8 @@ class CamerasEstimator:
 
     Args:
         cameras: their names.
-        backend, detector, config, hand_model, object_model: as of `Estimator`; option `detector_beside` is of one
-            camera and without effect, for cameras share one detector.
+        backend, detector, config, hand_model, object_model, prior: as of `Estimator`; option `detector_beside` is of
+            one camera and without effect, for cameras share one detector.
 
     Raises:
         ParameterError: no name, or one twice, or option `detector_beside`: there is one detector for all.
@@ -80,6 +86,7 @@ class CamerasEstimator:
         config: EstimatorOptions | None = None,
         hand_model: HandModel | None = None,
         object_model: Sequence[ObjectModel] = (),
+        prior: Backend | None = None,
     ):
         self.options = changed(config or EstimatorOptions(), detector_beside=False)
         self._objects = tuple(object_model)
@@ -90,7 +97,16 @@ class CamerasEstimator:
         names = list(cameras)
         if not names or len(set(names)) < len(names):
             raise ParameterError(f"cameras are {', '.join(names) or 'none'}: each needs a name of its own")
-        self._followed = {name: _Followed(self._detector, self.options, self._network.upright) for name in names}
+        self._prior, budget = prior, Budget(self.options.hypothesis_budget_ms)
+        self._followed = {
+            name: _Followed(
+                self._detector,
+                self.options,
+                self._network.upright,
+                open_hypotheses(prior, self.options, budget),
+            )
+            for name in names
+        }
 
     def estimate(self, frames: Mapping[str, CameraFrame]) -> dict[str, FrameResult]:
         """Everything about one image of each of some cameras.
@@ -133,11 +149,22 @@ class CamerasEstimator:
             events = followed.events.step(hands, sizes[name], frame.stamp) if self.options.tracking else ()
             found[name] = (hands, followed.tracker.detected, events, followed.identities.lost)
         clock.lap("decode")
+        hands_of = {name: hands for name, (hands, *_) in found.items()}
+        if self.options.hypotheses:
+            hands_of = {name: self._open(name, hands, frames, 1 / len(frames)) for name, hands in hands_of.items()}
+            clock.lap("hypotheses")
         times = clock.done()
         return {
-            name: FrameResult(views[name], hands, frames[name].stamp, dict(times), detected, events, lost)
-            for name, (hands, detected, events, lost) in found.items()
+            name: FrameResult(views[name], hands_of[name], frames[name].stamp, dict(times), detected, events, lost)
+            for name, (_, detected, events, lost) in found.items()
         }
+
+    def _open(
+        self, name: str, hands: tuple[HandEstimate, ...], frames: Mapping[str, CameraFrame], share: float
+    ) -> tuple[HandEstimate, ...]:
+        """What a camera's hands may be besides, in its share of the time."""
+        hypotheses = self._followed[name].hypotheses
+        return hands if hypotheses is None else hypotheses.step(hands, frames[name].stamp, share)
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -166,12 +193,17 @@ class CamerasEstimator:
     @property
     def notes(self) -> tuple[str, ...]:
         """See `Estimator.notes`."""
-        return tuple(dict.fromkeys((*self._backend.notes, *self._detector.notes)))
+        hypotheses = next(iter(self._followed.values())).hypotheses
+        more = () if hypotheses is None else hypotheses.notes
+        return tuple(dict.fromkeys((*self._backend.notes, *self._detector.notes, *more)))
 
     def warm_up(self) -> None:
         """See `Estimator.warm_up`."""
         self._network.warm_up()
         self._detector.warm_up()
+        hypotheses = next(iter(self._followed.values())).hypotheses
+        if hypotheses is not None:
+            hypotheses.warm_up()
 
     def change(self, options: EstimatorOptions) -> None:
         """See `Estimator.change`."""
@@ -193,8 +225,11 @@ class CamerasEstimator:
 
     def close(self) -> None:
         """Let go of the backends."""
+        self._inference.close()
         self._backend.close()
         self._detector.close()
+        if self._prior is not None:
+            self._prior.close()
 
 
 def load_cameras(cameras: Iterable[str], options: EstimatorOptions) -> CamerasEstimator:

@@ -9,12 +9,25 @@ import numpy as np
 
 from prehend.geometry.camera import mirror_camera
 from prehend.io.images import Image
+from prehend.pipeline.depth_register import Depth, UnalignedDepth
 from prehend.types import Box, FloatArray, FrameResult, HandEstimate, ObjectEstimate
 
 
 def mirror_image(image: Image) -> Image:
     """(H, W, 3) with left and right exchanged."""
     return np.ascontiguousarray(image[:, ::-1])
+
+
+def mirror_depth(depth: Depth) -> Depth:
+    """The depth of the mirrored image: of its own camera, that camera and its place are mirrored, too."""
+    if not isinstance(depth, UnalignedDepth):
+        return np.ascontiguousarray(depth[:, ::-1])
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    return UnalignedDepth(
+        np.ascontiguousarray(depth.depth_m[:, ::-1]),
+        mirror_camera(depth.camera),
+        mirror @ depth.T_image_depth @ mirror,
+    )
 
 
 def mirror_pixels(result: FrameResult) -> FrameResult:

@@ -21,9 +21,10 @@ from prehend import __version__
 from prehend.ros import diagnostics, graph
 from prehend.ros.borders import Border
 from prehend.ros.calibration import Calibration
+from prehend.ros.depth_inputs import depth_stream
 from prehend.ros.diagnostics import Status
 from prehend.ros.estimator import CamerasLoader, Loaded, Loader, check_objects, load_cameras_for, load_for
-from prehend.ros.inputs import Inputs, depth_stream, image_topics
+from prehend.ros.inputs import Inputs, image_topics
 from prehend.ros.life import Life, Running
 from prehend.ros.messages import DIAGNOSTICS
 from prehend.ros.outputs import Outputs
@@ -68,7 +69,7 @@ class PrehendNode:
         with Border(ParameterError, "ROS refuses a topic or service"):
             self._outputs = Outputs(node, loaded.facts, params, self._stats, self._stamps)
             self._diagnostics = publisher(node, DIAGNOSTICS, "/diagnostics", 10)
-            depth = depth_stream(node, params)
+            depth = depth_stream(node, params, self._outputs.target)
             self.worker = Worker(
                 loaded.estimator,
                 params,

@@ -9,9 +9,9 @@ import pytest
 from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, SourceError
 from prehend_training.cli.main import main
-from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
-from prehend_training.data.photographs import PhotoDataset
+from prehend_training.data.stores.datasets import ShardDataset
+from prehend_training.data.stores.photographs import PhotoDataset
 from prehend_training.imports.readers import read_any
 from prehend_training.imports.take import Import, take, write_photo_shards
 from prehend_training.photos.labels import read_labels

@@ -28,7 +28,7 @@ from prehend.pipeline.load import load_estimator
 from prehend.types import Box, Camera, FloatArray, FoundHand
 from prehend.weights import load_bundle
 from prehend_training.boost.folders import Made, Maker, Plan, fill, read_units
-from prehend_training.data.photographs import cut_out
+from prehend_training.data.stores.photographs import cut_out
 from prehend_training.engine import EngineOptions
 from prehend_training.photos.labels import Photo, PhotoHand, read_labels
 from prehend_training.photos.refine import refine_hand

@@ -106,7 +106,7 @@ def _from_bundle(weights: str | Path) -> tuple[UniHOPE, Mapping[Side, HandModel]
 
 
 def _from_run(run: Path) -> tuple[UniHOPE, Mapping[Side, HandModel]]:
-    from prehend_training.train.checkpoint import load_result
+    from prehend_training.train.loop.checkpoint import load_result
     from prehend_training.train.presets import preset_of_run
 
     network = _of_hands(preset_of_run(run).build(), run)

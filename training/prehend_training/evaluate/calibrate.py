@@ -21,12 +21,12 @@ from prehend.models.stage import Staged
 from prehend.models.unihope import UniHOPE
 from prehend.pipeline.letterbox import probability
 from prehend_training.data.crops import CropBatches
-from prehend_training.data.open import DataSource, open_training_data
-from prehend_training.train.checkpoint import load_result
+from prehend_training.data.stores.open import DataSource, open_training_data
 from prehend_training.train.export import CALIBRATION
-from prehend_training.train.machine import to_tensors
+from prehend_training.train.loop.checkpoint import load_result
+from prehend_training.train.loop.machine import to_tensors
 from prehend_training.train.presets import preset_of_run
-from prehend_training.train.tasks import CropPreset
+from prehend_training.train.tasks.crops import CropPreset
 
 BATCH = 32
 SEED = 77

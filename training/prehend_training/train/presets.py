@@ -20,14 +20,14 @@ from prehend_training.losses.lifting import LiftConfig
 from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
-from prehend_training.train.detector_task import DetectorPreset
-from prehend_training.train.h2onet import H2ONET_PRESETS
-from prehend_training.train.notes import read_note
-from prehend_training.train.palms import PalmPreset
-from prehend_training.train.preset import RENAMED, Optimisation, Preset
-from prehend_training.train.prior.hhmr import HHMR_PRESETS
-from prehend_training.train.sima.presets import SIMA_PRESETS
-from prehend_training.train.tasks import CropPreset, LitePreset
+from prehend_training.train.loop.notes import read_note
+from prehend_training.train.loop.preset import RENAMED, Optimisation, Preset
+from prehend_training.train.tasks.crops import CropPreset, LitePreset
+from prehend_training.train.tasks.detector import DetectorPreset
+from prehend_training.train.tasks.h2onet import H2ONET_PRESETS
+from prehend_training.train.tasks.hhmr import HHMR_PRESETS
+from prehend_training.train.tasks.palms import PalmPreset
+from prehend_training.train.tasks.sima_presets import SIMA_PRESETS
 
 _TINY = replace(
     SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
