@@ -117,7 +117,7 @@ def _spread(arguments: argparse.Namespace) -> None:
 def _steady(arguments: argparse.Namespace) -> None:
     from prehend.backends import open_backend
     from prehend.weights import load_bundle
-    from prehend_training.evaluate.fused import evaluate_steady
+    from prehend_training.evaluate.films.fused import evaluate_steady
 
     backend = open_backend("onnx", load_bundle(arguments.what), threads=1)
     try:
