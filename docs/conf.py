@@ -27,6 +27,7 @@ html_title = f"Prehend {release}"
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_mock_imports = ["mediapipe"]  # of a program that runs in an environment of its own
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_use_ivar = True  # attributes of a class once, in its own text
 
