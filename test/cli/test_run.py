@@ -65,6 +65,29 @@ def test_a_video_is_tracked_and_becomes_a_video(video, tmp_path, load, estimator
     assert estimators[0].tracking
 
 
+def test_results_that_are_held_back_come_with_their_own_images_and_say_so(video, tmp_path, load):
+    said = {}
+    for name, words in {
+        "at_once": [],
+        "none": ["--lag", "0"],
+        "held": ["--lag", "0.1", "--overlay", str(tmp_path / "out")],
+    }.items():
+        path = tmp_path / "out" / f"{name}.json"
+        assert run([str(video), *words, "--json", str(path)], load) == 0
+        said[name] = path.read_bytes()
+    assert said["at_once"] == said["none"] and b"lag_s" not in said["none"]
+    frames = read_predictions(tmp_path / "out" / "held.json")["frames"]
+    assert [frame["index"] for frame in frames] == list(range(5)), "the last ones do not get lost"
+    assert [frame["lag_s"] for frame in frames[:4]] == pytest.approx([0.1, 0.1, 0.1, 0.05]) and "lag_s" not in frames[4]
+    with open_source(str(tmp_path / "out" / "clip.mp4")) as overlay:
+        assert len(list(overlay)) == 5
+
+
+def test_images_on_their_own_wait_for_no_later_ones(images, capsys):
+    assert main(["run", str(images), "--lag", "0.1"]) == 2
+    assert "temporal_lag_s" in capsys.readouterr().err
+
+
 def test_events_are_lines_of_their_own(video, tmp_path, load, capsys):
     path = tmp_path / "new" / "events.jsonl"
     assert run([str(video), "--events", str(path), "--json", str(tmp_path / "out.json")], load) == 0
@@ -156,6 +179,12 @@ def test_arguments_are_the_options_of_the_estimator():
     held = options_of("--lost", "hold", "--operator", "off")
     assert (held.lost, held.operator) == ("hold", "off")
     assert (options.LOST, options.OPERATORS) == (pipeline_options.LOST, pipeline_options.OPERATORS)
+    assert (
+        options.SMOOTHERS == pipeline_options.SMOOTHERS and options_of("--smoother", "one-euro").smoother == "one-euro"
+    )
+    late = options_of("--lag", "0.2")
+    assert (late.temporal_lag_s, late.smooth_min_cutoff_hz) == (0.2, NodeParams().smooth_min_cutoff_hz)
+    assert options_of("--lag", "0.2", "--smooth", "2").smooth_min_cutoff_hz == 2
     strict = options_of("--min-score", "0.6", "--max-hands", "2")
     assert (strict.min_score, strict.lowest_kept, strict.max_hands) == (0.6, pytest.approx(0.4), 2)
     assert NodeParams().updated({"min_score": 0.6}).options().lowest_kept == strict.lowest_kept

@@ -222,7 +222,10 @@ def test_smoothing_calms_the_answer_and_not_the_boxes(oracle, finder, camera, im
 
     oracle.spoil = spoil
     jitter = []
-    for config in (EstimatorOptions(), EstimatorOptions(smooth_min_cutoff_hz=1.0, smooth_beta=0.5)):
+    for config in (
+        EstimatorOptions(),
+        EstimatorOptions(smooth_min_cutoff_hz=1.0, smooth_beta=0.5, smoother="one-euro"),
+    ):
         estimator = Estimator(oracle, finder, config=config)
         oracle.scene = [hand]
         places = [estimator.estimate(image, camera, stamp=k / 30).hands[0] for k in range(40)]

@@ -8,10 +8,11 @@ from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.smooth import HAND_LENGTH_M, HandSmoother, SmoothConfig, one_euro
+from prehend.pipeline.smooth import HAND_LENGTH_M, SMOOTHERS, HandSmoother, SmoothConfig, one_euro
 
 DT = 1 / 30
-CONFIG = SmoothConfig(min_cutoff_hz=1.5, beta=4.0)
+CONFIG = SmoothConfig(min_cutoff_hz=1.5, beta=4.0, smoother="one-euro")
+EITHER = pytest.mark.parametrize("smoother", SMOOTHERS)
 MODEL = load_hand_model().without_forearm()
 
 
@@ -95,8 +96,9 @@ def test_off_hands_everything_through() -> None:
         assert smoother.smooth(given, MODEL) is given
 
 
-def test_a_resting_hand_keeps_its_numbers() -> None:
-    smoother, given = HandSmoother(CONFIG), hand(bent(), np.array([0.1, 0, 0.5]))
+@EITHER
+def test_a_resting_hand_keeps_its_numbers(smoother) -> None:
+    smoother, given = HandSmoother(SmoothConfig(1.5, smoother=smoother)), hand(bent(), np.array([0.1, 0, 0.5]))
     for _ in range(5):
         smoother.start_frame(DT)
         out = smoother.smooth(given, MODEL)
@@ -106,8 +108,9 @@ def test_a_resting_hand_keeps_its_numbers() -> None:
     np.testing.assert_allclose(out.keypoints_px, given.keypoints_px, atol=1e-9)
 
 
-def test_a_trembling_hand_becomes_steadier_and_stays_a_hand() -> None:
-    rng, smoother, pose = np.random.default_rng(5), HandSmoother(CONFIG), bent()
+@EITHER
+def test_a_trembling_hand_becomes_steadier_and_stays_a_hand(smoother) -> None:
+    rng, smoother, pose = np.random.default_rng(5), HandSmoother(SmoothConfig(1.5, smoother=smoother)), bent()
     still = hand(pose, np.array([0, 0, 0.5]))
     before, after, turns = [], [], []
     for _ in range(90):
@@ -140,8 +143,49 @@ def test_fast_hands_are_followed_closely() -> None:
     assert late < 0.01
 
 
-def test_after_a_reset_nothing_of_before_is_left() -> None:
-    smoother = HandSmoother(CONFIG)
+def test_at_constant_speed_the_kalman_filter_is_hardly_late_from_the_first_tenths_on() -> None:
+    for speed in (0.25, 1.0):
+        smoother, late = HandSmoother(SmoothConfig(1.5)), []
+        for k in range(40):
+            smoother.start_frame(DT)
+            root = np.array([-0.5 + speed * max(k - 10, 0) * DT, 0, 1.0])
+            late.append((root[0] - smoother.smooth(hand(bent(), root), MODEL).joints_m[0, 0]) / speed)
+        assert max(np.abs(late[22:])) < 0.02 and max(late) < 0.06
+
+
+def test_a_hand_that_flips_for_a_frame_is_not_followed_but_one_that_turned_is() -> None:
+    flip = matrix_from_axis_angle(np.array([0, 0, np.pi / 2]))
+    turned = bent()
+    turned[0] = flip @ turned[0]
+    off = {}
+    for frames in (1, 30):
+        smoother = HandSmoother(SmoothConfig(1.5))
+        for k in range(30 + frames):
+            smoother.start_frame(DT)
+            pose = turned if k >= 30 else bent()
+            out = smoother.smooth(hand(pose, np.array([0, 0, 0.5])), MODEL)
+        off[frames] = np.rad2deg(geodesic_angle(out.rotations[0], bent()[0]))
+    assert off[1] < 20 and off[30] == pytest.approx(90, abs=2)
+
+
+def test_what_the_network_is_unsure_of_counts_for_less() -> None:
+    """Of two fingers that bend by as much, the one that it says it does not see bends less."""
+    bent_now = bent().copy()
+    for first in (1, 4):
+        bent_now[first] = bent_now[first] @ matrix_from_axis_angle(np.array([0, 0, 0.06]))
+    std = np.full(21, 3.0)
+    std[5:9] = 20.0  # index
+    smoother = HandSmoother(SmoothConfig(1.5))
+    for pose in [bent()] * 20 + [bent_now]:
+        smoother.start_frame(DT)
+        out = smoother.smooth(replace(hand(pose, np.array([0, 0, 0.5])), keypoint_std_px=std), MODEL)
+    index, middle = (geodesic_angle(out.rotations[k], bent()[k]) for k in (1, 4))
+    assert index < 0.7 * middle
+
+
+@EITHER
+def test_after_a_reset_nothing_of_before_is_left(smoother) -> None:
+    smoother = HandSmoother(SmoothConfig(1.5, smoother=smoother))
     for root in ([0.0, 0, 0.5], [0.3, 0.1, 0.8]):
         given = hand(bent(), np.array(root))
         smoother.reset()
@@ -149,7 +193,9 @@ def test_after_a_reset_nothing_of_before_is_left() -> None:
         np.testing.assert_allclose(smoother.smooth(given, MODEL).joints_m, given.joints_m, atol=1e-6)
 
 
-@pytest.mark.parametrize("wrong", [{"min_cutoff_hz": -1.0}, {"beta": -0.1}, {"beta": float("inf")}])
+@pytest.mark.parametrize(
+    "wrong", [{"min_cutoff_hz": -1.0}, {"beta": -0.1}, {"beta": float("inf")}, {"smoother": "median"}]
+)
 def test_values_out_of_range_are_refused(wrong) -> None:
     with pytest.raises(ParameterError, match=next(iter(wrong))):
         SmoothConfig(**wrong)

@@ -10,7 +10,7 @@ from prehend.errors import ParameterError
 from prehend.io.bag_files import BagFiles
 from prehend.io.sources import open_source
 from prehend.ros import messages as m
-from prehend.ros.bag_out import EVENTS_TOPIC, HANDS_TOPIC, MARKERS_TOPIC, write_bag
+from prehend.ros.bag_out import EVENTS_TOPIC, HANDS_TOPIC, MARKERS_TOPIC, TRACKS_TOPIC, write_bag
 from prehend.ros.convert import header_message
 from prehend.ros.images import camera_message, image_message
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, HandEvent
@@ -41,6 +41,7 @@ def contents(path):
 
 def test_results_become_messages_at_their_stamps(tmp_path):
     results = {0: result(1_700_000_000.25), 1: result(1_700_000_000.5, estimated=True)}
+    results[0] = replace(results[0], lag_s=0.125)
     results[1] = replace(results[1], events=(HandEvent("grasped", 1, "left", 1_700_000_000.25, 0.25, 0.9, "mug"),))
     path = tmp_path / "out.mcap"
     assert write_bag(path, results, None, None, []) == len(contents(path))
@@ -56,6 +57,8 @@ def test_results_become_messages_at_their_stamps(tmp_path):
     assert at_ns == 1_700_000_000_500_000_000 and (event.header.stamp.nanosec, event.onset.nanosec) == (5e8, 25e7)
     assert (event.kind, event.track_id, event.side, event.object_id) == (event.GRASPED, 1, 0, "mug")
     assert sum(name == MARKERS_TOPIC for name, *_ in said) == 2
+    tracks = [message for name, _, message in said if name == TRACKS_TOPIC]
+    assert [message.lag_s for message in tracks] == [0.125, 0] and tracks[0].header == first.header
     assert [p.name for p in tmp_path.iterdir()] == ["out.mcap"]
 
 

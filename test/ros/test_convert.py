@@ -92,10 +92,14 @@ def test_the_operators_hands_have_frames_of_their_own(result, header):
 
 def test_tracks_say_what_is_seen_held_and_lost(result, header):
     right, left = result.hands
-    motion = HandMotion(np.arange(63.0).reshape(21, 3), np.array([1.0, 2, 3]))
+    motion, std = HandMotion(np.arange(63.0).reshape(21, 3), np.array([1.0, 2, 3])), np.linspace(0, 0.03, 21)
     validity = np.array([2] * 20 + [0], np.uint8)
-    hands = (replace(right, motion=motion, validity=validity, is_operator=True), replace(left, state="coasting"))
-    array = through_bytes(convert.track_array(header, replace(result, hands=hands, lost=(5,))))
+    hands = (
+        replace(right, motion=motion, validity=validity, is_operator=True, joint_std_m=std),
+        replace(left, state="coasting"),
+    )
+    array = through_bytes(convert.track_array(header, replace(result, hands=hands, lost=(5,), lag_s=0.125)))
+    assert array.lag_s == 0.125
     seen, held, lost = array.tracks
     assert array.header == header and [track.track_id for track in array.tracks] == [1, 2, 5]
     assert [track.state for track in array.tracks] == [seen.TRACKED, seen.COASTING, seen.LOST]
@@ -103,9 +107,11 @@ def test_tracks_say_what_is_seen_held_and_lost(result, header):
     np.testing.assert_array_equal(seen.validity, validity)
     np.testing.assert_array_equal(seen.joint_velocities_m_s.reshape(21, 3), motion.joints_m_s)
     np.testing.assert_array_equal(seen.wrist_rad_s, motion.wrist_rad_s)
+    np.testing.assert_allclose(seen.joint_std_m, std, rtol=1e-6)
     assert all(np.isnan(track.joint_velocities_m_s).all() for track in (held, lost))
+    assert all(np.isnan(track.joint_std_m).all() for track in (held, lost)), "nobody told"
     bare = convert.track_array(header, convert.without_metres(replace(result, hands=hands)))
-    assert np.isnan(bare.tracks[0].joint_velocities_m_s).all()
+    assert np.isnan(bare.tracks[0].joint_velocities_m_s).all() and np.isnan(bare.tracks[0].joint_std_m).all()
 
 
 def test_an_event_is_dated_on_the_clock_of_its_header(header):
@@ -169,7 +175,8 @@ def test_model_info_explains_the_arrays(toy):
     assert len(info.joint_names) == 21 and len(info.orientation_names) == 16
     np.testing.assert_array_equal(info.faces_right.reshape(-1, 3), toy.FACTS.faces["right"])
     assert (info.weights, info.weights_sha256, info.weights_license) == toy.FACTS.weights
-    assert "5 degrees" in info.grasp_definition
+    assert "5 degrees" in info.grasp_definition and info.temporal_lag_s == 0
+    assert convert.model_info(replace(toy.FACTS, lag_s=0.25)).temporal_lag_s == 0.25
 
 
 def test_two_hands_with_meshes_become_bytes_in_under_half_a_millisecond(toy, header):

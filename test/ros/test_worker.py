@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import DeviceError, InvalidInput
+from prehend.hand_model import load_hand_model
 from prehend.ros import convert, diagnostics, images
 from prehend.ros import messages as m
 from prehend.ros.calibration import Calibration
@@ -31,7 +32,8 @@ def info(camera: Camera | None, width: int = SIZE[0]):
 class Bench:
     """A worker in a thread whose results are kept; its estimator waits while `gate` is closed."""
 
-    def __init__(self, toy, **values):
+    def __init__(self, toy, hand_models=None, **values):
+        self.hand_models = hand_models
         self.results, self.stats, self.gate = [], diagnostics.Stats(0.0), threading.Event()
         self.gate.set()
         params = NodeParams().updated({"camera_info_timeout_s": 0.0, **values})
@@ -44,8 +46,11 @@ class Bench:
 
     def estimate(self, image, camera=None, stamp=None, depth=None):
         self.busy.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         return self._toy.estimate(image, camera, stamp, depth)
+
+    def reset(self) -> None:
+        self._toy.reset()
 
     def _run(self) -> None:
         try:
@@ -54,14 +59,14 @@ class Bench:
             self._error = error
 
     def until(self, fact) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not fact():
             assert time.monotonic() < end
             time.sleep(0.001)
 
     def end(self):
         self.worker.stop()
-        self.thread.join(10)
+        self.thread.join(60)
         assert not self.thread.is_alive()
         return self._error
 
@@ -77,7 +82,7 @@ def bench(toy):
 def test_only_the_newest_waiting_image_is_processed_and_the_others_are_counted(bench):
     bench.gate.clear()
     bench.worker.offer(image_bytes(0, 1.0))
-    assert bench.busy.wait(10)
+    assert bench.busy.wait(60)
     for n in range(2, 7):
         bench.worker.offer(image_bytes(0, float(n)))
     bench.gate.set()
@@ -85,6 +90,27 @@ def test_only_the_newest_waiting_image_is_processed_and_the_others_are_counted(b
     assert [convert.seconds(header.stamp) for header, _, _ in bench.results] == [1.0, 6.0]
     counts = bench.stats.take()
     assert (counts.received, counts.dropped) == (6, 4)
+
+
+def test_results_that_are_held_back_come_under_their_own_headers_and_none_gets_lost(toy):
+    hands = {side: load_hand_model(side=side) for side in ("left", "right")}
+    bench = Bench(toy, hands, temporal_lag_s=0.1)
+    try:
+        for n in range(6):
+            bench.busy.clear()
+            bench.worker.offer(image_bytes(1, 5 + n / 20))
+            assert bench.busy.wait(10), "else the next one would take its place"
+        bench.until(lambda: len(bench.results) == 6)  # after a while without an image
+        assert [convert.seconds(header.stamp) for header, _, _ in bench.results] == pytest.approx(
+            [5 + n / 20 for n in range(6)]
+        )
+        lags = [result.lag_s for _, _, result in bench.results]
+        assert lags == pytest.approx([0.1] * 4 + [0.05, 0])
+        bench.worker.reset()
+        bench.worker.offer(image_bytes(1, 5.3))
+        bench.until(lambda: len(bench.results) == 7)
+    finally:
+        bench.end()
 
 
 def test_a_known_error_is_told_once_and_the_next_image_works(bench):

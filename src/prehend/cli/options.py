@@ -7,13 +7,16 @@ from typing import Any
 
 from prehend.cli.parsing import Parser, count_from, number_between
 
-LOST, OPERATORS = ("drop", "fade", "hold"), ("longest", "largest", "off")
+LOST, OPERATORS, SMOOTHERS = ("drop", "fade", "hold"), ("longest", "largest", "off"), ("kalman", "one-euro")
 """As in `prehend.pipeline.options`, which takes long to load."""
+
+LAG_CUTOFF_HZ = 1.5
+"""What `--lag` smooths with where `--smooth` is not given [Hz]."""
 
 _DESTINATIONS = (
     "model", "detector", "backend", "provider", "precision", "compiled", "engine_policy", "engine_dir", "object_id",
-    "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz", "hand_model", "threads", "lost",
-    "operator", "temporal_frames",
+    "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz", "smoother", "hand_model", "threads", "lost",
+    "operator", "temporal_frames", "temporal_lag_s", "hypotheses", "hypothesis_budget_ms",
 )  # fmt: skip
 """Names of options that commands set; each argument has the option's name as its destination."""
 
@@ -66,7 +69,12 @@ def _add_over_time(parser: Parser) -> None:
         dest="smooth_min_cutoff_hz",
         type=number_between(0, 30),
         metavar="HZ",
-        help="steady hands in videos: cutoff at rest of a One-Euro filter, say 1.5 (default: none)",
+        help="steady hands in videos: cutoff of a filter for a hand at rest, say 1.5 (default: none)",
+    )
+    parser.add_argument(
+        "--smoother",
+        choices=SMOOTHERS,
+        help="that filter: kalman (default), or one-euro, which comes after at equal delay",
     )
     parser.add_argument(
         "--lost",
@@ -84,6 +92,31 @@ def _add_over_time(parser: Parser) -> None:
         type=count_from(0),
         metavar="N",
         help="frames of a hand that the network draws on; 1: each alone; default 0: as many as the weights look at",
+    )
+    parser.add_argument(
+        "--hypotheses",
+        type=count_from(0),
+        metavar="N",
+        help="hands that an answer with hidden or unsure joints may mean, say 8: covariances of joints (default: 0)",
+    )
+    parser.add_argument(
+        "--hypothesis-budget",
+        dest="hypothesis_budget_ms",
+        type=number_between(0, 1000),
+        metavar="MS",
+        help="time that they may take of an image of a film; they grow over several (default: 8)",
+    )
+
+
+def add_lag(parser: Parser) -> None:
+    """For commands that may hold results back."""
+    parser.add_argument(
+        "--lag",
+        dest="temporal_lag_s",
+        type=float,  # the options check it: 0 is none
+        metavar="S",
+        help="steady hands by later images, too: results of what is tracked are held back for S seconds, say 0.2 "
+        "(default: 0); takes --smooth 1.5 unless another is given",
     )
 
 
@@ -111,7 +144,9 @@ def add_engine_options(parser: Parser) -> None:
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """The options that were given, by their names; tells of names that go with the next version."""
-    given = {name: getattr(args, name) for name in _DESTINATIONS if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in _DESTINATIONS if getattr(args, name, None) is not None}
+    if given.get("temporal_lag_s"):
+        given.setdefault("smooth_min_cutoff_hz", LAG_CUTOFF_HZ)
     if args.finder is not None:
         sys.stderr.write("prehend: --finder goes with the next version: it is --detector now\n")
         given.setdefault("detector", args.finder)

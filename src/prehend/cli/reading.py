@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from prehend.cli.options import add_options, given_options
+from prehend.cli.options import add_lag, add_options, given_options
 from prehend.cli.parsing import Parser, number_between
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def add_reading(parser: Parser) -> None:
     parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the detector")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
     add_options(parser)
+    add_lag(parser)
     parser.add_argument(
         "--track", action=argparse.BooleanOptionalAction, default=None, help="follow hands between frames"
     )
@@ -98,5 +99,9 @@ def open_run(
     """
     from prehend.cli.run_job import Run
 
+    if args.temporal_lag_s:
+        from prehend.pipeline.options import EstimatorOptions
+
+        more["lag"] = EstimatorOptions(**given_options(args))
     told = {"max_pixels": int(args.max_megapixels * 1e6), "mirrored": args.mirrored, "overlay": None, **more}
     return Run(lambda tracking: load(args, tracking), *sides, json_path, **told)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from prehend.draw.overlay import draw
 from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
+from prehend.geometry.camera import mirror_camera
 from prehend.io.event_lines import EventLines
 from prehend.io.frames import Frame, Source
 from prehend.io.images import MAX_PIXELS
@@ -21,7 +22,9 @@ from prehend.io.overlay_files import OverlayFolder
 from prehend.io.predictions import STREAM, ModelRecord, PredictionsStream, PredictionsWriter, Version
 from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.io.sources import open_source
+from prehend.pipeline.lag import FixedLag
 from prehend.pipeline.load import HandEstimator
+from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Camera, FoundHand, FrameResult
 
 STAGES = ("find", "crop", "infer", "decode")
@@ -51,8 +54,10 @@ class Run:
         timing: bool = True,
         verb: str = "run",
         events: EventLines | None = None,
+        lag: EstimatorOptions | None = None,
     ):
-        self._verb = verb
+        self._verb, self._lag_options = verb, lag
+        self._lag: FixedLag[Frame] | None = None
         self._mesh, self._version, self._timing = mesh, version, timing
         self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
@@ -162,6 +167,15 @@ class Run:
             self._check_tables()
 
     def _frames(self, source: Source, tracking: bool) -> None:
+        self._lag = None
+        try:
+            self._each_frame(source, tracking)
+        finally:
+            if self._lag is not None:
+                for frame, result in self._lag.flush():
+                    self._keep(source, frame, result, self._estimator(tracking))
+
+    def _each_frame(self, source: Source, tracking: bool) -> None:
         estimator, size = None, None
         self._pass_on(source, len(source.notes))
         for frame in tqdm(source, total=source.length, unit="frame", desc=source.name, disable=None, leave=False):
@@ -171,6 +185,8 @@ class Run:
             if estimator is None:  # what cannot be read is told before anything is loaded
                 estimator, size = self._estimator(tracking), frame.image_rgb.shape
                 estimator.reset()
+                if self._lag_options is not None:
+                    self._lag = FixedLag(self._lag_options, estimator.hand_models)
             if tracking and frame.image_rgb.shape != size:
                 raise SourceError(
                     f"{frame.source}: its size differs from the images before it: no sequence, leave out --track"
@@ -183,7 +199,8 @@ class Run:
             except _FOREIGN as error:
                 self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({_line(error)})"))
                 continue
-            self._keep(source, frame, result, estimator)
+            for told, its in [(frame, result)] if self._lag is None else self._lag.add(frame, result):
+                self._keep(source, told, its, estimator)
 
     def _keep(self, source: Source, frame: Frame, result: FrameResult, estimator: HandEstimator) -> None:
         grasping = sum(hand.grasp.state == "grasping" for hand in result.hands)
@@ -221,7 +238,7 @@ class Run:
     def _camera(self, frame: Frame) -> Camera | None:
         given = self._cameras.find(frame) if isinstance(self._cameras, SourceTable) else self._cameras
         if given is None:
-            return frame.camera
+            return self._turned_back(frame.camera)
         self._fitted.add("cameras")
         height, width = frame.image_rgb.shape[:2]
         camera = given.for_image(width, height, frame.stored_size)
@@ -232,7 +249,11 @@ class Run:
                 f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of {width} x {height} "
                 "pixels: right only for an image that was cut out of a larger one"
             )
-        return camera
+        return self._turned_back(camera)
+
+    def _turned_back(self, camera: Camera | None) -> Camera | None:
+        """Calibrations are of the images as they come."""
+        return mirror_camera(camera) if self._mirrored and camera is not None else camera
 
     def _estimate(self, frame: Frame, estimator: HandEstimator) -> FrameResult:
         return estimator.estimate(frame.image_rgb, self._camera(frame), frame.stamp, self._hands(frame))

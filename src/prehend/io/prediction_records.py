@@ -10,6 +10,7 @@ from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES, S
 from prehend.errors import InvalidInput
 from prehend.geometry.rotations import quaternion_from_matrix
 from prehend.io.frames import Frame
+from prehend.io.hypothesis_records import hypotheses_of, hypotheses_record
 from prehend.types import (
     Box,
     Camera,
@@ -78,6 +79,7 @@ class HandRecord(TypedDict, total=False):
     validity: list[int] | None
     joint_std_m: list[float | None] | None
     motion: dict[str, Any] | None
+    hypotheses: dict[str, Any]
     vertices_m: list[list[float | None]]
 
 
@@ -103,7 +105,7 @@ class EventRecord(TypedDict):
 
 
 class FrameRecord(TypedDict, total=False):
-    """One image; `found` and what follows it are of schema 2."""
+    """One image; `found` and what follows it are of schema 2; `lag_s` where results were held back alone."""
 
     source: str
     index: int
@@ -116,6 +118,7 @@ class FrameRecord(TypedDict, total=False):
     found: bool
     events: list[EventRecord]
     lost: list[int]
+    lag_s: float | None
 
 
 def frame_record(frame: Frame, result: FrameResult, version: Version = 2, mesh: bool = False) -> FrameRecord:
@@ -144,6 +147,8 @@ def frame_record(frame: Frame, result: FrameResult, version: Version = 2, mesh: 
         record["found"] = result.found
         record["lost"] = list(result.lost)
         record["events"] = [event_record(event) for event in result.events]
+        if result.lag_s:
+            record["lag_s"] = _number(result.lag_s, _STAMP)
     return record
 
 
@@ -179,6 +184,7 @@ def frame_result(record: FrameRecord) -> FrameResult:
             bool(record.get("found", True)),
             events,
             tuple(int(number) for number in record.get("lost", ())),
+            float(record.get("lag_s") or 0.0),
         )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = " ".join(str(error).split())[:120]
@@ -216,6 +222,8 @@ def _hand_record(hand: HandEstimate, version: Version, mesh: bool) -> HandRecord
             "joint_std_m": None if hand.joint_std_m is None else _rounded(hand.joint_std_m, _M),
             "motion": None if hand.motion is None else _motion_record(hand.motion),
         }
+        if hand.hypotheses is not None:
+            record["hypotheses"] = hypotheses_record(hand.hypotheses)
         if mesh:
             record["vertices_m"] = _rounded(hand.vertices_m, _M)
     return record
@@ -305,6 +313,7 @@ def _hand(record: HandRecord) -> HandEstimate:
         motion=None if motion is None else _motion(motion),
         validity=None if validity is None else np.array(validity, np.uint8).reshape(NUM_JOINTS),
         joint_std_m=None if joint_std is None else _array(joint_std, (NUM_JOINTS,)),
+        hypotheses=None if (open_ := record.get("hypotheses")) is None else hypotheses_of(open_),
     )
 
 

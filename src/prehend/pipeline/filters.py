@@ -24,7 +24,7 @@ class HandFilters:
 
     def __init__(self, options: EstimatorOptions):
         self._options = options
-        self._smoother, self._held = HandSmoother(options.smooth), HeldSmoother(options.smooth)
+        self._smoother, self._held = HandSmoother(options.smooth_at_once), HeldSmoother(options.smooth)
         self._grasp = GraspFilter(options.grasp)
         self.depth, self.memory = BorderDepth(), FrameMemory(options.memory)
 
@@ -43,7 +43,7 @@ class HandFilters:
         if options.object_id != self._options.object_id:
             self._held.reset()
         self._options = options
-        self._smoother.use(options.smooth)
+        self._smoother.use(options.smooth_at_once)
         self._held.use(options.smooth)
 
     def start_frame(self, elapsed_s: float) -> None:

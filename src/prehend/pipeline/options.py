@@ -11,13 +11,18 @@ from prehend.geometry.camera import DEFAULT_FOV_DEG
 from prehend.pipeline.grasp import GraspConfig
 from prehend.pipeline.handedness import HandednessConfig
 from prehend.pipeline.memory import FRAMES, MemoryOptions
-from prehend.pipeline.smooth import SmoothConfig
+from prehend.pipeline.smooth import SMOOTHERS, SmoothConfig
 
 KEEP_SHARE = 2 / 3
 """A hand that is followed is kept down to this share of the score that it needs to begin."""
 
+MOST_LAG_S = 1.0
+"""Longest time that results may be held back: images wait in memory meanwhile [s]."""
+
 LOST, OPERATORS = ("drop", "fade", "hold"), ("longest", "largest", "off")
 """Choices of the options `lost` and `operator`."""
+
+MOST_HYPOTHESES, LONGEST_BUDGET_MS = 64, 1000.0
 
 LIVE = (
     "object_id", "max_hands", "min_score", "find_interval_s", "keep_lost_s", "lost", "operator",
@@ -143,14 +148,40 @@ class EstimatorOptions:
         ),
     )
     temporal_stride_s: float = field(default=0.167, metadata=_text("time between these frames [s]"))
+    hypotheses: int = field(
+        default=0,
+        metadata=_text(
+            "hands that an answer with hidden or unsure joints may mean, and that give covariances of its joints; 0: "
+            "none, else 2 or more"
+        ),
+    )
+    hypothesis_budget_ms: float = field(
+        default=8.0,
+        metadata=_text(
+            "time that hypotheses may take of an image; they grow over several, and images on their own take what they "
+            "need [ms]"
+        ),
+    )
     max_gap_s: float = field(default=1.0, metadata=_text("time without a frame after which all hands are given up [s]"))
     smooth_min_cutoff_hz: float = field(
         default=0.0,
-        metadata=_text("cutoff of the One-Euro filter for a hand at rest, lower is steadier; 0: no smoothing [Hz]"),
+        metadata=_text("cutoff of the smoothing for a hand at rest, lower is steadier; 0: no smoothing [Hz]"),
+    )
+    smoother: str = field(
+        default="kalman",
+        metadata=_text("filter that smooths: kalman, which knows speeds and how sure the network is, or one-euro"),
     )
     smooth_beta: float = field(
         default=4.0,
-        metadata=_text("how much that cutoff rises with speed, higher is quicker [Hz per hand length a second]"),
+        metadata=_text(
+            "how much the cutoff rises with speed, higher is quicker; one-euro alone [Hz per hand length a second]"
+        ),
+    )
+    temporal_lag_s: float = field(
+        default=0.0,
+        metadata=_text(
+            "results are held back for this long and smoothed by what later images say, for recordings; 0: at once [s]"
+        ),
     )
     grasp: GraspConfig = field(default_factory=GraspConfig, metadata=_text("when a grasp begins and ends"))
     handedness: HandednessConfig = field(
@@ -169,7 +200,7 @@ class EstimatorOptions:
                     raise ParameterError(f"{name} is {value}, expected a number between 0 and 1")
             if low is not None and high is not None and low > high:
                 raise ParameterError(f"{keep} {low:g} is above {start} {high:g}")
-        for name, choices in (("lost", LOST), ("operator", OPERATORS)):
+        for name, choices in (("lost", LOST), ("operator", OPERATORS), ("smoother", SMOOTHERS)):
             if getattr(self, name) not in choices:
                 raise ParameterError(f"{name} is {getattr(self, name)!r}, expected {', '.join(choices)}")
         for name in ("max_hands", "max_fit_error", "find_interval_s", "keep_lost_s", "max_gap_s"):
@@ -177,7 +208,26 @@ class EstimatorOptions:
                 raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")
         if not 0 < self.fov_deg < 180:
             raise ParameterError(f"fov_deg is {self.fov_deg}, expected a number between 0 and 180")
+        if self.hypotheses != 0 and not 2 <= self.hypotheses <= MOST_HYPOTHESES:
+            raise ParameterError(
+                f"hypotheses is {self.hypotheses}, expected 0 for none, or 2 to {MOST_HYPOTHESES}: one has no spread"
+            )
+        if not 0 < self.hypothesis_budget_ms <= LONGEST_BUDGET_MS:
+            raise ParameterError(
+                f"hypothesis_budget_ms is {self.hypothesis_budget_ms}, expected above 0 and up to {LONGEST_BUDGET_MS:g}"
+            )
         _ = self.smooth, self.settings, self.memory  # they check their own numbers
+        self._check_lag()
+
+    def _check_lag(self) -> None:
+        lag = self.temporal_lag_s
+        if not 0 <= lag <= MOST_LAG_S:
+            raise ParameterError(f"temporal_lag_s is {lag}, expected 0 to {MOST_LAG_S:g}")
+        if lag and not (self.smooth_min_cutoff_hz and self.smoother == "kalman" and self.tracking):
+            raise ParameterError(
+                f"temporal_lag_s {lag:g} smooths hands that are followed, with the kalman filter: it needs tracking, "
+                "smooth_min_cutoff_hz above 0 and smoother kalman"
+            )
 
     @property
     def object_ids(self) -> tuple[str, ...]:
@@ -211,7 +261,12 @@ class EstimatorOptions:
     @property
     def smooth(self) -> SmoothConfig:
         """How results are smoothed; without effect with `tracking` off."""
-        return SmoothConfig(self.smooth_min_cutoff_hz, self.smooth_beta)
+        return SmoothConfig(self.smooth_min_cutoff_hz, self.smooth_beta, self.smoother)
+
+    @property
+    def smooth_at_once(self) -> SmoothConfig:
+        """What the estimator itself smooths: nothing where later images are waited for (`lag.FixedLag`)."""
+        return replace(self.smooth, min_cutoff_hz=0.0) if self.temporal_lag_s else self.smooth
 
 
 def option_text(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Answers as a bag: HandArray, TF, markers and events at the images' stamps, with chosen topics of the bag they are of.
+"""Answers as a bag: hands, tracks, TF, markers and events at the images' stamps, with chosen topics of their bag.
 
 No rclpy is needed. The same answers make the same bytes.
 """
@@ -13,12 +13,14 @@ from typing import Any
 from prehend.errors import InvalidInput, OutputError, ParameterError, SourceError
 from prehend.files import final_target, has_room, reason, sync_folder
 from prehend.io.bag_files import BagFiles, Topic, type_of
-from prehend.ros.convert import event_message, hand_array, header_message, transforms
+from prehend.ros.convert import event_message, hand_array, header_message, track_array, transforms
 from prehend.ros.markers import marker_array
-from prehend.ros.messages import HAND_ARRAY, HAND_EVENT, MARKERS, TF, encode, typestore
+from prehend.ros.messages import HAND_ARRAY, HAND_EVENT, HAND_TRACKS, MARKERS, TF, encode, typestore
 from prehend.types import FrameResult
 
-HANDS_TOPIC, MARKERS_TOPIC, EVENTS_TOPIC, TF_TOPIC = "/prehend/hands", "/prehend/markers", "/prehend/events", "/tf"
+HANDS_TOPIC, TRACKS_TOPIC, MARKERS_TOPIC, EVENTS_TOPIC, TF_TOPIC = (
+    "/prehend/hands", "/prehend/tracks", "/prehend/markers", "/prehend/events", "/tf"
+)  # fmt: skip
 FRAME_ID = "camera_color_optical_frame"
 """Of images without a bag."""
 
@@ -102,6 +104,7 @@ def _write(out: _Out, time_ns: int, header: Any, result: FrameResult) -> None:
     silent = FrameResult(result.camera, result.hands, result.stamp, {}, result.found)
     array = hand_array(header, silent, mesh=any(len(hand.vertices_m) for hand in result.hands), latency_ms=float("nan"))
     out.write(HANDS_TOPIC, HAND_ARRAY, time_ns, encode(array))
+    out.write(TRACKS_TOPIC, HAND_TRACKS, time_ns, encode(track_array(header, result)))
     tree = transforms(header, result)
     if tree.transforms:
         out.write(TF_TOPIC, TF, time_ns, encode(tree))

@@ -100,6 +100,7 @@ def _facts(
         weights=(bundle.name, bundle.weights_sha256, str(bundle.manifest.get("licence", ""))),
         backend=params.backend,
         objects=objects,
+        lag_s=params.temporal_lag_s,
     )
 
 

@@ -5,18 +5,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from prehend.errors import SourceError
 from prehend.io.images import Image
+from prehend.pipeline.lag import FixedLag
 from prehend.pipeline.load import HandEstimator
+from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.borders import Border, Unexpected
 from prehend.ros.calibration import Calibration
 from prehend.ros.convert import seconds
 from prehend.ros.depth import DepthStream
 from prehend.ros.diagnostics import Stats
 from prehend.ros.image_bytes import ImageBytes
-from prehend.ros.mirror import mirror_camera, mirror_image
+from prehend.ros.mirror import mirror_camera, mirror_depth, mirror_image
 from prehend.ros.params import NodeParams
 from prehend.ros.stamps import Stamps
 from prehend.ros.worker_loop import WorkerLoop
@@ -32,6 +32,13 @@ class _Arrived(NamedTuple):
     data: bytes
     clock_s: float
     at: float
+
+
+_QUIET = _Arrived(b"", 0.0, 0.0)
+"""Stands for no image having come for a while."""
+
+QUIET_S = 0.5
+"""Results that are held back are told once no image came for this long, and the lag, after the last [s]."""
 
 
 class Laps:
@@ -81,6 +88,10 @@ class Worker(WorkerLoop[_Arrived]):
         self._stamps = stamps or Stamps(time.time, lambda: False)
         self._depth = depth
         self._newest: _Arrived | None = None
+        lag_s = params.temporal_lag_s
+        self._lag: FixedLag[tuple[Any, Image]] | None = (
+            FixedLag(params.options(), estimator.hand_models) if lag_s else None
+        )
 
     def offer(self, data: bytes) -> None:
         """Hand over a serialised image; returns at once."""
@@ -102,11 +113,29 @@ class Worker(WorkerLoop[_Arrived]):
 
     def _take(self) -> _Arrived | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._newest is not None)
+            longest = self._params.temporal_lag_s + QUIET_S if self._lag else None  # `len`: only while results wait
+            came = self._changed.wait_for(lambda: self._stopped or self._newest is not None, longest)
             arrived, self._newest = self._newest, None
-            return None if self._stopped else arrived
+            if self._stopped:
+                return None
+        return arrived if came else _QUIET
+
+    def _renewed(self, reset: bool, options: EstimatorOptions | None) -> None:
+        if self._lag is not None and reset:
+            self._tell_all(self._lag.flush())
+            self._lag.reset()
+        if self._lag is not None and options is not None:
+            self._lag.use(options)
+
+    def _tell_all(self, told: list[tuple[tuple[Any, Image], FrameResult]]) -> None:
+        for (header, image), result in told:
+            self._publish(header, image, result)
 
     def _work(self, arrived: _Arrived) -> None:
+        if arrived is _QUIET:
+            with Border(Unexpected, "publishing failed"):
+                self._tell_all(self._lag.flush() if self._lag else [])
+            return
         laps = Laps(arrived.at)
         laps.lap("wait")
         with Border(SourceError, "image"):
@@ -122,16 +151,19 @@ class Worker(WorkerLoop[_Arrived]):
         if camera is None:
             self._stats.waited()
             return
-        depth = None if self._depth is None else self._depth.of(seconds(header.stamp), width, height)
+        depth = None if self._depth is None else self._depth.of(seconds(header.stamp), width, height, header.frame_id)
         laps.lap("sync")
         with Border(Unexpected, "an image failed"):
             self._renew()
             if self._params.mirrored_input:
                 image, camera = mirror_image(image), mirror_camera(camera)
-                depth = None if depth is None else np.ascontiguousarray(depth[:, ::-1])
+                depth = None if depth is None else mirror_depth(depth)
             result = self._estimator.estimate(image, camera, stamp_s, depth=depth)
             result = replace(result, timing_ms={"arrival": arrival_ms, **laps.ms, **result.timing_ms})
-            self._publish(header, image, result)
+            if self._lag is None:
+                self._publish(header, image, result)
+            else:
+                self._tell_all(self._lag.add((header, image), result))
 
     def _header(self, given: Any) -> Any:
         return self._images.header(given)

@@ -122,3 +122,7 @@ class WorkerLoop(ABC, Generic[Job]):
             self._asked.reset()
         if options is not None:
             self._asked.change(options)
+        self._renewed(wanted, options)
+
+    def _renewed(self, reset: bool, options: EstimatorOptions | None) -> None:
+        """What else begins anew, or goes on with other options."""

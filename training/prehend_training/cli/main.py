@@ -1,6 +1,7 @@
 """The command `prehend-train`: images, training, measuring, export; its verbs are in the modules beside this one."""
 
 import argparse
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from prehend.errors import PrehendError
+from prehend.files import reason
 from prehend_training.cli.images.boost import add_boost_verbs
 from prehend_training.cli.images.deocclude import add_deocclude_verb
 from prehend_training.cli.images.hard_negatives import add_hard_negatives_verb
@@ -43,6 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.run(arguments)
     except PrehendError as error:
         sys.stderr.write(f"prehend-train {arguments.verb}: {error}\n")
+        return FAILED
+    except OSError as error:  # a folder that cannot be made, a full disk, a file that is not there
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        sys.stderr.write(f"prehend-train {arguments.verb}: {place}{reason(error)}\n")
         return FAILED
     except KeyboardInterrupt:
         sys.stderr.write(f"prehend-train {arguments.verb}: stopped; the same command goes on from what is complete\n")

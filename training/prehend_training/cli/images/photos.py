@@ -47,6 +47,21 @@ def add_photo_verbs(verbs: Any) -> None:
     )  # fmt: skip
 
     _add_import(verbs)
+    whole = add_verb(
+        verbs,
+        "whole",
+        _whole,
+        "give labelled photographs whole hands: a network's pose, the prior for hands, and the labelled joints; a file "
+        "for --data photos:OUT that teaches rotations too",
+    )
+    whole.add_argument("labels", type=Path, metavar="LABELS", help="file of labels")
+    whole.add_argument("--out", type=Path, required=True, metavar="FILE", help="file of labels to write (.json)")
+    whole.add_argument("--model", default="unihope-s", metavar="WHAT", help="weights whose pose is taken (unihope-s)")
+    whole.add_argument(
+        "--no-prior", dest="prior", action="store_false", help="the network's pose and the joints alone, to compare"
+    )
+    whole.add_argument("--split", default="train", metavar="NAME", help="split whose hands are made whole (train)")
+    whole.add_argument("--limit", type=int, metavar="N", help="photographs to take, spread over all (all)")
 
 
 def _add_import(verbs: Any) -> None:
@@ -71,6 +86,25 @@ def _add_import(verbs: Any) -> None:
     taken.add_argument("--all-hands", action="store_true", help="every hand of every photograph is labelled")
     taken.add_argument("--validation", type=float, default=0.1, metavar="SHARE", help="kept for validation (0.1)")
     taken.add_argument("--no-shards", dest="shards", action="store_false", help="write labels.json alone")
+
+
+def _whole(arguments: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from prehend.pipeline.load import load_estimator
+    from prehend_training.photos.labels import read_labels, write_labels
+    from prehend_training.photos.whole import WholeRule, chosen_photos, make_whole, open_denoiser
+
+    if arguments.out.resolve() == arguments.labels.resolve():
+        raise InvalidInput(f"--out {arguments.out} is the file of labels itself: give another")
+    labels = read_labels(arguments.labels)
+    paths = tqdm(chosen_photos(labels, arguments.split, arguments.limit), unit="picture", disable=None)
+    denoiser = open_denoiser() if arguments.prior else None
+    with load_estimator(model=arguments.model, tracking=False) as estimator:
+        found, counts = make_whole(labels, paths, estimator, denoiser, WholeRule())
+    write_labels(arguments.out, found)
+    for why, count in counts.most_common():
+        sys.stdout.write(f"{why}: {count}\n")
 
 
 def _import(arguments: argparse.Namespace) -> None:

@@ -53,6 +53,17 @@ def add_evaluate_verb(verbs: Any) -> None:
         "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
     )
     spread.add_argument("--detector", default="palm", metavar="WEIGHTS", help="of the detector (palm)")
+    steady = add_verb(
+        verbs,
+        "steady",
+        _steady,
+        "what the filters of the runtime make of a network's answers for held-out sequences, at once and after a wait "
+        "for later frames (docs/TIME.md)",
+    )
+    steady.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
+    steady.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
+    )
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
@@ -101,6 +112,18 @@ def _spread(arguments: argparse.Namespace) -> None:
 
     with load_estimator(model=arguments.what, detector=arguments.detector, temporal_frames=1) as estimator:
         sys.stdout.write(json.dumps(spread_on(estimator, arguments.data), indent=1) + "\n")
+
+
+def _steady(arguments: argparse.Namespace) -> None:
+    from prehend.backends import open_backend
+    from prehend.weights import load_bundle
+    from prehend_training.evaluate.films.fused import evaluate_steady
+
+    backend = open_backend("onnx", load_bundle(arguments.what), threads=1)
+    try:
+        sys.stdout.write(json.dumps(evaluate_steady(backend, arguments.data), indent=1) + "\n")
+    finally:
+        backend.close()
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
+from prehend.files import replace_text
 from prehend_training.cli.networks.train import add_train_verb
 from prehend_training.cli.parsing.options import add_verb
 
@@ -32,6 +33,12 @@ def add_hhmr_verb(verbs: Any) -> None:
     judge.add_argument("--steps", type=int, default=25, help="of denoising (25)")
     judge.add_argument("--times", default="10,25,50", metavar="N,N", help="steps to time (10,25,50)")
     judge.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    open_ = add_verb(steps, "hypotheses", _hypotheses, "judge what a running estimator says that hands may be")
+    open_.add_argument("what", metavar="WEIGHTS", help="name or folder of the hand network's weights")
+    open_.add_argument("--data", type=Path, required=True, metavar="DIR", help="held-out shards of crops")
+    open_.add_argument("--first", type=int, default=0, metavar="N", help="picture to begin with (0)")
+    open_.add_argument("--count", type=int, default=256, metavar="N", help="pictures (256)")
+    open_.add_argument("--hypotheses", type=int, default=8, metavar="N", help="of each hand (8)")
 
 
 def _none(_: argparse.Namespace) -> None:
@@ -56,8 +63,19 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         baseline = HandPrior(GaussianHands(meshes).eval(), load_hand_model(), f"PCA of {COMPONENTS}")
         reports[baseline.name] = measure_prior(baseline, held_out, check)
     if Path(arguments.prior).is_dir() and (Path(arguments.prior) / "run.json").exists():
-        (Path(arguments.prior) / "measured.json").write_text(json.dumps({"prior": reports}, indent=1) + "\n")
+        replace_text(Path(arguments.prior) / "measured.json", json.dumps({"prior": reports}, indent=1) + "\n")
     sys.stdout.write(table_of(reports))
+
+
+def _hypotheses(arguments: argparse.Namespace) -> None:
+    from prehend.pipeline.load import load_estimator
+    from prehend_training.evaluate.hypotheses import looks_at, report_of, table_of
+    from prehend_training.storage.shards import ShardFolder
+
+    rows = range(arguments.first, arguments.first + arguments.count)
+    with load_estimator(model=arguments.what, tracking=False) as estimator:
+        looks = looks_at(estimator, ShardFolder.open(arguments.data), rows, arguments.hypotheses)
+    sys.stdout.write(table_of(report_of(looks)))
 
 
 def _prior(what: str) -> "HandPrior":

@@ -63,7 +63,8 @@ class PhotoDataset:
 
     Every `PLACE_EVERY`-th draw is a place: a square cut by chance from a photograph all of whose hands are known,
     beside them. Of a hand that is known by its box alone presence is learnt, and what else is said of it. The camera of
-    a photograph is a guess (`estimated_camera`), and nothing in metres is told.
+    a photograph is a guess (`estimated_camera`), and nothing in metres is told; hands that were made whole
+    (`photos.whole`) have a pose.
 
     Pieces around hands are kept in memory as JPEG files once they were read (about 25 kB each), since decoding a whole
     photograph takes longer than all else.
@@ -140,6 +141,7 @@ class PhotoDataset:
             "split": self.split,
             "pictures": len(self.photos),
             "hands": len(self.hands),
+            "hands_with_pose": sum(photo.hands[row].rotations is not None for photo, row in self.hands),
             "hands_with_keypoints": sum(photo.hands[row].keypoints_px is not None for photo, row in self.hands),
             "pictures_for_places": len(self.places),
             "origins": dict(sorted(origins.items())),
@@ -297,7 +299,8 @@ def _shared(place: Box, hand: Box) -> float:
 
 
 def hand_label(hand: PhotoHand, cut: FloatArray, shape: Sequence[int]) -> HandLabel:
-    """The typed label of a hand in the piece of this height and width; nothing in metres is known."""
+    """The typed label of a hand in the piece of this height and width; nothing in metres is known, and a pose where the
+    hand was made whole: a piece is cut straight, so that its camera has the directions of the photograph's."""
     assert hand.box_px is not None
     keypoints = np.full((NUM_JOINTS, 2), np.nan)
     visible = np.zeros(NUM_JOINTS, np.bool_)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
+from prehend.files import replace_text
 from prehend.models.palm import PalmConfig, PalmDetector, build_palm
 from prehend_training.data.batch import PalmBatch
 from prehend_training.data.crops import BatchSource
@@ -22,7 +23,7 @@ from prehend_training.pretrained.files import load_pretrained, provenance
 from prehend_training.storage.shards import commit
 from prehend_training.train.loop.checkpoint import load_result
 from prehend_training.train.loop.machine import Budget, Machine
-from prehend_training.train.loop.notes import begun
+from prehend_training.train.loop.notes import begun, read_note
 from prehend_training.train.loop.preset import Optimisation, Preset, Teacher, describe
 from prehend_training.train.loop.trainer import Trainer
 
@@ -154,8 +155,8 @@ def _claim(preset: PalmPreset, data: Sequence[Path], labels: PalmLabels, start: 
     note = run / "run.json"
     run.mkdir(parents=True, exist_ok=True)
     if not note.exists():
-        note.write_text(json.dumps({**described, "commit": commit()}, indent=1) + "\n")
+        replace_text(note, json.dumps({**described, "commit": commit()}, indent=1) + "\n")
         return
-    noted = json.loads(note.read_text())
+    noted = read_note(run)
     if differ := [key for key in described if noted.get(key) != described[key]]:
         raise InvalidInput(f"{run} holds a run that differs in {', '.join(differ)}: choose another folder")
