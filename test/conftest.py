@@ -142,7 +142,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Remember how many tests were left out because nobody has measured them."""
     for item in items:
-        if item.get_closest_marker("unmeasured"):
+        if item.get_closest_marker("unmeasured") and "unmeasured" in item.config.option.markexpr:
             LEFT_OUT.add(item.nodeid)
 
 

@@ -210,6 +210,15 @@ def test_training_has_no_circles() -> None:
         visit(module, ())
 
 
+def test_tools_have_no_circles() -> None:
+    tools = Path(__file__).parents[1] / "tools"
+    left = {path.stem: {name.partition(".")[0] for name in imports_of(path)} for path in tools.glob("*.py")}
+    while ready := [name for name, wanted in left.items() if not wanted & left.keys()]:
+        for name in ready:
+            del left[name]
+    assert not left, f"a circle among {sorted(left)}"
+
+
 def test_rooms_of_training_let_a_reader_in() -> None:
     for folder in {path.parent for path in TRAINING.rglob("*.py")}:
         files = [path.name for path in folder.glob("*.py") if not path.name.startswith("__")]

@@ -189,10 +189,20 @@ def test_the_pages_build_without_a_warning(tmp_path):
         [sys.executable, "-m", *command.split(), str(tmp_path)], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "docs" / "api" / "prehend.pipeline.html").exists()
+    for page in ("prehend.pipeline", "prehend_training.train.tasks"):
+        assert (tmp_path / "docs" / "api" / f"{page}.html").exists()
 
 
 def test_the_distribution_is_named_once():
     for path in (ROOT / "pyproject.toml", ROOT / "training" / "pyproject.toml"):
         assert not re.search(r'"prehend\[', path.read_text())
     assert f'name = "{DISTRIBUTION}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_every_dependency_says_what_it_is_for():
+    """Behind it, or before a group of packages that are one (ROS)."""
+    for path in (ROOT / "pyproject.toml", ROOT / "training" / "pyproject.toml"):
+        text = path.read_text().partition("\n[tool.")[0]
+        for line in re.findall(r'^    "[a-z][^"]*",?.*$', text, re.MULTILINE):
+            named = re.match(r'    "(?:ros-|av>)', line)
+            assert named or re.search(r"# \S", line), f"{path.name}: {line.strip()}"

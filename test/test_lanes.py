@@ -89,6 +89,26 @@ def test_commits_are_checked_as_make_check_does():
     subprocess.run([sys.executable, "-m", "pre_commit", "validate-config"], cwd=ROOT, check=True)
 
 
+def test_hooks_mend_what_is_committed(tmp_path):
+    """The hooks themselves, on a file that two of them change; types are left out: they are of the whole tree."""
+    pytest.importorskip("pre_commit", reason="needs the extra 'dev'")
+    for name in (".pre-commit-config.yaml", "pyproject.toml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "careless.py").write_text(
+        '"""A module."""\nimport sys\nimport os\nprint( os.sep,sys.path )  # noqa: T201\n'
+    )
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "careless.py", ".pre-commit-config.yaml"], cwd=tmp_path, check=True)
+    environment = os.environ | {"SKIP": "mypy", "PRE_COMMIT_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "pre_commit", "run", "--all-files"]
+    first, second = (
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True) for _ in range(2)
+    )
+    assert first.returncode == 1 and second.returncode == 0, first.stdout + first.stderr + second.stdout
+    assert (tmp_path / "careless.py").read_text().splitlines()[1:4] == ["", "import os", "import sys"]
+
+
 def test_ci_runs_one_script_everywhere_and_with_every_python():
     assert "tools/ci.sh" in (ROOT / ".ci" / "run").read_text()
     job = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["ci"]

@@ -6,6 +6,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from fuzz_input import changed_value, damaged
+
 FILE_NAMES = ("answers", "truth", "labels", "engine", "mesh")
 
 
@@ -115,12 +117,10 @@ class FileBorders:
 
     def mesh(self, rng: random.Random) -> None:
         """A mesh: obj, ply, stl, glb."""
-        import fuzz
-
         from prehend.mesh_files import read_scene
 
         corners = struct.pack("<9f", 0, 0, 0, 0.1, 0, 0, 0, 0.1, 0)
-        text = json.dumps(fuzz.changed_value(GLB, rng) if rng.random() < 0.7 else GLB).encode()
+        text = json.dumps(changed_value(GLB, rng) if rng.random() < 0.7 else GLB).encode()
         text += b" " * (-len(text) % 4)
         chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", 36, b"BIN\0") + corners
         files = {
@@ -132,18 +132,16 @@ class FileBorders:
         }
         suffix = rng.choice((".glb", *files))
         path = self.folder / f"a{suffix}"
-        path.write_bytes(fuzz.damaged(files[suffix], rng) if rng.random() < 0.7 else files[suffix])
+        path.write_bytes(damaged(files[suffix], rng) if rng.random() < 0.7 else files[suffix])
         read_scene(path)
 
     def _written(self, name: str, text: str, rng: random.Random) -> Path:
         """A file of this text, whose bytes are damaged, or whose document has another value somewhere."""
-        import fuzz
-
         path = self.folder / name
         if name.endswith(".json") and rng.random() < 0.8:
-            path.write_text(json.dumps(fuzz.changed_value(json.loads(text), rng)))
+            path.write_text(json.dumps(changed_value(json.loads(text), rng)))
         else:
-            path.write_bytes(fuzz.damaged(text.encode(), rng))
+            path.write_bytes(damaged(text.encode(), rng))
         return path
 
 

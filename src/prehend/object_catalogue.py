@@ -1,4 +1,4 @@
-"""The catalogue of things whose pose can be told: one file each, with the size the pose needs."""
+"""The catalogue of objects whose pose can be told: one file each, with the size the pose needs."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -55,13 +55,13 @@ class Symmetry:
 
 @dataclass(frozen=True, eq=False)
 class ObjectModel:
-    """A known thing.
+    """A known object.
 
     Attributes:
         object_id: its name in messages and files.
         name: for people.
         extents_m: (3,) side lengths of its axis-aligned box [m].
-        center_m: (3,) centre of that box in the object frame [m]. Things with one mirror plane have it at y = 0
+        center_m: (3,) centre of that box in the object frame [m]. Objects with one mirror plane have it at y = 0
             (see `control_points.MIRRORED_ORDER`).
         symmetry: turns that cannot be told apart.
     """
@@ -135,7 +135,7 @@ def read_catalogue(folders: tuple[Path, ...], read: Callable[[Path], T]) -> dict
 
     Args:
         folders: with descriptions.
-        read: makes a thing with an `object_id` of one file.
+        read: makes an object with an `object_id` of one file.
 
     Raises:
         AssetError: a folder has no description, or two have the same id.

@@ -53,13 +53,13 @@ def object_of_mesh(
     Args:
         path: obj, ply, stl or glb; all pieces of a scene together make the object.
         object_id: lower case letters, digits and underscores; None makes one of the file's name.
-        unit: m, cm, mm or in; None takes the one that makes a thing of 1 to 50 cm, if only one of m, cm, mm does (glb
+        unit: m, cm, mm or in; None takes the one that makes an object of 1 to 50 cm, if only one of m, cm, mm does (glb
             files are in metres by their standard).
         name: for people, None for the id.
         symmetry: turns that change nothing, None for none.
 
     Raises:
-        AssetError: the file is missing or no mesh, its unit is not clear, or its size is not that of a thing for a
+        AssetError: the file is missing or no mesh, its unit is not clear, or its size is not that of an object for a
         hand. InvalidInput: the id or the unit is none. MissingDependency: trimesh is not installed.
     """
     path = Path(path)
@@ -86,7 +86,7 @@ def unit_of(path: Path, size: float, unit: str | None) -> str:
     """The unit of a mesh that is `size` long in it.
 
     Raises:
-        AssetError: the size is not that of a thing for a hand, or the unit is not clear; the text offers what fits.
+        AssetError: the size is not that of an object for a hand, or the unit is not clear; the text offers what fits.
         InvalidInput: there is no such unit.
     """
     if unit is not None and unit not in UNITS_M:

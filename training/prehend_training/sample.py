@@ -19,7 +19,7 @@ PART_OF_JOINT = (5, 1, 1, 1, 2, 2, 2, 4, 4, 4, 3, 3, 3, 0, 0, 0)
 """Number in `HAND_PARTS` of what each of MANO's 16 joints moves."""
 HAND_CODE, OBJECT_CODE, OTHER_CODE = 1, 101, 255
 """Numbers in a segmentation: `HAND_CODE + i` is `hands[i]` with its arm and clothes, `OBJECT_CODE + k` is `objects[k]`,
-`OTHER_CODE` any other thing in front, 0 the background."""
+`OTHER_CODE` any other object in front, 0 the background."""
 
 OcclusionRule = Literal["paper", "script"]
 HIDDEN_SHARE = 50 / 120
@@ -28,7 +28,7 @@ HIDDEN_SHARE = 50 / 120
 
 @dataclass(frozen=True)
 class ObjectLabel:
-    """A rigid thing whose pose is known.
+    """A rigid object whose pose is known.
 
     Attributes:
         object_id: name in the catalogue (or of the dataset's model).
@@ -197,7 +197,7 @@ class Sample:
         camera: intrinsics of this image (crops have theirs: the principal point is then off the centre).
         T_camera_world: (4, 4); the same world for all views of an instant and all frames of a sequence.
         hands: labels.
-        objects: things whose pose is known, held or not.
+        objects: objects whose pose is known, held or not.
         maps: labels of every pixel, None for datasets.
         frame_id: which image it is.
     """

@@ -33,7 +33,7 @@ _KEYS = {"side", "joints_m", "joints_std_m", "keypoints_px", "keypoints_std_px",
 
 
 class Seen(NamedTuple):
-    """A hand of a picture: what is known of it, and the picture."""
+    """A hand of an image: what is known of it, and the image."""
 
     known: Conditions
     image: Image
@@ -125,10 +125,10 @@ _BONES = ((13, 14, 15), (1, 2, 3), (4, 5, 6), (10, 11, 12), (7, 8, 9))
 
 
 def look_at(path: Path, cameras: Path | None, number: int) -> Seen:
-    """What the shipped crop network knows of a hand in a picture: the joints that are seen, each as sure as it says.
+    """What the shipped crop network knows of a hand in an image: the joints that are seen, each as sure as it says.
 
     Raises:
-        SourceError: the picture or the cameras cannot be read.
+        SourceError: the image or the cameras cannot be read.
         InvalidInput: there is no such hand in it.
     """
     from prehend.io.side_files import read_camera

@@ -1,4 +1,4 @@
-"""`prehend objects`: the things whose pose can be told, and meshes of one's own among them."""
+"""`prehend objects`: the objects whose pose can be told, and meshes of one's own among them."""
 
 import argparse
 import sys

@@ -161,7 +161,7 @@ class RigJob:
         if self._overlay is not None:
             faces = {side: model.faces for side, model in estimator.cameras.hand_models.items()}
             ordered = {name: frames[name].image_rgb for name in estimator.cameras.cameras if name in frames}
-            if len(ordered) == len(estimator.cameras.cameras):  # a video's pictures are of one size
+            if len(ordered) == len(estimator.cameras.cameras):  # a video's images are of one size
                 self._overlay.write(source, frames[lead], draw_rig(ordered, result, faces))
 
     def _camera_frame(self, name: str, frame: Frame) -> CameraFrame:

@@ -43,7 +43,7 @@ def tile(vertices_m: FloatArray, faces: NDArray[np.integer], turn: FloatArray, s
 def on_picture(
     image: Image, vertices_m: FloatArray, pixels: FloatArray, faces: NDArray[np.integer], opacity: float = 0.85
 ) -> Image:
-    """A picture with a hand drawn over it.
+    """An image with a hand drawn over it.
 
     Args:
         image: (H, W, 3). vertices_m: (V, 3) in the camera frame [m]. pixels: (V, 2) their projections.
@@ -76,7 +76,7 @@ def view_of_hand(side: Side) -> FloatArray:
 def turntable(
     vertices_m: FloatArray, faces: NDArray[np.integer], turn: FloatArray, size_px: int, frames: int
 ) -> list[Image]:
-    """Pictures of a hand that turns once about the upright axis.
+    """Images of a hand that turns once about the upright axis.
 
     Args:
         vertices_m: (V, 3) [m]. faces: (F, 3). turn: (3, 3) the view to begin with.

@@ -51,7 +51,7 @@ class ImageReader:
         max_pixels: larger images are refused before they are decoded.
         note: called with what a person should know of an image that was read all the same.
         grey: how deep pixels are scaled, over the whole source.
-        told_of_more: whether it was noted that a file holds more pictures than are read.
+        told_of_more: whether it was noted that a file holds more images than are read.
     """
 
     max_pixels: int = MAX_PIXELS
@@ -77,7 +77,7 @@ class ImageReader:
         return image
 
     def _tell_of_more(self, data: bytes, path: Path) -> None:
-        """Note the first file of the source that holds more pictures than are read."""
+        """Note the first file of the source that holds more images than are read."""
         header = None if self.told_of_more or data.startswith(_JPEG) else read_header(data)
         if header is not None and holds_several(header.kind, data):
             self.told_of_more = True

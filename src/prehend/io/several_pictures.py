@@ -1,4 +1,4 @@
-"""Image files that hold more than the one picture that is read of them: animations and pages.
+"""Image files that hold more than the one image that is read of them: animations and pages.
 
 Formats: GIF89a, APNG (W3C PNG 3), WebP, TIFF 6.0 and AVIF (ISO 23008-12).
 """
@@ -10,7 +10,7 @@ _NEW_SUBFILE_TYPE, _REDUCED = 254, 1
 
 
 def holds_several(kind: str, data: bytes) -> bool:
-    """Whether more pictures follow the first; False where that cannot be told.
+    """Whether more images follow the first; False where that cannot be told.
 
     Args:
         kind: as `Header.kind`.
@@ -32,7 +32,7 @@ def holds_several(kind: str, data: bytes) -> bool:
 
 
 def _gif_pictures(data: bytes) -> int:
-    """Pictures of a GIF, counted up to 2."""
+    """Images of a GIF, counted up to 2."""
     place, count = 13 + _colours(data[10]), 0
     while count < 2 and data[place] in (_GIF_SEPARATOR, _GIF_EXTENSION):
         if data[place] == _GIF_SEPARATOR:

@@ -1,4 +1,4 @@
-"""What H2ONet sees in one picture: joints' places, features for the mesh, a code for the orientation.
+"""What H2ONet sees in one image: joints' places, features for the mesh, a code for the orientation.
 
 Two trunks: DenseStacks from nothing, as in the paper, and the pretrained EfficientNet-Lite of `unihope-s`.
 """

@@ -1,7 +1,7 @@
 """HHMR (Li et al., CVPR 2024): one diffusion model on hand meshes for generating, completing, reconstructing, fitting.
 
 A U-shaped graph network on a mesh pyramid says what a noisy mesh was before the noise, given whatever is known of the
-hand: a picture, joints in 2D or 3D, a part of the mesh. The mesh is in the hand's own frame, the wrist at the origin;
+hand: an image, joints in 2D or 3D, a part of the mesh. The mesh is in the hand's own frame, the wrist at the origin;
 where the hand is follows from the camera afterwards. docs/DEVIATIONS.md says what differs from the paper.
 """
 
@@ -41,7 +41,7 @@ class HHMRConfig:
     """The numbers of one network.
 
     Attributes:
-        size: side of the square picture [px], a multiple of 32; without pictures it says nothing.
+        size: side of the square image [px], a multiple of 32; without images it says nothing.
         levels: vertices of the mesh's levels, the coarsest first; the last is that of the hand model's mesh.
         top: the finest level that has noise and features, where that is not the last: finer vertices hang on it, which
             costs little and loses nothing that a pose or a shape tells. The paper has them all.
@@ -54,8 +54,8 @@ class HHMRConfig:
         spread_m: length that the differences from the mean hand are divided by: half of them are within one half then,
             as the noise schedule wants it for signals of so many rows [m].
         dropout: of the conditions' layers.
-        image: what looks at pictures: nothing, the paper's ResNet-50, or the pretrained trunk of `unihope-s`.
-        image_layers: of the transformer over the picture's patches.
+        image: what looks at images: nothing, the paper's ResNet-50, or the pretrained trunk of `unihope-s`.
+        image_layers: of the transformer over the image's patches.
     """
 
     size: int = 224
@@ -101,10 +101,10 @@ class Known(NamedTuple):
     """What is known of a hand; 0 in a `_known` hides a joint, a vertex or a patch, whatever stands there.
 
     Attributes:
-        places, places_known: (B, 21, 2), (B, 21) joints in a picture, -1 to 1 over the square around the known ones.
+        places, places_known: (B, 21, 2), (B, 21) joints in an image, -1 to 1 over the square around the known ones.
         joints, joints_known: (B, 21, 3), (B, 21) in the hand's frame relative to the wrist [m].
         part, part_known: (B, V_0, 3), (B, V_0) vertices of the coarsest level, likewise.
-        patches, patches_known: (B, P, C), (B, P) answer of stage `look`; None for a network without pictures.
+        patches, patches_known: (B, P, C), (B, P) answer of stage `look`; None for a network without images.
     """
 
     places: Tensor
@@ -165,10 +165,10 @@ class PointTokens(nn.Module):
 
 
 class PictureTokens(nn.Module):
-    """A picture as patches and one global token, through a small vision transformer (Dosovitskiy et al., ICLR 2021).
+    """An image as patches and one global token, through a small vision transformer (Dosovitskiy et al., ICLR 2021).
 
     Args:
-        config: of the network, with pictures.
+        config: of the network, with images.
     """
 
     def __init__(self, config: HHMRConfig):
@@ -240,7 +240,7 @@ class HHMR(Staged):
 
     @property
     def patches(self) -> int:
-        """P + 1, tokens of a picture; 0 without pictures."""
+        """P + 1, tokens of an image; 0 without images."""
         return 0 if self.image_in is None else self.image_in.patches + 1
 
     def set_hand(self, model: HandModel, pyramid: MeshPyramid) -> None:
@@ -256,7 +256,7 @@ class HHMR(Staged):
         self.mesh.fill(pyramid, np.asarray(mean_hand(model), np.float32))
 
     def stages(self) -> dict[str, Stage]:
-        """`look`, where there are pictures, and `denoise`, with the shapes of their arrays."""
+        """`look`, where there are images, and `denoise`, with the shapes of their arrays."""
         c = self.config
         told: dict[str, Shape] = {
             "noisy": ("B", c.levels[c.top], 3),
@@ -351,7 +351,7 @@ class HHMR(Staged):
 
 
 def normalised_places(places: Tensor, known: Tensor) -> Tensor:
-    """(B, 21, 2) places in any picture, (B, 21) -> (B, 21, 2) from -1 to 1 over the square around the known ones."""
+    """(B, 21, 2) places in any image, (B, 21) -> (B, 21, 2) from -1 to 1 over the square around the known ones."""
     far = places.new_tensor(1e9)
     there = known[..., None] > 0.5
     low = torch.where(there, places, far).amin(1, keepdim=True)

@@ -100,7 +100,7 @@ class SimaHand(Staged):
         return {"reconstruct": Stage("reconstruct", {"image": ("B", 3, c.size, c.size)}, outputs)}
 
     def features(self, image: Tensor) -> ViewFeatures:
-        """(B, 3, S, S) RGB in [0, 1] -> what this picture tells, with the features that have a teacher."""
+        """(B, 3, S, S) RGB in [0, 1] -> what this image tells, with the features that have a teacher."""
         seen = self.eyes(image)
         places = seen.places.detach()
         # what is fetched there shall not move the places, which have labels of their own

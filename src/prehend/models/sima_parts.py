@@ -1,4 +1,4 @@
-"""What both networks of SiMA-Hand are built of: what a picture shows, residual mappers, attention, the mesh decoder."""
+"""What both networks of SiMA-Hand are built of: what an image shows, residual mappers, attention, the mesh decoder."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class SimaConfig:
 
 
 class Sight(NamedTuple):
-    """A picture in the eyes of a trunk.
+    """An image in the eyes of a trunk.
 
     Attributes:
         places: (B, 21, 2) of the joints, in [0, 1] of the crop (0 and 1 are its outer edges).

@@ -1,6 +1,6 @@
 """SiMA-Hand's teacher (section 3): one hand from several calibrated views, fused at image, joint and vertex level.
 
-Stage `encode` looks at each picture alone, stage `fuse` at what up to eight of them left. Views may stand in any order;
+Stage `encode` looks at each image alone, stage `fuse` at what up to eight of them left. Views may stand in any order;
 of the cameras' poses only those against each other count.
 """
 
@@ -38,7 +38,7 @@ _UNKNOWN = -1e4
 
 
 class ViewAnswer(NamedTuple):
-    """Outputs of stage `encode`: what one picture tells.
+    """Outputs of stage `encode`: what one image tells.
 
     Attributes:
         places: (B, 21, 2) of the joints, in [0, 1] of the crop (0 and 1 are its outer edges).
@@ -192,7 +192,7 @@ class SimaViews(Staged):
         }
 
     def encode(self, image: Tensor) -> ViewAnswer:
-        """Stage `encode`: (B, 3, S, S) RGB in [0, 1] -> what this picture tells."""
+        """Stage `encode`: (B, 3, S, S) RGB in [0, 1] -> what this image tells."""
         seen = self.eyes(image)
         return ViewAnswer(seen.places, fetched(seen.latent, seen.places.detach()), seen.image)
 
@@ -231,7 +231,7 @@ class SimaViews(Staged):
         return FusedFeatures(shape, orientation, vertices, joints, rotation, own, shares.mean(2), points)
 
     def _orientation(self, told: ViewAnswer, known: Tensor, places: Tensor) -> Tensor:
-        """(B N, T, W) f_o of each view: its own picture beside what all pictures have in common, asked for by the
+        """(B N, T, W) f_o of each view: its own image beside what all images have in common, asked for by the
         joints of all."""
         count = known.shape[1]
         largest, mean, _ = _statistics(told.image_feature, known)

@@ -21,7 +21,7 @@ MIN_JOINTS, MIN_VERTICES = 3, 4
 """Fewer joints that agree, or fewer vertices around one, say nothing."""
 
 FACING = 0.5
-"""Cosine between skin and viewing ray from which depth is sampled: at edges near things grow in depth images."""
+"""Cosine between skin and viewing ray from which depth is sampled: at edges near objects grow in depth images."""
 
 OWN_LAYER_M = 0.012
 """Skin that lies deeper than this behind other skin of the hand in the same direction is hidden by it [m]."""

@@ -1,4 +1,4 @@
-"""What happens to hands: they come and go, take things and let them go. Told once each, dated to when it began.
+"""What happens to hands: they come and go, take objects and let them go. Told once each, dated to when it began.
 
 Events are made of nothing but the results of frames that follow each other, so that a recording tells the same as the
 run did. Nothing is told by one frame alone: frames have to agree for `lasting_s`, from the first of them to the last.

@@ -53,7 +53,7 @@ class Encoded(NamedTuple):
 
 
 class ThingAnswer(NamedTuple):
-    """What stage `object` says of a held thing, told one description of it.
+    """What stage `object` says of a held object, told one description of it.
 
     Attributes:
         points: (21, G, 3) x, y in units of the object's box and confidence of each grid cell.

@@ -24,7 +24,7 @@ BOX_SCORE = 0.3
 FINGERTIP_LOG_STD, MEASURED_LOG_STD = 0.25, 0.08
 """How well the distance of the fingertips tells that of what they hold: 0.16 of it on rendered hands; they err
 together with the size in the crop, which is right to 0.11 and counts the more. The second is for hands whose distance a
-depth image measured: fingers and the middle of a thing are centimetres apart."""
+depth image measured: fingers and the middle of an object are centimetres apart."""
 
 MAX_RESIDUAL = 0.6
 """Distance of the control points from those of the best pose, over their extent, above which they agree on none."""

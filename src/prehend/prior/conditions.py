@@ -15,10 +15,10 @@ SMALLEST_M, LARGEST_M = 0.02, 0.4
 """Between the farthest two joints or vertices of a hand that are known: outside of it they are in another unit."""
 FARTHEST_M = 20.0
 SMALLEST_PX = 2.0
-"""Between the farthest two keypoints of a hand in a picture."""
+"""Between the farthest two keypoints of a hand in an image."""
 FEWEST_JOINTS, FEWEST_KEYPOINTS = 3, 4
 CONTRADICTION_M, CONTRADICTION_PX = 0.03, 40.0
-"""Two answers for one joint that are farther apart than this are not of one hand in one picture."""
+"""Two answers for one joint that are farther apart than this are not of one hand in one image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +28,13 @@ class Conditions:
     Attributes:
         side: of the hand.
         joints_m: (21, 3) joints [m]. joints_std_m: their standard deviation, one number or (21,) [m].
-        keypoints_px: (21, 2) joints in the camera's picture [px]. keypoints_std_px: likewise [px].
-        camera: of the picture, with any distortion.
+        keypoints_px: (21, 2) joints in the camera's image [px]. keypoints_std_px: likewise [px].
+        camera: of the image, with any distortion.
         vertices_m: (V, 3) mesh of the hand model, in part [m]. vertices_std_m: of them [m].
         points_m: (N, 3) points on the hand's skin, of a depth camera [m]. points_std_m: of them [m].
-        mask: (H, W) bool of the picture: where the hand is seen and nowhere else.
-        object_points_m, object_normals: (K, 3) on the surface of a thing that the hand does not go into, and outwards.
+        mask: (H, W) bool of the image: where the hand is seen and nowhere else.
+        object_points_m, object_normals: (K, 3) on the surface of an object that the hand does not go into, and
+        outwards.
         contact: fingers whose tips touch it.
 
     Raises:
@@ -124,7 +125,7 @@ class Conditions:
             raise InvalidInput(f"{further[0]} alone does not tell where the hand is: give some of its joints too")
 
     def _check_picture(self) -> None:
-        """Keypoints that are of another picture, or no pixels."""
+        """Keypoints that are of another image, or no pixels."""
         if self.keypoints_px is None or self.camera is None:
             return
         seen = self.keypoints_px[np.isfinite(self.keypoints_px).all(1)]
@@ -201,7 +202,7 @@ class Conditions:
         return Camera(K, self.camera.width, self.camera.height, estimated=self.camera.estimated)
 
     def ideal_keypoints(self) -> FloatArray:
-        """(21, 2) joints in the picture of `pinhole` [px]."""
+        """(21, 2) joints in the image of `pinhole` [px]."""
         assert self.camera is not None and self.keypoints_px is not None
         known = np.isfinite(self.keypoints_px).all(1)
         found = np.full((NUM_JOINTS, 2), np.nan)

@@ -55,7 +55,7 @@ class Hypotheses:
         vertices_m: (n, V, 3) in the frame of what is known; without anything in the hand's own, the wrist at 0 [m].
         joints_m: (n, 21, 3) likewise.
         faces: (F, 3) of the mesh, counter-clockwise from outside.
-        error_px, error_m: (n,) root mean square of what is left of known joints in the picture, and of known joints and
+        error_px, error_m: (n,) root mean square of what is left of known joints in the image, and of known joints and
             vertices in space; NaN where none are known.
     """
 
@@ -126,11 +126,11 @@ class HandPrior:
             known: what is known of the hand; None draws any.
             sampling: how.
             image: (3, S, S) RGB in [0, 1], a crop of the hand as crop networks see it, mirrored for a left one; only
-                for weights that look at pictures.
+                for weights that look at images.
             on_step: is told the number of every step that is done.
 
         Raises:
-            InvalidInput: `count` or the steps are out of range, the network looks at no pictures, or what is known
+            InvalidInput: `count` or the steps are out of range, the network looks at no images, or what is known
                 belongs to another hand model.
         """
         chosen = sampling or Sampling()

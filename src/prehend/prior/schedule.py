@@ -9,7 +9,7 @@ from prehend.models.hhmr import TIMES
 def schedule(steps: int | None = None) -> Any:
     """The schedule of DDPM (Ho et al., NeurIPS 2020), sampled by DDIM (Song et al., ICLR 2021).
 
-    Its end is noisier than pictures need, and that is right here: a bone is told by a hundred vertices at once, so that
+    Its end is noisier than images need, and that is right here: a bone is told by a hundred vertices at once, so that
     its place shows through much more noise than a vertex' own.
 
     Args:

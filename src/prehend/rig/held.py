@@ -10,7 +10,7 @@ from prehend.rig.sights import Sight
 from prehend.types import FloatArray, ObjectEstimate
 
 AGREE_RAD = 0.6
-"""Poses whose orientations differ by less than this are averaged; of others the surest stands, for things look alike
+"""Poses whose orientations differ by less than this are averaged; of others the surest stands, for objects look alike
 from several sides [rad]."""
 
 

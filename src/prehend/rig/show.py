@@ -26,7 +26,7 @@ def in_camera(result: RigResult, view: View) -> FrameResult:
 
 
 def side_by_side(images: Sequence[Image], height: int | None = None) -> Image:
-    """(H, W, 3) uint8 pictures in one row, each scaled to `height` [px]; None for that of the lowest."""
+    """(H, W, 3) uint8 images in one row, each scaled to `height` [px]; None for that of the lowest."""
     wanted = height or min(image.shape[0] for image in images)
     rows = []
     for image in images:
@@ -72,7 +72,7 @@ def _moved_object(held: ObjectEstimate, view: View, R: FloatArray, t: FloatArray
         return None
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = R @ held.T_camera_object[:3, :3], R @ (held.T_camera_object[:3, 3] - t)
-    # of a box about its middle: of things whose middle is elsewhere only the picture is off
+    # of a box about its middle: of objects whose middle is elsewhere only the image is off
     pixels = project(control_points(held.extents_m) @ T[:3, :3].T + T[:3, 3], view.camera)
     if not np.isfinite(pixels).all():
         return None

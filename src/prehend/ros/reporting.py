@@ -16,7 +16,7 @@ _MOST = 100
 
 
 class Reporter:
-    """Tells each thing once.
+    """Tells each object once.
 
     Args:
         node: whose log it is.

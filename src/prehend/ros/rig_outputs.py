@@ -1,4 +1,4 @@
-"""What a rig publishes: fused hands as one camera's are, how the views agree, and each camera's picture with them."""
+"""What a rig publishes: fused hands as one camera's are, how the views agree, and each camera's image with them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,7 +32,7 @@ class RigOutputs:
         facts: of the models.
         params: of the node.
         stats, stamps: of the sets.
-        lanes: the cameras, for their pictures.
+        lanes: the cameras, for their images.
     """
 
     def __init__(

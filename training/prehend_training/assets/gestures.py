@@ -1,4 +1,5 @@
-"""Named hand shapes: gestures that bare hands make, counts, letters of American Sign Language, shapes around things."""
+"""Named hand shapes: gestures that bare hands make, counts, letters of American Sign Language, shapes around
+objects."""
 
 from dataclasses import dataclass
 from functools import cached_property

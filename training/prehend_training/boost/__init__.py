@@ -1,1 +1,1 @@
-"""HandBooster (Xu et al., CVPR 2024): conditions from grasps and photographs, pictures made for them, and a filter."""
+"""HandBooster (Xu et al., CVPR 2024): conditions from grasps and photographs, images made for them, and a filter."""

@@ -1,7 +1,7 @@
 """The condition creator (HandBooster, section 3.3): new grasps and views, as crops with every label.
 
-A folder of conditions is an ordinary folder of rendered crops; their pictures are what the scene engine makes of a hand
-and a thing alone. The generator paints others for the same labels.
+A folder of conditions is an ordinary folder of rendered crops; their images are what the scene engine makes of a hand
+and an object alone. The generator paints others for the same labels.
 """
 
 import hashlib
@@ -67,16 +67,16 @@ class CreateConfig:
     Attributes:
         seed: of everything drawn by chance; with a condition's number it decides it.
         size_px: side of the crops.
-        objects: things to hold; none for all of the library.
+        objects: objects to hold; none for all of the library.
         real: folders of crops whose hands are what is there already: of `boost fit`, or of a dataset. Views come from
             them too.
         real_share: share of conditions that take a real hand's pose (the paper's 20 %); 0 without `real`.
-        synthetic, real_count: N and M, poses that farthest-point sampling leaves of each thing's grasps, and of the
+        synthetic, real_count: N and M, poses that farthest-point sampling leaves of each object's grasps, and of the
             real hands.
         turn_deg: the hand is turned by up to so much about each axis.
         shape: standard deviation of what is added to each of the ten shape numbers.
         library: folder of grasps, None for the shipped one.
-        asset_split: which things and skins may appear, as for scenes.
+        asset_split: which objects and skins may appear, as for scenes.
 
     Raises:
         InvalidInput: a number is out of range.
@@ -140,7 +140,7 @@ class Creator:
         config: which.
 
     Raises:
-        AssetError: a library is missing, has no grasps of a thing, or a folder of real hands cannot be read.
+        AssetError: a library is missing, has no grasps of an object, or a folder of real hands cannot be read.
     """
 
     def __init__(self, config: CreateConfig):
@@ -162,7 +162,7 @@ class Creator:
         self.renderer = SceneRenderer()
 
     def chosen(self, object_id: str) -> Chosen:
-        """Q_s of a thing."""
+        """Q_s of an object."""
         if object_id not in self._chosen:
             config = self.config
             self._chosen[object_id] = choose_grasps(object_id, config.synthetic, self.real, config.seed, config.library)
@@ -286,7 +286,7 @@ def create_conditions(out: Path, config: CreateConfig, count: int, engine: Engin
 
     Raises:
         InvalidInput: the folder holds something else, or a number is not positive.
-        AssetError: a library or a folder of real hands is missing, or has no grasps of a thing.
+        AssetError: a library or a folder of real hands is missing, or has no grasps of an object.
         EngineError: drawing failed.
     """
     Creator(config)  # fail here, not in the processes

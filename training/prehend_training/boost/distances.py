@@ -1,5 +1,5 @@
 """Similarity-aware distribution sampling (HandBooster, section 3.3): which grasps are unlike each other, and unlike
-those there are pictures of."""
+those there are images of."""
 
 import numpy as np
 from numpy.typing import NDArray

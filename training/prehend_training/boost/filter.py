@@ -1,4 +1,4 @@
-"""The edge filter (HandBooster, section 3.2): made pictures in which a network of ours sees what they were made for."""
+"""The edge filter (HandBooster, section 3.2): made images in which a network of ours sees what they were made for."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ PAPER_LIMITS_MM = {"dexycb": (25.0, 10.0), "ho3d": (50.0, 20.0)}
 
 
 class Errors(NamedTuple):
-    """Of a network on a made picture [mm]: joints and vertices, wrists on each other, and aligned (no reflection)."""
+    """Of a network on a made image [mm]: joints and vertices, wrists on each other, and aligned (no reflection)."""
 
     j_pe: float
     v_pe: float
@@ -43,7 +43,7 @@ class Errors(NamedTuple):
 
 @dataclass(frozen=True)
 class FilterConfig:
-    """Which pictures are kept.
+    """Which images are kept.
 
     Attributes:
         made: folder of `boost sample`.
@@ -73,7 +73,7 @@ class FilterConfig:
 
 
 def errors_of(judge: NetworkJudge, sample: Sample) -> Errors:
-    """How far the network is off on a picture, for the sample's first hand."""
+    """How far the network is off on an image, for the sample's first hand."""
     hand = sample.hands[0]
     (joints,), (vertices,) = judge.answers([sample.image], sample.camera, hand)
     true = np.asarray(hand.joints_m, np.float64), np.asarray(hand.vertices_m, np.float64)
@@ -89,15 +89,15 @@ def _apart(mine: FloatArray, true: FloatArray) -> float:
 
 
 def measure(config: FilterConfig, work: Path, engine: EngineOptions | None = None) -> list[Errors]:
-    """The errors on every made picture, in their order; what was measured before is read.
+    """The errors on every made image, in their order; what was measured before is read.
 
     Args:
-        config: pictures and network.
+        config: images and network.
         work: folder for the numbers.
         engine: where the network runs.
 
     Raises:
-        AssetError: pictures or weights are missing, or the network is none for hands.
+        AssetError: images or weights are missing, or the network is none for hands.
     """
     count = len(open_crops(config.made))
     told = {"made_by": "boost filter, errors", "judge": config.judge, "made": _digest(config.made)}
@@ -132,21 +132,21 @@ def limits_of(config: FilterConfig, errors: Sequence[Errors]) -> tuple[float, fl
     if config.quantile is None:
         return config.error_mm, config.aligned_mm
     worst = np.array([one.worst for one in errors])
-    ranks = worst.argsort(0).argsort(0).max(1)  # a picture passes both limits from the larger of its ranks on
+    ranks = worst.argsort(0).argsort(0).max(1)  # an image passes both limits from the larger of its ranks on
     level = int(np.sort(ranks)[max(int(np.ceil(config.quantile * len(errors))) - 1, 0)])
     ordered = np.sort(worst, 0)[level]
     return float(ordered[0]), float(ordered[1])
 
 
 def filter_pictures(out: Path, config: FilterConfig, engine: EngineOptions | None = None) -> dict[str, Any]:
-    """Write the pictures that are kept, `rates.json`, and the numbers of all below `out/errors`; goes on where it
+    """Write the images that are kept, `rates.json`, and the numbers of all below `out/errors`; goes on where it
     stopped.
 
     Returns:
         The rates.
 
     Raises:
-        AssetError: pictures or weights are missing.
+        AssetError: images or weights are missing.
         InvalidInput: the folder holds something else.
         EngineError: the network fails.
     """
@@ -162,7 +162,7 @@ def filter_pictures(out: Path, config: FilterConfig, engine: EngineOptions | Non
 
 
 def judge_is_there(config: FilterConfig) -> None:
-    """Raise `AssetError` or `UnknownName` here, not in the processes, where pictures or the network are missing."""
+    """Raise `AssetError` or `UnknownName` here, not in the processes, where images or the network are missing."""
     if not (config.made / "index.json").is_file():
         raise AssetError(f"{config.made} holds no index.json: make pictures with `prehend-train boost sample`")
     NetworkJudge.open(config.judge, config.device)
@@ -182,7 +182,7 @@ def _open_keeper(made: Path, passed: Sequence[bool], errors: Sequence[Errors]) -
 def rates_of(
     made: Path, errors: Sequence[Errors], passed: Sequence[bool], limits: tuple[float, float]
 ) -> dict[str, Any]:
-    """How many pictures were kept: of all, by thing, and by condition; and what the errors of all are like."""
+    """How many images were kept: of all, by object, and by condition; and what the errors of all are like."""
     folder = open_crops(made)
     by_object: dict[str, list[bool]] = defaultdict(list)
     by_condition: dict[str, list[bool]] = defaultdict(list)

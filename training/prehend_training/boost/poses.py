@@ -1,4 +1,4 @@
-"""The poses that conditions are drawn from: grasps of the library, and hands that there are pictures of."""
+"""The poses that conditions are drawn from: grasps of the library, and hands that there are images of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from prehend_training.transforms import inverse, rigid
 
 @dataclass(frozen=True, eq=False)
 class RealHands:
-    """Hands that there are pictures of, as right ones (left ones mirrored).
+    """Hands that there are images of, as right ones (left ones mirrored).
 
     Attributes:
         rotations: (N, 16, 3, 3), the first from the hand to its (mirrored) camera frame.
@@ -50,7 +50,7 @@ class RealHands:
         return len(self.right)
 
     def vectors_beside(self, object_id: str) -> NDArray[np.float64]:
-        """(M, D) pose vectors that grasps of a thing are compared with: of real grasps of it, else of all real hands,
+        """(M, D) pose vectors that grasps of an object are compared with: of real grasps of it, else of all real hands,
         of which then only the fingers count."""
         rows = self.object_ids == object_id
         if rows.any():
@@ -110,7 +110,7 @@ def _row(labels: dict[str, Any]) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """The grasps of one thing that conditions are drawn from, Q_s of the paper.
+    """The grasps of one object that conditions are drawn from, Q_s of the paper.
 
     Attributes:
         grasps: those that farthest-point sampling left.
@@ -122,7 +122,7 @@ class Chosen:
 
 
 def choose_grasps(object_id: str, count: int, real: RealHands | None, seed: int, folder: Path | None = None) -> Chosen:
-    """Q_s of a thing, and the probability of each grasp.
+    """Q_s of an object, and the probability of each grasp.
 
     Args:
         object_id: of it.

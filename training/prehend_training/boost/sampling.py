@@ -1,4 +1,4 @@
-"""Pictures for conditions: DDIM with classifier-free guidance, in batches as large as the memory allows."""
+"""Images for conditions: DDIM with classifier-free guidance, in batches as large as the memory allows."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -36,9 +36,9 @@ class SampleConfig:
         steps: of DDIM.
         guidance: weight of the orientation (classifier-free guidance); 1 asks once a step instead of twice.
         eta: share of fresh noise in each step, 0 for none (the paper's program: 1, with 250 steps).
-        variants: pictures of each condition.
-        seed: of the noise; each picture's own follows from it and from its number.
-        batch: pictures at once, halved where memory is short; a picture does not depend on it.
+        variants: images of each condition.
+        seed: of the noise; each image's own follows from it and from its number.
+        batch: images at once, halved where memory is short; an image does not depend on it.
         device: of torch.
         limit: conditions, from the first on; None for all.
 
@@ -78,7 +78,7 @@ class SampleConfig:
 
 
 class Painter:
-    """Makes pictures.
+    """Makes images.
 
     Args:
         network: the generator.
@@ -92,11 +92,11 @@ class Painter:
         self._device = next(network.parameters()).device
 
     def paint(self, conditions: Sequence[Condition], names: Sequence[str]) -> list[NDArray[np.uint8]]:
-        """A picture (S, S, 3) for each condition, mirrored back where it is of a left hand.
+        """An image (S, S, 3) for each condition, mirrored back where it is of a left hand.
 
         Args:
             conditions: what they shall show.
-            names: of the pictures, from which their noise follows.
+            names: of the images, from which their noise follows.
 
         Raises:
             DeviceError: there is not even memory for one.
@@ -172,7 +172,7 @@ class Painter:
 
 
 def open_sampler(config: SampleConfig) -> Maker:
-    """See `folders.Maker`: paints the pictures of some conditions together."""
+    """See `folders.Maker`: paints the images of some conditions together."""
     painter, folder = Painter(open_booster(config.run, config.device), config), open_crops(config.conditions)
     size = painter.size_px
 
@@ -190,15 +190,15 @@ def open_sampler(config: SampleConfig) -> Maker:
 
 
 def _made(sample: Sample, condition: Condition, picture: NDArray[np.uint8]) -> Sample:
-    """A condition's labels with the picture that was made; of what is beside hand and thing nothing is known."""
+    """A condition's labels with the image that was made; of what is beside hand and object nothing is known."""
     return replace(sample, image=picture, segmentation=condition.segmentation)
 
 
 def check_conditions(folder: Path, count: int | None = None) -> int:
-    """How many conditions of a folder are to be painted; all of their things are in the catalogue.
+    """How many conditions of a folder are to be painted; all of their objects are in the catalogue.
 
     Raises:
-        AssetError: the folder cannot be read, or its conditions are of another hand model or of things not known.
+        AssetError: the folder cannot be read, or its conditions are of another hand model or of objects not known.
     """
     conditions = open_crops(folder)
     told = read_json(folder / "config.json", AssetError)
@@ -216,7 +216,7 @@ def check_conditions(folder: Path, count: int | None = None) -> int:
 
 
 def sample_pictures(out: Path, config: SampleConfig, engine: EngineOptions | None = None) -> Path:
-    """Write the pictures of conditions; goes on where it stopped.
+    """Write the images of conditions; goes on where it stopped.
 
     Raises:
         AssetError: the run or the conditions are missing, or do not belong to this hand model.
@@ -228,6 +228,6 @@ def sample_pictures(out: Path, config: SampleConfig, engine: EngineOptions | Non
     open_booster(config.run)  # fail here, not in the processes
     per_shard = max(64 // config.variants, 1)
     options = engine or EngineOptions()
-    # shards of several hundred pictures would lose minutes of work when stopped
+    # shards of several hundred images would lose minutes of work when stopped
     plan = Plan(out, config.describe(), count, per_shard, "condition", Packing("none", "png"), options)
     return fill(plan, partial(open_sampler, config))

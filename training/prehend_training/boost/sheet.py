@@ -18,7 +18,7 @@ _COLOURS = {True: (80, 220, 90), False: (240, 80, 70)}
 
 
 def write_sheet(path: Path, made: Path, conditions: Path, rows: int) -> None:
-    """Write a row for each of the first conditions: its rendering, texture, normals, and the pictures that were made.
+    """Write a row for each of the first conditions: its rendering, texture, normals, and the images that were made.
 
     Args:
         path: .png or .jpg.
@@ -28,7 +28,7 @@ def write_sheet(path: Path, made: Path, conditions: Path, rows: int) -> None:
 
     Raises:
         AssetError: a folder cannot be read.
-        InvalidInput: the picture cannot be written.
+        InvalidInput: the image cannot be written.
     """
     pictures, drawn = open_crops(made), open_crops(conditions)
     numbers = {unit["unit"]: unit["samples"] for unit in read_units(made)}
@@ -53,7 +53,7 @@ def write_conditions(path: Path, folder: Path, rows: int) -> None:
 
     Raises:
         AssetError: the folder cannot be read, or has no crop with a hand in metres.
-        InvalidInput: the picture cannot be written.
+        InvalidInput: the image cannot be written.
     """
     crops = open_crops(folder)
     tiles: list[NDArray[np.uint8]] = []
@@ -68,17 +68,17 @@ def write_conditions(path: Path, folder: Path, rows: int) -> None:
 
 
 def write_judged(path: Path, made: Path, kept: Path, rows: int) -> None:
-    """Write made pictures from the smallest to the largest error, framed green where they were kept and red where not.
+    """Write made images from the smallest to the largest error, framed green where they were kept and red where not.
 
     Args:
         path: .png or .jpg.
         made: folder of `boost sample`.
         kept: what `boost filter` made of it.
-        rows: of eight pictures.
+        rows: of eight images.
 
     Raises:
         AssetError: a folder cannot be read.
-        InvalidInput: the picture cannot be written.
+        InvalidInput: the image cannot be written.
     """
     folder, units = open_crops(made), read_units(kept)
     worst = [(max(unit["errors_mm"][:2]), max(unit["errors_mm"][2:])) for unit in units]
@@ -96,7 +96,7 @@ def write_judged(path: Path, made: Path, kept: Path, rows: int) -> None:
 
 
 def maps_shown(condition: Condition) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """(S, S, 3) texture and normals of a condition as pictures, mirrored back."""
+    """(S, S, 3) texture and normals of a condition as images, mirrored back."""
     normals = np.where(condition.front[..., None], condition.normals.astype(np.int16) + 128, 0).astype(np.uint8)
     texture = condition.texture
     return (texture[:, ::-1], normals[:, ::-1]) if condition.mirrored else (texture, normals)

@@ -29,9 +29,9 @@ def hand_targets(record: Record, view: View) -> ArrayDict:
     Returns:
         presence, grasp: () float32 0 or 1.
         right: () 1 for a right hand, as the network shall see it; of a left one (0) only what does not depend on the
-            side may be asked: where it is, its segments, its grasp.
+        side may be asked: where it is, its segments, its grasp.
         has_pose, has_joints, has_keypoints, has_side, has_grasp, has_visible: () 1 where rotations and betas, joints,
-            keypoints, `right`, grasp, `visible` are known; what is not is void.
+        keypoints, `right`, grasp, `visible` are known; what is not is void.
         visible_ratio: () share of the hand's own pixels that nothing else hides; see `records.known_ratio`.
         hand_box: (4,) crop px, an input.
         keypoints: (21, 2) in units of the hand box.
@@ -122,7 +122,7 @@ def object_targets(record: Record, view: View) -> ArrayDict:
         object_points: (4, 21, 2) answers that are equally right, in [0, 1] of the object box.
         object_scale: () log of the share of the crop's side that 0.1 m cover at the object's centre.
         object_moments: (6,) xx, yy, zz, xy, xz, yz of R diag(extents^2) R^T in the crop frame, over its trace: how the
-            object's box lies; half turns change nothing.
+        object's box lies; half turns change nothing.
     """
     grasped = bool(record["grasp"][0] and record["has_object"][0])
     box_px = view.spec.object_box

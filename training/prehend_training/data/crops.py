@@ -215,10 +215,10 @@ class CropBatches:
         Returns:
             image, image_deoccluded: (S, S, 3) uint8, the crop and its twin without objects, changed alike.
             has_twin: () 1 where the twin is known; where it is not, it is the crop itself. Without `twins` there is
-                neither of the two.
+            neither of the two.
             grasp_gate: () for the hand stage.
             segments, has_segments: (S / 4, S / 4) 1 the first hand with its arm, 2 what it holds, 0 the rest, and ()
-                1 where they are known.
+            1 where they are known.
             object_mask: (grid**2,) 1 for cells of the object's box whose middle shows the object.
             And those of `hand_targets` and `object_targets`, and of `_described` where the config asks for them.
         """

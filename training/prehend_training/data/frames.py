@@ -24,7 +24,7 @@ class DetectorDataConfig:
         size_px: side of the network's input.
         stride_px: input pixels per cell.
         hand_p: probability of a view of one hand, of a size drawn from `hand_px`, anywhere in the image.
-        place_p: probability of a view of any place of the frame; there are often things and arms in it and no hand.
+        place_p: probability of a view of any place of the frame; there are often objects and arms in it and no hand.
         hand_px: range of the longer side of a hand's box in such views.
         enlarge: most that such views enlarge the frame.
         scale: range of a whole frame's size over that of a letterboxed one.

@@ -53,7 +53,7 @@ def record_of(sample: Sample, max_hands: int, whole_front: bool = True) -> Recor
     Args:
         sample: what it lacks is marked as not known.
         max_hands: hands that keep their labels.
-        whole_front: the segmentation shows all that stands before the background: arms, clothes, other things.
+        whole_front: the segmentation shows all that stands before the background: arms, clothes, other objects.
 
     Returns:
         `image` (H, W, 3), `K` (3, 3), `hand_count` () and the labels of `max_hands` hands, zero for hands that are not

@@ -20,7 +20,7 @@ from prehend_training.datasets.tables import read_table
 from prehend_training.sample import HAND_CODE, FrameId, Sample
 
 VERSIONS = ("gs", "hom", "sample", "auto")
-"""Backgrounds of training pictures: the green screen, and three ways to replace it."""
+"""Backgrounds of training images: the green screen, and three ways to replace it."""
 
 _MESH_VERTICES = 778
 _HALF_BRIGHT = 127

@@ -28,7 +28,7 @@ class HanCo(Dataset):
         root: the dataset's folder, or None for what the environment variable names.
         split: "train", "test" (`is_train` of meta.json) or "all".
         mano: folder of MANO's files, for rotations and meshes where a hand was fitted.
-        pictures: folder of the pictures: "rgb" with the green screen, or a variant with another background.
+        pictures: folder of the images: "rgb" with the green screen, or a variant with another background.
 
     Raises:
         SourceError: files are missing or broken.

@@ -79,7 +79,7 @@ class NetworkJudge:
     def answers(
         self, pictures: Sequence[NDArray[np.uint8]], camera: Camera, hand: HandLabel
     ) -> tuple[FloatArray, FloatArray]:
-        """Joints (N, 21, 3) and vertices (N, V, 3) [m] of a hand in pictures that a camera took, turned as the camera
+        """Joints (N, 21, 3) and vertices (N, V, 3) [m] of a hand in images that a camera took, turned as the camera
         sees them; where they are nobody says."""
         upright = isinstance(self.network, UniHOPELite)
         region = region_of(hand.keypoints_px) if upright else Region.of_box(Box.around(hand.keypoints_px))

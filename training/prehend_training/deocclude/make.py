@@ -37,7 +37,7 @@ class Work:
     Attributes:
         limit: largest number of twins to make now, None for all.
         part: (k, n): frames k, k + n, ... alone; parts may run at once and share the folder.
-        image: format of the pictures; only PNG keeps the background to the bit.
+        image: format of the images; only PNG keeps the background to the bit.
 
     Raises:
         InvalidInput: a number is out of range.

@@ -40,7 +40,7 @@ class Region:
         weight: (H, W) float32 share of the repainted image in the twin: 1 on hand and object, falling to 0 over the
             soft edge, 0 elsewhere.
         silhouette: (H, W) bool, the bare hand.
-        hidden: share of it that the held thing hides.
+        hidden: share of it that the held object hides.
         square: what the diffusion model sees.
         image: (S, S, 3) uint8, the square.
         mask: (S, S) bool, M of section 3.3: where `weight` is not 0.
@@ -128,7 +128,7 @@ def find_region(sample: Sample, faces: Faces, config: RepaintConfig) -> Region |
 
 
 def hidden_share(silhouette: NDArray[np.bool_], thing: NDArray[np.bool_]) -> float:
-    """Share of the bare hand's pixels (H, W) that a thing (H, W) hides: the occlusion of section 3.3, case filtering.
+    """Share of the bare hand's pixels (H, W) that an object (H, W) hides: the occlusion of section 3.3, case filtering.
 
     Unlike 1 - `HandLabel.visible_ratio` it leaves out what lies outside of the image, which no object hides.
     """

@@ -42,7 +42,7 @@ class SceneConfig:
         size_px: width of an image.
         packing: how samples are written.
         photos: folder with photographs for backgrounds, None for none.
-        asset_split: which things and skins may appear.
+        asset_split: which objects and skins may appear.
     """
 
     kind: Kind

@@ -41,7 +41,7 @@ class Labelled(NamedTuple):
     """A hand whose box is known.
 
     Attributes:
-        sample: its image. hand: its label. thing: what it grasps.
+        sample: its image. hand: its label. object: what it grasps.
     """
 
     sample: Sample
@@ -225,7 +225,7 @@ def _labelled(samples: Samples, labels: Labels, rows: Sequence[int]) -> Iterator
 
 
 def absent_presence(reader: CropReader, dataset: TrainingDataset, rows: Iterable[int]) -> list[float]:
-    """Presence answers for crops without a hand: beside it, background, or the thing alone; a place as it is.
+    """Presence answers for crops without a hand: beside it, background, or the object alone; a place as it is.
 
     Args:
         reader: of the network.

@@ -1,4 +1,4 @@
-"""The detector alone on whole pictures: recall, precision, average precision, and what a threshold would give."""
+"""The detector alone on whole images: recall, precision, average precision, and what a threshold would give."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

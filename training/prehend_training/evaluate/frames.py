@@ -1,4 +1,4 @@
-"""The whole pipeline on whole pictures: with labelled boxes and sides, and with our own detector, side by side."""
+"""The whole pipeline on whole images: with labelled boxes and sides, and with our own detector, side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -167,7 +167,7 @@ def match_boxes(wanted: Sequence[Box], said: Sequence[Box], iou: float = MATCH_I
 
 
 def _things(sample: Sample, wanted: list[HandLabel], labels: Labels) -> list[ObjectLabel]:
-    """What the hands hold, each thing once."""
+    """What the hands hold, each object once."""
     things: list[ObjectLabel] = []
     for hand in wanted:
         thing = labels.held(sample, hand)

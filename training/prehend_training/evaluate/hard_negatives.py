@@ -1,7 +1,7 @@
 """Hard negatives: places that a detector takes for hands and that show none, cut out of rendered images.
 
 What lies beside a hand by chance is easy to tell from one. A robot's network is shown what its detector proposes:
-faces, knuckle-sized things, arms, plates. Training on those (Sung and Poggio, PAMI 1998) is what lets the `presence`
+faces, knuckle-sized objects, arms, plates. Training on those (Sung and Poggio, PAMI 1998) is what lets the `presence`
 answer take the detector's mistakes away.
 """
 
@@ -68,7 +68,7 @@ def write_hard_negatives(
 ) -> Path:
     """Look for hands where none are, and write a folder of shards of kind "places"; shards that are there stay.
 
-    A place is the middle of its picture: the longer side of the box, `PLACE_SCALE` times, is the image's side.
+    A place is the middle of its image: the longer side of the box, `PLACE_SCALE` times, is the image's side.
 
     Args:
         out: the folder.
@@ -129,7 +129,7 @@ def mistakes(found: Sequence[FoundHand], sample: Sample, config: HardNegativesCo
 
 def cut_place(sample: Sample, box: Box, size_px: int) -> Sample:
     """The square around a box, black beside the image; shrunk to `size_px` where it is larger. Hands that reach into
-    it keep no label: their pixels count as other things."""
+    it keep no label: their pixels count as other objects."""
     side = PLACE_SCALE * max(box.width, box.height)
     size = min(size_px, ceil(side))
     scale, center = size / side, np.array(box.center)

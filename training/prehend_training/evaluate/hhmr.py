@@ -141,7 +141,7 @@ def _by_count(joints: FloatArray, truth: FloatArray) -> dict[str, float]:
 
 
 def fit_report(prior: HandPrior, hands: Poses, check: PriorCheck) -> dict[str, float]:
-    """Hands fitted to their joints in space, and to those in a picture with 2 px of noise: of one hypothesis and of the
+    """Hands fitted to their joints in space, and to those in an image with 2 px of noise: of one hypothesis and of the
     best of 8 by what is left of the joints, mean error of vertices and joints relative to the wrist [mm]."""
     rng = np.random.default_rng(check.seed)
     meshes, joints = flat_hands(prior, hands)

@@ -23,7 +23,7 @@ from prehend_training.evaluate.labels import Samples
 BINS = (0.0, 0.25, 0.5, 0.75, 1.0)
 WITHIN = 0.68
 PARTS = 4
-"""Pictures are held out in so many parts."""
+"""Images are held out in so many parts."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Looks:
     """Hands with hypotheses, one a row; places about the wrist [m].
 
     Attributes:
-        picture: (N,) numbers of their pictures.
+        picture: (N,) numbers of their images.
         network, mean, truth: (N, 21, 3) as the network answers, the mean of the hypotheses, the truth.
         best_m: (N, 21) error of the nearest hypothesis.
         covariance_m2: (N, 21, 3, 3).
@@ -99,7 +99,7 @@ def report_of(looks: Looks) -> dict[str, Any]:
     Returns:
         hands; scale: by which the standard deviations of seen and hidden joints (as the network says) are short;
         within: shares of true joints within the ellipsoid that holds `WITHIN` of a Gaussian; within_of_others: the same
-        after the scale of the other pictures, in `PARTS` parts; errors_mm: mean errors of
+        after the scale of the other images, in `PARTS` parts; errors_mm: mean errors of
         the network, the hypotheses' mean and the nearest one, of joints that are truly hidden, by how much of their
         hand is.
     """
@@ -120,7 +120,7 @@ def report_of(looks: Looks) -> dict[str, Any]:
 def _held_out(
     looks: Looks, off: FloatArray, groups: dict[str, NDArray[np.bool_]], said: dict[str, NDArray[np.bool_]]
 ) -> dict[str, float]:
-    """Shares within the ellipsoid once each part of the pictures has the scale that the others ask for."""
+    """Shares within the ellipsoid once each part of the images has the scale that the others ask for."""
     scaled = np.array(off)
     for part in range(PARTS):
         apart = np.unique(looks.picture, return_inverse=True)[1] % PARTS == part

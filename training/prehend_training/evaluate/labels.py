@@ -98,7 +98,7 @@ class Labels:
     def points(self, thing: ObjectLabel) -> FloatArray | None:
         """(P, 3) points of an object's surface in its frame [m], None where nobody knows its shape.
 
-        A rendered thing may be stretched, or a kin of the catalogue's: it gets the catalogue's surface in its own box.
+        A rendered object may be stretched, or a kin of the catalogue's: it gets the catalogue's surface in its own box.
         """
         if self.models is not None:
             return _model_points(self.models, thing.object_id)

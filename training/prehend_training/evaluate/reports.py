@@ -257,7 +257,7 @@ def _fill_frames(
 
 
 def frame_columns(scores: FrameScores, chosen: Protocol) -> Report:
-    """Columns of whole pictures: labelled boxes, the same over the hands that were found, and the detector's."""
+    """Columns of whole images: labelled boxes, the same over the hands that were found, and the detector's."""
     columns: Report = {}
     if scores.boxes:
         columns["boxes"] = column_of(table_of(scores.boxes), chosen)

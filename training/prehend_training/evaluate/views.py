@@ -98,7 +98,7 @@ def evaluate_views(backend: Backend, data: Sequence[Path], limit: int | None = N
         and eight at a time, over the same hands.
 
     Raises:
-        AssetError: a folder cannot be read, holds other pictures, or no hand with a known pose.
+        AssetError: a folder cannot be read, holds other images, or no hand with a known pose.
     """
     several = FUSE in backend.bundle.stages
     found = {count: _Errors() for count in (VIEW_COUNTS if several else (1,))}

@@ -1,1 +1,1 @@
-"""What several frames add to a network that looks at one: learnt on what that network says, not on pictures."""
+"""What several frames add to a network that looks at one: learnt on what that network says, not on images."""

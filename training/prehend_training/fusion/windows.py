@@ -23,7 +23,7 @@ class FusionDataConfig:
     Attributes:
         weights: name or folder of the weights whose answers they consist of.
         frames, stride_s, jitter, cut_p: see there.
-        draws: how often each picture is cut, otherwise each time.
+        draws: how often each image is cut, otherwise each time.
     """
 
     weights: str = "unihope-s"

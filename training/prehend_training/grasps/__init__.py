@@ -1,1 +1,1 @@
-"""How hands hold things: an optimiser of grasps, checks, a library that ships, and the states beside a grasp."""
+"""How hands hold objects: an optimiser of grasps, checks, a library that ships, and the states beside a grasp."""

@@ -127,7 +127,7 @@ def shared_volume_cm3(solid: Solid, vertices: Array, *, filled: bool = True, ste
 def _bone_share(
     solid: Solid, rotations: Array, joints16: Array, betas: Array, T_object_hand: Array, filled: bool
 ) -> float:
-    """How near the solid comes to the middle of a digit, as a share of its radius: thin things do not go through."""
+    """How near the solid comes to the middle of a digit, as a share of its radius: thin objects do not go through."""
     balls, model = fit_balls(hand_model()), hand_model()
     spin = [np.asarray(rotations[0], np.float64)]
     for j in range(1, 16):
@@ -153,7 +153,7 @@ def closure_residual(points_m: Array, normals: Array, friction: float = FRICTION
     """How far contacts are from balancing each other: the shortest wrench in the convex hull of those they can exert.
 
     0 where the hull holds the origin: forces inside the friction cones exist that add up to nothing, so the hand can
-    press without moving the thing. One contact alone gives about one. Found by Frank and Wolfe's method.
+    press without moving the object. One contact alone gives about one. Found by Frank and Wolfe's method.
 
     Args:
         points_m: (C, 3) contacts.

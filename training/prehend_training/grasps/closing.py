@@ -1,4 +1,4 @@
-"""Fingers that close until their skin meets a thing, many hands at once."""
+"""Fingers that close until their skin meets an object, many hands at once."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""The hand as the grasps see it: a few hundred vertices of its skin, in patches that touch things.
+"""The hand as the grasps see it: a few hundred vertices of its skin, in patches that touch objects.
 
 Everything here is a right hand with its wrist (joint 0) at the origin, in the frame `hand` of `conventions.py`.
 """

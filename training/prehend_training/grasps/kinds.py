@@ -21,13 +21,13 @@ class Kind:
 
     Attributes:
         name: of it.
-        wraps: the thing lies in a ring of palm and fingers; else between the thumb and what opposes it.
+        wraps: the object lies in a ring of palm and fingers; else between the thumb and what opposes it.
         opened, closed: (15, 3) flexion, abduction, twist [rad] between which the hand closes.
         fingers: digits besides the thumb that close.
         side_a, side_b: names of patches that press from one side and from the other.
         region: "all", or the place where it holds (see `regions.anchors`).
         filled: hollows are closed to the fingers.
-        widest_m: how thick a thing may be.
+        widest_m: how thick an object may be.
         needed: how many patches of each side have to touch.
     """
 

@@ -1,4 +1,4 @@
-"""The grasps that ship: one file for each thing of the catalogue."""
+"""The grasps that ship: one file for each object of the catalogue."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -32,7 +32,7 @@ _TURN_STEP = 1 / 32767
 
 @dataclass(frozen=True)
 class HeldGrasp:
-    """A right hand around a thing, in the hand's frame (joint 0 at the origin, not turned).
+    """A right hand around an object, in the hand's frame (joint 0 at the origin, not turned).
 
     Attributes:
         betas: (10,) shape of the hand.
@@ -55,14 +55,14 @@ class HeldGrasp:
 
 @dataclass(frozen=True, eq=False)
 class GraspSet:
-    """N grasps of one thing.
+    """N grasps of one object.
 
     Attributes:
         object_id: of it.
         kinds: (N,) names.
-        hands: with the stretch of the thing each is for.
+        hands: with the stretch of the object each is for.
         contact: (N, 6) which of thumb, index, middle, ring, little, palm touch.
-        clearance_m: (N,) height of the hand's lowest point over the thing's, its z axis upright; below zero such a
+        clearance_m: (N,) height of the hand's lowest point over the object's, its z axis upright; below zero such a
             grasp is no way to take it from a table.
     """
 
@@ -81,11 +81,11 @@ class GraspSet:
         return GraspSet(self.object_id, *parts)
 
     def held(self, number: int, solid: Solid) -> HeldGrasp:
-        """One grasp of the thing.
+        """One grasp of the object.
 
         Args:
             number: of the grasp.
-            solid: the thing at its nominal size.
+            solid: the object at its nominal size.
         """
         hands = self.hands.rows(np.array([number]))
         return held(hands, solid.stretched(hands.scale[0]), str(self.kinds[number]), self.contact[number])
@@ -137,10 +137,10 @@ def save_grasps(path: Path, grasps: GraspSet) -> None:
 
 
 def load_grasps(object_id: str, folder: Path | None = None) -> GraspSet:
-    """The grasps of a thing of the catalogue.
+    """The grasps of an object of the catalogue.
 
     Args:
-        object_id: of the thing.
+        object_id: of the object.
         folder: of the library, None for the shipped one and the folders `grasps` of one's own catalogues.
 
     Raises:
@@ -189,13 +189,13 @@ def sample_grasp(
     betas: Array | None = None,
     folder: Path | None = None,
 ) -> HeldGrasp:
-    """A random grasp of the library; things that are round about an axis are turned about it.
+    """A random grasp of the library; objects that are round about an axis are turned about it.
 
     Args:
         rng: source of randomness.
         object_id: what is held, None for anything.
         kind: how, None for any way.
-        from_table: only grasps that leave the hand above the table under the upright thing.
+        from_table: only grasps that leave the hand above the table under the upright object.
         betas: (10,) prefer a hand of nearly this shape (the grasp's own hand is what is returned).
         folder: see `load_grasps`.
 
@@ -228,7 +228,7 @@ def _choose(rng: Rng, grasps: GraspSet, rows: NDArray[np.int64], betas: Array | 
 
 
 def turned(rng: Rng, grasp: HeldGrasp) -> HeldGrasp:
-    """The same grasp with the thing turned as its symmetry allows; where it is stretched unevenly it stays."""
+    """The same grasp with the object turned as its symmetry allows; where it is stretched unevenly it stays."""
     symmetry, scale = grasp.solid.symmetry, grasp.solid.scale
     axis = symmetry.continuous
     if axis is None or np.ptp(np.delete(scale, "xyz".index(str(axis)))) > 1e-9:

@@ -18,7 +18,7 @@ Array = NDArray[np.floating]
 Rng = np.random.Generator
 
 STATES = ("beside", "above", "in_front", "behind", "touching", "open")
-"""Where the empty hand is; "touching" rests against the thing from one side, "open" is stretched over the table."""
+"""Where the empty hand is; "touching" rests against the object from one side, "open" is stretched over the table."""
 
 _GAP_M = (0.006, 0.05)
 _TOUCH_GAP_M = 0.0006
@@ -28,11 +28,11 @@ _CLOSE_M, _LEAST_STEP_M, _BEYOND_M = 0.0005, 0.0003, 0.1
 
 
 def near_miss(rng: Rng, held: HeldGrasp, state: str | None = None, toward: Array | None = None) -> HeldGrasp:
-    """The hand of a grasp off its thing, which stands upright (z) on a table; they never go into each other.
+    """The hand of a grasp off its object, which stands upright (z) on a table; they never go into each other.
 
     Args:
         rng: source of randomness.
-        held: whose hand and thing.
+        held: whose hand and object.
         state: one of `STATES`, None for any.
         toward: (3,) unit vector in the object frame to who looks, which tells front from behind; None for +x.
 
@@ -54,7 +54,7 @@ def near_miss(rng: Rng, held: HeldGrasp, state: str | None = None, toward: Array
 
 
 def _direction(rng: Rng, name: str, toward: Array) -> Array:
-    """(3,) unit vector from the thing to the hand, object frame."""
+    """(3,) unit vector from the object to the hand, object frame."""
     up = np.array([0.0, 0.0, 1.0])
     side = np.cross(up, toward)
     if name == "touching":
@@ -71,7 +71,7 @@ def _direction(rng: Rng, name: str, toward: Array) -> Array:
 
 
 def _open_angles(rng: Rng, held: HeldGrasp, name: str) -> Array:
-    """(15, 3) of the hand: as if it held the thing, or opened somewhat; stretched for "open"."""
+    """(15, 3) of the hand: as if it held the object, or opened somewhat; stretched for "open"."""
     limits = hand_model().limits_rad
     assert limits is not None
     share = 1.0 if name == "open" else float(rng.choice([0.0, rng.uniform()], p=[0.3, 0.7]))
@@ -103,7 +103,7 @@ def _clear_place(solid: Solid, points: Array, way: Array, gap_m: float, *, fille
         return solid.nearest(points[::step] + placed(distance), filled=filled)
 
     far = float(np.linalg.norm(solid.extents_m)) / 2 + 0.12
-    for _ in range(_APPROACHES):  # no step takes the hand through the thing: distances change no faster than places
+    for _ in range(_APPROACHES):  # no step takes the hand through the object: distances change no faster than places
         room = clearance(far, _COARSE) - gap_m
         if room < _CLOSE_M or far < -_BEYOND_M:
             break

@@ -1,4 +1,4 @@
-"""Images of what the scene engine knows: its gestures, people, things, grasps, and samples with their labels."""
+"""Images of what the scene engine knows: its gestures, people, objects, grasps, and samples with their labels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +60,7 @@ def studio() -> Lighting:
 def portrait(
     renderer: SceneRenderer, hands: tuple[Hand, ...], things: tuple[Thing, ...], size_px: int, span_m: float
 ) -> Image:
-    """(size_px, size_px, 3) of hands and things around (0, 0, 0.55), in front of a grey wall.
+    """(size_px, size_px, 3) of hands and objects around (0, 0, 0.55), in front of a grey wall.
 
     Args:
         renderer: draws.
@@ -114,7 +114,7 @@ def people_sheet(renderer: SceneRenderer, count: int = 40, size_px: int = 150, c
 
 
 def objects_sheet(renderer: SceneRenderer, size_px: int = 112, columns: int = 12) -> Image:
-    """Every thing of the catalogue, not to one scale: its size is written on it."""
+    """Every object of the catalogue, not to one scale: its size is written on it."""
     tiles = []
     R = turn(np.array([0.45, 0, 0])) @ np.diag([1.0, -1.0, -1.0]) @ _upright()
     for number, solid in enumerate(tqdm(catalogue().values(), desc="objects")):
@@ -133,7 +133,7 @@ def _upright() -> Array:
 
 
 def grasps_sheet(renderer: SceneRenderer, each: int = 2, size_px: int = 112, columns: int = 12) -> Image:
-    """Shipped grasps of every thing, from the side that shows the thumb."""
+    """Shipped grasps of every object, from the side that shows the thumb."""
     tiles = []
     for number, name in enumerate(tqdm(library_ids(), desc="grasps")):
         for k in range(each):

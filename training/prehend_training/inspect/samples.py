@@ -202,7 +202,7 @@ def _twin(sample: Sample) -> Image | None:
 
 
 def _segments(sample: Sample) -> Image | None:
-    """Hands in their colours, labelled objects cyan, other things grey."""
+    """Hands in their colours, labelled objects cyan, other objects grey."""
     if sample.segmentation is None:
         return None
     colours = np.zeros((256, 3), np.uint8)

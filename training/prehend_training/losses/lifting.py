@@ -1,4 +1,4 @@
-"""Teaches the pose head without pictures: from the 2D places of the joints to the pose.
+"""Teaches the pose head without images: from the 2D places of the joints to the pose.
 
 A hand's skeleton, seen as 21 points, nearly tells its pose: fingers bend one way only, and the order of the knuckles
 says which side of the hand is seen. That much of the head's work needs no pixels, and thousands of hands a second can

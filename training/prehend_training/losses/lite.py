@@ -62,9 +62,9 @@ def lite_terms(network: UniHOPELite, places: Tensor, answer: LiteHandAnswer, tar
     Returns:
         places: mean |error| in units of the hand box's longer side, as `keypoints`.
         certainty: negative log likelihood of the keypoints' errors under Laplace's distribution with the stated
-            standard deviation; it may be below zero, and teaches the certainty alone.
+        standard deviation; it may be below zero, and teaches the certainty alone.
         lifted: where a bare hand's places are known but not its pose (a photograph), the pose shall be what places
-            alone tell: what features add was learnt on rendered hands.
+        alone tell: what features add was learnt on rendered hands.
     """
     box = target["hand_box"]
     longer = (box[:, 2:] - box[:, :2]).amax(1)

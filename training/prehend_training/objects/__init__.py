@@ -1,4 +1,4 @@
-"""Things to hold: a catalogue and families of solids, their distances, meshes, prints, materials; an importer."""
+"""Objects to hold: a catalogue and families of solids, their distances, meshes, prints, materials; an importer."""
 
 from prehend_training.objects.catalogue import CATALOGUE, catalogue, read_solid
 from prehend_training.objects.families import FAMILIES, random_bottle, random_box, sample_solid

@@ -1,4 +1,4 @@
-"""Which things and skins may appear in scenes: all, or those kept for training or for measuring alone.
+"""Which objects and skins may appear in scenes: all, or those kept for training or for measuring alone.
 
 What may appear is a property of a whole folder of scenes, and a dozen functions draw from it; so it is set once for the
 thread or process that samples scenes.
@@ -15,7 +15,7 @@ ASSET_SPLITS: tuple[AssetSplit, ...] = get_args(AssetSplit)
 HELD_OUT_OBJECTS = frozenset(
     {"banana", "clamp", "drill", "flask", "hammer", "mustard_bottle", "plate", "spray_bottle", "tv_remote"}
 )
-"""Things of the catalogue that no family resembles."""
+"""Objects of the catalogue that no family resembles."""
 SKIN_STEP, HELD_OUT_SKIN = 5, 2
 """Every fifth painting is held out; they are numbered from light to dark."""
 

@@ -1,4 +1,4 @@
-"""The catalogue of things: one file each in `config/objects`, read here with shapes and paints."""
+"""The catalogue of objects: one file each in `config/objects`, read here with shapes and paints."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -48,7 +48,7 @@ def read_solid(path: Path) -> Solid:
 
 
 def _check_numbers(path: Path, entry: Any) -> None:
-    """Raise `AssetError` for numbers that no thing for a hand has: shapes are made as fine as they are large."""
+    """Raise `AssetError` for numbers that no object for a hand has: shapes are made as fine as they are large."""
     values = [entry]
     while values:
         value = values.pop()

@@ -1,6 +1,6 @@
 """Solids at random: members of the catalogue at believable sizes, and families of forms that are in no catalogue.
 
-A member of a family keeps the id, the paints and the symmetry of the catalogue's thing that it is a kind of.
+A member of a family keeps the id, the paints and the symmetry of the catalogue's object that it is a kind of.
 """
 
 from collections.abc import Callable
@@ -151,7 +151,7 @@ def _turned(
 
 
 def _like(object_id: str, *parts: Part) -> Solid:
-    """A solid of these parts that is a kind of a catalogue's thing."""
+    """A solid of these parts that is a kind of a catalogue's object."""
     model = catalogue()[object_id]
     form = Form(parts)
     vertices = form.mesh.vertices

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 MOST_FACES = 20_000
 MOST_PIECES, MOST_READ_FACES, MOST_TEXELS = 500, 5_000_000, 32 << 20
 _MOST_TONES = 16
-_DENSITY = 400.0  # kg/m3 of things that are partly hollow
+_DENSITY = 400.0  # kg/m3 of objects that are partly hollow
 _TURNS: dict[Axis, Array] = {
     "x": np.diag([1.0, -1, -1]),
     "y": np.diag([-1.0, 1, -1]),
@@ -50,10 +50,10 @@ def import_mesh(
     as warnings of this module's logger.
 
     Args:
-        path: obj, ply, stl or glb; all pieces of a scene together make the thing.
+        path: obj, ply, stl or glb; all pieces of a scene together make the object.
         object_id: lower case letters, digits and underscores.
-        units: m, cm, mm or in; None takes the one that makes a thing of 1 to 50 cm, if only one does (glb files are in
-            metres by their standard).
+        units: m, cm, mm or in; None takes the one that makes an object of 1 to 50 cm, if only one does (glb files are
+            in metres by their standard).
         name: for people, None for the id.
         symmetry: turns that change nothing, None for none; see `guess_symmetry`.
         mass_kg: None for what its volume suggests.
@@ -61,7 +61,7 @@ def import_mesh(
         stretch: sizes it may have in scenes, None for its own alone.
 
     Raises:
-        AssetError: the file is missing or no mesh, has no inside, or its size is not that of a thing for a hand.
+        AssetError: the file is missing or no mesh, has no inside, or its size is not that of an object for a hand.
         InvalidInput: the id or the unit is none.
         MissingDependency: trimesh is not installed.
     """
@@ -206,7 +206,7 @@ def _colours(path: Path, geometry: Any) -> NDArray[np.uint8] | None:
     """`_face_colours`, or None with a warning where the file's own colours cannot be read."""
     try:
         return _face_colours(geometry)
-    except Exception as error:  # noqa: BLE001 - Pillow and trimesh raise anything; a thing without its colours is one still
+    except Exception as error:  # noqa: BLE001 - Pillow and trimesh raise anything; an object without its colours is one still
         logger.warning("%s: its colours cannot be read (%s): it is one of plastic", path.name, _first_line(error))
         return None
 

@@ -1,4 +1,4 @@
-"""How things look: what each surface is made of, its colour, its print, its shine."""
+"""How objects look: what each surface is made of, its colour, its print, its shine."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Material:
         grey: share of its colours that are grey; of the others the strength is in `vivid`.
         vivid: range of the saturation of its colours.
         light: range of their largest linear albedo.
-        varies: how much a given tint differs from thing to thing, in the logarithm.
+        varies: how much a given tint differs from object to object, in the logarithm.
     """
 
     strength: tuple[float, float]
@@ -59,7 +59,7 @@ MATERIALS: dict[str, Material] = {
     "peel": Material((0.2, 0.8), (10, 40), "fruit", 1.0, grey=0.0, vivid=(0.6, 0.95), light=(0.3, 0.75)),
     "scanned": Material((0.1, 0.9), (6, 40), varies=0.0),
 }
-"""`scanned` is for imported things that bring their own colours."""
+"""`scanned` is for imported objects that bring their own colours."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ class Appearance:
 
 
 def dress(rng: Rng, solid: Solid, first_layer: int) -> Appearance:
-    """Colours, prints and shine for a thing; one time in eight wildly, so that nobody learns things by their prints.
+    """Colours, prints and shine for an object; one time in eight wildly, so that nobody learns objects by their prints.
 
     Args:
         rng: of the look alone.
         solid: stretched or not.
         first_layer: where `labels.label_textures` begins in the bank of textures. Layers below it, other images, are
-            used by wild things only.
+            used by wild objects only.
     """
     if rng.random() < _WILD_SHARE:
         return _wild(rng, solid, first_layer)

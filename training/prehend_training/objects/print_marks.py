@@ -1,4 +1,4 @@
-"""What prints are made of: words that mean nothing, logos, bar codes, images of things, noise."""
+"""What prints are made of: words that mean nothing, logos, bar codes, images of objects, noise."""
 
 from collections.abc import Sequence
 
@@ -174,7 +174,7 @@ def scene_of_shapes(rng: Rng, canvas: Canvas, box: Box) -> None:
 
 
 def _fruits(rng: Rng, canvas: Canvas, box: Box) -> None:
-    """Round things with a light side and a leaf, one over the other."""
+    """Round objects with a light side and a leaf, one over the other."""
     left, top, right, low = box
     radius = max(5, min(right - left, low - top) // int(rng.integers(3, 6)))
     colour = ink(rng)

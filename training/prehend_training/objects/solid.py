@@ -1,4 +1,4 @@
-"""A rigid thing: its size, its symmetry, how far away it is, what it looks like."""
+"""A rigid object: its size, its symmetry, how far away it is, what it looks like."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -78,7 +78,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Solid:
-    """A rigid thing of the catalogue, of a family or imported, possibly stretched.
+    """A rigid object of the catalogue, of a family or imported, possibly stretched.
 
     Attributes:
         object_id, name, category: as in the catalogue.

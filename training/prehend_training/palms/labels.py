@@ -3,8 +3,9 @@
 schema     `prehend.palm_labels/1`
 folder     where the photographs are
 about      who labelled, and what was kept of each folder
-photos     path, size, split; hands: points (7, 2), region [x, y, width, height, turn] or null, side, held, score;
-           ignore: boxes in which nobody knows whether there are hands. Everywhere else there are none.
+photos     path, size, split; hands: points (7, 2), region [x, y, width, height, turn] or null, side, held, score
+
+`ignore` of a photograph are boxes in which nobody knows whether there are hands. Everywhere else there are none.
 """
 
 import json

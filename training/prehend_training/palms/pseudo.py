@@ -31,7 +31,7 @@ class Rule:
     """Which answers are kept.
 
     Attributes:
-        sure: lowest score in the picture and in its mirror image.
+        sure: lowest score in the image and in its mirror image.
         maybe: score from which an answer that is not sure says that nobody knows.
         iou: least overlap of the two regions' boxes.
         turn_rad: largest difference of their directions.

@@ -45,7 +45,7 @@ class Rule:
         joint_apart: largest such distance of one joint (root mean square over the looks).
         side: share of the looks that say the same side; below it the side is unknown.
         small_px, strict_apart: hands below this size, and hands that hold something, have to be seen in every look, and
-            this near their median: things of that size are taken for hands more often, and of fingers behind a thing
+            this near their median: objects of that size are taken for hands more often, and of fingers behind an object
             the looks may share one guess.
         inside: least share of the joints in the image.
         floor: least noise that is told of a joint, over the longer side: looks share the teacher's own errors.

@@ -34,9 +34,9 @@ class Facts:
         unlike: names (without suffix) of images in which it is the other way: a hand where `hands` is 0, none where
             it is 1; found by looking.
         every_box: the file of boxes has every hand of these images.
-        small_hands: hands may be too small to be found in the whole picture: where none are, look at tiles.
-        max_saturation: median saturation (HSV, 0 to 255) at the joints above which an answer is no hand: where a thing
-            of a strong colour is taken for one again and again.
+        small_hands: hands may be too small to be found in the whole image: where none are, look at tiles.
+        max_saturation: median saturation (HSV, 0 to 255) at the joints above which an answer is no hand: where an
+            object of a strong colour is taken for one again and again.
         session: regular expression; its groups in a file's name are the session. Empty: the folder is one.
         block: images with numbers in the last group that fall into the same block are one session; 0 for none.
         validation: sessions that are for validation; empty: a share of all, by their names.
@@ -58,7 +58,7 @@ class Facts:
     validation: tuple[str, ...] = field(default=())
 
     def session_of(self, path: str) -> str:
-        """Name of the session of a picture: images of one session may look alike."""
+        """Name of the session of an image: images of one session may look alike."""
         name = path.rpartition("/")[2]
         match = re.search(self.session, name) if self.session else None
         groups = [group for group in match.groups() if group] if match else []

@@ -4,10 +4,12 @@ schema     this name
 folder     where the photographs are; a relative path counts from the file
 teacher    who labelled, `rule` what an answer had to pass, `counts` what was kept and dropped of each source
 sources    prefix, title, repository and licence of the photographs
-photos     path (from the folder), size [width, height], session, split, sha256, all_hands_labelled, and hands:
-           box_px [x0, y0, x1, y1], keypoints_px (21, 2), keypoint_std_px (21), side, held, score, and origin, which
-           says of each label where it comes from; what is not known is null. Hands that were made whole
-           (`prehend-train whole`) have rotations (16, 3, 3) and betas (10), in the frame of `estimated_camera`
+photos     path (from the folder), size [width, height], session, split, sha256, all_hands_labelled, and hands
+
+A hand has box_px [x0, y0, x1, y1], keypoints_px (21, 2), keypoint_std_px (21), side, held, score, and origin, which
+says of each label where it comes from. What is not known is null. Hands
+that were made whole (`prehend-train whole`) have rotations (16, 3, 3) and betas (10), in the frame of
+`estimated_camera`.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The views in which a teacher sees an image, and the way back.
 
-A look is first at the whole picture and its mirror image (at tiles, where nothing is found and hands may be small),
+A look is first at the whole image and its mirror image (at tiles, where nothing is found and hands may be small),
 then at each place where a hand may be: as it is, mirrored, turned both ways, and from farther away.
 """
 
@@ -45,7 +45,7 @@ class Look:
 
 
 def whole_looks(size: tuple[int, int]) -> list[Look]:
-    """The picture of this width and height, and its mirror image."""
+    """The image of this width and height, and its mirror image."""
     scale = min(1.0, MAX_WHOLE_PX / max(size))
     view = round(size[0] * scale), round(size[1] * scale)
     middle = (np.array(size) - 1) / 2

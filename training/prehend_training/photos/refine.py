@@ -1,6 +1,6 @@
 """A hand's pose, shape and place moved until its joints fall on labelled ones: what a network saw is the prior.
 
-One picture tells no depth, so what is found is a hand that looks right from the camera, near to what the network said.
+One image tells no depth, so what is found is a hand that looks right from the camera, near to what the network said.
 """
 
 from typing import NamedTuple
@@ -64,7 +64,7 @@ def refine_hand(
         betas: (10,).
         side: of the hand.
         keypoints_px: (21, 2) labelled joints.
-        camera: of the picture.
+        camera: of the image.
         std_px: (21,) noise of the labels, None where unknown.
 
     Returns:

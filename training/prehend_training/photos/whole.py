@@ -1,6 +1,6 @@
 """Whole hands for labelled photographs: the prior for hands between what a network answers and the labelled joints.
 
-Labels of photographs are joints in the picture. A network gives a pose, the prior brings it back to one that hands have
+Labels of photographs are joints in the image. A network gives a pose, the prior brings it back to one that hands have
 while its joints are drawn to the labelled ones across their viewing rays and hardly along them, and `refine` lets the
 last pixels go. What falls on the joints well enough gets rotations and shape; the rest of the labels stays as it is.
 """
@@ -217,7 +217,7 @@ def by_prior(
     Args:
         denoiser: the prior.
         answer: the network's, in metres.
-        keypoints_px: (21, 2) labelled joints. std_px: (21,) noise of them. camera: of the picture.
+        keypoints_px: (21, 2) labelled joints. std_px: (21,) noise of them. camera: of the image.
     """
     flip = MIRROR if answer.side == "left" else np.eye(3)
     depth = np.linalg.norm(answer.joints_m, axis=1, keepdims=True)

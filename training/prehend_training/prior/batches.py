@@ -23,7 +23,7 @@ FINGER_OF_JOINT = np.array([len(FINGERS), *np.repeat(np.arange(len(FINGERS)), 4)
 
 
 class PriorBatch(TypedDict, total=False):
-    """Hands in their own frame, as HHMR sees them; what a `_known` hides is void. Beside them the pictures of crops."""
+    """Hands in their own frame, as HHMR sees them; what a `_known` hides is void. Beside them the images of crops."""
 
     image: Annotated[Any, Of("S S 3", "uint8 RGB", "the crop; in training (3, S, S) float, 0 to 1")]
     has_pose: Annotated[Any, Of("", "0/1", "`rotations` and `betas` are known")]
@@ -45,15 +45,15 @@ class ConditionConfig:
 
     Attributes:
         nothing_p: probability that nothing is known.
-        hidden_p: of each modality (picture, places, joints, mesh) to be hidden.
+        hidden_p: of each modality (image, places, joints, mesh) to be hidden.
         finger_p: of each finger of a skeleton or mesh to be hidden.
         joint_p: of each joint to be hidden.
-        patch_p: of each patch of a picture to be hidden.
+        patch_p: of each patch of an image to be hidden.
         joints_sigma_m: least and largest deviation of joints in space, drawn evenly in the logarithm [m].
-        places_sigma: the same of joints in the picture, in shares of the hand's width.
+        places_sigma: the same of joints in the image, in shares of the hand's width.
         turn_sigma_rad: how far the frame that joints in space are told in is off, about any axis [rad].
         distance_m: nearest and farthest wrist, drawn evenly in the logarithm [m].
-        upright: leave the hand's direction as the picture has it; else any direction comes half of the time.
+        upright: leave the hand's direction as the image has it; else any direction comes half of the time.
     """
 
     nothing_p: float = 0.15
@@ -74,9 +74,9 @@ class PriorBatches:
 
     Attributes:
         poses: to draw from; None where `crops` brings its own.
-        crops: batches of crops with pictures, or None.
+        crops: batches of crops with images, or None.
         config: of the conditions.
-        vertices: that have noise. patches: tokens of a picture.
+        vertices: that have noise. patches: tokens of an image.
         seed: with the step's number, decides everything.
         batch_size: samples a step.
         natural_p: share of random natural poses beside those of `poses`.

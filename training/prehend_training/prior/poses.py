@@ -32,11 +32,11 @@ class Poses:
 
 
 def poses_of_folders(folders: Sequence[Path], limit: int | None = None) -> Poses:
-    """The hands of folders of shards, of whatever pictures; only their labels are read.
+    """The hands of folders of shards, of whatever images; only their labels are read.
 
     Args:
         folders: of `prehend-train scenes`.
-        limit: most pictures of a folder, taken evenly.
+        limit: most images of a folder, taken evenly.
 
     Raises:
         AssetError: a folder cannot be read, or none has a hand whose pose is known.

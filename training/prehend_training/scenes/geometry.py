@@ -1,4 +1,4 @@
-"""Triangles as the rasteriser takes them; what puts bodies, clothes and things together makes them."""
+"""Triangles as the rasteriser takes them; what puts bodies, clothes and objects together makes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -58,7 +58,7 @@ class MomentBatches:
         dataset: of moments, or a mixture of such.
         config: what is done to them.
         seed: with the step's number, decides everything.
-        batch_size: pictures a step, as near as whole moments come to it.
+        batch_size: images a step, as near as whole moments come to it.
     """
 
     dataset: InstantCorpus | MixedDataset
@@ -113,7 +113,7 @@ class MomentBatches:
 
 
 def mirrored(hand: SeenHand) -> tuple[Record, FloatArray]:
-    """A left hand as a right one in a mirrored world: the picture around it, and its camera's (4, 4) T_camera_world."""
+    """A left hand as a right one in a mirrored world: the image around it, and its camera's (4, 4) T_camera_world."""
     T = hand.T_camera_world
     if SIDES[int(hand.record["side"][0])] == "left":
         mirror = np.diag([*np.diag(MIRROR), 1.0])

@@ -29,9 +29,9 @@ class SeenHand:
     """A hand as one camera sees it.
 
     Attributes:
-        record: the picture around it, of this hand alone.
+        record: the image around it, of this hand alone.
         T_camera_world: (4, 4) of the camera.
-        row: of the picture.
+        row: of the image.
     """
 
     record: Record
@@ -171,7 +171,7 @@ def _usable(sample: Sample) -> list[HandLabel]:
 
 
 def wrist_of(sample: Sample, hand: HandLabel) -> FloatArray:
-    """(3,) the wrist of a hand in the world of its picture's camera [m]."""
+    """(3,) the wrist of a hand in the world of its image's camera [m]."""
     T = np.asarray(sample.T_camera_world, np.float64)
     return T[:3, :3].T @ (np.asarray(hand.joints_m[0], np.float64) - T[:3, 3])
 

@@ -1,6 +1,6 @@
 """A sample as a handful of small files, and back: what the shards hold (`prehend.shards/2`).
 
-    image.jpg | .png | .webp      the picture
+    image.jpg | .png | .webp      the image
     labels.json                   every label but the vertices; arrays are nested lists
     vertices.npy                  (V, 3) float32 of all hands, one after the other
     segmentation.png              as `Sample.segmentation`
@@ -70,7 +70,7 @@ class Packing:
 
     Attributes:
         maps: all maps; the twin and the outlines of the hands alone, which training needs to pair it; or none.
-        image: format of the picture and its twin. PNG loses nothing and takes about four times the space.
+        image: format of the image and its twin. PNG loses nothing and takes about four times the space.
         quality: of JPEG and WebP, 1 to 100; JPEG keeps the full resolution of colour.
     """
 

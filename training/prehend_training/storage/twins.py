@@ -42,7 +42,7 @@ class Twin:
         strength: chosen control strength.
         strengths: the candidates.
         j_pe_m: J-PE of each candidate [m], see `prehend_training.deocclude.judge`; the chosen one has the lowest.
-        image: format of the picture's file.
+        image: format of the image's file.
     """
 
     frame_id: FrameId

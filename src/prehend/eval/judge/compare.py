@@ -17,7 +17,7 @@ _SEED = 0
 _FEWEST_CLUSTERS = 3
 
 Key = tuple[str, int, int]
-"""Source, place in it, and number of the hand or thing."""
+"""Source, place in it, and number of the hand or object."""
 
 MEASURES: dict[str, tuple[str, float]] = {
     "found": ("share", 1.0),

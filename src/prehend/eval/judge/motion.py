@@ -17,7 +17,7 @@ from prehend.types import FloatArray, HandEstimate
 DEFAULT_FPS = 30.0
 """Of frames without stamps."""
 _FEWEST = 3
-"""Fewer poses of a thing say nothing of its steadiness."""
+"""Fewer poses of an object say nothing of its steadiness."""
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def _of_hands(frame: Answered, known: TrueFrame) -> list[tuple[TrueObject, Objec
 
 
 def _of_objects(frame: Answered, known: TrueFrame) -> list[tuple[TrueObject, ObjectEstimate | None]]:
-    """True objects, and the nearest one that is said to be held; a thing that is said to be another is none."""
+    """True objects, and the nearest one that is said to be held; an object that is said to be another is none."""
     said = [hand.held_object for hand in frame.result.hands if hand.held_object is not None]
     pairs: list[tuple[TrueObject, ObjectEstimate | None]] = []
     for thing in known.objects:

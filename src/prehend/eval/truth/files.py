@@ -25,7 +25,7 @@ FORMATS = f"{PHOTO_FORMATS}, a predictions file (its answers count as true), {SC
 
 _HEAD_CHARACTERS = 4096
 _NEAREST_M = 0.02
-"""No camera sees a whole thing from nearer: such poses are in metres where millimetres are meant."""
+"""No camera sees a whole object from nearer: such poses are in metres where millimetres are meant."""
 _SAME_STAMP_S = 1e-4
 
 

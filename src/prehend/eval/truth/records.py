@@ -21,7 +21,7 @@ def unknown_points(axes: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class TrueObject:
-    """A rigid thing whose pose is known.
+    """A rigid object whose pose is known.
 
     Attributes:
         object_id: name in the object catalogue.

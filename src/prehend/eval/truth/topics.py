@@ -222,7 +222,7 @@ class _Nearest:
 
 
 class _Tracked:
-    """A frame of TF as the truth of a thing."""
+    """A frame of TF as the truth of an object."""
 
     def __init__(self, child: str, camera: str, transforms: Transforms, known: Callable[[FloatArray], TrueFrame]):
         self._child, self._camera, self._transforms, self._known = child, camera, transforms, known
@@ -259,7 +259,8 @@ class _Marks:
 
 
 def tracked_pose(pose: Any) -> FloatArray | None:
-    """(4, 4) of a tracker's geometry_msgs/Pose; None where it lost the thing: trackers tell NaN then, or only zeros."""
+    """(4, 4) of a tracker's geometry_msgs/Pose; None where it lost the object: trackers tell NaN then, or only
+    zeros."""
     T = pose_matrix(pose.position, pose.orientation)
     turn = pose.orientation
     told = np.isfinite(T).all() and (turn.x, turn.y, turn.z, turn.w) != (0, 0, 0, 0)

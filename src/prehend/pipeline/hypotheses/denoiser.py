@@ -33,7 +33,7 @@ class PoseDenoiser:
     """What a noisy pose was before the noise, by the prior.
 
     Args:
-        backend: of weights of an HHMR that look at no pictures.
+        backend: of weights of an HHMR that look at no images.
         model: the right hand that they were trained with, without forearm.
 
     Raises:

@@ -1,9 +1,9 @@
 """Content-aware conditions (HandBooster, section 3.2): maps of texture and normals, and the hand's orientation.
 
 Drawn by the scene engine from a sample's labels alone, the same for rendered scenes, photographs with a fitted hand
-and conditions that nobody has a picture of. All show a right hand: left ones are mirrored, as for the crop networks.
-The hand's texture is a colour for each of its 16 parts (no map says how a photographed skin looks), a thing's the mean
-colour that each of its surfaces has in the sample's picture.
+and conditions that nobody has an image of. All show a right hand: left ones are mirrored, as for the crop networks.
+The hand's texture is a colour for each of its 16 parts (no map says how a photographed skin looks), an object's the
+mean colour that each of its surfaces has in the sample's image.
 """
 
 import colorsys
@@ -33,13 +33,13 @@ from prehend_training.scenes.render.build import thing_geometry
 from prehend_training.scenes.render.raster import Picture, Rasterizer, Span, Staged
 
 _UNSEEN_COLOUR = (150, 150, 150)
-"""Of surfaces of which the picture shows nothing."""
+"""Of surfaces of which the image shows nothing."""
 _LEAST_PX = 4
 _DARK = Lighting(np.zeros((9, 3)), np.array([0, 0, -1.0]), np.zeros(3), 0.01, np.zeros((0, 3)), np.zeros((0, 3)), 0, 0)
 
 
 class Condition(NamedTuple):
-    """What a picture is made for.
+    """What an image is made for.
 
     Attributes:
         texture: (S, S, 3) uint8, black beside hand and object.
@@ -96,7 +96,7 @@ def draw_condition(sample: Sample, size_px: int) -> Condition:
         size_px: side of the maps.
 
     Raises:
-        AssetError: it is of another hand model, or of a thing that is not in the catalogue.
+        AssetError: it is of another hand model, or of an object that is not in the catalogue.
     """
     check_hand_model(sample, repr(sample.frame_id))
     hand = sample.hands[0]

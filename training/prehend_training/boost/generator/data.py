@@ -1,4 +1,4 @@
-"""Batches for the generator: pictures with their conditions, noise levels and what is told of the orientation."""
+"""Batches for the generator: images with their conditions, noise levels and what is told of the orientation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ from prehend_training.data.batch import MadeBatch
 from prehend_training.storage.shards import ShardFolder
 
 CACHE_BYTES = 400_000_000
-"""Of pictures and conditions that were drawn already, in each process that makes batches."""
+"""Of images and conditions that were drawn already, in each process that makes batches."""
 _TRIES = 64
-"""Pictures in a row of which none has a condition: then a folder is of no use."""
+"""Images in a row of which none has a condition: then a folder is of no use."""
 
 
 class Example(NamedTuple):
-    """A picture and what it shows; the picture is mirrored where the condition is."""
+    """An image and what it shows; the image is mirrored where the condition is."""
 
     image: NDArray[np.uint8]
     condition: Condition
@@ -30,17 +30,17 @@ class Example(NamedTuple):
 class BoosterSource:
     """Batches that follow from the seed and the step alone.
 
-    Pictures are drawn by chance, each folder with its weight; one without a condition is left out for the next that has
+    Images are drawn by chance, each folder with its weight; one without a condition is left out for the next that has
     one. What was drawn is kept in memory up to `CACHE_BYTES`.
 
     Args:
         folders: of crops, with weights.
-        config: size of the pictures, levels of noise, share that is told.
+        config: size of the images, levels of noise, share that is told.
         seed: of what is drawn.
-        batch_size: pictures a step.
+        batch_size: images a step.
 
     Raises:
-        AssetError: a folder cannot be read, holds other pictures, or hands of another hand model.
+        AssetError: a folder cannot be read, holds other images, or hands of another hand model.
         InvalidInput: a weight is not positive.
     """
 
@@ -65,7 +65,7 @@ class BoosterSource:
             (B,) bool, times (B,) and noise_seed (B,) int64.
 
         Raises:
-            AssetError: no picture of a folder has a condition.
+            AssetError: no image of a folder has a condition.
         """
         config, size = self.config, self.batch_size
         rng = np.random.default_rng([self.seed, step])

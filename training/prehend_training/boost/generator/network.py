@@ -23,7 +23,7 @@ class DenoiserConfig:
     """The network, and the noise it is taught to take away.
 
     Attributes:
-        size_px: side of the pictures.
+        size_px: side of the images.
         patch: so many pixels along a side become channels first: a quarter of the work at 2, and coarser detail.
         channels: of each level; each halves the resolution once more.
         layers: residual blocks of a level.

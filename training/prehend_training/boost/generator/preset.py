@@ -1,4 +1,4 @@
-"""What can be trained to make pictures: the paper's size, one for two cores, and one for tests."""
+"""What can be trained to make images: the paper's size, one for two cores, and one for tests."""
 
 from prehend.errors import UnknownName
 from prehend_training.boost.generator.network import DenoiserConfig

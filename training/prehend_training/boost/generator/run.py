@@ -1,4 +1,4 @@
-"""Runs of the generator: trained by the loop of all networks, and opened to make pictures."""
+"""Runs of the generator: trained by the loop of all networks, and opened to make images."""
 
 import math
 from pathlib import Path

@@ -41,7 +41,7 @@ class BoosterPreset(Preset):
     Attributes:
         config: of the network.
         background: weight of a pixel beside hand and object over one of them (the paper's 0.1).
-        snr_limit: the signal-to-noise ratio that weighs a picture in eq. (2) counts at most so much (Hang et al., ICCV
+        snr_limit: the signal-to-noise ratio that weighs an image in eq. (2) counts at most so much (Hang et al., ICCV
             2023); None for the paper's, without a limit.
         hand: sha256 of the hand model whose conditions it learns.
     """
@@ -89,7 +89,7 @@ def folders_of(data: DataSource) -> list[tuple[Path, float]]:
 def foreground_weights(front: Tensor, background: float) -> Tensor:
     """Weight of each pixel in eq. (2): pixels beside hand and object weigh `background` times one of them.
 
-    The mean over a picture is 1, so that a picture with a small hand weighs as much as one with a large hand. The
+    The mean over an image is 1, so that an image with a small hand weighs as much as one with a large hand. The
     released program compares a mask in [-1, 1] with a threshold that it cannot reach, and weighs all alike.
 
     Args:
@@ -114,7 +114,7 @@ def maps_of(texture: Tensor, normals: Tensor) -> Tensor:
 
 
 def noise_of(seeds: Tensor, size_px: int) -> Tensor:
-    """(B, 3, S, S) normal noise, each picture's from its own seed and on the CPU, alike on every device."""
+    """(B, 3, S, S) normal noise, each image's from its own seed and on the CPU, alike on every device."""
     drawn = [
         torch.randn((3, size_px, size_px), generator=torch.Generator().manual_seed(int(seed))) for seed in seeds.cpu()
     ]

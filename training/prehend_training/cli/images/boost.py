@@ -1,4 +1,4 @@
-"""The verbs of `prehend-train boost`: conditions, a generator, its pictures, and which of them are kept."""
+"""The verbs of `prehend-train boost`: conditions, a generator, its images, and which of them are kept."""
 
 import argparse
 import json

@@ -60,20 +60,20 @@ class _Tally:
 def build_library(
     object_ids: Sequence[str], count: int, seed: int, out: Path, progress: Progress | None = None
 ) -> dict[str, dict[str, object]]:
-    """Make a file of grasps for each thing; what a former call has finished is not made again.
+    """Make a file of grasps for each object; what a former call has finished is not made again.
 
     Args:
         object_ids: of the catalogue.
-        count: grasps of each thing; fewer where few are found.
-        seed: of all randomness; a thing's grasps depend on it and on the thing alone.
+        count: grasps of each object; fewer where few are found.
+        seed: of all randomness; an object's grasps depend on it and on the object alone.
         out: folder of the files and of the success rates (`rates.json`).
         progress: is told each thing that is done, in words.
 
     Returns:
-        The success rates of all things in the folder.
+        The success rates of all objects in the folder.
 
     Raises:
-        UnknownName: there is no such thing in the catalogue.
+        UnknownName: there is no such object in the catalogue.
     """
     for name in object_ids:
         if name not in catalogue():

@@ -1,4 +1,4 @@
-"""Grasps of any thing, closed without optimising; a pool of such grasps of things of families, which ships."""
+"""Grasps of any object, closed without optimising; a pool of such grasps of objects of families, which ships."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +45,7 @@ def close_on(
         tries: placements of which the first that holds is taken.
 
     Returns:
-        None where no try held: the thing may be too thick.
+        None where no try held: the object may be too thick.
     """
     names = [name for name in solid.grasps or _USUAL if name in KINDS and KINDS[name].filled] or list(_USUAL)
     chosen = kind_of(kind or str(rng.choice(names)))
@@ -64,7 +64,7 @@ def close_on(
 
 
 def pooled(number: int, folder: Path = SHIPPED) -> HeldGrasp:
-    """Grasp number 0..POOL_SIZE - 1 of a thing of a family, always the same: made by `close_on`, read from a file.
+    """Grasp number 0..POOL_SIZE - 1 of an object of a family, always the same: made by `close_on`, read from a file.
 
     Making one costs more than drawing one, and the same grasp looks new from each side, in other colours.
 

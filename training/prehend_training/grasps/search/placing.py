@@ -1,4 +1,4 @@
-"""First placements of an opened hand at a thing: from all sides, along its axes, as the kind of grasp asks."""
+"""First placements of an opened hand at an object: from all sides, along its axes, as the kind of grasp asks."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -24,7 +24,7 @@ _CAST_M = np.arange(0.001, 0.1, 0.002)
 _DEEPEST_START_M = 0.008
 _HOOK = np.deg2rad([20.0, 70.0, 30.0])
 _PEN_M = 0.03
-"""Things with two sides below this and a long one are taken like pens by three fingers."""
+"""Objects with two sides below this and a long one are taken like pens by three fingers."""
 
 
 class _Openings(NamedTuple):
@@ -34,7 +34,7 @@ class _Openings(NamedTuple):
         angles: (K, 15, 3).
         width_m: (K,) of what fits in.
         middle: (K, 3) [m] of what fits in, hand frame.
-        first, second: (K, 3) directions: across the grip (from the thumb to the fingers; for wraps from the thing to
+        first, second: (K, 3) directions: across the grip (from the thumb to the fingers; for wraps from the object to
             the palm), and the reach (for wraps the axis of what is held, towards the thumb's side).
     """
 
@@ -70,7 +70,7 @@ def place(rng: Rng, kind: Kind, anchors: Anchors, field: Field, betas: Array, sc
 def _proposed(
     rng: Rng, kind: Kind, anchors: Anchors, field: Field, betas: Array, scale: Array
 ) -> tuple[Hands, NDArray[np.bool_]]:
-    """An opened hand at a random anchor each, and whether the thing is thin enough there."""
+    """An opened hand at a random anchor each, and whether the object is thin enough there."""
     count = len(betas)
     row = rng.choice(len(anchors.share), count, p=anchors.share)
     point = anchors.points_m[row] * scale
@@ -97,7 +97,7 @@ def _proposed(
 def _wrap_axes(
     rng: Rng, kind: Kind, anchors: Anchors, scale: Array, row: Rows, normal: Array, table: _Openings, k: Rows
 ) -> tuple[Array, Array, Array]:
-    """The palm looks along the normal; the ring's axis lies along the thing, a little oblique."""
+    """The palm looks along the normal; the ring's axis lies along the object, a little oblique."""
     count = len(row)
     long = anchors.long * scale
     if kind.region == "trigger":  # the index finger is the upper one

@@ -1,4 +1,4 @@
-"""Where a thing can be taken: points of its surface, by the kind of grasp."""
+"""Where an object can be taken: points of its surface, by the kind of grasp."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class Anchors:
 
 
 def anchors(solid: Solid, region: str, count: int = 2000, seed: int = 0) -> Anchors:
-    """Evenly spread points of a region; rather near the middle of the thing than at its ends.
+    """Evenly spread points of a region; rather near the middle of the object than at its ends.
 
     Args:
         solid: at its nominal size.
@@ -67,7 +67,7 @@ def anchors(solid: Solid, region: str, count: int = 2000, seed: int = 0) -> Anch
 
 
 def trigger_of(solid: Solid) -> Patch:
-    """What a finger pulls: the last part of things that have a trigger, in front (+x) of what is held."""
+    """What a finger pulls: the last part of objects that have a trigger, in front (+x) of what is held."""
     patches = solid.parts[-1].placed()
     return max(patches, key=lambda patch: len(patch.vertices))
 

@@ -22,7 +22,7 @@ class Scanned(Part):
     """Bodies of triangles; hollows are never filled, since nobody knows which are meant.
 
     Attributes:
-        bodies: each measured on its own; together they are the thing.
+        bodies: each measured on its own; together they are the object.
         tones: one (F,) int array for each body: which of the paints tone0, tone1, ... a face has.
     """
 

@@ -152,7 +152,7 @@ class Gallery:
         return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8) if sigma > 0.3 else picture
 
     def surface(self, rng: Rng, size: int) -> Picture:
-        """(size, size, 3) a texture for things and cloth."""
+        """(size, size, 3) a texture for objects and cloth."""
         if rng.random() < 0.3 * self.photo_share:
             return _cut(rng, self.photos[int(rng.integers(len(self.photos)))], size, size)
         picture = one_of(rng, _SURFACES)(rng, size, size)
@@ -160,7 +160,7 @@ class Gallery:
         return np.clip(picture + grain, 0, 255).astype(np.uint8)
 
     def _distract(self, rng: Rng, picture: Picture) -> None:
-        """Draw a few things of the colour of skin."""
+        """Draw a few objects of the colour of skin."""
         height, width = picture.shape[:2]
         for _ in range(int(rng.integers(1, 5))):
             shade = skin_like(rng).tolist()

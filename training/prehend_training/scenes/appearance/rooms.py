@@ -204,7 +204,7 @@ def _stand(rng: Rng, picture: Picture, x0: float, x1: float, floor: float) -> No
 
 
 def _upright(rng: Rng, picture: Picture, x0: float, y0: float, x1: float, y1: float, shade: Array) -> None:
-    """A box or a round thing seen from the side, with a label sometimes."""
+    """A box or a round object seen from the side, with a label sometimes."""
     if rng.random() < 0.4:
         for k, light in enumerate((0.55, 0.85, 1.0, 0.9, 0.7)):
             w = (x1 - x0) / 5

@@ -87,7 +87,7 @@ def wood(rng: Rng, height: int, width: int) -> Picture:
 
 
 def one_of(rng: Rng, makers: Sequence[Maker]) -> Maker:
-    """A maker of pictures: (random numbers, height, width) -> (height, width, 3) uint8."""
+    """A maker of images: (random numbers, height, width) -> (height, width, 3) uint8."""
     return makers[int(rng.integers(len(makers)))]
 
 

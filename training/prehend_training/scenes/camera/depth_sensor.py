@@ -4,7 +4,7 @@ From the D400 series' data sheet (337029): two infrared imagers 50 mm apart, 87 
 an infrared projector, nearest depth 195 mm at 848 x 480, depth error under 2 % at 2 m, depth in whole millimetres,
 0 for none. From Intel's tuning guide (Grunnet-Jepsen et al.): the error is subpixel error * z^2 / (focal * baseline),
 with a subpixel error of 0.05 to 0.1 pixels on well-textured surfaces; disparities are told in 1/32 pixel.
-What is near looks larger, because matching takes a window of several pixels; left of near things lies a band that the
+What is near looks larger, because matching takes a window of several pixels; left of near objects lies a band that the
 right imager does not see; black, mirroring and steep surfaces send too little of the projector's pattern back.
 """
 
@@ -30,7 +30,7 @@ class DepthSensor:
         baseline_m: between them.
         step_px: of the disparities that it tells.
         error_px: standard deviation of a disparity.
-        window_px: radius by which near things grow.
+        window_px: radius by which near objects grow.
         nearest_m, farthest_m: range.
         wall_m: where the background of a rendered image is.
         seed: of its errors.

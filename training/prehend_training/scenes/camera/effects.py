@@ -140,7 +140,7 @@ def _out_of_focus(
     nearness = np.divide(1, depth_m, out=np.zeros_like(depth_m), where=depth_m > 0)
     circle = np.minimum(np.abs(nearness * np.float32(look.focus_m) - 1), 2) * np.float32(look.depth_blur * scale)
     soft = _blurred(picture, look.depth_blur * scale)
-    # a blurred thing spreads over its surroundings, and what is in focus keeps its edge half
+    # a blurred object spreads over its surroundings, and what is in focus keeps its edge half
     share = _blurred(np.minimum(circle / np.float32(look.depth_blur * scale), 1), 0.8)[..., None]
     return np.asarray(picture + share * (soft - picture), np.float32)
 

@@ -1,4 +1,4 @@
-"""The second hand on a thing that is held already: grasps of the library, fitted to this person and this size."""
+"""The second hand on an object that is held already: grasps of the library, fitted to this person and this size."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ Array = NDArray[np.floating]
 Rng = np.random.Generator
 
 GAP_M = 0.005
-"""Hands that hold one thing come no closer to each other."""
+"""Hands that hold one object come no closer to each other."""
 _ROOM_M = 0.012
 """What is asked of the probe's few points, from which skin bulges."""
 _DEEPEST_M, _OTHER_SIZE_M, _NEAR_M = 0.004, 0.004, 0.003
@@ -33,7 +33,7 @@ class Wanted(NamedTuple):
 
     Attributes:
         side: which it becomes.
-        pose: (4, 4) of the thing in that world.
+        pose: (4, 4) of the object in that world.
         shoulder_m: (3,).
         up: (3,) away from the ground.
         lowest_m: height along `up` under which no skin may be.
@@ -47,11 +47,11 @@ class Wanted(NamedTuple):
 
 
 class SecondGrasp(NamedTuple):
-    """A second hand on a thing.
+    """A second hand on an object.
 
     Attributes:
         posed: its shape.
-        T_object_hand: (4, 4); in the object's frame the thing is as a right hand sees it.
+        T_object_hand: (4, 4); in the object's frame the object is as a right hand sees it.
         contact: (6,) bool.
     """
 
@@ -91,7 +91,7 @@ def _taken(first: Hand, wanted: Wanted) -> Array:
 
 
 def _of_this_size(grasps: GraspSet, solid: Solid) -> GraspSet:
-    """Grasps of a thing nearly as large, moved to the surface of this one."""
+    """Grasps of an object nearly as large, moved to the surface of this one."""
     scale = np.asarray(solid.scale, np.float64)
     ratio = scale / grasps.hands.scale
     near = (np.abs(1 - 1 / ratio) * solid.extents_m / 2).max(1) < _OTHER_SIZE_M
@@ -163,7 +163,7 @@ def _fitted(kind: Kind, hands: Hands, betas: Array, solid: Solid) -> list[Hands]
 
 
 def _checked(one: Hands, solid: Solid, wanted: Wanted, taken: Array) -> SecondGrasp | None:
-    """The hand, if all of its skin is free of the first hand and not deep in the thing."""
+    """The hand, if all of its skin is free of the first hand and not deep in the object."""
     posed = pose_hand(one.angles[0], one.betas[0])
     T = wanted.pose @ one.T_object_hand[0]
     T_hand_object = inverse(one.T_object_hand[0])

@@ -30,14 +30,14 @@ Outcome = Literal["lift", "touch", "near", "pass"]
 
 
 class Course(NamedTuple):
-    """A hand and its thing over F frames, in the hand's own world.
+    """A hand and its object over F frames, in the hand's own world.
 
     Attributes:
         T_world_hand: (F, 4, 4).
         angles: (F, 15, 3).
         T_world_object: (F, 4, 4).
         contact: (F, 6) bool.
-        attached: (F,) bool, the thing is carried.
+        attached: (F,) bool, the object is carried.
         reach: (2,) first frame of the reach and that of its end.
     """
 
@@ -112,7 +112,7 @@ def handled(rng: Rng, plan: Plan, outcome: Outcome, rate_hz: float) -> Course:
 
 
 def fits(plan: Plan, course: Course) -> bool:
-    """Whether the hand goes neither into the thing nor into the table, looked at in every frame: fingers are fast."""
+    """Whether the hand goes neither into the object nor into the table, looked at in every frame: fingers are fast."""
     mask = drawn_hand().hand_mask
     for k in range(len(course.angles)):
         if course.attached[k] and k % 4:  # only the table can be met, slowly
@@ -179,7 +179,7 @@ def _frames(rng: Rng, low_s: float, high_s: float, rate_hz: float) -> int:
 
 
 def _waiting(rng: Rng, plan: Plan, T_world_object: Array) -> tuple[Array, Array]:
-    """Somewhere between the thing and the shoulder."""
+    """Somewhere between the object and the shoulder."""
     middle = (T_world_object[:3, :3] @ plan.grasp.solid.center_m + T_world_object[:3, 3])[:2]
     line = plan.shoulder_m[:2] - middle
     line = line / np.linalg.norm(line)
@@ -201,7 +201,7 @@ def _wait(hand: Array, angles: Array, plan: Plan, count: int, T_world_object: Ar
 def _reach(
     plan: Plan, start: Array, hand: Array, relaxed: Array, ready: Array, count: int, thing: Array | None = None
 ) -> Piece:
-    """From the waiting hand to the opened hand at the thing: a curved path that ends along the way in."""
+    """From the waiting hand to the opened hand at the object: a curved path that ends along the way in."""
     thing = plan.resting if thing is None else thing
     time = np.arange(1, count + 1) / count
     travelled = reach_course(time)
@@ -222,7 +222,7 @@ def _reach(
 
 
 def _fingers(rng: Rng, plan: Plan, thing: Array, first: Array, last: Array, count: int) -> Piece:
-    """The fingers close or open around a thing at rest, not all at the same moment."""
+    """The fingers close or open around an object at rest, not all at the same moment."""
     late = rng.uniform(0, 0.25, 5)
     time = np.arange(1, count + 1)[:, None] / count
     share = least_jerk((time - late) / (1 - late))
@@ -248,7 +248,7 @@ def _felt(plan: Plan, hands: Array, angles: Array, things: Array, rows: range) -
 
 
 def _carry(rng: Rng, plan: Plan, rate_hz: float) -> NDArray[np.float64]:
-    """(F, 4, 4) of a thing that is lifted, moved and turned, perhaps held still, and put down elsewhere."""
+    """(F, 4, 4) of an object that is lifted, moved and turned, perhaps held still, and put down elsewhere."""
     solid, start = plan.grasp.solid, plan.resting
     height = rng.uniform(0.07, 0.2)
     turn = about(rng.standard_normal(3), rng.uniform(0.2, 1.0))
@@ -291,7 +291,7 @@ def _carried(rng: Rng, start: Array, end: Array, turn: Array, height: float, rat
 
 
 def _lowest(plan: Plan, course: Array) -> float:
-    """How low [m] hand or thing get."""
+    """How low [m] hand or object get."""
     corners = plan.grasp.solid.mesh().vertices[::3]
     skin = plan.posed.vertices[drawn_hand().hand_mask][::4]
     lowest = 0.0

@@ -1,7 +1,7 @@
 """How hands move: courses of time as living arms have them, and paths in space.
 
 Reaches follow Jeannerod (The timing of natural prehension movements, 1984): the wrist's speed is bell shaped, with a
-longer end than start; the fingers open widest at 60 to 70 % of the reach and then close to the size of the thing. The
+longer end than start; the fingers open widest at 60 to 70 % of the reach and then close to the size of the object. The
 course of a single movement is that of least jerk (Flash and Hogan, 1985).
 """
 

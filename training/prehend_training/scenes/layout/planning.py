@@ -1,4 +1,4 @@
-"""How a hand will take a thing from a table: which grasp, where it comes from, how far it opens.
+"""How a hand will take an object from a table: which grasp, where it comes from, how far it opens.
 
 All is a right hand's; for a left hand the world here is the mirror image of the true one.
 """
@@ -30,21 +30,21 @@ Rng = np.random.Generator
 DOWN = np.array([0.0, 0.0, -1.0])
 UP = -DOWN
 _PRESSED_M = 0.004
-"""As deep as an opened hand on its way may go into a thing; flesh gives way."""
+"""As deep as an opened hand on its way may go into an object; flesh gives way."""
 _OPENINGS = (0.3, 0.45, 0.65, 0.85, 1.0)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where and how a thing is taken.
+    """Where and how an object is taken.
 
     Attributes:
-        grasp: of the thing.
+        grasp: of the object.
         posed: the hand when it holds it.
-        resting: (4, 4) the thing's first pose.
+        resting: (4, 4) the object's first pose.
         open_angles: (15, 3) of the hand opened as wide as on the way.
         arrival: how far it is open when it gets there, 0 closed .. 1 widest.
-        out: (3,) from the thing to where the hand comes from.
+        out: (3,) from the object to where the hand comes from.
         shoulder_m: (3,).
     """
 
@@ -57,7 +57,7 @@ class Plan:
     shoulder_m: Array
 
     def hand_at(self, T_world_object: Array) -> NDArray[np.float64]:
-        """(..., 4, 4) of the hand that holds the thing at a pose (..., 4, 4)."""
+        """(..., 4, 4) of the hand that holds the object at a pose (..., 4, 4)."""
         return np.asarray(T_world_object @ inverse(self.grasp.T_hand_object))
 
 
@@ -66,7 +66,7 @@ def plan_grasp(rng: Rng, place_m: Array, shoulder_m: Array, tries: int = 40) -> 
 
     Args:
         rng: source of randomness.
-        place_m: (2,) where about the thing is.
+        place_m: (2,) where about the object is.
         shoulder_m: (3,).
         tries: grasps that are looked at.
     """
@@ -101,7 +101,7 @@ def clear_of_table(posed: Posed, hand: Array, shoulder_m: Array) -> bool:
 
 
 def _approached(grasp: HeldGrasp, posed: Posed, resting: Array, hand: Array, shoulder_m: Array) -> Plan | None:
-    """The plan with an opening and a direction in which the opened hand comes and goes without touching the thing."""
+    """The plan with an opening and a direction in which the opened hand comes and goes without touching the object."""
     opened = opened_hand(grasp.angles)
     palm = bool(grasp.contact[5])
     for weights in ((0.6, 0.7, 0.3), (0.95, 0.2, 0.2), (0.5, 0.2, 0.9)) if palm else ((0.9, 0.4, 0.3), (0.5, 0.3, 0.9)):

@@ -61,7 +61,7 @@ def bare_hand(rng: Rng) -> Posed:
 
 
 def held_grasp(rng: Rng) -> HeldGrasp:
-    """A random grasp of a random thing: mostly of the library, else of a thing of a family."""
+    """A random grasp of a random object: mostly of the library, else of an object of a family."""
     fresh = rng.random() < _FRESH_SHARE and families_in_split()
     return pooled(int(rng.integers(POOL_SIZE))) if fresh else sample_grasp(rng)
 
@@ -72,7 +72,7 @@ def to_object(pose: Array, points: Array) -> Array:
 
 
 def skin_distances(posed: Posed, solid: Solid, T_hand_object: Array, step: int = 1) -> tuple[Array, Array]:
-    """Signed distances (N,) [m] of every `step`-th vertex of the hand to a thing, and the part (N,) each belongs to.
+    """Signed distances (N,) [m] of every `step`-th vertex of the hand to an object, and the part (N,) each belongs to.
 
     Hollows count as filled. Parts are numbers in `HAND_PARTS`.
     """
@@ -97,7 +97,7 @@ def gap(first_m: Array, second_m: Array) -> float:
 
 
 def contact_of(posed: Posed, solid: Solid, T_hand_object: Array) -> NDArray[np.bool_]:
-    """(6,) which of `HAND_PARTS` touch a thing whose hollows count as filled."""
+    """(6,) which of `HAND_PARTS` touch an object whose hollows count as filled."""
     return touching_parts(skin_distances(posed, solid, T_hand_object)[0])
 
 

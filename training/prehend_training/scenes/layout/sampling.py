@@ -1,4 +1,4 @@
-"""Random scenes of single pictures: who is there, where, how lit. Numbers only; nothing is drawn here."""
+"""Random scenes of single images: who is there, where, how lit. Numbers only; nothing is drawn here."""
 
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -75,7 +75,7 @@ class _Placed(NamedTuple):
     """A hand with what belongs to it.
 
     Attributes:
-        hand: placed, without the numbers of its thing.
+        hand: placed, without the numbers of its object.
         thing: with a label, None for none.
         held: the hand holds it.
         stands: it stands on a table.
@@ -143,7 +143,7 @@ def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
 
 
 def _numbered(placed: list[_Placed]) -> tuple[list[Hand], list[Thing]]:
-    """The hands with the numbers of their things, and the things."""
+    """The hands with the numbers of their objects, and the objects."""
     hands, objects = [], list[Thing]()
     for one in placed:
         number = None
@@ -187,7 +187,7 @@ def _second_hand(rng: Rng, viewpoint: Viewpoint, first: _Placed) -> _Placed | No
 
 
 def _lowest(up: Array, thing: Thing) -> float:
-    """Height [m] along a direction of a thing's lowest point."""
+    """Height [m] along a direction of an object's lowest point."""
     return float((thing.solid.mesh().vertices @ thing.pose[:3, :3].T @ up).min() + thing.pose[:3, 3] @ up)
 
 
@@ -243,7 +243,7 @@ def _near(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.bool_]] 
 
 
 def backed_off(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.bool_]] | None:
-    """A hand about to take a thing, or just off it: (hand, T_hand_object, contact); None where they would meet."""
+    """A hand about to take an object, or just off it: (hand, T_hand_object, contact); None where they would meet."""
     share = rng.uniform(0.15, 1.0)
     posed = pose_hand(grasp.angles + share * (opened_hand(grasp.angles) - grasp.angles), grasp.betas)
     middle = grasp.T_hand_object[:3, :3] @ grasp.solid.center_m + grasp.T_hand_object[:3, 3]
@@ -278,7 +278,7 @@ def _reachable(R: Array, own: Viewpoint) -> bool:
 
 
 def _standing_rotation(rng: Rng, own: Viewpoint, posed: Posed, solid: Solid, T_hand_object: Array) -> Array | None:
-    """(3, 3) of the hand whose thing stands or lies on a table; None where hand or arm would be in the table."""
+    """(3, 3) of the hand whose object stands or lies on a table; None where hand or arm would be in the table."""
     level = np.stack([own.toward, cross(own.up, own.toward), own.up], 1)
     skin = posed.vertices[drawn_hand().hand_mask][::4]
     mesh = solid.mesh().vertices @ T_hand_object[:3, :3].T + T_hand_object[:3, 3]

@@ -39,7 +39,7 @@ class Thing:
 
 
 def plain_thing(solid: Solid, pose: Array, colour: Array, layer: int = -1, tiling: float = 1.0) -> Thing:
-    """A dull thing of one linear colour (3,), with texture `layer` all over."""
+    """A dull object of one linear colour (3,), with texture `layer` all over."""
     count = len(solid.surfaces)
     looks = np.full(count, layer), np.full((count, 2), tiling), np.tile([0.3, 8.0], (count, 1))
     return Thing(solid, pose, np.tile(np.asarray(colour, np.float64), (count, 1)), *looks)
@@ -59,9 +59,9 @@ class Hand:
         vertices_m: (W, 3) as they are drawn: with the forearm, the wrist bent, (mirrored) world.
         arm: bend of wrist and elbow.
         outfit: its skin and what it wears.
-        object_index: number in `Scene.objects` of the thing it holds or touches, None for nothing.
-        grasp: that thing moves with the hand.
-        displaced: that thing has left its first pose (the papers' grasp rule).
+        object_index: number in `Scene.objects` of the object it holds or touches, None for nothing.
+        grasp: that object moves with the hand.
+        displaced: that object has left its first pose (the papers' grasp rule).
         contact: (6,) bool, which of `sample.HAND_PARTS` touch it.
     """
 
@@ -117,10 +117,10 @@ class Scene:
 
     Attributes:
         hands: those with labels.
-        objects: things with labels, held, touched or not.
+        objects: objects with labels, held, touched or not.
         strangers: hands without labels near the labelled one; they count as clutter.
-        clutter: things without labels in front or beside.
-        scenery: things far enough behind to count as background, and the people the hands belong to.
+        clutter: objects without labels in front or beside.
+        scenery: objects far enough behind to count as background, and the people the hands belong to.
         table: or None.
         lighting: in the world.
         background_seed: of the image behind everything.
@@ -142,7 +142,8 @@ def mirror_rotation(R: Array) -> Array:
 
 
 def mirror_thing_pose(pose: Array) -> Array:
-    """Pose (4, 4) of a thing in the mirror; the solids look the same when their own y is reflected, so it is rigid."""
+    """Pose (4, 4) of an object in the mirror; the solids look the same when their own y is reflected, so it is
+    rigid."""
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
     own = np.diag([1.0, -1.0, 1.0, 1.0])
     return flip @ pose @ own
@@ -162,7 +163,7 @@ def moved(hand: Hand, shift_m: Array) -> Hand:
 
 
 def moved_thing(thing: Thing, shift_m: Array) -> Thing:
-    """The thing shifted by (3,)."""
+    """The object shifted by (3,)."""
     pose = thing.pose.copy()
     pose[:3, 3] += shift_m
     return replace(thing, pose=pose)

@@ -76,7 +76,7 @@ class HandTrack:
         shoulder_m: (F, 3) where the arm is aimed at, in that world.
         twist_rad: of the forearm.
         thing: number in `Scene.objects` of what it handles, None for nothing.
-        displaced: (F,) bool, that thing has left its first pose (papers' rule).
+        displaced: (F,) bool, that object has left its first pose (papers' rule).
     """
 
     side: Side
@@ -89,7 +89,7 @@ class HandTrack:
     displaced: NDArray[np.bool_]
 
     def hand(self, frame: int) -> Hand:
-        """The hand at a frame. It touches its thing where `contact` says so; else `object_index` is None."""
+        """The hand at a frame. It touches its object where `contact` says so; else `object_index` is None."""
         T = self.course.T_world_hand[frame]
         hand = place_hand(pose_hand(self.course.angles[frame], self.betas), self.side, T, self.arm(frame), self.outfit)
         contact = self.course.contact[frame]
@@ -136,7 +136,7 @@ class Sequence:
         hands: one or two.
         things: with labels, at their first poses.
         T_world_things: (K, F, 4, 4) where they are.
-        clutter: things without labels.
+        clutter: objects without labels.
         scenery: the person, upright.
         lean_m: (F, 3) how far the person's shoulders have followed the hands.
         shutter: (V + 1,) share of the time between frames for which each camera, the head's last, takes in light.

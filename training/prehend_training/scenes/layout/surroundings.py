@@ -1,4 +1,4 @@
-"""What is around the hands: things near them, a table, people, clutter. Numbers only."""
+"""What is around the hands: objects near them, a table, people, clutter. Numbers only."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -36,7 +36,7 @@ def random_rotation(rng: Rng) -> Array:
 
 
 def dress_thing(rng: Rng, thing: Thing) -> Thing:
-    """Give each surface of a thing the colours, prints and shine that it may have."""
+    """Give each surface of an object the colours, prints and shine that it may have."""
     look = dress(rng, thing.solid, TEXTURES)
     return replace(thing, colours=look.colours, layers=look.layers, tiling=look.tiling, gloss=look.gloss)
 
@@ -46,7 +46,7 @@ def _plain_thing(rng: Rng, pose: Array) -> Thing:
 
 
 def sample_near(rng: Rng, hand: Hand) -> list[Thing]:
-    """One or two things beside, behind or in front of a hand that holds nothing; none touches it."""
+    """One or two objects beside, behind or in front of a hand that holds nothing; none touches it."""
     vertices = true_points(hand, hand.vertices_m)
     centre = true_points(hand, hand.joints_m).mean(0)
     line = centre / np.linalg.norm(centre)
@@ -73,7 +73,7 @@ def sample_near(rng: Rng, hand: Hand) -> list[Thing]:
 
 
 def loose_thing(rng: Rng, view: View) -> Thing:
-    """A thing somewhere in view."""
+    """An object somewhere in view."""
     pose = np.eye(4)
     pose[:3, :3] = random_rotation(rng)
     pixel = np.array([*(rng.uniform(0, 1, 2) * (view.camera.width, view.camera.height)), 1.0])
@@ -84,7 +84,7 @@ def loose_thing(rng: Rng, view: View) -> Thing:
 def table_below(
     rng: Rng, up: Array, toward: Array, touching: Array, lowest_m: float | None, away_m: float
 ) -> Table | None:
-    """A table below hands and things, in a camera's frame; None where the camera would be under it.
+    """A table below hands and objects, in a camera's frame; None where the camera would be under it.
 
     Args:
         rng: source of randomness.
@@ -160,12 +160,12 @@ def _body_ball() -> Solid:
 
 
 def scattered(rng: Rng, count: int, keep_out_m: Array, table: Table, spread_m: float) -> list[Thing]:
-    """Things that stand or lie on a table and touch neither one another nor what moves there.
+    """Objects that stand or lie on a table and touch neither one another nor what moves there.
 
     Args:
         rng: source of randomness.
         count: how many are tried.
-        keep_out_m: (N, 3) world, places of hands, arms and other things; what is lower by 4 cm may lie below.
+        keep_out_m: (N, 3) world, places of hands, arms and other objects; what is lower by 4 cm may lie below.
         table: in the world.
         spread_m: how far from the world's origin, or from the middle of what is kept out, they are.
     """
@@ -195,7 +195,7 @@ def scattered(rng: Rng, count: int, keep_out_m: Array, table: Table, spread_m: f
 
 
 def resting_rotation(rng: Rng, solid: Solid) -> Array:
-    """(3, 3) of a thing that lies or stands on a table: upright where it is broad enough, else on its side."""
+    """(3, 3) of an object that lies or stands on a table: upright where it is broad enough, else on its side."""
     size = solid.extents_m
     if min(size[0], size[1]) > 0.22 * size[2] and rng.random() < 0.8:
         return np.eye(3)
@@ -206,7 +206,7 @@ def resting_rotation(rng: Rng, solid: Solid) -> Array:
 
 
 def resting_pose(solid: Solid, R: Array, place_m: Array) -> NDArray[np.float64]:
-    """(4, 4) of a thing so turned whose box has its middle over (2,) and whose lowest point is on the table."""
+    """(4, 4) of an object so turned whose box has its middle over (2,) and whose lowest point is on the table."""
     points = solid.mesh().vertices @ R.T
     middle = R @ solid.center_m
     pose = np.eye(4)
@@ -222,7 +222,7 @@ def table_look(rng: Rng) -> tuple[int, float, Array]:
 
 
 def far_things(rng: Rng, hands: list[Hand]) -> list[Thing]:
-    """Things of many sizes behind the hands, as a camera sees them."""
+    """Objects of many sizes behind the hands, as a camera sees them."""
     vertices = np.concatenate([true_points(hand, hand.vertices_m[::16]) for hand in hands])
     centre = true_points(hands[0], hands[0].joints_m).mean(0)
     deepest = float(vertices[:, 2].max())

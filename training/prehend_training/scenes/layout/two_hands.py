@@ -62,14 +62,14 @@ def second_hand(
 
     Args:
         rng: source of randomness.
-        first: placed hand that holds the thing.
+        first: placed hand that holds the object.
         thing: as it is placed.
         side, outfit: of the other.
         viewpoint: of the true world, its neck settled.
         lowest_m: height along `viewpoint.up` of the table, minus infinity for none.
 
     Returns:
-        The hand with contacts, without the number of its thing.
+        The hand with contacts, without the number of its object.
     """
     own = viewpoint.seen_by(side)
     pose = thing.pose if side == "right" else mirror_thing_pose(thing.pose)

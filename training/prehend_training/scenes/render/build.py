@@ -29,7 +29,7 @@ class _Part(NamedTuple):
 
 
 def stage(scene: Scene, views: Sequence[View]) -> Staged:
-    """Everything in a scene as triangles, but for things without labels that no camera sees."""
+    """Everything in a scene as triangles, but for objects without labels that no camera sees."""
     clutter, scenery = (
         [_thing_part(thing, code) for thing in things if _in_sight(thing, views)]
         for things, code in ((scene.clutter, OTHER_CODE), (scene.scenery, 0))
@@ -94,7 +94,7 @@ def _thing_part(thing: Thing, entity: int) -> _Part:
 
 
 def _in_sight(thing: Thing, views: Sequence[View]) -> bool:
-    """Whether a ball around a thing may be in some image."""
+    """Whether a ball around an object may be in some image."""
     solid = thing.solid
     centre = thing.pose[:3, :3] @ solid.center_m + thing.pose[:3, 3]
     radius = 0.55 * float(np.linalg.norm(solid.extents_m))
@@ -129,7 +129,7 @@ def skin_geometry(hand: Hand, entity: int) -> Geometry:
 
 
 def thing_geometry(thing: Thing, entity: int) -> Geometry:
-    """A thing as triangles in the world."""
+    """An object as triangles in the world."""
     mesh = thing.solid.mesh()
     R, t = thing.pose[:3, :3], thing.pose[:3, 3]
     surfaces = np.zeros(len(thing.colours), VERTEX)

@@ -70,7 +70,7 @@ def hand_label(
 
 
 def object_label(thing: Thing, view: View) -> ObjectLabel:
-    """Label of a thing as a camera sees it."""
+    """Label of an object as a camera sees it."""
     solid, pose = thing.solid, view.T_camera_world @ thing.pose
     points = control_points(solid.extents_m, solid.center_m) @ pose[:3, :3].T + pose[:3, 3]
     keypoints = pixels(points, view.camera)

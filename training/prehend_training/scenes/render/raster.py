@@ -1,4 +1,4 @@
-"""Off-screen OpenGL: what is seen, how it is lit, with and without some things, and what each covers alone."""
+"""Off-screen OpenGL: what is seen, how it is lit, with and without some objects, and what each covers alone."""
 
 import os
 from collections.abc import Sequence

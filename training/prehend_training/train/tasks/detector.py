@@ -54,7 +54,7 @@ class DetectorPreset(Preset):
 
 
 class DetectorWithHeads(nn.Module):
-    """A detector with a layer that tells hands and held things apart from the rest; only `network` is kept."""
+    """A detector with a layer that tells hands and held objects apart from the rest; only `network` is kept."""
 
     def __init__(self, network: CenterDetector):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Training of HHMR: one diffusion on hand meshes, on poses alone or with pictures."""
+"""Training of HHMR: one diffusion on hand meshes, on poses alone or with images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -44,9 +44,9 @@ class HHMRPreset(Preset):
     """Training of HHMR; what is not explained is as in `CropPreset`.
 
     Attributes:
-        data: of the pictures, for networks that look at some.
+        data: of the images, for networks that look at some.
         conditions: how they come and go.
-        natural_p: share of random natural poses, without pictures.
+        natural_p: share of random natural poses, without images.
     """
 
     name: str
@@ -123,11 +123,11 @@ class HHMRTask:
 
     Args:
         preset: what is trained.
-        data: folders of shards; only their labels are read where the network sees no pictures.
+        data: folders of shards; only their labels are read where the network sees no images.
 
     Raises:
         AssetError: the data are not what the preset trains on.
-        InvalidInput: a network without pictures shall learn from something else than folders.
+        InvalidInput: a network without images shall learn from something else than folders.
     """
 
     def __init__(self, preset: HHMRPreset, data: DataSource):

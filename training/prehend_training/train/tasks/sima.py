@@ -174,7 +174,7 @@ class SimaTask:
 
     @torch.no_grad()
     def _taught(self, batch: MomentBatch) -> FusedFeatures:
-        """What the teacher makes of all views of the same changed pictures."""
+        """What the teacher makes of all views of the same changed images."""
         if self._teacher is None:
             raise InvalidInput(f"'{self.preset.name}' learns from a teacher: give --teacher RUN")
         with autocast(batch["image"].device.type, self._teacher.precision):
@@ -192,7 +192,7 @@ def views_in(batch: Mapping[str, Any] | MomentBatch) -> int:
 
 
 def fused_views(network: SimaViews, batch: MomentBatch) -> tuple[ViewAnswer, FusedFeatures]:
-    """What a network of several views makes of a batch: of every picture (B, N, ...), and of all together."""
+    """What a network of several views makes of a batch: of every image (B, N, ...), and of all together."""
     count = views_in(batch)
 
     def moments(value: Tensor) -> Tensor:
