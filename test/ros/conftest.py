@@ -1,12 +1,14 @@
 """Real processes on the real DDS: every test has a domain of its own, and waits for facts, never for time."""
 
 import contextlib
+import fcntl
 import importlib.util
 import itertools
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +26,8 @@ HERE = Path(__file__).parent
 collect_ignore = ["workspace"]
 """A package that colcon builds, and tests, beside ours."""
 _DOMAINS = itertools.count(1)
+PORTS_FROM, PORTS = 7400, 250
+"""Of domain 0, and of each (DDSI-RTPS 2.5, 9.6.2.4)."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,14 +51,37 @@ def toy():
 
 
 @pytest.fixture
-def domain(monkeypatch: pytest.MonkeyPatch) -> int:
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A ROS_DOMAIN_ID nobody else on this machine uses (at most 101: higher ones meet the ephemeral ports)."""
-    number = 1 + (os.getpid() * 7 + next(_DOMAINS)) % 100
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return number
+    with _own_domain() as number:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+        yield number
+
+
+@contextlib.contextmanager
+def _own_domain() -> Iterator[int]:
+    """A domain that no other run of these tests has, and no other program: a lock, and ports that nobody holds."""
+    first = os.getpid() * 7 + next(_DOMAINS)
+    for number in (1 + (first + step) % 100 for step in range(100)):
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = stack.enter_context((Path(tempfile.gettempdir()) / f"prehend_test_domain_{number}").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # another run has it, or another user's had it
+                continue
+            if not _ports_in_use() & set(range(PORTS_FROM + PORTS * number, PORTS_FROM + PORTS * (number + 1))):
+                yield number
+                return
+    raise AssertionError("all domains are in use")
+
+
+def _ports_in_use() -> set[int]:
+    """Local UDP ports that are bound, as far as the system tells."""
+    tables = [path.read_text() for path in (Path("/proc/net/udp"), Path("/proc/net/udp6")) if path.exists()]
+    return {int(line.split()[1].rpartition(":")[2], 16) for table in tables for line in table.splitlines()[1:]}
 
 
 class Peer:

@@ -64,7 +64,6 @@ def test_ranges_hold_at_both_ends_and_not_beyond(name):
         ({"tf_prefix": "/left"}, "tf_prefix"),
         ({"find_interval": 5, "find_interval_s": 1.0}, "contradict"),
         ({"operator": "off", "publish_finger_frames": True}, "operator must be"),
-        ({"cameras": "[front, left]", "detector_beside": True}, "detector_beside"),
         ({"outputs": "hands, feet"}, "hands, joint_states, joint_poses, detections, hts"),
         ({"depth_info_topic": "/depth/info"}, "depth_info_topic goes with a depth_topic"),
         ({"depth_topic": "/d", "depth_info_topic": "/i", "depth_alignment": "aligned"}, "depth_info_topic goes with"),

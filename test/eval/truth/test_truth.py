@@ -8,7 +8,15 @@ import pytest
 from prehend.errors import SourceError
 from prehend.eval.truth.files import read_truth_file
 from prehend.eval.truth.names import ByName
-from prehend.eval.truth.records import GraspMark, Joined, TrueFrame, TrueHand, TrueObject, truth_of
+from prehend.eval.truth.records import (
+    GraspMark,
+    Joined,
+    TrueFrame,
+    TrueHand,
+    TrueObject,
+    left_unanswered,
+    truth_of,
+)
 from prehend.eval.truth.store import read_truth, truth_text
 from prehend.eval.truth.timeline import Timeline
 from prehend.types import Box
@@ -126,3 +134,12 @@ def test_bops_images_go_by_the_number_in_their_name_and_films_by_place(scene_gt,
 def test_bops_poses_in_metres_are_refused(scene_gt):
     with pytest.raises(SourceError, match="from the camera: give millimetres"):
         scene_gt(distance=-5.5)
+
+
+def test_known_frames_of_which_nothing_was_said_are_counted(tmp_path, show, say, know):
+    frames = show([[say()]] * 5)
+    (tmp_path / "t.json").write_text(truth_text((frame, TrueFrame((know(),), True)) for frame in frames[:4]))
+    truth = read_truth_file(tmp_path / "t.json", {})
+    assert left_unanswered(truth, frames) == [] and left_unanswered(truth, frames[:4]) == []
+    (line,) = left_unanswered(Joined([truth]), frames[3:])
+    assert "knows 4 frames, 1 of them are judged" in line and str(tmp_path / "t.json") in line

@@ -34,7 +34,7 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
     if not weights.exists():
         raise AssetError(f"{run} has no checkpoint: train it first")
     begun = read_json(run / "run.json", AssetError)
-    if provenance(start) != begun.get("origin"):
+    if not isinstance(begun, dict) or provenance(start) != begun.get("origin"):
         raise AssetError(f"{run} did not start from {start}: give the file that it started from")
     learnt, published = load_file(weights), load_file(start)
     mixed = {

@@ -59,7 +59,7 @@ class PhotoTruth:
             before = by_name.get(photo.name)
             by_name[photo.name] = photo if before is None else _joined(before, photo)
         self._photos = ByName(by_name.items())
-        names = self._photos.names
+        names, self.count = self._photos.names, len(by_name)
         self.extent = f"{len(names)} images such as {names[0]}"
 
     def of(self, frame: Answered) -> TrueFrame | None:
@@ -83,6 +83,7 @@ class FrameTruth:
             of_source.setdefault(source, {})[index] = known
         self._named = ByName(of_source.items())
         self._stamps = Timeline([(stamp, known) for _, _, stamp, known in frames if stamp is not None])
+        self.count = len(frames)
         first, last = frames[0], frames[-1]
         span = f", {self._stamps.extent}" if len(self._stamps) else ""
         self.extent = f"{len(frames)} frames of {first[0]}{'' if first[0] == last[0] else f' to {last[0]}'}{span}"
