@@ -7,7 +7,7 @@ SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1-mesa-dri
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 
 .PHONY: help demo test quick format check coverage docs durations pythons bench soak fuzz clean
-LANE := not slow and not ros and not render
+LANE := not slow and not unmeasured and not ros and not render
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -32,8 +32,8 @@ demo: $(VENV)/.demo  ## play a video into the node over real DDS, print the hand
 test: $(VENV)/.dev  ## every test
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
-quick: $(VENV)/.dev  ## the tests that are quick, on all cores: a minute and a half on two
-	$(BIN)/python -m pytest -m '$(LANE)' -n auto $(TEST_ARGS)
+quick: $(VENV)/.dev  ## the tests that are quick, on all cores: within a minute on two
+	$(BIN)/python -m pytest -m '$(LANE)' -n auto --dist loadfile $(TEST_ARGS)
 
 format: $(VENV)/.dev  ## format, and mend what lint can mend
 	$(BIN)/ruff format .
@@ -50,7 +50,7 @@ coverage: $(VENV)/.dev  ## every test, and which lines and branches none of them
 docs: $(VENV)/.dev  ## pages of docs/ and of every module of prehend in out/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -c docs . out/docs
 
-durations: $(VENV)/.dev  ## measure every test: what is slow is left out of quick
+durations: $(VENV)/.dev  ## measure tests, new ones with TEST_ARGS='-m unmeasured': the shortest are quick
 	$(BIN)/python -m pytest --junitxml=out/tests.xml $(TEST_ARGS)
 	$(BIN)/python tools/durations.py out/tests.xml test/durations.json
 

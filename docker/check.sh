@@ -12,6 +12,7 @@ colcon test-result --verbose
 for file in prehend.launch.py prehend_two_cameras.launch.py prehend_replay.launch.py; do
     ros2 launch prehend_ros "$file" --show-args
 done
+bash src/prehend_ros/docker/launched.sh
 cd src/prehend_ros
 python -m pytest test/ros/test_life.py test/ros/test_node.py
 

@@ -49,9 +49,11 @@ def command() -> dict[str, Any]:
 def start_node(context: LaunchContext) -> list[Node]:
     """The node; an argument that is empty is no parameter, or it would win over the file."""
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    # a name is a name, even where it looks like a number
+    # a name is a name, even where it looks like a number; launch converts substitutions alone: "true" is no bool to it
     kinds = {"image_transport": str, "object_id": str, "use_sim_time": bool}
-    given = {name: ParameterValue(value[name], value_type=kind) for name, kind in kinds.items() if value[name]}
+    given = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind) for name, kind in kinds.items() if value[name]
+    }
     node = Node(
         **command(),
         name="prehend",

@@ -42,7 +42,9 @@ def start_node(context: LaunchContext) -> list[Node]:
     """The node; an argument that is empty is no parameter, or it would win over the file."""
     value: dict[str, Any] = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     kinds = {"cameras": str, "rig": bool, "rig_file": str, "image_transport": str, "use_sim_time": bool}
-    given = {name: ParameterValue(value[name], value_type=kind) for name, kind in kinds.items() if value[name]}
+    given = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind) for name, kind in kinds.items() if value[name]
+    }
     cameras, images = ([one.strip() for one in value[name].split(",") if one.strip()] for name in ("cameras", "images"))
     if images and len(images) != len(cameras):
         raise RuntimeError(f"{len(images)} topics in images for {len(cameras)} cameras: give one each, or none")

@@ -1,8 +1,7 @@
-"""Results as the pipeline makes them, from the shipped hand model; and the lanes of the tests: `slow`, `ros` and
-`render` are left out of `make quick`.
+"""Results as the pipeline makes them, from the shipped hand model; and the lanes of the tests: `slow`, `unmeasured`,
+`ros` and `render` are left out of `make quick`.
 
-What is slow was measured: `make durations` writes durations.json from a run of everything. New tests are quick until
-then.
+`make durations` measures tests into durations.json: as many of the shortest are quick as fit into `QUICK_S`.
 """
 
 import importlib.util
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from durations import QUICK_S, longest_quick
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, Side
 from prehend.geometry.camera import estimated_camera, project
@@ -50,11 +50,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["PREHEND_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
-SLOW_S = 0.3
-"""Seconds from which a test function, with all its parameters and fixtures, is slow."""
-
 DURATIONS_S: dict[str, float] = json.loads((Path(__file__).parent / "durations.json").read_text())
-"""By file and function without folders, so that a test may move."""
+"""By file and function without folders, so that a test may move; of a function with all its parameters and fixtures."""
+
+LEFT_OUT: set[str] = set()
+"""Tests that were not run because they were never measured."""
+
+LONGEST_QUICK_S = longest_quick(DURATIONS_S.values(), QUICK_S)
 
 NEED_TORCH = ("backends", "export", "models", "prior", "training")
 """Folders, and files below, whose tests build networks: left out where the extra `torch` is not installed."""
@@ -128,8 +130,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every test the marks of its lane."""
     for item in items:
         name = f"{item.path.name}::{getattr(item, 'originalname', None) or item.name}"
-        if DURATIONS_S.get(name, 0.0) >= SLOW_S:
+        if name not in DURATIONS_S:
+            item.add_marker(pytest.mark.unmeasured)
+        elif DURATIONS_S[name] > LONGEST_QUICK_S:
             item.add_marker(pytest.mark.slow)
         for fixture, mark in FIXTURES.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Remember how many tests were left out because nobody has measured them."""
+    for item in items:
+        if item.get_closest_marker("unmeasured"):
+            LEFT_OUT.add(item.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell it to the process that prints, where this is one of several."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = sorted(LEFT_OUT)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it from one of several processes."""
+    LEFT_OUT.update(getattr(node, "workeroutput", {}).get("left_out", ()))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many these were."""
+    if LEFT_OUT:
+        terminalreporter.write_line(
+            f"{len(LEFT_OUT)} new tests were left out: make durations TEST_ARGS='-m unmeasured'"
+        )

@@ -80,23 +80,31 @@ ROOMS = (
     "engine",
     "data.pixels",
     "data",
+    "data.stores",
     "losses",
     "fusion",
     "palms",
     "prior",
     "sima",
+    "train.loop",
+    "train.tasks",
     "train",
     "inspect",
+    "evaluate.films",
     "evaluate",
     "evaluate.photographs",
     "imports",
     "experiments",
     "deocclude",
+    "boost.generator",
     "boost",
+    "cli.parsing",
+    "cli.images",
+    "cli.networks",
     "cli",
 )
 """Rooms of the training workspace; each imports from itself and from those above it alone."""
-MOST_FILES = 14
+MOST_FILES = 12
 """In a room: more do not let a reader in."""
 ONLY_IN = {
     "torch": ("models/", "prior/", "export/", "backends/torch_.py", "hand_model/torch_.py"),

@@ -1,5 +1,6 @@
 """What sorts the tests, and what runs them before a commit and in CI."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from durations import durations
+from durations import durations, functions, longest_quick, merged
+from hypothesis import given
+from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -23,8 +26,42 @@ def test_seconds_of_a_function_are_those_of_all_its_parameters(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=report.xml"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     found = durations(tmp_path / "report.xml")
-    assert list(found) == ["test_naps.py::test_long", "test_naps.py::test_nap"]
     assert found["test_naps.py::test_long"] >= 0.2 and found["test_naps.py::test_nap"] >= 0.2
+    assert functions(tmp_path) == set(found)
+
+
+def test_a_report_of_some_tests_changes_these_alone():
+    known = {"test_a.py::test_one": 3.0, "test_a.py::test_two": 1.0, "test_gone.py::test_gone": 9.0}
+    there = {"test_a.py::test_one", "test_a.py::test_two", "test_b.py::test_new"}
+    found = merged(known, {"test_a.py::test_two": 4.0, "test_b.py::test_new": 0.0}, there)
+    assert list(found.items()) == [
+        ("test_a.py::test_two", 4.0),
+        ("test_a.py::test_one", 3.0),
+        ("test_b.py::test_new", 0.0),
+    ]
+
+
+@given(st.lists(st.integers(0, 50).map(lambda tenths: tenths / 10)), st.floats(0.1, 30))
+def test_as_many_of_the_shortest_are_quick_as_fit(seconds, budget_s):
+    longest = longest_quick(seconds, budget_s)
+    assert sum(one for one in seconds if one <= longest) <= budget_s + 1e-6
+    longer = [one for one in seconds if one > longest]
+    if longer:
+        more = [one for one in seconds if one <= min(longer)]
+        assert sum(max(one, 0.02) for one in more) > budget_s
+
+
+def test_what_nobody_measured_is_left_out_and_told(tmp_path):
+    (tmp_path / "conftest.py").write_text((ROOT / "test" / "conftest.py").read_text())
+    (tmp_path / "durations.json").write_text('{"test_some.py::test_old": 0.0, "test_some.py::test_long": 99.0}')
+    names = ("old", "long", "new")
+    (tmp_path / "test_some.py").write_text("".join(f"def test_{name}():\n    pass\n\n" for name in names))
+    quick = re.search(r"^LANE := (.*)$", MAKEFILE, re.MULTILINE).group(1)
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", quick, "."]
+    paths = os.pathsep.join([str(ROOT / "tools"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
+    assert re.findall(r"::test_(\w+) PASSED", done.stdout) == ["old"]
+    assert "1 new tests were left out: make durations" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,61 @@
-"""Seconds of every test function, from a JUnit report: `python tools/durations.py out/tests.xml test/durations.json`.
+"""Seconds of every test function, and which are quick.
 
-Only what takes a tenth of a second or longer is kept; parameters of one function are added up.
+From a JUnit report: `python tools/durations.py out/tests.xml test/durations.json`. A report of some tests changes these
+alone. Parameters of a function are added up; what takes less than a tenth of a second is told as 0, so that the file
+changes little. Functions that are not there any more are left out.
 """
 
 import argparse
 import json
+import re
 import xml.etree.ElementTree as ET
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
-LEAST_S = 0.1
+QUICK_S = 70.0
+"""Seconds of one core for the quick tests: half a minute of two cores, besides starting and gathering them."""
+
+LEAST_S, NOTHING_S = 0.1, 0.02
+"""What takes less than the first is told as 0, and takes about the second."""
+
+TESTS = Path(__file__).parents[1] / "test"
 
 
 def durations(report: Path) -> dict[str, float]:
-    """Seconds by file and function, the longest first."""
+    """Seconds by file and function."""
     seconds: dict[str, float] = defaultdict(float)
     for case in ET.parse(report).iter("testcase"):
         # the class name is the dotted path of the file, then of the classes in it
         file = next(part for part in reversed(case.get("classname", "").split(".")) if part.startswith("test_"))
         seconds[f"{file}.py::{case.get('name', '').partition('[')[0]}"] += float(case.get("time", 0))
-    longest_first = sorted(seconds.items(), key=lambda item: -item[1])
-    return {name: round(spent, 1) for name, spent in longest_first if spent >= LEAST_S}
+    return {name: round(spent, 1) if spent >= LEAST_S else 0.0 for name, spent in seconds.items()}
+
+
+def functions(tests: Path) -> set[str]:
+    """By file and function, the tests of a folder."""
+    return {
+        f"{file.name}::{name}"
+        for file in tests.rglob("test_*.py")
+        for name in re.findall(r"^ *def (test\w*)\(", file.read_text(), re.MULTILINE)
+    }
+
+
+def merged(known: dict[str, float], measured: dict[str, float], there: set[str]) -> dict[str, float]:
+    """What is known and what was measured now, of the functions that are there; the longest first."""
+    everything = {name: spent for name, spent in {**known, **measured}.items() if name in there}
+    return dict(sorted(everything.items(), key=lambda item: (-item[1], item[0])))
+
+
+def longest_quick(durations_s: Iterable[float], budget_s: float) -> float:
+    """The longest time with which a function is quick: all that take no longer fit into the budget [s]."""
+    longest, left_s, counts = -1.0, budget_s, Counter(durations_s)
+    for seconds in sorted(counts):
+        left_s -= max(seconds, NOTHING_S) * counts[seconds]
+        if left_s < 0:
+            break
+        longest = seconds
+    return longest
 
 
 def main() -> None:
@@ -29,9 +64,12 @@ def main() -> None:
     parser.add_argument("report", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    found = durations(options.report)
+    known = json.loads(options.out.read_text()) if options.out.exists() else {}
+    there, measured = functions(TESTS), durations(options.report)
+    found = merged(known, measured, there)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"{options.out}: {len(found)} functions, {sum(found.values()):.0f} s")
+    told = f"{len(measured)} measured, {len(there - found.keys())} never"
+    print(f"{options.out}: {len(found)} functions, {sum(found.values()):.0f} s; {told}")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
 def plan_of(options: argparse.Namespace) -> "Plan":
     """The plan of the options."""
     from prehend_training.experiments.one_machine import Plan
-    from prehend_training.train.machine import Budget, Machine
+    from prehend_training.train.loop.machine import Budget, Machine
     from prehend_training.train.presets import Changes
 
     teacher_budget = None

@@ -18,19 +18,22 @@ def check_shape(name: str, array: NDArray[Any], expected: Sequence[int | str]) -
         expected: one entry a dimension: a number, or a name for a free size; a leading "..." admits any
             number of leading dimensions. The same name twice means the same size.
     """
-    shape = tuple(array.shape)
-    wanted = list(expected)
-    tail = shape
-    if wanted and wanted[0] == "...":
-        wanted = wanted[1:]
-        tail = shape[len(shape) - len(wanted) :] if len(shape) >= len(wanted) else ()
-    sizes: dict[str, int] = {}
-    fits = len(tail) == len(wanted) and all(
-        size == want if isinstance(want, int) else sizes.setdefault(want, size) == size
-        for size, want in zip(tail, wanted, strict=True)
-    )
-    if not fits:
-        raise InvalidInput(f"{name} has shape {shape}, expected ({', '.join(map(str, expected))})")
+    if not _fits(array.shape, expected):
+        raise InvalidInput(f"{name} has shape {tuple(array.shape)}, expected ({', '.join(map(str, expected))})")
+
+
+def _fits(shape: tuple[int, ...], expected: Sequence[int | str]) -> bool:
+    """A plain loop: it runs some sixty times an image."""
+    first = 1 if expected and expected[0] == "..." else 0
+    more = len(shape) - (len(expected) - first)
+    if more < 0 or (more and not first):
+        return False
+    sizes: dict[int | str, int] = {}
+    for k in range(first, len(expected)):
+        want, size = expected[k], shape[more + k - first]
+        if size != (want if isinstance(want, int) else sizes.setdefault(want, size)):
+            return False
+    return True
 
 
 def check_finite(name: str, array: ArrayLike) -> None:

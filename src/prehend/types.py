@@ -1,6 +1,6 @@
 """What goes in and comes out of the pipeline: frozen records of numpy arrays, in metres, radians and pixels."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -244,6 +244,38 @@ class HandMotion:
 
 
 @dataclass(frozen=True)
+class HandHypotheses:
+    """Hands that an estimate may mean, see `pipeline.hypotheses`; all hang on the wrist of the estimate.
+
+    Attributes:
+        joints_m: (n, 21, 3) in the camera frame [m].
+        rotations: (n, 16, 3, 3) as of `HandEstimate`.
+        joint_covariance_m2: (21, 3, 3) of each joint about the wrist, in the camera's directions; 0 for the wrist,
+            whose own is `HandEstimate.position_std_m` along the ray [m2].
+        consistent: number of the hypothesis that agrees best with where hidden joints were last seen; -1 where the
+            estimate agrees about as well, or nobody saw them.
+        steps: times that the prior has seen each of them, at least.
+    """
+
+    joints_m: FloatArray
+    rotations: FloatArray
+    joint_covariance_m2: FloatArray
+    consistent: int = -1
+    steps: int = 0
+
+    def moved(self, T: FloatArray) -> "HandHypotheses":
+        """The same in another frame, by T (4, 4)."""
+        R = T[:3, :3]
+        rotations = np.concatenate([(R @ self.rotations[:, 0])[:, None], self.rotations[:, 1:]], 1)
+        return replace(
+            self,
+            joints_m=self.joints_m @ R.T + T[:3, 3],
+            rotations=rotations,
+            joint_covariance_m2=R @ self.joint_covariance_m2 @ R.T,
+        )
+
+
+@dataclass(frozen=True)
 class HandEstimate:
     """One hand in one frame.
 
@@ -274,6 +306,8 @@ class HandEstimate:
             others; None where nobody looked.
         joint_std_m: (21,) distance about the wrist that .68 of the errors of a joint are below, see
             `pipeline.uncertainty`; larger the longer it is carried over [m]. None of weights that do not tell.
+        hypotheses: hands that it may mean; None where that is not asked for, where all joints are seen and sure, and
+            while they are in the making.
     """
 
     track_id: int
@@ -297,6 +331,7 @@ class HandEstimate:
     motion: HandMotion | None = None
     validity: NDArray[np.uint8] | None = None
     joint_std_m: FloatArray | None = None
+    hypotheses: HandHypotheses | None = None
 
 
 @dataclass(frozen=True)

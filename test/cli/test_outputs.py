@@ -261,6 +261,16 @@ def test_mirrored_pictures_are_turned_back(tmp_path, load, estimators):
     assert estimators[0].seen[0][:, :32].max() == 0 and estimators[0].seen[0][:, 32:].min() == 255
 
 
+def test_with_mirrored_pictures_a_calibration_is_of_the_pictures_as_they_come(tmp_path, load):
+    cv2.imwrite(str(tmp_path / "selfie.png"), np.zeros((48, 64, 3), np.uint8))
+    arguments = ["--cameras", str(tmp_path / "K.json"), "--json", str(tmp_path / "out.json")]
+    (tmp_path / "K.json").write_text(json.dumps({"K": [[60.0, 0, 20.0], [0, 60, 23.5], [0, 0, 1]]}))
+    for mirrored, x in ((["--mirrored"], 43.0), ([], 20.0)):
+        assert run([str(tmp_path / "selfie.png"), *arguments, *mirrored], load) == 0
+        (frame,) = json.loads((tmp_path / "out.json").read_text())["frames"]
+        assert frame["camera"]["K"][0][2] == x
+
+
 def test_larger_images_are_refused_where_the_limit_is_set(images, load, capsys):
     assert run([str(images), "--max-megapixels", "0.001"], load) == 1
     assert "--max-megapixels" in capsys.readouterr().err

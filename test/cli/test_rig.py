@@ -83,6 +83,8 @@ def test_json_lines_come_on_the_standard_output(recordings, capsys):
         (["RIG", "top=FRONT", "LEFT"], 2, "choose one of front, left"),
         (["RIG", "left=FRONT", "left=LEFT"], 2, "has two sources"),
         (["RIG", "FRONT", "LEFT", "LEFT"], 2, "has 2 cameras"),
+        (["RIG", "FRONT", "FRONT"], 2, "cameras front and left would both see"),
+        (["RIG", "left=FRONT", "front=FRONT"], 2, "give each its own source"),
         (["RIG", "FRONT", "no.mp4"], 1, "no such file"),
         (["no.yaml", "FRONT", "LEFT"], 1, "no such file"),
         (["FRONT", "FRONT", "LEFT"], 1, "front.mp4"),
@@ -109,3 +111,50 @@ def test_what_is_wrong_is_told_in_a_line_each(recordings, tmp_path, capfd, argum
     said = capfd.readouterr().err.strip().splitlines()
     assert any(word in line for line in said) and not any("Traceback" in line for line in said), said
     assert code == 1 or len(said) == 1
+
+
+def test_a_bag_of_all_cameras_is_taken_by_topics(tmp_path):
+    from prehend.cli.rig_job import sources_of
+    from prehend.errors import ParameterError
+
+    bag = tmp_path / "drive.mcap"
+    bag.touch()
+    names = {"front": f"{bag}:/front/image_raw", "left": f"{bag}:/left/image_raw"}
+    found = sources_of(names, None)
+    assert [(one.name, one.topic) for one in found.values()] == [
+        (str(bag), "/front/image_raw"), (str(bag), "/left/image_raw"),
+    ]  # fmt: skip
+    with pytest.raises(ParameterError, match=r"front and left would both see .*left=.*drive.mcap:/left/image_raw"):
+        sources_of(dict.fromkeys(("front", "left"), str(bag)), "/front/image_raw")
+    (odd := tmp_path / "a:").mkdir()
+    (odd / "b.mp4").touch()
+    assert sources_of({"front": str(odd / "b.mp4"), "left": "http://camera/stream"}, "/t")["front"] == (
+        str(odd / "b.mp4"),
+        "/t",
+    )
+    assert sources_of({"left": "gone.mcap:/left", "front": "1"}, None)["left"].name == "gone.mcap:/left", (
+        "told as it stands"
+    )
+
+
+def test_both_cameras_of_one_bag_are_fused(recordings, tmp_path, capsys):
+    pytest.importorskip("rosbags")
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    from prehend.ros import messages as m
+    from prehend.ros.convert import header_message
+    from prehend.ros.images import image_message
+
+    bag = tmp_path / "both"
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for name in ("front", "left"):
+            topic = writer.add_connection(f"/{name}/image_raw", m.IMAGE, typestore=m.typestore())
+            ok, frame = cv2.VideoCapture(str(recordings / f"{name}.mp4")).read()
+            assert ok
+            picture = np.ascontiguousarray(frame[..., ::-1])
+            writer.write(topic, 10**11, m.encode(image_message(header_message(100.0, name), picture)))
+    sources = [f"{bag}:/front/image_raw", f"left={bag}:/left/image_raw"]
+    out = tmp_path / "hands.json"
+    assert main(["rig", str(recordings / "rig.yaml"), *sources, "--threads", "1", "--json", str(out)]) == 0
+    (record,) = read_predictions(out)["frames"]
+    assert record["rig"]["cameras"] == ["front", "left"] and "1 sets" in capsys.readouterr().out

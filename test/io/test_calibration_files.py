@@ -44,6 +44,26 @@ TEXTS = {
     "kalibr.yaml": json.dumps({"cam0": KALIBR}),
     "bom.yaml": "\ufeff" + echo(),
     "crlf.yaml": echo().replace("\n", "\r\n"),
+    "named.json": json.dumps(
+        {"fx": 554.25, "fy": 550.5, "cx": 319.5, "cy": 239.5, "distortion": D, "width": 640, "height": 480}
+    ),
+    "realsense.json": json.dumps(
+        {
+            "fx": 554.25,
+            "fy": 550.5,
+            "ppx": 319.5,
+            "ppy": 239.5,
+            "model": "Brown Conrady",
+            "coeffs": D,
+            "width": 640,
+            "height": 480,
+        }
+    ),
+    "nerfstudio.json": json.dumps(
+        {"fl_x": 554.25, "fl_y": 550.5, "cx": 319.5, "cy": 239.5, "w": 640, "h": 480, "camera_model": "OPENCV"}
+        | dict(zip(("k1", "k2", "p1", "p2", "k3"), D, strict=True))
+    ),
+    "named.yaml": "fx: 554.25\nfy: 550.5\ncx: 319.5\ncy: 239.5\nd: [0.1, -0.2, 0.001, 0.002, 0.05]\n",
     "orb.yaml": "%YAML:1.0\n---\nCamera.fx: 554.25\nCamera.fy: 550.5\nCamera.cx: 319.5\nCamera.cy: 239.5\n"
     + "".join(f"Camera.{name}: {value}\n" for name, value in zip(("k1", "k2", "p1", "p2", "k3"), D, strict=True)),
 }
@@ -75,6 +95,16 @@ def test_fisheyes_of_opencv_and_kalibr_are_fisheyes(tmp_path):
     assert read_camera(tmp_path / "b.json").for_image(640, 480).distortion_model == "equidistant"
 
 
+def test_numbers_by_name_may_be_of_a_fisheye_and_coefficients_of_zero_are_none(tmp_path):
+    named = {"fl_x": 554.25, "fl_y": 550.5, "cx": 319.5, "cy": 239.5, "w": 640, "h": 480}
+    (tmp_path / "a.json").write_text(json.dumps({**named, "camera_model": "OPENCV_FISHEYE", "k1": 0.1, "k4": 0.01}))
+    camera = read_camera(tmp_path / "a.json").for_image(640, 480)
+    assert (camera.distortion_model, camera.distortion.tolist()) == ("equidistant", [0.1, 0.0, 0.0, 0.01])
+    zeros = {**named, "model": "Inverse Brown Conrady", "coeffs": [0, 0, 0, 0, 0]}
+    (tmp_path / "b.json").write_text(json.dumps(zeros))
+    assert read_camera(tmp_path / "b.json").for_image(640, 480).distortion.size == 0
+
+
 def test_a_calibration_of_oblong_pixels_is_stretched_with_them(tmp_path):
     stored = {"K": [[277.0, 0, 159.5], [0, 554, 239.5], [0, 0, 1]], "width": 320, "height": 480}
     (tmp_path / "a.json").write_text(json.dumps(stored))
@@ -95,6 +125,10 @@ def test_a_calibration_of_oblong_pixels_is_stretched_with_them(tmp_path):
         ({"K": [1e-320, 0, 1, 0, 1e-320, 1, 0, 0, 1], "width": 64, "height": 48}, "no camera"),
         ({"K": K.tolist(), "width": 64, "height": 48}, "outside the image"),
         ({"cam0": KALIBR, "cam1": KALIBR}, "several cameras"),
+        ({"M1": K.tolist(), "D1": D, "M2": K.tolist(), "D2": D}, "two cameras .M2 is of the second"),
+        ({"fx": 554, "fy": 550, "cx": 319.5, "cy": 239.5, "model": "f-theta", "coeffs": D}, "'f-theta' is not known"),
+        ({"fx": 554, "fy": "wide", "cx": 319.5, "cy": 239.5}, "no camera: expected"),
+        ({"fx": 0, "fy": 0, "cx": 0, "cy": 0}, "not calibrated"),
         ({"K": "554 0 319"}, "expected a 3 x 3 K, or one of"),
         ({"camera_matrix": {"rows": 2, "cols": 2, "data": [1, 2, 3, 4]}}, "shape"),
         ([1, 2], "expected"),

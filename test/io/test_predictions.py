@@ -8,7 +8,7 @@ from prehend.errors import InvalidInput, OutputError, SourceError
 from prehend.geometry.rotations import matrix_from_quaternion
 from prehend.io.predictions import PredictionsStream, PredictionsWriter, frame_result, read_predictions
 from prehend.io.sources import Frame
-from prehend.types import HandEvent
+from prehend.types import HandEvent, HandHypotheses
 
 MODEL = {"name": "toy", "weights_sha256": "ab" * 32}
 
@@ -122,6 +122,24 @@ def test_schema_2_gives_back_what_python_has(tmp_path, make_result, faces):
         np.allclose(turned, hand.rotations[0], atol=1e-5)
         and wrist["position_m"] == read["frames"][0]["hands"][0]["joints_m"][0]
     )
+
+
+def test_hypotheses_come_back_where_there_are_some(tmp_path, make_result):
+    rng = np.random.default_rng(0)
+    root = rng.normal(0, 0.02, (21, 3, 3))
+    turns = matrix_from_quaternion(rng.normal(size=(4, 16, 4)))
+    found = HandHypotheses(rng.normal(size=(4, 21, 3)), turns, root @ np.swapaxes(root, 1, 2), 3, 7)
+    with PredictionsWriter(tmp_path / "out.json", MODEL) as writer:
+        writer.write(frame(), make_result(64, 48, {"hypotheses": found}, {}))
+    record = read_predictions(tmp_path / "out.json")["frames"][0]
+    first, second = frame_result(record).hands
+    assert second.hypotheses is None and "hypotheses" not in record["hands"][1]
+    for name, atol in (("joints_m", 1e-5), ("rotations", 1e-5), ("joint_covariance_m2", 1e-9)):
+        np.testing.assert_allclose(getattr(first.hypotheses, name), getattr(found, name), atol=atol)
+    assert (first.hypotheses.consistent, first.hypotheses.steps) == (3, 7)
+    del record["hands"][0]["hypotheses"]["rotations"]
+    with pytest.raises(InvalidInput, match="no frame of a predictions file"):
+        frame_result(record)
 
 
 EVENT = HandEvent("grasped", 3, "left", 1.25, 0.0667, 0.75, "mug")

@@ -472,3 +472,25 @@ def _hand_at(keypoints_px: np.ndarray) -> DecodedHand:
 @pytest.fixture
 def tracker() -> type[TrackDriver]:
     return TrackDriver
+
+
+@pytest.fixture
+def depth_of():
+    """depth_of(vertices, camera): (H, W) float32 depth of a right hand's mesh before a wall, by many points on every
+    face."""
+    from prehend.geometry.camera import project
+    from prehend.hand_model.asset import load_hand_model
+
+    shown = load_hand_model(side="right").faces
+
+    def render(vertices: np.ndarray, camera: Camera, faces=shown) -> np.ndarray:
+        depth = np.full((camera.height, camera.width), 1.5, np.float32)
+        u, v = (grid.ravel() for grid in np.meshgrid(np.linspace(0, 1, 12), np.linspace(0, 1, 12)))
+        shares = np.stack([u, v * (1 - u), 1 - u - v * (1 - u)], -1)
+        points = np.einsum("kc,fcd->fkd", shares, vertices[faces]).reshape(-1, 3)
+        pixels = np.round(project(points, camera)).astype(int)
+        inside = ((pixels >= 0) & (pixels < [camera.width, camera.height])).all(-1)
+        np.minimum.at(depth, (pixels[inside, 1], pixels[inside, 0]), points[inside, 2].astype(np.float32))
+        return depth
+
+    return render

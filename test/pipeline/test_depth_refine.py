@@ -19,18 +19,6 @@ CAMERA = Camera(np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), 640, 480)
 WALL_M = 1.5
 
 
-def depth_of(vertices: np.ndarray, camera: Camera, faces=MODEL.faces) -> np.ndarray:
-    """(H, W) float32 depth of a mesh before a wall, by many points on every face."""
-    depth = np.full((camera.height, camera.width), WALL_M, np.float32)
-    u, v = (grid.ravel() for grid in np.meshgrid(np.linspace(0, 1, 12), np.linspace(0, 1, 12)))
-    shares = np.stack([u, v * (1 - u), 1 - u - v * (1 - u)], -1)
-    points = np.einsum("kc,fcd->fkd", shares, vertices[faces]).reshape(-1, 3)
-    pixels = np.round(project(points, camera)).astype(int)
-    inside = ((pixels >= 0) & (pixels < [camera.width, camera.height])).all(-1)
-    np.minimum.at(depth, (pixels[inside, 1], pixels[inside, 0]), points[inside, 2].astype(np.float32))
-    return depth
-
-
 def true_hand(new_hand, seed: int) -> DecodedHand:
     hand = new_hand("right", 0.03, seed=seed, z=0.5)
     return DecodedHand(
@@ -47,7 +35,7 @@ def true_hand(new_hand, seed: int) -> DecodedHand:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("factor", [0.9, 1.1])
-def test_a_hand_at_a_wrong_distance_comes_back(new_hand, seed: int, factor: float) -> None:
+def test_a_hand_at_a_wrong_distance_comes_back(depth_of, new_hand, seed: int, factor: float) -> None:
     truth = true_hand(new_hand, seed)
     depth = depth_of(truth.vertices_m, CAMERA)
     seen = truth.moved_away(factor)
@@ -58,7 +46,7 @@ def test_a_hand_at_a_wrong_distance_comes_back(new_hand, seed: int, factor: floa
     assert found.position_std_m < 0.02 < seen.position_std_m
 
 
-def test_holes_the_wall_and_what_hides_fingers_do_not_draw_it_away(new_hand) -> None:
+def test_holes_the_wall_and_what_hides_fingers_do_not_draw_it_away(depth_of, new_hand) -> None:
     truth = true_hand(new_hand, 1)
     depth = depth_of(truth.vertices_m, CAMERA)
     rng = np.random.default_rng(0)
@@ -71,7 +59,7 @@ def test_holes_the_wall_and_what_hides_fingers_do_not_draw_it_away(new_hand) -> 
     assert abs(found.joints_m[0, 2] - truth.joints_m[0, 2]) < 8 * MM
 
 
-def test_what_says_nothing_changes_nothing(new_hand) -> None:
+def test_what_says_nothing_changes_nothing(depth_of, new_hand) -> None:
     hand = true_hand(new_hand, 2)
     wall = np.full((480, 640), WALL_M, np.float32)
     for depth in (None, np.zeros_like(wall), np.full_like(wall, np.nan), wall, -wall):
@@ -81,7 +69,7 @@ def test_what_says_nothing_changes_nothing(new_hand) -> None:
     assert refine_depth(hidden, MODEL.faces, own, CAMERA) is hidden
 
 
-def test_an_assumed_camera_stays_unsure(new_hand) -> None:
+def test_an_assumed_camera_stays_unsure(depth_of, new_hand) -> None:
     hand = replace(true_hand(new_hand, 2), position_std_m=float("nan"))
     found = refine_depth(hand.moved_away(1.1), MODEL.faces, depth_of(hand.vertices_m, CAMERA), CAMERA)
     assert found.joints_m[0, 2] == pytest.approx(hand.joints_m[0, 2], abs=8 * MM)
@@ -96,7 +84,9 @@ def test_depth_of_another_size_or_in_millimetres_is_refused() -> None:
         checked_depth(np.zeros((3, 4), np.uint16), (4, 3))
 
 
-def test_the_estimator_takes_it_and_the_held_object_goes_along(oracle, finder, brick, camera, image, new_hand) -> None:
+def test_the_estimator_takes_it_and_the_held_object_goes_along(
+    depth_of, oracle, finder, brick, camera, image, new_hand
+) -> None:
     truth = new_hand("right", x=0.02, z=0.5, grasp=True)
     oracle.scene = [truth]
 

@@ -58,10 +58,10 @@ def test_later_frames_bring_it_nearer_to_the_truth_the_more_of_them() -> None:
     truth = walk(0, 400)
     states = states_of(truth + np.random.default_rng(1).normal(0, STD, truth.shape))
     errors = []
-    for ahead in (0, 3, 6):
+    for ahead in (0, 1, 3):
         said = np.array([looked_back(states[k : k + ahead + 1]) for k in range(390)])
         errors.append(np.linalg.norm(said - truth[:390], axis=-1)[30:].mean())
-    assert errors[0] > 1.15 * errors[1] and errors[1] > 0.98 * errors[2]
+    assert errors[0] > 1.1 * errors[1] > 1.1 * 1.02 * errors[2]
 
 
 def test_no_later_frame_is_what_is_known_at_once_and_what_rests_stays() -> None:

@@ -28,6 +28,12 @@ def but(points, rows, value):
         ({"joints_m": JOINTS * 1000}, "in metres?"),
         ({"joints_m": JOINTS, "joints_std_m": 0.0}, "joints_std_m is not one positive number"),
         ({"keypoints_px": seen(JOINTS)}, "need the camera"),
+        (
+            {"keypoints_px": seen(JOINTS) / [640, 480], "camera": CAMERA},
+            "give pixels, not shares of the picture's size",
+        ),
+        ({"keypoints_px": seen(JOINTS) + 5000, "camera": CAMERA}, "far outside of the camera's 640 x 480 pixels"),
+        ({"keypoints_px": seen(JOINTS) * [-1, 1] - 700, "camera": CAMERA}, "are they of another picture?"),
         ({"joints_m": JOINTS, "keypoints_px": seen(JOINTS) + 200, "camera": CAMERA}, "contradict each other"),
         ({"points_m": MESH}, "points_m alone does not tell"),
         ({"joints_m": JOINTS, "points_m": but(MESH, 0, np.nan)}, "points_m holds NaN"),

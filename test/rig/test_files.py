@@ -107,3 +107,11 @@ def test_what_is_wrong_is_told_in_one_line(write, content, word):
     with pytest.raises(SourceError) as told:
         read_rig(path)
     assert word in str(told.value) and str(path) in str(told.value) and "\n" not in str(told.value)
+
+
+def test_cameras_that_cannot_see_one_hand_are_refused(poses, write):
+    far = np.array(poses[0])
+    far[0, 3] += 65.0  # a stereo camera's millimetres
+    entries = {"a": {"T_rig_camera": poses[0].tolist()}, "b": {"T_rig_camera": far.tolist()}}
+    with pytest.raises(SourceError, match="cameras a and b are 65 m apart: give metres, not millimetres"):
+        read_rig(write({"cameras": entries}))

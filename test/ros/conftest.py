@@ -1,12 +1,14 @@
 """Real processes on the real DDS: every test has a domain of its own, and waits for facts, never for time."""
 
 import contextlib
+import fcntl
 import importlib.util
 import itertools
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +26,8 @@ HERE = Path(__file__).parent
 collect_ignore = ["workspace"]
 """A package that colcon builds, and tests, beside ours."""
 _DOMAINS = itertools.count(1)
+PORTS_FROM, PORTS = 7400, 250
+"""Of domain 0, and of each (DDSI-RTPS 2.5, 9.6.2.4)."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,14 +51,37 @@ def toy():
 
 
 @pytest.fixture
-def domain(monkeypatch: pytest.MonkeyPatch) -> int:
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A ROS_DOMAIN_ID nobody else on this machine uses (at most 101: higher ones meet the ephemeral ports)."""
-    number = 1 + (os.getpid() * 7 + next(_DOMAINS)) % 100
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return number
+    with _own_domain() as number:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+        yield number
+
+
+@contextlib.contextmanager
+def _own_domain() -> Iterator[int]:
+    """A domain that no other run of these tests has, and no other program: a lock, and ports that nobody holds."""
+    first = os.getpid() * 7 + next(_DOMAINS)
+    for number in (1 + (first + step) % 100 for step in range(100)):
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = stack.enter_context((Path(tempfile.gettempdir()) / f"prehend_test_domain_{number}").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # another run has it, or another user's had it
+                continue
+            if not _ports_in_use() & set(range(PORTS_FROM + PORTS * number, PORTS_FROM + PORTS * (number + 1))):
+                yield number
+                return
+    raise AssertionError("all domains are in use")
+
+
+def _ports_in_use() -> set[int]:
+    """Local UDP ports that are bound, as far as the system tells."""
+    tables = [path.read_text() for path in (Path("/proc/net/udp"), Path("/proc/net/udp6")) if path.exists()]
+    return {int(line.split()[1].rpartition(":")[2], 16) for table in tables for line in table.splitlines()[1:]}
 
 
 class Peer:
@@ -172,3 +199,61 @@ def _tf_bytes(*links: tuple[str, str, float, np.ndarray]) -> bytes:
 @pytest.fixture
 def tf_bytes():
     return _tf_bytes
+
+
+@pytest.fixture
+def depth_message():
+    """depth_message(values, stamp_s, encoding, pad, big, frame): a sensor_msgs/Image."""
+    from prehend.ros import convert
+
+    def make(
+        values: np.ndarray,
+        stamp_s: float = 10.0,
+        encoding: str = "16UC1",
+        pad: int = 0,
+        big: bool = False,
+        frame: str = "cam",
+    ):
+        dtype = {"16UC1": "u2", "32FC1": "f4"}.get(encoding, "u1")
+        pixels = np.ascontiguousarray(values.astype((">" if big else "<") + dtype)).view(np.uint8)
+        rows = np.pad(pixels.reshape(len(values), -1), ((0, 0), (0, pad)), constant_values=7)
+        return messages.make(
+            messages.IMAGE,
+            header=convert.header_message(stamp_s, frame),
+            height=values.shape[0],
+            width=values.shape[1],
+            encoding=encoding,
+            is_bigendian=int(big),
+            step=rows.shape[1],
+            data=rows.ravel(),
+        )
+
+    return make
+
+
+@pytest.fixture
+def compressed_depth_message():
+    """Integers are millimetres, floating numbers metres, which become inverse depths with the publisher's defaults."""
+    import struct
+
+    import cv2
+
+    from prehend.ros import convert
+
+    def make(values: np.ndarray, stamp_s: float = 10.0, frame: str = "cam", farthest_m: float = 10.0):
+        a, b, encoding = 0.0, 0.0, "16UC1"
+        if values.dtype.kind == "f":
+            a, encoding = 100.0 * 101.0, "32FC1"
+            b = 1.0 - a / farthest_m
+            with np.errstate(divide="ignore", invalid="ignore"):
+                known = (values > 0) & (values < farthest_m)
+                values = np.where(known, a / values + b, 0).astype(np.uint16)
+        _, png = cv2.imencode(".png", values)
+        return messages.make(
+            messages.COMPRESSED_IMAGE,
+            header=convert.header_message(stamp_s, frame),
+            format=f"{encoding}; compressedDepth png",
+            data=np.frombuffer(struct.pack("<iff", 0, a, b) + png.tobytes(), np.uint8),
+        )
+
+    return make

@@ -119,7 +119,9 @@ def later(stream, message, seconds: float = 0.03) -> None:
     threading.Timer(seconds, stream.update, [message]).start()
 
 
-def test_an_image_that_overtakes_its_calibration_waits_a_moment(stream):
+def test_an_image_that_overtakes_its_calibration_waits_a_moment(stream, monkeypatch):
+    monkeypatch.setattr("prehend.ros.calibration._OVERTAKEN_S", 20.0)
+    monkeypatch.setattr("prehend.ros.calibration._MISFIT_S", 20.0)
     for stamp in (1.0, 2.0):  # they change, and have the stamps of their images
         stream.update(info(60 + stamp, stamp))
         stream.camera(*SIZE, 0.0, stamp)
@@ -131,24 +133,26 @@ def test_an_image_that_overtakes_its_calibration_waits_a_moment(stream):
     assert focal(stream.camera(128, 96, 0.0, 3.5)) == 90
 
 
-def test_nobody_waits_for_what_does_not_come(stream):
+def test_nobody_waits_for_what_does_not_come(stream, monkeypatch):
+    monkeypatch.setattr("prehend.ros.calibration._OVERTAKEN_S", 20.0)
     began = time.monotonic()
     for n in range(20):  # without a calibration, with one that is sent now and then, with one that does not change
         if n > 10:
             stream.update(info(60, 1.0 + n % 2))
         stream.wait(*SIZE, 2.0 + n)
         stream.camera(*SIZE, 0.0, 2.0 + n)
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 10
 
 
 def test_a_calibration_of_another_size_is_waited_for_once(stream, monkeypatch):
-    monkeypatch.setattr("prehend.ros.calibration._MISFIT_S", 0.2)
+    monkeypatch.setattr("prehend.ros.calibration._MISFIT_S", 1.0)
     stream.update(info(60, 1.0))
     began = time.monotonic()
     for n in range(5):
         stream.wait(128, 96, 2.0 + n)
-    assert 0.2 <= time.monotonic() - began < 0.4
+    assert 1.0 <= time.monotonic() - began < 1.9, "for the first of five images"
+    began = time.monotonic()
     stream.update(info(60, 7.0, size=(128, 96)))
     stream.wait(128, 96, 7.0)
     stream.wait(320, 240, 8.0)
-    assert time.monotonic() - began >= 0.4, "and again once one fitted"
+    assert time.monotonic() - began >= 1.0, "and again once one fitted"

@@ -1,5 +1,6 @@
 """The container file, as far as it can be checked without building it; CI builds it."""
 
+import ast
 import re
 import shlex
 import xml.etree.ElementTree as ET
@@ -50,6 +51,18 @@ def test_the_tests_and_launch_files_that_it_runs_are_there():
     tests, files = re.findall(r"test/\S+\.py", script), re.findall(r"\w+\.launch\.py", script)
     assert len(tests) > 3 and all((ROOT / path).is_file() for path in tests)
     assert sorted(files) == sorted(path.name for path in (ROOT / "launch").glob("*.launch.py"))
+
+
+def test_every_launch_file_is_started_with_each_of_its_arguments():
+    script = re.sub(r"\\\n\s*", "", (FOLDER / "launched.sh").read_text())
+    given: dict[str, set[str]] = {}
+    for name, arguments in re.findall(r"(\w+\.launch\.py) (.*)", script):
+        given.setdefault(name, set()).update(re.findall(r"(\w+):=", arguments))
+    taken = {}
+    for path in (ROOT / "launch").glob("*.launch.py"):
+        [table] = re.findall(r"^ARGUMENTS = (\{.*?^\})", path.read_text(), re.MULTILINE | re.DOTALL)
+        taken[path.name] = {key.value for key in ast.parse(table, mode="eval").body.keys}
+    assert given == taken
 
 
 def test_rosdep_and_pip_together_bring_every_dependency():

@@ -8,6 +8,7 @@ import pytest
 
 from prehend.adapters.hand_tracking_sdk import hand_topics, joint_names_text
 from prehend.adapters.joint_state import joint_angles
+from prehend.geometry.rotations import matrix_from_quaternion
 from prehend.ros import messages as m
 from prehend.ros.params import NodeParams
 
@@ -26,14 +27,15 @@ def test_the_parameter_is_a_list():
 
 def test_every_output_arrives_under_the_images_header(peer, start, toy):
     joints = peer.listen("/prehend/joint_states/left", m.JOINT_STATE)
+    poses = peer.listen("/prehend/joint_poses/left", m.POSE_ARRAY)
     found = peer.listen("/prehend/detections", m.DETECTIONS)
     wrists = peer.listen("/hands/right/wrist_pose", m.POSE_STAMPED)
     landmarks = peer.listen("/hands/right/landmarks", m.POSE_ARRAY)
     names = peer.listen("/hands/joint_names", m.STRING, latched=True)
     driver = Driver(peer)
-    start("toy_node.py", "--ros-args", "-p", "outputs:=hands,joint_states,detections,hts")
+    start("toy_node.py", "--ros-args", "-p", "outputs:=hands,joint_states,joint_poses,detections,hts")
     driver.ready()
-    driver.show_until(2, lambda: joints and found and wrists and landmarks and names, "all outputs")
+    driver.show_until(2, lambda: joints and poses and found and wrists and landmarks and names, "all outputs")
     right, left = toy.hand(1, "right"), toy.hand(2, "left", holds=True)
 
     angles = joint_angles(left.rotations, "left")
@@ -41,6 +43,13 @@ def test_every_output_arrives_under_the_images_header(peer, start, toy):
     np.testing.assert_allclose(joints[0].position, angles.positions_rad)
     assert not len(joints[0].velocity)
     assert joints[0].header.frame_id == FRAME
+
+    np.testing.assert_allclose([[p.position.x, p.position.y, p.position.z] for p in poses[0].poses], left.joints_m)
+    turns = np.array([[p.orientation.x, p.orientation.y, p.orientation.z, p.orientation.w] for p in poses[0].poses])
+    turned = matrix_from_quaternion(turns)
+    np.testing.assert_allclose(turned[0], left.rotations[0], atol=1e-6)
+    np.testing.assert_allclose(turned[5], left.rotations[0] @ left.rotations[1], atol=1e-6)  # the index finger's first
+    np.testing.assert_allclose(turned[8], turned[7], atol=1e-6)  # its tip
 
     topics = hand_topics(right.joints_m, right.rotations, "right", T_world_camera=np.eye(4))
     place, turn = wrists[0].pose.position, wrists[0].pose.orientation
@@ -76,7 +85,11 @@ def test_nobody_is_bothered_unasked(peer, start):
     driver.ready()
     driver.show_until(2, lambda: hands, "hands")
     topics = {name for name, _ in peer.node.get_topic_names_and_types()}
-    assert not {name for name in topics if "joint_states" in name or "detections" in name or name.startswith("/hands/")}
+    assert not {
+        name
+        for name in topics
+        if "joint_states" in name or "joint_poses" in name or "detections" in name or name.startswith("/hands/")
+    }
 
 
 @pytest.mark.parametrize("name", ["Detection3DArray", "Detection3D", "ObjectHypothesisWithPose", "BoundingBox3D"])

@@ -82,7 +82,8 @@ def test_a_reliable_stream_that_goes_mute_is_subscribed_to_anew(peer, start):
     peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or len(hands) > before + 5, "answers again")
 
     def anew() -> int:
-        return int(next(v.value for v in status(told[-1], "node").values if v.key == "subscribed anew"))
+        values = status(told[-1], "node").values if told else ()
+        return next((int(one.value) for one in values if one.key == "subscribed anew"), 0)
 
     # diagnostics come once a second, the answers sooner
     peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or anew() >= 1, "the diagnostics to say so")

@@ -80,7 +80,7 @@ def test_without_autostart_every_transition_does_its_part_and_undoes_it(peer, st
         peer.until(lambda: not peer.node.count_publishers("/prehend/hands"), "its topics are gone")
         assert manager.state() == "unconfigured"
     node.terminate()
-    _, errors = node.communicate(timeout=30)
+    _, errors = node.communicate(timeout=60)
     assert node.returncode == 0, errors
     assert "Traceback" not in errors
 
@@ -92,6 +92,6 @@ def test_what_cannot_be_loaded_is_told_and_may_be_tried_again(peer, start) -> No
     assert manager.state() == "unconfigured"
     assert not manager.change(CONFIGURE), "it still lives"
     node.terminate()
-    _, errors = node.communicate(timeout=30)
+    _, errors = node.communicate(timeout=60)
     assert "nonsense" in errors and "Traceback" not in errors
     assert node.returncode == 0

@@ -141,15 +141,17 @@ def test_pause_and_reset_do_what_they_say(peer, live):
         return answer.result().success, answer.result().message
 
     found = lambda: [event for event in events if event.kind == event.FOUND]  # noqa: E731
+    show_until(0, lambda: hands, "the node and this one know each other: an event comes once")
     show_until(1, lambda: len(found()) == 1, "a hand is found")
     assert call(Trigger, "reset") == (True, "all hands are forgotten")
     show_until(1, lambda: len(found()) == 2, "it is found again")
     assert call(SetBool, "pause", data=True) == (True, "paused")
     told = peer.listen("/diagnostics", m.DIAGNOSTICS)
     show_until(1, lambda: any(s.message == "paused" for one in told for s in one.status), "it says that it is paused")
-    hands.clear()
     count = len(told)
-    show_until(1, lambda: len(told) > count + 1, "two more seconds of images")
+    show_until(1, lambda: len(told) > count, "what was on its way has come")
+    hands.clear()
+    show_until(1, lambda: len(told) > count + 2, "two more seconds of images")
     assert hands == []
     assert call(SetBool, "pause", data=False) == (True, "running")
     show_until(1, lambda: hands, "it goes on")

@@ -63,6 +63,20 @@ class Launched:
         return self.values.get(self.arguments[0], "")
 
 
+class LaunchedParameter(Launched):
+    """As launch has it: a substitution is converted to the type, a plain value has to be of it."""
+
+    def __init__(self, value, *, value_type):
+        if not isinstance(value, Launched) and not isinstance(value, value_type):
+            raise TypeError(f"value='{value}' is not an instance of {value_type}")
+        super().__init__(value, value_type=value_type)
+
+    @property
+    def value(self):
+        text = self.arguments[0].perform(None)
+        return text if self.named["value_type"] is str else yaml.safe_load(text)
+
+
 def launched(monkeypatch: pytest.MonkeyPatch, file: str = "prehend.launch.py", **values: str) -> dict:
     """What a launch file makes the node with when these arguments are given."""
     pytest.importorskip("ament_index_python", reason="needs the extra 'ros'")
@@ -74,8 +88,9 @@ def launched(monkeypatch: pytest.MonkeyPatch, file: str = "prehend.launch.py", *
         "launch.substitutions": ("LaunchConfiguration",),
         "launch_ros": (),
         "launch_ros.actions": ("Node",),
-        "launch_ros.parameter_descriptions": ("ParameterValue",),
     }
+    described = SimpleNamespace(ParameterValue=LaunchedParameter)
+    monkeypatch.setitem(sys.modules, "launch_ros.parameter_descriptions", described)
     for name, classes in names.items():
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(**dict.fromkeys(classes, Launched)))
     content = runpy.run_path(str(ROOT / "launch" / file))
@@ -87,14 +102,17 @@ def launched(monkeypatch: pytest.MonkeyPatch, file: str = "prehend.launch.py", *
 
 def test_launch_arguments_win_over_the_file_only_where_they_are_given(monkeypatch):
     assert launched(monkeypatch)["parameters"] == ["file.yaml"]
-    file, given = launched(monkeypatch, object_id="007", image_transport="compressed")["parameters"]
+    file, given = launched(monkeypatch, object_id="007", image_transport="compressed", use_sim_time="true")[
+        "parameters"
+    ]
     assert file == "file.yaml"
-    assert {name: (value.arguments[0], value.named["value_type"]) for name, value in given.items()} == {
-        "object_id": ("007", str),
-        "image_transport": ("compressed", str),
+    assert {name: one.value for name, one in given.items()} == {
+        "object_id": "007",
+        "image_transport": "compressed",
+        "use_sim_time": True,
     }
     known = yaml.safe_load((ROOT / "config" / "node.yaml").read_text())["/**"]["ros__parameters"]
-    assert set(given) <= set(known)
+    assert set(given) <= {*known, "use_sim_time"}
 
 
 def test_two_cameras_are_launched_as_one_node(monkeypatch):
@@ -106,8 +124,8 @@ def test_two_cameras_are_launched_as_one_node(monkeypatch):
         monkeypatch, file, cameras="front, left", images="/a/image,/b/image", rig="true", rig_file="x.yaml"
     )
     assert given["remappings"] == [("front/image_raw", "/a/image"), ("left/image_raw", "/b/image")]
-    parameters = {name: value.arguments[0] for name, value in given["parameters"][1].items()}
-    assert parameters == {"cameras": "front, left", "rig": "true", "rig_file": "x.yaml"}
+    parameters = {name: one.value for name, one in given["parameters"][1].items()}
+    assert parameters == {"cameras": "front, left", "rig": True, "rig_file": "x.yaml"}
     known = yaml.safe_load((ROOT / "config" / "node.yaml").read_text())["/**"]["ros__parameters"]
     assert set(parameters) <= set(known)
     with pytest.raises(RuntimeError, match="give one each"):

@@ -107,6 +107,8 @@ def test_reset_and_pause_are_services(peer, start):
     assert call(reset, Trigger.Request())
     assert call(pause, SetBool.Request(data=True))
     peer.until(lambda: told and status(told[-1], "node").message == "paused", "it says so")
+    count = len(told)
+    peer.until(lambda: len(told) > count + 1, "what was on its way has come")
     before = len(hands)
     for _ in range(10):
         sender.publish(image)

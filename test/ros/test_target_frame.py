@@ -54,6 +54,7 @@ def test_hands_are_told_in_the_target_frame_once_its_transform_is_known(peer, st
     T[:3, :3], T[:3, 3] = matrix_from_axis_angle(np.array([0.3, -1.0, 0.7])), [0.4, -2.0, 1.0]
     tf.clear()
     show(T, lambda: any(array.header.frame_id == "base" for array in hands) and said("hands are in 'base'", 0))
+    show(T, lambda: any(one.child_frame_id == "left_hand_2" for tree in tf for one in tree.transforms))
     there = next(array for array in hands if array.header.frame_id == "base")
     expected = toy.hand(2, "left", holds=True)
     found = there.hands[1]

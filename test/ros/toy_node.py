@@ -12,12 +12,13 @@ import numpy as np
 
 from prehend.conventions import SIDES
 from prehend.errors import DeviceError, InvalidInput
+from prehend.pipeline.depth_register import Depth, UnalignedDepth
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.convert import ModelFacts
 from prehend.ros.estimator import Loaded
 from prehend.ros.params import NodeParams
-from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, HandHypotheses, ObjectEstimate
 
 VERTICES = 50
 FACTS = ModelFacts(
@@ -60,7 +61,22 @@ def hand(index: int, side: str, vertices: int = VERTICES, holds: bool = False) -
         held_object=held if holds else None,
         fit_error_px=1.5,
         position_std_m=0.02,
+        hypotheses=hypotheses(rng) if holds else None,
     )
+
+
+def middle(depth: Depth, camera: Camera) -> float:
+    """Depth of the pixel in the middle of the image."""
+    if isinstance(depth, UnalignedDepth):
+        depth = depth.around(np.array([[0.0, 0.0, 0.6]]), 0.2, camera)
+    return float(depth[camera.height // 2, camera.width // 2])
+
+
+def hypotheses(rng: np.random.Generator) -> HandHypotheses:
+    """Three of them."""
+    root = rng.normal(size=(21, 3, 3))
+    turns = np.stack([rotation(rng) for _ in range(48)]).reshape(3, 16, 3, 3)
+    return HandHypotheses(rng.normal(size=(3, 21, 3)), turns, root @ np.swapaxes(root, 1, 2), 2, 5)
 
 
 class ToyEstimator:
@@ -77,7 +93,7 @@ class ToyEstimator:
         image_rgb: np.ndarray,
         camera: Camera | None = None,
         stamp: float | None = None,
-        depth: np.ndarray | None = None,
+        depth: Depth | None = None,
     ) -> FrameResult:
         order = int(image_rgb[0, 0, 0])
         if order == 253:
@@ -88,9 +104,9 @@ class ToyEstimator:
             raise ZeroDivisionError("the image orders a crash")
         hands = tuple(hand(n + 1, SIDES[1 - n], holds=n == 1) for n in range(min(order % 10, self._most)))
         hands = tuple(replace(one, is_operator=order > 10) for one in hands)
-        if depth is not None:  # where the first pixel is
-            hands = tuple(replace(one, position_std_m=float(depth[0, 0])) for one in hands)
         assert camera is not None
+        if depth is not None:
+            hands = tuple(replace(one, position_std_m=middle(depth, camera)) for one in hands)
         events = self._events.step(hands, (camera.width, camera.height), stamp)
         times = {"find": 1.0, "infer": 2.0, "total": 3.5}
         return FrameResult(camera, hands, stamp, times, found=True, events=events)

@@ -60,7 +60,7 @@ class Browser:
         os.close(self._in)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(20)
+        self._process.wait(60)
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
         self._count += 1

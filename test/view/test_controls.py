@@ -17,7 +17,7 @@ def test_a_paused_player_goes_on_by_steps_and_by_play():
     waiting.start()
     assert not went.wait(0.05)
     controls.command("play")
-    waiting.join(20)
+    waiting.join(60)
     assert went.is_set() and not controls.state["paused"]
 
 
@@ -41,9 +41,9 @@ def test_the_end_waits_for_a_person_unless_it_loops():
         controls.changed = lambda controls=controls, ended=ended: controls.state["ended"] and ended.set()
         waiting = threading.Thread(target=controls.wait_at_end)
         waiting.start()
-        assert ended.wait(20)
+        assert ended.wait(60)
         controls.command(command)
-        waiting.join(20)
+        waiting.join(60)
         assert not waiting.is_alive() and not controls.state["ended"]
         assert controls.wait_until(0.0)  # the frame after it is shown
 

@@ -63,13 +63,13 @@ def test_a_paused_file_stands_and_steps_one_frame_at_a_time(clip, estimator):
     running.start()
     for number in (1, 2, 3):
         controls.command("step")
-        for _ in range(2000):
+        for _ in range(12000):
             if len(screen.seen) == number:
                 break
             threading.Event().wait(0.005)
         threading.Event().wait(0.02)
         assert len(screen.seen) == number
-    running.join(20)
+    running.join(60)
     assert not running.is_alive()
 
 
@@ -97,9 +97,13 @@ def test_a_frame_that_cannot_be_done_costs_itself(play, clip, estimator, monkeyp
 
 
 def test_own_cameras_and_mirrors_reach_the_estimator(play, clip, estimator):
-    K = [[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]
-    play(lambda: clip(1), cameras=GivenCamera(K), mirrored=True)
+    K = np.array([[60.0, 0, 20], [0, 60, 23.5], [0, 0, 1]])
+    play(lambda: clip(1), cameras=GivenCamera(K.tolist()))
+    play(lambda: clip(1), cameras=GivenCamera(K.tolist()), mirrored=True)
     assert np.allclose(estimator.asked[0][0].K, K)
+    assert np.allclose(estimator.asked[1][0].K, [[60, 0, 43], [0, 60, 23.5], [0, 0, 1]]), (
+        "K is of the picture as it comes"
+    )
 
 
 def test_unrelated_pictures_come_one_a_second_and_files_as_fast_as_they_go_at_rate_0(play, tmp_path):

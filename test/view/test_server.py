@@ -17,7 +17,7 @@ def server(feed, controls):
 
 
 def ask(server, method="GET", path="/", body=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     content = answer.read()
@@ -50,7 +50,7 @@ def test_nothing_but_the_page_is_given_out(server, path):
 def test_several_viewers_get_the_same_frames(server, feed, make_seen):
     streams = []
     for _ in range(3):
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("GET", "/events")
         streams.append(connection.getresponse())
         assert streams[-1].getheader("Content-Type").startswith("text/event-stream")
@@ -92,13 +92,13 @@ def test_a_live_view_has_nothing_to_command(feed):
 
 
 def test_a_viewer_that_leaves_is_noticed_and_a_broken_request_harms_nobody(server, feed, make_seen):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as gone:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as gone:
         gone.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert gone.recv(10)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as broken:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as broken:
         broken.sendall(b"\x00\xff nonsense\r\n\r\n")
         broken.recv(10)
-    for number in range(1, 200):
+    for number in range(1, 1200):
         feed.show(make_seen(number))
         if number > 3 and feed.viewers == 0:
             break
@@ -127,7 +127,7 @@ def test_only_an_open_server_answers_to_other_names(feed):
 
 def test_the_end_is_quick_whoever_still_looks_on(feed):
     with ViewServer(feed, None, "127.0.0.1", 0) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("GET", "/events")
         stream = connection.getresponse()
         assert stream.readline().startswith(b"event: hello")

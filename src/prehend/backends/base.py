@@ -10,7 +10,7 @@ from prehend.check import check_shape
 from prehend.errors import InvalidInput, UnknownName
 from prehend.weights import Bundle, TensorSpec
 
-__all__ = ["Array", "Backend", "TensorSpec", "ordered_inputs"]
+__all__ = ["Array", "Backend", "TensorSpec", "calls_at_once", "ordered_inputs"]
 
 Array = NDArray[np.float32]
 
@@ -53,6 +53,12 @@ class Backend(Protocol):
     def close(self) -> None:
         """Let go of memory and threads; the backend is of no use afterwards."""
         ...
+
+
+def calls_at_once(backend: Backend) -> int:
+    """How many threads may call `Backend.infer` at the same time, and had better: its attribute `at_once`, 1 where it
+    has none. With more than 1 outputs stay valid."""
+    return int(getattr(backend, "at_once", 1))
 
 
 def ordered_inputs(bundle: Bundle, stage: str, inputs: Mapping[str, Array]) -> list[Array]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 
-from prehend.backends.base import Array, Backend
+from prehend.backends.base import Array, Backend, calls_at_once
 from prehend.errors import DeviceError, PrehendError
 from prehend.weights import Bundle
 
@@ -36,6 +36,11 @@ class FallbackBackend:
     def bundle(self) -> Bundle:
         """The weights."""
         return self._now.bundle
+
+    @property
+    def at_once(self) -> int:
+        """See `calls_at_once`, of the one that runs now."""
+        return calls_at_once(self._now)
 
     @property
     def notes(self) -> tuple[str, ...]:

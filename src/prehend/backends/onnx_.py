@@ -1,5 +1,6 @@
 """Networks on ONNX Runtime, on the processor or on what one of its providers brings."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,9 +48,16 @@ class OnnxBackend:
     """One session per stage; the graphs get their numbers from the bundle's safetensors, or are those of an engine
     where the precision is not float32.
 
+    With two threads of the processor each call takes one of them, and two calls run beside each other (`at_once`): on
+    two cores both hands of an image took 11.3 ms so, of 18.1 ms of CPU time, and 14.8 of 24.1 ms with both threads in
+    each layer, which wait for each other a hundred times a stage.
+
     Args:
         bundle: the weights.
         settings: threads, provider, precision.
+
+    Attributes:
+        at_once: see `calls_at_once`.
 
     Raises:
         AssetError: the numbers cannot be read.
@@ -68,6 +76,7 @@ class OnnxBackend:
         settings = settings or BackendSettings()
         self._provider = settings.only(self.name, PROVIDERS, PRECISIONS)
         providers = provider_list(self._provider, settings.threads, cache_folder() / "providers")
+        self.at_once = 2 if self._provider == "cpu" and _threads(settings, self._provider) == 2 else 1
         self._sessions = {}
         opener = _Opener(bundle, settings, self._provider, providers)
         for stage, file in bundle.stages.items():
@@ -153,12 +162,22 @@ class _Opener:
 
     def _options(self) -> ort.SessionOptions:
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self._settings.threads
+        threads = _threads(self._settings, self._provider)
+        options.intra_op_num_threads = 1 if threads == 2 and self._provider == "cpu" else threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _QUIET
         # a thread that spins while it waits takes a core from the next stage, which has threads of its own
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return options
+
+
+def _threads(settings: BackendSettings, provider: str) -> int:
+    """Threads that are asked for; where that is left open all of up to two processors, else 0: the runtime's choice."""
+    if settings.threads or provider != "cpu":
+        return settings.threads
+    # a container may have fewer than the machine
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return mine if mine <= 2 else 0
 
 
 def running_on(provider: str) -> dict[str, str]:

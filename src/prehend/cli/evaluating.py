@@ -27,7 +27,7 @@ from prehend.eval.judge.summary import Judged, judge, latency_measures
 from prehend.eval.judge.things import Shapes, catalogue_shapes
 from prehend.eval.judge.worst import pictures_of, worst_frames
 from prehend.eval.tables import markdown_table
-from prehend.eval.truth.records import truth_of
+from prehend.eval.truth.records import left_unanswered, truth_of
 from prehend.eval.truth.store import truth_text
 from prehend.files import has_room, reason, replace_text
 from prehend.hand_model import load_hand_model
@@ -121,6 +121,8 @@ class Evaluation:
             with TruthMaker(self._args, self._ids, self._objects) as maker:
                 truth = maker.open(plan)
                 known = [None] * len(answers.frames) if truth is None else truth_of(truth, answers.frames)
+                for line in [] if truth is None else left_unanswered(truth, answers.frames):
+                    self._tell(f"{plan.source}: {line}")
                 title = "" if truth is None else truth.title
             return judge(
                 plan.name, plan.source, answers, known, title, self._shapes,
@@ -178,7 +180,10 @@ class Evaluation:
 
     def _fail(self, error: PrehendError) -> None:
         self._failures += 1
-        tqdm.write(f"prehend eval: {error}", file=sys.stderr)
+        self._tell(str(error))
+
+    def _tell(self, line: str) -> None:
+        tqdm.write(f"prehend eval: {line}", file=sys.stderr)
 
 
 def _read_ids(path: Path | None) -> dict[int, str]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from prehend.prior.sampler import Hypotheses, Sampling
 
 SCHEMA = "prehend.hypotheses/1"
+_FAR_PX, _FAR_M = 40.0, 0.015
+"""A hand that is this far off what is known of it is another."""
 _TILE_PX, _COLUMNS, _FRAMES, _FPS = 240, 4, 48, 24.0
 _KEYS = {"side", "joints_m", "joints_std_m", "keypoints_px", "keypoints_std_px", "camera", "schema"}
 
@@ -171,7 +173,9 @@ def _said(found: "Hypotheses", order: np.ndarray) -> str:
         parts.append(f"{found.error_px[order[0]]:.2f} px")
     if np.isfinite(found.error_m).any():
         parts.append(f"{1000 * found.error_m[order[0]]:.2f} mm")
-    return f"; the best is {' and '.join(parts)} off what is known" if parts else ""
+    far = found.error_px[order[0]] > _FAR_PX or found.error_m[order[0]] > _FAR_M
+    hint = f": is it of the {found.side} side, and in the order of joint_order in hands.json?" if far else ""
+    return f"; the best is {' and '.join(parts)} off what is known{hint}" if parts else ""
 
 
 def _record(

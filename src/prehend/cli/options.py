@@ -16,7 +16,7 @@ LAG_CUTOFF_HZ = 1.5
 _DESTINATIONS = (
     "model", "detector", "backend", "provider", "precision", "compiled", "engine_policy", "engine_dir", "object_id",
     "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz", "smoother", "hand_model", "threads", "lost",
-    "operator", "temporal_frames", "temporal_lag_s",
+    "operator", "temporal_frames", "temporal_lag_s", "hypotheses", "hypothesis_budget_ms",
 )  # fmt: skip
 """Names of options that commands set; each argument has the option's name as its destination."""
 
@@ -92,6 +92,19 @@ def _add_over_time(parser: Parser) -> None:
         type=count_from(0),
         metavar="N",
         help="frames of a hand that the network draws on; 1: each alone; default 0: as many as the weights look at",
+    )
+    parser.add_argument(
+        "--hypotheses",
+        type=count_from(0),
+        metavar="N",
+        help="hands that an answer with hidden or unsure joints may mean, say 8: covariances of joints (default: 0)",
+    )
+    parser.add_argument(
+        "--hypothesis-budget",
+        dest="hypothesis_budget_ms",
+        type=number_between(0, 1000),
+        metavar="MS",
+        help="time that they may take of an image of a film; they grow over several (default: 8)",
     )
 
 

@@ -14,7 +14,8 @@ _DESCRIPTION = """Find the hands that several calibrated cameras see at once, an
 the rig's frame: metric 3D joints, mesh, grasp, what is held, and how each view agrees.
 
 RIG is a file with the cameras' poses and intrinsics (docs/CAMERAS.md), or Kalibr's camchain.yaml. SOURCE is a
-video, a folder of images or a bag of one camera: in the order of RIG, or with the camera's name, as left=left.mp4."""
+video, a folder of images or a bag of one camera: in the order of RIG, or with the camera's name, as left=left.mp4.
+Of a bag that holds several cameras name the topic: left=drive.mcap:/left/image_raw."""
 
 _EPILOG = """Frames whose stamps lie no further apart than --window are one set; a set without some camera's frame is
 made of the others'. A hand that one camera alone sees is what that camera says of it.
@@ -62,7 +63,7 @@ def run(argv: list[str]) -> int:
 
     import cv2
 
-    from prehend.cli.rig_job import RigJob, assigned
+    from prehend.cli.rig_job import RigJob, assigned, sources_of
     from prehend.io.event_lines import EventLines
     from prehend.io.overlay_files import OverlayFolder
     from prehend.pipeline.options import EstimatorOptions, changed
@@ -74,6 +75,7 @@ def run(argv: list[str]) -> int:
         cv2.setNumThreads(args.threads)
     rig = read_rig(args.rig)
     names = assigned(args.sources, rig, args.rig)
+    sources = sources_of(names, args.topic)
     options = changed(EstimatorOptions(), **given_options(args))
     window_s = 0.0 if args.exact else WINDOW_S if args.window is None else args.window
     with stopped_by_signals(), ExitStack() as stack:
@@ -81,7 +83,7 @@ def run(argv: list[str]) -> int:
         events = None if args.events is None else stack.enter_context(EventLines(args.events))
         job = stack.enter_context(RigJob(lambda: load_rig(names, options), rig, args.json, overlay, events, args.mesh))
         try:
-            job.take(names, window_s, args.topic)
+            job.take(sources, window_s)
         except PrehendError as error:
             job.fail(error)
     told = sys.stderr if "-" in (str(args.json), str(args.events)) else sys.stdout

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -22,6 +23,43 @@ from prehend.rig.estimator import RigEstimator
 from prehend.rig.recording import Sets, rig_record
 from prehend.rig.records import RigResult
 from prehend.rig.show import draw_rig
+
+
+class CameraSource(NamedTuple):
+    """Where a camera's images are: what `open_source` opens, and of a bag the topic, None for the only one."""
+
+    name: str
+    topic: str | None
+
+    @classmethod
+    def of(cls, text: str, topic: str | None) -> "CameraSource":
+        """`SOURCE`, or `BAG:/TOPIC`; `topic` where none is named."""
+        head, colon, rest = text.partition(":/")
+        if colon and Path(head).exists() and not Path(text).exists():
+            return cls(head, f"/{rest}")
+        return cls(text, topic)
+
+
+def sources_of(names: Mapping[str, str], topic: str | None) -> dict[str, CameraSource]:
+    """What each camera's images are read from.
+
+    Args:
+        names: as `assigned` has them.
+        topic: image topic of bags for which none is named.
+
+    Raises:
+        ParameterError: two cameras would see the same images.
+    """
+    found = {camera: CameraSource.of(text, topic) for camera, text in names.items()}
+    seen: dict[tuple[Path, str | None], str] = {}
+    for camera, source in found.items():
+        before = seen.setdefault((Path(source.name).resolve(), source.topic), camera)
+        if before != camera:
+            raise ParameterError(
+                f"cameras {before} and {camera} would both see {source.name}: give each its own source; of a bag that "
+                f"holds both, its topic: {camera}={source.name}:/{camera}/image_raw"
+            )
+    return found
 
 
 def assigned(sources: Sequence[str], rig: RigCalibration, file: Path) -> dict[str, str]:
@@ -73,13 +111,12 @@ class RigJob:
         self._misses_m, self._both = list[float](), 0
         self._failures = 0
 
-    def take(self, names: Mapping[str, str], window_s: float, topic: str | None) -> None:
+    def take(self, sources: Mapping[str, CameraSource], window_s: float) -> None:
         """Run recordings to their end.
 
         Args:
-            names: source of each camera; the first camera leads.
+            sources: of each camera; the first camera leads.
             window_s: largest difference of stamps in a set [s].
-            topic: image topic of bags.
 
         Raises:
             PrehendError: a source cannot be read, the estimator cannot be loaded, or a file cannot be written.
@@ -88,10 +125,13 @@ class RigJob:
             opened: dict[str, Source] = {
                 camera: stack.enter_context(
                     open_source(
-                        name, on_error=self.fail, topic=topic, own_camera=self._rig.of(camera).camera is not None
+                        source.name,
+                        on_error=self.fail,
+                        topic=source.topic,
+                        own_camera=self._rig.of(camera).camera is not None,
                     )
                 )
-                for camera, name in names.items()
+                for camera, source in sources.items()
             }
             self._sets = Sets(opened, window_s)
             lengths = [source.length for source in opened.values() if source.length is not None]

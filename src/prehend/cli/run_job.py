@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from prehend.draw.overlay import draw
 from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
+from prehend.geometry.camera import mirror_camera
 from prehend.io.event_lines import EventLines
 from prehend.io.frames import Frame, Source
 from prehend.io.images import MAX_PIXELS
@@ -237,7 +238,7 @@ class Run:
     def _camera(self, frame: Frame) -> Camera | None:
         given = self._cameras.find(frame) if isinstance(self._cameras, SourceTable) else self._cameras
         if given is None:
-            return frame.camera
+            return self._turned_back(frame.camera)
         self._fitted.add("cameras")
         height, width = frame.image_rgb.shape[:2]
         camera = given.for_image(width, height, frame.stored_size)
@@ -248,7 +249,11 @@ class Run:
                 f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of {width} x {height} "
                 "pixels: right only for an image that was cut out of a larger one"
             )
-        return camera
+        return self._turned_back(camera)
+
+    def _turned_back(self, camera: Camera | None) -> Camera | None:
+        """Calibrations are of the images as they come."""
+        return mirror_camera(camera) if self._mirrored and camera is not None else camera
 
     def _estimate(self, frame: Frame, estimator: HandEstimator) -> FrameResult:
         return estimator.estimate(frame.image_rgb, self._camera(frame), frame.stamp, self._hands(frame))

@@ -7,6 +7,7 @@ COCO-WholeBody          the same with `lefthand_kpts` and `righthand_kpts` (Jin 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,14 +16,22 @@ from typing import Any
 import numpy as np
 
 from prehend.conventions import NUM_JOINTS, SIDES, Side
+from prehend.documents import read_text
 from prehend.errors import InvalidInput, SourceError
-from prehend.eval.photos import LabelledHand
+from prehend.eval.keypoint_names import order_of_names
+from prehend.eval.photos import MIN_JOINTS_3D, MIN_VISIBLE, LabelledHand
 from prehend.types import Box, FloatArray
 
 LABEL_FILES = ("gt.json", "labels.json", "annotations.json", "photo_labels.json")
 """Names under which labels are looked for, in a folder of photographs and in the one above."""
 
 FORMATS = "prehend.labels/1, prehend.photo_labels/1, COCO keypoints of hands, COCO-WholeBody"
+
+_MOST_BYTES = 4 << 30
+_LONGEST_NORMALISED = 1.5
+"""Keypoints that all lie nearer to the corner than this [px] are shares of the image's size."""
+_SMALLEST_M, _LARGEST_M = 0.02, 0.5
+"""Between the farthest joints of a hand: outside of it they are in another unit."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +84,7 @@ def read_labels(path: Path, complete: bool = False) -> list[LabelledPhoto]:
         SourceError: it is missing, of another format, or an entry is wrong; the text names both.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
+        content = json.loads(read_text(path, limit=_MOST_BYTES))
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{path}: no JSON ({error})") from error
     read = _reader(path, content)
@@ -140,41 +147,76 @@ def _read_photos(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
 
 
 def _read_coco(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
-    """Annotations by image; those of no hand are left out."""
-    names = {one.get("id"): str(one.get("name", "")) for one in content.get("categories") or ()}
-    hands: dict[Any, list[LabelledHand]] = {}
+    """Annotations by image; those of no hand are left out.
+
+    Where several hands are one annotation (`iscrowd`), or a hand is there and nothing of it is labelled, not every hand
+    of that photograph is known, whatever the file says of the others.
+    """
+    categories = {one.get("id"): one for one in content.get("categories") or ()}
+    hands: dict[str, list[LabelledHand]] = {}
+    partly: set[str] = set()
     for row, annotation in enumerate(_listed(path, content, "annotations")):
         place = f"{path}: annotation {annotation.get('id', row)}"
-        image = _need(place, annotation, "image_id")
-        if annotation.get("iscrowd"):
-            continue
-        hands.setdefault(image, []).extend(_coco_hands(place, annotation, names.get(annotation.get("category_id"), "")))
-    photos = []
-    for entry in _listed(path, content, "images"):
-        found = hands.get(entry.get("id"), [])
-        name = str(_need(f"{path}: image {entry.get('id')}", entry, "file_name"))
-        whole = bool(entry.get("all_hands_labelled", content.get("all_hands_labelled", False)))
-        if found or whole:
-            photos.append(LabelledPhoto(name, _set_of(path, name), tuple(found), whole, _size(entry)))
+        image = str(_need(place, annotation, "image_id"))  # some tools write one of both as text
+        found = (
+            []
+            if annotation.get("iscrowd")
+            else list(_coco_hands(place, annotation, categories.get(annotation.get("category_id"), {})))
+        )
+        known = [hand for hand in found if hand.box is not None]
+        hands.setdefault(image, []).extend(known)
+        if annotation.get("iscrowd") or len(known) < len(found):
+            partly.add(image)
+    photos, entries = [], _listed(path, content, "images")
+    twice = [number for number, count in Counter(str(entry.get("id")) for entry in entries).items() if count > 1]
+    if twice:
+        raise SourceError(f"{path}: two images have the id {twice[0]}: whose are its annotations?")
+    if hands and not {str(entry.get("id")) for entry in entries} & hands.keys():
+        raise SourceError(f"{path}: no annotation is of an image that the file lists: image_id and images' id differ")
+    for entry in entries:
+        image = str(entry.get("id"))
+        name = str(_need(f"{path}: image {image}", entry, "file_name"))
+        whole = bool(entry.get("all_hands_labelled", content.get("all_hands_labelled", False))) and image not in partly
+        if hands.get(image) or whole:
+            photos.append(LabelledPhoto(name, _set_of(path, name), tuple(hands.get(image, ())), whole, _size(entry)))
     return photos
 
 
-def _coco_hands(place: str, annotation: Mapping[str, Any], category: str) -> Iterable[LabelledHand]:
+def _coco_hands(place: str, annotation: Mapping[str, Any], category: Mapping[str, Any]) -> Iterable[LabelledHand]:
+    """Those of an annotation; one that is there and of which nothing is labelled has neither keypoints nor box."""
     sides = [side for side in SIDES if f"{side}hand_kpts" in annotation]
     if sides:
         for side in sides:
-            if annotation.get(f"{side}hand_valid", True):
-                hand = _coco_hand(place, f"{side}hand_kpts", annotation[f"{side}hand_kpts"], side)
-                if hand.mask.any():
-                    yield hand
+            hand = _coco_hand(place, f"{side}hand_kpts", annotation[f"{side}hand_kpts"], side)
+            if hand.mask.any() and annotation.get(f"{side}hand_valid", True):
+                yield hand
+            elif _coco_box(place, annotation.get(f"{side}hand_box")) is not None:
+                yield LabelledHand(side=side)
         return
-    told = annotation.get("side", annotation.get("handedness", category))
+    told = annotation.get("side", annotation.get("handedness", category.get("name", "")))
     named = [side for side in SIDES if side in str(told).lower()]
-    yield _coco_hand(place, "keypoints", _need(place, annotation, "keypoints"), named[0] if len(named) == 1 else None)
+    order = order_of_names(category.get("keypoints"))
+    hand = _coco_hand(
+        place, "keypoints", _need(place, annotation, "keypoints"), named[0] if len(named) == 1 else None, order
+    )
+    yield hand if hand.mask.any() else LabelledHand(side=hand.side, box_px=_coco_box(place, annotation.get("bbox")))
 
 
-def _coco_hand(place: str, key: str, values: Any, side: Side | None) -> LabelledHand:
-    """21 times x, y and 0 for a keypoint that is not labelled; flat, or a list of lists."""
+def _coco_box(place: str, values: Any) -> Box | None:
+    """COCO's x, y, width, height from the corner of the first pixel; None where there is none."""
+    if values is None or len(values) != 4:
+        return None
+    x, y, width, height = _array(place, "bbox", values, (4,)).tolist()
+    return Box(x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5) if width > 0 and height > 0 else None
+
+
+def _coco_hand(
+    place: str, key: str, values: Any, side: Side | None, order: Sequence[int] | None = None
+) -> LabelledHand:
+    """21 times x, y and 0 for a keypoint that is not labelled; flat, or a list of lists.
+
+    `order` has the file's row of each of our joints, None where it is ours.
+    """
     flat = np.asarray(values, dtype=object).ravel()
     if len(flat) != 3 * NUM_JOINTS:
         raise SourceError(
@@ -182,6 +224,8 @@ def _coco_hand(place: str, key: str, values: Any, side: Side | None) -> Labelled
             "(whole bodies need lefthand_kpts and righthand_kpts)"
         )
     points = _array(place, key, flat.reshape(NUM_JOINTS, 3).tolist(), (NUM_JOINTS, 3))
+    points = points if order is None else points[list(order)]
+    _check_pixels(place, key, points[points[:, 2] > 0, :2])
     return LabelledHand(points[:, :2], points[:, 2] > 0, side)
 
 
@@ -192,7 +236,7 @@ def _hand(place: str, label: Mapping[str, Any]) -> LabelledHand:
     points, joints, box = label.get("keypoints_px"), label.get("joints_m"), label.get("box_px")
     known = label.get("visible")
     held = label.get("held")
-    return LabelledHand(
+    hand = LabelledHand(
         None if points is None else _array(place, "keypoints_px", points, (NUM_JOINTS, 2)),
         None if known is None or points is None else _array(place, "visible", known, (NUM_JOINTS,)) > 0,
         side,
@@ -200,6 +244,25 @@ def _hand(place: str, label: Mapping[str, Any]) -> LabelledHand:
         None if box is None else _box(place, box),
         held if isinstance(held, bool) else None,
     )
+    if hand.keypoints_px is not None:
+        _check_pixels(place, "keypoints_px", np.asarray(hand.keypoints_px)[hand.mask])
+    if hand.joints_m is not None:
+        check_metres(place, "joints_m", hand.joints_m)
+    return hand
+
+
+def _check_pixels(place: str, key: str, points: FloatArray) -> None:
+    """Raise `SourceError` for shares of the image's size, as MediaPipe and YOLO have keypoints."""
+    if len(points) >= MIN_VISIBLE and np.abs(points).max() <= _LONGEST_NORMALISED:
+        raise SourceError(f"{place}: {key} lie between 0 and 1: give pixels, not shares of the image's size")
+
+
+def check_metres(place: str, key: str, joints: FloatArray) -> None:
+    """Raise `SourceError` where (21, 3) joints, NaN for those that are unknown, are in another unit than metres."""
+    known = np.asarray(joints)[np.isfinite(joints).all(-1)]
+    extent = float(np.linalg.norm(np.ptp(known, axis=0))) if len(known) >= MIN_JOINTS_3D else None
+    if extent is not None and not _SMALLEST_M < extent < _LARGEST_M:
+        raise SourceError(f"{place}: {key} spans {extent:.3g} m: a hand does not; are they in metres?")
 
 
 def _box(place: str, values: Any) -> Box:

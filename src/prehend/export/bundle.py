@@ -17,6 +17,7 @@ from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.export.onnx import export_stage, initializer_names
 from prehend.export.parity import check_parity
+from prehend.files import replace_text
 from prehend.models.registry import config_to_manifest, count_gmac, count_parameters, entry
 from prehend.models.stage import Shape, Stage, Staged
 from prehend.weights import MANIFEST, SCHEMA, WEIGHTS, Bundle, file_sha256, load_bundle
@@ -71,7 +72,7 @@ def save_bundle(
     if clash := manifest.keys() & extras.keys():
         raise InvalidInput(f"extras may not set {', '.join(sorted(clash))}")
     text = json.dumps({**manifest, **extras}, indent=1)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    replace_text(folder / MANIFEST, text + "\n")
     bundle = load_bundle(folder)
     check_parity(TorchBackend(bundle), OnnxBackend(bundle))
     return bundle

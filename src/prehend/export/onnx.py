@@ -65,6 +65,7 @@ def export_stage(network: nn.Module, stage: Stage, location: str) -> onnx.ModelP
         )
     model = onnx.load_from_string(buffer.getvalue())
     onnx.checker.check_model(model)
+    _drop_empty_inputs(model)
     _detach_numbers(model, network, location)
     _shorten_names(model)
     for value in (*model.graph.input, *model.graph.output):
@@ -94,6 +95,17 @@ def _detach_numbers(model: onnx.ModelProto, network: nn.Module, location: str) -
     for node in model.graph.node:
         for i, name in enumerate(node.input):
             node.input[i] = renamed.get(name, name)
+
+
+def _drop_empty_inputs(model: onnx.ModelProto) -> None:
+    """Leave out optional inputs at the end that are named and not given.
+
+    They mean nothing (ONNX IR, "Optional Inputs and Outputs"), but ONNX Runtime fuses no padding into the convolution
+    after it while its `value` is named so.
+    """
+    for node in model.graph.node:
+        while node.input and not node.input[-1]:
+            node.input.pop()
 
 
 def _shorten_names(model: onnx.ModelProto) -> None:

@@ -1,12 +1,13 @@
 """Pixels and rays: projection and its inverse with distortion, cameras of crops and of resized images."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
 from prehend.check import check_shape
 from prehend.errors import InvalidInput
-from prehend.geometry.rotations import rotation_between
 from prehend.types import Camera, FloatArray
 
 DEFAULT_FOV_DEG = 60.0
@@ -21,6 +22,8 @@ DISTORTION_LENGTHS: dict[str, tuple[int, ...]] = {
     "equidistant": (0, 4),
 }
 """Numbers of coefficients each model may have."""
+_MIRROR_CHANGES = {"plumb_bob": (3,), "rational_polynomial": (3, 8, 9, 13), "equidistant": ()}
+"""Distortion coefficients that change their sign with x: p2, s1, s2 and the tilt about y (OpenCV's order)."""
 _UNDISTORT_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
 _UNDISTORT_TOLERANCE_PX = 0.05
 
@@ -133,7 +136,13 @@ def rotation_camera_crop(center_px: ArrayLike, camera: Camera, turn_rad: float =
         (..., 3, 3) float64 R_camera_crop; NaN where no ray reaches the centre.
     """
     rays = viewing_rays(np.asarray(center_px, np.float64), camera)
-    level = rotation_between(np.broadcast_to(np.array([0.0, 0.0, 1.0]), rays.shape), rays)
+    # `rotations.rotation_between` of the z axis and the ray, written out: it runs for every crop
+    x, y = rays[..., 0], rays[..., 1]
+    share = 1 / (1 + rays[..., 2])
+    level = np.empty((*rays.shape, 3))
+    level[..., 0, 0], level[..., 1, 1], level[..., 2, 2] = 1 - share * x * x, 1 - share * y * y, rays[..., 2]
+    level[..., 0, 1] = level[..., 1, 0] = -share * x * y
+    level[..., 0, 2], level[..., 1, 2], level[..., 2, 0], level[..., 2, 1] = x, y, -x, -y
     cos, sin = np.cos(turn_rad), np.sin(turn_rad)
     return level @ np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
@@ -175,6 +184,17 @@ def scale_camera(camera: Camera, width: int, height: int) -> Camera:
     affine = np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2]])
     K = crop_intrinsics(camera.K, affine)
     return Camera(K, width, height, camera.distortion, camera.distortion_model, camera.estimated)
+
+
+def mirror_camera(camera: Camera) -> Camera:
+    """The camera of the mirrored image."""
+    K, distortion = camera.K.copy(), camera.distortion.copy()
+    K[0, 2] = camera.width - 1 - K[0, 2]
+    K[0, 1] = -K[0, 1]
+    for index in _MIRROR_CHANGES[camera.distortion_model]:
+        if index < distortion.size:
+            distortion[index] = -distortion[index]
+    return replace(camera, K=K, distortion=distortion)
 
 
 def estimated_camera(width: int, height: int, fov_deg: float = DEFAULT_FOV_DEG) -> Camera:

@@ -133,13 +133,16 @@ def _refine(joints: FloatArray, seen: _Keypoints, t: FloatArray) -> RootFit | No
     """Gauss-Newton on the pixel residual, reweighted by Huber's function in every step."""
     for _ in range(_STEPS):
         residual, jacobian = _residual(joints + t, seen.image, seen.focal)
-        weight = seen.trust * np.minimum(1.0, seen.limit / np.maximum(np.linalg.norm(residual, axis=-1), 1e-12))
-        normal = np.einsum("n,nij,nik->jk", weight, jacobian, jacobian)
-        step = np.linalg.solve(normal, np.einsum("n,nij,ni->j", weight, jacobian, residual))
+        length = np.sqrt((residual**2).sum(-1))
+        weight = seen.trust * np.minimum(1.0, seen.limit / np.maximum(length, 1e-12))
+        flat = jacobian.reshape(-1, 3)
+        weighted = (jacobian * weight[:, None, None]).reshape(-1, 3).T
+        normal = weighted @ flat
+        step = np.linalg.solve(normal, weighted @ residual.ravel())
         t = t - step
         if not np.isfinite(t).all() or (joints[:, 2] + t[2]).min() < MIN_DEPTH_M:
             return None
-        if np.linalg.norm(step) < 1e-7 * abs(t[2]):
+        if step @ step < (1e-7 * t[2]) ** 2:
             break
     residual, _ = _residual(joints + t, seen.image, seen.focal)
     square = (residual**2).sum(-1)

@@ -91,6 +91,12 @@ class HandModel:
         return np.ascontiguousarray(np.concatenate([shape, pose], 1))
 
     @cached_property
+    def of_tips(self) -> tuple[Float, Float, Float]:
+        """Template (5, 3), `blend_directions` (15, 10 + P) and weights (5, 16) of the fingertips alone."""
+        rows = (3 * self.tips[:, None] + np.arange(3)).ravel()
+        return self.v_template[self.tips], self.blend_directions[rows], self.weights[self.tips]
+
+    @cached_property
     def active_pose(self) -> NDArray[np.int64]:
         """(P,) columns of `posedirs` that are not zero."""
         return np.flatnonzero(self.posedirs.any((0, 1)))

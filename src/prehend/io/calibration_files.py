@@ -21,16 +21,21 @@ from prehend.geometry.camera import crop_intrinsics, scale_camera
 from prehend.io.camera_info import camera_from_info
 from prehend.types import Camera
 
-FORMATS = "K (3 x 3 or 9 numbers), camera_info_manager's YAML, `ros2 topic echo`, OpenCV, Kalibr or ORB-SLAM"
+FORMATS = (
+    "K (3 x 3 or 9 numbers), fx fy cx cy, camera_info_manager's YAML, `ros2 topic echo`, OpenCV, Kalibr or ORB-SLAM"
+)
 
 _MATRIX_KEYS = ("K", "camera_matrix", "k", "Camera_Matrix", "cameraMatrix", "intrinsic_matrix", "mtx", "M1", "K1")
 _COEFFICIENT_KEYS = (
     "distortion", "distortion_coefficients", "d", "D", "Distortion_Coefficients", "dist_coeffs", "distCoeffs", "dist",
     "distortion_coeffs", "D1",
 )  # fmt: skip
-_WIDTH_KEYS = ("image_width", "width", "image_Width", "Camera.width")
-_HEIGHT_KEYS = ("image_height", "height", "image_Height", "Camera.height")
+_WIDTH_KEYS = ("image_width", "width", "image_Width", "Camera.width", "w")
+_HEIGHT_KEYS = ("image_height", "height", "image_Height", "Camera.height", "h")
 _ORB = ("Camera.fx", "Camera.fy", "Camera.cx", "Camera.cy")
+_NAMED = (("fx", "fl_x"), ("fy", "fl_y"), ("cx", "ppx"), ("cy", "ppy"))
+_SECOND = ("M2", "K2", "cameraMatrix2", "Camera2.fx")
+"""Of the other camera of a pair, as OpenCV's stereo calibration and ORB-SLAM write them."""
 CUT_SHARE = 0.5
 """How far outside of an image that was cut out the principal point may lie, as a share of its longer side."""
 _LARGEST_PX = 1 << 20
@@ -80,7 +85,9 @@ def read_calibration(path: Path) -> Any:
 def is_calibration(content: Any) -> bool:
     """Whether a file's content is one camera (and no table of several)."""
     return isinstance(content, dict) and (
-        any(key in content for key in (*_MATRIX_KEYS, _ORB[0], "Camera1.fx")) or "intrinsics" in content
+        any(key in content for key in (*_MATRIX_KEYS, _ORB[0], "Camera1.fx"))
+        or "intrinsics" in content
+        or _has_names(content)
     )
 
 
@@ -120,7 +127,13 @@ def given_camera(entry: Any) -> GivenCamera:
     return given
 
 
+def _has_names(entry: Mapping[str, Any]) -> bool:
+    return all(any(isinstance(entry.get(key), int | float | str) for key in keys) for keys in _NAMED)
+
+
 def _from_mapping(entry: Mapping[str, Any]) -> GivenCamera:
+    if other := next((key for key in _SECOND if key in entry), None):
+        raise InvalidInput(f"it has two cameras ({other} is of the second): give a file of the one that is meant")
     if "intrinsics" in entry and not any(key in entry for key in _MATRIX_KEYS):
         return _kalibr(entry)
     if _ORB[0] in entry or "Camera1.fx" in entry:
@@ -128,6 +141,8 @@ def _from_mapping(entry: Mapping[str, Any]) -> GivenCamera:
     if "k" in entry and "binning_x" in entry and "roi" in entry:
         return _camera_info(entry)
     key = next((key for key in _MATRIX_KEYS if key in entry), None)
+    if key is None and _has_names(entry):
+        return _named_numbers(entry)
     if key is None:
         raise InvalidInput(f"no camera: expected a 3 x 3 K, or one of: {FORMATS}")
     model = (
@@ -163,6 +178,20 @@ def _orb_slam(entry: Mapping[str, Any]) -> GivenCamera:
     distortion = [float(entry.get(f"Camera.{name}", 0.0)) for name in order]
     K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     return GivenCamera(K, distortion, "equidistant" if fisheye else "plumb_bob", *_size(entry))
+
+
+def _named_numbers(entry: Mapping[str, Any]) -> GivenCamera:
+    """fx, fy, cx, cy by name, as RealSense's tools, COLMAP's and nerfstudio's files and many programs have them."""
+    fx, fy, cx, cy = (float(next(entry[key] for key in keys if key in entry)) for keys in _NAMED)
+    said = str(entry.get("distortion_model") or entry.get("model") or entry.get("camera_model") or "plumb_bob")
+    model = said.strip().lower().replace(" ", "_")
+    model = {"opencv": "plumb_bob", "pinhole": "none", "opencv_fisheye": "equidistant"}.get(model, model)
+    names = ("k1", "k2", "k3", "k4") if model == "equidistant" else ("k1", "k2", "p1", "p2", "k3")
+    listed = next((entry[key] for key in (*_COEFFICIENT_KEYS, "coeffs") if entry.get(key) is not None), None)
+    coefficients = [float(entry.get(name, 0.0)) for name in names] if listed is None else _numbers(listed)
+    if not np.any(coefficients):
+        coefficients, model = [], "plumb_bob"
+    return GivenCamera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), coefficients, model, *_size(entry))
 
 
 def _camera_info(entry: Mapping[str, Any]) -> GivenCamera:

@@ -19,6 +19,7 @@ from prehend.io.deep_grey import DeepGrey
 from prehend.io.encodings import ENCODINGS, MOSAICS, Encoding, to_rgb
 from prehend.io.image_headers import Header, foreign_kind, read_header
 from prehend.io.quiet import silent_stderr
+from prehend.io.several_pictures import holds_several
 
 Image = NDArray[np.uint8]
 
@@ -31,6 +32,7 @@ MAX_PIXELS = 64 << 20
 """Largest image that is read where nobody says otherwise: 67 megapixels, 200 MB as RGB."""
 
 _FILE_BYTES_PER_PIXEL = 8
+_JPEG = b"\xff\xd8"
 _FILLER = bytes(np.random.default_rng(0).integers(1, 200, 512, dtype=np.uint8))
 
 
@@ -49,11 +51,13 @@ class ImageReader:
         max_pixels: larger images are refused before they are decoded.
         note: called with what a person should know of an image that was read all the same.
         grey: how deep pixels are scaled, over the whole source.
+        told_of_more: whether it was noted that a file holds more pictures than are read.
     """
 
     max_pixels: int = MAX_PIXELS
     note: Callable[[str], None] = _ignore
     grey: DeepGrey = field(default_factory=DeepGrey)
+    told_of_more: bool = False
 
     def file(self, path: Path) -> Image:
         """See `read_image`."""
@@ -68,7 +72,16 @@ class ImageReader:
                 (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "no file has that name"
             )
             raise SourceError(f"{path}: {text}") from error
-        return self.data(data, str(path))
+        image = self.data(data, str(path))
+        self._tell_of_more(data, path)
+        return image
+
+    def _tell_of_more(self, data: bytes, path: Path) -> None:
+        """Note the first file of the source that holds more pictures than are read."""
+        header = None if self.told_of_more or data.startswith(_JPEG) else read_header(data)
+        if header is not None and holds_several(header.kind, data):
+            self.told_of_more = True
+            self.note(f"{path}: an animation, or of several pages: only the first picture of such a file is read")
 
     def data(self, data: bytes, name: str) -> Image:
         """See `decode_image`."""
@@ -104,6 +117,17 @@ class ImageReader:
         image = self.data(data, name)
         # image_transport names the order in which it gave the pixels to the encoder, which takes them for bgr
         return np.ascontiguousarray(image[..., ::-1]) if words[-1] in ("rgb8", "rgba8", "rgb16") else image
+
+    def deep(self, data: bytes, name: str) -> NDArray[np.uint16]:
+        """(H, W) of a file whose one channel has 16 bits, as they are.
+
+        Raises:
+            SourceError: it is no such image, or too large.
+        """
+        image = self._decoded(data, name, cv2.IMREAD_UNCHANGED)
+        if image.ndim != 2 or image.dtype != np.uint16:
+            raise SourceError(f"{name}: expected one channel of 16 bits, it is {image.dtype} {image.shape}")
+        return image
 
     def check_size(self, width: int, height: int, name: str) -> None:
         """Raise `SourceError` for an image of no or too many pixels."""

@@ -10,6 +10,7 @@ from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES, S
 from prehend.errors import InvalidInput
 from prehend.geometry.rotations import quaternion_from_matrix
 from prehend.io.frames import Frame
+from prehend.io.hypothesis_records import hypotheses_of, hypotheses_record
 from prehend.types import (
     Box,
     Camera,
@@ -78,6 +79,7 @@ class HandRecord(TypedDict, total=False):
     validity: list[int] | None
     joint_std_m: list[float | None] | None
     motion: dict[str, Any] | None
+    hypotheses: dict[str, Any]
     vertices_m: list[list[float | None]]
 
 
@@ -220,6 +222,8 @@ def _hand_record(hand: HandEstimate, version: Version, mesh: bool) -> HandRecord
             "joint_std_m": None if hand.joint_std_m is None else _rounded(hand.joint_std_m, _M),
             "motion": None if hand.motion is None else _motion_record(hand.motion),
         }
+        if hand.hypotheses is not None:
+            record["hypotheses"] = hypotheses_record(hand.hypotheses)
         if mesh:
             record["vertices_m"] = _rounded(hand.vertices_m, _M)
     return record
@@ -309,6 +313,7 @@ def _hand(record: HandRecord) -> HandEstimate:
         motion=None if motion is None else _motion(motion),
         validity=None if validity is None else np.array(validity, np.uint8).reshape(NUM_JOINTS),
         joint_std_m=None if joint_std is None else _array(joint_std, (NUM_JOINTS,)),
+        hypotheses=None if (open_ := record.get("hypotheses")) is None else hypotheses_of(open_),
     )
 
 

@@ -199,7 +199,10 @@ def cut(image: NDArray[np.uint8], spec: CropSpec) -> Crop:
     offset = np.array([x0, y0]) + (shrink - 1) / 2
     affine = np.column_stack([spec.affine[:, :2] * shrink, spec.to_crop(offset)])
     warped = cv2.warpAffine(part, affine, (spec.size, spec.size), flags=cv2.INTER_LINEAR)
-    return Crop(spec, np.ascontiguousarray(np.asarray(warped).transpose(2, 0, 1), np.float32) / np.float32(255))
+    planes = np.empty((3, spec.size, spec.size), np.float32)
+    for plane, colour in zip(planes, cv2.split(warped), strict=True):
+        np.divide(colour, np.float32(255), out=plane)
+    return Crop(spec, planes)
 
 
 def check_box(box: Box, image_size: tuple[int, int]) -> None:

@@ -47,7 +47,9 @@ class DecodedHand:
         return replace(self, joints_m=self.joints_m + shift, vertices_m=vertices)
 
 
-def decode_hand(answer: NetworkAnswer, spec: CropSpec, camera: Camera, model: HandModel) -> DecodedHand | NoHand:
+def decode_hand(
+    answer: NetworkAnswer, spec: CropSpec, camera: Camera, model: HandModel, mesh: bool = True
+) -> DecodedHand | NoHand:
     """Undo crop and mirror, pose the hand model, and find its place in metres.
 
     Args:
@@ -55,6 +57,7 @@ def decode_hand(answer: NetworkAnswer, spec: CropSpec, camera: Camera, model: Ha
         spec: of the crop.
         camera: of the image.
         model: of the hand's side, without forearm.
+        mesh: False leaves `vertices_m` empty: the hand is posed anew when it is smoothed.
     """
     numbers = (answer.keypoints, answer.rotations, answer.betas, answer.visibility, answer.keypoint_std)
     if not all(np.isfinite(array).all() for array in numbers if array is not None):
@@ -66,7 +69,7 @@ def decode_hand(answer: NetworkAnswer, spec: CropSpec, camera: Camera, model: Ha
     if off > _ROTATION_TOLERANCE or np.linalg.det(rotations).min() < 0:
         return NoHand("bad_rotation")
     keypoints = spec.to_image(from_box(answer.keypoints, spec.hand_box))
-    posed = _posed(answer, rotations, spec, camera, model)
+    posed = _posed(answer, rotations, spec, camera, model, mesh)
     root = posed.joints[0].astype(np.float64)
     size = (camera.width, camera.height)
     weights = np.clip(answer.visibility, MIN_WEIGHT, 1.0) * border_trust(keypoints, size)
@@ -96,10 +99,12 @@ class _Posed(NamedTuple):
     joints: FloatArray
 
 
-def _posed(answer: NetworkAnswer, rotations: FloatArray, spec: CropSpec, camera: Camera, model: HandModel) -> _Posed:
+def _posed(
+    answer: NetworkAnswer, rotations: FloatArray, spec: CropSpec, camera: Camera, model: HandModel, mesh: bool
+) -> _Posed:
     """The network's own mesh, or else the hand model's with the network's pose and shape."""
     if answer.mesh is None:
-        posed = skin(model, rotations, answer.betas)
+        posed = skin(model, rotations, answer.betas, mesh=mesh)
         return _Posed(posed.vertices, posed.joints)
     turn = crop_to_camera(spec, camera)
     if spec.mirrored:  # a mirrored crop's frame belongs to the mirrored camera

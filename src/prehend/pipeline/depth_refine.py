@@ -14,6 +14,7 @@ from prehend.check import check_shape
 from prehend.errors import InvalidInput
 from prehend.geometry.camera import project
 from prehend.pipeline.decode import DecodedHand
+from prehend.pipeline.depth_register import Depth, UnalignedDepth
 from prehend.types import Camera, FloatArray
 
 MIN_JOINTS, MIN_VERTICES = 3, 4
@@ -43,40 +44,47 @@ FLOOR_M, FLOOR_SHARE, TILT = 0.006, 0.01, 0.15
 of the distance between the wrist and the joints that tell [m/m]."""
 
 
-def checked_depth(depth_m: FloatArray | None, size: tuple[int, int]) -> FloatArray | None:
-    """A depth image that belongs to an image of this width and height [px].
+def checked_depth(depth: Depth | None, size: tuple[int, int]) -> Depth | None:
+    """A depth image that belongs to an image of this width and height [px], or to a camera of its own.
 
     Raises:
-        InvalidInput: it has another size, or holds no floating numbers.
+        InvalidInput: it has another size, or holds no floating numbers, or the transform is none.
     """
-    if depth_m is None:
+    if depth is None:
         return None
-    if not isinstance(depth_m, np.ndarray) or not np.issubdtype(depth_m.dtype, np.floating):
-        kind = getattr(depth_m, "dtype", type(depth_m).__name__)
+    values, name = depth, "depth (aligned to the image)"
+    if isinstance(depth, UnalignedDepth):
+        check_shape("T_image_depth", depth.T_image_depth, [4, 4])
+        if not np.isfinite(depth.T_image_depth).all():
+            raise InvalidInput("T_image_depth is not finite")
+        values, name = depth.depth_m, "depth (of its own camera)"
+        size = (depth.camera.width, depth.camera.height)
+    if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating):
+        kind = getattr(values, "dtype", type(values).__name__)
         raise InvalidInput(f"depth is {kind}, expected floating numbers in metres (millimetres: divide by 1000)")
-    check_shape("depth (aligned to the image)", depth_m, [size[1], size[0]])
-    return depth_m
+    check_shape(name, values, [size[1], size[0]])
+    return depth
 
 
-def refine_depth(
-    hand: DecodedHand, faces: NDArray[np.integer], depth_m: FloatArray | None, camera: Camera
-) -> DecodedHand:
+def refine_depth(hand: DecodedHand, faces: NDArray[np.integer], depth: Depth | None, camera: Camera) -> DecodedHand:
     """The hand moved along the viewing ray of its wrist to where the depth image has its skin.
 
     Args:
         hand: as one image shows it.
         faces: (F, 3) of its mesh, turning outwards.
-        depth_m: (H, W) along the optical axis, aligned to the image [m]; 0, NaN and infinity where nothing was
-            measured. None leaves the hand alone.
+        depth: (H, W) along the optical axis, aligned to the image [m]; 0, NaN and infinity where nothing was
+            measured. That of another camera is registered around the hand. None leaves the hand alone.
         camera: of the image.
 
     Returns:
         The same hand where depth says nothing of it: too little is visible or measured, or what was measured lies too
         far from where the hand can be.
     """
-    if depth_m is None:
+    if depth is None:
         return hand
-    joints, steps = _joint_steps(hand, faces, depth_m, camera)
+    gate_m = float(np.clip(GATE_STDS * np.nan_to_num(hand.position_std_m, nan=MOST_GATE_M), LEAST_GATE_M, MOST_GATE_M))
+    depth_m = depth.around(hand.vertices_m, gate_m, camera) if isinstance(depth, UnalignedDepth) else depth
+    joints, steps = _joint_steps(hand, faces, depth_m, camera, gate_m)
     kept = _agreeing(steps)
     if kept.sum() < MIN_JOINTS:
         return hand
@@ -108,17 +116,15 @@ def _agreeing(steps: FloatArray) -> NDArray[np.bool_]:
 
 
 def _joint_steps(
-    hand: DecodedHand, faces: NDArray[np.integer], depth_m: FloatArray, camera: Camera
+    hand: DecodedHand, faces: NDArray[np.integer], depth_m: FloatArray, camera: Camera, gate_m: float
 ) -> tuple[NDArray[np.intp], FloatArray]:
     """The usable joints (N,), and by how much the skin around each is farther away than the hand says (N,) [m]."""
     vertices = np.asarray(hand.vertices_m, np.float64)
     pixels = project(vertices, camera)
     away = _at(depth_m, pixels) - vertices[:, 2]
     nearest = ((vertices[:, None] - hand.joints_m[None]) ** 2).sum(-1).argmin(1)
-    expected = np.nan_to_num(hand.position_std_m, nan=MOST_GATE_M)
-    gate = np.clip(GATE_STDS * expected, LEAST_GATE_M, MOST_GATE_M)
     usable = _facing(vertices, faces) & _in_front(pixels, vertices[:, 2], camera) & hand.visible[nearest]
-    usable &= np.abs(np.nan_to_num(away, nan=np.inf)) < gate
+    usable &= np.abs(np.nan_to_num(away, nan=np.inf)) < gate_m
     found = []
     for joint in np.unique(nearest[usable]):
         around = away[usable & (nearest == joint)]

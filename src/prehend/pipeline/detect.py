@@ -1,8 +1,10 @@
 """Hands in whole images: a detector of either kind behind one method, and when a second, wide look is worth it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -54,11 +56,13 @@ class Detections(NamedTuple):
     wide: bool
 
 
-class _Beside(NamedTuple):
-    """A look that was begun: shape of the image, and the answer to come."""
+@dataclass
+class _Beside:
+    """A look that is taken beside: shape of the image, what takes it, and the answer to come once it is begun."""
 
     shape: tuple[int, ...]
-    answer: "Future[Detections]"
+    look: Callable[[], Detections]
+    answer: "Future[Detections] | None" = None
 
 
 class Detector:
@@ -126,19 +130,21 @@ class Detector:
 class Detection:
     """The detector as the tracker asks for it.
 
-    With option `detector_beside` a look is taken in a thread of its own while a hand is in view; the answer is that of
-    a later call.
+    With option `detector_beside` a look is taken in a thread of its own while a hand is in view; it begins with
+    `begin_beside`, when the hand network needs the processor no longer, and the answer is that of a later call.
 
     Args:
         detector: None where every call brings boxes.
         options: lowest scores.
+        pool: a single thread, in which several cameras that share the detector look one after the other; None for one
+            of its own.
     """
 
-    def __init__(self, detector: Detector | None, options: EstimatorOptions):
+    def __init__(self, detector: Detector | None, options: EstimatorOptions, pool: ThreadPoolExecutor | None = None):
         self._detector, self._options = detector, options
         self._sees_wide = detector is not None and detector.stage(True) != detector.stage(False)
         beside = detector is not None and options.detector_beside
-        self._pool = ThreadPoolExecutor(1, "prehend-detector") if beside else None
+        self._pool = (pool or look_pool()) if beside else None
         self._look_beside: _Beside | None = None
 
     def use(self, options: EstimatorOptions) -> None:
@@ -172,15 +178,19 @@ class Detection:
         if not wanted.in_view:  # there is nothing else to do; the pool keeps this after a look that goes on
             self._look_beside = None
             return self._pool.submit(self._run, self._detector, image, wanted).result()
-        return self._beside(self._pool, self._detector, image, wanted)
+        return self._beside(self._detector, image, wanted)
 
-    def _beside(
-        self, pool: ThreadPoolExecutor, detector: Detector, image: NDArray[np.uint8], wanted: Wanted
-    ) -> Detections | None:
-        """The answer of the look that was begun before; begins one where there is none, or none of such images."""
+    def begin_beside(self) -> None:
+        """The hand network is done with the image: the look that waits for this may begin."""
+        waits = self._look_beside
+        if self._pool is not None and waits is not None and waits.answer is None:
+            waits.answer = self._pool.submit(waits.look)
+
+    def _beside(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted) -> Detections | None:
+        """The answer of the look that was begun before; asks for one where none was, or none of such images."""
         begun = self._look_beside
-        if begun is None or begun.shape != image.shape:
-            self._look_beside = _Beside(image.shape, pool.submit(self._run, detector, image, wanted))
+        if begun is None or begun.answer is None or begun.shape != image.shape:
+            self._look_beside = _Beside(image.shape, partial(self._run, detector, image, wanted))
             return None
         if not begun.answer.done():
             return None
@@ -206,6 +216,11 @@ class Detection:
             new = float(detector.thresholds.get(detector.stage(wide), DETECTOR_SCORE))
         keep = self._options.detector_keep_score
         return new, KEEP_SHARE * new if keep is None else min(keep, new)
+
+
+def look_pool() -> ThreadPoolExecutor:
+    """The single thread that looks are taken in."""
+    return ThreadPoolExecutor(1, "prehend-detector")
 
 
 def is_detector(bundle: Bundle) -> bool:

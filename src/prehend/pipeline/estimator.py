@@ -8,11 +8,14 @@ from prehend.backends import Backend
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.cuts import Cuts
 from prehend.pipeline.depth_refine import checked_depth
+from prehend.pipeline.depth_register import Depth
 from prehend.pipeline.detect import Detection, Detector
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.frame import Clock, camera_for, checked_size
 from prehend.pipeline.hands import HandModels
+from prehend.pipeline.hypotheses.follow import open_hypotheses
 from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference, kinds_of
 from prehend.pipeline.mesh_network import open_network
@@ -21,7 +24,7 @@ from prehend.pipeline.options import EstimatorOptions, check_live
 from prehend.pipeline.parts import FromPretrained, objects_of
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
-from prehend.types import Camera, FloatArray, FoundHand, FrameResult
+from prehend.types import Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
 
 
@@ -36,10 +39,12 @@ class Estimator(FromPretrained):
         config: None for the defaults; what it says of weights and files is not looked at here.
         hand_model: of either side; None for the shipped one.
         object_model: what the hands hold, or may hold; None where it is not known: then it is a box of estimated size.
+        prior: runs the prior for hands, which option `hypotheses` needs.
 
     Raises:
         WeightsMismatch: the network was trained with another hand model or looks at fewer frames than it is asked to,
-            or `detector` runs no detector.
+            `detector` runs no detector, or `prior` no prior of the shipped hand.
+        ParameterError: option `hypotheses` has no prior.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Estimator(FromPretrained):
         config: EstimatorOptions | None = None,
         hand_model: HandModel | None = None,
         object_model: ObjectModel | Sequence[ObjectModel] | None = None,
+        prior: Backend | None = None,
     ):
         self._options = config or EstimatorOptions()
         self._objects = (object_model,) if isinstance(object_model, ObjectModel) else tuple(object_model or ())
@@ -61,6 +67,8 @@ class Estimator(FromPretrained):
         self._observer = Observer(self._hands, self._objects, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
         self._identities, self._events = Identities(self._options), EventTeller(self._options.grasp.lasting_s)
+        self._cuts = Cuts()
+        self._prior, self._hypotheses = prior, open_hypotheses(prior, self._options)
 
     def estimate(
         self,
@@ -68,7 +76,7 @@ class Estimator(FromPretrained):
         camera: Camera | None = None,
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,
-        depth: FloatArray | None = None,
+        depth: Depth | None = None,
     ) -> FrameResult:
         """Everything about one image.
 
@@ -76,9 +84,11 @@ class Estimator(FromPretrained):
             image: (H, W, 3) uint8 RGB.
             camera: for this image size, or one of the same aspect ratio; None has it estimated.
             stamp: when the image was taken [s]; a jump starts from nothing. None for an image on its own, or for the
-                next of a video at 30 Hz: the first one says at once whether something is grasped.
+                next of a video at 30 Hz: the first one says at once whether something is grasped, and one that looks
+                quite unlike the one before is taken for the first (see `cuts`).
             boxes: the hands of this image, instead of the detector's and the tracks'; each gets a sound answer or none.
-            depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth_refine`).
+            depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth_refine`);
+                or that of another camera.
 
         The detector looks when `schedule.Schedule` says so.
 
@@ -87,6 +97,8 @@ class Estimator(FromPretrained):
                 it, or there is neither a detector nor boxes.
         """
         size = checked_size(image, stamp, boxes)
+        if stamp is None and self._cuts.step(image):
+            self.reset()
         view = camera_for(camera, size, self._options.fov_deg)
         depth, clock = checked_depth(depth, size), Clock()
         # detect and associate: where to look
@@ -96,6 +108,7 @@ class Estimator(FromPretrained):
         clock.lap("crop")
         # infer: which of them are hands, of which side, and what the network says of each
         readings = self._inference.run(image, crops, boxes is not None, view)
+        self._detection.begin_beside()
         clock.lap("infer")
         # decode: hands in metres and what they hold, by this frame alone
         observations = [self._observer.observe(reading, view, depth) for reading in readings]
@@ -103,6 +116,9 @@ class Estimator(FromPretrained):
         hands = self._identities.step(self._tracker.finish(observations, stamp), self._tracker.tracks, stamp)
         events = self._events.step(hands, size, stamp) if self._options.tracking else ()  # what happened to them
         clock.lap("decode")
+        if self._hypotheses is not None:
+            hands = self._hypotheses.step(hands, stamp)  # what else they may be
+            clock.lap("hypotheses")
         return FrameResult(view, hands, stamp, clock.done(), self._tracker.detected, events, self._identities.lost)
 
     @property
@@ -123,13 +139,16 @@ class Estimator(FromPretrained):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of how the networks run: on something else than was asked for, say."""
-        return tuple(dict.fromkeys((*self._backend.notes, *(self._detector.notes if self._detector else ()))))
+        parts = (self._backend, self._detector, self._hypotheses)
+        return tuple(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
 
     def warm_up(self) -> None:
         """Run every stage once on nothing, so that the first image does not wait for what happens once."""
         self._network.warm_up()
         if self._detector is not None:
             self._detector.warm_up()
+        if self._hypotheses is not None:
+            self._hypotheses.warm_up()
 
     def change(self, options: EstimatorOptions) -> None:
         """Go on with other options from the next image on; hands that are followed keep their numbers.
@@ -155,13 +174,18 @@ class Estimator(FromPretrained):
         """Forget all hands; the numbers of their tracks are not used again."""
         for part in (self._detection, self._tracker, self._identities, self._events):
             part.reset()
+        if self._hypotheses is not None:
+            self._hypotheses.reset()
 
     def close(self) -> None:
         """Let go of the backends."""
         self._detection.close()
+        self._inference.close()
         self._backend.close()
         if self._detector is not None:
             self._detector.close()
+        if self._prior is not None:
+            self._prior.close()
 
     def __enter__(self) -> "Estimator":
         return self

@@ -1,6 +1,8 @@
 """The hand network on the targets of a frame: which of them are hands, of which side, and what it says about each."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +49,15 @@ def kinds_of(objects: Sequence[ObjectModel]) -> NDArray[np.float32] | None:
     return np.stack([model.kind for model in objects]) if objects else None
 
 
+class _Look(NamedTuple):
+    """A target and its crop, of the image of a camera."""
+
+    image: Image
+    target: Target
+    crop: Crop
+    camera: Camera
+
+
 class _Batch:
     """The targets of one or more frames while they are looked at; rows of all its parts belong together."""
 
@@ -71,6 +82,7 @@ class Inference:
 
     def __init__(self, network: HandNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
         self._network, self._options, self._kinds = network, options, kinds
+        self._pool: ThreadPoolExecutor | None = None
 
     def use(self, options: EstimatorOptions, kinds: NDArray[np.float32] | None) -> None:
         """Go on with other options and descriptions."""
@@ -113,15 +125,44 @@ class Inference:
         ]
         if not rows:
             return found
-        crops = [crop for _, _, crop in rows]
-        images = [frames[number][0] for number, _, _ in rows]
-        batch = _Batch(images, [target for _, target, _ in rows], crops, self._network.encode(crops))
-        cameras = [frames[number][2] for number, _, _ in rows]
-        self._crop_again(batch, given)
-        self._choose_sides(batch, given)
-        for (number, _, _), reading in zip(rows, self._answers(batch, given, cameras), strict=True):
+        looks = [_Look(frames[number][0], target, crop, frames[number][2]) for number, target, crop in rows]
+        for (number, _, _), reading in zip(rows, self._readings(looks, given), strict=True):
             found[number].append(reading)
         return found
+
+    def close(self) -> None:
+        """End the thread, if there is one."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _readings(self, looks: Sequence[_Look], given: bool) -> list[Reading | NoHand]:
+        """In one batch, or in as many beside each other as the backend likes. No hand has anything to do with
+        another."""
+        lanes = min(self._network.at_once, len(looks))
+        if lanes < 2:
+            return self._together(looks, given)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._network.at_once - 1, "prehend-hands")
+        # hands that hold something take longer: each batch gets its share of them
+        order = sorted(range(len(looks)), key=lambda row: looks[row].target.object_box_px is None)
+        parts = [order[lane::lanes] for lane in range(lanes)]
+        others = [self._pool.submit(self._together, [looks[row] for row in part], given) for part in parts[1:]]
+        try:
+            answers = [self._together([looks[row] for row in parts[0]], given)]
+        finally:
+            wait(others)
+        answers += [other.result() for other in others]
+        found = dict(zip(chain(*parts), chain(*answers), strict=True))
+        return [found[row] for row in range(len(looks))]
+
+    def _together(self, looks: Sequence[_Look], given: bool) -> list[Reading | NoHand]:
+        crops = [look.crop for look in looks]
+        batch = _Batch(
+            [look.image for look in looks], [look.target for look in looks], crops, self._network.encode(crops)
+        )
+        self._crop_again(batch, given)
+        self._choose_sides(batch, given)
+        return self._answers(batch, given, [look.camera for look in looks])
 
     def _crop_again(self, batch: _Batch, given: bool) -> None:
         """Cut the crops again that the joints seen in them call for, once. One more batch of the network's first

@@ -5,11 +5,12 @@ from typing import Any, Protocol
 
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
+from prehend.pipeline.depth_register import Depth
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.options import EstimatorOptions, changed
 from prehend.pipeline.parts import open_parts
 from prehend.pipeline.targets import Image
-from prehend.types import Camera, FloatArray, FoundHand, FrameResult
+from prehend.types import Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
 
 
@@ -38,7 +39,7 @@ class HandEstimator(Protocol):
         camera: Camera | None = None,
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,
-        depth: FloatArray | None = None,
+        depth: Depth | None = None,
     ) -> FrameResult:
         """Everything about one image; stamps that go back start from nothing."""
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.backends.base import Backend
+from prehend.backends.base import Backend, calls_at_once
 from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.pipeline.crop import Crop, CropSpec
@@ -129,6 +129,11 @@ class HandNetwork:
         return input_shape(self._backend, "encode", "image")[-1]
 
     @property
+    def at_once(self) -> int:
+        """How many threads may look at crops at the same time, and had better; see `calls_at_once`."""
+        return calls_at_once(self._backend)
+
+    @property
     def upright(self) -> bool:
         """Whether its crops are turned along the hand: those of weights that know no places were taught as they stand
         in the image."""
@@ -211,7 +216,7 @@ class HandNetwork:
         """Outputs of stage `hand` for some of the crops, and what stage `object` says where it was run, by place among
         them; arguments as of `answer`."""
         picked = list(picked)
-        hand_map = encoded.maps["hand_map"][picked]
+        hand_map = _rows(encoded.maps["hand_map"], picked)
         hand_box = np.stack([crops[row].spec.hand_box for row in picked])
         grasp = np.asarray(holds, np.float32)[:, None]
         roi = np.zeros((len(picked), *input_shape(self._backend, "hand", "object_roi")), np.float32)
@@ -240,8 +245,8 @@ class HandNetwork:
         counts = [len(kind) for kind in told]
         repeated = np.repeat(rows, counts)
         inputs = {
-            "object_source": encoded.maps["object_source"][repeated],
-            "hand_map": encoded.maps["hand_map"][repeated],
+            "object_source": _rows(encoded.maps["object_source"], repeated),
+            "hand_map": _rows(encoded.maps["hand_map"], repeated),
             "hand_box": np.stack([crops[row].spec.hand_box for row in repeated]),
             "object_box": np.stack([crops[row].spec.object_box for row in repeated]),
         }
@@ -271,6 +276,12 @@ class HandNetwork:
 
     def _takes(self, stage: str, name: str) -> bool:
         return any(spec.name == name for spec in self._backend.bundle.stages[stage].inputs)
+
+
+def _rows(maps: Maps, rows: Sequence[int] | NDArray[np.integer]) -> Maps:
+    """Some rows; without a copy where they are all, in order."""
+    whole = len(rows) == len(maps) and all(row == k for k, row in enumerate(rows))
+    return maps if whole else maps[list(rows)]
 
 
 def input_shape(backend: Backend, stage: str, name: str) -> tuple[int, ...]:

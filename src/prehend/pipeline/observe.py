@@ -10,13 +10,14 @@ from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.decode import DecodedHand, decode_hand
 from prehend.pipeline.depth_refine import refine_depth
+from prehend.pipeline.depth_register import Depth
 from prehend.pipeline.hands import HandModels
 from prehend.pipeline.infer import Reading
 from prehend.pipeline.memory import Remembered
 from prehend.pipeline.object_pose import choose, decode_object
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.targets import NoHand, Target, inside_share
-from prehend.types import Box, Camera, FloatArray, ObjectEstimate
+from prehend.types import Box, Camera, ObjectEstimate
 
 MIN_INSIDE = 0.2
 """A hand of whose box less than this share is in the image has left it."""
@@ -65,15 +66,15 @@ class Observer:
         """Go on with other options and objects."""
         self._objects, self._options = tuple(objects), options
 
-    def observe(
-        self, reading: Reading | NoHand, camera: Camera, depth_m: FloatArray | None = None
-    ) -> Observation | NoHand:
-        """The measured hand, or why there is none; its distance is that of the (H, W) depth image where that tells."""
+    def observe(self, reading: Reading | NoHand, camera: Camera, depth: Depth | None = None) -> Observation | NoHand:
+        """The measured hand, or why there is none; its distance is that of the depth image where that tells."""
         if isinstance(reading, NoHand):
             return reading
         target, model = reading.target, self._hands.by_side[reading.target.side]
         answer = self._hands.adapted(reading.answer)
-        decoded = decode_hand(answer, reading.spec, camera, model)
+        # smoothing poses the hand anew, with its mesh
+        mesh = depth is not None or not self._options.smooth.min_cutoff_hz
+        decoded = decode_hand(answer, reading.spec, camera, model, mesh)
         if isinstance(decoded, NoHand):
             return decoded._replace(target=target, answered=True)
         if fault := self._fault(decoded, camera):
@@ -85,7 +86,7 @@ class Observer:
         factor = target.depth.factor(
             decoded.joints_m, decoded.keypoints_px, decoded.fit_error_px, size, target.unseen_s
         )
-        hand = refine_depth(decoded.moved_away(factor), model.faces, depth_m, camera)
+        hand = refine_depth(decoded.moved_away(factor), model.faces, depth, camera)
         seen = Observation(
             target,
             hand,

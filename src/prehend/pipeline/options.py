@@ -22,6 +22,8 @@ MOST_LAG_S = 1.0
 LOST, OPERATORS = ("drop", "fade", "hold"), ("longest", "largest", "off")
 """Choices of the options `lost` and `operator`."""
 
+MOST_HYPOTHESES, LONGEST_BUDGET_MS = 64, 1000.0
+
 LIVE = (
     "object_id", "max_hands", "min_score", "find_interval_s", "keep_lost_s", "lost", "operator",
     "smooth_min_cutoff_hz", "smooth_beta",
@@ -146,6 +148,20 @@ class EstimatorOptions:
         ),
     )
     temporal_stride_s: float = field(default=0.167, metadata=_text("time between these frames [s]"))
+    hypotheses: int = field(
+        default=0,
+        metadata=_text(
+            "hands that an answer with hidden or unsure joints may mean, and that give covariances of its joints; 0: "
+            "none, else 2 or more"
+        ),
+    )
+    hypothesis_budget_ms: float = field(
+        default=8.0,
+        metadata=_text(
+            "time that hypotheses may take of an image; they grow over several, and images on their own take what they "
+            "need [ms]"
+        ),
+    )
     max_gap_s: float = field(default=1.0, metadata=_text("time without a frame after which all hands are given up [s]"))
     smooth_min_cutoff_hz: float = field(
         default=0.0,
@@ -192,6 +208,14 @@ class EstimatorOptions:
                 raise ParameterError(f"{name} is {getattr(self, name)}, expected a positive number")
         if not 0 < self.fov_deg < 180:
             raise ParameterError(f"fov_deg is {self.fov_deg}, expected a number between 0 and 180")
+        if self.hypotheses != 0 and not 2 <= self.hypotheses <= MOST_HYPOTHESES:
+            raise ParameterError(
+                f"hypotheses is {self.hypotheses}, expected 0 for none, or 2 to {MOST_HYPOTHESES}: one has no spread"
+            )
+        if not 0 < self.hypothesis_budget_ms <= LONGEST_BUDGET_MS:
+            raise ParameterError(
+                f"hypothesis_budget_ms is {self.hypothesis_budget_ms}, expected above 0 and up to {LONGEST_BUDGET_MS:g}"
+            )
         _ = self.smooth, self.settings, self.memory  # they check their own numbers
         self._check_lag()
 

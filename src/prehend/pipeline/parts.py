@@ -22,6 +22,9 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T", bound="FromPretrained")
 
 
+PRIOR = "hhmr-xs"
+"""Weights of the prior for hands, see `prehend.prior`."""
+
 HAND_STAGES = {"encode", "object", "hand"}, {"encode", "decode"}
 """Stages of hand networks: that answer with pose and shape, and that answer with a mesh."""
 
@@ -34,6 +37,7 @@ class Parts(TypedDict):
     config: EstimatorOptions
     hand_model: HandModel
     object_model: list[ObjectModel]
+    prior: Backend | None
 
 
 def open_parts(options: EstimatorOptions) -> Parts:
@@ -53,7 +57,13 @@ def open_parts(options: EstimatorOptions) -> Parts:
         "config": options,
         "hand_model": load_hand_model(Path(options.hand_model) if options.hand_model else None),
         "object_model": objects_of(options),
+        "prior": _prior(options) if options.hypotheses else None,
     }
+
+
+def _prior(options: EstimatorOptions) -> Backend:
+    """The prior that comes along, on the processor whatever runs the hand network: its network is small."""
+    return open_backend("onnx", load_bundle(PRIOR), BackendSettings(threads=options.threads))
 
 
 def objects_of(options: EstimatorOptions) -> list[ObjectModel]:

@@ -14,6 +14,8 @@ from prehend.types import Camera, FloatArray
 SMALLEST_M, LARGEST_M = 0.02, 0.4
 """Between the farthest two joints or vertices of a hand that are known: outside of it they are in another unit."""
 FARTHEST_M = 20.0
+SMALLEST_PX = 2.0
+"""Between the farthest two keypoints of a hand in a picture."""
 FEWEST_JOINTS, FEWEST_KEYPOINTS = 3, 4
 CONTRADICTION_M, CONTRADICTION_PX = 0.03, 40.0
 """Two answers for one joint that are farther apart than this are not of one hand in one picture."""
@@ -77,6 +79,7 @@ class Conditions:
         if self.contact and self.object_points_m is None:
             raise InvalidInput("a contact needs the object that is touched: its points and normals")
         self._check_enough()
+        self._check_picture()
         self._check_contradiction()
 
     def _check_arrays(self) -> None:
@@ -119,6 +122,22 @@ class Conditions:
         further = [name for name in ("points_m", "mask", "object_points_m") if getattr(self, name) is not None]
         if further and not self.places:
             raise InvalidInput(f"{further[0]} alone does not tell where the hand is: give some of its joints too")
+
+    def _check_picture(self) -> None:
+        """Keypoints that are of another picture, or no pixels."""
+        if self.keypoints_px is None or self.camera is None:
+            return
+        seen = self.keypoints_px[np.isfinite(self.keypoints_px).all(1)]
+        extent = float(np.ptp(seen, axis=0).max())
+        if len(seen) > FEWEST_KEYPOINTS and extent < SMALLEST_PX:
+            raise InvalidInput(
+                f"keypoints_px span {extent:.2g} px: no hand is so small; give pixels, not shares of the picture's size"
+            )
+        width, height = self.camera.width, self.camera.height
+        if ((seen < [-width, -height]) | (seen > [2 * width, 2 * height])).any(1).all():
+            raise InvalidInput(
+                f"keypoints_px lie far outside of the camera's {width} x {height} pixels: are they of another picture?"
+            )
 
     def _check_contradiction(self) -> None:
         if self.joints_m is not None and self.keypoints_px is not None and self.camera is not None:

@@ -69,7 +69,10 @@ class Pulls:
         plane = plane_from_pixels(self.known.keypoints_px[rows], self.known.camera)
         found = []
         for k, hand in enumerate(joints[:, rows].double().numpy()):
-            done, turn, shift = cv2.solvePnP(hand, plane, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
+            try:
+                done, turn, shift = cv2.solvePnP(hand, plane, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
+            except cv2.error:  # points that lie on one another
+                done, turn, shift = False, np.zeros((3, 1)), np.zeros((3, 1))
             in_front = done and shift[2, 0] > 0
             rows_of = (cv2.Rodrigues(turn)[0], shift[:, 0]) if in_front else (before.R[k].numpy(), before.t[k].numpy())
             found.append(rows_of)

@@ -259,8 +259,8 @@ def _check_numbers(count: int, chosen: Sampling) -> None:
         raise InvalidInput(f"{count} hands: draw 1 to {MOST_HYPOTHESES} at once")
     if not 1 <= chosen.steps <= TIMES:
         raise InvalidInput(f"{chosen.steps} steps: take 1 to {TIMES}; 10 to 50 are usual")
-    if chosen.seed < 0 or chosen.last < 0 or any(not 0 <= part < np.inf for part in chosen.guidance):
-        raise InvalidInput("a seed, a weight of guidance or a number of pulls is below 0 or not finite")
+    if not 0 <= chosen.seed < 1 << 63 or chosen.last < 0 or any(not 0 <= part < np.inf for part in chosen.guidance):
+        raise InvalidInput("a seed, a weight of guidance or a number of pulls is below 0, too large or not finite")
 
 
 def _network_of(bundle: Bundle, model: HandModel) -> HHMR:

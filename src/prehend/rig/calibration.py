@@ -13,6 +13,8 @@ from prehend.types import FloatArray
 
 LARGEST_M = 100.0
 """Cameras further from the rig's origin than this are given in other units, or not of one rig [m]."""
+APART_M = 20.0
+"""No two cameras further apart than this see one hand: a stereo camera's 65 mm given as metres, say [m]."""
 
 _TOLERANCE = 5e-3
 
@@ -46,7 +48,8 @@ class RigCalibration:
         cameras: each camera's pose and intrinsics.
 
     Raises:
-        InvalidInput: fewer than two cameras, or two at the same place: there is nothing to fuse.
+        InvalidInput: fewer than two cameras, two at the same place, or two that cannot see the same hand: there is
+            nothing to fuse.
     """
 
     frame: str
@@ -63,6 +66,10 @@ class RigCalibration:
                     raise InvalidInput(
                         f"cameras {other} and {name} are at the same place: two views from there tell no distance; "
                         "are their translations in metres?"
+                    )
+                if (far := float(np.linalg.norm(apart))) > APART_M:
+                    raise InvalidInput(
+                        f"cameras {other} and {name} are {far:.3g} m apart: give metres, not millimetres"
                     )
         object.__setattr__(self, "cameras", MappingProxyType(dict(self.cameras)))
 

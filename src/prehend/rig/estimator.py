@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from prehend.errors import InvalidInput
+from prehend.errors import InvalidInput, ParameterError
 from prehend.pipeline.cameras import CameraFrame, CamerasEstimator, load_cameras
 from prehend.pipeline.options import EstimatorOptions, changed
 from prehend.rig.records import RigResult, View
@@ -102,6 +102,8 @@ def load_rig(cameras: Iterable[str], options: EstimatorOptions | None = None) ->
         options: None for the defaults; smoothing and `lost` are about the fused hands.
     """
     options = options or EstimatorOptions()
+    if options.hypotheses:
+        raise ParameterError("option hypotheses goes with no rig, whose views tell what one hides: leave it at 0")
     return RigEstimator(load_cameras(cameras, _of_each(options)), options)
 
 

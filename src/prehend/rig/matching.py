@@ -141,10 +141,13 @@ class StampMatcher(Generic[Item]):
         return ready
 
     def flush(self, now_s: float) -> list[MatchedSet[Item]]:
-        """The sets of everything that is left; nothing comes after it."""
+        """The sets of what is left; nothing comes after it. Images that fit into none are left out, and counted."""
         ready = []
         while (one := self._next(now_s, True)) is not None:
             ready.append(one)
+        for waiting in self._waiting.values():
+            waiting.counts.unsynced += len(waiting.images)
+            waiting.images.clear()
         return ready
 
     def lead(self, now_s: float) -> str | None:

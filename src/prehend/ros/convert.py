@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,7 @@ def without_metres(result: FrameResult) -> FrameResult:
             position_std_m=float("nan"),
             motion=None,
             joint_std_m=None,
+            hypotheses=None,
         )
         for hand in result.hands
     )
@@ -129,7 +130,8 @@ def hand_array(
         latency_ms: from the image's stamp to now.
         dropped: images dropped since the start.
     """
-    timing = {f"{stage}_ms": float(result.timing_ms.get(stage, 0.0)) for stage in _STAGES}
+    taken = with_hypotheses(result.timing_ms)
+    timing = {f"{stage}_ms": float(taken.get(stage, 0.0)) for stage in _STAGES}
     return make(
         HAND_ARRAY,
         header=header,
@@ -143,6 +145,13 @@ def hand_array(
         dropped=dropped,
         **timing,
     )
+
+
+def with_hypotheses(timing_ms: Mapping[str, float]) -> dict[str, float]:
+    """Times of stages in which that of the hypotheses counts to what they belong to."""
+    rest = dict(timing_ms)
+    extra = rest.pop("hypotheses", 0.0)
+    return rest | {"decode": rest.get("decode", 0.0) + extra} if extra else rest
 
 
 _STAGES = ("find", "crop", "infer", "decode", "total")
@@ -267,20 +276,20 @@ def transforms(header: Any, result: FrameResult, prefix: str = "", fingers: bool
     """
     if result.camera.estimated or not header.frame_id:
         return make(TF, transforms=[])
-    entries = []
+    entries: list[_Frame] = []
     for hand in result.hands:
         gone = hand.state == "coasting" and hand.validity is not None and not hand.validity.any()
         if gone or not np.isfinite(hand.joints_m).all():
             continue
         name = f"{prefix}{hand.side}_hand_{hand.track_id}"
-        entries.append(_transform(header, name, hand.joints_m[0], hand.rotations[0]))
+        entries.append(_Frame(header, name, hand.joints_m[0], hand.rotations[0]))
         if hand.is_operator:
-            entries.append(_transform(header, f"{prefix}{hand.side}_hand", hand.joints_m[0], hand.rotations[0]))
-            entries += finger_transforms(header, hand, prefix) if fingers else []
+            entries.append(_Frame(header, f"{prefix}{hand.side}_hand", hand.joints_m[0], hand.rotations[0]))
+            entries += _finger_frames(header, hand, prefix) if fingers else []
         T = None if hand.held_object is None else hand.held_object.T_camera_object
         if T is not None:
-            entries.append(_transform(header, f"{prefix}held_object_{hand.track_id}", T[:3, 3], T[:3, :3]))
-    return make(TF, transforms=entries)
+            entries.append(_Frame(header, f"{prefix}held_object_{hand.track_id}", T[:3, 3], T[:3, :3]))
+    return make(TF, transforms=_transforms(entries))
 
 
 def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list[Any]:
@@ -291,7 +300,11 @@ def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list
     and +x of a left one, back of the hand +y, thumb side +z), and turned with the bone beyond the joint. Of MANO's 16
     joints that rotate the wrist is `<side>_hand`; the five tips are turned like their last bones.
     """
-    R = _orientations(hand.rotations)
+    return _transforms(_finger_frames(header, hand, prefix))
+
+
+def _finger_frames(header: Any, hand: HandEstimate, prefix: str) -> "list[_Frame]":
+    R = joint_orientations(hand.rotations)
     joints = np.asarray(hand.joints_m, np.float64)
     entries = []
     for joint, parent in enumerate(JOINT_PARENTS):
@@ -300,11 +313,11 @@ def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list
         names = [f"{prefix}{hand.side}_{JOINT_NAMES[k] if k else 'hand'}" for k in (parent, joint)]
         above = make("std_msgs/msg/Header", stamp=header.stamp, frame_id=names[0])
         step = R[parent].T @ (joints[joint] - joints[parent])
-        entries.append(_transform(above, names[1], step, R[parent].T @ R[joint]))
+        entries.append(_Frame(above, names[1], step, R[parent].T @ R[joint]))
     return entries
 
 
-def _orientations(rotations: FloatArray) -> FloatArray:
+def joint_orientations(rotations: FloatArray) -> FloatArray:
     """(21, 3, 3) of all joints against the camera, from MANO's (16, 3, 3) against their parents."""
     mano = np.asarray(rotations, np.float64).copy()
     for joint, parent in enumerate(MANO_PARENTS):
@@ -316,13 +329,30 @@ def _orientations(rotations: FloatArray) -> FloatArray:
     return own
 
 
-def _transform(header: Any, child: str, position_m: FloatArray, rotation: FloatArray) -> Any:
-    pose = pose_message(position_m, quaternion_from_matrix(rotation))
+class _Frame(NamedTuple):
+    """A frame `child` below that of the header: its place (3,) [m] and rotation (3, 3)."""
+
+    header: Any
+    child: str
+    position_m: FloatArray
+    rotation: FloatArray
+
+
+def _transforms(frames: Sequence[_Frame]) -> list[Any]:
+    """A geometry_msgs/TransformStamped for each; the quaternions come from one call, which costs as much as for one."""
+    if not frames:
+        return []
+    quaternions = quaternion_from_matrix(np.stack([frame.rotation for frame in frames]))
+    return [_transform(frame, quaternion) for frame, quaternion in zip(frames, quaternions, strict=True)]
+
+
+def _transform(frame: _Frame, quaternion: FloatArray) -> Any:
+    pose = pose_message(frame.position_m, quaternion)
     translation = make("geometry_msgs/msg/Vector3", x=pose.position.x, y=pose.position.y, z=pose.position.z)
     return make(
         "geometry_msgs/msg/TransformStamped",
-        header=header,
-        child_frame_id=child,
+        header=frame.header,
+        child_frame_id=frame.child,
         transform=make("geometry_msgs/msg/Transform", translation=translation, rotation=pose.orientation),
     )
 

@@ -6,14 +6,14 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from prehend.errors import PrehendError, SourceError
-from prehend.ros.borders import Border
+from prehend.errors import PrehendError
+from prehend.io.images import MAX_PIXELS, ImageReader
+from prehend.pipeline.depth_register import Depth
 from prehend.ros.convert import seconds
+from prehend.ros.depth_images import COMPRESSED_SUFFIX, compressed_depth_image, depth_image
+from prehend.ros.depth_places import DepthPlaces, Place
 from prehend.ros.diagnostics import OK, WARN, Status
-from prehend.ros.messages import IMAGE, decode
+from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
 
 _KEPT = 8
 """Depth images that are remembered: a quarter of a second at 30 Hz."""
@@ -21,12 +21,8 @@ _KEPT = 8
 _WAIT_S = 0.05
 """How much later than its image the depth of the same moment may come."""
 
-_ENCODINGS = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
-_MILLIMETRES = np.float32(1e-3)
 _SHOWN_S = 3.0
 """A fault that came once is shown this long."""
-
-DepthImage = NDArray[np.float32]
 
 
 class _Kept(NamedTuple):
@@ -37,15 +33,26 @@ class _Kept(NamedTuple):
 class DepthStream:
     """The depth images of late.
 
-    `add` is called by the subscription, `of` by the worker, `status` by the diagnostics.
+    `add` and `add_info` are called by the subscriptions, `of` by the worker, `status` by the diagnostics.
 
     Args:
-        topic: for the diagnostics.
+        topic: of sensor_msgs/Image, or, where it ends in /compressedDepth, of sensor_msgs/CompressedImage.
         max_apart_s: largest difference of stamps between an image and its depth [s].
+        places: says where depth lies; None takes it for aligned.
+        max_pixels: larger ones are refused before they are decompressed.
+
+    Attributes:
+        kind: type of the topic.
+        places: as given.
     """
 
-    def __init__(self, topic: str, max_apart_s: float) -> None:
+    def __init__(
+        self, topic: str, max_apart_s: float, places: DepthPlaces | None = None, max_pixels: int = MAX_PIXELS
+    ) -> None:
         self.topic, self._max_apart_s = topic, max_apart_s
+        self.places = places or DepthPlaces("", False, None, False)
+        self.kind = COMPRESSED_IMAGE if topic.endswith(COMPRESSED_SUFFIX) else IMAGE
+        self._reader = ImageReader(max_pixels=max_pixels)
         self._kept: deque[_Kept] = deque(maxlen=_KEPT)
         self._came = threading.Condition()
         self._started_s = self._heard_s = time.monotonic()
@@ -58,9 +65,9 @@ class DepthStream:
         return self._heard_s
 
     def add(self, data: bytes) -> None:
-        """Take a serialised sensor_msgs/Image; what is none is told."""
+        """Take a serialised depth image; what is none is told."""
         try:
-            message = decode(data, IMAGE)
+            message = decode(data, self.kind)
         except PrehendError as error:
             self._told(str(error))
             return
@@ -70,12 +77,20 @@ class DepthStream:
             self._kept.append(_Kept(seconds(message.header.stamp), message))
             self._came.notify_all()
 
-    def of(self, stamp_s: float, width: int, height: int) -> DepthImage | None:
+    def add_info(self, data: bytes) -> None:
+        """Take the serialised sensor_msgs/CameraInfo of the depth camera; what is none is told."""
+        try:
+            self.places.update(data)
+        except PrehendError as error:
+            self._told(f"the calibration of depth: {error}")
+
+    def of(self, stamp_s: float, width: int, height: int, frame_id: str = "") -> Depth | None:
         """The depth of an image [m], or None; waits a moment for what must be on its way.
 
         Args:
             stamp_s: of the image.
             width, height: of the image [px].
+            frame_id: of the image.
         """
         if stamp_s <= 0:
             self._unmatched += 1
@@ -98,13 +113,22 @@ class DepthStream:
                 )
             return None
         try:
-            depth = depth_image(best.message, width, height)
+            depth = self._placed(best, Place(stamp_s, frame_id.lstrip("/"), width, height))
         except PrehendError as error:
             self._unmatched += 1
             self._told(str(error))
             return None
         self._matched += 1
         return depth
+
+    def _placed(self, kept: _Kept, image: Place) -> Depth:
+        message = kept.message
+        compressed = self.kind == COMPRESSED_IMAGE
+        depth_m = compressed_depth_image(message, self._reader) if compressed else depth_image(message)
+        height, width = depth_m.shape
+        return self.places.placed(
+            depth_m, Place(kept.stamp_s, str(message.header.frame_id).lstrip("/"), width, height), image
+        )
 
     def status(self, now_s: float, silent_after_s: float, publishers: list[str]) -> Status:
         """Whether depth comes and fits; `publishers` are the types that are published on the topic."""
@@ -128,39 +152,11 @@ class DepthStream:
     def _silence(self, silent_s: float, types: list[str]) -> str:
         if not types:
             return f"nobody publishes {self.topic}"
-        if IMAGE not in types:
-            return f"{self.topic} carries {', '.join(sorted(set(types)))}, depth is read as {IMAGE}"
+        if self.kind not in types:
+            return f"{self.topic} carries {', '.join(sorted(set(types)))}, depth is read as {self.kind}"
         if self._received:
             return f"{self.topic} is silent: no depth for {silent_s:.0f} s"
         return f"{self.topic} has a publisher but nothing arrives"
 
     def _told(self, fault: str) -> None:
         self._fault, self._fault_s = fault, time.monotonic()
-
-
-def depth_image(message: Any, width: int, height: int) -> DepthImage:
-    """(H, W) float32 depth [m] of a sensor_msgs/Image, 0 or NaN where nothing was measured (REP 118).
-
-    Args:
-        message: 16UC1 in millimetres or 32FC1 in metres.
-        width, height: of the image that it shall be aligned to [px].
-
-    Raises:
-        SourceError: another encoding, another size, or not as many bytes as it says.
-    """
-    kind = _ENCODINGS.get(str(message.encoding))
-    if kind is None:
-        raise SourceError(f"depth: encoding '{message.encoding}', known: 16UC1 (mm) and 32FC1 (m)")
-    if (message.width, message.height) != (width, height):
-        raise SourceError(
-            f"depth is {message.width} x {message.height}, the image {width} x {height}: let the driver align it "
-            "(align_depth.enable:=true of realsense2_camera, depth_registration of OpenNI and Orbbec)"
-        )
-    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
-    step = message.step or width * dtype.itemsize
-    with Border(SourceError, "depth"):
-        rows = np.asarray(message.data, np.uint8)[: step * height].reshape(height, step)[:, : width * dtype.itemsize]
-        values = np.ascontiguousarray(rows).view(dtype)
-        if values.shape != (height, width):
-            raise SourceError(f"a row has {step} bytes, too few for {width} pixels")
-    return values.astype(np.float32) * (_MILLIMETRES if kind == "u2" else np.float32(1))

@@ -10,7 +10,8 @@ from prehend.adapters.hand_tracking_sdk import JOINT_NAMES_TOPIC, HandTopics, ha
 from prehend.adapters.joint_state import JointAngles, joint_angles
 from prehend.adapters.vision_msgs import Detection3D, detections
 from prehend.conventions import SIDES, Side
-from prehend.ros.convert import pose_message
+from prehend.geometry.rotations import quaternion_from_matrix
+from prehend.ros.convert import joint_orientations, pose_message
 from prehend.ros.messages import DETECTIONS, JOINT_STATE, POSE_ARRAY, POSE_STAMPED, STRING, encode, make
 from prehend.ros.quality import LATCHED, publisher
 from prehend.types import FloatArray, FrameResult, HandEstimate
@@ -29,6 +30,7 @@ class ExtraOutputs:
     def __init__(self, node: Node, chosen: tuple[str, ...], objects: Mapping[str, FloatArray]) -> None:
         self._centers = {name: points[_CENTRE] for name, points in objects.items()}
         self._joints = _per_side(node, "~/joint_states/{}", JOINT_STATE) if "joint_states" in chosen else {}
+        self._poses = _per_side(node, "~/joint_poses/{}", POSE_ARRAY) if "joint_poses" in chosen else {}
         self._wrists = _per_side(node, "/hands/{}/wrist_pose", POSE_STAMPED) if "hts" in chosen else {}
         self._landmarks = _per_side(node, "/hands/{}/landmarks", POSE_ARRAY) if "hts" in chosen else {}
         self._detections = publisher(node, DETECTIONS, "~/detections", 10) if "detections" in chosen else None
@@ -38,7 +40,7 @@ class ExtraOutputs:
 
     def publish(self, header: Any, result: FrameResult) -> None:
         """One image's hands; of several of a side the one with the highest score."""
-        for side in SIDES if self._joints or self._wrists else ():
+        for side in SIDES if self._joints or self._poses or self._wrists else ():
             hand = max((h for h in result.hands if h.side == side), key=lambda h: h.score, default=None)
             if hand is not None:
                 self._publish_hand(header, hand)
@@ -50,7 +52,11 @@ class ExtraOutputs:
         if self._joints:
             angles = joint_angles(hand.rotations, hand.side)
             self._joints[hand.side].publish(encode(joint_state_message(header, angles)))
-        if self._wrists and np.isfinite(hand.joints_m).all():
+        if not np.isfinite(hand.joints_m).all():
+            return
+        if self._poses:
+            self._poses[hand.side].publish(encode(joint_poses_message(header, hand)))
+        if self._wrists:
             topics = hand_topics(hand.joints_m, hand.rotations, hand.side, T_world_camera=np.eye(4))
             wrist, landmarks = hand_topic_messages(header, topics)
             self._wrists[hand.side].publish(encode(wrist))
@@ -68,6 +74,13 @@ def joint_state_message(header: Any, angles: JointAngles) -> Any:
         velocity=nothing,
         effort=nothing,
     )
+
+
+def joint_poses_message(header: Any, hand: HandEstimate) -> Any:
+    """A geometry_msgs/PoseArray of the 21 joints, turned as the frames of the fingers are."""
+    quaternions = quaternion_from_matrix(joint_orientations(hand.rotations))
+    poses = [pose_message(place, turn) for place, turn in zip(hand.joints_m, quaternions, strict=True)]
+    return make(POSE_ARRAY, header=header, poses=poses)
 
 
 def hand_topic_messages(header: Any, topics: HandTopics) -> tuple[Any, Any]:

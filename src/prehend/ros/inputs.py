@@ -5,9 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # its name up to Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 from prehend.errors import ParameterError, PrehendError
 from prehend.ros import graph
@@ -173,23 +177,19 @@ class Inputs:
             (self._type, self.topic, self._offer, told),
         )
         if self._depth is not None:
-            wanted = (*wanted, (IMAGE, self._depth.topic, self._depth.add, None))
+            wanted = (*wanted, (self._depth.kind, self._depth.topic, self._depth.add, None))
+            if self._depth.places.registers and self._depth.places.info_topic != self.info_topic:
+                wanted = (*wanted, (CAMERA_INFO, self._depth.places.info_topic, self._depth.add_info, None))
         for kind, topic, take, events in wanted:
             self._subscriptions.append(subscription(self._node, kind, topic, take, self._quality, events))
 
     def _on_camera_info(self, data: bytes) -> None:
+        if self._depth is not None and self._depth.places.info_topic == self.info_topic:
+            self._depth.add_info(data)
         try:
             self._calibration.update(decode(data, CAMERA_INFO), time.monotonic())
         except PrehendError as error:
             self._stats.failed(str(error))
-
-
-def depth_stream(node: Node, params: NodeParams) -> DepthStream | None:
-    """Where parameter `depth_topic` asks for one."""
-    if not params.depth_topic:
-        return None
-    with Border(ParameterError, "ROS refuses the depth_topic"):
-        return DepthStream(node.resolve_topic_name(params.depth_topic), params.depth_max_apart_s)
 
 
 def image_topics(node: Node, compressed: bool) -> tuple[str, str]:

@@ -22,6 +22,8 @@ MESSAGE_NAMES = (
     "Hand",
     "HandArray",
     "HandEvent",
+    "HandHypotheses",
+    "HandHypothesesArray",
     "HandModelInfo",
     "HandTiming",
     "HandTrack",
@@ -33,6 +35,7 @@ MESSAGE_NAMES = (
 
 HAND_ARRAY = f"{PACKAGE}/msg/HandArray"
 HAND_EVENT = f"{PACKAGE}/msg/HandEvent"
+HAND_HYPOTHESES = f"{PACKAGE}/msg/HandHypothesesArray"
 HAND_TRACKS = f"{PACKAGE}/msg/HandTrackArray"
 HAND_TIMING = f"{PACKAGE}/msg/HandTiming"
 RIG_HANDS = f"{PACKAGE}/msg/RigHandArray"

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from prehend.geometry.camera import mirror_camera
 from prehend.io.images import Image
-from prehend.types import Box, Camera, FloatArray, FrameResult, HandEstimate, ObjectEstimate
-
-_ODD = {"plumb_bob": (3,), "rational_polynomial": (3, 8, 9, 13), "equidistant": ()}
-"""Distortion coefficients that change their sign with x: p2, s1, s2 and the tilt about y (OpenCV's order)."""
+from prehend.pipeline.depth_register import Depth, UnalignedDepth
+from prehend.types import Box, FloatArray, FrameResult, HandEstimate, ObjectEstimate
 
 
 def mirror_image(image: Image) -> Image:
@@ -19,15 +18,16 @@ def mirror_image(image: Image) -> Image:
     return np.ascontiguousarray(image[:, ::-1])
 
 
-def mirror_camera(camera: Camera) -> Camera:
-    """The camera of the mirrored image."""
-    K, distortion = camera.K.copy(), camera.distortion.copy()
-    K[0, 2] = camera.width - 1 - K[0, 2]
-    K[0, 1] = -K[0, 1]
-    for index in _ODD[camera.distortion_model]:
-        if index < distortion.size:
-            distortion[index] = -distortion[index]
-    return replace(camera, K=K, distortion=distortion)
+def mirror_depth(depth: Depth) -> Depth:
+    """The depth of the mirrored image: of its own camera, that camera and its place are mirrored, too."""
+    if not isinstance(depth, UnalignedDepth):
+        return np.ascontiguousarray(depth[:, ::-1])
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    return UnalignedDepth(
+        np.ascontiguousarray(depth.depth_m[:, ::-1]),
+        mirror_camera(depth.camera),
+        mirror @ depth.T_image_depth @ mirror,
+    )
 
 
 def mirror_pixels(result: FrameResult) -> FrameResult:
@@ -56,3 +56,6 @@ def _mirror_points(points: FloatArray, width: int) -> FloatArray:
 
 def _mirror_box(box: Box, width: int) -> Box:
     return Box(width - 1 - box.x1, box.y0, width - 1 - box.x0, box.y1)
+
+
+__all__ = ["mirror_camera", "mirror_image", "mirror_pixels"]

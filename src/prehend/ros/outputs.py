@@ -15,16 +15,19 @@ from prehend.ros.convert import (
     timing_message,
     track_array,
     transforms,
+    with_hypotheses,
     without_metres,
 )
 from prehend.ros.diagnostics import Stats
 from prehend.ros.extra_outputs import ExtraOutputs
+from prehend.ros.hypotheses import hypotheses_array
 from prehend.ros.images import jpeg_message
 from prehend.ros.markers import marker_array
 from prehend.ros.messages import (
     COMPRESSED_IMAGE,
     HAND_ARRAY,
     HAND_EVENT,
+    HAND_HYPOTHESES,
     HAND_TIMING,
     HAND_TRACKS,
     MARKERS,
@@ -60,6 +63,7 @@ class Outputs:
         self._markers = publisher(node, MARKERS, "~/markers", 1)
         self._overlay = publisher(node, COMPRESSED_IMAGE, "~/overlay/compressed", 1)
         self._tf = publisher(node, TF, "/tf", _TF_DEPTH)
+        self._hypotheses = publisher(node, HAND_HYPOTHESES, "~/hypotheses", 10) if params.hypotheses else None
         self._timing = publisher(node, HAND_TIMING, "~/timing", 10)
         self._model_info = publisher(node, MODEL_INFO, "~/model_info", LATCHED)
         self._extra = ExtraOutputs(node, params.chosen_outputs(), facts.objects)
@@ -79,6 +83,8 @@ class Outputs:
         message = hand_array(header, result, mesh=params.publish_mesh, latency_ms=latency_ms, dropped=dropped)
         self._hands.publish(encode(message))
         self._tracks.publish(encode(track_array(header, result)))
+        if self._hypotheses is not None and self._hypotheses.get_subscription_count():
+            self._hypotheses.publish(encode(hypotheses_array(header, result)))
         for event in result.events:
             self._events.publish(encode(event_message(header, event)))
         if params.publish_tf and self._stamps.usable:
@@ -87,7 +93,7 @@ class Outputs:
                 self._tf.publish(encode(tree))
         self._extra.publish(header, result)
         self._show(header, image, result, drawn)
-        stages = {**result.timing_ms, "publish": 1e3 * (time.perf_counter() - began)}
+        stages = {**with_hypotheses(result.timing_ms), "publish": 1e3 * (time.perf_counter() - began)}
         total_ms = stages.pop("total", 0.0)
         done_ms = self._stamps.latency_ms(header.stamp)
         self._timing.publish(encode(timing_message(header, stages, done_ms)))

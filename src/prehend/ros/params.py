@@ -13,7 +13,9 @@ from prehend.backends.settings import POLICIES, PRECISIONS, PROVIDERS
 from prehend.errors import ParameterError, UnknownName
 from prehend.pipeline.options import (
     LIVE,
+    LONGEST_BUDGET_MS,
     LOST,
+    MOST_HYPOTHESES,
     MOST_LAG_S,
     OPERATORS,
     EstimatorOptions,
@@ -26,7 +28,7 @@ from prehend.pipeline.track import FRAME_S
 _LONGEST = 120
 """Characters of a value in an error."""
 
-OUTPUTS = ("hands", "joint_states", "detections", "hts")
+OUTPUTS = ("hands", "joint_states", "joint_poses", "detections", "hts")
 """What parameter `outputs` may name; hands are always published."""
 
 ParameterValue = bool | int | float | str
@@ -97,12 +99,14 @@ class NodeParams:
     find_interval: int = _parameter(
         0, "obsolete: the same in images at 30 Hz; 0: find_interval_s counts", span=(0, 1000)
     )
-    detector_beside: bool = _option("detector_beside")
+    detector_beside: bool = _option("detector_beside", True)
     keep_lost_s: float = _option("keep_lost_s", span=(0.01, 5.0))
     lost: str = _option("lost", choices=LOST)
     operator: str = _option("operator", choices=OPERATORS)
     temporal_frames: int = _option("temporal_frames", span=(0, 16))
     temporal_stride_s: float = _option("temporal_stride_s", span=(0.01, 1.0))
+    hypotheses: int = _option("hypotheses", span=(0, MOST_HYPOTHESES))
+    hypothesis_budget_ms: float = _option("hypothesis_budget_ms", span=(0.1, LONGEST_BUDGET_MS))
     smooth_min_cutoff_hz: float = _option("smooth_min_cutoff_hz", 1.5, span=(0.0, 30.0))
     smoother: str = _option("smoother", choices=SMOOTHERS)
     smooth_beta: float = _option("smooth_beta", span=(0.0, 100.0))
@@ -131,7 +135,16 @@ class NodeParams:
     )
     rig_wait_s: float = _parameter(0.1, "a set of images waits this long for one that is late [s]", span=(0.0, 2.0))
     depth_topic: str = _parameter(
-        "", "depth images that are aligned to the images and taken with them, 16UC1 [mm] or 32FC1 [m]; empty: none"
+        "",
+        "depth images that are taken with the images, 16UC1 [mm] or 32FC1 [m]; a name that ends in /compressedDepth is "
+        "of compressed ones; empty: none",
+    )
+    depth_info_topic: str = _parameter("", "calibration of the depth camera; empty: camera_info beside depth_topic")
+    depth_alignment: str = _parameter(
+        "auto",
+        "how depth lies on the image: aligned, pixel on pixel; register, by calibration and /tf; auto, registered "
+        "where its frame or size is another",
+        choices=("auto", "aligned", "register"),
     )
     depth_max_apart_s: float = _parameter(
         0.02, "largest difference of stamps between an image and its depth [s]", span=(0.0, 1.0)
@@ -171,7 +184,7 @@ class NodeParams:
         True, "draw on the image for ~/overlay/compressed while somebody subscribes", live=True
     )
     outputs: str = _parameter(
-        "hands", "what is published beside ~/hands, separated by commas: joint_states, detections, hts"
+        "hands", "what is published beside ~/hands, separated by commas: joint_states, joint_poses, detections, hts"
     )
     target_frame: str = _parameter(
         "", "frame that hands are told in, through /tf and /tf_static; empty: that of the images"
@@ -272,12 +285,16 @@ def check_cameras(params: NodeParams) -> None:
         )
     if not params.rig and (params.rig_file or params.rig_frame):
         raise ParameterError("parameters rig_file and rig_frame go with rig: set rig to true, or leave them empty")
-    if names and params.detector_beside:
-        raise ParameterError("parameter detector_beside goes with one camera: several share one detector")
     if names and params.depth_topic:
         raise ParameterError("parameter depth_topic goes with one camera: leave it or cameras empty")
+    if params.depth_info_topic and (not params.depth_topic or params.depth_alignment == "aligned"):
+        raise ParameterError(
+            "parameter depth_info_topic goes with a depth_topic that is not said to be aligned: leave it empty"
+        )
     if names and params.temporal_lag_s:
         raise ParameterError("parameter temporal_lag_s goes with one camera: leave it at 0, or cameras empty")
+    if params.rig and params.hypotheses:
+        raise ParameterError("parameter hypotheses goes with no rig, whose views tell what one hides: leave it at 0")
     if params.rig and params.mirrored_input:
         raise ParameterError("parameter mirrored_input goes with no rig: its cameras' poses are of images as they are")
     if names and not params.rig and "hts" in params.chosen_outputs():

@@ -209,7 +209,7 @@ class _Publisher:
 
     def wait_for_subscriber(self, longest_s: float, stop: threading.Event) -> None:
         """See `stage.wait_for_subscriber`."""
-        wait_for_subscriber(self._images, longest_s, stop)
+        wait_for_subscriber(self._images, longest_s, stop, [self._infos])
 
     def publish(self, frame: Frame, stamp_s: float) -> None:
         """Publish camera_info, then the image, with the same header."""

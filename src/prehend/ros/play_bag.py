@@ -105,7 +105,10 @@ class BagPlay:
 
     def play(self, stop: threading.Event) -> None:
         """Publish until the bag ends, or `stop` is set."""
-        wait_for_subscriber(self._image_out, self._args.wait, stop)
+        others = [self._info_out, *self._also.values()]
+        wait_for_subscriber(
+            self._image_out, self._args.wait, stop, others if self._clock_out is None else [*others, self._clock_out]
+        )
         while True:
             if not self._once(stop) or not self._args.loop:
                 break

@@ -8,25 +8,22 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from prehend.errors import ParameterError, PrehendError
+from prehend.errors import ParameterError
 from prehend.io.calibration_files import GivenCamera
 from prehend.rig.calibration import RigCalibration
 from prehend.rig.files import read_rig
 from prehend.ros.convert import seconds
 from prehend.ros.diagnostics import OK, WARN, Status
-from prehend.ros.messages import TF
 from prehend.ros.params import NodeParams
-from prehend.ros.quality import subscription
 from prehend.ros.transform_buffer import TransformBuffer, TransformError
+from prehend.ros.transforms import listening_buffer
 from prehend.types import FloatArray
 
 _WAIT_S = 0.02
 """How long a transform is waited for that is on its way [s]."""
 
 _SHOWN_S = 3.0
-_TF_DEPTH = 100
 
 
 @dataclass
@@ -68,7 +65,7 @@ class RigPoses:
                 )
             self.frame = self.frame or self._rig.frame
         else:
-            self._listen(node)
+            self._buffer = listening_buffer(node, self._told)
 
     def of(self, headers: Mapping[str, Any]) -> dict[str, FloatArray]:
         """(4, 4) T_rig_camera of the cameras that have one.
@@ -81,7 +78,7 @@ class RigPoses:
         if not self.frame:
             first = headers.get(self._names[0])
             self.frame = "" if first is None else first.frame_id.lstrip("/")
-        poses = {}
+        poses: dict[str, FloatArray] = {}
         for name, header in headers.items():
             try:
                 poses[name] = self._looked_up(header)
@@ -117,18 +114,5 @@ class RigPoses:
             return np.eye(4)
         return self._buffer.transform(self.frame, header.frame_id, seconds(header.stamp), _WAIT_S)
 
-    def _listen(self, node: Node) -> None:
-        reliable, latched = ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL
-        moving = QoSProfile(depth=_TF_DEPTH, reliability=reliable)
-        fixed = QoSProfile(depth=_TF_DEPTH, reliability=reliable, durability=latched)
-        for topic, is_fixed, quality in (("/tf", False, moving), ("/tf_static", True, fixed)):
-            subscription(node, TF, topic, self._taker(is_fixed), quality)
-
-    def _taker(self, fixed: bool) -> Any:
-        def take(data: bytes) -> None:
-            try:
-                self._buffer.add(data, fixed)
-            except PrehendError as error:
-                self._faults["/tf"] = _Fault(str(error), time.monotonic())
-
-        return take
+    def _told(self, fault: str) -> None:
+        self._faults["/tf"] = _Fault(fault, time.monotonic())

@@ -159,9 +159,14 @@ class SeveralNode:
             if self._rig is None:
                 told = diagnostics.estimator_status(counts, now_s)
                 statuses.append(replace(told, name=f"{lane.name} {told.name}"))
+                if (target := self._apart[lane.name].target) is not None:
+                    told = target.status()
+                    statuses.append(replace(told, name=f"{lane.name} {told.name}"))
         if self._sync is not None and self._poses is not None:
             counts = self._stats.take()
             statuses += [diagnostics.estimator_status(counts, now_s), self._sync.status(now_s), self._poses.status()]
+            if self._rig is not None and self._rig.outputs.target is not None:
+                statuses.append(self._rig.outputs.target.status())
         notes = [*self._notes, *self.worker.notes, *self._reporter.twins()]
         values = {"version": __version__, "cameras": ", ".join(self._lanes), "threads": threading.active_count()}
         statuses.append(diagnostics.node_status(notes, self.worker.paused, values))

@@ -2,14 +2,31 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 _DISCOVERY_S = 0.05
+_SETTLED_S = 0.4
+"""Who listens to several topics is found out topic by topic: after this long without another one, all are known [s]."""
 
 
-def wait_for_subscriber(publisher: Any, longest_s: float, stop: threading.Event) -> None:
-    """Return when somebody subscribes, `longest_s` are over or `stop` is set."""
+def wait_for_subscriber(publisher: Any, longest_s: float, stop: threading.Event, others: Sequence[Any] = ()) -> None:
+    """Return when somebody subscribes, `longest_s` are over or `stop` is set.
+
+    Args:
+        publisher: whose subscriber is waited for.
+        longest_s: longest wait; 0 waits for nothing [s].
+        stop: ends the wait.
+        others: publishers whose subscribers, where there are some, are to miss nothing either.
+    """
     deadline = time.monotonic() + longest_s
     while not publisher.get_subscription_count() and time.monotonic() < deadline:
+        if stop.wait(_DISCOVERY_S):
+            return
+    known, since = -1, time.monotonic()
+    while others and time.monotonic() < min(deadline, since + _SETTLED_S):
+        count = sum(one.get_subscription_count() for one in others)
+        if count != known:
+            known, since = count, time.monotonic()
         if stop.wait(_DISCOVERY_S):
             return

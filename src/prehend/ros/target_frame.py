@@ -7,22 +7,17 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from prehend.errors import ParameterError, PrehendError
-from prehend.ros.borders import Border
 from prehend.ros.convert import header_message, seconds, without_metres
 from prehend.ros.diagnostics import OK, WARN, Status
-from prehend.ros.messages import TF
-from prehend.ros.quality import subscription
-from prehend.ros.transform_buffer import TransformBuffer, TransformError
+from prehend.ros.transform_buffer import TransformError
+from prehend.ros.transforms import listening_buffer
 from prehend.types import FloatArray, FrameResult, HandEstimate
 
 _WAIT_S = 0.05
 """How long an image's transform is waited for that is on its way [s]."""
 
 _SHOWN_S = 3.0
-_TF_DEPTH = 100
 
 
 class TargetFrame:
@@ -31,20 +26,16 @@ class TargetFrame:
     Args:
         node: to subscribe with.
         frame: the frame that hands are wanted in.
+
+    Attributes:
+        frame: as given, without a leading slash.
+        buffer: of the transforms.
     """
 
     def __init__(self, node: Node, frame: str) -> None:
         self.frame = frame.lstrip("/")
-        self._buffer = TransformBuffer()
         self._fault, self._fault_s, self._moved, self._failed = "", -math.inf, 0, 0
-        latched = DurabilityPolicy.TRANSIENT_LOCAL
-        reliable = ReliabilityPolicy.RELIABLE
-        with Border(ParameterError, "ROS refuses /tf"):
-            for topic, fixed, quality in (
-                ("/tf", False, QoSProfile(depth=_TF_DEPTH, reliability=reliable)),
-                ("/tf_static", True, QoSProfile(depth=_TF_DEPTH, reliability=reliable, durability=latched)),
-            ):
-                subscription(node, TF, topic, self._taker(fixed), quality)
+        self.buffer = listening_buffer(node, self._told)
 
     def moved(self, header: Any, result: FrameResult) -> tuple[Any, FrameResult]:
         """Header and result in the target frame, with the image's stamp.
@@ -57,7 +48,7 @@ class TargetFrame:
         try:
             if not header.frame_id:
                 raise TransformError("the images have no frame_id: name one with parameter frame_id")
-            T = self._buffer.transform(self.frame, header.frame_id, seconds(header.stamp), _WAIT_S)
+            T = self.buffer.transform(self.frame, header.frame_id, seconds(header.stamp), _WAIT_S)
         except TransformError as error:
             self._failed += 1
             self._told(str(error))
@@ -74,15 +65,6 @@ class TargetFrame:
             return Status("target_frame", WARN, f"{self._fault}; hands have no metres meanwhile", values)
         return Status("target_frame", OK, f"hands are in '{self.frame}'", values)
 
-    def _taker(self, fixed: bool) -> Any:
-        def take(data: bytes) -> None:
-            try:
-                self._buffer.add(data, fixed)
-            except PrehendError as error:
-                self._told(str(error))
-
-        return take
-
     def _told(self, fault: str) -> None:
         self._fault, self._fault_s = fault, time.monotonic()
 
@@ -98,4 +80,5 @@ def _moved_hand(hand: HandEstimate, T: FloatArray) -> HandEstimate:
         vertices_m=(hand.vertices_m @ R.T + shift).astype(np.float32),
         rotations=np.concatenate([(R @ hand.rotations[0])[None], hand.rotations[1:]]),
         held_object=held,
+        hypotheses=None if hand.hypotheses is None else hand.hypotheses.moved(T),
     )

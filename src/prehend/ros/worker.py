@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from prehend.errors import SourceError
 from prehend.io.images import Image
 from prehend.pipeline.lag import FixedLag
@@ -18,7 +16,7 @@ from prehend.ros.convert import seconds
 from prehend.ros.depth import DepthStream
 from prehend.ros.diagnostics import Stats
 from prehend.ros.image_bytes import ImageBytes
-from prehend.ros.mirror import mirror_camera, mirror_image
+from prehend.ros.mirror import mirror_camera, mirror_depth, mirror_image
 from prehend.ros.params import NodeParams
 from prehend.ros.stamps import Stamps
 from prehend.ros.worker_loop import WorkerLoop
@@ -153,13 +151,13 @@ class Worker(WorkerLoop[_Arrived]):
         if camera is None:
             self._stats.waited()
             return
-        depth = None if self._depth is None else self._depth.of(seconds(header.stamp), width, height)
+        depth = None if self._depth is None else self._depth.of(seconds(header.stamp), width, height, header.frame_id)
         laps.lap("sync")
         with Border(Unexpected, "an image failed"):
             self._renew()
             if self._params.mirrored_input:
                 image, camera = mirror_image(image), mirror_camera(camera)
-                depth = None if depth is None else np.ascontiguousarray(depth[:, ::-1])
+                depth = None if depth is None else mirror_depth(depth)
             result = self._estimator.estimate(image, camera, stamp_s, depth=depth)
             result = replace(result, timing_ms={"arrival": arrival_ms, **laps.ms, **result.timing_ms})
             if self._lag is None:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from prehend.errors import InvalidInput, PrehendError, SourceError
+from prehend.geometry.camera import mirror_camera
 from prehend.io.frames import Frame, Source
 from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.pipeline.load import HandEstimator
@@ -123,10 +124,9 @@ class Player:
 
     def _camera(self, frame: Frame) -> Camera | None:
         given = self._cameras.find(frame) if isinstance(self._cameras, SourceTable) else self._cameras
-        if given is None:
-            return frame.camera
         height, width = frame.image_rgb.shape[:2]
-        return given.for_image(width, height, frame.stored_size)
+        camera = frame.camera if given is None else given.for_image(width, height, frame.stored_size)
+        return mirror_camera(camera) if self._mirrored and camera is not None else camera
 
     def _pass_on(self, source: Source) -> None:
         for note in source.notes:

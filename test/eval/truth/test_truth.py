@@ -8,7 +8,15 @@ import pytest
 from prehend.errors import SourceError
 from prehend.eval.truth.files import read_truth_file
 from prehend.eval.truth.names import ByName
-from prehend.eval.truth.records import GraspMark, Joined, TrueFrame, TrueHand, TrueObject, truth_of
+from prehend.eval.truth.records import (
+    GraspMark,
+    Joined,
+    TrueFrame,
+    TrueHand,
+    TrueObject,
+    left_unanswered,
+    truth_of,
+)
 from prehend.eval.truth.store import read_truth, truth_text
 from prehend.eval.truth.timeline import Timeline
 from prehend.types import Box
@@ -94,3 +102,44 @@ def test_bop_scenes_go_by_the_numbers_of_the_pictures(tmp_path, show, say):
     assert thing.object_id == "obj_000002" and np.allclose(thing.T_camera_object[:3, 3], (0.01, 0.02, 0.5))
     assert truth.of(show([[]])[0]) is None
     assert read_truth_file(tmp_path / "scene_gt.json", {2: "mug"}).of(picture).objects[0].object_id == "mug"
+
+
+@pytest.fixture
+def scene_gt(tmp_path):
+    """scene_gt(millimetres): of images 0, 7 and 12, each with a mug that many mm and its number away."""
+
+    def written(distance=500.0):
+        turn = np.eye(3).ravel().tolist()
+        frames = {str(n): [{"cam_R_m2c": turn, "cam_t_m2c": [0, 0, distance + n], "obj_id": 14}] for n in (0, 7, 12)}
+        (tmp_path / "scene_gt.json").write_text(json.dumps(frames))
+        return read_truth_file(tmp_path / "scene_gt.json", {14: "mug"})
+
+    return written
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "number"),
+    [
+        ("rgb/000012.png", 3, 12), ("rgb/rgb_000007.png", 0, 7), ("clip.mp4", 12, 12), ("cam2.mcap", 7, 7),
+        ("3_0012.png", 0, None), ("left.png", 0, None), ("rgb/000001.png", 7, None),
+    ],
+)  # fmt: skip
+def test_bops_images_go_by_the_number_in_their_name_and_films_by_place(scene_gt, show, source, place, number):
+    frame = show([[]] * (place + 1), source=source)[place]
+    known = scene_gt().of(frame)
+    told = None if known is None else round(1e3 * known.objects[0].T_camera_object[2, 3] - 500)
+    assert told == number
+
+
+def test_bops_poses_in_metres_are_refused(scene_gt):
+    with pytest.raises(SourceError, match="from the camera: give millimetres"):
+        scene_gt(distance=-5.5)
+
+
+def test_known_frames_of_which_nothing_was_said_are_counted(tmp_path, show, say, know):
+    frames = show([[say()]] * 5)
+    (tmp_path / "t.json").write_text(truth_text((frame, TrueFrame((know(),), True)) for frame in frames[:4]))
+    truth = read_truth_file(tmp_path / "t.json", {})
+    assert left_unanswered(truth, frames) == [] and left_unanswered(truth, frames[:4]) == []
+    (line,) = left_unanswered(Joined([truth]), frames[3:])
+    assert "knows 4 frames, 1 of them are judged" in line and str(tmp_path / "t.json") in line

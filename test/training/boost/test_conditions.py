@@ -12,11 +12,11 @@ from prehend.conventions import MIRROR
 from prehend.errors import AssetError, InvalidInput
 from prehend.geometry.rotations import matrix_from_quaternion
 from prehend.types import Box
-from prehend_training.boost.conditions import at_size, draw_condition, solid_of, why_unusable
 from prehend_training.boost.create import CHECKED, CreateConfig, Creator, create_conditions
-from prehend_training.boost.data import open_crops
 from prehend_training.boost.fit import FitConfig, FitRule, fit_photographs
 from prehend_training.boost.folders import read_units
+from prehend_training.boost.generator.conditions import at_size, draw_condition, solid_of, why_unusable
+from prehend_training.boost.generator.data import open_crops
 from prehend_training.boost.poses import read_real
 from prehend_training.cli.main import main
 from prehend_training.grasps.checks import check

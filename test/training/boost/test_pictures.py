@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from prehend.errors import AssetError, DeviceError, InvalidInput
-from prehend_training.boost.conditions import draw_condition
-from prehend_training.boost.data import open_crops
 from prehend_training.boost.filter import Errors, FilterConfig, errors_of, filter_pictures, limits_of
 from prehend_training.boost.folders import Made, Plan, fill, read_units
-from prehend_training.boost.network import Booster
-from prehend_training.boost.preset import BOOSTERS
+from prehend_training.boost.generator.conditions import draw_condition
+from prehend_training.boost.generator.data import open_crops
+from prehend_training.boost.generator.network import Booster
+from prehend_training.boost.generator.preset import BOOSTERS
 from prehend_training.boost.sampling import Painter, SampleConfig, sample_pictures
 from prehend_training.cli.main import main
-from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.engine import EngineOptions
 from prehend_training.sample import OTHER_CODE
 from prehend_training.storage.codec import Packing
 from prehend_training.storage.shards import ShardFolder
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
 from prehend_training.train.runs import Training, train_run
 

@@ -8,8 +8,8 @@ from fake import fake_sample, write_fake
 
 from prehend.errors import MissingDependency, SourceError
 from prehend_training.cli import main as cli
-from prehend_training.data.datasets import ShardDataset
-from prehend_training.data.online import OnlineDataset
+from prehend_training.data.stores.datasets import ShardDataset
+from prehend_training.data.stores.online import OnlineDataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.inspect.samples import OVERLAYS, PANELS
 from prehend_training.scenes.render.render import SceneRenderer, crop_sample
@@ -218,7 +218,7 @@ def test_training_online_sees_what_shards_hold(rendered, tmp_path, monkeypatch):
     shards = ShardDataset([rendered], "crops")
     for name, value in shards[5].items():
         assert_close(value, online[5][name])
-    monkeypatch.setattr("prehend_training.train.tasks.MEAN_POSE_SAMPLES", 6)
+    monkeypatch.setattr("prehend_training.train.tasks.crops.MEAN_POSE_SAMPLES", 6)
     run = tmp_path / "run"
     assert cli.main(["train", "debug-unihope", str(run), "--online", "--seed", "11", "--steps", "1"]) == 0
     assert json.loads((run / "checkpoint/progress.json").read_text())["samples"] == 2

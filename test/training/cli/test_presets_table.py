@@ -1,7 +1,7 @@
 import json
 
 from prehend_training.cli.main import main
-from prehend_training.cli.presets import COLUMNS
+from prehend_training.cli.networks.presets import COLUMNS
 from prehend_training.train.presets import PRESETS
 
 

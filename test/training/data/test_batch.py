@@ -7,7 +7,7 @@ import torch
 
 from prehend_training.data.batch import CropBatch, DetectorBatch, SkeletonBatch, WindowBatch, arrays_of, faults
 from prehend_training.losses.lite import SKELETON
-from prehend_training.train.machine import to_tensors
+from prehend_training.train.loop.machine import to_tensors
 from prehend_training.train.presets import preset
 
 

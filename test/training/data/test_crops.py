@@ -12,12 +12,12 @@ from prehend.errors import AssetError
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig, drawn_indices, exact
-from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.loader import prefetched
 from prehend_training.data.pixels import opencv
 from prehend_training.data.pixels.draws import LUMA, PhotometricConfig, draw_changes, draw_colours, hidden_by
 from prehend_training.data.pixels.opencv import cells_on, changed, paste, without_front
 from prehend_training.data.records import record_of
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.sample import OBJECT_CODE, OTHER_CODE
 from prehend_training.storage.codec import Packing
 

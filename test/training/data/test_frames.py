@@ -2,8 +2,8 @@ import numpy as np
 
 from prehend.pipeline.center_maps import decode_hands
 from prehend.pipeline.letterbox import cell_centers, letterbox
-from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig, detector_targets, draw_affine, seen_hands
+from prehend_training.data.stores.datasets import ShardDataset
 
 
 def with_hand(frames):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from prehend_training.data.crops import CropBatches
-from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import DetectorBatches
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.train.presets import preset
 
 KNOWN = {

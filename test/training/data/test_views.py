@@ -10,7 +10,7 @@ from prehend.pipeline.crop import CropSpec
 from prehend.types import Box, Camera
 from prehend_training.data.augment_presets import PAPER_CROPS, PAPER_CROPS_HO3D
 from prehend_training.data.crop_targets import from_box, hand_targets
-from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.data.views import EXACT_VIEW, ViewConfig, apply_affine, draw_box, draw_turn, mirror_left, view_of
 
 WILD = ViewConfig(turn_p=1.0)

@@ -9,12 +9,12 @@ from prehend.pipeline.crop import CROP_SCALE, CropSpec, cut
 from prehend.types import Box, FoundHand
 from prehend_training.cli.main import main
 from prehend_training.data.crops import CropBatches, CropDataConfig
-from prehend_training.data.datasets import MixedDataset, ShardDataset
+from prehend_training.data.stores.datasets import MixedDataset, ShardDataset
 from prehend_training.data.views import PLACE_SCALE, place_box
 from prehend_training.evaluate.hard_negatives import HardNegativesConfig, cut_place, mistakes
 from prehend_training.sample import OTHER_CODE
 from prehend_training.storage.shards import ShardFolder
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
 from prehend_training.train.runs import Training, train_run
 

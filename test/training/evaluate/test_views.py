@@ -8,7 +8,7 @@ from prehend_training.cli.main import main
 from prehend_training.evaluate.network import open_measured
 from prehend_training.evaluate.views import HALF, evaluate_views, several_at_a_time
 from prehend_training.train.export import export_run
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
 from prehend_training.train.runs import Training, train_run
 

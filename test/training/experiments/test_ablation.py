@@ -1,11 +1,11 @@
 import json
-import math
 
 import pytest
 
 from prehend.errors import InvalidInput
-from prehend_training.experiments.ablation import MEASURES, Ablation, markdown, run_ablation, spread
-from prehend_training.train.machine import Machine
+from prehend_training.experiments.ablation import COLUMNS, ablation_table
+from prehend_training.experiments.table import Extent, markdown, run_table, spread
+from prehend_training.train.loop.machine import Machine
 from prehend_training.train.presets import ABLATION_ROWS, preset, row_name
 
 
@@ -19,31 +19,21 @@ def test_rows_add_one_thing_each():
 
 
 def test_rows_are_trained_once_measured_and_compared(crops, tmp_path):
-    ablation = Ablation("debug-unihope", [crops], [crops], 1, [0, 1], "ag")
-    report = run_ablation(ablation, tmp_path, Machine(threads=1))
-    assert [row["row"] for row in report["rows"]] == ["a", "g"]
+    table = ablation_table("debug-unihope", [crops], Extent(1, [0, 1], [crops]), "ag")
+    report = run_table(table, tmp_path, Machine(threads=1))
+    assert [row["row"] for row in report["rows"]] == ["a", "g"] and report["base"] == "debug-unihope"
     values = report["rows"][0]["measures"]["J-PE"]
     assert len(values) == 2
     assert [json.loads((tmp_path / f"g-{seed}/run.json").read_text())["seed"] for seed in (0, 1)] == [0, 1]
     assert {"ablation.json", "ablation.csv", "ablation.md", "ablation.png"} <= {p.name for p in tmp_path.iterdir()}
-    assert len((tmp_path / "ablation.csv").read_text().splitlines()) == 1 + 4
     measured = json.loads((tmp_path / "g-1/measured.json").read_text())
-    for place in MEASURES.values():
-        name, _, group = place.partition("/")
-        assert not group or group in measured[name], place
-    trained = (tmp_path / "g-1/checkpoint").stat().st_mtime_ns
-    again = run_ablation(ablation, tmp_path, Machine(threads=1))
-    assert again["rows"] == report["rows"]
-    assert trained == (tmp_path / "g-1/checkpoint").stat().st_mtime_ns
-    assert json.loads((tmp_path / "ablation.json").read_text())["seeds"] == [0, 1]
-    assert f"{spread(values)[0]:.1f} ±" in markdown(report) and all(name in markdown(report) for name in MEASURES)
+    for column in COLUMNS:
+        name, _, group = column.place.partition("/")
+        assert not group or group in measured[name], column.place
+    text = markdown(report)
+    assert f"{spread(values)[0]:.1f} ±" in text and all(column.title in text for column in COLUMNS)
 
 
-def test_a_row_that_is_not_there_is_refused(crops, tmp_path):
+def test_a_row_that_is_not_there_is_refused(crops):
     with pytest.raises(InvalidInput, match="abcdefg"):
-        run_ablation(Ablation("debug-unihope", [crops], [crops], 1, [0], "z"), tmp_path, Machine(threads=1))
-
-
-def test_spread_is_of_what_is_known():
-    assert spread([1.0, 3.0, None]) == pytest.approx((2.0, math.sqrt(2)))
-    assert math.isnan(spread([1.0])[1]) and math.isnan(spread([])[0])
+        ablation_table("debug-unihope", [crops], Extent(1, [0], [crops]), "z")

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import cv2
 import pytest
@@ -8,9 +7,10 @@ from fake import fake_sample, write_fake
 from prehend.errors import InvalidInput
 from prehend.types import Box
 from prehend_training.cli.main import main
-from prehend_training.experiments.boost import ROWS, Comparison, markdown, run_comparison
+from prehend_training.experiments.boost import ROWS, Compared, comparison_table
+from prehend_training.experiments.table import Extent, markdown, run_table
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, write_labels
-from prehend_training.train.machine import Machine
+from prehend_training.train.loop.machine import Machine
 
 
 @pytest.fixture(scope="module")
@@ -36,44 +36,27 @@ def photographs(tmp_path_factory):
 
 
 def test_rows_differ_in_their_data_alone(crops, made, photographs, tmp_path):
-    comparison = Comparison(
-        ("debug-unihope",), crops, made, crops, 0.5, 1, (0, 1), (crops,), photographs, batch=4
-    )  # fmt: skip
-    report = run_comparison(comparison, tmp_path, Machine(threads=1))
-    assert [row["row"] for row in report["rows"]] == list(ROWS)
+    compared = Compared(crops, made, crops, 0.5)
+    table = comparison_table(("debug-unihope",), compared, Extent(1, (0,), (crops,)), photographs, batch=4)
+    report = run_table(table, tmp_path, Machine(threads=1))
+    assert [row["row"] for row in report["rows"]] == [f"debug-unihope-{row}" for row in ROWS]
     notes = [json.loads((tmp_path / f"debug-unihope-{row}-0/run.json").read_text()) for row in ROWS]
     assert notes[0]["numbers"] == notes[1]["numbers"] == notes[2]["numbers"]
     assert [[entry["path"] for entry in note["data"]] for note in notes] == [
         [str(crops)], [str(crops), str(made)], [str(crops), str(crops)],
     ]  # fmt: skip
     for row in report["rows"]:
-        assert set(row["measures"]) == {"J-PE", "PA J-PE", "V-PE", "photos nme", "photos pck"}
-        assert all(len(values) == 2 for values in row["measures"].values())
-    trained = (tmp_path / "debug-unihope-made-1/checkpoint").stat().st_mtime_ns
-    assert run_comparison(comparison, tmp_path, Machine(threads=1))["rows"] == report["rows"]
-    assert trained == (tmp_path / "debug-unihope-made-1/checkpoint").stat().st_mtime_ns
+        assert set(row["measures"]) == {"J-PE", "PA J-PE", "V-PE", "photographs NME", "photographs PCK"}
+        assert all(len(values) == 1 for values in row["measures"].values())
     assert (tmp_path / "comparison.md").read_text() == markdown(report)
 
 
-def test_as_many_further_scenes_as_made_pictures_are_wanted(crops, made, tmp_path, capsys):
-    with pytest.raises(InvalidInput, match="24 made pictures and 6 further scenes"):
-        Comparison(("debug-unihope",), crops, crops, made, 0.3, 1, (0,), (crops,))
-    fine = Comparison(("debug-unihope",), crops, made, crops, 0.3, 1, (0,), (crops,))
+def test_as_many_further_scenes_as_made_images_are_wanted(crops, made, tmp_path, capsys):
+    with pytest.raises(InvalidInput, match="24 made images and 6 further scenes"):
+        Compared(crops, crops, made, 0.3)
     with pytest.raises(InvalidInput, match="share"):
-        replace(fine, share=1.0)
-    given = [
-        "--scenes",
-        crops,
-        "--made",
-        made,
-        "--further",
-        crops,
-        "--held-out",
-        crops,
-        "--out",
-        tmp_path,
-        "--steps",
-        "0",
-    ]
-    assert main(["boost", "compare", "debug-unihope", *map(str, given)]) == 1
+        Compared(crops, made, crops, 1.0)
+    folders = {"--scenes": crops, "--made": made, "--further": crops, "--held-out": crops, "--out": tmp_path}
+    given = [str(word) for option in folders.items() for word in option]
+    assert main(["boost", "compare", "debug-unihope", *given, "--steps", "0"]) == 1
     assert "one step at least" in capsys.readouterr().err

@@ -14,19 +14,19 @@ from safetensors.torch import load_file
 from prehend.errors import InvalidInput
 from prehend.models.unihope import build_unihope
 from prehend_training.data.augment_presets import STRONG_CROPS
-from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.engine.timed import Rendering, render
 from prehend_training.experiments.one_machine import Call, Plan, describe_machine
 from prehend_training.losses.crop import total
 from prehend_training.losses.distillation import TaughtLossWeights, teacher_terms
-from prehend_training.train.checkpoint import load_result
 from prehend_training.train.export import export_run, halved
-from prehend_training.train.machine import Budget, Machine, to_tensors
-from prehend_training.train.preset import Teacher
+from prehend_training.train.loop.checkpoint import load_result
+from prehend_training.train.loop.machine import Budget, Machine, to_tensors
+from prehend_training.train.loop.preset import Teacher
 from prehend_training.train.presets import Changes, changed_preset, preset
 from prehend_training.train.runs import load_teacher
-from prehend_training.train.tasks import mean_pose
+from prehend_training.train.tasks.crops import mean_pose
 
 SCRIPT = Path(__file__).parents[3] / "training" / "train_on_gpu.py"
 CPU = Machine(device="cpu", threads=1)

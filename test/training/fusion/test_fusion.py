@@ -15,11 +15,11 @@ from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Box, Camera, FoundHand
 from prehend.weights import load_bundle
 from prehend_training.cli.main import main
-from prehend_training.data.windows import ShardFilms
+from prehend_training.data.stores.groups import ShardGroups
 from prehend_training.fusion.answers import EXACT, FOLLOWED_VIEW, TOLD, HandAnswers, answers_of, together
 from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
 from prehend_training.train.export import export_run
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
 from prehend_training.train.runs import Training, log_lines, train_run
 
@@ -37,7 +37,7 @@ def answers(backend, films) -> HandAnswers:
 
 
 def test_every_usable_hand_of_every_frame_has_an_answer(answers, films) -> None:
-    pictures = sum(len(film.rows) for film in ShardFilms(films).films())
+    pictures = sum(len(film.rows) for film in ShardGroups(films, "sequences").films())
     assert 0 < len(answers) <= 2 * pictures
     for name in TOLD:
         assert len(answers.arrays[name]) == len(answers) and np.isfinite(answers.arrays[name]).all()

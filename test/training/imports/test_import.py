@@ -9,9 +9,9 @@ import pytest
 from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, SourceError
 from prehend_training.cli.main import main
-from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
-from prehend_training.data.photographs import PhotoDataset
+from prehend_training.data.stores.datasets import ShardDataset
+from prehend_training.data.stores.photographs import PhotoDataset
 from prehend_training.imports.readers import read_any
 from prehend_training.imports.take import Import, take, write_photo_shards
 from prehend_training.photos.labels import read_labels
@@ -137,6 +137,21 @@ def test_freihands_json(photos, tmp_path, capsys):
     (folder / "training_K.json").write_text(json.dumps([K.tolist()]))
     with pytest.raises(SourceError, match="2 hands, but 1 cameras"):
         read_any(folder)
+    (folder / "training_K.json").write_text(json.dumps([K.tolist()] * 2))
+    (folder / "training_xyz.json").write_text(json.dumps((1000 * hands).tolist()))
+    with pytest.raises(SourceError, match=r"training_xyz.json: hand 0 spans \d+ m: a hand does not"):
+        read_any(folder)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(photos, tmp_path, capsys):
+    flat = np.column_stack([joints(0), np.full(21, 2)]).ravel().tolist()
+    content = {"images": [{"id": 0, "file_name": "a/0.png"}], "annotations": [{"image_id": 0, "keypoints": flat}]}
+    (photos / "coco.json").write_text(json.dumps(content))
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert main(["import", str(photos / "coco.json"), "--photos", str(photos), "--out", str(out), *ABOUT]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"prehend-train import: {tmp_path / 'file'}"), line
 
 
 def test_what_is_left_out_is_counted(photos, tmp_path):

@@ -10,7 +10,7 @@ from prehend.models.outputs import EncodeOutput, HandOutput, Output
 from prehend.models.registry import create
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig
-from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.losses.crop import (
     CropLossWeights,
     SampledHand,
@@ -25,7 +25,7 @@ from prehend_training.losses.crop import (
     total,
 )
 from prehend_training.losses.paper import PaperLossWeights, paper_hand_terms, paper_object_terms
-from prehend_training.train.machine import to_tensors
+from prehend_training.train.loop.machine import to_tensors
 
 SURE = 30.0
 MAPS = {"heatmaps", "dense_heatmaps", "segments", "coarse_joints"}

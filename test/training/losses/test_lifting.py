@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.losses.lifting import LiftBatches, LiftConfig, any_rotations, poses_of
-from prehend_training.train.loop import Trainer
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.loop.machine import Budget, Machine
+from prehend_training.train.loop.trainer import Trainer
 from prehend_training.train.presets import preset
 from prehend_training.train.runs import log_lines
 

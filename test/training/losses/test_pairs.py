@@ -5,10 +5,10 @@ import torch
 
 from prehend.models.registry import create
 from prehend_training.data.crops import CropBatches, CropDataConfig
-from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.losses.heads import ModelWithHeads
 from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_rows, twin_target
-from prehend_training.train.machine import to_tensors
+from prehend_training.train.loop.machine import to_tensors
 from prehend_training.train.presets import preset
 
 

@@ -15,7 +15,7 @@ from prehend.pipeline.letterbox import letterbox
 from prehend.pipeline.palms import ANCHOR_CELLS, anchors_px, change_of_region, decode_palms, region_of_palm
 from prehend.types import Box, FoundHand, Region
 from prehend_training.cli import main as cli
-from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.palms.batches import PalmBatches, PalmDataConfig, area_of, photo_palm
 from prehend_training.palms.labels import (
     PalmHand,
@@ -28,9 +28,9 @@ from prehend_training.palms.losses import PalmLossWeights, palm_terms
 from prehend_training.palms.measure import Looked, choose_threshold, photo_report
 from prehend_training.palms.targets import ANCHOR_SIDES_PX, Palm, match, palm_targets
 from prehend_training.pretrained import files
-from prehend_training.train.machine import Budget, Machine
-from prehend_training.train.palms import train_palms
+from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
+from prehend_training.train.tasks.palms import train_palms
 
 SHAPE = np.array([[0, 0.5], [-0.3, -0.45], [-0.05, -0.5], [0.2, -0.45], [0.4, -0.3], [-0.35, 0.25], [-0.5, 0]])
 WINDOW = (0, 0, 192, 192)

@@ -243,6 +243,17 @@ def test_a_command_that_was_stopped_goes_on(folder, tmp_path):
                    for hand in photo.hands)  # fmt: skip
 
 
+def test_answers_that_were_damaged_are_told_with_their_line(folder):
+    labelled(folder, Knows(truth := write_photos(folder)))
+    answers = folder / "labels.json.answers.jsonl"
+    lines = answers.read_text().splitlines(keepends=True)
+    answers.write_text("".join([*lines[:2], lines[2][:30] + "\n", *lines[3:]]))
+    with pytest.raises(SourceError, match=r"answers.jsonl, line 3: damaged: delete the lines from this one on"):
+        labelled(folder, Knows(truth))
+    answers.write_text("".join(lines[:2]))
+    assert len(labelled(folder, Knows(truth)).photos) == 10
+
+
 def test_answers_of_another_teacher_are_refused(folder):
     truth = write_photos(folder)
     labelled(folder, Knows(truth))

@@ -19,9 +19,10 @@ from prehend.types import Box
 from prehend_training.cli.main import main
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig, exact
-from prehend_training.data.datasets import WINDOW, MixedDataset, ShardDataset
-from prehend_training.data.open import Mixture, describe_data, open_training_data
-from prehend_training.data.photographs import (
+from prehend_training.data.records import record_of
+from prehend_training.data.stores.datasets import WINDOW, MixedDataset, ShardDataset
+from prehend_training.data.stores.open import Mixture, describe_data, open_training_data
+from prehend_training.data.stores.photographs import (
     PLACE_EVERY,
     VARIANTS,
     PhotoChoice,
@@ -30,12 +31,11 @@ from prehend_training.data.photographs import (
     hand_label,
     place_in,
 )
-from prehend_training.data.records import record_of
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import SampledHand, hand_terms, map_terms, switch_terms
 from prehend_training.losses.paper import paper_hand_terms
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, read_labels
-from prehend_training.train.machine import Budget, Machine, to_tensors
+from prehend_training.train.loop.machine import Budget, Machine, to_tensors
 from prehend_training.train.presets import preset
 from prehend_training.train.runs import Training, train_run
 

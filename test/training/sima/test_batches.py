@@ -10,7 +10,7 @@ from prehend_training.data.augment_presets import UPRIGHT_VIEW
 from prehend_training.data.batch import MomentBatch, arrays_of, faults
 from prehend_training.sima.batches import MomentBatches, MomentDataConfig, exact_moments, mirrored
 from prehend_training.sima.instants import open_instants
-from prehend_training.train.machine import to_tensors
+from prehend_training.train.loop.machine import to_tensors
 
 CONFIG = MomentDataConfig(size_px=64, views=(2, 4), view=UPRIGHT_VIEW)
 

@@ -4,9 +4,9 @@ from dataset_writers import write_dexycb, write_freihand, write_hanco
 from fake import open_lost_moments, open_one_camera, write_fake
 
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.data.open import DatasetChoice, Mixture
+from prehend_training.data.stores.open import DatasetChoice, Mixture
 from prehend_training.engine.scenes import SceneConfig
-from prehend_training.sima.instants import InstantCorpus, ShardInstants, open_instants
+from prehend_training.sima.instants import InstantCorpus, open_instants
 from prehend_training.storage.codec import Packing
 
 PLAIN = Packing("none", "png")
@@ -41,7 +41,7 @@ def test_one_camera_is_named(tmp_path, films, crops):
         open_instants([tmp_path], 64)
     for folder in (films, crops):
         with pytest.raises(AssetError, match="--kind views"):
-            ShardInstants(folder)
+            open_instants([folder], 64)
 
 
 def test_what_has_no_views_is_refused():

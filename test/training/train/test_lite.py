@@ -10,10 +10,10 @@ from prehend.models.hand_landmarks import HandLandmarks
 from prehend.models.unihope_lite import LiteHandAnswer, build_unihope_lite
 from prehend_training.losses.heads import LiteModelWithHeads, pretrained_parameters
 from prehend_training.losses.lite import lite_terms
-from prehend_training.train.checkpoint import load_start
-from prehend_training.train.optimisers import make_optimisers
+from prehend_training.train.loop.checkpoint import load_start
+from prehend_training.train.loop.optimisers import make_optimisers
 from prehend_training.train.presets import preset
-from prehend_training.train.tasks import LitePreset, LiteTask
+from prehend_training.train.tasks.crops import LitePreset, LiteTask
 
 TINY = preset("debug-lite").config
 ORIGIN = dict.fromkeys(("source", "version", "file", "sha256", "licence"), "x") | {"network": "hand_landmark_full"}

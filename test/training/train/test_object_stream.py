@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save_file
 from prehend.errors import AssetError
 from prehend.models.unihope_lite import build_unihope_lite
 from prehend_training.data.crops import CropBatches, exact
-from prehend_training.data.datasets import Cached, HeldDataset, MixedDataset, ShardDataset
-from prehend_training.data.memory import Filling
+from prehend_training.data.stores.datasets import Cached, HeldDataset, MixedDataset, ShardDataset
+from prehend_training.data.stores.memory import Filling
 from prehend_training.losses.heads import LiteModelWithHeads
 from prehend_training.storage.codec import unpack_labels
-from prehend_training.train.checkpoint import load_start
-from prehend_training.train.loop import to_tensors
+from prehend_training.train.loop.checkpoint import load_start
+from prehend_training.train.loop.trainer import to_tensors
 from prehend_training.train.presets import LitePreset, preset
-from prehend_training.train.tasks import LiteTask
+from prehend_training.train.tasks.crops import LiteTask
 
 CHOSEN = preset("debug-lite")
 assert isinstance(CHOSEN, LitePreset)

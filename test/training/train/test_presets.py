@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from prehend.errors import InvalidInput
+from prehend.errors import AssetError, InvalidInput, UnknownName
 from prehend_training.cli import main as cli
 from prehend_training.losses.pairs import TwinConfig
-from prehend_training.train.presets import PRESETS, RENAMED, Changes, changed_preset, preset
+from prehend_training.train.presets import PRESETS, RENAMED, Changes, changed_preset, preset, preset_of_run
 from prehend_training.train.runs import differences
 
 
@@ -85,3 +85,24 @@ def test_what_does_not_go_together_is_one_line(options, message, crops, tmp_path
     assert cli.main(["train", *options.format(tmp_path, crops).split(), "--steps", "1"]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("note", "error", "said"),
+    [
+        (None, AssetError, "run.json: no such file"),
+        ('{"preset": "debug-un', AssetError, "take it from a copy"),
+        ("[]", AssetError, "holds no object"),
+        ("{}", AssetError, "names no preset: it is none of `prehend-train train`"),
+        ('{"preset": 3}', AssetError, "names no preset"),
+        ('{"preset": "of-another-time"}', UnknownName, "of-another-time"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_told_by_every_verb_that_reads_one(tmp_path, note, error, said, capsys):
+    if note is not None:
+        (tmp_path / "run.json").write_text(note)
+    with pytest.raises(error, match=said):
+        preset_of_run(tmp_path)
+    assert cli.main(["export", str(tmp_path), "--out", str(tmp_path / "bundle")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("prehend-train export: ") and said in line and not (tmp_path / "bundle").exists()

@@ -15,8 +15,8 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
 from prehend.geometry.align import procrustes
 from prehend.types import FloatArray
-from prehend_training.boost.data import open_crops
 from prehend_training.boost.folders import Made, Maker, Plan, fill, read_units
+from prehend_training.boost.generator.data import open_crops
 from prehend_training.deocclude.judge import NetworkJudge
 from prehend_training.engine import EngineOptions
 from prehend_training.sample import Sample

@@ -13,8 +13,8 @@ from prehend.errors import AssetError
 from prehend.hand_model.asset import load_hand_model
 from prehend_training.assets.contact import penetration
 from prehend_training.assets.poses import MAX_PENETRATION_M, pose_from_angles
-from prehend_training.boost.data import open_crops
 from prehend_training.boost.distances import Array, farthest_poses, novelty, pose_vectors
+from prehend_training.boost.generator.data import open_crops
 from prehend_training.grasps.hand import hand_model
 from prehend_training.grasps.library import GraspSet, load_grasps
 from prehend_training.scenes.layout.scene import mirror_thing_pose

@@ -15,12 +15,12 @@ from torch import Tensor
 from prehend.documents import read_json
 from prehend.errors import AssetError, DeviceError, InvalidInput
 from prehend.hand_model.asset import load_hand_model
-from prehend_training.boost.conditions import Condition, at_size, draw_condition, solid_of
-from prehend_training.boost.data import open_crops
 from prehend_training.boost.folders import Made, Maker, Plan, fill
-from prehend_training.boost.network import Booster, is_out_of_memory, scheduler
-from prehend_training.boost.run import open_booster, weights_sha256
-from prehend_training.boost.task import maps_of
+from prehend_training.boost.generator.conditions import Condition, at_size, draw_condition, solid_of
+from prehend_training.boost.generator.data import open_crops
+from prehend_training.boost.generator.network import Booster, is_out_of_memory, scheduler
+from prehend_training.boost.generator.run import open_booster, weights_sha256
+from prehend_training.boost.generator.task import maps_of
 from prehend_training.engine import EngineOptions
 from prehend_training.sample import Sample
 from prehend_training.storage.codec import Packing

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError
-from prehend_training.boost.conditions import Condition, at_size, draw_condition, why_unmapped
-from prehend_training.boost.data import open_crops
 from prehend_training.boost.folders import read_units
+from prehend_training.boost.generator.conditions import Condition, at_size, draw_condition, why_unmapped
+from prehend_training.boost.generator.data import open_crops
 from prehend_training.inspect.batches import write_picture
 from prehend_training.inspect.samples import tile_sheet
 

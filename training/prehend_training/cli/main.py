@@ -1,6 +1,7 @@
 """The command `prehend-train`: images, training, measuring, export; its verbs are in the modules beside this one."""
 
 import argparse
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -8,19 +9,21 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from prehend.errors import PrehendError
-from prehend_training.cli.deocclude import add_deocclude_verb
-from prehend_training.cli.evaluate import add_evaluate_verb
-from prehend_training.cli.hard_negatives import add_hard_negatives_verb
-from prehend_training.cli.inspect import add_look_verbs
-from prehend_training.cli.made.boost import add_boost_verbs
-from prehend_training.cli.options import RENAMED_VERBS, OneLineParser, add_verb, warn_renamed
-from prehend_training.cli.palms import add_palm_verbs
-from prehend_training.cli.photos import add_photo_verbs
-from prehend_training.cli.presets import add_presets_verb
-from prehend_training.cli.prior.hhmr import add_hhmr_verb
-from prehend_training.cli.scenes import add_scene_verbs
-from prehend_training.cli.train import add_train_verbs
-from prehend_training.cli.trunk import add_trunk_verb
+from prehend.files import reason
+from prehend_training.cli.images.boost import add_boost_verbs
+from prehend_training.cli.images.deocclude import add_deocclude_verb
+from prehend_training.cli.images.hard_negatives import add_hard_negatives_verb
+from prehend_training.cli.images.inspect import add_look_verbs
+from prehend_training.cli.images.photos import add_photo_verbs
+from prehend_training.cli.images.scenes import add_scene_verbs
+from prehend_training.cli.networks.evaluate import add_evaluate_verb
+from prehend_training.cli.networks.hhmr import add_hhmr_verb
+from prehend_training.cli.networks.palms import add_palm_verbs
+from prehend_training.cli.networks.presets import add_presets_verb
+from prehend_training.cli.networks.tables import add_table_verbs
+from prehend_training.cli.networks.train import add_train_verb
+from prehend_training.cli.networks.trunk import add_trunk_verb
+from prehend_training.cli.parsing.options import RENAMED_VERBS, OneLineParser, add_verb, warn_renamed
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -42,6 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.run(arguments)
     except PrehendError as error:
         sys.stderr.write(f"prehend-train {arguments.verb}: {error}\n")
+        return FAILED
+    except OSError as error:  # a folder that cannot be made, a full disk, a file that is not there
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        sys.stderr.write(f"prehend-train {arguments.verb}: {place}{reason(error)}\n")
         return FAILED
     except KeyboardInterrupt:
         sys.stderr.write(f"prehend-train {arguments.verb}: stopped; the same command goes on from what is complete\n")
@@ -68,7 +77,8 @@ def _parser() -> OneLineParser:
     add_trunk_verb(verbs)
     add_palm_verbs(verbs)
     add_presets_verb(verbs)
-    add_train_verbs(verbs)
+    add_train_verb(verbs)
+    add_table_verbs(verbs)
     add_hhmr_verb(verbs)
     add_evaluate_verb(verbs)
 

@@ -1,6 +1,5 @@
 """How well a reconstruction model sees the true pose in a generated image (UniHOPE, section 3.3)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,10 +106,10 @@ def _from_bundle(weights: str | Path) -> tuple[UniHOPE, Mapping[Side, HandModel]
 
 
 def _from_run(run: Path) -> tuple[UniHOPE, Mapping[Side, HandModel]]:
-    from prehend_training.train.checkpoint import load_result
-    from prehend_training.train.presets import preset
+    from prehend_training.train.loop.checkpoint import load_result
+    from prehend_training.train.presets import preset_of_run
 
-    network = _of_hands(preset(json.loads((run / "run.json").read_text())["preset"]).build(), run)
+    network = _of_hands(preset_of_run(run).build(), run)
     load_result(run / "checkpoint" / "averaged.safetensors", network)
     model = load_hand_model()
     return network, {model.side: model, (other := model.mirrored()).side: other}

@@ -21,12 +21,12 @@ from prehend.models.stage import Staged
 from prehend.models.unihope import UniHOPE
 from prehend.pipeline.letterbox import probability
 from prehend_training.data.crops import CropBatches
-from prehend_training.data.open import DataSource, open_training_data
-from prehend_training.train.checkpoint import load_result
+from prehend_training.data.stores.open import DataSource, open_training_data
 from prehend_training.train.export import CALIBRATION
-from prehend_training.train.machine import to_tensors
-from prehend_training.train.presets import preset
-from prehend_training.train.tasks import CropPreset
+from prehend_training.train.loop.checkpoint import load_result
+from prehend_training.train.loop.machine import to_tensors
+from prehend_training.train.presets import preset_of_run
+from prehend_training.train.tasks.crops import CropPreset
 
 BATCH = 32
 SEED = 77
@@ -51,7 +51,7 @@ def calibrate_run(run: Path, data: DataSource, samples: int) -> dict[str, Any]:
         AssetError: the run or the data cannot be read.
         InvalidInput: the run trains no crop network.
     """
-    chosen = preset(json.loads((run / "run.json").read_text())["preset"])
+    chosen = preset_of_run(run)
     if not isinstance(chosen, CropPreset):
         raise InvalidInput(f"{run} trains no crop network: its scores are chosen by its own measures")
     network = chosen.build()

@@ -13,8 +13,8 @@ from prehend.backends import Backend
 from prehend.pipeline.detect import DETECTOR_SCORE, Detector
 from prehend.types import FloatArray, FoundHand
 from prehend_training.data.crops import TrainingDataset
-from prehend_training.data.datasets import ShardDataset
 from prehend_training.data.frames import SeenHand, seen_hands
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.evaluate.labels import Shards
 
 Answers = tuple[list[FoundHand], list[SeenHand]]

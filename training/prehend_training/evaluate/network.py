@@ -18,11 +18,11 @@ from prehend.models.stage import Shape, Staged
 from prehend.pipeline.detect import is_detector
 from prehend.pipeline.through_time import DECODE, FUSE
 from prehend.weights import Bundle, StageFile, TensorSpec, file_sha256, load_bundle
-from prehend_training.train.checkpoint import load_result
-from prehend_training.train.h2onet import TimePreset
-from prehend_training.train.preset import Preset
-from prehend_training.train.presets import preset
-from prehend_training.train.tasks import CropPreset
+from prehend_training.train.loop.checkpoint import load_result
+from prehend_training.train.loop.preset import Preset
+from prehend_training.train.presets import preset_of_run
+from prehend_training.train.tasks.crops import CropPreset
+from prehend_training.train.tasks.h2onet import TimePreset
 
 RUN_NOTE = "run.json"
 
@@ -75,7 +75,7 @@ class RunBackend:
 
 def run_preset(run: Path) -> Preset:
     """The preset of a run."""
-    return preset(json.loads((run / RUN_NOTE).read_text())["preset"])
+    return preset_of_run(run)
 
 
 def _specs(arrays: Mapping[str, Shape]) -> tuple[TensorSpec, ...]:

@@ -16,14 +16,14 @@ from prehend.eval.report import SCHEMA, column_of, write_csv, write_json
 from prehend.eval.tables import markdown
 from prehend.hand_model import HandModel
 from prehend.weights import load_bundle
-from prehend_training.data.datasets import ShardDataset
+from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.datasets import Dataset, GraspRule, open_dataset
 from prehend_training.evaluate.crops import ABSENT_EVERY, CropReader, CropScores, absent_presence, score_labelled
 from prehend_training.evaluate.detector import evaluate_detector
+from prehend_training.evaluate.films.through_time import evaluate_through_time
 from prehend_training.evaluate.frames import BoxSource, FramePipeline, FrameScores, score_frames
 from prehend_training.evaluate.labels import Labels, Samples, Shards
 from prehend_training.evaluate.network import Measured, open_measured
-from prehend_training.evaluate.through_time import evaluate_through_time
 from prehend_training.storage.shards import ShardFolder, commit
 
 Report = dict[str, Any]

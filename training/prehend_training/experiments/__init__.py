@@ -1,1 +1,1 @@
-"""Programs of several trainings: the ablation, everything on one machine."""
+"""Tables of several trainings, and everything on one machine."""

@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 
 from prehend.errors import InvalidInput, PrehendError
-from prehend_training.data.memory import Memory, free_memory
+from prehend_training.data.stores.memory import Memory, free_memory
 from prehend_training.engine.scenes import SHARD_UNITS, SIZES_PX, Kind, OpenMaker, SceneConfig, open_maker
 from prehend_training.engine.timed import Rendering, render
 from prehend_training.evaluate.network import note_measured
 from prehend_training.storage.codec import Packing
 from prehend_training.train.export import export_slim_run
-from prehend_training.train.machine import Budget, Machine
+from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import Changes, changed_preset, preset
 from prehend_training.train.runs import Training, train_run
 

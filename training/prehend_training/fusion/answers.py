@@ -21,12 +21,12 @@ from prehend.types import Box
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import hand_targets, part_targets
 from prehend_training.data.crops import image_size
-from prehend_training.data.datasets import around_hand, is_usable
 from prehend_training.data.pixels.opencv import warp
 from prehend_training.data.records import of_hand, record_of
+from prehend_training.data.stores.datasets import around_hand, is_usable
+from prehend_training.data.stores.groups import ShardGroups
 from prehend_training.data.views import EXACT_VIEW, View, ViewConfig, apply_affine, draw_box, draw_turn, view_of
 from prehend_training.data.views import mirror_left as as_right
-from prehend_training.data.windows import ShardFilms
 
 BATCH = 16
 TOLD = ("rotations", "betas", "visibility_logit", "keypoint_log_std", "code")
@@ -85,7 +85,7 @@ def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) 
     if kept.exists():
         return HandAnswers(load_file(kept))
     network = HandNetwork(backend, temporal_frames=1)
-    looks, parts = _looks(ShardFilms(Path(folder)), view, seed, network.crop_size), list[ArrayDict]()
+    looks, parts = _looks(ShardGroups(Path(folder), "sequences"), view, seed, network.crop_size), list[ArrayDict]()
     while part := list(islice(looks, BATCH)):
         parts.append(_answered(network, part))
     joined = {name: np.ascontiguousarray(np.concatenate([one[name] for one in parts])) for name in parts[0]}
@@ -111,7 +111,7 @@ def _answered(network: HandNetwork, part: Sequence[_Look]) -> ArrayDict:
     return {**{name: told[name] for name in TOLD}, **kept}
 
 
-def _looks(films: ShardFilms, view: ViewConfig, seed: int, size_px: int) -> Iterator[_Look]:
+def _looks(films: ShardGroups, view: ViewConfig, seed: int, size_px: int) -> Iterator[_Look]:
     for number, film in enumerate(tqdm(films.films(), unit="film")):
         for row, time_s in zip(film.rows, film.times_s, strict=True):
             sample = films.sample(row)

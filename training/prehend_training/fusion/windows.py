@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crops import drawn_indices
-from prehend_training.data.windows import rows_before
+from prehend_training.data.stores.windows import rows_before
 from prehend_training.fusion.answers import TOLD, TRUE, HandAnswers
 from prehend_training.sample import Film
 

@@ -18,7 +18,7 @@ import numpy as np
 from prehend.adapters.mediapipe import LANDMARK_NAMES
 from prehend.conventions import JOINT_NAMES, NUM_JOINTS, SIDES, Side
 from prehend.errors import SourceError
-from prehend.eval.photo_labels import FORMATS, LabelledPhoto, read_labels
+from prehend.eval.photo_labels import FORMATS, LabelledPhoto, check_metres, read_labels
 from prehend.eval.photos import LabelledHand
 from prehend.types import Box, FloatArray
 
@@ -135,6 +135,7 @@ def _freihand_part(file: Path, complete: bool) -> Iterator[LabelledPhoto]:
     for row, (hand, K) in enumerate(zip(joints, intrinsics, strict=True)):
         if not (hand[:, 2] > 0).all():
             raise SourceError(f"{file}: hand {row} lies behind the camera: expected metres in the camera frame")
+        check_metres(str(file), f"hand {row}", hand)
         seen = hand @ K.T
         label = LabelledHand(seen[:, :2] / seen[:, 2:], None, "right", hand)
         yield LabelledPhoto(f"{name}/rgb/{row:08d}.jpg", name, (label,), complete, K=K)

@@ -17,7 +17,7 @@ from prehend.eval.photos import LabelledHand
 from prehend.geometry.camera import estimated_camera
 from prehend.io.images import read_image
 from prehend.types import Box, Camera, FloatArray
-from prehend_training.data.photographs import hand_label
+from prehend_training.data.stores.photographs import hand_label
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels
 from prehend_training.sample import FrameId, Sample
 from prehend_training.storage.codec import Packing

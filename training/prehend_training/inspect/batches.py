@@ -18,16 +18,16 @@ from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig, exact
 from prehend_training.data.frames import DetectorBatches
-from prehend_training.data.open import SingleSource, open_training_data
-from prehend_training.data.photographs import PhotoChoice, PhotoDataset
+from prehend_training.data.stores.open import SingleSource, open_training_data
+from prehend_training.data.stores.photographs import PhotoChoice, PhotoDataset
 from prehend_training.inspect.samples import DEFAULT_LABELS, contact_sheet, rows_sheet, tile_sheet
 from prehend_training.photos.labels import read_labels
 from prehend_training.sample import Sample
 from prehend_training.storage.shards import ShardFolder
-from prehend_training.train.detector_task import DetectorPreset
-from prehend_training.train.h2onet import H2ONetPreset
-from prehend_training.train.preset import Preset
-from prehend_training.train.tasks import CropPreset
+from prehend_training.train.loop.preset import Preset
+from prehend_training.train.tasks.crops import CropPreset
+from prehend_training.train.tasks.detector import DetectorPreset
+from prehend_training.train.tasks.h2onet import H2ONetPreset
 
 _COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 170, 255), (220, 100, 255))
 _ZOOM = 3

@@ -7,5 +7,5 @@ batches.py   views of frames and photographs with such targets
 losses.py    the loss terms
 measure.py   what a detector finds on photographs, and where its threshold lies
 
-`train/palms.py` is the run.
+`train/tasks/palms.py` is the run.
 """

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput
+from prehend.files import replace_text
 from prehend_training.pretrained.files import provenance
 
 
@@ -28,11 +30,11 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
         raise InvalidInput(f"a share of {share:g} is not between 0 and 1")
     if out.exists():
         raise InvalidInput(f"{out} is there already: choose another folder")
-    weights, note = run / "checkpoint" / "averaged.safetensors", run / "run.json"
+    weights = run / "checkpoint" / "averaged.safetensors"
     if not weights.exists():
         raise AssetError(f"{run} has no checkpoint: train it first")
-    begun = json.loads(note.read_text())
-    if provenance(start) != begun.get("origin"):
+    begun = read_json(run / "run.json", AssetError)
+    if not isinstance(begun, dict) or provenance(start) != begun.get("origin"):
         raise AssetError(f"{run} did not start from {start}: give the file that it started from")
     learnt, published = load_file(weights), load_file(start)
     mixed = {
@@ -42,4 +44,5 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
     (out / "checkpoint").mkdir(parents=True)
     save_file(mixed, out / "checkpoint" / "averaged.safetensors")
     shutil.copy(run / "checkpoint" / "progress.json", out / "checkpoint")
-    (out / "run.json").write_text(json.dumps(begun | {"origin": {**begun["origin"], "share_learnt": share}}, indent=1))
+    note = begun | {"origin": {**begun["origin"], "share_learnt": share}}
+    replace_text(out / "run.json", json.dumps(note, indent=1))

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from prehend.backends.base import Backend
 from prehend.errors import InvalidInput
+from prehend.files import replace_text
 from prehend.io.images import read_image
 from prehend.pipeline.detect import Detector
 from prehend.types import Box, FoundHand
@@ -147,7 +148,7 @@ def note_measured(where: Path, report: Mapping[str, Any]) -> None:
         InvalidInput: the folder holds neither.
     """
     if (where / "run.json").exists():
-        (where / "measured.json").write_text(json.dumps(report, indent=1) + "\n")
+        replace_text(where / "measured.json", json.dumps(report, indent=1) + "\n")
         return
     path = where / MANIFEST
     if not path.exists():
@@ -156,7 +157,7 @@ def note_measured(where: Path, report: Mapping[str, Any]) -> None:
         "thresholds": report["thresholds"],
         "measured": {"photographs": report["photographs"]},
     }
-    path.write_text(json.dumps(manifest, indent=1) + "\n")
+    replace_text(path, json.dumps(manifest, indent=1) + "\n")
 
 
 def measure_photographs(

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.conventions import Side
+from prehend.documents import parse_json
 from prehend.errors import SourceError
 from prehend.io.images import IMAGE_SUFFIXES, read_image
 from prehend.types import Box
@@ -301,7 +302,7 @@ def _stored(path: Path, teacher: str) -> Iterator[Seen]:
     if len(whole) < len(lines):
         path.write_text("".join(whole))
     for number, line in enumerate(whole):
-        entry = json.loads(line)
+        entry = parse_json(line, f"{path}, line {number + 1}", what="damaged: delete the lines from this one on")
         if number == 0:
             if entry.get("schema") != ANSWERS_SCHEMA or entry.get("teacher") != teacher:
                 raise SourceError(f"{path}: these answers are not of {teacher}; take another --out, or delete them")

@@ -6,7 +6,8 @@ teacher    who labelled, `rule` what an answer had to pass, `counts` what was ke
 sources    prefix, title, repository and licence of the photographs
 photos     path (from the folder), size [width, height], session, split, sha256, all_hands_labelled, and hands:
            box_px [x0, y0, x1, y1], keypoints_px (21, 2), keypoint_std_px (21), side, held, score, and origin, which
-           says of each label where it comes from; what is not known is null
+           says of each label where it comes from; what is not known is null. Hands that were made whole
+           (`prehend-train whole`) have rotations (16, 3, 3) and betas (10), in the frame of `estimated_camera`
 """
 
 import json
@@ -17,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from prehend.conventions import NUM_JOINTS, SIDES, Side
+from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES, Side
 from prehend.errors import SourceError
 from prehend.types import Box, FloatArray
+from prehend_training.sample import HAND_PARTS, HandLabel
 
 SCHEMA = "prehend.photo_labels/1"
+_ROTATION_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class PhotoHand:
         side, held: see the facts of the folder.
         score: how sure the teacher is, 1 for what people say.
         origin: who says so, by the name of the label: "teacher ...", "boxes.json", "folder".
+        rotations, betas: (16, 3, 3), (10,) of a hand that was made whole, in the frame of the photograph's
+            `estimated_camera`; both or neither.
     """
 
     box_px: Box | None
@@ -45,6 +51,40 @@ class PhotoHand:
     held: bool | None = None
     score: float = 1.0
     origin: Mapping[str, str] = field(default_factory=dict)
+    rotations: FloatArray | None = None
+    betas: FloatArray | None = None
+
+
+def photographed(
+    hand: PhotoHand, keypoints_px: FloatArray, box_px: FloatArray, visible: NDArray[np.bool_]
+) -> HandLabel:
+    """The typed label of a hand: what is told of it is known, and nothing in metres.
+
+    Args:
+        hand: what is told.
+        keypoints_px: (21, 2) places of its joints.
+        box_px: (4,) around it.
+        visible: (21,) joints that are in the image.
+    """
+    nothing = np.zeros(len(HAND_PARTS), np.int64)
+    return HandLabel(
+        side=hand.side or "right",
+        rotations=hand.rotations if hand.side is not None else None,
+        betas=hand.betas if hand.side is not None else None,
+        joints_m=np.full((NUM_JOINTS, 3), np.nan),
+        vertices_m=np.zeros((0, 3)),
+        keypoints_px=keypoints_px,
+        box_px=box_px,
+        visible=visible,
+        visible_ratio=float("nan"),
+        part_vertices=nothing,
+        part_visible=nothing,
+        grasp=hand.held,
+        displaced=None,
+        contact=None,
+        object_index=None,
+        side_known=hand.side is not None,
+    )
 
 
 @dataclass(frozen=True)
@@ -110,6 +150,9 @@ def _entry(photo: Photo) -> dict[str, Any]:
 
 
 def _hand_entry(hand: PhotoHand) -> dict[str, Any]:
+    whole = {}
+    if hand.rotations is not None and hand.betas is not None:
+        whole = {name: np.round(getattr(hand, name), 5).tolist() for name in ("rotations", "betas")}
     return {
         "box_px": None if hand.box_px is None else _rounded(hand.box_px.as_array()),
         "keypoints_px": None if hand.keypoints_px is None else _rounded(hand.keypoints_px),
@@ -118,6 +161,7 @@ def _hand_entry(hand: PhotoHand) -> dict[str, Any]:
         "held": hand.held,
         "score": round(hand.score, 4),
         "origin": dict(hand.origin),
+        **whole,
     }
 
 
@@ -168,8 +212,18 @@ def _hand(entry: Any, where: str) -> PhotoHand:
     side, held, score = entry.get("side"), entry.get("held"), float(entry.get("score", 1.0))
     if side not in (*SIDES, None) or held not in (True, False, None) or not math.isfinite(score):
         raise SourceError(f"{where}: side is left, right or null, held true, false or null; label it again")
+    rotations = _array(entry.get("rotations"), (NUM_MANO_JOINTS, 3, 3), f"{where}: rotations")
+    betas = _array(entry.get("betas"), (NUM_BETAS,), f"{where}: betas")
+    if (rotations is None) != (betas is None) or (rotations is not None and _no_rotation(rotations)):
+        raise SourceError(f"{where}: rotations and betas go together, and are rotations; make the hand whole again")
     around = None if box is None else Box(*(float(value) for value in box))
-    return PhotoHand(around, keypoints, std, side, held, score, dict(entry.get("origin", {})))
+    origin = dict(entry.get("origin", {}))
+    return PhotoHand(around, keypoints, std, side, held, score, origin, rotations, betas)
+
+
+def _no_rotation(matrices: FloatArray) -> bool:
+    off = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max()
+    return bool(off > _ROTATION_TOLERANCE or np.linalg.det(matrices).min() < 0)
 
 
 def _array(value: Any, shape: tuple[int, ...], where: str) -> FloatArray | None:

@@ -4,5 +4,5 @@ instants.py   the moments of folders of views and of real datasets, and the same
 batches.py    crops of it as batches, with where the cameras stand
 losses.py     the loss terms
 
-`train/sima` are the runs.
+`train/tasks/sima.py` is the run.
 """

@@ -10,10 +10,10 @@ from prehend.pipeline.crop import direction_of
 from prehend.types import Box, FloatArray
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import hand_targets, still_visible
-from prehend_training.data.datasets import MixedDataset
 from prehend_training.data.pixels.draws import PhotometricConfig, draw_changes
 from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record
+from prehend_training.data.stores.datasets import MixedDataset
 from prehend_training.data.views import (
     EXACT_VIEW,
     View,

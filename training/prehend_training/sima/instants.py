@@ -3,22 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from prehend.conventions import SIDES
-from prehend.errors import AssetError, InvalidInput
+from prehend.errors import AssetError
 from prehend.types import FloatArray
 from prehend_training.data.crops import drawn_indices
-from prehend_training.data.datasets import MixedDataset, around_hand, is_usable
-from prehend_training.data.open import DatasetChoice, DataSource, Mixture
 from prehend_training.data.records import FRAME_HANDS, Record, of_hand, record_of
-from prehend_training.datasets.base import Dataset
-from prehend_training.datasets.own_hand import as_trained
+from prehend_training.data.stores.datasets import MixedDataset, around_hand, is_usable
+from prehend_training.data.stores.groups import GroupSource, open_groups
+from prehend_training.data.stores.open import DataSource
 from prehend_training.sample import HandLabel, Sample
-from prehend_training.storage.shards import ShardFolder
 
 SAME_HAND_M = 0.05
 """Wrists of one hand, seen by two cameras, are nearer to each other than this."""
@@ -26,61 +22,6 @@ LEAST_VIEWS = 2
 _TRIES = 50
 _CHECKED = 5
 """Moments that are looked at when a source is opened: do its cameras agree?"""
-
-
-class InstantSource(Protocol):
-    """Moments whose pictures are read one by one."""
-
-    name: str
-
-    def instants(self) -> list[range]:
-        """The pictures of each."""
-
-    def sample(self, row: int) -> Sample:
-        """A picture by its number."""
-
-
-class ShardInstants:
-    """Rendered views; a unit of such a folder is a moment.
-
-    Args:
-        path: the folder.
-
-    Raises:
-        AssetError: it cannot be read or holds other pictures.
-    """
-
-    def __init__(self, path: Path):
-        self.folder, self.name = ShardFolder.open(Path(path)), str(path)
-        if self.folder.kind != "views":
-            raise AssetError(f"{path} holds {self.folder.kind}: several views need folders of `scenes --kind views`")
-
-    def instants(self) -> list[range]:
-        """See `InstantSource`."""
-        return self.folder.units()
-
-    def sample(self, row: int) -> Sample:
-        """See `InstantSource`."""
-        return self.folder.sample(row, maps="none", meshes=False)
-
-
-class DatasetInstants:
-    """The moments of a real dataset, its hands as ours.
-
-    Args:
-        dataset: the reader.
-    """
-
-    def __init__(self, dataset: Dataset):
-        self.dataset, self.name = dataset, dataset.source.title
-
-    def instants(self) -> list[range]:
-        """See `InstantSource`."""
-        return self.dataset.groups()
-
-    def sample(self, row: int) -> Sample:
-        """See `InstantSource`."""
-        return as_trained(self.dataset[row], self.dataset)
 
 
 @dataclass(frozen=True)
@@ -112,10 +53,10 @@ class InstantCorpus:
         AssetError: the source has one camera alone, or its cameras do not agree on where the hand is.
     """
 
-    def __init__(self, source: InstantSource, crop_px: int, limit_bytes: float = 0.0):
+    def __init__(self, source: GroupSource, crop_px: int, limit_bytes: float = 0.0):
         self.source, self.crop_px = source, crop_px
         self._left_bytes, self._kept = limit_bytes, dict[int, list[SeenHand]]()
-        self.instants = [rows for rows in source.instants() if len(rows) >= LEAST_VIEWS]
+        self.instants = [rows for rows in source.moments() if len(rows) >= LEAST_VIEWS]
         if not self.instants:
             raise AssetError(
                 f"{source.name} has one camera: several views of a moment need folders of `scenes --kind views`, "
@@ -247,20 +188,4 @@ def open_instants(data: DataSource, crop_px: int, limit_bytes: float = 0.0) -> I
         AssetError: the source is not there, has one camera alone or cameras without poses.
         InvalidInput: weights are not usable.
     """
-    if isinstance(data, Mixture):
-        total = sum(weight for _, weight in data.parts)
-        parts = [
-            (open_instants(source, crop_px, data.cache_gb * 1e9 * weight / total), weight)
-            for source, weight in data.parts
-        ]
-        return parts[0][0] if len(parts) == 1 else MixedDataset(parts)  # type: ignore[arg-type]
-    if isinstance(data, DatasetChoice):
-        return InstantCorpus(DatasetInstants(data.open()), crop_px, limit_bytes)
-    if not isinstance(data, Sequence):
-        raise AssetError("several views of a moment come from folders of `scenes --kind views`, HanCo or DexYCB")
-    folders = [InstantCorpus(ShardInstants(path), crop_px, limit_bytes / len(data)) for path in data]
-    if not folders:
-        raise InvalidInput("no folder given: render one with `prehend-train scenes --kind views`")
-    if len(folders) == 1:
-        return folders[0]
-    return MixedDataset([(folder, float(len(folder))) for folder in folders])  # type: ignore[misc]
+    return open_groups(data, "views", lambda source, limit: InstantCorpus(source, crop_px, limit), limit_bytes)

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import mmap
+import os
 import subprocess
 import tarfile
 from bisect import bisect_right
@@ -169,8 +170,11 @@ def commit() -> str:
     """The commit of the working tree, "unknown" outside of git; with "+" where files have changed."""
     try:
         here = Path(__file__).parent
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "."], cwd=here, check=False)
+        quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # asking changes nothing: git would refresh its index
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, env=quiet
+        )
+        changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "."], cwd=here, check=False, env=quiet)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.stdout.strip() + ("+" if changed.returncode else "")

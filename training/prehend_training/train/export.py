@@ -12,10 +12,11 @@ from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
 from prehend.hand_model.asset import load_hand_model
 from prehend.weights import Bundle, load_bundle
-from prehend_training.train.checkpoint import load_result
-from prehend_training.train.h2onet import TimePreset
-from prehend_training.train.preset import Preset
-from prehend_training.train.presets import preset
+from prehend_training.train.loop.checkpoint import load_result
+from prehend_training.train.loop.notes import read_note
+from prehend_training.train.loop.preset import Preset
+from prehend_training.train.presets import preset_of_run
+from prehend_training.train.tasks.h2onet import TimePreset
 
 CALIBRATION = "calibration.json"
 """What `prehend-train calibrate` leaves in the folder of a run."""
@@ -30,10 +31,9 @@ def export_run(run: Path, out: Path) -> Bundle:
         out: folder of the bundle; its name is the name of the weights.
 
     Raises:
-        AssetError: the run has no checkpoint, or was not evaluated since it was saved.
+        AssetError: it is no run, has no checkpoint, or was not evaluated since it was saved.
     """
-    begun = json.loads((run / "run.json").read_text())
-    chosen = preset(begun["preset"])
+    chosen, begun = preset_of_run(run), read_note(run)
     network = chosen.build()
     weights = run / "checkpoint" / "averaged.safetensors"
     load_result(weights, network)

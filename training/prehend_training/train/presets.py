@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 
-from prehend.errors import InvalidInput, UnknownName
+from prehend.errors import AssetError, InvalidInput, UnknownName
 from prehend.models.detector import CENTER_DETECTOR
 from prehend.models.palm import PALM
 from prehend.models.unihope import PAPER, SMALL
@@ -19,13 +20,14 @@ from prehend_training.losses.lifting import LiftConfig
 from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
-from prehend_training.train.detector_task import DetectorPreset
-from prehend_training.train.h2onet import H2ONET_PRESETS
-from prehend_training.train.palms import PalmPreset
-from prehend_training.train.preset import RENAMED, Optimisation, Preset
-from prehend_training.train.prior.hhmr import HHMR_PRESETS
-from prehend_training.train.sima.presets import SIMA_PRESETS
-from prehend_training.train.tasks import CropPreset, LitePreset
+from prehend_training.train.loop.notes import read_note
+from prehend_training.train.loop.preset import RENAMED, Optimisation, Preset
+from prehend_training.train.tasks.crops import CropPreset, LitePreset
+from prehend_training.train.tasks.detector import DetectorPreset
+from prehend_training.train.tasks.h2onet import H2ONET_PRESETS
+from prehend_training.train.tasks.hhmr import HHMR_PRESETS
+from prehend_training.train.tasks.palms import PalmPreset
+from prehend_training.train.tasks.sima_presets import SIMA_PRESETS
 
 _TINY = replace(
     SMALL, widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), object_width=8, channels=8, heads=1, code=16, hidden=(16,)
@@ -299,3 +301,16 @@ def _changed_crops(chosen: CropPreset, changes: Changes) -> CropPreset:
     if changes.strong:
         data = replace(STRONG_CROPS, size_px=data.size_px, object_grid=data.object_grid)
     return replace(chosen, data=data, loss=loss, twins=chosen.twins if changes.twins else None)
+
+
+def preset_of_run(run: Path) -> Preset:
+    """The preset that a run's folder says it trains.
+
+    Raises:
+        AssetError: it is no folder of a run, or its note is damaged.
+        UnknownName: there is no such preset any more.
+    """
+    note = read_note(run)
+    if not isinstance(note.get("preset"), str):
+        raise AssetError(f"{run / 'run.json'} names no preset: it is none of `prehend-train train`")
+    return preset(note["preset"])

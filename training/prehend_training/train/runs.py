@@ -19,15 +19,15 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
 from prehend.models.unihope import UniHOPE
 from prehend.weights import file_sha256
-from prehend_training.data.memory import Memory
-from prehend_training.data.open import DataSource, describe_data, renders
+from prehend_training.data.stores.memory import Memory
+from prehend_training.data.stores.open import DataSource, describe_data, renders
 from prehend_training.storage.shards import commit
-from prehend_training.train.checkpoint import Progress, load_result, load_start, settle
-from prehend_training.train.distributed import Group, run_group
-from prehend_training.train.loop import Trainer
-from prehend_training.train.machine import Budget, Machine, device_name, peak_memory_mb
-from prehend_training.train.notes import begun, read_note
-from prehend_training.train.preset import Preset, Teacher, describe
+from prehend_training.train.loop.checkpoint import Progress, load_result, load_start, settle
+from prehend_training.train.loop.distributed import Group, run_group
+from prehend_training.train.loop.machine import Budget, Machine, device_name, peak_memory_mb
+from prehend_training.train.loop.notes import begun, read_note
+from prehend_training.train.loop.preset import Preset, Teacher, describe
+from prehend_training.train.loop.trainer import Trainer
 from prehend_training.train.presets import PRESETS, preset
 
 RESULT = Path("checkpoint") / "averaged.safetensors"

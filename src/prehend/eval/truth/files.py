@@ -1,6 +1,7 @@
 """Truth from files: label files of photographs, predictions of either schema as truth, BOP's scene_gt."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from prehend.eval.truth.names import ByName, parts_of
 from prehend.eval.truth.records import TrueFrame, TrueHand, TrueObject, Truth, unknown_points
 from prehend.eval.truth.store import SCHEMA, read_truth
 from prehend.eval.truth.timeline import Timeline
+from prehend.io.images import IMAGE_SUFFIXES
 from prehend.io.predictions import SCHEMAS
 from prehend.types import HandEstimate
 
 FORMATS = f"{PHOTO_FORMATS}, a predictions file (its answers count as true), {SCHEMA}, BOP's scene_gt.json"
 
 _HEAD_CHARACTERS = 4096
+_NEAREST_M = 0.02
+"""No camera sees a whole thing from nearer: such poses are in metres where millimetres are meant."""
 _SAME_STAMP_S = 1e-4
 
 
@@ -55,7 +59,7 @@ class PhotoTruth:
             before = by_name.get(photo.name)
             by_name[photo.name] = photo if before is None else _joined(before, photo)
         self._photos = ByName(by_name.items())
-        names = self._photos.names
+        names, self.count = self._photos.names, len(by_name)
         self.extent = f"{len(names)} images such as {names[0]}"
 
     def of(self, frame: Answered) -> TrueFrame | None:
@@ -79,6 +83,7 @@ class FrameTruth:
             of_source.setdefault(source, {})[index] = known
         self._named = ByName(of_source.items())
         self._stamps = Timeline([(stamp, known) for _, _, stamp, known in frames if stamp is not None])
+        self.count = len(frames)
         first, last = frames[0], frames[-1]
         span = f", {self._stamps.extent}" if len(self._stamps) else ""
         self.extent = f"{len(frames)} frames of {first[0]}{'' if first[0] == last[0] else f' to {last[0]}'}{span}"
@@ -103,7 +108,7 @@ class FrameTruth:
 class BopTruth:
     """Poses of a scene in BOP's format (Hodan et al., ECCV 2018): scene_gt.json, millimetres.
 
-    An image belongs to the number of its name (000012.png), a frame of a video or bag to its place.
+    An image belongs to the one number of its name (000012.png, rgb_000012.png), a frame of a video or bag to its place.
     """
 
     def __init__(self, path: Path, ids: Mapping[int, str]):
@@ -118,13 +123,20 @@ class BopTruth:
             }
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise SourceError(f"{path}: no scene_gt.json of BOP ({error})") from error
+        apart = [float(np.linalg.norm(one.T_camera_object[:3, 3])) for some in self._frames.values() for one in some]
+        if apart and np.median(apart) < _NEAREST_M:
+            raise SourceError(f"{path}: its things are {np.median(apart):.2g} m from the camera: give millimetres")
         numbers = sorted(self._frames)
         self.extent = f"images {numbers[0]} to {numbers[-1]}" if numbers else "no image"
 
     def of(self, frame: Answered) -> TrueFrame | None:
         """See `Truth.of`."""
-        stem = parts_of(frame.source)[-1].rpartition(".")[0]
-        objects = self._frames.get(int(stem) if stem.isdecimal() else frame.index)
+        stem, _, suffix = parts_of(frame.source)[-1].rpartition(".")
+        number: int | None = frame.index
+        if f".{suffix.lower()}" in IMAGE_SUFFIXES or stem.isdecimal():
+            found = re.findall(r"\d+", stem)
+            number = int(found[0]) if len(found) == 1 else None
+        objects = None if number is None else self._frames.get(number)
         return None if objects is None else TrueFrame(objects=objects)
 
 

@@ -155,6 +155,20 @@ def truth_of(truth: Truth, frames: Iterable[Answered]) -> list[TrueFrame | None]
     return [_checked(truth, frame) for frame in listed]
 
 
+def left_unanswered(truth: Truth, frames: Iterable[Answered]) -> list[str]:
+    """A line for each part of a truth that knows frames of which nothing was said: measures are of the others alone."""
+    listed = list(frames)
+    lines = []
+    for part in truth.parts if isinstance(truth, Joined) else [truth]:
+        count = getattr(part, "count", None)  # labels and answers are counted; topics know times
+        known = sum(part.of(frame) is not None for frame in listed)
+        if count is not None and known < count:
+            lines.append(
+                f"{part.title} knows {count} frames, {known} of them are judged: nothing was said of the others"
+            )
+    return lines
+
+
 def _checked(truth: Truth, frame: Answered) -> TrueFrame | None:
     known = truth.of(frame)
     camera = frame.result.camera

@@ -134,6 +134,8 @@ class BagTruth:
             for _, message in self._messages(topic):
                 stamp = stamp_of(message.header.stamp)
                 T = self._to_camera(topic.name, message.header.frame_id, stamp)
+                if any(int(one.side) >= len(SIDES) for one in message.hands):
+                    raise SourceError(f"{self._bag.name}: the truth {topic.name} has a hand that is of no side")
                 if T is not None:
                     yield stamp, TrueFrame(tuple(_true_hand(one, T) for one in message.hands), complete=True)
 
@@ -146,8 +148,9 @@ class BagTruth:
             for _, message in self._messages(topic):
                 stamp = stamp_of(message.header.stamp)
                 T = self._to_camera(topic.name, message.header.frame_id, stamp)
-                if T is not None:
-                    yield stamp, known(T @ pose_matrix(message.pose.position, message.pose.orientation))
+                pose = tracked_pose(message.pose)
+                if T is not None and pose is not None:
+                    yield stamp, known(T @ pose)
 
         return _Nearest(topic.name, read())
 
@@ -253,6 +256,14 @@ class _Marks:
             if said is not None:
                 marks.append(GraspMark(side, said))
         return TrueFrame(marks=tuple(marks)) if marks else None
+
+
+def tracked_pose(pose: Any) -> FloatArray | None:
+    """(4, 4) of a tracker's geometry_msgs/Pose; None where it lost the thing: trackers tell NaN then, or only zeros."""
+    T = pose_matrix(pose.position, pose.orientation)
+    turn = pose.orientation
+    told = np.isfinite(T).all() and (turn.x, turn.y, turn.z, turn.w) != (0, 0, 0, 0)
+    return T if told else None
 
 
 def _frame_and_offset(bag: BagFiles, images: Topic) -> tuple[str, float]:

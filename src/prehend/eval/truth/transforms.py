@@ -86,10 +86,12 @@ class Transforms:
 
 
 def pose_matrix(position: Any, orientation: Any) -> FloatArray:
-    """(4, 4) of a message's position (or translation) and orientation; a quaternion of zeros is no turn."""
+    """(4, 4) of a message's position (or translation) and orientation; a quaternion of zeros is no turn, NaN is NaN."""
     T: FloatArray = np.eye(4)
     quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w], np.float64)
-    if np.linalg.norm(quaternion) > 1e-9:
+    if not np.isfinite(quaternion).all():
+        T[:3, :3] = np.nan
+    elif np.linalg.norm(quaternion) > 1e-9:
         T[:3, :3] = matrix_from_quaternion(quaternion / np.linalg.norm(quaternion))
     T[:3, 3] = position.x, position.y, position.z
     return T

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import UnknownName
+from prehend.files import replace_text
 from prehend_training.grasps.checks import CHECKS, check, suits
 from prehend_training.grasps.closing import Hands, to_object
 from prehend_training.grasps.hand import hand_model, probe
@@ -88,7 +89,7 @@ def build_library(
         save_grasps(out / f"{name}.npz", grasps)
         rates = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # another process may write too
         rates[name] = {**wanted, "grasps": len(grasps), "kinds": found}
-        path.write_text(json.dumps(dict(sorted(rates.items())), indent=1) + "\n", encoding="utf-8")
+        replace_text(path, json.dumps(dict(sorted(rates.items())), indent=1) + "\n")
         if progress is not None:
             progress(f"{name}: {len(grasps)} grasps")
     return dict(rates)

@@ -1,0 +1,53 @@
+"""Work in pieces that fits into the time there is: how long a piece takes is learnt from those before."""
+
+import time
+
+_LEARNS, _FORGETS = 0.3, 0.9
+"""What a quicker piece counts for, and what is left of the expectation after a frame in which nothing fitted: the
+machine may have been busy when it was measured."""
+
+
+class Budget:
+    """Time for the pieces of one frame.
+
+    Args:
+        limit_ms: of a frame.
+
+    Attributes:
+        piece_ms: how long a piece is expected to take; None before the first.
+        spent_ms: of this frame.
+    """
+
+    def __init__(self, limit_ms: float):
+        self._limit_ms, self._began, self._done = limit_ms, 0.0, False
+        self.piece_ms: float | None = None
+
+    def begin(self, limit_ms: float | None = None) -> None:
+        """A frame begins; with a limit of its own, where several share it."""
+        self._began, self._done = time.perf_counter(), False
+        self._now_ms = self._limit_ms if limit_ms is None else limit_ms
+
+    @property
+    def spent_ms(self) -> float:
+        """Since the frame began."""
+        return 1e3 * (time.perf_counter() - self._began)
+
+    def fits(self, most: int) -> int:
+        """How many pieces the rest of the frame has time for, `most` at most; one where nobody knows how long it
+        takes."""
+        if self.piece_ms is None:
+            return min(1, most)
+        return max(0, min(most, int((self._now_ms - self.spent_ms) / self.piece_ms)))
+
+    def took(self, count: int, elapsed_ms: float) -> None:
+        """So many pieces took so long: the next are expected to take as long, or nearly as long as those before."""
+        measured, self._done = elapsed_ms / count, True
+        if self.piece_ms is None or measured > self.piece_ms:
+            self.piece_ms = measured
+        else:
+            self.piece_ms += _LEARNS * (measured - self.piece_ms)
+
+    def end(self, wanted: bool) -> None:
+        """The frame ends; `wanted` says that there was something to do."""
+        if wanted and not self._done and self.piece_ms is not None:
+            self.piece_ms *= _FORGETS

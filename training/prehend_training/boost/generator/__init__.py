@@ -1,0 +1,1 @@
+"""The diffusion that makes images of hands: what it sees, its network and its training."""

@@ -1,0 +1,1 @@
+"""Verbs that make, take and look at images to train on."""

@@ -1,1 +1,0 @@
-"""Verbs that make pictures for training out of others."""

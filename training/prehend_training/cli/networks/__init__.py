@@ -1,0 +1,1 @@
+"""Verbs that train networks, measure them and write their weights."""

@@ -1,0 +1,98 @@
+"""The verbs `hhmr` of `prehend-train`: the diffusion on hand meshes, trained and judged."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prehend.errors import InvalidInput
+from prehend.files import replace_text
+from prehend_training.cli.networks.train import add_train_verb
+from prehend_training.cli.parsing.options import add_verb
+
+if TYPE_CHECKING:
+    from prehend.prior.sampler import HandPrior
+
+
+def add_hhmr_verb(verbs: Any) -> None:
+    """Add the verb."""
+    hhmr = add_verb(verbs, "hhmr", _none, "train and judge a diffusion on hand meshes")
+    steps = hhmr.add_subparsers(dest="step", required=True)
+    add_train_verb(steps)
+    judge = add_verb(steps, "evaluate", _evaluate, "draw, complete and fit held-out hands, beside a PCA of equal data")
+    judge.add_argument("prior", metavar="WHAT", help="run, or name or folder of weights")
+    judge.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="held-out shards, may be repeated"
+    )
+    judge.add_argument(
+        "--train-data", type=Path, action="append", default=[], metavar="DIR", help="what the PCA learns from (none)"
+    )
+    judge.add_argument("--drawn", type=int, default=256, metavar="N", help="hands to draw (256)")
+    judge.add_argument("--hands", type=int, default=32, metavar="N", help="hands to complete and to fit (32)")
+    judge.add_argument("--steps", type=int, default=25, help="of denoising (25)")
+    judge.add_argument("--times", default="10,25,50", metavar="N,N", help="steps to time (10,25,50)")
+    judge.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    open_ = add_verb(steps, "hypotheses", _hypotheses, "judge what a running estimator says that hands may be")
+    open_.add_argument("what", metavar="WEIGHTS", help="name or folder of the hand network's weights")
+    open_.add_argument("--data", type=Path, required=True, metavar="DIR", help="held-out shards of crops")
+    open_.add_argument("--first", type=int, default=0, metavar="N", help="picture to begin with (0)")
+    open_.add_argument("--count", type=int, default=256, metavar="N", help="pictures (256)")
+    open_.add_argument("--hypotheses", type=int, default=8, metavar="N", help="of each hand (8)")
+
+
+def _none(_: argparse.Namespace) -> None:
+    """The parser asks for a step."""
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from prehend.hand_model.asset import load_hand_model
+    from prehend.prior.sampler import HandPrior
+    from prehend_training.evaluate.hhmr import PriorCheck, flat_hands, measure_prior, table_of
+    from prehend_training.prior.gaussian import COMPONENTS, GaussianHands
+    from prehend_training.prior.poses import poses_of_folders
+    from prehend_training.train.tasks.hhmr import POSES_A_FOLDER
+
+    times = tuple(int(part) for part in arguments.times.split(",") if part.isdigit())
+    check = PriorCheck(arguments.drawn, arguments.hands, arguments.steps, arguments.seed, times)
+    held_out = poses_of_folders(arguments.data)
+    prior = _prior(arguments.prior)
+    reports = {prior.name: measure_prior(prior, held_out, check)}
+    if arguments.train_data:
+        meshes, _ = flat_hands(prior, poses_of_folders(arguments.train_data, POSES_A_FOLDER // 5))
+        baseline = HandPrior(GaussianHands(meshes).eval(), load_hand_model(), f"PCA of {COMPONENTS}")
+        reports[baseline.name] = measure_prior(baseline, held_out, check)
+    if Path(arguments.prior).is_dir() and (Path(arguments.prior) / "run.json").exists():
+        replace_text(Path(arguments.prior) / "measured.json", json.dumps({"prior": reports}, indent=1) + "\n")
+    sys.stdout.write(table_of(reports))
+
+
+def _hypotheses(arguments: argparse.Namespace) -> None:
+    from prehend.pipeline.load import load_estimator
+    from prehend_training.evaluate.hypotheses import looks_at, report_of, table_of
+    from prehend_training.storage.shards import ShardFolder
+
+    rows = range(arguments.first, arguments.first + arguments.count)
+    with load_estimator(model=arguments.what, tracking=False) as estimator:
+        looks = looks_at(estimator, ShardFolder.open(arguments.data), rows, arguments.hypotheses)
+    sys.stdout.write(table_of(report_of(looks)))
+
+
+def _prior(what: str) -> "HandPrior":
+    """The prior of a run or of weights."""
+    from prehend.hand_model.asset import load_hand_model
+    from prehend.models.hhmr import HHMR
+    from prehend.prior.sampler import HandPrior
+    from prehend_training.train.loop.checkpoint import load_result
+    from prehend_training.train.loop.notes import read_note
+    from prehend_training.train.presets import preset
+    from prehend_training.train.runs import RESULT
+
+    run = Path(what)
+    if not (run / "run.json").exists():
+        return HandPrior.of_weights(what)
+    network = preset(read_note(run)["preset"]).build()
+    if not isinstance(network, HHMR):
+        raise InvalidInput(f"{run} is no run of an HHMR")
+    load_result(run / RESULT, network)
+    return HandPrior(network.eval(), load_hand_model(), run.name)

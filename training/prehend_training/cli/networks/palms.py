@@ -1,0 +1,152 @@
+"""The verbs of `prehend-train` that fine-tune the palm detector."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prehend.errors import InvalidInput
+from prehend_training.cli.parsing.options import add_verb
+
+if TYPE_CHECKING:
+    from prehend.types import Box
+
+
+def add_palm_verbs(verbs: Any) -> None:
+    """Add the verbs of this module."""
+    palms: argparse.ArgumentParser = verbs.add_parser("palms", help="fine-tune the palm detector on photographs")
+    steps = palms.add_subparsers(dest="step", required=True)
+    label = add_verb(
+        steps,
+        "label",
+        _label,
+        "label the palms of photographs with a detector: hands that come back from the mirror image are kept, what "
+        "does not is left out of training",
+    )
+    label.add_argument("folder", type=Path, help="photographs, in folders of their own")
+    label.add_argument("--out", type=Path, required=True, metavar="LABELS", help="file to write (.json)")
+    label.add_argument("--detector", default="palm", metavar="WHAT", help="run, or name or folder of weights (palm)")
+    label.add_argument(
+        "--landmarks", type=Path, metavar="FILE",
+        help="hand_landmark_full as `prehend-train trunk` writes it: gives region and side, and drops what is no hand",
+    )  # fmt: skip
+    label.add_argument(
+        "--sources", default="public", metavar="FILE", help="YAML of what is known of folders (public: that of this "
+        "package)",
+    )  # fmt: skip
+    label.add_argument("--boxes", type=Path, metavar="FILE", help="known boxes of hands (FOLDER/boxes.json, if there)")
+    label.add_argument(
+        "--every", action="append", default=[], metavar="FOLDER=N", help="only each N-th picture of a folder"
+    )
+    label.add_argument(
+        "--presence", type=float, default=0.8, help="least probability that the landmark network gives (0.8)"
+    )
+    label.add_argument("--sure", type=float, default=0.6, help="lowest score of a hand that is kept (0.6)")
+    train = add_verb(steps, "train", _train, "train the detector on frames and photographs; goes on where it stopped")
+    train.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    train.add_argument("--preset", default="palm", help="what to train (palm)")
+    train.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="frames, may be repeated"
+    )
+    train.add_argument("--labels", type=Path, required=True, metavar="LABELS", help="file of `palms label`")
+    train.add_argument(
+        "--start", type=Path, required=True, metavar="FILE", help="file of `trunk --kind palm`, or a run"
+    )
+    budget = train.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--minutes", type=float, help="time budget; the schedule follows it")
+    budget.add_argument("--steps", type=int, help="budget in steps")
+    train.add_argument("--threads", type=int, default=0, help="torch threads (0: torch's choice)")
+    blend = add_verb(steps, "blend", _blend, "write a run with the mean of a run's weights and the published ones")
+    blend.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    blend.add_argument("--start", type=Path, required=True, metavar="FILE", help="file of `trunk --kind palm`")
+    blend.add_argument("--share", type=float, default=0.7, help="of the run's weights (0.7)")
+    blend.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder to make")
+    _add_measure_step(steps)
+
+
+def _add_measure_step(steps: Any) -> None:
+    measure = add_verb(
+        steps, "measure", _measure, "look at photographs for validation with a detector and choose its thresholds: the "
+        "lowest with few false hands"
+    )  # fmt: skip
+    measure.add_argument("detector", metavar="WHAT", help="run, or name or folder of weights")
+    measure.add_argument("folder", type=Path, help="photographs, in folders of their own")
+    measure.add_argument("--sources", default="public", metavar="FILE", help="as for label")
+    measure.add_argument("--boxes", type=Path, metavar="FILE", help="as for label")
+    measure.add_argument(
+        "--write", action="store_true", help="note the numbers in the run's measured.json or the weights' manifest"
+    )
+    measure.add_argument(
+        "--false", type=float, default=0.01, metavar="SHARE", help="most false hands a picture at the thresholds (0.01)"
+    )
+    measure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
+
+
+def _blend(arguments: argparse.Namespace) -> None:
+    from prehend_training.palms.blend import blend_run
+
+    blend_run(arguments.run_folder, arguments.start, arguments.share, arguments.out)
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    from prehend_training.evaluate.network import open_measured
+    from prehend_training.palms.measure import measure_photographs, note_measured
+    from prehend_training.photos.facts import read_facts
+
+    if arguments.every < 1:
+        raise InvalidInput(f"--every {arguments.every}: expected a number of at least 1")
+    facts, boxes = read_facts(arguments.sources), _boxes(arguments)
+    report = measure_photographs(
+        open_measured(arguments.detector).backend, arguments.folder, facts, boxes, arguments.every, arguments.false
+    )
+    if arguments.write:
+        note_measured(Path(arguments.detector), report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _boxes(arguments: argparse.Namespace) -> "dict[str, tuple[Box, ...]]":
+    from prehend_training.photos.labelling import BOXES, read_boxes
+
+    given = arguments.boxes or arguments.folder / BOXES
+    return read_boxes(given) if arguments.boxes or given.exists() else {}
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from prehend_training.train.loop.machine import Budget, Machine
+    from prehend_training.train.presets import preset
+    from prehend_training.train.tasks.palms import PalmPreset, train_palms
+
+    chosen = preset(arguments.preset)
+    if not isinstance(chosen, PalmPreset):
+        raise InvalidInput(f"preset '{chosen.name}' is of no palm detector: prehend-train train {chosen.name}")
+    machine, budget = Machine(threads=arguments.threads), Budget(arguments.minutes, arguments.steps)
+    train_palms(chosen, arguments.data, arguments.labels, arguments.start, arguments.run_folder, machine, budget)
+
+
+def _label(arguments: argparse.Namespace) -> None:
+    from prehend.models.hand_landmarks import HandLandmarks
+    from prehend_training.evaluate.network import open_measured
+    from prehend_training.palms.labels import write_palm_labels
+    from prehend_training.palms.pseudo import Labeller, Rule, label_photographs
+    from prehend_training.photos.facts import read_facts
+    from prehend_training.pretrained.files import load_pretrained
+
+    landmarks = None
+    if arguments.landmarks is not None:
+        landmarks = HandLandmarks().eval()
+        load_pretrained(arguments.landmarks, landmarks)
+    rule = Rule(sure=arguments.sure, presence=arguments.presence)
+    labeller = Labeller(open_measured(arguments.detector).backend, landmarks, rule)
+    every = dict(_every(text) for text in arguments.every)
+    labels = label_photographs(arguments.folder, labeller, read_facts(arguments.sources), _boxes(arguments), every)
+    write_palm_labels(arguments.out, labels)
+    for prefix, said in labels.about["counts"].items():
+        sys.stdout.write(f"{prefix}: {', '.join(f'{count} {name}' for name, count in said.items())}\n")
+
+
+def _every(text: str) -> tuple[str, int]:
+    prefix, _, number = text.partition("=")
+    if not number.isdigit() or int(number) < 1:
+        raise InvalidInput(f"--every {text}: expected FOLDER=N with N at least 1")
+    return prefix, int(number)

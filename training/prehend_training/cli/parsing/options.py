@@ -1,0 +1,100 @@
+"""What the verbs of `prehend-train` have in common."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from prehend.cli.parsing import WRONG_USE
+from prehend.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from prehend_training.engine import EngineOptions
+    from prehend_training.train.loop.preset import Preset
+
+RENAMED_VERBS = {"places": "hard-negatives"}
+"""Old names of verbs, which go with the next version."""
+
+logger = logging.getLogger(__name__)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and where the help is.
+
+    Attributes:
+        verbs: their names.
+    """
+
+    verbs: Collection[str] = ()
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the exit code for wrong use."""
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise SystemExit(WRONG_USE)
+
+
+def add_verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    """A parser of `verbs` for one verb, which calls `run`."""
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+class _Renamed(argparse.Action):
+    """An option under its old name: does what it did, and says what it is called now."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        warn_renamed(str(option_string), f"--{self.dest.replace('_', '-')}")
+        setattr(namespace, self.dest, values)
+
+
+def keep_old_option(parser: argparse.ArgumentParser, old: str, new: str, **kept: Any) -> None:
+    """Let an option also be called what it was, for a version; `kept` are its type or choices."""
+    dest = new.removeprefix("--").replace("-", "_")
+    parser.add_argument(old, dest=dest, action=_Renamed, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **kept)
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Say that a name goes."""
+    logger.warning("%s is called %s now; the old name goes with the next version", old, new)
+
+
+def named_preset(name: str) -> "Preset":
+    """The preset that an argument names; says so where it is an old name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    from prehend_training.train.loop.preset import RENAMED
+    from prehend_training.train.presets import preset
+
+    if name in RENAMED:
+        warn_renamed(f"preset {name}", RENAMED[name])
+    return preset(name)
+
+
+def add_engine(parser: argparse.ArgumentParser, processes: int) -> None:
+    """Where work is done that machines can share, see `engine_of`; `processes` of this one where none are named."""
+    parser.add_argument(
+        "--workers", type=int, help=f"processes (0: this one; {processes}); with --engine ray actors (one a CPU)"
+    )
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the work is done (local)")
+    parser.add_argument("--address", help="of the Ray cluster (RAY_ADDRESS, or one of this machine alone)")
+    parser.add_argument("--gpus-per-worker", type=float, default=0.0, help="share of a GPU for each Ray actor (0)")
+    parser.set_defaults(local_processes=processes)
+
+
+def engine_of(arguments: argparse.Namespace) -> "EngineOptions":
+    """What the options of `add_engine` name.
+
+    Raises:
+        InvalidInput: options of a cluster without one.
+    """
+    from prehend_training.engine import EngineOptions
+
+    local = arguments.engine == "local"
+    if local and (arguments.address is not None or arguments.gpus_per_worker):
+        raise InvalidInput("--address and --gpus-per-worker go with --engine ray")
+    workers = arguments.workers if arguments.workers is not None else local * arguments.local_processes
+    return EngineOptions(arguments.engine, workers, arguments.address, arguments.gpus_per_worker)

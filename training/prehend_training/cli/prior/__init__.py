@@ -1,1 +1,0 @@
-"""Verbs for the diffusion on hand meshes."""

@@ -1,0 +1,1 @@
+"""Measurements on films, over time."""

@@ -1,0 +1,148 @@
+"""What a preset is: numbers that build their own task. The kinds of presets stand beside their tasks."""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+from torch import nn
+
+from prehend.errors import InvalidInput
+from prehend_training.data.crops import BatchSource
+from prehend_training.data.stores.memory import Memory
+from prehend_training.data.stores.open import DataSource
+from prehend_training.losses.crop import Terms
+from prehend_training.train.loop.machine import Precision
+from prehend_training.train.loop.optimisers import Method
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How weights are found.
+
+    Attributes:
+        method: see `prehend_training.train.loop.optimisers.make_optimisers`.
+        batch_size: samples a step.
+        lr: highest learning rate.
+        weight_decay: of weights with more than one axis; biases and normalisation have none.
+        warmup: share of the budget in which the rate rises to its highest.
+        schedule: how it falls then: along a `cosine`, or in `steps`, times 0.7 after each seventh of the budget (the
+            paper's every 10 of 70 epochs).
+        final_lr: rate at the end of the cosine over the highest.
+        clip: largest norm of the gradient.
+        ema: highest decay of the averaged weights, which are the result.
+        pretrained_share: rate of what was pretrained over that of the rest.
+    """
+
+    method: Method = "adamw"
+    batch_size: int = 16
+    lr: float = 1.2e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.05
+    schedule: Literal["cosine", "steps"] = "cosine"
+    final_lr: float = 0.005
+    clip: float = 20.0
+    ema: float = 0.998
+    pretrained_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network that a student learns from beside the labels, and the precision in which it answers."""
+
+    network: nn.Module
+    precision: Precision = "fp32"
+
+
+class Task(Protocol):
+    """The part of training that differs from network to network."""
+
+    preset: "Preset"
+    source: BatchSource
+    memory: Memory | None
+
+    def network(self) -> nn.Module:
+        """A fresh network, initialised from the data where that helps."""
+        ...
+
+    def terms(self, network: nn.Module, batch: Any, used: float) -> Terms:
+        """Loss terms of a batch of tensors, of the kind of `data.batch` that the source makes; `used` is the share of
+        the budget that is used up."""
+        ...
+
+
+class Preset(ABC):
+    """The numbers of a training, frozen, under a unique name.
+
+    Attributes:
+        name: of the preset. network: of the network, as bundles name it.
+        optimisation: how weights are found.
+        loss: a dataclass with a weight for every term.
+        seed: of the fresh weights and the batches.
+        pictures: what it learns from.
+        own_scores: whether thresholds and probabilities of the scores are its own measures' business.
+    """
+
+    name: str
+    network: str
+    optimisation: Optimisation
+    loss: Any
+    seed: int
+    pictures: ClassVar[Literal["crops", "frames"]]
+    own_scores: ClassVar[bool] = False
+
+    @property
+    def teacher_kind(self) -> type[nn.Module] | None:
+        """What a teacher of this preset is; None where it has none, or as crop networks have it (`Changes.taught`)."""
+        return None
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it cannot be trained without one."""
+        return False
+
+    @property
+    @abstractmethod
+    def summary(self) -> tuple[str, str]:
+        """What it trains, and what it needs, for people."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The network with fresh weights, without data."""
+
+    @abstractmethod
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> Task:
+        """The task on a source of data.
+
+        Args:
+            data: what to learn from.
+            memory: the same in the memory of the device that trains, of `load`; None to read it as it is needed.
+            teacher: to learn from beside the labels.
+
+        Raises:
+            AssetError: the data are not what the preset trains on.
+            InvalidInput: the preset cannot do it from memory, or with a teacher.
+        """
+
+    def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
+        """A source in the memory of a device.
+
+        Args:
+            data: the source.
+            device: of torch.
+            limit: largest number of images, taken evenly from each source's share of it.
+            workers: processes that decode.
+
+        Raises:
+            InvalidInput: the preset cannot be trained from memory, or the source not be kept there.
+            AssetError: the source cannot be read, holds other images or does not fit.
+        """
+        raise InvalidInput(f"'{self.name}' cannot be trained from memory: leave --in-memory out")
+
+
+RENAMED = {"finder": "detector", "finder-small": "detector-small", "debug-finder": "debug-detector"}
+"""Old names of presets, which runs of before have, with those of today."""
+
+
+def describe(chosen: Preset) -> dict[str, Any]:
+    """A preset as JSON."""
+    return asdict(chosen)  # type: ignore[call-overload]

@@ -1,0 +1,392 @@
+"""Training of networks that draw on several frames: H2ONet, in parts, and what several frames add to `unihope-s`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from prehend.backends import open_backend
+from prehend.backends.torch_ import load_network
+from prehend.errors import AssetError, InvalidInput
+from prehend.hand_model.asset import load_hand_model
+from prehend.hand_model.torch_ import HandLayer
+from prehend.models.h2onet import (
+    H2ONET_LITE,
+    H2ONET_PAPER,
+    FrameAnswer,
+    H2ONet,
+    H2ONetConfig,
+    build_h2onet,
+    chosen_frame,
+)
+from prehend.models.h2onet_trunks import LiteTrunk
+from prehend.models.time_fusion import LITE_TIME, UniHOPETime, UniHOPETimeConfig, build_unihope_time
+from prehend.weights import load_bundle
+from prehend_training.assets.mesh_pyramid import own_pyramid
+from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
+from prehend_training.data.batch import WindowBatch, rows_of
+from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
+from prehend_training.data.pixels.opencv import crop_arrays
+from prehend_training.data.pixels.plans import later
+from prehend_training.data.stores.memory import Filling, Memory
+from prehend_training.data.stores.open import DataSource, load_memory, open_training_data
+from prehend_training.data.stores.windows import WindowBatches, WindowDataConfig, open_windows
+from prehend_training.fusion.answers import FOLLOWED_VIEW, answers_of, together
+from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
+from prehend_training.losses.crop import SampledHand, Terms
+from prehend_training.losses.h2onet import (
+    FoundMesh,
+    FusionLossWeights,
+    H2ONetLossWeights,
+    fusion_terms,
+    mesh_terms,
+    place_terms,
+    switch_terms,
+)
+from prehend_training.train.loop.preset import Optimisation, Preset, Teacher
+
+Trains = Literal["mesh", "frame", "fusion", "all"]
+
+_OF_ORIENTATION = ("turned_vertices", "turned_joints", "rotation")
+
+
+@dataclass(frozen=True)
+class H2ONetPreset(Preset):
+    """Training of H2ONet; what is not explained is as in `CropPreset`.
+
+    Attributes:
+        data: crops for single frames, windows for several.
+        trains: `mesh`, all but the orientation (the paper's first stage); `frame`, all of a single frame; `fusion`,
+            what several frames add, the rest frozen; `all`, everything together (the paper's second stage).
+        freeze_start: see `LitePreset`; of the pretrained trunk.
+    """
+
+    name: str
+    network: str
+    config: H2ONetConfig
+    data: CropDataConfig | WindowDataConfig
+    trains: Trains
+    loss: H2ONetLossWeights = field(default_factory=H2ONetLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    freeze_start: bool = False
+    pictures: ClassVar[Literal["crops", "frames"]] = "crops"
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        part = {
+            "mesh": "all but the orientation, of single frames",
+            "frame": "all of a single frame",
+            "fusion": "what several frames add",
+            "all": "the whole network",
+        }[self.trains]
+        kind = "crops" if isinstance(self.data, CropDataConfig) else "windows of three frames"
+        return part, f"{kind} of {self.config.size} px" + ("; --start a single-frame run" if kind != "crops" else "")
+
+    def build(self) -> H2ONet:
+        """See `Preset`; without a hand, which weights bring along."""
+        return build_h2onet(self.config)
+
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "H2ONetTask":
+        """See `Preset`."""
+        if teacher is not None:
+            raise InvalidInput(f"'{self.name}' learns without a teacher")
+        return H2ONetTask(self, data, memory)
+
+    def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
+        """See `Preset`; windows of films are read as they are needed."""
+        if isinstance(self.data, WindowDataConfig):
+            return super().load(data, device, limit, workers)
+        return load_memory(data, self.pictures, False, self.data.size_px, Filling(device, workers), limit)
+
+
+class HandAnswers(NamedTuple):
+    """What training compares with labels.
+
+    Attributes:
+        frames: of every image, None where nothing of it is asked. meshes: what follows from each of them.
+        fused: of the windows' current frames, None for single frames.
+    """
+
+    frames: FrameAnswer | None
+    meshes: FoundMesh | None
+    fused: FoundMesh | None
+
+
+class PartlyTrained(nn.Module):
+    """An H2ONet of which a part is trained; only `network` is kept.
+
+    Args:
+        network: to train.
+        trains: see `H2ONetPreset`.
+        frames: of a window, 1 for single frames.
+        freeze_start: see `H2ONetPreset`.
+    """
+
+    def __init__(self, network: H2ONet, trains: Trains, frames: int = 1, freeze_start: bool = False):
+        super().__init__()
+        self.network, self.trains, self.frames = network, trains, frames
+        fusion, orientation = network.fusion_parts(), network.orientation_parts()
+        if trains == "fusion":
+            network.requires_grad_(False)
+            _let_learn(fusion, True)
+        elif trains in ("mesh", "frame"):
+            _let_learn(fusion, False)
+            _let_learn(orientation if trains == "mesh" else [], False)
+        if frames > 1:  # windows show their hand, and as a right one
+            _let_learn([*network.presence.parameters(), *network.side.parameters()], False)
+        if freeze_start and isinstance(network.seen, LiteTrunk):
+            _let_learn([*network.seen.trunk.stem.parameters(), *network.seen.trunk.stages[0].parameters()], False)
+
+    def train(self, mode: bool = True) -> "PartlyTrained":
+        """As of torch; what is frozen keeps its statistics."""
+        super().train(mode)
+        if self.trains == "fusion":
+            self.network.eval()
+        return self
+
+    def forward(self, batch: WindowBatch) -> HandAnswers:
+        """Answers for the (B F) images of a batch, the F frames of a window one after the other."""
+        with torch.set_grad_enabled(self.trains != "fusion" and torch.is_grad_enabled()):
+            frames = FrameAnswer(*(value.float() for value in self.network.encode(batch["image"])))
+        fused = None if self.frames == 1 else self._fused(frames, batch)
+        if self.trains == "fusion":
+            return HandAnswers(None, None, fused)
+        canonical = self.network.canonical(frames.features)
+        return HandAnswers(frames, FoundMesh(canonical, self.network.joints_of(canonical), frames.rotation), fused)
+
+    def _fused(self, frames: FrameAnswer, batch: WindowBatch) -> FoundMesh:
+        def windows(value: Tensor) -> Tensor:
+            return value.unflatten(0, (-1, self.frames))
+
+        network, logits = self.network, windows(frames.part_logit)
+        known, turn = windows(batch["known"]), windows(batch["turn"])
+        canonical = network.fused(windows(frames.features), network.frame_weights(logits, known))
+        rotation = network.turned(
+            windows(frames.orientation), turn @ windows(frames.rotation), chosen_frame(logits, known)
+        )
+        return FoundMesh(canonical, network.joints_of(canonical), rotation)
+
+
+class H2ONetTask:
+    """Training of H2ONet, see `prehend_training.train.loop.preset.Task`.
+
+    Args:
+        preset: what is trained.
+        data: crops or films, as the preset wants.
+        memory: crops in the memory of the device that trains, None to read them as they are needed.
+
+    Raises:
+        AssetError: the data are not what the preset trains on.
+    """
+
+    def __init__(self, preset: H2ONetPreset, data: DataSource, memory: Memory | None = None):
+        self.preset: Preset = preset
+        self._chosen, self.memory = preset, memory
+        size, chosen = preset.optimisation.batch_size, preset.data
+        self.source: BatchSource
+        if isinstance(chosen, WindowDataConfig):
+            self.source = WindowBatches(open_windows(data, chosen.size_px), chosen, preset.seed, size)
+        else:
+            dataset = memory.dataset if memory else open_training_data(data, "crops", False, chosen.size_px)
+            self.source = CropBatches(dataset, chosen, preset.seed, size, False, later if memory else crop_arrays)
+        model = load_hand_model()
+        self._hand, self._faces = HandLayer(model), torch.tensor(model.faces.astype("int64"))
+
+    def network(self) -> PartlyTrained:
+        """A fresh network of the shipped hand."""
+        chosen = self._chosen
+        network = chosen.build()
+        network.set_hand(load_hand_model(), own_pyramid())
+        frames = chosen.data.frames if isinstance(chosen.data, WindowDataConfig) else 1
+        return PartlyTrained(network, chosen.trains, frames, chosen.freeze_start)
+
+    def terms(self, network: nn.Module, batch: WindowBatch, used: float) -> Terms:
+        """Terms of the frames, and of the windows where there are any; see `losses.h2onet`."""
+        assert isinstance(network, PartlyTrained)
+        answers = network(batch)
+        with torch.autocast(batch["image"].device.type, enabled=False):
+            terms = self._frame_terms(network, answers, batch)
+            if answers.fused is not None:
+                now = rows_of(batch, torch.arange(0, len(batch["image"]), network.frames))
+                fused = self._mesh_terms(answers.fused, now)
+                terms |= {name: value + terms.get(name, 0) for name, value in fused.items()}
+        if network.trains == "mesh":
+            return {name: value for name, value in terms.items() if name not in _OF_ORIENTATION}
+        return terms
+
+    def _frame_terms(self, network: PartlyTrained, answers: HandAnswers, batch: WindowBatch) -> Terms:
+        """Terms of every image that is there."""
+        frames = answers.frames
+        if frames is None or answers.meshes is None:
+            return {}
+        if network.frames == 1:
+            switches = switch_terms(frames.presence_logit, frames.side_logit, batch)
+        else:
+            there: dict[str, Any] = {"presence": batch["presence"] * batch["known"]}
+            batch, switches = cast(WindowBatch, {**batch, **there}), {}
+        places = place_terms(frames.places, frames.part_logit, batch, network.network.config.size)
+        return switches | places | self._mesh_terms(answers.meshes, batch)
+
+    def _mesh_terms(self, found: FoundMesh, batch: WindowBatch) -> Terms:
+        device = found.vertices.device
+        return mesh_terms(found, batch, self._hand.to(device), self._faces.to(device))
+
+
+@dataclass(frozen=True)
+class TimePreset(Preset):
+    """Training of what several frames add to `unihope-s`, on the answers of weights that stay as they are.
+
+    Attributes:
+        data: of which weights, and how windows are drawn.
+    """
+
+    name: str
+    network: str
+    config: UniHOPETimeConfig = LITE_TIME
+    data: FusionDataConfig = field(default_factory=FusionDataConfig)
+    loss: FusionLossWeights = field(default_factory=FusionLossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    seed: int = 0
+    pictures: ClassVar[Literal["crops", "frames"]] = "crops"
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        return "what several frames add", f"sequences; the weights '{self.data.weights}' answer for their frames"
+
+    def build(self) -> UniHOPETime:
+        """See `Preset`."""
+        return build_unihope_time(self.config)
+
+    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "TimeTask":
+        """See `Preset`."""
+        if memory is not None or teacher is not None:
+            raise InvalidInput(f"'{self.name}' learns from a network's answers, and without a teacher")
+        return TimeTask(self, data)
+
+
+class FusionOnly(nn.Module):
+    """A `UniHOPETime` of which only the fusion learns; what is kept is `network`."""
+
+    def __init__(self, network: UniHOPETime):
+        super().__init__()
+        self.network = network
+        network.requires_grad_(False)
+        network.time.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> "FusionOnly":
+        """As of torch; what is frozen keeps its statistics."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
+
+class TimeTask:
+    """Training of the fusion, see `prehend_training.train.loop.preset.Task`.
+
+    Args:
+        preset: what is trained.
+        data: folders of rendered sequences.
+
+    Raises:
+        AssetError: the data are not what the preset trains on.
+    """
+
+    def __init__(self, preset: TimePreset, data: DataSource):
+        self.preset: Preset = preset
+        self.memory: Memory | None = None
+        self._chosen, chosen = preset, preset.data
+        if isinstance(data, str) or not isinstance(data, Sequence):
+            raise AssetError(f"'{preset.name}' learns from folders of `scenes --kind sequences`")
+        self._bundle = load_bundle(chosen.weights)
+        backend = open_backend("onnx", self._bundle)
+        made = [answers_of(backend, Path(one), FOLLOWED_VIEW, seed) for one in data for seed in range(chosen.draws)]
+        self.source: BatchSource = FusionWindows(together(made), chosen, preset.seed, preset.optimisation.batch_size)
+        self._hand = SampledHand(load_hand_model(), count=0)  # joints alone: ten times as fast
+
+    def network(self) -> FusionOnly:
+        """The network with the weights that answered, and a fresh fusion."""
+        network = self._chosen.build()
+        taken = load_network(self._bundle).state_dict()
+        here_only = {name: value for name, value in network.state_dict().items() if name.startswith("time.")}
+        try:
+            network.load_state_dict(taken | here_only)
+        except RuntimeError as error:
+            raise AssetError(f"weights '{self._bundle.name}' are not of unihope-s: {error}") from error
+        return FusionOnly(network)
+
+    def terms(self, network: nn.Module, batch: Mapping[str, Tensor], used: float) -> Terms:
+        """Terms of the pose, see `losses.h2onet.fusion_terms`."""
+        assert isinstance(network, FusionOnly)
+        window = [batch[name] for name in network.network.stages()["fuse_frames"].inputs]
+        fused = network.network.fuse(*window)
+        return fusion_terms(fused, batch, self._hand.to(window[0].device))
+
+
+def _let_learn(parameters: Iterable[nn.Parameter], learns: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(learns)
+
+
+_PAPER_VIEW = replace(PAPER_CROPS.view, center=0.0, scale=(0.75, 1.25), scale_sigma=0.25)
+_PAPER_LOOK = replace(PAPER_CROPS.photometric, channel_gain=0.2)  # type: ignore[type-var]
+_PAPER_FRAMES = replace(PAPER_CROPS, view=_PAPER_VIEW, photometric=_PAPER_LOOK, tells_parts=True)
+_PAPER_WINDOWS = WindowDataConfig(view=_PAPER_VIEW, photometric=_PAPER_LOOK, smear_p=0.0, cut_p=0.0)
+"""Size and turn by chance, colour of each channel; no shift (PAPER_FACTS 2)."""
+
+_FRAMES = replace(STRONG_CROPS, size_px=H2ONET_LITE.size, view=UPRIGHT_VIEW, tells_parts=True)
+_WINDOWS = WindowDataConfig(size_px=H2ONET_LITE.size, view=UPRIGHT_VIEW, photometric=STRONG_CROPS.photometric)
+_LENGTHS = H2ONetLossWeights(
+    vertices=20, joints=40, turned_vertices=20, turned_joints=40, places=10, normals=0.5, edges=20, occlusion=0.3,
+    presence=0.5, side=0.5,
+)  # fmt: skip
+"""Scaled so that the terms pull about alike late in training, as those of `CropLossWeights`."""
+
+_PAPER_WAY = Optimisation(batch_size=32, lr=1e-3, weight_decay=0.0, warmup=0.01, schedule="steps", clip=1e3)
+_OWN_WAY = Optimisation(method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, pretrained_share=0.12)
+_BRIEF = Optimisation(batch_size=2)
+
+_TINY = replace(
+    H2ONET_LITE, size=64, channels=(8, 8, 8, 8, 8), orientation=(16,), offset=(16,), vertex_offset=(8,),
+    occlusion=(16, 8),
+)  # fmt: skip
+
+
+def _paper(name: str, trains: Trains, data: CropDataConfig | WindowDataConfig) -> H2ONetPreset:
+    return H2ONetPreset(name, "h2onet-b", H2ONET_PAPER, data, trains, optimisation=_PAPER_WAY)
+
+
+def _own(name: str, trains: Trains, data: CropDataConfig | WindowDataConfig, lr: float) -> H2ONetPreset:
+    way = replace(_OWN_WAY, lr=lr)
+    return H2ONetPreset(name, "h2onet-s", H2ONET_LITE, data, trains, _LENGTHS, way, freeze_start=True)
+
+
+def _tiny(name: str, trains: Trains, data: CropDataConfig | WindowDataConfig) -> H2ONetPreset:
+    small = replace(data, size_px=_TINY.size)
+    return H2ONetPreset(name, "h2onet-s", _TINY, small, trains, _LENGTHS, _BRIEF, freeze_start=True)
+
+
+H2ONET_PRESETS = (
+    # each starts from the one before; `h2onet-b-frame` is the paper's single-frame network
+    _paper("h2onet-b-mesh", "mesh", _PAPER_FRAMES),
+    _paper("h2onet-b-frame", "frame", _PAPER_FRAMES),
+    _paper("h2onet-b", "all", _PAPER_WINDOWS),
+    # from hand_landmark_full (`trunk --kind hand`); single frames first, then what several add on top of them
+    _own("h2onet-s-frame", "frame", _FRAMES, lr=1e-3),
+    _own("h2onet-s", "fusion", _WINDOWS, lr=2e-3),
+    # on the answers of the shipped weights, which stay as they are
+    TimePreset(
+        "unihope-s-time",
+        "unihope-s-time",
+        optimisation=Optimisation(batch_size=256, lr=2e-3, weight_decay=0.02, ema=0.998),
+    ),
+    _tiny("debug-h2onet-frame", "frame", _FRAMES),
+    _tiny("debug-h2onet", "fusion", _WINDOWS),
+    _tiny("debug-h2onet-all", "all", _WINDOWS),
+)
+"""Of the crops' sizes and strides see the data's configurations; `h2onet-s` and `-b` are what is exported."""
