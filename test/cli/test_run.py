@@ -179,9 +179,7 @@ def test_arguments_are_the_options_of_the_estimator():
     held = options_of("--lost", "hold", "--operator", "off")
     assert (held.lost, held.operator) == ("hold", "off")
     assert (options.LOST, options.OPERATORS) == (pipeline_options.LOST, pipeline_options.OPERATORS)
-    assert (
-        options.SMOOTHERS == pipeline_options.SMOOTHERS and options_of("--smoother", "one-euro").smoother == "one-euro"
-    )
+    assert options.SMOOTHERS == pipeline_options.SMOOTHERS and options_of("--smoother", "kalman").smoother == "kalman"
     late = options_of("--lag", "0.2")
     assert (late.temporal_lag_s, late.smooth_min_cutoff_hz) == (0.2, NodeParams().smooth_min_cutoff_hz)
     assert options_of("--lag", "0.2", "--smooth", "2").smooth_min_cutoff_hz == 2

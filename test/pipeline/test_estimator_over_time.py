@@ -224,7 +224,7 @@ def test_smoothing_calms_the_answer_and_not_the_boxes(oracle, finder, camera, im
     jitter = []
     for config in (
         EstimatorOptions(),
-        EstimatorOptions(smooth_min_cutoff_hz=1.0, smooth_beta=0.5, smoother="one-euro"),
+        EstimatorOptions(smooth_min_cutoff_hz=1.0, smooth_beta=0.5),
     ):
         estimator = Estimator(oracle, finder, config=config)
         oracle.scene = [hand]

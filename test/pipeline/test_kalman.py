@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.pipeline.kalman import CALM_S, FRAME_S, Dynamics, kalman, looked_back
+from prehend.pipeline.kalman import CALM_S, FRAME_S, PAUSE_S, Dynamics, kalman, looked_back
 
 DYNAMICS = Dynamics(3.0, 0.01)
 STD = 0.01
@@ -106,6 +106,15 @@ def test_the_same_moment_twice_changes_nothing() -> None:
     assert kalman(state, state.value + 1, 0.0, DYNAMICS, STD) is state
 
 
-def test_after_a_long_gap_the_hand_is_where_it_is_measured() -> None:
-    state = kalman(states_of(walk(6, 30))[-1], np.full((4, 3), 5.0), 3.0, DYNAMICS, STD)
-    np.testing.assert_allclose(state.value, 5.0, atol=0.3)
+def test_after_a_pause_it_begins_anew_and_what_came_then_tells_nothing_of_before() -> None:
+    before = states_of(walk(6, 30))
+    anew = kalman(before[-1], np.full((4, 3), 5.0), PAUSE_S + 0.1, DYNAMICS, STD)
+    np.testing.assert_array_equal(anew.value, 5.0)
+    np.testing.assert_array_equal(looked_back([*before[-3:], anew]), looked_back(before[-3:]))
+
+
+def test_outliers_that_agree_are_followed_within_some_frames_and_one_alone_is_not() -> None:
+    for frames, followed in ((1, False), (8, True)):
+        signal = np.zeros((20 + frames, 1, 3))
+        signal[20:] = 30 * STD
+        assert (states_of(signal)[-1].value[0, 0] > 20 * STD) == followed

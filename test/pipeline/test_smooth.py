@@ -11,7 +11,8 @@ from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.smooth import HAND_LENGTH_M, SMOOTHERS, HandSmoother, SmoothConfig, one_euro
 
 DT = 1 / 30
-CONFIG = SmoothConfig(min_cutoff_hz=1.5, beta=4.0, smoother="one-euro")
+CONFIG = SmoothConfig(min_cutoff_hz=1.5, beta=4.0)
+KALMAN = SmoothConfig(min_cutoff_hz=1.5, smoother="kalman")
 EITHER = pytest.mark.parametrize("smoother", SMOOTHERS)
 MODEL = load_hand_model().without_forearm()
 
@@ -145,7 +146,7 @@ def test_fast_hands_are_followed_closely() -> None:
 
 def test_at_constant_speed_the_kalman_filter_is_hardly_late_from_the_first_tenths_on() -> None:
     for speed in (0.25, 1.0):
-        smoother, late = HandSmoother(SmoothConfig(1.5)), []
+        smoother, late = HandSmoother(KALMAN), []
         for k in range(40):
             smoother.start_frame(DT)
             root = np.array([-0.5 + speed * max(k - 10, 0) * DT, 0, 1.0])
@@ -159,7 +160,7 @@ def test_a_hand_that_flips_for_a_frame_is_not_followed_but_one_that_turned_is() 
     turned[0] = flip @ turned[0]
     off = {}
     for frames in (1, 30):
-        smoother = HandSmoother(SmoothConfig(1.5))
+        smoother = HandSmoother(KALMAN)
         for k in range(30 + frames):
             smoother.start_frame(DT)
             pose = turned if k >= 30 else bent()
@@ -175,7 +176,7 @@ def test_what_the_network_is_unsure_of_counts_for_less() -> None:
         bent_now[first] = bent_now[first] @ matrix_from_axis_angle(np.array([0, 0, 0.06]))
     std = np.full(21, 3.0)
     std[5:9] = 20.0  # index
-    smoother = HandSmoother(SmoothConfig(1.5))
+    smoother = HandSmoother(KALMAN)
     for pose in [bent()] * 20 + [bent_now]:
         smoother.start_frame(DT)
         out = smoother.smooth(replace(hand(pose, np.array([0, 0, 0.5])), keypoint_std_px=std), MODEL)

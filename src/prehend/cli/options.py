@@ -7,7 +7,7 @@ from typing import Any
 
 from prehend.cli.parsing import Parser, count_from, number_between
 
-LOST, OPERATORS, SMOOTHERS = ("drop", "fade", "hold"), ("longest", "largest", "off"), ("kalman", "one-euro")
+LOST, OPERATORS, SMOOTHERS = ("drop", "fade", "hold"), ("longest", "largest", "off"), ("one-euro", "kalman")
 """As in `prehend.pipeline.options`, which takes long to load."""
 
 LAG_CUTOFF_HZ = 1.5
@@ -74,7 +74,7 @@ def _add_over_time(parser: Parser) -> None:
     parser.add_argument(
         "--smoother",
         choices=SMOOTHERS,
-        help="that filter: kalman (default), or one-euro, which comes after at equal delay",
+        help="that filter: one-euro (default), or kalman, which knows speeds and how sure the network is",
     )
     parser.add_argument(
         "--lost",

@@ -17,6 +17,9 @@ from prehend.types import FloatArray
 CALM_S = 0.3
 """Time in which a speed falls to 1/e if nothing is measured [s]."""
 
+PAUSE_S = 0.4
+"""After this long without a measurement the filter begins anew [s]."""
+
 FRAME_S = 1 / 30
 """Frames that follow each other faster err together: each counts for less [s]."""
 
@@ -25,6 +28,9 @@ QUICKEST = 3.5
 
 EXPECTED = 3.0
 """A measurement is an outlier if it is off by more than this many variances for each of its degrees of freedom."""
+
+BELIEVED = 0.05
+"""What an outlier adds to the variance of the place, as a share of its square: some in a row are followed."""
 
 
 class Dynamics(NamedTuple):
@@ -88,7 +94,7 @@ def kalman(
     """One step of the filter.
 
     Args:
-        state: after the last step; None takes `measured` as it is.
+        state: after the last step; None takes `measured` as it is, and so does a pause.
         measured: (G, D).
         elapsed_s: since the last step; at 0 the answer stays [s].
         dynamics: how points move.
@@ -96,7 +102,7 @@ def kalman(
     """
     count = len(measured)
     variance = np.broadcast_to(np.square(std), (count,)).astype(np.float64)
-    if state is None:
+    if state is None or elapsed_s > PAUSE_S:
         still = np.zeros_like(measured)
         return State(measured, still, variance, np.zeros(count), dynamics.drive(still) * CALM_S / 2)
     if elapsed_s <= 0:
@@ -105,14 +111,15 @@ def kalman(
     ahead = predicted(state, elapsed_s, drive)
     variance = variance * max(1.0, FRAME_S / elapsed_s)
     off = measured - ahead.value
-    limit = EXPECTED * min(measured.shape[1], 3)  # a rotation's nine numbers have three degrees of freedom
-    surprise = np.square(off).sum(-1) / (ahead.place + variance) / limit
-    total = ahead.place + variance * np.maximum(surprise, 1.0)
+    freedom = min(measured.shape[1], 3)  # a rotation's nine numbers have three degrees of it
+    apart = np.square(off).sum(-1) / freedom
+    surprise = np.maximum(apart / (ahead.place + variance) / EXPECTED, 1.0)
+    total = ahead.place + variance * surprise
     gain, push = ahead.place / total, ahead.both / total
     return State(
         ahead.value + gain[:, None] * off,
         ahead.speed + push[:, None] * off,
-        ahead.place - gain * ahead.place,
+        ahead.place - gain * ahead.place + BELIEVED * (1 - 1 / surprise) * apart,
         ahead.both - gain * ahead.both,
         ahead.motion - push * ahead.both,
         elapsed_s,
@@ -121,7 +128,12 @@ def kalman(
 
 
 def looked_back(states: Sequence[State]) -> FloatArray:
-    """(G, D) what the first of some states of a filter that follow each other turns out to be, by all of them."""
+    """(G, D) what the first of some states of a filter that follow each other turns out to be, by all of them.
+
+    What came after the filter began anew tells nothing of before.
+    """
+    anew = next((k for k, state in enumerate(states) if k and not state.elapsed_s), len(states))
+    states = states[:anew]
     value, speed = states[-1].value, states[-1].speed
     for state, later in zip(states[-2::-1], states[:0:-1], strict=True):
         decay = math.exp(-later.elapsed_s / CALM_S)

@@ -168,8 +168,8 @@ class EstimatorOptions:
         metadata=_text("cutoff of the smoothing for a hand at rest, lower is steadier; 0: no smoothing [Hz]"),
     )
     smoother: str = field(
-        default="kalman",
-        metadata=_text("filter that smooths: kalman, which knows speeds and how sure the network is, or one-euro"),
+        default="one-euro",
+        metadata=_text("filter that smooths: one-euro, or kalman, which knows speeds and how sure the network is"),
     )
     smooth_beta: float = field(
         default=4.0,
@@ -223,10 +223,10 @@ class EstimatorOptions:
         lag = self.temporal_lag_s
         if not 0 <= lag <= MOST_LAG_S:
             raise ParameterError(f"temporal_lag_s is {lag}, expected 0 to {MOST_LAG_S:g}")
-        if lag and not (self.smooth_min_cutoff_hz and self.smoother == "kalman" and self.tracking):
+        if lag and not (self.smooth_min_cutoff_hz and self.tracking):
             raise ParameterError(
-                f"temporal_lag_s {lag:g} smooths hands that are followed, with the kalman filter: it needs tracking, "
-                "smooth_min_cutoff_hz above 0 and smoother kalman"
+                f"temporal_lag_s {lag:g} smooths hands that are followed: it needs tracking, and smooth_min_cutoff_hz "
+                "above 0"
             )
 
     @property

@@ -1,9 +1,9 @@
 """Steady hands: a filter on a hand's pose, its place and its keypoints.
 
-There are two: a Kalman filter that knows speeds and how sure the network is (`kalman.py`), and the One-Euro filter
-(Casiez et al., CHI 2012), a low-pass filter whose cutoff rises with speed. At equal delay the first leaves half of the
-second's acceleration error (docs/TIME.md). The hand is posed anew from its smoothed pose, so that joints, mesh and
-wrist go on belonging together.
+There are two: the One-Euro filter (Casiez et al., CHI 2012), a low-pass filter whose cutoff rises with speed, and a
+Kalman filter that knows speeds and how sure the network is (`kalman.py`), which later frames can add to. Which is
+better where is in docs/TIME.md. The hand is posed anew from its smoothed pose, so that joints, mesh and wrist go on
+belonging together.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.kalman import Dynamics, State, kalman, looked_back
 from prehend.types import FloatArray, HandEstimate
 
-SMOOTHERS = ("kalman", "one-euro")
+SMOOTHERS = ("one-euro", "kalman")
 """Choices of the option `smoother`."""
 
 CUTOFFS, QUICKER = 1.2, 1.0
@@ -63,7 +63,7 @@ class SmoothConfig:
 
     min_cutoff_hz: float = 0.0
     beta: float = 4.0
-    smoother: str = "kalman"
+    smoother: str = "one-euro"
 
     def __post_init__(self) -> None:
         if self.smoother not in SMOOTHERS:
