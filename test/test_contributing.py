@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^### (.+?)\n(.*?)(?=^### |\Z)", TEXT, re.DOTALL | re.MULTILINE))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PARTS = ("src", "training", "test", "config", "docs", "msg", "launch", "examples", "pyproject.toml", "package.xml")
+PARTS = (
+    "src", "training", "test", "config", "docs", "msg", "launch", "tools", "examples", "pyproject.toml", "package.xml",
+)  # fmt: skip
 PROGRAMS = {"prehend": "prehend.cli.main", "prehend-train": "prehend_training.cli"}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_jobs import CLIP, resnet18_trunk, stage_jobs, taking_turns
+from bench_jobs import CLIP, THREADS, resnet18_trunk, stage_jobs, taking_turns
 
 from prehend.backends import BackendSettings, open_backend
 from prehend.errors import PrehendError
@@ -44,7 +44,7 @@ for line in sys.stdin:
 """
 
 
-def backends(engine_dir: Path | None = None, rounds: int = 30, threads: int = 2) -> dict[str, float]:
+def backends(engine_dir: Path | None = None, rounds: int = 30, threads: int = THREADS) -> dict[str, float]:
     """Best times [ms] of each stage on each backend that runs here; prints the table with ratios to the trunk."""
     bundle = load_bundle("unihope-s")
     side = int(bundle.manifest["input"]["size"])
@@ -75,7 +75,7 @@ def backends(engine_dir: Path | None = None, rounds: int = 30, threads: int = 2)
 
 
 def _growth(bundle: Any, backend: Any, rounds: int) -> dict[str, float]:
-    """Best times [ms] of all stages for 1, 2, 4 and 8 hands at once."""
+    """Best times [ms] of all stages for 1, 2, 4 and 8 hands at once; prints the table."""
 
     def together(of_stage: dict[str, Callable[[], Any]]) -> Callable[[], Any]:
         return lambda: [job() for job in of_stage.values()]
@@ -83,7 +83,10 @@ def _growth(bundle: Any, backend: Any, rounds: int) -> dict[str, float]:
     jobs = {f"{hands} hands": together(stage_jobs(bundle, backend=backend, items=hands)) for hands in HANDS}
     ms = {name: min(times) for name, times in taking_turns(jobs, max(rounds // 2, 5)).items()}
     one = ms["1 hands"]
-    print("growth, hands at once: " + ", ".join(f"{name.split()[0]}: {value / one:.2f}" for name, value in ms.items()))
+    print("| hands at once | all stages [ms] | a hand [ms] | times one hand |\n|---|---|---|---|")
+    for hands, value in zip(HANDS, ms.values(), strict=True):
+        print(f"| {hands} | {value:.2f} | {value / hands:.2f} | {value / one:.2f} |")
+    print()
     return ms
 
 

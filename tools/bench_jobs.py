@@ -13,7 +13,9 @@ from prehend.backends import Backend, open_backend
 from prehend.weights import Bundle
 
 CLIP = Path(__file__).parents[1] / "examples" / "hands.mp4"
-THREADS = 2
+THREADS = 1
+"""Of each network: what it costs. Two calls of `onnx` run beside each other with two threads, so that one call has one
+there too (`OnnxBackend`)."""
 
 
 def resnet18_trunk(path: Path, side: int, threads: int = THREADS) -> Callable[[np.ndarray], Any]:

@@ -1,13 +1,17 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from prehend.backends import Backend, open_backend
+from prehend.backends.base import calls_at_once
 from prehend.errors import InvalidInput, MissingDependency, UnknownName
-from prehend.weights import Bundle
+from prehend.weights import Bundle, load_bundle
 
 
 def inputs_of(bundle: Bundle, stage: str, items: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -119,6 +123,29 @@ def test_onnx_needs_no_torch(hand_bundle: Bundle) -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
+
+
+def test_two_threads_of_onnx_are_for_two_calls_at_once(hand_bundle: Bundle) -> None:
+    given = [inputs_of(hand_bundle, "encode", 1, seed) for seed in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        pair, one = (open_backend("onnx", hand_bundle, threads=threads) for threads in (2, 1))
+        assert (calls_at_once(pair), calls_at_once(one)) == (2, 1)
+        for found, inputs in zip(pool.map(lambda inputs: pair.infer("encode", inputs), given), given, strict=True):
+            for name, array in one.infer("encode", inputs).items():
+                np.testing.assert_array_equal(found[name], array)
+
+
+def test_paddings_of_the_shipped_weights_go_into_the_convolutions_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREHEND_CACHE", str(tmp_path))
+    for name in ("unihope-s", "palm"):
+        open_backend("onnx", load_bundle(name), threads=1).close()
+    graphs = [onnx.load(path).graph for path in (tmp_path / "graphs").glob("*.onnx")]
+    assert len(graphs) == 5
+    for graph in graphs:
+        padded = {output for node in graph.node if node.op_type == "Pad" for output in node.output}
+        assert not [node.name for node in graph.node if node.op_type == "Conv" and padded & set(node.input)]
 
 
 def test_torch_threads_stay_as_they_were(hand_bundle: Bundle) -> None:

@@ -35,6 +35,13 @@ def test_graphs_name_their_numbers_as_the_safetensors_do(bundle: Bundle) -> None
     assert used == set(arrays)
 
 
+def test_no_input_is_named_and_not_given(bundle: Bundle) -> None:
+    """ONNX Runtime would fuse no padding whose value is."""
+    for file in bundle.stages.values():
+        graph = onnx.load(file.path, load_external_data=False).graph
+        assert all(node.input[-1] for node in graph.node if node.input)
+
+
 def test_shapes_in_graph_and_manifest_agree(bundle: Bundle) -> None:
     for file in bundle.stages.values():
         graph = onnx.load(file.path, load_external_data=False).graph

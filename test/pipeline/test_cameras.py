@@ -104,3 +104,18 @@ def test_options_that_may_change_do_for_all_cameras(pictures):
 def test_names_are_needed(names, oracle, finder):
     with pytest.raises(ParameterError, match="name of its own"):
         CamerasEstimator(names, oracle, finder)
+
+
+def test_looks_beside_are_answered_later_for_each_camera(pictures):
+    options = EstimatorOptions(threads=1, detector_beside=True, find_interval_s=0.1)
+    several = load_cameras(["front", "left"], options)
+    looks = {"front": 0, "left": 0}
+    for k in range(400):
+        image = pictures[k % len(pictures)]
+        found = several.estimate({name: CameraFrame(image, stamp=k / 30) for name in looks})
+        assert all(len(result.hands) > 0 for result in found.values())
+        looks = {name: count + found[name].found for name, count in looks.items()}
+        if min(looks.values()) > 1:  # the first is waited for
+            break
+    several.close()
+    assert min(looks.values()) > 1

@@ -29,7 +29,7 @@ def walk(seed: int, frames: int, groups: int = 4) -> np.ndarray:
 def textbook(signal: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
     """One coordinate, filtered and smoothed over all of it, by matrices of 2 x 2 (Rauch, Tung and Striebel)."""
     decay = math.exp(-dt / CALM_S)
-    F, q = np.array([[1, CALM_S * (1 - decay)], [0, decay]]), DYNAMICS.drive
+    F, q = np.array([[1, CALM_S * (1 - decay)], [0, decay]]), float(DYNAMICS.drive(np.zeros((1, 3)))[0])
     Q, H = q * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]]), np.array([1.0, 0.0])
     x, P = np.array([signal[0], 0.0]), np.diag([STD**2, q * CALM_S / 2])
     kept = [(x, P, x, P)]
@@ -58,10 +58,10 @@ def test_later_frames_bring_it_nearer_to_the_truth_the_more_of_them() -> None:
     truth = walk(0, 400)
     states = states_of(truth + np.random.default_rng(1).normal(0, STD, truth.shape))
     errors = []
-    for ahead in (0, 3, 6):
+    for ahead in (0, 1, 3):
         said = np.array([looked_back(states[k : k + ahead + 1]) for k in range(390)])
         errors.append(np.linalg.norm(said - truth[:390], axis=-1)[30:].mean())
-    assert errors[0] > 1.15 * errors[1] and errors[1] > errors[2]
+    assert errors[0] > 1.1 * errors[1] > 1.1 * 1.02 * errors[2]
 
 
 def test_no_later_frame_is_what_is_known_at_once_and_what_rests_stays() -> None:
@@ -88,6 +88,17 @@ def test_frame_rate_hardly_matters() -> None:
         return states_of(0.1 * np.sin(4 * times)[:, None, None] * [[1.0, 0, 0]], 1 / rate)[-1].value
 
     np.testing.assert_allclose(at(30), at(120), atol=0.004)
+
+
+def test_what_rests_is_held_stiller_than_what_moves() -> None:
+    """The same noise, on points at rest and on points that go on at a hand length a second."""
+    noise, dynamics = np.random.default_rng(7).normal(0, STD, (120, 4, 3)), Dynamics(2.0, STD, 1.0, 1.0)
+    left = []
+    for speed in (0.0, 1.0):
+        way = speed * np.arange(120)[:, None, None] * FRAME_S * np.array([1.0, 0, 0])
+        said = np.array([state.value for state in states_of(way + noise, dynamics=dynamics)])
+        left.append(np.linalg.norm(np.diff(said, 2, axis=0)[40:], axis=-1).mean())
+    assert left[0] < 0.8 * left[1]
 
 
 def test_the_same_moment_twice_changes_nothing() -> None:

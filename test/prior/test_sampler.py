@@ -5,6 +5,7 @@ from prior_work import CAMERA, network, posed, prior, seen
 from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
+from prehend.pipeline.hypotheses.denoiser import TIMES, kept_share
 from prehend.prior import open_prior
 from prehend.prior.conditions import Conditions
 from prehend.prior.sampler import MOST_HYPOTHESES, HandPrior, Sampling, joint_covariances
@@ -105,6 +106,13 @@ def test_covariances_are_those_of_the_hypotheses():
     np.testing.assert_allclose(np.sqrt(np.einsum("jkk->jk", found)), np.tile([0.01, 0.002, 0.005], (21, 1)), rtol=0.1)
     with pytest.raises(InvalidInput, match="at least two"):
         joint_covariances(HAND.joints[None])
+
+
+def test_the_runtime_adds_as_much_noise():
+    """`pipeline.hypotheses` runs the same network without `diffusers`."""
+    kept = schedule().alphas_cumprod
+    for step in (0, 1, 200, 500, 999):
+        assert kept_share(step / TIMES) == pytest.approx(float(kept[step]), rel=1e-4)
 
 
 def test_noise_hides_everything_at_its_end():

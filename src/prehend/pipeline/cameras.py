@@ -1,6 +1,7 @@
 """Several cameras with one set of networks: each camera's hands are followed apart, the network's calls are shared."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +10,7 @@ from prehend.conventions import Side
 from prehend.errors import ParameterError, UnknownName
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.detect import Detection, Detector
+from prehend.pipeline.detect import Detection, Detector, look_pool
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.frame import Clock, camera_for, checked_size
 from prehend.pipeline.hands import HandModels
@@ -19,7 +20,7 @@ from prehend.pipeline.identities import Identities
 from prehend.pipeline.infer import Inference, kinds_of
 from prehend.pipeline.mesh_network import open_network
 from prehend.pipeline.observe import Observer
-from prehend.pipeline.options import EstimatorOptions, changed, check_live
+from prehend.pipeline.options import EstimatorOptions, check_live
 from prehend.pipeline.parts import objects_of, open_parts
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
@@ -46,9 +47,14 @@ class _Followed:
     """What is remembered of one camera's images."""
 
     def __init__(
-        self, detector: Detector, options: EstimatorOptions, upright: bool, hypotheses: FollowedHypotheses | None
+        self,
+        detector: Detector,
+        options: EstimatorOptions,
+        upright: bool,
+        pool: ThreadPoolExecutor,
+        hypotheses: FollowedHypotheses | None,
     ):
-        self.detection, self.tracker = Detection(detector, options), Tracker(options, upright)
+        self.detection, self.tracker = Detection(detector, options, pool), Tracker(options, upright)
         self.identities, self.events = Identities(options), EventTeller(options.grasp.lasting_s)
         self.hypotheses = hypotheses
 
@@ -70,11 +76,11 @@ class CamerasEstimator:
 
     Args:
         cameras: their names.
-        backend, detector, config, hand_model, object_model, prior: as of `Estimator`; option `detector_beside` is of
-            one camera and without effect, for cameras share one detector.
+        backend, detector, config, hand_model, object_model, prior: as of `Estimator`; with option `detector_beside`
+            all cameras' looks are taken in one thread, one after the other.
 
     Raises:
-        ParameterError: no name, or one twice, or option `detector_beside`: there is one detector for all.
+        ParameterError: no name, or one twice.
         WeightsMismatch: as of `Estimator`.
     """
 
@@ -88,7 +94,7 @@ class CamerasEstimator:
         object_model: Sequence[ObjectModel] = (),
         prior: Backend | None = None,
     ):
-        self.options = changed(config or EstimatorOptions(), detector_beside=False)
+        self.options = config or EstimatorOptions()
         self._objects = tuple(object_model)
         self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
         self._detector, self._network = Detector(detector), open_network(backend, self.options.temporal_frames)
@@ -98,12 +104,10 @@ class CamerasEstimator:
         if not names or len(set(names)) < len(names):
             raise ParameterError(f"cameras are {', '.join(names) or 'none'}: each needs a name of its own")
         self._prior, budget = prior, Budget(self.options.hypothesis_budget_ms)
+        self._pool, upright = look_pool(), self._network.upright
         self._followed = {
             name: _Followed(
-                self._detector,
-                self.options,
-                self._network.upright,
-                open_hypotheses(prior, self.options, budget),
+                self._detector, self.options, upright, self._pool, open_hypotheses(prior, self.options, budget)
             )
             for name in names
         }
@@ -138,6 +142,8 @@ class CamerasEstimator:
         crops = [(f.image, cut_targets(f.image, targets[name], size), views[name]) for name, f in frames.items()]
         clock.lap("crop")
         readings = dict(zip(frames, self._inference.run_many(crops), strict=True))
+        for name in frames:
+            self._followed[name].detection.begin_beside()
         clock.lap("infer")
         found = {}
         for name, frame in frames.items():
@@ -207,15 +213,14 @@ class CamerasEstimator:
 
     def change(self, options: EstimatorOptions) -> None:
         """See `Estimator.change`."""
-        wanted = changed(options, detector_beside=False)
-        check_live(self.options, wanted)
-        if wanted.object_id != self.options.object_id:
-            self._objects = tuple(objects_of(wanted))
-        self._observer.use(wanted, self._objects)
-        self._inference.use(wanted, kinds_of(self._objects))
+        check_live(self.options, options)
+        if options.object_id != self.options.object_id:
+            self._objects = tuple(objects_of(options))
+        self._observer.use(options, self._objects)
+        self._inference.use(options, kinds_of(self._objects))
         for followed in self._followed.values():
-            followed.use(wanted)
-        self.options = wanted
+            followed.use(options)
+        self.options = options
 
     def reset(self, camera: str | None = None) -> None:
         """Forget all hands, of one camera alone where it is named."""
@@ -225,6 +230,7 @@ class CamerasEstimator:
 
     def close(self) -> None:
         """Let go of the backends."""
+        self._pool.shutdown()
         self._inference.close()
         self._backend.close()
         self._detector.close()

@@ -136,13 +136,15 @@ class Detection:
     Args:
         detector: None where every call brings boxes.
         options: lowest scores.
+        pool: a single thread, in which several cameras that share the detector look one after the other; None for one
+            of its own.
     """
 
-    def __init__(self, detector: Detector | None, options: EstimatorOptions):
+    def __init__(self, detector: Detector | None, options: EstimatorOptions, pool: ThreadPoolExecutor | None = None):
         self._detector, self._options = detector, options
         self._sees_wide = detector is not None and detector.stage(True) != detector.stage(False)
         beside = detector is not None and options.detector_beside
-        self._pool = ThreadPoolExecutor(1, "prehend-detector") if beside else None
+        self._pool = (pool or look_pool()) if beside else None
         self._look_beside: _Beside | None = None
 
     def use(self, options: EstimatorOptions) -> None:
@@ -214,6 +216,11 @@ class Detection:
             new = float(detector.thresholds.get(detector.stage(wide), DETECTOR_SCORE))
         keep = self._options.detector_keep_score
         return new, KEEP_SHARE * new if keep is None else min(keep, new)
+
+
+def look_pool() -> ThreadPoolExecutor:
+    """The single thread that looks are taken in."""
+    return ThreadPoolExecutor(1, "prehend-detector")
 
 
 def is_detector(bundle: Bundle) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -135,26 +136,23 @@ class Inference:
             self._pool.shutdown()
 
     def _readings(self, looks: Sequence[_Look], given: bool) -> list[Reading | NoHand]:
-        """In one batch, or each hand for itself in the next thread that is free: what is faster is the backend's
-        word. No hand has anything to do with another."""
-        if self._network.at_once < 2 or len(looks) < 2:
+        """In one batch, or in as many beside each other as the backend likes. No hand has anything to do with
+        another."""
+        lanes = min(self._network.at_once, len(looks))
+        if lanes < 2:
             return self._together(looks, given)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._network.at_once - 1, "prehend-hands")
-        found: dict[int, Reading | NoHand] = {}
-        left = iter(enumerate(looks))  # its steps are atomic under Python's lock
-
-        def work() -> None:
-            for row, look in left:
-                (found[row],) = self._together([look], given)
-
-        others = [self._pool.submit(work) for _ in range(self._network.at_once - 1)]
+        # hands that hold something take longer: each batch gets its share of them
+        order = sorted(range(len(looks)), key=lambda row: looks[row].target.object_box_px is None)
+        parts = [order[lane::lanes] for lane in range(lanes)]
+        others = [self._pool.submit(self._together, [looks[row] for row in part], given) for part in parts[1:]]
         try:
-            work()
+            answers = [self._together([looks[row] for row in parts[0]], given)]
         finally:
             wait(others)
-        for other in others:
-            other.result()
+        answers += [other.result() for other in others]
+        found = dict(zip(chain(*parts), chain(*answers), strict=True))
         return [found[row] for row in range(len(looks))]
 
     def _together(self, looks: Sequence[_Look], given: bool) -> list[Reading | NoHand]:

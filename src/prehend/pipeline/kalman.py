@@ -1,9 +1,9 @@
 """Points that are measured again and again: a Kalman filter on their places and speeds, and what later measurements say
 of earlier ones (the fixed-lag smoother of Rauch, Tung and Striebel, AIAA Journal 3 (8), 1965).
 
-Speeds wander and calm down (a velocity of Ornstein and Uhlenbeck). A measurement counts for less the less sure the
-network is of it, and the farther it is from where the point was expected, as under a t distribution: single frames in
-which a hand flips are hardly followed.
+Speeds wander and calm down (a velocity of Ornstein and Uhlenbeck), and the filter is quicker the faster it goes: what
+rests is held stiller. A measurement counts for less the less sure the network is of it, and the farther it is from
+where the point was expected, as under a t distribution: single frames in which a hand flips are hardly followed.
 """
 
 import math
@@ -20,6 +20,9 @@ CALM_S = 0.3
 FRAME_S = 1 / 30
 """Frames that follow each other faster err together: each counts for less [s]."""
 
+QUICKEST = 3.5
+"""No frequency is higher than this many times the one at rest."""
+
 EXPECTED = 3.0
 """A measurement is an outlier if it is off by more than this many variances for each of its degrees of freedom."""
 
@@ -28,17 +31,22 @@ class Dynamics(NamedTuple):
     """How points move, and how well they are measured where nothing more is known.
 
     Attributes:
-        cutoff_hz: natural frequency of the filter: lower is steadier [Hz].
-        typical: standard deviation of a measurement that `cutoff_hz` is meant for [units].
+        cutoff_hz: natural frequency of the filter at rest: lower is steadier [Hz].
+        typical: standard deviation of a measurement that it is meant for [units].
+        unit: length of a hand [units].
+        quicker: how much the frequency rises with speed [Hz per hand length a second].
     """
 
     cutoff_hz: float
     typical: float
+    unit: float = 1.0
+    quicker: float = 0.0
 
-    @property
-    def drive(self) -> float:
-        """Spectral density of the accelerations [units^2 / s^3]."""
-        return self.typical**2 * FRAME_S * (2 * math.pi * self.cutoff_hz) ** 4
+    def drive(self, speed: FloatArray) -> FloatArray:
+        """(G,) spectral densities of the accelerations of groups with (G, D) speeds [units^2 / s^3]."""
+        faster = self.quicker * np.linalg.norm(speed, axis=-1) / self.unit
+        hz = np.minimum(self.cutoff_hz + faster, QUICKEST * self.cutoff_hz)
+        return np.asarray(self.typical**2 * FRAME_S * (2 * math.pi * hz) ** 4)
 
 
 class State(NamedTuple):
@@ -47,7 +55,7 @@ class State(NamedTuple):
     Attributes:
         value, speed: (G, D) [units], [units/s].
         place, both, motion: (G,) variance of the value, covariance with the speed, variance of the speed; of each of D.
-        elapsed_s, drive: since the frame before [s], and the density of accelerations meanwhile.
+        elapsed_s, drive: since the frame before [s], and the densities of accelerations meanwhile.
     """
 
     value: FloatArray
@@ -56,10 +64,10 @@ class State(NamedTuple):
     both: FloatArray
     motion: FloatArray
     elapsed_s: float = 0.0
-    drive: float = 0.0
+    drive: FloatArray | float = 0.0
 
 
-def predicted(state: State, elapsed_s: float, drive: float) -> State:
+def predicted(state: State, elapsed_s: float, drive: FloatArray | float) -> State:
     """The state this much later, if nothing is measured [s]."""
     decay = math.exp(-elapsed_s / CALM_S)
     way = CALM_S * (1 - decay)
@@ -88,12 +96,12 @@ def kalman(
     """
     count = len(measured)
     variance = np.broadcast_to(np.square(std), (count,)).astype(np.float64)
-    drive = dynamics.drive
     if state is None:
-        unknown = np.full(count, drive * CALM_S / 2)
-        return State(measured, np.zeros_like(measured), variance, np.zeros(count), unknown)
+        still = np.zeros_like(measured)
+        return State(measured, still, variance, np.zeros(count), dynamics.drive(still) * CALM_S / 2)
     if elapsed_s <= 0:
         return state
+    drive = dynamics.drive(state.speed)
     ahead = predicted(state, elapsed_s, drive)
     variance = variance * max(1.0, FRAME_S / elapsed_s)
     off = measured - ahead.value

@@ -24,8 +24,9 @@ from prehend.types import FloatArray, HandEstimate
 SMOOTHERS = ("kalman", "one-euro")
 """Choices of the option `smoother`."""
 
-CUTOFFS = 2.0
-"""The Kalman filter's natural frequency, in cutoffs of the One-Euro filter: its delay is that of the latter then."""
+CUTOFFS, QUICKER = 1.2, 1.0
+"""The Kalman filter's natural frequency for a hand at rest, in cutoffs of the One-Euro filter, and how much it rises
+with speed [Hz per hand length a second]: its delay is that of the latter then."""
 
 TYPICAL = 0.06
 """Standard deviation of a keypoint where the network says none, and that for which cutoffs are meant [hand lengths]."""
@@ -146,7 +147,9 @@ def followed(
     finger = np.array([spread[list(joints)].mean() for joints in _MOVED])
     matrices = np.asarray(hand.rotations, np.float64).reshape(NUM_MANO_JOINTS, 9)
     wrist, places = np.asarray(hand.joints_m[:1], np.float64), np.asarray(hand.keypoints_px, np.float64)
-    turns, metres, pixels = (Dynamics(CUTOFFS * cutoff_hz, unit * TYPICAL) for unit in (TURN, HAND_LENGTH_M, length_px))
+    rest_hz = CUTOFFS * cutoff_hz
+    turns = Dynamics(rest_hz, TURN * TYPICAL, np.sqrt(2), QUICKER)
+    metres, pixels = (Dynamics(rest_hz, unit * TYPICAL, unit, QUICKER) for unit in (HAND_LENGTH_M, length_px))
     return HandStates(
         kalman(rotations, matrices, elapsed_s, turns, TURN * finger),
         kalman(root, wrist, elapsed_s, metres, HAND_LENGTH_M * spread.mean()),

@@ -2,6 +2,7 @@
 design.ros2.org/articles/node_lifecycle has it.
 """
 
+import gc
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
@@ -77,6 +78,7 @@ class Life(ManagedEntity):
             self._node.get_logger().error(str(error))
             self._destroy()
             return TransitionCallbackReturn.FAILURE
+        gc.freeze()  # what is loaded stays: the collector, which stops all threads, need not go through it every time
         self._working = self._pool.submit(self._running.run)
         return TransitionCallbackReturn.SUCCESS
 
@@ -118,6 +120,7 @@ class Life(ManagedEntity):
         self._working = None
         running.close()
         self._destroy()
+        gc.unfreeze()
 
     def _made(self) -> set[Any]:
         node = self._node

@@ -1,5 +1,6 @@
 """The node: adapts topics, parameters, services and the clock to `Worker` and `Outputs`, and does nothing else."""
 
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -32,13 +33,15 @@ from prehend.ros.params import NodeParams, ParameterSpec, specs
 from prehend.ros.params_files import unused_files
 from prehend.ros.quality import publisher, refuse_changes, unused_overrides
 from prehend.ros.reporting import Reporter, offer_services
-from prehend.ros.several_node import SeveralNode
 from prehend.ros.stamps import Stamps
 from prehend.ros.start import restore_signals, start_ros, stop_on_signals
 from prehend.ros.worker import Worker
 
 _SIGNAL_S = 0.2
 """Longest time until a signal is noticed."""
+_SWITCH_S = 0.001
+"""Longest time that a thread keeps Python's lock from others: with the interpreter's 5 ms the one that is done with a
+network waits as long for the one that takes the next image in."""
 _NOT_OURS = ("use_sim_time", "start_type_description_service", "qos_overrides")
 """Parameters that rclpy declares by itself."""
 
@@ -257,11 +260,14 @@ def _live(
         live = {name: node.get_parameter(name).value for name, spec in specs().items() if spec.live}
         current = params.updated(live)  # they may have changed since the node was freed
         if current.camera_names():
+            from prehend.ros.several_node import SeveralNode  # 30 modules that one camera does not need
+
             several = loaders[1](current)
             return SeveralNode(node, current, several, [*notes, *several.notes])
         loaded = loaders[0](current)
         return PrehendNode(node, current, loaded, [*notes, *loaded.notes])
 
+    sys.setswitchinterval(_SWITCH_S)
     life = Life(node, make)
     node.add_managed_entity(life)
     executor = SingleThreadedExecutor()

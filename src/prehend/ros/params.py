@@ -99,7 +99,7 @@ class NodeParams:
     find_interval: int = _parameter(
         0, "obsolete: the same in images at 30 Hz; 0: find_interval_s counts", span=(0, 1000)
     )
-    detector_beside: bool = _option("detector_beside")
+    detector_beside: bool = _option("detector_beside", True)
     keep_lost_s: float = _option("keep_lost_s", span=(0.01, 5.0))
     lost: str = _option("lost", choices=LOST)
     operator: str = _option("operator", choices=OPERATORS)
@@ -285,8 +285,6 @@ def check_cameras(params: NodeParams) -> None:
         )
     if not params.rig and (params.rig_file or params.rig_frame):
         raise ParameterError("parameters rig_file and rig_frame go with rig: set rig to true, or leave them empty")
-    if names and params.detector_beside:
-        raise ParameterError("parameter detector_beside goes with one camera: several share one detector")
     if names and params.depth_topic:
         raise ParameterError("parameter depth_topic goes with one camera: leave it or cameras empty")
     if params.depth_info_topic and (not params.depth_topic or params.depth_alignment == "aligned"):

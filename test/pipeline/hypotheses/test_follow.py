@@ -43,6 +43,13 @@ def test_a_hand_with_hidden_joints_gets_hypotheses_that_differ_there(follow, mak
     assert std[~hand.visible].mean() > 1.3 * std[hand.visible][1:].mean()
 
 
+def test_what_is_sure_comes_back(follow, make_open):
+    """A hidden joint of whose place the network is sure is there in every hypothesis."""
+    hand = replace(make_open(), keypoint_std_px=np.full(21, 0.05))
+    found = after(follow(), hand).hypotheses
+    assert np.linalg.norm(found.joints_m - hand.joints_m, axis=2).max() < 0.015
+
+
 def test_a_hand_that_is_seen_and_sure_gets_none(follow, make_open):
     seen = make_open(hidden=np.zeros(21, bool))
     assert not is_open(seen) and after(follow(), seen).hypotheses is None

@@ -134,3 +134,13 @@ def test_exact_views_are_kept_apart_from_drawn_ones(backend, answers, films) -> 
     exact = answers_of(backend, films, EXACT)
     assert len(exact) == len(answers)
     assert not np.array_equal(exact.arrays["code"], answers.arrays["code"])
+
+
+def test_filters_are_measured_on_what_the_network_says(backend, films, capsys) -> None:
+    assert main(["steady", "unihope-s", "--data", str(films)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    names = ["hands", "measured", "one_euro", "kalman_0_s", "kalman_0.1_s", "kalman_0.2_s"]
+    assert list(told) == names and told["measured"]["delay_ms"] == 0
+    trembling = [told[name]["acceleration_error_mm_s2"] for name in names[1:]]
+    assert trembling[0] > trembling[1] > trembling[2] > trembling[3], "later frames make it steadier"
+    assert told["kalman_0.2_s"]["delay_ms"] < told["kalman_0_s"]["delay_ms"], "and it comes no later"

@@ -8,7 +8,7 @@ view: enough for a condition, which shows the hand as it falls on the pixels.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,9 +30,9 @@ from prehend.weights import load_bundle
 from prehend_training.boost.folders import Made, Maker, Plan, fill, read_units
 from prehend_training.data.stores.photographs import cut_out
 from prehend_training.engine import EngineOptions
-from prehend_training.photos.labels import Photo, PhotoHand, read_labels
+from prehend_training.photos.labels import Photo, PhotoHand, photographed, read_labels
 from prehend_training.photos.refine import refine_hand
-from prehend_training.sample import HAND_PARTS, FrameId, HandLabel, Sample
+from prehend_training.sample import FrameId, HandLabel, Sample
 from prehend_training.storage.codec import Packing
 
 CONTEXT = 2.0
@@ -262,21 +262,5 @@ def _label(hand: PhotoHand, fit: Fit, camera: Camera) -> HandLabel:
     assert hand.side is not None
     keypoints = project(fit.joints_m, camera)
     inside = (keypoints >= 0) & (keypoints <= np.array([camera.width, camera.height]) - 1)
-    nothing = np.zeros(len(HAND_PARTS), np.int64)
-    return HandLabel(
-        side=hand.side,
-        rotations=fit.rotations,
-        betas=fit.betas,
-        joints_m=fit.joints_m,
-        vertices_m=fit.vertices_m,
-        keypoints_px=keypoints,
-        box_px=Box.around(keypoints).as_array(),
-        visible=np.asarray(inside.all(1)),
-        visible_ratio=float("nan"),
-        part_vertices=nothing,
-        part_visible=nothing,
-        grasp=hand.held,
-        displaced=None,
-        contact=None,
-        object_index=None,
-    )
+    label = photographed(hand, keypoints, Box.around(keypoints).as_array(), np.asarray(inside.all(1)))
+    return replace(label, rotations=fit.rotations, betas=fit.betas, joints_m=fit.joints_m, vertices_m=fit.vertices_m)

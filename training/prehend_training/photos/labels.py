@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES, Side
 from prehend.errors import SourceError
 from prehend.types import Box, FloatArray
+from prehend_training.sample import HAND_PARTS, HandLabel
 
 SCHEMA = "prehend.photo_labels/1"
 _ROTATION_TOLERANCE = 1e-3
@@ -51,6 +53,38 @@ class PhotoHand:
     origin: Mapping[str, str] = field(default_factory=dict)
     rotations: FloatArray | None = None
     betas: FloatArray | None = None
+
+
+def photographed(
+    hand: PhotoHand, keypoints_px: FloatArray, box_px: FloatArray, visible: NDArray[np.bool_]
+) -> HandLabel:
+    """The typed label of a hand: what is told of it is known, and nothing in metres.
+
+    Args:
+        hand: what is told.
+        keypoints_px: (21, 2) places of its joints.
+        box_px: (4,) around it.
+        visible: (21,) joints that are in the image.
+    """
+    nothing = np.zeros(len(HAND_PARTS), np.int64)
+    return HandLabel(
+        side=hand.side or "right",
+        rotations=hand.rotations if hand.side is not None else None,
+        betas=hand.betas if hand.side is not None else None,
+        joints_m=np.full((NUM_JOINTS, 3), np.nan),
+        vertices_m=np.zeros((0, 3)),
+        keypoints_px=keypoints_px,
+        box_px=box_px,
+        visible=visible,
+        visible_ratio=float("nan"),
+        part_vertices=nothing,
+        part_visible=nothing,
+        grasp=hand.held,
+        displaced=None,
+        contact=None,
+        object_index=None,
+        side_known=hand.side is not None,
+    )
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,11 @@ from prehend.weights import load_bundle
 from prehend_training.photos.labels import PhotoHand, PhotoLabels
 from prehend_training.photos.refine import LEAST_STD, refine_hand
 
-TIMES = (0.3, 0.2, 0.1)
+TIMES = (0.2, 0.1)
 """Noise of the prior's steps, from 0 to 1 of the forward process."""
+
+DRAWS = 4
+"""Hands that are drawn; the one whose joints come nearest to the labelled ones counts."""
 
 ALONG_M = 0.03
 """Standard deviation of a joint along its viewing ray, of which a label says nothing [m]."""
@@ -225,11 +228,13 @@ def by_prior(
     along = (rays @ flip)[:, :, None] * (rays @ flip)[:, None]
     across_m = (std_px / np.sqrt(camera.K[0, 0] * camera.K[1, 1]) * depth[:, 0])[:, None, None]
     told = Wanted((wanted - wanted[0])[None], (np.eye(3) - along) / across_m + along / ALONG_M)
-    nothing, known = np.zeros((1, *denoiser.noise_shape)), np.ones(21, np.bool_)
-    for time in TIMES:
+    noise = np.random.default_rng(0).normal(size=(len(TIMES), DRAWS, *denoiser.noise_shape))
+    spins, known = np.repeat(spins, DRAWS, 0), np.ones(21, np.bool_)
+    for time, drawn in zip(TIMES, noise, strict=True):
         away = np.swapaxes(spins[:, :1], 2, 3)
         there = (away @ placed(bones, spins)[..., None])[..., 0]
-        spins = spins[:, :1] @ denoiser.denoised(away @ spins, nothing, time, there, known)
+        spins = spins[:, :1] @ denoiser.denoised(away @ spins, drawn, time, there, known)
         for _ in range(_PULLS):
             spins = pulled(bones, spins, told, _LOOSE)
-    return np.asarray(flip @ rotations_of(spins[0]) @ flip)
+    off = (told.roots @ (placed(bones, spins) - told.places_m)[..., None])[..., 0]
+    return np.asarray(flip @ rotations_of(spins[int((off**2).sum((1, 2)).argmin())]) @ flip)

@@ -25,7 +25,7 @@ _FIRST_BETA, _LAST_BETA = 1e-4, 0.02
 
 def kept_share(time: float) -> float:
     """What is kept of a mesh's variance at a time from 0 to 1 of the forward process."""
-    count = max(1, round(time * TIMES))
+    count = round(time * TIMES) + 1
     return float(np.prod(1 - np.linspace(_FIRST_BETA, _LAST_BETA, TIMES)[:count]))
 
 

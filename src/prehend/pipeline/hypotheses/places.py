@@ -1,6 +1,7 @@
 """Where the joints of a hand were last seen, in its own frame, and which hypothesis agrees best with that."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prehend.conventions import NUM_JOINTS
 from prehend.pipeline.uncertainty import DRIFT_M_S, JOINT_CLASS
@@ -57,7 +58,7 @@ class LastPlaces:
         best = int(off.argmin())
         return best if off[best] < BETTER * own else -1
 
-    def _off(self, joints_m: FloatArray, turns: FloatArray, rows: FloatArray) -> FloatArray:
+    def _off(self, joints_m: FloatArray, turns: FloatArray, rows: NDArray[np.bool_]) -> FloatArray:
         """(n,) mean squared distance from the last places, in standard deviations."""
         about = (joints_m - joints_m[:, :1])[:, rows] @ turns
         std = np.hypot(SEEN_STD_M, DRIFT_M_S[JOINT_CLASS[rows]] * self._ages_s[rows])

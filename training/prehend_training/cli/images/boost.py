@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
 from prehend_training.cli.parsing.data import weighted
-from prehend_training.cli.parsing.options import add_verb
+from prehend_training.cli.parsing.options import add_engine, add_verb, engine_of
 from prehend_training.cli.parsing.training import (
     add_budget,
     add_machine,
@@ -22,7 +22,6 @@ from prehend_training.cli.parsing.training import (
 
 if TYPE_CHECKING:
     from prehend_training.data.stores.open import Mixture
-    from prehend_training.engine import EngineOptions
 
 
 def add_boost_verbs(verbs: Any) -> None:
@@ -60,7 +59,7 @@ def _add_fit(steps: Any) -> None:
     fit.add_argument("--bent", type=float, help="largest RMS angle [rad] by which the network's pose is moved (0.3)")
     fit.add_argument("--least-px", type=float, help="smallest longer side of a hand [px] (48)")
     _add_sheet(fit)
-    _add_engine(fit)
+    add_engine(fit, processes=0)
 
 
 def _add_train(steps: Any) -> None:
@@ -104,7 +103,7 @@ def _add_create(steps: Any) -> None:
     create.add_argument("--turn", type=float, default=30.0, metavar="DEG", help="of views, about each axis (30)")
     create.add_argument("--shape", type=float, default=0.4, help="spread of the change of a hand's shape (0.4)")
     _add_sheet(create)
-    _add_engine(create)
+    add_engine(create, processes=0)
 
 
 def _add_sample(steps: Any) -> None:
@@ -121,7 +120,7 @@ def _add_sample(steps: Any) -> None:
     sample.add_argument("--limit", type=int, metavar="N", help="conditions, from the first on; may be raised later")
     sample.add_argument("--sheet", type=int, default=0, metavar="ROWS", help="also write MADE/sheet.png")
     sample.add_argument("--device", default="cpu", help="torch device (cpu)")
-    _add_engine(sample)
+    add_engine(sample, processes=0)
 
 
 def _add_filter(steps: Any) -> None:
@@ -140,7 +139,7 @@ def _add_filter(steps: Any) -> None:
     keep.add_argument("--quantile", type=float, metavar="Q", help="keep this share with the smallest errors instead")
     keep.add_argument("--sheet", type=int, default=6, metavar="ROWS", help="of judged.png (6); 0 for none")
     keep.add_argument("--device", default="cpu", help="torch device (cpu)")
-    _add_engine(keep)
+    add_engine(keep, processes=0)
 
 
 def _add_compare(steps: Any) -> None:
@@ -169,21 +168,6 @@ def _add_sheet(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=int, help="processes (0: this one); with --engine ray actors (one a CPU)")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the work is done (local)")
-    parser.add_argument("--address", help="of the Ray cluster (RAY_ADDRESS, or one of this machine alone)")
-    parser.add_argument("--gpus-per-worker", type=float, default=0.0, help="share of a GPU for each Ray actor (0)")
-
-
-def _engine(arguments: argparse.Namespace) -> "EngineOptions":
-    from prehend_training.engine import EngineOptions
-
-    if arguments.engine == "local" and (arguments.address is not None or arguments.gpus_per_worker):
-        raise InvalidInput("--address and --gpus-per-worker go with --engine ray")
-    return EngineOptions(arguments.engine, arguments.workers or 0, arguments.address, arguments.gpus_per_worker)
-
-
 def _fit(arguments: argparse.Namespace) -> None:
     from prehend_training.boost.fit import FitConfig, FitRule, fit_photographs
 
@@ -192,7 +176,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     config = FitConfig(
         arguments.labels, arguments.split, arguments.model, arguments.size, arguments.limit, rule
     )  # fmt: skip
-    counts = fit_photographs(arguments.out, config, _engine(arguments))
+    counts = fit_photographs(arguments.out, config, engine_of(arguments))
     if counts.get("kept"):
         _write_conditions(arguments)
     sys.stdout.write(json.dumps(counts) + "\n")
@@ -239,7 +223,7 @@ def _create(arguments: argparse.Namespace) -> None:
         arguments.library,
         arguments.asset_split,
     )
-    index = create_conditions(arguments.out, config, arguments.count, _engine(arguments))
+    index = create_conditions(arguments.out, config, arguments.count, engine_of(arguments))
     _write_conditions(arguments)
     sys.stdout.write(f"{index}\n")
 
@@ -258,7 +242,7 @@ def _sample(arguments: argparse.Namespace) -> None:
     names = ("steps", "guidance", "eta", "variants", "seed", "batch", "device", "limit")
     given = {name: getattr(arguments, name) for name in names}
     config = SampleConfig(arguments.run_folder, arguments.conditions, **given)
-    index = sample_pictures(arguments.out, config, _engine(arguments))
+    index = sample_pictures(arguments.out, config, engine_of(arguments))
     if arguments.sheet > 0:
         write_sheet(arguments.out / "sheet.png", arguments.out, arguments.conditions, arguments.sheet)
     sys.stdout.write(f"{index}\n")
@@ -270,7 +254,7 @@ def _filter(arguments: argparse.Namespace) -> None:
 
     names = ("judge", "error_mm", "aligned_mm", "quantile", "device")
     config = FilterConfig(arguments.made, **{name: getattr(arguments, name) for name in names})
-    rates = filter_pictures(arguments.out, config, _engine(arguments))
+    rates = filter_pictures(arguments.out, config, engine_of(arguments))
     if arguments.sheet > 0:
         write_judged(arguments.out / "judged.png", arguments.made, arguments.out, arguments.sheet)
     told = {name: rates[name] for name in ("limits_mm", "all", "by_object", "errors_mm")}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
-from prehend_training.cli.parsing.options import add_verb, keep_old_option, named_preset
+from prehend_training.cli.parsing.options import add_engine, add_verb, engine_of, keep_old_option, named_preset
 
 if TYPE_CHECKING:
     from prehend_training.engine.scenes import SceneConfig
@@ -66,10 +66,7 @@ def _add_scenes(verbs: Any) -> None:
     )
     keep_old_option(scenes, "--stock", "--asset-split", choices=("all", "training", "held-out"))
     scenes.add_argument("--shard-size", type=int, metavar="N", help="scenes a shard (ten to thirty seconds of work)")
-    scenes.add_argument("--workers", type=int, help="processes (1); with --engine ray actors (one a CPU)")
-    scenes.add_argument("--engine", choices=("local", "ray"), default="local", help="where scenes are rendered (local)")
-    scenes.add_argument("--address", help="of the Ray cluster (RAY_ADDRESS, or one of this machine alone)")
-    scenes.add_argument("--gpus-per-worker", type=float, default=0.0, help="share of a GPU for each Ray actor (0)")
+    add_engine(scenes, processes=1)
     scenes.add_argument("--time", action="store_true", help="write nothing: print how long each part of a sample takes")
 
 
@@ -113,7 +110,6 @@ def _add_objects(verbs: Any) -> None:
 
 
 def _scenes(arguments: argparse.Namespace) -> None:
-    from prehend_training.engine import EngineOptions
     from prehend_training.engine.scenes import SIZES_PX, SceneConfig, write_scenes
     from prehend_training.storage.codec import Packing
 
@@ -125,12 +121,7 @@ def _scenes(arguments: argparse.Namespace) -> None:
         return
     if arguments.out is None:
         raise InvalidInput("--out is missing: the folder of the shards")
-    local = arguments.engine == "local"
-    if local and (arguments.address is not None or arguments.gpus_per_worker):
-        raise InvalidInput("--address and --gpus-per-worker go with --engine ray")
-    workers = arguments.workers if arguments.workers is not None else int(local)
-    options = EngineOptions(arguments.engine, workers, arguments.address, arguments.gpus_per_worker)
-    write_scenes(arguments.out, config, arguments.count, options, arguments.shard_size)
+    write_scenes(arguments.out, config, arguments.count, engine_of(arguments), arguments.shard_size)
 
 
 def _print_times(config: "SceneConfig", count: int) -> None:

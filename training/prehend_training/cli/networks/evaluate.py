@@ -53,6 +53,17 @@ def add_evaluate_verb(verbs: Any) -> None:
         "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
     )
     spread.add_argument("--detector", default="palm", metavar="WEIGHTS", help="of the detector (palm)")
+    steady = add_verb(
+        verbs,
+        "steady",
+        _steady,
+        "what the filters of the runtime make of a network's answers for held-out sequences, at once and after a wait "
+        "for later frames (docs/TIME.md)",
+    )
+    steady.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
+    steady.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
+    )
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
@@ -103,6 +114,18 @@ def _spread(arguments: argparse.Namespace) -> None:
         sys.stdout.write(json.dumps(spread_on(estimator, arguments.data), indent=1) + "\n")
 
 
+def _steady(arguments: argparse.Namespace) -> None:
+    from prehend.backends import open_backend
+    from prehend.weights import load_bundle
+    from prehend_training.evaluate.films.fused import evaluate_steady
+
+    backend = open_backend("onnx", load_bundle(arguments.what), threads=1)
+    try:
+        sys.stdout.write(json.dumps(evaluate_steady(backend, arguments.data), indent=1) + "\n")
+    finally:
+        backend.close()
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     from prehend_training.evaluate.detector import evaluate_detector
     from prehend_training.evaluate.network import open_measured
@@ -137,6 +160,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             "a detector alone is measured on --data; with --frames it is the --detector of a crop network"
         )
     report = evaluate_detector(measured.backend, arguments.data, arguments.limit)
+    _tell(measured, report)
+
+
+def _tell(measured: "Measured", report: dict[str, Any]) -> None:
     _note(measured, report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
@@ -147,8 +174,7 @@ def _evaluate_through_time(measured: "Measured", arguments: argparse.Namespace) 
     if arguments.frames or arguments.dataset or not arguments.data:
         raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: crops, or sequences")
     report = evaluate_through_time(measured.backend, arguments.data, arguments.limit)
-    _note(measured, report)
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    _tell(measured, report)
 
 
 def _evaluate_fused(measured: "Measured", arguments: argparse.Namespace) -> None:
@@ -156,8 +182,7 @@ def _evaluate_fused(measured: "Measured", arguments: argparse.Namespace) -> None
 
     report = evaluate_fused(measured.backend, measured.answering(), arguments.data)
     report["fused_against_single"] = compared(report)
-    _note(measured, report)
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    _tell(measured, report)
 
 
 def _evaluate_views(measured: "Measured", arguments: argparse.Namespace) -> None:
@@ -166,8 +191,7 @@ def _evaluate_views(measured: "Measured", arguments: argparse.Namespace) -> None
     if arguments.frames or arguments.dataset or not arguments.data:
         raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: folders of views")
     report = evaluate_views(measured.backend, arguments.data, arguments.limit)
-    _note(measured, report)
-    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    _tell(measured, report)
 
 
 def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) -> None:

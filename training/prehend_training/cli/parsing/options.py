@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from prehend.cli.parsing import WRONG_USE
+from prehend.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from prehend_training.engine import EngineOptions
     from prehend_training.train.loop.preset import Preset
 
 RENAMED_VERBS = {"places": "hard-negatives"}
@@ -70,3 +72,29 @@ def named_preset(name: str) -> "Preset":
     if name in RENAMED:
         warn_renamed(f"preset {name}", RENAMED[name])
     return preset(name)
+
+
+def add_engine(parser: argparse.ArgumentParser, processes: int) -> None:
+    """Where work is done that machines can share, see `engine_of`; `processes` of this one where none are named."""
+    parser.add_argument(
+        "--workers", type=int, help=f"processes (0: this one; {processes}); with --engine ray actors (one a CPU)"
+    )
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the work is done (local)")
+    parser.add_argument("--address", help="of the Ray cluster (RAY_ADDRESS, or one of this machine alone)")
+    parser.add_argument("--gpus-per-worker", type=float, default=0.0, help="share of a GPU for each Ray actor (0)")
+    parser.set_defaults(local_processes=processes)
+
+
+def engine_of(arguments: argparse.Namespace) -> "EngineOptions":
+    """What the options of `add_engine` name.
+
+    Raises:
+        InvalidInput: options of a cluster without one.
+    """
+    from prehend_training.engine import EngineOptions
+
+    local = arguments.engine == "local"
+    if local and (arguments.address is not None or arguments.gpus_per_worker):
+        raise InvalidInput("--address and --gpus-per-worker go with --engine ray")
+    workers = arguments.workers if arguments.workers is not None else local * arguments.local_processes
+    return EngineOptions(arguments.engine, workers, arguments.address, arguments.gpus_per_worker)

@@ -19,8 +19,8 @@ from prehend.types import Box, Camera, FloatArray
 from prehend_training.data.crops import drawn_indices
 from prehend_training.data.records import CROP_HANDS, Record, record_of
 from prehend_training.data.views import PLACE_SCALE
-from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, read_labels
-from prehend_training.sample import HAND_PARTS, FrameId, HandLabel, Sample
+from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, photographed, read_labels
+from prehend_training.sample import FrameId, HandLabel, Sample
 from prehend_training.storage.codec import Packing, encode_image
 
 REACH = 1.7
@@ -308,25 +308,7 @@ def hand_label(hand: PhotoHand, cut: FloatArray, shape: Sequence[int]) -> HandLa
     if hand.keypoints_px is not None:
         keypoints = hand.keypoints_px @ cut[:, :2].T + cut[:, 2]
         visible = ((keypoints >= 0) & (keypoints <= np.array([shape[1], shape[0]]) - 1)).all(1)
-    nothing = np.zeros(len(HAND_PARTS), np.int64)
-    return HandLabel(
-        side=hand.side or "right",
-        rotations=hand.rotations if hand.side is not None else None,
-        betas=hand.betas if hand.side is not None else None,
-        joints_m=np.full((NUM_JOINTS, 3), np.nan),
-        vertices_m=np.zeros((0, 3)),
-        keypoints_px=keypoints,
-        box_px=corners.reshape(4),
-        visible=visible,
-        visible_ratio=float("nan"),
-        part_vertices=nothing,
-        part_visible=nothing,
-        grasp=hand.held,
-        displaced=None,
-        contact=None,
-        object_index=None,
-        side_known=hand.side is not None,
-    )
+    return photographed(hand, keypoints, corners.reshape(4), visible)
 
 
 def _sample(

@@ -1,4 +1,4 @@
-"""Measures of what several frames add to a pose (`unihope-s-time`): the same hands from one frame and from several."""
+"""What several frames add to a pose: by fusion (`unihope-s-time`), by filters, by waiting for later ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -13,7 +13,8 @@ from prehend.errors import AssetError
 from prehend.eval.metrics import aligned, point_errors
 from prehend.geometry.rotations import geodesic_angle, nearest_rotation
 from prehend.hand_model import load_hand_model, skin
-from prehend.pipeline.smooth import Filtered, SmoothConfig, one_euro
+from prehend.pipeline.decode import DecodedHand
+from prehend.pipeline.smooth import Filtered, HandStates, SmoothConfig, followed, hindsight, one_euro
 from prehend.pipeline.through_time import FUSE
 from prehend.types import FloatArray
 from prehend_training.data.batch import ArrayDict
@@ -23,8 +24,11 @@ from prehend_training.fusion.answers import EXACT, HandAnswers, answers_of, toge
 from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
 
 BATCH = 256
-STILL = SmoothConfig(min_cutoff_hz=1.5)
-"""The One-Euro filter as the node runs it."""
+STILL = SmoothConfig(min_cutoff_hz=1.5, smoother="one-euro")
+"""The One-Euro filter as the node runs it, if it is asked to; the Kalman filter has the same cutoff."""
+
+LAGS_S = (0.0, 0.1, 0.2)
+"""How long the Kalman filter waits for later frames [s]."""
 
 Pose = tuple[FloatArray, FloatArray]
 """Rotations (N, 16, 3, 3) and betas (N, 10)."""
@@ -57,6 +61,34 @@ def evaluate_fused(backend: Backend, answering: Backend, data: Sequence[Path]) -
         report[name] = _summary(answers, pose)
         report[f"{name}_smoothed"] = _summary(answers, _smoothed(answers, pose))
     return report
+
+
+def evaluate_steady(answering: Backend, data: Sequence[Path]) -> dict[str, Any]:
+    """Measure the filters on all hands of rendered sequences whose boxes are known; pose alone, relative to the wrist.
+
+    Args:
+        answering: of a network with the stages `encode`, `object` and `hand`.
+        data: folders of sequences.
+
+    Returns:
+        hands, and for `measured`, `one_euro` and `kalman_LAG_s` the numbers of `evaluate_fused` and delay_ms: by how
+        much the answer comes after the measured one, along the true way (mean over joints, by least squares).
+
+    Raises:
+        AssetError: a folder cannot be read or holds no sequences.
+    """
+    answers = together([answers_of(answering, Path(folder), EXACT) for folder in data])
+    if not len(answers):
+        raise AssetError(f"{', '.join(map(str, data))}: no hand to measure on")
+    measured: Pose = (answers.arrays["rotations"], answers.arrays["betas"])
+    smooth = _smoothed(answers, measured)
+    poses = {"measured": measured, "one_euro": smooth}
+    poses |= {f"kalman_{lag:g}_s": (_kalman(answers, measured[0], lag), smooth[1]) for lag in LAGS_S}
+    first = joints_of(measured)
+    told: dict[str, Any] = {"hands": len(answers)}
+    for name, pose in poses.items():
+        told[name] = {**_summary(answers, pose), "delay_ms": _delay_ms(answers, joints_of(pose) - first)}
+    return told
 
 
 def fused_poses(backend: Backend, answers: HandAnswers) -> Pose:
@@ -104,6 +136,45 @@ def _smoothed(answers: HandAnswers, pose: Pose) -> Pose:
             steady[0] = to_camera.T @ steady[0]
             rotations[row], betas[row] = steady, flesh.value
     return rotations, betas
+
+
+def _kalman(answers: HandAnswers, rotations: FloatArray, lag_s: float) -> FloatArray:
+    """(N, 16, 3, 3) after each hand's Kalman filter and a wait for later frames; a hand is as long as its box."""
+    arrays, steady = answers.arrays, rotations.astype(np.float64)
+    std = np.exp(arrays["keypoint_log_std"].astype(np.float64))
+    places = np.zeros((21, 2))
+    places[0] = 1000.0
+    for rows in answers.hands():
+        times, turns = arrays["time_s"][rows], arrays["R_camera_crop"][rows].astype(np.float64)
+        states: list[HandStates] = []
+        for k, row in enumerate(rows):
+            whole = steady[row].copy()
+            whole[0] = turns[k] @ whole[0]
+            hand = DecodedHand(
+                places, np.zeros((21, 3)), np.zeros((0, 3)), whole, np.zeros(10), np.ones(21, np.bool_), 0.0, 0.0,
+                1000 * std[row],
+            )  # fmt: skip
+            elapsed = 0.0 if k == 0 else float(times[k] - times[k - 1])
+            states.append(followed(states[-1] if states else None, hand, elapsed, STILL.min_cutoff_hz))
+        for k, row in enumerate(rows):
+            last = int(np.searchsorted(times, times[k] + lag_s - 1e-6))
+            said = hindsight(states[k : min(last, len(rows) - 1) + 1])
+            steady[row] = nearest_rotation(said.rotations.reshape(16, 3, 3))
+            steady[row, 0] = turns[k].T @ steady[row, 0]
+    return steady
+
+
+def _delay_ms(answers: HandAnswers, moved: FloatArray) -> float:
+    """How much later the answer is for which joints (N, 21, 3) are `moved` from the measured ones [ms]."""
+    turn = np.swapaxes(answers.arrays["R_camera_crop"].astype(np.float64), -1, -2)
+    truth, moved = answers.arrays["true_joints"].astype(np.float64) @ turn, moved @ turn
+    along = whole = 0.0
+    for rows in answers.hands():
+        times = answers.arrays["time_s"][rows]
+        if len(rows) > 1:
+            speed = np.gradient(truth[rows], times, axis=0)
+            along, whole = along - float((speed * moved[rows]).sum()), whole + float(np.square(speed).sum())
+    return round(1e3 * along / max(whole, 1e-12), 1)
 
 
 def _summary(answers: HandAnswers, pose: Pose) -> dict[str, Any]:
