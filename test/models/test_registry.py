@@ -92,3 +92,41 @@ def test_create_follows_the_seed() -> None:
         torch.manual_seed(3)
         numbers.append(next(registry.create("detector").parameters()).detach().clone())
     assert torch.equal(*numbers)
+
+
+def manifest_of(name: str, **changes) -> dict:
+    numbers = json.loads(json.dumps(registry.config_to_manifest(registry.entry(name).config)))
+    return {"name": "own", "network": name, "config": numbers | changes}
+
+
+@pytest.mark.parametrize("name", registry.NETWORKS)
+def test_every_network_comes_back_from_its_manifest(name: str) -> None:
+    with torch.device("meta"):
+        network = registry.create_from_manifest(manifest_of(name))
+    assert registry.count_parameters(network) == registry.describe(name).parameters
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tokens": True}, "config.tokens is 'True' there"),
+        ({"attention": {}}, "config.attention"),
+        ({"channels": [64, "x", 16]}, "config.channels"),
+        ({"channels": [64, 10**9, 16]}, "config.channels"),
+        ({"levels": 0}, "config.levels"),
+        ({"heads": [1]}, "config.heads"),
+        ({"dropout": "much"}, "config.dropout"),
+        ({"top": 50}, "makes no 'hhmr-xs'"),
+        ({"channels": []}, "makes no 'hhmr-xs'"),
+    ],
+)
+def test_a_manifest_whose_numbers_make_no_network_is_refused(changes: dict, said: str) -> None:
+    with pytest.raises(WeightsMismatch, match="weights 'own'") as caught:
+        registry.create_from_manifest(manifest_of("hhmr-xs", **changes))
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_network_of_another_size_than_its_manifest_says_is_refused() -> None:
+    manifest = manifest_of("hhmr-xs") | {"parameters": 5}
+    with pytest.raises(WeightsMismatch, match=r"have 5 parameters, their config makes \d+"):
+        registry.create_from_manifest(manifest)

@@ -293,6 +293,15 @@ def test_options_change_for_all_cameras_and_qualities_are_overridden_for_each(pe
     peer.until(lambda: told(diagnostics, "node", "/nowhere.publisher"), "the override of no topic is told")
 
 
+def test_two_cameras_on_one_topic_are_refused(start):
+    remaps = ["-r", "front/image_raw:=/camera/image_raw", "-r", "left/image_raw:=/camera/image_raw"]
+    node = start("toy_rig.py", "--ros-args", "-p", "cameras:=front,left", *remaps)
+    _, errors = node.communicate(timeout=120)
+    *_, last = errors.splitlines()  # the command makes a line of our errors; the toy shows where they come from
+    assert node.returncode != 0 and last.startswith("prehend.errors.ParameterError: cameras front and left both listen")
+    assert "/camera/image_raw: remap left/image_raw elsewhere" in last
+
+
 def test_options_of_a_rig_change_while_it_runs(peer, start, rig_file):
     start("toy_rig.py", "--ros-args", "-p", "cameras:=front,left", "-p", "rig:=true", "-p", f"rig_file:={rig_file}")
     assert change(peer, max_hands=1, publish_tf=False) == (True, "")

@@ -64,6 +64,11 @@ NETWORKS: dict[str, Entry] = {
 }
 
 
+_LARGEST = 100_000
+"""No number of a network is larger."""
+_BUILDING = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
+"""What torch and our modules raise over numbers that make no network."""
+
 FORMER_NAMES = {"finder": "detector"}
 """Names under which older weights and presets know a network."""
 
@@ -121,12 +126,46 @@ def config_from_manifest(manifest: Mapping[str, Any]) -> Config:
             f"weights '{manifest['name']}' and this version of '{manifest['network']}' differ in "
             f"{', '.join(sorted(given.keys() ^ names))}: use the weights that came with this version"
         )
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+    numbers = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    usual = entry(manifest["network"]).config
+    if wrong := [key for key, value in numbers.items() if not _is_like(value, getattr(usual, key))]:
+        raise WeightsMismatch(
+            f"weights '{manifest['name']}': config.{wrong[0]} is {str(numbers[wrong[0]])[:40]!r} there"
+        )
+    return kind(**numbers)
 
 
 def create_from_manifest(manifest: Mapping[str, Any]) -> Staged:
-    """The network of a manifest, with fresh weights."""
-    return entry(manifest["network"]).build(config_from_manifest(manifest))
+    """The network of a manifest, with fresh weights.
+
+    Raises:
+        UnknownName: this version has no such network.
+        WeightsMismatch: the numbers are not those of this network, or make none.
+    """
+    build, config = entry(manifest["network"]).build, config_from_manifest(manifest)
+    try:
+        with torch.device("meta"):  # no memory before it is known that they make one, and how large
+            size = count_parameters(build(config))
+    except _BUILDING as error:
+        why = " ".join(str(error).split())[:120]
+        raise WeightsMismatch(
+            f"weights '{manifest['name']}': the config of their manifest makes no '{manifest['network']}' ({why})"
+        ) from error
+    told = manifest.get("parameters", size)
+    if told != size:
+        raise WeightsMismatch(f"weights '{manifest['name']}' have {told} parameters, their config makes {size}")
+    return build(config)
+
+
+def _is_like(value: Any, usual: Any) -> bool:
+    """Whether a number of a manifest is of the kind, and of some size, that the network's own is."""
+    if usual is None or value is None:
+        return usual is None
+    if isinstance(usual, tuple):
+        return isinstance(value, tuple) and all(_is_like(one, usual[0]) for one in value if usual)
+    if isinstance(usual, float):
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    return type(value) is type(usual) and (not isinstance(value, int) or abs(value) <= _LARGEST)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +60,7 @@ class SeveralNode:
             self._lanes = {
                 name: Lane(node, params, name, self._offer, self._now_s, given(name)) for name in params.camera_names()
             }
+            _check_topics(self._lanes)
             if loaded.rig is None or self._poses is None:
                 self._make_apart(loaded)
             else:
@@ -171,3 +172,15 @@ class SeveralNode:
         values = {"version": __version__, "cameras": ", ".join(self._lanes), "threads": threading.active_count()}
         statuses.append(diagnostics.node_status(notes, self.worker.paused, values))
         self._reporter.publish(self._diagnostics, statuses, self._now_s())
+
+
+def _check_topics(lanes: Mapping[str, Lane]) -> None:
+    """Raise `ParameterError` where two cameras would see the same images: a rig would fuse a hand with itself."""
+    seen: dict[str, str] = {}
+    for name, lane in lanes.items():
+        before = seen.setdefault(lane.inputs.topic, name)
+        if before != name:
+            topic = lane.inputs.topic
+            raise ParameterError(
+                f"cameras {before} and {name} both listen to {topic}: remap {name}/image_raw elsewhere"
+            )
