@@ -34,7 +34,7 @@ class Conditions:
         points_m: (N, 3) points on the hand's skin, of a depth camera [m]. points_std_m: of them [m].
         mask: (H, W) bool of the image: where the hand is seen and nowhere else.
         object_points_m, object_normals: (K, 3) on the surface of an object that the hand does not go into, and
-        outwards.
+            outwards.
         contact: fingers whose tips touch it.
 
     Raises:
