@@ -20,9 +20,9 @@ def test_the_documentation_lists_every_parameter():
     assert markdown_table() in (ROOT / "docs" / "ROS.md").read_text()
 
 
-def test_defaults_are_those_of_the_options_but_for_smoothing():
+def test_defaults_are_those_of_the_options_but_for_what_a_robot_needs():
     options = NodeParams().options()
-    assert options == EstimatorOptions(smooth_min_cutoff_hz=1.5)
+    assert options == EstimatorOptions(smooth_min_cutoff_hz=1.5, detector_beside=True)
     assert NodeParams().fov_deg == options.fov_deg
     assert NodeParams().obsolete() == ()
 
