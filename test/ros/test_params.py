@@ -22,7 +22,7 @@ def test_the_documentation_lists_every_parameter():
 
 def test_defaults_are_those_of_the_options_but_for_smoothing():
     options = NodeParams().options()
-    assert options == EstimatorOptions(smooth_min_cutoff_hz=1.5)
+    assert options == EstimatorOptions(smooth_min_cutoff_hz=1.5, detector_beside=True)
     assert NodeParams().fov_deg == options.fov_deg
     assert NodeParams().obsolete() == ()
 
