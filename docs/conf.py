@@ -1,4 +1,4 @@
-"""Settings of the pages that `make docs` builds from docs/, the READMEs and the docstrings of both packages."""
+"""Settings of the pages that `make docs` builds from docs/, the READMEs and the docstrings of `prehend`."""
 
 import re
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = (ROOT / "src" / "prehend", ROOT / "training" / "prehend_training")
-sys.path[:0] = [str(package.parent) for package in PACKAGES]
+PACKAGE = ROOT / "src" / "prehend"
+sys.path.insert(0, str(PACKAGE.parent))
 
 import prehend  # noqa: E402
 from prehend.hand_model import stand_ins  # noqa: E402
@@ -27,7 +27,6 @@ html_title = f"Prehend {release}"
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_mock_imports = ["mediapipe"]  # of a program that runs in an environment of its own
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_use_ivar = True  # attributes of a class once, in its own text
 
@@ -58,8 +57,7 @@ def write_api_pages(app: Any) -> None:
     """A page for each folder of modules, in docs/api."""
     from sphinx.ext.apidoc import main
 
-    for package in PACKAGES:
-        main(["--force", "-q", "--module-first", "--no-toc", "-o", str(ROOT / "docs" / "api"), str(package)])
+    main(["--force", "-q", "--module-first", "--no-toc", "-o", str(ROOT / "docs" / "api"), str(PACKAGE)])
 
 
 def setup(app: Any) -> None:
