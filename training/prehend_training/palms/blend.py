@@ -12,6 +12,9 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
 from prehend_training.pretrained.files import provenance
 
+SHARE = "share_learnt"
+"""Where a run says how much of its weights is its own."""
+
 
 def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
     """Write a run whose averaged weights are a mean of a run's and of the published ones that it started from.
@@ -34,7 +37,8 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
     if not weights.exists():
         raise AssetError(f"{run} has no checkpoint: train it first")
     begun = read_json(run / "run.json", AssetError)
-    if not isinstance(begun, dict) or provenance(start) != begun.get("origin"):
+    origin = begun.get("origin") if isinstance(begun, dict) else None
+    if not origin or provenance(start) != {key: value for key, value in origin.items() if key != SHARE}:
         raise AssetError(f"{run} did not start from {start}: give the file that it started from")
     learnt, published = load_file(weights), load_file(start)
     mixed = {
@@ -44,5 +48,5 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
     (out / "checkpoint").mkdir(parents=True)
     save_file(mixed, out / "checkpoint" / "averaged.safetensors")
     shutil.copy(run / "checkpoint" / "progress.json", out / "checkpoint")
-    note = begun | {"origin": {**begun["origin"], "share_learnt": share}}
+    note = begun | {"origin": {**origin, SHARE: share}}  # a run that went on from a blend may be blended again
     replace_text(out / "run.json", json.dumps(note, indent=1))
