@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -92,3 +93,22 @@ def test_help_loads_nothing_heavy(argv):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "[]"
+
+
+@pytest.mark.parametrize(("wanted", "threads"), [(None, "1"), ("2", "2")])
+def test_no_thread_of_a_linear_algebra_library_spins_beside_ours(wanted, threads):
+    """Where the machine has several cores, NumPy alone would start one for each."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    code = (
+        "import os\nfrom prehend.cli.main import main\nmain(['files'])\nimport numpy\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'], len(os.listdir('/proc/self/task')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment if wanted is None else environment | {"OPENBLAS_NUM_THREADS": wanted},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said, running = done.stdout.split()[-2:]
+    assert said == threads and int(running) <= int(threads)
