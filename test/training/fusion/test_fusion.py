@@ -103,6 +103,9 @@ def test_only_the_fusion_learns_and_the_bundle_is_as_good_as_the_old_one(run, fi
     told = json.loads(capsys.readouterr().out)
     assert told["fused"]["joint_error_mm"] != told["single"]["joint_error_mm"]
     bundle = export_run(run, tmp_path / "unihope-s-time")
+    single, shipped = bundle.manifest["single_frames"], load_bundle("unihope-s").manifest
+    assert {"trained_on", "started_from", "samples_seen"} <= set(single) & set(shipped)
+    assert all(single[key] == shipped[key] for key in set(single) & set(shipped) - {"name"})
     options = EstimatorOptions(min_score=0.01, keep_score=0.01, max_fit_error=50.0)
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (120, 160, 3), np.uint8) for _ in range(8)]

@@ -21,6 +21,8 @@ from prehend_training.train.tasks.h2onet import TimePreset
 CALIBRATION = "calibration.json"
 """What `prehend-train calibrate` leaves in the folder of a run."""
 LICENCE = "Apache-2.0"
+SEEN = ("preset", "trained_on", "seed", "commit", "started_from", "samples_seen", "measured")
+"""What a manifest says of where its weights come from."""
 
 
 def export_run(run: Path, out: Path) -> Bundle:
@@ -64,7 +66,8 @@ def _told(chosen: Preset, begun: dict[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
     if isinstance(chosen, TimePreset):  # what single frames say is these weights'
         single = load_bundle(chosen.data.weights)
-        told["single_frames"] = {"name": single.name, "sha256": single.weights_sha256}
+        seen = {key: single.manifest[key] for key in SEEN if key in single.manifest}
+        told["single_frames"] = {"name": single.name, "sha256": single.weights_sha256, **seen}
         told |= {key: single.manifest[key] for key in ("calibration",) if key in single.manifest}
     return told
 
