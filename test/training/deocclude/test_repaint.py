@@ -183,7 +183,7 @@ def test_the_command_makes_twins_and_goes_on_where_it_stopped(models, tmp_path, 
     for sample in (samples[0], *samples[2:]):
         twin, known = folder.read(sample.frame_id), folder.twins[sample.frame_id]
         assert known.strengths == (0.3, 1.0) and known.strength == known.strengths[int(np.argmin(known.j_pe_m))]
-        assert judge.errors_m([twin], sample.camera, sample.hands[0])[0] == pytest.approx(min(known.j_pe_m), abs=1e-5)
+        assert judge.errors_m([twin], sample.camera, sample.hands[0])[0] == pytest.approx(min(known.j_pe_m), abs=1e-4)
         inside = find_region(sample, FACES, CONFIG).weight
         assert np.array_equal(twin[inside == 0], sample.image[inside == 0])
         assert (twin[inside == 1] != sample.image[inside == 1]).any(-1).mean() > 0.9
