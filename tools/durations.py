@@ -26,6 +26,8 @@ def durations(report: Path) -> dict[str, float]:
     """Seconds by file and function."""
     seconds: dict[str, float] = defaultdict(float)
     for case in ET.parse(report).iter("testcase"):
+        if not case.get("classname"):  # a file that was skipped as a whole
+            continue
         # the class name is the dotted path of the file, then of the classes in it
         file = next(part for part in reversed(case.get("classname", "").split(".")) if part.startswith("test_"))
         seconds[f"{file}.py::{case.get('name', '').partition('[')[0]}"] += float(case.get("time", 0))
