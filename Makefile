@@ -33,7 +33,7 @@ test: $(VENV)/.dev  ## every test
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
 quick: $(VENV)/.dev  ## the tests that are quick, on all cores: within a minute on two
-	$(BIN)/python -m pytest -m '$(LANE)' -n auto --dist loadfile $(TEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m '$(LANE)' -n auto --dist loadfile $(TEST_ARGS)
 
 format: $(VENV)/.dev  ## format, and mend what lint can mend
 	$(BIN)/ruff format .

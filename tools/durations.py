@@ -13,8 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-QUICK_S = 70.0
-"""Seconds of one core for the quick tests: half a minute of two cores, besides starting and gathering them."""
+QUICK_S = 45.0
+"""Seconds of one core for the quick tests: under half a minute of two cores, besides starting and gathering them."""
 
 LEAST_S, NOTHING_S = 0.1, 0.02
 """What takes less than the first is told as 0, and takes about the second."""
