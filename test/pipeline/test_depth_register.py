@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput
-from prehend.geometry.camera import backproject, project
+from prehend.geometry.camera import backproject, mirror_camera, project
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.depth_refine import checked_depth, refine_depth
 from prehend.pipeline.depth_register import UnalignedDepth
-from prehend.ros.mirror import mirror_camera, mirror_depth
+from prehend.ros.mirror import mirror_depth
 from prehend.types import Camera
 
 MM = 1e-3

@@ -97,10 +97,10 @@ class Estimator(FromPretrained):
                 it, or there is neither a detector nor boxes.
         """
         size = checked_size(image, stamp, boxes)
-        if stamp is None and self._cuts.step(image):
-            self.reset()
         view = camera_for(camera, size, self._options.fov_deg)
         depth, clock = checked_depth(depth, size), Clock()
+        if stamp is None and self._options.tracking and self._cuts.step(image):
+            self.reset()
         # detect and associate: where to look
         targets = self._tracker.begin(size, stamp, boxes, partial(self._detection.run, image))
         clock.lap("find")

@@ -56,6 +56,3 @@ def _mirror_points(points: FloatArray, width: int) -> FloatArray:
 
 def _mirror_box(box: Box, width: int) -> Box:
     return Box(width - 1 - box.x1, box.y0, width - 1 - box.x0, box.y1)
-
-
-__all__ = ["mirror_camera", "mirror_image", "mirror_pixels"]

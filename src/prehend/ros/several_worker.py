@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from prehend.errors import PrehendError
+from prehend.geometry.camera import mirror_camera
 from prehend.io.images import Image
 from prehend.pipeline.cameras import CameraFrame, CamerasEstimator
 from prehend.rig.estimator import RigEstimator
@@ -17,7 +18,7 @@ from prehend.ros.borders import Border, Unexpected
 from prehend.ros.convert import header_message
 from prehend.ros.image_bytes import stamp_ns
 from prehend.ros.lane import Lane, Opened
-from prehend.ros.mirror import mirror_camera, mirror_image
+from prehend.ros.mirror import mirror_image
 from prehend.ros.params import NodeParams
 from prehend.ros.rig_poses import RigPoses
 from prehend.ros.worker_loop import Job, WorkerLoop

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from prehend.errors import SourceError
+from prehend.geometry.camera import mirror_camera
 from prehend.io.images import Image
 from prehend.pipeline.lag import FixedLag
 from prehend.pipeline.load import HandEstimator
@@ -16,7 +17,7 @@ from prehend.ros.convert import seconds
 from prehend.ros.depth import DepthStream
 from prehend.ros.diagnostics import Stats
 from prehend.ros.image_bytes import ImageBytes
-from prehend.ros.mirror import mirror_camera, mirror_depth, mirror_image
+from prehend.ros.mirror import mirror_depth, mirror_image
 from prehend.ros.params import NodeParams
 from prehend.ros.stamps import Stamps
 from prehend.ros.worker_loop import WorkerLoop

@@ -32,6 +32,7 @@ from prehend_training.data.stores.photographs import cut_out
 from prehend_training.engine import EngineOptions
 from prehend_training.photos.labels import Photo, PhotoHand, photographed, read_labels
 from prehend_training.photos.refine import refine_hand
+from prehend_training.photos.whole import WholeRule
 from prehend_training.sample import FrameId, HandLabel, Sample
 from prehend_training.storage.codec import Packing
 
@@ -41,27 +42,12 @@ SOURCE = "photographs"
 
 
 @dataclass(frozen=True)
-class FitRule:
-    """When a fit is good enough.
+class FitRule(WholeRule):
+    """When a fit is good enough: stricter than a label, for its image is shown; below `least_px` skin is a smear."""
 
-    Attributes:
-        residual: largest root mean square distance between projected and labelled joints, over the longer side of the
-            hand's box.
-        worst: largest such distance of one joint.
-        bent: largest root mean square angle [rad] by which the network's rotations were turned.
-        score: least presence that the network gives.
-        least_px: smallest longer side of a hand; below it skin is a smear.
-    """
-
-    residual: float = 0.04
-    worst: float = 0.14
     bent: float = 0.3
     score: float = 0.7
     least_px: float = 48.0
-
-    def __post_init__(self) -> None:
-        if not (0 < self.residual <= self.worst and self.bent > 0 and 0 <= self.score <= 1 and self.least_px > 0):
-            raise InvalidInput(f"{self}: expected 0 < residual <= worst, 0 <= score <= 1, and a positive size")
 
 
 @dataclass(frozen=True)
