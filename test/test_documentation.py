@@ -205,3 +205,10 @@ def test_every_dependency_says_what_it_is_for():
         for line in re.findall(r'^    "[a-z][^"]*",?.*$', text, re.MULTILINE):
             named = re.match(r'    "(?:ros-|av>)', line)
             assert named or re.search(r"# \S", line), f"{path.name}: {line.strip()}"
+
+
+def test_hints_name_the_distribution_that_installs_the_extra():
+    files = [path for part in ("src", "training", "tools", "docs") for path in (ROOT / part).rglob("*.*")]
+    texts = {path: path.read_text() for path in files if path.suffix in (".py", ".md", ".yaml")}
+    assert len(texts) > 500
+    assert not [path for path, text in texts.items() if re.search(r"pip install [^\n]*['\" ]prehend\[", text)]

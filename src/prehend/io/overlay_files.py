@@ -98,7 +98,7 @@ class OverlayFolder:
             if video.codec:
                 self.written.append(video.path)
                 if not video.plays_in_browsers:
-                    self.note = "browsers do not play these videos (MPEG-4 part 2): pip install 'prehend[video]'"
+                    self.note = "browsers do not play these videos (MPEG-4 part 2): pip install 'prehend-hands[video]'"
 
 
 def _encoded(path: Path, picture: Image) -> bytes:
