@@ -164,3 +164,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(
             f"{len(LEFT_OUT)} new tests were left out: make durations TEST_ARGS='-m unmeasured'"
         )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Name what failed once more, in the last lines: many hosts show a log's end, and one difference may fill that."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and not hasattr(config, "workerinput"):
+        for kind in ("failed", "error"):
+            for report in reporter.stats.get(kind, []):
+                reporter.write_line(f"{kind}: {report.nodeid}")

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from fake import open_fake
+from threadpoolctl import threadpool_info
 
 
 def square(number):
@@ -24,6 +25,14 @@ def whoami():
     def work(task):
         time.sleep(0.2)
         return os.getpid(), os.environ["OMP_NUM_THREADS"], len(OPENED)
+
+    return work
+
+
+def blas_threads():
+
+    def work(task):
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
     return work
 

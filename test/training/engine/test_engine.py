@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from engine_work import dies, fails, open_square, whoami
+from engine_work import blas_threads, dies, fails, open_square, whoami
 from fake import write_fake
 
 from prehend.errors import InvalidInput, MissingDependency
@@ -29,6 +29,12 @@ def test_workers_are_fresh_processes_with_one_thread():
     assert os.getpid() not in {pid for pid, _, _ in seen} and len({pid for pid, _, _ in seen}) == 2
     assert {threads for _, threads, _ in seen} == {os.environ.get("OMP_NUM_THREADS", "1")}
     assert {opened for _, _, opened in seen} == {1}  # a renderer is opened once in each
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_numpy_has_one_thread_wherever_a_job_runs(workers):
+    for _, threads in open_engine(EngineOptions(workers=workers), blas_threads).map(JOBS):
+        assert threads == {1}
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -13,10 +13,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from prehend.errors import InvalidInput
 from prehend_training.engine.jobs import EngineError, Job, Work
 
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
 """For numpy, torch and llvmpipe (0 there: no thread beside the caller's): the processes share the cores."""
 _GRACE_S = 5.0
 
@@ -28,7 +30,7 @@ class LocalEngine:
 
     Args:
         open_work: see `open_engine`.
-        workers: number of processes; 0 does the jobs in this one, whose numpy may use more threads and round otherwise.
+        workers: number of processes; 0 does the jobs in this one.
     """
 
     def __init__(self, open_work: Callable[[], Work], workers: int = 1):
@@ -46,12 +48,15 @@ class LocalEngine:
         if not jobs:
             return
         with one_thread():
-            work = self.open_work()
+            with threadpool_limits(1, "blas"):  # more threads round otherwise than the processes' one
+                work = self.open_work()
             for job in jobs:
                 try:
-                    yield job, work(job.task)
+                    with threadpool_limits(1, "blas"):
+                        result = work(job.task)
                 except Exception as error:  # whatever a job raises, its name belongs to it
                     raise EngineError(_failed(job, repr(error))) from error
+                yield job, result
 
     def _in_processes(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Any]]:
         waiting = list(reversed(jobs))
@@ -160,7 +165,7 @@ def end_with_parent() -> None:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Processes started inside use one thread each, unless the environment says otherwise."""
-    added = {name: value for name, value in _ONE_THREAD.items() if name not in os.environ}
+    added = {name: value for name, value in ONE_THREAD.items() if name not in os.environ}
     os.environ.update(added)
     try:
         yield

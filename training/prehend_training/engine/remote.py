@@ -12,7 +12,7 @@ from typing import Any
 from prehend.errors import MissingDependency
 from prehend.object_catalogue import OWN_OBJECTS
 from prehend_training.engine.jobs import EngineError, Job, Work
-from prehend_training.engine.local import one_thread
+from prehend_training.engine.local import ONE_THREAD, one_thread
 
 
 class RayEngine:
@@ -75,7 +75,7 @@ class RayEngine:
         ray = self.ray
         count = self.workers or int(ray.cluster_resources().get("CPU", 1))
         own = {OWN_OBJECTS: os.environ[OWN_OBJECTS]} if OWN_OBJECTS in os.environ else {}
-        environment = {"env_vars": {"OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "0", **own}}
+        environment = {"env_vars": {**ONE_THREAD, **own}}
         actor = ray.remote(_Worker).options(
             num_cpus=1, num_gpus=self.gpus_per_worker, runtime_env=environment, max_restarts=0
         )
