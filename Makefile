@@ -47,7 +47,7 @@ check: $(VENV)/.dev  ## formatting, lint, types
 coverage: $(VENV)/.dev  ## every test, and which lines and branches none of them reached: out/coverage/index.html
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html:out/coverage $(TEST_ARGS)
 
-docs: $(VENV)/.dev  ## pages of docs/ and of every module of prehend in out/docs; a warning is an error
+docs: $(VENV)/.dev  ## pages of docs/ and of every module of both packages in out/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -c docs . out/docs
 
 durations: $(VENV)/.dev  ## measure tests, new ones with TEST_ARGS='-m unmeasured': the shortest are quick

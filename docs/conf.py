@@ -1,4 +1,4 @@
-"""Settings of the pages that `make docs` builds from docs/, the READMEs and the docstrings of `prehend`."""
+"""Settings of the pages that `make docs` builds from docs/, the READMEs and the docstrings of both packages."""
 
 import re
 import sys
@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "src" / "prehend"
-sys.path.insert(0, str(PACKAGE.parent))
+PACKAGES = (ROOT / "src" / "prehend", ROOT / "training" / "prehend_training")
+sys.path[:0] = [str(package.parent) for package in PACKAGES]
 
 import prehend  # noqa: E402
 from prehend.hand_model import stand_ins  # noqa: E402
+from prehend_training import objects  # noqa: E402
 
 del stand_ins._Closed.__setattr__  # autodoc notes on classes what annotations it found; no pickle is read here
+objects.__all__.remove("catalogue")  # the module's page has the function; here it would be a second of that name
 
 project = "Prehend"
 author = "The Prehend authors"
@@ -25,6 +27,7 @@ html_theme = "furo"
 html_title = f"Prehend {release}"
 
 myst_heading_anchors = 3
+autodoc_mock_imports = ["mediapipe"]  # runs in an environment of its own
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True}
@@ -53,11 +56,17 @@ def markup(app: Any, kind: str, name: str, thing: Any, options: Any, lines: list
     lines[:] = "".join(parts).split("\n")
 
 
+def keep_underscores(app: Any, kind: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Types that end with one, as `numpy.str_`, are no links."""
+    lines[:] = [re.sub(r"_(?!\w)", r"\\_", line) if line.startswith(":vartype ") else line for line in lines]
+
+
 def write_api_pages(app: Any) -> None:
     """A page for each folder of modules, in docs/api."""
     from sphinx.ext.apidoc import main
 
-    main(["--force", "-q", "--module-first", "--no-toc", "-o", str(ROOT / "docs" / "api"), str(PACKAGE)])
+    for package in PACKAGES:
+        main(["--force", "-q", "--module-first", "--no-toc", "-o", str(ROOT / "docs" / "api"), str(package)])
 
 
 def setup(app: Any) -> None:
@@ -65,3 +74,4 @@ def setup(app: Any) -> None:
     app.connect("builder-inited", write_api_pages)
     app.connect("source-read", keep_links_to_pages)
     app.connect("autodoc-process-docstring", markup, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", keep_underscores, priority=600)  # of what napoleon writes

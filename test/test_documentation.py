@@ -189,7 +189,8 @@ def test_the_pages_build_without_a_warning(tmp_path):
         [sys.executable, "-m", *command.split(), str(tmp_path)], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "docs" / "api" / "prehend.pipeline.html").exists()
+    for page in ("prehend.pipeline", "prehend_training.train.tasks"):
+        assert (tmp_path / "docs" / "api" / f"{page}.html").exists()
 
 
 def test_the_distribution_is_named_once():
