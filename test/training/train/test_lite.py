@@ -13,7 +13,7 @@ from prehend_training.losses.lite import lite_terms
 from prehend_training.train.loop.checkpoint import load_start
 from prehend_training.train.loop.optimisers import make_optimisers
 from prehend_training.train.presets import preset
-from prehend_training.train.tasks.crops import LitePreset, LiteTask
+from prehend_training.train.tasks.lite import LitePreset, LiteTask
 
 TINY = preset("debug-lite").config
 ORIGIN = dict.fromkeys(("source", "version", "file", "sha256", "licence"), "x") | {"network": "hand_landmark_full"}

@@ -17,8 +17,8 @@ from prehend_training.losses.heads import LiteModelWithHeads
 from prehend_training.storage.codec import unpack_labels
 from prehend_training.train.loop.checkpoint import load_start
 from prehend_training.train.loop.trainer import to_tensors
-from prehend_training.train.presets import LitePreset, preset
-from prehend_training.train.tasks.crops import LiteTask
+from prehend_training.train.presets import preset
+from prehend_training.train.tasks.lite import LitePreset, LiteTask
 
 CHOSEN = preset("debug-lite")
 assert isinstance(CHOSEN, LitePreset)

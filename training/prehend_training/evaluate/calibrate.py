@@ -20,13 +20,12 @@ from prehend.files import replace_text
 from prehend.models.stage import Staged
 from prehend.models.unihope import UniHOPE
 from prehend.pipeline.letterbox import probability
-from prehend_training.data.crops import CropBatches
+from prehend_training.data.crops import CropBatches, CropDataConfig
 from prehend_training.data.stores.open import DataSource, open_training_data
 from prehend_training.train.export import CALIBRATION
 from prehend_training.train.loop.checkpoint import load_result
 from prehend_training.train.loop.machine import to_tensors
 from prehend_training.train.presets import preset_of_run
-from prehend_training.train.tasks.crops import CropPreset
 
 BATCH = 32
 SEED = 77
@@ -52,22 +51,23 @@ def calibrate_run(run: Path, data: DataSource, samples: int) -> dict[str, Any]:
         InvalidInput: the run trains no crop network.
     """
     chosen = preset_of_run(run)
-    if not isinstance(chosen, CropPreset):
+    crops = chosen.calibrated_on
+    if crops is None:
         raise InvalidInput(f"{run} trains no crop network: its scores are chosen by its own measures")
     network = chosen.build()
     load_result(run / "checkpoint" / "averaged.safetensors", network)
-    pairs = gather(network.eval(), chosen, data, samples)  # type: ignore[arg-type]
+    pairs = gather(network.eval(), crops, data, samples)  # type: ignore[arg-type]
     fitted = {name: fit(*known) for name, known in pairs.items() if len(set(known[1].tolist())) == 2}
     replace_text(run / CALIBRATION, json.dumps(fitted, indent=1) + "\n")
     return fitted
 
 
 @torch.inference_mode()
-def gather(network: Staged, chosen: CropPreset, data: DataSource, samples: int) -> Pairs:
+def gather(network: Staged, crops: CropDataConfig, data: DataSource, samples: int) -> Pairs:
     """Logits and truths of a network on crops."""
     assert isinstance(network, UniHOPE)
-    dataset = open_training_data(data, "crops", False, chosen.data.size_px)
-    source = CropBatches(dataset, chosen.data, SEED, BATCH, twins=False)
+    dataset = open_training_data(data, "crops", False, crops.size_px)
+    source = CropBatches(dataset, crops, SEED, BATCH, twins=False)
     parts: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
     for step in tqdm(range(max(1, samples // BATCH)), unit="batch"):
         batch = to_tensors(source.batch(step), "cpu")

@@ -21,8 +21,6 @@ from prehend.weights import Bundle, StageFile, TensorSpec, file_sha256, load_bun
 from prehend_training.train.loop.checkpoint import load_result
 from prehend_training.train.loop.preset import Preset
 from prehend_training.train.presets import preset_of_run
-from prehend_training.train.tasks.crops import CropPreset
-from prehend_training.train.tasks.h2onet import TimePreset
 
 RUN_NOTE = "run.json"
 
@@ -113,10 +111,8 @@ class Measured:
 
     def answering(self) -> Backend:
         """The weights whose answers of single frames are fused: those that a run learnt on, otherwise its own."""
-        chosen = None if self.run is None else run_preset(self.run)
-        return (
-            open_backend("onnx", load_bundle(chosen.data.weights)) if isinstance(chosen, TimePreset) else self.backend
-        )
+        answering = None if self.run is None else run_preset(self.run).answering
+        return self.backend if answering is None else open_backend("onnx", load_bundle(answering))
 
     @property
     def sees_views(self) -> bool:
@@ -141,9 +137,7 @@ def open_measured(what: str | Path) -> Measured:
     """
     folder = Path(what)
     if (folder / RUN_NOTE).exists():
-        chosen = run_preset(folder)
-        always = isinstance(chosen, CropPreset) and chosen.fusion == "always"
-        return Measured(RunBackend(folder), folder, always)
+        return Measured(RunBackend(folder), folder, run_preset(folder).always_fuses)
     return Measured(open_backend("onnx", load_bundle(what)), None)
 
 

@@ -8,8 +8,7 @@ from prehend.errors import InvalidInput
 from prehend_training.data.stores.open import DataSource
 from prehend_training.experiments.table import Arm, Column, Extent, Report, Table
 from prehend_training.train.presets import preset
-from prehend_training.train.tasks.sima import SimaPreset
-from prehend_training.train.tasks.sima_presets import SIMA_ROWS, TEACHER, sima_row
+from prehend_training.train.tasks.sima_presets import SIMA_PRESETS, SIMA_ROWS, TEACHER, sima_row
 
 COLUMNS = (
     Column("PA J-PE", "aligned_joint_error_mm", 2, drawn=True),
@@ -52,8 +51,9 @@ def views_table(base: str, data: DataSource, extent: Extent, rows: Iterable[str]
 def _arm(base: str, row: str, data: DataSource) -> Arm:
     if row not in SIMA_ROWS:
         raise InvalidInput(f"no row '{row}': choose of {', '.join(SIMA_ROWS)}")
-    chosen, words = preset(sima_row(base, row)), SIMA_ROWS[row].words
-    if not isinstance(chosen, SimaPreset):
+    words, name = SIMA_ROWS[row].words, preset(sima_row(base, row)).name
+    chosen = next((one for one in SIMA_PRESETS if one.name == name), None)
+    if chosen is None:
         raise InvalidInput(f"'{base}' is no preset of SiMA-Hand: choose sima-s or sima-xs")
     if row != TEACHER:
         return Arm(row, words, chosen, data, TEACHER if chosen.needs_teacher else None)

@@ -16,18 +16,13 @@ from prehend.hand_model.skinning import skin
 from prehend.pipeline.letterbox import cell_centers
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import from_box
-from prehend_training.data.crops import CropBatches, CropDataConfig, exact
-from prehend_training.data.frames import DetectorBatches
-from prehend_training.data.stores.open import SingleSource, open_training_data
+from prehend_training.data.stores.open import SingleSource
 from prehend_training.data.stores.photographs import PhotoChoice, PhotoDataset
 from prehend_training.inspect.samples import DEFAULT_LABELS, contact_sheet, rows_sheet, tile_sheet
 from prehend_training.photos.labels import read_labels
 from prehend_training.sample import Sample
 from prehend_training.storage.shards import ShardFolder
 from prehend_training.train.loop.preset import Preset
-from prehend_training.train.tasks.crops import CropPreset
-from prehend_training.train.tasks.detector import DetectorPreset
-from prehend_training.train.tasks.h2onet import H2ONetPreset
 
 _COLOURS = ((255, 80, 80), (255, 200, 40), (90, 230, 90), (70, 170, 255), (220, 100, 255))
 _ZOOM = 3
@@ -129,19 +124,8 @@ def _spread(unit: range, count: int) -> list[int]:
 
 def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, augment: bool = True) -> Image:
     """Tiles of `count` samples of a batch, (H, W, 3) uint8 RGB."""
-    if isinstance(preset, CropPreset | H2ONetPreset) and isinstance(preset.data, CropDataConfig):
-        config = preset.data if augment else exact(preset.data)
-        crops = CropBatches(
-            open_training_data(data, "crops", crop_px=config.size_px), config, preset.seed, count
-        ).batch(0)
-        tiles = [crop_tile({name: value[row] for name, value in crops.items()}) for row in range(count)]
-    elif isinstance(preset, DetectorPreset):
-        frames = DetectorBatches(open_training_data(data, "frames"), preset.data, preset.seed, count).batch(0)
-        tiles = [frame_tile({name: value[row] for name, value in frames.items()}) for row in range(count)]
-    else:
-        raise InvalidInput(
-            f"'{preset.name}' learns from labelled photographs too, or from films, which this does not show"
-        )
+    arrays, tile = preset.examples(data, count, augment), crop_tile if preset.pictures == "crops" else frame_tile
+    tiles = [tile({name: value[row] for name, value in arrays.items()}) for row in range(count)]
     return tile_sheet(tiles, columns)
 
 

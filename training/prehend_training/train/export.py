@@ -16,7 +16,6 @@ from prehend_training.train.loop.checkpoint import load_result
 from prehend_training.train.loop.notes import read_note
 from prehend_training.train.loop.preset import Preset
 from prehend_training.train.presets import preset_of_run
-from prehend_training.train.tasks.h2onet import TimePreset
 
 CALIBRATION = "calibration.json"
 """What `prehend-train calibrate` leaves in the folder of a run."""
@@ -64,8 +63,8 @@ def _told(chosen: Preset, begun: dict[str, Any]) -> dict[str, Any]:
         return {"origin": begun["origin"], "photographs": begun["photographs"]}
     hand = load_hand_model()
     told: dict[str, Any] = {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
-    if isinstance(chosen, TimePreset):  # what single frames say is these weights'
-        single = load_bundle(chosen.data.weights)
+    if chosen.answering is not None:  # what single frames say is these weights'
+        single = load_bundle(chosen.answering)
         seen = {key: single.manifest[key] for key in SEEN if key in single.manifest}
         told["single_frames"] = {"name": single.name, "sha256": single.weights_sha256, **seen}
         told |= {key: single.manifest[key] for key in ("calibration",) if key in single.manifest}

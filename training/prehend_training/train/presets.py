@@ -1,32 +1,29 @@
 """What can be trained: frozen presets with unique names. A new one is an entry of `_ALL`."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from prehend.errors import AssetError, InvalidInput, UnknownName
+from prehend.errors import AssetError, UnknownName
 from prehend.models.detector import CENTER_DETECTOR
-from prehend.models.palm import PALM
 from prehend.models.unihope import PAPER, SMALL
 from prehend.models.unihope_lite import LITE
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.crops import CropDataConfig
 from prehend_training.data.frames import DetectorDataConfig
-from prehend_training.losses.crop import CropLossWeights
-from prehend_training.losses.distillation import TaughtLossWeights
 from prehend_training.losses.heads import Fusion
 from prehend_training.losses.lifting import LiftConfig
 from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
-from prehend_training.palms.batches import WHOLE_VIEW, PalmDataConfig
 from prehend_training.train.loop.notes import read_note
-from prehend_training.train.loop.preset import RENAMED, Optimisation, Preset
-from prehend_training.train.tasks.crops import CropPreset, LitePreset
+from prehend_training.train.loop.preset import RENAMED, Changes, Optimisation, Preset
+from prehend_training.train.tasks.crops import CropPreset
 from prehend_training.train.tasks.detector import DetectorPreset
 from prehend_training.train.tasks.h2onet import H2ONET_PRESETS
 from prehend_training.train.tasks.hhmr import HHMR_PRESETS
-from prehend_training.train.tasks.palms import PalmPreset
+from prehend_training.train.tasks.lite import LitePreset
+from prehend_training.train.tasks.palms import PALM_PRESETS
 from prehend_training.train.tasks.sima_presets import SIMA_PRESETS
 
 _TINY = replace(
@@ -35,8 +32,6 @@ _TINY = replace(
 # eight channels at least: oneDNN's 1x1 convolution of torch 2.13 writes past its buffer in the backward pass of fewer
 _TINY_DETECTOR = replace(CENTER_DETECTOR, size=128, stem=(8, 8), widths=(8, 8, 8, 8), channels=8, head=8)
 _TINY_LITE = replace(LITE, size=64, channels=8, heads=1, body=8, code=16, hidden=(16,))
-_TINY_PALM = replace(PALM, size=64, wide_size=128, widths=(8, 8, 8, 8, 8), blocks=1, merged=1)
-_TINY_VIEW = replace(PalmDataConfig().view, size_px=64, hand_px=(8.0, 60.0))
 _BRIEF = Optimisation(batch_size=2)
 
 # Batches on a CPU are as large as Muon's fixed cost of a step asks for
@@ -44,6 +39,18 @@ _MUON = Optimisation(method="muon", batch_size=32, lr=1.2e-3)
 
 UPRIGHT_CROPS = replace(
     STRONG_CROPS, size_px=LITE.size, object_grid=LITE.roi_size, describes_objects=True, view=UPRIGHT_VIEW
+)
+
+_UNIHOPE_XS = CropPreset(
+    "unihope-xs", "unihope-xs", SMALL, CropDataConfig(object_grid=SMALL.roi_size), optimisation=_MUON
+)
+_DEBUG_UNIHOPE = CropPreset(
+    "debug-unihope",
+    "unihope-xs",
+    _TINY,
+    CropDataConfig(object_grid=_TINY.roi_size),
+    optimisation=replace(_BRIEF, method="muon"),
+    twins=TwinConfig(least_hidden=None, begin=0.5),
 )
 
 _ALL: tuple[Preset, ...] = (
@@ -90,7 +97,7 @@ _ALL: tuple[Preset, ...] = (
         trains="lift",
         lift=LiftConfig(noise=(0.003, 0.04)),
     ),
-    CropPreset("unihope-xs", "unihope-xs", SMALL, CropDataConfig(object_grid=SMALL.roi_size), optimisation=_MUON),
+    _UNIHOPE_XS,
     # the paper's network, losses, weights, schedule and augmentation
     CropPreset(
         "unihope-b",
@@ -142,14 +149,7 @@ _ALL: tuple[Preset, ...] = (
         DetectorDataConfig(size_px=192, hand_px=(24.0, 190.0), scale=(0.9, 1.8), shift=0.25),
         optimisation=replace(_MUON, batch_size=24, lr=1e-3, ema=0.995),
     ),
-    CropPreset(
-        "debug-unihope",
-        "unihope-xs",
-        _TINY,
-        CropDataConfig(object_grid=_TINY.roi_size),
-        optimisation=replace(_BRIEF, method="muon"),
-        twins=TwinConfig(least_hidden=None, begin=0.5),
-    ),
+    _DEBUG_UNIHOPE,
     CropPreset(
         "debug-paper",
         "unihope-xs",
@@ -176,22 +176,7 @@ _ALL: tuple[Preset, ...] = (
         skeletons=4,
     ),
     CropPreset("debug-lift", "unihope-xs", _TINY, optimisation=replace(_BRIEF, batch_size=16), trains="lift"),
-    # from palm_detection_full (`trunk --kind palm`): low rates, or it forgets
-    PalmPreset(
-        "palm",
-        "palm",
-        PALM,
-        optimisation=Optimisation(batch_size=24, lr=2e-3, weight_decay=1e-3, ema=0.995, pretrained_share=0.1),
-    ),
-    # then with as much around a hand as it will see: pieces alone make it miss large hands
-    PalmPreset(
-        "palm-192",
-        "palm",
-        PALM,
-        replace(PalmDataConfig(), view=WHOLE_VIEW),
-        optimisation=Optimisation(batch_size=16, lr=1e-3, weight_decay=1e-3, ema=0.99, pretrained_share=0.1),
-    ),
-    PalmPreset("debug-palm", "palm", _TINY_PALM, replace(PalmDataConfig(), view=_TINY_VIEW), optimisation=_BRIEF),
+    *PALM_PRESETS,
     DetectorPreset("debug-detector", "detector", _TINY_DETECTOR, DetectorDataConfig(size_px=128), optimisation=_BRIEF),
 )
 
@@ -226,8 +211,7 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
         yield replace(base, name=row_name(base.name, letter), fusion=row.fusion, twins=row.twins)
 
 
-_ABLATED = ("unihope-xs", "debug-unihope")
-_ROWS = [row for one in _ALL if isinstance(one, CropPreset) and one.name in _ABLATED for row in _rows_of(one)]
+_ROWS = [*_rows_of(_UNIHOPE_XS), *_rows_of(_DEBUG_UNIHOPE)]
 _ALL_PARTS = (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *HHMR_PRESETS, *_ROWS)
 PRESETS: dict[str, Preset] = {one.name: one for one in _ALL_PARTS}
 
@@ -252,29 +236,6 @@ RECIPES: dict[str, Optimisation] = {
 """How networks are trained with large batches, as a GPU wants them; presets without an entry keep their own numbers."""
 
 
-@dataclass(frozen=True)
-class Changes:
-    """What is asked for in place of a preset's own numbers.
-
-    Attributes:
-        large_batches: the numbers of `RECIPES`, and our losses in place of the paper's, which teach a network that
-            starts from nothing in fewer samples.
-        batch_size, lr: in place of these.
-        taught: add the terms of a teacher.
-        twins: learn from pairs where the preset does.
-        strong: change crops as `STRONG_CROPS` does.
-        seed: in place of the preset's.
-    """
-
-    large_batches: bool = False
-    batch_size: int | None = None
-    lr: float | None = None
-    taught: bool = False
-    twins: bool = True
-    strong: bool = False
-    seed: int | None = None
-
-
 def changed_preset(name: str, changes: Changes) -> Preset:
     """A preset with other numbers; RUN/run.json tells what they are.
 
@@ -286,21 +247,7 @@ def changed_preset(name: str, changes: Changes) -> Preset:
     numbers = RECIPES.get(chosen.name, chosen.optimisation) if changes.large_batches else chosen.optimisation
     numbers = replace(numbers, batch_size=changes.batch_size or numbers.batch_size, lr=changes.lr or numbers.lr)
     chosen = replace(chosen, optimisation=numbers, seed=chosen.seed if changes.seed is None else changes.seed)  # type: ignore[type-var]
-    whole = type(chosen) is CropPreset and chosen.trains == "all"
-    if not whole and ((changes.taught and chosen.teacher_kind is None) or changes.strong):
-        raise InvalidInput(f"{name} is no preset of a whole crop network that starts from nothing")
-    return _changed_crops(chosen, changes) if whole and isinstance(chosen, CropPreset) else chosen
-
-
-def _changed_crops(chosen: CropPreset, changes: Changes) -> CropPreset:
-    loss, data = chosen.loss, chosen.data
-    if (changes.large_batches or changes.taught) and not isinstance(loss, CropLossWeights):
-        loss = CropLossWeights()
-    if changes.taught:
-        loss = TaughtLossWeights(**asdict(loss))
-    if changes.strong:
-        data = replace(STRONG_CROPS, size_px=data.size_px, object_grid=data.object_grid)
-    return replace(chosen, data=data, loss=loss, twins=chosen.twins if changes.twins else None)
+    return chosen.changed(changes)
 
 
 def preset_of_run(run: Path) -> Preset:

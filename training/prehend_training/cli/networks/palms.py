@@ -115,11 +115,12 @@ def _boxes(arguments: argparse.Namespace) -> "dict[str, tuple[Box, ...]]":
 def _train(arguments: argparse.Namespace) -> None:
     from prehend_training.train.loop.machine import Budget, Machine
     from prehend_training.train.presets import preset
-    from prehend_training.train.tasks.palms import PalmPreset, train_palms
+    from prehend_training.train.tasks.palms import PALM_PRESETS, train_palms
 
-    chosen = preset(arguments.preset)
-    if not isinstance(chosen, PalmPreset):
-        raise InvalidInput(f"preset '{chosen.name}' is of no palm detector: prehend-train train {chosen.name}")
+    name = preset(arguments.preset).name
+    chosen = next((one for one in PALM_PRESETS if one.name == name), None)
+    if chosen is None:
+        raise InvalidInput(f"preset '{name}' is of no palm detector: prehend-train train {name}")
     machine, budget = Machine(threads=arguments.threads), Budget(arguments.minutes, arguments.steps)
     train_palms(chosen, arguments.data, arguments.labels, arguments.start, arguments.run_folder, machine, budget)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.data.crops import TrainingDataset
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crops import CropBatches, CropDataConfig, TrainingDataset, exact
 from prehend_training.data.stores.datasets import Cached, MixedDataset, RealDataset, ShardDataset, Twins
 from prehend_training.data.stores.memory import Filling, InMemory, KnownCount, Memory
 from prehend_training.data.stores.online import OnlineDataset
@@ -116,6 +117,12 @@ def open_training_data(
     if data.kind != pictures:
         raise AssetError(f"scenes of {data.kind}: expected {pictures}")
     return OnlineDataset(data)
+
+
+def example_crops(data: DataSource, config: CropDataConfig, seed: int, count: int, augment: bool) -> ArrayDict:
+    """A batch of crops for people to look at; without `augment` of whole hands, unchanged and with true boxes."""
+    shown = config if augment else exact(config)
+    return CropBatches(open_training_data(data, "crops", crop_px=shown.size_px), shown, seed, count).batch(0)
 
 
 IN_MEMORY_VARIANTS = 4

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal, Protocol
 from torch import nn
 
 from prehend.errors import InvalidInput
-from prehend_training.data.crops import BatchSource
+from prehend_training.data.batch import ArrayDict
+from prehend_training.data.crops import BatchSource, CropDataConfig
 from prehend_training.data.stores.memory import Memory
-from prehend_training.data.stores.open import DataSource
+from prehend_training.data.stores.open import DataSource, SingleSource
 from prehend_training.losses.crop import Terms
 from prehend_training.train.loop.machine import Precision
 from prehend_training.train.loop.optimisers import Method
@@ -43,6 +44,29 @@ class Optimisation:
     clip: float = 20.0
     ema: float = 0.998
     pretrained_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is asked for in place of a preset's own numbers.
+
+    Attributes:
+        large_batches: the numbers of `presets.RECIPES`, and our losses in place of the paper's, which teach a network
+            that starts from nothing in fewer samples.
+        batch_size, lr: in place of these.
+        taught: add the terms of a teacher.
+        twins: learn from pairs where the preset does.
+        strong: change crops as `STRONG_CROPS` does.
+        seed: in place of the preset's.
+    """
+
+    large_batches: bool = False
+    batch_size: int | None = None
+    lr: float | None = None
+    taught: bool = False
+    twins: bool = True
+    strong: bool = False
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +125,21 @@ class Preset(ABC):
         return False
 
     @property
+    def calibrated_on(self) -> CropDataConfig | None:
+        """Crops on which its answers can be fitted (presence, grasp, side); None where they are no crop network's."""
+        return None
+
+    @property
+    def always_fuses(self) -> bool:
+        """Whether the object's feature goes to the hand in training, whatever the switcher says."""
+        return False
+
+    @property
+    def answering(self) -> str | None:
+        """Weights that stay as they are and answer for the single frames it learns from; None for its own."""
+        return None
+
+    @property
     @abstractmethod
     def summary(self) -> tuple[str, str]:
         """What it trains, and what it needs, for people."""
@@ -137,6 +176,32 @@ class Preset(ABC):
             AssetError: the source cannot be read, holds other images or does not fit.
         """
         raise InvalidInput(f"'{self.name}' cannot be trained from memory: leave --in-memory out")
+
+    def changed(self, changes: Changes) -> "Preset":
+        """The same with what of the changes concerns crops and their losses; its other numbers are kept.
+
+        Raises:
+            InvalidInput: the changes have no effect on what it trains.
+        """
+        if (changes.taught and self.teacher_kind is None) or changes.strong:
+            raise InvalidInput(f"{self.name} is no preset of a whole crop network that starts from nothing")
+        return self
+
+    def examples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
+        """Samples of a batch for people to look at, as the network gets them or, without `augment`, unchanged.
+
+        Args:
+            data: the source.
+            count: how many.
+            augment: change them as in training, where that can be left out.
+
+        Raises:
+            InvalidInput: it learns from something else than one source of images.
+            AssetError: the source has other images.
+        """
+        raise InvalidInput(
+            f"'{self.name}' learns from labelled photographs too, or from films, which this does not show"
+        )
 
 
 RENAMED = {"finder": "detector", "finder-small": "detector-small", "debug-finder": "debug-detector"}

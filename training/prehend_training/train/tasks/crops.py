@@ -1,6 +1,6 @@
 """Training of crop networks: what a preset says, and the network, batches and loss terms that it means."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar, Literal, cast
 
 import numpy as np
@@ -14,18 +14,17 @@ from prehend.hand_model.torch_ import HandLayer
 from prehend.models.mano_head import ManoHead
 from prehend.models.outputs import Output
 from prehend.models.unihope import UniHOPE, UniHOPEConfig, build_unihope
-from prehend.models.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
-from prehend_training.data.batch import Batch, CropBatch, MadeBatch, SkeletonBatch, rows_of
+from prehend_training.data.augment_presets import STRONG_CROPS
+from prehend_training.data.batch import ArrayDict, Batch, CropBatch, SkeletonBatch
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig, TrainingDataset
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory
-from prehend_training.data.stores.open import DataSource, load_memory, open_training_data
+from prehend_training.data.stores.open import DataSource, SingleSource, example_crops, load_memory, open_training_data
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import (
     CropLossWeights,
     SampledHand,
-    SeenObjects,
     Terms,
     hand_terms,
     heatmap_terms,
@@ -33,14 +32,13 @@ from prehend_training.losses.crop import (
     object_terms,
     switch_terms,
 )
-from prehend_training.losses.distillation import teacher_terms
-from prehend_training.losses.heads import Answers, Fusion, LiteModelWithHeads, ModelWithHeads
+from prehend_training.losses.distillation import TaughtLossWeights, teacher_terms
+from prehend_training.losses.heads import Answers, Fusion, ModelWithHeads
 from prehend_training.losses.lifting import LiftBatches, LiftConfig, poses_of, skeleton_terms
-from prehend_training.losses.lite import SKELETON, LiteLossWeights, lite_terms, object_kind_terms
 from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_target
 from prehend_training.losses.paper import PaperLossWeights, paper_hand_terms, paper_object_terms
 from prehend_training.train.loop.machine import autocast
-from prehend_training.train.loop.preset import Optimisation, Preset, Teacher
+from prehend_training.train.loop.preset import Changes, Optimisation, Preset, Teacher
 
 MEAN_POSE_SAMPLES = 2000
 LIFT_SAMPLES = 24_000
@@ -116,6 +114,36 @@ class CropPreset(Preset):
         """See `Preset`."""
         return CropTask(self, data, memory, teacher)
 
+    @property
+    def calibrated_on(self) -> CropDataConfig:
+        """See `Preset`."""
+        return self.data
+
+    @property
+    def always_fuses(self) -> bool:
+        """See `Preset`."""
+        return self.fusion == "always"
+
+    def _begins_afresh(self) -> bool:
+        return self.trains == "all"
+
+    def changed(self, changes: Changes) -> Preset:
+        """See `Preset`; only what trains a whole network that starts from nothing can be changed."""
+        if not self._begins_afresh():
+            return super().changed(changes)
+        loss, data = self.loss, self.data
+        if (changes.large_batches or changes.taught) and not isinstance(loss, CropLossWeights):
+            loss = CropLossWeights()
+        if changes.taught:
+            loss = TaughtLossWeights(**asdict(loss))
+        if changes.strong:
+            data = replace(STRONG_CROPS, size_px=data.size_px, object_grid=data.object_grid)
+        return replace(self, data=data, loss=loss, twins=self.twins if changes.twins else None)
+
+    def examples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
+        """See `Preset`."""
+        return example_crops(data, self.data, self.seed, count, augment)
+
     def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
         """See `Preset`."""
         if self.trains == "lift":
@@ -141,7 +169,7 @@ class CropTask:
         self._crop_preset, self.teacher = preset, teacher
         self.memory = memory
         self.dataset = memory.dataset if memory else _opened(preset, data)
-        self.source: BatchSource = self._source(preset)
+        self.source: BatchSource = self._source()
         self._paper = isinstance(preset.loss, PaperLossWeights)
         self._hand: HandLayer = HandLayer(load_hand_model()) if self._paper else SampledHand(load_hand_model())
 
@@ -159,15 +187,17 @@ class CropTask:
             supervised.keep_pose_head_only()
         return supervised
 
-    def _source(self, preset: CropPreset) -> BatchSource:
-        size = preset.optimisation.batch_size
-        if preset.trains == "lift":
-            records = (self.dataset[row] for row in self.dataset.first(LIFT_SAMPLES))
-            return LiftBatches(*poses_of(records), preset.lift, preset.seed, size)
-        return self._crops(preset, self.dataset)
+    def _source(self) -> BatchSource:
+        preset = self._crop_preset
+        return self._skeletons(preset.optimisation.batch_size) if preset.trains == "lift" else self._crops(self.dataset)
 
-    def _crops(self, preset: CropPreset, dataset: TrainingDataset) -> CropBatches:
-        work, size = crop_arrays if self.memory is None else later, preset.optimisation.batch_size
+    def _skeletons(self, count: int) -> LiftBatches:
+        records = (self.dataset[row] for row in self.dataset.first(LIFT_SAMPLES))
+        return LiftBatches(*poses_of(records), self._crop_preset.lift, self._crop_preset.seed, count)
+
+    def _crops(self, dataset: TrainingDataset) -> CropBatches:
+        preset, work = self._crop_preset, crop_arrays if self.memory is None else later
+        size = preset.optimisation.batch_size
         return CropBatches(dataset, preset.data, preset.seed, size, preset.twins is not None, work)
 
     def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
@@ -229,142 +259,8 @@ class CropTask:
         return both | enhancement
 
 
-@dataclass(frozen=True)
-class LitePreset(CropPreset):
-    """Training of UniHOPE on a pretrained trunk; what is not explained is as in `CropPreset`.
-
-    Attributes:
-        skeletons: hands without images a step, which keep teaching the pose head what places tell.
-        code_dropout: share of the images whose code the pose head is not given.
-        freeze_start: stem and first stage of the trunk stay as they were pretrained: edges look alike on rendered and
-            real images, and half of the cost of going back is there.
-    """
-
-    config: UniHOPELiteConfig = LITE  # type: ignore[assignment]
-    loss: LiteLossWeights = field(default_factory=LiteLossWeights)  # type: ignore[assignment]
-    skeletons: int = 256
-    code_dropout: float = 0.35
-    freeze_start: bool = True
-
-    def _parts(self) -> tuple[str, ...]:
-        return "all", "lift", "object", "grasp"
-
-    def _pairs(self) -> bool:
-        return False
-
-    def _described(self) -> bool:
-        return True
-
-    @property
-    def summary(self) -> tuple[str, str]:
-        """See `Preset`."""
-        part, needs = super().summary
-        if self.trains == "lift":
-            return part, needs
-        start = "a run of the network" if self.trains in ("object", "grasp") else "a pretrained trunk"
-        return part, f"{needs}, photographs if there are; --start {start}"
-
-    def build(self) -> UniHOPELite:
-        """See `Preset`."""
-        return build_unihope_lite(self.config)
-
-    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "LiteTask":
-        """See `Preset`."""
-        if teacher is not None:
-            raise InvalidInput(f"'{self.name}' is not trained by a teacher yet")
-        return LiteTask(self, data, memory)
-
-
-class LiteTask(CropTask):
-    """Training of UniHOPE on a pretrained trunk: crops, some of them photographs, and skeletons without images."""
-
-    def __init__(self, preset: LitePreset, data: DataSource, memory: Memory | None = None):
-        super().__init__(preset, data, memory)
-        self._lite = preset
-        assert isinstance(self._hand, SampledHand)
-
-    def network(self) -> ModelWithHeads:
-        """The network with a fresh trunk; `checkpoint.load_start` gives it the pretrained one."""
-        chosen = self._lite
-        network = chosen.build()
-        network.mano_head.set_mean_pose(torch.tensor(mean_pose(self.dataset), dtype=torch.float32))
-        supervised = LiteModelWithHeads(network, chosen.fusion, chosen.code_dropout)
-        if chosen.trains == "lift":
-            supervised.keep_pose_head_only()
-        elif chosen.trains in ("object", "grasp"):
-            supervised.requires_grad_(False)
-            for part in network.object_parts() if chosen.trains == "object" else network.grasp_parts():
-                part.requires_grad_(True)
-        elif chosen.freeze_start:
-            network.trunk.stem.requires_grad_(False)
-            network.trunk.stages[0].requires_grad_(False)
-        return supervised
-
-    def _source(self, preset: CropPreset) -> BatchSource:
-        assert isinstance(preset, LitePreset)
-        if preset.trains == "object":
-            return self._crops(preset, self.dataset.held())
-        crops = super()._source(preset)
-        if preset.trains != "all":
-            return crops
-        records = (self.dataset[row] for row in self.dataset.first(LIFT_SAMPLES))
-        skeletons = LiftBatches(*poses_of(records), preset.lift, preset.seed, preset.skeletons)
-        return WithSkeletons(crops, skeletons)
-
-    def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
-        """Terms of the preset's loss, of the part that it trains."""
-        if self._lite.trains == "grasp":
-            assert isinstance(network, ModelWithHeads)
-            return {"grasp": switch_terms(network.network.encode(batch["image"]), batch)["grasp"]}
-        if self._lite.trains != "object":
-            return super().terms(network, batch, used)
-        assert isinstance(network, ModelWithHeads) and isinstance(network.network, UniHOPELite)
-        rows = batch["has_points"].nonzero()[:, 0]
-        held = rows_of(batch, rows)
-        inner = network.network
-        with torch.no_grad():
-            encoded = inner.encode(held["image"].contiguous(memory_format=torch.channels_last))
-        boxes = held["hand_box"], held["object_box"]
-        told = encoded.places, held["object_kind"]  # type: ignore[attr-defined]
-        thing, cells = inner.object_seen(encoded.object_source, encoded.hand_map, *boxes, *told)
-        every = torch.arange(len(rows))
-        terms = object_terms(SeenObjects(thing.object_points, every), _described(held))
-        return terms | object_kind_terms(thing, cells, every, held)
-
-    def _sample_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch) -> Terms:
-        assert isinstance(network, UniHOPELite) and isinstance(self._hand, SampledHand)
-        hand = self._hand.to(batch["image"].device)
-        terms = switch_terms(output.encoded, batch) | hand_terms(output.hand, batch, hand)
-        terms |= object_terms(output, _described(batch))
-        terms |= object_kind_terms(output.thing, output.object_cells, output.object_rows, batch)
-        terms |= heatmap_terms(network, output.heatmaps, batch)
-        terms |= {k: v for k, v in map_terms(read, batch).items() if k != "coarse_joints"}
-        terms |= lite_terms(network, output.encoded.places, output.hand, batch)  # type: ignore[attr-defined, arg-type]
-        skeletons = {k.removeprefix(SKELETON): v for k, v in batch.items() if k.startswith(SKELETON)}
-        taught = skeleton_terms(network.mano_head, network.config, cast(SkeletonBatch, skeletons), hand)
-        return terms | {SKELETON + name: value for name, value in taught.items()}
-
-
 def _opened(preset: CropPreset, data: DataSource) -> TrainingDataset:
     return open_training_data(data, preset.pictures, preset.twins is not None, preset.data.size_px)
-
-
-def _described(batch: CropBatch) -> CropBatch:
-    """The batch, in which of an object that was described wrongly no points are asked."""
-    return {**batch, "has_points": batch["has_points"] * batch["kind_match"]}
-
-
-@dataclass(frozen=True)
-class WithSkeletons:
-    """Batches of crops with skeletons beside them, whose arrays' names begin with `SKELETON`."""
-
-    crops: BatchSource
-    skeletons: LiftBatches
-
-    def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> MadeBatch:
-        """See `BatchSource`."""
-        beside = {SKELETON + name: value for name, value in self.skeletons.batch(step, part).items()}
-        return {**self.crops.batch(step, part), **beside}
 
 
 def mean_pose(dataset: TrainingDataset) -> np.ndarray:

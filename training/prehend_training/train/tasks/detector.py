@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from prehend.errors import InvalidInput
 from prehend.models.detector import CenterDetector, CenterDetectorConfig, CenterMaps, build_center_detector
-from prehend_training.data.batch import DetectorBatch
+from prehend_training.data.batch import ArrayDict, DetectorBatch
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
 from prehend_training.data.pixels.opencv import frame_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory
-from prehend_training.data.stores.open import DataSource, load_memory, open_training_data
+from prehend_training.data.stores.open import DataSource, SingleSource, load_memory, open_training_data
 from prehend_training.losses.crop import Terms
 from prehend_training.losses.detector import DetectorLossWeights, detector_terms
 from prehend_training.train.loop.preset import Optimisation, Preset, Teacher
@@ -51,6 +51,10 @@ class DetectorPreset(Preset):
     def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
         """See `Preset`."""
         return load_memory(data, self.pictures, False, self.data.size_px, Filling(device, workers), limit)
+
+    def examples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
+        """See `Preset`; frames are changed always."""
+        return DetectorBatches(open_training_data(data, "frames"), self.data, self.seed, count).batch(0)
 
 
 class DetectorWithHeads(nn.Module):

@@ -27,12 +27,12 @@ from prehend.models.time_fusion import LITE_TIME, UniHOPETime, UniHOPETimeConfig
 from prehend.weights import load_bundle
 from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
-from prehend_training.data.batch import WindowBatch, rows_of
+from prehend_training.data.batch import ArrayDict, WindowBatch, rows_of
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory
-from prehend_training.data.stores.open import DataSource, load_memory, open_training_data
+from prehend_training.data.stores.open import DataSource, SingleSource, example_crops, load_memory, open_training_data
 from prehend_training.data.stores.windows import WindowBatches, WindowDataConfig, open_windows
 from prehend_training.fusion.answers import FOLLOWED_VIEW, answers_of, together
 from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
@@ -102,6 +102,12 @@ class H2ONetPreset(Preset):
         if isinstance(self.data, WindowDataConfig):
             return super().load(data, device, limit, workers)
         return load_memory(data, self.pictures, False, self.data.size_px, Filling(device, workers), limit)
+
+    def examples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
+        """See `Preset`."""
+        if isinstance(self.data, WindowDataConfig):
+            return super().examples(data, count, augment)
+        return example_crops(data, self.data, self.seed, count, augment)
 
 
 class HandAnswers(NamedTuple):
@@ -186,9 +192,8 @@ class H2ONetTask:
 
     def __init__(self, preset: H2ONetPreset, data: DataSource, memory: Memory | None = None):
         self.preset: Preset = preset
-        self._chosen, self.memory = preset, memory
-        size, chosen = preset.optimisation.batch_size, preset.data
         self.source: BatchSource
+        self._chosen, self.memory, chosen, size = preset, memory, preset.data, preset.optimisation.batch_size
         if isinstance(chosen, WindowDataConfig):
             self.source = WindowBatches(open_windows(data, chosen.size_px), chosen, preset.seed, size)
         else:
@@ -259,6 +264,11 @@ class TimePreset(Preset):
         """See `Preset`."""
         return "what several frames add", f"sequences; the weights '{self.data.weights}' answer for their frames"
 
+    @property
+    def answering(self) -> str:
+        """See `Preset`."""
+        return self.data.weights
+
     def build(self) -> UniHOPETime:
         """See `Preset`."""
         return build_unihope_time(self.config)
@@ -287,15 +297,7 @@ class FusionOnly(nn.Module):
 
 
 class TimeTask:
-    """Training of the fusion, see `prehend_training.train.loop.preset.Task`.
-
-    Args:
-        preset: what is trained.
-        data: folders of rendered sequences.
-
-    Raises:
-        AssetError: the data are not what the preset trains on.
-    """
+    """Training of the fusion on folders of rendered sequences; see `H2ONetTask`."""
 
     def __init__(self, preset: TimePreset, data: DataSource):
         self.preset: Preset = preset

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -10,13 +10,13 @@ from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
-from prehend.models.palm import PalmConfig, PalmDetector, build_palm
+from prehend.models.palm import PALM, PalmConfig, PalmDetector, build_palm
 from prehend_training.data.batch import PalmBatch
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource, describe_data, open_training_data
 from prehend_training.losses.crop import Terms
-from prehend_training.palms.batches import PalmBatches, PalmDataConfig
+from prehend_training.palms.batches import WHOLE_VIEW, PalmBatches, PalmDataConfig
 from prehend_training.palms.labels import PalmLabels, read_palm_labels
 from prehend_training.palms.losses import PalmLossWeights, palm_terms
 from prehend_training.pretrained.files import load_pretrained, provenance
@@ -160,3 +160,28 @@ def _claim(preset: PalmPreset, data: Sequence[Path], labels: PalmLabels, start: 
     noted = read_note(run)
     if differ := [key for key in described if noted.get(key) != described[key]]:
         raise InvalidInput(f"{run} holds a run that differs in {', '.join(differ)}: choose another folder")
+
+
+_TINY = replace(PALM, size=64, wide_size=128, widths=(8, 8, 8, 8, 8), blocks=1, merged=1)
+_TINY_VIEW = replace(PalmDataConfig().view, size_px=64, hand_px=(8.0, 60.0))
+
+PALM_PRESETS = (
+    # from palm_detection_full (`trunk --kind palm`): low rates, or it forgets
+    PalmPreset(
+        "palm",
+        "palm",
+        PALM,
+        optimisation=Optimisation(batch_size=24, lr=2e-3, weight_decay=1e-3, ema=0.995, pretrained_share=0.1),
+    ),
+    # then with as much around a hand as it will see: pieces alone make it miss large hands
+    PalmPreset(
+        "palm-192",
+        "palm",
+        PALM,
+        replace(PalmDataConfig(), view=WHOLE_VIEW),
+        optimisation=Optimisation(batch_size=16, lr=1e-3, weight_decay=1e-3, ema=0.99, pretrained_share=0.1),
+    ),
+    PalmPreset(
+        "debug-palm", "palm", _TINY, replace(PalmDataConfig(), view=_TINY_VIEW), optimisation=Optimisation(batch_size=2)
+    ),
+)
