@@ -6,26 +6,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from prehend.backends import Backend
-from prehend.conventions import Side
 from prehend.errors import ParameterError, UnknownName
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.base import EstimatorBase
 from prehend.pipeline.detect import Detection, Detector, look_pool
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.frame import Clock, camera_for, checked_size
-from prehend.pipeline.hands import HandModels
 from prehend.pipeline.hypotheses.budget import Budget
 from prehend.pipeline.hypotheses.follow import FollowedHypotheses, open_hypotheses
 from prehend.pipeline.identities import Identities
-from prehend.pipeline.infer import Inference, kinds_of
-from prehend.pipeline.mesh_network import open_network
-from prehend.pipeline.observe import Observer
-from prehend.pipeline.options import EstimatorOptions, check_live
-from prehend.pipeline.parts import objects_of, open_parts
+from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.parts import open_parts
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
 from prehend.types import Camera, FrameResult, HandEstimate
-from prehend.weights import Bundle
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class _Followed:
 
     def __init__(
         self,
-        detector: Detector,
+        detector: Detector | None,
         options: EstimatorOptions,
         upright: bool,
         pool: ThreadPoolExecutor,
@@ -68,7 +63,7 @@ class _Followed:
             part.use(options)
 
 
-class CamerasEstimator:
+class CamerasEstimator(EstimatorBase):
     """An `Estimator` for the images of several cameras: what each gets is what an estimator of its own would give it.
 
     The crops of all images that are handed in together go through each stage of the hand network at once, which costs
@@ -94,23 +89,22 @@ class CamerasEstimator:
         object_model: Sequence[ObjectModel] = (),
         prior: Backend | None = None,
     ):
-        self.options = config or EstimatorOptions()
-        self._objects = tuple(object_model)
-        self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
-        self._detector, self._network = Detector(detector), open_network(backend, self.options.temporal_frames)
-        self._inference = Inference(self._network, self.options, kinds_of(self._objects))
-        self._observer = Observer(self._hands, self._objects, self.options)
+        super().__init__(backend, detector, config, hand_model, object_model, prior)
         names = list(cameras)
         if not names or len(set(names)) < len(names):
             raise ParameterError(f"cameras are {', '.join(names) or 'none'}: each needs a name of its own")
-        self._prior, budget = prior, Budget(self.options.hypothesis_budget_ms)
-        self._pool, upright = look_pool(), self._network.upright
+        self._pool, budget = look_pool(), Budget(self._options.hypothesis_budget_ms)
         self._followed = {
             name: _Followed(
-                self._detector, self.options, upright, self._pool, open_hypotheses(prior, self.options, budget)
+                self._detector,
+                self._options,
+                self._network.upright,
+                self._pool,
+                open_hypotheses(prior, self._options, budget),
             )
             for name in names
         }
+        self._hypotheses = self._followed[names[0]].hypotheses
 
     def estimate(self, frames: Mapping[str, CameraFrame]) -> dict[str, FrameResult]:
         """Everything about one image of each of some cameras.
@@ -130,7 +124,7 @@ class CamerasEstimator:
                 raise UnknownName("camera", name, self._followed)
         clock = Clock()
         sizes = {name: checked_size(frame.image, frame.stamp, None) for name, frame in frames.items()}
-        views = {name: camera_for(frame.camera, sizes[name], self.options.fov_deg) for name, frame in frames.items()}
+        views = {name: camera_for(frame.camera, sizes[name], self._options.fov_deg) for name, frame in frames.items()}
         targets = {
             name: self._followed[name].tracker.begin(
                 sizes[name], frame.stamp, None, partial(self._followed[name].detection.run, frame.image)
@@ -152,11 +146,11 @@ class CamerasEstimator:
             hands = followed.identities.step(
                 followed.tracker.finish(seen, frame.stamp), followed.tracker.tracks, frame.stamp
             )
-            events = followed.events.step(hands, sizes[name], frame.stamp) if self.options.tracking else ()
+            events = followed.events.step(hands, sizes[name], frame.stamp) if self._options.tracking else ()
             found[name] = (hands, followed.tracker.detected, events, followed.identities.lost)
         clock.lap("decode")
         hands_of = {name: hands for name, (hands, *_) in found.items()}
-        if self.options.hypotheses:
+        if self._options.hypotheses:
             hands_of = {name: self._open(name, hands, frames, 1 / len(frames)) for name, hands in hands_of.items()}
             clock.lap("hypotheses")
         times = clock.done()
@@ -178,16 +172,6 @@ class CamerasEstimator:
         return tuple(self._followed)
 
     @property
-    def bundle(self) -> Bundle:
-        """See `Estimator.bundle`."""
-        return self._backend.bundle
-
-    @property
-    def hand_models(self) -> Mapping[Side, HandModel]:
-        """See `Estimator.hand_models`."""
-        return self._hands.by_side
-
-    @property
     def drops(self) -> dict[str, int]:
         """See `Estimator.drops`; of all cameras."""
         found: dict[str, int] = {}
@@ -196,31 +180,11 @@ class CamerasEstimator:
                 found[reason] = found.get(reason, 0) + count
         return found
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """See `Estimator.notes`."""
-        hypotheses = next(iter(self._followed.values())).hypotheses
-        more = () if hypotheses is None else hypotheses.notes
-        return tuple(dict.fromkeys((*self._backend.notes, *self._detector.notes, *more)))
-
-    def warm_up(self) -> None:
-        """See `Estimator.warm_up`."""
-        self._network.warm_up()
-        self._detector.warm_up()
-        hypotheses = next(iter(self._followed.values())).hypotheses
-        if hypotheses is not None:
-            hypotheses.warm_up()
-
     def change(self, options: EstimatorOptions) -> None:
-        """See `Estimator.change`."""
-        check_live(self.options, options)
-        if options.object_id != self.options.object_id:
-            self._objects = tuple(objects_of(options))
-        self._observer.use(options, self._objects)
-        self._inference.use(options, kinds_of(self._objects))
+        """See `EstimatorBase.change`."""
+        super().change(options)
         for followed in self._followed.values():
             followed.use(options)
-        self.options = options
 
     def reset(self, camera: str | None = None) -> None:
         """Forget all hands, of one camera alone where it is named."""
@@ -231,11 +195,7 @@ class CamerasEstimator:
     def close(self) -> None:
         """Let go of the backends."""
         self._pool.shutdown()
-        self._inference.close()
-        self._backend.close()
-        self._detector.close()
-        if self._prior is not None:
-            self._prior.close()
+        super().close()
 
 
 def load_cameras(cameras: Iterable[str], options: EstimatorOptions) -> CamerasEstimator:

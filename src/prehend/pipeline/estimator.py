@@ -1,34 +1,28 @@
 """A frame's way through the runtime, from top to bottom: an image in, the hands in it out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from types import TracebackType
 
 from prehend.backends import Backend
-from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
+from prehend.pipeline.base import EstimatorBase
 from prehend.pipeline.cuts import Cuts
 from prehend.pipeline.depth_refine import checked_depth
 from prehend.pipeline.depth_register import Depth
-from prehend.pipeline.detect import Detection, Detector
+from prehend.pipeline.detect import Detection
 from prehend.pipeline.events import EventTeller
 from prehend.pipeline.frame import Clock, camera_for, checked_size
-from prehend.pipeline.hands import HandModels
 from prehend.pipeline.hypotheses.follow import open_hypotheses
 from prehend.pipeline.identities import Identities
-from prehend.pipeline.infer import Inference, kinds_of
-from prehend.pipeline.mesh_network import open_network
-from prehend.pipeline.observe import Observer
-from prehend.pipeline.options import EstimatorOptions, check_live
-from prehend.pipeline.parts import FromPretrained, objects_of
+from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.parts import FromPretrained
 from prehend.pipeline.targets import Image, cut_targets
 from prehend.pipeline.tracker import Tracker
 from prehend.types import Camera, FoundHand, FrameResult
-from prehend.weights import Bundle
 
 
-class Estimator(FromPretrained):
+class Estimator(EstimatorBase, FromPretrained):
     """From images to hands; remembers the hands of the last image. `load.load_estimator` makes one.
 
     Images of one camera go in one after the other; one estimator serves one camera and one thread.
@@ -57,18 +51,12 @@ class Estimator(FromPretrained):
         object_model: ObjectModel | Sequence[ObjectModel] | None = None,
         prior: Backend | None = None,
     ):
-        self._options = config or EstimatorOptions()
-        self._objects = (object_model,) if isinstance(object_model, ObjectModel) else tuple(object_model or ())
-        self._backend, self._hands = backend, HandModels(backend.bundle, hand_model)
-        self._detector = None if detector is None else Detector(detector)
-        self._network = open_network(backend, self._options.temporal_frames)
+        super().__init__(backend, detector, config, hand_model, object_model, prior)
         self._detection = Detection(self._detector, self._options)
-        self._inference = Inference(self._network, self._options, kinds_of(self._objects))
-        self._observer = Observer(self._hands, self._objects, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
         self._identities, self._events = Identities(self._options), EventTeller(self._options.grasp.lasting_s)
         self._cuts = Cuts()
-        self._prior, self._hypotheses = prior, open_hypotheses(prior, self._options)
+        self._hypotheses = open_hypotheses(prior, self._options)
 
     def estimate(
         self,
@@ -122,53 +110,15 @@ class Estimator(FromPretrained):
         return FrameResult(view, hands, stamp, clock.done(), self._tracker.detected, events, self._identities.lost)
 
     @property
-    def bundle(self) -> Bundle:
-        """The hand network's weights and where they come from."""
-        return self._backend.bundle
-
-    @property
-    def hand_models(self) -> Mapping[Side, HandModel]:
-        """The hand models whose meshes come out; their faces are the faces of `HandEstimate.vertices_m`."""
-        return self._hands.by_side
-
-    @property
     def drops(self) -> dict[str, int]:
         """How many hands were given up since the start, by reason: see `Tracker.drops`."""
         return self._tracker.drops
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know of how the networks run: on something else than was asked for, say."""
-        parts = (self._backend, self._detector, self._hypotheses)
-        return tuple(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
-
-    def warm_up(self) -> None:
-        """Run every stage once on nothing, so that the first image does not wait for what happens once."""
-        self._network.warm_up()
-        if self._detector is not None:
-            self._detector.warm_up()
-        if self._hypotheses is not None:
-            self._hypotheses.warm_up()
-
     def change(self, options: EstimatorOptions) -> None:
-        """Go on with other options from the next image on; hands that are followed keep their numbers.
-
-        Args:
-            options: those of now, but for some of `options.LIVE`.
-
-        Raises:
-            ParameterError: another option differs: it counts from the start.
-            UnknownName: there is no such object.
-            AssetError: the object catalogue cannot be read.
-        """
-        check_live(self._options, options)
-        if options.object_id != self._options.object_id:
-            self._objects = tuple(objects_of(options))
-        self._observer.use(options, self._objects)
-        self._inference.use(options, kinds_of(self._objects))
+        """See `EstimatorBase.change`."""
+        super().change(options)
         for part in (self._detection, self._tracker, self._identities):
             part.use(options)
-        self._options = options
 
     def reset(self) -> None:
         """Forget all hands; the numbers of their tracks are not used again."""
@@ -180,17 +130,4 @@ class Estimator(FromPretrained):
     def close(self) -> None:
         """Let go of the backends."""
         self._detection.close()
-        self._inference.close()
-        self._backend.close()
-        if self._detector is not None:
-            self._detector.close()
-        if self._prior is not None:
-            self._prior.close()
-
-    def __enter__(self) -> "Estimator":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+        super().close()
