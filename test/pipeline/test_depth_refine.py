@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput
-from prehend.geometry.camera import project
 from prehend.hand_model.asset import load_hand_model
 from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.depth_refine import checked_depth, refine_depth
@@ -20,17 +19,7 @@ WALL_M = 1.5
 
 
 def true_hand(new_hand, seed: int) -> DecodedHand:
-    hand = new_hand("right", 0.03, seed=seed, z=0.5)
-    return DecodedHand(
-        keypoints_px=project(hand.joints, CAMERA),
-        joints_m=hand.joints,
-        vertices_m=hand.skinned.vertices.astype(np.float32),
-        rotations=hand.rotations,
-        betas=hand.betas,
-        visible=np.ones(21, np.bool_),
-        fit_error_px=1.0,
-        position_std_m=0.04,
-    )
+    return new_hand("right", 0.03, seed=seed, z=0.5).decoded(CAMERA)
 
 
 @pytest.mark.parametrize("seed", range(4))

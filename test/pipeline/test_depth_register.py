@@ -9,7 +9,6 @@ from prehend.errors import InvalidInput
 from prehend.geometry.camera import backproject, mirror_camera, project
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
-from prehend.pipeline.decode import DecodedHand
 from prehend.pipeline.depth_refine import checked_depth, refine_depth
 from prehend.pipeline.depth_register import UnalignedDepth
 from prehend.ros.mirror import mirror_depth
@@ -99,16 +98,7 @@ def test_a_hand_at_a_wrong_distance_comes_back_by_a_sensor_beside_the_camera(
     true_m = depth_of((hand.skinned.vertices - t) @ R, IR)  # R.T (p - t) of each
     light = np.full(true_m.shape, 0.5, np.float32)
     measured = sensor.sense(true_m, light, float(IR.K[0, 0]), sensor.DepthSensor(seed=seed))
-    truth = DecodedHand(
-        keypoints_px=project(hand.joints, COLOUR),
-        joints_m=hand.joints,
-        vertices_m=hand.skinned.vertices.astype(np.float32),
-        rotations=hand.rotations,
-        betas=hand.betas,
-        visible=np.ones(21, np.bool_),
-        fit_error_px=1.0,
-        position_std_m=0.04,
-    )
+    truth = hand.decoded(COLOUR)
     depth = UnalignedDepth((measured / 1000).astype(np.float32), IR, T)
     nearer = {"joints_m": factor * truth.joints_m, "vertices_m": (factor * truth.vertices_m).astype(np.float32)}
     seen = replace(truth, **nearer)  # a smaller hand that is nearer looks the same
