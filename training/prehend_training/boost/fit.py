@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,19 +19,17 @@ from numpy.typing import NDArray
 
 from prehend.errors import InvalidInput, SourceError
 from prehend.geometry.camera import estimated_camera, project
-from prehend.geometry.rotations import geodesic_angle
-from prehend.hand_model import skin
 from prehend.hand_model.asset import load_hand_model
 from prehend.io.images import read_image
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.load import load_estimator
-from prehend.types import Box, Camera, FloatArray, FoundHand
+from prehend.types import Box, Camera, FoundHand
 from prehend.weights import load_bundle
 from prehend_training.boost.folders import Made, Maker, Plan, fill, read_units
 from prehend_training.data.stores.photographs import cut_out
 from prehend_training.engine import EngineOptions
 from prehend_training.photos.labels import Photo, PhotoHand, photographed, read_labels
-from prehend_training.photos.refine import refine_hand
+from prehend_training.photos.refine import Fit, judged, refine_hand
 from prehend_training.photos.whole import WholeRule
 from prehend_training.sample import FrameId, HandLabel, Sample
 from prehend_training.storage.codec import Packing
@@ -86,26 +84,6 @@ class FitConfig:
             "rule": asdict(self.rule),
             "hand": load_hand_model().sha256,
         }
-
-
-class Fit(NamedTuple):
-    """A hand on its labelled joints.
-
-    Attributes:
-        rotations, betas: (16, 3, 3), (10,), in the camera frame.
-        joints_m, vertices_m: (21, 3), (V, 3), likewise.
-        camera: of the photograph, assumed.
-        residual, worst, bent: see `FitRule`.
-    """
-
-    rotations: FloatArray
-    betas: FloatArray
-    joints_m: FloatArray
-    vertices_m: FloatArray
-    camera: Camera
-    residual: float
-    worst: float
-    bent: float
 
 
 def labelled_hands(config: FitConfig) -> list[tuple[Photo, int]]:
@@ -207,21 +185,13 @@ def fit_hand(estimator: Estimator, image: NDArray[np.uint8], hand: PhotoHand, ru
     refined = refine_hand(answer.rotations, answer.betas, answer.side, hand.keypoints_px, camera, hand.keypoint_std_px)
     if refined is None:
         return None, "no place"
-    posed = skin(load_hand_model(side=answer.side), refined.rotations, refined.betas)
-    move = refined.wrist_m - posed.joints[0]
-    joints = posed.joints + move
-    away = np.linalg.norm(project(joints, camera) - hand.keypoints_px, axis=1) / longer
-    angle = geodesic_angle(refined.rotations, np.asarray(answer.rotations, np.float64))
-    residual, worst, bent = float(np.sqrt((away**2).mean())), float(away.max()), float(np.sqrt((angle**2).mean()))
-    checks = {
-        "low score": answer.score >= rule.score,
-        "other side": answer.side == hand.side,
-        "joints differ": residual <= rule.residual,
-        "a joint differs": worst <= rule.worst,
-        "bent": bent <= rule.bent,
-    }
-    fit = Fit(refined.rotations, refined.betas, joints, posed.vertices + move, camera, residual, worst, bent)
-    return fit, next((why for why, passed in checks.items() if not passed), "kept")
+    said = np.asarray(answer.rotations, np.float64)
+    fit = judged(refined, answer.side, said, hand.keypoints_px, longer, camera)
+    if answer.score < rule.score:
+        return fit, "low score"
+    if answer.side != hand.side:
+        return fit, "other side"
+    return fit, rule.refused(fit) or "kept"
 
 
 def square_around(box: Box) -> Box:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, Side
-from prehend.geometry.camera import plane_from_pixels
+from prehend.geometry.camera import plane_from_pixels, project
 from prehend.geometry.root import MIN_DEPTH_M, fit_root
-from prehend.geometry.rotations import matrix_from_axis_angle
+from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model import skin
+from prehend.hand_model.asset import load_hand_model
 from prehend.types import Camera, FloatArray
 from prehend_training.grasps.hand import probe
 
@@ -32,6 +33,26 @@ class Refined(NamedTuple):
     rotations: FloatArray
     betas: FloatArray
     wrist_m: FloatArray
+
+
+class Fit(NamedTuple):
+    """A hand on its labelled joints, and how well it lies there.
+
+    Attributes:
+        rotations, betas: (16, 3, 3), (10,), in the camera frame.
+        joints_m, vertices_m: (21, 3), (V, 3), likewise.
+        camera: of the photograph, assumed.
+        residual, worst, bent: see `whole.WholeRule`.
+    """
+
+    rotations: FloatArray
+    betas: FloatArray
+    joints_m: FloatArray
+    vertices_m: FloatArray
+    camera: Camera
+    residual: float
+    worst: float
+    bent: float
 
 
 class _Problem(NamedTuple):
@@ -126,3 +147,24 @@ def _solve(problem: _Problem, x: FloatArray) -> FloatArray | None:
         normal += _DAMPING * np.diag(normal.diagonal())
         x = x - np.linalg.solve(normal, gradient)
     return x
+
+
+def judged(
+    refined: Refined, side: Side, said: FloatArray, keypoints_px: FloatArray, longer: float, camera: Camera
+) -> Fit:
+    """A refined hand with its mesh, compared with what it was made of.
+
+    Args:
+        refined: the hand. side: of it.
+        said: (16, 3, 3) the network's rotations.
+        keypoints_px: (21, 2) labelled joints.
+        longer: longer side of the hand's box [px].
+        camera: of the image.
+    """
+    posed = skin(load_hand_model(side=side), refined.rotations, refined.betas)
+    move = refined.wrist_m - posed.joints[0]
+    joints = posed.joints + move
+    away = np.linalg.norm(project(joints, camera) - keypoints_px, axis=1) / longer
+    angle = geodesic_angle(refined.rotations, said)
+    numbers = float(np.sqrt((away**2).mean())), float(away.max()), float(np.sqrt((angle**2).mean()))
+    return Fit(refined.rotations, refined.betas, joints, posed.vertices + move, camera, *numbers)

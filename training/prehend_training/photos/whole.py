@@ -8,7 +8,6 @@ last pixels go. What falls on the joints well enough gets rotations and shape; t
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 from prehend.backends import BackendSettings, open_backend
 from prehend.conventions import MIRROR
 from prehend.errors import InvalidInput
-from prehend.geometry.camera import estimated_camera, project, viewing_rays
-from prehend.geometry.rotations import geodesic_angle, nearest_rotation
-from prehend.hand_model import skin
+from prehend.geometry.camera import estimated_camera, viewing_rays
+from prehend.geometry.rotations import nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.io.images import read_image
 from prehend.pipeline.estimator import Estimator
@@ -35,7 +33,7 @@ from prehend.pipeline.hypotheses.skeleton import (
 from prehend.types import Camera, FloatArray, FoundHand, HandEstimate
 from prehend.weights import load_bundle
 from prehend_training.photos.labels import PhotoHand, PhotoLabels
-from prehend_training.photos.refine import LEAST_STD, refine_hand
+from prehend_training.photos.refine import LEAST_STD, Fit, judged, refine_hand
 
 TIMES = (0.2, 0.1)
 """Noise of the prior's steps, from 0 to 1 of the forward process."""
@@ -73,16 +71,14 @@ class WholeRule:
         if not (0 < self.residual <= self.worst and self.bent > 0 and 0 <= self.score <= 1 and self.least_px > 0):
             raise InvalidInput(f"{self}: expected 0 < residual <= worst, 0 <= score <= 1, and a positive size")
 
-
-class Whole(NamedTuple):
-    """A whole hand: (16, 3, 3) and (10,) in the frame of the photograph's assumed camera, and how well it fits: see
-    `WholeRule`."""
-
-    rotations: FloatArray
-    betas: FloatArray
-    residual: float
-    worst: float
-    bent: float
+    def refused(self, fit: Fit) -> str | None:
+        """Why a fit is not good enough; None where it is."""
+        checks = {
+            "joints differ": fit.residual <= self.residual,
+            "a joint differs": fit.worst <= self.worst,
+            "bent": fit.bent <= self.bent,
+        }
+        return next((why for why, passed in checks.items() if not passed), None)
 
 
 def open_denoiser(weights: str = "hhmr-xs") -> PoseDenoiser:
@@ -153,14 +149,14 @@ def _has_joints(hand: PhotoHand) -> bool:
     return hand.keypoints_px is not None and hand.side is not None and hand.box_px is not None
 
 
-def _with_pose(hand: PhotoHand, whole: Whole, who: str) -> PhotoHand:
+def _with_pose(hand: PhotoHand, whole: Fit, who: str) -> PhotoHand:
     origin = {**hand.origin, "rotations": who}
     return replace(hand, rotations=whole.rotations, betas=whole.betas, origin=origin)
 
 
 def whole_hand(
     estimator: Estimator, denoiser: PoseDenoiser | None, image: NDArray[np.uint8], hand: PhotoHand, rule: WholeRule
-) -> tuple[Whole | None, str]:
+) -> tuple[Fit | None, str]:
     """A labelled hand made whole, and "whole"; or None, and why not.
 
     Args:
@@ -184,24 +180,10 @@ def whole_hand(
     refined = refine_hand(rotations, answer.betas, hand.side, hand.keypoints_px, camera, hand.keypoint_std_px)
     if refined is None:
         return None, "no place"
-    posed = skin(load_hand_model(side=hand.side), refined.rotations, refined.betas)
-    joints = posed.joints + (refined.wrist_m - posed.joints[0])
-    away = np.linalg.norm(project(joints, camera) - hand.keypoints_px, axis=1) / longer
-    angle = geodesic_angle(refined.rotations, nearest_rotation(answer.rotations))
-    whole = Whole(
-        refined.rotations,
-        refined.betas,
-        float(np.sqrt((away**2).mean())),
-        float(away.max()),
-        float(np.sqrt((angle**2).mean())),
-    )
-    checks = {
-        "joints differ": whole.residual <= rule.residual,
-        "a joint differs": whole.worst <= rule.worst,
-        "bent": whole.bent <= rule.bent,
-    }
-    why = next((name for name, passed in checks.items() if not passed), "whole")
-    return (whole if why == "whole" else None), why
+    said = nearest_rotation(answer.rotations)
+    fit = judged(refined, hand.side, said, hand.keypoints_px, longer, camera)
+    why = rule.refused(fit)
+    return (fit, "whole") if why is None else (None, why)
 
 
 def _std_px(hand: PhotoHand, longer: float) -> FloatArray:
