@@ -4,14 +4,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
-from prehend.errors import MissingDependency, ParameterError, PrehendError
+from prehend.errors import MissingDependency, ParameterError
 
 try:
     import rclpy
-    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
-    from rclpy.clock import Clock, ClockType
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.lifecycle import LifecycleNode
     from rclpy.node import Node
@@ -24,15 +22,16 @@ from prehend.ros.borders import Border
 from prehend.ros.calibration import Calibration
 from prehend.ros.depth_inputs import depth_stream
 from prehend.ros.diagnostics import Status
-from prehend.ros.estimator import CamerasLoader, Loaded, Loader, check_objects, load_cameras_for, load_for
+from prehend.ros.estimator import CamerasLoader, Loaded, Loader, load_cameras_for, load_for
 from prehend.ros.inputs import Inputs, image_topics
 from prehend.ros.life import Life, Running
 from prehend.ros.messages import DIAGNOSTICS
+from prehend.ros.node_base import NodeBase
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
 from prehend.ros.params_files import unused_files
-from prehend.ros.quality import publisher, refuse_changes, unused_overrides
-from prehend.ros.reporting import Reporter, offer_services
+from prehend.ros.quality import publisher
+from prehend.ros.reporting import offer_services
 from prehend.ros.stamps import Stamps
 from prehend.ros.start import restore_signals, start_ros, stop_on_signals
 from prehend.ros.worker import Worker
@@ -46,7 +45,7 @@ _NOT_OURS = ("use_sim_time", "start_type_description_service", "qos_overrides")
 """Parameters that rclpy declares by itself."""
 
 
-class PrehendNode:
+class PrehendNode(NodeBase):
     """Subscribes to images, feeds the worker and publishes diagnostics.
 
     Args:
@@ -59,10 +58,11 @@ class PrehendNode:
         PrehendError: wrong parameters or topics.
     """
 
+    worker: Worker
+
     def __init__(self, node: Node, params: NodeParams, loaded: Loaded, notes: Sequence[str] = ()) -> None:
-        self._node, self._params, self._notes, self._loaded = node, params, list(notes), loaded
-        self._reporter = Reporter(node)
-        self._stats = diagnostics.Stats(time.monotonic())
+        super().__init__(node, params, notes, loaded.said)
+        self._loaded = loaded
         self._stamps = Stamps(self._now_s, lambda: bool(node.get_parameter("use_sim_time").value))
         base, _ = image_topics(node, params.image_transport == "compressed")
         self._calibration = Calibration(
@@ -85,63 +85,26 @@ class PrehendNode:
             )
             self._inputs = Inputs(node, params, self._calibration, self._stats, self.worker.offer, depth)
             offer_services(node, self.worker)
-        # a steady clock: silence must be told while simulated time stands still, too
-        node.create_timer(1.0, self._on_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        node.add_on_set_parameters_callback(self._on_parameters)
-        for note in self._notes:
-            node.get_logger().warning(note)
+        self._begin()
 
-    def _note(self, note: str) -> None:
-        """Warn of something once, and let the diagnostics tell it from now on."""
-        if note not in self._notes:
-            self._notes.append(note)
-            self._node.get_logger().warning(note)
-
-    def activate(self) -> None:
-        """Subscribe to the images.
-
-        Raises:
-            ParameterError: ROS refuses a topic.
-        """
+    def _subscribe(self) -> str:
         self._stats.began(time.monotonic())
         self._inputs.start()
-        for note in unused_overrides(self._node):
-            self._note(note)
-        self._node.get_logger().info(f"{self._loaded.said}; waiting for images on {self._inputs.topic}")
+        return self._inputs.topic
 
-    def deactivate(self) -> None:
-        """Unsubscribe, and forget all hands."""
+    def _unsubscribe(self) -> None:
         self._inputs.stop()
-        self.worker.reset()
-
-    def run(self) -> None:
-        """Process images until `stop`; see `Worker.run`."""
-        self.worker.run()
-
-    def stop(self) -> None:
-        """Let `run` return."""
-        self.worker.stop()
 
     def close(self) -> None:
         """Free the estimator; what was made of ROS is destroyed by `Life`."""
-        self._node.remove_on_set_parameters_callback(self._on_parameters)
+        super().close()
         self._loaded.estimator.close()
 
-    def _now_s(self) -> float:
-        return float(self._node.get_clock().now().nanoseconds) * 1e-9
+    def _is_ours(self, name: str) -> bool:
+        return name.split(".")[0] not in _NOT_OURS
 
-    def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
-        values = {change.name: change.value for change in changes if change.name.split(".")[0] not in _NOT_OURS}
-        try:
-            refuse_changes(self._node, changes)
-            params = self._params.updated(values)
-            if (options := params.options()) != self._params.options():
-                check_objects(options)
-                self.worker.change(options)
-        except PrehendError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self._params = self._outputs.params = params
-        return SetParametersResult(successful=True)
+    def _use(self, params: NodeParams) -> None:
+        self._outputs.params = params
 
     def _on_diagnostics(self) -> None:
         counts, params, now = self._stats.take(), self._params, time.monotonic()

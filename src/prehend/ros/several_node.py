@@ -6,24 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from prehend import __version__
-from prehend.errors import ParameterError, PrehendError
+from prehend.errors import ParameterError
 from prehend.io.images import Image
 from prehend.rig.estimator import RigEstimator
 from prehend.ros import diagnostics
 from prehend.ros.borders import Border
-from prehend.ros.diagnostics import Stats, Status
-from prehend.ros.estimator import LoadedCameras, check_objects
+from prehend.ros.diagnostics import Status
+from prehend.ros.estimator import LoadedCameras
 from prehend.ros.lane import Lane
 from prehend.ros.messages import DIAGNOSTICS
+from prehend.ros.node_base import NodeBase
 from prehend.ros.outputs import Outputs
 from prehend.ros.params import NodeParams
-from prehend.ros.quality import publisher, refuse_changes, unused_overrides
-from prehend.ros.reporting import Reporter, offer_services
+from prehend.ros.quality import publisher
+from prehend.ros.reporting import offer_services
 from prehend.ros.rig_outputs import RigOutputs
 from prehend.ros.rig_poses import RigPoses
 from prehend.ros.rig_status import SyncStatus
@@ -32,7 +31,7 @@ from prehend.ros.stamps import Stamps
 from prehend.types import FrameResult
 
 
-class SeveralNode:
+class SeveralNode(NodeBase):
     """Subscribes to the images of several cameras, feeds the worker and publishes diagnostics.
 
     Args:
@@ -46,9 +45,8 @@ class SeveralNode:
     """
 
     def __init__(self, node: Node, params: NodeParams, loaded: LoadedCameras, notes: Sequence[str] = ()) -> None:
-        self._node, self._params, self._notes, self._loaded = node, params, list(notes), loaded
-        self._reporter = Reporter(node)
-        self._stats = Stats(time.monotonic())
+        super().__init__(node, params, notes, loaded.said)
+        self._loaded = loaded
         self._apart: dict[str, Outputs] = {}
         self._rig: RigOutputs | None = None
         self._sync: SyncStatus | None = None
@@ -66,45 +64,31 @@ class SeveralNode:
             else:
                 self._make_rig(loaded.rig, self._poses)
             offer_services(node, self.worker)
-        node.create_timer(1.0, self._on_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        node.add_on_set_parameters_callback(self._on_parameters)
-        for note in self._notes:
-            node.get_logger().warning(note)
+        self._begin()
 
-    def activate(self) -> None:
-        """Subscribe to the images.
-
-        Raises:
-            ParameterError: ROS refuses a topic.
-        """
+    def _subscribe(self) -> str:
         for lane in self._lanes.values():
             lane.stats.began(time.monotonic())
             lane.inputs.start()
-        for note in unused_overrides(self._node):
-            if note not in self._notes:
-                self._notes.append(note)
-                self._node.get_logger().warning(note)
-        topics = ", ".join(lane.inputs.topic for lane in self._lanes.values())
-        self._node.get_logger().info(f"{self._loaded.said}; waiting for images on {topics}")
+        return ", ".join(lane.inputs.topic for lane in self._lanes.values())
 
-    def deactivate(self) -> None:
-        """Unsubscribe, and forget all hands."""
+    def _unsubscribe(self) -> None:
         for lane in self._lanes.values():
             lane.inputs.stop()
-        self.worker.reset()
-
-    def run(self) -> None:
-        """Process images until `stop`."""
-        self.worker.run()
-
-    def stop(self) -> None:
-        """Let `run` return."""
-        self.worker.stop()
 
     def close(self) -> None:
-        """Free the estimator."""
-        self._node.remove_on_set_parameters_callback(self._on_parameters)
+        """Free the estimators; what was made of ROS is destroyed by `Life`."""
+        super().close()
         self._loaded.close()
+
+    def _is_ours(self, name: str) -> bool:
+        return hasattr(self._params, name)
+
+    def _use(self, params: NodeParams) -> None:
+        for name, outputs in self._apart.items():
+            outputs.params = self._of(name)
+        if self._rig is not None:
+            self._rig.params = params
 
     def _make_apart(self, loaded: LoadedCameras) -> None:
         for name, lane in self._lanes.items():
@@ -126,26 +110,6 @@ class SeveralNode:
 
     def _publish(self, camera: str, header: Any, image: Image, result: FrameResult) -> None:
         self._apart[camera].publish(header, image, result)
-
-    def _now_s(self) -> float:
-        return float(self._node.get_clock().now().nanoseconds) * 1e-9
-
-    def _on_parameters(self, changes: list[Any]) -> SetParametersResult:
-        values = {change.name: change.value for change in changes if hasattr(self._params, change.name)}
-        try:
-            refuse_changes(self._node, changes)
-            params = self._params.updated(values)
-            if (options := params.options()) != self._params.options():
-                check_objects(options)
-                self.worker.change(options)
-        except PrehendError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self._params = params
-        for name, outputs in self._apart.items():
-            outputs.params = self._of(name)
-        if self._rig is not None:
-            self._rig.params = self._params
-        return SetParametersResult(successful=True)
 
     def _on_diagnostics(self) -> None:
         now_s = time.monotonic()
