@@ -1,15 +1,20 @@
-"""What commands that run sources have in common: how these are read, how hands are found, how it begins."""
+"""What commands that run sources have in common: how these are read, how hands are found, where results go."""
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prehend.cli.options import add_lag, add_options, given_options
 from prehend.cli.parsing import Parser, number_between
+from prehend.errors import ParameterError
 
 if TYPE_CHECKING:
     from prehend.cli.run_job import Run
+    from prehend.io.event_lines import EventLines
+    from prehend.io.overlay_files import OverlayFolder
     from prehend.io.side_files import GivenCamera, SourceTable
     from prehend.pipeline.load import HandEstimator
     from prehend.types import FoundHand
@@ -22,6 +27,16 @@ class Loader(Protocol):
 
     def __call__(self, args: argparse.Namespace, tracking: bool) -> "HandEstimator":
         """The estimator for these arguments, which follows hands or not."""
+
+
+class Job(Protocol):
+    """Took the sources."""
+
+    def summary(self) -> list[str]:
+        """What was done, in lines."""
+
+    def exit_code(self) -> int:
+        """0, or 1 where something failed."""
 
 
 def add_reading(parser: Parser) -> None:
@@ -44,6 +59,60 @@ def add_reading(parser: Parser) -> None:
         metavar="N",
         help="refuse larger images before they are decoded (default: 67)",
     )
+
+
+def add_results(parser: Parser, unit: str, overlays: str) -> None:
+    """Add what says where results are written.
+
+    Args:
+        parser: of the command.
+        unit: what a line of JSON is about.
+        overlays: what overlays are.
+    """
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help=f"write predictions (schema prehend.predictions/2); - is the standard output: a JSON line a {unit}",
+    )
+    parser.add_argument("--mesh", action="store_true", help="write the meshes' vertices to the JSON too")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        metavar="FILE",
+        help="write what happens to the hands of what is tracked: a JSON line an event; - is the standard output",
+    )
+    parser.add_argument("--overlay", type=Path, metavar="DIR", help=f"write {overlays}")
+
+
+def check_results(args: argparse.Namespace, inputs: Sequence[Path]) -> None:
+    """Raise `ParameterError` where results would overwrite resolved inputs or one another."""
+    if args.overlay is not None and args.overlay.is_file():
+        raise ParameterError(f"--overlay {args.overlay} is a file: give a folder")
+    for name, path in (("--json", args.json), ("--events", args.events)):
+        if path is not None and (path.is_dir() or path.resolve() in inputs):
+            raise ParameterError(f"{name} {path} is {'a folder' if path.is_dir() else 'an input'}: give a file")
+    if args.json is not None and args.events is not None and args.json.resolve() == args.events.resolve():
+        raise ParameterError(f"--json and --events are both {args.json}: give another file to one of them")
+
+
+@contextmanager
+def open_results(args: argparse.Namespace) -> "Iterator[tuple[OverlayFolder | None, EventLines | None]]":
+    """Overlays and events as the arguments of `add_results` want them."""
+    from prehend.io.event_lines import EventLines
+    from prehend.io.overlay_files import OverlayFolder
+
+    with ExitStack() as stack:
+        overlay = None if args.overlay is None else stack.enter_context(OverlayFolder(args.overlay))
+        yield overlay, None if args.events is None else stack.enter_context(EventLines(args.events))
+
+
+def tell(job: "Job", args: argparse.Namespace) -> int:
+    """Say in the end what was done, where no results are written to; returns the exit code."""
+    told = sys.stderr if "-" in (str(args.json), str(args.events)) else sys.stdout
+    for line in job.summary():
+        told.write(f"{line}\n")
+    return job.exit_code()
 
 
 def load_for(args: argparse.Namespace, tracking: bool) -> "HandEstimator":

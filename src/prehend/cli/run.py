@@ -1,12 +1,21 @@
 """`prehend run`: sources in, predictions and overlays out."""
 
 import argparse
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 from prehend.cli.parsing import Parser
-from prehend.cli.reading import Loader, add_reading, begin, load_for, open_run, read_sides
+from prehend.cli.reading import (
+    Loader,
+    add_reading,
+    add_results,
+    begin,
+    check_results,
+    load_for,
+    open_results,
+    open_run,
+    read_sides,
+    tell,
+)
 from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError
 
@@ -37,23 +46,10 @@ def build_parser() -> Parser:
     """The arguments of the verb."""
     parser = Parser("prehend run", _DESCRIPTION, _EPILOG)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="image, folder, video, camera or bag")
-    parser.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="write predictions (schema prehend.predictions/2); - is the standard output: a JSON line a frame",
-    )
-    parser.add_argument("--mesh", action="store_true", help="write the meshes' vertices to the JSON too")
+    add_results(parser, "frame", "overlays: images, .mp4 for what moves")
     parser.add_argument(
         "--json-version", type=int, choices=(1, 2), default=2, metavar="N", help="schema of the JSON: 1 or 2 (default)"
     )
-    parser.add_argument(
-        "--events",
-        type=Path,
-        metavar="FILE",
-        help="write what happens to the hands of what is tracked: a JSON line an event; - is the standard output",
-    )
-    parser.add_argument("--overlay", type=Path, metavar="DIR", help="write overlays: images, .mp4 for what moves")
     add_reading(parser)
     return parser
 
@@ -67,21 +63,13 @@ def run(argv: list[str], load: Loader = load_for) -> int:
     """
     args = begin(build_parser(), argv, check)
 
-    from prehend.io.event_lines import EventLines
-    from prehend.io.overlay_files import OverlayFolder
-
     sides = read_sides(args)
-    with stopped_by_signals(), ExitStack() as stack:
-        overlay = None if args.overlay is None else stack.enter_context(OverlayFolder(args.overlay))
-        events = None if args.events is None else stack.enter_context(EventLines(args.events))
+    with stopped_by_signals(), open_results(args) as (overlay, events):
         more = {"overlay": overlay, "events": events, "mesh": args.mesh, "version": args.json_version}
-        job = stack.enter_context(open_run(args, load, sides, args.json, **more))
-        for name in args.sources:
-            job.take(name, topic=args.topic, track=args.track, prefixed=len(args.sources) > 1)
-    told = sys.stderr if "-" in (str(args.json), str(args.events)) else sys.stdout
-    for line in job.summary():
-        told.write(f"{line}\n")
-    return job.exit_code()
+        with open_run(args, load, sides, args.json, **more) as job:
+            for name in args.sources:
+                job.take(name, topic=args.topic, track=args.track, prefixed=len(args.sources) > 1)
+    return tell(job, args)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -98,10 +86,4 @@ def check(args: argparse.Namespace) -> None:
         for path in inputs:
             if folder == (path if path.is_dir() else path.parent) or (path.is_dir() and path in folder.parents):
                 raise ParameterError(f"--overlay {args.overlay} lies among the inputs ({path}): give another folder")
-        if args.overlay.is_file():
-            raise ParameterError(f"--overlay {args.overlay} is a file: give a folder")
-    for name, path in (("--json", args.json), ("--events", args.events)):
-        if path is not None and (path.is_dir() or path.resolve() in inputs):
-            raise ParameterError(f"{name} {path} is {'a folder' if path.is_dir() else 'an input'}: give a file")
-    if args.json is not None and args.events is not None and args.json.resolve() == args.events.resolve():
-        raise ParameterError(f"--json and --events are both {args.json}: give another file to one of them")
+    check_results(args, inputs)
