@@ -231,3 +231,15 @@ def test_tests_of_training_mirror_it() -> None:
     for path in tests.rglob("test_*.py"):
         assert path.parent != tests, f"{path.name} belongs into the folder of a room"
         assert (TRAINING / path.parent.relative_to(tests)).is_dir(), f"{path} tests no room of training"
+
+
+def test_a_frames_way_is_read_in_one_short_file() -> None:
+    assert len((SRC / "pipeline" / "estimator.py").read_text().splitlines()) <= 150
+
+
+def test_presets_answer_for_themselves() -> None:
+    """Through `train.loop.preset.Preset`: nobody asks of which kind one is."""
+    for path in TRAINING.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+                assert not ast.unparse(node.args[1]).endswith("Preset"), f"{path}:{node.lineno}"
