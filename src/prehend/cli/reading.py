@@ -39,18 +39,28 @@ class Job(Protocol):
         """0, or 1 where something failed."""
 
 
+def add_topic(parser: Parser) -> None:
+    """Add what says which of a bag's images are meant."""
+    parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
+
+
+def add_images(parser: Parser) -> None:
+    """Add what says which images are meant and how they were taken."""
+    parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics, as prehend run --help explains")
+    add_topic(parser)
+    parser.add_argument(
+        "--mirrored", action="store_true", help="the images are mirrored, as selfies are: turn them back"
+    )
+
+
 def add_reading(parser: Parser) -> None:
     """Add what says how sources are read and hands are found."""
     parser.add_argument("--boxes", type=Path, metavar="FILE", help="boxes of the hands, instead of the detector")
-    parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics")
+    add_images(parser)
     add_options(parser)
     add_lag(parser)
     parser.add_argument(
         "--track", action=argparse.BooleanOptionalAction, default=None, help="follow hands between frames"
-    )
-    parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
-    parser.add_argument(
-        "--mirrored", action="store_true", help="the images are mirrored, as selfies are: turn them back"
     )
     parser.add_argument(
         "--max-megapixels",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prehend.cli.options import add_options, given_options
 from prehend.cli.parsing import Parser, number_between
-from prehend.cli.reading import add_results, begin, check_results, open_results, tell
+from prehend.cli.reading import add_results, add_topic, begin, check_results, open_results, tell
 from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError, PrehendError
 
@@ -40,7 +40,7 @@ def build_parser() -> Parser:
         help="frames of one set lie no further apart than this (default: 0.02)",
     )
     parser.add_argument("--exact", action="store_true", help="frames of one set have the same stamp")
-    parser.add_argument("--topic", metavar="NAME", help="image topic of bags that have several")
+    add_topic(parser)
     add_options(parser)
     return parser
 

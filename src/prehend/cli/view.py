@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prehend.cli.options import add_options
 from prehend.cli.parsing import Parser, count_from, number_between
-from prehend.cli.reading import Loader, load_for
+from prehend.cli.reading import Loader, add_images, load_for
 from prehend.cli.stopping import Stopped, stopped_by_signals
 from prehend.errors import ParameterError, PrehendError
 from prehend.ros.network import add_network_options, use_network
@@ -62,9 +62,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--track", action=argparse.BooleanOptionalAction, default=None, help="follow hands between frames"
     )
-    parser.add_argument("--topic", metavar="NAME", help="image topic of a bag that has several")
-    parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics, as prehend run takes them")
-    parser.add_argument("--mirrored", action="store_true", help="the pictures are mirrored: turn them back")
+    add_images(parser)
     add_network_options(parser)
     add_options(parser)
     return parser
