@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
+from prehend_training.cli.parsing.annotation import add_pose_source
 from prehend_training.cli.parsing.data import weighted
 from prehend_training.cli.parsing.options import add_engine, add_verb, engine_of
 from prehend_training.cli.parsing.training import (
@@ -49,9 +50,8 @@ def _add_fit(steps: Any) -> None:
     fit.add_argument("labels", type=Path, metavar="LABELS", help="file of `prehend-train label`")
     fit.add_argument("--out", type=Path, required=True, metavar="FITS", help="folder of the crops")
     fit.add_argument("--split", choices=("train", "validation"), default="train", help="of the photographs (train)")
-    fit.add_argument("--model", default="unihope-s", metavar="WEIGHTS", help="whose pose is taken (unihope-s)")
+    add_pose_source(fit, "hands")
     fit.add_argument("--size", type=int, default=128, metavar="PX", help="side of the crops (128)")
-    fit.add_argument("--limit", type=int, metavar="N", help="hands to try, spread over all")
     fit.add_argument(
         "--residual", type=float, help="largest RMS distance of the joints over the hand's longer side (0.04)"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
+from prehend_training.cli.parsing.annotation import add_known, add_pose_source, known_boxes
 from prehend_training.cli.parsing.options import add_verb, keep_old_option
 
 if TYPE_CHECKING:
@@ -32,11 +33,7 @@ def add_photo_verbs(verbs: Any) -> None:
     label.add_argument("--detector", default="palm", metavar="WHAT", help="weights of the detector beside ours (palm)")
     keep_old_option(label, "--finder", "--detector")
     label.add_argument("--out", type=Path, required=True, metavar="LABELS", help="file to write (.json)")
-    label.add_argument(
-        "--sources", metavar="FILE", help="YAML of what is known of folders (source, licence, side, held, no hands); "
-        "'public': the public repositories whose names this package knows",
-    )  # fmt: skip
-    label.add_argument("--boxes", type=Path, metavar="FILE", help="known boxes of hands (FOLDER/boxes.json, if there)")
+    add_known(label, None)
     label.add_argument(
         "--base", type=Path, metavar="LABELS", help="labels to add to: hands whose joints it knows stay as they are"
     )
@@ -56,12 +53,11 @@ def add_photo_verbs(verbs: Any) -> None:
     )
     whole.add_argument("labels", type=Path, metavar="LABELS", help="file of labels")
     whole.add_argument("--out", type=Path, required=True, metavar="FILE", help="file of labels to write (.json)")
-    whole.add_argument("--model", default="unihope-s", metavar="WHAT", help="weights whose pose is taken (unihope-s)")
     whole.add_argument(
         "--no-prior", dest="prior", action="store_false", help="the network's pose and the joints alone, to compare"
     )
     whole.add_argument("--split", default="train", metavar="NAME", help="split whose hands are made whole (train)")
-    whole.add_argument("--limit", type=int, metavar="N", help="photographs to take, spread over all (all)")
+    add_pose_source(whole, "photographs")
 
 
 def _add_import(verbs: Any) -> None:
@@ -132,7 +128,7 @@ def _label(arguments: argparse.Namespace) -> None:
 
     from prehend_training.photos.agreement import Rule
     from prehend_training.photos.facts import read_facts
-    from prehend_training.photos.labelling import BOXES, Labelling, label_photos, pictures_of, read_boxes
+    from prehend_training.photos.labelling import Labelling, label_photos, pictures_of
     from prehend_training.photos.labels import read_labels
 
     rule = Rule()
@@ -141,12 +137,10 @@ def _label(arguments: argparse.Namespace) -> None:
             raise InvalidInput(f"--apart {arguments.apart:g} is not between 0 and 1")
         rule = replace(rule, apart=arguments.apart)
     folder: Path = arguments.folder
-    boxes = arguments.boxes or (folder / BOXES if (folder / BOXES).exists() else None)
     base = {} if arguments.base is None else {photo.path: photo for photo in read_labels(arguments.base).photos}
     work = Labelling(
-        folder, arguments.out, read_facts(arguments.sources), {} if boxes is None else read_boxes(boxes), rule,
-        tuple(arguments.only), base,
-    )  # fmt: skip
+        folder, arguments.out, read_facts(arguments.sources), known_boxes(arguments), rule, tuple(arguments.only), base
+    )
     pictures_of(folder, work.only)
     teacher = _teacher(arguments)
     try:

@@ -4,13 +4,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prehend.errors import InvalidInput
+from prehend_training.cli.parsing.annotation import add_known, known_boxes
 from prehend_training.cli.parsing.options import add_verb
-
-if TYPE_CHECKING:
-    from prehend.types import Box
 
 
 def add_palm_verbs(verbs: Any) -> None:
@@ -31,11 +29,7 @@ def add_palm_verbs(verbs: Any) -> None:
         "--landmarks", type=Path, metavar="FILE",
         help="hand_landmark_full as `prehend-train trunk` writes it: gives region and side, and drops what is no hand",
     )  # fmt: skip
-    label.add_argument(
-        "--sources", default="public", metavar="FILE", help="YAML of what is known of folders (public: that of this "
-        "package)",
-    )  # fmt: skip
-    label.add_argument("--boxes", type=Path, metavar="FILE", help="known boxes of hands (FOLDER/boxes.json, if there)")
+    add_known(label, "public")
     label.add_argument(
         "--every", action="append", default=[], metavar="FOLDER=N", help="only each N-th picture of a folder"
     )
@@ -72,8 +66,7 @@ def _add_measure_step(steps: Any) -> None:
     )  # fmt: skip
     measure.add_argument("detector", metavar="WHAT", help="run, or name or folder of weights")
     measure.add_argument("folder", type=Path, help="photographs, in folders of their own")
-    measure.add_argument("--sources", default="public", metavar="FILE", help="as for label")
-    measure.add_argument("--boxes", type=Path, metavar="FILE", help="as for label")
+    add_known(measure, "public")
     measure.add_argument(
         "--write", action="store_true", help="note the numbers in the run's measured.json or the weights' manifest"
     )
@@ -96,20 +89,13 @@ def _measure(arguments: argparse.Namespace) -> None:
 
     if arguments.every < 1:
         raise InvalidInput(f"--every {arguments.every}: expected a number of at least 1")
-    facts, boxes = read_facts(arguments.sources), _boxes(arguments)
+    facts, boxes = read_facts(arguments.sources), known_boxes(arguments)
     report = measure_photographs(
         open_measured(arguments.detector).backend, arguments.folder, facts, boxes, arguments.every, arguments.false
     )
     if arguments.write:
         note_measured(Path(arguments.detector), report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
-
-
-def _boxes(arguments: argparse.Namespace) -> "dict[str, tuple[Box, ...]]":
-    from prehend_training.photos.labelling import BOXES, read_boxes
-
-    given = arguments.boxes or arguments.folder / BOXES
-    return read_boxes(given) if arguments.boxes or given.exists() else {}
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -140,7 +126,7 @@ def _label(arguments: argparse.Namespace) -> None:
     rule = Rule(sure=arguments.sure, presence=arguments.presence)
     labeller = Labeller(open_measured(arguments.detector).backend, landmarks, rule)
     every = dict(_every(text) for text in arguments.every)
-    labels = label_photographs(arguments.folder, labeller, read_facts(arguments.sources), _boxes(arguments), every)
+    labels = label_photographs(arguments.folder, labeller, read_facts(arguments.sources), known_boxes(arguments), every)
     write_palm_labels(arguments.out, labels)
     for prefix, said in labels.about["counts"].items():
         sys.stdout.write(f"{prefix}: {', '.join(f'{count} {name}' for name, count in said.items())}\n")
