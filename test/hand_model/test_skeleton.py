@@ -6,7 +6,7 @@ import pytest
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.rig.skeleton import NUM_PARAMETERS, Posture, Skeleton, moved
+from prehend.hand_model.skeleton import NUM_PARAMETERS, Posture, Skeleton, moved
 
 
 @pytest.fixture(params=["left", "right"])
