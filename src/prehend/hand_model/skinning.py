@@ -22,13 +22,11 @@ class Skinned(NamedTuple):
         vertices: (..., V, 3).
         joints: (..., 21, 3) in the order of `conventions.JOINT_NAMES`.
         joints16: (..., 16, 3) in MANO's order.
-        spins: (..., 16, 3, 3) rotation of each joint from the rest pose to the outer frame.
     """
 
     vertices: Float
     joints: Float
     joints16: Float
-    spins: Float
 
 
 _ORDER = np.array(JOINTS_FROM_MANO)
@@ -86,7 +84,16 @@ def skin(
     joints16 = joints16 + offset
     joints = np.concatenate([joints16, vertices[:, model.tips] if mesh else vertices], 1)[:, _ORDER]
     vertices = vertices if mesh else vertices[:, :0]
-    return Skinned(*(part.reshape(*lead, *part.shape[1:]) for part in (vertices, joints, joints16, spin)))
+    return Skinned(*(part.reshape(*lead, *part.shape[1:]) for part in (vertices, joints, joints16)))
+
+
+def spins_of(rotations: ArrayLike) -> NDArray[np.float64]:
+    """(16, 3, 3) rotations of the joints relative to their parents -> (16, 3, 3) from the rest pose."""
+    R = np.asarray(rotations, np.float64)
+    spins = R.copy()
+    for joints, parents in _LEVELS:
+        spins[joints] = spins[parents] @ R[joints]
+    return spins
 
 
 def _chain(R: Float, rest_joints: Float) -> tuple[Float, Float]:

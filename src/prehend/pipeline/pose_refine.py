@@ -19,7 +19,7 @@ from prehend.geometry.root import MIN_DEPTH_M, MIN_JOINTS
 from prehend.geometry.rotations import hat, matrix_from_axis_angle
 from prehend.hand_model.model import HandModel
 from prehend.hand_model.skeleton import MOVES, Posture
-from prehend.hand_model.skinning import skin
+from prehend.hand_model.skinning import skin, spins_of
 from prehend.types import Camera, FloatArray
 
 TURNS = 3 * NUM_MANO_JOINTS
@@ -137,7 +137,7 @@ def _joints(posture: Posture, model: HandModel) -> tuple[FloatArray, FloatArray]
     posed = skin(model, posture.rotations, posture.betas, posture.translation_m, mesh=False)
     joints = posed.joints.astype(np.float64)
     arms = joints[:, None] - posed.joints16[None]
-    turns = -(hat(arms) @ posed.spins) * MOVES[..., None, None]
+    turns = -(hat(arms) @ spins_of(posture.rotations)) * MOVES[..., None, None]
     place = np.broadcast_to(np.eye(3), (len(joints), 3, 3))
     return joints, np.concatenate([turns.transpose(0, 2, 1, 3).reshape(len(joints), 3, TURNS), place], -1)
 
