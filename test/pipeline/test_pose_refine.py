@@ -32,6 +32,10 @@ def joints_of(pose, side="right"):
     return skin(model(side), pose.rotations, pose.betas, pose.translation_m, mesh=False).joints.astype(np.float64)
 
 
+def refined(said, keypoints, std=SURE, side="right"):
+    return refine_pose(said, joints_of(said, side), keypoints, std, CAMERA, side, COVARIANCE)
+
+
 def wrong(pose, rng, side="right", share=1.0):
     """A pose as the network may say it where `pose` is true."""
     turns = share * rng.multivariate_normal(np.zeros(TURNS), COVARIANCE).reshape(16, 3)
@@ -52,7 +56,7 @@ def test_keypoints_that_are_seen_well_mend_most_of_a_wrong_pose(side):
     for seed in range(20):
         true = posture(seed)
         said = wrong(true, rng, side)
-        found = refine_pose(said, project(joints_of(true, side), CAMERA), SURE, CAMERA, model(side), COVARIANCE)
+        found = refined(said, project(joints_of(true, side), CAMERA), SURE, side)
         before.append(off(said, true, side))
         after.append(off(found, true, side))
     assert np.mean(after) < 0.6 * np.mean(before)
@@ -60,7 +64,7 @@ def test_keypoints_that_are_seen_well_mend_most_of_a_wrong_pose(side):
 
 def test_what_agrees_already_stays():
     true = posture(3)
-    found = refine_pose(true, project(joints_of(true), CAMERA), SURE, CAMERA, model(), COVARIANCE)
+    found = refined(true, project(joints_of(true), CAMERA))
     assert np.abs(joints_of(found) - joints_of(true)).max() < 1e-5
     assert found.betas is true.betas
 
@@ -68,7 +72,7 @@ def test_what_agrees_already_stays():
 def test_keypoints_that_nobody_is_sure_of_move_nothing():
     true, rng = posture(4), np.random.default_rng(4)
     keypoints = project(joints_of(true), CAMERA) + rng.normal(0, 20, (NUM_JOINTS, 2))
-    found = refine_pose(true, keypoints, np.full(NUM_JOINTS, 1e4), CAMERA, model(), COVARIANCE)
+    found = refined(true, keypoints, np.full(NUM_JOINTS, 1e4))
     assert np.abs(found.rotations - true.rotations).max() < 1e-3
 
 
@@ -77,7 +81,7 @@ def test_the_less_sure_the_keypoints_the_less_they_move():
     said, seen = wrong(true, rng), project(joints_of(true), CAMERA)
     moved = []
     for std in (1.0, 4.0, 16.0, 64.0):
-        found = refine_pose(said, seen, np.full(NUM_JOINTS, std), CAMERA, model(), COVARIANCE)
+        found = refined(said, seen, np.full(NUM_JOINTS, std))
         moved.append(np.linalg.norm(found.rotations - said.rotations))
     assert moved == sorted(moved, reverse=True) and moved[0] > 3 * moved[-1]
 
@@ -90,27 +94,27 @@ def test_a_mirrored_hand_gives_the_mirrored_answer():
     flipped = Posture(mirror @ said.rotations @ mirror, said.betas, said.translation_m * [-1, 1, 1])
     mirrored = np.column_stack([2 * CAMERA.K[0, 2] - seen[:, 0], seen[:, 1]])
     std = rng.uniform(1, 5, NUM_JOINTS)
-    right = refine_pose(said, seen, std, CAMERA, model(), COVARIANCE)
-    left = refine_pose(flipped, mirrored, std, CAMERA, model("left"), COVARIANCE)
+    right = refined(said, seen, std)
+    left = refined(flipped, mirrored, std, "left")
     assert np.allclose(mirror @ left.rotations @ mirror, right.rotations, atol=1e-5)
     assert np.allclose(left.translation_m * [-1, 1, 1], right.translation_m, atol=1e-6)
 
 
 def test_of_a_hand_that_looks_smaller_less_than_half_is_taken_for_distance():
-    rng = np.random.default_rng(7)
+    rng, moved = np.random.default_rng(7), []
     for seed in range(10):
         true = posture(seed)
         said = wrong(true, rng)
-        seen = project(joints_of(true) + np.array([0, 0, 0.05]), CAMERA)
-        found = refine_pose(said, seen, SURE, CAMERA, model(), COVARIANCE)
-        assert abs(joints_of(found)[:, 2].mean() - joints_of(said)[:, 2].mean()) < 0.025
+        found = refined(said, project(joints_of(true) + np.array([0, 0, 0.05]), CAMERA))
+        moved.append(joints_of(found)[:, 2].mean() - joints_of(said)[:, 2].mean())
+    assert 0 < np.mean(moved) < 0.025
 
 
 def test_rotations_stay_rotations_whatever_is_seen():
     rng = np.random.default_rng(8)
     for seed in range(20):
         keypoints = rng.uniform(-500, 1500, (NUM_JOINTS, 2))
-        found = refine_pose(posture(seed), keypoints, SURE, CAMERA, model(), COVARIANCE)
+        found = refined(posture(seed), keypoints)
         if found is not None:
             assert np.allclose(found.rotations @ np.swapaxes(found.rotations, 1, 2), np.eye(3), atol=1e-6)
             assert np.isfinite(found.translation_m).all()
@@ -122,8 +126,8 @@ def test_a_joint_that_does_not_count_may_lie_anywhere():
     std[[4, 8]] = np.inf
     elsewhere = seen.copy()
     elsewhere[[4, 8]] = [[np.nan, 3], [9e3, -9e3]]
-    one = refine_pose(said, seen, std, CAMERA, model(), COVARIANCE)
-    other = refine_pose(said, elsewhere, std, CAMERA, model(), COVARIANCE)
+    one = refined(said, seen, std)
+    other = refined(said, elsewhere, std)
     assert np.allclose(one.rotations, other.rotations)
 
 
@@ -131,9 +135,9 @@ def test_five_keypoints_or_a_hand_behind_the_camera_say_nothing():
     true, std = posture(10), np.full(NUM_JOINTS, np.inf)
     seen = project(joints_of(true), CAMERA)
     std[:5] = 1.0
-    assert refine_pose(true, seen, std, CAMERA, model(), COVARIANCE) is None
+    assert refined(true, seen, std) is None
     behind = true._replace(translation_m=np.array([0, 0, -0.5]))
-    assert refine_pose(behind, seen, SURE, CAMERA, model(), COVARIANCE) is None
+    assert refined(behind, seen) is None
 
 
 def told(**changes):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import MIRROR
+from prehend.conventions import MIRROR, Side
 from prehend.geometry.camera import rotation_camera_crop
 from prehend.geometry.root import fit_residual, fit_root
 from prehend.hand_model.model import HandModel
@@ -84,9 +84,8 @@ def decode_hand(
         return NoHand("no_position")
     shift, error_px = fit.translation_m - root, fit.residual_px
     if refines:
-        std = std_px / np.sqrt(border_trust(keypoints, size))  # type: ignore[operator]
         start = Posture(rotations, np.asarray(answer.betas, np.float64), shift)
-        refined = refine_pose(start, keypoints, std, camera, model, answer.pose_covariance) or start  # type: ignore[arg-type]
+        refined = _refined(start, posed.joints + shift, keypoints, std_px, camera, answer, model.side) or start
         rotations, shift = refined.rotations, refined.translation_m
         posed = _posed(answer, rotations, spec, camera, model, mesh)
         error_px = fit_residual(posed.joints + shift, keypoints, camera, weights)
@@ -103,6 +102,21 @@ def decode_hand(
         position_std_m=float("nan") if camera.estimated else fit.std_m,
         keypoint_std_px=std_px,
     )
+
+
+def _refined(
+    start: Posture,
+    joints_m: FloatArray,
+    keypoints: FloatArray,
+    std_px: FloatArray | None,
+    camera: Camera,
+    answer: NetworkAnswer,
+    side: Side,
+) -> Posture | None:
+    """The pose that goes best with the keypoints, those near the border for less."""
+    assert answer.pose_covariance is not None and std_px is not None
+    std = std_px / np.sqrt(border_trust(keypoints, (camera.width, camera.height)))
+    return refine_pose(start, joints_m, keypoints, std, camera, side, answer.pose_covariance)
 
 
 class _Posed(NamedTuple):

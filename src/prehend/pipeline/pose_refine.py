@@ -2,8 +2,8 @@
 says how a hand is turned and bent, beside what the network says of that itself.
 
 The network reads rotations and keypoints from the same crop, and its rotations err by more: with the keypoints as
-further measurements an iterated Kalman update (Bell and Cathey, IEEE Transactions on Automatic Control 1993) moves the
-rotations by what their errors on held-out hands allow. Those go with the weights: `rotations` of the manifest's
+further measurements a Kalman update moves the rotations by what their errors on held-out hands allow; further steps,
+linearised anew, change nothing that could be measured. Those go with the weights: `rotations` of the manifest's
 `calibration`, which `prehend-train calibrate` fits. docs/DEVIATIONS.md has what it brings.
 """
 
@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from prehend.conventions import NUM_MANO_JOINTS, Side
+from prehend.conventions import JOINTS_FROM_MANO, NUM_MANO_JOINTS, Side
 from prehend.errors import WeightsMismatch
 from prehend.geometry.camera import plane_from_pixels
 from prehend.geometry.root import MIN_DEPTH_M, MIN_JOINTS
 from prehend.geometry.rotations import hat, matrix_from_axis_angle
-from prehend.hand_model.model import HandModel
 from prehend.hand_model.skeleton import MOVES, Posture
-from prehend.hand_model.skinning import skin, spins_of
+from prehend.hand_model.skinning import spins_of
 from prehend.types import Camera, FloatArray
 
 TURNS = 3 * NUM_MANO_JOINTS
@@ -39,12 +38,14 @@ DISTANCE_STD = 0.01
 PLACE_STD_M = 1.0
 """The wrist's place beside that: free."""
 
-STEPS = 2
 LONGEST_TURN = 0.6
 """No joint is turned by more than this [rad]: an answer that is so far off is no matter of measurement."""
 
 LEAST_EIGENVALUE = 1e-3
 """Of the correlations, which the manifest rounds."""
+
+_TURNING = np.argsort(JOINTS_FROM_MANO)[:NUM_MANO_JOINTS]
+"""MANO's joints among the 21."""
 
 _MIRROR = np.tile([1.0, -1.0, -1.0], NUM_MANO_JOINTS)
 """Turns of a left hand as those of its mirror image, a right one."""
@@ -78,68 +79,58 @@ def pose_covariance(manifest: Mapping[str, Any]) -> FloatArray | None:
 
 def refine_pose(
     start: Posture,
+    joints_m: FloatArray,
     keypoints_px: FloatArray,
     std_px: FloatArray,
     camera: Camera,
-    model: HandModel,
+    side: Side,
     covariance: FloatArray,
 ) -> Posture | None:
     """A hand's rotations and place after its keypoints are taken for measurements; its shape stays.
 
     Args:
         start: what the network says, where `geometry.root.fit_root` puts it in the camera frame.
+        joints_m: (21, 3) its joints in the camera frame [m].
         keypoints_px: (21, 2) in the image [px].
         std_px: (21,) standard deviations along an axis [px]; infinite for those that shall not count.
         camera: of the image.
-        model: of the hand's side.
+        side: of the hand.
         covariance: of `pose_covariance`.
 
     Returns:
-        None where nothing can be said: too few keypoints, or a hand that would lie behind the camera.
+        None where nothing can be said: too few keypoints, or a hand that lies behind the camera.
     """
     focal = np.array([camera.K[0, 0], camera.K[1, 1]])
     image = plane_from_pixels(keypoints_px, camera) * focal
-    usable = np.isfinite(np.column_stack([image, std_px])).all(-1)
-    if usable.sum() < MIN_JOINTS:
+    usable = np.isfinite(image).all(-1) & np.isfinite(std_px)
+    if usable.sum() < MIN_JOINTS or not joints_m[:, 2].min() > MIN_DEPTH_M:
         return None
-    size = float(np.ptp(image[usable], axis=0).max())
-    variance = CORRELATED_JOINTS * np.maximum(std_px[usable], LEAST_STD * size) ** 2
-    prior, posture, moved = _prior(covariance, model.side), start, np.zeros(TURNS + 3)
-    distance = None
-    for _ in range(STEPS):
-        joints, derivative = _joints(posture, model)
-        if not np.isfinite(joints).all() or joints[:, 2].min() < MIN_DEPTH_M:
-            return None
-        middle = joints[:, 2].mean()
-        distance = middle if distance is None else distance
-        projected = joints[usable, :2] / joints[usable, 2:] * focal
-        jacobian = _camera(joints[usable], projected, focal) @ derivative[usable]
-        rows = np.concatenate([jacobian.reshape(-1, TURNS + 3), derivative[:, 2].mean(0)[None]])
-        off = np.append((image[usable] - projected).ravel(), distance - middle) + rows @ moved
-        noise = np.append(np.repeat(variance, 2), (DISTANCE_STD * distance) ** 2)
-        pull = prior @ rows.T
-        moved = pull @ np.linalg.solve(rows @ pull + np.diag(noise), off)
-        posture = _moved(start, moved)
-    return posture
+    seen, points = image[usable], joints_m[usable]
+    variance = CORRELATED_JOINTS * np.maximum(std_px[usable], LEAST_STD * (seen.max(0) - seen.min(0)).max()) ** 2
+    derivative = _derivative(joints_m, start.rotations)
+    projected = points[:, :2] / points[:, 2:] * focal
+    rows = np.empty((2 * len(points) + 1, TURNS + 3))
+    rows[:-1] = (_camera(points, projected, focal) @ derivative[usable]).reshape(-1, TURNS + 3)
+    rows[-1] = derivative[:, 2].mean(0)
+    noise = np.append(np.repeat(variance, 2), (DISTANCE_STD * joints_m[:, 2].mean()) ** 2)
+    off = np.append((seen - projected).ravel(), 0.0)
+    pull = np.concatenate([_of_side(covariance, side) @ rows[:, :TURNS].T, PLACE_STD_M**2 * rows[:, TURNS:].T])
+    return _moved(start, pull @ np.linalg.solve(rows @ pull + np.diag(noise), off))
 
 
-def _prior(covariance: FloatArray, side: Side) -> FloatArray:
-    """(51, 51) of the turns and the place."""
-    prior = np.zeros((TURNS + 3, TURNS + 3))
-    prior[:TURNS, :TURNS] = covariance if side == "right" else covariance * np.outer(_MIRROR, _MIRROR)
-    prior[TURNS:, TURNS:] = np.eye(3) * PLACE_STD_M**2
-    return prior
+def _of_side(covariance: FloatArray, side: Side) -> FloatArray:
+    return covariance if side == "right" else covariance * np.outer(_MIRROR, _MIRROR)
 
 
-def _joints(posture: Posture, model: HandModel) -> tuple[FloatArray, FloatArray]:
-    """(21, 3) joints and their (21, 3, 51) derivative by turns about each joint's own axes and by the place; pose
-    corrections of the tips are taken as fixed."""
-    posed = skin(model, posture.rotations, posture.betas, posture.translation_m, mesh=False)
-    joints = posed.joints.astype(np.float64)
-    arms = joints[:, None] - posed.joints16[None]
-    turns = -(hat(arms) @ spins_of(posture.rotations)) * MOVES[..., None, None]
-    place = np.broadcast_to(np.eye(3), (len(joints), 3, 3))
-    return joints, np.concatenate([turns.transpose(0, 2, 1, 3).reshape(len(joints), 3, TURNS), place], -1)
+def _derivative(joints_m: FloatArray, rotations: FloatArray) -> FloatArray:
+    """(21, 3, 51) derivative of the joints by turns about each joint's own axes and by the place; pose corrections of
+    the tips are taken as fixed."""
+    arms = joints_m[:, None] - joints_m[_TURNING][None]
+    derivative = np.empty((len(joints_m), 3, TURNS + 3))
+    turns = -(hat(arms) @ spins_of(rotations)) * MOVES[..., None, None]
+    derivative[..., :TURNS] = turns.transpose(0, 2, 1, 3).reshape(len(joints_m), 3, TURNS)
+    derivative[..., TURNS:] = np.eye(3)
+    return derivative
 
 
 def _camera(points: FloatArray, projected: FloatArray, focal: FloatArray) -> FloatArray:
