@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from prehend.backends import Backend
 from prehend.conventions import Side
@@ -21,11 +21,17 @@ from prehend.weights import Bundle
 T = TypeVar("T", bound="EstimatorBase")
 
 
+class _Live(Protocol):
+    def use(self, options: EstimatorOptions) -> None: ...
+
+
 class EstimatorBase:
     """An estimator but for the way of a frame; arguments and errors as of `Estimator`."""
 
     _hypotheses: FollowedHypotheses | None
     """Set by who knows how many there are: what says how they run and warms them up."""
+    _live: Sequence[_Live]
+    """Further parts that go on with other options; set likewise."""
 
     def __init__(
         self,
@@ -87,6 +93,8 @@ class EstimatorBase:
             self._objects = tuple(objects_of(options))
         self._observer.use(options, self._objects)
         self._inference.use(options, kinds_of(self._objects))
+        for part in self._live:
+            part.use(options)
         self._options = options
 
     def close(self) -> None:

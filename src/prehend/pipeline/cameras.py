@@ -104,7 +104,7 @@ class CamerasEstimator(EstimatorBase):
             )
             for name in names
         }
-        self._hypotheses = self._followed[names[0]].hypotheses
+        self._live, self._hypotheses = tuple(self._followed.values()), self._followed[names[0]].hypotheses
 
     def estimate(self, frames: Mapping[str, CameraFrame]) -> dict[str, FrameResult]:
         """Everything about one image of each of some cameras.
@@ -179,12 +179,6 @@ class CamerasEstimator(EstimatorBase):
             for reason, count in followed.tracker.drops.items():
                 found[reason] = found.get(reason, 0) + count
         return found
-
-    def change(self, options: EstimatorOptions) -> None:
-        """See `EstimatorBase.change`."""
-        super().change(options)
-        for followed in self._followed.values():
-            followed.use(options)
 
     def reset(self, camera: str | None = None) -> None:
         """Forget all hands, of one camera alone where it is named."""

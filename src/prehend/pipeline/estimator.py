@@ -55,7 +55,7 @@ class Estimator(EstimatorBase, FromPretrained):
         self._detection = Detection(self._detector, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
         self._identities, self._events = Identities(self._options), EventTeller(self._options.grasp.lasting_s)
-        self._cuts = Cuts()
+        self._live, self._cuts = (self._detection, self._tracker, self._identities), Cuts()
         self._hypotheses = open_hypotheses(prior, self._options)
 
     def estimate(
@@ -114,18 +114,11 @@ class Estimator(EstimatorBase, FromPretrained):
         """How many hands were given up since the start, by reason: see `Tracker.drops`."""
         return self._tracker.drops
 
-    def change(self, options: EstimatorOptions) -> None:
-        """See `EstimatorBase.change`."""
-        super().change(options)
-        for part in (self._detection, self._tracker, self._identities):
-            part.use(options)
-
     def reset(self) -> None:
         """Forget all hands; the numbers of their tracks are not used again."""
-        for part in (self._detection, self._tracker, self._identities, self._events):
-            part.reset()
-        if self._hypotheses is not None:
-            self._hypotheses.reset()
+        for part in (self._detection, self._tracker, self._identities, self._events, self._hypotheses):
+            if part is not None:
+                part.reset()
 
     def close(self) -> None:
         """Let go of the backends."""
