@@ -93,14 +93,14 @@ class CamerasEstimator(EstimatorBase):
         names = list(cameras)
         if not names or len(set(names)) < len(names):
             raise ParameterError(f"cameras are {', '.join(names) or 'none'}: each needs a name of its own")
-        self._pool, budget = look_pool(), Budget(self._options.hypothesis_budget_ms)
+        self._pool, budget = look_pool(), Budget(self.options.hypothesis_budget_ms)
         self._followed = {
             name: _Followed(
                 self._detector,
-                self._options,
+                self.options,
                 self._network.upright,
                 self._pool,
-                open_hypotheses(prior, self._options, budget),
+                open_hypotheses(prior, self.options, budget),
             )
             for name in names
         }
@@ -124,7 +124,7 @@ class CamerasEstimator(EstimatorBase):
                 raise UnknownName("camera", name, self._followed)
         clock = Clock()
         sizes = {name: checked_size(frame.image, frame.stamp, None) for name, frame in frames.items()}
-        views = {name: camera_for(frame.camera, sizes[name], self._options.fov_deg) for name, frame in frames.items()}
+        views = {name: camera_for(frame.camera, sizes[name], self.options.fov_deg) for name, frame in frames.items()}
         targets = {
             name: self._followed[name].tracker.begin(
                 sizes[name], frame.stamp, None, partial(self._followed[name].detection.run, frame.image)
@@ -146,11 +146,11 @@ class CamerasEstimator(EstimatorBase):
             hands = followed.identities.step(
                 followed.tracker.finish(seen, frame.stamp), followed.tracker.tracks, frame.stamp
             )
-            events = followed.events.step(hands, sizes[name], frame.stamp) if self._options.tracking else ()
+            events = followed.events.step(hands, sizes[name], frame.stamp) if self.options.tracking else ()
             found[name] = (hands, followed.tracker.detected, events, followed.identities.lost)
         clock.lap("decode")
         hands_of = {name: hands for name, (hands, *_) in found.items()}
-        if self._options.hypotheses:
+        if self.options.hypotheses:
             hands_of = {name: self._open(name, hands, frames, 1 / len(frames)) for name, hands in hands_of.items()}
             clock.lap("hypotheses")
         times = clock.done()
