@@ -85,9 +85,11 @@ def fusing(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The shipped weights, with a fusion that was not taught."""
     torch.manual_seed(0)
     network = registry.create("unihope-s-time")
-    network.load_state_dict(load_network(load_bundle("unihope-s")).state_dict(), strict=False)
+    shipped = load_bundle("unihope-s")
+    network.load_state_dict(load_network(shipped).state_dict(), strict=False)
     torch.nn.init.normal_(network.time.change.weight, std=0.05)
-    return save_bundle(network, tmp_path_factory.mktemp("weights") / "fusing", "unihope-s-time", {})
+    told = {"calibration": shipped.manifest["calibration"]}
+    return save_bundle(network, tmp_path_factory.mktemp("weights") / "fusing", "unihope-s-time", told)
 
 
 def crop(seed: int, spec: CropSpec = SPEC) -> Crop:
@@ -235,14 +237,14 @@ def film(camera) -> list[np.ndarray]:
     return [rng.integers(0, 256, (camera.height, camera.width, 3), np.uint8) for _ in range(8)]
 
 
-def followed(bundle: Bundle, camera, backend_name: str = "onnx", **options) -> list[list]:
-    """The joints of a hand of a film."""
+def followed(bundle: Bundle, camera, **options) -> np.ndarray:
+    """(8, 21, 3) joints of a hand of a film."""
     box = [FoundHand(Box(20, 60, 100, 140), "right")]
-    chosen = EstimatorOptions(model=bundle.folder, backend=backend_name, threads=1, max_fit_error=50.0, min_score=0.01)
+    chosen = EstimatorOptions(model=bundle.folder, threads=1, max_fit_error=50.0, min_score=0.01)
     with load_estimator(chosen, keep_score=0.01, **options) as estimator:
         said = [estimator.estimate(picture, camera, k / 30, box) for k, picture in enumerate(film(camera))]
     assert all(result.hands for result in said), estimator.drops
-    return [[joints for _, joints in told(result)] for result in said]
+    return np.array([result.hands[0].joints_m for result in said])
 
 
 def test_several_frames_are_an_option_that_is_off(fusing: Bundle, camera) -> None:
@@ -250,11 +252,10 @@ def test_several_frames_are_an_option_that_is_off(fusing: Bundle, camera) -> Non
     off, one, three = (
         followed(fusing, camera, **chosen) for chosen in ({}, {"temporal_frames": 1}, {"temporal_frames": 3})
     )
-    assert off == one == followed(load_bundle("unihope-s"), camera), "off it is as if there were no such stage"
-    assert three[:5] == pytest.approx(off[:5], abs=1e-5), "no older frame is there yet"
-    assert three[5:] != pytest.approx(off[5:], abs=1e-3)
-    again = followed(fusing, camera, "torch", temporal_frames=3)
-    np.testing.assert_allclose(again, three, atol=2e-4)
+    np.testing.assert_array_equal(off, one)
+    np.testing.assert_array_equal(off, followed(load_bundle("unihope-s"), camera))
+    moved = np.abs(three - off).max((1, 2))
+    assert moved[0] < 1e-5 and moved[5:].min() > 1e-3, "the first has no older frame"
 
 
 def test_the_stage_is_not_opened_before_it_is_asked_for(fusing: Bundle, camera, tmp_path) -> None:
@@ -265,10 +266,10 @@ def test_the_stage_is_not_opened_before_it_is_asked_for(fusing: Bundle, camera, 
     manifest = json.loads((folder / MANIFEST).read_text())
     manifest["stages"]["fuse_frames"]["sha256"] = file_sha256(folder / "fuse_frames.onnx")
     (folder / MANIFEST).write_text(json.dumps(manifest))
-    assert followed(load_bundle(folder), camera) == followed(fusing, camera)
-    with load_estimator(model=folder, threads=1, temporal_frames=3) as estimator:
-        with pytest.raises(WeightsMismatch, match="fuse_frames.onnx does not load") as raised:
-            estimator.warm_up()
+    assert np.isfinite(followed(load_bundle(folder), camera)).all()
+    estimator = load_estimator(model=folder, threads=1, temporal_frames=3)
+    with estimator, pytest.raises(WeightsMismatch, match=r"fuse_frames\.onnx does not load") as raised:
+        estimator.warm_up()
     assert "\n" not in str(raised.value)
 
 
