@@ -258,6 +258,14 @@ def test_several_frames_are_an_option_that_is_off(fusing: Bundle, camera) -> Non
     assert moved[0] < 1e-5 and moved[5:].min() > 1e-3, "the first has no older frame"
 
 
+def test_the_shipped_weights_draw_on_three_frames_if_they_are_asked_to(camera) -> None:
+    shipped = load_bundle("unihope-s")
+    one, three = followed(shipped, camera), followed(shipped, camera, temporal_frames=3)
+    moved = np.abs(three - one).max((1, 2))
+    assert moved[0] < 1e-5 and moved[5:].min() > 1e-4
+    assert shipped.manifest["through_time"]["trained_on"] and shipped.manifest["preset"] != "unihope-s-time"
+
+
 def test_the_stage_is_not_opened_before_it_is_asked_for(fusing: Bundle, camera, tmp_path) -> None:
     """With a graph that does not load nothing fails but what needs it."""
     folder = tmp_path / "broken"
