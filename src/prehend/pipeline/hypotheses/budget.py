@@ -30,8 +30,9 @@ class Budget:
 
     def learn(self, alone_ms: float, count: int, whole_ms: float) -> None:
         """One piece alone and `count` of them together, 2 or more, took so long."""
-        self.piece_ms = max((whole_ms - alone_ms) / (count - 1), whole_ms / (count + _MOST_FIXED))
-        self.fixed = max(whole_ms / self.piece_ms - count, 0.0)
+        slope_ms = (whole_ms - alone_ms) / (count - 1)
+        self.piece_ms = min(max(slope_ms, whole_ms / (count + _MOST_FIXED)), whole_ms / count)
+        self.fixed = whole_ms / self.piece_ms - count
 
     @property
     def alone_ms(self) -> float | None:
