@@ -11,9 +11,11 @@ from prehend.errors import InvalidInput, UnknownName, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.models import registry
 from prehend.models.detector import CENTER_DETECTOR, build_center_detector
-from prehend.weights import WEIGHTS, Bundle
+from prehend.weights import SHIPPED, WEIGHTS, Bundle, available, load_bundle
 
 GRAPH_LIMIT_BYTES = 200_000
+ALL_LIMIT_BYTES = 25_000_000
+"""What all that ships may take together."""
 
 
 def test_folder_holds_one_set_of_numbers(bundle: Bundle) -> None:
@@ -40,6 +42,21 @@ def test_no_input_is_named_and_not_given(bundle: Bundle) -> None:
     for file in bundle.stages.values():
         graph = onnx.load(file.path, load_external_data=False).graph
         assert all(node.input[-1] for node in graph.node if node.input)
+
+
+def test_a_graph_holds_nothing_twice_and_no_paths_of_modules(bundle: Bundle) -> None:
+    for file in bundle.stages.values():
+        graph = onnx.load(file.path, load_external_data=False).graph
+        values = [node.attribute[0].SerializeToString() for node in graph.node if node.op_type == "Constant"]
+        assert values and len(values) == len(set(values))
+        names = [node.name for node in graph.node]
+        assert len(set(names)) == len(names) and max(map(len, names)) < 8  # not empty: converters need them
+
+
+def test_what_ships_is_small() -> None:
+    shipped = [load_bundle(name).folder for name in available()]
+    assert len(shipped) >= 3 and all(folder.parent == SHIPPED for folder in shipped)
+    assert sum(path.stat().st_size for folder in shipped for path in folder.iterdir()) <= ALL_LIMIT_BYTES
 
 
 def test_shapes_in_graph_and_manifest_agree(bundle: Bundle) -> None:

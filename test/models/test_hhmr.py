@@ -95,10 +95,19 @@ def test_frames_that_move_alike_move_the_whole_hand(pyramid):
     torch.testing.assert_close(moved, mesh.template(5) @ turn.T, rtol=1e-4, atol=1e-6)
 
 
-def test_carried_at_once_is_carried(pyramid):
+def test_a_mesh_is_carried_from_level_to_level(pyramid):
+    """One product gives what Sumner's sum over three frames gives when each level hangs on the one before."""
     mesh = with_hand(TINY, pyramid).mesh
-    frames = torch.randn(2, TINY.levels[0], 3) * 0.02, torch.randn(2, TINY.levels[0], 9) * 0.3
-    torch.testing.assert_close(mesh.carried_at_once(*frames), mesh.carried(*frames), rtol=1e-4, atol=1e-6)
+    shifts, turns = torch.randn(2, TINY.levels[0], 3) * 0.02, torch.randn(2, TINY.levels[0], 9) * 0.3
+    places, frames = mesh.template(0) + shifts, torch.eye(3) + turns.unflatten(2, (3, 3))
+    for k, up in enumerate(mesh.ups):
+        rows, shares = up.sources.values.long(), up.shares()
+        arms = mesh.template(k + 1)[0, :, None] - mesh.template(k)[0][rows]
+        places = ((places[:, rows] + (frames[:, rows] @ arms[..., None])[..., 0]) * shares).sum(2)
+        frames = (frames[:, rows] * shares[..., None]).sum(2)
+    torch.testing.assert_close(mesh.carried(shifts, turns), places, rtol=1e-4, atol=1e-6)
+    mesh.train()
+    torch.testing.assert_close(mesh.carried(shifts, turns), places, rtol=1e-4, atol=1e-6)
 
 
 def test_meshes_that_do_not_fit_are_refused(pyramid):

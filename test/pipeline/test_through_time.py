@@ -1,6 +1,7 @@
 """A network that draws on several frames in the estimator: windows by the memory's laws, a mesh in metres."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,12 +12,14 @@ import torch
 
 from prehend.backends import open_backend
 from prehend.backends.base import Backend
+from prehend.backends.torch_ import load_network
 from prehend.cli.main import main
 from prehend.errors import ParameterError, PrehendError, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.geometry.camera import project
 from prehend.hand_model import load_hand_model, skin
 from prehend.io.predictions import read_predictions
+from prehend.models import registry
 from prehend.models.h2onet import H2ONET_LITE, build_h2onet
 from prehend.pipeline.crop import Crop, CropSpec
 from prehend.pipeline.decode import DecodedHand, crop_to_camera, decode_hand
@@ -30,7 +33,7 @@ from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.estimator import load_for
 from prehend.ros.params import NodeParams
 from prehend.types import Box, FoundHand
-from prehend.weights import Bundle, load_bundle
+from prehend.weights import MANIFEST, Bundle, file_sha256, load_bundle
 from prehend_training.assets.mesh_pyramid import own_pyramid
 
 SIZE = 64
@@ -68,6 +71,25 @@ def backend(bundle: Bundle) -> Iterator[Backend]:
     opened = open_backend("onnx", bundle, threads=1)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Weights that look at single frames alone."""
+    torch.manual_seed(0)
+    return save_bundle(registry.create("unihope-xs"), tmp_path_factory.mktemp("weights") / "single", "unihope-xs", {})
+
+
+@pytest.fixture(scope="module")
+def fusing(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The shipped weights, with a fusion that was not taught."""
+    torch.manual_seed(0)
+    network = registry.create("unihope-s-time")
+    shipped = load_bundle("unihope-s")
+    network.load_state_dict(load_network(shipped).state_dict(), strict=False)
+    torch.nn.init.normal_(network.time.change.weight, std=0.05)
+    told = {"calibration": shipped.manifest["calibration"]}
+    return save_bundle(network, tmp_path_factory.mktemp("weights") / "fusing", "unihope-s-time", told)
 
 
 def crop(seed: int, spec: CropSpec = SPEC) -> Crop:
@@ -167,7 +189,7 @@ def test_the_estimator_takes_its_weights_like_any_other(bundle: Bundle, camera, 
     assert hand.vertices_m.shape == (load_hand_model().without_forearm().num_vertices, 3)
 
 
-def test_command_and_node_take_its_weights_by_folder(bundle: Bundle, tmp_path) -> None:
+def test_command_and_node_take_its_weights_by_folder(bundle: Bundle, single: Bundle, tmp_path) -> None:
     rng = np.random.default_rng(2)
     for k in range(3):
         cv2.imwrite(str(tmp_path / f"{k}.png"), rng.integers(0, 256, (120, 160, 3), np.uint8))
@@ -187,7 +209,7 @@ def test_command_and_node_take_its_weights_by_folder(bundle: Bundle, tmp_path) -
     loaded = load_for(NodeParams().updated({"model": str(bundle.folder), "threads": 1, "temporal_frames": 3}))
     assert loaded.facts.weights[0] == bundle.name
     with pytest.raises(PrehendError, match="temporal_frames to 1"):
-        load_for(NodeParams().updated({"threads": 1, "temporal_frames": 3}))
+        load_for(NodeParams().updated({"model": str(single.folder), "threads": 1, "temporal_frames": 3}))
 
 
 def test_memories_belong_to_tracks(backend: Backend, camera) -> None:
@@ -195,7 +217,7 @@ def test_memories_belong_to_tracks(backend: Backend, camera) -> None:
     rng = np.random.default_rng(1)
     pictures = [rng.integers(0, 256, (camera.height, camera.width, 3), np.uint8) for _ in range(8)]
     one, other = FoundHand(Box(20, 60, 100, 140), "right"), FoundHand(Box(150, 60, 230, 150), "right")
-    config = EstimatorOptions(max_fit_error=50.0)
+    config = EstimatorOptions(max_fit_error=50.0, temporal_frames=0)
 
     def last(boxes_of) -> list[tuple]:
         estimator = Estimator(backend, config=config)
@@ -210,12 +232,61 @@ def test_memories_belong_to_tracks(backend: Backend, camera) -> None:
     assert first[0] in late, "what the other hand told does not leak"
 
 
-def test_what_cannot_be_is_refused_with_the_way_out(backend: Backend) -> None:
+def film(camera) -> list[np.ndarray]:
+    rng = np.random.default_rng(3)
+    return [rng.integers(0, 256, (camera.height, camera.width, 3), np.uint8) for _ in range(8)]
+
+
+def followed(bundle: Bundle, camera, **options) -> np.ndarray:
+    """(8, 21, 3) joints of a hand of a film."""
+    box = [FoundHand(Box(20, 60, 100, 140), "right")]
+    chosen = EstimatorOptions(model=bundle.folder, threads=1, max_fit_error=50.0, min_score=0.01)
+    with load_estimator(chosen, keep_score=0.01, **options) as estimator:
+        said = [estimator.estimate(picture, camera, k / 30, box) for k, picture in enumerate(film(camera))]
+    assert all(result.hands for result in said), estimator.drops
+    return np.array([result.hands[0].joints_m for result in said])
+
+
+def test_several_frames_are_an_option_that_is_off(fusing: Bundle, camera) -> None:
+    assert (EstimatorOptions().temporal_frames, NodeParams().temporal_frames) == (1, 1)
+    off, one, three = (
+        followed(fusing, camera, **chosen) for chosen in ({}, {"temporal_frames": 1}, {"temporal_frames": 3})
+    )
+    np.testing.assert_array_equal(off, one)
+    np.testing.assert_array_equal(off, followed(load_bundle("unihope-s"), camera))
+    moved = np.abs(three - off).max((1, 2))
+    assert moved[0] < 1e-5 and moved[5:].min() > 1e-3, "the first has no older frame"
+
+
+def test_the_shipped_weights_draw_on_three_frames_if_they_are_asked_to(camera) -> None:
+    shipped = load_bundle("unihope-s")
+    one, three = followed(shipped, camera), followed(shipped, camera, temporal_frames=3)
+    moved = np.abs(three - one).max((1, 2))
+    assert moved[0] < 1e-5 and moved[5:].min() > 1e-4
+    assert shipped.manifest["through_time"]["trained_on"] and shipped.manifest["preset"] != "unihope-s-time"
+
+
+def test_the_stage_is_not_opened_before_it_is_asked_for(fusing: Bundle, camera, tmp_path) -> None:
+    """With a graph that does not load nothing fails but what needs it."""
+    folder = tmp_path / "broken"
+    shutil.copytree(fusing.folder, folder)
+    (folder / "fuse_frames.onnx").write_bytes(b"no graph")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["stages"]["fuse_frames"]["sha256"] = file_sha256(folder / "fuse_frames.onnx")
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    assert np.isfinite(followed(load_bundle(folder), camera)).all()
+    estimator = load_estimator(model=folder, threads=1, temporal_frames=3)
+    with estimator, pytest.raises(WeightsMismatch, match=r"fuse_frames\.onnx does not load") as raised:
+        estimator.warm_up()
+    assert "\n" not in str(raised.value)
+
+
+def test_what_cannot_be_is_refused_with_the_way_out(backend: Backend, single: Bundle) -> None:
     with pytest.raises(WeightsMismatch, match="temporal_frames to 1"):
-        open_network(open_backend("onnx", load_bundle("unihope-s"), threads=1), 3)
+        open_network(open_backend("onnx", single, threads=1), 3)
     with pytest.raises(WeightsMismatch, match="3 frames at most"):
         open_network(backend, 4)
     with pytest.raises(ParameterError, match="temporal_frames"):
         EstimatorOptions(temporal_frames=-1)
     with pytest.raises(ParameterError, match="farther"):
-        EstimatorOptions(temporal_stride_s=0.9)
+        EstimatorOptions(temporal_frames=3, temporal_stride_s=0.9)

@@ -1,6 +1,7 @@
 """Networks on ONNX Runtime, on the processor or on what one of its providers brings."""
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from prehend.backends.onnx_cache import cached_graph, graph_key
 from prehend.backends.providers import check_runs_on, provider_list, unloadable
 from prehend.backends.settings import FULL, BackendSettings, cache_folder
 from prehend.errors import DeviceError, WeightsMismatch
-from prehend.weights import Bundle, StageFile, file_sha256
+from prehend.weights import ON_DEMAND, Bundle, StageFile, file_sha256
 
 PROVIDERS = ("cpu", "cuda", "tensorrt", "openvino")
 PRECISIONS = ("float32", "float16", "int8")
@@ -45,8 +46,8 @@ _DEVICE_WORDS = ("out of memory", "failed to allocate", "cuda error", "cudnn", "
 
 
 class OnnxBackend:
-    """One session per stage; the graphs get their numbers from the bundle's safetensors, or are those of an engine
-    where the precision is not float32.
+    """One session per stage, those of `weights.ON_DEMAND` once they are run; the graphs get their numbers from the
+    bundle's safetensors, or are those of an engine where the precision is not float32.
 
     With two threads of the processor each call takes one of them, and two calls run beside each other (`at_once`): on
     two cores both hands of an image took 11.3 ms so, of 18.1 ms of CPU time, and 14.8 of 24.1 ms with both threads in
@@ -74,17 +75,11 @@ class OnnxBackend:
     def __init__(self, bundle: Bundle, settings: BackendSettings | None = None):
         self.bundle = bundle
         settings = settings or BackendSettings()
-        self._provider = settings.only(self.name, PROVIDERS, PRECISIONS)
-        providers = provider_list(self._provider, settings.threads, cache_folder() / "providers")
+        self._settings, self._provider = settings, settings.only(self.name, PROVIDERS, PRECISIONS)
         self.at_once = 2 if self._provider == "cpu" and _threads(settings, self._provider) == 2 else 1
-        self._sessions = {}
-        opener = _Opener(bundle, settings, self._provider, providers)
-        for stage, file in bundle.stages.items():
-            session = opener.session(stage)
-            check_runs_on(session, self._provider)
-            _check_names(session, file)
-            _check_shapes(session, file)
-            self._sessions[stage] = session
+        self._opening = threading.Lock()
+        opener = _Opener(bundle, settings, self._provider)
+        self._sessions = {stage: opener.session(stage) for stage in bundle.stages if stage not in ON_DEMAND}
 
     def infer(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Backend.infer`."""
@@ -92,13 +87,21 @@ class OnnxBackend:
         file = self.bundle.stages[stage]
         feed = {spec.name: array for spec, array in zip(file.inputs, arrays, strict=True)}
         names = [spec.name for spec in file.outputs]
+        session = self._session(stage)
         try:
-            found = self._sessions[stage].run(names, feed)
+            found = session.run(names, feed)
         except _LOAD_ERRORS as error:
             if self._provider != "cpu" and any(word in str(error).lower() for word in _DEVICE_WORDS):
                 raise DeviceError(f"provider '{self._provider}' failed at stage '{stage}': {_line(error)}") from error
             raise WeightsMismatch(f"{file.path} does not run: {_line(error)}") from error
         return dict(zip(names, found, strict=True))
+
+    def _session(self, stage: str) -> ort.InferenceSession:
+        if stage in ON_DEMAND:
+            with self._opening:  # both hands of an image may be the first to ask
+                if stage not in self._sessions:
+                    self._sessions[stage] = _Opener(self.bundle, self._settings, self._provider).session(stage)
+        return self._sessions[stage]
 
     def close(self) -> None:
         """Let go of the sessions."""
@@ -108,18 +111,24 @@ class OnnxBackend:
 class _Opener:
     """Opens the sessions of one backend."""
 
-    def __init__(
-        self, bundle: Bundle, settings: BackendSettings, provider: str, providers: list[tuple[str, dict[str, object]]]
-    ):
-        self._bundle, self._settings, self._providers = bundle, settings, providers
-        self._provider = provider
+    def __init__(self, bundle: Bundle, settings: BackendSettings, provider: str):
+        self._bundle, self._settings, self._provider = bundle, settings, provider
+        self._providers = provider_list(provider, settings.threads, cache_folder() / "providers")
         self._arrays: Mapping[str, NDArray[np.float32]] | None = None
         self._engine: Engine | None = None
         if settings.precision != FULL:
             self._engine = load_engine(bundle, "onnx", provider, settings, running_on(provider))
 
     def session(self, stage: str) -> ort.InferenceSession:
-        """The session of a stage: of an engine's graph, of one that was optimised before, or of the bundle's."""
+        """The session of a stage, checked."""
+        session, file = self._opened(stage), self._bundle.stages[stage]
+        check_runs_on(session, self._provider)
+        _check_names(session, file)
+        _check_shapes(session, file)
+        return session
+
+    def _opened(self, stage: str) -> ort.InferenceSession:
+        """Of an engine's graph, of one that was optimised before, or of the bundle's."""
         if self._engine is not None:
             return self._open(self._engine.files[stage], self._options())
         if self._provider == "cpu":

@@ -67,7 +67,7 @@ def export_stage(network: nn.Module, stage: Stage, location: str) -> onnx.ModelP
     onnx.checker.check_model(model)
     _drop_empty_inputs(model)
     _detach_numbers(model, network, location)
-    _shorten_names(model)
+    slimmed(model)
     for value in (*model.graph.input, *model.graph.output):
         _write_shape(value, arrays[value.name])
     return model
@@ -76,6 +76,35 @@ def export_stage(network: nn.Module, stage: Stage, location: str) -> onnx.ModelP
 def initializer_names(model: onnx.ModelProto) -> list[str]:
     """Names of the numbers that a graph does not hold itself."""
     return [tensor.name for tensor in model.graph.initializer if tensor.data_location == TensorProto.EXTERNAL]
+
+
+def slimmed(model: onnx.ModelProto) -> None:
+    """Leave out of a graph what only a reader needs; whoever runs it gets the same answers from less than half of it.
+
+    Args:
+        model: without graphs inside of its layers; is changed.
+    """
+    _merge_constants(model)
+    _shorten_names(model)
+
+
+def _merge_constants(model: onnx.ModelProto) -> None:
+    """Keep one node for each constant: tracing makes one wherever it is used."""
+    first: dict[bytes, str] = {}
+    renamed: dict[str, str] = {}
+    kept = []
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = renamed.get(name, name)
+        if node.op_type == "Constant":
+            value = node.attribute[0].SerializeToString(deterministic=True)
+            if value in first:
+                renamed[node.output[0]] = first[value]
+                continue
+            first[value] = node.output[0]
+        kept.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
 
 
 def _detach_numbers(model: onnx.ModelProto, network: nn.Module, location: str) -> None:
@@ -109,10 +138,12 @@ def _drop_empty_inputs(model: onnx.ModelProto) -> None:
 
 
 def _shorten_names(model: onnx.ModelProto) -> None:
-    """Number the values between layers: the exporter gives each its path through the modules, two thirds of a file."""
+    """Number layers and the values between them: the exporter gives each its path through the modules, two thirds of a
+    file."""
     kept = {value.name for value in model.graph.output}
     renamed: dict[str, str] = {}
-    for node in model.graph.node:
+    for number, node in enumerate(model.graph.node):
+        node.name = f"n{number}"  # converters to other precisions tell layers apart by it
         for i, name in enumerate(node.input):
             node.input[i] = renamed.get(name, name)
         for i, name in enumerate(node.output):

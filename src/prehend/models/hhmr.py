@@ -308,8 +308,7 @@ class HHMR(Staged):
             x = self.widen[k - 1](torch.cat([self.mesh.ups[k - 1](x), skipped.pop()], 2))
             x = self.up[k - 1](x, self.mesh.rings[k], when, tokens, hidden)
         spread, last = self.config.spread_m, len(self.config.levels) - 1
-        carry = self.mesh.carried_at_once if self.training else self.mesh.carried
-        carried = carry(frames[..., :3] * spread, frames[..., 3:])
+        carried = self.mesh.carried(frames[..., :3] * spread, frames[..., 3:])
         return ((carried - self.mesh.template(last)) / spread + self.mesh.raised(self.rest(x)),)
 
     def _entered(self, pooled: list[Tensor], level: int) -> Tensor:

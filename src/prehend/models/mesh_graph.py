@@ -89,7 +89,10 @@ class Raised(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, V before, C) -> (B, V, C)."""
-        return (self.sources.pick(x) * self.shares()).sum(2)
+        corners, shares = self.sources.values.long(), self.shares()
+        # corner by corner: a sum over an axis of three takes a runtime as long as all the rest
+        first, *others = (x.index_select(1, corners[:, k]) * shares[:, k] for k in range(CORNERS))
+        return first + others[0] + others[1]
 
 
 class MeshLevels(nn.Module):
@@ -169,6 +172,8 @@ class MeshLevels(nn.Module):
         """A mesh that hangs on frames of the coarsest vertices (Sumner et al., SIGGRAPH 2007), level by level: a bent
         finger keeps its flesh, which interpolated shifts alone would shear.
 
+        All of it is linear, and so one product with a matrix that depends on the hand alone: a runtime makes that once.
+
         Args:
             shifts: (B, V_0, 3) of the coarsest vertices from the mean hand [m].
             turns: (B, V_0, 9) what their frames have beyond the unit matrix.
@@ -176,15 +181,10 @@ class MeshLevels(nn.Module):
         Returns:
             (B, V, 3) [m].
         """
-        places, frames = self.template(0) + shifts, turns.new_tensor(_UNIT) + turns
-        for k, up in enumerate(self.ups):
-            assert isinstance(up, Raised)
-            arms = self.template(k + 1)[:, :, None] - up.sources.pick(self.template(k))
-            picked = up.sources.pick(frames)
-            turned = (picked.reshape(-1, *up.sources.shape, 3, 3) * arms[..., None, :]).sum(-1)
-            places = ((up.sources.pick(places) + turned) * up.shares()).sum(2)
-            frames = (picked * up.shares()).sum(2)
-        return places
+        columns = turns.reshape(-1, self.levels[0], 3, 3).permute(3, 1, 0, 2)
+        numbers = torch.cat([shifts.transpose(0, 1)[None], columns]).reshape(4 * self.levels[0], -1)
+        moved = (self._carrier_now() @ numbers).reshape(self.levels[-1], -1, 3).transpose(0, 1)
+        return self.template(len(self.levels) - 1) + moved
 
     def raised(self, x: Tensor) -> Tensor:
         """(B, V_top, C) -> (B, V, C) interpolated up to the whole mesh."""
@@ -192,29 +192,27 @@ class MeshLevels(nn.Module):
             x = up(x)
         return x
 
-    def carried_at_once(self, shifts: Tensor, turns: Tensor) -> Tensor:
-        """The same as `carried`, which is linear, as one product: much faster for batches in training."""
-        if self._carrier is None or self._carrier.device != shifts.device:
-            self._carrier = self._basis().to(shifts.device)
-        count = shifts.shape[0]
-        frames = torch.cat([shifts[:, :, None], turns.reshape(count, -1, 3, 3).transpose(2, 3)], 2)
-        flat = frames.reshape(count, -1, 3).permute(1, 0, 2).flatten(1)
-        moved = (self._carrier @ flat).reshape(-1, count, 3).transpose(0, 1)
-        return self.template(len(self.levels) - 1) + moved
+    def _carrier_now(self) -> Tensor:
+        """`_basis`, kept from step to step in training, where the hand stays the same."""
+        if not self.training:
+            return self._basis()
+        if self._carrier is None or self._carrier.device != self.mean.device:
+            self._carrier = self._basis()
+        return self._carrier
 
     @torch.no_grad()
     def _basis(self) -> Tensor:
-        """(V, 4 V_0): how far each vertex goes along x for each number of a frame that leads there: shift, turn."""
+        """(V, 4 V_0): how far each vertex goes along an axis for each number of the frames that moves it along there:
+        all shifts first, then what turns the first, second and third column of every frame."""
         coarse = self.levels[0]
-        unit = torch.eye(4 * coarse, device=self.mean.device).reshape(-1, coarse, 4)
-        shifts, turns = torch.zeros(4 * coarse, coarse, 3), torch.zeros(4 * coarse, coarse, 9)
-        shifts, turns = shifts.to(unit.device), turns.to(unit.device)
-        shifts[..., 0], turns[..., :3] = unit[..., 0], unit[..., 1:]
-        moved = self.carried(shifts, turns) - self.template(len(self.levels) - 1)
-        return moved[..., 0].T.contiguous()
-
-
-_UNIT = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+        share, at = torch.eye(coarse, device=self.mean.device)[None], self.template(0)[..., None]
+        turned = torch.zeros_like(share)[:, :, None] * at
+        for k, up in enumerate(self.ups):
+            # an arm is the difference of two places: what is told of the one is summed, the other is the sum's own
+            told = up((turned - at * share[:, :, None]).reshape(1, -1, 3 * coarse)).reshape(1, -1, 3, coarse)
+            share, at = up(share), self.template(k + 1)[..., None]
+            turned = told + at * share[:, :, None]
+        return torch.cat([share[:, :, None], turned], 2).reshape(-1, 4 * coarse)
 
 
 class GraphConv(nn.Module):

@@ -38,7 +38,7 @@ class MeshNetwork(HandNetwork):
         WeightsMismatch: its mesh is not that of the shipped hand, or it looks at fewer frames.
     """
 
-    def __init__(self, backend: Backend, temporal_frames: int = 0):
+    def __init__(self, backend: Backend, temporal_frames: int = 1):
         super().__init__(backend, temporal_frames)
         self._model: HandModel = load_hand_model().without_forearm()
         shape = next(spec.shape for spec in backend.bundle.stages[DECODE].outputs if spec.name == "vertices")
@@ -91,7 +91,7 @@ class MeshNetwork(HandNetwork):
         return NetworkAnswer(keypoints, fitted.rotations, fitted.betas, visibility, mesh=mesh)
 
 
-def open_network(backend: Backend, temporal_frames: int = 0) -> HandNetwork:
+def open_network(backend: Backend, temporal_frames: int = 1) -> HandNetwork:
     """The network of these weights, of either kind.
 
     Raises:

@@ -13,7 +13,7 @@ from prehend.pipeline.crop import Crop, CropSpec
 from prehend.pipeline.letterbox import probability
 from prehend.pipeline.memory import NO_PAST, Moment, Remembered
 from prehend.pipeline.pose_refine import pose_covariance
-from prehend.pipeline.through_time import FUSE, time_stage
+from prehend.pipeline.through_time import time_stage
 from prehend.types import Box, FloatArray
 
 Maps = NDArray[np.float32]
@@ -113,17 +113,15 @@ class HandNetwork:
 
     Args:
         backend: runs the network.
-        temporal_frames: see `through_time.time_stage`; with 1 the stage `fuse_frames` is not run.
+        temporal_frames: see `through_time.time_stage`.
 
     Raises:
         WeightsMismatch: the weights look at fewer frames.
     """
 
-    def __init__(self, backend: Backend, temporal_frames: int = 0):
+    def __init__(self, backend: Backend, temporal_frames: int = 1):
         self._backend = backend
         self._through_time = time_stage(backend, temporal_frames)
-        if temporal_frames == 1 and FUSE in backend.bundle.stages:
-            self._through_time = None
         self._calibration: Mapping[str, Mapping[str, float]] = backend.bundle.manifest.get("calibration", {})
         self._pose_covariance = pose_covariance(backend.bundle.manifest)
 

@@ -141,10 +141,10 @@ class EstimatorOptions:
         metadata=_text("which hand of a side is the operator's: the one seen longest, the largest, or off for none"),
     )
     temporal_frames: int = field(
-        default=0,
+        default=1,
         metadata=_text(
-            "frames of a hand that the network draws on, this one and older ones; 1: this one alone; 0: as many as the "
-            "weights look at"
+            "frames of a hand that the network draws on; 1: this one alone; 3: two older ones, too, for steadier "
+            "wrists and hidden fingers in films; 0: as many as the weights look at"
         ),
     )
     temporal_stride_s: float = field(default=0.167, metadata=_text("time between these frames [s]"))

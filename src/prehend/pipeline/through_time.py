@@ -59,11 +59,11 @@ def stage_through_time(bundle: Bundle) -> str | None:
 
 
 def time_stage(backend: Backend, temporal_frames: int) -> TimeStage | None:
-    """The stage that draws on several frames, None where the weights have none.
+    """The stage that draws on several frames, None where the weights have none or can do without it.
 
     Args:
         backend: of the weights.
-        temporal_frames: how many are wanted; 0: as many as the weights look at.
+        temporal_frames: how many are wanted; 1: no stage `fuse_frames`; 0: as many as the weights look at.
 
     Raises:
         WeightsMismatch: the weights look at fewer frames.
@@ -75,6 +75,8 @@ def time_stage(backend: Backend, temporal_frames: int) -> TimeStage | None:
                 f"weights '{backend.bundle.name}' have no stage for several frames: set temporal_frames to 1, or take "
                 "weights of unihope-s-time or h2onet"
             )
+        return None
+    if name == FUSE and temporal_frames == 1:
         return None
     stage = TimeStage(backend, name)
     if temporal_frames > stage.frames:

@@ -22,6 +22,8 @@ SCHEMA = "prehend.weights/1"
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 SHIPPED = Path(__file__).parent
+ON_DEMAND = ("fuse_frames",)
+"""Stages that only an option asks for: the default backend opens them when they are run for the first time."""
 
 _LARGEST_MANIFEST = 16 << 20
 WAY_OUT = "install the package again, or export the weights again"

@@ -36,6 +36,27 @@ def test_a_slow_piece_counts_at_once_and_a_quick_one_by_and_by(clock):
     assert 2.0 < budget.piece_ms < 6.0
 
 
+def test_what_pieces_share_is_counted_once(clock):
+    """1 ms whatever is done and 0.5 ms a piece: 14 fit into 8 ms, and it stays so whether one is done or all are."""
+    budget = Budget(8.0)
+    budget.learn(1.5, 8, 5.0)
+    budget.begin()
+    assert (budget.piece_ms, budget.alone_ms, budget.fits(99)) == (0.5, 1.5, 14)
+    for count in (1, 8, 3):
+        budget.took(count, 1.0 + 0.5 * count)
+        assert budget.piece_ms == pytest.approx(0.5)
+    clock[0] += 0.007
+    assert budget.fits(99) == 0, "1 ms is left, and not even one takes less"
+
+
+@pytest.mark.parametrize("whole_ms", [0.1, 3.5, 8 * 3.5, 100.0])
+def test_measurements_that_went_wrong_leave_a_budget_that_works(clock, whole_ms):
+    budget = Budget(8.0)
+    budget.learn(3.5, 8, whole_ms)
+    assert budget.piece_ms > 0 and -1e-9 <= budget.fixed <= 4.0 + 1e-9
+    assert budget.piece_ms * (8 + budget.fixed) == pytest.approx(whole_ms)
+
+
 def test_what_never_fits_is_tried_again_after_a_while(clock):
     budget = Budget(8.0)
     budget.begin()

@@ -7,7 +7,7 @@ from prehend.backends import BackendSettings, open_backend
 from prehend.errors import WeightsMismatch
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model import load_hand_model
-from prehend.pipeline.hypotheses.denoiser import PoseDenoiser, kept_share
+from prehend.pipeline.hypotheses.denoiser import FEWEST_SPLIT, PoseDenoiser, kept_share
 from prehend.pipeline.hypotheses.skeleton import spins_of
 from prehend.weights import load_bundle
 
@@ -54,6 +54,17 @@ def test_seeds_repeat_and_hands_of_a_batch_do_not_see_each_other(denoiser):
     alone = denoiser.denoised(spins[:1], noise[:1], 0.2, np.zeros((1, 21, 3)), NONE)
     np.testing.assert_allclose(both[:1], alone, atol=1e-4)
     assert np.array_equal(both, denoiser.denoised(spins, noise, 0.2, np.zeros((2, 21, 3)), NONE))
+
+
+def test_two_threads_say_what_one_says(denoiser):
+    backend = open_backend("onnx", load_bundle("hhmr-xs"), BackendSettings(threads=2))
+    assert backend.at_once == 2
+    beside = PoseDenoiser(backend, load_hand_model().without_forearm())
+    for count in (1, FEWEST_SPLIT - 1, FEWEST_SPLIT, 9):
+        spins = spins_of(fingers(4, count))
+        noise = np.random.default_rng(1).normal(size=(count, *denoiser.noise_shape))
+        asked = spins, noise, 0.2, np.zeros((count, 21, 3)), NONE
+        np.testing.assert_allclose(beside.denoised(*asked), denoiser.denoised(*asked), atol=1e-5)
 
 
 def test_what_is_kept_falls_to_nothing():

@@ -1,11 +1,12 @@
 """From films to answers, from answers to windows, from windows to a network that fuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from prehend.backends import open_backend
 from prehend.backends.torch_ import load_network
@@ -19,6 +20,7 @@ from prehend_training.data.stores.groups import ShardGroups
 from prehend_training.fusion.answers import EXACT, FOLLOWED_VIEW, TOLD, HandAnswers, answers_of, together
 from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
 from prehend_training.train.export import export_run
+from prehend_training.train.loop.checkpoint import load_start
 from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
 from prehend_training.train.runs import Training, log_lines, train_run
@@ -85,6 +87,10 @@ def test_a_frame_that_is_not_there_is_the_current_one_unknown(answers) -> None:
     np.testing.assert_allclose(window["window_turn"], np.eye(3)[None, None].repeat(3, 1), atol=1e-6)
 
 
+def single_frames() -> dict[str, torch.Tensor]:
+    return load_network(load_bundle("unihope-s")).state_dict()
+
+
 @pytest.fixture(scope="module")
 def run(films, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "time"
@@ -96,16 +102,18 @@ def test_only_the_fusion_learns_and_the_bundle_is_as_good_as_the_old_one(run, fi
     (line,) = log_lines(run)
     assert {"joints", "global_rotation", "finger_rotation"} < line.keys() and np.isfinite(line["loss"])
     state = load_file(run / "checkpoint" / "averaged.safetensors")
-    single = load_network(load_bundle("unihope-s"))
-    for name, value in single.state_dict().items():
+    frames = {name: value for name, value in single_frames().items() if not name.startswith("time.")}
+    for name, value in frames.items():
         assert torch.equal(state[f"network.{name}"], value), name
     assert main(["evaluate", str(run), "--data", str(films)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["fused"]["joint_error_mm"] != told["single"]["joint_error_mm"]
     bundle = export_run(run, tmp_path / "unihope-s-time")
-    single, shipped = bundle.manifest["single_frames"], load_bundle("unihope-s").manifest
-    assert {"trained_on", "started_from", "samples_seen"} <= set(single) & set(shipped)
-    assert all(single[key] == shipped[key] for key in set(single) & set(shipped) - {"name"})
+    shipped, added = load_bundle("unihope-s").manifest, bundle.manifest["through_time"]
+    same = ("preset", "trained_on", "started_from", "samples_seen", "measured", "calibration", "licence")
+    assert {key: bundle.manifest[key] for key in same} == {key: shipped[key] for key in same}
+    assert (added["preset"], added["samples_seen"]) == ("unihope-s-time", 20 * 256)
+    assert added["measured"]["fused"] == told["fused"] and [one["path"] for one in added["trained_on"]] == [films.name]
     options = EstimatorOptions(min_score=0.01, keep_score=0.01, max_fit_error=50.0)
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (120, 160, 3), np.uint8) for _ in range(8)]
@@ -121,11 +129,28 @@ def test_only_the_fusion_learns_and_the_bundle_is_as_good_as_the_old_one(run, fi
         return said
 
     old, off, fused = (
-        joints(name, frames) for name, frames in (("unihope-s", 0), (bundle.folder, 1), (bundle.folder, 3))
+        joints(name, frames) for name, frames in (("unihope-s", 1), (bundle.folder, 1), (bundle.folder, 3))
     )
     assert any(old), "a hand came out"
     assert off == old, "switched off it costs nothing and changes nothing"
     assert fused[6:] != old[6:]
+
+
+def test_a_run_starts_from_the_fusion_of_another_and_keeps_its_own_frames(run, films, tmp_path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    path = other / "checkpoint" / "averaged.safetensors"
+    taught = load_file(path)
+    save_file({name: value + 1 if value.is_floating_point() else value for name, value in taught.items()}, path)
+    network = preset("unihope-s-time").task([films]).network()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    load_start([other], network)
+    for name, value in network.state_dict().items():
+        learnt = name.startswith("network.time.")
+        assert torch.equal(value, taught[name] + 1 if learnt else before[name]), name
+    (other / "measured.json").write_text("{}")
+    with pytest.raises(AssetError, match="other weights than 'unihope-s'"):
+        export_run(other, tmp_path / "bundle")
 
 
 def test_crops_are_refused(crops) -> None:

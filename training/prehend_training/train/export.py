@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from prehend.backends.torch_ import load_network
 from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
 from prehend.hand_model.asset import load_hand_model
@@ -20,8 +21,11 @@ from prehend_training.train.presets import preset_of_run
 CALIBRATION = "calibration.json"
 """What `prehend-train calibrate` leaves in the folder of a run."""
 LICENCE = "Apache-2.0"
-SEEN = ("preset", "trained_on", "seed", "commit", "started_from", "samples_seen", "measured")
+SEEN = ("preset", "trained_on", "seed", "commit", "started_from", "samples_seen", "training_s", "measured")
 """What a manifest says of where its weights come from."""
+
+THROUGH_TIME = "through_time"
+"""Where the manifest says the same of what several frames add to weights that look at single ones."""
 
 
 def export_run(run: Path, out: Path) -> Bundle:
@@ -32,7 +36,8 @@ def export_run(run: Path, out: Path) -> Bundle:
         out: folder of the bundle; its name is the name of the weights.
 
     Raises:
-        AssetError: it is no run, has no checkpoint, or was not evaluated since it was saved.
+        AssetError: it is no run, has no checkpoint, was not evaluated since it was saved, or learnt on the answers of
+            weights that are others by now.
     """
     chosen, begun = preset_of_run(run), read_note(run)
     network = chosen.build()
@@ -42,14 +47,15 @@ def export_run(run: Path, out: Path) -> Bundle:
     if not measured.exists() or measured.stat().st_mtime < weights.stat().st_mtime:
         raise AssetError(f"{run} was not measured since its last step: run `prehend-train evaluate` first")
     progress = json.loads((run / "checkpoint" / "progress.json").read_text())
-    extras: dict[str, Any] = {
-        **_told(chosen, begun),
+    seen: dict[str, Any] = {
         **_origin(begun),
         "samples_seen": progress["samples"],
         "training_s": round(progress["elapsed_s"]),
         "measured": json.loads(measured.read_text()),
-        "licence": LICENCE,
     }
+    if chosen.answering is not None:  # what single frames say is these weights'
+        seen = _of_single_frames(network, chosen.answering) | {THROUGH_TIME: seen}
+    extras: dict[str, Any] = {**_told(chosen, begun), **seen, "licence": LICENCE}
     if (run / CALIBRATION).exists():
         extras["calibration"] = json.loads((run / CALIBRATION).read_text())
     if chosen.own_scores:  # scores are compared with what was chosen where they were measured
@@ -62,13 +68,17 @@ def _told(chosen: Preset, begun: dict[str, Any]) -> dict[str, Any]:
     if chosen.own_scores:
         return {"origin": begun["origin"], "photographs": begun["photographs"]}
     hand = load_hand_model()
-    told: dict[str, Any] = {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
-    if chosen.answering is not None:  # what single frames say is these weights'
-        single = load_bundle(chosen.answering)
-        seen = {key: single.manifest[key] for key in SEEN if key in single.manifest}
-        told["single_frames"] = {"name": single.name, "sha256": single.weights_sha256, **seen}
-        told |= {key: single.manifest[key] for key in ("calibration",) if key in single.manifest}
-    return told
+    return {"hand_model": {"name": hand.name, "sha256": hand.sha256}}
+
+
+def _of_single_frames(network: nn.Module, weights: str) -> dict[str, Any]:
+    """What a manifest says of the weights that answer for single frames, which are the network's but for what several
+    frames add: it is what it says of them alone."""
+    single, numbers = load_bundle(weights), network.state_dict()
+    own = {name: value for name, value in load_network(single).state_dict().items() if not name.startswith("time.")}
+    if any(not torch.equal(numbers[name], value) for name, value in own.items()):
+        raise AssetError(f"the run learnt on other weights than '{weights}' has now: train it again, with --start")
+    return {key: single.manifest[key] for key in (*SEEN, "calibration") if key in single.manifest}
 
 
 def _origin(begun: dict[str, Any]) -> dict[str, Any]:

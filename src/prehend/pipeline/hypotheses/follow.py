@@ -83,7 +83,7 @@ class FollowedHypotheses:
     @property
     def notes(self) -> tuple[str, ...]:
         """That the time is too short for a single step of the prior, where it is."""
-        piece_ms = self._budget.piece_ms
+        piece_ms = self._budget.alone_ms
         if self._alone or piece_ms is None or piece_ms <= self._limit_ms:
             return ()
         return (
@@ -92,14 +92,16 @@ class FollowedHypotheses:
         )
 
     def warm_up(self) -> None:
-        """Learn how long a step takes."""
-        still = np.broadcast_to(np.eye(3), (1, 16, 3, 3))
-        noise, joints = np.zeros((1, *self._denoiser.noise_shape)), np.zeros((1, 21, 3))
-        for _ in range(3):
-            began = time.perf_counter()
-            self._denoiser.denoised(still, noise, TIME, joints, np.zeros(21, np.bool_))
-            elapsed_ms = 1e3 * (time.perf_counter() - began)
-            self._budget.piece_ms = min(elapsed_ms, self._budget.piece_ms or elapsed_ms)
+        """Learn how long a step takes, for one hypothesis and for all."""
+        alone_ms, whole_ms = (min(self._step_ms(count) for _ in range(3)) for count in (1, self._count))
+        self._budget.learn(alone_ms, self._count, whole_ms)
+
+    def _step_ms(self, count: int) -> float:
+        still = np.broadcast_to(np.eye(3), (count, 16, 3, 3))
+        noise, joints = np.zeros((count, *self._denoiser.noise_shape)), np.zeros((count, 21, 3))
+        began = time.perf_counter()
+        self._denoiser.denoised(still, noise, TIME, joints, np.zeros(21, np.bool_))
+        return 1e3 * (time.perf_counter() - began)
 
     def step(self, hands: Sequence[HandEstimate], stamp: float | None, share: float = 1.0) -> tuple[HandEstimate, ...]:
         """Take in a frame.

@@ -147,7 +147,8 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
     """Read the averaged weights of runs into a network in training; a file is one of `prehend-train trunk`.
 
     Of a run that trained the pose head alone only that is taken; so one run may give the trunk and another the head.
-    The sizes of their images may differ, and so may the layers that only training has: what no run has stays fresh.
+    The sizes of their images may differ, and so may the layers that only training has: what no run has stays fresh. A
+    network that learns a part alone names it by a prefix, `starts_with`, and takes no more: the rest is its own.
 
     Raises:
         AssetError: a run has no weights or is one of another network.
@@ -166,6 +167,9 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
         else:
             missing = here.keys() - given.keys()
             here_only = {name for name in missing if not name.startswith(_KEPT) or name.startswith(_LATER)}
+        if learns := getattr(network, "starts_with", ""):
+            given = {name: value for name, value in given.items() if name.startswith(learns)}
+            here_only |= {name for name in here if not name.startswith(learns)}
         taken = {name: value for name, value in given.items() if name in here or name.startswith(_KEPT)}
         _load_state(path, network, taken | {name: here[name] for name in here_only})
 

@@ -283,6 +283,10 @@ class TimePreset(Preset):
 class FusionOnly(nn.Module):
     """A `UniHOPETime` of which only the fusion learns; what is kept is `network`."""
 
+    starts_with = "network.time."
+    """All that it takes of a run to start from, see `checkpoint.load_start`: the rest belongs to the weights that
+    answered."""
+
     def __init__(self, network: UniHOPETime):
         super().__init__()
         self.network = network
