@@ -79,6 +79,13 @@ class HandModel:
         return self.J_regressor @ self.v_template
 
     @cached_property
+    def growth(self) -> Float:
+        """(10,) change of `betas` for each unit of the logarithm of a hand's size; as near as the shapes come to it."""
+        directions = (self.shapedirs - self.joints_shapedirs[0]).reshape(-1, NUM_BETAS).astype(np.float64)
+        grown = (self.v_template - self.joints_template[0]).ravel()
+        return np.asarray(np.linalg.lstsq(directions, grown, rcond=1e-3)[0], np.float32)
+
+    @cached_property
     def joints_shapedirs(self) -> Float:
         """(16, 3, 10) change of the joints per unit of beta."""
         return np.einsum("jv,vkb->jkb", self.J_regressor, self.shapedirs)

@@ -86,7 +86,7 @@ class Observer:
         factor = target.depth.factor(
             decoded.joints_m, decoded.keypoints_px, decoded.fit_error_px, size, target.unseen_s
         )
-        hand = refine_depth(decoded.moved_away(factor), model.faces, depth, camera)
+        hand = refine_depth(decoded.moved_away(factor), model, depth, camera)
         seen = Observation(
             target,
             hand,
