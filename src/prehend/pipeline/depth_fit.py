@@ -21,12 +21,15 @@ from prehend.pipeline.depth_skin import Skin, cross, measured
 from prehend.pipeline.uncertainty import JOINT_CLASS
 from prehend.types import Camera, FloatArray
 
-SKIN_STD_M = np.array([0.006, 0.012, 0.02])
-"""How far skin and joints are off around knuckles, middle joints and fingertips of a hand that lies right: fingers are
-bent otherwise than the network says [m]."""
+BENT_STD_M = np.array([0.004, 0.015, 0.03])
+"""How far knuckles, middle joints and fingertips, with the skin around them, are off of a hand that lies right: fingers
+are bent otherwise than the network says [m]."""
 
-TURN_STD_RAD, SCALE_LOG_STD = 0.4, 0.1
-"""How far a network's turn is off about an axis, and its size (one from another, see `HAND_SIZE_STD`)."""
+SKIN_STD_M = 0.006
+"""How far skin is off the model's besides [m]."""
+
+TURN_STD_RAD, SCALE_LOG_STD = 0.4, 0.12
+"""How far a network's turn is off about an axis, and its size: twice as far as hands differ (`root.HAND_SIZE_STD`)."""
 
 FREE_M = 100.0
 """The hand's place is free: that far off, so that there is always an answer [m]."""
@@ -182,7 +185,7 @@ def _skin_rows(
     J = np.empty((len(points), 7))
     J[:, :3], J[:, 3:6], J[:, 6] = normals, cross(arms, normals), (normals * arms).sum(-1)
     count = np.bincount(skin.joints[kept], minlength=len(JOINT_CLASS)).clip(1)
-    variance = SKIN_STD_M[JOINT_CLASS[skin.joints]] ** 2 + (depth_std * deep) ** 2
+    variance = BENT_STD_M[JOINT_CLASS[skin.joints]] ** 2 + SKIN_STD_M**2 + (depth_std * deep) ** 2
     return _Rows(J, error, kept / (1 + (error / reach_m) ** 2) ** 2 / (variance * count[skin.joints]))
 
 
@@ -194,7 +197,7 @@ def _joint_rows(places: Places, now: Lie) -> _Rows:
     shown = points[:, :2] / deep * places.focal
     J = _shown_by(arms, shown, places.focal, deep)
     error = shown - places.seen
-    std = LIKE_STD * np.hypot(places.std_px, SKIN_STD_M[JOINT_CLASS] * places.focal[0] / deep[:, 0])
+    std = LIKE_STD * np.hypot(places.std_px, BENT_STD_M[JOINT_CLASS] * places.focal[0] / deep[:, 0])
     length = np.sqrt((error**2).sum(-1)) / std
     weight = places.trust / std**2 * np.minimum(1.0, KEYPOINT_LIMIT / np.maximum(length, 1e-12))
     return _Rows(J, error.ravel(), np.repeat(weight, 2))

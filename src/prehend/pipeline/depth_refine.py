@@ -1,9 +1,9 @@
 """A hand by a depth image: its skin is as far away as the image says where the hand is seen.
 
 From one camera a hand's distance is only as good as its size is known. A depth camera measures it. What is compared is
-skin with skin: of the posed mesh what faces the camera, each point with the depth at its own pixel. Joints lie below the
-skin, by as much as the model says. First the hand moves along its viewing ray to where most of its skin agrees; from
-there on `depth_fit` turns and resizes it, too.
+skin with skin: of the posed mesh what faces the camera, each point with the depth at its own pixel. Joints lie below
+the skin, by as much as the model says. First the hand moves along its viewing ray to where most of its skin agrees;
+from there on `depth_fit` turns and resizes it, too.
 """
 
 from dataclasses import replace
@@ -95,13 +95,11 @@ def refine_depth(hand: DecodedHand, model: HandModel, depth: Depth | None, camer
     if step is None:
         return hand
     wrist = np.asarray(hand.joints_m[0], np.float64)
-    found = _fitted(hand, at_rest(wrist * (1 + step.along_m / wrist[2])), skin, model, depth_m, camera)
-    if found is None:
-        found = at_rest(wrist * (1 + step.along_m / wrist[2]))
-        std = step.std_m
-    else:
-        std = _std(found)
-    return _lying(hand, found, std, model)
+    start = at_rest(wrist * (1 + step.along_m / wrist[2]))
+    found = _fitted(hand, start, skin, model, depth_m, camera)
+    if found is None:  # better moved alone than turned beyond reason
+        return _lying(hand, start, step.std_m, model)
+    return _lying(hand, found, _std(found), model)
 
 
 class _Step(NamedTuple):
@@ -162,7 +160,7 @@ def _lying(hand: DecodedHand, now: Lie, std_m: float, model: HandModel) -> Decod
         joints_m=now.arms(hand.joints_m, wrist) + now.wrist_m,
         vertices_m=(now.arms(hand.vertices_m, wrist) + now.wrist_m).astype(np.float32),
         rotations=np.concatenate([(now.turn @ hand.rotations[0])[None], hand.rotations[1:]]),
-        betas=hand.betas + float(np.log(now.scale)) * model.growth,
+        betas=model.grown(hand.betas, now.scale),
         measured=True,
         position_std_m=std_m if np.isfinite(hand.position_std_m) else hand.position_std_m,
     )
