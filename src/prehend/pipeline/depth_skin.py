@@ -37,7 +37,7 @@ class Skin(NamedTuple):
     def some(self, most: int) -> "Skin":
         """So many of the points at most, evenly."""
         step = max(1, -(-len(self.points_m) // most))
-        return Skin(*(part[::step] for part in self))
+        return Skin(self.points_m[::step], self.normals[::step], self.joints[::step])
 
 
 def visible_skin(
@@ -76,7 +76,7 @@ def measured(depth_m: FloatArray, points_m: FloatArray, camera: Camera) -> Float
     was measured."""
     height, width = depth_m.shape
     pixels = project(points_m, camera)
-    inside = ((pixels > -0.5) & (pixels < [width - 0.5, height - 0.5])).all(-1)  # NaN is not
+    inside = np.asarray(((pixels > -0.5) & (pixels < [width - 0.5, height - 0.5])).all(-1))  # NaN is not
     x, y = np.where(inside[:, None], np.rint(pixels), 0).astype(np.intp).T
     found = depth_m[y, x].astype(np.float64)
     return np.where(inside & (found > 0) & (found < np.inf), found, np.nan)
