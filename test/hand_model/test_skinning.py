@@ -31,6 +31,15 @@ def test_joints_are_the_named_ones(rich, pose):
     np.testing.assert_array_equal(result.joints, stacked[:, list(JOINTS_FROM_MANO)])
 
 
+@pytest.mark.parametrize("scale", [0.9, 1.1])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_grown_hand_is_larger_about_its_wrist(pose, side, scale):
+    model, (rotations, betas) = load_hand_model(side=side), pose
+    before, after = skin(model, rotations, betas), skin(model, rotations, [model.grown(beta, scale) for beta in betas])
+    small, large = (posed.vertices - posed.joints[:, :1] for posed in (before, after))
+    np.testing.assert_allclose(large, scale * small, atol=0.004)
+
+
 def test_turning_the_wrist_turns_everything_about_it(rich, pose, to_matrices):
     rotations, betas = pose
     turn = to_matrices(np.array([0.3, -1.2, 2.0]))

@@ -102,7 +102,7 @@ def test_a_hand_at_a_wrong_distance_comes_back_by_a_sensor_beside_the_camera(
     depth = UnalignedDepth((measured / 1000).astype(np.float32), IR, T)
     nearer = {"joints_m": factor * truth.joints_m, "vertices_m": (factor * truth.vertices_m).astype(np.float32)}
     seen = replace(truth, **nearer)  # a smaller hand that is nearer looks the same
-    found = refine_depth(seen, MODEL.faces, depth, COLOUR)
+    found = refine_depth(seen, MODEL, depth, COLOUR)
     assert np.linalg.norm(seen.joints_m[0] - truth.joints_m[0]) > 30 * MM
     assert np.linalg.norm(found.joints_m[0] - truth.joints_m[0]) < 8 * MM
     assert found.measured and found.position_std_m < 0.02

@@ -78,6 +78,17 @@ class HandModel:
         """(16, 3) joints of the mean shape."""
         return self.J_regressor @ self.v_template
 
+    def grown(self, betas: Float | NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+        """(10,) betas of the hand of such `betas`, `scale` times as large; as near as the shapes come to it."""
+        return np.asarray(scale * np.asarray(betas, np.float64) + (scale - 1) * self._mean_as_shape)
+
+    @cached_property
+    def _mean_as_shape(self) -> Float:
+        """(10,) betas whose change of the shape is most like the mean hand, about its wrist."""
+        directions = (self.shapedirs - self.joints_shapedirs[0]).reshape(-1, NUM_BETAS).astype(np.float64)
+        mean = (self.v_template - self.joints_template[0]).ravel()
+        return np.asarray(np.linalg.lstsq(directions, mean, rcond=1e-3)[0], np.float32)
+
     @cached_property
     def joints_shapedirs(self) -> Float:
         """(16, 3, 10) change of the joints per unit of beta."""

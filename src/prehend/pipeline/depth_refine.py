@@ -1,33 +1,35 @@
-"""The distance of a hand by a depth image: its skin is as far away as the image says where the hand is seen.
+"""A hand by a depth image: its skin is as far away as the image says where the hand is seen.
 
 From one camera a hand's distance is only as good as its size is known. A depth camera measures it. What is compared is
-skin with skin: of the posed mesh those vertices that face the camera, each with the depth at its own pixel. Joints lie
-below the skin, by as much as the model says.
+skin with skin: of the posed mesh what faces the camera, each point with the depth at its own pixel. Joints lie below
+the skin, by as much as the model says. First the hand moves along its viewing ray to where most of its skin agrees;
+from there on `depth_fit` turns and resizes it, too.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prehend.check import check_shape
 from prehend.errors import InvalidInput
-from prehend.geometry.camera import project
+from prehend.hand_model.model import HandModel
 from prehend.pipeline.decode import DecodedHand
+from prehend.pipeline.depth_fit import REACHES_M, Lie, at_rest, lie, places_of
 from prehend.pipeline.depth_register import Depth, UnalignedDepth
+from prehend.pipeline.depth_skin import Skin, measured, visible_skin
 from prehend.types import Camera, FloatArray
 
-MIN_JOINTS, MIN_VERTICES = 3, 4
-"""Fewer joints that agree, or fewer vertices around one, say nothing."""
+MIN_JOINTS, MIN_POINTS = 3, 3
+"""Fewer joints that agree, or fewer points of the skin around one, say nothing."""
 
-FACING = 0.5
-"""Cosine between skin and viewing ray from which depth is sampled: at edges near objects grow in depth images."""
+MOST_POINTS = 200
+"""So many points of the skin are fitted at most."""
 
-OWN_LAYER_M = 0.012
-"""Skin that lies deeper than this behind other skin of the hand in the same direction is hidden by it [m]."""
-
-GATE_STDS, LEAST_GATE_M, MOST_GATE_M = 4.0, 0.06, 0.5
-"""Depths further than so many standard deviations from where the hand is expected are those of something else."""
+GATE_STDS, LEAST_GATE_M, MOST_GATE = 4.0, 0.06, 0.6
+"""Depths further than so many standard deviations from where the hand is expected are those of something else; the last
+is in units of the hand's distance."""
 
 ROUGH_M = 0.012
 """Where half of the depths around a joint spread more than this there is an edge [m]."""
@@ -42,6 +44,9 @@ what those far away count for."""
 FLOOR_M, FLOOR_SHARE, TILT = 0.006, 0.01, 0.15
 """Standard deviations: of the model's skin [m]; of the depth camera in units of the depth; of the pose's tilt, in units
 of the distance between the wrist and the joints that tell [m/m]."""
+
+KEYPOINT_STD = 0.06
+"""Standard deviation of keypoints whose network tells none, in units of the hand's longer side in the image."""
 
 
 def checked_depth(depth: Depth | None, size: tuple[int, int]) -> Depth | None:
@@ -66,28 +71,50 @@ def checked_depth(depth: Depth | None, size: tuple[int, int]) -> Depth | None:
     return depth
 
 
-def refine_depth(hand: DecodedHand, faces: NDArray[np.integer], depth: Depth | None, camera: Camera) -> DecodedHand:
-    """The hand moved along the viewing ray of its wrist to where the depth image has its skin.
+def refine_depth(hand: DecodedHand, model: HandModel, depth: Depth | None, camera: Camera) -> DecodedHand:
+    """The hand where the depth image has its skin: moved, turned and resized as a whole.
 
     Args:
         hand: as one image shows it.
-        faces: (F, 3) of its mesh, turning outwards.
+        model: of its side; its faces turn outwards.
         depth: (H, W) along the optical axis, aligned to the image [m]; 0, NaN and infinity where nothing was
             measured. That of another camera is registered around the hand. None leaves the hand alone.
         camera: of the image.
 
     Returns:
         The same hand where depth says nothing of it: too little is visible or measured, or what was measured lies too
-        far from where the hand can be.
+        far from where the hand can be. Fingers stay bent as they are, and keypoints where they are.
     """
     if depth is None:
         return hand
-    gate_m = float(np.clip(GATE_STDS * np.nan_to_num(hand.position_std_m, nan=MOST_GATE_M), LEAST_GATE_M, MOST_GATE_M))
+    most_m = MOST_GATE * float(hand.joints_m[0, 2])
+    gate_m = float(np.clip(GATE_STDS * np.nan_to_num(hand.position_std_m, nan=most_m), LEAST_GATE_M, most_m))
     depth_m = depth.around(hand.vertices_m, gate_m, camera) if isinstance(depth, UnalignedDepth) else depth
-    joints, steps = _joint_steps(hand, faces, depth_m, camera, gate_m)
+    skin = visible_skin(hand.vertices_m, model.faces, hand.joints_m, hand.visible)
+    step = _step(hand, _joint_steps(skin, measured(depth_m, skin.points_m, camera) - skin.points_m[:, 2], gate_m))
+    if step is None:
+        return hand
+    wrist = np.asarray(hand.joints_m[0], np.float64)
+    start = at_rest(wrist * (1 + step.along_m / wrist[2]))
+    found = _fitted(hand, start, skin, model, depth_m, camera)
+    if found is None:  # better moved alone than turned beyond reason
+        return _lying(hand, start, step.std_m, model)
+    return _lying(hand, found, _std(found), model)
+
+
+class _Step(NamedTuple):
+    """How far a hand is to go along the optical axis, and how sure that is [m]."""
+
+    along_m: float
+    std_m: float
+
+
+def _step(hand: DecodedHand, told: tuple[NDArray[np.intp], FloatArray]) -> _Step | None:
+    """What most joints ask for, those near the wrist above all; None where too few agree."""
+    joints, steps = told
     kept = _agreeing(steps)
     if kept.sum() < MIN_JOINTS:
-        return hand
+        return None
     wrist, steps = hand.joints_m[0], steps[kept]
     apart = np.linalg.norm(hand.joints_m[joints[kept]] - wrist, axis=-1)
     weights = np.exp(-0.5 * (apart / NEAR_WRIST_M) ** 2) + FAR_WEIGHT
@@ -95,14 +122,47 @@ def refine_depth(hand: DecodedHand, faces: NDArray[np.integer], depth: Depth | N
     step = float(weights @ steps)
     away = float(wrist[2]) + step
     spread = float(np.sqrt(weights @ (steps - step) ** 2 * (weights**2).sum()))
-    std = float(np.linalg.norm([FLOOR_M, FLOOR_SHARE * away, TILT * float(weights @ apart), spread]))
-    shift = step / wrist[2] * wrist
+    return _Step(step, float(np.linalg.norm([FLOOR_M, FLOOR_SHARE * away, TILT * float(weights @ apart), spread])))
+
+
+def _fitted(
+    hand: DecodedHand, start: Lie, skin: Skin, model: HandModel, depth_m: FloatArray, camera: Camera
+) -> Lie | None:
+    """How the hand lies; its skin is looked for once more on the way, as it is seen from there."""
+    std_px = hand.keypoint_std_px
+    if std_px is None:
+        std_px = np.full(len(hand.joints_m), KEYPOINT_STD * np.ptp(hand.keypoints_px, axis=0).max())
+    places = places_of(hand.joints_m, hand.keypoints_px, std_px, hand.visible, camera)
+    wrist, now = places.joints_m[0], start
+    for number, reaches_m in enumerate(REACHES_M):
+        if number:
+            joints, vertices = (now.arms(points, wrist) + now.wrist_m for points in (hand.joints_m, hand.vertices_m))
+            skin = now.before(visible_skin(vertices, model.faces, joints, hand.visible), wrist)
+        if len(skin.points_m) < MIN_JOINTS * MIN_POINTS:
+            return None
+        after = lie(now, skin.some(MOST_POINTS), places, depth_m, camera, FLOOR_SHARE, reaches_m)
+        if after is None:
+            return None
+        now = after
+    return now
+
+
+def _std(found: Lie) -> float:
+    """Standard deviation of the wrist along its viewing ray [m]."""
+    ray = found.wrist_m / np.linalg.norm(found.wrist_m)
+    return float(np.sqrt(ray @ np.linalg.inv(found.normal)[:3, :3] @ ray))
+
+
+def _lying(hand: DecodedHand, now: Lie, std_m: float, model: HandModel) -> DecodedHand:
+    wrist = np.asarray(hand.joints_m[0], np.float64)
     return replace(
         hand,
-        joints_m=hand.joints_m + shift,
-        vertices_m=(hand.vertices_m + shift).astype(np.float32),
+        joints_m=now.arms(hand.joints_m, wrist) + now.wrist_m,
+        vertices_m=(now.arms(hand.vertices_m, wrist) + now.wrist_m).astype(np.float32),
+        rotations=np.concatenate([(now.turn @ hand.rotations[0])[None], hand.rotations[1:]]),
+        betas=model.grown(hand.betas, now.scale),
         measured=True,
-        position_std_m=std if np.isfinite(hand.position_std_m) else hand.position_std_m,
+        position_std_m=std_m if np.isfinite(hand.position_std_m) else hand.position_std_m,
     )
 
 
@@ -115,53 +175,15 @@ def _agreeing(steps: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(alike[best])
 
 
-def _joint_steps(
-    hand: DecodedHand, faces: NDArray[np.integer], depth_m: FloatArray, camera: Camera, gate_m: float
-) -> tuple[NDArray[np.intp], FloatArray]:
-    """The usable joints (N,), and by how much the skin around each is farther away than the hand says (N,) [m]."""
-    vertices = np.asarray(hand.vertices_m, np.float64)
-    pixels = project(vertices, camera)
-    away = _at(depth_m, pixels) - vertices[:, 2]
-    nearest = ((vertices[:, None] - hand.joints_m[None]) ** 2).sum(-1).argmin(1)
-    usable = _facing(vertices, faces) & _in_front(pixels, vertices[:, 2], camera) & hand.visible[nearest]
-    usable &= np.abs(np.nan_to_num(away, nan=np.inf)) < gate_m
+def _joint_steps(skin: Skin, away_m: FloatArray, gate_m: float) -> tuple[NDArray[np.intp], FloatArray]:
+    """The joints that depth tells of (N,), and by how much the skin around each is farther away than the hand says (N,)
+    [m]; (P,) `away_m` is that of each point, NaN where nothing was measured."""
+    usable = np.abs(np.nan_to_num(away_m, nan=np.inf)) < gate_m
+    joints, away = skin.joints[usable], away_m[usable]
     found = []
-    for joint in np.unique(nearest[usable]):
-        around = away[usable & (nearest == joint)]
-        low, high = np.percentile(around, [25, 75])
-        if len(around) >= MIN_VERTICES and high - low < ROUGH_M:
-            found.append((joint, float(np.median(around))))
+    for joint in np.unique(joints):
+        around = np.sort(away[joints == joint])
+        count = len(around)
+        if count >= MIN_POINTS and around[(3 * count - 1) // 4] - around[count // 4] < ROUGH_M:
+            found.append((joint, float(around[count // 2] + around[(count - 1) // 2]) / 2))
     return np.array([joint for joint, _ in found], np.intp), np.array([step for _, step in found])
-
-
-def _at(depth_m: FloatArray, pixels: FloatArray) -> FloatArray:
-    """(V,) depth at the nearest pixel, NaN outside and where nothing was measured."""
-    height, width = depth_m.shape
-    places = np.nan_to_num(np.round(pixels), nan=-1, posinf=-1, neginf=-1)
-    inside = np.asarray(((places >= 0) & (places < [width, height])).all(-1))
-    x, y = np.where(inside[:, None], places, 0).astype(np.intp).T
-    found = depth_m[y, x].astype(np.float64)
-    return np.where(inside & np.isfinite(found) & (found > 0), found, np.nan)
-
-
-def _facing(vertices: FloatArray, faces: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """(V,) whether the skin looks towards the camera."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    across = np.cross(b - a, c - a)
-    normals = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(across[:, axis], 3), len(vertices)) for axis in range(3)], -1
-    )
-    length = np.linalg.norm(normals, axis=-1) * np.linalg.norm(vertices, axis=-1)
-    return np.asarray(-(normals * vertices).sum(-1) > FACING * np.maximum(length, 1e-12))
-
-
-def _in_front(pixels: FloatArray, depth_m: FloatArray, camera: Camera) -> NDArray[np.bool_]:
-    """(V,) whether no other part of the hand lies before a vertex, by cells of the image as wide as a finger."""
-    cell = max(OWN_LAYER_M * float(camera.K[0, 0]) / float(depth_m.mean()), 1.0)
-    places = np.floor(np.nan_to_num(pixels) / cell).astype(np.int64)
-    places -= places.min(0)
-    key = places[:, 1] * (places[:, 0].max() + 1) + places[:, 0]
-    _, rows = np.unique(key, return_inverse=True)
-    nearest = np.full(rows.max() + 1, np.inf)
-    np.minimum.at(nearest, rows, depth_m)
-    return np.asarray(depth_m < nearest[rows] + OWN_LAYER_M)

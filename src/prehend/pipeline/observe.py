@@ -9,6 +9,7 @@ from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.border import BorderDepth
 from prehend.pipeline.decode import DecodedHand, decode_hand
+from prehend.pipeline.depth_object import refine_object
 from prehend.pipeline.depth_refine import refine_depth
 from prehend.pipeline.depth_register import Depth
 from prehend.pipeline.hands import HandModels
@@ -67,7 +68,7 @@ class Observer:
         self._objects, self._options = tuple(objects), options
 
     def observe(self, reading: Reading | NoHand, camera: Camera, depth: Depth | None = None) -> Observation | NoHand:
-        """The measured hand, or why there is none; its distance is that of the depth image where that tells."""
+        """The measured hand, or why there is none; it lies as the depth image says where that tells."""
         if isinstance(reading, NoHand):
             return reading
         target, model = reading.target, self._hands.by_side[reading.target.side]
@@ -84,7 +85,7 @@ class Observer:
             target = target._replace(evidence=None, depth=fresh)
         size = (camera.width, camera.height)
         factor = target.depth.factor(decoded.joints_m, decoded.keypoints_px, decoded.misfit_px, size, target.unseen_s)
-        hand = refine_depth(decoded.moved_away(factor), model.faces, depth, camera)
+        hand = refine_depth(decoded.moved_away(factor), model, depth, camera)
         seen = Observation(
             target,
             hand,
@@ -94,9 +95,9 @@ class Observer:
             reading.grasp,
             remembered=answer.remembered,
         )
-        return self._with_object(seen, reading, camera)
+        return self._with_object(seen, reading, camera, depth)
 
-    def _with_object(self, seen: Observation, reading: Reading, camera: Camera) -> Observation:
+    def _with_object(self, seen: Observation, reading: Reading, camera: Camera, depth: Depth | None) -> Observation:
         things = reading.answer.things
         if not things:
             return seen
@@ -108,6 +109,7 @@ class Observer:
             matches = tuple(thing.match for thing in things)
         model = self._objects[number] if count else None
         held = decode_object(things[number], reading.spec, camera, seen.hand, model)
+        held = refine_object(held, model, depth, camera)
         return replace(seen, held=held, object_model=model, matches=matches)
 
     def _fault(self, decoded: DecodedHand, camera: Camera) -> str:
