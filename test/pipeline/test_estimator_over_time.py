@@ -328,6 +328,28 @@ def test_small_hands_are_looked_for_where_nothing_else_is(oracle, palms, camera,
     assert len(palms.calls) == 2
 
 
+@pytest.mark.parametrize(
+    ("detector", "network", "found"),
+    [(0.6, 0.5, True), (0.3, 0.5, False), (0.3, 0.95, True), (0.1, 0.99, False)],
+)
+def test_where_the_detector_is_unsure_the_network_has_to_be_sure(
+    oracle, palms, camera, image, new_hand, detector, network, found
+) -> None:
+    palms.bundle.manifest["thresholds"] = {"detect": 0.5, "detect_wide": 0.5, "detect_unsure": 0.2}
+    oracle.bundle.manifest["calibration"] = {"presence": {"sure": 0.9}}
+    palms.logit = float(np.log(detector / (1 - detector)))
+    hand = replace(new_hand("right", x=0.0), presence=float(np.log(network / (1 - network))))
+    for tracking in (False, True):
+        oracle.scene = [hand]
+        estimator = Estimator(oracle, palms, config=EstimatorOptions(tracking=tracking))
+        assert len(estimator.estimate(image, camera, stamp=0.0).hands) == found
+    oracle.scene = [replace(hand, presence=0.0)]
+    assert len(estimator.estimate(image, camera, stamp=0.03).hands) == found, "then it is followed as any other"
+    sure = EstimatorOptions(tracking=False, detector_score=0.5)
+    oracle.scene = [hand]
+    assert len(Estimator(oracle, palms, config=sure).estimate(image, camera).hands) == (detector >= 0.5)
+
+
 @pytest.mark.parametrize("hz", [5, 30])
 def test_wide_looks_of_a_video_are_rare_and_none_while_a_hand_is_followed(
     oracle, palms, camera, image, new_hand, hz

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prehend.backends.base import Backend
 from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.pipeline.center_maps import decode_hands
-from prehend.pipeline.letterbox import letterbox
+from prehend.pipeline.letterbox import SAME_HAND_IOU, letterbox
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.palms import LARGEST_WIDE, decode_palms
 from prehend.types import FoundHand
@@ -24,6 +24,10 @@ DETECTOR_SCORE = 0.2
 
 KEEP_SHARE = 0.5
 """A hand that is followed may be found again with this share of that score."""
+
+UNSURE = "_unsure"
+"""Behind a stage's name among the thresholds of a detector's weights: lowest score of a new hand that the hand network
+has to be sure of (see `network.HandNetwork.sure`). Weights without one have no such hands, nor has `detector_score`."""
 
 
 class Wanted(NamedTuple):
@@ -49,11 +53,21 @@ class Detections(NamedTuple):
         hands: best first.
         new_score: score from which one may be new; the others only bring back hands that are followed.
         wide: whether a wide look was taken.
+        unsure: further ones, best first, that are new only where the hand network is sure of them.
     """
 
     hands: list[FoundHand]
     new_score: float
     wide: bool
+    unsure: tuple[FoundHand, ...] = ()
+
+
+class _Lowest(NamedTuple):
+    """Lowest scores: of a new hand, of one that the hand network has to be sure of, and of one that is followed."""
+
+    new: float
+    unsure: float
+    keep: float
 
 
 @dataclass
@@ -200,22 +214,31 @@ class Detection:
     def _run(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted) -> Detections:
         found = self._look(detector, image, wanted, wide=False)
         empty = not wanted.in_view and not any(hand.score >= found.new_score for hand in found.hands)
-        if empty and self._sees_wide and wanted.wide:
-            return self._look(detector, image, wanted, wide=True)
-        return found
+        if not (empty and self._sees_wide and wanted.wide):
+            return found
+        wide = self._look(detector, image, wanted, wide=True)
+        there = [hand.box_px for hand in (*wide.hands, *wide.unsure)]
+        others = [one for one in found.unsure if all(one.box_px.iou(box) <= SAME_HAND_IOU for box in there)]
+        return wide._replace(unsure=(*wide.unsure, *others))
 
     def _look(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted, wide: bool) -> Detections:
-        new, keep = self._lowest(detector, wide)
-        lowest = keep if wanted.followed else new
-        return Detections(detector.look(image, wide=wide, threshold=lowest, max_hands=wanted.most), new, wide)
+        lowest = self._lowest(detector, wide)
+        least = min(lowest.unsure, lowest.keep) if wanted.followed else lowest.unsure
+        found = detector.look(image, wide=wide, threshold=least, max_hands=wanted.most)
+        doubted = [lowest.unsure <= hand.score < lowest.new for hand in found]
+        hands, unsure = (
+            [hand for hand, is_one in zip(found, doubted, strict=True) if is_one == kind] for kind in (False, True)
+        )
+        return Detections(hands, lowest.new, wide, tuple(unsure))
 
-    def _lowest(self, detector: Detector, wide: bool) -> tuple[float, float]:
-        """Lowest scores of a new hand, and of one that is followed."""
-        new = self._options.detector_score
+    def _lowest(self, detector: Detector, wide: bool) -> _Lowest:
+        new, stage = self._options.detector_score, detector.stage(wide)
+        unsure = new
         if new is None:
-            new = float(detector.thresholds.get(detector.stage(wide), DETECTOR_SCORE))
+            new = float(detector.thresholds.get(stage, DETECTOR_SCORE))
+            unsure = min(new, float(detector.thresholds.get(stage + UNSURE, new)))
         keep = self._options.detector_keep_score
-        return new, KEEP_SHARE * new if keep is None else min(keep, new)
+        return _Lowest(new, new if unsure is None else unsure, KEEP_SHARE * new if keep is None else min(keep, new))
 
 
 def look_pool() -> ThreadPoolExecutor:
