@@ -38,12 +38,14 @@ class Wanted(NamedTuple):
         followed: whether any hand is followed, in view or not.
         in_view: whether one is followed and not out of sight.
         wide: whether a wide look may follow a normal one that finds nothing.
+        again: it has looked at this image, and what it found is no hand: only the wide look is wanted.
     """
 
     most: int
     followed: bool
     in_view: bool
     wide: bool
+    again: bool = False
 
 
 class Detections(NamedTuple):
@@ -178,11 +180,13 @@ class Detection:
         """Look at an image; wide where a normal look finds nothing and nothing is in view.
 
         Returns:
-            None without a detector, and while it looks.
+            None without a detector, and while it looks; and where it has looked before and has no wide look.
 
         Raises:
             InvalidInput: there is no detector and no hand is followed.
         """
+        if wanted.again and not self._sees_wide:
+            return None
         if self._detector is None:
             if wanted.followed:
                 return None
@@ -212,6 +216,8 @@ class Detection:
         return begun.answer.result()
 
     def _run(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted) -> Detections:
+        if wanted.again:
+            return self._look(detector, image, wanted, wide=True)
         found = self._look(detector, image, wanted, wide=False)
         empty = not wanted.in_view and not any(hand.score >= found.new_score for hand in found.hands)
         if not (empty and self._sees_wide and wanted.wide):

@@ -59,7 +59,7 @@ class Tracker:
         self._tracks: list[Track] = []
         self._schedule = Schedule(options.find_interval_s)
         self._drops: Counter[str] = Counter()
-        self._given = self._detected = False
+        self._given = self._detected = self._in_vain = False
         self.reset()
 
     @property
@@ -111,13 +111,28 @@ class Tracker:
         if not self._options.tracking:
             self.reset()
         self._start_frame(image_size, stamp)
-        self._given, self._detected = given is not None, False
+        self._given, self._detected, self._in_vain = given is not None, False, False
         if given is not None:
             self._schedule.looked()
             self._take(given, exact=True)
         elif self._schedule.is_due(self._in_view, len(self._tracks) - self._in_view):
             self._detect(detect)
-        return [track.target._replace(stamp_s=self._now_s) for track in self._tracks if track.is_wanted(RETRY_S)]
+        return self._targets(lambda track: track.is_wanted(RETRY_S))
+
+    def look_again(self, detect: Detect) -> list[Target]:
+        """Where else to look in this frame: after `finish`, where the hand network took nothing for a hand of what a
+        normal look of the detector found, and a wide look is due.
+
+        Args:
+            detect: as of `begin`.
+
+        Returns:
+            Where the wide look sees hands; for a further `finish`.
+        """
+        if not self._in_vain or self._in_view or not self._schedule.wide_is_due:
+            return []
+        self._detect(detect, again=True)
+        return self._targets(lambda track: not track.seen or track.refound)
 
     def finish(self, observations: Sequence[Observation | NoHand], stamp: float | None) -> list[HandEstimate]:
         """Take what was seen of each target, smooth it, and settle which tracks are hands.
@@ -137,17 +152,21 @@ class Tracker:
         kept = [hand for hand in hands if hand is not None and hand.track_id in in_view]
         return sorted(kept, key=lambda hand: hand.track_id)
 
-    def _detect(self, detect: Detect) -> None:
+    def _targets(self, wanted: Callable[[Track], bool]) -> list[Target]:
+        return [track.target._replace(stamp_s=self._now_s) for track in self._tracks if wanted(track)]
+
+    def _detect(self, detect: Detect, again: bool = False) -> None:
         wanted = Wanted(
             most=self._options.max_hands + SPARE,
             followed=bool(self._tracks),
             in_view=self._in_view > 0,
             wide=self._schedule.wide_is_due,
+            again=again,
         )
-        detections = detect(wanted)
+        self._in_vain, detections = False, detect(wanted)
         if detections is None:
             return
-        self._detected = True
+        self._detected, self._in_vain = True, bool(detections.hands) and not detections.wide
         self._schedule.looked()
         if detections.wide:
             self._schedule.looked_wide()
