@@ -22,7 +22,7 @@ from prehend_training.photos.facts import Facts, facts_for
 from prehend_training.photos.labelling import pictures_of
 from prehend_training.train.export import CALIBRATION
 
-STEPS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
+STEPS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.995)
 """Presences to choose from."""
 
 MOST_HANDS = 6
