@@ -228,14 +228,16 @@ class Detection:
         return wide._replace(unsure=(*wide.unsure, *others))
 
     def _look(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted, wide: bool) -> Detections:
-        lowest = self._lowest(detector, wide)
-        least = min(lowest.unsure, lowest.keep) if wanted.followed else lowest.unsure
+        new, unsure, keep = self._lowest(detector, wide)
+        if wanted.in_view:  # costs nothing while hands are followed, and a video gives the others more looks
+            unsure = new
+        least = min(unsure, keep) if wanted.followed else unsure
         found = detector.look(image, wide=wide, threshold=least, max_hands=wanted.most)
-        doubted = [lowest.unsure <= hand.score < lowest.new for hand in found]
-        hands, unsure = (
-            [hand for hand, is_one in zip(found, doubted, strict=True) if is_one == kind] for kind in (False, True)
+        is_doubted = [unsure <= hand.score < new for hand in found]
+        hands, doubted = (
+            [hand for hand, is_one in zip(found, is_doubted, strict=True) if is_one == kind] for kind in (False, True)
         )
-        return Detections(hands, lowest.new, wide, tuple(unsure))
+        return Detections(hands, new, wide, tuple(doubted))
 
     def _lowest(self, detector: Detector, wide: bool) -> _Lowest:
         new, stage = self._options.detector_score, detector.stage(wide)
