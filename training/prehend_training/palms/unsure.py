@@ -16,11 +16,9 @@ from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.tracker import MOST_TRIED
 from prehend.types import Box, FoundHand
 from prehend.weights import MANIFEST
-from prehend_training.evaluate.network import RUN_NOTE
 from prehend_training.palms.measure import is_near
 from prehend_training.photos.facts import Facts, facts_for
 from prehend_training.photos.labelling import pictures_of
-from prehend_training.train.export import CALIBRATION
 
 STEPS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.995)
 """Presences to choose from."""
@@ -116,8 +114,8 @@ def note_sure(where: Path, sure: float) -> None:
     Raises:
         InvalidInput: the folder holds neither, or presence is not calibrated yet.
     """
-    is_run = (where / RUN_NOTE).exists()
-    path = where / (CALIBRATION if is_run else MANIFEST)
+    is_run = (where / "run.json").exists()
+    path = where / ("calibration.json" if is_run else MANIFEST)
     content = json.loads(path.read_text()) if path.exists() else {}
     calibration = content if is_run else content.get("calibration", {})
     if "presence" not in calibration:
