@@ -89,7 +89,7 @@ def unsure_hands(detector: Detector, image: Image) -> Iterator[FoundHand]:
         yield from [hand for hand in found if hand.score < new][:MOST_TRIED]
 
 
-def choose_sure(pictures: int, tried: Sequence[Tried], false: float = 0.001) -> dict[str, Any]:
+def choose_sure(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> dict[str, Any]:
     """The lowest of `STEPS` from which no more false hands a picture are let in than `false`; the highest if there is
     none.
 

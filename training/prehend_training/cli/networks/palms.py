@@ -94,7 +94,7 @@ def _add_measure_step(steps: Any) -> None:
         "--write", action="store_true", help="note it in the run's calibration.json or the weights' manifest"
     )
     sure.add_argument(
-        "--false", type=float, default=0.001, metavar="SHARE", help="most false hands a picture let in (0.001)"
+        "--false", type=float, default=0.003, metavar="SHARE", help="most false hands a picture let in (0.003)"
     )
     sure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
 
