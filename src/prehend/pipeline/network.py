@@ -21,7 +21,7 @@ Maps = NDArray[np.float32]
 ANSWERS = ("presence_logit", "grasp_logit", "side_logit")
 """What stage `encode` answers with one logit each."""
 
-SURE_PRESENCE = 0.99
+SURE_PRESENCE = 0.985
 """Presence from which there is a hand where the detector is unsure, where the weights do not say another: chosen on
 photographs for validation with calibrated weights."""
 
