@@ -43,6 +43,7 @@ class OraclePalms:
         self.bundle = bundle_of("oracle-palms", {stage: {"image": (3, n, n)} for stage, n in self.SIZES.items()})
         self._oracle = oracle
         self.calls: Counter[str] = Counter()
+        self.logit = 5.0
 
     def infer(self, stage: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         assert inputs["image"].shape == (1, 3, self.SIZES[stage], self.SIZES[stage])
@@ -64,7 +65,7 @@ class OraclePalms:
             sides = np.array([palm.width, palm.height]) * picture.scale
             answer = [places[0], sides, places[1:].ravel(), change, [9.0 if hand.side == "right" else -9.0, -9.0]]
             boxes[0, row, :24] = np.concatenate(answer)
-            scores[0, row] = 5.0
+            scores[0, row] = self.logit
         return {"scores": scores.astype(np.float32), "boxes": boxes.astype(np.float32)}
 
     def close(self) -> None:
@@ -155,6 +156,7 @@ class TrackDriver:
         *,
         given: Sequence[FoundHand] | None = None,
         new_score: float = 0.0,
+        unsure: Sequence[FoundHand] = (),
         size: tuple[int, int] = size,
     ) -> list[Target]:
         """A frame in which the detector, if it is asked, finds these hands, or somebody gives some."""
@@ -162,7 +164,7 @@ class TrackDriver:
 
         def detect(_wanted: Wanted) -> Detections:
             self.asked = True
-            return Detections(list(found() if callable(found) else found), new_score, False)
+            return Detections(list(found() if callable(found) else found), new_score, False, tuple(unsure))
 
         self.targets = self.tracker.begin(size, stamp, given, detect)
         assert self.asked == self.tracker.detected

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput
+from prehend.pipeline.cameras import CameraFrame, CamerasEstimator
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.options import EstimatorOptions
 from prehend.types import FoundHand, FrameResult
@@ -326,6 +327,52 @@ def test_small_hands_are_looked_for_where_nothing_else_is(oracle, palms, camera,
         estimator.estimate(image, camera)
         assert palms.calls == stages
     assert len(palms.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("detector", "network", "found"),
+    [(0.6, 0.5, True), (0.3, 0.5, False), (0.3, 0.95, True), (0.1, 0.99, False)],
+)
+def test_where_the_detector_is_unsure_the_network_has_to_be_sure(
+    oracle, palms, camera, image, new_hand, detector, network, found
+) -> None:
+    palms.bundle.manifest["thresholds"] = {"detect": 0.5, "detect_wide": 0.5, "detect_unsure": 0.2}
+    oracle.bundle.manifest["calibration"] = {"presence": {"sure": 0.9}}
+    palms.logit = float(np.log(detector / (1 - detector)))
+    hand = replace(new_hand("right", x=0.0), presence=float(np.log(network / (1 - network))))
+    for tracking in (False, True):
+        oracle.scene = [hand]
+        estimator = Estimator(oracle, palms, config=EstimatorOptions(tracking=tracking))
+        assert len(estimator.estimate(image, camera, stamp=0.0).hands) == found
+    oracle.scene = [replace(hand, presence=0.0)]
+    assert len(estimator.estimate(image, camera, stamp=0.03).hands) == found, "then it is followed as any other"
+    sure = EstimatorOptions(tracking=False, detector_score=0.5)
+    oracle.scene = [hand]
+    assert len(Estimator(oracle, palms, config=sure).estimate(image, camera).hands) == (detector >= 0.5)
+
+
+@pytest.mark.parametrize("tracking", [False, True])
+def test_where_nothing_that_was_found_is_a_hand_a_wide_look_follows(
+    oracle, palms, camera, image, new_hand, tracking
+) -> None:
+    """Here the normal look sees a hand where there is none, and is blind to the one that the wide look sees."""
+    none, far = replace(new_hand("right", x=0.1), presence=-5.0), new_hand("left", x=-0.1, z=1.4)
+    oracle.scene = [none, far]
+    estimator = Estimator(oracle, palms, config=EstimatorOptions(tracking=tracking))
+    cameras = CamerasEstimator(["one"], oracle, palms, EstimatorOptions(tracking=tracking))
+    for result in (
+        estimator.estimate(image, camera, stamp=0.0),
+        cameras.estimate({"one": CameraFrame(image, camera, 0.0)})["one"],
+    ):
+        assert [hand.side for hand in result.hands] == ["left"]
+        assert result.found
+    assert palms.calls == {"detect": 2, "detect_wide": 2}
+    if tracking:
+        oracle.scene = [none]
+        for k in range(1, 40):
+            assert not estimator.estimate(image, camera, stamp=5 + k / 30).hands
+        assert palms.calls["detect_wide"] <= 6, "every half second"
+    cameras.close()
 
 
 @pytest.mark.parametrize("hz", [5, 30])

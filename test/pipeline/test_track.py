@@ -181,6 +181,19 @@ def test_sure_boxes_choose_before_unsure_ones(tracker) -> None:
     assert t.ids == [1], "the unsure one begins nothing, although the sure one took the track"
 
 
+def test_of_hands_that_the_detector_doubts_two_are_tried_and_none_that_is_followed_gives_way(tracker) -> None:
+    t = tracker(max_hands=2)
+    step(t, {1: (100, 100), 2: (300, 100)}, [FoundHand(box_at(x, 100), "right", 0.9) for x in (100, 300)])
+    step(t, {1: (100, 100)})
+    doubted = [FoundHand(box_at(x, 300), "left", 0.1) for x in (100, 300, 500)]
+    targets = t.begin([], new_score=0.2, unsure=[FoundHand(box_at(105, 100), "right", 0.15), *doubted])
+    assert [(target.track_id, target.doubted) for target in targets] == [(1, False), (2, False), (3, True), (4, True)]
+    assert t.finish({1: joints_at(100, 100), 4: joints_at(300, 300)}) == [1, 4]
+    assert t.ids == [1, 2, 4]
+    assert t.tracker.drops["no_hand"] == 1, "hand 2; what was only tried is not given up"
+    assert not any(target.doubted for target in t.begin()), "one that was seen is as good as any"
+
+
 def test_a_hand_of_the_other_side_that_turns_up_where_one_was_lost_is_another_hand(tracker) -> None:
     t = tracker()
     for _ in range(4):

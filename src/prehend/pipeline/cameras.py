@@ -18,7 +18,7 @@ from prehend.pipeline.hypotheses.follow import FollowedHypotheses, open_hypothes
 from prehend.pipeline.identities import Identities
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import open_parts
-from prehend.pipeline.targets import Image, cut_targets
+from prehend.pipeline.targets import Image, Target, cut_targets
 from prehend.pipeline.tracker import Tracker
 from prehend.types import Camera, FrameResult, HandEstimate
 
@@ -131,21 +131,21 @@ class CamerasEstimator(EstimatorBase):
             )
             for name, frame in frames.items()
         }
-        clock.lap("find")
-        size = self._network.crop_size
-        crops = [(f.image, cut_targets(f.image, targets[name], size), views[name]) for name, f in frames.items()]
-        clock.lap("crop")
-        readings = dict(zip(frames, self._inference.run_many(crops), strict=True))
-        for name in frames:
-            self._followed[name].detection.begin_beside()
-        clock.lap("infer")
+        seen = self._look(frames, targets, views, clock)
+        again = {
+            name: more
+            for name, frame in frames.items()
+            if (
+                more := self._followed[name].tracker.look_again(
+                    partial(self._followed[name].detection.run, frame.image)
+                )
+            )
+        }
+        seen |= self._look(frames, again, views, clock) if again else {}
         found = {}
         for name, frame in frames.items():
             followed = self._followed[name]
-            seen = [self._observer.observe(reading, views[name]) for reading in readings[name]]
-            hands = followed.identities.step(
-                followed.tracker.finish(seen, frame.stamp), followed.tracker.tracks, frame.stamp
-            )
+            hands = followed.identities.step(seen[name], followed.tracker.tracks, frame.stamp)
             events = followed.events.step(hands, sizes[name], frame.stamp) if self.options.tracking else ()
             found[name] = (hands, followed.tracker.detected, events, followed.identities.lost)
         clock.lap("decode")
@@ -158,6 +158,27 @@ class CamerasEstimator(EstimatorBase):
             name: FrameResult(views[name], hands_of[name], frames[name].stamp, dict(times), detected, events, lost)
             for name, (_, detected, events, lost) in found.items()
         }
+
+    def _look(
+        self,
+        frames: Mapping[str, CameraFrame],
+        targets: Mapping[str, Sequence[Target]],
+        views: Mapping[str, Camera],
+        clock: Clock,
+    ) -> dict[str, list[HandEstimate]]:
+        """The hands in view of the cameras that have targets, all crops together."""
+        clock.lap("find")
+        size, looked = self._network.crop_size, {name: frames[name] for name in targets}
+        crops = [(f.image, cut_targets(f.image, targets[name], size), views[name]) for name, f in looked.items()]
+        clock.lap("crop")
+        readings = dict(zip(looked, self._inference.run_many(crops), strict=True))
+        for name in looked:
+            self._followed[name].detection.begin_beside()
+        clock.lap("infer")
+        seen = {name: [self._observer.observe(one, views[name]) for one in readings[name]] for name in looked}
+        hands = {name: self._followed[name].tracker.finish(seen[name], f.stamp) for name, f in looked.items()}
+        clock.lap("decode")
+        return hands
 
     def _open(
         self, name: str, hands: tuple[HandEstimate, ...], frames: Mapping[str, CameraFrame], share: float

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prehend.backends.base import Backend
 from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.pipeline.center_maps import decode_hands
-from prehend.pipeline.letterbox import letterbox
+from prehend.pipeline.letterbox import SAME_HAND_IOU, letterbox
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.palms import LARGEST_WIDE, decode_palms
 from prehend.types import FoundHand
@@ -25,6 +25,10 @@ DETECTOR_SCORE = 0.2
 KEEP_SHARE = 0.5
 """A hand that is followed may be found again with this share of that score."""
 
+UNSURE = "_unsure"
+"""Behind a stage's name among the thresholds of a detector's weights: lowest score of a new hand that the hand network
+has to be sure of (see `network.HandNetwork.sure`). Weights without one have no such hands, nor has `detector_score`."""
+
 
 class Wanted(NamedTuple):
     """What the tracker wants of the detector in a frame.
@@ -34,12 +38,14 @@ class Wanted(NamedTuple):
         followed: whether any hand is followed, in view or not.
         in_view: whether one is followed and not out of sight.
         wide: whether a wide look may follow a normal one that finds nothing.
+        again: it has looked at this image, and what it found is no hand: only the wide look is wanted.
     """
 
     most: int
     followed: bool
     in_view: bool
     wide: bool
+    again: bool = False
 
 
 class Detections(NamedTuple):
@@ -49,11 +55,21 @@ class Detections(NamedTuple):
         hands: best first.
         new_score: score from which one may be new; the others only bring back hands that are followed.
         wide: whether a wide look was taken.
+        unsure: further ones, best first, that are new only where the hand network is sure of them.
     """
 
     hands: list[FoundHand]
     new_score: float
     wide: bool
+    unsure: tuple[FoundHand, ...] = ()
+
+
+class _Lowest(NamedTuple):
+    """Lowest scores: of a new hand, of one that the hand network has to be sure of, and of one that is followed."""
+
+    new: float
+    unsure: float
+    keep: float
 
 
 @dataclass
@@ -164,11 +180,13 @@ class Detection:
         """Look at an image; wide where a normal look finds nothing and nothing is in view.
 
         Returns:
-            None without a detector, and while it looks.
+            None without a detector, and while it looks; and where it has looked before and has no wide look.
 
         Raises:
             InvalidInput: there is no detector and no hand is followed.
         """
+        if wanted.again and not self._sees_wide:
+            return None
         if self._detector is None:
             if wanted.followed:
                 return None
@@ -198,24 +216,37 @@ class Detection:
         return begun.answer.result()
 
     def _run(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted) -> Detections:
+        if wanted.again:
+            return self._look(detector, image, wanted, wide=True)
         found = self._look(detector, image, wanted, wide=False)
         empty = not wanted.in_view and not any(hand.score >= found.new_score for hand in found.hands)
-        if empty and self._sees_wide and wanted.wide:
-            return self._look(detector, image, wanted, wide=True)
-        return found
+        if not (empty and self._sees_wide and wanted.wide):
+            return found
+        wide = self._look(detector, image, wanted, wide=True)
+        there = [hand.box_px for hand in (*wide.hands, *wide.unsure)]
+        others = [one for one in found.unsure if all(one.box_px.iou(box) <= SAME_HAND_IOU for box in there)]
+        return wide._replace(unsure=(*wide.unsure, *others))
 
     def _look(self, detector: Detector, image: NDArray[np.uint8], wanted: Wanted, wide: bool) -> Detections:
-        new, keep = self._lowest(detector, wide)
-        lowest = keep if wanted.followed else new
-        return Detections(detector.look(image, wide=wide, threshold=lowest, max_hands=wanted.most), new, wide)
+        new, unsure, keep = self._lowest(detector, wide)
+        if wanted.in_view:  # costs nothing while hands are followed, and a video gives the others more looks
+            unsure = new
+        least = min(unsure, keep) if wanted.followed else unsure
+        found = detector.look(image, wide=wide, threshold=least, max_hands=wanted.most)
+        is_doubted = [unsure <= hand.score < new for hand in found]
+        hands, doubted = (
+            [hand for hand, is_one in zip(found, is_doubted, strict=True) if is_one == kind] for kind in (False, True)
+        )
+        return Detections(hands, new, wide, tuple(doubted))
 
-    def _lowest(self, detector: Detector, wide: bool) -> tuple[float, float]:
-        """Lowest scores of a new hand, and of one that is followed."""
-        new = self._options.detector_score
+    def _lowest(self, detector: Detector, wide: bool) -> _Lowest:
+        new, stage = self._options.detector_score, detector.stage(wide)
+        unsure = new
         if new is None:
-            new = float(detector.thresholds.get(detector.stage(wide), DETECTOR_SCORE))
+            new = float(detector.thresholds.get(stage, DETECTOR_SCORE))
+            unsure = min(new, float(detector.thresholds.get(stage + UNSURE, new)))
         keep = self._options.detector_keep_score
-        return new, KEEP_SHARE * new if keep is None else min(keep, new)
+        return _Lowest(new, new if unsure is None else unsure, KEEP_SHARE * new if keep is None else min(keep, new))
 
 
 def look_pool() -> ThreadPoolExecutor:

@@ -17,9 +17,9 @@ from prehend.pipeline.hypotheses.follow import open_hypotheses
 from prehend.pipeline.identities import Identities
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import FromPretrained
-from prehend.pipeline.targets import Image, cut_targets
+from prehend.pipeline.targets import Image, Target, cut_targets
 from prehend.pipeline.tracker import Tracker
-from prehend.types import Camera, FoundHand, FrameResult
+from prehend.types import Camera, FoundHand, FrameResult, HandEstimate
 
 
 class Estimator(EstimatorBase, FromPretrained):
@@ -90,24 +90,42 @@ class Estimator(EstimatorBase, FromPretrained):
         if stamp is None and self._options.tracking and self._cuts.step(image):
             self.reset()
         # detect and associate: where to look
-        targets = self._tracker.begin(size, stamp, boxes, partial(self._detection.run, image))
-        clock.lap("find")
-        crops = cut_targets(image, targets, self._network.crop_size)
-        clock.lap("crop")
-        # infer: which of them are hands, of which side, and what the network says of each
-        readings = self._inference.run(image, crops, boxes is not None, view)
-        self._detection.begin_beside()
-        clock.lap("infer")
-        # decode: hands in metres and what they hold, by this frame alone
-        observations = [self._observer.observe(reading, view, depth) for reading in readings]
-        # track, smooth and estimate: whose hands they are, and how they are shown
-        hands = self._identities.step(self._tracker.finish(observations, stamp), self._tracker.tracks, stamp)
+        look, given = partial(self._detection.run, image), boxes is not None
+        found = self._see(image, self._tracker.begin(size, stamp, boxes, look), given, view, depth, stamp, clock)
+        if targets := self._tracker.look_again(look):
+            found = self._see(image, targets, given, view, depth, stamp, clock)
+        hands = self._identities.step(found, self._tracker.tracks, stamp)
         events = self._events.step(hands, size, stamp) if self._options.tracking else ()  # what happened to them
         clock.lap("decode")
         if self._hypotheses is not None:
             hands = self._hypotheses.step(hands, stamp)  # what else they may be
             clock.lap("hypotheses")
         return FrameResult(view, hands, stamp, clock.done(), self._tracker.detected, events, self._identities.lost)
+
+    def _see(
+        self,
+        image: Image,
+        targets: Sequence[Target],
+        given: bool,
+        view: Camera,
+        depth: Depth | None,
+        stamp: float | None,
+        clock: Clock,
+    ) -> list[HandEstimate]:
+        """The hands in view, once it is known where to look."""
+        clock.lap("find")
+        crops = cut_targets(image, targets, self._network.crop_size)
+        clock.lap("crop")
+        # infer: which of them are hands, of which side, and what the network says of each
+        readings = self._inference.run(image, crops, given, view)
+        self._detection.begin_beside()
+        clock.lap("infer")
+        # decode: hands in metres and what they hold, by this frame alone
+        observations = [self._observer.observe(reading, view, depth) for reading in readings]
+        # track, smooth and estimate: whose hands they are, and how they are shown
+        hands = self._tracker.finish(observations, stamp)
+        clock.lap("decode")
+        return hands
 
     @property
     def drops(self) -> dict[str, int]:

@@ -20,9 +20,9 @@ class Clock:
         self._laps: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
-        """The stage of this name ends now."""
+        """The stage of this name ends now; of one that comes again the times add up."""
         now = time.perf_counter()
-        self._laps[name], self._last = 1e3 * (now - self._last), now
+        self._laps[name], self._last = self._laps.get(name, 0.0) + 1e3 * (now - self._last), now
 
     def done(self) -> dict[str, float]:
         """All stages, and their total."""

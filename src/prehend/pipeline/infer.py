@@ -169,7 +169,7 @@ class Inference:
         stage, as large as there are such hands."""
         again: dict[int, tuple[Target, Crop]] = {}
         for row, target in enumerate(batch.targets):
-            likely = given or batch.encoded.presence[row] > self._lowest(target) / 2
+            likely = given or batch.encoded.presence[row] > self._likely(target)
             region = _wanted_region(target, batch.crops[row].spec, batch.encoded, row) if likely else None
             if region is None or not is_off(region, target.region):
                 continue
@@ -191,7 +191,7 @@ class Inference:
             row
             for row, target in enumerate(batch.targets)
             if is_doubtful(target.belief, float(encoded.side_logit[row]))
-            and (given or encoded.presence[row] > self._lowest(target) / 2)
+            and (given or encoded.presence[row] > self._likely(target))
         ]
         mirrored = [batch.crops[row].for_other_side() for row in doubtful]
         other = self._network.encode(mirrored) if mirrored else None
@@ -228,7 +228,13 @@ class Inference:
         return [result[row] for row in range(len(batch.targets))]
 
     def _lowest(self, target: Target) -> float:
+        if target.doubted:
+            return max(self._options.min_score, self._network.sure)
         return self._options.lowest_kept if target.followed else self._options.min_score
+
+    def _likely(self, target: Target) -> float:
+        """Presence above which a crop is worth another look."""
+        return (self._options.min_score if target.doubted else self._lowest(target)) / 2
 
     def _holds(self, target: Target, grasp: float) -> bool:
         return target.holds(grasp) if self._options.tracking else grasp >= 0.5

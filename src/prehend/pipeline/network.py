@@ -21,6 +21,9 @@ Maps = NDArray[np.float32]
 ANSWERS = ("presence_logit", "grasp_logit", "side_logit")
 """What stage `encode` answers with one logit each."""
 
+SURE_PRESENCE = 0.985
+"""Presence from which there is a hand where the detector is unsure, where the weights do not say another: chosen on
+photographs for validation with calibrated weights."""
 
 _SYMMETRIC = np.array([[0, 3, 4], [3, 1, 5], [4, 5, 2]])
 """Place in a symmetric matrix of each of xx, yy, zz, xy, xz, yz."""
@@ -129,6 +132,11 @@ class HandNetwork:
     def crop_size(self) -> int:
         """Side of the crops it takes [px]."""
         return input_shape(self._backend, "encode", "image")[-1]
+
+    @property
+    def sure(self) -> float:
+        """Presence of a crop from which there is a hand where the detector is unsure, as the weights' manifest says."""
+        return float(self._calibration.get("presence", {}).get("sure", SURE_PRESENCE))
 
     @property
     def at_once(self) -> int:

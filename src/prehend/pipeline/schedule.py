@@ -14,7 +14,8 @@ class Schedule:
 
     A look that is due between two frames is taken at the nearer one. A wide look sees small hands and costs several
     normal ones (see `detect.Detector.look`); it is for images in which nothing is followed and a normal look found
-    nothing: at once for an image on its own, and at most every `WIDE_S` in a video.
+    nothing that the hand network takes for a hand: at once for an image on its own, and at most every `WIDE_S` in a
+    video.
 
     Args:
         interval_s: time between two looks while all is well [s].

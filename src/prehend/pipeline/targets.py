@@ -35,6 +35,7 @@ class Target(NamedTuple):
         depth: its depth, for while the border cuts it.
         memory: what its last second told; to look at, not to write into.
         stamp_s: of this frame, on the clock of the memory [s].
+        doubted: it was never seen and the detector is unsure of it: the network has to be sure.
     """
 
     track_id: int
@@ -51,6 +52,7 @@ class Target(NamedTuple):
     depth: BorderDepth
     memory: FrameMemory
     stamp_s: float = 0.0
+    doubted: bool = False
 
     @property
     def side(self) -> Side:

@@ -67,6 +67,7 @@ class Track:
         given_px: its box in this frame by a user's word, None for none, or for one that the border may have cut.
         expected: what `start_frame` made of it.
         shown: the side with which it was last seen, None before.
+        doubted: the detector was unsure of it when it began.
     """
 
     track_id: int
@@ -89,6 +90,7 @@ class Track:
     given_px: Box | None = None
     expected: Motion | None = None
     shown: Side | None = None
+    doubted: bool = False
 
     @property
     def side(self) -> Side:
@@ -131,6 +133,7 @@ class Track:
             evidence=self.filters.evidence,
             depth=copy(self.filters.depth),
             memory=self.filters.memory,
+            doubted=self.doubted and not self.seen,
         )
 
     def is_wanted(self, retry_s: float) -> bool:

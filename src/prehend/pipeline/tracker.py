@@ -31,6 +31,10 @@ the detector brings it back [s]."""
 SPARE = 2
 """Found hands that are looked at beyond the most that are followed: the network may say that others are none."""
 
+MOST_TRIED = 2
+"""Hands that the detector is unsure of and that are looked at, of each look, best first: each costs a run of the
+network's first stage."""
+
 ESTABLISHED = 10
 """Frames after which a track is as good as one that was seen for longer."""
 
@@ -55,7 +59,7 @@ class Tracker:
         self._tracks: list[Track] = []
         self._schedule = Schedule(options.find_interval_s)
         self._drops: Counter[str] = Counter()
-        self._given = self._detected = False
+        self._given = self._detected = self._in_vain = False
         self.reset()
 
     @property
@@ -107,13 +111,28 @@ class Tracker:
         if not self._options.tracking:
             self.reset()
         self._start_frame(image_size, stamp)
-        self._given, self._detected = given is not None, False
+        self._given, self._detected, self._in_vain = given is not None, False, False
         if given is not None:
             self._schedule.looked()
             self._take(given, exact=True)
         elif self._schedule.is_due(self._in_view, len(self._tracks) - self._in_view):
             self._detect(detect)
-        return [track.target._replace(stamp_s=self._now_s) for track in self._tracks if track.is_wanted(RETRY_S)]
+        return self._targets(lambda track: track.is_wanted(RETRY_S))
+
+    def look_again(self, detect: Detect) -> list[Target]:
+        """Where else to look in this frame: after `finish`, where the hand network took nothing for a hand of what a
+        normal look of the detector found, and a wide look is due.
+
+        Args:
+            detect: as of `begin`.
+
+        Returns:
+            Where the wide look sees hands; for a further `finish`.
+        """
+        if not self._in_vain or self._in_view or not self._schedule.wide_is_due:
+            return []
+        self._detect(detect, again=True)
+        return self._targets(lambda track: not track.seen or track.refound)
 
     def finish(self, observations: Sequence[Observation | NoHand], stamp: float | None) -> list[HandEstimate]:
         """Take what was seen of each target, smooth it, and settle which tracks are hands.
@@ -133,21 +152,25 @@ class Tracker:
         kept = [hand for hand in hands if hand is not None and hand.track_id in in_view]
         return sorted(kept, key=lambda hand: hand.track_id)
 
-    def _detect(self, detect: Detect) -> None:
+    def _targets(self, wanted: Callable[[Track], bool]) -> list[Target]:
+        return [track.target._replace(stamp_s=self._now_s) for track in self._tracks if wanted(track)]
+
+    def _detect(self, detect: Detect, again: bool = False) -> None:
         wanted = Wanted(
             most=self._options.max_hands + SPARE,
             followed=bool(self._tracks),
             in_view=self._in_view > 0,
             wide=self._schedule.wide_is_due,
+            again=again,
         )
-        detections = detect(wanted)
+        self._in_vain, detections = False, detect(wanted)
         if detections is None:
             return
-        self._detected = True
+        self._detected, self._in_vain = True, bool(detections.hands) and not detections.wide
         self._schedule.looked()
         if detections.wide:
             self._schedule.looked_wide()
-        self._take(detections.hands, new_score=detections.new_score)
+        self._take(detections.hands, new_score=detections.new_score, further=detections.unsure)
 
     def _finish_one(self, seen: Observation | NoHand, stamp: float | None) -> HandEstimate | None:
         """The record of a hand, None where there is none."""
@@ -202,7 +225,13 @@ class Tracker:
             self._schedule.ask()
         self._tracks = kept
 
-    def _take(self, found: Sequence[FoundHand], exact: bool = False, new_score: float = 0.0) -> None:
+    def _take(
+        self,
+        found: Sequence[FoundHand],
+        exact: bool = False,
+        new_score: float = 0.0,
+        further: Sequence[FoundHand] = (),
+    ) -> None:
         """Bring hands that somebody found together with the tracks.
 
         Sure ones choose first; the others only bring back tracks that are left (as in ByteTrack, Zhang et al., ECCV
@@ -212,14 +241,16 @@ class Tracker:
             found: best first.
             exact: the boxes are a user's: these are the hands, at these places, of these sides, and no others.
             new_score: score from which a hand may be new.
+            further: ones that may be new where the hand network is sure of them.
         """
         sure = [hand for hand in found if exact or hand.score >= new_score]
-        unsure = [hand for hand in found if not exact and hand.score < new_score]
+        unsure = [*(hand for hand in found if not exact and hand.score < new_score), *further]
         pairs = associate(self._tracks, sure)
         taken = {row for row, _ in pairs}
         left = [track for row, track in enumerate(self._tracks) if row not in taken]
         matched = [(self._tracks[row], sure[column]) for row, column in pairs]
-        matched += [(left[row], unsure[column]) for row, column in associate(left, unsure)]
+        again = associate(left, unsure)
+        matched += [(left[row], unsure[column]) for row, column in again]
         for track, hand in matched:
             self._update_found(track, hand, exact)
         if exact:
@@ -228,7 +259,17 @@ class Tracker:
         for hand in [hand for column, hand in enumerate(sure) if column not in columns]:
             if exact or (self._has_room and not any(is_known(track, hand) for track in self._tracks)):
                 self._begin(hand, exact)
+        brought_back = [unsure[column] for _, column in again]
+        self._try([hand for hand in further if hand not in brought_back])
         self._tracks.sort(key=lambda track: track.track_id)
+
+    def _try(self, unsure: Sequence[FoundHand]) -> None:
+        """Begin with some hands, best first, that the detector is unsure of; none that is followed gives way."""
+        tried = 0
+        for hand in unsure:
+            if tried < MOST_TRIED and self._has_room and not any(is_known(track, hand) for track in self._tracks):
+                self._begin(hand, given=False, doubted=True)
+                tried += 1
 
     def _miss(self, track: Track) -> bool:
         """A track was looked for and not seen; one that never was is over.
@@ -238,7 +279,7 @@ class Tracker:
         """
         if not track.seen:
             self._tracks.remove(track)
-            return True
+            return not track.doubted
         track.missed += 1
         if track.missed == 1:
             track.lost_s = 0.0
@@ -297,14 +338,14 @@ class Tracker:
             track.filters.forget_all()
             self._tracks.sort(key=lambda one: one.track_id)
 
-    def _begin(self, hand: FoundHand, given: bool) -> None:
+    def _begin(self, hand: FoundHand, given: bool, doubted: bool = False) -> None:
         lost = [track for track in self._tracks if track.missed]
-        if len(self._tracks) >= self._options.max_hands and lost:
+        if len(self._tracks) >= self._options.max_hands and lost and not doubted:
             self._tracks.remove(max(lost, key=lambda track: track.unseen_s))
         belief = HandednessBelief(hand.side, self._options.handedness, given)
         region = self._region(hand, None)
         track = Track(self._next_id, belief, hand.box_px, region, HandFilters(self._options))
-        track.object_box_px = hand.object_box_px
+        track.object_box_px, track.doubted = hand.object_box_px, doubted
         track.place(hand.box_px, region)
         self._anchor(track, hand, given)
         self._tracks.append(track)

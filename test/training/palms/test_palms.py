@@ -27,6 +27,7 @@ from prehend_training.palms.labels import (
 from prehend_training.palms.losses import PalmLossWeights, palm_terms
 from prehend_training.palms.measure import Looked, choose_threshold, photo_report
 from prehend_training.palms.targets import ANCHOR_SIDES_PX, Palm, match, palm_targets
+from prehend_training.palms.unsure import STEPS, Tried, choose_sure
 from prehend_training.pretrained import files
 from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
@@ -315,6 +316,49 @@ sources:
 """
 
 
+def test_the_network_is_as_sure_as_keeps_false_hands_out():
+    hands = [Tried("a", presence, True) for presence in (0.85, 0.96, 0.999)]
+    false = [Tried("b", presence, False) for presence in (0.5, 0.94, 0.96)]
+    said = choose_sure(100, [*hands, *false], false=0.01)
+    assert said["sure"] == 0.95
+    assert said["steps"]["0.95"] == {"hands": 2, "false": 1}
+    assert choose_sure(100, [*hands, *false], false=0.0)["sure"] == 0.97
+    assert choose_sure(100, [Tried("b", 0.9999, False)], false=0.0)["sure"] == STEPS[-1]
+
+
+def test_how_sure_the_network_has_to_be_is_chosen_on_photographs_and_noted(tmp_path, capsys):
+    import shutil
+
+    from prehend.pipeline.network import HandNetwork
+    from prehend.weights import load_bundle
+
+    weights, folder = tmp_path / "hands", tmp_path / "photos"
+    shutil.copytree(load_bundle("unihope-s").folder, weights)
+    (folder / "empty").mkdir(parents=True)
+    for name in ("a0", "b0", "b1"):
+        cv2.imwrite(str(folder / "empty" / f"{name}.jpg"), np.full((90, 120, 3), 120, np.uint8))
+    (tmp_path / "sources.yaml").write_text(SOURCES)
+    call = ["palms", "sure", str(weights), str(folder), "--sources", str(tmp_path / "sources.yaml"), "--write"]
+    assert cli.main(call) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["pictures"] == 2
+    assert said["sure"] == STEPS[0], "nothing is false"
+    from prehend.backends import open_backend
+
+    assert HandNetwork(open_backend("onnx", load_bundle(weights))).sure == STEPS[0]
+    manifest = json.loads((weights / "manifest.json").read_text())
+    del manifest["calibration"]
+    (weights / "manifest.json").write_text(json.dumps(manifest))
+    assert cli.main(call) == 1
+    assert "calibrate" in capsys.readouterr().err
+    shutil.copytree(load_bundle("palm").folder, tmp_path / "palm")
+    manifest = json.loads((tmp_path / "palm" / "manifest.json").read_text())
+    manifest["thresholds"] = {"detect": 0.3, "detect_wide": 0.4}
+    (tmp_path / "palm" / "manifest.json").write_text(json.dumps(manifest))
+    assert cli.main([*call, "--detector", str(tmp_path / "palm")]) == 1
+    assert "never unsure" in capsys.readouterr().err
+
+
 def test_measuring_chooses_thresholds_and_notes_them(labeller, tmp_path, capsys):
     import shutil
 
@@ -333,7 +377,8 @@ def test_measuring_chooses_thresholds_and_notes_them(labeller, tmp_path, capsys)
     said = json.loads(capsys.readouterr().out)
     assert said["photographs"]["detect"]["empty"] == {"pictures": 2, "false": 0.0, "further": 0.0}
     bundle = load_bundle(weights)
-    assert bundle.manifest["thresholds"] == said["thresholds"] == {"detect": 0.1, "detect_wide": 0.1}
+    assert bundle.manifest["thresholds"] == said["thresholds"]
+    assert said["thresholds"] == {"detect": 0.1, "detect_wide": 0.1, "detect_unsure": 0.05, "detect_wide_unsure": 0.067}
     from prehend.backends import open_backend
 
     assert Detector(open_backend("onnx", bundle)).thresholds["detect_wide"] == 0.1

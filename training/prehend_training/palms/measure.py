@@ -13,7 +13,7 @@ from prehend.backends.base import Backend
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
 from prehend.io.images import read_image
-from prehend.pipeline.detect import Detector
+from prehend.pipeline.detect import UNSURE, Detector
 from prehend.types import Box, FoundHand
 from prehend.weights import MANIFEST
 from prehend_training.photos.facts import Facts, facts_for
@@ -22,6 +22,10 @@ from prehend_training.photos.labelling import pictures_of
 LOWEST = 0.05
 THRESHOLDS = tuple(round(float(value), 2) for value in np.arange(0.1, 0.91, 0.05))
 MAX_HANDS = 2
+
+UNSURE_SHARES = {"detect": 0.5, "detect_wide": 2 / 3}
+"""Share of a stage's threshold down to which hands are found that the hand network has to be sure of. The wide look
+finds more that is none: at half, a pattern of a rug and fruit stood beside the hands."""
 
 FOUND_IOU = 0.25
 """Boxes that were labelled are of skin, with a piece of the forearm or without the fingertips."""
@@ -121,11 +125,12 @@ def _judge(one: Looked, threshold: float) -> _Judged:
         if best is not None and best.box_px.iou(box) >= FOUND_IOU:
             left.remove(best)
             found += 1
-    near = [hand for hand in left if any(_is_near(hand.box_px, box) for box in one.boxes)]
+    near = [hand for hand in left if any(is_near(hand.box_px, box) for box in one.boxes)]
     return _Judged(len(one.boxes), found, len(left) - len(near), len(near))
 
 
-def _is_near(found: Box, box: Box) -> bool:
+def is_near(found: Box, box: Box) -> bool:
+    """Whether a box that was found is about a labelled hand, as one of a part of it or of hand and arm."""
     x, y = found.center
     return found.iou(box) > 0.1 or (box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1)
 
@@ -175,5 +180,7 @@ def measure_photographs(
         looked = look_at_photographs(backend, folder, known, boxes, wide, every=every)
         chosen = choose_threshold(looked, false)
         report["thresholds"][stage] = chosen
+        if stage in UNSURE_SHARES:
+            report["thresholds"][stage + UNSURE] = round(UNSURE_SHARES[stage] * chosen, 3)
         report["photographs"][stage] = {"threshold": chosen, "split": "validation", **photo_report(looked, chosen)}
     return report

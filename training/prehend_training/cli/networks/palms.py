@@ -74,6 +74,21 @@ def _add_measure_step(steps: Any) -> None:
         "--false", type=float, default=0.01, metavar="SHARE", help="most false hands a picture at the thresholds (0.01)"
     )
     measure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
+    sure = add_verb(
+        steps, "sure", _sure, "how sure the hand network has to be of hands that the detector is unsure of: the lowest "
+        "presence that lets in few false ones in photographs for validation"
+    )  # fmt: skip
+    sure.add_argument("hands", metavar="WHAT", help="run, or name or folder of weights, of the hand network")
+    sure.add_argument("folder", type=Path, help="photographs, in folders of their own")
+    sure.add_argument("--detector", default="palm", metavar="WHAT", help="run, or name or folder of weights (palm)")
+    add_known(sure, "public")
+    sure.add_argument(
+        "--write", action="store_true", help="note it in the run's calibration.json or the weights' manifest"
+    )
+    sure.add_argument(
+        "--false", type=float, default=0.003, metavar="SHARE", help="most false hands a picture let in (0.003)"
+    )
+    sure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
 
 
 def _blend(arguments: argparse.Namespace) -> None:
@@ -95,6 +110,26 @@ def _measure(arguments: argparse.Namespace) -> None:
     )
     if arguments.write:
         note_measured(Path(arguments.detector), report)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _sure(arguments: argparse.Namespace) -> None:
+    from prehend.pipeline.detect import Detector
+    from prehend.pipeline.estimator import Estimator
+    from prehend.pipeline.options import EstimatorOptions
+    from prehend_training.evaluate.network import open_measured
+    from prehend_training.palms.unsure import choose_sure, note_sure, try_unsure
+    from prehend_training.photos.facts import read_facts
+
+    if arguments.every < 1:
+        raise InvalidInput(f"--every {arguments.every}: expected a number of at least 1")
+    facts, boxes = read_facts(arguments.sources), known_boxes(arguments)
+    detector = Detector(open_measured(arguments.detector).backend)
+    with Estimator(open_measured(arguments.hands).backend, config=EstimatorOptions(tracking=False)) as estimator:
+        tried = try_unsure(estimator, detector, arguments.folder, facts, boxes, arguments.every)
+    report = choose_sure(*tried, arguments.false)
+    if arguments.write:
+        note_sure(Path(arguments.hands), report["sure"])
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 
