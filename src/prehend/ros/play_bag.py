@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from prehend.errors import ParameterError, PrehendError, SourceError
 from prehend.geometry.camera import estimated_camera
-from prehend.io.bag import info_topic
+from prehend.io.bag import info_of, info_topic
 from prehend.io.bag_files import BagFiles, Topic
 from prehend.io.bag_topics import choose_topic
 from prehend.io.images import ImageReader
@@ -75,7 +75,7 @@ class BagPlay:
         self._node, self._args, self._bag, self._images = node, args, bag, images
         self._given, self._on_error = given, on_error
         self._reader = ImageReader()
-        self._info = bag.topics.get(info_topic(images.name))
+        self._info = info_of(images.name, bag.topics)
         self._jpeg = args.compressed and images.type == IMAGE
         self.topic = f"{target}/compressed" if self._jpeg or images.type == COMPRESSED_IMAGE else target
         beside = info_topic(target) if "/" in target else "camera_info"
