@@ -8,7 +8,7 @@ from pathlib import Path
 from prehend.cli.options import add_options, given_options
 from prehend.cli.parsing import Parser, number_between
 from prehend.cli.stopping import stopped_by_signals
-from prehend.errors import ParameterError, PrehendError
+from prehend.errors import MissingDependency, ParameterError, SourceError
 
 _DESCRIPTION = """Find the hands that several calibrated cameras see at once, and make one hand of all views of it, in
 the rig's frame: metric 3D joints, mesh, grasp, what is held, and how each view agrees.
@@ -84,7 +84,7 @@ def run(argv: list[str]) -> int:
         job = stack.enter_context(RigJob(lambda: load_rig(names, options), rig, args.json, overlay, events, args.mesh))
         try:
             job.take(sources, window_s)
-        except PrehendError as error:
+        except (SourceError, MissingDependency) as error:  # a file that cannot be written ends it all
             job.fail(error)
     told = sys.stderr if "-" in (str(args.json), str(args.events)) else sys.stdout
     for line in job.summary():
