@@ -68,7 +68,7 @@ def choose_topic(bag: BagFiles, wanted: str | None) -> Choice:
             raise SourceError(f"{bag.name}: several image topics, choose one with --topic: {_listed(likely)}")
         if likely and streams and _is_derived(likely[0]):
             raise SourceError(
-                f"{bag.name}: its camera is a video stream ({_listed(streams)}), which is not read here: republish it as "
+                f"{bag.name}: its camera is a video stream ({_listed(streams)}), which is not read: republish it as "
                 f"raw or compressed images; --topic chooses {_listed(likely)}"
             )
         if likely:

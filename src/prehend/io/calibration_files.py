@@ -165,7 +165,9 @@ def _coefficients(entry: Mapping[str, Any], model: str) -> Any:
         return [float(entry.get(name, 0.0)) for name in names]
     for key, value in entry.items():
         if re.match(r"(?!.*(?:model|type)$)(dist(?!an)|radial|tangential)", str(key), re.IGNORECASE) and value:
-            raise InvalidInput(f"'{str(key)[:40]}' is not read: call the coefficients 'distortion' (k1, k2, p1, p2, k3)")
+            raise InvalidInput(
+                f"'{str(key)[:40]}' is not read: call the coefficients 'distortion' (k1, k2, p1, p2, k3)"
+            )
     return ()
 
 
@@ -191,7 +193,10 @@ def _vins(entry: Mapping[str, Any]) -> GivenCamera:
     """The files of VINS-Fusion and camodocal: a pinhole or a Kannala-Brandt fisheye; their other models are refused."""
     model, projection = str(entry.get("model_type", "PINHOLE")), dict(entry["projection_parameters"])
     if model == "PINHOLE":
-        return _named_numbers({**_sized(entry), **projection, **dict(entry.get("distortion_parameters") or {})})
+        flat = {**_sized(entry), **projection, **dict(entry.get("distortion_parameters") or {})}
+        if _has_names(flat):
+            return _named_numbers(flat)
+        raise InvalidInput("projection_parameters of VINS are fx, fy, cx, cy: no camera without them")
     if model == "KANNALA_BRANDT":
         fx, fy, cx, cy = (float(projection[name]) for name in ("mu", "mv", "u0", "v0"))
         coefficients = [float(projection.get(name, 0.0)) for name in ("k2", "k3", "k4", "k5")]

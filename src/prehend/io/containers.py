@@ -64,8 +64,9 @@ def capture_rate(path: Path) -> float | None:
     Android writes it as `com.android.capture.fps` beside the rate at which the film plays.
     """
     index = _index(path)
-    keys, items = index.find(b"keys"), index.find(b"ilst")
-    if keys < 4 or items < 4 or _CAPTURE not in index[keys:items]:
+    named = index.find(_CAPTURE)
+    keys, items = index.rfind(b"keys", 0, max(named, 0)), index.find(b"ilst", max(named, 0))
+    if min(named, keys, items) < 0:
         return None
     try:
         place, number = keys + 12, 1

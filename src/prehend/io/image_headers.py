@@ -244,6 +244,12 @@ def _avif(kind: str, data: bytes) -> Header:
     return Header(kind, width, height, len(data), place <= len(data))
 
 
+def netpbm_white(data: bytes) -> int:
+    """The value that is white in a Netpbm file; 255 for black and white and for what cannot be told."""
+    match = _NETPBM.match(data[:4096])
+    return 255 if match is None or data[1:2] in b"14" else max(int(match[3] or 255), 1)
+
+
 def avif_turn(data: bytes) -> tuple[int, int | None]:
     """How an AVIF wants to be shown: quarter turns to the left, then its mirroring.
 

@@ -53,7 +53,9 @@ class Video(Source):
         self._mirroring = mirroring(Path(name))
         if self._mirroring:  # OpenCV takes the matrix for a turn by 0, 90 or 180 degrees
             self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
-            self._note("its metadata mirror the images, as selfies are: shown as players do; --mirrored turns them back")
+            self._note(
+                "its metadata mirror the images, as selfies are: shown as players do; --mirrored turns them back"
+            )
         width, height = (int(self._value(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if width * height > max_pixels:
             self.close()
@@ -71,7 +73,7 @@ class Video(Source):
                 f"the file says {nominal:g} frames a second, its frames come at {self.fps:.3g}: their times count"
             )
         self._note_what_it_was(Path(name))
-        most = os.stat(name).st_size / _LEAST_BYTES
+        most = Path(name).stat().st_size / _LEAST_BYTES
         self.length = int(count) if counts_frames(Path(name)) and 0 < count <= most else None
 
     def __iter__(self) -> Iterator[Frame]:
@@ -98,9 +100,7 @@ class Video(Source):
         """Say where the film is not what the camera saw: another speed, another projection."""
         taken = capture_rate(path)
         if taken and self.fps and not 1 / _OTHER_SPEED < taken / self.fps < _OTHER_SPEED:
-            self._note(
-                f"taken at {taken:.3g} images a second, it plays at {self.fps:.3g}: times and speeds are those of the film"
-            )
+            self._note(f"taken at {taken:.3g} images a second, it plays at {self.fps:.3g}: times are those of the film")
         if is_spherical(path):
             self._note("a spherical video: no pinhole camera took it, distances and shapes are wrong; cut a view out")
 

@@ -21,7 +21,7 @@ from prehend.ros.borders import Border
 from prehend.ros.convert import header_message, seconds, time_message
 from prehend.ros.images import camera_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, make, message_class, typestore
-from prehend.ros.stage import wait_for_subscriber
+from prehend.ros.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
 from prehend.types import Camera
 
 CLOCK, CLOCK_TOPIC = "rosgraph_msgs/msg/Clock", "/clock"
@@ -116,14 +116,19 @@ class BagPlay:
 
     def _once(self, stop: threading.Event) -> bool:
         """One round; False where it was stopped or there is nothing to play."""
-        began, first, count = time.monotonic(), None, 0
+        began, first, before, count = time.monotonic(), None, 0.0, 0
         speed = 1.0 if self._args.rate is None else self._args.rate / self._rate
         total = None if self._args.start or self._args.duration else self._images.count
         with tqdm(total=total, unit="image", desc=self._bag.name, disable=None) as bar:
             for entry in self._entries():
-                first = entry.time_s if first is None else first
+                if first is None:
+                    first = before = entry.time_s
                 due = began + max(entry.time_s - first, 0.0) / speed
                 late = time.monotonic() - due
+                if entry.time_s - before > LONGEST_PAUSE_S and late < 0:  # or the recorder's clock was set
+                    tell_pause(self._bag.name, entry.time_s - before)
+                    began, late = began + late, 0.0
+                before = entry.time_s
                 if late > 0:  # what is late does not hurry those after it
                     began += late
                 elif stop.wait(-late):
