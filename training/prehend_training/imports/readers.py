@@ -148,7 +148,7 @@ def _json(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SourceError(f"{file}: {(error.strerror or 'cannot be read').lower()}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{file}: no JSON ({error})") from error
 
 

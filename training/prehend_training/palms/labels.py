@@ -77,7 +77,7 @@ def read_palm_labels(path: Path) -> PalmLabels:
     """
     try:
         content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{path}: no labels can be read from it ({error}); make it with `palms label`") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise SourceError(f"{path}: is not {SCHEMA}; make it with `palms label`")

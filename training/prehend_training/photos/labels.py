@@ -179,7 +179,7 @@ def read_labels(path: Path) -> PhotoLabels:
     """
     try:
         content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(
             f"{path}: no labels can be read from it ({error}); make it with prehend-train label"
         ) from error
