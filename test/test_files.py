@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from prehend.errors import OutputError
-from prehend.files import is_special, replace_file
+from prehend.files import is_special, replace_file, replace_text
 
 
 def test_a_link_stays_and_its_target_is_written(tmp_path):
@@ -50,3 +50,8 @@ def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path):
     assert "cannot be written" in done.stdout and (tmp_path / "x").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 100
+
+
+def test_a_name_that_is_no_text_is_written_as_it_can_be(tmp_path):
+    replace_text(tmp_path / "a.csv", "run of a\udcff.mp4\n")
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "run of a\\udcff.mp4\n"

@@ -75,7 +75,7 @@ def replace_file(path: Path, data: bytes, durable: bool = True) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """`replace_file` of a text in UTF-8."""
-    replace_file(path, text.encode("utf-8"))
+    replace_file(path, text.encode("utf-8", "backslashreplace"))  # names may be no text
 
 
 def sync(file: IO[bytes]) -> None:

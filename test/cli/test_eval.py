@@ -383,3 +383,18 @@ def test_sources_on_a_ray_cluster_give_the_same_bytes(hand_bag, images, tmp_path
         assert run([str(bag), str(images), *options], load_for) == 0
     local, ray = files_of(tmp_path / "local"), files_of(tmp_path / "ray")
     assert local == ray and len(read_predictions(tmp_path / "ray" / "predictions" / "bag.json")["frames"]) == FRAMES
+
+
+def test_what_no_measure_tells_is_told(hand_bag, tmp_path, load, capsys):
+    """A run that was stopped, and one that is its own truth: perfect, and worth nothing."""
+    evaluate(load, tmp_path / "out", hand_bag())
+    (made,) = (one for one in (tmp_path / "out" / "predictions").glob("*.json") if "settings" not in one.name)
+    capsys.readouterr()
+    stopped = tmp_path / "stopped.json"
+    stopped.write_text(json.dumps({**json.loads(made.read_text()), "complete": False}))
+    evaluate(load, tmp_path / "again", stopped, "--truth", stopped)
+    told = capsys.readouterr().err
+    assert "it was stopped before its end" in told and "its own truth" in told
+    evaluate(load, tmp_path / "other", made, "--truth", stopped)
+    told = capsys.readouterr().err
+    assert "stopped" not in told.replace("stopped.json", "") and "own truth" not in told

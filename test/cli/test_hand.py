@@ -95,6 +95,8 @@ def test_fit_takes_a_mesh_of_another_model(weights, tmp_path):
         (["generate", "--steps", "0"], 1, "0 steps: take 1 to 1000"),
         (["fit", "--joints", "no.json"], 1, "no.json"),
         (["fit", "--joints", "nan.json"], 1, "holds NaN or infinite numbers"),
+        (["fit", "--joints", "huge.json"], 1, "no list of 21 x 3 numbers"),
+        (["fit", "--joints", "huger.json"], 1, "joints_std_m is no number"),
         (["fit", "--joints", "short.json"], 1, "no list of 21 joints"),
         (["fit", "--joints", "blind.json"], 1, "need the camera"),
         (["fit", "--joints", "typo.json"], 1, "'joint_m' is not known here"),
@@ -110,6 +112,7 @@ def test_bad_input_is_told_in_a_line(weights, tmp_path, monkeypatch, capsys, arg
     contents = {
         "good": {"joints_m": points}, "short": {"joints_m": points[:5]}, "typo": {"joint_m": points},
         "blind": {"keypoints_px": seen(HAND.joints).tolist()}, "nan": {"joints_m": [[float("nan")] * 3, *points[1:]]},
+        "huge": {"joints_m": [[10**400] * 3, *points[1:]]}, "huger": {"joints_m": points, "joints_std_m": 10**400},
     }  # fmt: skip
     for name, content in contents.items():
         Path(f"{name}.json").write_text(json.dumps(content))

@@ -93,6 +93,7 @@ def test_json_lines_come_on_the_standard_output(recordings, capsys):
         (["RIG", "FRONT", "LEFT", "--json", "FRONT"], 2, "is an input"),
         (["BARE", "FRONT", "LEFT"], 1, "has no intrinsics"),
         (["WIDE", "FRONT", "LEFT"], 1, "another aspect ratio"),
+        (["HUGE", "FRONT", "LEFT"], 1, "not made of numbers"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -103,7 +104,11 @@ def test_what_is_wrong_is_told_in_a_line_each(recordings, tmp_path, capfd, argum
         yaml.safe_dump({"cameras": {n: {"T_rig_camera": c["T_rig_camera"]} for n, c in content["cameras"].items()}})
     )
     wide.write_text(yaml.safe_dump({"cameras": {n: {**c, "height": 360} for n, c in content["cameras"].items()}}))
-    names = {"RIG": recordings / "rig.yaml", "BARE": bare, "WIDE": wide}
+    huge = tmp_path / "huge.json"
+    huge.write_text(
+        json.dumps({"cameras": {n: {**c, "T_rig_camera": [10**400] * 16} for n, c in content["cameras"].items()}})
+    )
+    names = {"RIG": recordings / "rig.yaml", "BARE": bare, "WIDE": wide, "HUGE": huge}
     names |= {"FRONT": recordings / "front.mp4", "LEFT": recordings / "left.mp4"}
     for name, path in names.items():
         arguments = [word.replace(name, str(path)) for word in arguments]
@@ -111,6 +116,14 @@ def test_what_is_wrong_is_told_in_a_line_each(recordings, tmp_path, capfd, argum
     said = capfd.readouterr().err.strip().splitlines()
     assert any(word in line for line in said) and not any("Traceback" in line for line in said), said
     assert code == 1 or len(said) == 1
+
+
+def test_predictions_that_cannot_be_written_end_it_and_are_not_announced(recordings, tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    names = (str(recordings / name) for name in ("rig.yaml", "front.mp4", "left.mp4"))
+    assert main(["rig", *names, "--json", str(tmp_path / "file" / "x.json"), "--threads", "1"]) == 1
+    said = capfd.readouterr()
+    assert "cannot be written" in said.err and "predictions:" not in said.out
 
 
 def test_a_bag_of_all_cameras_is_taken_by_topics(tmp_path):

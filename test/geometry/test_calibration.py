@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput
-from prehend.geometry.calibration import checked_camera
+from prehend.geometry.calibration import checked_camera, doubt
 from prehend.geometry.camera import plane_from_pixels
+from prehend.types import Camera
 
 K = np.array([[500.0, 0, 320], [0, 510, 240], [0, 0, 1]])
 BROWN = [0.1, -0.05, 0.001, -0.002, 0.01]
@@ -97,3 +98,18 @@ def test_what_is_accepted_sees_the_middle_of_its_picture(changes, d, model, size
         return
     middle = np.array([camera.width / 2, camera.height / 2])
     assert np.isfinite(plane_from_pixels(middle, camera)).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "center", "says"),
+    [
+        ((640, 480), (319.5, 239.5), ""),
+        ((640, 480), (350, 210), ""),  # a cheap lens
+        ((1920, 1080), (319.5, 239.5), "for another image"),
+        ((480, 640), (319.5, 239.5), "is turned"),
+        ((1080, 1920), (959.5, 539.5), "is turned"),
+    ],
+)
+def test_a_principal_point_of_another_image_is_doubted(size, center, says):
+    camera = Camera(np.array([[900, 0, center[0]], [0, 900, center[1]], [0, 0, 1]], float), *size)
+    assert bool(doubt(camera)) == bool(says) and says in doubt(camera)

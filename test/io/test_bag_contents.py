@@ -13,7 +13,7 @@ from prehend.io.sources import is_bag, open_source
 rosbags = pytest.importorskip("rosbags", reason="the extra 'bag' is not installed")
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime  # noqa: E402
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer  # noqa: E402
-from rosbags.typesys import Stores, get_typestore  # noqa: E402
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # noqa: E402
 
 STORE = get_typestore(Stores.LATEST)
 TYPES = STORE.types
@@ -297,3 +297,105 @@ def test_a_folder_of_images_beside_a_recording_is_a_folder_of_images(tmp_path):
     assert is_bag(folder)
     cv2.imwrite(str(folder / "a.png"), PICTURE)
     assert not is_bag(folder) and not is_bag(Path(tmp_path))
+
+
+# what recorders and drivers leave out
+
+
+def test_a_recording_of_the_realsense_sdk_has_its_calibration(tmp_path):
+    """Its names: .../Color_0/image/data and .../Color_0/info/camera_info; it calls depth mono16."""
+    color, depth = "/device_0/sensor_1/Color_0", "/device_0/sensor_0/Depth_0"
+    far = (IMAGE, [(t, image(t, np.full((HEIGHT, WIDTH), 900, np.uint16), "mono16")) for t in TIMES])
+    near = (INFO, [(t, info(t, K * [[2], [2], [1]])) for t in TIMES])
+    topics = {f"{depth}/image/data": far, f"{depth}/info/camera_info": near}
+    path = write(tmp_path / "a", {**topics, f"{color}/image/data": IMAGES, f"{color}/info/camera_info": INFOS})
+    found, notes = cameras(path)
+    assert [camera.K[0, 0] for camera in found] == [40.0] * 6
+    assert all("no /" not in note for note in notes)
+    with (
+        pytest.raises(SourceError, match=r"no colour or grey|Depth_0"),
+        open_source(str(write(tmp_path / "b", {**topics, f"{depth}2/image/data": far}))) as source,
+    ):
+        list(source)
+
+
+def test_calibrations_of_other_cameras_are_named_and_not_taken(tmp_path):
+    found, notes = cameras(write(tmp_path / "bag", {"/a/image_raw": IMAGES, "/b/camera_info": INFOS}))
+    assert found == [None] * 6
+    assert any("no /a/camera_info" in note and "/b/camera_info" in note for note in notes)
+
+
+def test_a_calibration_that_comes_after_the_first_images_counts_for_them(tmp_path):
+    """Latched topics and slow discovery: recorded once, a second late."""
+    late = (INFO, [(TIMES[-1] + 0.01, info(TIMES[-1] + 0.01))])
+    found, notes = cameras(write(tmp_path / "bag", {"/a/image_raw": IMAGES, "/a/camera_info": late}))
+    assert all(camera is not None for camera in found) and not notes
+
+
+def test_a_principal_point_of_another_image_is_told(tmp_path):
+    for name, k, said in (("near", [[40, 0, 5], [0, 41, 4], [0, 0, 1]], "for another image"), ("right", K, "")):
+        topics = {"/a/image_raw": IMAGES, "/a/camera_info": (INFO, [(t, info(t, np.array(k, float))) for t in TIMES])}
+        found, notes = cameras(write(tmp_path / name, topics))
+        assert all(camera is not None for camera in found)
+        assert bool(notes) == bool(said) and said in " ".join(notes)
+
+
+def stamps(tmp_path, given):
+    topics = {"/a/image_raw": (IMAGE, [(1000 + n / 10, image(at)) for n, at in enumerate(given)])}
+    with open_source(str(write(tmp_path / "bag", topics))) as source:
+        return [frame.stamp for frame in source], source.fps, " ".join(source.notes)
+
+
+def test_images_before_the_first_stamp_are_put_on_its_clock(tmp_path):
+    """Simulated time that began after the recorder, a camera that had no clock yet."""
+    read, fps, notes = stamps(tmp_path, [0, 0, 5.2, 5.3, 5.4, 5.5])
+    assert np.allclose(read, [5.0, 5.1, 5.2, 5.3, 5.4, 5.5]) and fps == pytest.approx(10)
+    assert "without a stamp" in notes
+
+
+@pytest.mark.parametrize(("still", "said"), [(5.0, "stand still at 5.000"), (0.0, "without a stamp")])
+def test_stamps_that_stand_still_give_way_to_the_times_of_recording(tmp_path, still, said):
+    read, fps, notes = stamps(tmp_path, [still] * 6)
+    assert np.allclose(read, 1000 + np.arange(6) / 10) and fps == pytest.approx(10)
+    assert said in notes
+
+
+def grey(name="mono8"):
+    return (IMAGE, [(t, image(t, PICTURE[..., 0], name)) for t in TIMES])
+
+
+def stream(kind):
+    return (COMPRESSED, [(t, TYPES[COMPRESSED](header(t), kind, np.zeros(30, np.uint8))) for t in TIMES])
+
+
+def test_a_camera_that_is_a_video_stream_is_never_replaced_in_silence(tmp_path):
+    topic, count, told = chosen(tmp_path, {"/a/color/h264": stream("h264"), "/a/infra1/image_rect_raw": grey()})
+    assert (topic, count) == ("/a/infra1/image_rect_raw", 6)
+    assert "streams are not read and left out: /a/color/h264" in told
+
+
+def test_packets_of_other_transports_are_streams_too(tmp_path):
+    kind = "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"
+    text = "std_msgs/Header header\nint32 width\nuint8[] data"
+    store = get_typestore(Stores.LATEST)
+    store.register(get_types_from_msg(text, kind))
+    packet = store.types[kind]
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        color = writer.add_connection("/a/color/ffmpeg", kind, typestore=store)
+        other = writer.add_connection("/a/infra1/image_raw", IMAGE, typestore=store)
+        for (at, one), _ in zip(grey()[1], range(6), strict=True):
+            writer.write(color, int(at * 1e9), store.serialize_cdr(packet(header(at), 1, np.zeros(3, np.uint8)), kind))
+            writer.write(other, int(at * 1e9), store.serialize_cdr(one, IMAGE))
+    with open_source(str(tmp_path / "bag")) as source:
+        assert source.topic == "/a/infra1/image_raw"
+        assert "/a/color/ffmpeg" in " ".join(source.notes)
+
+
+def test_masks_do_not_stand_in_for_a_stream(tmp_path):
+    with pytest.raises(SourceError, match=r"video stream \(/a/color/h264\)"):
+        chosen(tmp_path, {"/a/color/h264": stream("h264"), "/a/confidence/map": grey()})
+
+
+def test_a_mask_alone_is_read_and_told(tmp_path):
+    topic, _, told = chosen(tmp_path, {"/a/disparity/image": grey()})
+    assert topic == "/a/disparity/image" and "no camera's own image" in told

@@ -63,6 +63,14 @@ TEXTS = {
         {"fl_x": 554.25, "fl_y": 550.5, "cx": 319.5, "cy": 239.5, "w": 640, "h": 480, "camera_model": "OPENCV"}
         | dict(zip(("k1", "k2", "p1", "p2", "k3"), D, strict=True))
     ),
+    "euroc.yaml": json.dumps(
+        {"sensor_type": "camera", "resolution": [640, 480], "camera_model": "pinhole", "distortion_coefficients": D[:4]}
+        | {"intrinsics": KALIBR["intrinsics"], "distortion_model": "radial-tangential"}
+    ),
+    "one_by_one.json": json.dumps({"K": K.tolist()} | dict(zip(("k1", "k2", "p1", "p2", "k3"), D, strict=True))),
+    "vins.yaml": "%YAML:1.0\n---\nmodel_type: PINHOLE\ncamera_name: c\nimage_width: 640\nimage_height: 480\n"
+    + f"distortion_parameters: {json.dumps(dict(zip(('k1', 'k2', 'p1', 'p2', 'k3'), D, strict=True)))}\n"
+    + f"projection_parameters: {json.dumps({'fx': 554.25, 'fy': 550.5, 'cx': 319.5, 'cy': 239.5})}\n",
     "named.yaml": "fx: 554.25\nfy: 550.5\ncx: 319.5\ncy: 239.5\nd: [0.1, -0.2, 0.001, 0.002, 0.05]\n",
     "orb.yaml": "%YAML:1.0\n---\nCamera.fx: 554.25\nCamera.fy: 550.5\nCamera.cx: 319.5\nCamera.cy: 239.5\n"
     + "".join(f"Camera.{name}: {value}\n" for name, value in zip(("k1", "k2", "p1", "p2", "k3"), D, strict=True)),
@@ -78,7 +86,8 @@ def test_a_calibration_is_read_as_people_have_it(tmp_path, name):
         opencv(path)
     camera = read_camera(path).for_image(640, 480)
     assert np.array_equal(camera.K, K) and camera.distortion_model == "plumb_bob"
-    assert camera.distortion.tolist() == (D[:4] if "kalibr" in name else D)
+    short = name in ("kalibr.yaml", "euroc.yaml")
+    assert camera.distortion.tolist() == (D[:4] if short else D)
 
 
 def test_binning_of_an_echoed_message_is_honoured(tmp_path):
@@ -105,6 +114,15 @@ def test_numbers_by_name_may_be_of_a_fisheye_and_coefficients_of_zero_are_none(t
     assert read_camera(tmp_path / "b.json").for_image(640, 480).distortion.size == 0
 
 
+def test_a_fisheye_of_vins_is_one(tmp_path):
+    projection = {"mu": 300.0, "mv": 301.0, "u0": 320.0, "v0": 240.0, "k2": 0.1, "k3": 0.02, "k4": 0, "k5": 0.01}
+    content = {"model_type": "KANNALA_BRANDT", "image_width": 640, "image_height": 480}
+    (tmp_path / "a.json").write_text(json.dumps({**content, "projection_parameters": projection}))
+    camera = read_camera(tmp_path / "a.json").for_image(640, 480)
+    assert (camera.distortion_model, camera.distortion.tolist()) == ("equidistant", [0.1, 0.02, 0.0, 0.01])
+    assert camera.K[0].tolist() == [300.0, 0.0, 320.0]
+
+
 def test_a_calibration_of_oblong_pixels_is_stretched_with_them(tmp_path):
     stored = {"K": [[277.0, 0, 159.5], [0, 554, 239.5], [0, 0, 1]], "width": 320, "height": 480}
     (tmp_path / "a.json").write_text(json.dumps(stored))
@@ -129,6 +147,10 @@ def test_a_calibration_of_oblong_pixels_is_stretched_with_them(tmp_path):
         ({"fx": 554, "fy": 550, "cx": 319.5, "cy": 239.5, "model": "f-theta", "coeffs": D}, "'f-theta' is not known"),
         ({"fx": 554, "fy": "wide", "cx": 319.5, "cy": 239.5}, "no camera: expected"),
         ({"fx": 0, "fy": 0, "cx": 0, "cy": 0}, "not calibrated"),
+        ({"K": K.tolist(), "dist_coefs": D}, "'dist_coefs' is not read"),
+        ({"K": K.tolist(), "RadialDistortion": [0.1, 0.2]}, "'RadialDistortion' is not read"),
+        ({"model_type": "MEI", "projection_parameters": {"u0": 1}}, "'MEI' is not read"),
+        ({"projection_parameters": {"fx": 1}}, "no camera"),
         ({"K": "554 0 319"}, "expected a 3 x 3 K, or one of"),
         ({"camera_matrix": {"rows": 2, "cols": 2, "data": [1, 2, 3, 4]}}, "shape"),
         ([1, 2], "expected"),

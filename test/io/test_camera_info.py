@@ -100,7 +100,12 @@ def test_a_rectified_image_takes_p_or_k_where_p_was_left_out():
         ("/a/image_rect_color/compressed", True),
         ("/rect/image_raw", False),
         ("/a/image", False),
+        ("/zed/zed_node/rgb/color/rect/image", True),
+        ("/a/rectified/image", True),
+        ("/a/undistorted/image_raw", True),
+        ("/a/image_undistorted/compressed", True),
+        ("/a/rect/image_raw", False),
     ],
 )
-def test_rectified_topics_are_told_by_their_last_part(topic, rectified):
+def test_rectified_topics_are_told_by_their_names(topic, rectified):
     assert is_rectified(topic) == rectified

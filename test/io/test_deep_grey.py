@@ -45,3 +45,14 @@ def test_a_narrow_band_far_from_zero_is_stretched():
 def test_floating_pixels_are_shares_of_white():
     data = cv2.imencode(".tiff", (GREY / 255).astype(np.float32))[1].tobytes()
     assert np.abs(decode_image(data, "x")[..., 0].astype(int) - GREY).max() <= 1
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int16])
+def test_whole_numbers_of_other_kinds_are_pictures_too(kind):
+    """TIFF holds them (microscopes, depth); below zero there is black."""
+    pixels = GREY.astype(kind) * 100
+    scaled = DeepGrey().scale(pixels)
+    assert np.corrcoef(scaled.ravel(), GREY.ravel())[0, 1] > 0.99 and scaled.max() > 80
+    if np.dtype(kind).kind == "i":
+        pixels[0, 0] = -5
+        assert DeepGrey().scale(pixels)[0, 0] < 5

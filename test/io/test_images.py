@@ -1,3 +1,4 @@
+import io
 from types import SimpleNamespace
 
 import cv2
@@ -49,6 +50,42 @@ def test_exif_orientation_is_applied():
     turned = decode_image(data[:2] + b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag + data[2:], "x")
     assert turned.shape == (32, 16, 3)
     assert turned[:12].min() > 200 and turned[20:].max() < 50
+
+
+TURNED = {
+    1: ["RG", ".."], 2: ["GR", ".."], 3: ["..", "GR"], 4: ["..", "RG"], 5: ["R.", "G."], 6: [".R", ".G"],
+    7: [".G", ".R"], 8: ["G.", "R."],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "AVIF"])
+def test_every_kind_that_can_be_turned_comes_upright(kind, orientation):
+    """Pillow writes AVIF's own boxes for it (irot, imir), which OpenCV leaves alone."""
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    features = pytest.importorskip("PIL.features")
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    stored = np.full((48, 64, 3), 40, np.uint8)
+    stored[:24, :32], stored[:24, 32:] = (230, 30, 30), (30, 230, 30)
+    exif, data = pillow.Exif(), io.BytesIO()
+    exif[274] = orientation
+    more = {"tiffinfo": {274: orientation}} if kind == "TIFF" else {"exif": exif}
+    pillow.fromarray(stored).save(data, kind, **more)
+    image = decode_image(data.getvalue(), "x")
+    height, width = image.shape[:2]
+    pixels = [[image[y, x] for x in (width // 4, 3 * width // 4)] for y in (height // 4, 3 * height // 4)]
+    shown = ["".join("RG"[int(pixel.argmax())] if pixel.max() > 150 else "." for pixel in row) for row in pixels]
+    assert shown == TURNED[orientation]
+
+
+@pytest.mark.parametrize("white", [1, 100, 255, 1023, 4095])
+def test_netpbm_says_what_is_white(white):
+    grey = np.linspace(0, 255, 24 * 36).reshape(24, 36)
+    values = np.round(grey * white / 255)
+    data = f"P5 36 24 {white}\n".encode() + values.astype(np.uint8 if white < 256 else ">u2").tobytes()
+    shown = decode_image(data, "x")[..., 0]
+    assert np.abs(shown - values * (255 / white)).max() <= (1 if white < 256 else 1.5)
 
 
 @settings(max_examples=30, deadline=None)

@@ -124,3 +124,14 @@ def test_a_camera_that_is_not_there_says_which_are():
 def test_numbers_sort_as_numbers():
     names = [f"frame{number}.png" for number in range(25)]
     assert sorted(set(names), key=natural_key) == names
+
+
+def test_linked_folders_are_read_and_each_folder_once(tmp_path):
+    picture = np.full((8, 8, 3), 90, np.uint8)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "set").mkdir()
+    cv2.imwrite(str(tmp_path / "elsewhere" / "a.png"), picture)
+    cv2.imwrite(str(tmp_path / "set" / "b.png"), picture)
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "back").symlink_to(tmp_path / "set")
+    assert [frame.source for frame in frames(tmp_path / "set")] == ["b.png", "linked/a.png"]

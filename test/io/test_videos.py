@@ -1,12 +1,17 @@
 """Videos whose containers say one thing and whose frames another."""
 
+import struct
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prehend.errors import OutputError, SourceError
 from prehend.io.overlay_files import OverlayFolder
-from prehend.io.rates import believed_rate, measured_rate
+from prehend.io.rates import FrameTimes, believed_rate, measured_rate
 from prehend.io.sources import open_source
 from prehend.io.video import VideoWriter
 
@@ -143,3 +148,135 @@ def test_what_is_no_file_is_told_before_the_video_is_done(tmp_path, make):
     make(tmp_path / "a.mp4")
     with pytest.raises(OutputError, match="no file"):
         VideoWriter(tmp_path / "a.mp4", 10.0).write(np.zeros((32, 48, 3), np.uint8))
+
+
+# what metadata say of the images
+
+
+ONE = 1 << 16
+MATRICES = {
+    "upright": ((1, 0, 0, 1), ["RG", ".."]),
+    "turned": ((0, 1, -1, 0), [".R", ".G"]),
+    "upside down": ((-1, 0, 0, -1), ["..", "GR"]),
+    "across": ((-1, 0, 0, 1), ["GR", ".."]),
+    "down": ((1, 0, 0, -1), ["..", "RG"]),
+    "transpose": ((0, 1, 1, 0), ["R.", "G."]),
+    "transverse": ((0, -1, -1, 0), [".G", ".R"]),
+}
+
+
+def write_mp4(path, matrix=(1, 0, 0, 1), more=b""):
+    """Red and green above, grey below; `matrix` is that of its track, `more` lies at the end of its index."""
+    picture = np.full((48, 64, 3), 40, np.uint8)
+    picture[:24, :32], picture[:24, 32:] = (30, 30, 230), (30, 230, 30)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (64, 48))
+    for _ in range(6):
+        writer.write(picture)
+    writer.release()
+    data = bytearray(path.read_bytes())
+    at = data.find(b"tkhd") + 44
+    a, b, c, d = (value * ONE for value in matrix)
+    place = (max(-a, -c, 0) * 64 or max(0, -c) * 48, max(-b, -d, 0) * 48)
+    struct.pack_into(">9i", data, at, a, b, 0, c, d, 0, *place, 1 << 30)
+    moov = data.find(b"moov") - 4
+    assert moov + struct.unpack_from(">I", data, moov)[0] == len(data)
+    struct.pack_into(">I", data, moov, len(data) - moov + len(more))
+    path.write_bytes(bytes(data) + more)
+    return path
+
+
+def corners(image):
+    """R and G where the quarters of an image are red and green."""
+    height, width = image.shape[:2]
+    rows = [[image[y, x] for x in (width // 4, 3 * width // 4)] for y in (height // 4, 3 * height // 4)]
+    return ["".join("RG"[int(pixel.argmax())] if pixel.max() > 150 else "." for pixel in row) for row in rows]
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_frames_come_as_players_show_them_also_mirrored_ones(tmp_path, name):
+    matrix, shown = MATRICES[name]
+    with open_source(str(write_mp4(tmp_path / "a.mp4", matrix))) as source:
+        frames, notes = list(source), " ".join(source.notes)
+    assert corners(frames[0].image_rgb) == shown
+    mirrors = np.linalg.det(np.reshape(matrix, (2, 2))) < 0
+    assert ("--mirrored turns them back" in notes) == mirrors
+    assert frames[0].image_rgb.shape[:2] == ((64, 48) if matrix[0] == 0 else (48, 64))
+
+
+def box(name, data):
+    return struct.pack(">I4s", 8 + len(data), name) + data
+
+
+def test_slow_motion_is_told_and_ordinary_films_are_not(tmp_path):
+    """Android writes the rate of the camera beside that of the film."""
+
+    def phone(rate):
+        names = [b"com.android.version", b"com.android.capture.fps"]
+        keys = b"".join(struct.pack(">I4s", 8 + len(name), b"mdta") + name for name in names)
+        values = [(1, b"15"), (23, struct.pack(">f", rate))]
+        items = b"".join(
+            box(struct.pack(">I", number), box(b"data", struct.pack(">II", kind, 0) + value))
+            for number, (kind, value) in enumerate(values, start=1)
+        )
+        return box(b"meta", box(b"keys", struct.pack(">II", 0, 2) + keys) + box(b"ilst", items))
+
+    for rate, told in ((240.0, True), (30.0, False), (1.5, True)):
+        with open_source(str(write_mp4(tmp_path / "a.mp4", more=phone(rate)))) as source:
+            assert any(f"taken at {rate:g} images a second" in note for note in source.notes) == told
+
+
+def test_a_whole_sphere_is_told(tmp_path):
+    with open_source(str(write_mp4(tmp_path / "a.mp4", more=box(b"free", box(b"sv3d", b""))))) as source:
+        assert "spherical" in " ".join(source.notes)
+
+
+def test_an_avi_out_of_a_pipe_is_whole(tmp_path):
+    """FFmpeg cannot go back there: all ones for the length, a billion for the count."""
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
+    for picture in pictures((48, 64)):
+        writer.write(picture)
+    writer.release()
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 4, 0xFFFFFFFF)
+    struct.pack_into("<I", data, data.find(b"avih") + 24, 1 << 30)
+    struct.pack_into("<I", data, data.find(b"strh") + 40, 1 << 30)
+    path.write_bytes(data)
+    with open_source(str(path)) as source:  # without a handler an error would be raised
+        assert source.length is None
+        assert len(list(source)) == len(LEVELS)
+
+
+# stamps that do not rise
+
+
+def test_files_behind_each_other_keep_the_time_of_each(tmp_path, write_mkv):
+    stamps = [33 * n for n in range(12)] + [100 * n for n in range(12)]
+    with open_source(str(write_mkv(tmp_path / "a.mkv", pictures(), stamps))) as source:
+        steps = np.diff([frame.stamp for frame in source])
+    assert np.allclose(steps[:11], 0.033, atol=2e-3)
+    assert np.allclose(steps[12:], 0.1, atol=2e-3)
+
+
+def test_a_stamp_that_comes_twice_moves_no_other(tmp_path, write_mkv):
+    stamps = [33 * n for n in range(24)]
+    stamps[5] = stamps[4]
+    with open_source(str(write_mkv(tmp_path / "a.mkv", pictures(), stamps))) as source:
+        read = np.array([frame.stamp for frame in source])
+    others = np.arange(24) != 5
+    assert np.allclose(read[others], np.array(stamps)[others] / 1e3, atol=1e-6)
+    assert (np.diff(read) > 0).all()
+
+
+def test_two_thousand_frames_a_second_last_as_long_as_they_did(tmp_path, write_mkv):
+    """Matroska counts milliseconds: two of these frames share one."""
+    with open_source(str(write_mkv(tmp_path / "a.mkv", pictures(), [n // 2 for n in range(24)]))) as source:
+        read = [frame.stamp for frame in source]
+    assert read[-1] - read[0] == pytest.approx(23 / 2000, abs=1e-3)
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=40), st.booleans())
+def test_stamps_rise_whatever_the_file_says(raw, timed):
+    times = FrameTimes(30.0, timed)
+    read = [times.next(stamp) for stamp in raw]
+    assert all(a < b for a, b in pairwise(read)) or max(map(abs, read)) > 1e9

@@ -156,3 +156,11 @@ def test_a_calibration_of_another_size_is_waited_for_once(stream, monkeypatch):
     stream.wait(128, 96, 7.0)
     stream.wait(320, 240, 8.0)
     assert time.monotonic() - began >= 1.0, "and again once one fitted"
+
+
+def test_a_principal_point_of_another_image_is_told_and_used(stream):
+    stream.update(info(K=[[60.0, 0, 8], [0, 60.0, 6], [0, 0, 1]], stamp_s=1.0))
+    assert focal(stream.camera(*SIZE, 0.0, 1.0)) == 60
+    assert "for another image" in stream.note
+    stream.update(info(stamp_s=2.0))
+    assert focal(stream.camera(*SIZE, 0.0, 2.0)) == 60 and stream.note == ""

@@ -247,8 +247,22 @@ def test_schedules():
     assert [regular.next(stamp, 0.0) for stamp in (0.0, 7.0, 8.0)] == pytest.approx([5.0, 5.1, 5.2])
     own = Schedule(None, 25.0, 5.0)
     assert [own.next(stamp, 0.0) for stamp in (3.0, 3.5, 3.6, 3.6, 1.0)] == pytest.approx([5, 5.5, 5.6, 5.64, 5.68])
+    set_clock = Schedule(None, 25.0, 5.0)  # a computer without a clock: 1970 at first
+    due = [(set_clock.next(stamp, 0.0), set_clock.left_out_s) for stamp in (3.0, 3.1, 1.7e9, 1.7e9 + 0.5)]
+    assert [one for one, _ in due] == pytest.approx([5, 5.1, 5.14, 5.64])
+    assert [left for _, left in due] == pytest.approx([0, 0, 1.7e9 - 3.1, 0])
     late = Schedule(10.0, None, 5.0)
     assert [late.next(None, now) for now in (5.0, 9.0, 9.0)] == pytest.approx([5.0, 9.0, 9.1])
+
+
+def test_a_clock_that_was_set_while_a_bag_was_recorded_is_not_waited_for(peer, start, tmp_path):
+    """Small computers begin in 1970 and find the network later."""
+    write_bag(tmp_path / "bag", {"/a/image_raw": [(at, 0) for at in (100.0, 100.1, 1.7e9, 1.7e9 + 0.1)]})
+    images = peer.listen("/a/image_raw", m.IMAGE)
+    play = start("prehend", "play", str(tmp_path / "bag"), "--topic", "/a/image_raw", "--wait", "60")
+    peer.until(lambda: play.poll() is not None and len(images) == 4, "all images")
+    _, errors = play.communicate()
+    assert play.returncode == 0 and "nothing for 1699999900 s" in errors
 
 
 @pytest.mark.parametrize("simulated", [True, False])

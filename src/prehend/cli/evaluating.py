@@ -18,7 +18,7 @@ from prehend.cli.reading import Loader
 from prehend.conventions import SIDES
 from prehend.documents import read_document
 from prehend.errors import OutputError, PrehendError, SourceError
-from prehend.eval.answers import read_answers
+from prehend.eval.answers import Answers, read_answers
 from prehend.eval.judge.compare import differences
 from prehend.eval.judge.curves import check_matplotlib
 from prehend.eval.judge.page import html_report
@@ -118,6 +118,7 @@ class Evaluation:
             answers = read_answers(path)
             if not answers.frames:
                 raise SourceError(f"{plan.source}: no frame was predicted")
+            self._tell_what_it_is(plan, answers)
             with TruthMaker(self._args, self._ids, self._objects) as maker:
                 truth = maker.open(plan)
                 known = [None] * len(answers.frames) if truth is None else truth_of(truth, answers.frames)
@@ -132,6 +133,14 @@ class Evaluation:
         except SourceError as error:
             self._fail(error)
             return None
+
+    def _tell_what_it_is(self, plan: Plan, answers: Answers) -> None:
+        """Say what no measure tells: that a run was stopped, or is judged by itself."""
+        if not answers.complete:
+            self._tell(f"{plan.source}: it was stopped before its end: its {len(answers.frames)} frames are judged")
+        mine = None if plan.is_run else plan.predictions.resolve()
+        if any(Path(text).resolve() == mine for text in self._args.truth):
+            self._tell(f"{plan.source}: it is its own truth: that it is right says nothing")
 
     def _write(self, runs: Sequence[Judged]) -> None:
         """All files, the report last."""
@@ -193,7 +202,7 @@ def _read_ids(path: Path | None) -> dict[int, str]:
     content = read_document(path)
     try:
         return {int(number): str(name) for number, name in content.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{path}: expected {{number: id of an object}}") from error
 
 

@@ -303,7 +303,7 @@ def _points(path: Path, name: str, value: Any, axes: int) -> FloatArray:
     rows = [[np.nan] * axes if row is None else row for row in value]
     try:
         points = np.array(rows, np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise SourceError(f"{path}: {name} is no list of {NUM_JOINTS} x {axes} numbers") from error
     if points.shape != (NUM_JOINTS, axes):
         raise SourceError(f"{path}: {name} is no list of {NUM_JOINTS} x {axes} numbers")
@@ -316,7 +316,7 @@ def _points(path: Path, name: str, value: Any, axes: int) -> FloatArray:
 def _numbers(path: Path, name: str, value: Any) -> FloatArray:
     try:
         return np.array(value, np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise SourceError(f"{path}: {name} is no number, and no {NUM_JOINTS} of them") from error
 
 

@@ -7,7 +7,7 @@ from prehend.cli.options import add_options, given_options
 from prehend.cli.parsing import Parser, number_between
 from prehend.cli.reading import add_results, add_topic, begin, check_results, open_results, tell
 from prehend.cli.stopping import stopped_by_signals
-from prehend.errors import ParameterError, PrehendError
+from prehend.errors import MissingDependency, ParameterError, SourceError
 
 _DESCRIPTION = """Find the hands that several calibrated cameras see at once, and make one hand of all views of it, in
 the rig's frame: metric 3D joints, mesh, grasp, what is held, and how each view agrees.
@@ -67,7 +67,7 @@ def run(argv: list[str]) -> int:
     ):
         try:
             job.take(sources, window_s)
-        except PrehendError as error:
+        except (SourceError, MissingDependency) as error:  # a file that cannot be written ends it all
             job.fail(error)
     return tell(job, args)
 

@@ -31,7 +31,7 @@ takes each folder as one sequence instead (of one image size); --no-track takes 
           without a side the network tells it
 --cameras {source: K}, {source: {"K": K, "distortion": [...], "width": W, "height": H}}, or one calibration
           for all: YAML of ROS's camera_info_manager, `ros2 topic echo` of a camera_info, OpenCV (YAML, JSON,
-          XML), Kalibr, ORB-SLAM, or K or fx, fy, cx, cy in JSON. It replaces a bag's camera_info
+          XML), Kalibr, VINS, ORB-SLAM, or K or fx, fy, cx, cy in JSON. It replaces a bag's camera_info
 A source fits an entry when their paths are the same or one ends with the other. Images are taken upright
 (EXIF) and with square pixels, K is for that image, or for the stored one if it gives its size. With --mirrored
 every result is about the image turned back, and K is for the image as it comes. Without a camera its field of view is

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from prehend.draw.overlay import draw
 from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
+from prehend.geometry.calibration import doubt
 from prehend.geometry.camera import mirror_camera
 from prehend.io.event_lines import EventLines
 from prehend.io.frames import Frame, Source
@@ -242,13 +243,9 @@ class Run:
         self._fitted.add("cameras")
         height, width = frame.image_rgb.shape[:2]
         camera = given.for_image(width, height, frame.stored_size)
-        x, y = camera.K[:2, 2]
-        if "cut" not in self._fitted and not (0 <= x < width and 0 <= y < height):
-            self._fitted.add("cut")
-            self._tell(
-                f"{frame.source}: its K has the principal point at ({x:.0f}, {y:.0f}), outside of {width} x {height} "
-                "pixels: right only for an image that was cut out of a larger one"
-            )
+        if "doubt" not in self._fitted and (odd := doubt(camera)):
+            self._fitted.add("doubt")
+            self._tell(f"{frame.source}: {odd}")
         return self._turned_back(camera)
 
     def _turned_back(self, camera: Camera | None) -> Camera | None:

@@ -283,7 +283,7 @@ def _array(place: str, key: str, values: Any, shape: tuple[int, ...]) -> FloatAr
         values = [[None] * width[0] if row is None else row for row in values]
     try:
         array = np.asarray(values, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{place}: {key} is not {' x '.join(map(str, shape))} numbers") from error
     if array.shape != shape:
         was, wanted = (" x ".join(map(str, one)) for one in (array.shape, shape))

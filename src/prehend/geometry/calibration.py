@@ -15,10 +15,13 @@ SHORTEST_FOCAL, LONGEST_FOCAL = 0.05, 100.0
 """Focal lengths as a share of the image's longer side: fields of view of 169 and 0.6 degrees."""
 WIDEST_PIXEL = 4.0
 """Largest ratio of the two focal lengths: pixels binned 4 : 1."""
+_FAR, _SWAPPED, _NEAR = 0.22, 0.1, 0.05
+"""Shares of an image's size: principal points of whole sensors lie within a tenth of the middle."""
 
 _MODELS: dict[str, DistortionModel] = {
     "plumb_bob": "plumb_bob",
     "radtan": "plumb_bob",
+    "radial_tangential": "plumb_bob",
     "brown_conrady": "plumb_bob",
     "modified_brown_conrady": "plumb_bob",
     "pinhole": "plumb_bob",
@@ -70,6 +73,21 @@ def checked_camera(
     if camera.distortion.any():
         _check_rays(camera)
     return camera
+
+
+def doubt(camera: Camera) -> str:
+    """What makes a camera that can be one unlikely for its image: where its principal point lies; empty for nothing.
+
+    A calibration without a size, or copied into a message with the size of another resolution, shows it that way.
+    """
+    width, height, (x, y) = camera.width, camera.height, camera.K[:2, 2]
+    off = max(abs(x / width - 0.5), abs(y / height - 0.5))
+    if off > _SWAPPED and abs(x / height - 0.5) < _NEAR and abs(y / width - 0.5) < _NEAR:
+        return f"its K has the principal point of an image of {height} x {width}: {width} x {height} is turned"
+    if off <= _FAR:
+        return ""
+    where = f"its K has the principal point at ({x:.0f}, {y:.0f}), far from the middle of {width} x {height} pixels"
+    return f"{where}: is K for another image? Right only for one that was cut out of a larger one"
 
 
 def check_intrinsics(K: ArrayLike) -> FloatArray:
@@ -129,7 +147,7 @@ def check_model(model: str) -> DistortionModel:
     Raises:
         InvalidInput: it is not known.
     """
-    name = _MODELS.get(str(model).strip().lower().replace(" ", "_").replace("-", "_"))
+    name = _MODELS.get(str(model).strip().lower().replace(" ", "_").replace("-", "_").removeprefix("distortion."))
     if name is None:
         known = ", ".join(DISTORTION_LENGTHS)
         raise InvalidInput(f"distortion model '{str(model)[:40]}' is not known: choose one of {known}")

@@ -15,7 +15,11 @@ _NEARLY = 0.95
 """Of twins the raw one is read unless it lacks more than a twentieth of the messages."""
 _DERIVED = ("mask", "seg", "segmentation", "label", "labels", "debug", "overlay", "confidence", "disparity", "depth")
 
-Content = Literal["colour", "grey", "none"]
+_STREAMS = ("h264", "h265", "hevc", "av1", "theora", "vp8", "vp9")
+_STREAM_TYPES = ("Packet", "FFMPEGPacket", "CompressedVideo", "H264Packet", "H265Packet")
+"""Types of messages that are parts of a video: of theora, ffmpeg_image_transport, Foxglove and drivers."""
+
+Content = Literal["colour", "grey", "stream", "none"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def choose_topic(bag: BagFiles, wanted: str | None) -> Choice:
         if wanted not in images:
             raise SourceError(f"{bag.name}: no image topic {wanted}; it has {_listed(images) or 'none'}")
         return Choice(images[wanted])
+    streams = [topic.name for topic in bag.topics.values() if topic.count and _is_stream(topic)]
     if not images:
         topics = sorted({f"{topic.name} ({topic.type})" for topic in bag.topics.values()})
         raise SourceError(f"{bag.name}: no image topic in this bag; it has {', '.join(topics) or 'no topics'}")
@@ -53,12 +58,22 @@ def choose_topic(bag: BagFiles, wanted: str | None) -> Choice:
     notes: list[str] = []
     cameras = _without_twins(filled, notes)
     found = {name: _content(bag, topic) for name, topic in cameras.items()}
+    streams += [name for name, content in found.items() if content == "stream"]
+    if streams:
+        notes.append(f"video streams are not read and left out: {_listed(streams)}")
     for kind in ("colour", "grey"):
         names = [name for name, content in found.items() if content == kind]
         likely = [name for name in names if not _is_derived(name)] or names
         if len(likely) > 1:
             raise SourceError(f"{bag.name}: several image topics, choose one with --topic: {_listed(likely)}")
+        if likely and streams and _is_derived(likely[0]):
+            raise SourceError(
+                f"{bag.name}: its camera is a video stream ({_listed(streams)}), which is not read: republish it as "
+                f"raw or compressed images; --topic chooses {_listed(likely)}"
+            )
         if likely:
+            if _is_derived(likely[0]):
+                notes.append(f"{likely[0]} is read, which by its name is no camera's own image")
             return _chosen(images, cameras[likely[0]], notes)
     if len(cameras) > 1:
         raise SourceError(f"{bag.name}: no colour or grey images on its image topics: {_listed(cameras)}")
@@ -70,9 +85,14 @@ def _chosen(images: dict[str, Topic], topic: Topic, notes: list[str]) -> Choice:
     if raw is not None and not raw.count and raw.name != topic.name:
         notes.append(f"{topic.name} is read: {raw.name} has no messages")
     others = [name for name in images if name != topic.name and name.removesuffix(_SUFFIX) != _base(topic)]
-    if others and not notes:
+    if others:
         notes.append(f"{topic.name} is read; --topic chooses another image topic: {_listed(others)}")
     return Choice(topic, notes)
+
+
+def _is_stream(topic: Topic) -> bool:
+    package, _, name = topic.type.replace("/msg/", "/").rpartition("/")
+    return name in _STREAM_TYPES and (name != "Packet" or "theora" in package)
 
 
 def _base(topic: Topic) -> str:
@@ -100,11 +120,13 @@ def _content(bag: BagFiles, topic: Topic) -> Content:
     if message is None:
         return "none"
     if topic.type == RAW:
-        if message.encoding not in ENCODINGS:
-            return "none"
+        if message.encoding not in ENCODINGS or (message.encoding == "mono16" and "depth" in topic.name.lower()):
+            return "none"  # RealSense's recorder calls depth mono16
         return "colour" if message.encoding in COLOURED else "grey"
     said = str(message.format).lower()
-    if "compresseddepth" in said or said.startswith(("16uc1", "32fc1")):
+    if any(stream in said for stream in _STREAMS):
+        return "stream"
+    if "compresseddepth" in said or "zstd" in said or said.startswith(("16uc1", "32fc1")):
         return "none"
     return "grey" if said.partition(";")[0].strip() in ("mono8", "mono16", "8uc1") else "colour"
 

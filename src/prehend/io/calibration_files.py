@@ -1,7 +1,7 @@
 """Calibrations of one camera as people have them.
 
 Read are K as 3 x 3 or 9 numbers (JSON or YAML), the YAML of ROS's camera_info_manager, what `ros2 topic echo` prints of
-a camera_info, OpenCV's FileStorage (YAML, JSON and XML), Kalibr's camchain and the settings of ORB-SLAM.
+a camera_info, OpenCV's FileStorage (YAML, JSON and XML), Kalibr's camchain, and the settings of VINS and ORB-SLAM.
 """
 
 import re
@@ -22,7 +22,8 @@ from prehend.io.camera_info import camera_from_info
 from prehend.types import Camera
 
 FORMATS = (
-    "K (3 x 3 or 9 numbers), fx fy cx cy, camera_info_manager's YAML, `ros2 topic echo`, OpenCV, Kalibr or ORB-SLAM"
+    "K (3 x 3 or 9 numbers), fx fy cx cy, camera_info_manager's YAML, `ros2 topic echo`, OpenCV, Kalibr, VINS "
+    "or ORB-SLAM"
 )
 
 _MATRIX_KEYS = ("K", "camera_matrix", "k", "Camera_Matrix", "cameraMatrix", "intrinsic_matrix", "mtx", "M1", "K1")
@@ -87,6 +88,7 @@ def is_calibration(content: Any) -> bool:
     return isinstance(content, dict) and (
         any(key in content for key in (*_MATRIX_KEYS, _ORB[0], "Camera1.fx"))
         or "intrinsics" in content
+        or "projection_parameters" in content
         or _has_names(content)
     )
 
@@ -136,6 +138,8 @@ def _from_mapping(entry: Mapping[str, Any]) -> GivenCamera:
         raise InvalidInput(f"it has two cameras ({other} is of the second): give a file of the one that is meant")
     if "intrinsics" in entry and not any(key in entry for key in _MATRIX_KEYS):
         return _kalibr(entry)
+    if "projection_parameters" in entry:
+        return _vins(entry)
     if _ORB[0] in entry or "Camera1.fx" in entry:
         return _orb_slam({str(key).replace("Camera1.", "Camera."): value for key, value in entry.items()})
     if "k" in entry and "binning_x" in entry and "roi" in entry:
@@ -148,8 +152,23 @@ def _from_mapping(entry: Mapping[str, Any]) -> GivenCamera:
     model = (
         "equidistant" if entry.get("fisheye_model") in (1, True) else str(entry.get("distortion_model") or "plumb_bob")
     )
-    distortion = next((entry[name] for name in _COEFFICIENT_KEYS if entry.get(name) is not None), ())
-    return GivenCamera(_numbers(entry[key]), _numbers(distortion), model, *_size(entry))
+    return GivenCamera(_numbers(entry[key]), _coefficients(entry, model), model, *_size(entry))
+
+
+def _coefficients(entry: Mapping[str, Any], model: str) -> Any:
+    """Those of an entry, in a list or one by one; none that are there are left out without a word."""
+    listed = next((entry[name] for name in (*_COEFFICIENT_KEYS, "coeffs") if entry.get(name) is not None), None)
+    if listed is not None:
+        return _numbers(listed)
+    names = ("k1", "k2", "k3", "k4") if model == "equidistant" else ("k1", "k2", "p1", "p2", "k3")
+    if any(name in entry for name in names):
+        return [float(entry.get(name, 0.0)) for name in names]
+    for key, value in entry.items():
+        if re.match(r"(?!.*(?:model|type)$)(dist(?!an)|radial|tangential)", str(key), re.IGNORECASE) and value:
+            raise InvalidInput(
+                f"'{str(key)[:40]}' is not read: call the coefficients 'distortion' (k1, k2, p1, p2, k3)"
+            )
+    return ()
 
 
 def _kalibr(entry: Mapping[str, Any]) -> GivenCamera:
@@ -163,11 +182,30 @@ def _kalibr(entry: Mapping[str, Any]) -> GivenCamera:
     model = str(entry.get("distortion_model", "none"))
     return GivenCamera(
         np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
-        _numbers(entry.get("distortion_coeffs", ())),
+        _coefficients(entry, model),
         model,
         width,
         height,
     )
+
+
+def _vins(entry: Mapping[str, Any]) -> GivenCamera:
+    """The files of VINS-Fusion and camodocal: a pinhole or a Kannala-Brandt fisheye; their other models are refused."""
+    model, projection = str(entry.get("model_type", "PINHOLE")), dict(entry["projection_parameters"])
+    if model == "PINHOLE":
+        flat = {**_sized(entry), **projection, **dict(entry.get("distortion_parameters") or {})}
+        if _has_names(flat):
+            return _named_numbers(flat)
+        raise InvalidInput("projection_parameters of VINS are fx, fy, cx, cy: no camera without them")
+    if model == "KANNALA_BRANDT":
+        fx, fy, cx, cy = (float(projection[name]) for name in ("mu", "mv", "u0", "v0"))
+        coefficients = [float(projection.get(name, 0.0)) for name in ("k2", "k3", "k4", "k5")]
+        return GivenCamera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), coefficients, "equidistant", *_size(entry))
+    raise InvalidInput(f"camera model '{model[:40]}' is not read: calibrate as pinhole or fisheye")
+
+
+def _sized(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in (*_WIDTH_KEYS, *_HEIGHT_KEYS) if key in entry}
 
 
 def _orb_slam(entry: Mapping[str, Any]) -> GivenCamera:
@@ -186,9 +224,7 @@ def _named_numbers(entry: Mapping[str, Any]) -> GivenCamera:
     said = str(entry.get("distortion_model") or entry.get("model") or entry.get("camera_model") or "plumb_bob")
     model = said.strip().lower().replace(" ", "_")
     model = {"opencv": "plumb_bob", "pinhole": "none", "opencv_fisheye": "equidistant"}.get(model, model)
-    names = ("k1", "k2", "k3", "k4") if model == "equidistant" else ("k1", "k2", "p1", "p2", "k3")
-    listed = next((entry[key] for key in (*_COEFFICIENT_KEYS, "coeffs") if entry.get(key) is not None), None)
-    coefficients = [float(entry.get(name, 0.0)) for name in names] if listed is None else _numbers(listed)
+    coefficients = _coefficients(entry, model)
     if not np.any(coefficients):
         coefficients, model = [], "plumb_bob"
     return GivenCamera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), coefficients, model, *_size(entry))

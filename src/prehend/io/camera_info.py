@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import InvalidInput
-from prehend.geometry.calibration import checked_camera
+from prehend.geometry.calibration import checked_camera, doubt
 from prehend.types import Camera
 
 _KEPT = 10_000
@@ -57,9 +57,11 @@ class CameraStream:
 
     Attributes:
         reason: why the last camera that was asked for is None; empty when there was one.
+        doubt: what is odd about it although it is one; empty for nothing.
     """
 
     def __init__(self, rectified: bool = False) -> None:
+        self.doubt = ""
         self._rectified = rectified
         self._stamps: list[float] = []
         self._keys: list[bytes] = []
@@ -105,7 +107,10 @@ class CameraStream:
             self._made[key, (width, height)] = self._judged(self._messages[key], width, height)
         found = self._made[key, (width, height)]
         self.reason = "" if isinstance(found, Camera) else str(found or "camera_info has no P for a rectified image")
-        return found if isinstance(found, Camera) else None
+        if not isinstance(found, Camera):
+            return None
+        self.doubt = "" if self._messages[key].roi.width else doubt(found)
+        return found
 
     def _judged(self, message: Any, width: int, height: int) -> Camera | InvalidInput | None:
         try:
@@ -115,8 +120,16 @@ class CameraStream:
 
 
 def is_rectified(topic: str) -> bool:
-    """Whether images of a topic are rectified, by the names that image_proc and drivers use: `image_rect*`."""
-    return "rect" in topic.removesuffix("/compressed").rsplit("/", 1)[-1]
+    """Whether images of a topic are rectified, by the names that image_proc and drivers use.
+
+    These are `image_rect*`, `image_undistorted`, and an `image` below `rect` (ZED) or `rectified`. The first part of a
+    name is the camera's own.
+    """
+    *above, last = topic.removesuffix("/compressed").strip("/").lower().split("/")
+    if "rect" in last or "undist" in last:
+        return True
+    parent = above[-1] if len(above) > 1 else ""
+    return "undist" in parent or parent == "rectified" or (parent == "rect" and "raw" not in last)
 
 
 def _geometry(

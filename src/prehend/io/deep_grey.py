@@ -30,12 +30,14 @@ class DeepGrey:
         self.bits, self.stretched = 0, False
 
     def scale(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
-        """Any shape of unsigned 16-bit or floating pixels as uint8.
+        """Any shape of pixels of 16 or more bits as uint8.
 
-        Floating pixels up to 1 count as shares of white, others by their range.
+        Floating pixels up to 1 count as shares of white, others by their range, as whole numbers of 32 bits do; below
+        zero there is black.
         """
-        if pixels.dtype.kind == "f":
+        if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 2:
             return self._floating(pixels)
+        pixels = np.maximum(pixels, 0) if pixels.dtype.kind == "i" else pixels
         sample = pixels.ravel()[:: max(1, pixels.size // _SAMPLE)]
         low, high = (float(value) for value in np.percentile(sample, (_DARK, _BRIGHT)))
         self.bits = max(self.bits, next(bits for bits in _DEPTHS if high < 1 << bits))
@@ -48,13 +50,13 @@ class DeepGrey:
     def told(self) -> str:
         """What was done, for a person; empty for what needs no word."""
         if self.stretched:
-            return "deep pixels in a narrow band: stretched by their range"
+            return "deep pixels in a narrow band, or without a depth: stretched by their range"
         return f"16-bit pixels of which {self.bits} bits are used: scaled by that" if 0 < self.bits < 16 else ""
 
     def _floating(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
         known = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
         low, high = (float(value) for value in np.percentile(known, (_DARK, _BRIGHT)))
-        self.bits, self.stretched = 0, not (low >= 0 and high <= 1)
+        self.bits, self.stretched = 0, pixels.dtype.kind != "f" or not (low >= 0 and high <= 1)
         return _ranged(known, low, high) if self.stretched else _ranged(known, 0.0, 1.0)
 
 

@@ -244,6 +244,24 @@ def _avif(kind: str, data: bytes) -> Header:
     return Header(kind, width, height, len(data), place <= len(data))
 
 
+def netpbm_white(data: bytes) -> int:
+    """The value that is white in a Netpbm file; 255 for black and white and for what cannot be told."""
+    match = _NETPBM.match(data[:4096])
+    return 255 if match is None or data[1:2] in b"14" else max(int(match[3] or 255), 1)
+
+
+def avif_turn(data: bytes) -> tuple[int, int | None]:
+    """How an AVIF wants to be shown: quarter turns to the left, then its mirroring.
+
+    Returns:
+        (turns, mirrored): of ISO 23008-12's `irot` and `imir`; mirrored is 0 for top and bottom exchanged, 1 for left
+        and right, None for neither. EXIF counts for nothing there.
+    """
+    head = data[: 1 << 16]
+    turn, mirror = (re.search(name, head, re.DOTALL) for name in (rb"\0\0\0\x09irot(.)", rb"\0\0\0\x09imir(.)"))
+    return (turn[1][0] & 3 if turn else 0), (mirror[1][0] & 1 if mirror else None)
+
+
 _KINDS: tuple[tuple[bytes, str, Callable[[str, bytes], Header]], ...] = (
     (rb"\xff\xd8", "jpeg", _jpeg),
     (rb"\x89PNG\r\n\x1a\n", "png", _png),

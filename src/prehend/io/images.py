@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prehend.errors import InvalidInput, SourceError
 from prehend.io.deep_grey import DeepGrey
 from prehend.io.encodings import ENCODINGS, MOSAICS, Encoding, to_rgb
-from prehend.io.image_headers import Header, foreign_kind, read_header
+from prehend.io.image_headers import Header, avif_turn, foreign_kind, netpbm_white, read_header
 from prehend.io.quiet import silent_stderr
 from prehend.io.several_pictures import holds_several
 
@@ -149,7 +149,7 @@ class ImageReader:
             image = _decode(data, name, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
         if image is None:
             raise SourceError(f"{name}: not an image OpenCV can read, or corrupt ({header.kind})")
-        return image
+        return _mended(image, data, header.kind)
 
     def _header(self, data: bytes, name: str) -> Header:
         if not data:
@@ -268,6 +268,18 @@ def _decode(data: bytes, name: str, flags: int) -> NDArray[Any] | None:
         raise SourceError(f"{name}: OpenCV refuses the image ({error.err})") from error
     except MemoryError as error:
         raise SourceError(f"{name}: there is no memory for the image") from error
+
+
+def _mended(image: NDArray[Any], data: bytes, kind: str) -> NDArray[Any]:
+    """What OpenCV leaves undone: an AVIF upright, and white where a Netpbm file says that it is."""
+    if kind == "netpbm":
+        white = netpbm_white(data)
+        return image if white >= 255 else cv2.convertScaleAbs(image, alpha=255 / white)
+    if kind != "avif":
+        return image
+    turns, mirrored = avif_turn(data)
+    image = np.rot90(image, turns)
+    return np.ascontiguousarray(image if mirrored is None else np.flip(image, mirrored))
 
 
 def _ended(data: bytes, name: str, flags: int) -> bytes:

@@ -1,5 +1,6 @@
 """Where images come from: a file, a folder, a video, a camera or a rosbag, behind one iterator."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -201,15 +202,26 @@ def _files_below(root: Path) -> tuple[list[str], Counter[str]]:
     """Relative names of the images below a folder, and how many other files there are of each kind."""
     names, others = [], Counter[str]()
     _children(root)
-    for path in root.rglob("*"):
+    for path in _walk(root):
         name = path.relative_to(root)
-        if any(part.startswith(".") for part in name.parts) or path.is_dir():
-            continue
         if path.suffix.lower() in IMAGE_SUFFIXES:
             names.append(name.as_posix())
         else:
             others[path.suffix.lower() or "without a suffix"] += 1
     return names, others
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Files below a folder, also behind links to folders, each folder once; hidden ones left out."""
+    seen = set[str]()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(folder) / name for name in files if not name.startswith("."))
 
 
 def _looks_like_image(path: Path) -> bool:

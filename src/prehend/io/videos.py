@@ -2,26 +2,35 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from prehend.errors import SourceError
-from prehend.io.containers import counts_frames, is_cut_off
+from prehend.io.containers import capture_rate, counts_frames, is_cut_off, is_spherical, mirroring
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
 from prehend.io.images import MAX_PIXELS, Image
 from prehend.io.plain_names import PlainName
 from prehend.io.quiet import silent_opencv
-from prehend.io.rates import believed_rate
+from prehend.io.rates import FrameTimes, believed_rate, measured_rate
 
 _FIRST_FRAMES = 30
-_DEFAULT_STEP_S = 1 / 30
 _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _FILES_ONLY = "protocol_whitelist;file"
 """A playlist under a video's name must not open the network."""
 _QUARTER_TURNS = (90, 270)
+_MIRRORED: dict[str, Callable[[Image], Any]] = {
+    "across": lambda image: image[:, ::-1],
+    "down": lambda image: image[::-1],
+    "transpose": lambda image: image.transpose(1, 0, 2),
+    "transverse": lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+}
+_LEAST_BYTES = 8
+"""No frame of a counted container takes fewer, with its entry in the index."""
+_OTHER_SPEED = 1.5
 _ABSURD = 3.0
 """A claimed rate that is farther off than this is told; a rate that varies is no news."""
 
@@ -41,6 +50,12 @@ class Video(Source):
         if not self._capture.isOpened():
             self.close()
             raise SourceError(f"{name}: {_why_not(name)}")
+        self._mirroring = mirroring(Path(name))
+        if self._mirroring:  # OpenCV takes the matrix for a turn by 0, 90 or 180 degrees
+            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+            self._note(
+                "its metadata mirror the images, as selfies are: shown as players do; --mirrored turns them back"
+            )
         width, height = (int(self._value(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if width * height > max_pixels:
             self.close()
@@ -50,21 +65,21 @@ class Video(Source):
             )
         self._square = self._square_size(width, height)
         nominal, count = self._value(cv2.CAP_PROP_FPS), self._value(cv2.CAP_PROP_FRAME_COUNT)
-        self.fps = believed_rate(nominal if nominal > 0 else None, _first_stamps(self._file.name))
+        first = _first_stamps(self._file.name)
+        self.fps = believed_rate(nominal if nominal > 0 else None, first)
+        self._times = FrameTimes(self.fps, timed=measured_rate(first) is not None)
         if nominal > 0 and self.fps and not 1 / _ABSURD <= self.fps / nominal <= _ABSURD:
             self._note(
                 f"the file says {nominal:g} frames a second, its frames come at {self.fps:.3g}: their times count"
             )
-        self.length = int(count) if counts_frames(Path(name)) and 0 < count < 1 << 31 else None
+        self._note_what_it_was(Path(name))
+        most = Path(name).stat().st_size / _LEAST_BYTES
+        self.length = int(count) if counts_frames(Path(name)) and 0 < count <= most else None
 
     def __iter__(self) -> Iterator[Frame]:
-        path, index, last = Path(self.name), 0, -np.inf
-        step = 1 / self.fps if self.fps else _DEFAULT_STEP_S
+        path, index = Path(self.name), 0
         while (image := self._next(index)) is not None:
-            stamp = self._value(cv2.CAP_PROP_POS_MSEC) / 1e3
-            if not last < stamp < np.inf:  # containers without times repeat 0
-                stamp = max(last + step, 0.0)
-            last = stamp
+            stamp = self._times.next(self._value(cv2.CAP_PROP_POS_MSEC) / 1e3)
             stored = None if self._square is None else (image.shape[1], image.shape[0])
             yield Frame(self._upright(image), self.name, index, stamp, path=path, stored_size=stored)
             index += 1
@@ -81,6 +96,14 @@ class Video(Source):
         self._capture.release()
         self._file.close()
 
+    def _note_what_it_was(self, path: Path) -> None:
+        """Say where the film is not what the camera saw: another speed, another projection."""
+        taken = capture_rate(path)
+        if taken and self.fps and not 1 / _OTHER_SPEED < taken / self.fps < _OTHER_SPEED:
+            self._note(f"taken at {taken:.3g} images a second, it plays at {self.fps:.3g}: times are those of the film")
+        if is_spherical(path):
+            self._note("a spherical video: no pinhole camera took it, distances and shapes are wrong; cut a view out")
+
     def _value(self, key: int) -> float:
         value = float(self._capture.get(key))
         return value if np.isfinite(value) else 0.0
@@ -95,7 +118,8 @@ class Video(Source):
     def _upright(self, bgr: Image) -> Image:
         if self._square is not None:
             bgr = np.asarray(cv2.resize(bgr, self._square, interpolation=cv2.INTER_LINEAR), np.uint8)
-        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        bgr = np.asarray(_MIRRORED[self._mirroring](bgr), np.uint8) if self._mirroring else bgr
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(bgr), cv2.COLOR_BGR2RGB), np.uint8)
 
     def _square_size(self, width: int, height: int) -> tuple[int, int] | None:
         """The size [px] that makes oblong pixels square, by enlarging; None where they are square."""
@@ -103,7 +127,8 @@ class Video(Source):
         if across <= 0 or down <= 0 or across == down or not 1 / 8 <= across / down <= 8:
             return None
         said = f"{across:g}:{down:g}"
-        if self._value(cv2.CAP_PROP_ORIENTATION_META) % 360 in _QUARTER_TURNS:  # the frames come turned, the ratio not
+        turned = self._value(cv2.CAP_PROP_ORIENTATION_META) % 360 in _QUARTER_TURNS
+        if turned and not self._mirroring:  # the frames come turned, the ratio not
             across, down = down, across
         size = (round(width * max(1.0, across / down)), round(height * max(1.0, down / across)))
         self._note(f"its pixels are not square ({said}): {width} x {height} is scaled to {size[0]} x {size[1]}")

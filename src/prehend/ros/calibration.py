@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from prehend.errors import InvalidInput, SourceError
+from prehend.geometry.calibration import doubt
 from prehend.geometry.camera import estimated_camera
 from prehend.io.camera_info import camera_from_info
 from prehend.ros.borders import Border
@@ -41,6 +42,7 @@ class _Info:
     Attributes:
         fault: why it is no calibration; empty where it is one.
         misfit: why it is none for images of the size that was asked for last.
+        doubt: what is odd about it for these although it is one; empty for nothing.
     """
 
     def __init__(self, message: Any, heard_s: float, rectified: bool) -> None:
@@ -49,7 +51,7 @@ class _Info:
         self._message, self._rectified = message, rectified
         self._cameras: dict[tuple[int, int], tuple[Camera | None, str]] = {}
         self._has_size = bool((message.roi.width or message.width) and (message.roi.height or message.height))
-        self.misfit = ""
+        self.misfit = self.doubt = ""
         self.fault = self._judge(None)[1] if self._has_size else ""
 
     def camera(self, size: tuple[int, int]) -> Camera | None:
@@ -61,6 +63,7 @@ class _Info:
                 self._cameras.clear()
             self._cameras[size] = self._judge(size)
         camera, self.misfit = self._cameras[size]
+        self.doubt = "" if camera is None or self._message.roi.width else doubt(camera)
         if not self._has_size:  # the image's is all there is to judge by
             self.fault = self.misfit
         return camera
@@ -184,6 +187,8 @@ class Calibration:
                 f"camera_info belongs to frame '{chosen.frame_id}', the images to '{frame_id}': "
                 "is it that of this camera?"
             )
+        elif chosen is not None and not newest:
+            self.note = chosen.doubt
 
 
 def _of_stamp(infos: Sequence[_Info], stamp_s: float | None) -> _Info:

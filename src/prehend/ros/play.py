@@ -20,7 +20,7 @@ from prehend.ros.convert import header_message
 from prehend.ros.images import camera_message, image_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class, require_rclpy
 from prehend.ros.network import add_network_options, use_network
-from prehend.ros.stage import wait_for_subscriber
+from prehend.ros.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
 from prehend.ros.start import restore_signals, start_ros, stop_on_signals
 from prehend.types import Camera
 
@@ -234,6 +234,8 @@ def _play(
     total = None if args.loop or args.start or args.duration else source.length
     for frame in tqdm(_frames(source, args, failures), total=total, unit="image", desc=args.source):
         due_s = schedule.next(frame.stamp, time.monotonic())
+        if schedule.left_out_s:
+            tell_pause(args.source, schedule.left_out_s)
         if stop.wait(max(0.0, due_s - time.monotonic())):
             return
         publisher.publish(frame, start_stamp_s + due_s)
@@ -245,6 +247,7 @@ class Schedule:
 
     Attributes:
         due_s: of the last image; before the first, when that is [s].
+        left_out_s: a pause of over a minute before the last image, which is not waited for; 0 for none [s].
     """
 
     def __init__(self, rate_hz: float | None, source_hz: float | None, start_s: float) -> None:
@@ -252,7 +255,7 @@ class Schedule:
         self._period_s = 1 / (rate_hz or source_hz or _DEFAULT_RATE_HZ)
         self._stamp_s: float | None = None
         self._began = False
-        self.due_s = start_s
+        self.due_s, self.left_out_s = start_s, 0.0
 
     def next(self, stamp_s: float | None, now_s: float) -> float:
         """Time at which the next image is due, on the clock of `now_s`; one that came late does not hurry the others.
@@ -261,9 +264,11 @@ class Schedule:
             stamp_s: of the image, None where the source has none.
             now_s: of a monotonic clock.
         """
-        step_s = self._period_s
+        step_s, self.left_out_s = self._period_s, 0.0
         if not self._given and stamp_s is not None and self._stamp_s is not None and stamp_s > self._stamp_s:
             step_s = stamp_s - self._stamp_s
+            if step_s > LONGEST_PAUSE_S:
+                step_s, self.left_out_s = self._period_s, step_s
         if self._began:
             self.due_s = max(self.due_s + step_s, now_s)
         self._stamp_s, self._began = stamp_s, True

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from prehend.errors import ParameterError, PrehendError, SourceError
 from prehend.geometry.camera import estimated_camera
-from prehend.io.bag import info_topic
+from prehend.io.bag import info_of, info_topic
 from prehend.io.bag_files import BagFiles, Topic
 from prehend.io.bag_topics import choose_topic
 from prehend.io.images import ImageReader
@@ -21,7 +21,7 @@ from prehend.ros.borders import Border
 from prehend.ros.convert import header_message, seconds, time_message
 from prehend.ros.images import camera_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, make, message_class, typestore
-from prehend.ros.stage import wait_for_subscriber
+from prehend.ros.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
 from prehend.types import Camera
 
 CLOCK, CLOCK_TOPIC = "rosgraph_msgs/msg/Clock", "/clock"
@@ -75,7 +75,7 @@ class BagPlay:
         self._node, self._args, self._bag, self._images = node, args, bag, images
         self._given, self._on_error = given, on_error
         self._reader = ImageReader()
-        self._info = bag.topics.get(info_topic(images.name))
+        self._info = info_of(images.name, bag.topics)
         self._jpeg = args.compressed and images.type == IMAGE
         self.topic = f"{target}/compressed" if self._jpeg or images.type == COMPRESSED_IMAGE else target
         beside = info_topic(target) if "/" in target else "camera_info"
@@ -116,14 +116,19 @@ class BagPlay:
 
     def _once(self, stop: threading.Event) -> bool:
         """One round; False where it was stopped or there is nothing to play."""
-        began, first, count = time.monotonic(), None, 0
+        began, first, before, count = time.monotonic(), None, 0.0, 0
         speed = 1.0 if self._args.rate is None else self._args.rate / self._rate
         total = None if self._args.start or self._args.duration else self._images.count
         with tqdm(total=total, unit="image", desc=self._bag.name, disable=None) as bar:
             for entry in self._entries():
-                first = entry.time_s if first is None else first
+                if first is None:
+                    first = before = entry.time_s
                 due = began + max(entry.time_s - first, 0.0) / speed
                 late = time.monotonic() - due
+                if entry.time_s - before > LONGEST_PAUSE_S and late < 0:  # or the recorder's clock was set
+                    tell_pause(self._bag.name, entry.time_s - before)
+                    began, late = began + late, 0.0
+                before = entry.time_s
                 if late > 0:  # what is late does not hurry those after it
                     began += late
                 elif stop.wait(-late):

@@ -1,10 +1,15 @@
-"""What players do before the first message."""
+"""What players do before the first message, and where there are none for long."""
 
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from tqdm import tqdm
+
+LONGEST_PAUSE_S = 60.0
+"""Longer ones are not waited for: as often as not a clock was set meanwhile, from 1970 to now."""
 _DISCOVERY_S = 0.05
 _SETTLED_S = 0.4
 """Who listens to several topics is found out topic by topic: after this long without another one, all are known [s]."""
@@ -30,3 +35,13 @@ def wait_for_subscriber(publisher: Any, longest_s: float, stop: threading.Event,
             known, since = count, time.monotonic()
         if stop.wait(_DISCOVERY_S):
             return
+
+
+def tell_pause(name: str, pause_s: float) -> None:
+    """Say that a pause of a recording is left out.
+
+    Args:
+        name: of the recording.
+        pause_s: its length [s].
+    """
+    tqdm.write(f"prehend play: {name}: nothing for {pause_s:.0f} s, which are not waited for", file=sys.stderr)

@@ -342,11 +342,29 @@ def test_a_list_of_sources_that_is_wrong_is_refused(text, word, tmp_path):
     assert read_facts(path)["held"].side == "left"
 
 
-def test_a_picture_that_cannot_be_read_is_named(folder):
+def test_a_picture_that_cannot_be_read_is_named_and_costs_itself(folder, capsys):
     truth = write_photos(folder)
     (folder / "hands" / "2_pic.png").write_bytes(b"")
-    with pytest.raises(SourceError, match=r"2_pic\.png"):
+    labels = labelled(folder, Knows(truth))
+    assert len(labels.photos) == 9
+    error = capsys.readouterr().err
+    assert "2_pic.png" in error and "left out" in error
+    assert sum(said.get("cannot be read", 0) for said in labels.about["counts"].values()) == 1
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"")
+    (folder / "labels.json.answers.jsonl").unlink()
+    with pytest.raises(SourceError, match="none of its 10 pictures can be read"):
         labelled(folder, Knows(truth))
+
+
+def test_labels_as_deep_as_no_labels_are_one_line(tmp_path):
+    from prehend_training.photos.labelling import read_boxes
+
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    for read in (read_labels, read_boxes):
+        with pytest.raises(SourceError, match=r"deep\.json: "):
+            read(deep)
 
 
 def test_our_own_weights_are_a_teacher_too(folder, capsys):

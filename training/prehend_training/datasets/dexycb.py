@@ -220,7 +220,7 @@ class DexYcb(Dataset):
         path = self.root / "calibration" / "intrinsics" / f"{serial}_640x480.yml"
         try:
             fx, fy, x, y = (float(self._cached(path)["color"][name]) for name in ("fx", "fy", "ppx", "ppy"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SourceError(f"{path} lacks {error}; download it again") from error
         return camera_of(np.array([[fx, 0, x], [0, fy, y], [0, 0, 1]]), image)
 

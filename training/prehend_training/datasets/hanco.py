@@ -121,7 +121,7 @@ class HanCo(Dataset):
         shape = self._labels("shape", sequence, frame)
         try:
             pose, betas, place = (np.ravel(np.array(shape[n], np.float64)) for n in ("poses", "shapes", "global_t"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SourceError(f"shape of HanCo {sequence:04d}/{frame:08d} lacks {error}; download it again") from error
         model = self.hand_model("right")
         if model is None:

@@ -31,6 +31,9 @@ SHARD_UNITS: dict[Kind, int] = {"crops": 256, "frames": 128, "views": 16, "seque
 """Units in a shard: ten to thirty seconds of work, so that little is lost when a command is stopped."""
 
 
+_WIDEST_PX = 8192
+
+
 @dataclass(frozen=True)
 class SceneConfig:
     """Which images; with a unit's number it decides every byte.
@@ -55,6 +58,8 @@ class SceneConfig:
     def __post_init__(self) -> None:
         if self.size_px < 16:
             raise InvalidInput(f"pictures of {self.size_px} px: 16 is the least")
+        if self.size_px > _WIDEST_PX:
+            raise InvalidInput(f"pictures of {self.size_px} px: {_WIDEST_PX} is the most")
         if self.photos is not None and not self.photos.is_dir():
             raise InvalidInput(f"{self.photos} is no folder of photographs")
 

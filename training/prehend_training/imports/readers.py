@@ -148,7 +148,7 @@ def _json(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SourceError(f"{file}: {(error.strerror or 'cannot be read').lower()}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{file}: no JSON ({error})") from error
 
 
@@ -156,7 +156,7 @@ def _numbers(file: Path, values: Iterable[Any], rows: int) -> FloatArray:
     """(N, rows, 3)."""
     try:
         array = np.asarray(values, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{file}: expected a list of {rows} x 3 numbers") from error
     if array.ndim != 3 or array.shape[1:] != (rows, 3) or not np.isfinite(array).all():
         raise SourceError(f"{file}: expected a list of {rows} x 3 numbers")

@@ -77,7 +77,7 @@ def read_palm_labels(path: Path) -> PalmLabels:
     """
     try:
         content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{path}: no labels can be read from it ({error}); make it with `palms label`") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise SourceError(f"{path}: is not {SCHEMA}; make it with `palms label`")
@@ -86,7 +86,7 @@ def read_palm_labels(path: Path) -> PalmLabels:
         raise SourceError(f"{path}: its photographs' folder {folder} is missing; correct `folder` at its beginning")
     try:
         photos = tuple(_photo(entry) for entry in content["photos"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{path}: an entry is garbled ({error}); make it with `palms label`") from error
     return PalmLabels(folder, photos, content.get("about", {}))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -117,7 +118,7 @@ def read_boxes(path: Path) -> dict[str, tuple[Box, ...]]:
             str(name): tuple(Box(*(float(number) for number in box)) for box in entry)
             for name, entry in content.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise SourceError(f"{path}: expected JSON of path: [[x0, y0, x1, y1], ...] ({error})") from error
     for name, hands in boxes.items():
         if any(not (box.width >= _MIN_BOX_PX and box.height >= _MIN_BOX_PX) for box in hands):
@@ -129,7 +130,7 @@ def label_photos(work: Labelling, teacher: Teacher) -> PhotoLabels:
     """Ask the teacher about all images that it has not seen yet, decide, and write the labels.
 
     Raises:
-        SourceError: there are no images, or one cannot be read.
+        SourceError: there are no images, or none can be read; one that cannot is told and left out.
         AssetError: the teacher does not run, or the answers beside `out` are another teacher's.
     """
     names = pictures_of(work.folder, work.only)
@@ -137,6 +138,9 @@ def label_photos(work: Labelling, teacher: Teacher) -> PhotoLabels:
     seen = _ask(work, teacher, open_names)
     photos, counts = dict(work.base), defaultdict[str, Counter[str]](Counter)
     for name in open_names:
+        if name not in seen:
+            counts[facts_for(name, work.facts).prefix or "."]["cannot be read"] += 1
+            continue
         photos[name], said = photo_of(work, seen[name], teacher.name)
         counts[facts_for(name, work.facts).prefix or "."].update(said)
     pictures = Counter(facts_for(name, work.facts).prefix for name in photos)
@@ -162,10 +166,16 @@ def _ask(work: Labelling, teacher: Teacher, names: list[str]) -> dict[str, Seen]
         if not path.stat().st_size:
             file.write(json.dumps({"schema": ANSWERS_SCHEMA, "teacher": teacher.name}) + "\n")
         for name in missing:
-            seen[name] = look_for(work, teacher, name)
+            try:
+                seen[name] = look_for(work, teacher, name)
+            except SourceError as error:  # it costs itself; the next start asks again
+                tqdm.write(f"prehend-train label: {error}; left out", file=sys.stderr)
+                continue
             file.write(json.dumps(_line(seen[name]), separators=(",", ":")) + "\n")
             file.flush()
             bar.update()
+    if names and not seen:
+        raise SourceError(f"{work.folder}: none of its {len(names)} pictures can be read")
     return seen
 
 

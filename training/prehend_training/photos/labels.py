@@ -179,7 +179,7 @@ def read_labels(path: Path) -> PhotoLabels:
     """
     try:
         content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(
             f"{path}: no labels can be read from it ({error}); make it with prehend-train label"
         ) from error
@@ -202,7 +202,7 @@ def _photo(entry: Any, path: Path) -> Photo:
         labelled, split = bool(entry["all_hands_labelled"]), str(entry["split"])
         session, digest = str(entry.get("session", "")), str(entry.get("sha256", ""))
         size = int(width), int(height)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{path}: a photograph's entry is incomplete or wrong ({error}); label it again") from error
     return Photo(name, size, hands, labelled, session, split, digest)
 
@@ -234,7 +234,7 @@ def _array(value: Any, shape: tuple[int, ...], where: str) -> FloatArray | None:
         return None
     try:
         array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
     if array.shape != shape or not np.isfinite(array).all():
         raise SourceError(f"{where} is no array of {' x '.join(map(str, shape))} numbers; label it again")

@@ -147,7 +147,7 @@ def read_true_hands(path: Path) -> dict[str, list[TrueHands]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{path}: no JSON ({error})") from error
     if not isinstance(content, dict):
         raise SourceError(f'{path}: expected {{clip: [{{"frames": [first, last], "boxes": [[x0, y0, x1, y1]]}}]}}')

@@ -314,6 +314,6 @@ def _numbers(values: Any, shape: tuple[int, int]) -> Any:
     """An array with NaN for null; None where there is none of this shape."""
     try:
         array = np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return array if array.shape == shape else None
