@@ -62,7 +62,7 @@ def _camera(name: str, entry: Any, folder: Path) -> RigCamera:
 def _pose(entry: Mapping[str, Any], kind: str) -> FloatArray:
     try:
         numbers = np.array(entry[kind], np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInput(f"{kind} is not made of numbers") from error
     if kind == "position_m":
         return _pose_of(numbers, entry.get("quaternion_xyzw"))
@@ -75,7 +75,7 @@ def _pose(entry: Mapping[str, Any], kind: str) -> FloatArray:
 def _pose_of(place: FloatArray, turn: Any) -> FloatArray:
     try:
         quaternion = np.array(turn, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInput("quaternion_xyzw is not made of numbers") from error
     if place.shape != (3,) or quaternion.shape != (4,) or not 0.9 < np.linalg.norm(quaternion) < 1.1:
         raise InvalidInput("position_m has 3 numbers and quaternion_xyzw 4, of length 1: x, y, z, w")
