@@ -58,7 +58,7 @@ def read_answers(path: Path) -> Answers:
     for row, record in enumerate(content["frames"]):
         try:
             frames.append(Answered(str(record["source"]), int(record["index"]), frame_result(record)))
-        except (InvalidInput, LookupError, TypeError, ValueError) as error:
+        except (InvalidInput, LookupError, TypeError, ValueError, OverflowError) as error:
             raise SourceError(f"{path}: frame {row}: {' '.join(str(error).split())[:160]}") from error
     model = content["model"]
     return Answers(
