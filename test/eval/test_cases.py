@@ -49,7 +49,9 @@ def test_scores_do_not_depend_on_where_the_camera_stands(seed):
     T[:3, :3], T[:3, 3] = matrix_from_axis_angle(rng.normal(0, 1, 3)), rng.normal(0, 1, 3)
     one = case(seed)
     moved = mapped(one, lambda points: points @ T[:3, :3].T + T[:3, 3], lambda pose: T @ pose)
-    np.testing.assert_allclose(numbers(score(moved), "reprojection_px"), numbers(score(one), "reprojection_px"), atol=1e-9)
+    np.testing.assert_allclose(
+        numbers(score(moved), "reprojection_px"), numbers(score(one), "reprojection_px"), atol=1e-9
+    )
 
 
 @few

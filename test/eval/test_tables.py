@@ -11,9 +11,7 @@ from prehend.eval.protocols import PROTOCOLS, is_published_split, protocol_of_da
 from prehend.eval.published import PUBLISHED
 from prehend.eval.tables import LAYOUTS, markdown_table
 
-cells = st.one_of(
-    st.none(), st.integers(-9, 999), st.floats(-9, 9), st.text(st.sampled_from("ab |\\\n_*"), max_size=6)
-)
+cells = st.one_of(st.none(), st.integers(-9, 999), st.floats(-9, 9), st.text(st.sampled_from("ab |\\\n_*"), max_size=6))
 
 
 def parsed(table: str) -> list[list[str]]:
