@@ -19,7 +19,7 @@ few = settings(max_examples=20, deadline=None, derandomize=True)
 def case(seed, off=0.01, held=True):
     """A hand, and an answer that is off by noise."""
     rng = np.random.default_rng(seed)
-    joints, mesh = (rng.normal(0, 0.04, (count, 3)) + [0, 0, 0.6] for count in (21, 60))
+    joints, mesh = (rng.normal(0, 0.04, (count, 3)) + np.array([0, 0, 0.6]) for count in (21, 60))
     T, said = np.eye(4), np.eye(4)
     T[:3, 3], said[:3, 3] = [0.02, 0, 0.6], [0.02, 0.01, 0.62]
     said[:3, :3] = matrix_from_axis_angle(rng.normal(0, 0.1, 3))

@@ -52,7 +52,7 @@ def read_known(path: Path) -> Conditions:
     if unknown := sorted(set(map(str, content)) - _KEYS):
         raise SourceError(f"{path}: '{unknown[0]}' is not known here: choose of {', '.join(sorted(_KEYS))}")
     if content.get("side", "right") not in SIDES:
-        raise SourceError(f"{path}: side {content['side']!r} is neither left nor right")
+        raise SourceError(f"{path}: side {str(content['side'])[:40]!r} is neither left nor right")
     given: dict[str, Any] = {}
     for name, axes in (("joints_m", 3), ("keypoints_px", 2)):
         if content.get(name) is not None:
@@ -303,7 +303,7 @@ def _points(path: Path, name: str, value: Any, axes: int) -> FloatArray:
     rows = [[np.nan] * axes if row is None else row for row in value]
     try:
         points = np.array(rows, np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise SourceError(f"{path}: {name} is no list of {NUM_JOINTS} x {axes} numbers") from error
     if points.shape != (NUM_JOINTS, axes):
         raise SourceError(f"{path}: {name} is no list of {NUM_JOINTS} x {axes} numbers")
@@ -316,7 +316,7 @@ def _points(path: Path, name: str, value: Any, axes: int) -> FloatArray:
 def _numbers(path: Path, name: str, value: Any) -> FloatArray:
     try:
         return np.array(value, np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise SourceError(f"{path}: {name} is no number, and no {NUM_JOINTS} of them") from error
 
 

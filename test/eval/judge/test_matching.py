@@ -34,7 +34,7 @@ def test_a_hand_is_found_up_to_half_its_box_and_no_further(say, know):
     hand, answer = know(), say()
     side = box_side_px(hand, answer)
     for share, there in ((0.98 * FOUND_BOX, True), (1.02 * FOUND_BOX, False)):
-        moved = replace(answer, keypoints_px=answer.keypoints_px + [share * side, 0])
+        moved = replace(answer, keypoints_px=answer.keypoints_px + np.array([share * side, 0]))
         assert bool(match([hand], [moved])) == there
 
 
@@ -91,7 +91,7 @@ def test_wrist_on_wrist_forgets_the_place_and_alignment_the_size_too(seed):
     rng = np.random.default_rng(seed)
     said, true = rng.normal(0, 0.05, (21, 3)), rng.normal(0, 0.05, (21, 3))
     wrist, pa, _ = joint_errors(said, true)
-    np.testing.assert_allclose(joint_errors(said + [1.0, 2, 3], true)[0], wrist, atol=1e-9)
+    np.testing.assert_allclose(joint_errors(said + np.array([1.0, 2, 3]), true)[0], wrist, atol=1e-9)
     np.testing.assert_allclose(joint_errors(2.5 * said, true)[1], pa, atol=1e-9)
     assert wrist[0] == 0
 

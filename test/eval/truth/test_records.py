@@ -81,7 +81,7 @@ def test_an_entry_is_found_whatever_folders_stand_before_either_name(parts, fold
 def known_frame(seed=0):
     """A frame of which all kinds of things are known."""
     rng = np.random.default_rng(seed)
-    joints, points = rng.normal(0, 0.05, (21, 3)) + [0, 0, 0.6], rng.uniform(0, 300, (21, 2))
+    joints, points = rng.normal(0, 0.05, (21, 3)) + np.array([0, 0, 0.6]), rng.uniform(0, 300, (21, 2))
     joints[4], points[:2] = np.nan, np.nan
     pose = np.eye(4)
     pose[:3, 3] = rng.normal(0, 1, 3)
@@ -168,8 +168,8 @@ def test_labels_for_another_size_are_refused(tmp_path, show):
     assert isinstance(told.value, PrehendError)
 
 
-def bop(path, t=(0, 0, 600), R=np.eye(3), obj_id=3, number="12"):
-    pose = {"cam_R_m2c": np.ravel(R).tolist(), "cam_t_m2c": list(t), "obj_id": obj_id}
+def bop(path, t=(0, 0, 600), obj_id=3, number="12"):
+    pose = {"cam_R_m2c": np.eye(3).ravel().tolist(), "cam_t_m2c": list(t), "obj_id": obj_id}
     path.write_text(json.dumps({number: [pose]}))
     return path
 

@@ -227,7 +227,7 @@ def _colour(runs: Sequence[Judged], run: Judged) -> str:
 
 
 def _label(runs: Sequence[Judged], run: Judged, what: str) -> str:
-    """Names come last, for matplotlib hides labels that begin with "_", and takes what lies between "$" for a formula."""
+    """Names come last: matplotlib hides labels that begin with "_", and takes what lies between "$" for a formula."""
     return what if len(runs) == 1 else f"{what}, {run.name}".replace("$", r"\$")
 
 
