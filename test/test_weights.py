@@ -12,6 +12,7 @@ from prehend.errors import AssetError, UnknownName, WeightsMismatch
 from prehend.weights import SHIPPED, available, check_facts, file_sha256, load_bundle
 
 NAMES = available()
+pytestmark = pytest.mark.skipif(not NAMES, reason="no weights are here")
 
 
 @pytest.mark.parametrize("content", [b"", b"x", bytes(3 << 20)], ids=len)
@@ -57,7 +58,7 @@ def test_what_is_neither_name_nor_folder_lists_the_names(name, tmp_path, monkeyp
         with pytest.raises(AssetError, match=r"manifest\.json"):
             load_bundle(name)
         return
-    with pytest.raises(UnknownName, match=NAMES[0]):
+    with pytest.raises(UnknownName, match="choose one of"):
         load_bundle(name)
 
 
