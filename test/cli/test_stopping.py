@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -135,7 +136,7 @@ def test_the_usage_tells_every_verb_and_every_exit_code():
 def test_files_are_told_one_a_line_or_alone(capsys):
     assert main(["files"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [str(path) for path in resources().values()] and all(os.path.isfile(line) for line in lines)
+    assert lines == [str(path) for path in resources().values()] and all(Path(line).is_file() for line in lines)
     for name in ("node.yaml", "hands.mp4"):
         assert main(["files", name]) == 0 and capsys.readouterr().out == f"{resource(name)}\n"
     assert main(["files", "nod.yaml"]) == 2
