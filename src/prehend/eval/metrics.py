@@ -64,8 +64,7 @@ def aligned(predicted_m: FloatArray, truth_m: FloatArray) -> Scores:
         (..., N, 3) in the frame of the truth [m]; NaN for a set with a point that is not finite.
     """
     predicted, truth = _pair(predicted_m, truth_m)
-    known = np.isfinite(predicted).all((-2, -1)) & np.isfinite(truth).all((-2, -1))
-    where = known[..., None, None]
+    where = np.isfinite(predicted).all((-2, -1), keepdims=True) & np.isfinite(truth).all((-2, -1), keepdims=True)
     motion = procrustes(np.where(where, predicted, 0.0), np.where(where, truth, 0.0))
     return np.where(where, motion.apply(predicted), np.nan)
 
