@@ -65,8 +65,8 @@ def aligned(predicted_m: FloatArray, truth_m: FloatArray) -> Scores:
     """
     predicted, truth = _pair(predicted_m, truth_m)
     where = np.isfinite(predicted).all((-2, -1), keepdims=True) & np.isfinite(truth).all((-2, -1), keepdims=True)
-    motion = procrustes(np.where(where, predicted, 0.0), np.where(where, truth, 0.0))
-    return np.where(where, motion.apply(predicted), np.nan)
+    said, true = np.where(where, predicted, 0.0), np.where(where, truth, 0.0)
+    return np.where(where, procrustes(said, true).apply(said), np.nan)
 
 
 def pck(errors_m: FloatArray, thresholds_m: ArrayLike = PCK_THRESHOLDS_M) -> Scores:
