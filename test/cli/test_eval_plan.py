@@ -71,7 +71,7 @@ def output(folder, names, settings=None):
     """An output folder as an earlier judgement leaves it."""
     (folder / "predictions").mkdir(parents=True)
     (folder / "truth").mkdir()
-    (folder / "metrics.json").write_text(json.dumps({"runs": dict.fromkeys(names, {})}))
+    (folder / "metrics.json").write_text(json.dumps({"runs": {name: {} for name in names}}))
     for name in names:
         (folder / "predictions" / f"{name}.json").write_text("{}")
         if settings is not None:

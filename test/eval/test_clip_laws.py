@@ -34,7 +34,7 @@ def clip(seed, count=12):
         for number, side in ((1, "right"), (2, "left")):
             if rng.random() < 0.8:
                 track = number + 10 * (n > count // 2 and number == 1)
-                pixels = rng.uniform(0, 60, (21, 2)) + [300.0 * number, 100]
+                pixels = rng.uniform(0, 60, (21, 2)) + np.array([300.0 * number, 100])
                 hands.append(ClipHand(track, side, rng.random(), pixels, rng.normal(0, 0.05, (21, 3)), 80.0))
         frames.append(hands)
     return frames
@@ -111,9 +111,9 @@ def test_two_cameras_differ_by_as_much_whichever_comes_first_and_wherever_the_wo
 def photo(seed=0, off=0.0):
     """A label and an answer whose keypoints are off by so many pixels."""
     rng = np.random.default_rng(seed)
-    points, joints = rng.uniform(0, 100, (21, 2)) + [200.0, 100], rng.normal(0, 0.05, (21, 3))
+    points, joints = rng.uniform(0, 100, (21, 2)) + np.array([200.0, 100]), rng.normal(0, 0.05, (21, 3))
     label = LabelledHand(points, side="left", joints_m=joints)
-    return label, PhotoAnswer(points + [off, 0], "left", joints, 0.9)
+    return label, PhotoAnswer(points + np.array([off, 0]), "left", joints, 0.9)
 
 
 @few
