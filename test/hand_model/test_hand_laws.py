@@ -1,5 +1,7 @@
 """Hands that are posed, mirrored, moved, fitted and cut into levels: what stays the same."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -133,7 +135,7 @@ def test_a_model_that_all_share_cannot_be_changed(name):
 def test_levels_halve_up_to_the_whole_mesh(vertices, levels):
     sizes = halved_sizes(vertices, levels)
     assert len(sizes) == levels and sizes[-1] == vertices and list(sizes) == sorted(sizes)
-    assert all(coarse == -(-fine // 2) for coarse, fine in zip(sizes, sizes[1:], strict=False))
+    assert all(coarse == -(-fine // 2) for coarse, fine in pairwise(sizes))
 
 
 def test_spirals_turn_with_the_mesh_and_renumber_with_its_vertices():
