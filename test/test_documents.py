@@ -1,12 +1,14 @@
 import json
 import os
+import pickle
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prehend.documents import parse_json, parse_yaml, read_document, read_text
+from prehend.documents import parse_json, parse_yaml, read_arrays, read_document, read_text, too_deep
 from prehend.errors import AssetError, SourceError
 
 
@@ -77,3 +79,67 @@ def test_the_suffix_says_which_and_otherwise_the_first_letter(tmp_path):
     for name, text in (("a.json", '{"k": 1}'), ("a.yaml", "k: 1"), ("a.txt", '{"k": 1}'), ("a.cfg", "k: 1")):
         (tmp_path / name).write_text(text)
         assert read_document(tmp_path / name) == json.loads('{"k": 1}')
+
+
+def test_arrays_are_read_as_they_were_saved_and_nothing_is_unpickled(tmp_path):
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "name": np.array("hand"), "empty": np.zeros((0, 3), np.int8)}
+    np.savez(tmp_path / "x.npz", **arrays)
+    found = read_arrays(tmp_path / "x.npz")
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+    np.savez(tmp_path / "objects.npz", bad=np.array([{}], object))
+    with pytest.raises(AssetError, match=r"objects\.npz cannot be read: corrupt, or no \.npz of plain arrays"):
+        read_arrays(tmp_path / "objects.npz", AssetError)
+
+
+@pytest.mark.parametrize("name", ["gone.npz", "folder.npz", "one.npy", "text.npz", "empty.npz", "pickle.npz"])
+def test_what_is_no_archive_is_one_line_that_gives_no_bad_advice(tmp_path, name):
+    (tmp_path / "folder.npz").mkdir()
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "text.npz").write_text("no zip")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(SourceError, match=f"{name} cannot be read: ") as told:
+        read_arrays(tmp_path / name)
+    assert "\n" not in str(told.value) and "pickle" not in str(told.value).removeprefix(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("a: 1\nb: [1, 2]", {"a": 1, "b": [1, 2]}),
+        ("# only a comment\n", None),
+        ("", None),
+        ("a: &x {b: 1}\nc: {<<: *x, d: 2}", {"a": {"b": 1}, "c": {"b": 1, "d": 2}}),
+        ("%YAML:1.0\na: !!opencv-matrix\n  rows: 1\n  cols: 2\n  dt: d\n  data: [1., 2.]", None),
+    ],
+)
+def test_yaml_is_read_as_people_write_it(text, content):
+    found = parse_yaml(text, "x")
+    assert found == content if content is not None or not text.startswith("%") else found["a"]["data"] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("text", ["{a: 1, a: 2}", "a:\n  b: 1\n  b: 2", "- {x: 1}\n- {y: 1, y: 1}"])
+def test_a_key_that_stands_twice_is_refused_wherever_it_stands(text):
+    with pytest.raises(SourceError, match="stands there twice"):
+        parse_yaml(text, "x")
+
+
+@pytest.mark.parametrize("depth", [63, 64, 65])
+def test_depth_is_bounded_alike_in_both_languages(depth):
+    text = "[" * depth + "1" + "]" * depth
+    for parse in (parse_json, parse_yaml):
+        if depth <= 64:
+            assert not too_deep(parse(text, "x"), 64)
+        else:
+            with pytest.raises(SourceError, match="nested deeper than 64"):
+                parse(text, "x")
+
+
+def test_errors_are_of_the_kind_and_the_name_that_was_asked_for(tmp_path):
+    with pytest.raises(AssetError, match=r"^the rig: no rig at all"):
+        parse_json("{", "the rig", AssetError, "no rig at all")
+    (tmp_path / "bom.json").write_bytes(b"\xef\xbb\xbf[1]")
+    assert read_document(tmp_path / "bom.json") == [1], "a byte order mark is no content"

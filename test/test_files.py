@@ -3,11 +3,12 @@ import resource
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from prehend.errors import OutputError
-from prehend.files import is_special, replace_file, replace_text
+from prehend.files import final_target, has_room, is_special, replace_file, replace_text, sync_folder
 
 
 def test_a_link_stays_and_its_target_is_written(tmp_path):
@@ -52,6 +53,54 @@ def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path):
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 100
 
 
-def test_a_name_that_is_no_text_is_written_as_it_can_be(tmp_path):
-    replace_text(tmp_path / "a.csv", "run of a\udcff.mp4\n")
-    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "run of a\\udcff.mp4\n"
+@pytest.mark.parametrize("name", ["no\0name", "x" * 300, "gone/x"])
+def test_a_name_that_no_file_can_have_is_told_in_one_line(tmp_path, name):
+    with pytest.raises(OutputError, match="cannot be written") as told:
+        replace_file(tmp_path / name, b"new")
+    assert "\n" not in str(told.value) and list(tmp_path.iterdir()) == []
+
+
+def test_a_text_with_names_that_are_not_utf_8_is_written(tmp_path):
+    name = os.fsdecode(b"clip\xff.mp4")
+    replace_text(tmp_path / "report.csv", f"{name},é")
+    assert (tmp_path / "report.csv").read_text("utf-8") == "clip\\udcff.mp4,é"
+
+
+def test_writing_again_is_writing_once_and_leaves_nothing_beside(tmp_path):
+    for content in (b"one", b"two", b"", b"two"):
+        replace_file(tmp_path / "x", content, durable=False)
+        assert (tmp_path / "x").read_bytes() == content and [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def test_links_are_followed_to_their_end(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("folder/three")
+    replace_file(tmp_path / "one", b"new")
+    assert (tmp_path / "folder" / "three").read_bytes() == b"new" and (tmp_path / "one").is_symlink()
+    assert final_target(tmp_path / "one") == (tmp_path / "folder" / "three").resolve()
+    assert final_target(tmp_path / "plain") == tmp_path / "plain"
+
+
+@pytest.mark.parametrize(("path", "special"), [("/dev/null", True), ("/proc/self/fd/1", True), ("/dev", False)])
+def test_devices_are_special_and_folders_are_not(path, special):
+    assert is_special(Path(path)) == special
+
+
+def test_room_is_what_a_disk_has_and_no_more(tmp_path):
+    assert has_room(tmp_path) and not has_room(tmp_path, 1 << 62)
+    assert has_room(tmp_path / "gone"), "nobody knows"
+    sync_folder(tmp_path)
+    sync_folder(tmp_path / "gone")
+
+
+def test_many_that_write_one_file_leave_one_of_their_texts(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from prehend.files import replace_file\n"
+        "for _ in range(30): replace_file(Path(sys.argv[1]), sys.argv[2].encode() * 20000, durable=False)"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "x"), letter]) for letter in "abc"]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    content = (tmp_path / "x").read_bytes()
+    assert content in [letter * 20000 for letter in (b"a", b"b", b"c")]
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]

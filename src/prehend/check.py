@@ -36,6 +36,14 @@ def _fits(shape: tuple[int, ...], expected: Sequence[int | str]) -> bool:
     return True
 
 
+def numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """The values as float64; `InvalidInput` where they are no numbers, or rows of different lengths."""
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"{name} is {str(values)[:60]!r}, expected an array of numbers") from error
+
+
 def check_finite(name: str, array: ArrayLike) -> None:
     """Raise `InvalidInput` if `array` holds NaN or infinity."""
     if not np.isfinite(np.asarray(array)).all():

@@ -1,15 +1,22 @@
-"""JSON and YAML of other people: read with bounds on size, depth and repetition, and every failure in one line.
+"""JSON, YAML and arrays of other people: read with bounds on size, depth and repetition, and every failure in one line.
 
 A parser that trusts its input recurses as deep as the text says, and an alias of an alias of an alias unfolds to
 gigabytes. Both are counted before anything is built.
 """
 
 import json
+import lzma
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from prehend.errors import PrehendError, SourceError
 
@@ -22,6 +29,12 @@ MAX_NODES = 2_000_000
 _CLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML was built with libyaml
 _FAILURES = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError, yaml.YAMLError)
 """What the parsers were seen to raise over text that is none; `UnicodeDecodeError` is a `ValueError`."""
+
+_ARCHIVE_FAILURES = (
+    OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError, RuntimeError, MemoryError,
+    SyntaxError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError,
+)  # fmt: skip
+"""What NumPy and the zip below it were seen to raise, or may, over archives that are damaged."""
 
 Fail = Callable[[str], PrehendError]
 
@@ -99,6 +112,22 @@ def read_document(path: Path, fail: Fail = SourceError) -> Any:
     suffix = path.suffix.lower()
     is_json = suffix == ".json" or (suffix not in (".yaml", ".yml") and text.lstrip()[:1] in ("{", "["))
     return (parse_json if is_json else parse_yaml)(text, str(path), fail, "neither JSON nor YAML")
+
+
+def read_arrays(path: Path, fail: Fail = SourceError) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file by their names; nothing in it is unpickled.
+
+    Raises:
+        PrehendError: as `fail` makes it; the file is missing, or damaged anywhere.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except _ARCHIVE_FAILURES as error:
+        said = error.strerror if isinstance(error, OSError) else None
+        raise fail(
+            f"{path} cannot be read: {said.lower() if said else 'corrupt, or no .npz of plain arrays'}"
+        ) from error
 
 
 def parse_json(text: str, name: str, fail: Fail = SourceError, what: str = "no JSON that can be read") -> Any:

@@ -50,6 +50,9 @@ class UnknownName(PrehendError, KeyError):
     def __str__(self) -> str:  # KeyError would print the repr
         return str(self.args[0])
 
+    def __reduce__(self) -> tuple[type["UnknownName"], tuple[str, str, list[str]]]:  # pools hand errors on as pickles
+        return type(self), (self.kind, self.name, self.available)
+
 
 class WeightsMismatch(AssetError):
     """Weights and network do not belong together."""
@@ -71,7 +74,11 @@ class MissingDependency(PrehendError, ImportError):
     """An optional dependency is needed for what was asked."""
 
     def __init__(self, module: str, extra: str, needed_for: str):
+        self._given = module, extra, needed_for
         super().__init__(f"{needed_for} needs '{module}': {how_to_install(extra)}")
+
+    def __reduce__(self) -> tuple[type["MissingDependency"], tuple[str, str, str]]:
+        return type(self), self._given
 
 
 class ParameterError(PrehendError, ValueError):

@@ -74,8 +74,8 @@ def replace_file(path: Path, data: bytes, durable: bool = True) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """`replace_file` of a text in UTF-8."""
-    replace_file(path, text.encode("utf-8", "backslashreplace"))  # names may be no text
+    """`replace_file` of a text in UTF-8; names of files that are not UTF-8 stand in it escaped."""
+    replace_file(path, text.encode("utf-8", "backslashreplace"))
 
 
 def sync(file: IO[bytes]) -> None:
@@ -113,5 +113,5 @@ def _sync_descriptor(folder: Path) -> None:
 def _quietly(work: Callable[[], None]) -> None:
     try:
         work()
-    except OSError:
+    except (OSError, ValueError):  # the second of a name that no file can have
         return

@@ -206,7 +206,15 @@ def object_of(path: Path, entry: Mapping[str, Any]) -> ObjectModel:
         raise AssetError(
             f"object {path}: {extents.tolist()} m about {center.tolist()} is no thing that a hand can hold"
         )
-    return ObjectModel(str(entry["id"]), str(entry["name"]), extents, center, _symmetry(path, entry["symmetry"]))
+    return ObjectModel(_id(path, entry["id"]), str(entry["name"]), extents, center, _symmetry(path, entry["symmetry"]))
+
+
+def _id(path: Path, value: Any) -> str:
+    """A name that `object_ids` gives back, so that it can be asked for."""
+    name = str(value)
+    if type(value) not in (str, int) or object_ids(name) != [name] or len(name.split()) != 1:
+        raise AssetError(f"object {path}: id is {name[:60]!r}, expected a name without blanks and commas")
+    return name
 
 
 def _vector(path: Path, key: str, value: Any) -> FloatArray:

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.check import check_finite, check_shape
+from prehend.check import check_finite, check_shape, numbers
 from prehend.conventions import Side
 from prehend.errors import InvalidInput
 
@@ -46,8 +46,7 @@ class Camera:
     estimated: bool = False
 
     def __post_init__(self) -> None:
-        K = np.asarray(self.K, dtype=np.float64)
-        distortion = np.asarray(self.distortion, dtype=np.float64).ravel()
+        K, distortion = numbers("K", self.K), numbers("distortion", self.distortion).ravel()
         check_shape("K", K, [3, 3])
         check_finite("K", K)
         check_finite("distortion", distortion)

@@ -1,5 +1,7 @@
 """Files of rigs: the forms that are read, and what is wrong with the others in one line."""
 
+import json
+
 import numpy as np
 import pytest
 import yaml
@@ -115,3 +117,34 @@ def test_cameras_that_cannot_see_one_hand_are_refused(poses, write):
     entries = {"a": {"T_rig_camera": poses[0].tolist()}, "b": {"T_rig_camera": far.tolist()}}
     with pytest.raises(SourceError, match="cameras a and b are 65 m apart: give metres, not millimetres"):
         read_rig(write({"cameras": entries}))
+
+
+@pytest.mark.parametrize("key", ["T_rig_camera", "T_camera_rig", "position_m"])
+def test_numbers_that_no_float_holds_are_told_in_one_line(write, key):
+    entries = _rig()["cameras"]
+    size = 3 if key == "position_m" else 16
+    entries["b"] = {key: [10**400] * size, "quaternion_xyzw": [0, 0, 0, 1]}
+    with pytest.raises(SourceError, match="camera b"):
+        read_rig(write({"cameras": entries}))
+
+
+def test_two_ways_of_one_pose_are_the_same_whatever_the_sign_of_the_quaternion(poses, write):
+    T = poses[1]
+    quaternion = quaternion_from_matrix(T[:3, :3])
+    found = []
+    for sign in (1.02, -0.98):  # files round, and signs are free
+        form = {"position_m": T[:3, 3].tolist(), "quaternion_xyzw": (sign * quaternion).tolist()}
+        entries = {"a": {"T_rig_camera": poses[0].tolist()}, "b": form}
+        found.append(read_rig(write({"cameras": entries})).of("b").T_rig_camera)
+    np.testing.assert_allclose(found[0], T, atol=1e-12)
+    np.testing.assert_allclose(found[1], T, atol=1e-12)
+
+
+def test_a_rig_in_json_is_the_same(poses, tmp_path):
+    entries = {name: {"T_rig_camera": T.tolist()} for name, T in zip("ab", poses, strict=True)}
+    path = tmp_path / "rig.json"
+    path.write_text(json.dumps({"frame": "table", "cameras": entries}))
+    np.testing.assert_allclose(read_rig(path).of("b").T_rig_camera, poses[1], atol=1e-12)
+    path.unlink()
+    with pytest.raises(SourceError, match=r"rig\.json: no such file"):
+        read_rig(path)

@@ -12,7 +12,6 @@ for the signs of its first shape directions.
 """
 
 import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from prehend.check import check_finite, check_shape
 from prehend.conventions import NUM_BETAS, NUM_MANO_JOINTS, SIDES, Side
+from prehend.documents import read_arrays
 from prehend.errors import InvalidInput, SourceError
 from prehend.files import replace_file
 from prehend.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
@@ -138,9 +138,8 @@ def read_mano_parameters(path: Path | str) -> ManoFile:
     Raises:
         SourceError: it is missing, corrupt, or something else.
     """
+    content = read_arrays(Path(path))
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            content = {name: archive[name] for name in archive.files}
         if str(content["schema"]) != SCHEMA:
             raise SourceError(f"{path}: schema is '{content['schema']}', expected '{SCHEMA}'")
         count = len(content["pose"])
@@ -162,5 +161,5 @@ def read_mano_parameters(path: Path | str) -> ManoFile:
         )
     except KeyError as error:
         raise SourceError(f"{path}: no MANO parameters of ours, it lacks {error}") from error
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise SourceError(f"{path} cannot be read: {' '.join(str(error).split())[:160]}") from error

@@ -52,7 +52,7 @@ def read_known(path: Path) -> Conditions:
     if unknown := sorted(set(map(str, content)) - _KEYS):
         raise SourceError(f"{path}: '{unknown[0]}' is not known here: choose of {', '.join(sorted(_KEYS))}")
     if content.get("side", "right") not in SIDES:
-        raise SourceError(f"{path}: side {content['side']!r} is neither left nor right")
+        raise SourceError(f"{path}: side {str(content['side'])[:40]!r} is neither left nor right")
     given: dict[str, Any] = {}
     for name, axes in (("joints_m", 3), ("keypoints_px", 2)):
         if content.get(name) is not None:

@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # OpenBLAS's threads spin after each product, however small: a node took twice the processor time, and its answers
     # twice as long at the 95th percentile. Read when NumPy is imported, which no module above does.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _mend_streams()
     verb, *rest = (sys.argv[1:] if argv is None else argv) or [""]
     if verb in ("-h", "--help"):
         sys.stdout.write(usage())
@@ -67,7 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"prehend: {said}: choose one of {', '.join(VERBS)} (see prehend --help)\n")
         return WRONG_USE
     _silence_opencv()
-    _mend_streams()
     try:
         code = int(import_module(f"prehend.cli.{verb}").run(rest))
         sys.stdout.flush()

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import Side
+from prehend.conventions import MIRROR, Side
 from prehend.draw.canvas import WHITE, Colour, blend, draw_text
 from prehend.draw.mesh import render_mesh
 from prehend.io.images import Image
@@ -69,8 +69,9 @@ def grid(tiles: list[Image], columns: int) -> Image:
 
 def view_of_hand(side: Side) -> FloatArray:
     """(3, 3) from the frame `hand` to a camera that sees the palm of this hand half from the side, the fingers up."""
-    angle = np.deg2rad(-25 if side == "right" else 25)
-    return _about_y(angle) @ UPRIGHT
+    right = _about_y(np.deg2rad(-25)) @ UPRIGHT
+    # fingers of a left hand point along +x: it is seen as the right one in a mirror
+    return right if side == "right" else MIRROR @ right @ MIRROR
 
 
 def turntable(

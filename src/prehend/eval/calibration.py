@@ -21,7 +21,8 @@ def reliability(said: ArrayLike, true: ArrayLike, bins: int = BINS, weights: Arr
         said: (N,) probabilities; those that are not finite are left out.
         true: (N,) what came true, 0 or 1.
         bins: how many; a probability at a border belongs to the upper bin, 1 to the last.
-        weights: (N,) what an answer counts, for another share of true ones than these have; all alike by default.
+        weights: (N,) what an answer counts, for another share of true ones than these have; those of none are left
+            out. All alike by default.
 
     Returns:
         `count`, `ece` (None without answers) and `bins`: `low`, `high`, `count`, `said`, `true` of those that hold any.
@@ -33,11 +34,12 @@ def reliability(said: ArrayLike, true: ArrayLike, bins: int = BINS, weights: Arr
     probability, outcome = np.asarray(said, np.float64).ravel(), np.asarray(true, np.float64).ravel()
     if not len(probability) == len(outcome) == len(weight):
         raise InvalidInput(f"{len(probability)} probabilities do not belong to {len(outcome)} outcomes")
-    known = np.isfinite(probability) & np.isfinite(outcome)
+    known = np.isfinite(probability) & np.isfinite(outcome) & (weight > 0)
     probability, outcome, weight = probability[known], outcome[known], weight[known]
     if ((probability < 0) | (probability > 1)).any():
         raise InvalidInput("probabilities must lie between 0 and 1")
-    rows = np.minimum((probability * bins).astype(int), bins - 1)
+    # a product would round some borders into the bin below
+    rows = np.minimum(np.searchsorted(np.arange(bins) / bins, probability, "right") - 1, bins - 1)
     filled: list[dict[str, Any]] = []
     for row in np.unique(rows):
         inside = rows == row

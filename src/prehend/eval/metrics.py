@@ -61,10 +61,12 @@ def aligned(predicted_m: FloatArray, truth_m: FloatArray) -> Scores:
         predicted_m, truth_m: (..., N, 3) corresponding points, N >= 3 [m].
 
     Returns:
-        (..., N, 3) in the frame of the truth [m].
+        (..., N, 3) in the frame of the truth [m]; NaN for a set with a point that is not finite.
     """
     predicted, truth = _pair(predicted_m, truth_m)
-    return np.asarray(procrustes(predicted, truth).apply(predicted), np.float64)
+    where = np.isfinite(predicted).all((-2, -1), keepdims=True) & np.isfinite(truth).all((-2, -1), keepdims=True)
+    said, true = np.where(where, predicted, 0.0), np.where(where, truth, 0.0)
+    return np.where(where, procrustes(said, true).apply(said), np.nan)
 
 
 def pck(errors_m: FloatArray, thresholds_m: ArrayLike = PCK_THRESHOLDS_M) -> Scores:

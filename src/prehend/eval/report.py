@@ -1,6 +1,7 @@
 """From the scores of many hands to one report: means per group, as JSON and CSV."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from prehend.errors import InvalidInput, OutputError
 from prehend.eval.metrics import PCK_THRESHOLDS_M, auc, classification, hit
 from prehend.eval.protocols import Protocol, Scene
+from prehend.files import reason, replace_text
 
 SCHEMA = "prehend.evaluation/2"
 """Of the JSON file. `docs/EVALUATION.md` describes it."""
@@ -169,23 +171,19 @@ def write_csv(report: Report, path: Path) -> Path:
         things = {**column["objects"]["by_object"], "all": column["objects"]["all"]}
         rows += [{"column": name, "kind": "objects", "group": group, **values} for group, values in things.items()]
     fields = list(dict.fromkeys(field for row in rows for field in row))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fields, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror})") from error
-    return path
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fields, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return _write(path, text.getvalue())
 
 
 def _write(path: Path, text: str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror})") from error
+        raise OutputError(f"{path} cannot be written: {reason(error)}") from error
+    replace_text(path, text)
     return path
 
 

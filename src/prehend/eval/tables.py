@@ -1,5 +1,6 @@
 """Reports in the layout of the tables of UniHOPE (CVPR 2025), with the published rows where there are any."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -151,7 +152,7 @@ def _objects_down(report: Report) -> str:
 
 def markdown_table(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> str:
     """A Markdown table whose columns are as wide as their longest cell."""
-    lines = [list(headings), *([name, *map(_text, cells)] for name, cells in rows)]
+    lines = [list(map(_escaped, headings)), *([*map(_escaped, [name, *map(_text, cells)])] for name, cells in rows)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(headings))]
 
     def row(line: Sequence[str]) -> str:
@@ -163,6 +164,11 @@ def markdown_table(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[C
 
     rule = f"|{'-' * (widths[0] + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in widths[1:])
     return "\n".join([row(lines[0]), rule, *(row(line) for line in lines[1:])])
+
+
+def _escaped(text: str) -> str:
+    """A bar within a cell, in the name of a file say, ends no cell; nor does a line's end end the row."""
+    return re.sub(r"(\\*)\|", r"\1\1\\|", " ".join(text.splitlines()))
 
 
 def _text(cell: Cell) -> str:

@@ -7,6 +7,7 @@ name for the same model) is taken; what cannot be a camera is refused with the r
 import numpy as np
 from numpy.typing import ArrayLike
 
+from prehend.check import numbers
 from prehend.errors import InvalidInput
 from prehend.geometry.camera import DISTORTION_LENGTHS, plane_from_pixels
 from prehend.types import Camera, DistortionModel, FloatArray
@@ -96,7 +97,7 @@ def check_intrinsics(K: ArrayLike) -> FloatArray:
     Raises:
         InvalidInput: they cannot, whatever the image is.
     """
-    matrix = np.asarray(K, np.float64)
+    matrix = numbers("K", K)
     if matrix.size == 9 and matrix.ndim == 1:
         matrix = matrix.reshape(3, 3)
     if matrix.shape != (3, 3):
@@ -122,7 +123,7 @@ def check_coefficients(model: str, distortion: ArrayLike) -> tuple[DistortionMod
     Raises:
         InvalidInput: an unknown model with coefficients, or a number of them that no model has.
     """
-    coefficients = np.asarray(distortion, np.float64).ravel()
+    coefficients = numbers("distortion", distortion).ravel()
     if not np.isfinite(coefficients).all():
         raise InvalidInput("distortion holds NaN or infinite values")
     used = np.flatnonzero(coefficients)

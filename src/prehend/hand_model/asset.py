@@ -1,8 +1,6 @@
 """Reading hand models: our shipped asset, or a user's MANO file (see `mano`)."""
 
 import hashlib
-import zipfile
-import zlib
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from prehend.check import check_finite, check_shape
 from prehend.conventions import NUM_BETAS, NUM_MANO_JOINTS, SIDES, Side
+from prehend.documents import read_arrays
 from prehend.errors import AssetError, InvalidInput, UnknownName
 from prehend.hand_model.mano import read_mano
 from prehend.hand_model.model import HandModel
@@ -63,14 +62,13 @@ def _load(path: Path) -> HandModel:
 
 
 def _read_npz(path: Path, digest: str) -> HandModel:
+    arrays = read_arrays(path, lambda text: AssetError(f"hand model {text}"))
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
         if str(arrays["schema"]) != SCHEMA:
             raise AssetError(f"hand model {path} has schema '{arrays['schema']}', expected '{SCHEMA}'")
         return from_arrays(arrays, digest)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, IndexError) as error:
-        raise AssetError(f"hand model {path} is corrupt: {error}") from error
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise AssetError(f"hand model {path} is corrupt: {' '.join(str(error).split())[:160]}") from error
     except KeyError as error:
         raise AssetError(f"hand model {path} lacks the array {error}") from error
 

@@ -103,9 +103,11 @@ class OverlayFolder:
 
 def _encoded(path: Path, picture: Image) -> bytes:
     """An image as the bytes of a file of this suffix: OpenCV never sees the name, which need not be UTF-8."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    suffix = path.suffix.lower()
+    # OpenCV complains on the terminal of options that are another format's
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if suffix in (".jpg", ".jpeg") else []
     try:
-        done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+        done, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
     except cv2.error as error:  # such as a side too long for WebP
         raise OutputError(f"{path} cannot be written: {error.err}") from error
     if not done:

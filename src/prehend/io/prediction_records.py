@@ -208,7 +208,7 @@ def _hand_record(hand: HandEstimate, version: Version, mesh: bool) -> HandRecord
         record |= {
             "wrist": {
                 "position_m": _rounded(hand.joints_m[0], _M),
-                "quaternion_xyzw": _rounded(quaternion_from_matrix(np.asarray(hand.rotations[0])), _ROTATION),
+                "quaternion_xyzw": _rounded(_quaternion(np.asarray(hand.rotations[0])), _ROTATION),
             },
             "rotations": _rounded(hand.rotations, _ROTATION),
             "betas": _rounded(hand.betas, _SCORE),
@@ -227,6 +227,11 @@ def _hand_record(hand: HandEstimate, version: Version, mesh: bool) -> HandRecord
         if mesh:
             record["vertices_m"] = _rounded(hand.vertices_m, _M)
     return record
+
+
+def _quaternion(R: FloatArray) -> FloatArray:
+    """(4,) x, y, z, w; NaN of a turn that nobody knows, as that of a file of schema 1."""
+    return quaternion_from_matrix(R) if np.isfinite(R).all() else np.full(4, np.nan)
 
 
 def _motion_record(motion: HandMotion) -> dict[str, Any]:

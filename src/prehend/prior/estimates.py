@@ -35,8 +35,10 @@ def known_of_estimate(hand: HandEstimate, camera: Camera) -> Conditions:
     eight are, all of them."""
     told = hand.keypoint_std_px
     std = np.full(NUM_JOINTS, _UNTOLD_PX) if told is None else np.maximum(told, _SHARPEST_PX)
+    sure = np.isfinite(std)  # of others the network knows nothing
     seen = hand.visible if hand.visible.sum() >= _FEWEST_SEEN else np.ones(NUM_JOINTS, bool)
-    keypoints = np.where(seen[:, None], hand.keypoints_px, np.nan)
+    keypoints = np.where((seen & sure)[:, None], hand.keypoints_px, np.nan)
+    std = np.where(sure, std, _UNTOLD_PX)
     return Conditions(side=hand.side, keypoints_px=keypoints, keypoints_std_px=std, camera=camera)
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike
 
+from prehend.check import numbers
 from prehend.errors import InvalidInput, UnknownName
 from prehend.io.calibration_files import GivenCamera
 from prehend.types import FloatArray
@@ -90,7 +91,7 @@ def checked_pose(T: ArrayLike) -> FloatArray:
     Raises:
         InvalidInput: it is no pose of a camera; the text says why.
     """
-    pose = np.array(T, np.float64)
+    pose = numbers("a pose", T).copy()
     if pose.shape != (4, 4) or not np.isfinite(pose).all():
         raise InvalidInput(f"a pose is a 4 x 4 matrix of finite numbers, this one has shape {pose.shape}")
     if np.abs(pose[3] - [0, 0, 0, 1]).max() > 1e-6:

@@ -227,7 +227,8 @@ def _colour(runs: Sequence[Judged], run: Judged) -> str:
 
 
 def _label(runs: Sequence[Judged], run: Judged, what: str) -> str:
-    return what if len(runs) == 1 else f"{run.name}: {what}"
+    """Names come last: matplotlib hides labels that begin with "_", and takes what lies between "$" for a formula."""
+    return what if len(runs) == 1 else f"{what}, {run.name}".replace("$", r"\$")
 
 
 def _figure(width: float, height: float) -> Any:

@@ -124,7 +124,10 @@ def number_text(value: Any) -> str:
         return "-"
     if isinstance(value, (int, str)):
         return str(value)
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}".rstrip("0").rstrip(".") or "0"
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    return "0" if text in ("", "-0") else text
 
 
 def _at(measures: Mapping[str, Any], path: Sequence[str]) -> float | None:
