@@ -48,7 +48,13 @@ def test_every_argument_is_explained(words):
 @pytest.mark.parametrize("words", LEAVES, ids=" ".join)
 def test_an_unknown_option_is_wrong_use(words, capsys):
     error, code = refused([*words, "--no-such-option"], capsys)
-    assert code == 2 and f"see prehend-train {words[0]}" in error and "--no-such-option" in error
+    assert code == 2 and f"see prehend-train {words[0]}" in error
+
+
+@pytest.mark.parametrize("verb", ["presets", "export {0} --out {0}", "objects list", "stats {0} --out {0}"])
+def test_an_option_too_many_is_named_with_the_help_of_its_verb(verb, tmp_path, capsys):
+    error, code = refused([*verb.format(tmp_path).split(), "--no-such-option"], capsys)
+    assert code == 2 and f"see prehend-train {verb.split()[0]} --help" in error and "--no-such-option" in error
 
 
 @pytest.mark.parametrize("words", [words for words in VERBS if words not in LEAVES], ids=" ".join)

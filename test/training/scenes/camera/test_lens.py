@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from prehend.errors import InvalidInput
 from prehend.geometry.camera import project
 from prehend.types import Camera
 from prehend_training.scenes.camera.cameras import CAMERA_KINDS, camera_of, sample_camera
@@ -56,11 +55,6 @@ def test_what_is_behind_the_camera_is_not_seen(name):
     behind[:, :2] += np.sign(behind[:, :2]) * 0.05
     u, v = pixels(behind, LENSES[name]).T
     assert np.isfinite(u).all() and ((u < 0) | (u > 319) | (v < 0) | (v > 239)).all()
-
-
-def test_a_tilted_sensor_is_refused():
-    with pytest.raises(InvalidInput, match="tilted"):
-        Lens.of(Camera(K, 320, 240, np.array([0.1, *[0.0] * 11, 0.01, 0.0]), distortion_model="rational_polynomial"))
 
 
 @pytest.mark.parametrize("at", [(0, 0), (319, 239), (100, 50)])
