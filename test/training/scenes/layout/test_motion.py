@@ -125,7 +125,7 @@ def test_no_camera_stands_behind_the_person_and_none_twice(count):
 
 
 def test_a_head_follows_slowly_and_does_not_jump():
-    targets = np.zeros((90, 3)) + [0.4, 0, 0.1]
+    targets = np.tile([0.4, 0, 0.1], (90, 1))
     targets[45:, 1] = 0.3  # the hand is elsewhere from one frame to the next
     eye = np.tile([0.0, 0, 0.5], (90, 1))
     track = head_track(np.random.default_rng(0), eye, targets, 30.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
-from prehend_training.cli.parsing.options import add_verb
+from prehend_training.cli.parsing.options import add_verb, number_from
 
 if TYPE_CHECKING:
     from prehend.types import Box
@@ -78,7 +78,11 @@ def _add_measure_step(steps: Any) -> None:
         "--write", action="store_true", help="note the numbers in the run's measured.json or the weights' manifest"
     )
     measure.add_argument(
-        "--false", type=float, default=0.01, metavar="SHARE", help="most false hands a picture at the thresholds (0.01)"
+        "--false",
+        type=number_from(0),
+        default=0.01,
+        metavar="SHARE",
+        help="most false hands a picture at the thresholds (0.01)",
     )
     measure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
 
