@@ -3,9 +3,10 @@ import time
 import numpy as np
 import pytest
 
-from prehend.conventions import JOINTS_FROM_MANO, MIRROR
+from prehend.conventions import JOINTS_FROM_MANO, MANO_PARENTS, MIRROR
 from prehend.errors import InvalidInput
 from prehend.hand_model import load_hand_model, skin
+from prehend.hand_model.skinning import spins_of
 
 IDENTITY = np.tile(np.eye(3, dtype=np.float32), (16, 1, 1))
 
@@ -113,3 +114,15 @@ def test_one_hand_takes_a_moment(hand, pose):
         skin(hand, rotations, betas)
         times.append(time.perf_counter() - start)
     assert min(times) < 5e-3, "generous, for busy machines; about 0.6 ms on an idle core"
+
+
+def test_spins_turn_bones_of_the_rest_pose_into_those_of_the_pose(hand, pose):
+    rotations = pose[0][0]
+    spins = spins_of(rotations)
+    rest, posed = (
+        skin(hand, r, np.zeros(10), mesh=False).joints16 for r in (np.tile(np.eye(3), (16, 1, 1)), rotations)
+    )
+    for joint, parent in enumerate(MANO_PARENTS[1:], start=1):
+        np.testing.assert_allclose(
+            spins[parent] @ (rest[joint] - rest[parent]), posed[joint] - posed[parent], atol=1e-6
+        )

@@ -118,6 +118,25 @@ def fit_root(
     return None if start is None else _refine(joints[usable], seen, start)
 
 
+def fit_residual(
+    joints_m: FloatArray, keypoints_px: FloatArray, camera: Camera, weights: FloatArray | None = None
+) -> float:
+    """Root mean square distance between projected joints and keypoints, weighted, as `RootFit.residual_px` [px].
+
+    Args:
+        joints_m: (N, 3) in the camera frame, in front of it [m].
+        keypoints_px: (N, 2) in the image [px].
+        camera: of the image.
+        weights: (N,) >= 0; None trusts all the same.
+    """
+    focal = np.array([camera.K[0, 0], camera.K[1, 1]])
+    off = (joints_m[:, :2] / joints_m[:, 2:] - plane_from_pixels(keypoints_px, camera)) * focal
+    square = (off**2).sum(-1)
+    trust = np.ones(len(square)) if weights is None else np.asarray(weights, np.float64)
+    counts = np.isfinite(square) & (trust > 0)
+    return float(np.sqrt(trust[counts] @ square[counts] / trust[counts].sum()))
+
+
 def _linear(joints: FloatArray, plane: FloatArray, trust: FloatArray) -> FloatArray | None:
     """(3,) least squares of the perspective equations, None where it lies behind the camera."""
     rows = np.zeros((len(joints), 2, 3))

@@ -87,6 +87,15 @@ def skin(
     return Skinned(*(part.reshape(*lead, *part.shape[1:]) for part in (vertices, joints, joints16)))
 
 
+def spins_of(rotations: ArrayLike) -> NDArray[np.float64]:
+    """(16, 3, 3) rotations of the joints relative to their parents -> (16, 3, 3) from the rest pose."""
+    R = np.asarray(rotations, np.float64)
+    spins = R.copy()
+    for joints, parents in _LEVELS:
+        spins[joints] = spins[parents] @ R[joints]
+    return spins
+
+
 def _chain(R: Float, rest_joints: Float) -> tuple[Float, Float]:
     """Rotations (N, 16, 3, 3) and places (N, 16, 3) of the joints along the kinematic tree."""
     spin, places = np.empty_like(R), np.empty_like(rest_joints)

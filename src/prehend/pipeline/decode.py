@@ -6,14 +6,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import MIRROR
+from prehend.conventions import MIRROR, Side
 from prehend.geometry.camera import rotation_camera_crop
-from prehend.geometry.root import fit_root
+from prehend.geometry.root import fit_residual, fit_root
 from prehend.hand_model.model import HandModel
+from prehend.hand_model.skeleton import Posture
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.border import border_trust, is_inside
 from prehend.pipeline.crop import CropSpec, from_box
 from prehend.pipeline.network import NetworkAnswer
+from prehend.pipeline.pose_refine import refine_pose
 from prehend.pipeline.targets import NoHand
 from prehend.types import Camera, FloatArray
 
@@ -25,7 +27,8 @@ _ROTATION_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class DecodedHand:
-    """A hand in the camera frame; fields as in `types.HandEstimate`, and whether depth measured its distance."""
+    """A hand in the camera frame; fields as in `types.HandEstimate`, whether depth measured its distance, and
+    `misfit_px`: `fit_error_px` of the network's own pose, which tells hands from what are none."""
 
     keypoints_px: FloatArray
     joints_m: FloatArray
@@ -37,6 +40,7 @@ class DecodedHand:
     position_std_m: float
     keypoint_std_px: FloatArray | None = None
     measured: bool = False
+    misfit_px: float = float("nan")
 
     def moved_away(self, factor: float) -> "DecodedHand":
         """The hand at another distance, along the viewing ray through the middle of its joints."""
@@ -69,7 +73,8 @@ def decode_hand(
     if off > _ROTATION_TOLERANCE or np.linalg.det(rotations).min() < 0:
         return NoHand("bad_rotation")
     keypoints = spec.to_image(from_box(answer.keypoints, spec.hand_box))
-    posed = _posed(answer, rotations, spec, camera, model, mesh)
+    refines = answer.pose_covariance is not None and answer.keypoint_std is not None and answer.mesh is None
+    posed = _posed(answer, rotations, spec, camera, model, mesh and not refines)
     root = posed.joints[0].astype(np.float64)
     size = (camera.width, camera.height)
     weights = np.clip(answer.visibility, MIN_WEIGHT, 1.0) * border_trust(keypoints, size)
@@ -77,7 +82,13 @@ def decode_hand(
     fit = fit_root(posed.joints - root, keypoints, camera, weights, std_px)
     if fit is None:
         return NoHand("no_position")
-    shift = fit.translation_m - root
+    shift, error_px = fit.translation_m - root, fit.residual_px
+    if refines:
+        start = Posture(rotations, np.asarray(answer.betas, np.float64), shift)
+        refined = _refined(start, posed.joints + shift, keypoints, std_px, camera, answer, model.side) or start
+        rotations, shift = refined.rotations, refined.translation_m
+        posed = _posed(answer, rotations, spec, camera, model, mesh)
+        error_px = fit_residual(posed.joints + shift, keypoints, camera, weights)
     return DecodedHand(
         keypoints_px=keypoints,
         joints_m=posed.joints + shift,
@@ -85,11 +96,27 @@ def decode_hand(
         rotations=rotations,
         betas=answer.betas,
         visible=is_inside(keypoints, size) & (answer.visibility > 0.5),
-        fit_error_px=fit.residual_px,
+        fit_error_px=error_px,
+        misfit_px=fit.residual_px,
         # with an assumed focal length the distance is off by an unknown factor
         position_std_m=float("nan") if camera.estimated else fit.std_m,
         keypoint_std_px=std_px,
     )
+
+
+def _refined(
+    start: Posture,
+    joints_m: FloatArray,
+    keypoints: FloatArray,
+    std_px: FloatArray | None,
+    camera: Camera,
+    answer: NetworkAnswer,
+    side: Side,
+) -> Posture | None:
+    """The pose that goes best with the keypoints, those near the border for less."""
+    assert answer.pose_covariance is not None and std_px is not None
+    std = std_px / np.sqrt(border_trust(keypoints, (camera.width, camera.height)))
+    return refine_pose(start, joints_m, keypoints, std, camera, side, answer.pose_covariance)
 
 
 class _Posed(NamedTuple):

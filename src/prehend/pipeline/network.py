@@ -12,6 +12,7 @@ from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.pipeline.crop import Crop, CropSpec
 from prehend.pipeline.letterbox import probability
 from prehend.pipeline.memory import NO_PAST, Moment, Remembered
+from prehend.pipeline.pose_refine import pose_covariance
 from prehend.pipeline.through_time import FUSE, time_stage
 from prehend.types import Box, FloatArray
 
@@ -93,6 +94,7 @@ class NetworkAnswer(NamedTuple):
             weights that do not tell.
         mesh: of networks that answer with one; pose and shape are then what the hand model needs to come near it.
         remembered: what later frames need of this one; None of weights that look at single frames.
+        pose_covariance: (48, 48) of the errors of the rotations, see `pose_refine`; None of weights that do not tell.
     """
 
     keypoints: FloatArray
@@ -103,6 +105,7 @@ class NetworkAnswer(NamedTuple):
     keypoint_std: FloatArray | None = None
     mesh: MeshAnswer | None = None
     remembered: Remembered | None = None
+    pose_covariance: FloatArray | None = None
 
 
 class HandNetwork:
@@ -122,6 +125,7 @@ class HandNetwork:
         if temporal_frames == 1 and FUSE in backend.bundle.stages:
             self._through_time = None
         self._calibration: Mapping[str, Mapping[str, float]] = backend.bundle.manifest.get("calibration", {})
+        self._pose_covariance = pose_covariance(backend.bundle.manifest)
 
     @property
     def crop_size(self) -> int:
@@ -201,6 +205,7 @@ class HandNetwork:
                 things.get(k, ()),
                 std[k],
                 remembered=now[k],
+                pose_covariance=self._pose_covariance,
             )
             for k in range(len(picked))
         ]

@@ -83,9 +83,7 @@ class Observer:
             fresh = BorderDepth() if target.refound else target.depth
             target = target._replace(evidence=None, depth=fresh)
         size = (camera.width, camera.height)
-        factor = target.depth.factor(
-            decoded.joints_m, decoded.keypoints_px, decoded.fit_error_px, size, target.unseen_s
-        )
+        factor = target.depth.factor(decoded.joints_m, decoded.keypoints_px, decoded.misfit_px, size, target.unseen_s)
         hand = refine_depth(decoded.moved_away(factor), model.faces, depth, camera)
         seen = Observation(
             target,
@@ -117,6 +115,6 @@ class Observer:
         box = Box.around(decoded.keypoints_px)
         if inside_share(box, (camera.width, camera.height)) < MIN_INSIDE:
             return "left_image"
-        if decoded.fit_error_px > self._options.max_fit_error * max(box.width, box.height):
+        if decoded.misfit_px > self._options.max_fit_error * max(box.width, box.height):
             return "bad_fit"
         return ""

@@ -11,6 +11,7 @@ from prehend.geometry.camera import project
 from prehend.geometry.rotations import geodesic_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.model import HandModel
+from prehend.hand_model.skeleton import Posture
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.grasp import instant_grasp
 from prehend.rig.association import absorb, associate
@@ -18,7 +19,6 @@ from prehend.rig.fit import PoseFit, Prior, fit_pose, start_translation
 from prehend.rig.held import fused_object
 from prehend.rig.records import FusedHand, View, ViewError
 from prehend.rig.sights import Sight, residuals, sights_of
-from prehend.rig.skeleton import Posture
 from prehend.rig.triangulation import triangulate
 from prehend.types import Box, Camera, FloatArray, GraspEstimate, HandEstimate
 

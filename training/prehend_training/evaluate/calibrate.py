@@ -1,6 +1,8 @@
-"""What the logits of a crop network are worth: a scale and an offset for each, fitted on crops it has not learnt from.
+"""What the answers of a crop network are worth, fitted on crops it has not learnt from: of each logit a scale and an
+offset, of the rotations the covariance of their errors.
 
-Platt's scaling (Platt, 1999) by logistic regression. The numbers go into the manifest, and the pipeline applies them.
+Platt's scaling (Platt, 1999) by logistic regression. The numbers go into the manifest, and the pipeline applies them:
+`pipeline.network`, `pipeline.pose_refine`.
 """
 
 import json
@@ -17,9 +19,11 @@ from tqdm import tqdm
 from prehend.errors import InvalidInput
 from prehend.eval.calibration import ordered_pairs, reliability
 from prehend.files import replace_text
+from prehend.geometry.rotations import axis_angle_from_matrix, nearest_rotation
 from prehend.models.stage import Staged
 from prehend.models.unihope import UniHOPE
 from prehend.pipeline.letterbox import probability
+from prehend.pipeline.pose_refine import ROTATIONS, TURNS
 from prehend_training.data.crops import CropBatches
 from prehend_training.data.stores.open import DataSource, open_training_data
 from prehend_training.train.export import CALIBRATION
@@ -30,6 +34,18 @@ from prehend_training.train.tasks.crops import CropPreset
 
 BATCH = 32
 SEED = 77
+
+LEAST_TURN_RAD = 1e-3
+"""Standard deviation that a joint's turn about an axis has at least."""
+
+LEAST_HANDS = 200
+"""Fewer known poses than this tell no covariance of 48 numbers."""
+
+CLIP_STDS = 2.5
+"""Errors beyond this, which are other poses rather than errors, count as this in the correlations."""
+
+MAD_STD = 0.6745
+"""Median of the absolute values of a normal distribution, in standard deviations."""
 
 Pairs = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 """By name of an answer: logits and what is true, of the crops that are labelled for it."""
@@ -45,7 +61,7 @@ def calibrate_run(run: Path, data: DataSource, samples: int) -> dict[str, Any]:
 
     Returns:
         By answer (`presence`, `grasp`, `side`): `scale`, `offset`, how many, the calibration error before and after,
-        and the share of pairs that are ordered rightly.
+        and the share of pairs that are ordered rightly. `rotations`, where enough poses are known: see `fit_turns`.
 
     Raises:
         AssetError: the run or the data cannot be read.
@@ -56,23 +72,27 @@ def calibrate_run(run: Path, data: DataSource, samples: int) -> dict[str, Any]:
         raise InvalidInput(f"{run} trains no crop network: its scores are chosen by its own measures")
     network = chosen.build()
     load_result(run / "checkpoint" / "averaged.safetensors", network)
-    pairs = gather(network.eval(), chosen, data, samples)  # type: ignore[arg-type]
+    pairs, turns = gather(network.eval(), chosen, data, samples)  # type: ignore[arg-type]
     fitted = {name: fit(*known) for name, known in pairs.items() if len(set(known[1].tolist())) == 2}
+    if len(turns) >= LEAST_HANDS:
+        fitted[ROTATIONS] = fit_turns(turns)
     replace_text(run / CALIBRATION, json.dumps(fitted, indent=1) + "\n")
     return fitted
 
 
 @torch.inference_mode()
-def gather(network: Staged, chosen: CropPreset, data: DataSource, samples: int) -> Pairs:
-    """Logits and truths of a network on crops."""
+def gather(network: Staged, chosen: CropPreset, data: DataSource, samples: int) -> tuple[Pairs, NDArray[np.float64]]:
+    """Logits and truths of a network on crops, and (N, 48) errors of its rotations, see `errors_of_turns`."""
     assert isinstance(network, UniHOPE)
     dataset = open_training_data(data, "crops", False, chosen.data.size_px)
     source = CropBatches(dataset, chosen.data, SEED, BATCH, twins=False)
     parts: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
+    turns = [np.zeros((0, TURNS))]
     for step in tqdm(range(max(1, samples // BATCH)), unit="batch"):
         batch = to_tensors(source.batch(step), "cpu")
-        encoded = network.encode(batch["image"])
-        shown = batch["presence"] > 0
+        told = batch["grasp_gate"]
+        output = network(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
+        encoded, shown = output.encoded, batch["presence"] > 0
         known: Mapping[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {
             "presence": (encoded.presence_logit, batch["presence"], torch.ones_like(shown)),
             "grasp": (encoded.grasp_logit, batch["grasp"], shown & (batch["has_grasp"] > 0)),
@@ -81,9 +101,35 @@ def gather(network: Staged, chosen: CropPreset, data: DataSource, samples: int) 
         for name, (logit, truth, rows) in known.items():
             pair = logit[rows, 0].double().numpy(), truth[rows].double().numpy()
             parts.setdefault(name, []).append(pair)
-    return {
+        posed = shown & (batch["has_pose"] > 0)
+        turns.append(errors_of_turns(output.hand.rotations[posed].numpy(), batch["rotations"][posed].numpy()))
+    pairs = {
         name: (np.concatenate([logit for logit, _ in found]), np.concatenate([truth for _, truth in found]))
         for name, found in parts.items()
+    }
+    return pairs, np.concatenate(turns)
+
+
+def errors_of_turns(said: NDArray[np.floating], true: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(N, 16, 3, 3) rotations twice -> (N, 48) turns about each joint's own axes from what was said to the truth [rad];
+    of right hands, in any frame."""
+    apart = np.swapaxes(said, -1, -2).astype(np.float64) @ true
+    return np.asarray(axis_angle_from_matrix(nearest_rotation(apart)), np.float64).reshape(len(said), -1)
+
+
+def fit_turns(turns: NDArray[np.float64]) -> dict[str, Any]:
+    """What `pipeline.pose_refine.pose_covariance` reads: robust standard deviations and correlations of (N, 48) errors.
+
+    Standard deviations come from the median, so that poses which were taken for others do not count; correlations from
+    errors clipped at `CLIP_STDS`.
+    """
+    std = np.maximum(np.median(np.abs(turns), axis=0) / MAD_STD, LEAST_TURN_RAD)
+    correlation = np.corrcoef(np.clip(turns / std, -CLIP_STDS, CLIP_STDS).T)
+    upper = np.round(100 * correlation[np.triu_indices(len(std), 1)]).astype(int)
+    return {
+        "std_rad": np.round(std, 4).reshape(-1, 3).tolist(),
+        "correlation_percent": upper.tolist(),
+        "count": len(turns),
     }
 
 

@@ -103,7 +103,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     data = chosen_data(arguments, run_preset(arguments.run_folder))
     found = calibrate_run(arguments.run_folder, data, arguments.samples)
     for name, told in found.items():
-        numbers = ", ".join(f"{key} {value}" for key, value in told.items())
+        numbers = ", ".join(f"{key} {value}" for key, value in told.items() if not isinstance(value, list))
         sys.stdout.write(f"{name}: {numbers}\n")
 
 

@@ -5,15 +5,16 @@ import pytest
 
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
+from prehend.hand_model.skeleton import NUM_PARAMETERS, Posture, Skeleton, moved
 from prehend.hand_model.skinning import skin
-from prehend.rig.skeleton import NUM_PARAMETERS, Posture, Skeleton, moved
 
 
 @pytest.fixture(params=["left", "right"])
-def posed(request, new_hand):
-    hand = new_hand(request.param, seed=3)
+def posed(request):
+    rng = np.random.default_rng(3)
     skeleton = Skeleton(load_hand_model(side=request.param).without_forearm())
-    return skeleton, Posture(hand.rotations, hand.betas, np.array([0.1, -0.2, 0.5]))
+    rotations = matrix_from_axis_angle(rng.normal(0, 0.4, (16, 3)))
+    return skeleton, Posture(rotations, rng.normal(size=10), np.array([0.1, -0.2, 0.5]))
 
 
 def test_joints_are_those_of_the_skin(posed):

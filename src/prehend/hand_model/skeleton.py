@@ -33,6 +33,8 @@ def _moves() -> FloatArray:
 
 
 _MOVES = _moves()
+MOVES = _MOVES[_ORDER]
+"""(21, 16) the same in the order of `conventions.JOINT_NAMES`."""
 
 
 class Posture(NamedTuple):
