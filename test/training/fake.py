@@ -100,7 +100,8 @@ def fake_sample(seed, index, kind="crops", size_px=160):
         if held is not None:
             objects.append(fake_object(rng, hands[-1].joints_m.mean(0), K))
             draw_object(image, segmentation, objects[-1], OBJECT_CODE + held)
-    camera, frame_id = Camera(K, size_px, size_px, rng.normal(size=5) * 0.01), FrameId("fake", seed, index)
+    # a pinhole: labels above are projected without a lens
+    camera, frame_id = Camera(K, size_px, size_px, 0 * rng.normal(size=5)), FrameId("fake", seed, index)
     maps = fake_maps(rng, twin, alone, segmentation, len(objects))
     return Sample(image, segmentation, camera, np.eye(4), tuple(hands), tuple(objects), maps, frame_id)
 

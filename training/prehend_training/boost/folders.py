@@ -19,6 +19,7 @@ from prehend_training.engine import EngineOptions, Job, open_engine
 from prehend_training.sample import Sample
 from prehend_training.storage.codec import Packing
 from prehend_training.storage.shards import (
+    ShardFolder,
     ShardNote,
     claim,
     commit,
@@ -134,8 +135,9 @@ def read_units(folder: Path) -> list[dict[str, Any]]:
     Raises:
         AssetError: the folder is none, or a file is damaged.
     """
-    paths = sorted(folder.glob(f"shard-*{UNITS}"))
-    if not paths:
+    # of a folder that had more units once others lie there too
+    paths = [(folder / name).with_suffix(UNITS) for name in ShardFolder.open(folder).description["shards"]]
+    if not all(path.exists() for path in paths):
         raise AssetError(f"{folder} is no folder of `prehend-train boost`: it says nothing of its units")
     try:
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]

@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given and not given[0].startswith("-") and given[0] not in parser.verbs:
         near = get_close_matches(given[0], parser.verbs, 1)
         parser.error(f"unknown verb '{given[0]}'" + "".join(f": did you mean {verb}?" for verb in near))
-    arguments = parser.parse_args(given)
+    arguments, unknown = parser.parse_known_args(given)
+    if unknown:
+        parser.verbs[arguments.verb].error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         arguments.run(arguments)
     except PrehendError as error:

@@ -202,7 +202,7 @@ def detector_targets(hands: list[SeenHand], size: int, stride: int) -> ArrayDict
         "object_weight": np.zeros((cells, cells), np.float32),
     }
     centers = cell_centers(cells, size)
-    for hand in hands:
+    for hand in sorted(hands, key=lambda hand: hand.counts):  # what need not be found hides no centre of what must be
         _draw(maps, hand, centers, stride)
     return maps
 

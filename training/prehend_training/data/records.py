@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from prehend.conventions import NUM_JOINTS, OBJECT_KIND_SIZE, SIDES
 from prehend.object_catalogue import object_kind
+from prehend.types import Camera
 from prehend_training.objects.symmetry import equivalent_points, symmetry_of
 from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE, HandLabel, ObjectLabel, Sample
+from prehend_training.scenes.camera.lens import pixels
 
 Record = dict[str, NDArray[Any]]
 
@@ -144,10 +146,17 @@ def _hand_values(sample: Sample, hand: HandLabel) -> dict[str, Any]:
         values |= {"rotations": hand.rotations, "betas": hand.betas, "has_pose": True}
     if held is not None:
         points = equivalent_points(_as_stored(held))
-        pixels = points @ sample.camera.K.T
-        values["object_points_m"], values["object_keypoints_px"] = points, pixels[..., :2] / pixels[..., 2:]
+        values["object_points_m"], values["object_keypoints_px"] = points, _seen(points, sample.camera)
         values["object_kind"] = object_kind(_as_stored(held).extents_m, symmetry_of(held.object_id))
     return values
+
+
+def _seen(points_m: NDArray[np.floating], camera: Camera) -> NDArray[np.floating]:
+    """(..., 2) pixels of points (..., 3), through the lens as all labels are."""
+    if np.any(camera.distortion):
+        return pixels(points_m, camera)
+    places = points_m @ camera.K.T
+    return np.asarray(places[..., :2] / places[..., 2:])
 
 
 def corners_of(hand: HandLabel) -> NDArray[np.float64]:

@@ -124,8 +124,9 @@ def best_threshold(judged: Sequence[Judged], wanted: int) -> dict[str, float] | 
     scores, hits, said = _cumulated(judged)
     if not wanted or not hits.any():
         return None
-    # P = hits / said and R = hits / wanted
-    f2 = 5 * hits / (4 * wanted + said)
+    # P = hits / said and R = hits / wanted; a threshold takes all answers of a score or none
+    whole = np.append(scores[:-1] > scores[1:], True)
+    f2 = np.where(whole, 5 * hits / (4 * wanted + said), 0.0)
     best = int(f2.argmax())
     recall, precision = hits[best] / wanted, hits[best] / said[best]
     values = {"value": scores[best], "f2": f2[best], "recall": recall, "precision": precision}

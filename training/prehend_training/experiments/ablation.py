@@ -37,6 +37,9 @@ def ablation_table(base: str, data: DataSource, extent: Extent, rows: Iterable[s
     """
     arms = [_arm(base, letter, data) for letter in rows]
 
+    if not arms:
+        raise InvalidInput(f"no rows given: choose of {''.join(ABLATION_ROWS)}")
+
     def measure(run: Path) -> Report:
         from prehend_training.evaluate.network import open_measured
         from prehend_training.evaluate.reports import evaluate_crops

@@ -78,21 +78,23 @@ class LiftBatches:
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """`places` (B, 21, 2) in [0, 1] of the RoI, `log_std` (B, 21) log of their standard deviation in units of the
         joints' box, and rotations, betas and joints as in `hand_targets`."""
-        rng = np.random.default_rng([self.seed, step, part[0]])
-        count = (part[0] + 1) * self.batch_size // part[1] - part[0] * self.batch_size // part[1]
-        rotations = self._poses(rng, count)
-        betas = self.betas[rng.integers(len(self.betas), size=count)]
+        size, (k, n) = self.batch_size, part
+        rng = np.random.default_rng([self.seed, step, 0])
+        rotations = self._poses(rng, size)
+        betas = self.betas[rng.integers(len(self.betas), size=size)]
         with torch.no_grad():
             posed = self.hand(torch.from_numpy(rotations), torch.from_numpy(betas)).joints.numpy()
         joints = posed - posed[:, :1]
         places, log_std = self._seen(rng, joints)
-        return {
+        whole = {
             "places": places,
             "log_std": log_std,
             "rotations": rotations,
             "betas": betas,
             "joints": joints.astype(np.float32),
         }
+        # all is drawn for the whole batch, so that several processes see what one does
+        return {name: values[k * size // n : (k + 1) * size // n] for name, values in whole.items()}
 
     def _poses(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
         config, total = self.config, len(self.rotations)

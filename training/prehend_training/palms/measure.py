@@ -13,6 +13,7 @@ from prehend.backends.base import Backend
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
 from prehend.io.images import read_image
+from prehend.pipeline.association import best_pairs
 from prehend.pipeline.detect import UNSURE, Detector
 from prehend.types import Box, FoundHand
 from prehend.weights import MANIFEST
@@ -118,15 +119,11 @@ def _judge(one: Looked, threshold: float) -> _Judged:
             return _Judged(0, 0, len(hands), 0)
         further = max(len(hands) - one.hands, 0) if one.hands is not None else 0
         return _Judged(1, int(bool(hands)), 0, further)
-    left = list(hands)
-    found = 0
-    for box in one.boxes:
-        best = max(left, key=lambda hand: hand.box_px.iou(box), default=None)
-        if best is not None and best.box_px.iou(box) >= FOUND_IOU:
-            left.remove(best)
-            found += 1
+    overlaps = ((hand.box_px.iou(box), i, j) for i, box in enumerate(one.boxes) for j, hand in enumerate(hands))
+    taken = {j for _, j in best_pairs(pair for pair in overlaps if pair[0] >= FOUND_IOU)}
+    left = [hand for j, hand in enumerate(hands) if j not in taken]
     near = [hand for hand in left if any(is_near(hand.box_px, box) for box in one.boxes)]
-    return _Judged(len(one.boxes), found, len(left) - len(near), len(near))
+    return _Judged(len(one.boxes), len(taken), len(left) - len(near), len(near))
 
 
 def is_near(found: Box, box: Box) -> bool:

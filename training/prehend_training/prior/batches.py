@@ -94,13 +94,19 @@ class PriorBatches:
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """The arrays of `PriorBatch`."""
-        rng = np.random.default_rng([self.seed, step, part[0], 18])
-        count = (part[0] + 1) * self.batch_size // part[1] - part[0] * self.batch_size // part[1]
-        made = self._hands(rng, count) if self.crops is None else self._of_crops(step, part)
-        posed = self._joints(made["rotations"], made["betas"])
-        time = rng.integers(TIMES, size=(count, 1)).astype(np.float32) / np.float32(TIMES)
-        noise = rng.standard_normal((count, self.vertices, 3), np.float32)
-        return {**made, "time": time, "noise": noise, **self._conditions(rng, posed, made["rotations"][:, 0])}
+        size, (k, n) = self.batch_size, part
+        rows = slice(k * size // n, (k + 1) * size // n)
+        # all is drawn for the whole batch, so that several processes see what one does
+        rng = np.random.default_rng([self.seed, step, 0, 18])
+        if self.crops is None:
+            made = {name: values[rows] for name, values in self._hands(rng, size).items()}
+        else:
+            made = self._of_crops(step, part)
+        joints = _of_whole(self._joints(made["rotations"], made["betas"]), rows, size)
+        time = rng.integers(TIMES, size=(size, 1)).astype(np.float32) / np.float32(TIMES)
+        noise = rng.standard_normal((size, self.vertices, 3), np.float32)
+        drawn = self._conditions(rng, joints, _of_whole(made["rotations"][:, 0], rows, size))
+        return {**made, **{name: values[rows] for name, values in {"time": time, "noise": noise, **drawn}.items()}}
 
     def _hands(self, rng: np.random.Generator, count: int) -> ArrayDict:
         assert self.poses is not None
@@ -171,6 +177,13 @@ class PriorBatches:
         width = np.ptp(places, axis=1).max(1)[:, None, None]
         noise = rng.normal(size=places.shape) * _log_uniform(rng, config.places_sigma, count)
         return (places / width + noise).astype(np.float32)
+
+
+def _of_whole(values: NDArray[np.float32], rows: slice, size: int) -> NDArray[np.float32]:
+    """The values (K, ...) of some rows of a batch, for all (size, ...) of it: the others have the first one's."""
+    whole = np.repeat(values[:1], size, 0)
+    whole[rows] = values
+    return whole
 
 
 def _log_uniform(rng: np.random.Generator, limits: tuple[float, float], count: int) -> NDArray[np.float64]:

@@ -241,11 +241,14 @@ def changed_preset(name: str, changes: Changes) -> Preset:
 
     Raises:
         UnknownName: there is no such preset.
-        InvalidInput: the changes have no effect on what the preset trains.
+        InvalidInput: the changes have no effect on what the preset trains, or a number is not positive.
     """
     chosen = preset(name)
     numbers = RECIPES.get(chosen.name, chosen.optimisation) if changes.large_batches else chosen.optimisation
-    numbers = replace(numbers, batch_size=changes.batch_size or numbers.batch_size, lr=changes.lr or numbers.lr)
+    if changes.batch_size is not None:
+        numbers = replace(numbers, batch_size=changes.batch_size)
+    if changes.lr is not None:
+        numbers = replace(numbers, lr=changes.lr)
     chosen = replace(chosen, optimisation=numbers, seed=chosen.seed if changes.seed is None else changes.seed)  # type: ignore[type-var]
     return chosen.changed(changes)
 

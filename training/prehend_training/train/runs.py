@@ -76,6 +76,9 @@ def train_run(training: Training, machine: Machine, until_s: float = math.inf, m
     """
     if renders(training.data) and machine.workers < 1:
         raise InvalidInput("scenes are rendered in worker processes: give one worker at least")
+    samples = training.preset.optimisation.batch_size
+    if machine.processes > samples:
+        raise InvalidInput(f"--processes {machine.processes} cannot share batches of {samples} samples")
     if training.preset.needs_teacher and training.teacher is None:
         raise InvalidInput(f"'{training.preset.name}' learns from a teacher: give --teacher RUN")
     claim_run(training, machine.in_memory)

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prehend.cli.parsing import count_from
 from prehend.errors import InvalidInput
 from prehend_training.cli.parsing.annotation import add_pose_source
 from prehend_training.cli.parsing.data import weighted
-from prehend_training.cli.parsing.options import add_engine, add_verb, engine_of
+from prehend_training.cli.parsing.options import add_engine, add_verb, engine_of, torch_device
 from prehend_training.cli.parsing.training import (
     add_budget,
     add_machine,
@@ -72,7 +73,7 @@ def _add_train(steps: Any) -> None:
         "the share of its weight (1)",
     )  # fmt: skip
     add_budget(train)
-    train.add_argument("--seed", type=int, help="of fresh weights and batches (0)")
+    train.add_argument("--seed", type=count_from(0), help="of fresh weights and batches (0)")
     train.add_argument("--batch", type=int, metavar="N", help="pictures a step")
     train.add_argument("--lr", type=float, help="highest learning rate")
     add_machine(train, processes=False)
@@ -82,7 +83,9 @@ def _add_create(steps: Any) -> None:
     create = add_verb(steps, "create", _create, "draw new conditions: grasps and views unlike those there are")
     create.add_argument("--out", type=Path, required=True, metavar="CONDITIONS", help="folder of the conditions")
     create.add_argument("--count", type=int, required=True, help="number of conditions; may be raised later")
-    create.add_argument("--seed", type=int, default=0, help="a condition depends on it and its number alone (0)")
+    create.add_argument(
+        "--seed", type=count_from(0), default=0, help="a condition depends on it and its number alone (0)"
+    )
     create.add_argument("--size", type=int, default=128, metavar="PX", help="side of the crops (128)")
     create.add_argument(
         "--real", type=Path, action="append", default=[], metavar="DIR",
@@ -115,11 +118,11 @@ def _add_sample(steps: Any) -> None:
     sample.add_argument("--guidance", type=float, default=3.0, help="weight of the orientation, 1 for none (3)")
     sample.add_argument("--eta", type=float, default=0.0, help="share of fresh noise in each step (0)")
     sample.add_argument("--variants", type=int, default=1, metavar="N", help="pictures of each condition (1)")
-    sample.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    sample.add_argument("--seed", type=count_from(0), default=0, help="of the noise (0)")
     sample.add_argument("--batch", type=int, default=16, metavar="N", help="pictures at once; halved if it must (16)")
     sample.add_argument("--limit", type=int, metavar="N", help="conditions, from the first on; may be raised later")
     sample.add_argument("--sheet", type=int, default=0, metavar="ROWS", help="also write MADE/sheet.png")
-    sample.add_argument("--device", default="cpu", help="torch device (cpu)")
+    sample.add_argument("--device", type=torch_device, default="cpu", help="torch device (cpu)")
     add_engine(sample, processes=0)
 
 
@@ -138,7 +141,7 @@ def _add_filter(steps: Any) -> None:
     keep.add_argument("--aligned-mm", type=float, default=10.0, help="largest error once aligned (10, likewise)")
     keep.add_argument("--quantile", type=float, metavar="Q", help="keep this share with the smallest errors instead")
     keep.add_argument("--sheet", type=int, default=6, metavar="ROWS", help="of judged.png (6); 0 for none")
-    keep.add_argument("--device", default="cpu", help="torch device (cpu)")
+    keep.add_argument("--device", type=torch_device, default="cpu", help="torch device (cpu)")
     add_engine(keep, processes=0)
 
 
@@ -158,7 +161,7 @@ def _add_compare(steps: Any) -> None:
     compare.add_argument(
         "--photos", type=Path, metavar="LABELS", help="labelled photographs to measure on (validation)"
     )
-    compare.add_argument("--batch", type=int, metavar="N", help="samples a step (the preset's)")
+    compare.add_argument("--batch", type=count_from(1), metavar="N", help="samples a step (the preset's)")
     add_table(compare, "crops")
 
 
@@ -201,10 +204,12 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _folders(texts: list[str]) -> "Mixture":
+    from prehend_training.data.stores.datasets import window_counts
     from prehend_training.data.stores.open import Mixture
 
-    named = [weighted(text) for text in texts]
-    return Mixture(tuple(([Path(path)], 1.0 if weight is None else weight) for path, weight in named))
+    named = [(path, 1.0 if weight is None else weight) for path, weight in map(weighted, texts)]
+    window_counts([weight for _, weight in named])  # asks whether they are usable
+    return Mixture(tuple(([Path(path)], weight) for path, weight in named))
 
 
 def _create(arguments: argparse.Namespace) -> None:

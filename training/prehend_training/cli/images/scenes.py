@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prehend.cli.parsing import count_from
 from prehend.errors import InvalidInput
 from prehend_training.cli.parsing.options import add_engine, add_verb, engine_of, keep_old_option, named_preset
 
@@ -25,12 +26,12 @@ def add_scene_verbs(verbs: Any) -> None:
     stats = add_verb(verbs, "stats", _stats, "plots and stats.json of what a folder of shards holds")
     stats.add_argument("data", type=Path, help="folder of shards")
     stats.add_argument("--out", type=Path, required=True, help="folder of the plots")
-    stats.add_argument("--limit", type=int, help="largest number of pictures, spread over the folder")
+    stats.add_argument("--limit", type=count_from(1), help="largest number of pictures, spread over the folder")
     _add_objects(verbs)
     grasps = add_verb(verbs, "grasps", _grasps, "search grasps of catalogue objects and write them as a library")
     grasps.add_argument("--object", action="append", metavar="ID", help="object, may be repeated (all)")
-    grasps.add_argument("--count", type=int, default=100, help="valid grasps of each object (100)")
-    grasps.add_argument("--seed", type=int, default=0, help="of the search (0)")
+    grasps.add_argument("--count", type=count_from(1), default=100, help="valid grasps of each object (100)")
+    grasps.add_argument("--seed", type=count_from(0), default=0, help="of the search (0)")
     grasps.add_argument("--out", type=Path, required=True, help="folder of the library")
 
 
@@ -43,9 +44,13 @@ def _add_scenes(verbs: Any) -> None:
         help="crops of a hand; whole frames; instants seen by all cameras of a rig; sequences of one camera at 30 Hz",
     )
     scenes.add_argument("--count", type=int, default=0, help="number of crops, frames, instants or sequences")
-    scenes.add_argument("--seed", type=int, default=0, help="the pictures depend on it and their number alone (0)")
+    scenes.add_argument(
+        "--seed", type=count_from(0), default=0, help="the pictures depend on it and their number alone (0)"
+    )
     scenes.add_argument("--out", type=Path, help="folder of the shards; for several machines one that all see")
-    scenes.add_argument("--size", type=int, metavar="PX", help="width in pixels (160 for crops, 320 for the others)")
+    scenes.add_argument(
+        "--size", type=count_from(16), metavar="PX", help="width in pixels (160 for crops, 320 for the others)"
+    )
     scenes.add_argument(
         "--maps",
         choices=("all", "twin", "none"),
@@ -74,10 +79,12 @@ def _add_show(verbs: Any) -> None:
     show = add_verb(verbs, "show", _show, "a contact sheet of a folder, with its labels drawn over the pictures")
     show.add_argument("data", metavar="DATA", help="folder of shards, or photos:LABELS[:SPLIT]")
     show.add_argument("--out", type=Path, required=True, help="picture to write (.png or .jpg)")
-    show.add_argument("--count", type=int, help="pictures (24), or rows of --view-groups and sequences (4)")
-    show.add_argument("--columns", type=int, help="pictures in a row (6)")
-    show.add_argument("--first", type=int, default=0, help="number of the first picture, or of the first row (0)")
-    show.add_argument("--scale", type=int, default=2, help="enlargement (2)")
+    show.add_argument("--count", type=count_from(1), help="pictures (24), or rows of --view-groups and sequences (4)")
+    show.add_argument("--columns", type=count_from(1), help="pictures in a row (6)")
+    show.add_argument(
+        "--first", type=count_from(0), default=0, help="number of the first picture, or of the first row (0)"
+    )
+    show.add_argument("--scale", type=count_from(1), default=2, help="enlargement (2)")
     show.add_argument(
         "--labels",
         default="skeleton,objects,words",

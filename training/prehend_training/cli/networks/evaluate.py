@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prehend.cli.parsing import count_from
 from prehend.errors import InvalidInput
 from prehend_training.cli.networks.evaluate_photos import add_photo_options, evaluate_real, wants_photos
 from prehend_training.cli.parsing.data import add_data_options, chosen_data
@@ -40,7 +41,7 @@ def add_evaluate_verb(verbs: Any) -> None:
     )
     calibrate.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
     add_data_options(calibrate)
-    calibrate.add_argument("--samples", type=int, default=2048, metavar="N", help="crops to look at (2048)")
+    calibrate.add_argument("--samples", type=count_from(1), default=2048, metavar="N", help="crops to look at (2048)")
     spread = add_verb(
         verbs,
         "spread",
@@ -119,7 +120,10 @@ def _steady(arguments: argparse.Namespace) -> None:
     from prehend.weights import load_bundle
     from prehend_training.evaluate.films.fused import evaluate_steady
 
-    backend = open_backend("onnx", load_bundle(arguments.what), threads=1)
+    bundle = load_bundle(arguments.what)
+    if "encode" not in bundle.stages:
+        raise InvalidInput(f"{bundle.name} ({bundle.network}) is no crop network: give the weights of one")
+    backend = open_backend("onnx", bundle, threads=1)
     try:
         sys.stdout.write(json.dumps(evaluate_steady(backend, arguments.data), indent=1) + "\n")
     finally:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prehend.cli.parsing import count_from
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
 from prehend_training.cli.networks.train import add_train_verb
@@ -28,17 +29,17 @@ def add_hhmr_verb(verbs: Any) -> None:
     judge.add_argument(
         "--train-data", type=Path, action="append", default=[], metavar="DIR", help="what the PCA learns from (none)"
     )
-    judge.add_argument("--drawn", type=int, default=256, metavar="N", help="hands to draw (256)")
-    judge.add_argument("--hands", type=int, default=32, metavar="N", help="hands to complete and to fit (32)")
-    judge.add_argument("--steps", type=int, default=25, help="of denoising (25)")
+    judge.add_argument("--drawn", type=count_from(1), default=256, metavar="N", help="hands to draw (256)")
+    judge.add_argument("--hands", type=count_from(1), default=32, metavar="N", help="hands to complete and to fit (32)")
+    judge.add_argument("--steps", type=count_from(1), default=25, help="of denoising (25)")
     judge.add_argument("--times", default="10,25,50", metavar="N,N", help="steps to time (10,25,50)")
-    judge.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    judge.add_argument("--seed", type=count_from(0), default=0, help="of the noise (0)")
     open_ = add_verb(steps, "hypotheses", _hypotheses, "judge what a running estimator says that hands may be")
     open_.add_argument("what", metavar="WEIGHTS", help="name or folder of the hand network's weights")
     open_.add_argument("--data", type=Path, required=True, metavar="DIR", help="held-out shards of crops")
-    open_.add_argument("--first", type=int, default=0, metavar="N", help="picture to begin with (0)")
-    open_.add_argument("--count", type=int, default=256, metavar="N", help="pictures (256)")
-    open_.add_argument("--hypotheses", type=int, default=8, metavar="N", help="of each hand (8)")
+    open_.add_argument("--first", type=count_from(0), default=0, metavar="N", help="picture to begin with (0)")
+    open_.add_argument("--count", type=count_from(1), default=256, metavar="N", help="pictures (256)")
+    open_.add_argument("--hypotheses", type=count_from(1), default=8, metavar="N", help="of each hand (8)")
 
 
 def _none(_: argparse.Namespace) -> None:

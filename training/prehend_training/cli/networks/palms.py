@@ -8,7 +8,7 @@ from typing import Any
 
 from prehend.errors import InvalidInput
 from prehend_training.cli.parsing.annotation import add_known, known_boxes
-from prehend_training.cli.parsing.options import add_verb
+from prehend_training.cli.parsing.options import add_verb, number_from
 
 
 def add_palm_verbs(verbs: Any) -> None:
@@ -71,7 +71,11 @@ def _add_measure_step(steps: Any) -> None:
         "--write", action="store_true", help="note the numbers in the run's measured.json or the weights' manifest"
     )
     measure.add_argument(
-        "--false", type=float, default=0.01, metavar="SHARE", help="most false hands a picture at the thresholds (0.01)"
+        "--false",
+        type=number_from(0),
+        default=0.01,
+        metavar="SHARE",
+        help="most false hands a picture at the thresholds (0.01)",
     )
     measure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
     sure = add_verb(
@@ -86,7 +90,7 @@ def _add_measure_step(steps: Any) -> None:
         "--write", action="store_true", help="note it in the run's calibration.json or the weights' manifest"
     )
     sure.add_argument(
-        "--false", type=float, default=0.003, metavar="SHARE", help="most false hands a picture let in (0.003)"
+        "--false", type=number_from(0), default=0.003, metavar="SHARE", help="most false hands a picture let in (0.003)"
     )
     sure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
 

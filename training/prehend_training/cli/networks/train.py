@@ -1,10 +1,12 @@
 """The verb `train` of `prehend-train`."""
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from prehend.cli.parsing import count_from, number_between
 from prehend_training.cli.parsing.data import add_data_options, chosen_data
 from prehend_training.cli.parsing.options import add_verb, named_preset
 from prehend_training.cli.parsing.training import add_budget, add_machine, add_start, machine_of, until_of
@@ -32,9 +34,9 @@ def add_train_verb(verbs: Any) -> None:
 
 def _add_changes(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("numbers", "In place of the preset's; RUN/run.json tells what differs from it.")
-    group.add_argument("--seed", type=int, help="of fresh weights and batches; of --online scenes too")
-    group.add_argument("--batch", type=int, metavar="N", help="samples a step")
-    group.add_argument("--lr", type=float, help="highest learning rate")
+    group.add_argument("--seed", type=count_from(0), help="of fresh weights and batches; of --online scenes too")
+    group.add_argument("--batch", type=count_from(1), metavar="N", help="samples a step")
+    group.add_argument("--lr", type=number_between(0, math.inf), help="highest learning rate")
     group.add_argument(
         "--large-batches",
         action="store_true",

@@ -61,6 +61,7 @@ def chosen_data(arguments: argparse.Namespace, preset: "Preset") -> "DataSource"
     Raises:
         InvalidInput: there is none, or options do not go together.
     """
+    from prehend_training.data.stores.datasets import window_counts
     from prehend_training.data.stores.open import Mixture
 
     if arguments.photos is not None and arguments.online is None:
@@ -71,6 +72,7 @@ def chosen_data(arguments: argparse.Namespace, preset: "Preset") -> "DataSource"
     parts = _parts(arguments, preset)
     if not parts:
         raise InvalidInput("give --data, --dataset or --online: what shall it learn from?")
+    window_counts([weight for _, weight in parts])  # asks whether they are usable
     if len(parts) == 1 and not arguments.cache:
         return parts[0][0]
     return Mixture(tuple(parts), arguments.cache)
@@ -83,7 +85,7 @@ def _parts(arguments: argparse.Namespace, preset: "Preset") -> "list[tuple[Singl
     if pooled := [Path(path) for path, weight in shards if weight is None]:
         parts.append((pooled, 1.0))
     parts += [([Path(path)], weight) for path, weight in shards if weight is not None]
-    parts += [(photos(path), weight or 1.0) for path, weight in named if path.startswith(PHOTOS)]
+    parts += [(photos(path), 1.0 if weight is None else weight) for path, weight in named if path.startswith(PHOTOS)]
     for text in arguments.dataset:
         name, weight = weighted(text)
         parts.append((_dataset(name, arguments), 1.0 if weight is None else weight))

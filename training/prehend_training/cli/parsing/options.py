@@ -2,11 +2,13 @@
 
 import argparse
 import logging
+import math
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from prehend.cli.parsing import WRONG_USE
+from prehend.cli.parsing import WRONG_USE, count_from
 from prehend.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,15 +25,40 @@ class OneLineParser(argparse.ArgumentParser):
     """Says in one line what is wrong, and where the help is.
 
     Attributes:
-        verbs: their names.
+        verbs: by name, of the whole command.
     """
 
-    verbs: Collection[str] = ()
+    verbs: Mapping[str, argparse.ArgumentParser] = MappingProxyType({})
 
     def error(self, message: str) -> NoReturn:
         """Leave with the exit code for wrong use."""
         sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
         raise SystemExit(WRONG_USE)
+
+
+def number_from(low: float) -> Callable[[str], float]:
+    """Type of an argument: a finite number that is not below another."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not low <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is no number from {low:g} on")
+        return value
+
+    parse.__name__ = "number"  # argparse names it where the text is none
+    return parse
+
+
+def torch_device(text: str) -> str:
+    """Type of an argument: a device that torch knows the name of."""
+    if text != "cpu":
+        import torch
+
+        try:
+            torch.device(text)
+        except RuntimeError:
+            raise argparse.ArgumentTypeError(f"torch knows no device '{text}': cpu, cuda or cuda:1") from None
+    return text
 
 
 def add_verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
@@ -77,11 +104,15 @@ def named_preset(name: str) -> "Preset":
 def add_engine(parser: argparse.ArgumentParser, processes: int) -> None:
     """Where work is done that machines can share, see `engine_of`; `processes` of this one where none are named."""
     parser.add_argument(
-        "--workers", type=int, help=f"processes (0: this one; {processes}); with --engine ray actors (one a CPU)"
+        "--workers",
+        type=count_from(0),
+        help=f"processes (0: this one; {processes}); with --engine ray actors (one a CPU)",
     )
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the work is done (local)")
     parser.add_argument("--address", help="of the Ray cluster (RAY_ADDRESS, or one of this machine alone)")
-    parser.add_argument("--gpus-per-worker", type=float, default=0.0, help="share of a GPU for each Ray actor (0)")
+    parser.add_argument(
+        "--gpus-per-worker", type=number_from(0), default=0.0, help="share of a GPU for each Ray actor (0)"
+    )
     parser.set_defaults(local_processes=processes)
 
 

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prehend_training.cli.parsing.options import number_from
+
 if TYPE_CHECKING:
     from prehend_training.data.stores.open import DataSource
     from prehend_training.experiments.table import Extent, Table
@@ -22,7 +24,9 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_call_minutes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--call-minutes", type=float, help="save and end this call after so many minutes; go on later")
+    parser.add_argument(
+        "--call-minutes", type=number_from(0), help="save and end this call after so many minutes; go on later"
+    )
 
 
 def until_of(arguments: argparse.Namespace) -> float:

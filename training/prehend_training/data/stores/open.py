@@ -68,7 +68,7 @@ class Mixture:
     cache_gb: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.parts or self.cache_gb < 0:
+        if not self.parts or not self.cache_gb >= 0:
             raise InvalidInput("a mixture has at least one source, and its memory is not negative")
 
 

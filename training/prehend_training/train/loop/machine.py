@@ -1,5 +1,6 @@
 """What trains and for how long: devices, precisions, budgets."""
 
+import math
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ class Budget:
     steps: int | None = None
 
     def __post_init__(self) -> None:
-        if (self.minutes is None) == (self.steps is None) or (self.minutes or self.steps or 0) <= 0:
+        given = (self.minutes, self.steps)
+        if given.count(None) != 1 or not 0 < (self.minutes or self.steps or 0) < math.inf:
             raise InvalidInput("give a positive number of either minutes or steps")
 
     def used(self, progress: Progress) -> float:
@@ -61,6 +63,8 @@ class Machine:
     compiled: bool = False
 
     def __post_init__(self) -> None:
+        if self.processes < 1 or self.threads < 0 or self.workers < 0:
+            raise InvalidInput("--processes is 1 or more, --threads and --workers are not negative")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise InvalidInput("torch sees no CUDA device here; --device cpu tries everything out slowly")
         if self.in_memory is not None and (self.in_memory <= 0 or self.processes > 1):

@@ -1,5 +1,6 @@
 """What a preset is: numbers that build their own task. The kinds of presets stand beside their tasks."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, Protocol
@@ -44,6 +45,10 @@ class Optimisation:
     clip: float = 20.0
     ema: float = 0.998
     pretrained_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or not 0 < self.lr < math.inf:
+            raise InvalidInput(f"batch size {self.batch_size} and rate {self.lr:g} must be positive")
 
 
 @dataclass(frozen=True)
