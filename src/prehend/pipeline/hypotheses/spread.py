@@ -32,7 +32,7 @@ OWN_SHARE = 0.3
 """What the hypotheses' own covariance counts for; the rest is the isotropic one that the network's word gives. Of so
 few samples a covariance is too rough to stand alone (Ledoit and Wolf, 2004)."""
 
-SCALE = {"seen": 0.95, "hidden": 1.04}
+SCALE = {"seen": 0.88, "hidden": 0.96}
 """Of the standard deviations, so that .68 of the true joints are within the ellipsoid that holds .68 of a Gaussian."""
 
 ELLIPSOID = 1.873
