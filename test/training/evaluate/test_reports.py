@@ -1,7 +1,7 @@
 """Evaluation on answers made from the truth: a perfect network passes through the real crop, decoder and pipeline."""
 
-import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from prehend.eval.protocols import PROTOCOLS
 from prehend.eval.report import column_of
 from prehend.geometry.camera import project
 from prehend.geometry.control_points import control_points
+from prehend.hand_model.skinning import skin
 from prehend.pipeline.crop import region_of
 from prehend.types import Box, Camera
 from prehend_training.cli import main as cli
@@ -36,21 +37,22 @@ from prehend_training.objects.catalogue import catalogue
 from prehend_training.sample import FrameId, HandLabel, ObjectLabel, Sample
 from prehend_training.train.presets import preset
 
+sys.path[:0] = [str(Path(__file__).parents[2] / "pipeline")]
+
+from oracles import Oracle, OracleFinder  # noqa: E402
+from true_hands import EXTENTS, HEIGHT, MODELS, WIDTH, make_hand, ramp  # noqa: E402
+
 pytest_plugins = ("dataset_fixtures",)
 
-_SPEC = importlib.util.spec_from_file_location("oracle", Path(__file__).parents[2] / "pipeline" / "conftest.py")
-oracles = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(oracles)
-
-CAMERA = Camera(np.array([[260.0, 0, 131], [0, 255, 92], [0, 0, 1]]), oracles.WIDTH, oracles.HEIGHT)
+CAMERA = Camera(np.array([[260.0, 0, 131], [0, 255, 92], [0, 0, 1]]), WIDTH, HEIGHT)
 SCENES = PROTOCOLS["scenes"]
 
 
 def label_of(hand, index):
     joints = hand.joints.astype(np.float64)
     keypoints = project(joints, CAMERA)
-    model = oracles.MODELS[hand.side].without_forearm()
-    vertices = oracles.skin(model, hand.rotations, hand.betas, hand.translation).vertices
+    model = MODELS[hand.side].without_forearm()
+    vertices = skin(model, hand.rotations, hand.betas, hand.translation).vertices
     none = np.zeros(6, np.int64)
     return HandLabel(
         hand.side, hand.rotations, hand.betas, joints, vertices, keypoints, box_of(keypoints), np.ones(21, bool), 0.7,
@@ -66,21 +68,21 @@ def sample_of(hands):
         labels.append(label_of(hand, held))
         if held is not None:
             T = hand.T_camera_object
-            points = control_points(oracles.EXTENTS) @ T[:3, :3].T + T[:3, 3]
+            points = control_points(EXTENTS) @ T[:3, :3].T + T[:3, 3]
             pixels = project(points, CAMERA)
-            things.append(ObjectLabel("box", T, oracles.EXTENTS, np.zeros(3), points, pixels, box_of(pixels)))
+            things.append(ObjectLabel("box", T, EXTENTS, np.zeros(3), points, pixels, box_of(pixels)))
     frame_id = FrameId("oracle", 0, 0)
-    return Sample(oracles.ramp(), None, CAMERA, np.eye(4), tuple(labels), tuple(things), None, frame_id)
+    return Sample(ramp(), None, CAMERA, np.eye(4), tuple(labels), tuple(things), None, frame_id)
 
 
 @pytest.fixture
 def hands():
-    return [oracles.make_hand("right", 0.12, 1, grasp=True), oracles.make_hand("left", -0.12, 2, grasp=False)]
+    return [make_hand("right", 0.12, 1, grasp=True), make_hand("left", -0.12, 2, grasp=False)]
 
 
 @pytest.fixture
 def oracle(hands):
-    oracle = oracles.Oracle(CAMERA)
+    oracle = Oracle(CAMERA)
     oracle.scene = hands
     return oracle
 
@@ -147,7 +149,7 @@ def test_an_answer_of_no_numbers_is_no_answer(hands, oracle):
 
 
 def frames_of(oracle, sample, **options):
-    pipeline = FramePipeline(oracle, oracles.OracleFinder(oracle))
+    pipeline = FramePipeline(oracle, OracleFinder(oracle))
     return frame_columns(score_frames(pipeline, [sample], Labels(SCENES), **options), SCENES)
 
 
@@ -163,7 +165,7 @@ def test_both_columns_are_perfect_for_a_perfect_pipeline(hands, oracle):
 
 def test_misses_wrong_sides_and_false_hands_are_told(hands, oracle):
     sample = sample_of(hands)
-    ghost = oracles.make_hand("right", -0.12, 5)
+    ghost = make_hand("right", -0.12, 5)
     oracle.scene = hands[:1]
     other_side = replace(sample, hands=(replace(sample.hands[0], side="left"), sample.hands[1]))
     columns = frames_of(oracle, other_side)
@@ -204,10 +206,10 @@ def test_surface_points_are_spread_evenly_and_fill_the_label_s_box():
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     upper = (corners.mean(1)[:, 2] > 0) @ areas / areas.sum()
     assert abs((points[:, 2] > 0).mean() - upper) < 0.03
-    sample = sample_of([oracles.make_hand("right", 0.0, 1, grasp=True)])
+    sample = sample_of([make_hand("right", 0.0, 1, grasp=True)])
     labels = Labels(SCENES)
     stretched = labels.points(sample.objects[0])
-    np.testing.assert_allclose(np.ptp(stretched, axis=0), oracles.EXTENTS, rtol=0.02)
+    np.testing.assert_allclose(np.ptp(stretched, axis=0), EXTENTS, rtol=0.02)
     assert labels.points(replace(sample.objects[0], object_id="unheard_of")) is None
     assert labels.is_symmetric("apple") and not labels.is_symmetric("unheard_of")
 
