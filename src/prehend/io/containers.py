@@ -44,7 +44,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def mirroring(path: Path) -> str | None:
-    """How the matrix of an MP4's picture mirrors it; None where it does not, or only turns it.
+    """How the matrix of an MP4's image mirrors it; None where it does not, or only turns it.
 
     Returns:
         "across" (left and right), "down", "transpose" (x and y) or "transverse" (both, and upside down).

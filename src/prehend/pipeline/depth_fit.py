@@ -50,7 +50,7 @@ anew [m]; from `CUT` times as far away there is none."""
 CUT = 3.0
 
 MOST_TURN_RAD, MOST_LOG_SCALE = 1.0, 0.4
-"""A hand that is turned or resized more than this is taken for another thing."""
+"""A hand that is turned or resized more than this is taken for another object."""
 
 
 class Places(NamedTuple):

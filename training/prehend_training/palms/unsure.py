@@ -90,7 +90,7 @@ def unsure_hands(detector: Detector, image: Image) -> Iterator[FoundHand]:
 
 
 def choose_sure(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> dict[str, Any]:
-    """The lowest of `STEPS` from which no more false hands a picture are let in than `false`; the highest if there is
+    """The lowest of `STEPS` from which no more false hands an image are let in than `false`; the highest if there is
     none.
 
     Returns:
