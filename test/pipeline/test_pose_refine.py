@@ -12,7 +12,8 @@ from prehend.types import Camera
 from prehend.weights import load_bundle
 
 CAMERA = Camera(np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), 640, 480)
-COVARIANCE = pose_covariance(load_bundle("unihope-s").manifest)
+STD_RAD = [[0.12, 0.1, 0.13], *[[0.06, 0.05, 0.17]] * 15]
+COVARIANCE = pose_covariance({"calibration": {"rotations": {"std_rad": STD_RAD, "correlation_percent": [10] * 1128}}})
 SURE = np.full(NUM_JOINTS, 0.5)
 
 
@@ -143,6 +144,11 @@ def test_five_keypoints_or_a_hand_behind_the_camera_say_nothing():
 def told(**changes):
     rotations = {"std_rad": np.full((16, 3), 0.1).tolist(), "correlation_percent": [0] * 1128, "count": 500}
     return {"calibration": {"rotations": {**rotations, **changes}}}
+
+
+def test_the_shipped_weights_tell_how_far_their_rotations_are_off():
+    std = np.sqrt(np.diag(pose_covariance(load_bundle("unihope-s").manifest))).reshape(16, 3)
+    assert 0.05 < std[0].mean() < 0.3 and 0.02 < std[1:].mean() < 0.2
 
 
 def test_the_covariance_is_what_the_manifest_says():

@@ -24,6 +24,9 @@ from prehend_training.fusion.answers import EXACT, HandAnswers, answers_of, toge
 from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
 
 BATCH = 256
+STILL_M_S = 1e-3
+"""Joints that are slower than this about the wrist hold still (root mean square)."""
+
 STILL = SmoothConfig(min_cutoff_hz=1.5, smoother="one-euro")
 """The One-Euro filter as the node runs it, if it is asked to; the Kalman filter has the same cutoff."""
 
@@ -72,7 +75,8 @@ def evaluate_steady(answering: Backend, data: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         hands, and for `measured`, `one_euro` and `kalman_LAG_s` the numbers of `evaluate_fused` and delay_ms: by how
-        much the answer comes after the measured one, along the true way (mean over joints, by least squares).
+        much the answer comes after the measured one, along the true way (mean over joints, by least squares); None
+        where all hold still.
 
     Raises:
         AssetError: a folder cannot be read or holds no sequences.
@@ -164,17 +168,19 @@ def _kalman(answers: HandAnswers, rotations: FloatArray, lag_s: float) -> FloatA
     return steady
 
 
-def _delay_ms(answers: HandAnswers, moved: FloatArray) -> float:
-    """How much later the answer is for which joints (N, 21, 3) are `moved` from the measured ones [ms]."""
+def _delay_ms(answers: HandAnswers, moved: FloatArray) -> float | None:
+    """How much later the answer is for which joints (N, 21, 3) are `moved` from the measured ones [ms]; None where the
+    hands hold still, which tells no time."""
     turn = np.swapaxes(answers.arrays["R_camera_crop"].astype(np.float64), -1, -2)
     truth, moved = answers.arrays["true_joints"].astype(np.float64) @ turn, moved @ turn
-    along = whole = 0.0
+    along, whole, count = 0.0, 0.0, 0
     for rows in answers.hands():
         times = answers.arrays["time_s"][rows]
         if len(rows) > 1:
             speed = np.gradient(truth[rows], times, axis=0)
             along, whole = along - float((speed * moved[rows]).sum()), whole + float(np.square(speed).sum())
-    return round(1e3 * along / max(whole, 1e-12), 1)
+            count += speed.shape[0] * speed.shape[1]
+    return round(1e3 * along / whole, 1) if whole > count * STILL_M_S**2 else None
 
 
 def _summary(answers: HandAnswers, pose: Pose) -> dict[str, Any]:
