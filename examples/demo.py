@@ -24,6 +24,7 @@ import rclpy  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 
 from prehend.ros.messages import COMPRESSED_IMAGE, HAND_ARRAY, MODEL_INFO, decode, message_class  # noqa: E402
+from prehend.ros.start import end_ros  # noqa: E402
 
 CLIP = Path(__file__).parent / "hands.mp4"
 IMAGE_TOPIC = "/camera/image_raw"
@@ -88,10 +89,8 @@ def stop(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def run(options: argparse.Namespace) -> Listener:
+def run(ros: Any, options: argparse.Namespace) -> Listener:
     """Start node and player, listen until the player has ended."""
-    rclpy.init()
-    ros = rclpy.create_node("prehend_demo")
     listener = Listener(ros, options.overlay)
     node = start("node", "--ros-args", "-r", f"image_raw:={IMAGE_TOPIC}", "-p", "find_interval_s:=0.33")
     player = None
@@ -114,8 +113,6 @@ def run(options: argparse.Namespace) -> Listener:
         if player:
             stop(player)
         stop(node)
-        ros.destroy_node()
-        rclpy.try_shutdown()
     return listener
 
 
@@ -148,7 +145,16 @@ def main() -> int:
     options = parser.parse_args()
     # a domain of its own, so that the demo does not talk to a robot nearby
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    listener = run(options)
+    rclpy.init()
+    ros = rclpy.create_node("prehend_demo")
+    try:
+        return told(run(ros, options), options)
+    finally:
+        end_ros(ros)
+
+
+def told(listener: Listener, options: argparse.Namespace) -> int:
+    """Say what was heard and save what was drawn; exit code 1 when nothing was heard."""
     if not listener.arrays:
         print("demo: the node published nothing; try `prehend doctor`", file=sys.stderr)
         return 1

@@ -70,6 +70,23 @@ def test_the_watchdog_lets_go_of_what_ends_in_time():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_an_end_that_hangs_ends_all_the_same(domain):
+    """Fast DDS's deadlock holds Python's lock, as here the C library's sleep does."""
+    code = (
+        "import ctypes\nfrom prehend.ros.start import end_ros, start_ros\nnode, _ = start_ros([], 'ends')\n"
+        "node.destroy_node = lambda: ctypes.PyDLL(None).sleep(100)\nend_ros(node, 1.0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "does not let go for 1 s" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_end_without_a_start_is_nothing():
+    code = "from prehend.ros.start import end_ros\nend_ros()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_second_node_of_the_same_name_is_told(peer, start):
     told = peer.listen("/diagnostics", m.DIAGNOSTICS)
     for _ in range(2):

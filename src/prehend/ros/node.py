@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from prehend.errors import MissingDependency, ParameterError
 
 try:
-    import rclpy
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.lifecycle import LifecycleNode
@@ -33,7 +32,7 @@ from prehend.ros.params_files import unused_files
 from prehend.ros.quality import publisher
 from prehend.ros.reporting import offer_services
 from prehend.ros.stamps import Stamps
-from prehend.ros.start import restore_signals, start_ros, stop_on_signals
+from prehend.ros.start import end_ros, restore_signals, start_ros, stop_on_signals
 from prehend.ros.worker import Worker
 
 _SIGNAL_S = 0.2
@@ -193,7 +192,7 @@ def run_node(argv: Sequence[str], load: Loader = load_for, load_cameras: Cameras
         Exception: what the estimator raised for many images in a row without it being a `PrehendError`; the node does
             not go on mute.
     """
-    stop, before = threading.Event(), None
+    stop, before, node = threading.Event(), None, None
     try:
         node, notes = start_ros(
             argv, "prehend", kind="rclpy.lifecycle", automatically_declare_parameters_from_overrides=True
@@ -202,9 +201,8 @@ def run_node(argv: Sequence[str], load: Loader = load_for, load_cameras: Cameras
         notes += unused_files(argv, node.get_fully_qualified_name())
         params = declare_parameters(node)
         _live(node, params, (load, load_cameras), notes, stop)
-        node.destroy_node()
     finally:
-        rclpy.try_shutdown()
+        end_ros(node)
         if before is not None:
             restore_signals(before)
     return 0

@@ -21,7 +21,7 @@ from prehend.ros.images import camera_message, image_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class, require_rclpy
 from prehend.ros.network import add_network_options, use_network
 from prehend.ros.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
-from prehend.ros.start import restore_signals, start_ros, stop_on_signals
+from prehend.ros.start import end_ros, restore_signals, start_ros, stop_on_signals
 from prehend.types import Camera
 
 DEFAULT_TOPIC = "/camera/image_raw"
@@ -74,7 +74,7 @@ def run_play(args: argparse.Namespace) -> int:
         ParameterError: wrong arguments.
         PrehendError: the source or the calibration cannot be read, or rclpy is missing.
     """
-    rclpy = require_rclpy()
+    require_rclpy()
     _check(args)
     use_network(args.discovery, args.peer)
     stop, before = threading.Event(), None
@@ -98,7 +98,7 @@ def run_play(args: argparse.Namespace) -> int:
             node.get_logger().info(f"{source.name}{_topic_of(source)} goes to {publisher.topic}")
             _play(source, args, publisher, stop, failures)
     finally:
-        rclpy.try_shutdown()
+        end_ros()
         if before is not None:
             restore_signals(before)
     return 1 if failures.count else 0

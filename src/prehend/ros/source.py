@@ -11,7 +11,7 @@ from prehend.io.images import ImageReader
 from prehend.ros.borders import Border
 from prehend.ros.convert import seconds
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, decode, message_class, require_rclpy
-from prehend.ros.start import start_ros
+from prehend.ros.start import end_ros, start_ros
 
 _PATIENCE_S = 5.0
 """Silence after which a person is told, once."""
@@ -34,7 +34,7 @@ class RosTopic(Source):
 
     def __init__(self, name: str, on_error: ErrorHandler | None = None):
         super().__init__(name, on_error)
-        self._rclpy = require_rclpy()
+        require_rclpy()
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.qos import QoSProfile, ReliabilityPolicy
 
@@ -80,8 +80,7 @@ class RosTopic(Source):
 
     def close(self) -> None:
         """Leave ROS."""
-        self._node.destroy_node()
-        self._rclpy.try_shutdown()
+        end_ros(self._node)
 
     def _tell_silence(self) -> None:
         """Say so where nobody publishes; notes are passed on with the next frame, which may never come."""

@@ -22,6 +22,13 @@ from prehend.ros.messages import require_rclpy
 LONGEST_START_S = 20.0
 """Fast DDS starts in tenths of a second, on a machine with ten times too much to do in some; after this it hangs."""
 
+LONGEST_END_S = 10.0
+"""The same of leaving."""
+
+_END_TEXT = (
+    "prehend: Fast DDS does not let go for {:g} s (it waits for its own TCP transport): the process ends; what was "
+    "published is out\n"
+)
 _LAST_DOMAIN = 232
 _PORT_FILES = "fastdds_port*"
 _SHARED_MEMORY = Path("/dev/shm")
@@ -72,6 +79,22 @@ def start_ros(
             return import_module(kind).Node(node_name, **options), notes
 
 
+def end_ros(node: Any = None, longest_s: float = LONGEST_END_S) -> None:
+    """Destroy a node, if one is given, and leave ROS; a watchdog ends a hang with exit code 1.
+
+    Fast DDS 3.2 can wait for itself without end when it takes down the TCP transport of LARGE_DATA
+    (`TCPChannelResourceBasic::disconnect`), and holds Python's lock: the process would be deaf to signals, too. What
+    was published went out before.
+    """
+    rclpy = require_rclpy()
+    if node is None and not rclpy.ok():  # it never began
+        return
+    with watchdog(longest_s, _END_TEXT.format(longest_s)):
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
 def process_age_s() -> float | None:
     """For how long this process lives [s]; None where the system does not tell (/proc, Linux)."""
     try:
@@ -114,15 +137,14 @@ def log_folder_fault() -> str:
 
 
 @contextmanager
-def watchdog(longest_s: float) -> Iterator[None]:
-    """End the process with exit code 1 and a line on stderr if the block takes longer.
+def watchdog(longest_s: float, text: str = "") -> Iterator[None]:
+    """End the process with exit code 1 and a line on stderr, `text` or that of a start, if the block takes longer.
 
     Fast DDS waits without end, and holding Python's lock, for a port of shared memory that another process began to
     make when it was killed. No signal handler and no thread of Python can run then.
     """
-    teller = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _TELLER, str(longest_s), _hang_text(longest_s)], stdin=subprocess.PIPE
-    )
+    said = text or _hang_text(longest_s)
+    teller = subprocess.Popen([sys.executable, "-I", "-S", "-c", _TELLER, str(longest_s), said], stdin=subprocess.PIPE)
     with Path(os.devnull).open("w") as nowhere:
         faulthandler.dump_traceback_later(longest_s + 1, exit=True, file=nowhere)
         try:

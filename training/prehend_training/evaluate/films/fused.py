@@ -179,7 +179,7 @@ def _delay_ms(answers: HandAnswers, moved: FloatArray) -> float | None:
         if len(rows) > 1:
             speed = np.gradient(truth[rows], times, axis=0)
             along, whole = along - float((speed * moved[rows]).sum()), whole + float(np.square(speed).sum())
-            count += speed.shape[0] * speed.shape[1]
+            count += speed[..., 0].size
     return round(1e3 * along / whole, 1) if whole > count * STILL_M_S**2 else None
 
 
