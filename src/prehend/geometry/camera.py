@@ -106,6 +106,25 @@ def backproject(pixels: FloatArray, depth_m: ArrayLike, camera: Camera) -> Float
     return np.concatenate([plane * depth, depth], axis=-1)
 
 
+def focal_projection(points_m: FloatArray, focal_px: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Where points meet the plane at the distance of the focal lengths, and how that moves with them.
+
+    Args:
+        points_m: (N, 3) in the camera frame, in front of it [m].
+        focal_px: (2,) [px].
+
+    Returns:
+        (N, 2) places relative to the principal point, without distortion [px], and their (N, 2, 3) derivative by the
+        points [px/m].
+    """
+    depth = points_m[:, 2:]
+    places = points_m[:, :2] / depth * focal_px
+    derivative = np.zeros((len(points_m), 2, 3))
+    derivative[:, 0, 0], derivative[:, 1, 1] = focal_px[0] / depth[:, 0], focal_px[1] / depth[:, 0]
+    derivative[:, :, 2] = -places / depth
+    return places, derivative
+
+
 def viewing_rays(pixels: FloatArray, camera: Camera) -> FloatArray:
     """Unit directions from the camera through pixels.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prehend.check import check_shape
-from prehend.geometry.camera import plane_from_pixels
+from prehend.geometry.camera import focal_projection, plane_from_pixels
 from prehend.types import Camera, FloatArray
 
 HAND_SIZE_STD = 0.06
@@ -172,11 +172,7 @@ def _refine(joints: FloatArray, seen: _Keypoints, t: FloatArray) -> RootFit | No
 
 def _residual(points: FloatArray, image: FloatArray, focal: FloatArray) -> tuple[FloatArray, FloatArray]:
     """(N, 2) projection minus image [px] and its (N, 2, 3) derivative by the translation [px/m]."""
-    depth = points[:, 2:]
-    projected = points[:, :2] / depth * focal
-    jacobian = np.zeros((len(points), 2, 3))
-    jacobian[:, 0, 0], jacobian[:, 1, 1] = focal[0] / points[:, 2], focal[1] / points[:, 2]
-    jacobian[:, :, 2] = -projected / depth
+    projected, jacobian = focal_projection(points, focal)
     return projected - image, jacobian
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from prehend.conventions import JOINTS_FROM_MANO, NUM_MANO_JOINTS, Side
 from prehend.errors import WeightsMismatch
-from prehend.geometry.camera import plane_from_pixels
+from prehend.geometry.camera import focal_projection, plane_from_pixels
 from prehend.geometry.root import MIN_DEPTH_M, MIN_JOINTS
 from prehend.geometry.rotations import hat, matrix_from_axis_angle
 from prehend.hand_model.skeleton import MOVES, Posture
@@ -108,9 +108,9 @@ def refine_pose(
     seen, points = image[usable], joints_m[usable]
     variance = CORRELATED_JOINTS * np.maximum(std_px[usable], LEAST_STD * (seen.max(0) - seen.min(0)).max()) ** 2
     derivative = _derivative(joints_m, start.rotations)
-    projected = points[:, :2] / points[:, 2:] * focal
+    projected, jacobian = focal_projection(points, focal)
     rows = np.empty((2 * len(points) + 1, TURNS + 3))
-    rows[:-1] = (_camera(points, projected, focal) @ derivative[usable]).reshape(-1, TURNS + 3)
+    rows[:-1] = (jacobian @ derivative[usable]).reshape(-1, TURNS + 3)
     rows[-1] = derivative[:, 2].mean(0)
     noise = np.append(np.repeat(variance, 2), (DISTANCE_STD * joints_m[:, 2].mean()) ** 2)
     off = np.append((seen - projected).ravel(), 0.0)
@@ -131,14 +131,6 @@ def _derivative(joints_m: FloatArray, rotations: FloatArray) -> FloatArray:
     derivative[..., :TURNS] = turns.transpose(0, 2, 1, 3).reshape(len(joints_m), 3, TURNS)
     derivative[..., TURNS:] = np.eye(3)
     return derivative
-
-
-def _camera(points: FloatArray, projected: FloatArray, focal: FloatArray) -> FloatArray:
-    """(N, 2, 3) derivative of the projection by the point [px/m]."""
-    jacobian = np.zeros((len(points), 2, 3))
-    jacobian[:, 0, 0], jacobian[:, 1, 1] = focal[0] / points[:, 2], focal[1] / points[:, 2]
-    jacobian[:, :, 2] = -projected / points[:, 2:]
-    return jacobian
 
 
 def _moved(start: Posture, step: FloatArray) -> Posture:

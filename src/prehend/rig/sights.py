@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prehend.geometry.camera import plane_from_pixels
+from prehend.geometry.camera import focal_projection, plane_from_pixels
 from prehend.pipeline.border import border_trust
 from prehend.rig.records import View
 from prehend.types import FloatArray, HandEstimate
@@ -101,11 +101,8 @@ def residuals(sight: Sight, points_m: FloatArray) -> tuple[FloatArray, FloatArra
     """(21, 2) projection of points (21, 3) of the rig's frame minus the keypoints [px], and its (21, 2, 3) derivative
     by the points [px/m]."""
     there = points_m @ sight.R.T + sight.t
-    depth = np.maximum(there[:, 2:], NEAREST_M)
-    projected = there[:, :2] / depth * sight.focal
-    jacobian = np.zeros((len(there), 2, 3))
-    jacobian[:, 0, 0], jacobian[:, 1, 1] = sight.focal[0] / depth[:, 0], sight.focal[1] / depth[:, 0]
-    jacobian[:, :, 2] = -projected / depth
+    there[:, 2] = np.maximum(there[:, 2], NEAREST_M)
+    projected, jacobian = focal_projection(there, sight.focal)
     return projected - sight.image, jacobian @ sight.R
 
 

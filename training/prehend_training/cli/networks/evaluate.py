@@ -32,39 +32,7 @@ def add_evaluate_verb(verbs: Any) -> None:
         "measure a run or weights by the papers' protocols (docs/EVALUATION.md) and print their tables; of a run on "
         "--data also writes RUN/measured.json, which export wants",
     )
-    calibrate = add_verb(
-        verbs,
-        "calibrate",
-        _calibrate,
-        "make the presence, grasp and side scores of a run probabilities, by held-out crops: RUN/calibration.json, "
-        "which export takes into the manifest",
-    )
-    calibrate.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
-    add_data_options(calibrate)
-    calibrate.add_argument("--samples", type=count_from(1), default=2048, metavar="N", help="crops to look at (2048)")
-    spread = add_verb(
-        verbs,
-        "spread",
-        _spread,
-        "fit how far joints are off by how sure the network is, on held-out sequences: the numbers of "
-        "prehend.pipeline.uncertainty",
-    )
-    spread.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
-    spread.add_argument(
-        "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
-    )
-    spread.add_argument("--detector", default="palm", metavar="WEIGHTS", help="of the detector (palm)")
-    steady = add_verb(
-        verbs,
-        "steady",
-        _steady,
-        "what the filters of the runtime make of a network's answers for held-out sequences, at once and after a wait "
-        "for later frames (docs/TIME.md)",
-    )
-    steady.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
-    steady.add_argument(
-        "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
-    )
+    _add_fits(verbs)
     verb.add_argument("what", metavar="WHAT", help="folder of a run, name of shipped weights, or folder of weights")
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
@@ -94,6 +62,43 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of JSON, CSV, tables and plots")
     verb.add_argument("--limit", type=int, metavar="N", help="largest number of pictures")
     add_photo_options(verb)
+
+
+def _add_fits(verbs: Any) -> None:
+    """Add the verbs that fit what answers are worth."""
+    calibrate = add_verb(
+        verbs,
+        "calibrate",
+        _calibrate,
+        "make the presence, grasp and side scores of a run probabilities and say how far its rotations are off, by "
+        "held-out crops: RUN/calibration.json, which export takes into the manifest",
+    )
+    calibrate.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    add_data_options(calibrate)
+    calibrate.add_argument("--samples", type=count_from(1), default=2048, metavar="N", help="crops to look at (2048)")
+    spread = add_verb(
+        verbs,
+        "spread",
+        _spread,
+        "fit how far joints are off by how sure the network is, on held-out sequences: the numbers of "
+        "prehend.pipeline.uncertainty",
+    )
+    spread.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
+    spread.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
+    )
+    spread.add_argument("--detector", default="palm", metavar="WEIGHTS", help="of the detector (palm)")
+    steady = add_verb(
+        verbs,
+        "steady",
+        _steady,
+        "what the filters of the runtime make of a network's answers for held-out sequences, at once and after a wait "
+        "for later frames (docs/TIME.md)",
+    )
+    steady.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
+    steady.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
+    )
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:

@@ -65,34 +65,29 @@ def _add_measure_step(steps: Any) -> None:
         "lowest with few false hands"
     )  # fmt: skip
     measure.add_argument("detector", metavar="WHAT", help="run, or name or folder of weights")
-    measure.add_argument("folder", type=Path, help="photographs, in folders of their own")
-    add_known(measure, "public")
-    measure.add_argument(
-        "--write", action="store_true", help="note the numbers in the run's measured.json or the weights' manifest"
-    )
-    measure.add_argument(
-        "--false",
-        type=number_from(0),
-        default=0.01,
-        metavar="SHARE",
-        help="most false hands a picture at the thresholds (0.01)",
-    )
-    measure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
+    _add_choice(measure, "the numbers in the run's measured.json", 0.01, "at the thresholds")
     sure = add_verb(
         steps, "sure", _sure, "how sure the hand network has to be of hands that the detector is unsure of: the lowest "
         "presence that lets in few false ones in photographs for validation"
     )  # fmt: skip
     sure.add_argument("hands", metavar="WHAT", help="run, or name or folder of weights, of the hand network")
-    sure.add_argument("folder", type=Path, help="photographs, in folders of their own")
     sure.add_argument("--detector", default="palm", metavar="WHAT", help="run, or name or folder of weights (palm)")
-    add_known(sure, "public")
-    sure.add_argument(
-        "--write", action="store_true", help="note it in the run's calibration.json or the weights' manifest"
+    _add_choice(sure, "it in the run's calibration.json", 0.003, "let in")
+
+
+def _add_choice(verb: argparse.ArgumentParser, noted: str, false: float, where: str) -> None:
+    """Add what a choice on photographs for validation asks for."""
+    verb.add_argument("folder", type=Path, help="photographs, in folders of their own")
+    add_known(verb, "public")
+    verb.add_argument("--write", action="store_true", help=f"note {noted} or the weights' manifest")
+    verb.add_argument(
+        "--false",
+        type=number_from(0),
+        default=false,
+        metavar="SHARE",
+        help=f"most false hands a picture {where} ({false})",
     )
-    sure.add_argument(
-        "--false", type=number_from(0), default=0.003, metavar="SHARE", help="most false hands a picture let in (0.003)"
-    )
-    sure.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
+    verb.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
 
 
 def _blend(arguments: argparse.Namespace) -> None:
