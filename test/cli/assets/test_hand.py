@@ -13,7 +13,7 @@ from prehend.cli.main import main
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "training"), str(Path(__file__).parents[1] / "prior")]
+sys.path[:0] = [str(Path(__file__).parents[3] / "training"), str(Path(__file__).parents[2] / "prior")]
 
 from prior_work import CAMERA, network, posed, seen  # noqa: E402
 

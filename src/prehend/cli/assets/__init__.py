@@ -1,0 +1,1 @@
+"""The commands about what is here: weights, engines, objects, hands, files, the installation."""

@@ -1,0 +1,1 @@
+"""`prehend eval`: its plan, predictions, truth and work."""

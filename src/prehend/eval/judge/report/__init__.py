@@ -1,0 +1,1 @@
+"""The report of a judgement: page, plots, tables, worst frames."""

@@ -1,0 +1,1 @@
+"""The papers' protocols, their published numbers, and reports in the layout of their tables."""

@@ -1,0 +1,1 @@
+"""Photographs with labels in 2D: what is measured on them."""

@@ -1,0 +1,1 @@
+"""The hand's mesh: at several resolutions, its joints, and the pose that it shows."""

@@ -1,0 +1,1 @@
+"""Pickles from outside, read by a process that may die."""

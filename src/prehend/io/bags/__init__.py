@@ -1,0 +1,1 @@
+"""Rosbags, read without ROS."""

@@ -1,0 +1,1 @@
+"""Detectors of hands in whole frames."""

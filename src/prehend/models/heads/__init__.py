@@ -1,0 +1,1 @@
+"""Heads: from features to joints, pose and shape, objects, and whether something is held."""

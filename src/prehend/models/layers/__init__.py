@@ -1,0 +1,1 @@
+"""Layers that every network is composed of."""

@@ -1,0 +1,1 @@
+"""Networks that answer with a mesh: H2ONet and HHMR."""

@@ -1,0 +1,1 @@
+"""SiMA-Hand: one view, and its teacher of several."""

@@ -1,0 +1,1 @@
+"""Trunks: an image in, feature maps out."""

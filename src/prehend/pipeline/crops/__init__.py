@@ -1,0 +1,1 @@
+"""From an image to what a network sees of it, and back: the one preprocessing of training and robot."""

@@ -1,0 +1,1 @@
+"""Hands in whole images: both kinds of detector, and when they look."""

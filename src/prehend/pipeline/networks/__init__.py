@@ -1,0 +1,1 @@
+"""What the networks say of a crop, and that as a hand in metres."""

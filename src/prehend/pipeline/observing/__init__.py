@@ -1,0 +1,1 @@
+"""From targets to measured hands and what they hold."""

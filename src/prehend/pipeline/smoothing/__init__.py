@@ -1,0 +1,1 @@
+"""Steady poses, held objects and grasps over time."""

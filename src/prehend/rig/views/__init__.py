@@ -1,0 +1,1 @@
+"""One hand from several views of it."""

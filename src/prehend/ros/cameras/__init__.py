@@ -1,0 +1,1 @@
+"""Several cameras in one node, each apart or all as a rig."""

@@ -1,0 +1,1 @@
+"""Values in, messages out; nothing here knows a node."""

@@ -1,0 +1,1 @@
+"""Depth images beside the images."""

@@ -1,0 +1,1 @@
+"""What a node takes in: images, their calibration and their stamps."""

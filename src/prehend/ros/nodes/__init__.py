@@ -1,0 +1,1 @@
+"""What all our nodes have in common: their life, worker, estimator and diagnostics."""

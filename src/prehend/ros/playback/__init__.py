@@ -1,0 +1,1 @@
+"""Images, videos and bags as the topics of a camera driver."""

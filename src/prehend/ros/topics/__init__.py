@@ -1,0 +1,1 @@
+"""Topics: names below a name, quality of service, and why nothing arrives."""
