@@ -56,6 +56,45 @@ MAY_IMPORT = {
         "prior",
     },
 }
+ORDER = {
+    "hand_model": ("unpickling", ".", "meshes"),
+    "pipeline": (
+        "crops",
+        "frames",
+        "networks",
+        "smoothing",
+        "options",
+        "detection",
+        "depth",
+        "observing",
+        "tracking",
+        "hypotheses",
+        ".",
+    ),
+    "models": ("stage", "layers", "trunks", "heads", "detectors", "hand_object", "meshes", "sima", "."),
+    "io": ("quiet", "plain_names", "rates", "pixels", "frames", "cameras", "bags", "films", "results", "."),
+    "eval": (".", "papers", "photographs", "truth", "judge", "judge.report"),
+    "rig": ("views", "."),
+    "ros": (
+        "middleware",
+        "messages",
+        "start",
+        "topics",
+        "conversion",
+        "params",
+        "nodes",
+        "frames",
+        "depth",
+        "inputs",
+        "outputs",
+        "cameras",
+        "playback",
+        ".",
+    ),
+    "cli": ("arguments", "running", "evaluation", "assets", "."),
+}
+"""Rooms of each package, and single modules where they must come earlier; `.` is all that lies in the package itself.
+Each imports from itself and from those before it alone."""
 TRAINING = Path(__file__).parents[1] / "training" / "prehend_training"
 ROOMS = (
     "__init__",
@@ -115,7 +154,7 @@ ONLY_IN = {
     "rclpy": ("ros/",),
     "moderngl": (),
     "scipy": ("geometry/rotations.py",),
-    "av": ("io/film_av.py",),
+    "av": ("io/films/pyav.py",),
     "rerun": ("view/rerun_.py",),
     "prehend_training": (),
 }
@@ -133,7 +172,25 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
+def named(path: Path, root: Path = SRC) -> str:
+    """A file as a module, without the package's name."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def imports_between(root: Path) -> dict[str, set[str]]:
+    """The modules of a package, each with those of it that it imports; names without the package's."""
+    paths = {named(path, root): path for path in root.rglob("*.py")}
+    found = {}
+    for module, path in paths.items():
+        own = [name.removeprefix(f"{root.name}.") for name in imports_of(path) if name.startswith(f"{root.name}.")]
+        ends = [next((end for end in (name, name.rpartition(".")[0]) if end in paths), None) for name in own]
+        found[module] = {end for end in ends if end is not None} - {module}
+    return found
+
+
 FILES = sorted(SRC.rglob("*.py"))
+IMPORTS = imports_between(SRC)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
@@ -151,6 +208,29 @@ def test_arrows(path: Path) -> None:
             assert str(relative).startswith(ONLY_IN[parts[0]]) if ONLY_IN[parts[0]] else False, (
                 f"{relative} imports {parts[0]}"
             )
+
+
+def place_of(module: str) -> tuple[str, int]:
+    """The package that a module (without `prehend.`) is in, and which of its places in ORDER."""
+    package, _, rest = module.partition(".")
+    order = ORDER[package]
+    places = [place for place in order if f"{rest}.".startswith(f"{place}.")]
+    return package, order.index(max(places, key=len, default="."))
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.relative_to(SRC).parts[0] in ORDER], ids=lambda p: named(p))
+def test_arrows_between_rooms(path: Path) -> None:
+    package, own = place_of(named(path))
+    for name in IMPORTS[named(path)]:
+        if name.partition(".")[0] == package and name != package:
+            assert place_of(name)[1] <= own, f"{named(path)} imports {name}, which comes later in {package}"
+
+
+def test_there_are_the_rooms_that_are_ordered() -> None:
+    for package, order in ORDER.items():
+        rooms = {named(path.parent / "__init__.py") for path in (SRC / package).rglob("*.py")} - {package}
+        assert {f"{package}.{place}" for place in order if place != "."} >= rooms
+        assert {f"{package}.{place}" for place in order if place != "."} <= IMPORTS.keys()
 
 
 def test_every_folder_has_a_rule() -> None:
@@ -172,21 +252,7 @@ def room_of(module: str) -> str:
     return next(room for room in sorted(ROOMS, key=len, reverse=True) if f"{module}.".startswith(f"{room}."))
 
 
-def training_imports() -> dict[str, set[str]]:
-    """The modules of the training workspace, each with those of it that it imports; names without the package's."""
-    paths = {}
-    for path in TRAINING.rglob("*.py"):
-        parts = path.relative_to(TRAINING).with_suffix("").parts
-        paths[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
-    found = {}
-    for module, path in paths.items():
-        names = [name.removeprefix("prehend_training.") for name in imports_of(path) if name != "prehend_training"]
-        ends = [next((end for end in (name, name.rpartition(".")[0]) if end in paths), None) for name in names]
-        found[module] = {end for end in ends if end is not None} - {module}
-    return found
-
-
-TRAINING_IMPORTS = training_imports()
+TRAINING_IMPORTS = imports_between(TRAINING)
 
 
 @pytest.mark.parametrize("module", sorted(TRAINING_IMPORTS))
@@ -196,17 +262,18 @@ def test_arrows_of_training(module: str) -> None:
         assert ROOMS.index(room_of(name)) <= own, f"{module} imports {name}, which is below it"
 
 
-def test_training_has_no_circles() -> None:
+@pytest.mark.parametrize("imports", [IMPORTS, TRAINING_IMPORTS], ids=["prehend", "prehend_training"])
+def test_there_are_no_circles(imports: dict[str, set[str]]) -> None:
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
         assert module not in path, f"a circle: {' -> '.join((*path[path.index(module) :], module))}"
         if module not in done:
-            for name in sorted(TRAINING_IMPORTS[module]):
+            for name in sorted(imports[module]):
                 visit(name, (*path, module))
             done.add(module)
 
-    for module in TRAINING_IMPORTS:
+    for module in imports:
         visit(module, ())
 
 
@@ -219,10 +286,14 @@ def test_tools_have_no_circles() -> None:
     assert not left, f"a circle among {sorted(left)}"
 
 
-def test_rooms_of_training_let_a_reader_in() -> None:
-    for folder in {path.parent for path in TRAINING.rglob("*.py")}:
+@pytest.mark.parametrize("root", [SRC, TRAINING], ids=lambda root: root.name)
+def test_rooms_let_a_reader_in(root: Path) -> None:
+    for folder in {path.parent for path in root.rglob("*.py")}:
         files = [path.name for path in folder.glob("*.py") if not path.name.startswith("__")]
-        assert len(files) <= MOST_FILES, f"{folder.relative_to(TRAINING)} holds {len(files)} modules: {sorted(files)}"
+        assert len(files) <= MOST_FILES, f"{folder.relative_to(root)} holds {len(files)} modules: {sorted(files)}"
+
+
+def test_rooms_of_training_are_known() -> None:
     assert {path.stem for path in TRAINING.glob("*.py")} <= set(ROOMS)
 
 
@@ -231,6 +302,14 @@ def test_tests_of_training_mirror_it() -> None:
     for path in tests.rglob("test_*.py"):
         assert path.parent != tests, f"{path.name} belongs into the folder of a room"
         assert (TRAINING / path.parent.relative_to(tests)).is_dir(), f"{path} tests no room of training"
+
+
+def test_tests_lie_in_folders_of_the_package() -> None:
+    tests = Path(__file__).parent
+    others = {tests, tests / "examples"}
+    for folder in {path.parent for path in tests.rglob("test_*.py")} - others:
+        if not {"training", "workspace"} & set(folder.relative_to(tests).parts):
+            assert (SRC / folder.relative_to(tests)).is_dir(), f"{folder} tests no room"
 
 
 def test_a_frames_way_is_read_in_one_short_file() -> None:

@@ -54,7 +54,7 @@ def taken(path: Path) -> set[tuple[str, str, bool]]:
     }
 
 
-@pytest.mark.parametrize("path", sorted(SRC.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda path: str(path.relative_to(SRC)))
 def test_humble_has_what_is_imported(path: Path) -> None:
     for module, name, may_miss in taken(path):
         if (module, name) in NEWER:

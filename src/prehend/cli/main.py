@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from prehend import __version__
-from prehend.cli.stopping import Stopped
+from prehend.cli.arguments.stopping import Stopped
 from prehend.errors import ParameterError, PrehendError, UnknownName
 
 VERBS = {
@@ -26,6 +27,13 @@ VERBS = {
     "files": "where the demo clip, parameters, layouts and examples lie",
     "doctor": "check this installation",
 }
+
+_ROOMS = {
+    "running": ("run", "rig", "view", "node", "play"),
+    "evaluation": ("eval",),
+    "assets": ("export", "models", "objects", "hand", "files", "doctor"),
+}
+"""Where the verbs' modules lie, which have their names."""
 
 FAILED, WRONG_USE, INTERRUPTED, SIGNALLED = 1, 2, 130, 128
 
@@ -69,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USE
     _silence_opencv()
     try:
-        code = int(import_module(f"prehend.cli.{verb}").run(rest))
+        code = int(_module(verb).run(rest))
         sys.stdout.flush()
         return code
     except PrehendError as error:
@@ -93,6 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         _complain(f"prehend {verb}: the output cannot be written: {(error.strerror or str(error)).lower()}\n")
         return FAILED
+
+
+def _module(verb: str) -> Any:
+    [room] = (room for room, verbs in _ROOMS.items() if verb in verbs)
+    return import_module(f"prehend.cli.{room}.{verb}")
 
 
 def usage() -> str:

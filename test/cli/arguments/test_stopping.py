@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from prehend.cli.arguments.parsing import Parser, count_from, number_between
+from prehend.cli.arguments.stopping import Stopped, stopped_by_signals
+from prehend.cli.assets.models import accuracy, measured_lines
 from prehend.cli.main import VERBS, main, usage
-from prehend.cli.models import accuracy, measured_lines
-from prehend.cli.parsing import Parser, count_from, number_between
-from prehend.cli.stopping import Stopped, stopped_by_signals
 from prehend.resources import resource, resources
 
 NUMBERS = [signal.SIGTERM, signal.SIGHUP]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.cli.hand_files import obj_text
+from prehend.cli.assets.hand_files import obj_text
 from prehend.cli.main import main
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
@@ -123,7 +123,7 @@ def test_bad_input_is_told_in_a_line(weights, tmp_path, monkeypatch, capsys, arg
 
 
 def test_reconstruct_draws_hands_over_the_picture(weights, tmp_path):
-    from prehend.io.videos import Video
+    from prehend.io.films.reading import Video
     from prehend.resources import resource
 
     frame = next(iter(Video(str(resource("hands.mp4")))))

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from prehend.cli.hand_files import cut_conditions, obj_text, read_foreign_mesh, read_known, read_own_mesh
+from prehend.cli.assets.hand_files import cut_conditions, obj_text, read_foreign_mesh, read_known, read_own_mesh
 from prehend.conventions import FINGERS
 from prehend.errors import InvalidInput, ParameterError, PrehendError, SourceError
 from prehend.geometry.camera import project
 from prehend.hand_model import load_hand_model, skin
-from prehend.hand_model.mesh_joints import joints_of_mesh
+from prehend.hand_model.meshes.joints import joints_of_mesh
 from prehend.prior.conditions import Conditions
 from prehend.types import Camera
 

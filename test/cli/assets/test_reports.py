@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from prehend.cli.doctor_checks import all_checks
+from prehend.cli.assets.doctor_checks import all_checks
+from prehend.cli.assets.models import accuracy, measured_lines
 from prehend.cli.main import main
-from prehend.cli.models import accuracy, measured_lines
 from prehend.weights import available
 
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.cli.eval import build_parser, run
+from prehend.cli.evaluation.eval import build_parser, run
 from prehend.cli.main import main
 from prehend.errors import ParameterError, SourceError
-from prehend.io.predictions import read_predictions
+from prehend.io.results.predictions import read_predictions
 
 pytest.importorskip("rosbags")
 pytest.importorskip("matplotlib")
@@ -272,7 +272,7 @@ def test_outputs_stand_side_by_side_with_their_truth(hand_bag, tmp_path, load, c
 
 
 def test_predictions_of_the_older_schema_with_a_labels_file(images, tmp_path, load):
-    from prehend.cli.run import run as prehend_run
+    from prehend.cli.running.run import run as prehend_run
 
     assert prehend_run([str(images), "--json", str(tmp_path / "old.json"), "--json-version", "1"], load) == 0
     keypoints = np.array(read_predictions(tmp_path / "old.json")["frames"][1]["hands"][0]["keypoints_px"])
@@ -375,7 +375,7 @@ def test_coco_and_bop_truths(tmp_path, load):
 @pytest.mark.slow
 def test_sources_on_a_ray_cluster_give_the_same_bytes(hand_bag, images, tmp_path):
     pytest.importorskip("ray")
-    from prehend.cli.reading import load_for
+    from prehend.cli.running.reading import load_for
 
     bag = hand_bag()
     for engine in ("local", "ray"):

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from prehend.cli.eval_plan import checksum, is_output, plans_of
-from prehend.cli.eval_truth import TruthMaker
+from prehend.cli.evaluation.plan import checksum, is_output, plans_of
+from prehend.cli.evaluation.truth import TruthMaker
 from prehend.errors import ParameterError, SourceError
 from prehend.eval.truth.store import truth_text
 

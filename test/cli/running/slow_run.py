@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-spec = importlib.util.spec_from_file_location("toys", Path(__file__).with_name("conftest.py"))
+spec = importlib.util.spec_from_file_location("toys", Path(__file__).parents[1] / "conftest.py")
 toys = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toys)
 
@@ -21,8 +21,8 @@ def load(args, tracking):
 
 
 if __name__ == "__main__":
-    import prehend.cli.run
+    import prehend.cli.running.run
     from prehend.cli.main import main
 
-    prehend.cli.run.run.__defaults__ = (load,)
+    prehend.cli.running.run.run.__defaults__ = (load,)
     sys.exit(main(["run", *sys.argv[2:]]))

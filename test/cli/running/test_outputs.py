@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.cli.run import run
+from prehend.cli.running.run import run
 from prehend.errors import OutputError
-from prehend.io.predictions import read_predictions
+from prehend.io.results.predictions import read_predictions
 
 SLOW = Path(__file__).with_name("slow_run.py")
 FRAMES = 40

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from prehend.cli.main import main
-from prehend.io.predictions import frame_result, read_predictions
+from prehend.io.results.predictions import frame_result, read_predictions
 from prehend.resources import resource
 
 K = [[600.0, 0, 319.5], [0, 600.0, 239.5], [0, 0, 1]]
@@ -127,7 +127,7 @@ def test_predictions_that_cannot_be_written_end_it_and_are_not_announced(recordi
 
 
 def test_a_bag_of_all_cameras_is_taken_by_topics(tmp_path):
-    from prehend.cli.rig_job import sources_of
+    from prehend.cli.running.rig_job import sources_of
     from prehend.errors import ParameterError
 
     bag = tmp_path / "drive.mcap"
@@ -155,8 +155,8 @@ def test_both_cameras_of_one_bag_are_fused(recordings, tmp_path, capsys):
     from rosbags.rosbag2 import StoragePlugin, Writer
 
     from prehend.ros import messages as m
-    from prehend.ros.convert import header_message
-    from prehend.ros.images import image_message
+    from prehend.ros.conversion.convert import header_message
+    from prehend.ros.conversion.images import image_message
 
     bag = tmp_path / "both"
     with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:

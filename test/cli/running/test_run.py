@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.cli import options
+from prehend.cli.arguments import options
+from prehend.cli.arguments.options import given_options
 from prehend.cli.main import main
-from prehend.cli.options import given_options
-from prehend.cli.run import build_parser, run
+from prehend.cli.running.run import build_parser, run
 from prehend.errors import OutputError, ParameterError
-from prehend.io.predictions import read_predictions
+from prehend.io.films.writing import VideoWriter
+from prehend.io.results.predictions import read_predictions
 from prehend.io.sources import open_source
-from prehend.io.video import VideoWriter
 from prehend.pipeline import options as pipeline_options
 from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.params import NodeParams
@@ -252,7 +252,7 @@ def test_an_interruption_keeps_what_is_done(video, tmp_path, load, estimators, m
         estimator.estimate = estimate_two
         return estimator
 
-    monkeypatch.setattr("prehend.cli.run.run.__defaults__", (interrupt_third,))
+    monkeypatch.setattr("prehend.cli.running.run.run.__defaults__", (interrupt_third,))
     assert main(["run", str(video), "--json", str(tmp_path / "out.json"), "--overlay", str(tmp_path / "out")]) == 130
     assert len(read_predictions(tmp_path / "out.json")["frames"]) == 2
     with open_source(str(tmp_path / "out" / "clip.mp4")) as overlay:

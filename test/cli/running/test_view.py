@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from prehend.cli.main import main
-from prehend.cli.view import run
+from prehend.cli.running.view import run
 from prehend.weights import available
 
 

@@ -9,8 +9,8 @@ from prehend.errors import OutputError
 from prehend.eval.calibration import ordered_pairs, reliability
 from prehend.eval.cases import HandCase, score, table_of
 from prehend.eval.metrics import auc, classification, hit, pck
-from prehend.eval.protocols import SCENES, protocol
-from prehend.eval.report import bin_name, column_of, grasp_group, hand_group, in_scene, write_csv, write_json
+from prehend.eval.papers.protocols import SCENES, protocol
+from prehend.eval.papers.report import bin_name, column_of, grasp_group, hand_group, in_scene, write_csv, write_json
 
 few = settings(max_examples=30, deadline=None, derandomize=True)
 chances = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30)

@@ -9,11 +9,11 @@ import pytest
 
 from prehend.errors import InvalidInput, MissingDependency, OutputError, UnknownName
 from prehend.eval.cases import HandAnswer, HandCase, ObjectCase, score, table_of
-from prehend.eval.plots import draw_plots
-from prehend.eval.protocols import PROTOCOLS, protocol, protocol_of_dataset
-from prehend.eval.published import PUBLISHED
-from prehend.eval.report import SCHEMA, column_of, hidden_between, write_csv, write_json
-from prehend.eval.tables import LAYOUTS, markdown
+from prehend.eval.papers.plots import draw_plots
+from prehend.eval.papers.protocols import PROTOCOLS, protocol, protocol_of_dataset
+from prehend.eval.papers.published import PUBLISHED
+from prehend.eval.papers.report import SCHEMA, column_of, hidden_between, write_csv, write_json
+from prehend.eval.papers.tables import LAYOUTS, markdown
 
 K = np.diag([500.0, 500, 1])
 

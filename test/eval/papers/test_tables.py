@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prehend.eval.keypoint_names import order_of_names
-from prehend.eval.protocols import PROTOCOLS, is_published_split, protocol_of_dataset
-from prehend.eval.published import PUBLISHED
-from prehend.eval.tables import LAYOUTS, markdown_table
+from prehend.eval.papers.protocols import PROTOCOLS, is_published_split, protocol_of_dataset
+from prehend.eval.papers.published import PUBLISHED
+from prehend.eval.papers.tables import LAYOUTS, markdown_table
+from prehend.eval.photographs.keypoint_names import order_of_names
 
 cells = st.one_of(st.none(), st.integers(-9, 999), st.floats(-9, 9), st.text(st.sampled_from("ab |\\\n_*"), max_size=6))
 

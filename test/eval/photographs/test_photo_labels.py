@@ -7,8 +7,8 @@ import pytest
 
 from prehend.conventions import JOINT_NAMES
 from prehend.errors import SourceError
-from prehend.eval.keypoint_names import order_of_names
-from prehend.eval.photo_labels import read_labels
+from prehend.eval.photographs.keypoint_names import order_of_names
+from prehend.eval.photographs.labels import read_labels
 from prehend.types import Box
 
 POINTS = np.random.default_rng(5).uniform(100, 200, (21, 2))

@@ -1,7 +1,7 @@
 """What a reader of a report on photographs sees, and in which order."""
 
 from prehend.eval.calibration import reliability
-from prehend.eval.photo_tables import photo_tables, readme_table
+from prehend.eval.photographs.tables import photo_tables, readme_table
 
 GROUP = {
     "n": 3, "answered": 1.0, "found": 0.5, "error_px": 4.0, "nme": 0.1, "pck": 0.9, "pck_all": 0.45, "n3d": 3,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from prehend.conventions import MIRROR
 from prehend.errors import InvalidInput
-from prehend.eval.photos import (
+from prehend.eval.photographs.measures import (
     LabelledHand,
     PhotoAnswer,
     judge_answers,

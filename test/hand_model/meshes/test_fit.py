@@ -4,7 +4,7 @@ import pytest
 from prehend.errors import InvalidInput
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model import load_hand_model, skin
-from prehend.hand_model.fit import pose_of_mesh
+from prehend.hand_model.meshes.fit import pose_of_mesh
 from prehend.hand_model.model import HandModel
 
 

@@ -2,7 +2,7 @@ import numpy as np
 
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import load_hand_model, skin
-from prehend.hand_model.mesh_joints import joints_of_mesh
+from prehend.hand_model.meshes.joints import joints_of_mesh
 
 
 def test_joints_follow_from_posed_meshes():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput
-from prehend.hand_model.mesh_pyramid import MeshPyramid, halved_sizes, spirals_of
+from prehend.hand_model.meshes.pyramid import MeshPyramid, halved_sizes, spirals_of
 
 
 def grid(side: int) -> tuple[np.ndarray, np.ndarray]:

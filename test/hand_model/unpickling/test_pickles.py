@@ -14,9 +14,10 @@ import pytest
 from scipy import sparse
 
 from prehend.errors import AssetError
-from prehend.hand_model import load_hand_model, pickles
-from prehend.hand_model.pickles import read_plain
-from prehend.hand_model.stand_ins import ArrayUnpickler
+from prehend.hand_model import load_hand_model
+from prehend.hand_model.unpickling import pickles
+from prehend.hand_model.unpickling.pickles import read_plain
+from prehend.hand_model.unpickling.stand_ins import ArrayUnpickler
 
 EIGHT = b"C\x08AAAAAAAA"
 FROM_BUFFER = b"\x80\x05cnumpy._core.numeric\n_frombuffer\n("
@@ -128,7 +129,7 @@ def test_a_reader_that_is_killed_or_waits_for_ever_is_an_error_and_the_next_one_
 
 def test_a_fork_has_a_reader_of_its_own():
     code = (
-        "import os, pickle; from prehend.hand_model.pickles import read_plain, _Reader\n"
+        "import os, pickle; from prehend.hand_model.unpickling.pickles import read_plain, _Reader\n"
         "good = pickle.dumps({'a': 1}); read_plain(good, 'label'); first = _Reader._one._process.pid\n"
         "pid = os.fork()\n"
         "assert read_plain(good, 'label') == {'a': 1}\n"

@@ -7,7 +7,7 @@ import pytest
 
 from prehend.errors import SourceError
 from prehend.geometry.camera import project
-from prehend.io.camera_info import camera_from_info
+from prehend.io.cameras.camera_info import camera_from_info
 from prehend.io.sources import open_source
 
 rosbags = pytest.importorskip("rosbags", reason="the extra 'bag' is not installed")

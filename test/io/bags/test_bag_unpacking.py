@@ -19,8 +19,8 @@ import lz4.frame  # noqa: E402
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer  # noqa: E402
 from rosbags.typesys import Stores, get_typestore  # noqa: E402
 
-from prehend.io import bag_unpacking  # noqa: E402
-from prehend.io.bag_unpacking import MOST_BYTES, bounded, zstd  # noqa: E402
+from prehend.io.bags import unpacking as bag_unpacking  # noqa: E402
+from prehend.io.bags.unpacking import MOST_BYTES, bounded, zstd  # noqa: E402
 
 STORE = get_typestore(Stores.LATEST)
 TYPES = STORE.types

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput, SourceError
-from prehend.io.side_files import read_boxes, read_camera, read_cameras
+from prehend.io.cameras.side_files import read_boxes, read_camera, read_cameras
 
 K = np.array([[554.25, 0, 319.5], [0, 550.5, 239.5], [0, 0, 1]])
 D = [0.1, -0.2, 0.001, 0.002, 0.05]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput
-from prehend.io.camera_info import CameraStream, camera_from_info, is_rectified
+from prehend.io.cameras.camera_info import CameraStream, camera_from_info, is_rectified
 
 K = np.array([[554.0, 0, 319.5], [0, 554, 239.5], [0, 0, 1]])
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput
 from prehend.geometry.camera import plane_from_pixels
-from prehend.io.camera_info import CameraStream, camera_from_info, is_rectified
+from prehend.io.cameras.camera_info import CameraStream, camera_from_info, is_rectified
 
 K = [520.0, 0, 310.5, 0, 505.0, 251.25, 0, 0, 1]
 few = settings(max_examples=30, deadline=None, derandomize=True)
@@ -126,7 +126,7 @@ def test_a_message_that_is_no_camera_is_a_reason_and_a_better_one_takes_over():
 
 
 def test_the_same_camera_is_judged_once(monkeypatch):
-    from prehend.io import camera_info
+    from prehend.io.cameras import camera_info
 
     judged = []
     judge = camera_info.camera_from_info

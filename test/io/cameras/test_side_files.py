@@ -6,7 +6,7 @@ import pytest
 
 from prehend.errors import InvalidInput, SourceError
 from prehend.geometry.camera import project
-from prehend.io.side_files import read_boxes, read_camera, read_cameras
+from prehend.io.cameras.side_files import read_boxes, read_camera, read_cameras
 from prehend.io.sources import Frame
 from prehend.types import Box, FoundHand
 

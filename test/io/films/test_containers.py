@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prehend.io.containers import counts_frames, is_cut_off
+from prehend.io.films.containers import counts_frames, is_cut_off
 
 
 def box(name: bytes, body: bytes, wide: bool = False) -> bytes:

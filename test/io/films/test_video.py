@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.io import video
-from prehend.io.film_av import has_av
-from prehend.io.film_time import FilmTime
-from prehend.io.overlay_files import OverlayFolder
+from prehend.io.films import writing as video
+from prehend.io.films.pyav import has_av
+from prehend.io.films.times import FilmTime
+from prehend.io.films.writing import VideoWriter
+from prehend.io.results.overlay_files import OverlayFolder
 from prehend.io.sources import open_source
-from prehend.io.video import VideoWriter
 
 needs_av = pytest.mark.skipif(not has_av(), reason="the extra 'video' is not installed")
 IRREGULAR = [5.0, 5.031, 5.1, 5.1071, 5.25, 6.5, 6.537, 9.0]
@@ -75,7 +75,7 @@ def test_what_a_kill_leaves_can_be_played(tmp_path):
 import os, signal
 import numpy as np
 from pathlib import Path
-from prehend.io.video import VideoWriter
+from prehend.io.films.writing import VideoWriter
 writer = VideoWriter(Path({str(tmp_path / "a.mp4")!r}), 10.0)
 noise = np.random.default_rng(0)
 for number in range(50):

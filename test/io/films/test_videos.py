@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prehend.errors import OutputError, SourceError
-from prehend.io.overlay_files import OverlayFolder
+from prehend.io.films.writing import VideoWriter
 from prehend.io.rates import FrameTimes, believed_rate, measured_rate
+from prehend.io.results.overlay_files import OverlayFolder
 from prehend.io.sources import open_source
-from prehend.io.video import VideoWriter
 
 LEVELS = np.linspace(0, 255, 24).astype(int)
 STEPS = (33, 34, 41, 67, 50, 29)

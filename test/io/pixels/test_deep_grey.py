@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.io.deep_grey import DeepGrey
-from prehend.io.images import ImageReader, decode_image
+from prehend.io.pixels.deep_grey import DeepGrey
+from prehend.io.pixels.images import ImageReader, decode_image
 
 GREY = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8), (0, 0), 3)
 GREY = cv2.normalize(GREY, None, 0, 255, cv2.NORM_MINMAX)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import SourceError
-from prehend.io.images import ImageReader, decode_image
+from prehend.io.pixels.images import ImageReader, decode_image
 
 RNG = np.random.default_rng(0)
 SMOOTH = cv2.GaussianBlur(RNG.integers(0, 256, (96, 128, 3), dtype=np.uint8), (0, 0), 4)

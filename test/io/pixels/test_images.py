@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import SourceError
-from prehend.io.images import decode_image, image_from_message, read_image
+from prehend.io.pixels.images import decode_image, image_from_message, read_image
 
 RNG = np.random.default_rng(0)
 COLOURED = RNG.integers(0, 256, (24, 36, 3), dtype=np.uint8)

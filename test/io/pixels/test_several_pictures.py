@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from prehend.io.image_headers import read_header
-from prehend.io.several_pictures import holds_several
+from prehend.io.pixels.headers import read_header
+from prehend.io.pixels.several_pictures import holds_several
 from prehend.io.sources import open_source
 
 PICTURES = [Image.fromarray(np.full((20, 30, 3), grey, np.uint8)) for grey in (10, 90, 200)]

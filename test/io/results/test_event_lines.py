@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from prehend.errors import OutputError
-from prehend.io.event_lines import EventLines
 from prehend.io.frames import Frame
+from prehend.io.results.event_lines import EventLines
 from prehend.types import HandEvent
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)

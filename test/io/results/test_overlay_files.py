@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from prehend.errors import OutputError
-from prehend.io.overlay_files import OverlayFolder
+from prehend.io.films.writing import VideoWriter
+from prehend.io.results.overlay_files import OverlayFolder
 from prehend.io.sources import Folder, Frame, Video, open_source
-from prehend.io.video import VideoWriter
 
 
 def picture(level=100, size=(48, 64)):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prehend.errors import OutputError
 from prehend.io.frames import Frame, Source
-from prehend.io.overlay_files import OverlayFolder
+from prehend.io.results.overlay_files import OverlayFolder
 
 PICTURE = np.full((6, 8, 3), (200, 100, 50), np.uint8)
 folders = st.lists(st.sampled_from(["one", "two", "..", ".", "/"]), max_size=2)

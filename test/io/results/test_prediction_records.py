@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prehend.errors import InvalidInput
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle, matrix_from_quaternion
 from prehend.io.frames import Frame
-from prehend.io.hypothesis_records import hypotheses_of, hypotheses_record
-from prehend.io.prediction_records import event_record, frame_record, frame_result
+from prehend.io.results.hypothesis_records import hypotheses_of, hypotheses_record
+from prehend.io.results.prediction_records import event_record, frame_record, frame_result
 from prehend.types import Camera, HandEvent, HandHypotheses, HandMotion
 
 few = settings(max_examples=25, deadline=None, derandomize=True)

@@ -6,7 +6,7 @@ import pytest
 
 from prehend.errors import InvalidInput, OutputError, SourceError
 from prehend.geometry.rotations import matrix_from_quaternion
-from prehend.io.predictions import PredictionsStream, PredictionsWriter, frame_result, read_predictions
+from prehend.io.results.predictions import PredictionsStream, PredictionsWriter, frame_result, read_predictions
 from prehend.io.sources import Frame
 from prehend.types import HandEvent, HandHypotheses
 

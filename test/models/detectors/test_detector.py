@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from prehend.models.detector import CENTER_DETECTOR, CENTER_STRIDE, LOG_RANGE, CenterDetector, build_center_detector
+from prehend.models.detectors.centers import (
+    CENTER_DETECTOR,
+    CENTER_STRIDE,
+    LOG_RANGE,
+    CenterDetector,
+    build_center_detector,
+)
 from prehend.models.stage import sizes
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from prehend.models.palm import (
+from prehend.models.detectors.palm import (
     BOX_NUMBERS,
     EXTRA_NUMBERS,
     PALM,
@@ -14,7 +14,7 @@ from prehend.models.palm import (
 )
 from prehend.models.registry import config_from_manifest, config_to_manifest
 from prehend.models.stage import sizes
-from prehend.pipeline.palms import ANCHOR_CELLS, NUMBERS, anchors_px
+from prehend.pipeline.detection.palms import ANCHOR_CELLS, NUMBERS, anchors_px
 
 TINY = PalmConfig(size=64, wide_size=128, widths=(8, 8, 8, 8, 8), blocks=1, merged=1)
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from prehend.backends.torch_ import load_network
-from prehend.models.time_fusion import LITE_TIME, FusedPose, TimeFusion, build_unihope_time
-from prehend.models.unihope_lite import build_unihope_lite
+from prehend.models.hand_object.time_fusion import LITE_TIME, FusedPose, TimeFusion, build_unihope_time
+from prehend.models.hand_object.unihope_lite import build_unihope_lite
 from prehend.weights import load_bundle
 from prehend_training.losses.crop import rotation_distance
 

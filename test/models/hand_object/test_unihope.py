@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from prehend.models.outputs import Output
+from prehend.models.hand_object.outputs import Output
+from prehend.models.hand_object.unihope import PAPER, SMALL, UniHOPE, build_unihope
 from prehend.models.stage import sizes
-from prehend.models.unihope import PAPER, SMALL, UniHOPE, build_unihope
 
 HAND_BOX = torch.tensor([[24.0, 30.0, 104.0, 98.0], [40.0, 24.0, 90.0, 104.0]])
 OBJECT_BOX = torch.tensor([[50.0, 40.0, 120.0, 110.0], [10.0, 60.0, 70.0, 126.0]])

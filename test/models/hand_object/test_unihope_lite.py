@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from prehend.models.unihope_lite import LITE, UniHOPELite, build_unihope_lite
+from prehend.models.hand_object.unihope_lite import LITE, UniHOPELite, build_unihope_lite
 
 SIZE = 64
 TINY = replace(LITE, size=SIZE, channels=8, heads=1, body=8, code=16, hidden=(16,))

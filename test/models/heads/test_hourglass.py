@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from prehend.models.blocks import BasicBlock, conv_bn
-from prehend.models.hourglass import Hourglass, KeypointHead, SoftArgmax
+from prehend.models.heads.hourglass import Hourglass, KeypointHead, SoftArgmax
+from prehend.models.layers.blocks import BasicBlock, conv_bn
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (3, 5), (7, 7)])

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
-from prehend.models.hourglass import HandFeatures
-from prehend.models.mano_head import HeatmapEncoder, ManoHead, rotations_from_6d
+from prehend.models.heads.hourglass import HandFeatures
+from prehend.models.heads.mano import HeatmapEncoder, ManoHead, rotations_from_6d
 
 sixd = arrays(np.float32, (4, 6), elements=st.floats(-3, 3, width=32))
 

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from prehend.models.object_head import silhouette
+from prehend.models.heads.objects import silhouette
 
 
 def bar(angle: float, size: int = 32) -> torch.Tensor:

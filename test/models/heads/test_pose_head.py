@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from prehend.models.blocks import relu
-from prehend.models.pose_head import PlacesPoseHead, turn_about_axis, upright
+from prehend.models.heads.pose import PlacesPoseHead, turn_about_axis, upright
+from prehend.models.layers.blocks import relu
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from prehend.models.backbone import Streams
-from prehend.models.switcher import MapSwitcher, PooledSwitcher
+from prehend.models.heads.switcher import MapSwitcher, PooledSwitcher
+from prehend.models.trunks.backbone import Streams
 
 
 def streams(side: int) -> Streams:

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from prehend.models.attention import AttentionBlock
+from prehend.models.layers.attention import AttentionBlock
 
 
 def block(position: bool = False, pool: int = 1) -> AttentionBlock:

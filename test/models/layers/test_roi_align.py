@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from prehend.models.roi_align import has_area, intersect_boxes, roi_align, scale_box
+from prehend.models.layers.roi_align import has_area, intersect_boxes, roi_align, scale_box
 
 SIZE, STRIDE = 32, 4
 

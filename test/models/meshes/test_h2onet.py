@@ -5,8 +5,8 @@ import torch
 
 from prehend.errors import WeightsMismatch
 from prehend.hand_model import load_hand_model, skin
-from prehend.hand_model.mesh_pyramid import NUM_PARTS
-from prehend.models.h2onet import (
+from prehend.hand_model.meshes.pyramid import NUM_PARTS
+from prehend.models.meshes.h2onet import (
     FRAMES,
     H2ONET_LITE,
     H2ONET_PAPER,
@@ -17,7 +17,7 @@ from prehend.models.h2onet import (
     build_h2onet,
     chosen_frame,
 )
-from prehend.models.h2onet_trunks import fetched
+from prehend.models.trunks.h2onet_trunks import fetched
 from prehend_training.assets.mesh_pyramid import own_pyramid
 
 SIZE = 64

@@ -8,10 +8,10 @@ import torch
 
 from prehend.errors import WeightsMismatch
 from prehend.hand_model import load_hand_model
-from prehend.hand_model.mesh_pyramid import MeshPyramid
-from prehend.models.h2onet import mean_hand
-from prehend.models.hhmr import HHMR, HHMR_PAPER, HHMR_SMALL, HHMR_TINY, build_hhmr, normalised_places
-from prehend.models.mesh_graph import LARGEST_ROW, Rows
+from prehend.hand_model.meshes.pyramid import MeshPyramid
+from prehend.models.meshes.graph import LARGEST_ROW, Rows
+from prehend.models.meshes.h2onet import mean_hand
+from prehend.models.meshes.hhmr import HHMR, HHMR_PAPER, HHMR_SMALL, HHMR_TINY, build_hhmr, normalised_places
 from prehend.models.registry import create
 from prehend_training.assets.mesh_pyramid import hand_pyramid
 

@@ -9,9 +9,9 @@ import torch
 from prehend.errors import WeightsMismatch
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import load_hand_model
-from prehend.models.sima_hand import SIMA_LITE, SimaHand, build_sima_hand
-from prehend.models.sima_parts import SimaConfig
-from prehend.models.sima_views import FusedFeatures, Rig, SimaViews, ViewAnswer, build_sima_views
+from prehend.models.sima.hand import SIMA_LITE, SimaHand, build_sima_hand
+from prehend.models.sima.parts import SimaConfig
+from prehend.models.sima.views import FusedFeatures, Rig, SimaViews, ViewAnswer, build_sima_views
 from prehend_training.assets.mesh_pyramid import own_pyramid
 
 SIZE, VIEWS = 64, 4

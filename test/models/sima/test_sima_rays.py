@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.models.sima_rays import canonical_points, meeting_points, solved
+from prehend.models.sima.rays import canonical_points, meeting_points, solved
 
 RAY = torch.tensor([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1.0]])
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from prehend.models.blocks import SameConv2d, same_padding
-from prehend.models.efficientnet_lite import (
+from prehend.models.layers.blocks import SameConv2d, same_padding
+from prehend.models.trunks.efficientnet_lite import (
     HAND_TRUNK,
     HEAD_CHANNELS,
     LITE0,
@@ -16,7 +16,7 @@ from prehend.models.efficientnet_lite import (
     EfficientNetLite,
     EfficientNetLiteConfig,
 )
-from prehend.models.hand_landmarks import HandLandmarks
+from prehend.models.trunks.hand_landmarks import HandLandmarks
 
 
 def tensorflow_same(x: torch.Tensor, weight: torch.Tensor, stride: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prehend.geometry.camera import project
-from prehend.pipeline.border import OUTSIDE, BorderDepth, border_trust, is_inside
+from prehend.pipeline.crops.border import OUTSIDE, BorderDepth, border_trust, is_inside
 from prehend.pipeline.estimator import Estimator
 
 SIZE = (256, 192)

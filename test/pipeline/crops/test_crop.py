@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from prehend.conventions import Side
 from prehend.errors import InvalidInput
 from prehend.geometry.camera import project, rotation_camera_crop
-from prehend.pipeline.crop import (
+from prehend.pipeline.crops.crop import (
     CROP_SCALE,
     CROP_SIZE,
     HAND_BASE,

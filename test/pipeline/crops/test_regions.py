@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prehend.pipeline.regions import (
+from prehend.pipeline.crops.regions import (
     LOOK_AGAIN_RAD,
     LOOK_AGAIN_SCALE,
     LOOK_AGAIN_SHIFT,

@@ -6,8 +6,8 @@ import pytest
 from prehend.geometry.camera import project
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.depth_object import refine_object
-from prehend.pipeline.depth_register import UnalignedDepth
+from prehend.pipeline.depth.objects import refine_object
+from prehend.pipeline.depth.register import UnalignedDepth
 from prehend.types import Box, Camera, ObjectEstimate
 
 MM = 1e-3

@@ -10,9 +10,9 @@ from prehend.geometry.root import fit_root
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.depth_refine import checked_depth, refine_depth
+from prehend.pipeline.depth.refine import checked_depth, refine_depth
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.networks.decode import DecodedHand
 from prehend.types import Camera
 
 MM = 1e-3
@@ -128,7 +128,7 @@ def test_depth_that_is_poor_or_wrong_makes_nothing_worse(depth_of, new_hand, kin
 
 
 def test_errors_are_as_large_as_it_says(depth_of, new_hand) -> None:
-    """Wrists along the ray, of hands that a network puts wrong as far as `depth_fit` expects it, with noise."""
+    """Wrists along the ray, of hands that a network puts wrong as far as `depth.fit` expects it, with noise."""
     rng, shares = np.random.default_rng(0), []
     for seed in range(6):
         truth = true_hand(new_hand, seed)

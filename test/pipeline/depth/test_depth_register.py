@@ -9,9 +9,9 @@ from prehend.errors import InvalidInput
 from prehend.geometry.camera import backproject, mirror_camera, project
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
-from prehend.pipeline.depth_refine import checked_depth, refine_depth
-from prehend.pipeline.depth_register import UnalignedDepth
-from prehend.ros.mirror import mirror_depth
+from prehend.pipeline.depth.refine import checked_depth, refine_depth
+from prehend.pipeline.depth.register import UnalignedDepth
+from prehend.ros.inputs.mirror import mirror_depth
 from prehend.types import Camera
 
 MM = 1e-3

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput
-from prehend.pipeline.center_maps import MAPS, decode_hands
-from prehend.pipeline.letterbox import Letterbox, cell_centers, letterbox, probability
+from prehend.pipeline.crops.letterbox import Letterbox, cell_centers, letterbox, probability
+from prehend.pipeline.detection.center_maps import MAPS, decode_hands
 from prehend.types import Box, FoundHand
 
 S, G = 256, 32

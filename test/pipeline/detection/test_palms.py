@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput, WeightsMismatch
-from prehend.pipeline import palms
-from prehend.pipeline.detect import Detector
-from prehend.pipeline.letterbox import letterbox
-from prehend.pipeline.palms import (
+from prehend.pipeline.crops.letterbox import letterbox
+from prehend.pipeline.detection import palms
+from prehend.pipeline.detection.detect import Detector
+from prehend.pipeline.detection.palms import (
     NUMBERS,
     POINTS,
     REGION_SIDE,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prehend.pipeline.schedule import LOST_S, WIDE_S, Schedule
+from prehend.pipeline.detection.schedule import LOST_S, WIDE_S, Schedule
 
 
 def looks(schedule: Schedule, hz: float, seconds: float, in_view: int = 1, lost: int = 0) -> list[float]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.pipeline.cuts import Cuts
+from prehend.pipeline.frames.cuts import Cuts
 from prehend.pipeline.load import load_estimator
 from prehend.resources import resource
 

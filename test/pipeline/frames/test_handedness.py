@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import ParameterError
-from prehend.pipeline.handedness import HandednessBelief, HandednessConfig, evidence_of, is_doubtful
+from prehend.pipeline.frames.handedness import HandednessBelief, HandednessConfig, evidence_of, is_doubtful
 
 CONFIG = HandednessConfig()
 

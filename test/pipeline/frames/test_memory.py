@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput, ParameterError
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.pipeline.memory import FrameMemory, MemoryOptions, Remembered, window_arrays
+from prehend.pipeline.frames.memory import FrameMemory, MemoryOptions, Remembered, window_arrays
 
 FIVE_AT_30_HZ = MemoryOptions()
 

@@ -7,7 +7,7 @@ import pytest
 from prehend.errors import WeightsMismatch
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.hands import HandModels
+from prehend.pipeline.networks.hands import HandModels
 
 SHIPPED = load_hand_model()
 BETAS = np.random.default_rng(0).normal(0, 1, 10).astype(np.float32)

@@ -7,7 +7,7 @@ from prehend.errors import WeightsMismatch
 from prehend.geometry.camera import project
 from prehend.hand_model import load_hand_model, skin
 from prehend.hand_model.skeleton import Posture
-from prehend.pipeline.pose_refine import TURNS, pose_covariance, refine_pose
+from prehend.pipeline.networks.pose_refine import TURNS, pose_covariance, refine_pose
 from prehend.types import Camera
 from prehend.weights import load_bundle
 

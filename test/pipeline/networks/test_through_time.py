@@ -18,19 +18,19 @@ from prehend.errors import ParameterError, PrehendError, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.geometry.camera import project
 from prehend.hand_model import load_hand_model, skin
-from prehend.io.predictions import read_predictions
+from prehend.io.results.predictions import read_predictions
 from prehend.models import registry
-from prehend.models.h2onet import H2ONET_LITE, build_h2onet
-from prehend.pipeline.crop import Crop, CropSpec
-from prehend.pipeline.decode import DecodedHand, crop_to_camera, decode_hand
+from prehend.models.meshes.h2onet import H2ONET_LITE, build_h2onet
+from prehend.pipeline.crops.crop import Crop, CropSpec
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.hands import HandModels
+from prehend.pipeline.frames.memory import FrameMemory, MemoryOptions, Moment
 from prehend.pipeline.load import load_estimator
-from prehend.pipeline.memory import FrameMemory, MemoryOptions, Moment
-from prehend.pipeline.mesh_network import MeshNetwork, open_network
-from prehend.pipeline.network import NetworkAnswer
+from prehend.pipeline.networks.decode import DecodedHand, crop_to_camera, decode_hand
+from prehend.pipeline.networks.hands import HandModels
+from prehend.pipeline.networks.mesh_network import MeshNetwork, open_network
+from prehend.pipeline.networks.network import NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
-from prehend.ros.estimator import load_for
+from prehend.ros.nodes.estimator import load_for
 from prehend.ros.params import NodeParams
 from prehend.types import Box, FoundHand
 from prehend.weights import MANIFEST, Bundle, file_sha256, load_bundle

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.networks.uncertainty import JOINT_CLASS, carried_std, joint_std, metres_per_pixel
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.uncertainty import JOINT_CLASS, carried_std, joint_std, metres_per_pixel
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from prehend.geometry.control_points import MIRRORED_ORDER, control_points
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.object_catalogue import ObjectModel, Symmetry, object_ids, object_kind
-from prehend.pipeline.crop import CropSpec
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.network import ThingAnswer
-from prehend.pipeline.object_pose import choose, decode_object
+from prehend.pipeline.crops.crop import CropSpec
+from prehend.pipeline.networks.decode import DecodedHand
+from prehend.pipeline.networks.network import ThingAnswer
+from prehend.pipeline.observing.object_pose import choose, decode_object
 from prehend.types import Box, Camera
 
 CAMERA = Camera(np.array([[600.0, 0, 319.5], [0, 600.0, 239.5], [0, 0, 1]]), 640, 480)

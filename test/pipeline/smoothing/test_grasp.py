@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prehend.errors import ParameterError
-from prehend.pipeline.grasp import GraspConfig, GraspFilter, instant_grasp
+from prehend.pipeline.smoothing.grasp import GraspConfig, GraspFilter, instant_grasp
 
 CONFIG = GraspConfig(enter=0.7, leave=0.3)
 FRAME_S = 1 / 30

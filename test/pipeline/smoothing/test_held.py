@@ -3,8 +3,8 @@ import pytest
 
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.object_catalogue import ObjectModel, Symmetry
-from prehend.pipeline.held import FORGET_S, HeldSmoother, nearest_turn
-from prehend.pipeline.smooth import SmoothConfig
+from prehend.pipeline.smoothing.held import FORGET_S, HeldSmoother, nearest_turn
+from prehend.pipeline.smoothing.smooth import SmoothConfig
 
 HZ = 30
 THING = ObjectModel("thing", "a thing", np.array([0.06, 0.08, 0.2]), np.array([0.01, 0.0, 0.03]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.pipeline.kalman import CALM_S, FRAME_S, PAUSE_S, Dynamics, kalman, looked_back
+from prehend.pipeline.smoothing.kalman import CALM_S, FRAME_S, PAUSE_S, Dynamics, kalman, looked_back
 
 DYNAMICS = Dynamics(3.0, 0.01)
 STD = 0.01

@@ -7,8 +7,8 @@ from prehend.errors import ParameterError
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.smooth import HAND_LENGTH_M, SMOOTHERS, HandSmoother, SmoothConfig, one_euro
+from prehend.pipeline.networks.decode import DecodedHand
+from prehend.pipeline.smoothing.smooth import HAND_LENGTH_M, SMOOTHERS, HandSmoother, SmoothConfig, one_euro
 
 DT = 1 / 30
 CONFIG = SmoothConfig(min_cutoff_hz=1.5, beta=4.0)

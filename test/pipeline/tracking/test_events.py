@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prehend.io.frames import Frame
-from prehend.io.prediction_records import frame_record, frame_result
+from prehend.io.results.prediction_records import frame_record, frame_result
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.events import EventTeller, events_of
 from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.tracking.events import EventTeller, events_of
 from prehend.types import Box, GraspEstimate, HandEstimate, ObjectEstimate
 
 SIZE = (640, 480)

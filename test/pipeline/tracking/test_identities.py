@@ -8,10 +8,10 @@ import pytest
 from prehend.errors import ParameterError
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.io.frames import Frame
-from prehend.io.prediction_records import frame_record, frame_result
+from prehend.io.results.prediction_records import frame_record, frame_result
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.identities import CARRIED, COAST_M_S, GUESSED, SEEN
 from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.tracking.identities import CARRIED, COAST_M_S, GUESSED, SEEN
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from prehend.errors import ParameterError
+from prehend.pipeline.frames.targets import inside_share
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.targets import inside_share
 from prehend.types import Box, FoundHand
 
 SIZE = (640, 480)

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
-from prehend.rig.association import absorb, associate, pair_cost
-from prehend.rig.fusion import fuse, in_pixels, voted_grasp, voted_side
-from prehend.rig.held import fused_object
-from prehend.rig.records import ViewError
-from prehend.rig.sights import HIDDEN, LEAST_STD, UNKNOWN_STD, residuals, robust_weight, sights_of
+from prehend.rig.views.association import absorb, associate, pair_cost
+from prehend.rig.views.fusion import fuse, in_pixels, voted_grasp, voted_side
+from prehend.rig.views.held import fused_object
+from prehend.rig.views.records import ViewError
+from prehend.rig.views.sights import HIDDEN, LEAST_STD, UNKNOWN_STD, residuals, robust_weight, sights_of
 from prehend.types import Box, Camera, GraspEstimate, ObjectEstimate
 
 few = settings(max_examples=30, deadline=None, derandomize=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.rig.sights import residuals, sights_of
-from prehend.rig.triangulation import triangulate
+from prehend.rig.views.sights import residuals, sights_of
+from prehend.rig.views.triangulation import triangulate
 
 
 def off(found, truth):

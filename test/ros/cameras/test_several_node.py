@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from prehend.cli.main import main
-from prehend.ros import convert, images
 from prehend.ros import messages as m
+from prehend.ros.conversion import convert, images
 from prehend.types import Camera
 
 pytest.importorskip("rclpy", reason="needs the extra 'ros'")
@@ -19,7 +19,7 @@ pytest.importorskip("rclpy", reason="needs the extra 'ros'")
 
 def _toy():
     """The module toy_rig.py: the cameras, and the hands that they see."""
-    spec = importlib.util.spec_from_file_location("toy_rig", Path(__file__).parent / "toy_rig.py")
+    spec = importlib.util.spec_from_file_location("toy_rig", Path(__file__).parents[1] / "toy_rig.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -10,11 +10,11 @@ import pytest
 from prehend.conventions import JOINT_NAMES, JOINT_PARENTS, SIDES, TIP_JOINTS
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion
 from prehend.hand_model import load_hand_model, skin
-from prehend.io.camera_info import camera_from_info
-from prehend.io.images import decode_image, image_from_message
-from prehend.ros import convert, images
+from prehend.io.cameras.camera_info import camera_from_info
+from prehend.io.pixels.images import decode_image, image_from_message
 from prehend.ros import messages as m
-from prehend.ros.markers import marker_array
+from prehend.ros.conversion import convert, images
+from prehend.ros.conversion.markers import marker_array
 from prehend.types import Camera, EventKind, FrameResult, HandEvent, HandMotion
 
 K = np.array([[500.0, 0, 319.5], [0, 510.0, 239.5], [0, 0, 1]])

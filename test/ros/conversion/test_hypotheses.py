@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from prehend.errors import ParameterError
-from prehend.ros import convert
 from prehend.ros import messages as m
-from prehend.ros.hypotheses import hypotheses_array
+from prehend.ros.conversion import convert
+from prehend.ros.conversion.hypotheses import hypotheses_array
 from prehend.ros.params import NodeParams
 from prehend.types import Camera, FrameResult
 
-spec = importlib.util.spec_from_file_location("node_tests", Path(__file__).with_name("test_node.py"))
+spec = importlib.util.spec_from_file_location("node_tests", Path(__file__).parents[1] / "test_node.py")
 node_tests = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(node_tests)
 Driver = node_tests.Driver

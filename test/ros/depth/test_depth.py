@@ -6,10 +6,10 @@ import time
 import numpy as np
 import pytest
 
-from prehend.ros import convert
 from prehend.ros import messages as m
-from prehend.ros.depth import DepthStream
-from prehend.ros.images import camera_message, image_message
+from prehend.ros.conversion import convert
+from prehend.ros.conversion.images import camera_message, image_message
+from prehend.ros.depth.streams import DepthStream
 from prehend.types import Camera
 
 WIDTH, HEIGHT = 64, 48
@@ -30,7 +30,7 @@ def taken(depth_message):
 
 
 def test_the_depth_of_the_same_stamp_is_taken_and_one_that_is_on_its_way_is_waited_for(taken, monkeypatch) -> None:
-    monkeypatch.setattr("prehend.ros.depth._WAIT_S", 20.0)
+    monkeypatch.setattr("prehend.ros.depth.streams._WAIT_S", 20.0)
     stream = DepthStream("/depth", 0.02)
     for n in range(3):
         stream.add(taken(500 + n, 10.0 + n / 30))
@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_told_and_costs_only_the_depth(taken, depth, stamp_
 
 
 def test_a_silence_is_told_with_its_cause(taken, monkeypatch) -> None:
-    monkeypatch.setattr("prehend.ros.depth._WAIT_S", 20.0)
+    monkeypatch.setattr("prehend.ros.depth.streams._WAIT_S", 20.0)
     stream = DepthStream("/depth", 0.02)
     later = time.monotonic() + 60
     assert "nobody publishes /depth" in stream.status(later, 2.0, []).message

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from prehend.errors import SourceError
-from prehend.io.images import ImageReader
-from prehend.ros.depth_images import compressed_depth_image, depth_image
+from prehend.io.pixels.images import ImageReader
+from prehend.ros.depth.images import compressed_depth_image, depth_image
 
 
 @pytest.mark.parametrize("big", [False, True])

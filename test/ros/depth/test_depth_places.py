@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from prehend.errors import SourceError
-from prehend.pipeline.depth_register import UnalignedDepth
-from prehend.ros import convert
+from prehend.pipeline.depth.register import UnalignedDepth
 from prehend.ros import messages as m
-from prehend.ros.depth_places import DepthPlaces, Place
-from prehend.ros.images import camera_message
-from prehend.ros.transform_buffer import TransformBuffer
+from prehend.ros.conversion import convert
+from prehend.ros.conversion.images import camera_message
+from prehend.ros.depth.places import DepthPlaces, Place
+from prehend.ros.frames.buffer import TransformBuffer
 from prehend.types import Camera
 
 CAMERA = Camera(np.array([[24.0, 0, 15.5], [0, 24.0, 11.5], [0, 0, 1]]), 32, 24)

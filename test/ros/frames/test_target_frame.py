@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.ros import convert
 from prehend.ros import messages as m
-from prehend.ros.images import camera_message, image_message
+from prehend.ros.conversion import convert
+from prehend.ros.conversion.images import camera_message, image_message
 from prehend.types import Camera
 
 WIDTH, HEIGHT = 64, 48

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.ros.transform_buffer import TransformBuffer, TransformError
+from prehend.ros.frames.buffer import TransformBuffer, TransformError
 
 
 def matrix(seed: int) -> np.ndarray:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput
-from prehend.ros import convert, images
-from prehend.ros.calibration import Calibration
+from prehend.ros.conversion import convert, images
+from prehend.ros.inputs.calibration import Calibration
 from prehend.types import Camera
 
 SIZE = (64, 48)
@@ -120,8 +120,8 @@ def later(stream, message, seconds: float = 0.03) -> None:
 
 
 def test_an_image_that_overtakes_its_calibration_waits_a_moment(stream, monkeypatch):
-    monkeypatch.setattr("prehend.ros.calibration._OVERTAKEN_S", 20.0)
-    monkeypatch.setattr("prehend.ros.calibration._MISFIT_S", 20.0)
+    monkeypatch.setattr("prehend.ros.inputs.calibration._OVERTAKEN_S", 20.0)
+    monkeypatch.setattr("prehend.ros.inputs.calibration._MISFIT_S", 20.0)
     for stamp in (1.0, 2.0):  # they change, and have the stamps of their images
         stream.update(info(60 + stamp, stamp))
         stream.camera(*SIZE, 0.0, stamp)
@@ -134,7 +134,7 @@ def test_an_image_that_overtakes_its_calibration_waits_a_moment(stream, monkeypa
 
 
 def test_nobody_waits_for_what_does_not_come(stream, monkeypatch):
-    monkeypatch.setattr("prehend.ros.calibration._OVERTAKEN_S", 20.0)
+    monkeypatch.setattr("prehend.ros.inputs.calibration._OVERTAKEN_S", 20.0)
     began = time.monotonic()
     for n in range(20):  # without a calibration, with one that is sent now and then, with one that does not change
         if n > 10:
@@ -145,7 +145,7 @@ def test_nobody_waits_for_what_does_not_come(stream, monkeypatch):
 
 
 def test_a_calibration_of_another_size_is_waited_for_once(stream, monkeypatch):
-    monkeypatch.setattr("prehend.ros.calibration._MISFIT_S", 1.0)
+    monkeypatch.setattr("prehend.ros.inputs.calibration._MISFIT_S", 1.0)
     stream.update(info(60, 1.0))
     began = time.monotonic()
     for n in range(5):

@@ -5,8 +5,8 @@ import signal
 import numpy as np
 import pytest
 
-from prehend.ros import convert, images
 from prehend.ros import messages as m
+from prehend.ros.conversion import convert, images
 
 
 def status(array, name: str):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prehend.geometry.camera import mirror_camera, project
-from prehend.ros.mirror import mirror_image, mirror_pixels
+from prehend.ros.inputs.mirror import mirror_image, mirror_pixels
 from prehend.types import Camera, FrameResult
 
 K = np.array([[500.0, 0, 300.0], [0, 510.0, 250.0], [0, 0, 1]])

@@ -15,7 +15,7 @@ def folder(tmp_path):
 
 
 def opened(name, **options):
-    from prehend.ros.source import RosTopic
+    from prehend.ros.inputs.source import RosTopic
 
     return RosTopic(name, **options)
 
@@ -40,7 +40,7 @@ def test_images_come_with_their_camera_and_their_stamps(domain, start, folder, c
 
 
 def test_a_topic_that_is_silent_is_told(domain, monkeypatch):
-    monkeypatch.setattr("prehend.ros.source._PATIENCE_S", 0.1)
+    monkeypatch.setattr("prehend.ros.inputs.source._PATIENCE_S", 0.1)
     told = []
 
     class Enough(Exception):

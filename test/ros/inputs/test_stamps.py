@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from prehend.ros.convert import seconds, time_message, valid_stamp
+from prehend.ros.conversion.convert import seconds, time_message, valid_stamp
+from prehend.ros.inputs.stamps import Stamps
 from prehend.ros.messages import encode, make
-from prehend.ros.stamps import Stamps
 
 NOW_S = 1_800_000_000.0
 

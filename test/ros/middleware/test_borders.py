@@ -11,11 +11,11 @@ import pytest
 
 from prehend.cli.main import main
 from prehend.errors import PrehendError
-from prehend.ros import convert, images
 from prehend.ros import messages as m
-from prehend.ros.borders import Border, Unexpected, reason
-from prehend.ros.calibration import Calibration
-from prehend.ros.diagnostics import Stats
+from prehend.ros.conversion import convert, images
+from prehend.ros.inputs.calibration import Calibration
+from prehend.ros.middleware.borders import Border, Unexpected, reason
+from prehend.ros.nodes.diagnostics import Stats
 from prehend.ros.params import NodeParams
 from prehend.ros.worker import Worker
 from prehend.types import Camera, FrameResult

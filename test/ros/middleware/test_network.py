@@ -9,7 +9,7 @@ import pytest
 from prehend.cli.main import main
 from prehend.errors import ParameterError
 from prehend.ros import messages as m
-from prehend.ros.network import use_network
+from prehend.ros.middleware.network import use_network
 
 RANGE, PEERS, LOCALHOST = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS", "ROS_LOCALHOST_ONLY"
 
@@ -84,7 +84,7 @@ def test_discovery_off_is_found_by_nobody(domain, monkeypatch, start, peer, fold
 
 
 def test_a_view_sees_what_its_range_allows(domain, monkeypatch, start, folder):
-    from prehend.ros.source import RosTopic
+    from prehend.ros.inputs.source import RosTopic
 
     class Enough(Exception):
         pass
@@ -92,7 +92,7 @@ def test_a_view_sees_what_its_range_allows(domain, monkeypatch, start, folder):
     def tell(error):
         raise Enough(str(error))
 
-    monkeypatch.setattr("prehend.ros.source._PATIENCE_S", 4.0)
+    monkeypatch.setattr("prehend.ros.inputs.source._PATIENCE_S", 4.0)
     start("prehend", "play", str(folder), "--topic", "/cam/image", "--loop", "--rate", "20", "--discovery", "localhost")
     use_network("localhost")
     with RosTopic("ros:/cam/image", on_error=lambda error: None) as source:

@@ -6,7 +6,7 @@ import importlib.util
 import pytest
 
 from prehend.ros import messages as m
-from prehend.ros import typesupport as t
+from prehend.ros.middleware import typesupport as t
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("rclpy") is None, reason="needs the extra 'ros'")
 INTROSPECTION = "rosidl_typesupport_introspection_c"

@@ -5,7 +5,7 @@ import pytest
 
 from prehend.errors import PrehendError, UnknownName
 from prehend.hand_model.asset import load_hand_model
-from prehend.ros.estimator import load_for
+from prehend.ros.nodes.estimator import load_for
 from prehend.ros.params import NodeParams
 from prehend.weights import available
 

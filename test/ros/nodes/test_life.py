@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
-from prehend.ros import convert
 from prehend.ros import messages as m
-from prehend.ros.images import camera_message, image_message
+from prehend.ros.conversion import convert
+from prehend.ros.conversion.images import camera_message, image_message
 from prehend.types import Camera
 
 WIDTH, HEIGHT = 64, 48

@@ -1,6 +1,6 @@
 import pytest
 
-from prehend.ros.params_files import unused_files
+from prehend.ros.nodes.params_files import unused_files
 
 VALUES = "{ros__parameters: {max_hands: 2}}"
 

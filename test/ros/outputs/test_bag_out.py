@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prehend.cli.eval import run
+from prehend.cli.evaluation.eval import run
 from prehend.errors import ParameterError
-from prehend.io.bag_files import BagFiles
+from prehend.io.bags.files import BagFiles
 from prehend.io.sources import open_source
 from prehend.ros import messages as m
-from prehend.ros.bag_out import EVENTS_TOPIC, HANDS_TOPIC, MARKERS_TOPIC, TRACKS_TOPIC, write_bag
-from prehend.ros.convert import header_message
-from prehend.ros.images import camera_message, image_message
+from prehend.ros.conversion.convert import header_message
+from prehend.ros.conversion.images import camera_message, image_message
+from prehend.ros.outputs.bag_out import EVENTS_TOPIC, HANDS_TOPIC, MARKERS_TOPIC, TRACKS_TOPIC, write_bag
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, HandEvent
 
 pytest.importorskip("matplotlib")

@@ -12,7 +12,7 @@ from prehend.geometry.rotations import matrix_from_quaternion
 from prehend.ros import messages as m
 from prehend.ros.params import NodeParams
 
-spec = importlib.util.spec_from_file_location("node_tests", Path(__file__).with_name("test_node.py"))
+spec = importlib.util.spec_from_file_location("node_tests", Path(__file__).parents[1] / "test_node.py")
 node_tests = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(node_tests)
 Driver, FRAME = node_tests.Driver, node_tests.FRAME

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from prehend.cli.main import main
-from prehend.io.camera_info import camera_from_info
-from prehend.io.images import image_from_message
+from prehend.io.cameras.camera_info import camera_from_info
+from prehend.io.pixels.images import image_from_message
 from prehend.ros import messages as m
-from prehend.ros.convert import seconds
-from prehend.ros.play import Schedule
+from prehend.ros.conversion.convert import seconds
+from prehend.ros.playback.play import Schedule
 
 WIDTH, HEIGHT, COUNT = 64, 48, 8
 
@@ -83,7 +83,7 @@ def write_bag(path, topics: dict[str, list[tuple[float, int]]]) -> None:
     """A bag with topics of small images, each of a stamp [s] and a grey value."""
     from rosbags.rosbag2 import StoragePlugin, Writer
 
-    from prehend.ros import convert, images
+    from prehend.ros.conversion import convert, images
 
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         for topic, entries in topics.items():
@@ -127,7 +127,7 @@ def drive(tmp_path):
     """A bag of 8 images at 20 Hz with odd stamps, a calibration with its own P, a tree of frames, and a word."""
     from rosbags.rosbag2 import StoragePlugin, Writer
 
-    from prehend.ros import convert, images
+    from prehend.ros.conversion import convert, images
 
     def put(writer, connections, topic, time_ns, message):
         kind = message.__msgtype__

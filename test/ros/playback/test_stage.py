@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from prehend.ros import stage
+from prehend.ros.playback import stage
 
 
 class Publisher:

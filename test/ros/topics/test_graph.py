@@ -2,8 +2,8 @@
 
 import pytest
 
-from prehend.ros.graph import Facts, Publisher, cause, loss
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from prehend.ros.topics.graph import Facts, Publisher, cause, loss
 
 CAMERA = Publisher("/driver", IMAGE)
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from prehend.cli.parsing import Parser, count_from, number_between
+from prehend.cli.arguments.parsing import Parser, count_from, number_between
 
 LOST, OPERATORS, SMOOTHERS = ("drop", "fade", "hold"), ("longest", "largest", "off"), ("one-euro", "kalman")
 """As in `prehend.pipeline.options`, which takes long to load."""

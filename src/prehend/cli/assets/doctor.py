@@ -3,7 +3,7 @@
 import json
 import sys
 
-from prehend.cli.parsing import Parser
+from prehend.cli.arguments.parsing import Parser
 
 _MARK = {"ok": "ok  ", "missing": "-   ", "broken": "FAIL"}
 
@@ -18,7 +18,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="as JSON")
     args = parser.parse_args(argv)
 
-    from prehend.cli.doctor_checks import all_checks
+    from prehend.cli.assets.doctor_checks import all_checks
 
     checks = list(all_checks())
     broken = sum(check.status == "broken" for check in checks)

@@ -97,8 +97,8 @@ def _video() -> str:
     """Write a short video and read it again."""
     import numpy as np
 
+    from prehend.io.films.writing import VideoWriter
     from prehend.io.sources import open_source
-    from prehend.io.video import VideoWriter
 
     width, height = _PROBE_SIZE
     with tempfile.TemporaryDirectory() as folder:

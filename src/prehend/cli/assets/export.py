@@ -4,8 +4,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from prehend.cli.options import add_engine_options
-from prehend.cli.parsing import Parser
+from prehend.cli.arguments.options import add_engine_options
+from prehend.cli.arguments.parsing import Parser
 
 if TYPE_CHECKING:
     from prehend.export.engine import Exported

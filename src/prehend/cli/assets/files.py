@@ -2,7 +2,7 @@
 
 import sys
 
-from prehend.cli.parsing import Parser
+from prehend.cli.arguments.parsing import Parser
 
 
 def run(argv: list[str]) -> int:

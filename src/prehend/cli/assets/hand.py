@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from prehend.cli.parsing import Parser
+from prehend.cli.arguments.parsing import Parser
 from prehend.conventions import FINGERS, SIDES
 from prehend.errors import ParameterError
 
@@ -68,7 +68,7 @@ def _complete(argv: list[str]) -> int:
     parser.add_argument("--side", choices=SIDES, default="right", help="of the hand in --mesh (right)")
     args = parser.parse_args(argv)
 
-    from prehend.cli.hand_files import cut_conditions, read_known, read_own_mesh
+    from prehend.cli.assets.hand_files import cut_conditions, read_known, read_own_mesh
 
     model = _hand_model(args)
     known = read_known(args.joints) if args.mesh is None else read_own_mesh(args.mesh, args.side, model)
@@ -84,7 +84,7 @@ def _fit(argv: list[str]) -> int:
     parser.add_argument("--side", choices=SIDES, default="right", help="of the hand in --mesh (right)")
     args = parser.parse_args(argv)
 
-    from prehend.cli.hand_files import read_foreign_mesh, read_known
+    from prehend.cli.assets.hand_files import read_foreign_mesh, read_known
 
     if args.mesh is None:
         return _sample(args, read_known(args.joints))
@@ -104,7 +104,7 @@ def _reconstruct(argv: list[str]) -> int:
     )
     args = parser.parse_args(argv)
 
-    from prehend.cli.hand_files import look_at
+    from prehend.cli.assets.hand_files import look_at
 
     seen = look_at(args.image, args.cameras, args.hand)
     return _sample(args, seen.known, seen.image)
@@ -148,7 +148,7 @@ def _sample(args: argparse.Namespace, known: "Conditions", image: Any = None) ->
     if not 1 <= args.n <= MOST:
         raise ParameterError(f"-n {args.n}: draw 1 to {MOST} hands at once")
 
-    from prehend.cli.hand_files import write_hands
+    from prehend.cli.assets.hand_files import write_hands
     from prehend.prior import DEFAULT_PRIOR, open_prior
 
     prior = open_prior(args.model or DEFAULT_PRIOR, args.hand_model)

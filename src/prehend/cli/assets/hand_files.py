@@ -15,9 +15,9 @@ from prehend.errors import InvalidInput, OutputError, ParameterError, SourceErro
 from prehend.files import reason, replace_file, replace_text
 from prehend.geometry.camera import project
 from prehend.hand_model.asset import load_hand_model
-from prehend.hand_model.mesh_joints import joints_of_mesh
+from prehend.hand_model.meshes.joints import joints_of_mesh
 from prehend.hand_model.model import HandModel
-from prehend.io.images import Image, read_image
+from prehend.io.pixels.images import Image, read_image
 from prehend.prior.conditions import Conditions
 from prehend.prior.estimates import known_of_estimate
 from prehend.types import Camera, FloatArray
@@ -131,7 +131,7 @@ def look_at(path: Path, cameras: Path | None, number: int) -> Seen:
         SourceError: the image or the cameras cannot be read.
         InvalidInput: there is no such hand in it.
     """
-    from prehend.io.side_files import read_camera
+    from prehend.io.cameras.side_files import read_camera
     from prehend.pipeline.load import load_estimator
 
     image = read_image(path)
@@ -264,7 +264,7 @@ def _cut(image: Image, window: tuple[int, int, int]) -> Image:
 
 def _write_turntable(path: Path, mesh: FloatArray, found: "Hypotheses", known: Conditions) -> None:
     from prehend.draw.hand_sheet import turntable
-    from prehend.io.video import VideoWriter
+    from prehend.io.films.writing import VideoWriter
 
     video = VideoWriter(path, _FPS)
     for number, picture in enumerate(turntable(mesh, found.faces, _view(found, known), 2 * _TILE_PX, _FRAMES)):
@@ -321,7 +321,7 @@ def _numbers(path: Path, name: str, value: Any) -> FloatArray:
 
 
 def _camera(path: Path, entry: Any) -> Camera:
-    from prehend.io.calibration_files import given_camera
+    from prehend.io.cameras.calibration_files import given_camera
 
     try:
         given = given_camera(entry)

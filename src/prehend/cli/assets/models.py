@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from prehend.cli.parsing import Parser
+from prehend.cli.arguments.parsing import Parser
 
 if TYPE_CHECKING:
     from prehend.weights import Bundle

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from prehend.cli.parsing import Parser
+from prehend.cli.arguments.parsing import Parser
 
 _DESCRIPTION = """List the objects whose pose can be told, or add one of your own from its mesh.
 

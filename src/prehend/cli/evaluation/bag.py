@@ -10,19 +10,19 @@ from tqdm import tqdm
 from prehend.errors import ParameterError
 from prehend.eval.judge.motion import is_sequence
 from prehend.eval.judge.summary import Judged
-from prehend.io.bag_files import BagFiles
-from prehend.io.bag_topics import choose_topic
+from prehend.io.bags.files import BagFiles
+from prehend.io.bags.topics import choose_topic
 from prehend.io.sources import is_bag
-from prehend.pipeline.events import events_of
-from prehend.ros.bag_out import write_bag
+from prehend.pipeline.tracking.events import events_of
 from prehend.ros.messages import typestore
+from prehend.ros.outputs.bag_out import write_bag
 
 
 def write_run(path: Path, run: Judged, keep: Sequence[str]) -> None:
     """Write the answers of a run, with some topics of its bag.
 
     Raises:
-        PrehendError: see `ros.bag_out.write_bag`.
+        PrehendError: see `ros.outputs.bag_out.write_bag`.
     """
     results = {frame.index: frame.result for frame in run.frames}
     if len(results) < len(run.frames) or any(frame.stamp is None for frame in run.frames):

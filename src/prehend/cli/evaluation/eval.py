@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from prehend.cli.parsing import Parser
-from prehend.cli.reading import Loader, add_reading, begin, load_for
-from prehend.cli.stopping import stopped_by_signals
+from prehend.cli.arguments.parsing import Parser
+from prehend.cli.arguments.stopping import stopped_by_signals
+from prehend.cli.running.reading import Loader, add_reading, begin, load_for
 from prehend.errors import ParameterError
 
 _DESCRIPTION = """Judge what is said about hands, offline and in lock-step: every frame once, in order, no ROS needed.
@@ -78,7 +78,7 @@ def run(argv: list[str], load: Loader = load_for) -> int:
     """
     args = begin(build_parser(), argv, check)
 
-    from prehend.cli.evaluating import Evaluation
+    from prehend.cli.evaluation.job import Evaluation
 
     with stopped_by_signals():
         return Evaluation(args, load).run()
@@ -86,7 +86,7 @@ def run(argv: list[str], load: Loader = load_for) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raise `ParameterError` for arguments that contradict each other."""
-    from prehend.cli.eval_plan import is_output
+    from prehend.cli.evaluation.plan import is_output
 
     if args.out.exists() and not args.out.is_dir():
         raise ParameterError(f"--out {args.out} is a file: give a folder")

@@ -11,22 +11,22 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from prehend.cli.eval_plan import Plan, plans_of, settings_of
-from prehend.cli.eval_predict import Engine, Job, finished, open_engine
-from prehend.cli.eval_truth import TruthMaker
-from prehend.cli.reading import Loader
+from prehend.cli.evaluation.plan import Plan, plans_of, settings_of
+from prehend.cli.evaluation.predict import Engine, Job, finished, open_engine
+from prehend.cli.evaluation.truth import TruthMaker
+from prehend.cli.running.reading import Loader
 from prehend.conventions import SIDES
 from prehend.documents import read_document
 from prehend.errors import OutputError, PrehendError, SourceError
 from prehend.eval.answers import Answers, read_answers
 from prehend.eval.judge.compare import differences
-from prehend.eval.judge.curves import check_matplotlib
-from prehend.eval.judge.page import html_report
-from prehend.eval.judge.spreadsheets import bop_csv, bop_numbers, events_csv, frames_csv, table_rows, table_text
+from prehend.eval.judge.report.curves import check_matplotlib
+from prehend.eval.judge.report.page import html_report
+from prehend.eval.judge.report.spreadsheets import bop_csv, bop_numbers, events_csv, frames_csv, table_rows, table_text
+from prehend.eval.judge.report.worst import pictures_of, worst_frames
 from prehend.eval.judge.summary import Judged, judge, latency_measures
 from prehend.eval.judge.things import Shapes, catalogue_shapes
-from prehend.eval.judge.worst import pictures_of, worst_frames
-from prehend.eval.tables import markdown_table
+from prehend.eval.papers.tables import markdown_table
 from prehend.eval.truth.records import left_unanswered, truth_of
 from prehend.eval.truth.store import truth_text
 from prehend.files import has_room, reason, replace_text
@@ -179,7 +179,7 @@ class Evaluation:
                 self._text(f"predictions/{run.name}.settings.json", _json(run.settings))
 
     def _write_bag(self, run: Judged) -> None:
-        from prehend.cli.eval_bag import write_run
+        from prehend.cli.evaluation.bag import write_run
 
         write_run(self._args.bag_out, run, self._args.keep)
         sys.stdout.write(f"bag: {self._args.bag_out}\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prehend import __version__
-from prehend.cli.options import given_options
+from prehend.cli.arguments.options import given_options
 from prehend.documents import read_json
 from prehend.errors import ParameterError, SourceError
 from prehend.eval.truth.datasets import is_dataset

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from prehend.cli.eval_plan import Plan
-from prehend.cli.reading import Loader, open_run, read_sides
+from prehend.cli.evaluation.plan import Plan
+from prehend.cli.running.reading import Loader, open_run, read_sides
 from prehend.documents import read_json
 from prehend.errors import MissingDependency, PrehendError, SourceError
 from prehend.eval.truth.datasets import DatasetSource, open_samples
 from prehend.files import replace_file, replace_text
-from prehend.io.predictions import read_predictions
+from prehend.io.results.predictions import read_predictions
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from prehend.cli.eval_plan import Plan
+from prehend.cli.evaluation.plan import Plan
 from prehend.errors import ParameterError, SourceError
 from prehend.eval.truth.datasets import DatasetTruth, is_dataset, open_samples
 from prehend.eval.truth.files import FrameTruth, read_truth_file
@@ -77,8 +77,8 @@ class TruthMaker:
         if plan.media is None or not is_bag(plan.media):
             raise ParameterError(f"--truth {word}: no such file, and topics are of a bag, which {plan.source} is not")
         from prehend.eval.truth.topics import BagTruth, parse_spec
-        from prehend.io.bag_files import BagFiles
-        from prehend.io.bag_topics import choose_topic
+        from prehend.io.bags.files import BagFiles
+        from prehend.io.bags.topics import choose_topic
         from prehend.ros.messages import typestore
 
         if self._opened is None:

@@ -1,6 +1,6 @@
 """`prehend node`: the ROS 2 node."""
 
-from prehend.cli.parsing import Parser
+from prehend.cli.arguments.parsing import Parser
 
 _DESCRIPTION = """Run the ROS 2 node: image_raw and camera_info in, ~/hands and its companions out.
 

@@ -7,15 +7,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from prehend.cli.options import add_lag, add_options, given_options
-from prehend.cli.parsing import Parser, number_between
+from prehend.cli.arguments.options import add_lag, add_options, given_options
+from prehend.cli.arguments.parsing import Parser, number_between
 from prehend.errors import ParameterError
 
 if TYPE_CHECKING:
-    from prehend.cli.run_job import Run
-    from prehend.io.event_lines import EventLines
-    from prehend.io.overlay_files import OverlayFolder
-    from prehend.io.side_files import GivenCamera, SourceTable
+    from prehend.cli.running.run_job import Run
+    from prehend.io.cameras.side_files import GivenCamera, SourceTable
+    from prehend.io.results.event_lines import EventLines
+    from prehend.io.results.overlay_files import OverlayFolder
     from prehend.pipeline.load import HandEstimator
     from prehend.types import FoundHand
 
@@ -109,8 +109,8 @@ def check_results(args: argparse.Namespace, inputs: Sequence[Path]) -> None:
 @contextmanager
 def open_results(args: argparse.Namespace) -> "Iterator[tuple[OverlayFolder | None, EventLines | None]]":
     """Overlays and events as the arguments of `add_results` want them."""
-    from prehend.io.event_lines import EventLines
-    from prehend.io.overlay_files import OverlayFolder
+    from prehend.io.results.event_lines import EventLines
+    from prehend.io.results.overlay_files import OverlayFolder
 
     with ExitStack() as stack:
         overlay = None if args.overlay is None else stack.enter_context(OverlayFolder(args.overlay))
@@ -154,7 +154,7 @@ def read_sides(args: argparse.Namespace) -> "Sides":
     Raises:
         PrehendError: a file cannot be read.
     """
-    from prehend.io.side_files import read_boxes, read_cameras
+    from prehend.io.cameras.side_files import read_boxes, read_cameras
 
     boxes = None if args.boxes is None else read_boxes(args.boxes)
     return boxes, None if args.cameras is None else read_cameras(args.cameras)
@@ -176,7 +176,7 @@ def open_run(
         json_path: of the predictions.
         more: further arguments of `Run`.
     """
-    from prehend.cli.run_job import Run
+    from prehend.cli.running.run_job import Run
 
     if args.temporal_lag_s:
         from prehend.pipeline.options import EstimatorOptions

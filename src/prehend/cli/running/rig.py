@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from prehend.cli.options import add_options, given_options
-from prehend.cli.parsing import Parser, number_between
-from prehend.cli.reading import add_results, add_topic, begin, check_results, open_results, tell
-from prehend.cli.stopping import stopped_by_signals
+from prehend.cli.arguments.options import add_options, given_options
+from prehend.cli.arguments.parsing import Parser, number_between
+from prehend.cli.arguments.stopping import stopped_by_signals
+from prehend.cli.running.reading import add_results, add_topic, begin, check_results, open_results, tell
 from prehend.errors import MissingDependency, ParameterError, SourceError
 
 _DESCRIPTION = """Find the hands that several calibrated cameras see at once, and make one hand of all views of it, in
@@ -49,7 +49,7 @@ def run(argv: list[str]) -> int:
     """Run the verb; returns the exit code."""
     args = begin(build_parser(), argv, check)
 
-    from prehend.cli.rig_job import RigJob, assigned, sources_of
+    from prehend.cli.running.rig_job import RigJob, assigned, sources_of
     from prehend.pipeline.options import EstimatorOptions, changed
     from prehend.rig.estimator import load_rig
     from prehend.rig.files import read_rig

@@ -12,17 +12,17 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput, ParameterError, PrehendError, SourceError, UnknownName
-from prehend.io.event_lines import EventLines
 from prehend.io.frames import Frame, Source
-from prehend.io.overlay_files import OverlayFolder
-from prehend.io.predictions import STREAM, ModelRecord, PredictionsStream, PredictionsWriter
+from prehend.io.results.event_lines import EventLines
+from prehend.io.results.overlay_files import OverlayFolder
+from prehend.io.results.predictions import STREAM, ModelRecord, PredictionsStream, PredictionsWriter
 from prehend.io.sources import open_source
 from prehend.pipeline.cameras import CameraFrame
 from prehend.rig.calibration import RigCalibration
 from prehend.rig.estimator import RigEstimator
 from prehend.rig.recording import Sets, rig_record
-from prehend.rig.records import RigResult
 from prehend.rig.show import draw_rig
+from prehend.rig.views.records import RigResult
 
 
 class CameraSource(NamedTuple):

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from prehend.cli.parsing import Parser
-from prehend.cli.reading import (
+from prehend.cli.arguments.parsing import Parser
+from prehend.cli.arguments.stopping import stopped_by_signals
+from prehend.cli.running.reading import (
     Loader,
     add_reading,
     add_results,
@@ -16,7 +17,6 @@ from prehend.cli.reading import (
     read_sides,
     tell,
 )
-from prehend.cli.stopping import stopped_by_signals
 from prehend.errors import ParameterError
 
 _DESCRIPTION = """Find the hands in images, videos, cameras and bags: metric 3D joints, mesh, grasp, and what is held.

@@ -16,12 +16,12 @@ from prehend.draw.overlay import draw
 from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
 from prehend.geometry.calibration import doubt
 from prehend.geometry.camera import mirror_camera
-from prehend.io.event_lines import EventLines
+from prehend.io.cameras.side_files import GivenCamera, SourceTable
 from prehend.io.frames import Frame, Source
-from prehend.io.images import MAX_PIXELS
-from prehend.io.overlay_files import OverlayFolder
-from prehend.io.predictions import STREAM, ModelRecord, PredictionsStream, PredictionsWriter, Version
-from prehend.io.side_files import GivenCamera, SourceTable
+from prehend.io.pixels.images import MAX_PIXELS
+from prehend.io.results.event_lines import EventLines
+from prehend.io.results.overlay_files import OverlayFolder
+from prehend.io.results.predictions import STREAM, ModelRecord, PredictionsStream, PredictionsWriter, Version
 from prehend.io.sources import open_source
 from prehend.pipeline.lag import FixedLag
 from prehend.pipeline.load import HandEstimator

@@ -11,12 +11,12 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from prehend.cli.options import add_options
-from prehend.cli.parsing import Parser, count_from, number_between
-from prehend.cli.reading import Loader, add_images, load_for
-from prehend.cli.stopping import Stopped, stopped_by_signals
+from prehend.cli.arguments.options import add_options
+from prehend.cli.arguments.parsing import Parser, count_from, number_between
+from prehend.cli.arguments.stopping import Stopped, stopped_by_signals
+from prehend.cli.running.reading import Loader, add_images, load_for
 from prehend.errors import ParameterError, PrehendError
-from prehend.ros.network import add_network_options, use_network
+from prehend.ros.middleware.network import add_network_options, use_network
 
 if TYPE_CHECKING:
     from prehend.io.frames import ErrorHandler, Source
@@ -77,7 +77,7 @@ def run(argv: list[str], load: Loader = load_for) -> int:
     """
     args = build_parser().parse_args(argv)
 
-    from prehend.io.side_files import read_cameras
+    from prehend.io.cameras.side_files import read_cameras
 
     cameras = None if args.cameras is None else read_cameras(args.cameras)
     with stopped_by_signals(), ExitStack() as stack:
@@ -139,7 +139,7 @@ class _Failures:
 
 def _opener(args: argparse.Namespace, own_camera: bool, on_error: "ErrorHandler") -> Callable[[], "Source"]:
     if args.source.startswith("ros:"):
-        from prehend.ros.source import RosTopic
+        from prehend.ros.inputs.source import RosTopic
 
         use_network(args.discovery, args.peer)
         return partial(RosTopic, args.source, on_error)

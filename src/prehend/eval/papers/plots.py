@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from prehend.errors import MissingDependency, OutputError
-from prehend.eval.report import Report
-from prehend.eval.tables import COLUMN_TITLES
+from prehend.eval.papers.report import Report
+from prehend.eval.papers.tables import COLUMN_TITLES
 
 _COLOURS = {"boxes": "#1f77b4", "boxes_found": "#7fb2d9", "detector": "#d95f02"}
 _KINDS = {"j_pck": ("joints", "-"), "v_pck": ("vertices", "--")}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from prehend.errors import InvalidInput, OutputError
 from prehend.eval.metrics import PCK_THRESHOLDS_M, auc, classification, hit
-from prehend.eval.protocols import Protocol, Scene
+from prehend.eval.papers.protocols import Protocol, Scene
 from prehend.files import reason, replace_text
 
 SCHEMA = "prehend.evaluation/2"

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prehend.eval.protocols import protocol
-from prehend.eval.published import PUBLISHED
-from prehend.eval.report import Report, bin_name
+from prehend.eval.papers.protocols import protocol
+from prehend.eval.papers.published import PUBLISHED
+from prehend.eval.papers.report import Report, bin_name
 
 Cell = float | str | None
 

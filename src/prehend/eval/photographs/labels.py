@@ -18,8 +18,8 @@ import numpy as np
 from prehend.conventions import NUM_JOINTS, SIDES, Side
 from prehend.documents import read_text
 from prehend.errors import InvalidInput, SourceError
-from prehend.eval.keypoint_names import order_of_names
-from prehend.eval.photos import MIN_JOINTS_3D, MIN_VISIBLE, LabelledHand
+from prehend.eval.photographs.keypoint_names import order_of_names
+from prehend.eval.photographs.measures import MIN_JOINTS_3D, MIN_VISIBLE, LabelledHand
 from prehend.types import Box, FloatArray
 
 LABEL_FILES = ("gt.json", "labels.json", "annotations.json", "photo_labels.json")

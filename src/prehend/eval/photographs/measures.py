@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prehend.check import check_shape
 from prehend.conventions import NUM_JOINTS, Side
 from prehend.eval.metrics import aligned, point_errors, root_relative
-from prehend.pipeline.association import best_pairs
+from prehend.pipeline.tracking.association import best_pairs
 from prehend.types import Box, FloatArray
 
 FOUND_SHARE = 0.5

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prehend.eval.tables import Cell, markdown_table
+from prehend.eval.papers.tables import Cell, markdown_table
 
 Report = Mapping[str, Any]
 

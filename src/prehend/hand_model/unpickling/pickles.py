@@ -29,7 +29,7 @@ _DTYPES = frozenset("?bBhHiIlLqQefdFDSU")
 
 _CHILD = (
     "import sys; sys.path[:] = {path!r}\n"
-    "from prehend.hand_model.pickle_reader import serve\n"
+    "from prehend.hand_model.unpickling.reader import serve\n"
     "serve(sys.stdin.buffer, sys.stdout.buffer)\n"
 )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prehend.bounds import bound_memory
 from prehend.errors import AssetError
-from prehend.hand_model.stand_ins import UNPICKLERS, Array, Chumpy, Scalar, SparseMatrix
+from prehend.hand_model.unpickling.stand_ins import UNPICKLERS, Array, Chumpy, Scalar, SparseMatrix
 
 MOST_VALUES = 1_000_000
 MOST_DEPTH = 24

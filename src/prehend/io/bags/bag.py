@@ -8,11 +8,11 @@ from statistics import median
 from typing import Any
 
 from prehend.errors import SourceError
-from prehend.io.bag_files import BagFiles, Topic
-from prehend.io.bag_topics import COMPRESSED, choose_topic
-from prehend.io.camera_info import CameraStream, is_rectified
+from prehend.io.bags.files import BagFiles, Topic
+from prehend.io.bags.topics import COMPRESSED, choose_topic
+from prehend.io.cameras.camera_info import CameraStream, is_rectified
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
-from prehend.io.images import MAX_PIXELS, Image, ImageReader
+from prehend.io.pixels.images import MAX_PIXELS, Image, ImageReader
 from prehend.io.rates import measured_rate
 from prehend.types import Camera
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from prehend.documents import read_yaml
 from prehend.errors import MissingDependency, SourceError
-from prehend.io import bag_unpacking
+from prehend.io.bags import unpacking as bag_unpacking
 from prehend.io.plain_names import PlainName
 
 try:

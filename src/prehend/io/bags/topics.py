@@ -5,8 +5,8 @@ from itertools import islice
 from typing import Literal
 
 from prehend.errors import SourceError
-from prehend.io.bag_files import BagFiles, Topic
-from prehend.io.encodings import COLOURED, ENCODINGS
+from prehend.io.bags.files import BagFiles, Topic
+from prehend.io.pixels.encodings import COLOURED, ENCODINGS
 
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _SUFFIX = "/compressed"

@@ -18,7 +18,7 @@ from prehend.documents import read_document, read_text
 from prehend.errors import InvalidInput, SourceError
 from prehend.geometry.calibration import check_coefficients, check_intrinsics, check_model, checked_camera
 from prehend.geometry.camera import crop_intrinsics, scale_camera
-from prehend.io.camera_info import camera_from_info
+from prehend.io.cameras.camera_info import camera_from_info
 from prehend.types import Camera
 
 FORMATS = (

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from prehend.conventions import SIDES
 from prehend.documents import read_document
 from prehend.errors import InvalidInput, SourceError
-from prehend.io.calibration_files import (
+from prehend.io.cameras.calibration_files import (
     FORMATS,
     GivenCamera,
     given_camera,

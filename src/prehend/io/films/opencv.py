@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from prehend.errors import OutputError
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.io.quiet import silent_opencv
 
 _CODECS = ("avc1", "mp4v")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import OutputError
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 
 if TYPE_CHECKING:
     from av.packet import Packet

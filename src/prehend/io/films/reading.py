@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from prehend.errors import SourceError
-from prehend.io.containers import capture_rate, counts_frames, is_cut_off, is_spherical, mirroring
+from prehend.io.films.containers import capture_rate, counts_frames, is_cut_off, is_spherical, mirroring
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
-from prehend.io.images import MAX_PIXELS, Image
+from prehend.io.pixels.images import MAX_PIXELS, Image
 from prehend.io.plain_names import PlainName
 from prehend.io.quiet import silent_opencv
 from prehend.io.rates import FrameTimes, believed_rate, measured_rate

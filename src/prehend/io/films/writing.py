@@ -8,10 +8,10 @@ import numpy as np
 
 from prehend.errors import OutputError
 from prehend.files import final_target, has_room, is_special, reason, sync_folder
-from prehend.io.film_av import AvFilm, has_av
-from prehend.io.film_cv import CvFilm
-from prehend.io.film_time import FilmTime
-from prehend.io.images import Image
+from prehend.io.films.opencv import CvFilm
+from prehend.io.films.pyav import AvFilm, has_av
+from prehend.io.films.times import FilmTime
+from prehend.io.pixels.images import Image
 from prehend.io.plain_names import PlainName, is_plain
 from prehend.io.quiet import silent_opencv
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import InvalidInput, SourceError
-from prehend.io.deep_grey import DeepGrey
-from prehend.io.encodings import ENCODINGS, MOSAICS, Encoding, to_rgb
-from prehend.io.image_headers import Header, avif_turn, foreign_kind, netpbm_white, read_header
+from prehend.io.pixels.deep_grey import DeepGrey
+from prehend.io.pixels.encodings import ENCODINGS, MOSAICS, Encoding, to_rgb
+from prehend.io.pixels.headers import Header, avif_turn, foreign_kind, netpbm_white, read_header
+from prehend.io.pixels.several_pictures import holds_several
 from prehend.io.quiet import silent_stderr
-from prehend.io.several_pictures import holds_several
 
 Image = NDArray[np.uint8]
 

@@ -9,8 +9,8 @@ from types import TracebackType
 from prehend.errors import OutputError
 from prehend.files import reason
 from prehend.io.frames import Frame
-from prehend.io.prediction_records import event_record
-from prehend.io.predictions import STREAM
+from prehend.io.results.prediction_records import event_record
+from prehend.io.results.predictions import STREAM
 from prehend.types import FrameResult
 
 

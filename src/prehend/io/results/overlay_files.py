@@ -7,9 +7,9 @@ import cv2
 
 from prehend.errors import OutputError
 from prehend.files import is_special, reason, replace_file
+from prehend.io.films.writing import VideoWriter
 from prehend.io.frames import Frame, Source
-from prehend.io.images import Image
-from prehend.io.video import VideoWriter
+from prehend.io.pixels.images import Image
 
 _DEFAULT_FPS = 30.0
 _JPEG_QUALITY = 94

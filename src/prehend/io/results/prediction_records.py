@@ -10,7 +10,7 @@ from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES, S
 from prehend.errors import InvalidInput
 from prehend.geometry.rotations import quaternion_from_matrix
 from prehend.io.frames import Frame
-from prehend.io.hypothesis_records import hypotheses_of, hypotheses_record
+from prehend.io.results.hypothesis_records import hypotheses_of, hypotheses_record
 from prehend.types import (
     Box,
     Camera,

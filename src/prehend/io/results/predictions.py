@@ -20,7 +20,7 @@ from prehend.documents import read_text
 from prehend.errors import OutputError, PrehendError, SourceError
 from prehend.files import final_target, has_room, is_special, reason
 from prehend.io.frames import Frame
-from prehend.io.prediction_records import FrameRecord, Version, frame_record, frame_result
+from prehend.io.results.prediction_records import FrameRecord, Version, frame_record, frame_result
 from prehend.types import FrameResult
 
 __all__ = [

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from prehend.models.backbone import Trunk, basic_layer
-from prehend.models.blocks import conv_bn
-from prehend.models.fpn import FPN
+from prehend.models.layers.blocks import conv_bn
+from prehend.models.layers.fpn import FPN
 from prehend.models.stage import Stage, Staged
+from prehend.models.trunks.backbone import Trunk, basic_layer
 
 CENTER_STRIDE = 8
 """Input pixels per cell. Cell i covers pixels 8 i to 8 i + 7, its centre is pixel 8 i + 3.5."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prehend.models.blocks import SameConv2d
+from prehend.models.layers.blocks import SameConv2d
 from prehend.models.stage import Stage, Staged
 
 PALM_STRIDES = (8, 16)
@@ -56,7 +56,7 @@ class Palms(NamedTuple):
 
     Attributes:
         scores: (B, A, 1) logit of a palm.
-        boxes: (B, A, 28), see `prehend.pipeline.palms`.
+        boxes: (B, A, 28), see `prehend.pipeline.detection.palms`.
     """
 
     scores: Tensor

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prehend.conventions import JOINTS_FROM_MANO, NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
-from prehend.models.mano_head import rotations_from_6d
+from prehend.models.hand_object.unihope_lite import UniHOPELite, UniHOPELiteConfig
+from prehend.models.heads.mano import rotations_from_6d
 from prehend.models.stage import Stage
-from prehend.models.unihope_lite import UniHOPELite, UniHOPELiteConfig
 
 _FINGERS, _BONES, _SIX = 5, 3, 6
 PARTS = _FINGERS + 1

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_BETAS, NUM_CONTROL_POINTS, NUM_JOINTS, NUM_MANO_JOINTS
-from prehend.models.attention import AttentionBlock
-from prehend.models.backbone import Streams, StreamsModule, resnet50_streams, small_streams
-from prehend.models.blocks import BasicBlock, PreActBottleneck, conv_bn, leaky_relu, relu
-from prehend.models.hourglass import Hourglass, KeypointHead
-from prehend.models.mano_head import FeatureEncoder, HeatmapEncoder, ManoHead
-from prehend.models.object_head import ObjectHead
-from prehend.models.outputs import EncodeOutput, HandOutput, ObjectOutput, Output
-from prehend.models.roi_align import has_area, intersect_boxes, roi_align, scale_box
+from prehend.models.hand_object.outputs import EncodeOutput, HandOutput, ObjectOutput, Output
+from prehend.models.heads.hourglass import Hourglass, KeypointHead
+from prehend.models.heads.mano import FeatureEncoder, HeatmapEncoder, ManoHead
+from prehend.models.heads.objects import ObjectHead
+from prehend.models.heads.switcher import MapSwitcher, PooledSwitcher
+from prehend.models.layers.attention import AttentionBlock
+from prehend.models.layers.blocks import BasicBlock, PreActBottleneck, conv_bn, leaky_relu, relu
+from prehend.models.layers.roi_align import has_area, intersect_boxes, roi_align, scale_box
 from prehend.models.stage import Stage, Staged
-from prehend.models.switcher import MapSwitcher, PooledSwitcher
+from prehend.models.trunks.backbone import Streams, StreamsModule, resnet50_streams, small_streams
 
 HAND_STRIDE = 4
 """Input pixels per cell of the hand map."""

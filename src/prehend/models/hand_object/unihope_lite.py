@@ -2,7 +2,7 @@
 
 The parts are those of UniHOPE (switcher, object stream, grasp-aware fusion, hourglass, object head). What is new: the
 trunk's own answer for the joints' places, which real photographs taught it, is where the hand stage starts from, and
-the pose is read from places first (`pose_head`). docs/DEVIATIONS.md says how that differs from the paper.
+the pose is read from places first (`heads.pose`). docs/DEVIATIONS.md says how that differs from the paper.
 """
 
 import copy
@@ -20,25 +20,25 @@ from prehend.conventions import (
     NUM_MANO_JOINTS,
     OBJECT_KIND_SIZE,
 )
-from prehend.models.attention import AttentionBlock
-from prehend.models.backbone import Streams, StreamsModule
-from prehend.models.blocks import BasicBlock, conv_bn, relu
-from prehend.models.efficientnet_lite import (
+from prehend.models.hand_object.unihope import HAND_STRIDE, UniHOPE
+from prehend.models.heads.hourglass import Hourglass, KeypointHead
+from prehend.models.heads.mano import FeatureEncoder
+from prehend.models.heads.objects import KindObjectHead
+from prehend.models.heads.pose import PlacesPoseHead
+from prehend.models.heads.switcher import LandmarkSwitcher
+from prehend.models.layers.attention import AttentionBlock
+from prehend.models.layers.blocks import BasicBlock, conv_bn, relu
+from prehend.models.layers.fpn import FPN
+from prehend.models.layers.roi_align import roi_align
+from prehend.models.stage import Stage
+from prehend.models.trunks.backbone import Streams, StreamsModule
+from prehend.models.trunks.efficientnet_lite import (
     HAND_TRUNK,
     HEAD_CHANNELS,
     LITE0,
     PYRAMID_CHANNELS,
     EfficientNetLite,
 )
-from prehend.models.fpn import FPN
-from prehend.models.hourglass import Hourglass, KeypointHead
-from prehend.models.mano_head import FeatureEncoder
-from prehend.models.object_head import KindObjectHead
-from prehend.models.pose_head import PlacesPoseHead
-from prehend.models.roi_align import roi_align
-from prehend.models.stage import Stage
-from prehend.models.switcher import LandmarkSwitcher
-from prehend.models.unihope import HAND_STRIDE, UniHOPE
 
 OBJECT_STRIDE = 8
 GATE_LOGIT = -4.0

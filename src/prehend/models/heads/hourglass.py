@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_JOINTS
-from prehend.models.blocks import Activation, conv_bn
-from prehend.models.fpn import upsample2
+from prehend.models.layers.blocks import Activation, conv_bn
+from prehend.models.layers.fpn import upsample2
 
 MakeBlock = Callable[[int], nn.Module]
 """Makes a block that keeps the given number of channels and the resolution."""

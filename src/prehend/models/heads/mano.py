@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
-from prehend.models.blocks import Activation
-from prehend.models.hourglass import HandFeatures
+from prehend.models.heads.hourglass import HandFeatures
+from prehend.models.layers.blocks import Activation
 
 
 def _unit(vector: Tensor) -> Tensor:

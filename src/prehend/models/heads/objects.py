@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_CONTROL_POINTS, NUM_JOINTS, OBJECT_KIND_SIZE
-from prehend.models.blocks import Activation, conv_bn
+from prehend.models.layers.blocks import Activation, conv_bn
 
 OFFSET_SCALE = 0.1
 """Raw outputs are tenths of the object box, so that a step of training moves a proposal little (docs/PAPERS.md 1.1)."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
-from prehend.models.blocks import Activation
-from prehend.models.mano_head import HandParameters, rotations_from_6d
+from prehend.models.heads.mano import HandParameters, rotations_from_6d
+from prehend.models.layers.blocks import Activation
 
 _WRIST, _KNUCKLE = 0, 9
 _NUDGE_PX = 1e-3

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prehend.models.backbone import Streams
-from prehend.models.blocks import Activation, conv_bn
+from prehend.models.layers.blocks import Activation, conv_bn
+from prehend.models.trunks.backbone import Streams
 
 
 class Switches(NamedTuple):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prehend.models.blocks import Activation
+from prehend.models.layers.blocks import Activation
 
 
 class AttentionBlock(nn.Module):

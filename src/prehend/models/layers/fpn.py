@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prehend.models.blocks import conv_bn
+from prehend.models.layers.blocks import conv_bn
 
 
 def upsample2(x: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prehend.errors import WeightsMismatch
-from prehend.hand_model.mesh_pyramid import MeshPyramid
-from prehend.models.spiral import CORNERS
+from prehend.hand_model.meshes.pyramid import MeshPyramid
+from prehend.models.meshes.spiral import CORNERS
 
 LARGEST_ROW = 2048
 """Row numbers up to here are exact in half precision."""

@@ -18,12 +18,12 @@ from prehend.conventions import FINGERS, JOINTS_FROM_MANO, NUM_BETAS, NUM_JOINTS
 from prehend.errors import WeightsMismatch
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import HandModel
-from prehend.hand_model.mesh_pyramid import NUM_PARTS, MeshPyramid
+from prehend.hand_model.meshes.pyramid import NUM_PARTS, MeshPyramid
 from prehend.hand_model.skinning import skin
-from prehend.models.h2onet_trunks import DenseTrunk, HandTrunk, LiteTrunk, fetched
-from prehend.models.mano_head import rotations_from_6d
-from prehend.models.spiral import MeshDecoder, SpiralConv, Table
+from prehend.models.heads.mano import rotations_from_6d
+from prehend.models.meshes.spiral import MeshDecoder, SpiralConv, Table
 from prehend.models.stage import Shape, Stage, Staged
+from prehend.models.trunks.h2onet_trunks import DenseTrunk, HandTrunk, LiteTrunk, fetched
 from prehend.types import FloatArray
 
 FRAMES = 3

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from prehend.conventions import NUM_JOINTS
 from prehend.hand_model.asset import HandModel
-from prehend.hand_model.mesh_pyramid import MeshPyramid
-from prehend.models.attention import TokenAttention
-from prehend.models.backbone import Trunk, bottleneck_layer
-from prehend.models.blocks import conv_bn, relu
-from prehend.models.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, EfficientNetLite
-from prehend.models.h2onet import mean_hand
-from prehend.models.mesh_graph import GraphConv, MeshLevels
+from prehend.hand_model.meshes.pyramid import MeshPyramid
+from prehend.models.layers.attention import TokenAttention
+from prehend.models.layers.blocks import conv_bn, relu
+from prehend.models.meshes.graph import GraphConv, MeshLevels
+from prehend.models.meshes.h2onet import mean_hand
 from prehend.models.stage import Shape, Stage, Staged
+from prehend.models.trunks.backbone import Trunk, bottleneck_layer
+from prehend.models.trunks.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, EfficientNetLite
 
 TIMES = 1000
 """Steps of the forward process."""

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prehend.hand_model.mesh_pyramid import MeshPyramid
+from prehend.hand_model.meshes.pyramid import MeshPyramid
 
 CORNERS = 3
 """Vertices of the triangle that carries a vertex of the next finer level."""

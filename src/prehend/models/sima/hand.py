@@ -1,6 +1,6 @@
 """SiMA-Hand (Wang et al., AAAI 2024), its single-view network: canonical mesh and orientation of a hand from one crop.
 
-Its teacher, which sees several views of the moment, is `sima_views`. docs/DEVIATIONS.md says what differs from the
+Its teacher, which sees several views of the moment, is in `views`. docs/DEVIATIONS.md says what differs from the
 paper.
 """
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from prehend.conventions import NUM_JOINTS
 from prehend.errors import WeightsMismatch
 from prehend.hand_model.asset import HandModel
-from prehend.hand_model.mesh_pyramid import MeshPyramid
-from prehend.models.h2onet_trunks import fetched
-from prehend.models.sima_parts import HandDecoder, Mapper, Orientation, SimaConfig, eyes_of
+from prehend.hand_model.meshes.pyramid import MeshPyramid
+from prehend.models.sima.parts import HandDecoder, Mapper, Orientation, SimaConfig, eyes_of
 from prehend.models.stage import Shape, Stage, Staged
+from prehend.models.trunks.h2onet_trunks import fetched
 
 SIMA_LITE = SimaConfig()
 SIMA_PAPER = SimaConfig(

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from prehend.conventions import JOINTS_FROM_MANO, NUM_JOINTS
 from prehend.errors import WeightsMismatch
 from prehend.hand_model.asset import HandModel
-from prehend.hand_model.mesh_pyramid import MeshPyramid
-from prehend.models.blocks import BasicBlock, conv_bn
-from prehend.models.dense_stack import DenseEncoder, DenseStack, separable
-from prehend.models.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, PYRAMID_CHANNELS, EfficientNetLite
-from prehend.models.fpn import FPN
-from prehend.models.h2onet import mean_hand, mlp, turn_from
-from prehend.models.h2onet_trunks import STACK_CHANNELS, STACK_OUT, PlaceRegressor
-from prehend.models.spiral import MeshDecoder, SpiralConv, Table
+from prehend.hand_model.meshes.pyramid import MeshPyramid
+from prehend.models.layers.blocks import BasicBlock, conv_bn
+from prehend.models.layers.fpn import FPN
+from prehend.models.meshes.h2onet import mean_hand, mlp, turn_from
+from prehend.models.meshes.spiral import MeshDecoder, SpiralConv, Table
+from prehend.models.trunks.dense_stack import DenseEncoder, DenseStack, separable
+from prehend.models.trunks.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, PYRAMID_CHANNELS, EfficientNetLite
+from prehend.models.trunks.h2onet_trunks import STACK_CHANNELS, STACK_OUT, PlaceRegressor
 
 MAPPER_LAYERS = 3
 

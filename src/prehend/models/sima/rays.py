@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from prehend.models.mano_head import rotations_from_6d
+from prehend.models.heads.mano import rotations_from_6d
 
 _DAMPING = 1e-4
 """Weight of the middle of the views' first metre: rays of one place do not meet anywhere else."""

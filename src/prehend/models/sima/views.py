@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from prehend.conventions import NUM_JOINTS
 from prehend.errors import WeightsMismatch
 from prehend.hand_model.asset import HandModel
-from prehend.hand_model.mesh_pyramid import MeshPyramid
-from prehend.models.blocks import conv_bn
-from prehend.models.h2onet import first_columns, mlp
-from prehend.models.h2onet_trunks import fetched
-from prehend.models.mano_head import rotations_from_6d
-from prehend.models.sima_hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL
-from prehend.models.sima_parts import HandDecoder, Orientation, SimaConfig, eyes_of
-from prehend.models.sima_rays import canonical_points, meeting_points
+from prehend.hand_model.meshes.pyramid import MeshPyramid
+from prehend.models.heads.mano import rotations_from_6d
+from prehend.models.layers.blocks import conv_bn
+from prehend.models.meshes.h2onet import first_columns, mlp
+from prehend.models.sima.hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL
+from prehend.models.sima.parts import HandDecoder, Orientation, SimaConfig, eyes_of
+from prehend.models.sima.rays import canonical_points, meeting_points
 from prehend.models.stage import Shape, Stage, Staged
+from prehend.models.trunks.h2onet_trunks import fetched
 
 MOST_VIEWS = 8
 """Of the papers' rigs."""

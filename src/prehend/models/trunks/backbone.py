@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from prehend.models.blocks import Activation, BasicBlock, Bottleneck, conv_bn, leaky_relu
-from prehend.models.fpn import FPN
+from prehend.models.layers.blocks import Activation, BasicBlock, Bottleneck, conv_bn, leaky_relu
+from prehend.models.layers.fpn import FPN
 
 
 class Streams(NamedTuple):

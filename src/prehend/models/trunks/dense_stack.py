@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prehend.models.blocks import conv_bn, relu
-from prehend.models.fpn import upsample2
+from prehend.models.layers.blocks import conv_bn, relu
+from prehend.models.layers.fpn import upsample2
 
 LAYERS = 4
 """Of a dense block, which doubles its channels."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from prehend.models.blocks import SameConv2d
+from prehend.models.layers.blocks import SameConv2d
 
 INITIAL_CHANNELS = 16
 """After the stem, table row 1."""

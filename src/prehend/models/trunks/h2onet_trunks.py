@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_JOINTS
-from prehend.models.blocks import BasicBlock, conv_bn
-from prehend.models.dense_stack import DenseEncoder, DenseStack, separable
-from prehend.models.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, PYRAMID_CHANNELS, EfficientNetLite
-from prehend.models.fpn import FPN
+from prehend.models.layers.blocks import BasicBlock, conv_bn
+from prehend.models.layers.fpn import FPN
+from prehend.models.trunks.dense_stack import DenseEncoder, DenseStack, separable
+from prehend.models.trunks.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, PYRAMID_CHANNELS, EfficientNetLite
 
 STACK_CHANNELS, STACK_OUT = 128, 24
 """Channels between stem and stacks, and of what a stack gives back."""

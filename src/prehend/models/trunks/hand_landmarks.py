@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from prehend.models.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, EfficientNetLite, EfficientNetLiteConfig
+from prehend.models.trunks.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, EfficientNetLite, EfficientNetLiteConfig
 
 LANDMARKS_SIZE = 224
 """Side of the crop that the shipped numbers of the linear layers are for [px]."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from prehend.pipeline.crop import HAND_BASE, HAND_TOP, direction_of
+from prehend.pipeline.crops.crop import HAND_BASE, HAND_TOP, direction_of
 from prehend.types import Box, FloatArray, Region
 
 LOOK_AGAIN_RAD = math.radians(20)

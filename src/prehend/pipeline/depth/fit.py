@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.geometry.camera import plane_from_pixels
-from prehend.pipeline.depth_skin import Skin, cross, measured
-from prehend.pipeline.uncertainty import JOINT_CLASS
+from prehend.pipeline.depth.skin import Skin, cross, measured
+from prehend.pipeline.networks.uncertainty import JOINT_CLASS
 from prehend.types import Camera, FloatArray
 
 BENT_STD_M = np.array([0.004, 0.015, 0.03])

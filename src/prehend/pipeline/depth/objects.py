@@ -11,8 +11,8 @@ import numpy as np
 
 from prehend.geometry.camera import project
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.depth_register import Depth, UnalignedDepth
-from prehend.pipeline.depth_skin import measured
+from prehend.pipeline.depth.register import Depth, UnalignedDepth
+from prehend.pipeline.depth.skin import measured
 from prehend.types import Box, Camera, FloatArray, ObjectEstimate
 
 DISTANCE_LOG_STD, GATE_STDS = 0.12, 3.0

@@ -3,7 +3,7 @@
 From one camera a hand's distance is only as good as its size is known. A depth camera measures it. What is compared is
 skin with skin: of the posed mesh what faces the camera, each point with the depth at its own pixel. Joints lie below
 the skin, by as much as the model says. First the hand moves along its viewing ray to where most of its skin agrees;
-from there on `depth_fit` turns and resizes it, too.
+from there on `fit` turns and resizes it, too.
 """
 
 from dataclasses import replace
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from prehend.check import check_shape
 from prehend.errors import InvalidInput
 from prehend.hand_model.model import HandModel
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.depth_fit import REACHES_M, Lie, at_rest, lie, places_of
-from prehend.pipeline.depth_register import Depth, UnalignedDepth
-from prehend.pipeline.depth_skin import Skin, measured, visible_skin
+from prehend.pipeline.depth.fit import REACHES_M, Lie, at_rest, lie, places_of
+from prehend.pipeline.depth.register import Depth, UnalignedDepth
+from prehend.pipeline.depth.skin import Skin, measured, visible_skin
+from prehend.pipeline.networks.decode import DecodedHand
 from prehend.types import Camera, FloatArray
 
 MIN_JOINTS, MIN_POINTS = 3, 3

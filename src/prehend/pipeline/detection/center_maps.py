@@ -1,4 +1,4 @@
-"""Hands in the maps of the older detector (`models.detector`): one box a centre, each hand once."""
+"""Hands in the maps of the older detector (`models.detectors.centers`): one box a centre, each hand once."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,14 @@ from numpy.typing import NDArray
 
 from prehend.check import check_shape
 from prehend.conventions import SIDES
-from prehend.pipeline.letterbox import HELD_THRESHOLD, SAME_HAND_IOU, Letterbox, cell_centers, probability, touches
+from prehend.pipeline.crops.letterbox import (
+    HELD_THRESHOLD,
+    SAME_HAND_IOU,
+    Letterbox,
+    cell_centers,
+    probability,
+    touches,
+)
 from prehend.types import Box, FloatArray, FoundHand
 
 SAME_BOX_IOU = 0.5

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from prehend.backends.base import Backend
 from prehend.errors import InvalidInput, WeightsMismatch
-from prehend.pipeline.center_maps import decode_hands
-from prehend.pipeline.letterbox import SAME_HAND_IOU, letterbox
+from prehend.pipeline.crops.letterbox import SAME_HAND_IOU, letterbox
+from prehend.pipeline.detection.center_maps import decode_hands
+from prehend.pipeline.detection.palms import LARGEST_WIDE, decode_palms
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.palms import LARGEST_WIDE, decode_palms
 from prehend.types import FoundHand
 from prehend.weights import Bundle
 

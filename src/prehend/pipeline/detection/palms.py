@@ -1,4 +1,4 @@
-"""Hands in the answers of the palm detector (`models.palm`): palms with seven points, and the hands around them."""
+"""Hands in the answers of the palm detector (`models.detectors.palm`): palms of seven points, hands around them."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prehend.check import check_shape
 from prehend.conventions import Side
-from prehend.pipeline.letterbox import (
+from prehend.pipeline.crops.letterbox import (
     HELD_THRESHOLD,
     SAME_HAND_IOU,
     Letterbox,

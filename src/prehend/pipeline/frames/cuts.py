@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from prehend.pipeline.targets import Image
+from prehend.pipeline.frames.targets import Image
 from prehend.types import FloatArray
 
 SIZE_PX = (32, 24)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from prehend.check import check_image
 from prehend.errors import InvalidInput
 from prehend.geometry.camera import check_distortion, estimated_camera, scale_camera
-from prehend.pipeline.crop import check_box
-from prehend.pipeline.targets import Image
+from prehend.pipeline.crops.crop import check_box
+from prehend.pipeline.frames.targets import Image
 from prehend.types import Camera, FoundHand
 
 

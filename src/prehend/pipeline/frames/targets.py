@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from prehend.conventions import Side
-from prehend.pipeline.border import BorderDepth
-from prehend.pipeline.crop import Crop, CropSpec, cut
-from prehend.pipeline.handedness import HandednessBelief
-from prehend.pipeline.memory import FrameMemory
+from prehend.pipeline.crops.border import BorderDepth
+from prehend.pipeline.crops.crop import Crop, CropSpec, cut
+from prehend.pipeline.frames.handedness import HandednessBelief
+from prehend.pipeline.frames.memory import FrameMemory
 from prehend.types import Box, FloatArray, Region
 
 Image = NDArray[Any]

@@ -12,11 +12,11 @@ from prehend.geometry.root import fit_residual, fit_root
 from prehend.hand_model.model import HandModel
 from prehend.hand_model.skeleton import Posture
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.border import border_trust, is_inside
-from prehend.pipeline.crop import CropSpec, from_box
-from prehend.pipeline.network import NetworkAnswer
-from prehend.pipeline.pose_refine import refine_pose
-from prehend.pipeline.targets import NoHand
+from prehend.pipeline.crops.border import border_trust, is_inside
+from prehend.pipeline.crops.crop import CropSpec, from_box
+from prehend.pipeline.frames.targets import NoHand
+from prehend.pipeline.networks.network import NetworkAnswer
+from prehend.pipeline.networks.pose_refine import refine_pose
 from prehend.types import Camera, FloatArray
 
 MIN_WEIGHT = 0.1

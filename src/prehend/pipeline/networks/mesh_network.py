@@ -9,12 +9,12 @@ from prehend.backends import Backend
 from prehend.backends.base import Array
 from prehend.errors import WeightsMismatch
 from prehend.hand_model import HandModel, load_hand_model
-from prehend.hand_model.fit import pose_of_mesh
-from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
-from prehend.pipeline.letterbox import probability
-from prehend.pipeline.memory import NO_PAST, Moment
-from prehend.pipeline.network import Encoded, HandNetwork, Maps, MeshAnswer, NetworkAnswer
-from prehend.pipeline.through_time import DECODE, stage_through_time
+from prehend.hand_model.meshes.fit import pose_of_mesh
+from prehend.pipeline.crops.crop import Crop, CropSpec, from_box, whole_crop
+from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.frames.memory import NO_PAST, Moment
+from prehend.pipeline.networks.network import Encoded, HandNetwork, Maps, MeshAnswer, NetworkAnswer
+from prehend.pipeline.networks.through_time import DECODE, stage_through_time
 from prehend.types import FloatArray
 
 _PALM = 5

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from prehend.backends.base import Backend, calls_at_once
 from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.pipeline.crop import Crop, CropSpec
-from prehend.pipeline.letterbox import probability
-from prehend.pipeline.memory import NO_PAST, Moment, Remembered
-from prehend.pipeline.pose_refine import pose_covariance
-from prehend.pipeline.through_time import time_stage
+from prehend.pipeline.crops.crop import Crop, CropSpec
+from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.frames.memory import NO_PAST, Moment, Remembered
+from prehend.pipeline.networks.pose_refine import pose_covariance
+from prehend.pipeline.networks.through_time import time_stage
 from prehend.types import Box, FloatArray
 
 Maps = NDArray[np.float32]

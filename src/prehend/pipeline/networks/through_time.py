@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from prehend.backends import Backend
 from prehend.backends.base import Array
 from prehend.errors import WeightsMismatch
-from prehend.pipeline.memory import Moment, Remembered, windows_of
+from prehend.pipeline.frames.memory import Moment, Remembered, windows_of
 from prehend.weights import Bundle
 
 ENCODE, DECODE, FUSE = "encode", "decode", "fuse_frames"

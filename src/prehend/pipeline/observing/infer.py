@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.crop import Crop, CropSpec, from_box, whole_crop
-from prehend.pipeline.decode import crop_to_camera
-from prehend.pipeline.handedness import FRAME_S, evidence_of, is_doubtful
-from prehend.pipeline.letterbox import probability
-from prehend.pipeline.memory import Moment
-from prehend.pipeline.network import Encoded, HandNetwork, NetworkAnswer
+from prehend.pipeline.crops.crop import Crop, CropSpec, from_box, whole_crop
+from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.crops.regions import fit_to_box, is_off, near_to, upright_region
+from prehend.pipeline.frames.handedness import FRAME_S, evidence_of, is_doubtful
+from prehend.pipeline.frames.memory import Moment
+from prehend.pipeline.frames.targets import Image, NoHand, Target, cut_target
+from prehend.pipeline.networks.decode import crop_to_camera
+from prehend.pipeline.networks.network import Encoded, HandNetwork, NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.regions import fit_to_box, is_off, near_to, upright_region
-from prehend.pipeline.targets import Image, NoHand, Target, cut_target
 from prehend.types import Camera, Region
 
 SECOND_CROP_LOSS = 0.5

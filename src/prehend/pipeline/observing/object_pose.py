@@ -10,9 +10,9 @@ from prehend.geometry.camera import project, rotation_camera_crop
 from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.geometry.placing import DepthCue, place
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.crop import CropSpec, from_box
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.network import ThingAnswer
+from prehend.pipeline.crops.crop import CropSpec, from_box
+from prehend.pipeline.networks.decode import DecodedHand
+from prehend.pipeline.networks.network import ThingAnswer
 from prehend.types import Box, Camera, FloatArray, ObjectEstimate
 
 TOP_CELLS = 10

@@ -7,17 +7,17 @@ import numpy as np
 
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.border import BorderDepth
-from prehend.pipeline.decode import DecodedHand, decode_hand
-from prehend.pipeline.depth_object import refine_object
-from prehend.pipeline.depth_refine import refine_depth
-from prehend.pipeline.depth_register import Depth
-from prehend.pipeline.hands import HandModels
-from prehend.pipeline.infer import Reading
-from prehend.pipeline.memory import Remembered
-from prehend.pipeline.object_pose import choose, decode_object
+from prehend.pipeline.crops.border import BorderDepth
+from prehend.pipeline.depth.objects import refine_object
+from prehend.pipeline.depth.refine import refine_depth
+from prehend.pipeline.depth.register import Depth
+from prehend.pipeline.frames.memory import Remembered
+from prehend.pipeline.frames.targets import NoHand, Target, inside_share
+from prehend.pipeline.networks.decode import DecodedHand, decode_hand
+from prehend.pipeline.networks.hands import HandModels
+from prehend.pipeline.observing.infer import Reading
+from prehend.pipeline.observing.object_pose import choose, decode_object
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.targets import NoHand, Target, inside_share
 from prehend.types import Box, Camera, ObjectEstimate
 
 MIN_INSIDE = 0.2

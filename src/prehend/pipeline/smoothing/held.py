@@ -7,7 +7,7 @@ import numpy as np
 
 from prehend.geometry.rotations import nearest_rotation
 from prehend.object_catalogue import ObjectModel, Symmetry
-from prehend.pipeline.smooth import Filtered, SmoothConfig, one_euro
+from prehend.pipeline.smoothing.smooth import Filtered, SmoothConfig, one_euro
 from prehend.types import FloatArray
 
 FORGET_S = 0.5

@@ -17,8 +17,8 @@ from prehend.errors import ParameterError
 from prehend.geometry.rotations import nearest_rotation
 from prehend.hand_model.model import HandModel
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.kalman import Dynamics, State, kalman, looked_back
+from prehend.pipeline.networks.decode import DecodedHand
+from prehend.pipeline.smoothing.kalman import Dynamics, State, kalman, looked_back
 from prehend.types import FloatArray, HandEstimate
 
 SMOOTHERS = ("one-euro", "kalman")

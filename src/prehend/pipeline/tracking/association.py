@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from prehend.conventions import Side
-from prehend.pipeline.regions import region_iou
+from prehend.pipeline.crops.regions import region_iou
 from prehend.types import Box, FloatArray, FoundHand, Region
 
 ASSOCIATION_IOU = 0.15

@@ -10,9 +10,9 @@ from math import nan
 
 import numpy as np
 
-from prehend.pipeline.grasp import GraspConfig
-from prehend.pipeline.targets import inside_share
-from prehend.pipeline.track import FRAME_S
+from prehend.pipeline.frames.targets import inside_share
+from prehend.pipeline.smoothing.grasp import GraspConfig
+from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import Box, EventKind, FloatArray, FrameResult, HandEstimate, HandEvent
 
 LEAVING_S = 0.15

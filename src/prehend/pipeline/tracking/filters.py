@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from prehend.pipeline.border import BorderDepth
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.grasp import GraspFilter, instant_grasp
-from prehend.pipeline.held import HeldSmoother, wrist_pose
-from prehend.pipeline.memory import FrameMemory
-from prehend.pipeline.observe import Observation
+from prehend.pipeline.crops.border import BorderDepth
+from prehend.pipeline.frames.memory import FrameMemory
+from prehend.pipeline.networks.decode import DecodedHand
+from prehend.pipeline.observing.observe import Observation
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.smooth import HandSmoother
+from prehend.pipeline.smoothing.grasp import GraspFilter, instant_grasp
+from prehend.pipeline.smoothing.held import HeldSmoother, wrist_pose
+from prehend.pipeline.smoothing.smooth import HandSmoother
 from prehend.types import Box, FloatArray, HandEstimate, ObjectEstimate
 
 

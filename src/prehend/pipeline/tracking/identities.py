@@ -9,9 +9,9 @@ import numpy as np
 
 from prehend.conventions import NUM_JOINTS, SIDES
 from prehend.geometry.rotations import axis_angle_from_matrix
+from prehend.pipeline.networks.uncertainty import carried_std, joint_std
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.track import FRAME_S
-from prehend.pipeline.uncertainty import carried_std, joint_std
+from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import HandEstimate, HandMotion
 
 VELOCITY_S = 0.1

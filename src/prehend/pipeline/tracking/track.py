@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from prehend.conventions import Side
-from prehend.pipeline.filters import HandFilters
-from prehend.pipeline.handedness import HandednessBelief
-from prehend.pipeline.regions import upright_region
-from prehend.pipeline.targets import Target
+from prehend.pipeline.crops.regions import upright_region
+from prehend.pipeline.frames.handedness import HandednessBelief
+from prehend.pipeline.frames.targets import Target
+from prehend.pipeline.tracking.filters import HandFilters
 from prehend.types import Box, FloatArray, Region
 
 MAX_SHIFT = 0.5

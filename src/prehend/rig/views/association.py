@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from prehend.geometry.rotations import geodesic_angle
-from prehend.rig.sights import Sight, residuals
-from prehend.rig.triangulation import triangulate
+from prehend.rig.views.sights import Sight, residuals
+from prehend.rig.views.triangulation import triangulate
 from prehend.types import FloatArray
 
 EPIPOLAR = 0.08

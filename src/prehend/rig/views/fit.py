@@ -13,7 +13,7 @@ from prehend.conventions import MANO_PARENTS, NUM_MANO_JOINTS
 from prehend.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from prehend.hand_model.model import HandModel
 from prehend.hand_model.skeleton import NUM_PARAMETERS, Posture, Skeleton, moved
-from prehend.rig.sights import Sight, residuals, robust_weight
+from prehend.rig.views.sights import Sight, residuals, robust_weight
 from prehend.types import FloatArray
 
 LIMITS = (np.inf, 8.0, 4.0, 3.0, 3.0, 3.0)

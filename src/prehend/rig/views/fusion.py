@@ -13,13 +13,13 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.model import HandModel
 from prehend.hand_model.skeleton import Posture
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.grasp import instant_grasp
-from prehend.rig.association import absorb, associate
-from prehend.rig.fit import PoseFit, Prior, fit_pose, start_translation
-from prehend.rig.held import fused_object
-from prehend.rig.records import FusedHand, View, ViewError
-from prehend.rig.sights import Sight, residuals, sights_of
-from prehend.rig.triangulation import triangulate
+from prehend.pipeline.smoothing.grasp import instant_grasp
+from prehend.rig.views.association import absorb, associate
+from prehend.rig.views.fit import PoseFit, Prior, fit_pose, start_translation
+from prehend.rig.views.held import fused_object
+from prehend.rig.views.records import FusedHand, View, ViewError
+from prehend.rig.views.sights import Sight, residuals, sights_of
+from prehend.rig.views.triangulation import triangulate
 from prehend.types import Box, Camera, FloatArray, GraspEstimate, HandEstimate
 
 WRIST_STD, FINGER_STD = 0.35, 0.25

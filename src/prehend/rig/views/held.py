@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from prehend.geometry.rotations import geodesic_angle, nearest_rotation
-from prehend.rig.sights import Sight
+from prehend.rig.views.sights import Sight
 from prehend.types import FloatArray, ObjectEstimate
 
 AGREE_RAD = 0.6

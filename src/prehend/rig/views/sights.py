@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from prehend.geometry.camera import focal_projection, plane_from_pixels
-from prehend.pipeline.border import border_trust
-from prehend.rig.records import View
+from prehend.pipeline.crops.border import border_trust
+from prehend.rig.views.records import View
 from prehend.types import FloatArray, HandEstimate
 
 UNKNOWN_STD = 0.03

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prehend.rig.sights import Sight, residuals, robust_weight
+from prehend.rig.views.sights import Sight, residuals, robust_weight
 from prehend.types import FloatArray
 
 LIMITS = (np.inf, 6.0, 3.0, 3.0)

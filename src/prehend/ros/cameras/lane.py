@@ -8,18 +8,19 @@ from typing import Any, cast
 from rclpy.node import Node
 
 from prehend.errors import SourceError
-from prehend.io.calibration_files import GivenCamera
-from prehend.io.images import Image
-from prehend.ros import diagnostics, graph
-from prehend.ros.borders import Border
-from prehend.ros.calibration import Calibration
-from prehend.ros.convert import seconds
-from prehend.ros.diagnostics import Counts, Stats, Status
-from prehend.ros.image_bytes import ImageBytes
-from prehend.ros.inputs import Inputs, image_topics
+from prehend.io.cameras.calibration_files import GivenCamera
+from prehend.io.pixels.images import Image
+from prehend.ros.conversion.convert import seconds
+from prehend.ros.inputs.calibration import Calibration
+from prehend.ros.inputs.image_bytes import ImageBytes
+from prehend.ros.inputs.stamps import Stamps
+from prehend.ros.inputs.subscriptions import Inputs, image_topics
+from prehend.ros.middleware.borders import Border
+from prehend.ros.nodes import diagnostics
+from prehend.ros.nodes.diagnostics import Counts, Stats, Status
 from prehend.ros.params import NodeParams
-from prehend.ros.stamps import Stamps
-from prehend.ros.within import Within
+from prehend.ros.topics import graph
+from prehend.ros.topics.within import Within
 from prehend.types import Camera
 
 

@@ -10,24 +10,24 @@ from rclpy.node import Node
 
 from prehend import __version__
 from prehend.errors import ParameterError
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.rig.estimator import RigEstimator
-from prehend.ros import diagnostics
-from prehend.ros.borders import Border
-from prehend.ros.diagnostics import Status
-from prehend.ros.estimator import LoadedCameras
-from prehend.ros.lane import Lane
+from prehend.ros.cameras.lane import Lane
+from prehend.ros.cameras.rig_outputs import RigOutputs
+from prehend.ros.cameras.rig_poses import RigPoses
+from prehend.ros.cameras.rig_status import SyncStatus
+from prehend.ros.cameras.worker import ApartWorker, RigWorker
+from prehend.ros.inputs.stamps import Stamps
 from prehend.ros.messages import DIAGNOSTICS
-from prehend.ros.node_base import NodeBase
-from prehend.ros.outputs import Outputs
+from prehend.ros.middleware.borders import Border
+from prehend.ros.nodes import diagnostics
+from prehend.ros.nodes.base import NodeBase
+from prehend.ros.nodes.diagnostics import Status
+from prehend.ros.nodes.estimator import LoadedCameras
+from prehend.ros.nodes.reporting import offer_services
+from prehend.ros.outputs.publishing import Outputs
 from prehend.ros.params import NodeParams
-from prehend.ros.quality import publisher
-from prehend.ros.reporting import offer_services
-from prehend.ros.rig_outputs import RigOutputs
-from prehend.ros.rig_poses import RigPoses
-from prehend.ros.rig_status import SyncStatus
-from prehend.ros.several_worker import ApartWorker, RigWorker
-from prehend.ros.stamps import Stamps
+from prehend.ros.topics.quality import publisher
 from prehend.types import FrameResult
 
 

@@ -8,17 +8,17 @@ import numpy as np
 from rclpy.node import Node
 
 from prehend.draw.overlay import draw
-from prehend.rig.records import FusedHand, RigResult, View, ViewError
 from prehend.rig.show import in_camera
-from prehend.ros.convert import ModelFacts, without_metres
-from prehend.ros.diagnostics import Stats
-from prehend.ros.images import jpeg_message
-from prehend.ros.lane import Lane, Opened
+from prehend.rig.views.records import FusedHand, RigResult, View, ViewError
+from prehend.ros.cameras.lane import Lane, Opened
+from prehend.ros.conversion.convert import ModelFacts, without_metres
+from prehend.ros.conversion.images import jpeg_message
+from prehend.ros.inputs.stamps import Stamps
 from prehend.ros.messages import COMPRESSED_IMAGE, RIG_HANDS, encode, make
-from prehend.ros.outputs import Outputs
+from prehend.ros.nodes.diagnostics import Stats
+from prehend.ros.outputs.publishing import Outputs
 from prehend.ros.params import NodeParams
-from prehend.ros.quality import publisher
-from prehend.ros.stamps import Stamps
+from prehend.ros.topics.quality import publisher
 from prehend.types import FrameResult
 
 _UPPER = np.triu_indices(3)

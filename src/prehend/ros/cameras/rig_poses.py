@@ -10,14 +10,14 @@ import numpy as np
 from rclpy.node import Node
 
 from prehend.errors import ParameterError
-from prehend.io.calibration_files import GivenCamera
+from prehend.io.cameras.calibration_files import GivenCamera
 from prehend.rig.calibration import RigCalibration
 from prehend.rig.files import read_rig
-from prehend.ros.convert import seconds
-from prehend.ros.diagnostics import OK, WARN, Status
+from prehend.ros.conversion.convert import seconds
+from prehend.ros.frames.buffer import TransformBuffer, TransformError
+from prehend.ros.frames.listener import listening_buffer
+from prehend.ros.nodes.diagnostics import OK, WARN, Status
 from prehend.ros.params import NodeParams
-from prehend.ros.transform_buffer import TransformBuffer, TransformError
-from prehend.ros.transforms import listening_buffer
 from prehend.types import FloatArray
 
 _WAIT_S = 0.02

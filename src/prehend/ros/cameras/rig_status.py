@@ -1,9 +1,9 @@
 """What diagnostics say of a rig's stamps: whether images of one time come together."""
 
 from prehend.rig.matching import CameraCounts
-from prehend.ros.diagnostics import OK, WARN, Status
+from prehend.ros.cameras.worker import RigWorker
+from prehend.ros.nodes.diagnostics import OK, WARN, Status
 from prehend.ros.params import NodeParams
-from prehend.ros.several_worker import RigWorker
 
 _INCOMPLETE_SHARE = 0.2
 """Of the sets of a second."""

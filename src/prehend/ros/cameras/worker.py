@@ -9,19 +9,19 @@ from typing import Any
 
 from prehend.errors import PrehendError
 from prehend.geometry.camera import mirror_camera
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.pipeline.cameras import CameraFrame, CamerasEstimator
 from prehend.rig.estimator import RigEstimator
 from prehend.rig.matching import MatchedSet, StampMatcher
-from prehend.rig.records import RigResult
-from prehend.ros.borders import Border, Unexpected
-from prehend.ros.convert import header_message
-from prehend.ros.image_bytes import stamp_ns
-from prehend.ros.lane import Lane, Opened
-from prehend.ros.mirror import mirror_image
+from prehend.rig.views.records import RigResult
+from prehend.ros.cameras.lane import Lane, Opened
+from prehend.ros.cameras.rig_poses import RigPoses
+from prehend.ros.conversion.convert import header_message
+from prehend.ros.inputs.image_bytes import stamp_ns
+from prehend.ros.inputs.mirror import mirror_image
+from prehend.ros.middleware.borders import Border, Unexpected
+from prehend.ros.nodes.worker_loop import Job, WorkerLoop
 from prehend.ros.params import NodeParams
-from prehend.ros.rig_poses import RigPoses
-from prehend.ros.worker_loop import Job, WorkerLoop
 from prehend.types import FrameResult
 
 PublishOne = Callable[[str, Any, Image, FrameResult], None]

@@ -1,4 +1,4 @@
-"""Images and calibrations as messages; the other way round is in `prehend.io.images` and `camera_info`."""
+"""Images and calibrations as messages; the other way round is in `prehend.io.pixels.images` and `camera_info`."""
 
 from typing import Any
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from prehend.conventions import JOINT_PARENTS, Side
 from prehend.geometry.rotations import quaternion_from_matrix
-from prehend.ros.convert import pose_message
+from prehend.ros.conversion.convert import pose_message
 from prehend.ros.messages import MARKERS, make
 from prehend.types import FloatArray, FrameResult, HandEstimate, ObjectEstimate
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import SourceError
-from prehend.io.images import ImageReader
-from prehend.ros.borders import Border
+from prehend.io.pixels.images import ImageReader
+from prehend.ros.middleware.borders import Border
 
 COMPRESSED_SUFFIX = "/compressedDepth"
 """What image_transport puts behind the name of a depth topic."""

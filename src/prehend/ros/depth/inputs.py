@@ -5,14 +5,14 @@ from collections.abc import Callable
 from rclpy.node import Node
 
 from prehend.errors import ParameterError
-from prehend.io.camera_info import is_rectified
-from prehend.ros.borders import Border
-from prehend.ros.depth import DepthStream
-from prehend.ros.depth_images import COMPRESSED_SUFFIX
-from prehend.ros.depth_places import DepthPlaces
+from prehend.io.cameras.camera_info import is_rectified
+from prehend.ros.depth.images import COMPRESSED_SUFFIX
+from prehend.ros.depth.places import DepthPlaces
+from prehend.ros.depth.streams import DepthStream
+from prehend.ros.frames.listener import listening_buffer
+from prehend.ros.frames.target_frame import TargetFrame
+from prehend.ros.middleware.borders import Border
 from prehend.ros.params import NodeParams
-from prehend.ros.target_frame import TargetFrame
-from prehend.ros.transforms import listening_buffer
 
 
 def _warner(node: Node) -> Callable[[str], None]:

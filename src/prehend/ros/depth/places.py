@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from prehend.errors import InvalidInput, SourceError
-from prehend.io.camera_info import camera_from_info
-from prehend.pipeline.depth_register import Depth, UnalignedDepth
-from prehend.ros.borders import Border
-from prehend.ros.depth_images import DepthImage
+from prehend.io.cameras.camera_info import camera_from_info
+from prehend.pipeline.depth.register import Depth, UnalignedDepth
+from prehend.ros.depth.images import DepthImage
+from prehend.ros.frames.buffer import TransformBuffer, TransformError
 from prehend.ros.messages import CAMERA_INFO, decode
-from prehend.ros.transform_buffer import TransformBuffer, TransformError
+from prehend.ros.middleware.borders import Border
 from prehend.types import Camera, FloatArray
 
 _WAIT_S = 0.05

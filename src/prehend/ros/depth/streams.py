@@ -7,13 +7,13 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from prehend.errors import PrehendError
-from prehend.io.images import MAX_PIXELS, ImageReader
-from prehend.pipeline.depth_register import Depth
-from prehend.ros.convert import seconds
-from prehend.ros.depth_images import COMPRESSED_SUFFIX, compressed_depth_image, depth_image
-from prehend.ros.depth_places import DepthPlaces, Place
-from prehend.ros.diagnostics import OK, WARN, Status
+from prehend.io.pixels.images import MAX_PIXELS, ImageReader
+from prehend.pipeline.depth.register import Depth
+from prehend.ros.conversion.convert import seconds
+from prehend.ros.depth.images import COMPRESSED_SUFFIX, compressed_depth_image, depth_image
+from prehend.ros.depth.places import DepthPlaces, Place
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
+from prehend.ros.nodes.diagnostics import OK, WARN, Status
 
 _KEPT = 8
 """Depth images that are remembered: a quarter of a second at 30 Hz."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from prehend.errors import PrehendError
 from prehend.geometry.rotations import matrix_from_quaternion
-from prehend.ros.convert import seconds
+from prehend.ros.conversion.convert import seconds
 from prehend.ros.messages import TF, decode
 from prehend.types import FloatArray
 

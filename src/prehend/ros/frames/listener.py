@@ -7,10 +7,10 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from prehend.errors import ParameterError, PrehendError
-from prehend.ros.borders import Border
+from prehend.ros.frames.buffer import TransformBuffer
 from prehend.ros.messages import TF
-from prehend.ros.quality import subscription
-from prehend.ros.transform_buffer import TransformBuffer
+from prehend.ros.middleware.borders import Border
+from prehend.ros.topics.quality import subscription
 
 _DEPTH = 100
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from rclpy.node import Node
 
-from prehend.ros.convert import header_message, seconds, without_metres
-from prehend.ros.diagnostics import OK, WARN, Status
-from prehend.ros.transform_buffer import TransformError
-from prehend.ros.transforms import listening_buffer
+from prehend.ros.conversion.convert import header_message, seconds, without_metres
+from prehend.ros.frames.buffer import TransformError
+from prehend.ros.frames.listener import listening_buffer
+from prehend.ros.nodes.diagnostics import OK, WARN, Status
 from prehend.types import FloatArray, FrameResult, HandEstimate
 
 _WAIT_S = 0.05

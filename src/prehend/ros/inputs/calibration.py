@@ -11,9 +11,9 @@ import numpy as np
 from prehend.errors import InvalidInput, SourceError
 from prehend.geometry.calibration import doubt
 from prehend.geometry.camera import estimated_camera
-from prehend.io.camera_info import camera_from_info
-from prehend.ros.borders import Border
-from prehend.ros.convert import seconds
+from prehend.io.cameras.camera_info import camera_from_info
+from prehend.ros.conversion.convert import seconds
+from prehend.ros.middleware.borders import Border
 from prehend.types import Camera
 
 _KEPT = 64

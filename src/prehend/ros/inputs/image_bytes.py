@@ -3,10 +3,10 @@
 import struct
 from typing import Any
 
-from prehend.io.images import Image, ImageReader
-from prehend.ros.convert import header_message, valid_stamp
-from prehend.ros.diagnostics import Stats
+from prehend.io.pixels.images import Image, ImageReader
+from prehend.ros.conversion.convert import header_message, valid_stamp
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
+from prehend.ros.nodes.diagnostics import Stats
 from prehend.ros.params import NodeParams
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from prehend.geometry.camera import mirror_camera
-from prehend.io.images import Image
-from prehend.pipeline.depth_register import Depth, UnalignedDepth
+from prehend.io.pixels.images import Image
+from prehend.pipeline.depth.register import Depth, UnalignedDepth
 from prehend.types import Box, FloatArray, FrameResult, HandEstimate, ObjectEstimate
 
 

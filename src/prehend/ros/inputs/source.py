@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from prehend.errors import ParameterError, SourceError
-from prehend.io.camera_info import CameraStream, is_rectified
+from prehend.io.cameras.camera_info import CameraStream, is_rectified
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
-from prehend.io.images import ImageReader
-from prehend.ros.borders import Border
-from prehend.ros.convert import seconds
+from prehend.io.pixels.images import ImageReader
+from prehend.ros.conversion.convert import seconds
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, decode, message_class, require_rclpy
+from prehend.ros.middleware.borders import Border
 from prehend.ros.start import end_ros, start_ros
 
 _PATIENCE_S = 5.0

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from prehend.ros.convert import seconds
+from prehend.ros.conversion.convert import seconds
 
 AHEAD_S = 0.1
 """Clocks that are kept together differ by milliseconds."""

@@ -14,14 +14,14 @@ except ImportError:  # its name up to Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 from prehend.errors import ParameterError, PrehendError
-from prehend.ros import graph
-from prehend.ros.borders import Border
-from prehend.ros.calibration import Calibration
-from prehend.ros.depth import DepthStream
-from prehend.ros.diagnostics import Counts, Stats, Status
+from prehend.ros.depth.streams import DepthStream
+from prehend.ros.inputs.calibration import Calibration
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, decode
+from prehend.ros.middleware.borders import Border
+from prehend.ros.nodes.diagnostics import Counts, Stats, Status
 from prehend.ros.params import NodeParams
-from prehend.ros.quality import overridden, subscription
+from prehend.ros.topics import graph
+from prehend.ros.topics.quality import overridden, subscription
 
 _IMAGE_DEPTH = 5
 _STOPPED_S = 3.0
@@ -122,7 +122,7 @@ class Inputs:
             self._subscribe()
 
     def cause(self, counts: Counts) -> str:
-        """Why no image comes (see `prehend.ros.graph`)."""
+        """Why no image comes (see `prehend.ros.topics.graph`)."""
         twin = self.base if self._compressed else f"{self.base}{_SUFFIX}"
         topics = self._node.get_topic_names_and_types()
         return graph.cause(

@@ -9,12 +9,12 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from prehend.errors import PrehendError
-from prehend.ros.diagnostics import Stats
-from prehend.ros.estimator import check_objects
+from prehend.ros.nodes.diagnostics import Stats
+from prehend.ros.nodes.estimator import check_objects
+from prehend.ros.nodes.reporting import Reporter
+from prehend.ros.nodes.worker_loop import WorkerLoop
 from prehend.ros.params import NodeParams
-from prehend.ros.quality import refuse_changes, unused_overrides
-from prehend.ros.reporting import Reporter
-from prehend.ros.worker_loop import WorkerLoop
+from prehend.ros.topics.quality import refuse_changes, unused_overrides
 
 
 class NodeBase:

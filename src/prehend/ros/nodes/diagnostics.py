@@ -177,7 +177,7 @@ def images_status(
         now_s: of the clock of `counts`.
         silent_after_s: a parameter of the node.
         topic: of the images.
-        cause: why nothing comes, for when nothing does (see `prehend.ros.graph`).
+        cause: why nothing comes, for when nothing does (see `prehend.ros.topics.graph`).
         faults: what is wrong with the images that come.
     """
     silent_s = now_s - counts.last_image_s

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from prehend.errors import AssetError, PrehendError
 from prehend.object_catalogue import load_objects
-from prehend.ros.borders import Border
-from prehend.ros.convert import ModelFacts
+from prehend.ros.conversion.convert import ModelFacts
+from prehend.ros.middleware.borders import Border
 from prehend.ros.params import NodeParams
 from prehend.ros.start import process_age_s
 from prehend.types import FloatArray

@@ -6,11 +6,11 @@ from typing import Any
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
-from prehend.ros.borders import Unexpected
-from prehend.ros.convert import header_message
-from prehend.ros.diagnostics import Status, diagnostic_array
+from prehend.ros.conversion.convert import header_message
 from prehend.ros.messages import encode
-from prehend.ros.worker_loop import WorkerLoop
+from prehend.ros.middleware.borders import Unexpected
+from prehend.ros.nodes.diagnostics import Status, diagnostic_array
+from prehend.ros.nodes.worker_loop import WorkerLoop
 
 _MOST = 100
 

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from prehend.errors import DeviceError, PrehendError
 from prehend.pipeline.options import EstimatorOptions
-from prehend.ros.borders import Unexpected
+from prehend.ros.middleware.borders import Unexpected
 
 Job = TypeVar("Job")
 

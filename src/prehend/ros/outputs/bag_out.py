@@ -12,9 +12,9 @@ from typing import Any
 
 from prehend.errors import InvalidInput, OutputError, ParameterError, SourceError
 from prehend.files import final_target, has_room, reason, sync_folder
-from prehend.io.bag_files import BagFiles, Topic, type_of
-from prehend.ros.convert import event_message, hand_array, header_message, track_array, transforms
-from prehend.ros.markers import marker_array
+from prehend.io.bags.files import BagFiles, Topic, type_of
+from prehend.ros.conversion.convert import event_message, hand_array, header_message, track_array, transforms
+from prehend.ros.conversion.markers import marker_array
 from prehend.ros.messages import HAND_ARRAY, HAND_EVENT, HAND_TRACKS, MARKERS, TF, encode, typestore
 from prehend.types import FrameResult
 

@@ -11,9 +11,9 @@ from prehend.adapters.joint_state import JointAngles, joint_angles
 from prehend.adapters.vision_msgs import Detection3D, detections
 from prehend.conventions import SIDES, Side
 from prehend.geometry.rotations import quaternion_from_matrix
-from prehend.ros.convert import joint_orientations, pose_message
+from prehend.ros.conversion.convert import joint_orientations, pose_message
 from prehend.ros.messages import DETECTIONS, JOINT_STATE, POSE_ARRAY, POSE_STAMPED, STRING, encode, make
-from prehend.ros.quality import LATCHED, publisher
+from prehend.ros.topics.quality import LATCHED, publisher
 from prehend.types import FloatArray, FrameResult, HandEstimate
 
 _CENTRE = 20  # of an object's control points

@@ -6,8 +6,8 @@ from typing import Any
 from rclpy.node import Node
 
 from prehend.draw.overlay import draw
-from prehend.io.images import Image
-from prehend.ros.convert import (
+from prehend.io.pixels.images import Image
+from prehend.ros.conversion.convert import (
     ModelFacts,
     event_message,
     hand_array,
@@ -18,11 +18,12 @@ from prehend.ros.convert import (
     with_hypotheses,
     without_metres,
 )
-from prehend.ros.diagnostics import Stats
-from prehend.ros.extra_outputs import ExtraOutputs
-from prehend.ros.hypotheses import hypotheses_array
-from prehend.ros.images import jpeg_message
-from prehend.ros.markers import marker_array
+from prehend.ros.conversion.hypotheses import hypotheses_array
+from prehend.ros.conversion.images import jpeg_message
+from prehend.ros.conversion.markers import marker_array
+from prehend.ros.frames.target_frame import TargetFrame
+from prehend.ros.inputs.mirror import mirror_pixels
+from prehend.ros.inputs.stamps import Stamps
 from prehend.ros.messages import (
     COMPRESSED_IMAGE,
     HAND_ARRAY,
@@ -35,11 +36,10 @@ from prehend.ros.messages import (
     TF,
     encode,
 )
-from prehend.ros.mirror import mirror_pixels
+from prehend.ros.nodes.diagnostics import Stats
+from prehend.ros.outputs.extra import ExtraOutputs
 from prehend.ros.params import NodeParams
-from prehend.ros.quality import LATCHED, publisher
-from prehend.ros.stamps import Stamps
-from prehend.ros.target_frame import TargetFrame
+from prehend.ros.topics.quality import LATCHED, publisher
 from prehend.types import FrameResult
 
 _TF_DEPTH = _EVENTS_DEPTH = 100

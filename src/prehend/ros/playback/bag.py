@@ -11,17 +11,17 @@ from tqdm import tqdm
 
 from prehend.errors import ParameterError, PrehendError, SourceError
 from prehend.geometry.camera import estimated_camera
-from prehend.io.bag import info_of, info_topic
-from prehend.io.bag_files import BagFiles, Topic
-from prehend.io.bag_topics import choose_topic
-from prehend.io.images import ImageReader
+from prehend.io.bags.bag import info_of, info_topic
+from prehend.io.bags.files import BagFiles, Topic
+from prehend.io.bags.topics import choose_topic
+from prehend.io.cameras.side_files import GivenCamera
+from prehend.io.pixels.images import ImageReader
 from prehend.io.rates import measured_rate
-from prehend.io.side_files import GivenCamera
-from prehend.ros.borders import Border
-from prehend.ros.convert import header_message, seconds, time_message
-from prehend.ros.images import camera_message, jpeg_message
+from prehend.ros.conversion.convert import header_message, seconds, time_message
+from prehend.ros.conversion.images import camera_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, make, message_class, typestore
-from prehend.ros.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
+from prehend.ros.middleware.borders import Border
+from prehend.ros.playback.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
 from prehend.types import Camera
 
 CLOCK, CLOCK_TOPIC = "rosgraph_msgs/msg/Clock", "/clock"

@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from prehend.errors import ParameterError, SourceError
 from prehend.geometry.camera import estimated_camera
-from prehend.io.side_files import GivenCamera, read_camera
+from prehend.io.cameras.side_files import GivenCamera, read_camera
 from prehend.io.sources import Frame, Source, is_bag, open_source
-from prehend.ros.borders import Border
-from prehend.ros.convert import header_message
-from prehend.ros.images import camera_message, image_message, jpeg_message
+from prehend.ros.conversion.convert import header_message
+from prehend.ros.conversion.images import camera_message, image_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class, require_rclpy
-from prehend.ros.network import add_network_options, use_network
-from prehend.ros.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
+from prehend.ros.middleware.borders import Border
+from prehend.ros.middleware.network import add_network_options, use_network
+from prehend.ros.playback.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
 from prehend.ros.start import end_ros, restore_signals, start_ros, stop_on_signals
 from prehend.types import Camera
 
@@ -114,7 +114,7 @@ def _play_bag(
 ) -> None:
     """A bag of ROS 2 as it was recorded. `--topic` chooses among its topics; one that it does not have is where its
     images go."""
-    from prehend.ros.play_bag import BagPlay, open_bag
+    from prehend.ros.playback.bag import BagPlay, open_bag
 
     path, wanted = Path(args.source), args.to or args.topic or DEFAULT_TOPIC
     try:

@@ -14,9 +14,9 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from prehend.errors import ParameterError
-from prehend.ros.borders import Border
 from prehend.ros.messages import message_class
-from prehend.ros.typesupport import forget_error
+from prehend.ros.middleware.borders import Border
+from prehend.ros.middleware.typesupport import forget_error
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 

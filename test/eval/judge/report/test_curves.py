@@ -12,11 +12,11 @@ import pytest
 from prehend.conventions import NUM_JOINTS
 from prehend.errors import MissingDependency
 from prehend.eval.answers import Answers
-from prehend.eval.judge import curves
 from prehend.eval.judge.compare import MEASURES, differences, values_of
-from prehend.eval.judge.page import html_report
+from prehend.eval.judge.report import curves
+from prehend.eval.judge.report.page import html_report
+from prehend.eval.judge.report.worst import encoded, pictures_of, with_meshes, worst_frames
 from prehend.eval.judge.summary import judge
-from prehend.eval.judge.worst import encoded, pictures_of, with_meshes, worst_frames
 from prehend.eval.truth.records import TrueFrame
 from prehend.hand_model import load_hand_model
 

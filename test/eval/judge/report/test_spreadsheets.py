@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.eval.answers import Answers
-from prehend.eval.judge.spreadsheets import (
+from prehend.eval.judge.report.spreadsheets import (
     BOP_FIELDS,
     EVENT_FIELDS,
     FRAME_FIELDS,

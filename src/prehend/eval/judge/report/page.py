@@ -5,10 +5,10 @@ from html import escape
 from typing import Any
 
 from prehend import __version__
-from prehend.eval.judge.curves import error_plot, grasp_plot, jitter_plot, latency_plot, pck_plot
-from prehend.eval.judge.spreadsheets import number_text, table_rows
+from prehend.eval.judge.report.curves import error_plot, grasp_plot, jitter_plot, latency_plot, pck_plot
+from prehend.eval.judge.report.spreadsheets import number_text, table_rows
+from prehend.eval.judge.report.worst import Bad
 from prehend.eval.judge.summary import Judged, latency_measures
-from prehend.eval.judge.worst import Bad
 
 _MOST_EVENTS = 200
 

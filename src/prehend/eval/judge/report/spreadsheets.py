@@ -9,7 +9,7 @@ import numpy as np
 
 from prehend.eval.judge.rows import Row
 from prehend.eval.judge.summary import Judged, known_errors
-from prehend.eval.tables import markdown_table
+from prehend.eval.papers.tables import markdown_table
 
 FRAME_FIELDS = (
     "run", "source", "index", "stamp", "kind", "hand", "side", "said_side", "track_id", "score", "keypoints_px",

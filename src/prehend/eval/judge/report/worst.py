@@ -17,7 +17,7 @@ from prehend.eval.judge.motion import frame_jitter
 from prehend.eval.judge.summary import Judged, known_errors
 from prehend.hand_model import HandModel, skin
 from prehend.io.frames import Frame
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.io.sources import open_source
 from prehend.types import FrameResult, HandEstimate
 
