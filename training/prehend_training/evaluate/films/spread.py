@@ -49,8 +49,8 @@ def spread_on(estimator: Estimator, folders: Sequence[Path]) -> dict[str, Any]:
         folders: of sequences.
 
     Returns:
-        hands; spread and drift_m_s as in `pipeline.networks.uncertainty`; within: share of errors within one of seen and
-        of hidden joints, and the same of films that the fit has not seen.
+        hands; spread and drift_m_s as in `pipeline.networks.uncertainty`; within: share of errors within one of
+        seen and of hidden joints, and the same of films that the fit has not seen.
 
     Raises:
         AssetError: no labelled hand was found.
