@@ -14,10 +14,10 @@ for file in prehend.launch.py prehend_two_cameras.launch.py prehend_replay.launc
 done
 bash src/prehend_ros/docker/launched.sh
 cd src/prehend_ros
-python -m pytest test/ros/test_life.py test/ros/test_node.py
+python -m pytest test/ros/nodes/test_life.py test/ros/test_node.py
 
 # without the build: a new shell that has ROS alone, the types registered by the node itself
 env --unset=AMENT_PREFIX_PATH --unset=PYTHONPATH --unset=LD_LIBRARY_PATH bash -c '
     source "/opt/ros/$ROS_DISTRO/setup.bash"
     export PYTHONPATH=$PWD/src:$PYTHONPATH
-    python -m pytest test/ros/test_typesupport.py test/ros/test_life.py test/ros/test_node.py'
+    python -m pytest test/ros/middleware/test_typesupport.py test/ros/nodes/test_life.py test/ros/test_node.py'

@@ -69,8 +69,8 @@ import numpy as np
 from rosbags.rosbag2 import Writer
 
 from prehend.ros import messages as m
-from prehend.ros.convert import header_message
-from prehend.ros.images import image_message
+from prehend.ros.conversion.convert import header_message
+from prehend.ros.conversion.images import image_message
 
 with Writer(sys.argv[1], version=9) as bag:
     topic = bag.add_connection("/cam/image", m.IMAGE, typestore=m.typestore())

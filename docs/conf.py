@@ -10,7 +10,7 @@ PACKAGES = (ROOT / "src" / "prehend", ROOT / "training" / "prehend_training")
 sys.path[:0] = [str(package.parent) for package in PACKAGES]
 
 import prehend  # noqa: E402
-from prehend.hand_model import stand_ins  # noqa: E402
+from prehend.hand_model.unpickling import stand_ins  # noqa: E402
 from prehend_training import objects  # noqa: E402
 
 del stand_ins._Closed.__setattr__  # autodoc notes on classes what annotations it found; no pickle is read here

@@ -62,7 +62,7 @@ NEED_TORCH = ("backends", "export", "models", "prior", "training")
 """Folders, and files below, whose tests build networks: left out where the extra `torch` is not installed."""
 
 if importlib.util.find_spec("torch") is None:
-    files = ("cli/test_export.py", "cli/test_hand.py", "pipeline/test_through_time.py")
+    files = ("cli/assets/test_export.py", "cli/assets/test_hand.py", "pipeline/networks/test_through_time.py")
     collect_ignore = [*NEED_TORCH, *files]
 
 FIXTURES = {"domain": "ros", "renderer": "render"}

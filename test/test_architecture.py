@@ -115,7 +115,7 @@ ONLY_IN = {
     "rclpy": ("ros/",),
     "moderngl": (),
     "scipy": ("geometry/rotations.py",),
-    "av": ("io/film_av.py",),
+    "av": ("io/films/pyav.py",),
     "rerun": ("view/rerun_.py",),
     "prehend_training": (),
 }

@@ -169,7 +169,7 @@ def test_the_commands_of_the_readme_without_ros_run(tmp_path):
     for line in INDENTED.findall(section.group(1))[0].splitlines():
         program, *arguments = shlex.split(line.replace("$(prehend files hands.mp4)", "my.mp4"), comments=True)
         if program == "pip" or arguments[0] == "view":
-            continue  # test_wheel.py installs; a camera is needed, and test/cli/test_view.py looks on
+            continue  # test_wheel.py installs; a camera is needed, and test/cli/running/test_view.py looks on
         done = subprocess.run(
             [sys.executable, "-m", "prehend.cli.main", *arguments],
             cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,

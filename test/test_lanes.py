@@ -66,7 +66,11 @@ def test_what_nobody_measured_is_left_out_and_told(tmp_path):
 
 @pytest.mark.parametrize(
     ("file", "lane"),
-    [("test_wheel.py", "slow"), ("ros/test_play.py", "ros"), ("training/scenes/render/test_render.py", "render")],
+    [
+        ("test_wheel.py", "slow"),
+        ("ros/playback/test_play.py", "ros"),
+        ("training/scenes/render/test_render.py", "render"),
+    ],
 )
 def test_lanes_are_marks_that_quick_leaves_out(file, lane):
     quick = re.search(r"^LANE := (.*)$", MAKEFILE, re.MULTILINE).group(1)

@@ -53,7 +53,7 @@ def publish(rounds: int = 300) -> dict[str, float]:
     import rclpy
 
     from prehend.hand_model import load_hand_model, skin
-    from prehend.ros.convert import hand_array, header_message
+    from prehend.ros.conversion.convert import hand_array, header_message
     from prehend.ros.messages import HAND_ARRAY, encode, message_class
     from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate
 

@@ -25,8 +25,8 @@ def resnet18_trunk(path: Path, side: int, threads: int = THREADS) -> Callable[[n
     import torch
     from torch import nn
 
-    from prehend.models.backbone import basic_layer
-    from prehend.models.blocks import conv_bn
+    from prehend.models.layers.blocks import conv_bn
+    from prehend.models.trunks.backbone import basic_layer
 
     layers = [basic_layer(64, 64, 2, stride=1), *(basic_layer(n, 2 * n, 2) for n in (64, 128, 256))]
     trunk = nn.Sequential(conv_bn(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1), *layers).eval()

@@ -65,7 +65,7 @@ class Player:
 
     def play(self, frames: list[np.ndarray], rate: float, until_s: float) -> int:
         """Publish until a time of the steady clock; the number of images."""
-        from prehend.ros import convert, images
+        from prehend.ros.conversion import convert, images
         from prehend.types import Camera
 
         camera, sent, k, next_s = Camera(np.array(K), *SIZE), 0, 0, time.monotonic()

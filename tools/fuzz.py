@@ -51,14 +51,14 @@ class Borders(FileBorders):
 
     def image(self, rng: random.Random) -> None:
         """A damaged image file."""
-        from prehend.io.images import decode_image
+        from prehend.io.pixels.images import decode_image
 
         decode_image(damaged(rng.choice(self.images), rng), "x")
 
     def message(self, rng: random.Random) -> None:
         """A sensor_msgs/Image of any fields."""
-        from prehend.io.encodings import ENCODINGS
-        from prehend.io.images import image_from_message
+        from prehend.io.pixels.encodings import ENCODINGS
+        from prehend.io.pixels.images import image_from_message
 
         sizes = (0, 1, 2, 3, 7, 48, 64, 65535, 2**31, 2**32 - 1)
         message = SimpleNamespace(
@@ -70,7 +70,7 @@ class Borders(FileBorders):
 
     def camera_info(self, rng: random.Random) -> None:
         """A sensor_msgs/CameraInfo of any numbers."""
-        from prehend.io.camera_info import CameraStream
+        from prehend.io.cameras.camera_info import CameraStream
 
         def floats(count: int, base: list[float]) -> Any:
             numbers = [*base, *([0.0] * count)][:count]
@@ -97,7 +97,7 @@ class Borders(FileBorders):
 
     def side_file(self, rng: random.Random) -> None:
         """Boxes and cameras in JSON and YAML."""
-        from prehend.io.side_files import read_boxes, read_cameras
+        from prehend.io.cameras.side_files import read_boxes, read_cameras
 
         content = rng.choice((invented(rng), changed_value(self.calibration, rng)))
         text = (
@@ -122,7 +122,7 @@ class Borders(FileBorders):
         """A pickle."""
         import pickle
 
-        from prehend.hand_model.pickles import read_plain
+        from prehend.hand_model.unpickling.pickles import read_plain
 
         np = self.np
         value = {
@@ -137,7 +137,7 @@ class Borders(FileBorders):
 
     def predictions(self, rng: random.Random) -> None:
         """A predictions file."""
-        from prehend.io.predictions import read_predictions
+        from prehend.io.results.predictions import read_predictions
 
         path = self.folder / "p.json"
         frames = ",".join(f'\n{{"source":"a","index":{n},"hands":[]}}' for n in range(5))

@@ -109,8 +109,8 @@ class Bench:
 
     def ask(self, image: np.ndarray, K: np.ndarray, answer_s: float = ANSWER_S) -> Any:
         """Send an image with its calibration; returns the answer, None where none comes in time."""
-        from prehend.ros.convert import header_message
-        from prehend.ros.images import camera_message, image_message
+        from prehend.ros.conversion.convert import header_message
+        from prehend.ros.conversion.images import camera_message, image_message
 
         header = header_message(time.time(), "camera_color_optical_frame")
         height, width = image.shape[:2]

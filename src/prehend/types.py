@@ -299,12 +299,12 @@ class HandEstimate:
         keypoint_std_px: (21,) standard deviations of `keypoints_px` along an axis, as the network tells them for this
             frame [px]; None of weights that do not tell.
         state: "coasting" where it is not seen, and this is how it was last seen (option `lost` "hold").
-        is_operator: it is the operator's left or right hand; see `pipeline.identities`.
+        is_operator: it is the operator's left or right hand; see `pipeline.tracking.identities`.
         motion: None before it was seen twice, and while it is not seen.
         validity: (21,) uint8 of each joint: 2 seen now, 1 carried over from when it was last seen, 0 guessed from the
             others; None where nobody looked.
         joint_std_m: (21,) distance about the wrist that .68 of the errors of a joint are below, see
-            `pipeline.uncertainty`; larger the longer it is carried over [m]. None of weights that do not tell.
+            `pipeline.networks.uncertainty`; larger the longer it is carried over [m]. None of weights that do not tell.
         hypotheses: hands that it may mean; None where that is not asked for, where all joints are seen and sure, and
             while they are in the making.
     """

@@ -11,7 +11,7 @@ import pytest
 
 from prehend.geometry.camera import backproject, estimated_camera, project
 from prehend.hand_model import load_hand_model
-from prehend.pipeline.events import EventTeller
+from prehend.pipeline.tracking.events import EventTeller
 from prehend.types import Box, FoundHand, FrameResult, GraspEstimate, HandEstimate
 
 DEPTH_M = 0.5
@@ -106,8 +106,8 @@ def hand_bag(tmp_path):
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
     from prehend.ros import messages as m
-    from prehend.ros.convert import hand_array, header_message, pose_message
-    from prehend.ros.images import camera_message, image_message
+    from prehend.ros.conversion.convert import hand_array, header_message, pose_message
+    from prehend.ros.conversion.images import camera_message, image_message
 
     camera = estimated_camera(WIDTH, HEIGHT)
     box = FoundHand(Box(WIDTH / 4, HEIGHT / 4, 3 * WIDTH / 4, 3 * HEIGHT / 4), "right")

@@ -69,7 +69,7 @@ def test_errors_become_exit_codes(monkeypatch, capsys, error, code):
     def fail(argv):
         raise error
 
-    monkeypatch.setattr("prehend.cli.models.run", fail)
+    monkeypatch.setattr("prehend.cli.assets.models.run", fail)
     assert main(["models"]) == code
     said = capsys.readouterr().err
     assert said == ("" if code == 130 else f"prehend models: {error}\n")
@@ -79,7 +79,7 @@ def test_errors_that_are_not_ours_are_not_hidden(monkeypatch):
     def fail(argv):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("prehend.cli.models.run", fail)
+    monkeypatch.setattr("prehend.cli.assets.models.run", fail)
     with pytest.raises(ZeroDivisionError):
         main(["models"])
 

@@ -8,7 +8,7 @@ import pytest
 from prehend.errors import SourceError
 from prehend.eval.answers import period_s, read_answers
 from prehend.io.frames import Frame
-from prehend.io.predictions import PredictionsWriter
+from prehend.io.results.predictions import PredictionsWriter
 
 
 @pytest.fixture

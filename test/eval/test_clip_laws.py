@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.eval.clips import ClipHand, TrueHands, clip_measures, false_hands, same_hands, stereo_distances
-from prehend.eval.photos import (
+from prehend.eval.photographs.measures import (
     LabelledHand,
     LabelScores,
     PhotoAnswer,

@@ -10,7 +10,7 @@ from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, UnknownName, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.models import registry
-from prehend.models.detector import CENTER_DETECTOR, build_center_detector
+from prehend.models.detectors.centers import CENTER_DETECTOR, build_center_detector
 from prehend.weights import SHIPPED, WEIGHTS, Bundle, available, load_bundle
 
 GRAPH_LIMIT_BYTES = 200_000

@@ -13,7 +13,7 @@ from prehend.backends.settings import BackendSettings
 from prehend.backends.torch_ import TorchBackend, load_network
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
-from prehend.models.h2onet import FRAMES, H2ONET_LITE, KEPT, H2ONet, build_h2onet
+from prehend.models.meshes.h2onet import FRAMES, H2ONET_LITE, KEPT, H2ONet, build_h2onet
 from prehend.weights import Bundle
 from prehend_training.assets.mesh_pyramid import own_pyramid
 

@@ -11,8 +11,8 @@ from prehend.backends.onnx_ import OnnxBackend
 from prehend.backends.settings import BackendSettings
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
-from prehend.models.sima_hand import SIMA_LITE, build_sima_hand
-from prehend.models.sima_views import KEPT, build_sima_views
+from prehend.models.sima.hand import SIMA_LITE, build_sima_hand
+from prehend.models.sima.views import KEPT, build_sima_views
 from prehend_training.assets.mesh_pyramid import own_pyramid
 
 SIZE = 64

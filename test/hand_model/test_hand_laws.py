@@ -11,9 +11,9 @@ from prehend.conventions import JOINT_PARENTS, MIRROR, NUM_BETAS, SIDES
 from prehend.errors import InvalidInput
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model import load_hand_model, skin
-from prehend.hand_model.fit import pose_of_mesh
-from prehend.hand_model.mesh_joints import joints_of_mesh
-from prehend.hand_model.mesh_pyramid import halved_sizes, spirals_of
+from prehend.hand_model.meshes.fit import pose_of_mesh
+from prehend.hand_model.meshes.joints import joints_of_mesh
+from prehend.hand_model.meshes.pyramid import halved_sizes, spirals_of
 from prehend.hand_model.retarget import betas_for_joints
 
 RIGHT, LEFT = (load_hand_model(side=side) for side in ("right", "left"))

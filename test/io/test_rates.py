@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prehend.io.film_time import FilmTime
+from prehend.io.films.times import FilmTime
 from prehend.io.rates import LONGEST_RATE_HZ, believed_rate, measured_rate
 
 few = settings(max_examples=40, deadline=None, derandomize=True)

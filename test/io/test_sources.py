@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from prehend.errors import SourceError
+from prehend.io.films.writing import VideoWriter
 from prehend.io.sources import natural_key, open_source
-from prehend.io.video import VideoWriter
 
 FPS = 25.0
 

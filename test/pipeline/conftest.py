@@ -13,17 +13,17 @@ import pytest
 from prehend.geometry.camera import project
 from prehend.hand_model.asset import load_hand_model
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.crop import region_of
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.detect import Detections, Wanted
+from prehend.pipeline.crops.crop import region_of
+from prehend.pipeline.crops.letterbox import letterbox
+from prehend.pipeline.detection.detect import Detections, Wanted
+from prehend.pipeline.detection.palms import NUMBERS, anchors_px, change_of_region
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.letterbox import letterbox
-from prehend.pipeline.observe import Observation
+from prehend.pipeline.frames.targets import NoHand, Target
+from prehend.pipeline.networks.decode import DecodedHand
+from prehend.pipeline.observing.observe import Observation
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.palms import NUMBERS, anchors_px, change_of_region
-from prehend.pipeline.targets import NoHand, Target
-from prehend.pipeline.track import Track
 from prehend.pipeline.tracker import Tracker
+from prehend.pipeline.tracking.track import Track
 from prehend.types import Box, Camera, FoundHand
 
 sys.path[:0] = [str(Path(__file__).parent)]

@@ -15,9 +15,9 @@ from prehend.backends.base import TensorSpec
 from prehend.conventions import MIRROR, OBJECT_KIND_SIZE
 from prehend.geometry.camera import project, rotation_camera_crop
 from prehend.geometry.control_points import MIRRORED_ORDER, control_points
-from prehend.pipeline.center_maps import MAPS
-from prehend.pipeline.crop import whole_crop
-from prehend.pipeline.letterbox import cell_centers, letterbox
+from prehend.pipeline.crops.crop import whole_crop
+from prehend.pipeline.crops.letterbox import cell_centers, letterbox
+from prehend.pipeline.detection.center_maps import MAPS
 from prehend.types import Box, Camera
 
 CROP, FIND, GRID, ROI = 128, 256, 32, 4

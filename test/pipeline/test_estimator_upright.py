@@ -8,10 +8,10 @@ import pytest
 
 from prehend.geometry.camera import project
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.pipeline import targets
-from prehend.pipeline.crop import CROP_SCALE, cut, direction_of, region_of
+from prehend.pipeline.crops.crop import CROP_SCALE, cut, direction_of, region_of
+from prehend.pipeline.crops.regions import LOOK_AGAIN_RAD
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.regions import LOOK_AGAIN_RAD
+from prehend.pipeline.frames import targets
 from prehend.types import Box, FoundHand
 
 MM = 1e-3

@@ -8,11 +8,11 @@ import pytest
 from prehend.errors import ParameterError
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.io.frames import Frame
-from prehend.io.prediction_records import frame_record, frame_result
+from prehend.io.results.prediction_records import frame_record, frame_result
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.held import wrist_pose
 from prehend.pipeline.lag import FASTEST_HZ, FixedLag
 from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.smoothing.held import wrist_pose
 
 HZ = 30.0
 

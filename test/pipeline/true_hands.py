@@ -9,7 +9,7 @@ from prehend.geometry.camera import project
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.decode import DecodedHand
+from prehend.pipeline.networks.decode import DecodedHand
 from prehend.types import Camera
 
 WIDTH, HEIGHT = 256, 192

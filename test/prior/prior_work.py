@@ -9,7 +9,7 @@ import torch
 from prehend.geometry.camera import project
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import load_hand_model, skin
-from prehend.models.hhmr import HHMR, HHMR_TINY, build_hhmr
+from prehend.models.meshes.hhmr import HHMR, HHMR_TINY, build_hhmr
 from prehend.prior.sampler import HandPrior
 from prehend.types import Camera
 from prehend_training.assets.mesh_pyramid import hand_pyramid

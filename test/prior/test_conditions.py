@@ -4,7 +4,7 @@ from prior_work import CAMERA, posed, seen
 
 from prehend.errors import InvalidInput, UnknownName
 from prehend.hand_model import load_hand_model
-from prehend.hand_model.mesh_joints import joints_of_mesh
+from prehend.hand_model.meshes.joints import joints_of_mesh
 from prehend.prior.conditions import Conditions
 
 HAND = posed()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from prehend.errors import MissingDependency
-from prehend.models.hhmr import TIMES
+from prehend.models.meshes.hhmr import TIMES
 from prehend.prior.schedule import schedule
 
 pytest.importorskip("diffusers")

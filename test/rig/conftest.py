@@ -11,7 +11,7 @@ from prehend.geometry.camera import project
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.rig.records import View
+from prehend.rig.views.records import View
 from prehend.types import Box, Camera, GraspEstimate, HandEstimate
 
 MODELS = {side: load_hand_model(side=side).without_forearm() for side in SIDES}

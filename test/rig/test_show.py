@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from prehend.rig import fuse
-from prehend.rig.records import RigResult
 from prehend.rig.show import draw_rig, in_camera, side_by_side
+from prehend.rig.views.records import RigResult
 from prehend.types import Box, FrameResult, ObjectEstimate
 
 

@@ -177,7 +177,7 @@ def start(domain: int, tmp_path: Path) -> Iterator[Start]:
 def _tf_bytes(*links: tuple[str, str, float, np.ndarray]) -> bytes:
     """Of (parent, child, stamp, T_parent_child)."""
     from prehend.geometry.rotations import quaternion_from_matrix
-    from prehend.ros import convert
+    from prehend.ros.conversion import convert
 
     entries = []
     for parent, child, stamp_s, T in links:
@@ -204,7 +204,7 @@ def tf_bytes():
 @pytest.fixture
 def depth_message():
     """depth_message(values, stamp_s, encoding, pad, big, frame): a sensor_msgs/Image."""
-    from prehend.ros import convert
+    from prehend.ros.conversion import convert
 
     def make(
         values: np.ndarray,
@@ -238,7 +238,7 @@ def compressed_depth_message():
 
     import cv2
 
-    from prehend.ros import convert
+    from prehend.ros.conversion import convert
 
     def make(values: np.ndarray, stamp_s: float = 10.0, frame: str = "cam", farthest_m: float = 10.0):
         a, b, encoding = 0.0, 0.0, "16UC1"

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import rclpy
 
-from prehend.ros.convert import header_message
-from prehend.ros.images import image_message
+from prehend.ros.conversion.convert import header_message
+from prehend.ros.conversion.images import image_message
 from prehend.ros.messages import IMAGE, encode, message_class
 
 rclpy.init()

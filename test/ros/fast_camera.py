@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 
-from prehend.ros import convert, images, use_large_data
 from prehend.ros import messages as m
+from prehend.ros import use_large_data
+from prehend.ros.conversion import convert, images
 from prehend.types import Camera
 
 CAMERA = Camera(np.array([[600.0, 0, 319.5], [0, 600.0, 239.5], [0, 0, 1]]), 640, 480)

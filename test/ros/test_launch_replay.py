@@ -68,7 +68,7 @@ def started(monkeypatch, tmp_path):
 
 def player_options(player: Made) -> argparse.Namespace:
     """The player's command line as the real parser takes it."""
-    from prehend.ros.play import add_arguments
+    from prehend.ros.playback.play import add_arguments
 
     command = player.named["cmd"]
     assert command[1:4] == ["-m", "prehend.cli.main", "play"] and command[0] == sys.executable

@@ -9,7 +9,7 @@ import yaml
 from rosbags.interfaces import Nodetype
 
 from prehend.ros import messages as m
-from prehend.ros.play import FRAME_ID
+from prehend.ros.playback.play import FRAME_ID
 
 CONFIG = Path(__file__).parents[2] / "config"
 RVIZ = yaml.safe_load((CONFIG / "prehend.rviz").read_text())["Visualization Manager"]

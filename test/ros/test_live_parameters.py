@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from prehend.ros import convert, images
 from prehend.ros import messages as m
+from prehend.ros.conversion import convert, images
 from prehend.ros.params import specs
 from prehend.types import Camera
 

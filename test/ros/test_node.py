@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from prehend.cli.main import main
-from prehend.ros import convert, images
 from prehend.ros import messages as m
+from prehend.ros.conversion import convert, images
 from prehend.types import Camera, FrameResult
 
 WIDTH, HEIGHT = 64, 48

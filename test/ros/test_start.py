@@ -105,7 +105,7 @@ def test_reset_and_pause_are_services(peer, start):
     import numpy as np
     from std_srvs.srv import SetBool, Trigger
 
-    from prehend.ros import convert, images
+    from prehend.ros.conversion import convert, images
 
     hands, told = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/diagnostics", m.DIAGNOSTICS)
     sender = peer.publisher("/image_raw", m.IMAGE)

@@ -9,7 +9,7 @@ import pytest
 from prehend import ros
 from prehend.resources import resource
 from prehend.ros import messages as m
-from prehend.ros.convert import seconds
+from prehend.ros.conversion.convert import seconds
 
 _VARIABLES = ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 

@@ -8,12 +8,13 @@ import pytest
 
 from prehend.errors import DeviceError, InvalidInput
 from prehend.hand_model import load_hand_model
-from prehend.ros import convert, diagnostics, images
 from prehend.ros import messages as m
-from prehend.ros.calibration import Calibration
+from prehend.ros.conversion import convert, images
+from prehend.ros.inputs.calibration import Calibration
+from prehend.ros.nodes import diagnostics
+from prehend.ros.nodes.worker_loop import GIVE_UP_AFTER
 from prehend.ros.params import NodeParams
 from prehend.ros.worker import Worker
-from prehend.ros.worker_loop import GIVE_UP_AFTER
 from prehend.types import Camera
 
 SIZE = (64, 48)

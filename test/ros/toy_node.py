@@ -12,11 +12,11 @@ import numpy as np
 
 from prehend.conventions import SIDES
 from prehend.errors import DeviceError, InvalidInput
-from prehend.pipeline.depth_register import Depth, UnalignedDepth
-from prehend.pipeline.events import EventTeller
+from prehend.pipeline.depth.register import Depth, UnalignedDepth
 from prehend.pipeline.options import EstimatorOptions
-from prehend.ros.convert import ModelFacts
-from prehend.ros.estimator import Loaded
+from prehend.pipeline.tracking.events import EventTeller
+from prehend.ros.conversion.convert import ModelFacts
+from prehend.ros.nodes.estimator import Loaded
 from prehend.ros.params import NodeParams
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, HandHypotheses, ObjectEstimate
 

@@ -14,8 +14,8 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.pipeline.cameras import CameraFrame
 from prehend.pipeline.options import EstimatorOptions
 from prehend.rig.estimator import RigEstimator
-from prehend.ros.convert import ModelFacts
-from prehend.ros.estimator import LoadedCameras
+from prehend.ros.conversion.convert import ModelFacts
+from prehend.ros.nodes.estimator import LoadedCameras
 from prehend.ros.params import NodeParams
 from prehend.types import Camera, FrameResult
 

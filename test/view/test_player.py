@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput, SourceError
-from prehend.io.side_files import GivenCamera
+from prehend.io.cameras.side_files import GivenCamera
 from prehend.io.sources import open_source
 from prehend.view.controls import Controls
 from prehend.view.player import Player

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from prehend import __version__
-from prehend.cli.stopping import Stopped
+from prehend.cli.arguments.stopping import Stopped
 from prehend.errors import ParameterError, PrehendError, UnknownName
 
 VERBS = {

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 
 Colour = tuple[int, int, int]
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from prehend.conventions import MIRROR, Side
 from prehend.draw.canvas import WHITE, Colour, blend, draw_text
 from prehend.draw.mesh import render_mesh
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.types import FloatArray
 
 SKIN: Colour = (222, 184, 160)

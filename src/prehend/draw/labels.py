@@ -6,7 +6,7 @@ import numpy as np
 
 from prehend.conventions import Side
 from prehend.draw.canvas import INK, WHITE, Colour, draw_text, fill_rounded, text_size
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.types import Box, FloatArray, FrameResult, GraspState, HandEstimate
 
 SIDE_COLOUR: dict[Side, Colour] = {"left": (92, 178, 255), "right": (255, 168, 96)}

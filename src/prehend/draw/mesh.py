@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from prehend.check import check_shape
 from prehend.draw.canvas import Colour
 from prehend.errors import InvalidInput
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.types import FloatArray
 
 _RENDER_PX = 320

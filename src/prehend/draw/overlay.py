@@ -13,7 +13,7 @@ from prehend.draw.canvas import WHITE, Colour, blend, draw_dot, draw_polyline, d
 from prehend.draw.labels import SIDE_COLOUR, draw_footer, draw_plate
 from prehend.draw.mesh import render_mesh
 from prehend.geometry.camera import project
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.types import Box, Camera, FloatArray, FrameResult, HandEstimate, ObjectEstimate
 
 FINGER_COLOUR: dict[str, Colour] = {

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from prehend.errors import InvalidInput, SourceError
-from prehend.io.predictions import frame_result, read_predictions
+from prehend.io.results.predictions import frame_result, read_predictions
 from prehend.types import FrameResult
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from prehend.conventions import MANO_PARENTS, NUM_BETAS, NUM_MANO_JOINTS, Side
 from prehend.errors import AssetError
 from prehend.hand_model.model import HandModel
-from prehend.hand_model.pickles import read_plain
-from prehend.hand_model.stand_ins import ArrayUnpickler
+from prehend.hand_model.unpickling.pickles import read_plain
+from prehend.hand_model.unpickling.stand_ins import ArrayUnpickler
 
 __all__ = ["TIPS_778", "ArrayUnpickler", "read_mano"]
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Literal
 
 from prehend.errors import SourceError
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.types import Camera
 
 Kind = Literal["image", "folder", "video", "camera", "bag"]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prehend.errors import SourceError
-from prehend.io.deep_grey import DeepGrey
+from prehend.io.films.reading import CameraDevice, Video, camera_devices
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
-from prehend.io.image_headers import foreign_kind, read_header
-from prehend.io.images import IMAGE_SUFFIXES, MAX_PIXELS, ImageReader
-from prehend.io.videos import CameraDevice, Video, camera_devices
+from prehend.io.pixels.deep_grey import DeepGrey
+from prehend.io.pixels.headers import foreign_kind, read_header
+from prehend.io.pixels.images import IMAGE_SUFFIXES, MAX_PIXELS, ImageReader
 
 __all__ = [
     "BAG_SUFFIXES",
@@ -140,7 +140,7 @@ def open_source(
     if not there:
         raise SourceError(f"{source}: no such file, folder or camera")
     if is_bag(path):
-        from prehend.io.bag import Bag
+        from prehend.io.bags.bag import Bag
 
         return Bag(source, on_error, topic, max_pixels, own_camera)
     if path.is_dir():

@@ -11,17 +11,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from prehend.errors import UnknownName, WeightsMismatch
-from prehend.models.detector import CENTER_DETECTOR, CenterDetectorConfig, build_center_detector
-from prehend.models.h2onet import H2ONET_LITE, H2ONET_PAPER, H2ONetConfig, build_h2onet
-from prehend.models.hhmr import HHMR_PAPER, HHMR_SMALL, HHMR_TINY, HHMRConfig, build_hhmr
-from prehend.models.palm import PALM, PalmConfig, build_palm
-from prehend.models.sima_hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL, build_sima_hand
-from prehend.models.sima_parts import SimaConfig
-from prehend.models.sima_views import SIMA_VIEWS_LITE, SIMA_VIEWS_PAPER, SIMA_VIEWS_SMALL, build_sima_views
+from prehend.models.detectors.centers import CENTER_DETECTOR, CenterDetectorConfig, build_center_detector
+from prehend.models.detectors.palm import PALM, PalmConfig, build_palm
+from prehend.models.hand_object.time_fusion import LITE_TIME, UniHOPETimeConfig, build_unihope_time
+from prehend.models.hand_object.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
+from prehend.models.hand_object.unihope_lite import LITE, UniHOPELiteConfig, build_unihope_lite
+from prehend.models.meshes.h2onet import H2ONET_LITE, H2ONET_PAPER, H2ONetConfig, build_h2onet
+from prehend.models.meshes.hhmr import HHMR_PAPER, HHMR_SMALL, HHMR_TINY, HHMRConfig, build_hhmr
+from prehend.models.sima.hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL, build_sima_hand
+from prehend.models.sima.parts import SimaConfig
+from prehend.models.sima.views import SIMA_VIEWS_LITE, SIMA_VIEWS_PAPER, SIMA_VIEWS_SMALL, build_sima_views
 from prehend.models.stage import Staged, sizes
-from prehend.models.time_fusion import LITE_TIME, UniHOPETimeConfig, build_unihope_time
-from prehend.models.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
-from prehend.models.unihope_lite import LITE, UniHOPELiteConfig, build_unihope_lite
 
 Config = (
     UniHOPEConfig

@@ -8,12 +8,12 @@ from prehend.backends import Backend
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.detect import Detector
-from prehend.pipeline.hands import HandModels
+from prehend.pipeline.detection.detect import Detector
 from prehend.pipeline.hypotheses.follow import FollowedHypotheses
-from prehend.pipeline.infer import Inference, kinds_of
-from prehend.pipeline.mesh_network import open_network
-from prehend.pipeline.observe import Observer
+from prehend.pipeline.networks.hands import HandModels
+from prehend.pipeline.networks.mesh_network import open_network
+from prehend.pipeline.observing.infer import Inference, kinds_of
+from prehend.pipeline.observing.observe import Observer
 from prehend.pipeline.options import EstimatorOptions, check_live
 from prehend.pipeline.parts import objects_of
 from prehend.weights import Bundle

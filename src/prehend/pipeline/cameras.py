@@ -10,16 +10,16 @@ from prehend.errors import ParameterError, UnknownName
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.base import EstimatorBase
-from prehend.pipeline.detect import Detection, Detector, look_pool
-from prehend.pipeline.events import EventTeller
-from prehend.pipeline.frame import Clock, camera_for, checked_size
+from prehend.pipeline.detection.detect import Detection, Detector, look_pool
+from prehend.pipeline.frames.frame import Clock, camera_for, checked_size
+from prehend.pipeline.frames.targets import Image, Target, cut_targets
 from prehend.pipeline.hypotheses.budget import Budget
 from prehend.pipeline.hypotheses.follow import FollowedHypotheses, open_hypotheses
-from prehend.pipeline.identities import Identities
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import open_parts
-from prehend.pipeline.targets import Image, Target, cut_targets
 from prehend.pipeline.tracker import Tracker
+from prehend.pipeline.tracking.events import EventTeller
+from prehend.pipeline.tracking.identities import Identities
 from prehend.types import Camera, FrameResult, HandEstimate
 
 

@@ -7,18 +7,18 @@ from prehend.backends import Backend
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.base import EstimatorBase
-from prehend.pipeline.cuts import Cuts
-from prehend.pipeline.depth_refine import checked_depth
-from prehend.pipeline.depth_register import Depth
-from prehend.pipeline.detect import Detection
-from prehend.pipeline.events import EventTeller
-from prehend.pipeline.frame import Clock, camera_for, checked_size
+from prehend.pipeline.depth.refine import checked_depth
+from prehend.pipeline.depth.register import Depth
+from prehend.pipeline.detection.detect import Detection
+from prehend.pipeline.frames.cuts import Cuts
+from prehend.pipeline.frames.frame import Clock, camera_for, checked_size
+from prehend.pipeline.frames.targets import Image, Target, cut_targets
 from prehend.pipeline.hypotheses.follow import open_hypotheses
-from prehend.pipeline.identities import Identities
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import FromPretrained
-from prehend.pipeline.targets import Image, Target, cut_targets
 from prehend.pipeline.tracker import Tracker
+from prehend.pipeline.tracking.events import EventTeller
+from prehend.pipeline.tracking.identities import Identities
 from prehend.types import Camera, FoundHand, FrameResult, HandEstimate
 
 

@@ -14,13 +14,22 @@ import numpy as np
 
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.held import wrist_pose
-from prehend.pipeline.identities import Identities
+from prehend.pipeline.networks.decode import DecodedHand
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.smooth import STILL, Filtered, HandStates, Steady, followed, hindsight, one_euro, posed_as
-from prehend.pipeline.track import FRAME_S
+from prehend.pipeline.smoothing.held import wrist_pose
+from prehend.pipeline.smoothing.smooth import (
+    STILL,
+    Filtered,
+    HandStates,
+    Steady,
+    followed,
+    hindsight,
+    one_euro,
+    posed_as,
+)
 from prehend.pipeline.tracker import SWAPPED_S
+from prehend.pipeline.tracking.identities import Identities
+from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import Box, FloatArray, FrameResult, HandEstimate
 
 Item = TypeVar("Item")

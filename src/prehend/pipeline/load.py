@@ -5,11 +5,11 @@ from typing import Any, Protocol
 
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
-from prehend.pipeline.depth_register import Depth
+from prehend.pipeline.depth.register import Depth
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.frames.targets import Image
 from prehend.pipeline.options import EstimatorOptions, changed
 from prehend.pipeline.parts import open_parts
-from prehend.pipeline.targets import Image
 from prehend.types import Camera, FoundHand, FrameResult
 from prehend.weights import Bundle
 

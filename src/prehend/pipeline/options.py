@@ -8,10 +8,10 @@ from typing import Any
 from prehend.backends.settings import BackendSettings
 from prehend.errors import ParameterError, UnknownName
 from prehend.geometry.camera import DEFAULT_FOV_DEG
-from prehend.pipeline.grasp import GraspConfig
-from prehend.pipeline.handedness import HandednessConfig
-from prehend.pipeline.memory import FRAMES, MemoryOptions
-from prehend.pipeline.smooth import SMOOTHERS, SmoothConfig
+from prehend.pipeline.frames.handedness import HandednessConfig
+from prehend.pipeline.frames.memory import FRAMES, MemoryOptions
+from prehend.pipeline.smoothing.grasp import GraspConfig
+from prehend.pipeline.smoothing.smooth import SMOOTHERS, SmoothConfig
 
 KEEP_SHARE = 2 / 3
 """A hand that is followed is kept down to this share of the score that it needs to begin."""

@@ -13,7 +13,7 @@ from prehend.errors import EngineMismatch, WeightsMismatch
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel, find_object, load_objects
-from prehend.pipeline.detect import is_detector
+from prehend.pipeline.detection.detect import is_detector
 from prehend.pipeline.options import EstimatorOptions, changed
 from prehend.weights import Bundle, load_bundle
 

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from prehend.pipeline.association import associate, is_known, overlap, same_hand
-from prehend.pipeline.detect import Detections, Wanted
-from prehend.pipeline.filters import HandFilters
-from prehend.pipeline.handedness import HandednessBelief
-from prehend.pipeline.object_pose import BOX_SCORE
-from prehend.pipeline.observe import Observation
+from prehend.pipeline.crops.regions import fit_to_box, upright_region
+from prehend.pipeline.detection.detect import Detections, Wanted
+from prehend.pipeline.detection.schedule import Schedule
+from prehend.pipeline.frames.handedness import HandednessBelief
+from prehend.pipeline.frames.targets import NoHand, Target
+from prehend.pipeline.observing.object_pose import BOX_SCORE
+from prehend.pipeline.observing.observe import Observation
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.regions import fit_to_box, upright_region
-from prehend.pipeline.schedule import Schedule
-from prehend.pipeline.targets import NoHand, Target
-from prehend.pipeline.track import FRAME_S, Track
+from prehend.pipeline.tracking.association import associate, is_known, overlap, same_hand
+from prehend.pipeline.tracking.filters import HandFilters
+from prehend.pipeline.tracking.track import FRAME_S, Track
 from prehend.types import FoundHand, HandEstimate, Region
 
 RELOCATE_IOU = 0.4

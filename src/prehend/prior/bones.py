@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prehend.conventions import JOINTS_FROM_MANO, MANO_PARENTS, NUM_MANO_JOINTS
-from prehend.hand_model.mesh_joints import joints_of_mesh
+from prehend.hand_model.meshes.joints import joints_of_mesh
 from prehend.hand_model.model import HandModel
 
 

@@ -15,7 +15,7 @@ from prehend.errors import AssetError, InvalidInput, WeightsMismatch
 from prehend.geometry.camera import project
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.model import HandModel
-from prehend.models.hhmr import HHMR, TIMES, Known, normalised_places
+from prehend.models.meshes.hhmr import HHMR, TIMES, Known, normalised_places
 from prehend.models.registry import create_from_manifest
 from prehend.prior import DEFAULT_PRIOR
 from prehend.prior.bones import Bones, Looseness, Placement

@@ -3,7 +3,7 @@
 from typing import Any
 
 from prehend.errors import MissingDependency
-from prehend.models.hhmr import TIMES
+from prehend.models.meshes.hhmr import TIMES
 
 
 def schedule(steps: int | None = None) -> Any:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from prehend.check import numbers
 from prehend.errors import InvalidInput, UnknownName
-from prehend.io.calibration_files import GivenCamera
+from prehend.io.cameras.calibration_files import GivenCamera
 from prehend.types import FloatArray
 
 LARGEST_M = 100.0

@@ -8,8 +8,8 @@ import numpy as np
 from prehend.errors import InvalidInput, ParameterError
 from prehend.pipeline.cameras import CameraFrame, CamerasEstimator, load_cameras
 from prehend.pipeline.options import EstimatorOptions, changed
-from prehend.rig.records import RigResult, View
 from prehend.rig.tracking import RigTracker
+from prehend.rig.views.records import RigResult, View
 from prehend.types import FloatArray
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from prehend.errors import InvalidInput, PrehendError, SourceError
 from prehend.geometry.rotations import matrix_from_quaternion
-from prehend.io.calibration_files import GivenCamera, given_camera, is_calibration, read_calibration
+from prehend.io.cameras.calibration_files import GivenCamera, given_camera, is_calibration, read_calibration
 from prehend.rig.calibration import RigCalibration, RigCamera, checked_pose
 from prehend.types import FloatArray
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prehend.io.frames import Frame, Source
-from prehend.io.prediction_records import FrameRecord, frame_record
-from prehend.pipeline.track import FRAME_S
+from prehend.io.results.prediction_records import FrameRecord, frame_record
+from prehend.pipeline.tracking.track import FRAME_S
 from prehend.rig.matching import StampMatcher
-from prehend.rig.records import FusedHand, RigResult, ViewError
+from prehend.rig.views.records import FusedHand, RigResult, ViewError
 
 
 class Sets:

@@ -11,9 +11,9 @@ from prehend.conventions import Side
 from prehend.draw.overlay import draw
 from prehend.geometry.camera import project
 from prehend.geometry.control_points import control_points
-from prehend.io.images import Image
-from prehend.rig.fusion import in_pixels
-from prehend.rig.records import RigResult, View
+from prehend.io.pixels.images import Image
+from prehend.rig.views.fusion import in_pixels
+from prehend.rig.views.records import RigResult, View
 from prehend.types import Box, FloatArray, FrameResult, HandEstimate, ObjectEstimate
 
 Faces = Mapping[Side, NDArray[np.integer]]

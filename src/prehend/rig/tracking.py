@@ -7,17 +7,17 @@ import numpy as np
 
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.events import EventTeller
-from prehend.pipeline.grasp import GraspFilter, instant_grasp
-from prehend.pipeline.held import wrist_pose
-from prehend.pipeline.identities import Identities
+from prehend.pipeline.networks.decode import DecodedHand
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.smooth import HandSmoother
-from prehend.pipeline.track import FRAME_S
-from prehend.rig.fusion import SHAPE_STD, Shape, fuse_group, grouped, in_pixels, voted_side
-from prehend.rig.records import FusedHand, RigResult, View
-from prehend.rig.sights import Sight, sights_of
+from prehend.pipeline.smoothing.grasp import GraspFilter, instant_grasp
+from prehend.pipeline.smoothing.held import wrist_pose
+from prehend.pipeline.smoothing.smooth import HandSmoother
+from prehend.pipeline.tracking.events import EventTeller
+from prehend.pipeline.tracking.identities import Identities
+from prehend.pipeline.tracking.track import FRAME_S
+from prehend.rig.views.fusion import SHAPE_STD, Shape, fuse_group, grouped, in_pixels, voted_side
+from prehend.rig.views.records import FusedHand, RigResult, View
+from prehend.rig.views.sights import Sight, sights_of
 from prehend.types import FrameResult, HandEstimate
 
 REACH_M, REACH_M_S = 0.12, 1.0

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from prehend.errors import MissingDependency, PrehendError, SourceError
-from prehend.ros.borders import Border
-from prehend.ros.typesupport import bytes_only_class, forget_error
+from prehend.ros.middleware.borders import Border
+from prehend.ros.middleware.typesupport import bytes_only_class, forget_error
 
 PACKAGE = "prehend_ros"
 MESSAGE_NAMES = (

@@ -16,23 +16,24 @@ except ImportError as error:
     raise MissingDependency("rclpy", "ros", "the ROS node") from error
 
 from prehend import __version__
-from prehend.ros import diagnostics, graph
-from prehend.ros.borders import Border
-from prehend.ros.calibration import Calibration
-from prehend.ros.depth_inputs import depth_stream
-from prehend.ros.diagnostics import Status
-from prehend.ros.estimator import CamerasLoader, Loaded, Loader, load_cameras_for, load_for
-from prehend.ros.inputs import Inputs, image_topics
-from prehend.ros.life import Life, Running
+from prehend.ros.depth.inputs import depth_stream
+from prehend.ros.inputs.calibration import Calibration
+from prehend.ros.inputs.stamps import Stamps
+from prehend.ros.inputs.subscriptions import Inputs, image_topics
 from prehend.ros.messages import DIAGNOSTICS
-from prehend.ros.node_base import NodeBase
-from prehend.ros.outputs import Outputs
+from prehend.ros.middleware.borders import Border
+from prehend.ros.nodes import diagnostics
+from prehend.ros.nodes.base import NodeBase
+from prehend.ros.nodes.diagnostics import Status
+from prehend.ros.nodes.estimator import CamerasLoader, Loaded, Loader, load_cameras_for, load_for
+from prehend.ros.nodes.life import Life, Running
+from prehend.ros.nodes.params_files import unused_files
+from prehend.ros.nodes.reporting import offer_services
+from prehend.ros.outputs.publishing import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
-from prehend.ros.params_files import unused_files
-from prehend.ros.quality import publisher
-from prehend.ros.reporting import offer_services
-from prehend.ros.stamps import Stamps
 from prehend.ros.start import end_ros, restore_signals, start_ros, stop_on_signals
+from prehend.ros.topics import graph
+from prehend.ros.topics.quality import publisher
 from prehend.ros.worker import Worker
 
 _SIGNAL_S = 0.2
@@ -221,7 +222,7 @@ def _live(
         live = {name: node.get_parameter(name).value for name, spec in specs().items() if spec.live}
         current = params.updated(live)  # they may have changed since the node was freed
         if current.camera_names():
-            from prehend.ros.several_node import SeveralNode  # 30 modules that one camera does not need
+            from prehend.ros.cameras.node import SeveralNode  # 30 modules that one camera does not need
 
             several = loaders[1](current)
             return SeveralNode(node, current, several, [*notes, *several.notes])

@@ -22,8 +22,8 @@ from prehend.pipeline.options import (
     option_default,
     option_text,
 )
-from prehend.pipeline.smooth import SMOOTHERS
-from prehend.pipeline.track import FRAME_S
+from prehend.pipeline.smoothing.smooth import SMOOTHERS
+from prehend.pipeline.tracking.track import FRAME_S
 
 _LONGEST = 120
 """Characters of a value in an error."""

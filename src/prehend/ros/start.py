@@ -16,8 +16,8 @@ from typing import Any
 
 from prehend.errors import ParameterError
 from prehend.ros import use_large_data
-from prehend.ros.borders import Border, reason
 from prehend.ros.messages import require_rclpy
+from prehend.ros.middleware.borders import Border, reason
 
 LONGEST_START_S = 20.0
 """Fast DDS starts in tenths of a second, on a machine with ten times too much to do in some; after this it hangs."""

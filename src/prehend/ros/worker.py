@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 
 from prehend.errors import SourceError
 from prehend.geometry.camera import mirror_camera
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.pipeline.lag import FixedLag
 from prehend.pipeline.load import HandEstimator
 from prehend.pipeline.options import EstimatorOptions
-from prehend.ros.borders import Border, Unexpected
-from prehend.ros.calibration import Calibration
-from prehend.ros.convert import seconds
-from prehend.ros.depth import DepthStream
-from prehend.ros.diagnostics import Stats
-from prehend.ros.image_bytes import ImageBytes
-from prehend.ros.mirror import mirror_depth, mirror_image
+from prehend.ros.conversion.convert import seconds
+from prehend.ros.depth.streams import DepthStream
+from prehend.ros.inputs.calibration import Calibration
+from prehend.ros.inputs.image_bytes import ImageBytes
+from prehend.ros.inputs.mirror import mirror_depth, mirror_image
+from prehend.ros.inputs.stamps import Stamps
+from prehend.ros.middleware.borders import Border, Unexpected
+from prehend.ros.nodes.diagnostics import Stats
+from prehend.ros.nodes.worker_loop import WorkerLoop
 from prehend.ros.params import NodeParams
-from prehend.ros.stamps import Stamps
-from prehend.ros.worker_loop import WorkerLoop
 from prehend.types import FrameResult
 
 Publish = Callable[[Any, Image, FrameResult], None]

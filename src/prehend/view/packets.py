@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prehend.conventions import JOINT_PARENTS, SIDES, Side
 from prehend.errors import OutputError
 from prehend.geometry.camera import project
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.types import Camera, FloatArray, HandEstimate, ObjectEstimate
 from prehend.view.seen import BOX_EDGES, HeldBoxes, Seen
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from prehend.errors import InvalidInput, PrehendError, SourceError
 from prehend.geometry.camera import mirror_camera
+from prehend.io.cameras.side_files import GivenCamera, SourceTable
 from prehend.io.frames import Frame, Source
-from prehend.io.side_files import GivenCamera, SourceTable
 from prehend.pipeline.load import HandEstimator
 from prehend.types import Camera, FrameResult
 from prehend.view.controls import Controls

@@ -8,10 +8,10 @@ import pytest
 
 from prehend.eval.answers import Answers
 from prehend.eval.judge.compare import differences, interval
-from prehend.eval.judge.spreadsheets import bop_csv, bop_numbers, frames_csv, table_text
+from prehend.eval.judge.report.spreadsheets import bop_csv, bop_numbers, frames_csv, table_text
+from prehend.eval.judge.report.worst import worst_frames
 from prehend.eval.judge.summary import judge
 from prehend.eval.judge.things import Thing, catalogue_shapes
-from prehend.eval.judge.worst import worst_frames
 from prehend.eval.truth.records import TrueFrame, TrueObject
 from prehend.object_catalogue import load_objects
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput, PrehendError, SourceError
-from prehend.eval.photos import LabelledHand
+from prehend.eval.photographs.measures import LabelledHand
 from prehend.eval.truth.files import FrameTruth, PhotoTruth, read_truth_file
 from prehend.eval.truth.names import ByName, parts_of
 from prehend.eval.truth.records import (

@@ -11,11 +11,11 @@ from prehend.errors import ParameterError, SourceError
 from prehend.eval.truth.records import GraspMark
 from prehend.eval.truth.topics import BagTruth, TopicSpec, is_topic, parse_spec
 from prehend.geometry.rotations import matrix_from_axis_angle, quaternion_from_matrix
-from prehend.io.bag_files import BagFiles
-from prehend.io.bag_topics import choose_topic
+from prehend.io.bags.files import BagFiles
+from prehend.io.bags.topics import choose_topic
 from prehend.ros import messages as m
-from prehend.ros.convert import hand_array, header_message
-from prehend.ros.images import image_message
+from prehend.ros.conversion.convert import hand_array, header_message
+from prehend.ros.conversion.images import image_message
 from prehend.types import Camera, FrameResult
 
 POSE, BOOL, STRING = "geometry_msgs/msg/PoseStamped", "std_msgs/msg/Bool", "std_msgs/msg/String"

@@ -5,7 +5,7 @@ import pytest
 
 from prehend.errors import AssetError, MissingDependency
 from prehend.hand_model import load_hand_model
-from prehend.hand_model.mesh_pyramid import MeshPyramid
+from prehend.hand_model.meshes.pyramid import MeshPyramid
 from prehend_training.assets.mesh_pyramid import LEVELS, SPIRAL, hand_pyramid, own_pyramid, thinned
 
 pytest.importorskip("fast_simplification")

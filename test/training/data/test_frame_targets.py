@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from prehend.pipeline.letterbox import cell_centers
+from prehend.pipeline.crops.letterbox import cell_centers
 from prehend.types import Box
 from prehend_training.data.frames import (
     DetectorDataConfig,

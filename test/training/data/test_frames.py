@@ -1,7 +1,7 @@
 import numpy as np
 
-from prehend.pipeline.center_maps import decode_hands
-from prehend.pipeline.letterbox import cell_centers, letterbox
+from prehend.pipeline.crops.letterbox import cell_centers, letterbox
+from prehend.pipeline.detection.center_maps import decode_hands
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig, detector_targets, draw_affine, seen_hands
 from prehend_training.data.stores.datasets import ShardDataset
 

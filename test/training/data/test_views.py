@@ -6,7 +6,7 @@ from prehend.geometry.camera import rotation_camera_crop
 from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.crop import CropSpec
+from prehend.pipeline.crops.crop import CropSpec
 from prehend.types import Box, Camera
 from prehend_training.data.augment_presets import PAPER_CROPS, PAPER_CROPS_HO3D
 from prehend_training.data.crop_targets import from_box, hand_targets

@@ -13,10 +13,10 @@ from prehend.backends import open_backend
 from prehend.errors import AssetError, InvalidInput, MissingDependency, UnknownName
 from prehend.geometry.camera import project
 from prehend.hand_model import load_hand_model
-from prehend.pipeline.crop import CropSpec, cut, region_of
-from prehend.pipeline.decode import decode_hand
-from prehend.pipeline.hands import HandModels
-from prehend.pipeline.network import HandNetwork
+from prehend.pipeline.crops.crop import CropSpec, cut, region_of
+from prehend.pipeline.networks.decode import decode_hand
+from prehend.pipeline.networks.hands import HandModels
+from prehend.pipeline.networks.network import HandNetwork
 from prehend.weights import load_bundle
 from prehend_training.data.records import record_of
 from prehend_training.datasets import open_dataset

@@ -4,8 +4,8 @@ from scipy.spatial.transform import Rotation
 
 from prehend.errors import InvalidInput
 from prehend.eval.calibration import reliability
-from prehend.pipeline.letterbox import probability
-from prehend.pipeline.pose_refine import pose_covariance
+from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.networks.pose_refine import pose_covariance
 from prehend_training.evaluate.calibrate import errors_of_turns, fit, fit_turns
 
 

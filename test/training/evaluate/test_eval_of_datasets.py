@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prehend.cli.eval import run
+from prehend.cli.evaluation.eval import run
 from prehend.hand_model import load_hand_model
 from prehend.types import Box, FrameResult, GraspEstimate, HandEstimate
 from prehend_training.datasets import open_dataset

@@ -5,7 +5,7 @@ import pytest
 from fake import fake_sample
 
 from prehend.errors import AssetError, InvalidInput
-from prehend.pipeline.crop import CROP_SCALE, CropSpec, cut
+from prehend.pipeline.crops.crop import CROP_SCALE, CropSpec, cut
 from prehend.types import Box, FoundHand
 from prehend_training.cli.main import main
 from prehend_training.data.crops import CropBatches, CropDataConfig

@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 
 from prehend.errors import AssetError, UnknownName
 from prehend.eval.cases import table_of
-from prehend.eval.protocols import PROTOCOLS
-from prehend.eval.report import column_of
+from prehend.eval.papers.protocols import PROTOCOLS
+from prehend.eval.papers.report import column_of
 from prehend.geometry.camera import project
 from prehend.geometry.control_points import control_points
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.crop import region_of
+from prehend.pipeline.crops.crop import region_of
 from prehend.types import Box, Camera
 from prehend_training.cli import main as cli
 from prehend_training.evaluate.crops import CropReader, score_labelled

@@ -12,7 +12,7 @@ from fake import open_fake
 from safetensors.torch import load_file
 
 from prehend.errors import InvalidInput
-from prehend.models.unihope import build_unihope
+from prehend.models.hand_object.unihope import build_unihope
 from prehend_training.data.augment_presets import STRONG_CROPS
 from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.engine.scenes import SceneConfig

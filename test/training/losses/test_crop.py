@@ -6,7 +6,7 @@ import torch
 
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.outputs import EncodeOutput, HandOutput, Output
+from prehend.models.hand_object.outputs import EncodeOutput, HandOutput, Output
 from prehend.models.registry import create
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.crops import CropBatches, CropDataConfig

@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from prehend.models.detector import CenterMaps
+from prehend.models.detectors.centers import CenterMaps
 from prehend.types import Box
 from prehend_training.data.frames import SeenHand, detector_targets
 from prehend_training.losses.crop import total

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from prehend.errors import AssetError, InvalidInput, SourceError
-from prehend.models.palm import PALM, Palms, build_palm
-from prehend.pipeline.letterbox import letterbox
-from prehend.pipeline.palms import ANCHOR_CELLS, anchors_px, change_of_region, decode_palms, region_of_palm
+from prehend.models.detectors.palm import PALM, Palms, build_palm
+from prehend.pipeline.crops.letterbox import letterbox
+from prehend.pipeline.detection.palms import ANCHOR_CELLS, anchors_px, change_of_region, decode_palms, region_of_palm
 from prehend.types import Box, FoundHand, Region
 from prehend_training.cli import main as cli
 from prehend_training.data.stores.datasets import ShardDataset
@@ -329,7 +329,7 @@ def test_the_network_is_as_sure_as_keeps_false_hands_out():
 def test_how_sure_the_network_has_to_be_is_chosen_on_photographs_and_noted(tmp_path, capsys):
     import shutil
 
-    from prehend.pipeline.network import HandNetwork
+    from prehend.pipeline.networks.network import HandNetwork
     from prehend.weights import load_bundle
 
     weights, folder = tmp_path / "hands", tmp_path / "photos"
@@ -362,7 +362,7 @@ def test_how_sure_the_network_has_to_be_is_chosen_on_photographs_and_noted(tmp_p
 def test_measuring_chooses_thresholds_and_notes_them(labeller, tmp_path, capsys):
     import shutil
 
-    from prehend.pipeline.detect import Detector
+    from prehend.pipeline.detection.detect import Detector
     from prehend.weights import load_bundle
 
     weights = tmp_path / "palm"

@@ -14,7 +14,7 @@ from photo_work import Knows, labelled, write_photos
 from prehend.conventions import SIDES
 from prehend.errors import AssetError, SourceError
 from prehend.hand_model.asset import load_hand_model
-from prehend.models.outputs import EncodeOutput, HandOutput
+from prehend.models.hand_object.outputs import EncodeOutput, HandOutput
 from prehend.types import Box
 from prehend_training.cli.main import main
 from prehend_training.data.crop_targets import from_box

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from prehend.errors import AssetError, UnknownName, WeightsMismatch
-from prehend.models.efficientnet_lite import LITE0, EfficientNetLite
-from prehend.models.hand_landmarks import HandLandmarks
+from prehend.models.trunks.efficientnet_lite import LITE0, EfficientNetLite
+from prehend.models.trunks.hand_landmarks import HandLandmarks
 from prehend_training.cli import main as cli
 from prehend_training.pretrained import files, sources
 from prehend_training.pretrained.filling import fill, layers_of

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from prehend.errors import WeightsMismatch
-from prehend.models.palm import BOX_NUMBERS
+from prehend.models.detectors.palm import BOX_NUMBERS
 from prehend_training.pretrained.files import convert
 from prehend_training.pretrained.palm import convert_palm
 from prehend_training.pretrained.sources import read_published

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from prehend.conventions import MIRROR
-from prehend.models.sima_rays import meeting_points
+from prehend.models.sima.rays import meeting_points
 from prehend_training.data.augment_presets import UPRIGHT_VIEW
 from prehend_training.data.batch import MomentBatch, arrays_of, faults
 from prehend_training.sima.batches import MomentBatches, MomentDataConfig, exact_moments, mirrored

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from prehend.models.sima_rays import canonical_points
+from prehend.models.sima.rays import canonical_points
 from prehend_training.sima.losses import adaptation_terms, feature_distance, place_term, point_term
 
 ROWS = torch.tensor([1.0, 1.0, 0.0])

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from prehend.errors import AssetError, WeightsMismatch
-from prehend.models.hand_landmarks import HandLandmarks
-from prehend.models.unihope_lite import LiteHandAnswer, build_unihope_lite
+from prehend.models.hand_object.unihope_lite import LiteHandAnswer, build_unihope_lite
+from prehend.models.trunks.hand_landmarks import HandLandmarks
 from prehend_training.losses.heads import LiteModelWithHeads, pretrained_parameters
 from prehend_training.losses.lite import lite_terms
 from prehend_training.train.loop.checkpoint import load_start

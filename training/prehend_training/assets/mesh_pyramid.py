@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from prehend.errors import AssetError, MissingDependency
 from prehend.hand_model.asset import HandModel, load_hand_model
-from prehend.hand_model.mesh_pyramid import Int, MeshPyramid, halved_sizes, spirals_of
+from prehend.hand_model.meshes.pyramid import Int, MeshPyramid, halved_sizes, spirals_of
 from prehend_training.sample import PART_OF_JOINT
 
 LEVELS = 5

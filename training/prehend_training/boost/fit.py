@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from prehend.errors import InvalidInput, SourceError
 from prehend.geometry.camera import estimated_camera, project
 from prehend.hand_model.asset import load_hand_model
-from prehend.io.images import read_image
+from prehend.io.pixels.images import read_image
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.load import load_estimator
 from prehend.types import Box, Camera, FoundHand

@@ -135,7 +135,9 @@ class PalmBatch(TypedDict, total=False):
     image: Annotated[Any, Of("S S 3", "uint8 RGB", "the picture; in training (3, S, S) float, 0 to 1")]
     score: Annotated[Any, Of("A", "0 to 1", "how much an anchor is asked for a palm")]
     score_weight: Annotated[Any, Of("A", "0/1", "0 where both answers are right")]
-    numbers: Annotated[Any, Of("A 28", "px", "as `prehend.pipeline.palms.NUMBERS` has them, places from the anchor")]
+    numbers: Annotated[
+        Any, Of("A 28", "px", "as `prehend.pipeline.detection.palms.NUMBERS` has them, places from the anchor")
+    ]
     palm_weight: Annotated[Any, Of("A", "0 to 1", "how much the seven points count")]
     region_weight: Annotated[Any, Of("A", "0 to 1", "how much the region of all joints counts")]
     side_weight: Annotated[Any, Of("A", "0 to 1", "how much the side counts")]

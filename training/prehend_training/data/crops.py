@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import KIND_UNIT_M
-from prehend.pipeline.crop import direction_of
+from prehend.pipeline.crops.crop import direction_of
 from prehend.types import Box
 from prehend_training.data.batch import ArrayDict, MadeBatch
 from prehend_training.data.crop_targets import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from prehend.pipeline.letterbox import cell_centers
+from prehend.pipeline.crops.letterbox import cell_centers
 from prehend.types import Box, FloatArray
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crops import TrainingDataset, stacked

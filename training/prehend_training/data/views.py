@@ -11,7 +11,7 @@ import numpy as np
 from prehend.conventions import MIRROR, SIDES
 from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.geometry.rotations import rotation_between
-from prehend.pipeline.crop import CropSpec
+from prehend.pipeline.crops.crop import CropSpec
 from prehend.types import Box, FloatArray
 from prehend_training.data.pixels.plans import IMAGES
 from prehend_training.data.records import Record
@@ -31,7 +31,7 @@ class ViewConfig:
         turn_rad: standard deviation of the normal turn [rad].
         turn_limit_rad: where the normal turn is cut off [rad].
         still_p: probability of no turn at all, of those that would be normal.
-        upright: turns count from the hand's own direction, as the pipeline cuts crops (`pipeline.crop.direction_of`);
+        upright: turns count from the hand's own direction, as the pipeline cuts crops (`pipeline.crops.crop.direction_of`);
             otherwise from the image as it is.
     """
 
@@ -147,7 +147,7 @@ def draw_turn(
         image_size: width, height [px].
         config: how far it is turned.
         rng: draws the angle.
-        direction_rad: of the hand in the image, see `pipeline.crop.direction_of`; `config.upright` turns it up.
+        direction_rad: of the hand in the image, see `pipeline.crops.crop.direction_of`; `config.upright` turns it up.
     """
     middle = (np.array(image_size) - 1) / 2
     angle = _draw_angle(config, rng) - (direction_rad if config.upright else 0.0)

@@ -14,7 +14,7 @@ from prehend.errors import AssetError, InvalidInput, SourceError, UnknownName
 from prehend.geometry.camera import project
 from prehend.geometry.control_points import control_points
 from prehend.hand_model import HandModel, load_hand_model, skin
-from prehend.io.images import Image, read_image
+from prehend.io.pixels.images import Image, read_image
 from prehend.types import Box, Camera, FloatArray
 from prehend_training.datasets.occlusion import UNKNOWN, visibility
 from prehend_training.datasets.sources import DatasetSource

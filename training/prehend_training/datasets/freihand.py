@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prehend.errors import SourceError
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import HandModel
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.types import FloatArray
 from prehend_training.datasets.base import Dataset, camera_of, hand_label
 from prehend_training.datasets.sources import FREIHAND

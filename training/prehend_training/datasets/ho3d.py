@@ -17,7 +17,7 @@ from prehend.conventions import JOINTS_FROM_MANO
 from prehend.errors import SourceError, UnknownName
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import HandModel
-from prehend.io.images import Image
+from prehend.io.pixels.images import Image
 from prehend.types import Camera, FloatArray
 from prehend_training.datasets.base import (
     RATE_HZ,

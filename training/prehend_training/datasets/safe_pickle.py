@@ -1,14 +1,14 @@
 """Read a dataset's pickled labels without trusting them: arrays and plain values, nothing else.
 
 A pickle is a program; the plain unpickler runs what a file asks for. HO-3D's labels are pickles. They are read in a
-process that may die (see `prehend.hand_model.pickles`), one for all files.
+process that may die (see `prehend.hand_model.unpickling.pickles`), one for all files.
 """
 
 from pathlib import Path
 from typing import Any
 
 from prehend.errors import AssetError, SourceError
-from prehend.hand_model.pickles import read_file, read_plain
+from prehend.hand_model.unpickling.pickles import read_file, read_plain
 
 
 def read_pickle(path: Path) -> dict[str, Any]:

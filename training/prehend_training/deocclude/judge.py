@@ -13,11 +13,11 @@ from prehend.conventions import Side
 from prehend.errors import AssetError
 from prehend.hand_model.asset import HandModel, load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.models.unihope import UniHOPE
-from prehend.models.unihope_lite import UniHOPELite
-from prehend.pipeline.crop import CropSpec, cut, region_of
-from prehend.pipeline.decode import rotations_in_camera
-from prehend.pipeline.hands import HandModels
+from prehend.models.hand_object.unihope import UniHOPE
+from prehend.models.hand_object.unihope_lite import UniHOPELite
+from prehend.pipeline.crops.crop import CropSpec, cut, region_of
+from prehend.pipeline.networks.decode import rotations_in_camera
+from prehend.pipeline.networks.hands import HandModels
 from prehend.types import Box, Camera, FloatArray, Region
 from prehend_training.sample import HandLabel
 

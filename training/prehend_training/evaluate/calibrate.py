@@ -2,7 +2,7 @@
 offset, of the rotations the covariance of their errors.
 
 Platt's scaling (Platt, 1999) by logistic regression. The numbers go into the manifest, and the pipeline applies them:
-`pipeline.network`, `pipeline.pose_refine`.
+`pipeline.networks.network`, `pipeline.networks.pose_refine`.
 """
 
 import json
@@ -20,10 +20,10 @@ from prehend.errors import InvalidInput
 from prehend.eval.calibration import ordered_pairs, reliability
 from prehend.files import replace_text
 from prehend.geometry.rotations import axis_angle_from_matrix, nearest_rotation
+from prehend.models.hand_object.unihope import UniHOPE
 from prehend.models.stage import Staged
-from prehend.models.unihope import UniHOPE
-from prehend.pipeline.letterbox import probability
-from prehend.pipeline.pose_refine import ROTATIONS, TURNS
+from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.networks.pose_refine import ROTATIONS, TURNS
 from prehend_training.data.crops import CropBatches, CropDataConfig
 from prehend_training.data.stores.open import DataSource, open_training_data
 from prehend_training.train.export import CALIBRATION
@@ -118,7 +118,7 @@ def errors_of_turns(said: NDArray[np.floating], true: NDArray[np.floating]) -> N
 
 
 def fit_turns(turns: NDArray[np.float64]) -> dict[str, Any]:
-    """What `pipeline.pose_refine.pose_covariance` reads: robust standard deviations and correlations of (N, 48) errors.
+    """What `pipeline.networks.pose_refine.pose_covariance` reads: robust standard deviations and correlations of (N, 48) errors.
 
     Standard deviations come from the median, so that poses which were taken for others do not count; correlations from
     errors clipped at `CLIP_STDS`.

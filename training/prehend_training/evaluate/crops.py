@@ -14,12 +14,12 @@ from prehend.eval.cases import NAN, HandAnswer, HandScores, score
 from prehend.geometry.camera import project
 from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel, skin
-from prehend.pipeline.crop import CropSpec, cut, region_of
-from prehend.pipeline.decode import DecodedHand, decode_hand, rotations_in_camera
-from prehend.pipeline.hands import HandModels
-from prehend.pipeline.letterbox import probability
-from prehend.pipeline.network import HandNetwork, NetworkAnswer
-from prehend.pipeline.object_pose import decode_object
+from prehend.pipeline.crops.crop import CropSpec, cut, region_of
+from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.networks.decode import DecodedHand, decode_hand, rotations_in_camera
+from prehend.pipeline.networks.hands import HandModels
+from prehend.pipeline.networks.network import HandNetwork, NetworkAnswer
+from prehend.pipeline.observing.object_pose import decode_object
 from prehend.types import FloatArray, Region
 from prehend_training.data.crops import CropBatches, CropDataConfig, TrainingDataset, exact
 from prehend_training.evaluate.labels import Labels, Samples, is_in_picture, labelled_box, object_model, spread_rows

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prehend.backends import Backend
-from prehend.pipeline.detect import DETECTOR_SCORE, Detector
+from prehend.pipeline.detection.detect import DETECTOR_SCORE, Detector
 from prehend.types import FloatArray, FoundHand
 from prehend_training.data.crops import TrainingDataset
 from prehend_training.data.frames import SeenHand, seen_hands

@@ -12,9 +12,9 @@ from prehend.eval.cases import NAN, HandAnswer, HandScores, score
 from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.association import best_pairs
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.tracking.association import best_pairs
 from prehend.types import Box, FloatArray, FoundHand, HandEstimate
 from prehend_training.evaluate.labels import (
     Labels,

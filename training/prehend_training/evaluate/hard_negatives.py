@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.errors import AssetError, InvalidInput
-from prehend.pipeline.crop import CropSpec, cut, whole_crop
+from prehend.pipeline.crops.crop import CropSpec, cut, whole_crop
 from prehend.types import Box, Camera, FoundHand
 from prehend_training.data.views import PLACE_SCALE
 from prehend_training.evaluate.detector import answers_in

@@ -13,7 +13,7 @@ import numpy as np
 from prehend.conventions import Side
 from prehend.errors import AssetError
 from prehend.eval.cases import HandAnswer, HandCase, ObjectCase
-from prehend.eval.protocols import Protocol as EvaluationProtocol
+from prehend.eval.papers.protocols import Protocol as EvaluationProtocol
 from prehend.hand_model import HandModel, skin
 from prehend.object_catalogue import ObjectModel, own_folders
 from prehend.types import Box, FloatArray, FoundHand

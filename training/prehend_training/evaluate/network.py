@@ -15,8 +15,8 @@ from prehend.files import replace_text
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.registry import config_to_manifest
 from prehend.models.stage import Shape, Staged
-from prehend.pipeline.detect import is_detector
-from prehend.pipeline.through_time import DECODE, FUSE
+from prehend.pipeline.detection.detect import is_detector
+from prehend.pipeline.networks.through_time import DECODE, FUSE
 from prehend.weights import Bundle, StageFile, TensorSpec, file_sha256, load_bundle
 from prehend_training.train.loop.checkpoint import load_result
 from prehend_training.train.loop.preset import Preset

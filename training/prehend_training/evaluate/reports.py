@@ -10,10 +10,10 @@ from prehend.backends import open_backend
 from prehend.errors import AssetError, InvalidInput
 from prehend.eval.cases import table_of
 from prehend.eval.metrics import classification
-from prehend.eval.plots import draw_plots
-from prehend.eval.protocols import PROTOCOLS, Protocol, is_published_split, protocol_of_dataset
-from prehend.eval.report import SCHEMA, column_of, write_csv, write_json
-from prehend.eval.tables import markdown
+from prehend.eval.papers.plots import draw_plots
+from prehend.eval.papers.protocols import PROTOCOLS, Protocol, is_published_split, protocol_of_dataset
+from prehend.eval.papers.report import SCHEMA, column_of, write_csv, write_json
+from prehend.eval.papers.tables import markdown
 from prehend.hand_model import HandModel
 from prehend.weights import load_bundle
 from prehend_training.data.stores.datasets import ShardDataset

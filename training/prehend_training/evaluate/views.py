@@ -17,7 +17,7 @@ from prehend.eval.metrics import aligned, point_errors
 from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.models.sima_views import KEPT, MOST_VIEWS, Rig
+from prehend.models.sima.views import KEPT, MOST_VIEWS, Rig
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.views import EXACT_VIEW
 from prehend_training.sima.batches import MomentBatches, MomentDataConfig, exact_moments

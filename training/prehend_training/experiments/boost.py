@@ -99,7 +99,7 @@ def comparison_table(
 
 def _on_photographs(run: Path, labels: Path) -> Report:
     """Over all hands of the split `validation`, each set with the same weight; boxes given."""
-    from prehend.eval.photo_labels import read_labels
+    from prehend.eval.photographs.labels import read_labels
     from prehend.pipeline.options import EstimatorOptions
     from prehend_training.evaluate.photographs.measure import PhotoInputs, of_split, open_estimator, run_photos
     from prehend_training.evaluate.photographs.report import column_report

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
 from prehend.backends import Backend
-from prehend.pipeline.crop import Crop, direction_of
-from prehend.pipeline.network import HandNetwork
+from prehend.pipeline.crops.crop import Crop, direction_of
+from prehend.pipeline.networks.network import HandNetwork
 from prehend.types import Box
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import hand_targets, part_targets

@@ -72,7 +72,7 @@ class FusionWindows:
 
         Returns:
             window_<name>: (B, F, ...) of `TOLD`, that of the current frame where one is not there; window_turn, _known
-                as `pipeline.memory.window_arrays` makes them; and `TRUE` of the current frame.
+                as `pipeline.frames.memory.window_arrays` makes them; and `TRUE` of the current frame.
         """
         index = np.asarray(rows)
         known = index >= 0

@@ -18,8 +18,8 @@ import numpy as np
 from prehend.adapters.mediapipe import LANDMARK_NAMES
 from prehend.conventions import JOINT_NAMES, NUM_JOINTS, SIDES, Side
 from prehend.errors import SourceError
-from prehend.eval.photo_labels import FORMATS, LabelledPhoto, check_metres, read_labels
-from prehend.eval.photos import LabelledHand
+from prehend.eval.photographs.labels import FORMATS, LabelledPhoto, check_metres, read_labels
+from prehend.eval.photographs.measures import LabelledHand
 from prehend.types import Box, FloatArray
 
 KNOWN = f"{FORMATS}, CVAT for images 1.1, a folder with FreiHAND's JSON"

@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput, SourceError
-from prehend.eval.photo_labels import LabelledPhoto
-from prehend.eval.photos import LabelledHand
+from prehend.eval.photographs.labels import LabelledPhoto
+from prehend.eval.photographs.measures import LabelledHand
 from prehend.geometry.camera import estimated_camera
-from prehend.io.images import read_image
+from prehend.io.pixels.images import read_image
 from prehend.types import Box, Camera, FloatArray
 from prehend_training.data.stores.photographs import hand_label
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels

@@ -13,7 +13,7 @@ from prehend.conventions import FINGERS, JOINT_PARENTS, SIDES
 from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
-from prehend.pipeline.letterbox import cell_centers
+from prehend.pipeline.crops.letterbox import cell_centers
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import from_box
 from prehend_training.data.stores.open import SingleSource

@@ -15,8 +15,8 @@ from torch import Tensor
 from prehend.conventions import NUM_JOINTS
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.outputs import EncodeOutput, HandOutput, Output
-from prehend.models.unihope import UniHOPE
+from prehend.models.hand_object.outputs import EncodeOutput, HandOutput, Output
+from prehend.models.hand_object.unihope import UniHOPE
 from prehend_training.data.batch import CropBatch
 from prehend_training.data.pixels.plans import MAP_STRIDE
 

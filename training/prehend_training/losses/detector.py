@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prehend.models.detector import CenterMaps
+from prehend.models.detectors.centers import CenterMaps
 from prehend_training.data.batch import DetectorBatch
 from prehend_training.losses.crop import Terms
 

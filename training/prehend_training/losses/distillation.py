@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prehend.models.outputs import Output
-from prehend.models.unihope import UniHOPE
+from prehend.models.hand_object.outputs import Output
+from prehend.models.hand_object.unihope import UniHOPE
 from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import (
     CropLossWeights,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.time_fusion import FusedPose
+from prehend.models.hand_object.time_fusion import FusedPose
 from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import Terms, balanced, hand_rows, mean_of_rows, rotation_distance
 

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_JOINTS
-from prehend.models.h2onet import H2ONet
-from prehend.models.h2onet_trunks import LiteTrunk
-from prehend.models.outputs import Output
-from prehend.models.palm import PalmDetector
-from prehend.models.sima_hand import SimaHand
-from prehend.models.sima_parts import LiteEyes
-from prehend.models.sima_views import SimaViews
-from prehend.models.unihope import UniHOPE
-from prehend.models.unihope_lite import UniHOPELite
+from prehend.models.detectors.palm import PalmDetector
+from prehend.models.hand_object.outputs import Output
+from prehend.models.hand_object.unihope import UniHOPE
+from prehend.models.hand_object.unihope_lite import UniHOPELite
+from prehend.models.meshes.h2onet import H2ONet
+from prehend.models.sima.hand import SimaHand
+from prehend.models.sima.parts import LiteEyes
+from prehend.models.sima.views import SimaViews
+from prehend.models.trunks.h2onet_trunks import LiteTrunk
 from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import DENSE_CHANNELS
 from prehend_training.losses.pairs import AdaptationLayer, TwinConfig, twin_rows

@@ -17,8 +17,8 @@ from torch import nn
 from prehend.conventions import NUM_JOINTS
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion
 from prehend.hand_model.asset import load_hand_model
-from prehend.models.outputs import HandOutput
-from prehend.models.pose_head import PlacesPoseHead
+from prehend.models.hand_object.outputs import HandOutput
+from prehend.models.heads.pose import PlacesPoseHead
 from prehend_training.data.batch import ArrayDict, CropBatch, SkeletonBatch
 from prehend_training.data.records import Record
 from prehend_training.data.views import mirror_left

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prehend.models.unihope_lite import LiteHandAnswer, LiteObjectAnswer, UniHOPELite
+from prehend.models.hand_object.unihope_lite import LiteHandAnswer, LiteObjectAnswer, UniHOPELite
 from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows, rotation_distance
 

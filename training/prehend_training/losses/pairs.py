@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from prehend.models.outputs import Output
+from prehend.models.hand_object.outputs import Output
 from prehend_training.data.batch import CropBatch, rows_of
 from prehend_training.losses.crop import Terms, mean_of_rows
 

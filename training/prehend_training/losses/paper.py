@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.outputs import HandOutput, Output
+from prehend.models.hand_object.outputs import HandOutput, Output
 from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows, object_errors, visibility_term
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import SIDES
-from prehend.io.images import read_image
+from prehend.io.pixels.images import read_image
 from prehend.types import Box, FloatArray, Region
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crops import TrainingDataset

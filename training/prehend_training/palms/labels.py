@@ -27,7 +27,7 @@ class PalmHand:
     """A hand of a photograph; what is not known is None.
 
     Attributes:
-        points_px: (7, 2) of the palm, see `prehend.pipeline.palms.POINTS`.
+        points_px: (7, 2) of the palm, see `prehend.pipeline.detection.palms.POINTS`.
         region: of all joints, turned as the palm.
         side, held: see `FoundHand`. score: how sure the detector was.
     """

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prehend.models.palm import Palms
+from prehend.models.detectors.palm import Palms
 from prehend_training.data.batch import PalmBatch
 from prehend_training.losses.crop import Terms
 

@@ -12,9 +12,9 @@ from tqdm import tqdm
 from prehend.backends.base import Backend
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
-from prehend.io.images import read_image
-from prehend.pipeline.association import best_pairs
-from prehend.pipeline.detect import UNSURE, Detector
+from prehend.io.pixels.images import read_image
+from prehend.pipeline.detection.detect import UNSURE, Detector
+from prehend.pipeline.tracking.association import best_pairs
 from prehend.types import Box, FoundHand
 from prehend.weights import MANIFEST
 from prehend_training.photos.facts import Facts, facts_for

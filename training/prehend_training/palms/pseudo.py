@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from prehend.backends.base import Backend
 from prehend.conventions import Side
-from prehend.io.images import read_image
-from prehend.models.hand_landmarks import LANDMARKS_SIZE, HandLandmarks
-from prehend.pipeline.letterbox import letterbox
-from prehend.pipeline.palms import Palm, palms_in, region_of_palm
+from prehend.io.pixels.images import read_image
+from prehend.models.trunks.hand_landmarks import LANDMARKS_SIZE, HandLandmarks
+from prehend.pipeline.crops.letterbox import letterbox
+from prehend.pipeline.detection.palms import Palm, palms_in, region_of_palm
 from prehend.types import Box, FloatArray, Region
 from prehend_training.palms.labels import PalmHand, PalmLabels, PalmPhoto
 from prehend_training.photos.facts import Facts, facts_for

@@ -6,12 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from prehend.conventions import SIDES, Side
-from prehend.pipeline.palms import ANCHOR_CELLS, NUMBERS, REGION_SIDE, anchors_px, change_of_region, region_of_palm
+from prehend.pipeline.detection.palms import (
+    ANCHOR_CELLS,
+    NUMBERS,
+    REGION_SIDE,
+    anchors_px,
+    change_of_region,
+    region_of_palm,
+)
 from prehend.types import Box, FloatArray, Region
 from prehend_training.data.batch import ArrayDict
 
 PALM_JOINTS = (0, 5, 9, 13, 17, 1, 2)
-"""Joints that are the seven points of a palm, in `prehend.pipeline.palms.POINTS`' order."""
+"""Joints that are the seven points of a palm, in `prehend.pipeline.detection.palms.POINTS`' order."""
 
 ANCHOR_SIDES_PX = ((24.0, 34.0), (47.0, 61.0, 78.0, 95.0, 115.0, 140.0))
 """Sides of palms that the answers of a cell are for, as palm_detection_full's are: of 50 hands in photographs of subhi,
@@ -56,7 +63,7 @@ def palm_targets(palms: Sequence[Palm], ignore: Sequence[Box], size: int) -> Arr
 
     Returns:
         score, score_weight: (A,) target and how much it counts.
-        numbers: (A, 28) as `prehend.pipeline.palms.NUMBERS` has them, places from the anchor.
+        numbers: (A, 28) as `prehend.pipeline.detection.palms.NUMBERS` has them, places from the anchor.
         palm_weight, region_weight, side_weight, held_weight, object_weight: (A,) what of them counts.
         palm_side: (A,) [px], what errors of places are measured by.
     """

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
-from prehend.io.images import Image, read_image
-from prehend.pipeline.detect import UNSURE, Detector
+from prehend.io.pixels.images import Image, read_image
+from prehend.pipeline.detection.detect import UNSURE, Detector
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.tracker import MOST_TRIED
 from prehend.types import Box, FoundHand

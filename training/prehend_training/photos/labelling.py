@@ -16,7 +16,7 @@ from tqdm import tqdm
 from prehend.conventions import Side
 from prehend.documents import parse_json
 from prehend.errors import SourceError
-from prehend.io.images import IMAGE_SUFFIXES, read_image
+from prehend.io.pixels.images import IMAGE_SUFFIXES, read_image
 from prehend.types import Box
 from prehend_training.photos.agreement import Answer, Decision, Rule, answer_at, answer_of, decide, different, overlap
 from prehend_training.photos.facts import Facts, facts_for

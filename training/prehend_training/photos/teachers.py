@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from prehend.errors import AssetError, SourceError
-from prehend.io.images import Image, read_image
+from prehend.io.pixels.images import Image, read_image
 from prehend.pipeline.load import load_estimator
 from prehend.types import Box, FoundHand
 from prehend_training.photos.agreement import Answer, answer_of

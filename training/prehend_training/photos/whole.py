@@ -18,7 +18,7 @@ from prehend.errors import InvalidInput
 from prehend.geometry.camera import estimated_camera, viewing_rays
 from prehend.geometry.rotations import nearest_rotation
 from prehend.hand_model.asset import load_hand_model
-from prehend.io.images import read_image
+from prehend.io.pixels.images import read_image
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.hypotheses.denoiser import PoseDenoiser
 from prehend.pipeline.hypotheses.skeleton import (

@@ -9,7 +9,7 @@ from torch import nn
 
 from prehend.errors import AssetError, OutputError, WeightsMismatch
 from prehend.export.bundle import save_bundle
-from prehend.models.palm import PalmDetector
+from prehend.models.detectors.palm import PalmDetector
 from prehend.weights import Bundle
 from prehend_training.pretrained.hand_trunk import convert_hand
 from prehend_training.pretrained.imagenet import convert_imagenet

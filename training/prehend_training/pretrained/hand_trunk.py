@@ -1,6 +1,6 @@
 """MediaPipe's hand_landmark_full as `HandLandmarks`."""
 
-from prehend.models.hand_landmarks import HandLandmarks
+from prehend.models.trunks.hand_landmarks import HandLandmarks
 from prehend_training.pretrained.filling import fill, layers_of
 from prehend_training.pretrained.tflite_file import read_layers
 

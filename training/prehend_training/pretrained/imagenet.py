@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from prehend.errors import WeightsMismatch
-from prehend.models.efficientnet_lite import LITE0, EfficientNetLite
+from prehend.models.trunks.efficientnet_lite import LITE0, EfficientNetLite
 from prehend_training.pretrained.filling import fill, layers_of
 from prehend_training.pretrained.tflite_file import Layer
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from prehend.errors import WeightsMismatch
-from prehend.models.palm import BOX_NUMBERS, PALM_ANCHORS, PalmAnswers, PalmDetector
+from prehend.models.detectors.palm import BOX_NUMBERS, PALM_ANCHORS, PalmAnswers, PalmDetector
 from prehend_training.pretrained.filling import fill, layers_of
 from prehend_training.pretrained.tflite_file import Layer, read_layers
 

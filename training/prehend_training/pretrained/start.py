@@ -8,14 +8,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prehend.errors import WeightsMismatch
-from prehend.models.h2onet import H2ONet
-from prehend.models.h2onet_trunks import LiteTrunk
-from prehend.models.hand_landmarks import LANDMARKS_SIZE
-from prehend.models.hhmr import HHMR
-from prehend.models.sima_hand import SimaHand
-from prehend.models.sima_parts import LiteEyes
-from prehend.models.sima_views import SimaViews
-from prehend.models.unihope_lite import UniHOPELite
+from prehend.models.hand_object.unihope_lite import UniHOPELite
+from prehend.models.meshes.h2onet import H2ONet
+from prehend.models.meshes.hhmr import HHMR
+from prehend.models.sima.hand import SimaHand
+from prehend.models.sima.parts import LiteEyes
+from prehend.models.sima.views import SimaViews
+from prehend.models.trunks.h2onet_trunks import LiteTrunk
+from prehend.models.trunks.hand_landmarks import LANDMARKS_SIZE
 from prehend_training.pretrained.files import provenance
 
 _TRUNK = "trunk."

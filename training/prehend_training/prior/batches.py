@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from prehend.conventions import FINGERS
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
-from prehend.hand_model.mesh_pyramid import NUM_PARTS
-from prehend.models.hhmr import TIMES
+from prehend.hand_model.meshes.pyramid import NUM_PARTS
+from prehend.models.meshes.hhmr import TIMES
 from prehend_training.data.batch import ArrayDict, Of
 from prehend_training.data.crops import BatchSource
 from prehend_training.losses.crop import SampledHand

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prehend.hand_model.asset import load_hand_model
-from prehend.models.hhmr import HHMR, HHMR_TINY, TIMES
+from prehend.models.meshes.hhmr import HHMR, HHMR_TINY, TIMES
 from prehend.prior.schedule import schedule
 from prehend_training.assets.mesh_pyramid import hand_pyramid
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from prehend.conventions import MIRROR, SIDES
-from prehend.pipeline.crop import direction_of
+from prehend.pipeline.crops.crop import direction_of
 from prehend.types import Box, FloatArray
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import hand_targets, still_visible
@@ -122,7 +122,7 @@ def mirrored(hand: SeenHand) -> tuple[Record, FloatArray]:
 
 
 def rig_arrays(record: Record, view: View, T_camera_world: FloatArray, size_px: int) -> ArrayDict:
-    """Where the camera of a crop stands, see `prehend.models.sima_views.Rig`.
+    """Where the camera of a crop stands, see `prehend.models.sima.views.Rig`.
 
     Returns:
         turn: (3, 3) from the crop frame to the world. center: (3,) the camera's centre there [m]. ray: (3, 3) from

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from prehend.models.sima_rays import canonical_points
+from prehend.models.sima.rays import canonical_points
 from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows
 

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError, InvalidInput
-from prehend.io.image_headers import read_header
-from prehend.io.images import MAX_PIXELS
+from prehend.io.pixels.headers import read_header
+from prehend.io.pixels.images import MAX_PIXELS
 from prehend.types import Camera
 from prehend_training.sample import FrameId, HandLabel, Maps, ObjectLabel, Sample
 

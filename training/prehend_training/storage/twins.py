@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput, SourceError
 from prehend.files import replace_text
-from prehend.io.images import read_image
+from prehend.io.pixels.images import read_image
 from prehend_training.sample import FrameId, Maps, Sample
 from prehend_training.storage.codec import Packing, encode_image
 

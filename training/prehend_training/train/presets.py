@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from prehend.errors import AssetError, UnknownName
-from prehend.models.detector import CENTER_DETECTOR
-from prehend.models.unihope import PAPER, SMALL
-from prehend.models.unihope_lite import LITE
+from prehend.models.detectors.centers import CENTER_DETECTOR
+from prehend.models.hand_object.unihope import PAPER, SMALL
+from prehend.models.hand_object.unihope_lite import LITE
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.crops import CropDataConfig
 from prehend_training.data.frames import DetectorDataConfig

@@ -17,7 +17,7 @@ from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
-from prehend.models.unihope import UniHOPE
+from prehend.models.hand_object.unihope import UniHOPE
 from prehend.weights import file_sha256
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource, describe_data, renders

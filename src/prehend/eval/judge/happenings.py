@@ -1,4 +1,4 @@
-"""Events of a run, as `prehend.pipeline.events` tells them, beside the true grasps."""
+"""Events of a run, as `prehend.pipeline.tracking.events` tells them, beside the true grasps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import pairwise
 from prehend.eval.answers import Answered
 from prehend.eval.judge.grasps import Series
 from prehend.eval.judge.motion import is_sequence, times_of
-from prehend.pipeline.events import events_of
+from prehend.pipeline.tracking.events import events_of
 from prehend.types import HandEvent
 
 

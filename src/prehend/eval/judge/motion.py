@@ -11,7 +11,7 @@ from prehend.eval.answers import Answered, period_s
 from prehend.eval.clips import ClipHand, clip_measures, hand_length_px, same_hands
 from prehend.eval.judge.rows import Row
 from prehend.geometry.rotations import geodesic_angle
-from prehend.pipeline.held import wrist_pose
+from prehend.pipeline.smoothing.held import wrist_pose
 from prehend.types import FloatArray, HandEstimate
 
 DEFAULT_FPS = 30.0

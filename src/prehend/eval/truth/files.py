@@ -11,14 +11,14 @@ import numpy as np
 from prehend.documents import read_json, read_text
 from prehend.errors import SourceError
 from prehend.eval.answers import Answered, read_answers
-from prehend.eval.photo_labels import FORMATS as PHOTO_FORMATS
-from prehend.eval.photo_labels import LabelledPhoto, read_labels
+from prehend.eval.photographs.labels import FORMATS as PHOTO_FORMATS
+from prehend.eval.photographs.labels import LabelledPhoto, read_labels
 from prehend.eval.truth.names import ByName, parts_of
 from prehend.eval.truth.records import TrueFrame, TrueHand, TrueObject, Truth, unknown_points
 from prehend.eval.truth.store import SCHEMA, read_truth
 from prehend.eval.truth.timeline import Timeline
-from prehend.io.images import IMAGE_SUFFIXES
-from prehend.io.predictions import SCHEMAS
+from prehend.io.pixels.images import IMAGE_SUFFIXES
+from prehend.io.results.predictions import SCHEMAS
 from prehend.types import HandEstimate
 
 FORMATS = f"{PHOTO_FORMATS}, a predictions file (its answers count as true), {SCHEMA}, BOP's scene_gt.json"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prehend.conventions import NUM_JOINTS, Side
 from prehend.errors import SourceError
 from prehend.eval.answers import Answered
-from prehend.eval.photos import LabelledHand
+from prehend.eval.photographs.measures import LabelledHand
 from prehend.types import Box, FloatArray
 
 

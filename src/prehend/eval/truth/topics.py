@@ -13,7 +13,7 @@ from prehend.eval.answers import Answered
 from prehend.eval.truth.records import GraspMark, TrueFrame, TrueHand, TrueObject, Truth, unknown_points
 from prehend.eval.truth.timeline import Timeline
 from prehend.eval.truth.transforms import Transforms, frame_name, pose_matrix, stamp_of
-from prehend.io.bag_files import BagFiles, Topic
+from prehend.io.bags.files import BagFiles, Topic
 from prehend.types import FloatArray
 
 HANDS, POSE = "prehend_ros/msg/HandArray", "geometry_msgs/msg/PoseStamped"

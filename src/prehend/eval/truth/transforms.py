@@ -8,7 +8,7 @@ import numpy as np
 from prehend.errors import SourceError
 from prehend.eval.truth.timeline import Timeline
 from prehend.geometry.rotations import matrix_from_quaternion
-from prehend.io.bag_files import BagFiles
+from prehend.io.bags.files import BagFiles
 from prehend.types import FloatArray
 
 TF_TYPE = "tf2_msgs/msg/TFMessage"

@@ -17,7 +17,7 @@ from prehend.pipeline.hypotheses.places import LastPlaces
 from prehend.pipeline.hypotheses.skeleton import Looseness, placed, pulled, rotations_of
 from prehend.pipeline.hypotheses.spread import Told, covariances, drawn, told_by, wanted_of
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.track import FRAME_S
+from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import HandEstimate, HandHypotheses
 
 TIME = 0.2

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import NUM_JOINTS
-from prehend.pipeline.uncertainty import DRIFT_M_S, JOINT_CLASS
+from prehend.pipeline.networks.uncertainty import DRIFT_M_S, JOINT_CLASS
 from prehend.types import FloatArray, HandEstimate
 
 MEMORY_S = 1.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prehend.conventions import MIRROR, NUM_JOINTS
 from prehend.geometry.rotations import nearest_rotation
 from prehend.pipeline.hypotheses.skeleton import Wanted, bones_of, spins_of, turns
-from prehend.pipeline.uncertainty import SAID_M, joint_std, metres_per_pixel
+from prehend.pipeline.networks.uncertainty import SAID_M, joint_std, metres_per_pixel
 from prehend.types import FloatArray, HandEstimate
 
 UNTOLD_PX = 4.0

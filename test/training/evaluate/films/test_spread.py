@@ -3,7 +3,7 @@ import pytest
 
 from prehend.errors import AssetError
 from prehend.pipeline.load import load_estimator
-from prehend.pipeline.uncertainty import SAID_M
+from prehend.pipeline.networks.uncertainty import SAID_M
 from prehend_training.evaluate.films.spread import DELAYS_S, Errors, fitted, spread_on
 
 RNG = np.random.default_rng(0)

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from prehend.conventions import NUM_JOINTS
 from prehend.errors import SourceError
-from prehend.eval.photo_labels import read_labels
-from prehend.io.predictions import SCHEMA as PREDICTIONS
-from prehend.io.video import VideoWriter
+from prehend.eval.photographs.labels import read_labels
+from prehend.io.films.writing import VideoWriter
+from prehend.io.results.predictions import SCHEMA as PREDICTIONS
 from prehend.types import Box
 from prehend_training.cli import main as cli
 from prehend_training.evaluate.photographs.clips import read_stereo, read_true_hands

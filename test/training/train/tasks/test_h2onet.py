@@ -7,8 +7,8 @@ from prehend.backends.onnx_ import OnnxBackend
 from prehend.backends.settings import BackendSettings
 from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
-from prehend.models.h2onet import FRAMES, KEPT
-from prehend.models.hand_landmarks import HandLandmarks
+from prehend.models.meshes.h2onet import FRAMES, KEPT
+from prehend.models.trunks.hand_landmarks import HandLandmarks
 from prehend_training.losses.heads import pretrained_parameters
 from prehend_training.train.loop.checkpoint import load_result, load_start
 from prehend_training.train.loop.machine import Budget, Machine, to_tensors
@@ -117,7 +117,7 @@ def test_the_pretrained_trunk_is_a_start(tmp_path):
     published = HandLandmarks().eval()
     state = {name: value.contiguous() for name, value in published.state_dict().items()}
     save_file(state, tmp_path / "hand.safetensors", metadata=origin)
-    from prehend.models.h2onet import H2ONET_LITE, build_h2onet
+    from prehend.models.meshes.h2onet import H2ONET_LITE, build_h2onet
 
     network = build_h2onet(H2ONET_LITE)
     load_start([tmp_path / "hand.safetensors"], network)

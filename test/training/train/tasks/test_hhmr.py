@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from prehend.errors import AssetError, InvalidInput
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
-from prehend.models.hand_landmarks import HandLandmarks
+from prehend.models.trunks.hand_landmarks import HandLandmarks
 from prehend.prior.sampler import HandPrior, Sampling
 from prehend_training.cli.main import main
 from prehend_training.evaluate.hhmr import PriorCheck, completion_report, draw_report, flat_hands, measure_prior

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prehend.errors import AssetError, InvalidInput
-from prehend.models.hand_landmarks import HandLandmarks
-from prehend.models.sima_views import SimaViews
+from prehend.models.sima.views import SimaViews
+from prehend.models.trunks.hand_landmarks import HandLandmarks
 from prehend_training.losses.heads import pretrained_parameters
 from prehend_training.train.loop.checkpoint import load_start
 from prehend_training.train.loop.machine import Budget, Machine, to_tensors

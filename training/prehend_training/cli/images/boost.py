@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prehend.cli.parsing import count_from
+from prehend.cli.arguments.parsing import count_from
 from prehend.errors import InvalidInput
 from prehend_training.cli.parsing.annotation import add_pose_source
 from prehend_training.cli.parsing.data import weighted

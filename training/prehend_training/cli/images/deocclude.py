@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prehend.cli.parsing import count_from
+from prehend.cli.arguments.parsing import count_from
 from prehend.errors import InvalidInput
 from prehend_training.cli.parsing.options import add_verb, torch_device
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prehend.cli.parsing import count_from
+from prehend.cli.arguments.parsing import count_from
 from prehend.errors import InvalidInput
 from prehend_training.cli.networks.evaluate_photos import add_photo_options, evaluate_real, wants_photos
 from prehend_training.cli.parsing.data import add_data_options, chosen_data
@@ -81,7 +81,7 @@ def _add_fits(verbs: Any) -> None:
         "spread",
         _spread,
         "fit how far joints are off by how sure the network is, on held-out sequences: the numbers of "
-        "prehend.pipeline.uncertainty",
+        "prehend.pipeline.networks.uncertainty",
     )
     spread.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
     spread.add_argument(
@@ -204,7 +204,7 @@ def _evaluate_views(measured: "Measured", arguments: argparse.Namespace) -> None
 
 
 def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) -> None:
-    from prehend.eval.tables import markdown
+    from prehend.eval.papers.tables import markdown
     from prehend_training.evaluate.reports import evaluate_crops, evaluate_dataset, evaluate_frames, write_report
 
     reports = {}

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prehend.errors import InvalidInput
-from prehend.eval.plots import draw_reliability
-from prehend.eval.report import write_json
+from prehend.eval.papers.plots import draw_reliability
+from prehend.eval.papers.report import write_json
 
 if TYPE_CHECKING:
     from prehend.pipeline.estimator import Estimator
@@ -70,7 +70,7 @@ def evaluate_real(arguments: argparse.Namespace) -> None:
         InvalidInput: options contradict each other.
         PrehendError: weights, labels, images or clips cannot be read.
     """
-    from prehend.eval.photo_tables import photo_tables, readme_table
+    from prehend.eval.photographs.tables import photo_tables, readme_table
     from prehend.weights import load_bundle
     from prehend_training.evaluate.network import RUN_NOTE
     from prehend_training.evaluate.photographs.report import SCHEMA
@@ -130,7 +130,7 @@ def _photos(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]
 
 
 def _runs(arguments: argparse.Namespace, estimator: "Estimator", inputs: "PhotoInputs") -> list["PhotoRun"]:
-    from prehend.eval.photo_labels import find_labels, read_labels
+    from prehend.eval.photographs.labels import find_labels, read_labels
     from prehend_training.evaluate.photographs.measure import (
         PhotoInputs,
         mark_complete,
@@ -154,7 +154,7 @@ def _runs(arguments: argparse.Namespace, estimator: "Estimator", inputs: "PhotoI
 
 
 def _inputs(arguments: argparse.Namespace) -> "PhotoInputs":
-    from prehend.io.side_files import read_boxes
+    from prehend.io.cameras.side_files import read_boxes
     from prehend_training.evaluate.photographs.measure import PhotoInputs, read_peer
 
     chosen = arguments.boxes or "both"
@@ -164,7 +164,7 @@ def _inputs(arguments: argparse.Namespace) -> "PhotoInputs":
 
 
 def _cameras(arguments: argparse.Namespace) -> "Cameras":
-    from prehend.io.side_files import read_cameras
+    from prehend.io.cameras.side_files import read_cameras
 
     return None if arguments.cameras is None else read_cameras(arguments.cameras)
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prehend.cli.parsing import count_from
+from prehend.cli.arguments.parsing import count_from
 from prehend.errors import InvalidInput
 from prehend.files import replace_text
 from prehend_training.cli.networks.train import add_train_verb
@@ -82,7 +82,7 @@ def _hypotheses(arguments: argparse.Namespace) -> None:
 def _prior(what: str) -> "HandPrior":
     """The prior of a run or of weights."""
     from prehend.hand_model.asset import load_hand_model
-    from prehend.models.hhmr import HHMR
+    from prehend.models.meshes.hhmr import HHMR
     from prehend.prior.sampler import HandPrior
     from prehend_training.train.loop.checkpoint import load_result
     from prehend_training.train.loop.notes import read_note

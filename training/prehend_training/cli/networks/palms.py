@@ -113,7 +113,7 @@ def _measure(arguments: argparse.Namespace) -> None:
 
 
 def _sure(arguments: argparse.Namespace) -> None:
-    from prehend.pipeline.detect import Detector
+    from prehend.pipeline.detection.detect import Detector
     from prehend.pipeline.estimator import Estimator
     from prehend.pipeline.options import EstimatorOptions
     from prehend_training.evaluate.network import open_measured
@@ -146,7 +146,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _label(arguments: argparse.Namespace) -> None:
-    from prehend.models.hand_landmarks import HandLandmarks
+    from prehend.models.trunks.hand_landmarks import HandLandmarks
     from prehend_training.evaluate.network import open_measured
     from prehend_training.palms.labels import write_palm_labels
     from prehend_training.palms.pseudo import Labeller, Rule, label_photographs

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prehend.cli.parsing import count_from, number_between
+from prehend.cli.arguments.parsing import count_from, number_between
 from prehend_training.cli.parsing.data import add_data_options, chosen_data
 from prehend_training.cli.parsing.options import add_verb, named_preset
 from prehend_training.cli.parsing.training import add_budget, add_machine, add_start, machine_of, until_of

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from prehend.cli.parsing import WRONG_USE, count_from
+from prehend.cli.arguments.parsing import WRONG_USE, count_from
 from prehend.errors import InvalidInput
 
 if TYPE_CHECKING:

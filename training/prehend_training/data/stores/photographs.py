@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prehend.conventions import NUM_JOINTS
 from prehend.errors import SourceError
 from prehend.geometry.camera import estimated_camera
-from prehend.io.images import decode_image, read_image
+from prehend.io.pixels.images import decode_image, read_image
 from prehend.types import Box, Camera, FloatArray
 from prehend_training.data.crops import drawn_indices
 from prehend_training.data.records import CROP_HANDS, Record, record_of

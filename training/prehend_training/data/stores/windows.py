@@ -11,7 +11,7 @@ from itertools import accumulate
 import numpy as np
 
 from prehend.errors import AssetError
-from prehend.pipeline.crop import direction_of
+from prehend.pipeline.crops.crop import direction_of
 from prehend.types import Box, FloatArray
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import hand_targets, part_targets, still_visible

@@ -13,9 +13,9 @@ from prehend.errors import AssetError
 from prehend.eval.metrics import aligned, point_errors
 from prehend.geometry.rotations import geodesic_angle, nearest_rotation
 from prehend.hand_model import load_hand_model, skin
-from prehend.pipeline.decode import DecodedHand
-from prehend.pipeline.smooth import Filtered, HandStates, SmoothConfig, followed, hindsight, one_euro
-from prehend.pipeline.through_time import FUSE
+from prehend.pipeline.networks.decode import DecodedHand
+from prehend.pipeline.networks.through_time import FUSE
+from prehend.pipeline.smoothing.smooth import Filtered, HandStates, SmoothConfig, followed, hindsight, one_euro
 from prehend.types import FloatArray
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import PART_JOINTS
@@ -122,7 +122,7 @@ def _parts(count: int) -> Iterator[slice]:
 
 
 def _smoothed(answers: HandAnswers, pose: Pose) -> Pose:
-    """A One-Euro filter on each hand, as `pipeline.smooth` does it; in the camera's directions."""
+    """A One-Euro filter on each hand, as `pipeline.smoothing.smooth` does it; in the camera's directions."""
     arrays, (rotations, betas) = answers.arrays, (pose[0].astype(np.float64), pose[1].astype(np.float64))
     shape = SmoothConfig(0.2, 0.0)
     for rows in answers.hands():

@@ -1,4 +1,4 @@
-"""Fits how far joints are off by what the network says of its keypoints: the numbers of `pipeline.uncertainty`."""
+"""Fits how far joints are off by what the network says of its keypoints: the numbers of `pipeline.networks.uncertainty`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from prehend.errors import AssetError
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.uncertainty import JOINT_CLASS, SAID_M, metres_per_pixel
+from prehend.pipeline.networks.uncertainty import JOINT_CLASS, SAID_M, metres_per_pixel
 from prehend.types import FloatArray, HandEstimate
 from prehend_training.data.stores.groups import ShardGroups
 from prehend_training.sample import HandLabel
@@ -49,7 +49,7 @@ def spread_on(estimator: Estimator, folders: Sequence[Path]) -> dict[str, Any]:
         folders: of sequences.
 
     Returns:
-        hands; spread and drift_m_s as in `pipeline.uncertainty`; within: share of errors within one of seen and of
+        hands; spread and drift_m_s as in `pipeline.networks.uncertainty`; within: share of errors within one of seen and of
         hidden joints, and the same of films that the fit has not seen.
 
     Raises:

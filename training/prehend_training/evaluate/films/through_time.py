@@ -15,7 +15,7 @@ from prehend.backends.base import Array
 from prehend.errors import AssetError
 from prehend.eval.metrics import aligned, point_errors
 from prehend.geometry.rotations import geodesic_angle
-from prehend.pipeline.through_time import DECODE, ENCODE
+from prehend.pipeline.networks.through_time import DECODE, ENCODE
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import PART_JOINTS
 from prehend_training.data.crops import CropBatches, CropDataConfig, exact

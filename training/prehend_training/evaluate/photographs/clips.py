@@ -20,8 +20,8 @@ from prehend.eval.clips import (
     stereo_distances,
     stereo_unit_m,
 )
-from prehend.io.images import Image
-from prehend.io.side_files import GivenCamera
+from prehend.io.cameras.side_files import GivenCamera
+from prehend.io.pixels.images import Image
 from prehend.io.sources import open_source
 from prehend.pipeline.estimator import Estimator
 from prehend.types import Box, FloatArray, FrameResult

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from prehend.conventions import SIDES
 from prehend.errors import InvalidInput, SourceError
-from prehend.eval.photo_labels import LabelledPhoto, check_size
-from prehend.eval.photos import NAN, LabelledHand, PhotoAnswer
-from prehend.io.images import IMAGE_SUFFIXES, Image, read_image
-from prehend.io.predictions import read_predictions
-from prehend.io.side_files import GivenCamera, SourceTable
+from prehend.eval.photographs.labels import LabelledPhoto, check_size
+from prehend.eval.photographs.measures import NAN, LabelledHand, PhotoAnswer
+from prehend.io.cameras.side_files import GivenCamera, SourceTable
+from prehend.io.pixels.images import IMAGE_SUFFIXES, Image, read_image
+from prehend.io.results.predictions import read_predictions
 from prehend.io.sources import Folder, Frame
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.load import load_estimator

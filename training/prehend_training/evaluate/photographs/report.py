@@ -10,7 +10,7 @@ import numpy as np
 from prehend.errors import OutputError
 from prehend.eval.calibration import ordered_pairs, reliability
 from prehend.eval.metrics import classification
-from prehend.eval.photos import (
+from prehend.eval.photographs.measures import (
     LabelledHand,
     LabelScores,
     PhotoAnswer,

@@ -11,9 +11,9 @@ from prehend.conventions import JOINT_PARENTS, Side
 from prehend.draw.canvas import INK, WHITE, draw_polyline, draw_text, fill_rounded, text_size
 from prehend.draw.overlay import OverlayOptions, draw
 from prehend.errors import InvalidInput
-from prehend.eval.photos import PhotoAnswer
+from prehend.eval.photographs.measures import PhotoAnswer
 from prehend.hand_model import HandModel
-from prehend.io.images import Image, read_image
+from prehend.io.pixels.images import Image, read_image
 from prehend.types import Box, FloatArray, FrameResult
 from prehend_training.evaluate.photographs.measure import PhotoRun
 from prehend_training.evaluate.photographs.report import ScoredLabel

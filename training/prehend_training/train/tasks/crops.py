@@ -11,9 +11,9 @@ from prehend.errors import InvalidInput
 from prehend.geometry.rotations import matrix_from_axis_angle, nearest_rotation
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.mano_head import ManoHead
-from prehend.models.outputs import Output
-from prehend.models.unihope import UniHOPE, UniHOPEConfig, build_unihope
+from prehend.models.hand_object.outputs import Output
+from prehend.models.hand_object.unihope import UniHOPE, UniHOPEConfig, build_unihope
+from prehend.models.heads.mano import ManoHead
 from prehend_training.data.augment_presets import STRONG_CROPS
 from prehend_training.data.batch import ArrayDict, Batch, CropBatch, SkeletonBatch
 from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig, TrainingDataset

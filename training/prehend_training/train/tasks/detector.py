@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prehend.errors import InvalidInput
-from prehend.models.detector import CenterDetector, CenterDetectorConfig, CenterMaps, build_center_detector
+from prehend.models.detectors.centers import CenterDetector, CenterDetectorConfig, CenterMaps, build_center_detector
 from prehend_training.data.batch import ArrayDict, DetectorBatch
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig

@@ -13,7 +13,8 @@ from prehend.backends.torch_ import load_network
 from prehend.errors import AssetError, InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.h2onet import (
+from prehend.models.hand_object.time_fusion import LITE_TIME, UniHOPETime, UniHOPETimeConfig, build_unihope_time
+from prehend.models.meshes.h2onet import (
     H2ONET_LITE,
     H2ONET_PAPER,
     FrameAnswer,
@@ -22,8 +23,7 @@ from prehend.models.h2onet import (
     build_h2onet,
     chosen_frame,
 )
-from prehend.models.h2onet_trunks import LiteTrunk
-from prehend.models.time_fusion import LITE_TIME, UniHOPETime, UniHOPETimeConfig, build_unihope_time
+from prehend.models.trunks.h2onet_trunks import LiteTrunk
 from prehend.weights import load_bundle
 from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
-from prehend.hand_model.mesh_joints import joints_of_mesh
+from prehend.hand_model.meshes.joints import joints_of_mesh
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.hhmr import (
+from prehend.models.meshes.hhmr import (
     HHMR,
     HHMR_PAPER,
     HHMR_SMALL,

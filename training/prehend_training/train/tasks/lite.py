@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from prehend.errors import InvalidInput
-from prehend.models.outputs import Output
-from prehend.models.unihope import UniHOPE
-from prehend.models.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
+from prehend.models.hand_object.outputs import Output
+from prehend.models.hand_object.unihope import UniHOPE
+from prehend.models.hand_object.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
 from prehend_training.data.batch import Batch, CropBatch, MadeBatch, SkeletonBatch, rows_of
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.memory import Memory

@@ -10,7 +10,7 @@ from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
-from prehend.models.palm import PALM, PalmConfig, PalmDetector, build_palm
+from prehend.models.detectors.palm import PALM, PalmConfig, PalmDetector, build_palm
 from prehend_training.data.batch import PalmBatch
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.memory import Memory

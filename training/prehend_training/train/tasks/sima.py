@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.sima_hand import SimaHand, ViewFeatures, build_sima_hand
-from prehend.models.sima_parts import LiteEyes, SimaConfig
-from prehend.models.sima_views import FusedFeatures, Rig, SimaViews, ViewAnswer, build_sima_views
+from prehend.models.sima.hand import SimaHand, ViewFeatures, build_sima_hand
+from prehend.models.sima.parts import LiteEyes, SimaConfig
+from prehend.models.sima.views import FusedFeatures, Rig, SimaViews, ViewAnswer, build_sima_views
 from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.batch import MomentBatch, rows_of
 from prehend_training.data.crops import BatchSource

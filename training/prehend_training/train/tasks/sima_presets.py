@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from prehend.models.sima_hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL
-from prehend.models.sima_parts import SimaConfig
-from prehend.models.sima_views import MOST_VIEWS
+from prehend.models.sima.hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL
+from prehend.models.sima.parts import SimaConfig
+from prehend.models.sima.views import MOST_VIEWS
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.sima.batches import MomentDataConfig
 from prehend_training.sima.losses import SimaLossWeights

@@ -1,0 +1,100 @@
+"""Whether the stamps of the images belong to this node's clock, and what to go by where they do not."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from prehend.ros.conversion.convert import seconds
+
+AHEAD_S = 0.1
+"""Clocks that are kept together differ by milliseconds."""
+
+SIM_AHEAD_S = 1.0
+"""Simulated time moves in steps."""
+
+BEHIND_S = 60.0
+"""No image takes longer than this; what looks older was stamped by another clock."""
+
+_NANOSECONDS = 10**9
+_STILL = 3
+"""Images in a row with the same stamp after which it is the stamp that stands still, and no image that came twice."""
+
+
+class Stamps:
+    """Judges the stamp of every image; called by the worker's thread, asked by the diagnostics.
+
+    Args:
+        now: the node's clock [s], 0 for simulated time that has not begun.
+        simulated: whether the node's clock is /clock.
+
+    Attributes:
+        fault: what is wrong with the newest image's stamp; empty where nothing is.
+        usable: whether transforms with this stamp can be told from each other.
+    """
+
+    def __init__(self, now: Callable[[], float], simulated: Callable[[], bool]) -> None:
+        self._now, self._simulated = now, simulated
+        self._last: tuple[int, int] | None = None
+        self._same = 0
+        self._told = ""
+        self.fault, self.usable = "", True
+
+    def tracking_s(self, stamp: Any) -> float:
+        """Time of an image for the tracker [s]: its stamp, or now where the stamp is none."""
+        pair = (int(stamp.sec), int(stamp.nanosec))
+        self._same = self._same + 1 if pair == self._last else 0
+        self._last = pair
+        self.fault, self.usable = self._judge(stamp)
+        self._told = self.fault or self._told
+        return seconds(stamp) if self.usable else self._now() or time.time()
+
+    def now_s(self) -> float:
+        """The node's clock."""
+        return self._now()
+
+    def latency_ms(self, stamp: Any, then_s: float | None = None) -> float:
+        """From an image's stamp to now, or to another time of the node's clock [ms]; NaN where the difference says
+        nothing."""
+        return (
+            math.nan if self.fault else max(1e3 * ((self._now() if then_s is None else then_s) - seconds(stamp)), 0.0)
+        )
+
+    def take(self) -> str:
+        """What was wrong with stamps since the last call."""
+        told, self._told = self._told or self.fault, ""
+        return told
+
+    def _judge(self, stamp: Any) -> tuple[str, bool]:
+        if stamp.sec < 0 or stamp.nanosec >= _NANOSECONDS:
+            return f"stamps are invalid (sec {stamp.sec}, nanosec {stamp.nanosec}): no transforms, no latency", False
+        if stamp.sec == stamp.nanosec == 0:
+            return "stamps are zero, the driver sets none: no transforms, no latency", False
+        if self._same >= _STILL:
+            return f"stamps stand still at {seconds(stamp):.3f}: no transforms, no latency", False
+        now, simulated = self._now(), self._simulated()
+        if simulated and now == 0:
+            return "use_sim_time is true, but no /clock came: no latency, transforms may not fit", True
+        ahead = seconds(stamp) - now
+        if -BEHIND_S <= ahead <= (SIM_AHEAD_S if simulated else AHEAD_S):
+            return "", True
+        side = "ahead of" if ahead > 0 else "behind"
+        text = f"stamps are {_duration(abs(ahead))} {side} this node's clock: transforms will not fit, no latency"
+        return f"{text}; {self._way_out(simulated, abs(ahead))}", True
+
+    @staticmethod
+    def _way_out(simulated: bool, apart_s: float) -> str:
+        if simulated:
+            return "use_sim_time is true: is /clock that of these images?"
+        if apart_s > 3600:
+            return (
+                "is use_sim_time right (a bag played with --clock wants it), or does the driver count from its start?"
+            )
+        return "synchronise the clocks of the computers"
+
+
+def _duration(value_s: float) -> str:
+    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
+        if value_s < limit:
+            return f"{value_s / size:.3g} {unit}"
+    return f"{value_s / 86400:.0f} days"

@@ -1,0 +1,132 @@
+"""The node's estimator and what is told of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prehend.errors import AssetError, PrehendError
+from prehend.object_catalogue import load_objects
+from prehend.ros.conversion.convert import ModelFacts
+from prehend.ros.middleware.borders import Border
+from prehend.ros.params import NodeParams
+from prehend.ros.start import process_age_s
+from prehend.types import FloatArray
+
+if TYPE_CHECKING:
+    from prehend.pipeline.cameras import CamerasEstimator
+    from prehend.pipeline.load import HandEstimator
+    from prehend.pipeline.options import EstimatorOptions
+    from prehend.rig.estimator import RigEstimator
+
+SHIPPED_HAND_LICENSE = "CC0-1.0"
+GIVEN_HAND_LICENSE = "that of the file given as parameter hand_model"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An estimator, what `HandModelInfo` says about it, what a person should know about the loading, and the line that
+    says what was loaded."""
+
+    estimator: "HandEstimator"
+    facts: ModelFacts
+    notes: tuple[str, ...] = ()
+    said: str = "loaded"
+
+
+@dataclass(frozen=True)
+class LoadedCameras:
+    """The same for several cameras.
+
+    Attributes:
+        cameras: what looks at their images.
+        rig: what fuses them, with parameter `rig`; else None.
+    """
+
+    cameras: "CamerasEstimator"
+    rig: "RigEstimator | None"
+    facts: ModelFacts
+    notes: tuple[str, ...] = ()
+    said: str = "loaded"
+
+    def close(self) -> None:
+        """Let go of the backends."""
+        self.cameras.close()
+
+
+Loader = Callable[[NodeParams], Loaded]
+CamerasLoader = Callable[[NodeParams], LoadedCameras]
+
+
+def load_for(params: NodeParams) -> Loaded:
+    """The estimator that the parameters ask for, warmed up.
+
+    Raises:
+        PrehendError: weights, hand model or object are unknown, missing or corrupt.
+    """
+    from prehend.pipeline.load import load_estimator
+
+    with Border(AssetError, "cannot load the estimator"):
+        options = params.options()
+        estimator = load_estimator(options)
+        estimator.warm_up()
+        objects, notes = _objects(bool(options.object_ids))
+    facts = _facts(estimator, params, objects)
+    return Loaded(estimator, facts, (*params.obsolete(), *notes), _said(options, estimator.bundle.name))
+
+
+def load_cameras_for(params: NodeParams) -> LoadedCameras:
+    """What parameters `cameras` and `rig` ask for, warmed up; errors as of `load_for`."""
+    from prehend.pipeline.cameras import load_cameras
+    from prehend.rig.estimator import load_rig
+
+    with Border(AssetError, "cannot load the estimator"):
+        options, names = params.options(), params.camera_names()
+        rig = load_rig(names, options) if params.rig else None
+        cameras = load_cameras(names, options) if rig is None else rig.cameras
+        cameras.warm_up()
+        objects, notes = _objects(bool(options.object_ids))
+    facts, said = _facts(cameras, params, objects), _said(options, cameras.bundle.name)
+    return LoadedCameras(cameras, rig, facts, (*params.obsolete(), *notes), said)
+
+
+def _facts(
+    estimator: "HandEstimator | CamerasEstimator", params: NodeParams, objects: dict[str, FloatArray]
+) -> ModelFacts:
+    hand, bundle = estimator.hand_models["right"], estimator.bundle
+    return ModelFacts(
+        faces={side: model.faces for side, model in estimator.hand_models.items()},
+        num_vertices=hand.num_vertices,
+        hand_model=(hand.name, hand.sha256, GIVEN_HAND_LICENSE if params.hand_model else SHIPPED_HAND_LICENSE),
+        weights=(bundle.name, bundle.weights_sha256, str(bundle.manifest.get("licence", ""))),
+        backend=params.backend,
+        objects=objects,
+        lag_s=params.temporal_lag_s,
+    )
+
+
+def _said(options: "EstimatorOptions", model: str) -> str:
+    """What was loaded, and how long the process lives by now."""
+    on = " ".join(word for word in (options.backend, options.provider, options.precision) if word)
+    things = f", to hold {', '.join(options.object_ids)}" if options.object_ids else ""
+    threads = f"{options.threads} threads" if options.threads else "all threads"
+    age_s = process_age_s()
+    after = f" after {age_s:.1f} s" if age_s is not None else ""
+    return f"{model} and detector {options.detector} on {on}, {threads}{things}; ready{after}"
+
+
+def check_objects(options: "EstimatorOptions") -> None:
+    """Raise `PrehendError` where the options name an object that cannot be had."""
+    from prehend.pipeline.parts import objects_of
+
+    with Border(AssetError, "cannot load the objects"):
+        objects_of(options)
+
+
+def _objects(needed: bool) -> tuple[dict[str, FloatArray], tuple[str, ...]]:
+    """Control points of the catalogue; an object of one's own that is broken matters only to who names one."""
+    try:
+        return {name: thing.control_points_m for name, thing in load_objects().items()}, ()
+    except PrehendError as error:
+        if needed:
+            raise
+        return {}, (f"the object catalogue cannot be read: {error}",)

@@ -1,0 +1,106 @@
+"""Subscriptions in a real graph: what is told of a silence, and listening anew."""
+
+import signal
+
+import numpy as np
+import pytest
+
+from prehend.ros import messages as m
+from prehend.ros.conversion import convert, images
+
+
+def status(array, name: str):
+    return next(s for s in array.status if s.name.endswith(f": {name}"))
+
+
+def image(order: int = 0) -> bytes:
+    header = convert.header_message(1.0, "cam")
+    return m.encode(images.image_message(header, np.full((48, 64, 3), order, np.uint8)))
+
+
+def publish_as(peer, topic: str, type_name: str, reliable: bool = True, depth: int = 10):
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+    kind = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+    return peer.node.create_publisher(m.message_class(type_name), topic, QoSProfile(depth=depth, reliability=kind))
+
+
+@pytest.mark.parametrize(
+    ("publisher", "arguments", "words"),
+    [
+        (("/image_raw", m.IMAGE, False), ["-p", "image_reliability:=reliable"], ["/peer is best effort", "reliab"]),
+        (("/image_raw", m.COMPRESSED_IMAGE, True), [], ["CompressedImage", "image_transport:=compressed"]),
+        (("/image_raw/compressed", m.COMPRESSED_IMAGE, True), [], ["nobody publishes", "image_transport:=compressed"]),
+        (("/image_raw", m.IMAGE, True), ["-p", "image_transport:=compressed"], ["nobody", "image_transport:=raw"]),
+        (("/cam/image", m.IMAGE, True), [], ["nobody publishes /image_raw", "/cam/image"]),
+        (("/image_raw", m.IMAGE, True), [], ["does /peer send"]),
+        (
+            ("/cam/compressed", m.COMPRESSED_IMAGE, True),
+            ["-r", "image_raw/compressed:=/cam/compressed"],
+            ["image_raw/compressed is remapped to /cam/compressed", "image_transport:=compressed"],
+        ),
+    ],
+)
+def test_the_true_cause_of_silence_is_told(peer, start, publisher, arguments, words):
+    told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    kept = publish_as(peer, *publisher)
+    start("toy_node.py", "--ros-args", "-p", "silent_after_s:=0.5", *arguments)
+
+    def named() -> bool:
+        return bool(told) and all(word in status(told[-1], "images").message for word in words)
+
+    peer.until(named, " and ".join(words))
+    assert status(told[-1], "images").level == 1
+    peer.node.destroy_publisher(kept)
+
+
+@pytest.mark.parametrize("remap", ["image_raw:=/cam/compressed", "image_raw/compressed:=/cam/compressed"])
+def test_a_compressed_topic_may_be_named_in_full(peer, start, remap):
+    hands = peer.listen("/prehend/hands", m.HAND_ARRAY)
+    sender = peer.publisher("/cam/compressed", m.COMPRESSED_IMAGE)
+    infos = peer.publisher("/camera_info", m.CAMERA_INFO)  # beside /cam
+    start("toy_node.py", "--ros-args", "-p", "image_transport:=compressed", "-r", remap)
+    peer.until(lambda: sender.get_subscription_count() and infos.get_subscription_count(), "the node subscribes")
+    header = convert.header_message(1.0, "cam")
+    jpeg = m.encode(images.jpeg_message(header, np.zeros((48, 64, 3), np.uint8)))
+    info = m.encode(images.camera_message(header, None, 64, 48))
+    peer.until(lambda: infos.publish(info) or sender.publish(jpeg) or hands, "an answer")
+
+
+@pytest.mark.slow
+def test_a_reliable_stream_that_goes_mute_is_subscribed_to_anew(peer, start):
+    """Fast DDS never acknowledges an empty payload from another process: what comes after it waits until the publisher
+    forgets it, here for ever."""
+    hands, told = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/diagnostics", m.DIAGNOSTICS)
+    sender = publish_as(peer, "/image_raw", m.IMAGE, depth=10_000)
+    settings = ("image_reliability:=reliable", "camera_info_timeout_s:=0.0")
+    start("toy_node.py", "--ros-args", *(word for text in settings for word in ("-p", text)))
+    peer.until(lambda: sender.publish(image()) or peer.spin(0.05) or hands, "an answer")
+    sender.publish(b"")
+    peer.spin(1.0)
+    before = len(hands)
+    peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or len(hands) > before + 5, "answers again")
+
+    def anew() -> int:
+        values = status(told[-1], "node").values if told else ()
+        return next((int(one.value) for one in values if one.key == "subscribed anew"), 0)
+
+    # diagnostics come once a second, the answers sooner
+    peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or anew() >= 1, "the diagnostics to say so")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reliability", ["reliable", "best_effort"])
+def test_a_node_that_was_stopped_goes_on(peer, start, reliability):
+    hands = peer.listen("/prehend/hands", m.HAND_ARRAY)
+    sender = peer.publisher("/image_raw", m.IMAGE)
+    settings = (f"image_reliability:={reliability}", "camera_info_timeout_s:=0.0")
+    node = start("toy_node.py", "--ros-args", *(word for text in settings for word in ("-p", text)))
+    peer.until(lambda: sender.publish(image()) or peer.spin(0.05) or hands, "an answer")
+    node.send_signal(signal.SIGSTOP)
+    for _ in range(40):
+        sender.publish(image())
+        peer.spin(0.1)
+    before = len(hands)
+    node.send_signal(signal.SIGCONT)
+    peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or len(hands) > before + 20, "answers again")

@@ -1,0 +1,48 @@
+"""What a player waits for: somebody who sees the images, and then whoever hears the rest."""
+
+import threading
+import time
+
+import pytest
+
+from prehend.ros.playback import stage
+
+
+class Publisher:
+    """Somebody subscribes after so many times that it is asked."""
+
+    def __init__(self, after: int | None) -> None:
+        self.after, self.asked = after, 0
+
+    def get_subscription_count(self) -> int:
+        self.asked += 1
+        return int(self.after is not None and self.asked > self.after)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(stage, "_DISCOVERY_S", 0.001)
+
+
+def test_the_first_subscriber_is_waited_for_and_then_the_others(monkeypatch):
+    monkeypatch.setattr(stage, "_SETTLED_S", 0.1)
+    images, late, never = Publisher(5), Publisher(3), Publisher(None)
+    stage.wait_for_subscriber(images, 60, threading.Event(), [late, never])
+    assert images.asked > 5 and late.asked > 3, "the late one was found before the wait ended"
+
+
+def test_nobody_is_waited_for_longer_than_asked(monkeypatch):
+    monkeypatch.setattr(stage, "_SETTLED_S", 60.0)
+    began = time.monotonic()
+    stage.wait_for_subscriber(Publisher(None), 0, threading.Event(), [Publisher(None)])
+    stage.wait_for_subscriber(Publisher(None), 0.05, threading.Event(), [Publisher(None)])
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("images", [Publisher(None), Publisher(0)])
+def test_a_stop_ends_the_wait(monkeypatch, images):
+    monkeypatch.setattr(stage, "_SETTLED_S", 60.0)
+    stop, began = threading.Event(), time.monotonic()
+    stop.set()
+    stage.wait_for_subscriber(images, 60, stop, [Publisher(None)])
+    assert time.monotonic() - began < 30
