@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,10 @@ CONFIG = replace(HHMR_TINY, channels=(16, 8, 8, 8), blocks=1, tokens=16, heads=2
 
 
 @lru_cache(maxsize=1)
-def network() -> HHMR:
-    """Of the shipped hand, stirred: the noise moves its fingers a little."""
+def network(**changes: Any) -> HHMR:
+    """Of the shipped hand, stirred: the noise moves its fingers a little. `changes` are of its numbers."""
     torch.manual_seed(0)
-    made = build_hhmr(CONFIG).eval()
+    made = build_hhmr(replace(CONFIG, **changes)).eval()
     model = load_hand_model()
     made.set_hand(model, hand_pyramid(model, len(CONFIG.levels)))
     with torch.no_grad():

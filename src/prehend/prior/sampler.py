@@ -107,6 +107,11 @@ class HandPrior:
         hand = load_hand_model() if model is None else model
         return cls(_network_of(bundle, hand), hand, bundle.name)
 
+    @property
+    def crop_size(self) -> int | None:
+        """Side of the crop that the weights look at [px], None for weights that look at no image."""
+        return self._network.config.size if self._network.patches else None
+
     def joints(self, vertices_m: FloatArray) -> FloatArray:
         """(n, V, 3) meshes -> (n, 21, 3) joints [m]."""
         return np.asarray(self._bones.regressor.numpy() @ vertices_m, np.float64)

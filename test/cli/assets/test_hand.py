@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.cli.assets.hand_files import obj_text
+from prehend.cli.assets.hand_files import look_at, obj_text
 from prehend.cli.main import main
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
@@ -122,14 +122,37 @@ def test_bad_input_is_told_in_a_line(weights, tmp_path, monkeypatch, capsys, arg
     assert said in error and error.count("\n") == 1 and "Traceback" not in error
 
 
-def test_reconstruct_draws_hands_over_the_picture(weights, tmp_path):
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
     from prehend.io.films.reading import Video
     from prehend.resources import resource
 
     frame = next(iter(Video(str(resource("hands.mp4")))))
-    picture = tmp_path / "hand.png"
-    cv2.imwrite(str(picture), frame.image_rgb[..., ::-1])
+    path = tmp_path_factory.mktemp("picture") / "hand.png"
+    cv2.imwrite(str(path), frame.image_rgb[..., ::-1])
+    return path
+
+
+def test_reconstruct_draws_hands_over_the_picture(weights, picture, tmp_path):
     assert hand("reconstruct", weights, tmp_path / "out", picture, "-n", 2) == 0
     told = json.loads((tmp_path / "out" / "hands.json").read_text())
     assert told["frame"] == "given" and told["hands"][0]["joints_m"][0][2] > 0.1
     assert cv2.imread(str(tmp_path / "out" / "sheet.png")).shape == (240, 720, 3)
+
+
+def test_weights_that_look_at_images_are_shown_the_hand(picture, tmp_path):
+    from prehend.prior.sampler import HandPrior, Sampling
+
+    model = load_hand_model()
+    notes = {"hand_model": {"name": model.name, "sha256": model.sha256}, "licence": "none"}
+    looking = save_bundle(network(image="hand", image_layers=1, size=64), tmp_path / "tiny", "hhmr-s", notes).folder
+    assert hand("reconstruct", looking, tmp_path / "out", picture, "-n", 2) == 0
+    told = json.loads((tmp_path / "out" / "hands.json").read_text())
+    seen_hand = look_at(picture, None, 1)
+    crop = seen_hand.crop(64)
+    assert crop.shape == (3, 64, 64) and crop.std() > 0.05
+    prior = HandPrior.of_weights(looking)
+    shown, blind = (prior.sample(2, seen_hand.known, Sampling(2), image) for image in (crop, None))
+    best = shown.joints_m[shown.order()]
+    np.testing.assert_allclose([one["joints_m"] for one in told["hands"]], best, atol=2e-6)
+    assert not np.allclose(shown.joints_m, blind.joints_m, atol=1e-5)

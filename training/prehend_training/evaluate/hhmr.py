@@ -193,11 +193,11 @@ def _distances(one: NDArray[np.floating], other: NDArray[np.floating]) -> FloatA
 
 def table_of(reports: dict[str, dict[str, Any]]) -> str:
     """Reports by the priors' names as a Markdown table."""
-    parts = ("drawn", "completed", "fitted", "seconds")
-    keys = [(part, name) for part in parts for name in next(iter(reports.values()))[part]]
+    parts = ("drawn", "completed", "fitted", "read", "seconds")
+    keys = [(part, name) for part in parts for name in next(iter(reports.values())).get(part, {})]
     lines = [f"| | {' | '.join(reports)} |", f"|---|{'---|' * len(reports)}"]
     for part, name in keys:
-        values = [report[part][name] for report in reports.values()]
+        values = [report.get(part, {}).get(name, np.nan) for report in reports.values()]
         said = f"{part} {name.replace('_', ' ')}" if part != "seconds" else f"seconds of 8 hands, {name} steps"
         lines.append(f"| {said} | {' | '.join(f'{value:.3g}' for value in values)} |")
     return "\n".join(lines) + "\n"

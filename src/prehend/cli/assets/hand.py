@@ -12,8 +12,10 @@ from prehend.conventions import FINGERS, SIDES
 from prehend.errors import ParameterError
 
 if TYPE_CHECKING:
+    from prehend.cli.assets.hand_files import Seen
     from prehend.prior.conditions import Conditions
     from prehend.prior.sampler import HandPrior, Hypotheses, Sampling
+    from prehend.types import FloatArray
 
 ACTIONS = {
     "generate": "hands as they may be, without anything known",
@@ -107,7 +109,7 @@ def _reconstruct(argv: list[str]) -> int:
     from prehend.cli.assets.hand_files import look_at
 
     seen = look_at(args.image, args.cameras, args.hand)
-    return _sample(args, seen.known, seen.image)
+    return _sample(args, seen.known, seen)
 
 
 _RUNS: dict[str, Callable[[list[str]], int]] = {
@@ -143,8 +145,8 @@ def _hand_model(args: argparse.Namespace) -> Any:
     return load_hand_model(args.hand_model)
 
 
-def _sample(args: argparse.Namespace, known: "Conditions", image: Any = None) -> int:
-    """Ask the prior and write what it says."""
+def _sample(args: argparse.Namespace, known: "Conditions", seen: "Seen | None" = None) -> int:
+    """Ask the prior and write what it says; weights that look at images are shown what was seen."""
     if not 1 <= args.n <= MOST:
         raise ParameterError(f"-n {args.n}: draw 1 to {MOST} hands at once")
 
@@ -152,14 +154,17 @@ def _sample(args: argparse.Namespace, known: "Conditions", image: Any = None) ->
     from prehend.prior import DEFAULT_PRIOR, open_prior
 
     prior = open_prior(args.model or DEFAULT_PRIOR, args.hand_model)
-    found, sampling = _drawn(prior, args, known)
-    write_hands(args.out, found, known, prior.name, sampling, image)
+    crop = seen.crop(prior.crop_size) if seen is not None and prior.crop_size is not None else None
+    found, sampling = _drawn(prior, args, known, crop)
+    write_hands(args.out, found, known, prior.name, sampling, None if seen is None else seen.image)
     return 0
 
 
-def _drawn(prior: "HandPrior", args: argparse.Namespace, known: "Conditions") -> "tuple[Hypotheses, Sampling]":
+def _drawn(
+    prior: "HandPrior", args: argparse.Namespace, known: "Conditions", crop: "FloatArray | None"
+) -> "tuple[Hypotheses, Sampling]":
     from prehend.prior.sampler import Sampling
 
     sampling = Sampling(steps=args.steps, seed=args.seed)
     with tqdm(total=max(args.steps, 0), unit="step", disable=None) as bar:
-        return prior.sample(args.n, known, sampling, on_step=lambda _: bar.update()), sampling
+        return prior.sample(args.n, known, sampling, crop, on_step=lambda _: bar.update()), sampling

@@ -18,9 +18,10 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.meshes.joints import joints_of_mesh
 from prehend.hand_model.model import HandModel
 from prehend.io.pixels.images import Image, read_image
+from prehend.pipeline.crops.crop import CropSpec, cut, region_of
 from prehend.prior.conditions import Conditions
 from prehend.prior.estimates import known_of_estimate
-from prehend.types import Camera, FloatArray
+from prehend.types import Camera, FloatArray, Region
 
 if TYPE_CHECKING:
     from prehend.prior.sampler import Hypotheses, Sampling
@@ -33,10 +34,17 @@ _KEYS = {"side", "joints_m", "joints_std_m", "keypoints_px", "keypoints_std_px",
 
 
 class Seen(NamedTuple):
-    """A hand of an image: what is known of it, and the image."""
+    """A hand of an image: what is known of it, the image, and the region of its joints in it."""
 
     known: Conditions
     image: Image
+    region: Region
+
+    def crop(self, size: int) -> FloatArray:
+        """(3, size, size) RGB in [0, 1] as crop networks see the hand."""
+        height, width = self.image.shape[:2]
+        spec = CropSpec.from_region(self.region, self.known.side, (width, height), size=size)
+        return np.asarray(cut(self.image, spec).image, np.float64)
 
 
 def read_known(path: Path) -> Conditions:
@@ -141,8 +149,8 @@ def look_at(path: Path, cameras: Path | None, number: int) -> Seen:
         result = estimator.estimate(image, camera)
     if not 1 <= number <= len(result.hands):
         raise InvalidInput(f"{path} shows {len(result.hands)} hands: there is no hand {number}")
-    hands = sorted(result.hands, key=lambda hand: -hand.score)
-    return Seen(known_of_estimate(hands[number - 1], result.camera), image)
+    hand = sorted(result.hands, key=lambda hand: -hand.score)[number - 1]
+    return Seen(known_of_estimate(hand, result.camera), image, region_of(hand.keypoints_px))
 
 
 def write_hands(

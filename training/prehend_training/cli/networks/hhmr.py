@@ -30,7 +30,9 @@ def add_hhmr_verb(verbs: Any) -> None:
         "--train-data", type=Path, action="append", default=[], metavar="DIR", help="what the PCA learns from (none)"
     )
     judge.add_argument("--drawn", type=count_from(1), default=256, metavar="N", help="hands to draw (256)")
-    judge.add_argument("--hands", type=count_from(1), default=32, metavar="N", help="hands to complete and to fit (32)")
+    judge.add_argument(
+        "--hands", type=count_from(1), default=32, metavar="N", help="hands to complete, to fit and to read (32)"
+    )
     judge.add_argument("--steps", type=count_from(1), default=25, help="of denoising (25)")
     judge.add_argument("--times", default="10,25,50", metavar="N,N", help="steps to time (10,25,50)")
     judge.add_argument("--seed", type=count_from(0), default=0, help="of the noise (0)")
@@ -59,6 +61,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     held_out = poses_of_folders(arguments.data)
     prior = _prior(arguments.prior)
     reports = {prior.name: measure_prior(prior, held_out, check)}
+    if prior.crop_size is not None:
+        reports[prior.name]["read"] = _read_from_images(prior, arguments)
     if arguments.train_data:
         meshes, _ = flat_hands(prior, poses_of_folders(arguments.train_data, POSES_A_FOLDER // 5))
         baseline = HandPrior(GaussianHands(meshes).eval(), load_hand_model(), f"PCA of {COMPONENTS}")
@@ -66,6 +70,21 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if Path(arguments.prior).is_dir() and (Path(arguments.prior) / "run.json").exists():
         replace_text(Path(arguments.prior) / "measured.json", json.dumps({"prior": reports}, indent=1) + "\n")
     sys.stdout.write(table_of(reports))
+
+
+def _read_from_images(prior: "HandPrior", arguments: argparse.Namespace) -> dict[str, float]:
+    """What a prior reads from the images of the first folder, beside the shipped crop network."""
+    from prehend.backends import BackendSettings, open_backend
+    from prehend.pipeline.options import EstimatorOptions
+    from prehend.prior.sampler import Sampling
+    from prehend.weights import load_bundle
+    from prehend_training.evaluate.crops import CropReader
+    from prehend_training.evaluate.prior_images import image_report
+    from prehend_training.storage.shards import ShardFolder
+
+    beside = CropReader(open_backend("onnx", load_bundle(EstimatorOptions().model), BackendSettings(threads=1)))
+    samples = ShardFolder.open(arguments.data[0])
+    return image_report(prior, samples, arguments.hands, Sampling(arguments.steps, arguments.seed), beside)
 
 
 def _hypotheses(arguments: argparse.Namespace) -> None:
