@@ -376,9 +376,8 @@ def test_a_camera_that_is_a_video_stream_is_never_replaced_in_silence(tmp_path):
 
 def test_packets_of_other_transports_are_streams_too(tmp_path):
     kind = "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"
-    text = "std_msgs/Header header\nint32 width\nuint8[] data"
     store = get_typestore(Stores.LATEST)
-    store.register(get_types_from_msg(text, kind))
+    store.register(get_types_from_msg("std_msgs/Header header\nint32 width\nuint8[] data", kind))
     packet = store.types[kind]
     with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         color = writer.add_connection("/a/color/ffmpeg", kind, typestore=store)

@@ -114,7 +114,7 @@ class Table:
         about: what else the plan has to tell.
 
     Raises:
-        InvalidInput: an arm learns from one that is not there.
+        InvalidInput: an arm learns from one that is not there, or two have one name.
     """
 
     name: str
@@ -125,8 +125,11 @@ class Table:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+            raise InvalidInput(f"row '{twice[0]}' is given twice: name each row once")
         for arm in self.arms:
-            if arm.teacher not in {None, *(other.name for other in self.arms)}:
+            if arm.teacher not in {None, *names}:
                 raise InvalidInput(f"row '{arm.name}' learns from a teacher: put '{arm.teacher}' among the rows")
 
     def runs(self) -> Iterator[tuple[Arm, int, str]]:
@@ -304,6 +307,8 @@ def _plot(report: Report, path: Path) -> None:
         logger.warning("%s is not drawn: pip install 'prehend-hands[plots]', then the same command again", path)
         return
     drawn = [column for column in report["columns"] if column["drawn"]]
+    if not drawn:
+        return
     figure = figure_module.Figure(figsize=(0.5 + 3.2 * len(drawn), 3.6), layout="constrained")
     names = [row["row"] for row in report["rows"]]
     for panel, column in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):

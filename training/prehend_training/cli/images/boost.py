@@ -11,7 +11,7 @@ from prehend.cli.arguments.parsing import count_from
 from prehend.errors import InvalidInput
 from prehend_training.cli.parsing.annotation import add_pose_source
 from prehend_training.cli.parsing.data import weighted
-from prehend_training.cli.parsing.options import add_engine, add_verb, engine_of, torch_device
+from prehend_training.cli.parsing.options import add_device, add_engine, add_seed, add_verb, engine_of
 from prehend_training.cli.parsing.training import (
     add_budget,
     add_machine,
@@ -24,6 +24,9 @@ from prehend_training.cli.parsing.training import (
 
 if TYPE_CHECKING:
     from prehend_training.data.stores.open import Mixture
+
+
+_BESIDE_MAPS = "also write sheet.png: crops beside their maps"
 
 
 def add_boost_verbs(verbs: Any) -> None:
@@ -59,7 +62,7 @@ def _add_fit(steps: Any) -> None:
     fit.add_argument("--worst", type=float, help="largest distance of one joint, likewise (0.14)")
     fit.add_argument("--bent", type=float, help="largest RMS angle [rad] by which the network's pose is moved (0.3)")
     fit.add_argument("--least-px", type=float, help="smallest longer side of a hand [px] (48)")
-    _add_sheet(fit)
+    _add_sheet(fit, _BESIDE_MAPS)
     add_engine(fit, processes=0)
 
 
@@ -73,7 +76,7 @@ def _add_train(steps: Any) -> None:
         "the share of its weight (1)",
     )  # fmt: skip
     add_budget(train)
-    train.add_argument("--seed", type=count_from(0), help="of fresh weights and batches (0)")
+    add_seed(train, "of fresh weights and batches (0)", None)
     train.add_argument("--batch", type=int, metavar="N", help="pictures a step")
     train.add_argument("--lr", type=float, help="highest learning rate")
     add_machine(train, processes=False)
@@ -83,9 +86,7 @@ def _add_create(steps: Any) -> None:
     create = add_verb(steps, "create", _create, "draw new conditions: grasps and views unlike those there are")
     create.add_argument("--out", type=Path, required=True, metavar="CONDITIONS", help="folder of the conditions")
     create.add_argument("--count", type=int, required=True, help="number of conditions; may be raised later")
-    create.add_argument(
-        "--seed", type=count_from(0), default=0, help="a condition depends on it and its number alone (0)"
-    )
+    add_seed(create, "a condition depends on it and its number alone (0)")
     create.add_argument("--size", type=int, default=128, metavar="PX", help="side of the crops (128)")
     create.add_argument(
         "--real", type=Path, action="append", default=[], metavar="DIR",
@@ -105,7 +106,7 @@ def _add_create(steps: Any) -> None:
     create.add_argument("--real-count", type=int, default=200, metavar="M", help="real hands kept (200)")
     create.add_argument("--turn", type=float, default=30.0, metavar="DEG", help="of views, about each axis (30)")
     create.add_argument("--shape", type=float, default=0.4, help="spread of the change of a hand's shape (0.4)")
-    _add_sheet(create)
+    _add_sheet(create, _BESIDE_MAPS)
     add_engine(create, processes=0)
 
 
@@ -118,11 +119,11 @@ def _add_sample(steps: Any) -> None:
     sample.add_argument("--guidance", type=float, default=3.0, help="weight of the orientation, 1 for none (3)")
     sample.add_argument("--eta", type=float, default=0.0, help="share of fresh noise in each step (0)")
     sample.add_argument("--variants", type=int, default=1, metavar="N", help="pictures of each condition (1)")
-    sample.add_argument("--seed", type=count_from(0), default=0, help="of the noise (0)")
+    add_seed(sample, "of the noise (0)")
     sample.add_argument("--batch", type=int, default=16, metavar="N", help="pictures at once; halved if it must (16)")
     sample.add_argument("--limit", type=int, metavar="N", help="conditions, from the first on; may be raised later")
-    sample.add_argument("--sheet", type=int, default=0, metavar="ROWS", help="also write MADE/sheet.png")
-    sample.add_argument("--device", type=torch_device, default="cpu", help="torch device (cpu)")
+    _add_sheet(sample, "also write MADE/sheet.png")
+    add_device(sample)
     add_engine(sample, processes=0)
 
 
@@ -140,8 +141,8 @@ def _add_filter(steps: Any) -> None:
     keep.add_argument("--error-mm", type=float, default=25.0, help="largest J-PE and V-PE (25, the paper's of DexYCB)")
     keep.add_argument("--aligned-mm", type=float, default=10.0, help="largest error once aligned (10, likewise)")
     keep.add_argument("--quantile", type=float, metavar="Q", help="keep this share with the smallest errors instead")
-    keep.add_argument("--sheet", type=int, default=6, metavar="ROWS", help="of judged.png (6); 0 for none")
-    keep.add_argument("--device", type=torch_device, default="cpu", help="torch device (cpu)")
+    _add_sheet(keep, "of judged.png (6); 0 for none", 6)
+    add_device(keep)
     add_engine(keep, processes=0)
 
 
@@ -165,10 +166,8 @@ def _add_compare(steps: Any) -> None:
     add_table(compare, "crops")
 
 
-def _add_sheet(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--sheet", type=int, default=0, metavar="ROWS", help="also write sheet.png: crops beside their maps"
-    )
+def _add_sheet(parser: argparse.ArgumentParser, text: str, rows: int = 0) -> None:
+    parser.add_argument("--sheet", type=count_from(0), default=rows, metavar="ROWS", help=text)
 
 
 def _fit(arguments: argparse.Namespace) -> None:

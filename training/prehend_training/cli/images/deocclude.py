@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prehend.cli.arguments.parsing import count_from
 from prehend.errors import InvalidInput
-from prehend_training.cli.parsing.options import add_verb, torch_device
+from prehend_training.cli.parsing.options import add_device, add_seed, add_verb
 
 if TYPE_CHECKING:
     from prehend_training.deocclude.make import Source
@@ -37,7 +36,7 @@ def add_deocclude_verb(verbs: Any) -> None:
     verb.add_argument("--control", required=True, help="ControlNet for depth: a folder, or a hub id")
     verb.add_argument("--download", action="store_true", help="fetch hub ids that are not in the local cache")
     verb.add_argument("--variant", help="of the files, such as fp16")
-    verb.add_argument("--device", type=torch_device, default="cpu", help="torch device (cpu)")
+    add_device(verb)
     verb.add_argument("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="(float32)")
     verb.add_argument("--slice-attention", action="store_true", help="less memory, more time")
     verb.add_argument("--together", type=int, help="candidates painted at once (all)")
@@ -49,7 +48,7 @@ def add_deocclude_verb(verbs: Any) -> None:
     verb.add_argument("--guidance", type=float, help="weight of the prompt, 1 for none (7.5)")
     verb.add_argument("--prompt", help="what the picture should show")
     verb.add_argument("--size", dest="size_px", type=int, help="side of the square that is painted [px] (512)")
-    verb.add_argument("--seed", type=count_from(0), help="of the noise (0)")
+    add_seed(verb, "of the noise (0)", None)
     verb.add_argument("--limit", type=int, help="largest number of twins to make now")
     verb.add_argument(
         "--part", default="0/1", metavar="K/N", help="frames K, K+N, ... alone; parts may run at once (0/1)"

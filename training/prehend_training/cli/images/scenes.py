@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from prehend_training.engine.scenes import SceneConfig
 
 _UNITS = ("m", "cm", "mm", "in")
+_LABELS = "skeleton,objects,words"
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def _add_show(verbs: Any) -> None:
     show.add_argument("--scale", type=count_from(1), default=2, help="enlargement (2)")
     show.add_argument(
         "--labels",
-        default="skeleton,objects,words",
+        default=_LABELS,
         help="what to draw, separated by commas. Over the picture: skeleton, mesh, boxes, masks (amodal outlines), "
         "objects (axes and box), parts (visible share of each finger and the palm), words. Beside it: plain, twin, "
         "segmentation, depth, sensor, normals, albedo. Or: none (skeleton,objects,words)",
@@ -124,6 +125,10 @@ def _scenes(arguments: argparse.Namespace) -> None:
     packing = Packing(arguments.maps, arguments.format, arguments.quality)
     config = SceneConfig(arguments.kind, arguments.seed, size, packing, arguments.photos, arguments.asset_split)
     if arguments.time:
+        if arguments.kind != "crops" or arguments.count < 0:
+            raise InvalidInput(
+                "--time draws --count crops (50) with every map: give --kind crops, and no negative number"
+            )
         _print_times(config, arguments.count or 50)
         return
     if arguments.out is None:
@@ -152,6 +157,9 @@ def _show(arguments: argparse.Namespace) -> None:
     data = photos(arguments.data) if arguments.data.startswith(PHOTOS) else [Path(arguments.data)]
     labels = () if arguments.labels == "none" else tuple(arguments.labels.split(","))
     if arguments.preset is not None:
+        told = (arguments.first, arguments.scale, arguments.labels, arguments.view_groups)
+        if told != (0, 2, _LABELS, False):
+            raise InvalidInput("--first, --scale, --labels and --view-groups have no effect with --preset: drop them")
         count = arguments.count or 24
         sheet = batch_sheet(named_preset(arguments.preset), data, count, columns, not arguments.plain)
     elif arguments.plain:

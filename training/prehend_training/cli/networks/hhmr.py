@@ -34,7 +34,7 @@ def add_hhmr_verb(verbs: Any) -> None:
         "--hands", type=count_from(1), default=32, metavar="N", help="hands to complete, to fit and to read (32)"
     )
     judge.add_argument("--steps", type=count_from(1), default=25, help="of denoising (25)")
-    judge.add_argument("--times", default="10,25,50", metavar="N,N", help="steps to time (10,25,50)")
+    judge.add_argument("--times", type=_steps, default=(10, 25, 50), metavar="N,N", help="steps to time (10,25,50)")
     judge.add_argument("--seed", type=count_from(0), default=0, help="of the noise (0)")
     open_ = add_verb(steps, "hypotheses", _hypotheses, "judge what a running estimator says that hands may be")
     open_.add_argument("what", metavar="WEIGHTS", help="name or folder of the hand network's weights")
@@ -42,6 +42,14 @@ def add_hhmr_verb(verbs: Any) -> None:
     open_.add_argument("--first", type=count_from(0), default=0, metavar="N", help="picture to begin with (0)")
     open_.add_argument("--count", type=count_from(1), default=256, metavar="N", help="pictures (256)")
     open_.add_argument("--hypotheses", type=count_from(1), default=8, metavar="N", help="of each hand (8)")
+
+
+def _steps(text: str) -> tuple[int, ...]:
+    """Type of an argument: whole numbers from 1 on, separated by commas."""
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text}: expected numbers from 1 on, such as 10,25")
+    return tuple(map(int, parts))
 
 
 def _none(_: argparse.Namespace) -> None:
@@ -56,8 +64,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from prehend_training.prior.poses import poses_of_folders
     from prehend_training.train.tasks.hhmr import POSES_A_FOLDER
 
-    times = tuple(int(part) for part in arguments.times.split(",") if part.isdigit())
-    check = PriorCheck(arguments.drawn, arguments.hands, arguments.steps, arguments.seed, times)
+    check = PriorCheck(arguments.drawn, arguments.hands, arguments.steps, arguments.seed, arguments.times)
     held_out = poses_of_folders(arguments.data)
     prior = _prior(arguments.prior)
     reports = {prior.name: measure_prior(prior, held_out, check)}

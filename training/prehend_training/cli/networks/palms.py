@@ -168,6 +168,6 @@ def _label(arguments: argparse.Namespace) -> None:
 
 def _every(text: str) -> tuple[str, int]:
     prefix, _, number = text.partition("=")
-    if not number.isdigit() or int(number) < 1:
+    if not number.isdecimal() or int(number) < 1:
         raise InvalidInput(f"--every {text}: expected FOLDER=N with N at least 1")
     return prefix, int(number)

@@ -61,6 +61,16 @@ def torch_device(text: str) -> str:
     return text
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device, where a network computes."""
+    parser.add_argument("--device", type=torch_device, default="cpu", help="torch device (cpu)")
+
+
+def add_seed(parser: argparse.ArgumentParser, text: str, default: int | None = 0) -> None:
+    """--seed; `text` says of what, `default` is None where a configuration has its own."""
+    parser.add_argument("--seed", type=count_from(0), default=default, help=text)
+
+
 def add_verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
     """A parser of `verbs` for one verb, which calls `run`."""
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
