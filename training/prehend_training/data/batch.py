@@ -80,7 +80,7 @@ class CropBatch(TypedDict, total=False):
     has_points: Annotated[Any, Of("", "0/1", "the object is known and grasped")]
     object_points: Annotated[Any, Of("4 21 2", "object boxes", "control points: answers that are equally right")]
     object_mask: Annotated[Any, Of("G*G", "0/1", "cells of the object box whose middle shows the object")]
-    object_kind: Annotated[Any, Of("10", "", "what the object stage is told of it, see `pipeline.objects.object_kind`")]
+    object_kind: Annotated[Any, Of("10", "", "what the object stage is told of it, see `object_catalogue.object_kind`")]
     kind_match: Annotated[Any, Of("", "0/1", "what it is told fits")]
     object_extents: Annotated[Any, Of("3", "m", "the object's true size")]
     object_scale: Annotated[Any, Of("", "", "log of the share of the crop's side that 0.1 m cover at its centre")]

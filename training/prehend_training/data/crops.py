@@ -252,7 +252,7 @@ class CropBatches:
         """What the object stage is told of the object: all, nothing, or something wrong.
 
         Returns:
-            object_kind: (10,) see `pipeline.objects.object_kind`. kind_match: () 1 where it fits.
+            object_kind: (10,) see `object_catalogue.object_kind`. kind_match: () 1 where it fits.
             object_extents: (3,) the object's true size [m].
         """
         config, drawn, kind = self.config, rng.random(), record["object_kind"][0]
