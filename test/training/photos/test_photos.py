@@ -330,3 +330,19 @@ def test_a_record_of_a_sample_without_places_survives(dataset):
 
 def test_shards_are_the_same_whatever_is_known_of_photographs(crops):
     assert ShardDataset([crops], "crops")[0]["has_side"].all()
+
+
+def test_a_prior_that_looks_learns_from_photographs_whose_pose_nobody_knows(path, crops):
+    import torch
+
+    from prehend_training.train.loop.machine import to_tensors
+    from prehend_training.train.presets import preset
+
+    task = preset("debug-hhmr-image").task(Mixture((([crops], 1.0), (PhotoChoice(path), 1.0))))
+    batches = [task.source.batch(step) for step in range(12)]
+    assert {float(value) for batch in batches for value in batch["has_pose"]} == {0.0, 1.0}
+    network = task.network()
+    for batch in batches:
+        assert all(np.isfinite(values).all() for values in batch.values())
+        terms = task.terms(network, to_tensors(batch, "cpu"), 0.0)
+        assert all(bool(torch.isfinite(value).all()) for value in terms.values())

@@ -123,7 +123,12 @@ class PriorBatches:
     def _of_crops(self, step: int, part: tuple[int, int]) -> ArrayDict:
         assert self.crops is not None
         made = self.crops.batch(step, part)
-        return {name: np.asarray(made[name]) for name in ("image", "has_pose", "rotations", "betas")}
+        given = {name: np.asarray(made[name]) for name in ("image", "has_pose", "rotations", "betas")}
+        # what nobody knows of a photograph has no numbers: a loss that counts nothing of them would have none either
+        unknown = given["has_pose"] == 0
+        given["rotations"] = np.where(unknown[:, None, None, None], np.eye(3, dtype=np.float32), given["rotations"])
+        given["betas"] = np.where(unknown[:, None], np.float32(0), given["betas"])
+        return given
 
     def _joints(self, rotations: NDArray[np.float32], betas: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, 21, 3) in the hand's frame, relative to the wrist [m]."""

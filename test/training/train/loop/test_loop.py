@@ -17,7 +17,7 @@ from prehend_training.train.loop.checkpoint import Averaged, Progress
 from prehend_training.train.loop.distributed import run_group
 from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.loop.preset import Optimisation
-from prehend_training.train.loop.trainer import Trainer, learning_rate
+from prehend_training.train.loop.trainer import LOST_OF, Trainer, learning_rate
 from prehend_training.train.presets import PRESETS, preset
 from prehend_training.train.runs import Training, claim_run, log_lines, train_run
 
@@ -159,6 +159,19 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights_alone(crops, tmp_path)
     trainer.step(batch, 1e-3, 0.0)
     assert trainer.progress.skipped == 1
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
+
+
+def test_a_run_that_learns_nothing_ends_and_says_what_is_not_finite(crops, tmp_path):
+    trainer = start_run("debug-unihope", [crops], tmp_path, MACHINE)
+    good, bad = trainer.task.source.batch(0), trainer.task.source.batch(0)
+    bad["keypoints"][:] = np.nan
+    bad["presence"][:] = 1
+    for _ in range(LOST_OF // 2):
+        trainer.step(good, 1e-3, 0.0)
+    for _ in range(LOST_OF // 2):
+        trainer.step(bad, 1e-3, 0.0)
+    with pytest.raises(InvalidInput, match=r"21 of the last 40 steps taught nothing \(no finite keypoints"):
+        trainer.step(bad, 1e-3, 0.0)
 
 
 def test_the_rate_rises_then_falls_to_its_end():

@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from prehend.errors import InvalidInput
 from prehend_training.data.batch import MadeBatch
 from prehend_training.data.loader import prefetched
 from prehend_training.data.stores.memory import Memory
@@ -32,6 +34,9 @@ from prehend_training.train.loop.optimisers import make_optimisers
 from prehend_training.train.loop.preset import Optimisation, Task
 
 LOG_EVERY = 20
+LOST_OF = 40
+"""Of so many steps in a row at least half count, or the run ends: it would learn nothing for hours."""
+
 SAVE_EVERY_S = 180.0
 _STALL_S = 30.0
 
@@ -94,6 +99,7 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(self.machine.device.split(":")[0], enabled=machine.precision == "fp16")
         self.averaged = Averaged(self.network, self.optimisation.ema)
         self.progress = Progress()
+        self._counted: deque[bool] = deque(maxlen=LOST_OF)
         if (run / "checkpoint").exists():
             self.progress = load(run / "checkpoint", self.network, self.averaged, self.optimiser)
             logger.info("resuming at step %d", self.progress.step)
@@ -105,6 +111,9 @@ class Trainer:
             batch: see `Task.terms`; images as `to_tensors` takes them.
             lr: learning rate.
             used: share of the budget that is used up.
+
+        Raises:
+            InvalidInput: most of the last `LOST_OF` steps were left out.
         """
         tensors = to_tensors(batch, self.machine.device)
         self.optimiser.set_lr(lr)
@@ -121,14 +130,28 @@ class Trainer:
             self._scaler.unscale_(part)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.optimisation.clip)
         # the gradient of a loss that is not finite may be finite
-        if bool(torch.isfinite(norm if self.group.size > 1 else norm + loss.detach())):
+        counts = bool(torch.isfinite(norm if self.group.size > 1 else norm + loss.detach()))
+        if counts:
             for part in self.optimiser.parts:
                 self._scaler.step(part)
             self.averaged.update(self.network, self.progress.step)
         else:
             self.progress.skipped += 1
         self._scaler.update()
+        self._note(counts, terms)
         return {"loss": loss.detach(), "gradient": norm.detach(), **{k: v.detach() for k, v in terms.items()}}
+
+    def _note(self, counts: bool, terms: Terms) -> None:
+        """Whether a step counted; ends a run in which most did not, before hours are gone."""
+        self._counted.append(counts)
+        if len(self._counted) < LOST_OF or sum(self._counted) >= LOST_OF / 2:
+            return
+        lost = [name for name, value in terms.items() if not bool(torch.isfinite(value).all())]
+        cause = f"no finite {', '.join(lost)}" if lost else "no finite gradient"
+        raise InvalidInput(
+            f"{LOST_OF - sum(self._counted)} of the last {LOST_OF} steps taught nothing ({cause}): look at the data "
+            "with prehend-train show, or give a lower --lr"
+        )
 
     def batches(self, stop: int | None) -> Generator[MadeBatch, None, None]:
         """This process's parts of the batches from the next step on, up to `stop`."""
