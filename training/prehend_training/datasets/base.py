@@ -203,9 +203,9 @@ def obj_vertices(path: Path) -> FloatArray:
     Raises:
         SourceError: it has none.
     """
-    lines = (line.split()[1:4] for line in path.read_text().splitlines() if line.startswith("v "))
     try:
-        vertices = np.array(list(lines), np.float64)
+        lines = [line.split()[1:4] for line in path.read_text().splitlines() if line.startswith("v ")]
+        vertices = np.array(lines, np.float64).reshape(-1, 3)
     except ValueError as error:
         raise SourceError(f"{path} is no mesh: {error}; download it again") from error
     if not vertices.size:

@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import SIDES, Side
-from prehend.errors import SourceError
+from prehend.check import check_shape
+from prehend.conventions import NUM_BETAS, SIDES, Side
+from prehend.documents import read_arrays
+from prehend.errors import InvalidInput, SourceError
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import HandModel
 from prehend.io.pixels.images import Image
@@ -48,6 +50,9 @@ _SUBJECT = re.compile(r"\d{8}-subject-(\d{2})")
 _NUMBERED = ("s0", "s3")
 _META_KEYS = ("serials", "num_frames", "extrinsics", "mano_calib", "mano_sides", "ycb_ids", "ycb_grasp_ind")
 _PARTS = ("train", "val", "test")
+_LABELS: dict[str, tuple[int | str, ...]] = {
+    "seg": ("H", "W"), "pose_y": ("N", 3, 4), "pose_m": ("...", 51), "joint_3d": ("...", 21, 3),
+}  # fmt: skip
 
 
 def in_split(split: str, subject: int, sequence: int, camera: int) -> bool:
@@ -163,6 +168,8 @@ class DexYcb(Dataset):
             lacking = [key for key in _META_KEYS if key not in meta]
             if lacking:
                 raise SourceError(f"{folder / name / 'meta.yml'} lacks {', '.join(lacking)}; download it again")
+            if not _is_sound(meta):
+                raise SourceError(f"{folder / name / 'meta.yml'} describes no sequence; download it again")
             serials, frames = sorted(map(str, meta["serials"])), int(meta["num_frames"])
             chosen = (s for camera, s in enumerate(serials) if in_split(self.split, int(match[1]), number, camera))
             listed.append(_Sequence(f"{folder.name}/{name}", frames, tuple(chosen), meta))
@@ -200,11 +207,13 @@ class DexYcb(Dataset):
 
     def _labels(self, sequence: _Sequence, serial: str, frame: int) -> dict[str, NDArray[Any]]:
         path = self.source.require(self._frame(sequence, serial, f"labels_{frame:06d}.npz"))
+        arrays = read_arrays(path, lambda text: SourceError(f"{text}; download it again"))
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in ("seg", "pose_y", "pose_m", "joint_3d")}
-        except (KeyError, ValueError, OSError, EOFError) as error:
+            for name, shape in _LABELS.items():
+                check_shape(name, arrays[name], shape)
+        except (KeyError, InvalidInput) as error:
             raise SourceError(f"{path} is no file of labels: {error}; download it again") from error
+        return {name: arrays[name] for name in _LABELS}
 
     def _cached(self, path: Path) -> Any:
         """A small file of the calibration or a model's box, read once."""
@@ -282,7 +291,10 @@ class DexYcb(Dataset):
 
     def _betas(self, sequence: _Sequence) -> FloatArray:
         path = self.root / "calibration" / f"mano_{sequence.meta['mano_calib'][0]}" / "mano.yml"
-        return np.array(self._cached(path)["betas"], np.float64)
+        try:
+            return np.array(self._cached(path)["betas"], np.float64).reshape(NUM_BETAS)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise SourceError(f"{path} lacks {error}; download it again") from error
 
     def _first_pose(self, sequence: _Sequence, serial: str) -> FloatArray | None:
         """(4, 4) pose of the grasped object in the first frame of this camera, None where it has none."""
@@ -298,6 +310,17 @@ def pca_rotations(model: HandModel, pose: FloatArray) -> FloatArray:
     """(16, 3, 3) rotations of (48,) axis-angle of the wrist and 45 coefficients of MANO's principal poses."""
     fingers = pose[3:] @ model.hands_components + model.hands_mean
     return matrix_from_axis_angle(np.concatenate([pose[:3], fingers]).reshape(16, 3))
+
+
+def _is_sound(meta: dict[str, Any]) -> bool:
+    """Whether the numbers of a meta.yml can be meant."""
+    try:
+        ids = [int(ycb) for ycb in meta["ycb_ids"]]
+        named = all(1 <= ycb <= len(YCB_NAMES) for ycb in ids) and 0 <= int(meta["ycb_grasp_ind"]) < len(ids)
+        lists = (meta["serials"], meta["mano_calib"], meta["mano_sides"])
+        return named and int(meta["num_frames"]) >= 0 and all(isinstance(one, list) and one for one in lists)
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _rig(sequence: _Sequence) -> str:

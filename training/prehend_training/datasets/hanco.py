@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.conventions import NUM_BETAS
 from prehend.errors import SourceError
 from prehend.types import FloatArray
 from prehend_training.datasets.base import Dataset, camera_of, hand_label, moved, posed_vertices
@@ -15,6 +16,7 @@ from prehend_training.datasets.sources import HANCO
 from prehend_training.sample import FrameId, Sample
 
 CAMERAS = 8
+_FITTED = {"poses": 48, "shapes": NUM_BETAS, "global_t": 3}
 _ANCHOR_JOINT = 9
 """The fitted hand is placed by its middle knuckle."""
 
@@ -88,7 +90,8 @@ class HanCo(Dataset):
         image = self.picture(self.root / self.pictures / place)
         calibration = self._labels("calib", sequence, frame)
         try:
-            K, T = np.array(calibration["K"][view], np.float64), np.array(calibration["M"][view], np.float64)
+            K = np.array(calibration["K"][view], np.float64).reshape(3, 3)
+            T = np.array(calibration["M"][view], np.float64).reshape(4, 4)
             joints = np.array(self._labels("xyz", sequence, frame), np.float64).reshape(21, 3)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise SourceError(f"labels of HanCo {place} are broken ({error}); download them again") from error
@@ -116,11 +119,15 @@ class HanCo(Dataset):
     ) -> tuple[FloatArray | None, FloatArray | None, FloatArray | None]:
         """Rotations, shape and vertices in the camera frame of the hand that was fitted; None where none was, or for
         want of MANO (the pose is relative to MANO's mean)."""
-        if not self._flag("has_fit" if "has_fit" in self._meta else "is_valid", sequence, frame):
+        try:
+            fitted = self._flag("has_fit" if "has_fit" in self._meta else "is_valid", sequence, frame)
+        except (KeyError, IndexError, TypeError) as error:
+            raise SourceError(f"{self.root / 'meta.json'} lacks {error}; download it again") from error
+        if not fitted:
             return None, None, None
         shape = self._labels("shape", sequence, frame)
         try:
-            pose, betas, place = (np.ravel(np.array(shape[n], np.float64)) for n in ("poses", "shapes", "global_t"))
+            pose, betas, place = (np.array(shape[name], np.float64).reshape(count) for name, count in _FITTED.items())
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SourceError(f"shape of HanCo {sequence:04d}/{frame:08d} lacks {error}; download it again") from error
         model = self.hand_model("right")

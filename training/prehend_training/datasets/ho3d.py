@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import JOINTS_FROM_MANO
+from prehend.conventions import JOINTS_FROM_MANO, NUM_BETAS, NUM_JOINTS
 from prehend.errors import SourceError, UnknownName
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import HandModel
@@ -39,6 +39,10 @@ from prehend_training.transforms import rigid
 OPTICAL_FROM_GL = np.diag([1.0, -1.0, -1.0])
 """Takes OpenGL's camera axes to those of the optical frame, and back."""
 
+_SHAPES = {
+    "camMat": (3, 3), "handPose": (16, 3), "handBeta": (NUM_BETAS,), "handJoints3D": (-1, 3), "objRot": (3,),
+    "objTrans": (3,), "objCorners3DRest": (8, 3),
+}  # fmt: skip
 _MESH_VERTICES = 778
 _ROOT_TOLERANCE_M = 0.01
 _HALF_BRIGHT = 127
@@ -110,7 +114,7 @@ class Ho3d(Dataset):
     def _listed(self) -> list[tuple[str, str]]:
         path = self.source.require(self.root / f"{self.split}.txt")
         lines = [line.strip().split("/") for line in path.read_text().splitlines() if line.strip()]
-        if any(len(line) != 2 for line in lines):
+        if any(len(line) != 2 or not line[1].isdecimal() for line in lines):
             raise SourceError(f"{path} should have a line like ABF10/0000 for each picture; download it again")
         return [(sequence, frame) for sequence, frame in lines]
 
@@ -154,19 +158,35 @@ class Ho3d(Dataset):
         )
 
     def _meta(self, sequence: str, frame: str) -> dict[str, Any]:
-        return read_pickle(self.source.require(self.root / self.split / sequence / "meta" / f"{frame}.pkl"))
+        """The labels of an image, those that are there with their shapes."""
+        path = self.source.require(self.root / self.split / sequence / "meta" / f"{frame}.pkl")
+        meta = read_pickle(path)
+        for name, shape in _SHAPES.items():
+            if meta.get(name) is not None:
+                try:
+                    meta[name] = np.asarray(meta[name], np.float64).reshape(shape)
+                except (TypeError, ValueError, OverflowError) as error:
+                    raise SourceError(f"{path}: {name} is none of HO-3D ({error}); download it again") from error
+        posed = self.split == "evaluation" or all(meta.get(name) is not None for name in ("handPose", "handBeta"))
+        if meta.get("handJoints3D") is not None and not posed:
+            raise SourceError(f"{path} has joints but lacks handPose or handBeta; download it again")
+        return meta
 
     def _hand(self, index: int, meta: dict[str, Any]) -> _Hand | None:
         """The hand, None in frames without annotation."""
         if meta.get("handJoints3D") is None:
             return None
-        stored = np.asarray(meta["handJoints3D"], np.float64)
+        stored = meta["handJoints3D"]
         if self.split == "evaluation":
-            return self._evaluated(index, stored.reshape(-1, 3)[0])
-        joints = _ours(stored.reshape(21, 3))
-        rotations = matrix_from_axis_angle(np.asarray(meta["handPose"], np.float64).reshape(16, 3))
+            return self._evaluated(index, stored[0])
+        if len(stored) != NUM_JOINTS:
+            raise SourceError(
+                f"{self.root}: {'/'.join(self._frames[index])} has {len(stored)} joints; download it again"
+            )
+        joints = _ours(stored)
+        rotations = matrix_from_axis_angle(meta["handPose"])
         rotations[0] = OPTICAL_FROM_GL @ rotations[0]
-        betas = np.asarray(meta["handBeta"], np.float64).ravel()
+        betas = meta["handBeta"]
         model = self.hand_model("right")
         vertices = None if model is None else posed_vertices(model, rotations, betas, 0, joints[0])
         return _Hand(joints, rotations, betas, vertices)
@@ -242,15 +262,14 @@ def _pose(meta: dict[str, Any]) -> FloatArray | None:
     """(4, 4) T_camera_object, None where the frame has none."""
     if meta.get("objRot") is None or meta.get("objTrans") is None:
         return None
-    rotation = matrix_from_axis_angle(np.asarray(meta["objRot"], np.float64).ravel())
-    return rigid(OPTICAL_FROM_GL @ rotation, OPTICAL_FROM_GL @ np.ravel(np.asarray(meta["objTrans"], np.float64)))
+    rotation = matrix_from_axis_angle(meta["objRot"])
+    return rigid(OPTICAL_FROM_GL @ rotation, OPTICAL_FROM_GL @ meta["objTrans"])
 
 
 def _object(meta: dict[str, Any], camera: Camera) -> ObjectLabel | None:
     pose, corners = _pose(meta), meta.get("objCorners3DRest")
     if pose is None or corners is None:
         return None
-    corners = np.asarray(corners, np.float64).reshape(8, 3)
     return object_label(str(meta.get("objName")), pose, corners.min(0), corners.max(0), camera)
 
 
@@ -267,6 +286,9 @@ def _obj_faces(path: Path) -> NDArray[np.int64]:
     faces = []
     for line in path.read_text().splitlines():
         if line.startswith("f "):
-            corners = [int(word.split("/")[0]) - 1 for word in line.split()[1:]]
+            try:
+                corners = [int(word.split("/")[0]) - 1 for word in line.split()[1:]]
+            except ValueError as error:
+                raise SourceError(f"{path} is no mesh: {error}; download it again") from error
             faces += [(corners[0], b, c) for b, c in pairwise(corners[1:])]
     return np.array(faces, np.int64).reshape(-1, 3)

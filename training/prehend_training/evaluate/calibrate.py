@@ -124,7 +124,8 @@ def fit_turns(turns: NDArray[np.float64]) -> dict[str, Any]:
     errors clipped at `CLIP_STDS`.
     """
     std = np.maximum(np.median(np.abs(turns), axis=0) / MAD_STD, LEAST_TURN_RAD)
-    correlation = np.corrcoef(np.clip(turns / std, -CLIP_STDS, CLIP_STDS).T)
+    with np.errstate(invalid="ignore"):  # what never errs goes with nothing
+        correlation = np.nan_to_num(np.corrcoef(np.clip(turns / std, -CLIP_STDS, CLIP_STDS).T))
     upper = np.round(100 * correlation[np.triu_indices(len(std), 1)]).astype(int)
     return {
         "std_rad": np.round(std, 4).reshape(-1, 3).tolist(),
@@ -146,7 +147,8 @@ def fit(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, An
         scaled = numbers[0] * logits + numbers[1]
         return float((weight * np.logaddexp(0, np.where(truth > 0, -scaled, scaled))).sum() + 1e-4 * numbers[1] ** 2)
 
-    found = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead")
+    # convex and smooth; a simplex that begins at no offset stops before it has moved
+    found = minimize(loss, np.array([1.0, 0.0]), method="BFGS")
     scale, offset = (float(value) for value in found.x)
     if not scale > 0:
         raise InvalidInput(f"a scale of {scale:g}: these logits tell nothing of what is true")

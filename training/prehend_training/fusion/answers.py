@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
 from prehend.backends import Backend
+from prehend.errors import AssetError
 from prehend.pipeline.crops.crop import Crop, direction_of
 from prehend.pipeline.networks.network import HandNetwork
 from prehend.types import Box
@@ -78,7 +79,7 @@ def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) 
         seed: of what of that is left to chance.
 
     Raises:
-        AssetError: the folder cannot be read or holds no sequences.
+        AssetError: the folder cannot be read, holds no sequences or shows no hand.
     """
     kind = "exact" if view == EXACT else f"seed{seed}"
     kept = Path(folder) / f"answers-{backend.bundle.weights_sha256[:12]}-{kind}.safetensors"
@@ -88,6 +89,8 @@ def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) 
     looks, parts = _looks(ShardGroups(Path(folder), "sequences"), view, seed, network.crop_size), list[ArrayDict]()
     while part := list(islice(looks, BATCH)):
         parts.append(_answered(network, part))
+    if not parts:
+        raise AssetError(f"{folder}: its films show no hand to look at: render others with `scenes --kind sequences`")
     joined = {name: np.ascontiguousarray(np.concatenate([one[name] for one in parts])) for name in parts[0]}
     save_file(joined, kept)
     return HandAnswers(joined)

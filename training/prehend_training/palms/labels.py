@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from prehend.conventions import Side
+from prehend.conventions import SIDES, Side
 from prehend.errors import SourceError
 from prehend.types import Box, FloatArray, Region
 
@@ -81,7 +81,7 @@ def read_palm_labels(path: Path) -> PalmLabels:
         raise SourceError(f"{path}: no labels can be read from it ({error}); make it with `palms label`") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise SourceError(f"{path}: is not {SCHEMA}; make it with `palms label`")
-    folder = Path(content.get("folder", "."))
+    folder = Path(str(content.get("folder", ".")))
     if not folder.is_dir():
         raise SourceError(f"{path}: its photographs' folder {folder} is missing; correct `folder` at its beginning")
     try:
@@ -125,6 +125,8 @@ def _hand(entry: dict[str, Any]) -> PalmHand:
     points = np.asarray(entry["points"], np.float64)
     if points.shape != (7, 2):
         raise ValueError(f"points of shape {points.shape}")
+    if entry["side"] not in (None, *SIDES) or entry["held"] not in (None, True, False):
+        raise ValueError(f"side {entry['side']!r} and held {entry['held']!r}")
     region = entry["region"]
     if region is not None:
         x, y, width, height, turn = map(float, region)

@@ -197,6 +197,10 @@ def load_teacher(run: Path, device: str, kind: type[nn.Module] = UniHOPE) -> nn.
 
 
 def log_lines(run: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a run's log."""
+    """The lines of a run's log; one that a kill cut off is left out."""
     for line in (run / "log.jsonl").read_text().splitlines():
-        yield json.loads(line)
+        try:
+            content = json.loads(line)
+        except ValueError:
+            continue
+        yield content

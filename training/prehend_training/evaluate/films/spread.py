@@ -50,7 +50,7 @@ def spread_on(estimator: Estimator, folders: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         hands; spread and drift_m_s as in `pipeline.networks.uncertainty`; within: share of errors within one of
-        seen and of hidden joints, and the same of films that the fit has not seen.
+        seen and of hidden joints, and the same of films that the fit has not seen (nothing of one film alone).
 
     Raises:
         AssetError: no labelled hand was found.
@@ -76,7 +76,7 @@ def fitted(errors: Errors) -> dict[str, Any]:
         },
         "drift_m_s": _drift(errors),
         "within": _shares(inside, errors.seen),
-        "within_of_other_films": _shares(apart, errors.seen),
+        "within_of_other_films": _shares(apart, errors.seen) if len(films) > 1 else {},
     }
 
 

@@ -151,6 +151,8 @@ def read_true_hands(path: Path) -> dict[str, list[TrueHands]]:
         raise SourceError(f"{path}: no JSON ({error})") from error
     if not isinstance(content, dict):
         raise SourceError(f'{path}: expected {{clip: [{{"frames": [first, last], "boxes": [[x0, y0, x1, y1]]}}]}}')
+    if wrong := [clip for clip, entries in content.items() if not isinstance(entries, list)]:
+        raise SourceError(f"{path}: {wrong[0]}: expected a list of frames with boxes")
     return {clip: [_true_hands(f"{path}: {clip}", entry) for entry in entries] for clip, entries in content.items()}
 
 
@@ -181,7 +183,7 @@ def _stereo_camera(prefix: Path, number: int) -> StereoCamera:
     K, distortion = _block(own, "intrinsic", 9), _block(own, "distortion", None)
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = _block(placed, "R", 9).reshape(3, 3), _block(placed, "T", 3)
-    if not np.allclose(T[:3, :3] @ T[:3, :3].T, np.eye(3), atol=1e-3):
+    if not np.allclose(T[:3, :3] @ T[:3, :3].T, np.eye(3), atol=1e-3) or np.linalg.det(T[:3, :3]) < 0:
         raise SourceError(f"{prefix}_rot_trans_c{number}.dat: R is no rotation")
     return StereoCamera(GivenCamera(K.reshape(3, 3), distortion), T)
 
@@ -204,7 +206,8 @@ def _read_blocks(path: Path) -> _Blocks:
     except OSError as error:
         raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
     except ValueError as error:
-        raise SourceError(f"{path}: no numbers below '{blocks[-1][0]}:' ({error})") from error
+        place = f"no numbers below '{blocks[-1][0]}:'" if blocks else "no text"
+        raise SourceError(f"{path}: {place} ({error})") from error
     return _Blocks(path, dict(reversed(blocks)))
 
 

@@ -39,7 +39,7 @@ class Progress:
 
 
 class Averaged:
-    """Exponential average of a network's weights; its counters and statistics are the network's.
+    """Exponential average of a network's weights and statistics; its counters are the network's.
 
     Args:
         network: to follow.
@@ -161,7 +161,11 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
         if not path.exists():
             raise AssetError(f"{path} does not exist: train {run} first")
         given, here = _tensors(path), network.state_dict()
-        if read_json(run / "run.json", AssetError)["numbers"].get("trains") == "lift":
+        note = read_json(run / "run.json", AssetError)
+        numbers = note.get("numbers") if isinstance(note, dict) else None
+        if not isinstance(numbers, dict):
+            raise AssetError(f"{run / 'run.json'} is no note of a run: take it from a copy")
+        if numbers.get("trains") == "lift":
             given = {name: value for name, value in given.items() if name.startswith(_HEAD)}
             here_only = here.keys() - given.keys()
         else:
