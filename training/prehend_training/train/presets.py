@@ -53,15 +53,28 @@ _DEBUG_UNIHOPE = CropPreset(
     twins=TwinConfig(least_hidden=None, begin=0.5),
 )
 
-_ALL: tuple[Preset, ...] = (
-    LitePreset(
-        "unihope-s",
-        "unihope-s",
-        data=UPRIGHT_CROPS,
-        optimisation=Optimisation(
-            method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, ema=0.999, pretrained_share=0.12
-        ),
+_UNIHOPE_S = LitePreset(
+    "unihope-s",
+    "unihope-s",
+    data=UPRIGHT_CROPS,
+    optimisation=Optimisation(
+        method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, ema=0.999, pretrained_share=0.12
     ),
+)
+
+
+def _trunk_arms() -> Iterator[Preset]:
+    """What trunk and input size of `unihope-s` were chosen by: like it but for them; and the network before it."""
+    yield replace(_UNIHOPE_S, name="unihope-s-imagenet", config=replace(LITE, trunk="imagenet"))
+    for size in (192, 160, 128):
+        config, data = replace(LITE, size=size), replace(UPRIGHT_CROPS, size_px=size)
+        yield replace(_UNIHOPE_S, name=f"unihope-s-{size}", config=config, data=data)
+    data = replace(UPRIGHT_CROPS, size_px=SMALL.size, object_grid=SMALL.roi_size, describes_objects=False)
+    yield CropPreset("unihope-xs-upright", "unihope-xs", SMALL, data, optimisation=_MUON)
+
+
+_ALL: tuple[Preset, ...] = (
+    _UNIHOPE_S,
     # goes on from another run with further data: the same at a lower rate
     LitePreset(
         "unihope-s-further",
@@ -212,7 +225,7 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
 
 
 _ROWS = [*_rows_of(_UNIHOPE_XS), *_rows_of(_DEBUG_UNIHOPE)]
-_ALL_PARTS = (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *HHMR_PRESETS, *_ROWS)
+_ALL_PARTS = (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *HHMR_PRESETS, *_ROWS, *_trunk_arms())
 PRESETS: dict[str, Preset] = {one.name: one for one in _ALL_PARTS}
 
 
