@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import SIDES, Side
+from prehend.documents import read_arrays
 from prehend.errors import SourceError
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model import HandModel
@@ -200,11 +201,10 @@ class DexYcb(Dataset):
 
     def _labels(self, sequence: _Sequence, serial: str, frame: int) -> dict[str, NDArray[Any]]:
         path = self.source.require(self._frame(sequence, serial, f"labels_{frame:06d}.npz"))
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in ("seg", "pose_y", "pose_m", "joint_3d")}
-        except (KeyError, ValueError, OSError, EOFError) as error:
-            raise SourceError(f"{path} is no file of labels: {error}; download it again") from error
+        labels = read_arrays(path, lambda text: SourceError(f"labels {text}; download it again"))
+        if missing := [name for name in ("seg", "pose_y", "pose_m", "joint_3d") if name not in labels]:
+            raise SourceError(f"{path} is no file of labels: it lacks {', '.join(missing)}; download it again")
+        return labels
 
     def _cached(self, path: Path) -> Any:
         """A small file of the calibration or a model's box, read once."""
