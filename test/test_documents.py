@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -104,6 +105,47 @@ def test_what_is_no_archive_is_one_line_that_gives_no_bad_advice(tmp_path, name)
     with pytest.raises(SourceError, match=f"{name} cannot be read: ") as told:
         read_arrays(tmp_path / name)
     assert "\n" not in str(told.value) and "pickle" not in str(told.value).removeprefix(str(tmp_path / name))
+
+
+def write_npy(path, header, data=b""):
+    """An archive of one member with a header of one's own."""
+    text = repr(header).encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data)
+
+
+def test_arrays_that_unpack_to_more_than_is_allowed_are_not_unpacked(tmp_path):
+    np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros(1 << 20), b=np.zeros(1 << 20))
+    assert (tmp_path / "bomb.npz").stat().st_size < 1 << 16
+    with pytest.raises(AssetError, match=r"bomb\.npz cannot be read: its arrays unpack to more than 12 mib"):
+        read_arrays(tmp_path / "bomb.npz", AssetError, limit=12 << 20)
+    assert read_arrays(tmp_path / "bomb.npz", limit=17 << 20)["b"].size == 1 << 20
+
+
+@pytest.mark.parametrize("shape", [(1 << 40,), (1 << 31, 1 << 31, 1 << 31), (9,)])
+def test_a_header_that_claims_more_than_is_there_is_refused_before_room_is_made(tmp_path, shape):
+    write_npy(tmp_path / "claims.npz", {"descr": "<f8", "fortran_order": False, "shape": shape}, bytes(64))
+    with pytest.raises(SourceError, match="corrupt"):
+        read_arrays(tmp_path / "claims.npz")
+    write_npy(tmp_path / "true.npz", {"descr": "<f8", "fortran_order": False, "shape": (8,)}, bytes(64))
+    assert not read_arrays(tmp_path / "true.npz")["a"].any()
+
+
+def test_an_archive_whose_bytes_are_changed_is_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, a=np.arange(100.0))
+    whole = path.read_bytes()
+    for changed in (whole[:300], whole[:-10], whole[:250] + bytes([whole[250] ^ 1]) + whole[251:]):
+        path.write_bytes(changed)
+        with pytest.raises(SourceError, match=r"x\.npz cannot be read: corrupt"):
+            read_arrays(path)
+
+
+def test_a_fifo_is_no_archive_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(SourceError, match=r"pipe\.npz cannot be read: no regular file"):
+        read_arrays(tmp_path / "pipe.npz")
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from prehend.documents import read_arrays
 from prehend.errors import OutputError
-from prehend.files import final_target, has_room, is_special, replace_file, replace_text, sync_folder
+from prehend.files import final_target, has_room, is_special, replace_arrays, replace_file, replace_text, sync_folder
 
 
 def test_a_link_stays_and_its_target_is_written(tmp_path):
@@ -104,3 +106,16 @@ def test_many_that_write_one_file_leave_one_of_their_texts(tmp_path):
     content = (tmp_path / "x").read_bytes()
     assert content in [letter * 20000 for letter in (b"a", b"b", b"c")]
     assert [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def test_arrays_are_written_whole_under_the_name_that_was_asked_for(tmp_path):
+    arrays = {"a": np.arange(6).reshape(2, 3), "name": np.array("x")}
+    replace_arrays(tmp_path / "of no suffix", arrays)
+    assert [path.name for path in tmp_path.iterdir()] == ["of no suffix"]
+    found = read_arrays(tmp_path / "of no suffix")
+    assert found.keys() == arrays.keys() and (found["a"] == arrays["a"]).all()
+    with pytest.raises(ValueError, match="allow_pickle"):
+        replace_arrays(tmp_path / "of no suffix", {"a": np.array([{}], object)})
+    assert read_arrays(tmp_path / "of no suffix").keys() == arrays.keys()
+    with pytest.raises(OutputError, match="cannot be written"):
+        replace_arrays(tmp_path / "no folder" / "x.npz", arrays)

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import yaml
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from prehend.errors import PrehendError, SourceError
 
 MAX_BYTES = 64 << 20
+MAX_ARRAYS_BYTES = 512 << 20
 MAX_YAML_BYTES = 8 << 20
 MAX_DEPTH = 64
 MAX_NODES = 2_000_000
@@ -36,7 +37,16 @@ _ARCHIVE_FAILURES = (
 )  # fmt: skip
 """What NumPy and the zip below it were seen to raise, or may, over archives that are damaged."""
 
+_HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
 Fail = Callable[[str], PrehendError]
+
+
+class _Unfit(ValueError):
+    """An archive that is refused before it is read; the text says why."""
 
 
 class _Loader(_CLoader):  # type: ignore[misc, valid-type]
@@ -114,20 +124,44 @@ def read_document(path: Path, fail: Fail = SourceError) -> Any:
     return (parse_json if is_json else parse_yaml)(text, str(path), fail, "neither JSON nor YAML")
 
 
-def read_arrays(path: Path, fail: Fail = SourceError) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, fail: Fail = SourceError, limit: int = MAX_ARRAYS_BYTES) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file by their names; nothing in it is unpickled.
 
+    Args:
+        path: of the file.
+        fail: makes the error of a text.
+        limit: what all arrays together may take once they are unpacked [bytes].
+
     Raises:
-        PrehendError: as `fail` makes it; the file is missing, or damaged anywhere.
+        PrehendError: as `fail` makes it; the file is missing, no regular file, too large, or damaged anywhere.
     """
     try:
+        _check_arrays(path, limit)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except _ARCHIVE_FAILURES as error:
-        said = error.strerror if isinstance(error, OSError) else None
+        said = str(error) if isinstance(error, _Unfit) else getattr(error, "strerror", None)
         raise fail(
             f"{path} cannot be read: {said.lower() if said else 'corrupt, or no .npz of plain arrays'}"
         ) from error
+
+
+def _check_arrays(path: Path, limit: int) -> None:
+    """Raise `_Unfit` for arrays that unpack to more than `limit` bytes or claim more than is there.
+
+    NumPy makes room for what a header says before it reads what follows.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise _Unfit("no regular file")
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > limit:
+            raise _Unfit(f"its arrays unpack to more than {limit >> 20} MiB")
+        for entry in entries:
+            with archive.open(entry) as file:
+                shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
+            if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize > entry.file_size:
+                raise ValueError(f"an array of {shape} in {entry.file_size} bytes")
 
 
 def parse_json(text: str, name: str, fail: Fail = SourceError, what: str = "no JSON that can be read") -> Any:

@@ -1,10 +1,14 @@
 """Writing files so that a reader never meets half of one: beside the target, synced, then one rename."""
 
+import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from prehend.errors import OutputError
 
@@ -76,6 +80,13 @@ def replace_file(path: Path, data: bytes, durable: bool = True) -> None:
 def replace_text(path: Path, text: str) -> None:
     """`replace_file` of a text in UTF-8; names of files that are not UTF-8 stand in it escaped."""
     replace_file(path, text.encode("utf-8", "backslashreplace"))
+
+
+def replace_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """`replace_file` of a compressed .npz of arrays by their names; see `documents.read_arrays`."""
+    data = io.BytesIO()
+    np.savez_compressed(data, allow_pickle=False, **arrays)
+    replace_file(path, data.getvalue())
 
 
 def sync(file: IO[bytes]) -> None:

@@ -71,12 +71,14 @@ def skin(
     template, directions, weights = (model.v_template, model.blend_directions, model.weights) if mesh else model.of_tips
     feature = (R[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(R), 135)[:, model.active_pose]
     coefficients = np.concatenate([shape, feature], 1)
-    rest = template + (coefficients @ directions.T).reshape(len(R), -1, 3)
+    rest = template + (coefficients @ directions.T).reshape(len(R), len(template), 3)
     rest_joints = model.joints_template + (shape @ model.joints_shapedirs.reshape(-1, NUM_BETAS).T).reshape(-1, 16, 3)
     spin, joints16 = _chain(R, rest_joints)
     # p = sum_j w_j (G_j (p_rest - J_j) + joint_j): rotations and shifts are blended first, then used once a vertex
     shifts = joints16 - (spin @ rest_joints[..., None])[..., 0]
-    columns = np.swapaxes(spin, 2, 3).reshape(len(R), -1, 9)  # one after the other: numpy is slow at small matrices
+    columns = np.swapaxes(spin, 2, 3).reshape(
+        len(R), NUM_MANO_JOINTS, 9
+    )  # one after the other: numpy is slow at small matrices
     blended = weights @ np.concatenate([columns, shifts], 2)
     vertices = blended[..., 9:] + offset
     for k in range(3):

@@ -145,6 +145,24 @@ def test_dexycb_broken_files_are_named(small_dexycb, copied, pattern):
         open_dataset("dexycb", root, "all")[0]
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"pose_y": None}, "lacks pose_y"),
+        ({"seg": np.array([{}], object)}, "cannot be read"),
+        ({"joint_3d": None, "seg": None}, "lacks seg, joint_3d"),
+    ],
+)
+def test_dexycb_labels_that_are_none_are_named_and_never_unpickled(small_dexycb, copied, changes, says):
+    root = copied(small_dexycb)
+    for path in root.glob("*/*/*/labels_000001.npz"):
+        with np.load(path) as stored:
+            arrays = {**stored, **changes}
+        np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(SourceError, match=rf"labels_000001\.npz .*{says}.*download it again"):
+        open_dataset("dexycb", root, "all")[2]
+
+
 def test_dexycb_depth_is_in_metres(small_dexycb):
     depth = open_dataset("dexycb", small_dexycb, "all").depth_m(0)
     assert depth.shape == (480, 640) and np.allclose(depth, 0.812)

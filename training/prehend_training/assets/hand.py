@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import NUM_BETAS
-from prehend.errors import PrehendError
+from prehend.errors import OutputError, PrehendError
+from prehend.files import reason, replace_arrays, replace_text
 from prehend.hand_model.asset import SCHEMA, HandModel, from_arrays
 from prehend_training.assets import poses
 from prehend_training.assets.hand_correctives import pose_correctives
@@ -116,6 +117,20 @@ def _pose_prior(model: HandModel, rng: np.random.Generator, count: int) -> dict[
     return {"hands_mean": mean.astype(np.float32), "hands_components": rows.astype(np.float32)}
 
 
+def _write(out: Path, arrays: dict[str, Any], licence: str) -> None:
+    """The hand and its licence beside each other.
+
+    Raises:
+        OutputError: one of them cannot be written.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {reason(error)}") from error
+    replace_arrays(out, arrays)
+    replace_text(out.parent / "LICENSE-CC0.txt", licence)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m prehend_training.assets.hand", description=__doc__)
@@ -127,12 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         arrays = build(options.wheel)
         licence = HandSource(options.wheel).licence()
+        _write(options.out, arrays, licence)
     except PrehendError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(options.out, **arrays)
-    (options.out.parent / "LICENSE-CC0.txt").write_text(licence)
     log.info("%s: %d kB", options.out, options.out.stat().st_size // 1000)
     return 0
 

@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.errors import AssetError
+from prehend.check import check_finite, check_shape
+from prehend.conventions import NUM_BETAS
+from prehend.documents import read_arrays
+from prehend.errors import AssetError, InvalidInput
+from prehend.files import replace_arrays
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion, quaternion_from_matrix
 from prehend.object_catalogue import own_folders
 from prehend_training.assets.poses import pose_from_angles
@@ -25,6 +29,8 @@ Rng = np.random.Generator
 SHIPPED = Path(__file__).parent / "library"
 SCHEMA = "prehend.grasps/1"
 RATES = "rates.json"
+WAY_OUT = "make them with `prehend-train grasps`"
+HAND_ARRAYS = ("betas", "angles", "turn", "place", "scale")
 ANGLE_STEP_RAD = 2e-4
 PLACE_STEP_M = 2e-5
 _TURN_STEP = 1 / 32767
@@ -121,8 +127,24 @@ def restored(arrays: dict[str, NDArray[np.generic]]) -> Hands:
     return Hands(arrays["betas"].astype(np.float64), angles, T, arrays["scale"].astype(np.float64))
 
 
+def check_hands(arrays: dict[str, NDArray[Any]]) -> None:
+    """Raise `InvalidInput` or `KeyError` unless `restored` makes hands of these arrays."""
+    count = len(arrays["betas"])
+    check_shape("betas", arrays["betas"], [count, NUM_BETAS])
+    for name, shape in (("angles", [count, 15, 3]), ("turn", [count, 4]), ("place", [count, 3]), ("scale", [count, 3])):
+        check_shape(name, arrays[name], shape)
+    for name in HAND_ARRAYS:
+        check_finite(name, arrays[name])
+    if not arrays["turn"].any(1).all() or not (arrays["scale"] > 0).all():
+        raise InvalidInput("a hand that is turned nowhere, or an object of no size")
+
+
 def save_grasps(path: Path, grasps: GraspSet) -> None:
-    """Write a file of the library, see `load_grasps`."""
+    """Write a file of the library, see `load_grasps`; whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     names = np.array(sorted(KINDS))
     arrays: dict[str, Any] = {
         "schema": np.array(SCHEMA),
@@ -133,7 +155,7 @@ def save_grasps(path: Path, grasps: GraspSet) -> None:
         "clearance": grasps.clearance_m.astype(np.float16),
         **quantised(grasps.hands),
     }
-    np.savez_compressed(path, **arrays)
+    replace_arrays(path, arrays)
 
 
 def load_grasps(object_id: str, folder: Path | None = None) -> GraspSet:
@@ -151,7 +173,7 @@ def load_grasps(object_id: str, folder: Path | None = None) -> GraspSet:
         if (place / f"{object_id}.npz").is_file():
             return _read(place / f"{object_id}.npz")
     places = ", ".join(map(str, folders))
-    raise AssetError(f"no grasps of '{object_id}' in {places}: make them with `prehend-train grasps`")
+    raise AssetError(f"no grasps of '{object_id}' in {places}: {WAY_OUT}")
 
 
 def _folders(folder: Path | None) -> tuple[Path, ...]:
@@ -160,13 +182,22 @@ def _folders(folder: Path | None) -> tuple[Path, ...]:
 
 @lru_cache(maxsize=256)
 def _read(path: Path) -> GraspSet:
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = read_arrays(path, lambda text: AssetError(f"grasps {text}: {WAY_OUT}"))
     if str(arrays.get("schema")) != SCHEMA:
-        raise AssetError(f"{path} is no file of grasps ({SCHEMA})")
-    kinds = arrays["kind_names"][arrays["kind"]]
-    contact = np.unpackbits(arrays["contact"], axis=1)[:, :6].astype(bool)
-    return GraspSet(path.stem, kinds, restored(arrays), contact, arrays["clearance"].astype(np.float64))
+        raise AssetError(f"{path} is no file of grasps ({SCHEMA}): {WAY_OUT}")
+    try:
+        kinds = arrays["kind_names"][arrays["kind"]]
+        contact = np.unpackbits(arrays["contact"], axis=1)[:, :6].astype(bool)
+        check_hands(arrays)
+        check_shape("contact", contact, [len(arrays["betas"]), 6])
+        check_shape("clearance", arrays["clearance"], [len(kinds)])
+        check_shape("kind", kinds, [len(contact)])
+        check_finite("clearance", arrays["clearance"])
+        if unknown := set(kinds.tolist()) - KINDS.keys():
+            raise InvalidInput(f"there is no kind {', '.join(map(repr, sorted(unknown)))}")
+        return GraspSet(path.stem, kinds, restored(arrays), contact, arrays["clearance"].astype(np.float64))
+    except (LookupError, ValueError, TypeError) as error:
+        raise AssetError(f"grasps {path} are damaged ({' '.join(str(error).split())[:160]}): {WAY_OUT}") from error
 
 
 def library_ids(folder: Path | None = None) -> tuple[str, ...]:

@@ -67,6 +67,8 @@ def _solid(path: Path, entry: Mapping[str, Any], model: ObjectModel) -> Solid:
         for name, paint in entry.get("paints", {"body": {"material": "plastic"}}).items()
     }
     form = Form(tuple(_read_part(path, part) for part in entry["parts"]))
+    if not all(np.isfinite(part).all() for part in (form.mesh.vertices, form.mesh.normals, form.mesh.uv)):
+        raise AssetError(f"object {path} has parts that are nowhere: one of their numbers is missing or none")
     unknown = {surface.paint for surface in form.surfaces} - set(paints)
     if unknown:
         raise AssetError(f"object {path} has parts with a paint of no description: {', '.join(sorted(unknown))}")
@@ -80,10 +82,19 @@ def _solid(path: Path, entry: Mapping[str, Any], model: ObjectModel) -> Solid:
         form,
         np.ones(3),
         paints,
-        Range(**{key: tuple(limits) for key, limits in entry.get("stretch", {}).items()}),
+        _stretch(path, entry.get("stretch", {})),
         mass_kg,
         tuple(entry.get("grasps", ())),
     )
+
+
+def _stretch(path: Path, entry: Mapping[str, Any]) -> Range:
+    """How far an object may be stretched: two factors for each name."""
+    limits = {name: np.asarray(pair, np.float64) for name, pair in entry.items()}
+    for name, pair in limits.items():
+        if pair.shape != (2,) or not 0 < pair[0] <= pair[1]:
+            raise AssetError(f"object {path}: stretch of {name} is {str(entry[name])[:60]}, expected [least, most]")
+    return Range(**{name: (float(pair[0]), float(pair[1])) for name, pair in limits.items()})
 
 
 def _read_part(path: Path, entry: Mapping[str, Any]) -> Part:
@@ -93,6 +104,8 @@ def _read_part(path: Path, entry: Mapping[str, Any]) -> Part:
         raise AssetError(f"object {path} has a part of unknown kind '{kind}'; there are {', '.join(PARTS)}")
     try:
         return PARTS[kind].read({**entry, "folder": path.parent})
+    except AssetError as error:
+        raise AssetError(f"object {path}: its {kind} cannot be made: {error}") from error
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, cv2.error) as error:
         raise AssetError(f"object {path}: its {kind} cannot be made: {error!r}") from error
 

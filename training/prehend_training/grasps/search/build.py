@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.errors import UnknownName
+from prehend.documents import read_json
+from prehend.errors import AssetError, UnknownName
 from prehend.files import replace_text
 from prehend_training.grasps.checks import CHECKS, check, suits
 from prehend_training.grasps.closing import Hands, to_object
@@ -38,6 +40,7 @@ _HOPELESS = 0.02
 _TRIGGER_M = 0.006
 _NOMINAL_SHARE = 0.5
 _USUAL = ("power", "precision", "pinch")
+_WAY_OUT = "remove it, and the grasps of its folder are made again"
 
 _log = logging.getLogger(__name__)
 
@@ -74,25 +77,36 @@ def build_library(
 
     Raises:
         UnknownName: there is no such object in the catalogue.
+        AssetError: the file of the success rates is damaged.
     """
     for name in object_ids:
         if name not in catalogue():
             raise UnknownName("object", name, catalogue())
     out.mkdir(parents=True, exist_ok=True)
     path = out / RATES
-    rates = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    rates = _rates(path)
     for name in object_ids:
         wanted = {"seed": seed, "asked": count, "hand": hand_model().sha256[:16]}
         if (out / f"{name}.npz").is_file() and wanted.items() <= rates.get(name, {}).items():
             continue
         grasps, found = make_grasps(catalogue()[name], count, seed)
         save_grasps(out / f"{name}.npz", grasps)
-        rates = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # another process may write too
+        rates = _rates(path)  # another process may write too
         rates[name] = {**wanted, "grasps": len(grasps), "kinds": found}
         replace_text(path, json.dumps(dict(sorted(rates.items())), indent=1) + "\n")
         if progress is not None:
             progress(f"{name}: {len(grasps)} grasps")
     return dict(rates)
+
+
+def _rates(path: Path) -> dict[str, dict[str, Any]]:
+    """What former calls found, by object."""
+    if not path.is_file():
+        return {}
+    rates = read_json(path, lambda text: AssetError(f"rates of grasps {text}: {_WAY_OUT}"))
+    if not isinstance(rates, dict) or not all(isinstance(rate, dict) for rate in rates.values()):
+        raise AssetError(f"rates of grasps {path}: no success rates by object: {_WAY_OUT}")
+    return rates
 
 
 def make_grasps(solid: Solid, count: int, seed: int) -> tuple[GraspSet, dict[str, dict[str, object]]]:

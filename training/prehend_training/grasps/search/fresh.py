@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.documents import read_arrays
 from prehend.errors import AssetError
+from prehend.files import replace_arrays
 from prehend_training.grasps.checks import Report, check
 from prehend_training.grasps.closing import Hands, felt
 from prehend_training.grasps.field import ExactField
 from prehend_training.grasps.hand import probe
 from prehend_training.grasps.kinds import KINDS, Kind, kind_of
-from prehend_training.grasps.library import SHIPPED, HeldGrasp, held, quantised, restored
+from prehend_training.grasps.library import HAND_ARRAYS, SHIPPED, HeldGrasp, check_hands, held, quantised, restored
 from prehend_training.grasps.search.people import sample_hands
 from prehend_training.grasps.search.placing import place
 from prehend_training.grasps.search.regions import anchors
@@ -26,7 +28,8 @@ Rng = np.random.Generator
 
 POOL_SIZE = 256
 POOL = "pool.npz"
-_HAND_ARRAYS = ("betas", "angles", "turn", "place", "scale")
+_WAY_OUT = "make it with `prehend-train grasps`"
+_POOL_ARRAYS = ("attempt", "kind", "contact", "extents")
 _NEAR_M = 0.003
 _DEEPEST_M = 0.004
 _USUAL = ("power", "precision")
@@ -69,13 +72,16 @@ def pooled(number: int, folder: Path = SHIPPED) -> HeldGrasp:
     Making one costs more than drawing one, and the same grasp looks new from each side, in other colours.
 
     Raises:
-        AssetError: there is no file, or families have other members now; the text names the command that makes one.
+        AssetError: there is no file, it is damaged, or families have other members now; the text names the command
+            that makes one.
     """
     pool = _pool(folder)
+    if not 0 <= number < len(pool["betas"]):
+        raise AssetError(f"{folder / POOL} has {len(pool['betas'])} grasps and none of number {number}: {_WAY_OUT}")
     solid = _solid(number, int(pool["attempt"][number]))
     if not np.allclose(solid.extents_m, pool["extents"][number], atol=2e-4):
-        raise AssetError(f"{folder / POOL} is of other things: make it again with `prehend-train grasps`")
-    hands = restored({name: pool[name][[number]] for name in _HAND_ARRAYS})
+        raise AssetError(f"{folder / POOL} is of other things: {_WAY_OUT}")
+    hands = restored({name: pool[name][[number]] for name in HAND_ARRAYS})
     return held(hands, solid, str(pool["kind_names"][pool["kind"][number]]), pool["contact"][number].astype(bool))
 
 
@@ -91,7 +97,7 @@ def build_pool(folder: Path, count: int = POOL_SIZE) -> None:
         rows.append({**looks, "extents": one.solid.extents_m, **{name: part[0] for name, part in hands.items()}})
     arrays: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     arrays["extents"] = arrays["extents"].astype(np.float32)
-    np.savez_compressed(folder / POOL, kind_names=np.array(names), **arrays)
+    replace_arrays(folder / POOL, {"kind_names": np.array(names), **arrays})
 
 
 def _made(number: int, attempt: int) -> tuple[dict[str, NDArray[np.generic]], HeldGrasp] | None:
@@ -118,9 +124,17 @@ def _solid(number: int, attempt: int) -> Solid:
 def _pool(folder: Path) -> dict[str, NDArray[Any]]:
     path = folder / POOL
     if not path.is_file():
-        raise AssetError(f"{path} is missing: make it with `prehend-train grasps`")
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        raise AssetError(f"{path} is missing: {_WAY_OUT}")
+    arrays = read_arrays(path, lambda text: AssetError(f"grasps {text}: {_WAY_OUT}"))
+    try:
+        count = len(arrays["betas"])
+        check_hands(arrays)
+        names = arrays["kind_names"][arrays["kind"]].tolist()
+        if any(len(arrays[name]) != count for name in _POOL_ARRAYS) or not KINDS.keys() >= set(names):
+            raise ValueError("arrays of different lengths, or kinds that are none")
+    except (LookupError, ValueError, TypeError) as error:
+        raise AssetError(f"grasps {path} are damaged ({' '.join(str(error).split())[:160]}): {_WAY_OUT}") from error
+    return arrays
 
 
 def _passes(report: Report) -> bool:

@@ -12,7 +12,7 @@ from prehend_training.objects.shapes.parts import Part
 
 Array = NDArray[np.floating]
 
-_ROUND_STEPS = 3
+_ROUND_STEPS, _HOLE_SEGMENTS = 3, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,17 +118,29 @@ class Rack(Part):
     def patches(self) -> list[Patch]:
         """A block whose top has holes."""
         plain = Box(np.eye(3), np.zeros(3), np.ones(3), self.paint, self.label, self.size_m, 0.0, {})
-        sides = [patch for patch in plain.patches() if patch.normals[0, 2] < 0.5]
-        return sides + [self._hole(i, j) for i in range(self.holes[0]) for j in range(self.holes[1])]
+        sides = [self._wall(patch) for patch in plain.patches() if abs(patch.normals[0, 2]) < 0.5]
+        floor = [patch for patch in plain.patches() if patch.normals[0, 2] < -0.5]
+        return sides + floor + [self._hole(i, j) for i in range(self.holes[0]) for j in range(self.holes[1])]
+
+    def _wall(self, side: Patch) -> Patch:
+        """A side with a corner wherever the cells of the top have one: no vertex lies on an edge of a neighbour."""
+        count = self.holes[1 if abs(side.normals[0, 0]) > 0.5 else 0]
+        steps = (np.tan(np.linspace(-np.pi / 4, np.pi / 4, _HOLE_SEGMENTS // 4 + 1)) + 1) / 2
+        share = np.append((np.arange(count)[:, None] + steps[:-1]).reshape(-1), count)[:, None] / count
+        left, right, below, beyond = np.concatenate([side.vertices, side.uv], 1)
+        ring = np.concatenate([[below, beyond], right + share * (left - right)])
+        fan = np.arange(1, len(ring) - 1)
+        faces = np.stack([0 * fan, fan, fan + 1], 1).astype(np.int32)
+        return Patch(ring[:, :3], np.repeat(side.normals[:1], len(ring), 0), ring[:, 3:], faces, side.surface)
 
     def _pitch(self) -> Array:
         return self.size_m[:2] / np.array(self.holes)
 
-    def _hole(self, i: int, j: int, segments: int = 16) -> Patch:
+    def _hole(self, i: int, j: int) -> Patch:
         """One cell of the top: from its square edge to the hole, down its wall, and its floor."""
         pitch, top = self._pitch(), float(self.size_m[2]) / 2
         centre = (np.array([i, j]) - (np.array(self.holes) - 1) / 2) * pitch
-        angle = np.linspace(0, 2 * np.pi, segments + 1) + np.pi / 4
+        angle = np.linspace(0, 2 * np.pi, _HOLE_SEGMENTS + 1) + np.pi / 4
         turn = np.stack([np.cos(angle), np.sin(angle)], -1)
         square = turn / np.abs(turn).max(1, keepdims=True) * pitch / 2
         circle = turn * self.hole_radius_m

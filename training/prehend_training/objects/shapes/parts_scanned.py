@@ -4,17 +4,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.errors import AssetError
+from prehend.check import check_finite, check_shape
+from prehend.documents import read_arrays
+from prehend.errors import AssetError, InvalidInput
+from prehend.files import replace_arrays
 from prehend_training.objects.shapes.mesh import Faces, Patch, Surface
 from prehend_training.objects.shapes.parts import Part
 from prehend_training.objects.shapes.triangles import Body, Fill, shaded
 
 Array = NDArray[np.floating]
+
+_WAY_OUT = "import the mesh again with `prehend-train objects import`"
+
+
+def _body_of(arrays: Mapping[str, NDArray[Any]], k: int) -> Body:
+    """Body number k in the arrays of a file; `InvalidInput` or `KeyError` where they are none."""
+    vertices, faces = arrays[f"vertices_m{k}"].astype(np.float64), arrays[f"faces{k}"].astype(np.int32)
+    check_shape("vertices_m", vertices, ["V", 3])
+    check_finite("vertices_m", vertices)
+    check_shape("faces", faces, ["F", 3])
+    if not len(faces) or faces.min() < 0 or faces.max() >= len(vertices):
+        raise InvalidInput(f"faces point outside of {len(vertices)} vertices")
+    if f"inside{k}" not in arrays:
+        return Body(vertices, faces)
+    bits, (x, y, z) = arrays[f"inside{k}"], (int(size) for size in arrays[f"shape{k}"])
+    if min(x, y, z) < 1 or x * y * z > 8 * len(bits):
+        raise InvalidInput(f"{x} x {y} x {z} cells in {len(bits)} bytes")
+    low, step = arrays[f"low_m{k}"], arrays[f"step_m{k}"]
+    for name, vector in (("low_m", low), ("step_m", step)):
+        check_shape(name, vector, [3])
+        check_finite(name, vector)
+    if not (step > 0).all():
+        raise InvalidInput("cells of no size")
+    return Body(vertices, faces, Fill(np.unpackbits(bits, count=x * y * z).reshape(x, y, z).astype(bool), low, step))
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,24 +59,24 @@ class Scanned(Part):
     @classmethod
     def _shape_of(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
         path = Path(entry["folder"]) / str(entry["mesh"])
+        arrays = read_arrays(path, lambda text: AssetError(f"mesh {text}: {_WAY_OUT}"))
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, BadZipFile) as error:
-            raise AssetError(f"mesh {path} cannot be read: {str(error).splitlines()[0]}") from error
-        bodies = []
-        for k in range(int(arrays["count"])):
-            fill = None
-            if f"inside{k}" in arrays:
-                shape = tuple(int(size) for size in arrays[f"shape{k}"])
-                inside = np.unpackbits(arrays[f"inside{k}"], count=int(np.prod(shape))).reshape(shape).astype(bool)
-                fill = Fill(inside, arrays[f"low_m{k}"], arrays[f"step_m{k}"])
-            bodies.append(Body(arrays[f"vertices_m{k}"].astype(np.float64), arrays[f"faces{k}"].astype(np.int32), fill))
-        tones = tuple(arrays[f"tones{k}"].astype(np.int64) for k in range(len(bodies)))
-        return {"bodies": tuple(bodies), "tones": tones}
+            bodies = tuple(_body_of(arrays, k) for k in range(int(arrays["count"])))
+            tones = tuple(arrays[f"tones{k}"].astype(np.int64) for k in range(len(bodies)))
+            for body, tone in zip(bodies, tones, strict=True):
+                check_shape("tones", tone, [len(body.faces)])
+            if not bodies:
+                raise InvalidInput("it holds no body")
+        except (LookupError, ValueError, TypeError) as error:
+            raise AssetError(f"mesh {path} is damaged ({' '.join(str(error).split())[:160]}): {_WAY_OUT}") from error
+        return {"bodies": bodies, "tones": tones}
 
     def write(self, path: Path) -> None:
-        """Write the triangles beside a description; vertices are kept to 32 bits."""
+        """Write the triangles beside a description; vertices are kept to 32 bits.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
         arrays: dict[str, Any] = {"count": np.array(len(self.bodies))}
         for k, (body, tones) in enumerate(zip(self.bodies, self.tones, strict=True)):
             small = np.uint16 if len(body.vertices_m) < 65536 else np.int32
@@ -60,7 +86,7 @@ class Scanned(Part):
                 arrays[f"inside{k}"] = np.packbits(body.fill.inside)
                 arrays[f"shape{k}"] = np.array(body.fill.inside.shape)
                 arrays[f"low_m{k}"], arrays[f"step_m{k}"] = body.fill.low_m, body.fill.step_m
-        np.savez_compressed(path, **arrays)
+        replace_arrays(path, arrays)
 
     def measure(self, points_m: Array, scale: Array, filled: bool) -> Array:
         """Exact for closed bodies, see `Body.distance`."""

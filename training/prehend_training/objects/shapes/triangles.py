@@ -16,6 +16,8 @@ _PIECES = 28
 _CHUNK = 8192
 _FEW, _MANY = 10, 96
 _SMOOTH_COS = 0.75
+_FLAT = 1e-14
+"""Squared sine of a corner's angle below which a triangle is a line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +157,10 @@ def closest_points(points: Array, corners: Array) -> tuple[Array, Array]:
     aa, bb, cross, cc = (np.einsum("...i,...i", u, v) for u, v in ((ab, ab), (ac, ac), (ab, ac), (bc, bc)))
     pb, pc, pr = (np.einsum("...i,...i", u, v) for u, v in ((ap, ab), (ap, ac), (bp, bc)))
     pp = np.einsum("...i,...i", ap, ap)
-    area = np.maximum(aa * bb - cross * cross, 1e-30)
+    square = aa * bb - cross * cross
+    area = np.maximum(square, 1e-30)
     v, w = (bb * pb - cross * pc) / area, (aa * pc - cross * pb) / area
-    within = (v >= 0) & (w >= 0) & (v + w <= 1)
+    within = (v >= 0) & (w >= 0) & (v + w <= 1) & (square > _FLAT * aa * bb)
     zero = np.zeros_like(v)
     t, s, r = (np.clip(top / np.maximum(size, 1e-30), 0, 1) for top, size in ((pb, aa), (pc, bb), (pr, cc)))
     best_v, best_w, gap = np.where(within, v, 0), np.where(within, w, 0), np.where(within, -1.0, np.inf)
