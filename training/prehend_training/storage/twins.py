@@ -2,7 +2,7 @@
 
 DIR/config.json                what made them: source, weights, judge, numbers; a folder holds one thing
 DIR/twins-K-of-N.jsonl         a line for each twin of the K-th of N parts, see `Twin`; written after its images
-DIR/images/000012/NAME.png   the twin, as large as the frame; NAME.mask.png the bare hand's silhouette (one bit)
+DIR/pictures/000012/NAME.png   the twin, as large as the frame; NAME.mask.png the bare hand's silhouette (one bit)
 """
 
 import json
@@ -73,13 +73,13 @@ class TwinFolder:
         """Open a folder, complete or not.
 
         Raises:
-            AssetError: there is none, or it has another schema.
+            AssetError: there is none, it cannot be read, or it has another schema.
         """
         path = Path(path)
         note = path / "config.json"
         if not note.exists():
             raise AssetError(f"{path} holds no config.json: make twins with `prehend-train deocclude`")
-        description = json.loads(note.read_text())
+        description = _object(note)
         if description.get("schema") != SCHEMA:
             raise AssetError(f"{note} has schema {description.get('schema')}, expected {SCHEMA}: make the twins again")
         twins = [twin for file in sorted(path.glob("twins-*.jsonl")) for twin in _read_lines(file)]
@@ -100,7 +100,7 @@ class TwinFolder:
         wanted = json.loads(json.dumps({"schema": SCHEMA, **description}))
         note = path / "config.json"
         if note.exists():
-            begun = read_json(note, AssetError)
+            begun = _object(note)
             keys = sorted(begun.keys() | wanted.keys())
             differ = [
                 f"{k} is {begun.get(k)!r} and not {wanted.get(k)!r}" for k in keys if begun.get(k) != wanted.get(k)
@@ -201,6 +201,18 @@ class TwinFolder:
         frame = twin.frame_id
         name = quote(f"{frame.sequence}-{frame.frame}-{frame.view}-{frame.seed}-{frame.index}", safe="")
         return self.path / "pictures" / f"{twin.index // _EACH:06d}" / f"{name}.{suffix}"
+
+
+def _object(note: Path) -> dict[str, Any]:
+    """The object in config.json.
+
+    Raises:
+        AssetError: it is none, or cut off.
+    """
+    content = read_json(note, lambda text: AssetError(f"{text}: make the twins again in another folder"))
+    if not isinstance(content, dict):
+        raise AssetError(f"{note} holds no object: make the twins again in another folder")
+    return content
 
 
 def _read_lines(path: Path) -> list[Twin]:

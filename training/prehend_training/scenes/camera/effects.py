@@ -154,6 +154,7 @@ def _streak(picture: NDArray[np.float32], motion: Array) -> NDArray[np.float32]:
     middle = np.array([size // 2, size // 2], np.float64)
     ends = np.stack([middle - motion / 2, middle + motion / 2]) * 16
     cv2.line(kernel, ends[0].astype(int).tolist(), ends[1].astype(int).tolist(), 1.0, 1, cv2.LINE_AA, 4)
+    kernel = kernel + kernel[::-1, ::-1]  # lines are drawn up to half a pixel aside: labels would be
     kernel /= max(float(kernel.sum()), 1e-6)
     return np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE), np.float32)
 

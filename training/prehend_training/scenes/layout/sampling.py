@@ -28,6 +28,7 @@ from prehend_training.scenes.layout.posing import (
     nearest_skin,
     place_hand,
     pose_hand,
+    to_object,
 )
 from prehend_training.scenes.layout.scene import (
     Hand,
@@ -66,6 +67,8 @@ _BOTH_SHARES: dict[Kind, float] = {"crop": 0.18, "frame": 0.9}
 """Of hands that hold something: how often a second one is asked to help, for which there often is no room."""
 _NEAREST_M = 0.12
 """No joint comes closer to the camera."""
+_BESIDE_M = 0.003
+"""What belongs to another hand is no nearer to a hand's skin."""
 _REACH_M = 0.6
 """From the shoulder to the wrist."""
 _ARM_TRIES = 6
@@ -128,8 +131,8 @@ def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
     everyone = [*hands, *strangers]
     table = _table(rng, viewpoint, placed, everyone, [*objects, *extra])
     around = _around(rng, table, everyone, objects, extra)
-    if rng.random() < _PAPER_SHARE:
-        extra.append(paper_before(rng, hands[0]))
+    if rng.random() < _PAPER_SHARE and (paper := paper_before(rng, hands[0])) is not None:
+        extra.append(paper)
     return Scene(
         hands=tuple(hands),
         objects=tuple(objects),
@@ -162,12 +165,14 @@ def _second(rng: Rng, kind: Kind, view: View, viewpoint: Viewpoint, first: _Plac
     outfit = first.hand.outfit.other_hand()
     if rng.random() < (0.5 if kind == "frame" else 0.9):
         pair = other_hand(rng, first.hand, side, outfit, viewpoint)
-        return None if pair is None else _Placed(pair, None, False, False, [])
+        return None if pair is None or _pierced(pair, first) else _Placed(pair, None, False, False, [])
     if rng.random() < 0.15:
         side, outfit = SIDES[int(rng.integers(2))], sample_outfit(rng)
     other = _in_reach(rng, outfit, kind, view, side, viewpoint)
     far = np.linalg.norm(other.hand.wrist_m - viewpoint.seen_by(side).shoulder(other.hand.wrist_m)) > _REACH_M
     if far or other.stands or first.stands or not apart(first.hand, other.hand):
+        return None
+    if _pierced(other.hand, first) or _pierced(first.hand, other):
         return None
     return other
 
@@ -315,6 +320,13 @@ def _sample_wrist(rng: Rng, kind: Kind, view: View, side: Side, R: Array, posed:
 def apart(first: Hand, second: Hand) -> bool:
     """Whether two hands and their arms are at least 2 cm from each other."""
     return gap(*(true_points(hand, hand.vertices_m[::12]) for hand in (first, second))) > 0.02
+
+
+def _pierced(hand: Hand, other: _Placed) -> bool:
+    """Whether a hand or its arm goes into what belongs to another one."""
+    skin = true_points(hand, hand.vertices_m[::2])
+    things = [*other.clutter, *([] if other.thing is None else [other.thing])]
+    return any(thing.solid.nearest(to_object(thing.pose, skin), filled=True) < _BESIDE_M for thing in things)
 
 
 def _table(

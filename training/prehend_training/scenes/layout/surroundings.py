@@ -19,6 +19,8 @@ from prehend_training.scenes.people.skin import skin_tone
 Array = NDArray[np.floating]
 Rng = np.random.Generator
 
+_PAPER_GAP_M = 0.004
+"""Vertices of the skin are further apart than paper is thick."""
 TEXTURES = 72
 """Layers of the texture bank that scenes refer to."""
 
@@ -46,11 +48,11 @@ def _plain_thing(rng: Rng, pose: Array) -> Thing:
 
 
 def sample_near(rng: Rng, hand: Hand) -> list[Thing]:
-    """One or two objects beside, behind or in front of a hand that holds nothing; none touches it."""
+    """One or two objects beside, behind or in front of a hand that holds nothing; none touches it or the other."""
     vertices = true_points(hand, hand.vertices_m)
     centre = true_points(hand, hand.joints_m).mean(0)
     line = centre / np.linalg.norm(centre)
-    things = []
+    things: list[Thing] = []
     for _ in range(int(rng.integers(1, 3))):
         for _ in range(6):
             aside = cross(line, rng.standard_normal(3))
@@ -65,11 +67,20 @@ def sample_near(rng: Rng, hand: Hand) -> list[Thing]:
             pose[:3, :3] = random_rotation(rng)
             pose[:3, 3] = centre + shift
             thing = _plain_thing(rng, pose)
-            near_enough = pose[2, 3] > 0.12
-            if near_enough and thing.solid.nearest(to_object(pose, vertices[::3])) > 0.006:
+            free = pose[2, 3] > 0.12 and not any(_meet(thing, other) for other in things)
+            if free and thing.solid.nearest(to_object(pose, vertices[::3])) > 0.006:
                 things.append(thing)
                 break
     return things
+
+
+def _meet(first: Thing, second: Thing) -> bool:
+    """Whether two objects go into each other, as far as every other vertex of their meshes tells."""
+    for one, other in ((first, second), (second, first)):
+        points = other.solid.mesh().vertices[::2] @ other.pose[:3, :3].T + other.pose[:3, 3]
+        if one.solid.nearest(to_object(one.pose, points)) < 0:
+            return True
+    return False
 
 
 def loose_thing(rng: Rng, view: View) -> Thing:
@@ -238,8 +249,8 @@ def far_things(rng: Rng, hands: list[Hand]) -> list[Thing]:
     return things
 
 
-def paper_before(rng: Rng, hand: Hand) -> Thing:
-    """A sheet of paper or a card that hides part of a hand from the camera."""
+def paper_before(rng: Rng, hand: Hand) -> Thing | None:
+    """A sheet of paper or a card that hides part of a hand from the camera; None where hand or arm would pierce it."""
     middle = true_points(hand, hand.joints_m).mean(0)
     size = np.array([0.21, 0.297, 0.0008]) * rng.choice([0.4, 0.7, 1.0])
     solid = catalogue()["box"]
@@ -250,4 +261,5 @@ def paper_before(rng: Rng, hand: Hand) -> Thing:
     nearer = middle * (1 - 0.12 / np.linalg.norm(middle))
     pose[:3, 3] = nearer + aside * (rng.uniform(0.02, 0.06) + size[0] / 2)
     layer = int(rng.integers(TEXTURES)) if rng.random() < 0.5 else -1
-    return plain_thing(solid, pose, np.full(3, rng.uniform(0.5, 0.95)), layer)
+    thing = plain_thing(solid, pose, np.full(3, rng.uniform(0.5, 0.95)), layer)
+    return thing if solid.nearest(to_object(pose, true_points(hand, hand.vertices_m))) > _PAPER_GAP_M else None

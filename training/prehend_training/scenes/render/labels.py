@@ -100,27 +100,28 @@ def part_visible(hand: Hand, entity: int, picture: Picture, view: View) -> NDArr
     points = in_camera(view, true_points(hand, hand.vertices_m[drawn_hand().hand_mask]))
     height, width = picture.codes.shape
     part = picture.codes.astype(np.int64) - entity * PARTS
-    # a border of one pixel, so that vertices outside the image meet nothing
+    # a border of two pixels, so that all four around a vertex outside the image are empty
     shown = np.pad(
         np.where((part >= 0) & (part < _SKIN_PARTS), np.array(PART_OF_JOINT)[part % _SKIN_PARTS], -1),
-        1,
+        2,
         constant_values=-1,
     )
-    x, y = np.floor(np.clip(pixels(points, view.camera), -1, [width - 1, height - 1])).astype(np.int64).T + 1
+    x, y = np.floor(np.clip(pixels(points, view.camera), -2, [width, height])).astype(np.int64).T + 2
     own = vertex_parts()
-    seen = [
-        shown[np.minimum(y + dy, height + 1), np.minimum(x + dx, width + 1)] == own for dy in (0, 1) for dx in (0, 1)
-    ]
+    seen = [shown[y + dy, x + dx] == own for dy in (0, 1) for dx in (0, 1)]
     return np.bincount(own[np.any(seen, 0)], minlength=6)
 
 
 @lru_cache(maxsize=1)
 def _depth_limits() -> Array:
-    """(21,) how deep under its own skin a joint may lie [m]: twice the distance to the nearest skin and a margin."""
+    """(21,) how deep under its own skin a joint may lie [m]: twice the distance to the nearest skin and a margin.
+
+    With it the knuckles of a flat hand are seen from the palm too, where the flesh over them is 20 mm thick.
+    """
     model = drawn_hand()
     joints = np.concatenate([model.joints_template, model.v_template[model.tips]])[list(JOINTS_FROM_MANO)]
     nearest = np.linalg.norm(model.v_template[:, None] - joints, axis=2).min(0)
-    return np.clip(2 * nearest + 0.006, 0.013, 0.035)
+    return np.clip(2 * nearest + 0.012, 0.013, 0.035)
 
 
 def _digit(part: NDArray[np.int64]) -> NDArray[np.int64]:
