@@ -208,10 +208,12 @@ class DexYcb(Dataset):
     def _labels(self, sequence: _Sequence, serial: str, frame: int) -> dict[str, NDArray[Any]]:
         path = self.source.require(self._frame(sequence, serial, f"labels_{frame:06d}.npz"))
         arrays = read_arrays(path, lambda text: SourceError(f"{text}; download it again"))
+        if missing := [name for name in _LABELS if name not in arrays]:
+            raise SourceError(f"{path} is no file of labels: it lacks {', '.join(missing)}; download it again")
         try:
             for name, shape in _LABELS.items():
                 check_shape(name, arrays[name], shape)
-        except (KeyError, InvalidInput) as error:
+        except InvalidInput as error:
             raise SourceError(f"{path} is no file of labels: {error}; download it again") from error
         return {name: arrays[name] for name in _LABELS}
 
