@@ -25,6 +25,17 @@ MAX_YAML_BYTES = 8 << 20
 MAX_DEPTH = 64
 MAX_NODES = 2_000_000
 """Values of a document after its aliases are unfolded."""
+MAX_ARRAY_BYTES = 512 << 20
+"""Of all arrays of an archive, unpacked; our hand model has a hundredth of it."""
+
+_DISGUISES = (
+    (b"version https://git-lfs", "a Git LFS pointer: fetch the file itself (git lfs pull)"),
+    (b"<!doctype html", "a web page, perhaps that of a login: download the file again"),
+    (b"<html", "a web page, perhaps that of a login: download the file again"),
+    (b"PK\x03\x04", "a zip archive, as torch writes its checkpoints, too"),
+    (b"\x1f\x8b", "packed with gzip: unpack it"), (b"%pdf", "a PDF"),
+    (b"\x89hdf\r\n", "an HDF5 file"), (b"matlab 5.0", "a file of MATLAB"),
+)  # fmt: skip
 
 _CLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML was built with libyaml
 _FAILURES = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError, yaml.YAMLError)
@@ -37,6 +48,12 @@ _ARCHIVE_FAILURES = (
 """What NumPy and the zip below it were seen to raise, or may, over archives that are damaged."""
 
 Fail = Callable[[str], PrehendError]
+
+
+def disguise(head: bytes) -> str | None:
+    """What a file often is that is not what its name says, from its first bytes; None where that is not known."""
+    start = head[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((name for sign, name in _DISGUISES if start.startswith(sign.lower())), None)
 
 
 class _Loader(_CLoader):  # type: ignore[misc, valid-type]
@@ -118,9 +135,12 @@ def read_arrays(path: Path, fail: Fail = SourceError) -> dict[str, NDArray[Any]]
     """The arrays of an .npz file by their names; nothing in it is unpickled.
 
     Raises:
-        PrehendError: as `fail` makes it; the file is missing, or damaged anywhere.
+        PrehendError: as `fail` makes it; the file is missing, damaged anywhere, or unfolds to too much.
     """
     try:
+        with zipfile.ZipFile(path) as packed:  # nothing unfolds to more than its entry says
+            if sum(entry.file_size for entry in packed.infolist()) > MAX_ARRAY_BYTES:
+                raise fail(f"{path} unfolds to more than {MAX_ARRAY_BYTES >> 20} MiB: refused")
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except _ARCHIVE_FAILURES as error:
