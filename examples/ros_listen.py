@@ -15,6 +15,7 @@ import rclpy  # noqa: E402
 from rclpy.executors import ExternalShutdownException  # noqa: E402
 
 from prehend.ros.messages import HAND_ARRAY, decode, message_class  # noqa: E402
+from prehend.ros.start import end_ros  # noqa: E402
 
 GRASPING = 2
 """`Grasp.state`, see msg/Grasp.msg."""
@@ -54,8 +55,7 @@ def main() -> int:
             rclpy.spin_once(node, timeout_sec=0.2)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass  # Ctrl-C, or SIGTERM
-    node.destroy_node()
-    rclpy.try_shutdown()
+    end_ros(node)  # destroys it and leaves ROS, also where Fast DDS does not let go
     return 0 if listener.heard else 1
 
 

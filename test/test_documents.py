@@ -1,14 +1,19 @@
+import ast
+import io
 import json
 import os
 import pickle
+import resource
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prehend import documents
 from prehend.documents import parse_json, parse_yaml, read_arrays, read_document, read_text, too_deep
 from prehend.errors import AssetError, SourceError
 
@@ -185,3 +190,78 @@ def test_errors_are_of_the_kind_and_the_name_that_was_asked_for(tmp_path):
         parse_json("{", "the rig", AssetError, "no rig at all")
     (tmp_path / "bom.json").write_bytes(b"\xef\xbb\xbf[1]")
     assert read_document(tmp_path / "bom.json") == [1], "a byte order mark is no content"
+
+
+def npz(path, shape, size):
+    """An archive of one array that says this shape and unfolds to so many bytes of zeros."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as entry:
+        entry.write(head.getvalue())
+        for _ in range(size >> 24):
+            entry.write(bytes(1 << 24))
+
+
+def test_archives_that_unfold_to_gigabytes_are_refused_at_once(tmp_path):
+    npz(tmp_path / "claim.npz", (1 << 38,), 0)
+    with pytest.raises(SourceError, match="cannot be read"):
+        read_arrays(tmp_path / "claim.npz")
+    npz(tmp_path / "bomb.npz", (3 << 22,), 3 << 24)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SourceError, match="cannot be read"):
+        read_arrays(tmp_path / "bomb.npz", limit=1 << 25)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (b"\n <!DOCTYPE HTML>", "web page"), (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"PK\x03\x04", "zip"), (b"%PDF-1.4", "PDF"), (b"\x89PNG\r\n", None), (b"{}", None), (b"", None),
+    ],
+)  # fmt: skip
+def test_what_is_often_met_under_another_name_is_named(head, says):
+    found = documents.disguise(head)
+    assert found is None if says is None else says in found
+
+
+_READ_RAW = frozenset(
+    (
+        "load", "loads", "load_all", "safe_load", "full_load", "unsafe_load", "load_file", "safe_open", "loadtxt",
+        "genfromtxt", "fromfile", "memmap", "read_text", "read_bytes", "loadmat",
+    )
+)  # fmt: skip
+_ALLOWED = {
+    "documents.py": "the bounded readers themselves",
+    "hand_model/unpickling/pickles.py": "a pickle, at most 512 MiB; the answers of its reader",
+    "hand_model/unpickling/reader.py": "within the process that may die",
+    "mesh_files.py": "files beside a mesh, each at most 256 MiB; the answer of the process that reads",
+    "io/pixels/images.py": "an image, once its size is bounded",
+    "io/results/predictions.py": "text of `read_text`",
+    "eval/photographs/labels.py": "text of `read_text`",
+    "weights/__init__.py": "once the manifest's sha256 fits",
+    "export/graph.py": "graphs of weights, or those that were just made",
+    "export/engine.py": "a file that was just made",
+    "backends/onnx_cache.py": "our own cache; /proc/cpuinfo",
+    "backends/tensorrt_.py": "an engine, once its sha256 fits",
+    "backends/tensorrt_api.py": "what TensorRT answers",
+    "cli/evaluation/predict.py": "our own settings and predictions",
+    "cli/evaluation/job.py": "predictions that were read a moment before",
+    "view/server.py": "our own pages; a request of bounded length",
+    "ros/messages.py": "our own definitions",
+    "ros/start.py": "/proc",
+}  # fmt: skip
+
+
+def test_files_of_people_are_read_by_bounded_readers_alone():
+    """Whoever reads a file as it comes believes its size, its depth, and that it is a file."""
+    root = Path(documents.__file__).parent
+    found = set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = node.func if isinstance(node, ast.Call) else None
+            name = getattr(called, "attr", getattr(called, "id", ""))
+            owner = ast.unparse(called.value) if isinstance(called, ast.Attribute) else name
+            if name in _READ_RAW and (owner != name or name in ("load_file", "safe_open")) and owner != "graph":
+                found.add(path.relative_to(root).as_posix())
+    assert found == set(_ALLOWED), sorted(found ^ set(_ALLOWED))

@@ -55,6 +55,7 @@ def publish(rounds: int = 300) -> dict[str, float]:
     from prehend.hand_model import load_hand_model, skin
     from prehend.ros.conversion.convert import hand_array, header_message
     from prehend.ros.messages import HAND_ARRAY, encode, message_class
+    from prehend.ros.start import end_ros
     from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate
 
     model, eye = load_hand_model(), np.tile(np.eye(3, dtype=np.float32), (16, 1, 1))
@@ -71,8 +72,7 @@ def publish(rounds: int = 300) -> dict[str, float]:
     publisher = node.create_publisher(message_class(HAND_ARRAY), "~/hands", 10)
     header = header_message(0.0, "camera")
     taken = taking_turns({"publish": lambda: publisher.publish(encode(hand_array(header, result)))}, rounds)["publish"]
-    node.destroy_node()
-    rclpy.shutdown()
+    end_ros(node)
     return {"publish_two_meshes_ms": statistics.median(taken), "vertices_per_hand": len(model.v_template)}
 
 

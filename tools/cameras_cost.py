@@ -82,6 +82,12 @@ class Player:
                 self.rclpy.spin_once(self.node, timeout_sec=max(next_s - time.monotonic(), 0.0))
         return sent
 
+    def close(self) -> None:
+        """Leave ROS."""
+        from prehend.ros.start import end_ros
+
+        end_ros(self.node)
+
 
 def cpu_s(pids: list[int]) -> float:
     """CPU time of processes so far [s]."""
@@ -170,8 +176,7 @@ def main() -> None:
         for how in args.how:
             sys.stdout.write(measure(player, names[:count], how, frames, args.rate, args.seconds) + "\n")
             sys.stdout.flush()
-        player.node.destroy_node()
-        player.rclpy.shutdown()
+        player.close()
 
 
 if __name__ == "__main__":

@@ -132,11 +132,10 @@ class Bench:
 
     def close(self) -> None:
         """Leave ROS."""
-        import rclpy
+        from prehend.ros.start import end_ros
 
         self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
+        end_ros(self._node)
 
 
 def pictures(clip: Path, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -22,10 +22,20 @@ from prehend.errors import PrehendError, SourceError
 
 MAX_BYTES = 64 << 20
 MAX_ARRAYS_BYTES = 512 << 20
+"""Of all arrays of an archive, unpacked; our hand model has a hundredth of it."""
 MAX_YAML_BYTES = 8 << 20
 MAX_DEPTH = 64
 MAX_NODES = 2_000_000
 """Values of a document after its aliases are unfolded."""
+
+_DISGUISES = (
+    (b"version https://git-lfs", "a Git LFS pointer: fetch the file itself (git lfs pull)"),
+    (b"<!doctype html", "a web page, perhaps that of a login: download the file again"),
+    (b"<html", "a web page, perhaps that of a login: download the file again"),
+    (b"PK\x03\x04", "a zip archive, as torch writes its checkpoints, too"),
+    (b"\x1f\x8b", "packed with gzip: unpack it"), (b"%pdf", "a PDF"),
+    (b"\x89hdf\r\n", "an HDF5 file"), (b"matlab 5.0", "a file of MATLAB"),
+)  # fmt: skip
 
 _CLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML was built with libyaml
 _FAILURES = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError, yaml.YAMLError)
@@ -47,6 +57,12 @@ Fail = Callable[[str], PrehendError]
 
 class _Unfit(ValueError):
     """An archive that is refused before it is read; the text says why."""
+
+
+def disguise(head: bytes) -> str | None:
+    """What a file often is that is not what its name says, from its first bytes; None where that is not known."""
+    start = head[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((name for sign, name in _DISGUISES if start.startswith(sign.lower())), None)
 
 
 class _Loader(_CLoader):  # type: ignore[misc, valid-type]

@@ -1,8 +1,10 @@
 """Writing files so that a reader never meets half of one: beside the target, synced, then one rename."""
 
+import errno
 import io
 import os
 import stat
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +16,8 @@ from prehend.errors import OutputError
 
 SPARE_BYTES = 16 << 20
 """Room that is left on a disk: a full one hurts more than the command that fills it."""
+_LONGEST_NAME = 255
+"""Bytes of a name on nearly every file system."""
 
 
 def final_target(path: Path) -> Path:
@@ -37,6 +41,41 @@ def is_special(path: Path) -> bool:
         return False
     of_system = parts[1:2] in (("dev",), ("proc",)) and parts[1:3] != ("dev", "shm")
     return not stat.S_ISDIR(mode) and (of_system or not stat.S_ISREG(mode))
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: PREHEND_CACHE, or `prehend` in the user's cache folder (XDG)."""
+    given = os.environ.get("PREHEND_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "prehend"
+    except RuntimeError:  # a user without a home
+        return Path("/nonexistent/prehend")
+
+
+def beside(target: Path, before: str, after: str) -> Path:
+    """A name next to a file, made of its own, which is cut where the whole would be longer than a name may be."""
+    name = os.fsencode(target.name)[: _LONGEST_NAME - len(os.fsencode(before + after))]
+    return target.with_name(before + os.fsdecode(name) + after)
+
+
+def claim(descriptor: int, path: Path) -> None:
+    """Take an open file for this process alone, until it is closed; file systems without locks let everybody.
+
+    Raises:
+        OutputError: another process writes it.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise OutputError(f"{path} is being written by another process: give another name") from None
 
 
 def has_room(folder: Path, needed: int = 0) -> bool:
@@ -64,7 +103,7 @@ def replace_file(path: Path, data: bytes, durable: bool = True) -> None:
         _write_through(path, data)
         return
     target = final_target(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = beside(target, ".", f".{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             file.write(data)

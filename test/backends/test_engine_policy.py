@@ -18,11 +18,11 @@ from prehend.backends import BackendSettings, open_backend
 from prehend.backends.engine_files import MANIFEST
 from prehend.backends.onnx_ import OnnxBackend
 from prehend.backends.providers import KNOWN, provider_list, unloadable
-from prehend.backends.settings import cache_folder
 from prehend.backends.torch_ import TorchBackend
 from prehend.errors import DeviceError, EngineMismatch, MissingDependency, OutputError, ParameterError, UnknownName
 from prehend.export.engine import export_engine
 from prehend.export.parity import stage_inputs
+from prehend.files import cache_folder
 from prehend.weights import Bundle
 
 BUILD = """

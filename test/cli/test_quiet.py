@@ -135,3 +135,38 @@ def test_no_library_connects_behind_pythons_back(home, tmp_path):
         check=True,
     )
     assert done.stdout == "0\n" and list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("home_is_there", [True, False])
+def test_an_evaluation_keeps_fonts_in_our_cache_and_says_nothing_foreign(home, tmp_path, monkeypatch, home_is_there):
+    """Matplotlib makes ~/.config/matplotlib and ~/.cache/matplotlib, and complains where it cannot."""
+    pytest.importorskip("matplotlib")
+    for name in ("PREHEND_CACHE", "MPLCONFIGDIR"):
+        monkeypatch.delenv(name, raising=False)
+    hand = {"schema": "prehend.predictions/2", "model": {"name": "x", "weights_sha256": "0"}, "complete": True}
+    frame = {"source": "a.mp4", "index": 0, "stamp": 0.0, "width": 64, "height": 48, "hands": [], "timing_ms": {}}
+    camera = {"K": [[60, 0, 32], [0, 60, 24], [0, 0, 1]], "estimated": True}
+    frames = [{**frame, "camera": camera, "index": index, "stamp": index / 10} for index in range(3)]
+    (tmp_path / "p.json").write_text(json.dumps({**hand, "frames": frames}))
+    out = tmp_path / "out"
+    bare = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
+    environment = {**bare, "HOME": str(home if home_is_there else "/proc/nowhere")}
+    command = [sys.executable, "-m", "prehend.cli.main", "eval", str(tmp_path / "p.json"), "--out", str(out)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0 and done.stderr == ""
+    left = [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()]
+    assert all(name.startswith(".cache/prehend/matplotlib/") for name in left) and not (home / ".config").exists()
+    text = (out / "report.html").read_text()
+    assert set(re.findall(r"https?://[^\"<> ]*", text)) <= {
+        "http://www.w3.org/1999/xlink",
+        "http://www.w3.org/2000/svg",
+    }
+
+
+@pytest.mark.parametrize("url", ["rtsp://127.0.0.1:9/x", "http://127.0.0.1:9/x.mp4", "https://127.0.0.1:9/a.png"])
+def test_an_address_is_no_source_and_nobody_is_asked(tmp_path, url):
+    from prehend.errors import SourceError
+    from prehend.io.sources import open_source
+
+    with pytest.raises(SourceError, match="no such file, folder or camera"):
+        open_source(url)

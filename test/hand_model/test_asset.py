@@ -1,3 +1,4 @@
+import os
 from dataclasses import fields
 
 import numpy as np
@@ -109,6 +110,10 @@ def test_wrong_side_is_named():
         ("text.npz", b"not a zip", "corrupt"),
         ("cut.npz", SHIPPED.read_bytes()[:100_000], "corrupt"),
         ("hand.obj", b"v 0 0 0", "neither"),
+        ("page.pkl", b"<!DOCTYPE html><html>", "a web page"),
+        ("pointer.pkl", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer"),
+        ("packed.pkl", b"\x1f\x8b\x08\0\0\0", "gzip"),
+        ("torch.pkl", b"PK\x03\x04\0\0", "zip archive"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path, name, content, says):
@@ -169,3 +174,12 @@ def test_knuckles_lie_in_the_palm_under_its_back(hand):
         assert -0.028 < column.min() < -0.010
     webs = [skin[np.abs(skin[:, 2] - z) < 0.0025, 0].min() for z in (joints[[1, 4, 10], 2] + joints[[4, 10, 7], 2]) / 2]
     assert (np.array(webs) < joints[[4, 10, 10], 0] - 0.008).all(), "fingers part beyond the knuckles"
+
+
+def test_only_regular_files_are_read(tmp_path):
+    """A link to /dev/zero would never end, a FIFO would wait for its writer."""
+    (tmp_path / "zero.npz").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "fifo.pkl")
+    for name in ("zero.npz", "fifo.pkl"):
+        with pytest.raises(AssetError, match="no regular file"):
+            load_hand_model(tmp_path / name)

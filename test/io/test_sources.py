@@ -135,3 +135,20 @@ def test_linked_folders_are_read_and_each_folder_once(tmp_path):
     (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set" / "back").symlink_to(tmp_path / "set")
     assert [frame.source for frame in frames(tmp_path / "set")] == ["b.png", "linked/a.png"]
+
+
+@pytest.mark.parametrize("name", ["@eaDir/1.png", "__MACOSX/._1.png", "#recycle/2.png", "$RECYCLE.BIN/3.png"])
+def test_what_systems_put_among_the_images_is_not_read(tmp_path, name):
+    """Thumbnails of a storage server would count every photograph twice."""
+    for path in (tmp_path / "a.png", tmp_path / "._a.png", tmp_path / name):
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), grey(50))
+    assert [frame.source for frame in frames(tmp_path)] == ["a.png"]
+
+
+def test_digits_of_all_kinds_are_sorted(tmp_path):
+    """Some are digits that are no numbers for Python."""
+    for name in ("a\u00b21.png", "a3.png", "\u0663.png", "\u2460.png", "\uff19.png"):
+        cv2.imwrite(str(tmp_path / "x.png"), grey(50))
+        (tmp_path / "x.png").rename(tmp_path / name)
+    assert len(frames(tmp_path)) == 5

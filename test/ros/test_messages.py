@@ -133,3 +133,40 @@ def test_a_program_that_listens_to_several_topics_says_nothing_of_type_supports(
     pytest.importorskip("rclpy", reason="needs the extra 'ros'")
     done = subprocess.run([sys.executable, "-c", LISTENER], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "listens", "")
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    """A rclpy of another Python, whose C extension does not load."""
+    folder = tmp_path / "opt" / "python3.7" / "rclpy"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise ImportError('The C extension is not present\\non the system')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{folder.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+
+def prehend(*words):
+    command = [sys.executable, "-m", "prehend.cli.main", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("verb", [["node"], ["play", "clip.mp4"], ["view", "ros:/image"]])
+def test_the_rclpy_of_another_python_is_named(foreign, verb):
+    done = prehend(*verb)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "python3.7/rclpy cannot be imported: it is of Python 3.7" in done.stderr
+
+
+def test_a_middleware_that_is_not_there_is_named(monkeypatch):
+    """rcl ends the process with exit code 102 and a place in its C."""
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_nobody_cpp")
+    done = prehend("node")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "RMW_IMPLEMENTATION is rmw_nobody_cpp, which is not installed here" in done.stderr
+
+
+def test_a_middleware_of_an_installation_is_left_to_it(monkeypatch, tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "librmw_other_cpp.so").touch()
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_other_cpp")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere{os.pathsep}{tmp_path}")
+    m.check_middleware()

@@ -1,5 +1,7 @@
 """Starting where the machine is not as it should be, and what a node says about itself."""
 
+import ast
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +135,48 @@ def test_reset_and_pause_are_services(peer, start):
     assert len(hands) == before
     assert call(pause, SetBool.Request(data=False))
     peer.until(lambda: sender.publish(image) or len(hands) > before, "answers again")
+
+
+def test_a_closed_terminal_ends_the_node_in_order_and_nohup_keeps_it(peer, start):
+    """SIGHUP would leave Fast DDS's shared memory behind."""
+    told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    node = start("toy_node.py")
+    peer.until(lambda: told or node.poll() is not None, "diagnostics")
+    node.send_signal(signal.SIGHUP)
+    assert node.wait(60) == 0
+
+    code = "import threading\nfrom prehend.ros import start\nstop = threading.Event()\nstart.stop_on_signals(stop)\n"
+    code += "import os, signal\nos.kill(os.getpid(), signal.SIGHUP)\nassert not stop.wait(0.2)\n"
+    code += "os.kill(os.getpid(), signal.SIGTERM)\nassert stop.wait(10)"
+    ignored = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, preexec_fn=ignored)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(("hard", "code"), [(1024, 0), (40, 2)])
+def test_few_descriptors_are_raised_or_told(domain, hard, code):
+    """Fast DDS says of too few that a type is not supported."""
+    script = (
+        f"import resource, sys\nresource.setrlimit(resource.RLIMIT_NOFILE, (24, {hard}))\n"
+        "from prehend.errors import ParameterError\nfrom prehend.ros.start import end_ros, start_ros\n"
+        "try: end_ros(start_ros([], 'few')[0])\nexcept ParameterError as error: print(error); sys.exit(2)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    assert code == 0 or "ulimit -n" in done.stdout
+
+
+def test_whoever_starts_ros_leaves_it_under_the_watchdog():
+    """Fast DDS can wait for itself without end: `end_ros` alone leaves, in the package, tools and examples."""
+    root = HERE.parents[1]
+    begin = {}
+    for folder in ("src/prehend", "tools", "examples", "training/prehend_training"):
+        for path in (root / folder).rglob("*.py"):
+            called = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+            named = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+            if "rclpy.init(" in path.read_text():
+                begin[path.name] = "end_ros" in named
+            assert path.name == "start.py" or not called & {"try_shutdown", "shutdown_ros"}, path
+            assert "rclpy.shutdown(" not in path.read_text(), path
+    assert {"demo.py", "ros_listen.py", "soak.py", "bench.py", "cameras_cost.py"} <= set(begin)
+    assert all(ends or name == "start.py" for name, ends in begin.items()), begin

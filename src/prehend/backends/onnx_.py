@@ -14,8 +14,9 @@ from prehend.backends.base import Array, ordered_inputs
 from prehend.backends.engine_files import Engine, load_engine
 from prehend.backends.onnx_cache import cached_graph, graph_key
 from prehend.backends.providers import check_runs_on, provider_list, unloadable
-from prehend.backends.settings import FULL, BackendSettings, cache_folder
+from prehend.backends.settings import FULL, BackendSettings
 from prehend.errors import DeviceError, WeightsMismatch
+from prehend.files import cache_folder
 from prehend.weights import ON_DEMAND, Bundle, StageFile, file_sha256
 
 PROVIDERS = ("cpu", "cuda", "tensorrt", "openvino")

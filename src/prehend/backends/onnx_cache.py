@@ -11,8 +11,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from prehend.backends.settings import cache_folder
-from prehend.files import has_room
+from prehend.files import cache_folder, has_room
 
 _LARGEST = 1 << 30
 _KEPT = 12

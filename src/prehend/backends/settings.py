@@ -1,10 +1,10 @@
 """What a backend can be told: the same for all of them; each refuses what it cannot do."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from prehend.errors import ParameterError
+from prehend.files import cache_folder
 
 PROVIDERS = ("", "cpu", "cuda", "tensorrt", "openvino")
 """What a backend runs on; "" leaves it to the backend."""
@@ -71,15 +71,3 @@ class BackendSettings:
         if self.compiled and backend != "torch":
             raise ParameterError(f"backend '{backend}' is compiled as it is: `compiled` is for backend 'torch'")
         return provider
-
-
-def cache_folder() -> Path:
-    """Where what can be made again is kept: PREHEND_CACHE, or `prehend` in the user's cache folder (XDG)."""
-    given = os.environ.get("PREHEND_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "prehend"
-    except RuntimeError:  # a user without a home
-        return Path("/nonexistent/prehend")

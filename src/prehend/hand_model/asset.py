@@ -15,6 +15,7 @@ from prehend.documents import read_arrays
 from prehend.errors import AssetError, InvalidInput, UnknownName
 from prehend.hand_model.mano import read_mano
 from prehend.hand_model.model import HandModel
+from prehend.hand_model.unpickling.pickles import read_file
 
 SCHEMA = "prehend.hand/1"
 SHIPPED = Path(__file__).parent / "data" / "hand.npz"
@@ -45,9 +46,11 @@ def load_hand_model(path: Path | None = None, side: Side = "right", forearm: boo
 @lru_cache(maxsize=4)
 def _load(path: Path) -> HandModel:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise AssetError(f"hand model {path} cannot be read: {error.strerror}") from error
+        data = read_file(path)
+    except AssetError as error:
+        raise AssetError(
+            f"hand model {path} cannot be read: {str(error).removeprefix(str(path)).strip(': ')}"
+        ) from error
     if path.suffix == ".npz":
         model = _read_npz(path, hashlib.sha256(data).hexdigest())
     elif path.suffix == ".pkl":

@@ -211,6 +211,10 @@ def _files_below(root: Path) -> tuple[list[str], Counter[str]]:
     return names, others
 
 
+_NOT_PEOPLES = frozenset(("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found"))
+"""Folders that systems and storage servers make among the files of people: thumbnails, and what was thrown away."""
+
+
 def _walk(root: Path) -> Iterator[Path]:
     """Files below a folder, also behind links to folders, each folder once; hidden ones left out."""
     seen = set[str]()
@@ -220,7 +224,7 @@ def _walk(root: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NOT_PEOPLES)
         yield from (Path(folder) / name for name in files if not name.startswith("."))
 
 

@@ -6,16 +6,21 @@ wheels, and ten times faster than the generated Python classes for arrays.
 """
 
 import os
+import re
+import sys
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from prehend.errors import MissingDependency, PrehendError, SourceError
+from prehend.errors import MissingDependency, ParameterError, PrehendError, SourceError, how_to_install
 from prehend.ros.middleware.borders import Border
 from prehend.ros.middleware.typesupport import bytes_only_class, forget_error
 
 PACKAGE = "prehend_ros"
+_WHEELS_MIDDLEWARE = "rmw_fastrtps_cpp"
+"""The only one that comes with rclpy from wheels, and that of every ROS installation."""
 MESSAGE_NAMES = (
     "Grasp",
     "ObjectPose",
@@ -147,7 +152,7 @@ def message_class(type_name: str) -> Any:
         return getattr(import_module(f"{package}.{kind}"), name)
     except ImportError:
         middleware = rclpy.get_rmw_implementation_identifier()
-    if middleware != "rmw_fastrtps_cpp":
+    if middleware != _WHEELS_MIDDLEWARE:
         raise PrehendError(
             f"the messages of '{package}' are not installed, which works with RMW_IMPLEMENTATION=rmw_fastrtps_cpp only "
             f"(now {middleware}): choose that or build the ROS package"
@@ -160,8 +165,41 @@ def require_rclpy() -> Any:
 
     Raises:
         MissingDependency: it is not installed.
+        ParameterError: RMW_IMPLEMENTATION names a middleware that is not there; rcl would end the process.
+        PrehendError: it is there, and cannot be imported.
     """
+    check_middleware()
     try:
         return import_module("rclpy")
     except ImportError as error:
-        raise MissingDependency("rclpy", "ros", "the ROS node") from error
+        raise missing_rclpy(error) from error
+
+
+def missing_rclpy(error: ImportError) -> PrehendError:
+    """Our error for an import of rclpy that failed: it is not there, or is another Python's."""
+    found = find_spec("rclpy")
+    if found is None or found.origin is None:
+        return MissingDependency("rclpy", "ros", "the ROS node")
+    mine = f"{sys.version_info.major}.{sys.version_info.minor}"
+    of_path = re.search(r"python(3\.\d+)", found.origin)
+    why = " ".join(str(error).split())[:160]
+    if of_path is not None and of_path[1] != mine:
+        why = f"it is of Python {of_path[1]}, this is {mine}"
+    return PrehendError(
+        f"rclpy in {Path(found.origin).parent} cannot be imported: {why}; take the Python of that ROS, or a terminal "
+        f"in which no ROS is sourced, and {how_to_install('ros')}"
+    )
+
+
+def check_middleware() -> None:
+    """Raise `ParameterError` where RMW_IMPLEMENTATION names what is not installed; call before rclpy is imported."""
+    wanted = os.environ.get("RMW_IMPLEMENTATION", "")
+    if wanted in ("", _WHEELS_MIDDLEWARE):
+        return
+    folders = [f"{prefix}/lib" for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
+    folders += [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if folder]
+    if any(Path(folder, f"lib{wanted}.so").exists() for folder in folders):
+        return
+    raise ParameterError(
+        f"RMW_IMPLEMENTATION is {wanted}, which is not installed here: unset it, or install its package for this ROS"
+    )

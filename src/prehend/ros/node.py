@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from prehend.errors import MissingDependency, ParameterError
+from prehend.errors import ParameterError
+from prehend.ros.messages import DIAGNOSTICS, missing_rclpy
 
 try:
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -13,14 +14,13 @@ try:
     from rclpy.lifecycle import LifecycleNode
     from rclpy.node import Node
 except ImportError as error:
-    raise MissingDependency("rclpy", "ros", "the ROS node") from error
+    raise missing_rclpy(error) from error
 
 from prehend import __version__
 from prehend.ros.depth.inputs import depth_stream
 from prehend.ros.inputs.calibration import Calibration
 from prehend.ros.inputs.stamps import Stamps
 from prehend.ros.inputs.subscriptions import Inputs, image_topics
-from prehend.ros.messages import DIAGNOSTICS
 from prehend.ros.middleware.borders import Border
 from prehend.ros.nodes import diagnostics
 from prehend.ros.nodes.base import NodeBase
@@ -115,7 +115,8 @@ class PrehendNode(NodeBase):
         cause = self._inputs.cause(counts) if silent else ""
         if loss := graph.loss(counts.new_lost, counts.new_received, counts.image_bytes, graph.load()):
             self._warn_of_loss(loss)
-        faults = diagnostics.image_faults(counts, self._stamps.take() if counts.received else "", loss)
+        stamps = self._stamps.take() if counts.received else ""
+        faults = diagnostics.image_faults(counts, stamps, loss, self._inputs.mixed())
         reason = self._calibration.reason
         if reason and not self._calibration.heard:
             reason = f"{reason}: {self._inputs.info_cause()}".removesuffix(": ")

@@ -32,7 +32,10 @@ _END_TEXT = (
 _LAST_DOMAIN = 232
 _PORT_FILES = "fastdds_port*"
 _SHARED_MEMORY = Path("/dev/shm")
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""SIGHUP comes when the terminal is closed; who wants the node to live on starts it with nohup, which ignores it."""
+_FEWEST_FILES = 256
+"""Descriptors: a node of ours has about 25, and Fast DDS says of too few that a type is not supported."""
 
 _TELLER = """
 import select, sys
@@ -64,6 +67,7 @@ def start_ros(
     rclpy = require_rclpy()
     _check_domain()
     use_large_data()
+    _allow_files()
     fault = log_folder_fault()
     notes = [f"{fault}: no log file is kept; set ROS_LOG_DIR to a folder that can be written"] if fault else []
     given = ["prehend", *(["--ros-args", "--disable-external-lib-logs", "--"] if fault else []), *args]
@@ -109,6 +113,25 @@ def _check_domain() -> None:
     domain = os.environ.get("ROS_DOMAIN_ID", "").strip()
     if domain and not (domain.isdecimal() and len(domain) < 5 and int(domain) <= _LAST_DOMAIN):
         raise ParameterError(f"ROS_DOMAIN_ID is {domain}, allowed: 0 to {_LAST_DOMAIN} (0 to 101 is safe everywhere)")
+
+
+def _allow_files() -> None:
+    """Raise the number of descriptors that the process may have, where it is very low.
+
+    Raises:
+        ParameterError: it may not be raised so far.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= _FEWEST_FILES:
+        return
+    wanted = _FEWEST_FILES if hard == resource.RLIM_INFINITY else min(hard, _FEWEST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < _FEWEST_FILES // 4:
+        raise ParameterError(f"this process may open {wanted} files at once, ROS needs more: ulimit -n {_FEWEST_FILES}")
 
 
 def _explain(args: Sequence[str], said: str) -> str:
@@ -175,7 +198,7 @@ def _is_empty(path: Path) -> bool:
 @contextmanager
 def _default_signals() -> Iterator[None]:
     """Let SIGINT and SIGTERM end the process as they do without Python."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in _SIGNALS}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in _SIGNALS if not _is_ignored(number)}
     try:
         yield
     finally:
@@ -186,12 +209,18 @@ Handlers = dict[signal.Signals, Any]
 
 
 def stop_on_signals(stop: Any) -> Handlers:
-    """Set the event `stop` on SIGINT and SIGTERM; returns what to give to `restore_signals`."""
+    """Set the event `stop` on SIGINT, SIGTERM and SIGHUP; returns what to give to `restore_signals`."""
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    return {number: signal.signal(number, handler) for number in _SIGNALS}
+    return {number: signal.signal(number, handler) for number in _SIGNALS if not _is_ignored(number)}
+
+
+def _is_ignored(number: int) -> bool:
+    """Whether a signal that only some send was ignored from the start; shells ignore SIGINT of jobs in the background,
+    and ROS's launch sends it all the same."""
+    return number not in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) == signal.SIG_IGN
 
 
 def restore_signals(before: Handlers) -> None:

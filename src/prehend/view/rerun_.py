@@ -13,7 +13,7 @@ from prehend.conventions import JOINT_PARENTS, Side
 from prehend.draw.labels import SIDE_COLOUR
 from prehend.draw.overlay import OBJECT_COLOUR
 from prehend.errors import MissingDependency, OutputError
-from prehend.files import final_target, reason, sync_folder
+from prehend.files import beside, final_target, reason, sync_folder
 from prehend.types import FloatArray, HandEstimate, ObjectEstimate
 from prehend.view.packets import jpeg_of
 from prehend.view.seen import BOX_EDGES, HeldBoxes, Seen
@@ -99,7 +99,7 @@ class RerunScreen:
 
     def _save(self, path: Path) -> None:
         self._target = final_target(path)
-        self._part = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
+        self._part = beside(self._target, ".", f".{os.getpid()}.part")
         try:
             self._part.touch()  # the SDK would say it in its own words
             self._stream.save(self._part)

@@ -90,6 +90,13 @@ def test_a_count_is_a_whole_number_from_its_least_on(text):
     assert count_from(1)("1") == 1
 
 
+def test_a_count_may_have_a_most():
+    """A billion threads would be started one after the other."""
+    with pytest.raises(argparse.ArgumentTypeError, match="above 9"):
+        count_from(0, 9)("10")
+    assert count_from(0, 9)("9") == 9
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [

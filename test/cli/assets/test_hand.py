@@ -55,6 +55,15 @@ def test_generate_writes_meshes_numbers_and_pictures(weights, tmp_path, capsys):
     assert (tmp_path / "b" / "hands.json").read_text() == (tmp_path / "a" / "hands.json").read_text()
 
 
+def test_hands_of_an_earlier_command_do_not_stay_beside_those_of_this_one(weights, tmp_path):
+    """Stopped half way, the list would speak of hands that are not these."""
+    assert hand("generate", weights, tmp_path, "-n", 3) == 0
+    (tmp_path / "notes.obj").touch()
+    assert hand("generate", weights, tmp_path, "-n", 1) == 0
+    assert sorted(path.name for path in tmp_path.glob("*.obj")) == ["hand-000.obj", "notes.obj"]
+    assert len(json.loads((tmp_path / "hands.json").read_text())["hands"]) == 1
+
+
 def test_complete_keeps_what_is_given_and_fills_in_what_was_cut_away(weights, tmp_path):
     mesh = tmp_path / "hand.obj"
     mesh.write_text(obj_text(HAND.vertices, load_hand_model().faces))

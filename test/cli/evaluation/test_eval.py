@@ -319,6 +319,20 @@ def test_wrong_use_is_told_with_exit_code_2(images, tmp_path, monkeypatch, capsy
     assert text in said and len(said.splitlines()) == 1
 
 
+def test_the_report_of_before_does_not_stay_beside_other_predictions(hand_bag, tmp_path, load, estimators):
+    """Stopped while the sources run anew with other options, it would be taken for theirs."""
+    bag, out = hand_bag(), tmp_path / "out"
+    assert evaluate(load, out, bag)[0] == 0 and (out / "report.html").exists()
+
+    def stop(args, tracking):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([str(bag), "--out", str(out), "--smooth", "1.5"], stop)
+    assert not (out / "report.html").exists()
+    assert evaluate(load, out, bag)[0] == 0 and (out / "report.html").exists()
+
+
 def test_a_full_disk_leaves_no_half_file(hand_bag, tmp_path, load, monkeypatch, capsys):
     import subprocess
     import sys

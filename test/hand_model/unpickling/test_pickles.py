@@ -153,3 +153,10 @@ def test_damage_is_a_value_or_one_line():
             read_plain(bytes(data), rng.choice(["label", "hand model"]))
         except AssetError as error:
             assert "\n" not in str(error) and "died" not in str(error)
+
+
+def test_a_number_type_that_is_not_read_is_no_damage():
+    """Sixteen bytes a number are of one machine; a dtype that is refused is no corrupt file."""
+    with pytest.raises(AssetError, match="not of plain numbers: refused") as caught:
+        read_plain(pickle.dumps({"a": np.zeros(2, np.longdouble)}), "label")
+    assert "corrupt" not in str(caught.value)

@@ -1,6 +1,7 @@
 """Bags as recorders and people leave them: topics, cameras over time, bookkeeping that is wrong."""
 
 import re
+import struct
 from pathlib import Path
 
 import cv2
@@ -398,3 +399,25 @@ def test_masks_do_not_stand_in_for_a_stream(tmp_path):
 def test_a_mask_alone_is_read_and_told(tmp_path):
     topic, _, told = chosen(tmp_path, {"/a/disparity/image": grey()})
     assert topic == "/a/disparity/image" and "no camera's own image" in told
+
+
+@pytest.mark.parametrize("wanted", ["c/image_raw", "/c/image_raw/", "c/image_raw/"])
+def test_a_topic_is_found_as_people_write_it(tmp_path, wanted):
+    with open_source(str(write(tmp_path / "bag", {"/c/image_raw": IMAGES})), topic=wanted) as source:
+        assert source.topic == "/c/image_raw" and len(list(source)) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("page.mcap", b"<!DOCTYPE html><html>", "no rosbag, it is a web page"),
+        ("pointer.db3", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        ("foxglove.mcap", b"\x89MCAP0\r\n\x01" + struct.pack("<QI", 9, 0) + bytes(60), "no ROS 2 wrote"),
+        ("empty.mcap", b"", "empty"),
+        ("old.bag", b"#ROSBAG V1.2\n" + bytes(100), "version 102"),
+    ],
+)
+def test_what_is_no_bag_is_named(tmp_path, name, data, says):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SourceError, match=says):
+        open_source(str(tmp_path / name))

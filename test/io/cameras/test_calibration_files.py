@@ -199,3 +199,35 @@ def test_any_json_is_read_or_refused_in_one_line(tmp_path_factory, content):
             read(path)
         except SourceError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("key", ["resolution", "image_size", "imageSize", "img_size", "size"])
+def test_a_size_in_one_is_a_size(tmp_path, key):
+    """Left out, K would be taken for that of the image in hand."""
+    (tmp_path / "c.json").write_text(json.dumps({"K": [[600, 0, 320], [0, 600, 240], [0, 0, 1]], key: [640, 480]}))
+    assert read_camera(tmp_path / "c.json").for_image(1280, 960).K[0, 0] == 1200
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"K": [[600, 0, 320], [0, 600, 240], [0, 0, 1]], "xi": 1.2, "D": [0.1, 0, 0, 0]}, "omnidirectional"),
+        ({"K": [[600, 0, 320], [0, 600, 240], [0, 0, 1]], "k": [0.1, 0.0]}, "'k' is not read"),
+        ({"fx": 600, "cx": 320, "cy": 240}, "no camera: fy is missing"),
+        ({"f": 600, "cx": 320, "cy": 240}, "fx, fy are missing"),
+        ({"camera_angle_x": 0.98}, "no camera: expected"),
+        ({"K": [600, 0, 0, 0, 600, 0, 320, 240, 1]}, "transposed"),
+        ({"K": [[0.9375, 0, 0.5], [0, 1.25, 0.5], [0, 0, 1]], "w": 640, "h": 480}, "not in pixels"),
+    ],
+)
+def test_what_would_be_left_out_is_refused(tmp_path, more, says):
+    (tmp_path / "c.json").write_text(json.dumps(more))
+    with pytest.raises(SourceError, match=says):
+        read_camera(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (480, 480), (480, 640)])
+def test_a_calibration_of_another_shape_is_not_stretched(tmp_path, size):
+    (tmp_path / "c.json").write_text(json.dumps({"fx": 600, "fy": 600, "cx": 320, "cy": 240, "w": 640, "h": 480}))
+    with pytest.raises(InvalidInput, match="another aspect ratio"):
+        read_camera(tmp_path / "c.json").for_image(*size)

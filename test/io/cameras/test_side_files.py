@@ -128,3 +128,10 @@ def test_a_table_is_no_single_camera_and_a_missing_file_is_named(tmp_path):
         read_camera(saved(tmp_path, {"1.jpg": K}))
     with pytest.raises(SourceError, match=r"gone\.yaml: no such file"):
         read_camera(tmp_path / "gone.yaml")
+
+
+@pytest.mark.parametrize("box_px", [[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1], [100.2, 50.1, 100.9, 50.8]])
+def test_boxes_as_shares_of_the_image_are_refused(tmp_path, box_px):
+    """YOLO and MediaPipe have them so; such a box would be a hand of half a pixel in the corner."""
+    with pytest.raises(SourceError, match="no larger than a pixel: a share of the image"):
+        read_boxes(saved(tmp_path, {"a.png": [{"box_px": box_px, "side": "left"}]}))

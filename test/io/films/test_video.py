@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from prehend.errors import OutputError
 from prehend.io.films import writing as video
 from prehend.io.films.pyav import has_av
 from prehend.io.films.times import FilmTime
@@ -133,3 +134,23 @@ class TestFilmTime:
         assert [clock.due(stamp) for stamp in (3.0, 3.1, 4.0)] == pytest.approx([0, 0.1, 1.0])
         assert clock.due(3.5) is None
         assert clock.due(3.98) == pytest.approx(1.001) and clock.due(4.2) == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("with_av", [pytest.param(True, marks=needs_av), False])
+def test_a_second_film_of_the_same_name_is_refused_and_costs_the_first_one_nothing(tmp_path, monkeypatch, with_av):
+    monkeypatch.setattr(video, "has_av", lambda: with_av)
+    first, second = VideoWriter(tmp_path / "a.mp4", 10), VideoWriter(tmp_path / "a.mp4", 10)
+    first.write(shade(10), 0.0)
+    with pytest.raises(OutputError, match="written by another process"):
+        second.write(shade(20), 0.0)
+    second.close()
+    first.write(shade(30), 0.1)
+    first.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    with open_source(str(tmp_path / "a.mp4")) as film:
+        assert len(list(film)) == 2
+
+
+def test_a_film_may_have_the_longest_name(tmp_path):
+    written(tmp_path / ("v" * 251 + ".mp4"), [0.0, 0.1])
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]

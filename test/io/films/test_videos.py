@@ -1,6 +1,7 @@
 """Videos whose containers say one thing and whose frames another."""
 
 import struct
+from fractions import Fraction
 from itertools import pairwise
 
 import cv2
@@ -280,3 +281,63 @@ def test_stamps_rise_whatever_the_file_says(raw, timed):
     times = FrameTimes(30.0, timed)
     read = [times.next(stamp) for stamp in raw]
     assert all(a < b for a, b in pairwise(read)) or max(map(abs, read)) > 1e9
+
+
+def test_the_clock_of_a_transport_stream_wraps_and_images_are_out_of_order(tmp_path):
+    """33 bits of 90 kHz last 26.5 hours; B-frames are stored in another order than they are shown."""
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.ts"
+    with av.open(str(path), "w", format="mpegts") as film:
+        stream = film.add_stream("libx264", rate=10, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 90000)
+        for number in range(20):
+            shade = np.full((48, 64, 3), 12 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(shade, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = round((95443.0 + number / 10) * 90000), Fraction(1, 90000)
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+    with open_source(str(path)) as source:
+        frames = list(source)
+    assert [frame.stamp for frame in frames] == pytest.approx([number / 10 for number in range(20)], abs=1e-3)
+    assert [frame.image_rgb.mean() for frame in frames] == pytest.approx([12 * number for number in range(20)], abs=4)
+
+
+def two_streams(path, kinds):
+    """An MP4 file of tracks of images ("video") and of silence ("sound")."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as film:
+        streams = []
+        for kind in kinds:
+            if kind == "sound":
+                stream = film.add_stream("aac", rate=16000)
+                frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+                frame.rate = 16000
+                frame.pts, frame.time_base = 0, Fraction(1, 16000)
+            else:
+                stream = film.add_stream("mpeg4", rate=10)
+                stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
+                frame = frame.reformat(format="yuv420p")
+                frame.pts, frame.time_base = 0, Fraction(1, 10)
+            streams.append((stream, frame))
+        for stream, frame in streams:
+            film.mux(stream.encode(frame))
+            film.mux(stream.encode(None))
+    return str(path)
+
+
+def test_a_second_track_of_images_is_told(tmp_path):
+    """Two lenses in one file, or a preview beside the film: only one of them is read."""
+    with open_source(two_streams(tmp_path / "two.mp4", ("video", "video"))) as source:
+        assert len(list(source)) == 1 and "2 tracks of images" in " ".join(source.notes)
+    with open_source(two_streams(tmp_path / "one.mp4", ("video", "sound"))) as source:
+        assert not source.notes
+
+
+def test_sound_alone_and_what_is_no_film_are_named(tmp_path):
+    with pytest.raises(SourceError, match="only sound"):
+        open_source(two_streams(tmp_path / "sound.mp4", ("sound",)))
+    (tmp_path / "page.mp4").write_bytes(b"<!DOCTYPE html><html>")
+    with pytest.raises(SourceError, match="no video, it is a web page"):
+        open_source(str(tmp_path / "page.mp4"))

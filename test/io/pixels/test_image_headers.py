@@ -118,6 +118,12 @@ def test_a_changed_pixel_of_a_png_is_damage():
         (b"\0\0\0\x18ftypheic" + bytes(64), "HEIC .heif-convert.*JPEG"),
         (b"%PDF-1.7" + bytes(9), "PDF"),
         (b"\xff\x0a" + bytes(9), "JPEG XL"),
+        (b"\x89PNG\n\x1a\n" + bytes(40), "changed as text on its way"),
+        (encoded(".png").decode("latin1").encode(), "changed as text on its way"),
+        (b"\0\0\0\x18ftypcrx " + bytes(20), "a camera raw .CR3., which is not read here"),
+        (b"\x1a\x45\xdf\xa3" + bytes(20), "it is a video, which"),
+        (b"\x1f\x8b\x08" + bytes(20), "packed with gzip: unpack it$"),
+        (b"II+\0\x08\0" + bytes(20), "a BigTIFF"),
     ],
 )
 def test_other_kinds_are_named(data, says):
@@ -141,3 +147,14 @@ def test_damage_is_an_image_or_one_line(base, changes, near_start):
         assert "\n" not in str(error)
     else:
         assert image.dtype == np.uint8 and image.ndim == 3
+
+
+def test_a_jpeg_of_a_webcam_may_lack_its_huffman_tables():
+    """Motion JPEG leaves out the tables of T.81, annex K."""
+    whole = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    place, kept = 2, whole[:2]
+    while whole[place + 1] != 0xDA:
+        (length,) = struct.unpack_from(">H", whole, place + 2)
+        kept += b"" if whole[place + 1] == 0xC4 else whole[place : place + 2 + length]
+        place += 2 + length
+    assert np.array_equal(decode_image(kept + whole[place:], "x"), decode_image(whole, "x"))

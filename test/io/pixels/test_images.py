@@ -1,4 +1,5 @@
 import io
+import struct
 from types import SimpleNamespace
 
 import cv2
@@ -151,3 +152,40 @@ def test_depth_images_and_short_data_are_refused():
         image_from_message(message(np.zeros((4, 4), np.float32), "32FC1"), "x")
     with pytest.raises(SourceError, match="too few"):
         image_from_message(message(COLOURED, "rgb8", data=np.zeros(100, np.uint8)), "x")
+
+
+def tiff(pixels, *tags):
+    """A TIFF 6.0 file of one strip: grey, or RGB with alpha; tags are (number, value)."""
+    height, width = pixels.shape[:2]
+    samples = pixels.shape[2] if pixels.ndim == 3 else 1
+    entries = {256: width, 257: height, 259: 1, 277: samples, 278: height, **dict(tags)}
+    if samples == 1:
+        entries[258] = 8 * pixels.itemsize
+    rows = {tag: (3, 1, struct.pack("<HH", value, 0)) for tag, value in entries.items()}
+    end = 8 + 2 + 12 * (len(rows) + 2 + (samples > 1)) + 4
+    if samples > 1:
+        rows[258] = (3, samples, struct.pack("<I", end))
+    extra = struct.pack(f"<{samples}H", *[8] * samples) if samples > 1 else b""
+    rows[273] = (4, 1, struct.pack("<I", end + len(extra)))
+    rows[279] = (4, 1, struct.pack("<I", pixels.nbytes))
+    body = b"".join(struct.pack("<HHI", tag, form, n) + value for tag, (form, n, value) in sorted(rows.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(rows)) + body + struct.pack("<I", 0) + extra + pixels.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.float32])
+def test_a_tiff_says_whether_zero_is_white(dtype):
+    """WhiteIsZero: OpenCV turns pixels of 8 bits alone."""
+    grey = np.tile(np.linspace(0, 1, 64), (48, 1))
+    top = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    pixels = (grey * top).astype(dtype)
+    form = [(339, 3)] if dtype == np.float32 else []
+    black, white = (decode_image(tiff(pixels, (262, zero), *form), "x")[0, :, 0].astype(int) for zero in (1, 0))
+    assert np.abs(black - 255 * grey[0]).max() <= 3 and np.abs(white - (255 - 255 * grey[0])).max() <= 3
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_the_alpha_of_a_tiff_darkens_nothing(kind):
+    """Masks come as alpha (ExtraSamples 0 to 2), which is dropped as that of any other kind."""
+    alpha = np.tile(np.arange(36, dtype=np.uint8) * 7, (24, 1))
+    data = tiff(np.dstack([COLOURED, alpha]), (262, 2), (338, kind))
+    assert np.array_equal(decode_image(data, "x"), COLOURED)

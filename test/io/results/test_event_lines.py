@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,3 +78,37 @@ def test_a_reader_that_left_is_no_error_of_ours(told, monkeypatch):
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(os.fdopen(write, "wb", 0), write_through=True))
     with pytest.raises(BrokenPipeError):
         EventLines(Path("-")).write(Frame(PICTURE, "a", 0), told(FOUND))
+
+
+def test_a_run_that_sees_no_frame_leaves_what_was_there_before(tmp_path, told):
+    path = tmp_path / "events.jsonl"
+    path.write_text("old\n")
+    for file in (path, tmp_path / "new.jsonl"):
+        with EventLines(file):
+            pass
+    assert path.read_text() == "old\n" and [path.name for path in tmp_path.iterdir()] == ["events.jsonl"]
+    with EventLines(path) as lines:
+        lines.write(Frame(PICTURE, "a", 0), told())
+    assert path.read_text() == ""  # nothing happened in this run
+
+
+def test_a_line_that_does_not_fit_is_taken_back(tmp_path):
+    """A full disk, as a process sees it."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "from pathlib import Path; from types import SimpleNamespace as N\n"
+        "from prehend.io.results.event_lines import EventLines; from prehend.types import HandEvent\n"
+        "result = N(events=[HandEvent('found', 1, 'left', 12.0, 0.25, 0.9)])\n"
+        "with EventLines(Path(sys.argv[1])) as lines:\n"
+        "    for index in range(100): lines.write(N(source='a', index=index), result)\n"
+    )
+    path = tmp_path / "events.jsonl"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120)
+    assert "OutputError" in done.stderr and "cannot be written" in done.stderr
+    lines = path.read_text().splitlines()
+    assert lines and [json.loads(line)["index"] for line in lines] == list(range(len(lines)))
+
+
+def test_two_runs_do_not_write_one_file(tmp_path):
+    with EventLines(tmp_path / "events.jsonl"), pytest.raises(OutputError, match="another process"):
+        EventLines(tmp_path / "events.jsonl")

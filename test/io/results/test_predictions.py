@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -245,3 +246,37 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         PredictionsWriter(tmp_path / "file" / "out.json", MODEL)
+
+
+def test_a_second_run_into_the_same_file_is_refused_and_costs_the_first_one_nothing(tmp_path, make_result):
+    path = tmp_path / "out.json"
+    with PredictionsWriter(path, MODEL) as first:
+        for index in range(2):  # before it has its name, and after
+            with pytest.raises(OutputError, match="written by another process"):
+                PredictionsWriter(path, MODEL)
+            first.write(frame(index), make_result(64, 48))
+    assert len(read_predictions(path)["frames"]) == 2 and [path.name for path in tmp_path.iterdir()] == ["out.json"]
+    assert len(write(path, [make_result(64, 48)])["frames"]) == 1  # it is free again
+
+
+def test_where_links_cannot_be_the_file_has_its_name_from_the_first_frame_on(tmp_path, make_result, monkeypatch):
+    """On FAT, and where the file before belongs to another user."""
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "out.json"
+    path.write_text("before")
+    with pytest.raises(ZeroDivisionError), PredictionsWriter(path, MODEL) as writer:
+        writer.write(frame(), make_result(64, 48))
+        assert len(read_predictions(path)["frames"]) == 1
+        raise ZeroDivisionError
+    assert path.read_text() == "before" and [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize("name", ["j" * 250 + ".json", "\u00e4" * 125 + ".json"])
+def test_a_name_may_be_as_long_as_a_name_may_be(tmp_path, make_result, name):
+    for _ in range(2):
+        assert write(tmp_path / name, [make_result(64, 48)])["complete"] is True
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -104,3 +104,26 @@ def test_a_node_that_was_stopped_goes_on(peer, start, reliability):
     before = len(hands)
     node.send_signal(signal.SIGCONT)
     peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or len(hands) > before + 20, "answers again")
+
+
+def test_two_cameras_on_one_topic_are_told(peer, start):
+    told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    senders = [peer.publisher("/image_raw", m.IMAGE) for _ in range(2)]
+    start("toy_node.py")
+    peer.until(lambda: all(one.get_subscription_count() for one in senders), "the node subscribes")
+
+    def images_message():
+        return next((s.message for s in told[-1].status if s.name.endswith(": images")), "") if told else ""
+
+    peer.until(lambda: "2 publish /image_raw" in images_message() or _send(senders), "it is told")
+    assert "are mixed" in images_message()
+
+
+def _send(senders):
+    """An image from each; never true."""
+    from prehend.ros.conversion import convert, images
+
+    for number, sender in enumerate(senders):
+        header = convert.header_message(1.0 + number, "cam")
+        sender.publish(m.encode(images.image_message(header, np.full((48, 64, 3), 2, np.uint8))))
+    return False

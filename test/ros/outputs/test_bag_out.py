@@ -1,12 +1,13 @@
 """Answers as a bag: what is written, and that it is read again as truth."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from prehend.cli.evaluation.eval import run
-from prehend.errors import ParameterError
+from prehend.errors import OutputError, ParameterError
 from prehend.io.bags.files import BagFiles
 from prehend.io.sources import open_source
 from prehend.ros import messages as m
@@ -113,3 +114,10 @@ def test_topics_that_cannot_be_kept_are_named(tmp_path):
     with pytest.raises(ParameterError, match="--keep copies topics of a bag"):
         write_bag(tmp_path / "x.mcap", {0: result(1.0)}, None, None, ["/a"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fifo_under_the_name_of_the_bag_stays_one(tmp_path):
+    os.mkfifo(tmp_path / "x.mcap")
+    with pytest.raises(OutputError, match="it is no file"):
+        write_bag(tmp_path / "x.mcap", {0: result(1.0)}, None, None, [])
+    assert (tmp_path / "x.mcap").is_fifo()

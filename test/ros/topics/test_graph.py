@@ -3,7 +3,7 @@
 import pytest
 
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
-from prehend.ros.topics.graph import Facts, Publisher, cause, loss
+from prehend.ros.topics.graph import Facts, Publisher, cause, loss, mixed
 
 CAMERA = Publisher("/driver", IMAGE)
 
@@ -64,3 +64,15 @@ def test_losses_have_a_cause_and_a_cure(lost, received, size, load, words):
     said = loss(lost, received, size, load)
     assert bool(said) == bool(words)
     assert all(word in said for word in words), said
+
+
+def test_a_discovery_server_is_told_to_hide_everybody(monkeypatch):
+    monkeypatch.setenv("ROS_DISCOVERY_SERVER", "10.255.255.1:11811")
+    assert "ROS_DISCOVERY_SERVER is 10.255.255.1:11811" in cause(Facts("/i", IMAGE))
+
+
+def test_several_publishers_of_the_images_are_told():
+    """A driver and a player of a bag: their images come as one camera's."""
+    assert mixed("/i", (CAMERA,)) == mixed("/i", ()) == ""
+    said = mixed("/i", (CAMERA, Publisher("/player", IMAGE)))
+    assert "2 publish /i (/driver, /player)" in said and "mixed" in said

@@ -15,13 +15,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from prehend.errors import InvalidInput
+from prehend.errors import InvalidInput, MissingDependency
+from prehend.eval.figures import figure_class
 from prehend.files import replace_text
 from prehend_training.data.stores.open import DataSource, describe_data
 from prehend_training.evaluate.network import note_measured
@@ -302,14 +302,14 @@ def write_report(report: Report, out: Path) -> None:
 def _plot(report: Report, path: Path) -> None:
     """A panel for each measure that is drawn: every seed as a dot, the mean as a bar."""
     try:
-        figure_module = import_module("matplotlib.figure")
-    except ImportError:
+        figure_of = figure_class("plots of experiments")
+    except MissingDependency:
         logger.warning("%s is not drawn: pip install 'prehend-hands[plots]', then the same command again", path)
         return
     drawn = [column for column in report["columns"] if column["drawn"]]
     if not drawn:
         return
-    figure = figure_module.Figure(figsize=(0.5 + 3.2 * len(drawn), 3.6), layout="constrained")
+    figure = figure_of(figsize=(0.5 + 3.2 * len(drawn), 3.6), layout="constrained")
     names = [row["row"] for row in report["rows"]]
     for panel, column in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         for place, row in enumerate(report["rows"]):

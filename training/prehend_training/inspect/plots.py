@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import FINGERS
-from prehend.errors import MissingDependency
+from prehend.eval.figures import figure_class
 from prehend_training.inspect.stats import JOINTS, RULES, Table, collect, share, summary
 from prehend_training.sample import HAND_PARTS
 from prehend_training.storage.shards import ShardFolder
@@ -47,14 +46,11 @@ def draw_plots(table: Table, out: Path) -> list[Path]:
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        figure_module = import_module("matplotlib.figure")
-    except ImportError:
-        raise MissingDependency("matplotlib", "plots", "prehend-train stats") from None
+    figure_of = figure_class("prehend-train stats")
     paths = []
     topics = {**_OF_PICTURES, **(_OF_HANDS if table.hands else {})}
     for name, (draw, size) in topics.items():
-        figure = figure_module.Figure(figsize=size, layout="constrained")
+        figure = figure_of(figsize=size, layout="constrained")
         draw(figure, table)
         paths.append(out / f"{name}.png")
         figure.savefig(paths[-1], dpi=110)

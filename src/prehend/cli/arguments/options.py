@@ -10,6 +10,8 @@ from prehend.cli.arguments.parsing import Parser, count_from, number_between
 LOST, OPERATORS, SMOOTHERS = ("drop", "fade", "hold"), ("longest", "largest", "off"), ("one-euro", "kalman")
 """As in `prehend.pipeline.options`, which takes long to load."""
 
+MOST_THREADS = 1024
+
 LAG_CUTOFF_HZ = 1.5
 """What `--lag` smooths with where `--smooth` is not given [Hz]."""
 
@@ -59,7 +61,9 @@ def add_options(parser: Parser) -> None:
     )
     _add_over_time(parser)
     parser.add_argument("--hand-model", type=Path, metavar="FILE", help="a MANO .pkl of yours instead of our hand")
-    parser.add_argument("--threads", type=count_from(0), metavar="N", help="of the processor, 0 for all (default)")
+    parser.add_argument(
+        "--threads", type=count_from(0, MOST_THREADS), metavar="N", help="of the processor, 0 for all (default)"
+    )
 
 
 def _add_over_time(parser: Parser) -> None:

@@ -39,13 +39,15 @@ def number_between(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
-def count_from(low: int) -> Callable[[str], int]:
-    """Type of an argument: a whole number that is not below another."""
+def count_from(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Type of an argument: a whole number that is not below another, nor above a second one."""
 
     def parse(text: str) -> int:
         value = int(text)
         if value < low:
             raise argparse.ArgumentTypeError(f"{text} is below {low}")
+        if high is not None and value > high:
+            raise argparse.ArgumentTypeError(f"{text} is above {high}")
         return value
 
     parse.__name__ = "whole number"

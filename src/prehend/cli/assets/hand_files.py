@@ -165,6 +165,7 @@ def write_hands(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made: {reason(error)}") from error
+    _clear(folder)
     order = found.order()
     for number, row in enumerate(order):
         replace_text(folder / _mesh_name(number), obj_text(found.vertices_m[row], found.faces))
@@ -173,6 +174,17 @@ def write_hands(
     replace_file(folder / "sheet.png", _png(_sheet(found, known, order, image)))
     _write_turntable(folder / "turntable.mp4", found.vertices_m[order[0]], found, known)
     sys.stdout.write(f"{folder}: {len(order)} {found.side} hands{_said(found, order)}\n")
+
+
+def _clear(folder: Path) -> None:
+    """Take away what an earlier command wrote: stopped half way, this one would leave its list beside our meshes."""
+    try:
+        for name in ("hands.json", "sheet.png", "turntable.mp4"):
+            (folder / name).unlink(missing_ok=True)
+        for mesh in folder.glob("hand-[0-9][0-9][0-9].obj"):
+            mesh.unlink()
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {reason(error)}") from error
 
 
 def _said(found: "Hypotheses", order: np.ndarray) -> str:

@@ -149,6 +149,7 @@ class Evaluation:
         numbers = bop_numbers(runs, self._ids)
         pairs = list(combinations(runs, 2))[:_MOST_COMPARED]
         compared = [(a.name, b.name, differences(a, b)) for a, b in pairs]
+        (self._out / "report.html").unlink(missing_ok=True)  # whoever finds one finds what it speaks of beside it
         self._text("metrics.json", _json(_metrics(runs, compared, numbers)))
         self._text("frames.csv", frames_csv(runs))
         self._text("events.csv", events_csv(runs))

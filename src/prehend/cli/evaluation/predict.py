@@ -186,7 +186,8 @@ def _predict_bytes(job: Job, load: Loader) -> tuple[bytes | None, list[str], boo
 
 
 def _forget(out: Path, job: Job) -> None:
-    """What an earlier run with other settings left under this name."""
+    """What an earlier run with other settings left under this name, and the report that speaks of it."""
+    (out / "report.html").unlink(missing_ok=True)
     for suffix in (".json", ".settings.json"):
         (out / "predictions" / f"{job.plan.name}{suffix}").unlink(missing_ok=True)
 

@@ -15,6 +15,9 @@ def run(argv: list[str]) -> int:
         parser.add_argument("--ros-args", metavar="...", help="arguments of ROS 2")
         parser.print_help()
         return 0
+    from prehend.ros.messages import require_rclpy
+
+    require_rclpy()
     from prehend.ros.node import run_node
 
     return run_node(argv)

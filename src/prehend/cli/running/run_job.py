@@ -190,7 +190,8 @@ class Run:
                     self._lag = FixedLag(self._lag_options, estimator.hand_models)
             if tracking and frame.image_rgb.shape != size:
                 raise SourceError(
-                    f"{frame.source}: its size differs from the images before it: no sequence, leave out --track"
+                    f"{frame.source}: its size differs from the images before it: no sequence of one camera; "
+                    "--no-track takes each image on its own"
                 )
             try:
                 result = self._estimate(frame, estimator)

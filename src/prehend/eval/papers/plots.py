@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from prehend.errors import MissingDependency, OutputError
+from prehend.errors import OutputError
+from prehend.eval.figures import figure_class
 from prehend.eval.papers.report import Report
 from prehend.eval.papers.tables import COLUMN_TITLES
 
@@ -25,11 +26,7 @@ def draw_plots(report: Report, folder: Path) -> list[Path]:
         MissingDependency: matplotlib is not installed.
         OutputError: a file cannot be written.
     """
-    try:
-        # the figure class draws without a window and without pyplot's global state
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "plots", "drawing plots") from error
+    Figure = figure_class("drawing plots")
     folder.mkdir(parents=True, exist_ok=True)
     paths = [_save(_pck(Figure((10, 4.2), layout="constrained"), report), folder / "pck.png")]
     if any(column["occlusion"] for column in report["columns"].values()):
@@ -51,10 +48,7 @@ def draw_reliability(calibration: Report, path: Path) -> Path | None:
         MissingDependency: matplotlib is not installed.
         OutputError: the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "plots", "drawing plots") from error
+    Figure = figure_class("drawing plots")
     told = {name: score for name, score in calibration.items() if isinstance(score, dict) and score.get("bins")}
     if not told:
         return None

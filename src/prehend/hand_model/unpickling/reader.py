@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.bounds import bound_memory
+from prehend.documents import disguise
 from prehend.errors import AssetError
 from prehend.hand_model.unpickling.stand_ins import UNPICKLERS, Array, Chumpy, Scalar, SparseMatrix
 
@@ -49,7 +50,8 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         except _FAILURES as error:
             body = bytearray()
             said = " ".join(str(error).split())[:300] or type(error).__name__
-            text = json.dumps({"error": said if isinstance(error, AssetError) else f"it is corrupt: {said}"}).encode()
+            ours = isinstance(error, AssetError) or said.endswith(": refused")
+            text = json.dumps({"error": said if ours else f"it is {disguise(data) or f'corrupt: {said}'}"}).encode()
         answers.write(struct.pack("<QQ", len(text), len(body)) + text)
         answers.write(body)
         answers.flush()

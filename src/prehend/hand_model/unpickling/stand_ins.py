@@ -16,7 +16,7 @@ from prehend.errors import AssetError
 
 MOST_NUMBERS = 50_000_000
 """Numbers of an array; the largest of a hand model have a thousandth of it."""
-_DTYPE = re.compile(r"[<>|=]?([?bhilqefd]|[biuf](?:1|2|4|8|16)|c(?:8|16)|[SU]\d{1,4}|[SUa]|[BHILQ])", re.ASCII)
+_DTYPE = re.compile(r"[<>|=]?([?bhilqefd]|[biu][1248]|f[248]|c(?:8|16)|[SU]\d{1,4}|[SUa]|[BHILQ])", re.ASCII)
 _MOST_DIMENSIONS = 8
 
 Refused = pickle.UnpicklingError
@@ -66,7 +66,7 @@ class Dtype(metaclass=_Closed):
     def __new__(cls, text: object = None, *_flags: object) -> "Dtype":  # noqa: D102
         text = text.decode("latin1") if isinstance(text, bytes) else text
         if not isinstance(text, str) or not _DTYPE.fullmatch(text):
-            raise Refused(f"dtype {str(text)[:40]!r} is not numeric: refused")
+            raise Refused(f"dtype {str(text)[:40]!r} is not of plain numbers: refused")
         self = object.__new__(cls)
         object.__setattr__(self, "_text", text)
         return self

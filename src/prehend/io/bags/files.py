@@ -1,12 +1,12 @@
 """The storage files of a rosbag, read one by one: what they hold counts, not what metadata.yaml says of them."""
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prehend.documents import read_yaml
+from prehend.documents import disguise, read_yaml
 from prehend.errors import MissingDependency, SourceError
 from prehend.io.bags import unpacking as bag_unpacking
 from prehend.io.plain_names import PlainName
@@ -25,6 +25,7 @@ except ImportError as error:
 
 bag_unpacking.install()
 
+_OTHER_PROFILE = "Profile is not"
 _UNREADABLE = (
     SourceError,
     apsw.Error,
@@ -156,8 +157,7 @@ class BagFiles:
                 )
         if not self._readers:
             self.close()
-            said = _reason(failed) if failed else "its folder has no .db3 or .mcap file"
-            raise SourceError(f"{self.name}: not a rosbag that can be read, or corrupt ({said})") from failed
+            raise SourceError(f"{self.name}: {_why_no_bag(files, failed)}") from failed
 
     def _storage_files(self, folder: Path) -> tuple[list[Path], bool]:
         """The files of a bag's folder in order, and whether they are packed, so that only metadata.yaml tells how."""
@@ -191,6 +191,25 @@ def type_of(connection: Connection) -> str:
     """The message type in today's spelling: the first ROS 2 release wrote sensor_msgs/Image."""
     package, _, name = connection.msgtype.rpartition("/")
     return connection.msgtype if "/" in package else f"{package}/msg/{name}"
+
+
+def _why_no_bag(files: Sequence[Path], failed: BaseException | None) -> str:
+    """What a recording is that cannot be read."""
+    if failed is None or not files:
+        return "not a rosbag that can be read, or corrupt (its folder has no .db3 or .mcap file)"
+    try:
+        with files[0].open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        head = b""
+    if other := disguise(head):
+        return f"no rosbag, it is {other}"
+    if _OTHER_PROFILE in str(failed):
+        return (
+            "an MCAP file that no ROS 2 wrote (its profile is another: Foxglove's, or ROS 1's): convert it to a bag of "
+            "ROS 2"
+        )
+    return f"not a rosbag that can be read, or corrupt ({_reason(failed)})"
 
 
 def _reason(error: BaseException) -> str:

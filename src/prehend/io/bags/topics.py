@@ -45,6 +45,7 @@ def choose_topic(bag: BagFiles, wanted: str | None) -> Choice:
     """
     images = {name: topic for name, topic in bag.topics.items() if topic.type in (RAW, COMPRESSED)}
     if wanted is not None:
+        wanted = f"/{wanted.strip('/')}"  # as people write them
         if wanted not in images:
             raise SourceError(f"{bag.name}: no image topic {wanted}; it has {_listed(images) or 'none'}")
         return Choice(images[wanted])

@@ -33,6 +33,8 @@ _COEFFICIENT_KEYS = (
 )  # fmt: skip
 _WIDTH_KEYS = ("image_width", "width", "image_Width", "Camera.width", "w")
 _HEIGHT_KEYS = ("image_height", "height", "image_Height", "Camera.height", "h")
+_SIZE_KEYS = ("resolution", "image_size", "imageSize", "img_size", "size")
+"""Of width and height in one."""
 _ORB = ("Camera.fx", "Camera.fy", "Camera.cx", "Camera.cy")
 _NAMED = (("fx", "fl_x"), ("fy", "fl_y"), ("cx", "ppx"), ("cy", "ppy"))
 _SECOND = ("M2", "K2", "cameraMatrix2", "Camera2.fx")
@@ -136,6 +138,8 @@ def _has_names(entry: Mapping[str, Any]) -> bool:
 def _from_mapping(entry: Mapping[str, Any]) -> GivenCamera:
     if other := next((key for key in _SECOND if key in entry), None):
         raise InvalidInput(f"it has two cameras ({other} is of the second): give a file of the one that is meant")
+    if entry.get("xi"):
+        raise InvalidInput("a camera of the omnidirectional model (xi) is not read: calibrate as pinhole or fisheye")
     if "intrinsics" in entry and not any(key in entry for key in _MATRIX_KEYS):
         return _kalibr(entry)
     if "projection_parameters" in entry:
@@ -147,6 +151,9 @@ def _from_mapping(entry: Mapping[str, Any]) -> GivenCamera:
     key = next((key for key in _MATRIX_KEYS if key in entry), None)
     if key is None and _has_names(entry):
         return _named_numbers(entry)
+    lacking = [keys[0] for keys in _NAMED if not any(name in entry for name in keys)]
+    if key is None and 0 < len(lacking) < len(_NAMED):
+        raise InvalidInput(f"no camera: {', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing")
     if key is None:
         raise InvalidInput(f"no camera: expected a 3 x 3 K, or one of: {FORMATS}")
     model = (
@@ -164,7 +171,9 @@ def _coefficients(entry: Mapping[str, Any], model: str) -> Any:
     if any(name in entry for name in names):
         return [float(entry.get(name, 0.0)) for name in names]
     for key, value in entry.items():
-        if re.match(r"(?!.*(?:model|type)$)(dist(?!an)|radial|tangential)", str(key), re.IGNORECASE) and value:
+        short = key == "k" and "K" in entry
+        named = re.match(r"(?!.*(?:model|type)$)(dist(?!an)|radial|tangential)", str(key), re.IGNORECASE)
+        if (short or named) and value:
             raise InvalidInput(
                 f"'{str(key)[:40]}' is not read: call the coefficients 'distortion' (k1, k2, p1, p2, k3)"
             )
@@ -253,7 +262,12 @@ def _size(entry: Mapping[str, Any]) -> tuple[int | None, int | None]:
         _pixels(next((entry[key] for key in keys if entry.get(key) is not None), None))
         for keys in (_WIDTH_KEYS, _HEIGHT_KEYS)
     )
-    return (width, height) if width or height else (None, None)
+    if width or height:
+        return width, height
+    pair = next((entry[key] for key in _SIZE_KEYS if isinstance(entry.get(key), list | tuple)), None)
+    if pair is None or len(pair) != 2:
+        return None, None
+    return _pixels(pair[0]), _pixels(pair[1])
 
 
 def _pixels(value: Any) -> int | None:

@@ -94,7 +94,7 @@ def read_cameras(path: Path) -> SourceTable[GivenCamera] | GivenCamera:
         raise SourceError(
             f"{path}: expected {{source: K}} with K a 3 x 3 matrix, or one camera calibration ({FORMATS})"
         )
-    if is_calibration(content):
+    if is_calibration(content) or any(isinstance(value, int | float) for value in content.values()):
         return _camera(path, None, content)
     return SourceTable(path, {source: _camera(path, source, entry) for source, entry in _named(path, content).items()})
 
@@ -138,6 +138,10 @@ def _hand(place: str, entry: Any) -> FoundHand:
         raise SourceError(f"{place}: box_px holds NaN, infinite or absurdly large values")
     if x1 <= x0 or y1 <= y0:
         raise SourceError(f"{place}: box_px is empty, expected x0 < x1 and y0 < y1")
+    if max(x1, y1) <= 2 or max(x1 - x0, y1 - y0) < 2:
+        raise SourceError(
+            f"{place}: box_px {str(entry['box_px'])[:80]} is no larger than a pixel: a share of the image?"
+        )
     return FoundHand(Box(x0, y0, x1, y1), entry.get("side"))
 
 

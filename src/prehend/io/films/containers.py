@@ -6,6 +6,7 @@ longer than the file.
 """
 
 import io
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ _COUNTED = (".avi", ".m4v", ".mov", ".mp4")
 _SEGMENT = b"\x18\x53\x80\x67"
 _OPEN = 0xFFFFFFFF
 """Length of a RIFF that its writer could not go back to (FFmpeg into a pipe)."""
+_VIDEO_HANDLER = re.compile(rb"hdlr.{8}vide", re.DOTALL)
 _LARGEST_INDEX = 64 << 20
 _CAPTURE, _FLOAT32, _FASTEST_HZ = b"com.android.capture.fps", 23, 1e5
 _TURNS = {(-1, 0, 0, 1): "across", (1, 0, 0, -1): "down", (0, 1, 1, 0): "transpose", (0, -1, -1, 0): "transverse"}
@@ -87,6 +89,19 @@ def is_spherical(path: Path) -> bool:
     """Whether an MP4 says that it holds a whole sphere (Google's Spherical Video V1 and V2), which no pinhole sees."""
     index = _index(path)
     return b"sv3d" in index or b"GSpherical:Spherical>true" in index
+
+
+def picture_tracks(path: Path) -> int | None:
+    """How many tracks of an MP4 have images (without those that only are a cover); None where nothing can be told."""
+    index = _index(path)
+    if not index:
+        return None
+    file = io.BytesIO(index)
+    try:
+        tracks = [index[a:b] for name, a, b in _boxes(file, 0, len(index)) if name == b"trak"]
+    except (struct.error, ValueError):
+        return None
+    return sum(bool(_VIDEO_HANDLER.search(track)) for track in tracks)
 
 
 def _index(path: Path) -> bytes:

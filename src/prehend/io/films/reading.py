@@ -9,8 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from prehend.documents import disguise
 from prehend.errors import SourceError
-from prehend.io.films.containers import capture_rate, counts_frames, is_cut_off, is_spherical, mirroring
+from prehend.io.films.containers import capture_rate, counts_frames, is_cut_off, is_spherical, mirroring, picture_tracks
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
 from prehend.io.pixels.images import MAX_PIXELS, Image
 from prehend.io.plain_names import PlainName
@@ -101,6 +102,8 @@ class Video(Source):
         taken = capture_rate(path)
         if taken and self.fps and not 1 / _OTHER_SPEED < taken / self.fps < _OTHER_SPEED:
             self._note(f"taken at {taken:.3g} images a second, it plays at {self.fps:.3g}: times are those of the film")
+        if (tracks := picture_tracks(path) or 1) > 1:
+            self._note(f"{tracks} tracks of images, of which one is read: take the others out (ffmpeg -map 0:v:1)")
         if is_spherical(path):
             self._note("a spherical video: no pinhole camera took it, distances and shapes are wrong; cut a view out")
 
@@ -198,7 +201,19 @@ def _first_stamps(name: str) -> list[float]:
 def _why_not(name: str) -> str:
     if is_cut_off(Path(name)):
         return "the video is cut off before its index: it cannot be opened; copy it again"
+    if picture_tracks(Path(name)) == 0:
+        return "it has no images, only sound or other tracks"
+    if other := _disguise(Path(name)):
+        return f"no video, it is {other}"
     return f"not a video OpenCV can read, or corrupt; try `ffmpeg -i {name} -c:v libx264 new.mp4`"
+
+
+def _disguise(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return disguise(file.read(64))
+    except OSError:
+        return None
 
 
 def _line(error: BaseException) -> str:

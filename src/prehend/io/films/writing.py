@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from prehend.errors import OutputError
-from prehend.files import final_target, has_room, is_special, reason, sync_folder
+from prehend.files import beside, claim, final_target, has_room, is_special, reason, sync_folder
 from prehend.io.films.opencv import CvFilm
 from prehend.io.films.pyav import AvFilm, has_av
 from prehend.io.films.times import FilmTime
@@ -37,7 +37,9 @@ class VideoWriter:
         self._target = final_target(path)
         plain = is_plain(path.stem)
         self._folder = PlainName(self._target.parent)
-        self._part = Path(self._folder.name) / f".{path.stem if plain else os.getpid()}.part.mp4"
+        name = path.with_name(path.stem if plain else str(os.getpid()))
+        self._part = Path(self._folder.name) / beside(name, ".", ".part.mp4").name
+        self._claim = -1
         self._fps, self._time = fps, FilmTime(fps)
         self._film: AvFilm | CvFilm | None = None
         self._size = (0, 0)
@@ -77,7 +79,9 @@ class VideoWriter:
             OutputError: what was written is not all there: the disk is full, or its quota.
         """
         if self._film is None:
-            self._folder.close()
+            if self._claim >= 0:  # no encoder
+                self._part.unlink(missing_ok=True)
+            self._leave()
             return
         film, self._film = self._film, None
         try:
@@ -91,7 +95,26 @@ class VideoWriter:
             raise OutputError(f"{self.path} cannot be written: {reason(error)}") from error
         finally:
             self._part.unlink(missing_ok=True)
-            self._folder.close()
+            self._leave()
+
+    def _claimed(self) -> int:
+        """The part, which no other process has: both would write into it."""
+        try:
+            descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {reason(error)}") from error
+        try:
+            claim(descriptor, self.path)
+        except OutputError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _leave(self) -> None:
+        claimed, self._claim = self._claim, -1
+        if claimed >= 0:
+            os.close(claimed)
+        self._folder.close()
 
     def _fitted(self, image: Image) -> Image:
         width, height = self._size
@@ -110,6 +133,7 @@ class VideoWriter:
     def _open(self) -> AvFilm | CvFilm:
         if self._target.is_dir() or is_special(self.path):
             raise OutputError(f"{self.path} cannot be written: it is no file")
+        self._claim = self._claimed()
         film = (AvFilm if has_av() else CvFilm)(self._part, self._fps, self._size, self.path)
         self.codec = film.codec
         return film

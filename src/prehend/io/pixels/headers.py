@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from prehend.documents import disguise
 from prehend.errors import InvalidInput
 
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -60,14 +61,22 @@ def read_header(data: bytes) -> Header | None:
 
 def foreign_kind(data: bytes) -> str | None:
     """The name of a kind of file that is often met under an image's name and cannot be read, None for others."""
+    if data[4:12] == b"ftypcrx ":
+        return "a camera raw (CR3)"
+    if re.match(rb"(?:\x89|\xc2\x89|\xef\xbf\xbd)PNG[\r\n]", data) or data.startswith(
+        b"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+    ):
+        return "an image that was changed as text on its way; copy it again as a binary file"
+    if data.startswith(b"\x1a\x45\xdf\xa3") or (data.startswith(b"RIFF") and data[8:12] == b"AVI "):
+        return "a video"
     if data[4:8] == b"ftyp":
         return HEIC if data[8:12] in (b"heic", b"heix", b"mif1", b"hevc", b"msf1") else "a video"
     kinds = (
-        (b"%PDF", "a PDF"), (b"<svg", "an SVG"), (b"<!DOCTYPE html", "a web page"), (b"<html", "a web page"),
-        (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL ", "JPEG XL"), (b"8BPS", "a Photoshop file"),
-        (b"version https://git-lfs", "a Git LFS pointer: fetch the file itself"), (b"PK\x03\x04", "a zip archive"),
+        (b"<svg", "an SVG"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL ", "JPEG XL"), (b"8BPS", "a Photoshop file"),
+        (b"\0\0\0\x0cjP  ", "JPEG 2000"), (b"\xffO\xffQ", "JPEG 2000"), (b"v/1\x01", "OpenEXR"),
+        (b"II+\0", "a BigTIFF"), (b"MM\0+", "a BigTIFF"), (b"\x93NUMPY", "an array of NumPy"), (b"#?RADIANCE", "HDR"),
     )  # fmt: skip
-    return next((name for start, name in kinds if data.startswith(start)), None)
+    return next((name for start, name in kinds if data.startswith(start)), disguise(data))
 
 
 def _jpeg(kind: str, data: bytes) -> Header:
@@ -248,6 +257,35 @@ def netpbm_white(data: bytes) -> int:
     """The value that is white in a Netpbm file; 255 for black and white and for what cannot be told."""
     match = _NETPBM.match(data[:4096])
     return 255 if match is None or data[1:2] in b"14" else max(int(match[3] or 255), 1)
+
+
+def tiff_white_is_zero(data: bytes) -> bool:
+    """Whether the first page of a TIFF has its white at zero (PhotometricInterpretation 0)."""
+    order, place = _tiff_value(data, 262)
+    return place > 0 and struct.unpack_from(f"{order}H", data, place) == (0,)
+
+
+def tiff_as_stored(data: bytes) -> bytes:
+    """A TIFF whose alpha multiplies nothing: libtiff darkens colours by an alpha that says it is not in them yet."""
+    order, place = _tiff_value(data, 338)
+    if place == 0 or struct.unpack_from(f"{order}H", data, place)[0] not in (0, 2):
+        return data
+    return data[:place] + struct.pack(f"{order}H", 1) + data[place + 2 :]
+
+
+def _tiff_value(data: bytes, wanted: int) -> tuple[str, int]:
+    """Byte order, and the place of a tag's one short value in the first directory; 0 where there is none."""
+    order = "<" if data[:2] == b"II" else ">"
+    try:
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for place in range(start + 2, start + 2 + 12 * count, 12):
+            tag, form, number = struct.unpack_from(f"{order}HHI", data, place)
+            if tag == wanted and (form, number) == (3, 1):
+                return order, place + 8
+    except struct.error:
+        return order, 0
+    return order, 0
 
 
 def avif_turn(data: bytes) -> tuple[int, int | None]:

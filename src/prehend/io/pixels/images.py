@@ -14,10 +14,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.documents import disguise
 from prehend.errors import InvalidInput, SourceError
 from prehend.io.pixels.deep_grey import DeepGrey
 from prehend.io.pixels.encodings import ENCODINGS, MOSAICS, Encoding, to_rgb
-from prehend.io.pixels.headers import Header, avif_turn, foreign_kind, netpbm_white, read_header
+from prehend.io.pixels.headers import (
+    Header,
+    avif_turn,
+    foreign_kind,
+    netpbm_white,
+    read_header,
+    tiff_as_stored,
+    tiff_white_is_zero,
+)
 from prehend.io.pixels.several_pictures import holds_several
 from prehend.io.quiet import silent_stderr
 
@@ -144,11 +153,13 @@ class ImageReader:
         if header.whole is None:
             data = _ended(data, name, flags)
         data = data[: header.end] if header.whole else data
+        if header.kind == "tiff":
+            data = tiff_as_stored(data)
         image = _decode(data, name, flags)
         if image is None and header.kind == "tiff":  # OpenCV makes no colours of floating grey
             image = _decode(data, name, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
         if image is None:
-            raise SourceError(f"{name}: not an image OpenCV can read, or corrupt ({header.kind})")
+            raise SourceError(f"{name}: OpenCV reads no {header.kind} of that kind, or it is corrupt")
         return _mended(image, data, header.kind)
 
     def _header(self, data: bytes, name: str) -> Header:
@@ -160,11 +171,10 @@ class ImageReader:
             raise SourceError(f"{name}: {error}") from error
         if header is None:
             foreign = foreign_kind(data)
-            raise SourceError(
-                f"{name}: it is {foreign}, which is not read here; convert it"
-                if foreign
-                else f"{name}: not an image OpenCV can read, or corrupt"
-            )
+            if foreign is None:
+                raise SourceError(f"{name}: not an image OpenCV can read, or corrupt")
+            way_out = "" if disguise(data) or ";" in foreign else ", which is not read here; convert it"
+            raise SourceError(f"{name}: it is {foreign}{way_out}")
         if header.whole is False:
             raise SourceError(f"{name}: the image is cut off, its end is missing; copy it again")
         self.check_size(header.width, header.height, name)
@@ -271,7 +281,10 @@ def _decode(data: bytes, name: str, flags: int) -> NDArray[Any] | None:
 
 
 def _mended(image: NDArray[Any], data: bytes, kind: str) -> NDArray[Any]:
-    """What OpenCV leaves undone: an AVIF upright, and white where a Netpbm file says that it is."""
+    """What OpenCV leaves undone: an AVIF upright, and white where a Netpbm or TIFF file says that it is."""
+    if kind == "tiff" and image.dtype != np.uint8 and tiff_white_is_zero(data):  # with 8 bits OpenCV does it
+        top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else max(image.max(), 1)
+        return np.asarray(top - image, image.dtype)
     if kind == "netpbm":
         white = netpbm_white(data)
         return image if white >= 255 else cv2.convertScaleAbs(image, alpha=255 / white)

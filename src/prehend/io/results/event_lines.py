@@ -1,13 +1,13 @@
 """Events as JSON lines, each written as soon as it is told: into a file, or to the standard output."""
 
 import json
+import os
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 from prehend.errors import OutputError
-from prehend.files import reason
+from prehend.files import claim, final_target, is_special, reason
 from prehend.io.frames import Frame
 from prehend.io.results.prediction_records import event_record
 from prehend.io.results.predictions import STREAM
@@ -17,37 +17,68 @@ from prehend.types import FrameResult
 class EventLines:
     """A line an event: `source` and `index` of the frame in which it was told, then its `EventRecord`.
 
+    The file is begun anew with the first frame: a run that sees none leaves what was there before. A line that cannot
+    be written whole is taken back.
+
     Args:
-        path: of the file, which is begun anew; "-" is the standard output.
+        path: of the file; "-" is the standard output.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or another process writes it.
     """
 
     def __init__(self, path: Path):
         self.path, self.count = path, 0
-        self._stack = ExitStack()
+        self._descriptor, self._end, self._made = -1, -1, False
+        if path == STREAM:
+            return
+        self._through = is_special(path)
         try:
-            if path == STREAM:
-                self._file = sys.stdout
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._stack.enter_context(path.open("w", encoding="utf-8"))
+            self._target = path if self._through else final_target(path)
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._made = not self._target.exists()
+            flags = os.O_WRONLY if self._through else os.O_WRONLY | os.O_CREAT
+            self._descriptor = os.open(self._target, flags, 0o666)
         except (OSError, ValueError) as error:
             raise self._error(error) from error
+        if not self._through:
+            claim(self._descriptor, path)
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Add the events of a frame."""
+        self._begin()
         for event in result.events:
             line = {"source": frame.source, "index": frame.index, **event_record(event)}
-            try:
-                self._file.write(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n")
-                self._file.flush()
-            except BrokenPipeError:  # the reader has left: no error of ours, see `cli.main`
-                raise
-            except OSError as error:
-                raise self._error(error) from error
+            self._put(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n")
             self.count += 1
+
+    def _begin(self) -> None:
+        """Empty the file before the first frame."""
+        if self._descriptor >= 0 and self._end < 0:
+            self._end = 0
+            if not self._through:
+                os.ftruncate(self._descriptor, 0)
+
+    def _put(self, text: str) -> None:
+        try:
+            if self._descriptor < 0:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+                return
+            data = text.encode("utf-8", "backslashreplace")
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except BrokenPipeError:  # the reader has left: no error of ours, see `cli.main`
+            raise
+        except OSError as error:
+            self._take_back()
+            raise self._error(error) from error
+        self._end += len(text.encode("utf-8", "backslashreplace"))
+
+    def _take_back(self) -> None:
+        """Leave whole lines alone."""
+        if self._descriptor >= 0 and not self._through:
+            os.ftruncate(self._descriptor, self._end)
 
     def __enter__(self) -> "EventLines":
         return self
@@ -55,8 +86,13 @@ class EventLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
         try:
-            self._stack.close()
+            os.close(descriptor)
+            if self._made and self._end < 0:
+                self._target.unlink(missing_ok=True)
         except OSError as broken:
             raise self._error(broken) from broken
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from prehend.conventions import Side
 from prehend.documents import read_text
 from prehend.errors import OutputError, PrehendError, SourceError
-from prehend.files import final_target, has_room, is_special, reason
+from prehend.files import beside, claim, final_target, has_room, is_special, reason
 from prehend.io.frames import Frame
 from prehend.io.results.prediction_records import FrameRecord, Version, frame_record, frame_result
 from prehend.types import FrameResult
@@ -99,15 +99,12 @@ class PredictionsWriter:
         self.path, self._version, self._mesh = path, version, faces is not None
         self._through = is_special(path)
         self._target = path if self._through else final_target(path)
-        self._part = self._target.with_name(f"{self._target.name}.part")
-        self._before = self._target.with_name(f".{self._target.name}.before")
+        self._part = beside(self._target, "", ".part")
+        self._before = beside(self._target, ".", ".before")
         self._published, self._position, self._frames = self._through, 0, 0
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            if not self._through:
-                self._before.unlink(missing_ok=True)
-            flags = os.O_WRONLY if self._through else os.O_RDWR | os.O_CREAT | os.O_TRUNC
-            self._descriptor = os.open(self._target if self._through else self._part, flags, 0o666)
+            self._descriptor = os.open(path, os.O_WRONLY) if self._through else self._claimed()
         except (OSError, ValueError) as error:
             raise OutputError(f"{path} cannot be written: {_why(error)}") from error
         self._append(_head(model, version, faces)[:-1] + ', "frames": [')
@@ -159,16 +156,41 @@ class PredictionsWriter:
         except OSError as error:
             raise OutputError(f"{self.path} cannot be taken back: {_why(error)}") from error
 
+    def _claimed(self) -> int:
+        """The part, empty, which no other process has; nor does one write what stands under the name."""
+        if self._target.is_file() and os.access(self._target, os.R_OK):
+            there = os.open(self._target, os.O_RDONLY)
+            try:
+                claim(there, self.path)
+            finally:
+                os.close(there)
+        descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            claim(descriptor, self.path)
+            self._before.unlink(missing_ok=True)
+            os.ftruncate(descriptor, 0)
+        except (OSError, OutputError):
+            os.close(descriptor)
+            raise
+        return descriptor
+
     def _publish(self) -> None:
-        """Put the file under its name, with the one before kept aside; where links cannot be, at the end."""
+        """Put the file under its name, with the one before kept aside."""
         try:
             if self._target.exists():
-                os.link(self._target, self._before)
+                self._keep_before()
             self._part.replace(self._target)
-        except OSError:
-            self._before.unlink(missing_ok=True)
+        except OSError:  # then it gets its name at the end
+            with suppress(OSError):
+                self._before.replace(self._target)
             return
         self._published = True
+
+    def _keep_before(self) -> None:
+        try:
+            os.link(self._target, self._before)
+        except OSError:  # a disk without links, or the file of another user
+            self._target.replace(self._before)
 
     def _append(self, text: str) -> None:
         """Write in front of the tail; what cannot be written whole leaves the file as it was."""

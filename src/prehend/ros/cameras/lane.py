@@ -113,7 +113,9 @@ class Lane:
         silent = now_s - counts.last_image_s > params.silent_after_s
         cause = self.inputs.cause(counts) if silent else ""
         loss = graph.loss(counts.new_lost, counts.new_received, counts.image_bytes, graph.load())
-        faults = diagnostics.image_faults(counts, self.stamps.take() if counts.received else "", loss)
+        faults = diagnostics.image_faults(
+            counts, self.stamps.take() if counts.received else "", loss, self.inputs.mixed()
+        )
         reason = self.calibration.reason
         if reason and not self.calibration.heard:
             reason = f"{reason}: {self.inputs.info_cause()}".removesuffix(": ")

@@ -140,6 +140,10 @@ class Inputs:
             )
         )
 
+    def mixed(self) -> str:
+        """That several publish the images, such as a driver and a player of a bag; empty where one does."""
+        return graph.mixed(self.topic, self._publishers(self.topic))
+
     def info_cause(self) -> str:
         """Why no camera_info comes; empty where it should."""
         publishers = self._publishers(self.info_topic)

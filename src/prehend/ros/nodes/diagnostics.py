@@ -196,9 +196,9 @@ def images_status(
     return Status("images", level, message, values)
 
 
-def image_faults(counts: Counts, stamps: str, loss: str) -> list[str]:
-    """What is wrong with images that come: stamps, frame, losses (see `graph.loss`)."""
-    faults = [stamps] if stamps else []
+def image_faults(counts: Counts, stamps: str, loss: str, mixed: str = "") -> list[str]:
+    """What is wrong with images that come: stamps, frame, losses and publishers (see `graph.loss`, `graph.mixed`)."""
+    faults = [text for text in (mixed, stamps) if text]
     if counts.frameless:
         faults.append("the images have no frame_id: no transforms, no markers; name one with parameter frame_id")
     return [*faults, loss] if loss else faults

@@ -6,7 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
+from prehend.documents import read_yaml
+from prehend.errors import SourceError
 
 _PARAMETERS = "ros__parameters"
 
@@ -24,8 +25,8 @@ def unused_files(args: Sequence[str], node_name: str) -> list[str]:
 
 def _unused(file: str, node_name: str) -> str:
     try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        content = read_yaml(Path(file))
+    except SourceError:
         return ""  # rcl has told already
     names = _node_names(content, "")
     if not names or any(_means(name, node_name) for name in names):

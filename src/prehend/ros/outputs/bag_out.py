@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prehend.errors import InvalidInput, OutputError, ParameterError, SourceError
-from prehend.files import final_target, has_room, reason, sync_folder
+from prehend.files import final_target, has_room, is_special, reason, sync_folder
 from prehend.io.bags.files import BagFiles, Topic, type_of
 from prehend.ros.conversion.convert import event_message, hand_array, header_message, track_array, transforms
 from prehend.ros.conversion.markers import marker_array
@@ -53,6 +53,8 @@ def write_bag(
     """
     from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
+    if path.is_dir() or is_special(path):
+        raise OutputError(f"{path} cannot be written: it is no file")
     kept = _kept(bag, images, keep)
     target = final_target(path)
     with _folder_beside(target) as folder:

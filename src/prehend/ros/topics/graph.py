@@ -80,6 +80,13 @@ def cause(facts: Facts) -> str:
     return f"{text}, though images are sent: large ones get lost and need {large}"
 
 
+def mixed(topic: str, publishers: Sequence[Publisher]) -> str:
+    """That images of several publishers come as if they were one camera's; empty where there is one."""
+    if len(publishers) < 2:
+        return ""
+    return f"{len(publishers)} publish {topic} ({_names(publishers)}): their images are mixed; stop or remap the others"
+
+
 def loss(lost: int, received: int, image_bytes: int, load: float) -> str:
     """Why images get lost that are sent best effort, and what helps; empty where hardly any do.
 
@@ -120,6 +127,8 @@ def _nobody(facts: Facts) -> str:
         return f"{text}, but {facts.twin} is there: image_transport:={transport}"
     if facts.elsewhere:
         return f"{text}; there is {', '.join(facts.elsewhere[:_SHOWN])}: remap with -r image_raw:=TOPIC"
+    if server := os.environ.get("ROS_DISCOVERY_SERVER"):
+        return f"{text}; ROS_DISCOVERY_SERVER is {server}: nobody is found unless that server is reached"
     if os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "").startswith("LARGE_DATA"):
         return f"{text}; FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA hides drivers on other machines that do not have it"
     return text

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.errors import MissingDependency
+from prehend.eval.figures import figure_class
 from prehend.eval.judge.happenings import Happening
 from prehend.eval.judge.motion import frame_jitter, spread, times_of
 from prehend.eval.judge.summary import BOX_THRESHOLDS, SPACES, Judged, box_curve, joint_curve, known_errors
@@ -23,10 +23,7 @@ _MOST_POINTS = 1200
 
 def check_matplotlib() -> None:
     """Raise `MissingDependency` where matplotlib is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "plots", "the report's plots") from error
+    figure_class("the report's plots")
 
 
 def pck_plot(runs: Sequence[Judged]) -> str | None:
@@ -232,9 +229,7 @@ def _label(runs: Sequence[Judged], run: Judged, what: str) -> str:
 
 
 def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure((width, height), layout="constrained")
+    return figure_class("the report's plots")((width, height), layout="constrained")
 
 
 def _svg(figure: Any) -> str:
