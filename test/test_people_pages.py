@@ -113,7 +113,7 @@ def test_the_commands_of_a_page_run_in_their_order(page, materials):
     made = {path.name for path in materials.iterdir()}
     expected = {
         "TELEOPERATION": {"hands.json", "look", "tracks.csv", "angles.jsonl"},
-        "GRASP_MONITORING": {"events.jsonl", "my_objects", "told_apart.json", "judged"},
+        "GRASP_MONITORING": {"events.jsonl", "moved.jsonl", "my_objects", "told_apart.json", "judged"},
         "BAG_EVALUATION": {"first", "second", "hands.mcap", "judged", "compared", "compared.md", "twice"},
         "RESEARCH": {"crops", "sheet.png", "plots", "runs", "measured", "bundle", "with_tiny.json"},
     }

@@ -18,9 +18,9 @@ from prehend.pipeline.hypotheses.follow import FollowedHypotheses, open_hypothes
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import open_parts
 from prehend.pipeline.tracker import Tracker
-from prehend.pipeline.tracking.events import EventTeller
+from prehend.pipeline.tracking.events import event_teller
 from prehend.pipeline.tracking.identities import Identities
-from prehend.types import Camera, FrameResult, HandEstimate
+from prehend.types import Camera, FrameResult, HandEstimate, HandEvent
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Followed:
         hypotheses: FollowedHypotheses | None,
     ):
         self.detection, self.tracker = Detection(detector, options, pool), Tracker(options, upright)
-        self.identities, self.events = Identities(options), EventTeller(options.grasp.lasting_s)
+        self.identities, self.events = Identities(options), event_teller(options)
         self.hypotheses = hypotheses
 
     def reset(self) -> None:
@@ -146,7 +146,9 @@ class CamerasEstimator(EstimatorBase):
         for name, frame in frames.items():
             followed = self._followed[name]
             hands = followed.identities.step(seen[name], followed.tracker.tracks, frame.stamp)
-            events = followed.events.step(hands, sizes[name], frame.stamp) if self.options.tracking else ()
+            events: tuple[HandEvent, ...] = ()
+            if self.options.tracking:
+                events = followed.events.step(hands, sizes[name], frame.stamp, frame.image)
             found[name] = (hands, followed.tracker.detected, events, followed.identities.lost)
         clock.lap("decode")
         hands_of = {name: hands for name, (hands, *_) in found.items()}

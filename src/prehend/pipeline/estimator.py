@@ -17,7 +17,7 @@ from prehend.pipeline.hypotheses.follow import open_hypotheses
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import FromPretrained
 from prehend.pipeline.tracker import Tracker
-from prehend.pipeline.tracking.events import EventTeller
+from prehend.pipeline.tracking.events import event_teller
 from prehend.pipeline.tracking.identities import Identities
 from prehend.types import Camera, FoundHand, FrameResult, HandEstimate
 
@@ -54,7 +54,7 @@ class Estimator(EstimatorBase, FromPretrained):
         super().__init__(backend, detector, config, hand_model, object_model, prior)
         self._detection = Detection(self._detector, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
-        self._identities, self._events = Identities(self._options), EventTeller(self._options.grasp.lasting_s)
+        self._identities, self._events = Identities(self._options), event_teller(self._options)
         self._live, self._cuts = (self._detection, self._tracker, self._identities), Cuts()
         self._hypotheses = open_hypotheses(prior, self._options)
 
@@ -95,7 +95,7 @@ class Estimator(EstimatorBase, FromPretrained):
         if targets := self._tracker.look_again(look):
             found = self._see(image, targets, given, view, depth, stamp, clock)
         hands = self._identities.step(found, self._tracker.tracks, stamp)
-        events = self._events.step(hands, size, stamp) if self._options.tracking else ()  # what happened to them
+        events = self._events.step(hands, size, stamp, image) if self._options.tracking else ()  # what happened to them
         clock.lap("decode")
         if self._hypotheses is not None:
             hands = self._hypotheses.step(hands, stamp)  # what else they may be

@@ -22,6 +22,9 @@ MOST_LAG_S = 1.0
 LOST, OPERATORS = ("drop", "fade", "hold"), ("longest", "largest", "off")
 """Choices of the options `lost` and `operator`."""
 
+GRASP_EVENTS = ("at_once", "moved")
+"""Choices of the option `grasp_events`."""
+
 MOST_HYPOTHESES, LONGEST_BUDGET_MS = 64, 1000.0
 
 LIVE = (
@@ -184,6 +187,13 @@ class EstimatorOptions:
         ),
     )
     grasp: GraspConfig = field(default_factory=GraspConfig, metadata=_text("when a grasp begins and ends"))
+    grasp_events: str = field(
+        default="at_once",
+        metadata=_text(
+            "when grasps and releases are told as events: at_once, as soon as frames agree, or moved, 0.6 s late and "
+            "dated to when the thing begins to move with the hand, with few false ones"
+        ),
+    )
     handedness: HandednessConfig = field(
         default_factory=HandednessConfig, metadata=_text("how evidence about left and right is added up")
     )
@@ -200,7 +210,8 @@ class EstimatorOptions:
                     raise ParameterError(f"{name} is {value}, expected a number between 0 and 1")
             if low is not None and high is not None and low > high:
                 raise ParameterError(f"{keep} {low:g} is above {start} {high:g}")
-        for name, choices in (("lost", LOST), ("operator", OPERATORS), ("smoother", SMOOTHERS)):
+        chosen = (("lost", LOST), ("operator", OPERATORS), ("smoother", SMOOTHERS), ("grasp_events", GRASP_EVENTS))
+        for name, choices in chosen:
             if getattr(self, name) not in choices:
                 raise ParameterError(f"{name} is {getattr(self, name)!r}, expected {', '.join(choices)}")
         for name in ("max_hands", "max_fit_error", "find_interval_s", "keep_lost_s", "max_gap_s"):

@@ -12,6 +12,7 @@ from typing import Any
 from prehend.backends.settings import POLICIES, PRECISIONS, PROVIDERS
 from prehend.errors import ParameterError, UnknownName
 from prehend.pipeline.options import (
+    GRASP_EVENTS,
     LIVE,
     LONGEST_BUDGET_MS,
     LOST,
@@ -103,6 +104,7 @@ class NodeParams:
     keep_lost_s: float = _option("keep_lost_s", span=(0.01, 5.0))
     lost: str = _option("lost", choices=LOST)
     operator: str = _option("operator", choices=OPERATORS)
+    grasp_events: str = _option("grasp_events", choices=GRASP_EVENTS)
     temporal_frames: int = _option("temporal_frames", span=(0, 16))
     temporal_stride_s: float = _option("temporal_stride_s", span=(0.01, 1.0))
     hypotheses: int = _option("hypotheses", span=(0, MOST_HYPOTHESES))

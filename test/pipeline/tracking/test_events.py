@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prehend.errors import ParameterError
 from prehend.io.frames import Frame
 from prehend.io.results.prediction_records import frame_record, frame_result
+from prehend.pipeline.cameras import CameraFrame, CamerasEstimator
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.tracking.events import EventTeller, events_of
+from prehend.pipeline.options import GRASP_EVENTS, EstimatorOptions
+from prehend.pipeline.tracking.events import EventTeller, events_of, told_or_made
+from prehend.rig.estimator import load_rig
 from prehend.types import Box, GraspEstimate, HandEstimate, ObjectEstimate
 
 SIZE = (640, 480)
@@ -76,6 +79,33 @@ def test_a_recording_tells_the_same_as_the_run_did(story, image) -> None:
         for before, after in zip(one.events, other, strict=True):
             assert (before.stamp, before.side, before.object_id) == (after.stamp, after.side, after.object_id)
             assert before.late_s == pytest.approx(after.late_s, abs=1e-6)
+
+
+def test_a_recording_keeps_the_dates_that_were_told(oracle, finder, brick, camera, image, new_hand) -> None:
+    """Of a hand that is lifted: at once, and dated by movement; alone, among cameras, and read back."""
+    free, holding = (new_hand("right", x=0.0, seed=3, grasp=held) for held in (False, True))
+    said = {}
+    for how in GRASP_EVENTS:
+        options = EstimatorOptions(grasp_events=how, keep_lost_s=1.0)
+        one = Estimator(oracle, finder, config=options, object_model=brick)
+        several = CamerasEstimator(["a"], oracle, finder, config=options, object_model=brick)
+        results = []
+        for k in range(60):
+            hand, up = holding if k >= 18 else free, np.array([0, 0.15 * float(np.clip((k - 24) / 15, 0, 1)) ** 2, 0])
+            oracle.scene = [replace(hand, translation=hand.translation - up)]
+            results.append(one.estimate(image, camera, stamp=k / 15))
+            beside = several.estimate({"a": CameraFrame(image, camera, k / 15)})["a"]
+            assert told(beside.events) == told(results[-1].events)
+        events = [event for result in results for event in result.events]
+        said[how] = next(event for event in events if event.kind == "grasped")
+        assert [told(events) for events in told_or_made(results)] == [told(result.events) for result in results]
+    assert said["at_once"].stamp == pytest.approx(18 / 15) and said["at_once"].late_s < 0.1
+    assert said["moved"].late_s > 0.5, "it waits for what the hand does then"
+
+
+def test_a_rig_dates_no_grasps_by_movement() -> None:
+    with pytest.raises(ParameterError, match="goes with no rig"):
+        load_rig(["front", "left"], EstimatorOptions(grasp_events="moved"))
 
 
 def test_pictures_on_their_own_have_no_events(story) -> None:

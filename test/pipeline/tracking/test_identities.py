@@ -133,7 +133,7 @@ def test_all_of_it_comes_back_from_json_and_older_files_lack_it(play, new_hand, 
     assert old.hands[0].motion is None and old.hands[0].validity is None
 
 
-@pytest.mark.parametrize("wrong", [{"lost": "vanish"}, {"operator": "tallest"}])
+@pytest.mark.parametrize("wrong", [{"lost": "vanish"}, {"operator": "tallest"}, {"grasp_events": "soon"}])
 def test_other_choices_are_refused_with_those_that_there_are(wrong) -> None:
     with pytest.raises(ParameterError, match="expected"):
         EstimatorOptions(**wrong)

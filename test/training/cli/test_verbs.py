@@ -151,6 +151,7 @@ def test_a_number_that_means_nothing_is_refused_before_any_work(command, expecte
         ("export {0} --out {0}/x", "run.json"),
         ("spread unihope-s --data {1}", "sequences"),
         ("steady unihope-s --data {1}", "sequences"),
+        ("events unihope-s --data {1}", "sequences"),
         ("steady palm --data {1}", "crop network"),
         ("show {1} --out {0}/x.png --preset hhmr-s", "does not show"),
         ("show {1} --out {0}/x.gif2", ".png or .jpg"),

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,11 +17,20 @@ from prehend.errors import AssetError
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Box, Camera, FoundHand
-from prehend.weights import load_bundle
+from prehend.weights import WEIGHTS, Bundle, file_sha256, load_bundle
 from prehend_training.cli.main import main
 from prehend_training.data.stores.groups import ShardGroups
 from prehend_training.evaluate.films.fused import _delay_ms
-from prehend_training.fusion.answers import EXACT, FOLLOWED_VIEW, TOLD, HandAnswers, answers_of, together
+from prehend_training.fusion.answers import (
+    EXACT,
+    FOLLOWED_VIEW,
+    STAGES,
+    TOLD,
+    HandAnswers,
+    answers_key,
+    answers_of,
+    together,
+)
 from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
 from prehend_training.train.export import export_run
 from prehend_training.train.loop.checkpoint import load_start
@@ -59,6 +70,60 @@ def test_answers_are_made_once(answers, films) -> None:
 
     again = answers_of(Asleep(), films, FOLLOWED_VIEW)
     np.testing.assert_array_equal(again.arrays["code"], answers.arrays["code"])
+
+
+def changed(folder: Path, stage: str | None = None, **facts: object) -> Bundle:
+    """The weights that ship, with further facts in the manifest and one number of a stage another."""
+    bundle = load_bundle("unihope-s")
+    folder.mkdir()
+    for path in (
+        bundle.folder / "manifest.json",
+        bundle.folder / WEIGHTS,
+        *(one.path for one in bundle.stages.values()),
+    ):
+        shutil.copy(path, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if stage is not None:
+        others = {name for key, one in bundle.stages.items() if key != stage for name in one.initializers}
+        numbers = load_file(folder / WEIGHTS)
+        name = next(name for name in bundle.stages[stage].initializers if name not in others)
+        numbers[name] = numbers[name] + 1
+        save_file(numbers, folder / WEIGHTS)
+        manifest["weights"]["sha256"] = file_sha256(folder / WEIGHTS)
+    manifest["calibration"].update(facts)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return load_bundle(folder)
+
+
+def test_answers_outlive_a_new_fusion_and_a_calibration_that_they_do_not_ask_for(answers, films, tmp_path) -> None:
+    class Asleep:
+        bundle = changed(tmp_path / "fused", "fuse_frames", presence={"scale": 2.0, "offset": 1.0}, rotations={})
+
+        def infer(self, stage, inputs):
+            raise AssertionError("asked again")
+
+    assert Asleep.bundle.weights_sha256 != load_bundle("unihope-s").weights_sha256
+    again = answers_of(Asleep(), films, FOLLOWED_VIEW)
+    np.testing.assert_array_equal(again.arrays["code"], answers.arrays["code"])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_other_numbers_of_a_single_frame_have_answers_of_their_own(films, tmp_path, stage: str) -> None:
+    shards = ShardGroups(films, "sequences")
+    keys = [answers_key(one, shards, EXACT) for one in (load_bundle("unihope-s"), changed(tmp_path / "other", stage))]
+    assert len(set(keys)) == 2
+
+
+def test_another_view_grasp_threshold_or_film_has_answers_of_its_own(films, tmp_path) -> None:
+    bundle, shards = load_bundle("unihope-s"), ShardGroups(films, "sequences")
+    other = changed(tmp_path / "other", grasp={"scale": 1.0, "offset": 2.0})
+    further = ShardGroups(films, "sequences")
+    further.folder.description["shards"] = {
+        name: note | {"sha256": "0"} for name, note in further.folder.description["shards"].items()
+    }
+    keys = [answers_key(bundle, shards, view) for view in (EXACT, FOLLOWED_VIEW, replace(FOLLOWED_VIEW, center=0.06))]
+    keys += [answers_key(other, shards, EXACT), answers_key(bundle, further, EXACT)]
+    assert len(set(keys)) == len(keys)
 
 
 def test_films_of_two_folders_keep_apart(answers) -> None:

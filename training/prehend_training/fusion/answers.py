@@ -3,8 +3,10 @@
 The network itself is not trained here, so that thousands of windows a second can be drawn from its answers.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from prehend.errors import AssetError
 from prehend.pipeline.crops.crop import Crop, direction_of
 from prehend.pipeline.networks.network import HandNetwork
 from prehend.types import Box
+from prehend.weights import Bundle
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import hand_targets, part_targets
 from prehend_training.data.crops import image_size
@@ -30,6 +33,9 @@ from prehend_training.data.views import EXACT_VIEW, View, ViewConfig, apply_affi
 from prehend_training.data.views import mirror_left as as_right
 
 BATCH = 16
+STAGES = ("encode", "object", "hand")
+"""Stages that answer: those of a single frame."""
+
 TOLD = ("rotations", "betas", "visibility_logit", "keypoint_log_std", "code")
 """Outputs of stage `hand` that a window consists of."""
 
@@ -70,10 +76,10 @@ class _Look(NamedTuple):
 
 
 def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) -> HandAnswers:
-    """What a network says of the hands of rendered sequences; kept in the folder, for the next time.
+    """What a network says of the hands of rendered sequences; kept in the folder, for the next time (`answers_key`).
 
     Args:
-        backend: of a network with the stages `encode`, `object` and `hand`.
+        backend: of a network with `STAGES`.
         folder: of sequences.
         view: how crops lie.
         seed: of what of that is left to chance.
@@ -81,19 +87,45 @@ def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) 
     Raises:
         AssetError: the folder cannot be read, holds no sequences or shows no hand.
     """
+    films = ShardGroups(Path(folder), "sequences")
     kind = "exact" if view == EXACT else f"seed{seed}"
-    kept = Path(folder) / f"answers-{backend.bundle.weights_sha256[:12]}-{kind}.safetensors"
+    kept = Path(folder) / f"answers-{answers_key(backend.bundle, films, view)}-{kind}.safetensors"
     if kept.exists():
         return HandAnswers(load_file(kept))
     network = HandNetwork(backend, temporal_frames=1)
-    looks, parts = _looks(ShardGroups(Path(folder), "sequences"), view, seed, network.crop_size), list[ArrayDict]()
+    looks, parts = _looks(films, view, seed, network.crop_size), list[ArrayDict]()
     while part := list(islice(looks, BATCH)):
         parts.append(_answered(network, part))
     if not parts:
         raise AssetError(f"{folder}: its films show no hand to look at: render others with `scenes --kind sequences`")
     joined = {name: np.ascontiguousarray(np.concatenate([one[name] for one in parts])) for name in parts[0]}
-    save_file(joined, kept)
+    unfinished = kept.with_suffix(".partial")
+    save_file(joined, unfinished)
+    unfinished.replace(kept)
     return HandAnswers(joined)
+
+
+def answers_key(bundle: Bundle, films: ShardGroups, view: ViewConfig) -> str:
+    """What answers depend on, in 12 hexadecimal digits, so that a further stage or another calibration of what is not
+    asked for here leaves them good.
+
+    These are graphs and numbers of `STAGES`, what pictures are like that go in, the calibration of the grasp answer
+    (which says whether stage `object` is asked), how crops lie, and the films themselves.
+    """
+    digest, arrays = hashlib.sha256(), bundle.load_arrays()
+    grasp = bundle.manifest.get("calibration", {}).get("grasp", {})
+    facts = {
+        "input": bundle.manifest["input"],
+        "grasp": [grasp.get(name) for name in ("scale", "offset")],
+        "graphs": [bundle.manifest["stages"][stage]["sha256"] for stage in STAGES],
+        "view": asdict(view),
+        "films": [note["sha256"] for _, note in sorted(films.folder.description["shards"].items())],
+    }
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted({name for stage in STAGES for name in bundle.stages[stage].initializers}):
+        digest.update(name.encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()[:12]
 
 
 def together(several: Sequence[HandAnswers]) -> HandAnswers:

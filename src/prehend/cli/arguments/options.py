@@ -8,6 +8,7 @@ from typing import Any
 from prehend.cli.arguments.parsing import Parser, count_from, number_between
 
 LOST, OPERATORS, SMOOTHERS = ("drop", "fade", "hold"), ("longest", "largest", "off"), ("one-euro", "kalman")
+GRASP_EVENTS = ("at_once", "moved")
 """As in `prehend.pipeline.options`, which takes long to load."""
 
 MOST_THREADS = 1024
@@ -18,7 +19,7 @@ LAG_CUTOFF_HZ = 1.5
 _DESTINATIONS = (
     "model", "detector", "backend", "provider", "precision", "compiled", "engine_policy", "engine_dir", "object_id",
     "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz", "smoother", "hand_model", "threads", "lost",
-    "operator", "temporal_frames", "temporal_lag_s", "hypotheses", "hypothesis_budget_ms",
+    "operator", "grasp_events", "temporal_frames", "temporal_lag_s", "hypotheses", "hypothesis_budget_ms",
 )  # fmt: skip
 """Names of options that commands set; each argument has the option's name as its destination."""
 
@@ -90,6 +91,12 @@ def _add_over_time(parser: Parser) -> None:
         "--operator",
         choices=OPERATORS,
         help="which hand of a side is the operator's: the one seen longest (default), the largest, or none",
+    )
+    parser.add_argument(
+        "--grasp-events",
+        choices=GRASP_EVENTS,
+        help="grasps and releases among events: at_once (default), or moved, 0.6 s late and dated to when the thing "
+        "begins to move with the hand, with few false ones",
     )
     parser.add_argument(
         "--temporal-frames",

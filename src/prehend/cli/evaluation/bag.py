@@ -13,7 +13,7 @@ from prehend.eval.judge.summary import Judged
 from prehend.io.bags.files import BagFiles
 from prehend.io.bags.topics import choose_topic
 from prehend.io.sources import is_bag
-from prehend.pipeline.tracking.events import events_of
+from prehend.pipeline.tracking.events import told_or_made
 from prehend.ros.messages import typestore
 from prehend.ros.outputs.bag_out import write_bag
 
@@ -28,7 +28,7 @@ def write_run(path: Path, run: Judged, keep: Sequence[str]) -> None:
     if len(results) < len(run.frames) or any(frame.stamp is None for frame in run.frames):
         raise ParameterError("--bag-out needs images with stamps: a bag or a video")
     if is_sequence(run.frames):  # of an older file they are not told
-        told = events_of(frame.result for frame in run.frames)
+        told = told_or_made([frame.result for frame in run.frames])
         results = {
             frame.index: replace(frame.result, events=said) for frame, said in zip(run.frames, told, strict=True)
         }

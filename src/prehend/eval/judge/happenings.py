@@ -7,7 +7,7 @@ from itertools import pairwise
 from prehend.eval.answers import Answered
 from prehend.eval.judge.grasps import Series
 from prehend.eval.judge.motion import is_sequence, times_of
-from prehend.pipeline.tracking.events import events_of
+from prehend.pipeline.tracking.events import told_or_made
 from prehend.types import HandEvent
 
 
@@ -41,7 +41,7 @@ def happenings(frames: Sequence[Answered], series: Sequence[Series]) -> list[Hap
     times = times_of(frames)
     found = [
         _told(event, place, times)
-        for place, events in enumerate(events_of(frame.result for frame in frames))
+        for place, events in enumerate(told_or_made([frame.result for frame in frames]))
         for event in events
     ]
     for one in series:

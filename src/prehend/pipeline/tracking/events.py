@@ -2,15 +2,20 @@
 
 Events are made of nothing but the results of frames that follow each other, so that a recording tells the same as the
 run did. Nothing is told by one frame alone: frames have to agree for `lasting_s`, from the first of them to the last.
+Grasps may be told later instead, and dated to when things begin to move with the hand (`grasp_moments`), which takes
+the images as well.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 
 import numpy as np
 
-from prehend.pipeline.frames.targets import inside_share
+from prehend.pipeline.camera_motion import STILL, CameraMotion
+from prehend.pipeline.frames.targets import Image, inside_share
+from prehend.pipeline.grasp_moments import SAMPLE_S, GraspMoments, Moment
+from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.grasp import GraspConfig
 from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import Box, EventKind, FloatArray, FrameResult, HandEstimate, HandEvent
@@ -21,6 +26,10 @@ border within this time, or by the first frame without it [s]."""
 
 LEAVING_SHARE = 0.75
 """Less of its box than this is then in the image."""
+
+AGREED_S, AGREED_SURE = 2.0, 0.8
+"""Where grasps are dated by movement, frames that have been so sure for so long have the last word: a hand comes into
+view with what it holds, or lays it down out of sight [s], probability."""
 
 FORGET_S = 60.0
 """A lost track that comes back after this is found anew; trackers give its number up long before [s]."""
@@ -57,6 +66,8 @@ class _Known:
         object_id: what it was told to hold.
         object_run: frames that say it holds something else.
         leaving: it was about to leave the view when it was last seen.
+        moments: when grasps begin and end, where they are dated by movement.
+        grasp_run: frames that say otherwise than was told of its grasp, in the same case.
     """
 
     hand: HandEstimate
@@ -68,6 +79,8 @@ class _Known:
     object_id: str = ""
     object_run: _Run | None = None
     leaving: bool = False
+    moments: GraspMoments = field(default_factory=GraspMoments)
+    grasp_run: _Run | None = None
 
 
 class EventTeller:
@@ -76,25 +89,30 @@ class EventTeller:
     Args:
         lasting_s: how long frames have to agree before a hand counts as found, lost or regained, or what it holds as
             another object; when a grasp begins and ends is decided before (`GraspFilter`) [s].
+        moved: grasps are dated by the hand's movement, and told later.
     """
 
-    def __init__(self, lasting_s: float = GraspConfig().lasting_s):
-        self._lasting_s = lasting_s
+    def __init__(self, lasting_s: float = GraspConfig().lasting_s, moved: bool = False):
+        self._lasting_s, self._moved, self._camera = lasting_s, moved, CameraMotion()
         self.reset()
 
     def reset(self) -> None:
         """Forget all hands without telling that they are gone."""
         self._known: dict[int, _Known] = {}
-        self._now_s = 0.0
+        self._now_s, self._sampled_s = 0.0, -SAMPLE_S
         self._stamp: float | None = None
+        self._camera.reset()
 
-    def step(self, hands: Sequence[HandEstimate], size: tuple[int, int], stamp: float | None) -> tuple[HandEvent, ...]:
+    def step(
+        self, hands: Sequence[HandEstimate], size: tuple[int, int], stamp: float | None, image: Image | None = None
+    ) -> tuple[HandEvent, ...]:
         """Take in the next frame.
 
         Args:
             hands: in it; those that coast are not seen.
             size: of its image, width and height [px].
             stamp: of its image [s]; without one frames follow each other at 30 Hz. One that goes back takes no time.
+            image: (H, W, 3) uint8 RGB, which says whether the camera moves; without one it is taken to stand still.
 
         Returns:
             What is told with this frame, by track.
@@ -105,6 +123,8 @@ class EventTeller:
         seen = {hand.track_id: hand for hand in hands if hand.state == "tracked"}
         for hand in seen.values():
             self._see(hand)
+        if self._moved and self._now_s - self._sampled_s >= SAMPLE_S - _EPS:
+            self._sample(seen, image)
         events: list[HandEvent] = []
         for number, known in sorted(self._known.items()):
             if number not in seen:
@@ -128,6 +148,15 @@ class EventTeller:
             known.velocity = way / (self._now_s - known.seen_s)
         known.hand, known.seen_s = hand, self._now_s
 
+    def _sample(self, seen: dict[int, HandEstimate], image: Image | None) -> None:
+        """What dates grasps: where hands are, against what stands still."""
+        self._sampled_s = self._now_s
+        M = STILL if image is None else self._camera.step(image, [hand.box_px for hand in seen.values()])
+        for number, known in self._known.items():
+            known.moments.moved(M)
+            if number in seen:
+                known.moments.add(seen[number], self._now_s, self._stamp)
+
     def _miss(self, known: _Known, size: tuple[int, int]) -> None:
         """A track is not in this frame."""
         if known.view.says is False:
@@ -149,6 +178,8 @@ class EventTeller:
     def _grasp_events(self, known: _Known) -> list[HandEvent]:
         hand = known.hand
         held = "" if hand.held_object is None else hand.held_object.object_id
+        if self._moved:
+            return self._moved_events(known, held)
         grasp, since = hand.grasp, self._stamp if hand.grasp.since is None else hand.grasp.since
         if grasp.state == "grasping" and not known.grasping:
             known.grasping, known.object_id, known.object_run = True, held, None
@@ -157,6 +188,31 @@ class EventTeller:
             told, known.grasping, known.object_id = known.object_id, False, ""
             return [self._event("released", hand, since, self._now_s, 1 - grasp.probability, told)]
         return self._object_events(known, held) if known.grasping and held else []
+
+    def _moved_events(self, known: _Known, held: str) -> list[HandEvent]:
+        """As `_grasp_events`, dated by movement."""
+        moment = known.moments.told(known.grasping) or self._agreed(known)
+        if moment is None:
+            return self._object_events(known, held) if known.grasping and held else []
+        told, known.grasping, known.object_run = known.object_id, moment.begins, None
+        known.object_id = held if moment.begins else ""
+        kind: EventKind = "grasped" if moment.begins else "released"
+        named = held if moment.begins else told
+        return [self._event(kind, known.hand, moment.stamp, moment.at_s, moment.confidence, named)]
+
+    def _agreed(self, known: _Known) -> Moment | None:
+        """What frames have said for so long that no movement is waited for."""
+        grasp = known.hand.grasp
+        grasps = grasp.state == "grasping"
+        sure = grasp.probability if grasps else 1 - grasp.probability
+        if grasp.state == "unknown" or grasps == known.grasping or not sure >= AGREED_SURE:
+            known.grasp_run = None
+            return None
+        if known.grasp_run is None or known.grasp_run.says != grasp.state:
+            known.grasp_run = _Run(grasp.state, self._stamp, self._now_s)
+        if self._now_s - known.grasp_run.began_s < AGREED_S - _EPS:
+            return None
+        return Moment(grasps, known.grasp_run.stamp, known.grasp_run.began_s, sure)
 
     def _object_events(self, known: _Known, held: str) -> list[HandEvent]:
         if held == known.object_id:
@@ -192,8 +248,20 @@ class EventTeller:
         return HandEvent(kind, hand.track_id, hand.side, stamp, late, float(confidence), held)
 
 
+def event_teller(options: EstimatorOptions) -> EventTeller:
+    """What tells of events by some options."""
+    return EventTeller(options.grasp.lasting_s, moved=options.grasp_events == "moved")
+
+
+def told_or_made(results: Sequence[FrameResult]) -> list[tuple[HandEvent, ...]]:
+    """The events of frames that follow each other, frame by frame: those that were told, or, of files that are older
+    than events, `events_of`."""
+    told = [result.events for result in results]
+    return told if any(told) else events_of(results)
+
+
 def events_of(results: Iterable[FrameResult]) -> list[tuple[HandEvent, ...]]:
-    """The events of frames that follow each other, frame by frame, as the estimator told them or would have."""
+    """The events of frames that follow each other, frame by frame, as an estimator told them at once or would have."""
     teller = EventTeller()
     return [teller.step(result.hands, (result.camera.width, result.camera.height), result.stamp) for result in results]
 

@@ -99,6 +99,38 @@ def _add_fits(verbs: Any) -> None:
     steady.add_argument(
         "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
     )
+    _add_events(verbs)
+
+
+def _add_events(verbs: Any) -> None:
+    events = add_verb(
+        verbs,
+        "events",
+        _events,
+        "which grasps and releases of held-out sequences are told as events, how late they are dated, and how many are "
+        "told that are none (docs/TIME.md)",
+    )
+    events.add_argument("what", metavar="WEIGHTS", help="name or folder of the weights")
+    events.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
+    )
+    events.add_argument(
+        "--detector", metavar="WEIGHTS", help="of the detector (default: the labels say where hands are)"
+    )
+    how = events.add_mutually_exclusive_group()
+    how.add_argument("--at-once", action="store_true", help="events as they are told without a wait")
+    how.add_argument("--fit", action="store_true", help="fit the numbers of prehend.pipeline.grasp_moments_fit")
+
+
+def _events(arguments: argparse.Namespace) -> None:
+    from prehend.pipeline.load import load_estimator
+    from prehend_training.evaluate.films.events import events_on, fitted, judged
+
+    detector, how = arguments.detector or "palm", "at_once" if arguments.at_once else "moved"
+    with load_estimator(model=arguments.what, detector=detector, grasp_events=how) as estimator:
+        watched = events_on(estimator, arguments.data, boxes=arguments.detector is None)
+    told = fitted(watched) if arguments.fit else judged(watched)
+    sys.stdout.write(json.dumps(told, indent=1) + "\n")
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,230 @@
+"""When what a hand holds begins to move with it, and when it lets go: seen in how the hand goes, once that is clear.
+
+A single image shows that a hand closes, half a second before the thing moves. So the hand's last two seconds are
+looked at: how surely frames say that it grasps, how it goes over the picture behind it, how its fingers bend. Two
+logistic regressions on that (`prehend-train events --fit`) say for every moment whether a grasp began, or ended, there.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prehend.geometry.rotations import geodesic_angle
+from prehend.pipeline.grasp_moments_fit import BEGINS, ENDS
+from prehend.types import FloatArray, HandEstimate
+
+SAMPLE_S = 0.06
+"""Hands are looked at no more often than this [s]."""
+
+SURE_S, WAYS_S = (
+    (-1.6, -0.85, -0.5, -0.25, -0.08, 0.08, 0.25, 0.45),
+    (-1.6, -0.85, -0.6, -0.4, -0.25, -0.12, 0.0, 0.12, 0.25, 0.4),
+)
+"""Times about a moment between which answers and bends, and places of the hand, are averaged [s]."""
+
+AHEAD_S = SURE_S[-1]
+"""How much later than a moment it can be told about [s]."""
+
+PEAK_S, REST_S = 0.15, 0.3
+"""A moment has to be the best one so near to it; events of a hand are farther apart than the other [s]."""
+
+GAP_S = 0.5
+"""A hand that is not seen for so long has no past [s]."""
+
+DENIED = -1.0
+"""Where the mean log-odds about a moment are lower, frames deny a grasp, and none begins however the hand goes."""
+
+_NOW = 5
+"""Among places, the one that ends with the moment."""
+
+_KEPT_S = AHEAD_S + PEAK_S - SURE_S[0] + 0.2
+_BENT = (1, 2, 4, 5, 7, 8, 10, 11)
+"""Of MANO's joints, the first two of each finger but the thumb."""
+
+_PALM = [0, 5, 9, 13, 17]
+_SHARES = (0.01, 0.99)
+_EPS = 1e-6
+
+
+class Moment(NamedTuple):
+    """A grasp that began, or ended.
+
+    Attributes:
+        begins: which of the two.
+        stamp: of the frame in which it happened [s], None without stamps. at_s: the same on the teller's clock.
+        confidence: 0..1, probability that it did.
+    """
+
+    begins: bool
+    stamp: float | None
+    at_s: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A hand at a time: (2,) way over what stands still so far [px], log-odds that it grasps, metres a pixel, mean bend
+    of its fingers [rad]."""
+
+    at_s: float
+    stamp: float | None
+    way_px: FloatArray
+    log_odds: float
+    scale: float
+    bend: float
+
+
+class _Scored(NamedTuple):
+    at_s: float
+    stamp: float | None
+    log_odds: tuple[float, float]
+
+
+class GraspMoments:
+    """The last seconds of one hand."""
+
+    def __init__(self) -> None:
+        self.samples: deque[Sample] = deque()
+        self._scored: deque[_Scored] = deque()
+        self._next_s = self._told_s = -np.inf
+        self._way_px, self._place_px = np.zeros(2), np.zeros(2)
+
+    def moved(self, M: FloatArray) -> None:
+        """The picture went on: (2, 3) as of `camera_motion.CameraMotion.step`."""
+        self._place_px = M[:, :2] @ self._place_px + M[:, 2]
+
+    def add(self, hand: HandEstimate, now_s: float, stamp: float | None) -> None:
+        """Take in a frame, after `moved`.
+
+        Args:
+            hand: as it is seen; one of weights that do not tell of grasps tells nothing.
+            now_s: time on the teller's clock, which does not go back [s].
+            stamp: of the image [s].
+        """
+        place, numbers = hand.keypoints_px[_PALM].mean(0), (_log_odds(hand), _scale(hand), _bend(hand))
+        if not np.isfinite([*place, *numbers]).all():
+            return
+        if self.samples and now_s - self.samples[-1].at_s > GAP_S:
+            self.samples.clear()
+            self._scored.clear()
+        if self.samples:
+            self._way_px = self._way_px + place - self._place_px
+        self._place_px = place
+        self.samples.append(Sample(now_s, stamp, self._way_px, *numbers))
+        while self.samples and self.samples[0].at_s < now_s - _KEPT_S:
+            self.samples.popleft()
+
+    def told(self, grasps: bool) -> Moment | None:
+        """What has become clear with the last frame.
+
+        Args:
+            grasps: it is known to grasp: then only an end is looked for, else only a beginning.
+        """
+        self._score()
+        if not self.samples:
+            return None
+        now_s = self.samples[-1].at_s
+        while self._scored and self._scored[0].at_s < now_s - AHEAD_S - 3 * PEAK_S:
+            self._scored.popleft()
+        row = 1 if grasps else 0
+        least = (ENDS if grasps else BEGINS).least
+        for one in self._scored:
+            is_new = one.at_s > self._told_s + REST_S
+            if not is_new or one.at_s + AHEAD_S + PEAK_S > now_s + _EPS or one.log_odds[row] <= least:
+                continue
+            if one.log_odds[row] >= max(other.log_odds[row] for other in self._scored if _near(one, other)):
+                self._told_s = one.at_s
+                return Moment(not grasps, one.stamp, one.at_s, float(1 / (1 + np.exp(-one.log_odds[row]))))
+        return None
+
+    def _score(self) -> None:
+        """Moments that enough is known of by now."""
+        if len(self.samples) < 2:
+            return
+        ready = [s for s in self.samples if self._next_s < s.at_s <= self.samples[-1].at_s - AHEAD_S + _EPS]
+        if not ready:
+            return
+        cues = moment_cues(list(self.samples), np.array([one.at_s for one in ready]))
+        begins, ends = (cues @ np.array(fit.weights) + fit.offset for fit in (BEGINS, ENDS))
+        for one, begin, end in zip(ready, np.where(are_denied(cues), -np.inf, begins), ends, strict=True):
+            self._scored.append(_Scored(one.at_s, one.stamp, (float(begin), float(end))))
+        self._next_s = ready[-1].at_s
+
+
+def moment_cues(samples: list[Sample], at_s: FloatArray) -> FloatArray:
+    """What tells of some moments whether a grasp began or ended there.
+
+    Args:
+        samples: of one hand, two at least, in time's order. at_s: (N,) moments [s].
+
+    Returns:
+        (N, 30): means of the log-odds; log of speeds between mean places, of distances from the last place before the
+        moment [m/s], [m]; bends about the moment, against that at it; whether ways before and after have one direction.
+    """
+    t = np.array([one.at_s for one in samples])
+    scale = float(np.median([one.scale for one in samples]))
+    places = np.stack([_means(t, x * scale, at_s, WAYS_S) for x in np.array([one.way_px for one in samples]).T], 2)
+    odds = _means(t, np.array([one.log_odds for one in samples]), at_s, SURE_S)
+    bends = _means(t, np.array([one.bend for one in samples]), at_s, SURE_S)
+    middles = (np.array(WAYS_S[1:]) + WAYS_S[:-1]) / 2
+    speeds = np.linalg.norm(np.diff(places, axis=1), axis=2) / np.diff(middles)
+    far = np.delete(np.linalg.norm(places - places[:, [_NOW]], axis=2), _NOW, 1)
+    bends = np.column_stack([bends[:, [2, 3, 5, 6]] - bends[:, [4]], bends[:, 4]])
+    return np.concatenate([odds, np.log(speeds + 0.02), np.log(far + 0.005), bends, _turns(places)], 1)
+
+
+def are_denied(cues: FloatArray) -> NDArray[np.bool_]:
+    """(N,) moments of which frames say that no grasp begins there."""
+    first = SURE_S.index(-0.25)
+    spans = np.diff(SURE_S)[first:]
+    return np.asarray(cues[:, first : len(SURE_S) - 1] @ (spans / spans.sum()) < DENIED)
+
+
+def _turns(places: FloatArray) -> FloatArray:
+    """(N, 2) cosines between ways that lead to the moment, a shorter and a longer one, and the way from it; smaller
+    where they are short."""
+    after = places[:, -1] - places[:, _NOW + 1]
+    return np.stack([_cosine(places[:, _NOW] - places[:, first], after) for first in (2, 1)], 1)
+
+
+def _cosine(a: FloatArray, b: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.asarray((a * b).sum(1) / (lengths + 4e-4))
+
+
+def _means(t: FloatArray, values: FloatArray, at_s: FloatArray, edges_s: tuple[float, ...]) -> FloatArray:
+    """(N, K) means of a signal between times about moments; straight between samples, constant beyond them."""
+    ends = at_s[:, None] + np.array(edges_s)
+    return np.asarray(np.diff(_integral(t, values, ends), axis=1) / np.diff(edges_s))
+
+
+def _integral(t: FloatArray, values: FloatArray, until: FloatArray) -> FloatArray:
+    areas = np.concatenate([[0.0], np.cumsum((values[1:] + values[:-1]) / 2 * np.diff(t))])
+    inside = np.clip(until, t[0], t[-1])
+    k = np.clip(np.searchsorted(t, inside, side="right") - 1, 0, len(t) - 2)
+    rest, slope = inside - t[k], (values[k + 1] - values[k]) / (t[k + 1] - t[k])
+    beyond = np.minimum(until - t[0], 0) * values[0] + np.maximum(until - t[-1], 0) * values[-1]
+    return np.asarray(areas[k] + values[k] * rest + slope * rest**2 / 2 + beyond)
+
+
+def _near(one: _Scored, other: _Scored) -> bool:
+    return abs(one.at_s - other.at_s) <= PEAK_S + _EPS
+
+
+def _log_odds(hand: HandEstimate) -> float:
+    share = np.clip(hand.grasp.probability, *_SHARES)
+    return float(np.log(share / (1 - share)))
+
+
+def _scale(hand: HandEstimate) -> float:
+    """Metres a pixel at the hand."""
+    spread_m = np.linalg.norm(hand.joints_m[:, :2] - hand.joints_m[:, :2].mean(0))
+    spread_px = np.linalg.norm(hand.keypoints_px - hand.keypoints_px.mean(0))
+    return float(spread_m / max(float(spread_px), _EPS))
+
+
+def _bend(hand: HandEstimate) -> float:
+    return float(geodesic_angle(hand.rotations[list(_BENT)], np.eye(3)).mean())

@@ -1,0 +1,78 @@
+"""Measures of events on films, and the fit behind them, on hands that were made up."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from prehend.errors import AssetError
+from prehend.pipeline.grasp_moments import Sample
+from prehend.pipeline.load import load_estimator
+from prehend_training.evaluate.films.events import NEAR_S, Watched, events_on, fitted, judged, replayed
+
+
+def watched(film: int, true=(), told=(), samples=(), duration_s: float = 30.0) -> Watched:
+    return Watched(
+        film, duration_s,
+        {"grasped": list(true), "released": []}, {"grasped": list(told), "released": []}, list(samples),
+    )  # fmt: skip
+
+
+def test_an_event_is_found_once_and_what_is_left_is_false() -> None:
+    hands = [watched(0, [1.0, 9.0], [1.1, 1.05, 9.0 + NEAR_S + 0.1]), watched(0, [], [4.0]), watched(1)]
+    found = judged(hands)
+    assert found["minutes"] == 1.0, "two hands of one film share its time"
+    assert found["grasped"] == {"true": 2, "found": 1, "late_s": [0.05], "false": 3}
+    assert found["released"] == {"true": 0, "found": 0, "late_s": [], "false": 0}
+    assert found["false_a_minute"] == 3.0
+
+
+def test_events_alternate_at_their_peaks_and_apart() -> None:
+    at_s = np.arange(60) / 15
+    peak = -np.abs(at_s - 1.0)[None] * 10
+    odds = {"grasped": peak[0] + 1, "released": np.where(at_s > 1.2, 1.0, -9.0) - np.abs(at_s - 2.6)}
+    assert replayed(at_s, odds, {"grasped": 0.0, "released": 0.0}) == {
+        "grasped": [pytest.approx(1.0)], "released": [pytest.approx(2.6)]
+    }  # fmt: skip
+    assert replayed(at_s, odds, {"grasped": 2.0, "released": 0.0}) == {"grasped": [], "released": []}
+    assert replayed(at_s[:20], {what: one[:20] for what, one in odds.items()}, {"grasped": 0.0, "released": 0.0}) == {
+        "grasped": [], "released": []
+    }, "what is told later than the film lasts is not told"  # fmt: skip
+
+
+def carried(film: int, seed: int) -> Watched:
+    """A hand that rests, rises when it grasps, and rests again."""
+    rng = np.random.default_rng(seed)
+    begin_s, end_s = rng.uniform(2.0, 3.0), rng.uniform(4.5, 5.5)
+    samples = []
+    for t in np.arange(0, 8, 1 / 15):
+        way = 40 * np.clip((t - begin_s) / 0.5, 0, 1) - 40 * np.clip((t - end_s + 0.5) / 0.5, 0, 1)
+        odds = 2.0 if begin_s - 0.3 < t < end_s else -1.0
+        place = np.array([5.0, way]) + rng.normal(0, 0.5, 2)
+        samples.append(Sample(t, t, place, odds + rng.normal(0, 0.5), 0.003, 0.5))
+    one = watched(film, [begin_s], samples=samples, duration_s=8.0)
+    one.true["released"] = [end_s]
+    return one
+
+
+def test_a_fit_finds_what_hands_do_in_films_that_it_has_not_seen() -> None:
+    told = fitted([carried(film, film) for film in range(20)])
+    for what in ("grasped", "released"):
+        assert len(told[what]["weights"]) == 30
+        assert told["of_other_films"][what]["found"] >= 16
+    assert told["of_other_films"]["false_a_minute"] <= 1.0
+
+
+def test_nothing_to_learn_from_is_refused() -> None:
+    with pytest.raises(AssetError, match="grasped"):
+        fitted([watched(0)])
+
+
+def test_films_are_watched_hand_by_hand(films) -> None:
+    with load_estimator(grasp_events="moved") as estimator:
+        hands = events_on(estimator, [films])
+    assert len({one.film for one in hands}) <= 4 and any(len(one.samples) > 1 for one in hands)
+    for one in hands:
+        times = [sample.at_s for sample in one.samples]
+        assert all(b - a >= 0.06 - 1e-6 for a, b in pairwise(times))
+    assert judged(hands)["minutes"] > 0

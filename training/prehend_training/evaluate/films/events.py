@@ -1,0 +1,247 @@
+"""Grasps that events tell of on rendered films, against when things truly begin to move with hands; and their fit."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from tqdm import tqdm
+
+from prehend.conventions import Side
+from prehend.errors import AssetError
+from prehend.pipeline.camera_motion import CameraMotion
+from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.grasp_moments import (
+    AHEAD_S,
+    PEAK_S,
+    REST_S,
+    SAMPLE_S,
+    GraspMoments,
+    Sample,
+    are_denied,
+    moment_cues,
+)
+from prehend.types import Box, FloatArray, FoundHand, FrameResult
+from prehend_training.data.stores.groups import ShardGroups
+from prehend_training.sample import Film, HandLabel
+from prehend_training.sample import Sample as Picture
+
+NEAR_S = 0.15
+"""An event is found if it is dated no farther off than this [s]."""
+
+HIT_S, MISSED_S = 0.07, 0.2
+"""For the fit, moments nearer to an event than the first are ones, those farther off than the second are none [s]."""
+
+PARTS, RIDGE, FALSE_A_MINUTE = 5, 10.0, 1.0
+_SEEN_JOINTS = 11
+_GRID = np.arange(-2.5, 1.01, 0.5)
+_EPS = 1e-6
+
+What = Literal["grasped", "released"]
+WHATS: tuple[What, What] = ("grasped", "released")
+
+
+@dataclass
+class Watched:
+    """One hand of one film.
+
+    Attributes:
+        film: number. duration_s: of the film.
+        true, told: stamps by what happened. samples: what `grasp_moments` draws on.
+    """
+
+    film: int
+    duration_s: float
+    true: dict[What, list[float]] = field(default_factory=lambda: {name: [] for name in WHATS})
+    told: dict[What, list[float]] = field(default_factory=lambda: {name: [] for name in WHATS})
+    samples: list[Sample] = field(default_factory=list)
+
+
+def events_on(estimator: Estimator, folders: Sequence[Path], boxes: bool = True) -> list[Watched]:
+    """Watch the films of some folders.
+
+    Args:
+        estimator: with its options.
+        folders: of rendered sequences.
+        boxes: the labels say where hands are, else the detector does.
+
+    Raises:
+        AssetError: a folder holds no sequences.
+    """
+    watched: list[Watched] = []
+    for folder in folders:
+        groups = ShardGroups(Path(folder), "sequences")
+        for film in tqdm(groups.films(), unit="film"):
+            hands = _watch(estimator, groups, film, len({one.film for one in watched}), boxes)
+            watched += hands.values()
+    if not watched:
+        raise AssetError("no hand was in any film: render further sequences")
+    return watched
+
+
+def judged(watched: Sequence[Watched]) -> dict[str, Any]:
+    """Minutes; of grasps and releases how many there were, were found within `NEAR_S`, by how much these are late
+    [s], and how many were told beside."""
+    minutes = sum({one.film: one.duration_s for one in watched}.values()) / 60
+    result: dict[str, Any] = {"minutes": round(minutes, 2)}
+    for what in WHATS:
+        pairs = [_paired(one.true[what], one.told[what]) for one in watched]
+        late = sorted(round(value, 2) for found, _ in pairs for value in found)
+        result[what] = {
+            "true": sum(len(one.true[what]) for one in watched),
+            "found": len(late),
+            "late_s": late,
+            "false": sum(left for _, left in pairs),
+        }
+    result["false_a_minute"] = round(sum(result[what]["false"] for what in WHATS) / max(minutes, _EPS), 2)
+    return result
+
+
+def fitted(watched: Sequence[Watched]) -> dict[str, Any]:
+    """The numbers of `grasp_moments_fit`: weights and offsets of all films, `least` of films that a fit has not seen,
+    so that most is found at `FALSE_A_MINUTE`; and what is found of these then.
+
+    Raises:
+        AssetError: nothing is grasped in these films.
+    """
+    hands = [one for one in watched if len(one.samples) > 1]
+    if not any(one.true["grasped"] for one in hands):
+        raise AssetError("nothing is grasped in these films: render further sequences")
+    times = [np.array([sample.at_s for sample in one.samples]) for one in hands]
+    cues = [moment_cues(one.samples, at_s) for one, at_s in zip(hands, times, strict=True)]
+    part = np.unique([one.film for one in hands], return_inverse=True)[1] % PARTS
+    apart: list[dict[What, FloatArray]] = [{} for _ in hands]
+    result: dict[str, Any] = {}
+    for what in WHATS:
+        labels = [_labels(at_s, one.true[what]) for at_s, one in zip(times, hands, strict=True)]
+        for number in range(PARTS):
+            weights, offset = _logistic(cues, labels, np.flatnonzero(part != number))
+            for row in np.flatnonzero(part == number):
+                odds = cues[row] @ weights + offset
+                apart[row][what] = np.where(are_denied(cues[row]) & (what == "grasped"), -np.inf, odds)
+        weights, offset = _logistic(cues, labels, np.arange(len(hands)))
+        result[what] = {"weights": [round(float(value), 3) for value in weights], "offset": round(offset, 3)}
+    least, best = _least(hands, times, apart)
+    for what in WHATS:
+        result[what]["least"] = least[what]
+    return result | {"of_other_films": best}
+
+
+def _watch(estimator: Estimator, groups: ShardGroups, film: Film, number: int, boxes: bool) -> dict[Side, Watched]:
+    estimator.reset()
+    duration_s = float(film.times_s[-1] - film.times_s[0])
+    hands: dict[Side, Watched] = {}
+    past: dict[Side, GraspMoments] = {}
+    grasps: dict[Side, bool] = {}
+    camera, sampled_s = CameraMotion(), -np.inf
+    for row, time_s in zip(film.rows, film.times_s, strict=True):
+        picture, now_s = groups.sample(row), float(time_s)
+        for label in picture.hands:
+            hand = hands.setdefault(label.side, Watched(number, duration_s))
+            if bool(label.grasp) != grasps.setdefault(label.side, bool(label.grasp)):
+                grasps[label.side] = bool(label.grasp)
+                hand.true["grasped" if label.grasp else "released"].append(now_s)
+        given = [FoundHand(Box.around(one.keypoints_px), one.side) for one in _shown(picture)] if boxes else None
+        result = estimator.estimate(picture.image, picture.camera, stamp=now_s, boxes=given)
+        for what, side, stamp in _told(result):
+            if side in hands:
+                hands[side].told[what].append(stamp)
+        if now_s - sampled_s >= SAMPLE_S - _EPS:
+            sampled_s = now_s
+            M = camera.step(picture.image, [one.box_px for one in result.hands])
+            for side, hand in hands.items():
+                moments = past.setdefault(side, GraspMoments())
+                moments.moved(M)
+                for one in result.hands:
+                    if one.side == side:
+                        moments.add(one, now_s, now_s)
+                        hand.samples += [moments.samples[-1]] if moments.samples[-1].at_s == now_s else []
+                        break
+    return hands
+
+
+def _shown(picture: Picture) -> Iterator[HandLabel]:
+    """Hands that are in the image with more than half of their joints."""
+    for hand in picture.hands:
+        inside = (hand.keypoints_px >= 0) & (hand.keypoints_px < [picture.camera.width, picture.camera.height])
+        if hand.has_keypoints and inside.all(1).sum() >= _SEEN_JOINTS:
+            yield hand
+
+
+def _told(result: FrameResult) -> Iterator[tuple[What, Side, float]]:
+    for event in result.events:
+        for what in WHATS:
+            if event.kind == what and event.stamp is not None:
+                yield what, event.side, event.stamp
+
+
+def _paired(true: Sequence[float], told: Sequence[float]) -> tuple[list[float], int]:
+    """By how much those that were found are late [s], and how many are left."""
+    left, late = list(told), list[float]()
+    for stamp in true:
+        nearest = min(left, key=lambda one: abs(one - stamp), default=np.inf)
+        if abs(nearest - stamp) <= NEAR_S + _EPS:
+            late.append(nearest - stamp)
+            left.remove(nearest)
+    return late, len(left)
+
+
+def _labels(at_s: FloatArray, true: Sequence[float]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which moments are ones, and which count."""
+    off = np.abs(at_s[:, None] - np.array([*true, np.inf])).min(1)
+    return off <= HIT_S, (off <= HIT_S) | (off > MISSED_S)
+
+
+def _logistic(
+    cues: Sequence[FloatArray], labels: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]], rows: NDArray[np.int64]
+) -> tuple[FloatArray, float]:
+    """Weights and offset of a regression on some hands, with a ridge on what is scaled to deviation 1."""
+    X = np.concatenate([cues[row][labels[row][1]] for row in rows])
+    y = np.concatenate([labels[row][0][labels[row][1]] for row in rows]).astype(np.float64)
+    mean, scale = X.mean(0), X.std(0) + 1e-6
+    A = (X - mean) / scale
+
+    def loss(b: FloatArray) -> tuple[float, FloatArray]:
+        z = A @ b[1:] + b[0]
+        off = 1 / (1 + np.exp(-z)) - y
+        value = float((np.logaddexp(0, z) - y * z).sum() + RIDGE * (b[1:] ** 2).sum() / 2)
+        return value, np.concatenate([[off.sum()], A.T @ off + RIDGE * b[1:]])
+
+    b = minimize(loss, np.zeros(A.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    weights = b[1:] / scale
+    return weights, float(b[0] - weights @ mean)
+
+
+def _least(
+    hands: Sequence[Watched], times: Sequence[FloatArray], odds: Sequence[dict[What, FloatArray]]
+) -> tuple[dict[What, float], dict[str, Any]]:
+    """Thresholds that find most at no more than `FALSE_A_MINUTE`."""
+    best: tuple[tuple[float, ...], dict[What, float], dict[str, Any]] | None = None
+    for grasped in _GRID:
+        for released in _GRID:
+            least: dict[What, float] = {"grasped": float(grasped), "released": float(released)}
+            told = [replayed(at_s, one, least) for at_s, one in zip(times, odds, strict=True)]
+            found = judged([Watched(a.film, a.duration_s, a.true, b) for a, b in zip(hands, told, strict=True)])
+            hits = float(sum(found[what]["found"] for what in WHATS))
+            merit = (-max(found["false_a_minute"] - FALSE_A_MINUTE, 0.0), hits, -found["false_a_minute"])
+            if best is None or merit > best[0]:
+                best = merit, least, found
+    assert best is not None
+    return best[1], best[2]
+
+
+def replayed(at_s: FloatArray, odds: dict[What, FloatArray], least: dict[What, float]) -> dict[What, list[float]]:
+    """What `GraspMoments` tells of a hand by some log-odds."""
+    told: dict[What, list[float]] = {name: [] for name in WHATS}
+    grasps, last_s = False, -np.inf
+    for row, now_s in enumerate(at_s):
+        what = WHATS[grasps]
+        near = np.abs(at_s - now_s) <= PEAK_S + _EPS
+        best = odds[what][row] >= odds[what][near].max() and odds[what][row] > least[what]
+        if best and now_s > last_s + REST_S and now_s + AHEAD_S + PEAK_S <= at_s[-1] + _EPS:
+            told[what].append(float(now_s))
+            grasps, last_s = not grasps, now_s
+    return told
