@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.geometry.rotations import geodesic_angle
-from prehend.pipeline.grasp_moments_fit import BEGINS, ENDS
+from prehend.pipeline.tracking.grasp_moments_fit import BEGINS, ENDS
 from prehend.types import FloatArray, HandEstimate
 
 SAMPLE_S = 0.06

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend.pipeline.camera_motion import STILL, CameraMotion
+from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
 from prehend.types import Box
 
 
