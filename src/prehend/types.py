@@ -305,6 +305,7 @@ class HandEstimate:
             others; None where nobody looked.
         joint_std_m: (21,) distance about the wrist that .68 of the errors of a joint are below, see
             `pipeline.networks.uncertainty`; larger the longer it is carried over [m]. None of weights that do not tell.
+        measured: a depth image shows its joints, and `joint_std_m` follows from that.
         hypotheses: hands that it may mean; None where that is not asked for, where all joints are seen and sure, and
             while they are in the making.
     """
@@ -331,6 +332,7 @@ class HandEstimate:
     validity: NDArray[np.uint8] | None = None
     joint_std_m: FloatArray | None = None
     hypotheses: HandHypotheses | None = None
+    measured: bool = False
 
 
 @dataclass(frozen=True)

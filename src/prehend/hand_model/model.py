@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import MIRROR, NUM_BETAS, NUM_MANO_JOINTS, SIDES, Side
+from prehend.conventions import MANO_PARENTS, MIRROR, NUM_BETAS, NUM_MANO_JOINTS, SIDES, Side
 
 Float = NDArray[np.float32]
 _AXIAL = np.array([1, -1, -1], np.float32)  # an axis of rotation, or axis-angle, seen in the mirror x -> -x
@@ -88,6 +88,14 @@ class HandModel:
         directions = (self.shapedirs - self.joints_shapedirs[0]).reshape(-1, NUM_BETAS).astype(np.float64)
         mean = (self.v_template - self.joints_template[0]).ravel()
         return np.asarray(np.linalg.lstsq(directions, mean, rcond=1e-3)[0], np.float32)
+
+    @cached_property
+    def turned_by(self) -> Float:
+        """(V, 16) shares in which a turn of each joint moves a vertex: its weights there and at all joints beyond."""
+        shares = np.array(self.weights)
+        for joint in range(NUM_MANO_JOINTS - 1, 0, -1):
+            shares[:, MANO_PARENTS[joint]] += shares[:, joint]
+        return shares
 
     @cached_property
     def joints_shapedirs(self) -> Float:

@@ -159,6 +159,20 @@ def test_what_says_nothing_changes_nothing(depth_of, new_hand) -> None:
     assert refine_depth(hidden, MODEL, own, CAMERA) is hidden
 
 
+def test_what_tells_little_tells_roughly_how_far_it_is(depth_of, new_hand) -> None:
+    """Two joints are too few to turn a hand by; its distance follows as far as the image is less sure of it."""
+    truth = true_hand(new_hand, 0)
+    depth = depth_of(truth.vertices_m, CAMERA)
+    two = np.isin(np.arange(21), [0, 9])
+    for factor, unsure_m, share in ((1.2, 0.2, 0.96), (1.08, 0.02, 0.2)):
+        seen = replace(truth.moved_away(factor), visible=two, position_std_m=unsure_m)
+        found = refine_depth(seen, MODEL, depth, CAMERA)
+        gone = (seen.joints_m[0] - found.joints_m[0]) / (seen.joints_m[0] - truth.joints_m[0])
+        assert not found.measured and found.position_std_m < unsure_m
+        assert gone[2] == pytest.approx(share, abs=0.15)
+        np.testing.assert_array_equal(found.rotations, seen.rotations)
+
+
 def test_an_assumed_camera_stays_unsure(depth_of, new_hand) -> None:
     hand = replace(true_hand(new_hand, 2), position_std_m=float("nan"))
     found = refine_depth(hand.moved_away(1.1), MODEL, depth_of(hand.vertices_m, CAMERA), CAMERA)

@@ -35,7 +35,7 @@ FREE_M = 100.0
 """The hand's place is free: that far off, so that there is always an answer [m]."""
 
 LIKE_STD = 2.0
-"""Keypoints of a finger err together: each counts as if its standard deviation were so many times as large."""
+"""Keypoints of a hand err together: each counts as if its standard deviation were so many times as large."""
 
 KEYPOINT_LIMIT = 2.0
 """Standard deviations from which the pull of a keypoint no longer grows (Huber)."""
@@ -93,7 +93,7 @@ class Lie(NamedTuple):
     def before(self, skin: Skin, wrist_m: FloatArray) -> Skin:
         """Skin of the hand as it lies, where it was when the wrist was at `wrist_m`."""
         points = (skin.points_m - self.wrist_m) @ self.turn / self.scale + wrist_m
-        return Skin(np.asarray(points), skin.normals @ self.turn, skin.joints)
+        return Skin(np.asarray(points), skin.normals @ self.turn, skin.joints, skin.corners)
 
     @property
     def sound(self) -> bool:
@@ -105,10 +105,9 @@ class Lie(NamedTuple):
         )
 
 
-class _Rows(NamedTuple):
-    """Derivatives (N, 7), errors (N,), weights (N,) of one kind of measurement."""
+class Errors(NamedTuple):
+    """Errors (N,) of one kind of measurement and their weights (N,)."""
 
-    J: FloatArray
     error: FloatArray
     weight: FloatArray
 
@@ -158,7 +157,7 @@ def lie(
         rows = _skin_rows(skin, places, now, depth_m, camera, depth_std, reach_m), _joint_rows(places, now)
         away = np.array([0, 0, 0, *cv2.Rodrigues(now.turn)[0].ravel(), np.log(now.scale)])
         normal, pull = prior, prior @ away
-        for J, error, weight in rows:
+        for J, (error, weight) in rows:
             weighted = J.T * weight
             normal, pull = normal + weighted @ J, pull + weighted @ error
         if not np.isfinite(normal).all():
@@ -171,36 +170,60 @@ def lie(
     return now
 
 
+def skin_errors(skin: Skin, depth_m: FloatArray, camera: Camera, reach_m: float, std_m: FloatArray) -> Errors:
+    """How far each point of the skin is off the measured surface, across the skin [m].
+
+    The points around a joint count for one measurement together: they err together.
+
+    Args:
+        skin: where it is now.
+        depth_m: (H, W) [m].
+        camera: of the image.
+        reach_m: see `REACHES_M`.
+        std_m: (N,) how far the skin of a hand that lies right is off [m].
+    """
+    deep = skin.points_m[:, 2]
+    behind = measured(depth_m, skin.points_m, camera) - deep
+    kept = np.abs(behind) < CUT * reach_m  # NaN is not
+    error = np.where(kept, (skin.normals * skin.points_m).sum(-1) * -behind / deep, 0.0)
+    count = np.bincount(skin.joints[kept], minlength=len(JOINT_CLASS)).clip(1)
+    return Errors(error, kept / (1 + (error / reach_m) ** 2) ** 2 / (std_m**2 * count[skin.joints]))
+
+
+def keypoint_errors(places: Places, shown: FloatArray, std_px: FloatArray) -> Errors:
+    """How far each joint, shown at (21, 2), is off its place in the image, x and y in turn [px].
+
+    Args:
+        places: where it is seen.
+        shown: where it would be seen now [px].
+        std_px: (21,) how far it is off of a hand that lies right [px].
+    """
+    error = shown - places.seen
+    length = np.sqrt((error**2).sum(-1)) / std_px
+    weight = places.trust / std_px**2 * np.minimum(1.0, KEYPOINT_LIMIT / np.maximum(length, 1e-12))
+    return Errors(error.ravel(), np.repeat(weight, 2))
+
+
 def _skin_rows(
     skin: Skin, places: Places, now: Lie, depth_m: FloatArray, camera: Camera, depth_std: float, reach_m: float
-) -> _Rows:
-    """How far each point of the skin is off the measured surface, across the skin [m]. The points around a joint count
-    for one measurement together: they err together."""
+) -> tuple[FloatArray, Errors]:
+    """Derivatives (N, 7) and errors of the skin."""
     arms, normals = now.arms(skin.points_m, places.joints_m[0]), skin.normals @ now.turn.T
-    points = arms + now.wrist_m
-    deep = points[:, 2]
-    behind = measured(depth_m, points, camera) - deep
-    kept = np.abs(behind) < CUT * reach_m  # NaN is not
-    error = np.where(kept, (normals * points).sum(-1) * -behind / deep, 0.0)
-    J = np.empty((len(points), 7))
+    lying = Skin(arms + now.wrist_m, normals, skin.joints, skin.corners)
+    J = np.empty((len(arms), 7))
     J[:, :3], J[:, 3:6], J[:, 6] = normals, cross(arms, normals), (normals * arms).sum(-1)
-    count = np.bincount(skin.joints[kept], minlength=len(JOINT_CLASS)).clip(1)
-    variance = BENT_STD_M[JOINT_CLASS[skin.joints]] ** 2 + SKIN_STD_M**2 + (depth_std * deep) ** 2
-    return _Rows(J, error, kept / (1 + (error / reach_m) ** 2) ** 2 / (variance * count[skin.joints]))
+    bent, sensed = BENT_STD_M[JOINT_CLASS[skin.joints]], depth_std * lying.points_m[:, 2]
+    return J, skin_errors(lying, depth_m, camera, reach_m, np.sqrt(bent**2 + SKIN_STD_M**2 + sensed**2))
 
 
-def _joint_rows(places: Places, now: Lie) -> _Rows:
-    """How far each joint is off its place in the image [px]."""
+def _joint_rows(places: Places, now: Lie) -> tuple[FloatArray, Errors]:
+    """Derivatives (42, 7) and errors of the joints in the image."""
     arms = now.arms(places.joints_m, places.joints_m[0])
     points = arms + now.wrist_m
     deep = np.maximum(points[:, 2:], 1e-3)
     shown = points[:, :2] / deep * places.focal
-    J = _shown_by(arms, shown, places.focal, deep)
-    error = shown - places.seen
     std = LIKE_STD * np.hypot(places.std_px, BENT_STD_M[JOINT_CLASS] * places.focal[0] / deep[:, 0])
-    length = np.sqrt((error**2).sum(-1)) / std
-    weight = places.trust / std**2 * np.minimum(1.0, KEYPOINT_LIMIT / np.maximum(length, 1e-12))
-    return _Rows(J, error.ravel(), np.repeat(weight, 2))
+    return _shown_by(arms, shown, places.focal, deep), keypoint_errors(places, shown, std)
 
 
 def _shown_by(arms: FloatArray, shown: FloatArray, focal: FloatArray, deep: FloatArray) -> FloatArray:

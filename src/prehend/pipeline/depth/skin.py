@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from prehend.geometry.camera import project
 from prehend.types import Camera, FloatArray
 
-FACING = 0.5
+FACING = 0.2
 """Cosine between skin and viewing ray from which depth is sampled: at edges near objects grow in depth images."""
 
 OWN_LAYER_M = 0.012
@@ -28,16 +28,23 @@ class Skin(NamedTuple):
         points_m: (N, 3) in the camera frame [m].
         normals: (N, 3) unit vectors out of the hand.
         joints: (N,) the joint that each is nearest to.
+        corners: (N, 3) vertices that each is the middle of.
     """
 
     points_m: FloatArray
     normals: FloatArray
     joints: NDArray[np.intp]
+    corners: NDArray[np.integer]
 
     def some(self, most: int) -> "Skin":
         """So many of the points at most, evenly."""
         step = max(1, -(-len(self.points_m) // most))
-        return Skin(self.points_m[::step], self.normals[::step], self.joints[::step])
+        return Skin(self.points_m[::step], self.normals[::step], self.joints[::step], self.corners[::step])
+
+    def of(self, vertices_m: FloatArray) -> "Skin":
+        """The same points of a hand whose vertices (V, 3) lie otherwise."""
+        points, normals = middles(np.asarray(vertices_m, np.float64)[self.corners])
+        return Skin(points, normals / np.linalg.norm(normals, axis=-1, keepdims=True), self.joints, self.corners)
 
 
 def visible_skin(
@@ -56,10 +63,8 @@ def visible_skin(
         visible: (21,) of the joints.
     """
     vertices = np.asarray(vertices_m, np.float64)
-    corners = vertices[faces[:: max(1, len(faces) // MOST_POINTS)]]
-    points = corners.mean(1)
-    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    normals = cross(a, b)
+    corners = faces[:: max(1, len(faces) // MOST_POINTS)]
+    points, normals = middles(vertices[corners])
     length = np.sqrt((normals**2).sum(-1) * (points**2).sum(-1))
     rows = np.flatnonzero(-(normals * points).sum(-1) > FACING * np.maximum(length, 1e-15))
     points = points[rows]
@@ -68,7 +73,14 @@ def visible_skin(
     kept = np.asarray(visible)[nearest]
     kept[kept] = _in_front(points[kept], vertices)
     normals = normals[rows[kept]]
-    return Skin(points[kept], normals / np.linalg.norm(normals, axis=-1, keepdims=True), nearest[kept])
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    return Skin(points[kept], normals, nearest[kept], corners[rows[kept]])
+
+
+def middles(corners_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(N, 3) middles of triangles (N, 3, 3), and normals of any length."""
+    a, b = corners_m[:, 1] - corners_m[:, 0], corners_m[:, 2] - corners_m[:, 0]
+    return np.asarray(corners_m.mean(1)), cross(a, b)
 
 
 def measured(depth_m: FloatArray, points_m: FloatArray, camera: Camera) -> FloatArray:

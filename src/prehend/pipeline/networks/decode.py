@@ -16,7 +16,7 @@ from prehend.pipeline.crops.border import border_trust, is_inside
 from prehend.pipeline.crops.crop import CropSpec, from_box
 from prehend.pipeline.frames.targets import NoHand
 from prehend.pipeline.networks.network import NetworkAnswer
-from prehend.pipeline.networks.pose_refine import refine_pose
+from prehend.pipeline.networks.pose_refine import PosePrior, of_side, refine_pose
 from prehend.types import Camera, FloatArray
 
 MIN_WEIGHT = 0.1
@@ -27,8 +27,9 @@ _ROTATION_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class DecodedHand:
-    """A hand in the camera frame; fields as in `types.HandEstimate`, whether depth measured its distance, and
-    `misfit_px`: `fit_error_px` of the network's own pose, which tells hands from what are none."""
+    """A hand in the camera frame; fields as in `types.HandEstimate`, whether depth measured its distance, `misfit_px`:
+    `fit_error_px` of the network's own pose, which tells hands from what are none, and `prior`: that pose, where it is
+    known how far it errs. `joint_std_m` is None but of hands that depth measured."""
 
     keypoints_px: FloatArray
     joints_m: FloatArray
@@ -41,6 +42,8 @@ class DecodedHand:
     keypoint_std_px: FloatArray | None = None
     measured: bool = False
     misfit_px: float = float("nan")
+    prior: PosePrior | None = None
+    joint_std_m: FloatArray | None = None
 
     def moved_away(self, factor: float) -> "DecodedHand":
         """The hand at another distance, along the viewing ray through the middle of its joints."""
@@ -82,8 +85,10 @@ def decode_hand(
     fit = fit_root(posed.joints - root, keypoints, camera, weights, std_px)
     if fit is None:
         return NoHand("no_position")
-    shift, error_px = fit.translation_m - root, fit.residual_px
+    shift, error_px, prior = fit.translation_m - root, fit.residual_px, None
     if refines:
+        assert answer.pose_covariance is not None
+        prior = PosePrior(rotations, of_side(answer.pose_covariance, model.side))
         start = Posture(rotations, np.asarray(answer.betas, np.float64), shift)
         refined = _refined(start, posed.joints + shift, keypoints, std_px, camera, answer, model.side) or start
         rotations, shift = refined.rotations, refined.translation_m
@@ -101,6 +106,7 @@ def decode_hand(
         # with an assumed focal length the distance is off by an unknown factor
         position_std_m=float("nan") if camera.estimated else fit.std_m,
         keypoint_std_px=std_px,
+        prior=prior,
     )
 
 

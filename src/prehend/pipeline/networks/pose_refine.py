@@ -8,7 +8,7 @@ linearised anew, change nothing that could be measured. Those go with the weight
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,11 +44,19 @@ LONGEST_TURN = 0.6
 LEAST_EIGENVALUE = 1e-3
 """Of the correlations, which the manifest rounds."""
 
-_TURNING = np.argsort(JOINTS_FROM_MANO)[:NUM_MANO_JOINTS]
+TURNING = np.argsort(JOINTS_FROM_MANO)[:NUM_MANO_JOINTS]
 """MANO's joints among the 21."""
 
 _MIRROR = np.tile([1.0, -1.0, -1.0], NUM_MANO_JOINTS)
 """Turns of a left hand as those of its mirror image, a right one."""
+
+
+class PosePrior(NamedTuple):
+    """What a network says of a hand's rotations: (16, 3, 3), the first to the camera frame, and the (48, 48) covariance
+    of its errors, for this side [rad2]."""
+
+    rotations: FloatArray
+    covariance: FloatArray
 
 
 def pose_covariance(manifest: Mapping[str, Any]) -> FloatArray | None:
@@ -114,23 +122,29 @@ def refine_pose(
     rows[-1] = derivative[:, 2].mean(0)
     noise = np.append(np.repeat(variance, 2), (DISTANCE_STD * joints_m[:, 2].mean()) ** 2)
     off = np.append((seen - projected).ravel(), 0.0)
-    pull = np.concatenate([_of_side(covariance, side) @ rows[:, :TURNS].T, PLACE_STD_M**2 * rows[:, TURNS:].T])
+    pull = np.concatenate([of_side(covariance, side) @ rows[:, :TURNS].T, PLACE_STD_M**2 * rows[:, TURNS:].T])
     return _moved(start, pull @ np.linalg.solve(rows @ pull + np.diag(noise), off))
 
 
-def _of_side(covariance: FloatArray, side: Side) -> FloatArray:
+def of_side(covariance: FloatArray, side: Side) -> FloatArray:
+    """(48, 48) of right hands, for a side."""
     return covariance if side == "right" else covariance * np.outer(_MIRROR, _MIRROR)
 
 
 def _derivative(joints_m: FloatArray, rotations: FloatArray) -> FloatArray:
     """(21, 3, 51) derivative of the joints by turns about each joint's own axes and by the place; pose corrections of
     the tips are taken as fixed."""
-    arms = joints_m[:, None] - joints_m[_TURNING][None]
     derivative = np.empty((len(joints_m), 3, TURNS + 3))
-    turns = -(hat(arms) @ spins_of(rotations)) * MOVES[..., None, None]
-    derivative[..., :TURNS] = turns.transpose(0, 2, 1, 3).reshape(len(joints_m), 3, TURNS)
+    derivative[..., :TURNS] = joints_by_turns(joints_m, spins_of(rotations))
     derivative[..., TURNS:] = np.eye(3)
     return derivative
+
+
+def joints_by_turns(joints_m: FloatArray, spins: FloatArray) -> FloatArray:
+    """(21, 3, 48) derivative of joints (21, 3) by turns about each joint's own axes; (16, 3, 3) of `spins_of`."""
+    arms = joints_m[:, None] - joints_m[TURNING][None]
+    turns = -(hat(arms) @ spins) * MOVES[..., None, None]
+    return np.asarray(turns.transpose(0, 2, 1, 3).reshape(len(joints_m), 3, TURNS))
 
 
 def _moved(start: Posture, step: FloatArray) -> Posture:

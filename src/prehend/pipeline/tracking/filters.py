@@ -97,6 +97,8 @@ class HandFilters:
             fit_error_px=shown.fit_error_px,
             position_std_m=shown.position_std_m,
             keypoint_std_px=shown.keypoint_std_px,
+            joint_std_m=shown.joint_std_m,
+            measured=shown.joint_std_m is not None,
         )
 
     def _shown_object(self, seen: Observation, shown: DecodedHand) -> ObjectEstimate | None:
