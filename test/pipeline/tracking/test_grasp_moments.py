@@ -5,8 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prehend.pipeline.tracking.grasp_moments import AHEAD_S, GAP_S, PEAK_S, GraspMoments, Sample, are_denied, moment_cues
 from prehend.pipeline.tracking.events import EventTeller
+from prehend.pipeline.tracking.grasp_moments import (
+    AHEAD_S,
+    GAP_S,
+    PEAK_S,
+    GraspMoments,
+    Sample,
+    are_denied,
+    moment_cues,
+)
 from prehend.types import Box, GraspEstimate, HandEstimate
 
 SIZE = (640, 480)

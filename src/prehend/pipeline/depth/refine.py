@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from prehend.check import check_shape
 from prehend.errors import InvalidInput
 from prehend.hand_model.model import HandModel
+from prehend.pipeline.depth.fingers import Bent, Posed, Sight, bend
 from prehend.pipeline.depth.fit import REACHES_M, Lie, at_rest, lie, places_of
 from prehend.pipeline.depth.register import Depth, UnalignedDepth
 from prehend.pipeline.depth.skin import Skin, measured, visible_skin
-from prehend.pipeline.depth_fingers import Bent, Posed, Sight, bend
 from prehend.pipeline.networks.decode import DecodedHand
 from prehend.types import Camera, FloatArray
 

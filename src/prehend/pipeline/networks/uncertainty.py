@@ -36,7 +36,7 @@ DRIFT_M_S = np.array([0.045, 0.082, 0.114])
 def joint_std(hand: HandEstimate) -> FloatArray | None:
     """(21,) distance from a joint's true place about the wrist that .68 of the errors are below [m]; 0 for the wrist,
     whose own is `position_std_m`. None of weights that do not say how sure their keypoints are. Of hands that depth
-    measured it is that of the fit, see `depth_fingers`."""
+    measured it is that of the fit, see `fingers`."""
     if hand.measured:
         return hand.joint_std_m
     if hand.keypoint_std_px is None:

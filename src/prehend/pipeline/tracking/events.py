@@ -12,11 +12,11 @@ from math import nan
 
 import numpy as np
 
-from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
 from prehend.pipeline.frames.targets import Image, inside_share
-from prehend.pipeline.tracking.grasp_moments import SAMPLE_S, GraspMoments, Moment
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.grasp import GraspConfig
+from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
+from prehend.pipeline.tracking.grasp_moments import SAMPLE_S, GraspMoments, Moment
 from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import Box, EventKind, FloatArray, FrameResult, HandEstimate, HandEvent
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from prehend.errors import AssetError
-from prehend.pipeline.tracking.grasp_moments import Sample
 from prehend.pipeline.load import load_estimator
+from prehend.pipeline.tracking.grasp_moments import Sample
 from prehend_training.evaluate.films.events import NEAR_S, Watched, events_on, fitted, judged, replayed
 
 

@@ -119,7 +119,9 @@ def _add_events(verbs: Any) -> None:
     )
     how = events.add_mutually_exclusive_group()
     how.add_argument("--at-once", action="store_true", help="events as they are told without a wait")
-    how.add_argument("--fit", action="store_true", help="fit the numbers of prehend.pipeline.tracking.grasp_moments_fit")
+    how.add_argument(
+        "--fit", action="store_true", help="fit the numbers of prehend.pipeline.tracking.grasp_moments_fit"
+    )
 
 
 def _events(arguments: argparse.Namespace) -> None:

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from prehend.conventions import Side
 from prehend.errors import AssetError
-from prehend.pipeline.tracking.camera_motion import CameraMotion
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.tracking.camera_motion import CameraMotion
 from prehend.pipeline.tracking.grasp_moments import (
     AHEAD_S,
     PEAK_S,
