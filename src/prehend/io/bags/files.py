@@ -199,9 +199,9 @@ def _why_no_bag(files: Sequence[Path], failed: BaseException | None) -> str:
     if failed is None:
         return "not a rosbag that can be read, or corrupt (its folder has no .db3 or .mcap file)"
     head = b""
-    with suppress(OSError, IndexError):  # of a packed bag no file lies there as it is
-        with files[0].open("rb") as file:
-            head = file.read(64)
+    # of a packed bag no file lies there as it is
+    with suppress(OSError, IndexError), files[0].open("rb") as file:
+        head = file.read(64)
     if other := disguise(head):
         return f"no rosbag, it is {other}"
     if _OTHER_PROFILE in str(failed):
