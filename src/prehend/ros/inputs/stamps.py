@@ -25,7 +25,7 @@ _TAI_S = 37
 _ROUND_H = 10 / 3600
 """How near a full half hour what differs is taken for a time zone [h]."""
 _STRAY = 3
-"""Images in a row that are off a clock that fitted until then after which it is the clock that changed, and no stray."""
+"""Images in a row off a clock that fitted until then; with more of them it is the clock that changed, and no stray."""
 
 
 class Stamps:
