@@ -51,12 +51,18 @@ def but(points, rows, value):
             r"object_normals has shape \(5, 3\), expected \(1596, 3\)",
         ),
         ({"joints_m": JOINTS, "object_points_m": MESH, "object_normals": 0 * NORMALS}, "not of length 1"),
-        ({"joints_m": JOINTS, "points_m": MESH + [0, 0, 1]}, r"points_m and the hand contradict .* 0\.\d+ m apart"),
+        (
+            {"joints_m": JOINTS, "points_m": MESH + np.array([0, 0, 1])},
+            r"points_m and the hand contradict .* 0\.\d+ m apart",
+        ),
         (
             {"vertices_m": MESH, "object_points_m": MESH - [1, 0, 0], "object_normals": NORMALS, "contact": ("index",)},
             "the object that is touched and the hand contradict each other",
         ),
-        ({"joints_m": JOINTS, "mask": AWAY, "camera": CAMERA}, r"mask and joints contradict each other: they are \d+ px"),
+        (
+            {"joints_m": JOINTS, "mask": AWAY, "camera": CAMERA},
+            r"mask and joints contradict each other: they are \d+ px",
+        ),
         ({"keypoints_px": seen(JOINTS), "mask": AWAY, "camera": CAMERA}, "mask and joints contradict each other"),
         ({"joints_m": JOINTS * [1, 1, -1], "mask": ~AWAY, "camera": CAMERA}, "the camera does not see the joints"),
         ({"joints_m": JOINTS, "mask": AWAY / 2, "camera": CAMERA}, "mask is of float64"),
@@ -99,7 +105,7 @@ def test_a_left_hand_in_the_mirror_is_a_right_one():
 
 def test_what_does_not_touch_and_what_is_seen_in_part_contradicts_nothing():
     """An object far off that no finger touches; a fingertip that is all of a hand that the mask sees."""
-    far = {"object_points_m": MESH + [0, 0, 3], "object_normals": NORMALS}
+    far = {"object_points_m": MESH + np.array([0, 0, 3]), "object_normals": NORMALS}
     assert Conditions(joints_m=JOINTS, **far).contact == ()
     palm = but(JOINTS, [*range(1, 5), *range(6, 9), *range(10, 13), *range(14, 17), *range(18, 21)], np.nan)
     column, row = seen(JOINTS)[12].round().astype(int)
