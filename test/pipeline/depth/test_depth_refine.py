@@ -217,3 +217,14 @@ def test_the_estimator_takes_it_and_the_held_object_goes_along(
     np.testing.assert_array_equal(empty.hands[0].joints_m, alone.joints_m)
     with pytest.raises(InvalidInput, match="depth"):
         estimator.estimate(image, camera, depth=depth[::2, ::2])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("nearer_m", [0.05, 0.1])
+def test_what_covers_a_third_of_a_hand_does_not_draw_it(depth_of, new_hand, seed: int, nearer_m: float) -> None:
+    truth = true_hand(new_hand, seed)
+    depth, seen = depth_of(truth.vertices_m, CAMERA), truth.moved_away(1.04)
+    plate, edge = depth.copy(), int(np.quantile(truth.keypoints_px[:, 0], 1 / 3))
+    plate[:, :edge] = truth.joints_m[:, 2].min() - nearer_m
+    free, covered = (refine_depth(seen, MODEL, image, CAMERA) for image in (depth, plate))
+    assert np.linalg.norm(covered.joints_m[0] - free.joints_m[0]) < 6 * MM
