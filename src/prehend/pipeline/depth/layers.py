@@ -41,17 +41,17 @@ class Layers(NamedTuple):
         stride: side of a cell [px].
     """
 
-    labels: NDArray[np.int32]
+    labels: NDArray[np.integer]
     corner: NDArray[np.intp]
     stride: int
 
-    def at(self, pixels: FloatArray) -> NDArray[np.int32]:
+    def at(self, pixels: FloatArray) -> NDArray[np.integer]:
         """(N,) the surface at each pixel (N, 2); 0 outside."""
         height, width = self.labels.shape
         cells = (pixels - self.corner) / self.stride
-        inside = ((cells > -0.5) & (cells < [width - 0.5, height - 0.5])).all(-1)  # NaN is not
+        inside = np.asarray(((cells > -0.5) & (cells < [width - 0.5, height - 0.5])).all(-1))  # NaN is not
         x, y = np.where(inside[:, None], np.rint(cells), 0).astype(np.intp).T
-        return np.where(inside, self.labels[y, x], 0)
+        return np.asarray(np.where(inside, self.labels[y, x], 0))
 
 
 def own_depth(depth_m: FloatArray, skin: Skin, away_m: FloatArray, camera: Camera, gate_m: float) -> FloatArray:
@@ -89,10 +89,11 @@ def layers_of(depth_m: FloatArray, pixels: FloatArray, away_m: float, camera: Ca
     farthest = cv2.dilate(np.where(known, part, np.float32(-1)), nine)
     nearest = cv2.erode(np.where(known, part, np.float32(1e6)), nine)
     smooth = (farthest > 0) & (farthest - nearest < JUMP_M + JUMP_SHARE * nearest)
-    return Layers(cv2.connectedComponents(smooth.astype(np.uint8), connectivity=4)[1], low, stride)
+    labels = cv2.connectedComponents(smooth.astype(np.uint8), connectivity=4)[1]
+    return Layers(labels.astype(np.int32, copy=False), low, stride)
 
 
-def foreign(labels: NDArray[np.int32], away_m: FloatArray, skin: Skin, gate_m: float) -> NDArray[np.int32]:
+def foreign(labels: NDArray[np.integer], away_m: FloatArray, skin: Skin, gate_m: float) -> NDArray[np.integer]:
     """The surfaces that are not the hand's.
 
     Args:
@@ -103,7 +104,7 @@ def foreign(labels: NDArray[np.int32], away_m: FloatArray, skin: Skin, gate_m: f
     """
     usable = (np.abs(away_m) < gate_m) & (labels > 0)  # NaN is not
     labels, away, joints = labels[usable], away_m[usable], skin.joints[usable]
-    found = np.flatnonzero(np.bincount(labels) >= LEAST_POINTS) if len(labels) else labels
+    found = np.flatnonzero(np.bincount(labels) >= LEAST_POINTS)
     if len(found) < 2:
         return found[:0]
     off = np.array([np.median(away[labels == label]) for label in found])
@@ -117,7 +118,7 @@ def foreign(labels: NDArray[np.int32], away_m: FloatArray, skin: Skin, gate_m: f
     return found[off < main - APART_M]
 
 
-def _without(depth_m: FloatArray, layers: Layers, others: NDArray[np.int32]) -> FloatArray:
+def _without(depth_m: FloatArray, layers: Layers, others: NDArray[np.integer]) -> FloatArray:
     gone = cv2.dilate(np.isin(layers.labels, others).astype(np.uint8), np.ones((3, 3), np.uint8))
     gone = gone.repeat(layers.stride, 0).repeat(layers.stride, 1)
     left = depth_m.copy()
