@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from prehend.errors import InvalidInput
+from prehend.geometry.camera import project
 from prehend.geometry.root import fit_root
 from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
+from prehend.pipeline.depth.layers import own_depth
 from prehend.pipeline.depth.refine import checked_depth, refine_depth
+from prehend.pipeline.depth.skin import measured, visible_skin
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.networks.decode import DecodedHand
 from prehend.types import Camera
@@ -217,3 +220,32 @@ def test_the_estimator_takes_it_and_the_held_object_goes_along(
     np.testing.assert_array_equal(empty.hands[0].joints_m, alone.joints_m)
     with pytest.raises(InvalidInput, match="depth"):
         estimator.estimate(image, camera, depth=depth[::2, ::2])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 4])
+@pytest.mark.parametrize("nearer_m", [0.04, 0.05, 0.1])
+def test_what_covers_a_third_of_a_hand_does_not_draw_it(depth_of, new_hand, seed: int, nearer_m: float) -> None:
+    truth = true_hand(new_hand, seed)
+    depth, seen = depth_of(truth.vertices_m, CAMERA), truth.moved_away(0.97)  # which takes the covered part for seen
+    plate, edge = depth.copy(), int(np.quantile(truth.keypoints_px[:, 0], 2 / 3))
+    plate[:, edge:] = truth.joints_m[:, 2].min() - nearer_m
+    free, covered = (refine_depth(seen, MODEL, image, CAMERA) for image in (depth, plate))
+    assert covered.measured
+    assert np.linalg.norm(covered.joints_m[0] - free.joints_m[0]) < 2 * MM
+
+
+def test_a_nearer_surface_alone_is_left_out_and_nothing_else(depth_of, new_hand) -> None:
+    truth = true_hand(new_hand, 0)
+    depth = depth_of(truth.vertices_m, CAMERA)
+    skin = visible_skin(truth.vertices_m, MODEL.faces, truth.joints_m, truth.visible)
+    away = measured(depth, skin.points_m, CAMERA) - skin.points_m[:, 2]
+    assert own_depth(depth, skin, away, CAMERA, 0.2) is depth
+    plate, edge = depth.copy(), int(np.quantile(truth.keypoints_px[:, 0], 2 / 3))
+    plate[:, edge:] = truth.joints_m[:, 2].min() - 0.05
+    before = plate.copy()
+    left = own_depth(plate, skin, measured(plate, skin.points_m, CAMERA) - skin.points_m[:, 2], CAMERA, 0.2)
+    np.testing.assert_array_equal(plate, before)  # which is the caller's
+    x, y = np.rint(project(skin.points_m, CAMERA)).astype(int).T
+    assert (left[y[x > edge], x[x > edge]] == 0).all()
+    free = x < edge - 12
+    np.testing.assert_array_equal(left[y[free], x[free]], plate[y[free], x[free]])

@@ -18,6 +18,7 @@ from prehend.errors import InvalidInput
 from prehend.hand_model.model import HandModel
 from prehend.pipeline.depth.fingers import Bent, Posed, Sight, bend
 from prehend.pipeline.depth.fit import REACHES_M, Lie, at_rest, lie, places_of
+from prehend.pipeline.depth.layers import own_depth
 from prehend.pipeline.depth.register import Depth, UnalignedDepth
 from prehend.pipeline.depth.skin import Skin, measured, visible_skin
 from prehend.pipeline.networks.decode import DecodedHand
@@ -104,6 +105,9 @@ def refine_depth(hand: DecodedHand, model: HandModel, depth: Depth | None, camer
     depth_m = depth.around(hand.vertices_m, gate_m, camera) if isinstance(depth, UnalignedDepth) else depth
     skin = visible_skin(hand.vertices_m, model.faces, hand.joints_m, hand.visible)
     away_m = measured(depth_m, skin.points_m, camera) - skin.points_m[:, 2]
+    own_m = own_depth(depth_m, skin, away_m, camera, gate_m)
+    if own_m is not depth_m:
+        depth_m, away_m = own_m, measured(own_m, skin.points_m, camera) - skin.points_m[:, 2]
     step = _step(hand, _joint_steps(skin, away_m, gate_m))
     if step is None:
         return _roughly(hand, away_m[np.abs(away_m) < gate_m], model)  # NaN is not
