@@ -5,11 +5,27 @@ import json
 import torch
 
 
+class Halves(torch.nn.Module):
+    """One layer that has a part in the loss and one that has none."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.used, self.idle = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.used(x).sum()
+
+
 def average_two(group, out):
-    network = torch.nn.Linear(2, 1)
-    network.weight.grad = torch.full((1, 2), float(group.rank))
+    network = Halves()
+    shared = group.parallel(network, "cpu")
     for _ in range(3):
         told = group.told_by_first(group.rank + 5.0)
-    group.average_gradients(network)
-    values = [*network.weight.grad.flatten().tolist(), *network.bias.grad.tolist(), told]
+        network.zero_grad()
+        shared(torch.full((1, 2), float(group.rank))).backward()
+    mean = float(group.mean(torch.tensor(group.rank + 1.0)))
+    lost = float(group.mean(torch.tensor(float("nan") if group.rank else 1.0)))
+    gradient = [*network.used.weight.grad.flatten().tolist(), *network.used.bias.grad.tolist()]
+    values = {"gradient": gradient, "told": told, "mean": mean, "finite": lost == lost}
     (out / f"{group.rank}.json").write_text(json.dumps(values))

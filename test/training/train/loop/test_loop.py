@@ -92,10 +92,11 @@ def test_a_run_that_has_to_leave_goes_on_later(crops, tmp_path):
     assert start_run("debug-unihope", [crops], tmp_path, MACHINE).train(Budget(steps=3)).step == 3
 
 
-def test_a_team_has_the_mean_gradient_and_the_first_ones_word(tmp_path):
+def test_a_group_has_the_mean_gradient_and_the_first_ones_word(tmp_path):
     run_group(average_two, (tmp_path,), 2, "cpu")
     for rank in range(2):
-        assert json.loads((tmp_path / f"{rank}.json").read_text()) == [0.5, 0.5, 0.0, 5.0]
+        said = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert said == {"gradient": [0.5, 0.5, 1.0], "told": 5.0, "mean": 1.5, "finite": False}
 
 
 def test_training_changes_every_weight_and_the_log_names_every_term(crops, tmp_path):

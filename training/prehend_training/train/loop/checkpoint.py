@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from prehend.documents import read_json
 from prehend.errors import AssetError
@@ -56,7 +57,8 @@ class Averaged:
         decay = min(self.decay, (1 + step) / (10 + step))
         now = network.state_dict()
         floating = [name for name, value in now.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.state[name] for name in floating], [now[name] for name in floating], 1 - decay)
+        average = get_ema_multi_avg_fn(decay)
+        average([self.state[name] for name in floating], [now[name] for name in floating], step)
         for name in now.keys() - set(floating):
             self.state[name].copy_(now[name])
 

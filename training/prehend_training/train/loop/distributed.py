@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, multiprocessing, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from prehend.errors import InvalidInput
 
@@ -39,18 +40,25 @@ class Group:
     size: int = 1
     local_rank: int = 0
 
-    def average_gradients(self, network: nn.Module) -> None:
-        """Replace the gradients by their mean over the group; weights without one count as zero, frozen ones not."""
+    def parallel(self, module: nn.Module, device: str) -> nn.Module:
+        """The module, whose gradients torch's DistributedDataParallel averages over the group; itself if alone.
+
+        Args:
+            module: whose `forward` gives the loss; some weights may have no part in it. device: that it is on.
+        """
         if self.size == 1:
-            return
-        parameters = [p for p in network.parameters() if p.requires_grad]
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [_in_memory_order(p.grad) for p in parameters if p.grad is not None]
-        whole = torch.cat(gradients)  # one message instead of one a weight
+            return module
+        devices = [torch.device(device)] if device.startswith("cuda") else None
+        # statistics stay each process's own: the first one's are kept
+        return DistributedDataParallel(module, devices, find_unused_parameters=True, broadcast_buffers=False)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """A number's mean over the group; not finite where one of them is not."""
+        if self.size == 1:
+            return value
+        whole = value.clone()
         distributed.all_reduce(whole)
-        torch._foreach_copy_(gradients, list((whole / self.size).split([g.numel() for g in gradients])))
+        return whole / self.size
 
     def told_by_first(self, value: float) -> float:
         """The first process's number, in all processes."""
@@ -63,11 +71,6 @@ class Group:
 
 def _device(group: Group) -> str:
     return f"cuda:{group.local_rank}" if distributed.get_backend() == "nccl" else "cpu"
-
-
-def _in_memory_order(tensor: Tensor) -> Tensor:
-    """(N,) view of a dense tensor: the processes lay theirs out alike, and copying along memory is much faster."""
-    return tensor.as_strided((tensor.numel(),), (1,))
 
 
 def started_by_torchrun() -> bool:

@@ -59,6 +59,20 @@ def learning_rate(used: float, optimisation: Optimisation) -> float:
     return optimisation.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * along)))
 
 
+class _Losses(nn.Module):
+    """A task's loss of a batch as the forward pass of a module, which is what DDP listens to."""
+
+    def __init__(self, task: Task, network: nn.Module):
+        super().__init__()
+        self.network = network
+        self._task = task
+
+    def forward(self, batch: Mapping[str, Any], used: float) -> tuple[Tensor, Terms]:
+        """The loss, and the terms that it is of, without their graph."""
+        terms = self._task.terms(self.network, batch, used)
+        return total(terms, self._task.preset.loss), {name: value.detach() for name, value in terms.items()}
+
+
 class Trainer:
     """A run: made fresh, or as its checkpoint left it.
 
@@ -97,6 +111,7 @@ class Trainer:
         )
         # half precision alone underflows
         self._scaler = torch.amp.GradScaler(self.machine.device.split(":")[0], enabled=machine.precision == "fp16")
+        self._losses = self.group.parallel(_Losses(task, self.network), self.machine.device)
         self.averaged = Averaged(self.network, self.optimisation.ema)
         self.progress = Progress()
         self._counted: deque[bool] = deque(maxlen=LOST_OF)
@@ -118,19 +133,14 @@ class Trainer:
         tensors = to_tensors(batch, self.machine.device)
         self.optimiser.set_lr(lr)
         with autocast(self.machine.device, self.machine.precision):
-            terms = self.task.terms(self.network, tensors, used)
-            loss = total(terms, self.task.preset.loss)
+            loss, terms = self._losses(tensors, used)
         self.optimiser.zero_grad()
-        self._scaler.scale(loss).backward()
-        if self.group.size > 1 and not bool(torch.isfinite(loss)):  # make every process leave it out
-            for parameter in filter(_is_trained, self.network.parameters()):
-                parameter.grad = torch.full_like(parameter, torch.nan)
-        self.group.average_gradients(self.network)
+        self._scaler.scale(loss).backward()  # of several processes, DDP averages the gradients meanwhile
         for part in self.optimiser.parts:
             self._scaler.unscale_(part)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.optimisation.clip)
-        # the gradient of a loss that is not finite may be finite
-        counts = bool(torch.isfinite(norm if self.group.size > 1 else norm + loss.detach()))
+        # the gradient of a loss that is not finite may be finite, and all processes have to leave a step out together
+        counts = bool(torch.isfinite(norm + self.group.mean(loss.detach())))
         if counts:
             for part in self.optimiser.parts:
                 self._scaler.step(part)
@@ -139,7 +149,7 @@ class Trainer:
             self.progress.skipped += 1
         self._scaler.update()
         self._note(counts, terms)
-        return {"loss": loss.detach(), "gradient": norm.detach(), **{k: v.detach() for k, v in terms.items()}}
+        return {"loss": loss.detach(), "gradient": norm.detach(), **terms}
 
     def _note(self, counts: bool, terms: Terms) -> None:
         """Whether a step counted; ends a run in which most did not, before hours are gone."""
@@ -212,10 +222,6 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint."""
         save(self.run / "checkpoint", self.network, self.averaged, self.optimiser, self.progress)
-
-
-def _is_trained(parameter: Tensor) -> bool:
-    return parameter.requires_grad
 
 
 def _mark(device: str) -> Any:
