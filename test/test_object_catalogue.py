@@ -65,6 +65,7 @@ def test_a_file_is_read_with_its_numbers(tmp_path: Path) -> None:
         ({"extents_m": [0.1, 0.1, "wide"]}, "three numbers"),
         ({"extents_m": [0.1, 0.1, 0]}, "positive"),
         ({"center_m": [0, 0, float("nan")]}, "three numbers"),
+        ({"extents_m": [True, 0.1, 0.1]}, "three numbers"),
         ({"symmetry": None}, "symmetry"),
         ({"symmetry": {"half_turns": ["w"], "continuous": None}}, "symmetry"),
         ({"symmetry": {"half_turns": [], "continuous": "yes"}}, "symmetry"),

@@ -37,6 +37,9 @@ _DISGUISES = (
     (b"\x89hdf\r\n", "an HDF5 file"), (b"matlab 5.0", "a file of MATLAB"),
 )  # fmt: skip
 
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+"""How what PowerShell's `>` writes begins; no text in UTF-8 does."""
+
 _CLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML was built with libyaml
 _FAILURES = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError, yaml.YAMLError)
 """What the parsers were seen to raise over text that is none; `UnicodeDecodeError` is a `ValueError`."""
@@ -87,7 +90,7 @@ _Loader.add_constructor("!opencv-matrix", _matrix)
 
 
 def read_text(path: Path, fail: Fail = SourceError, limit: int = MAX_BYTES) -> str:
-    """The text of a regular file in UTF-8 (a byte order mark is dropped).
+    """The text of a regular file in UTF-8, or in UTF-16 with its mark (a byte order mark is dropped).
 
     Args:
         path: of the file.
@@ -102,7 +105,8 @@ def read_text(path: Path, fail: Fail = SourceError, limit: int = MAX_BYTES) -> s
             raise fail(f"{path}: {'a folder' if path.is_dir() else 'no regular file'}, expected a file")
         if path.stat().st_size > limit:
             raise fail(f"{path}: larger than {limit >> 20} MiB: not what is expected here")
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        return data.decode("utf-16" if data[:2] in _UTF16 else "utf-8-sig")
     except (OSError, ValueError) as error:
         text = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "not text in UTF-8"
         raise fail(f"{path}: {text}") from error

@@ -222,7 +222,7 @@ def _vector(path: Path, key: str, value: Any) -> FloatArray:
         vector = np.asarray(value, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise AssetError(f"object {path}: {key} is {str(value)[:80]}, expected three numbers") from error
-    if vector.shape != (3,) or not np.isfinite(vector).all():
+    if vector.shape != (3,) or not np.isfinite(vector).all() or any(isinstance(one, bool) for one in value):
         raise AssetError(f"object {path}: {key} is {str(value)[:80]}, expected three numbers")
     return vector
 

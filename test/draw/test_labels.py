@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prehend.draw import labels
-from prehend.draw.labels import SIDE_COLOUR, distance_text, draw_footer, draw_plate, font_px
+from prehend.draw.labels import SIDE_COLOUR, distance_text, draw_footer, draw_label, font_px
 from prehend.draw.overlay import OverlayOptions, draw
 from prehend.types import GraspEstimate
 
@@ -56,14 +56,14 @@ def test_the_footer_counts_hands_and_tells_the_time(make_result, words, count, t
 )
 def test_a_plate_tells_side_track_distance_and_grasp(make_result, words, grasp, expected):
     (hand,) = make_result(640, 480, {"side": "left", "wrist_m": (0, 0.03, 0.4), "grasp": grasp}).hands
-    draw_plate(canvas(), hand, hand.keypoints_px, False, [hand.box_px], [])
+    draw_label(canvas(), hand, hand.keypoints_px, False, [hand.box_px], [])
     assert words == ["Left 1", "0.40 m", *expected]
 
 
 @pytest.mark.parametrize("holds", [True, False, None])
 def test_what_is_held_is_named_with_or_without_its_pose(make_result, words, holds):
     (hand,) = make_result(640, 480, {}, holds=holds).hands
-    draw_plate(canvas(), hand, hand.keypoints_px, True, [], [])
+    draw_label(canvas(), hand, hand.keypoints_px, True, [], [])
     assert ("holds box" in words) == (holds is not None) and any("size assumed" in text for text in words)
 
 
@@ -75,7 +75,7 @@ def test_a_place_that_nobody_knows_is_said_to_be_unknown(make_result):
 def test_a_hand_without_pixels_has_no_plate(make_result, words):
     (hand,) = make_result(640, 480, {"keypoints_px": np.full((21, 2), np.nan)}).hands
     picture, taken = canvas(), []
-    draw_plate(picture, hand, hand.keypoints_px, False, [], taken)
+    draw_label(picture, hand, hand.keypoints_px, False, [], taken)
     assert words == taken == [] and (picture == 90).all()
 
 
@@ -83,7 +83,7 @@ def test_a_hand_without_pixels_has_no_plate(make_result, words):
 def test_a_plate_stands_in_the_picture_and_beside_its_hand_where_there_is_room(make_result, place):
     (hand,) = make_result(640, 480, {"wrist_m": place}).hands
     taken = []
-    draw_plate(canvas(), hand, hand.keypoints_px, False, [hand.box_px], taken)
+    draw_label(canvas(), hand, hand.keypoints_px, False, [hand.box_px], taken)
     (box,) = taken
     assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= 640 and box.y1 <= 480
     assert box.iou(hand.box_px) < 0.05
@@ -93,7 +93,7 @@ def test_each_side_has_its_colour(make_result):
     for side, colour in SIDE_COLOUR.items():
         picture = canvas()
         (hand,) = make_result(640, 480, {"side": side}).hands
-        draw_plate(picture, hand, hand.keypoints_px, False, [], [])
+        draw_label(picture, hand, hand.keypoints_px, False, [], [])
         near = (np.abs(picture.astype(int) - colour).max(-1) < 10).sum()
         assert near > 40
     assert SIDE_COLOUR["left"] != SIDE_COLOUR["right"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prehend.draw.labels import distance_text, draw_plate
+from prehend.draw.labels import distance_text, draw_label
 from prehend.draw.overlay import FINGER_COLOUR, OverlayOptions, draw
 from prehend.errors import InvalidInput
 from prehend.types import GraspEstimate
@@ -77,7 +77,7 @@ def test_plates_stay_in_the_picture_and_apart(make_result):
     ).hands
     taken = []
     for hand in hands:
-        draw_plate(canvas, hand, hand.keypoints_px, False, [h.box_px for h in hands], taken)
+        draw_label(canvas, hand, hand.keypoints_px, False, [h.box_px for h in hands], taken)
     assert len(taken) == 3
     assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= 640 and box.y1 <= 480 for box in taken)
     assert all(a.iou(b) == 0 for i, a in enumerate(taken) for b in taken[:i])

@@ -9,6 +9,10 @@ from prehend.prior.conditions import Conditions
 
 HAND = posed()
 JOINTS, MESH = HAND.joints, HAND.vertices
+AWAY = np.zeros((480, 640), bool)
+AWAY[:20, :20] = True
+"""A mask in the image's corner; the hand is in its middle."""
+NORMALS = np.tile([0.0, 0, -1], (len(MESH), 1))
 
 
 def but(points, rows, value):
@@ -41,6 +45,27 @@ def but(points, rows, value):
         ({"joints_m": JOINTS, "mask": np.ones((48, 64), bool), "camera": CAMERA}, "mask has shape"),
         ({"joints_m": JOINTS, "object_points_m": MESH}, "need their normals"),
         ({"joints_m": JOINTS, "contact": ("thumb",)}, "needs the object"),
+        ({"joints_m": "many"}, "expected an array of numbers"),
+        (
+            {"joints_m": JOINTS, "object_points_m": MESH, "object_normals": NORMALS[:5]},
+            r"object_normals has shape \(5, 3\), expected \(1596, 3\)",
+        ),
+        ({"joints_m": JOINTS, "object_points_m": MESH, "object_normals": 0 * NORMALS}, "not of length 1"),
+        (
+            {"joints_m": JOINTS, "points_m": MESH + np.array([0, 0, 1])},
+            r"points_m and the hand contradict .* 0\.\d+ m apart",
+        ),
+        (
+            {"vertices_m": MESH, "object_points_m": MESH - [1, 0, 0], "object_normals": NORMALS, "contact": ("index",)},
+            "the object that is touched and the hand contradict each other",
+        ),
+        (
+            {"joints_m": JOINTS, "mask": AWAY, "camera": CAMERA},
+            r"mask and joints contradict each other: they are \d+ px",
+        ),
+        ({"keypoints_px": seen(JOINTS), "mask": AWAY, "camera": CAMERA}, "mask and joints contradict each other"),
+        ({"joints_m": JOINTS * [1, 1, -1], "mask": ~AWAY, "camera": CAMERA}, "the camera does not see the joints"),
+        ({"joints_m": JOINTS, "mask": AWAY / 2, "camera": CAMERA}, "mask is of float64"),
     ],
 )
 def test_what_cannot_be_is_named(given, said):
@@ -60,6 +85,10 @@ def test_joints_and_mesh_have_to_be_of_one_hand():
     Conditions(joints_m=JOINTS, vertices_m=MESH).check_joints_of_mesh(regressor)
     with pytest.raises(InvalidInput, match="contradict each other: they are 100 mm apart"):
         Conditions(joints_m=JOINTS + np.array([0.1, 0, 0]), vertices_m=MESH).check_joints_of_mesh(regressor)
+    flat = {"keypoints_px": seen(JOINTS), "camera": CAMERA}
+    Conditions(vertices_m=MESH, **flat).check_joints_of_mesh(regressor)
+    with pytest.raises(InvalidInput, match=r"mesh and joints in the picture contradict each other: \d+ px apart"):
+        Conditions(vertices_m=MESH + np.array([0.1, 0, 0]), **flat).check_joints_of_mesh(regressor)
     with pytest.raises(InvalidInput, match="another hand model"):
         Conditions(vertices_m=MESH[:778]).check_joints_of_mesh(regressor)
 
@@ -72,3 +101,15 @@ def test_a_left_hand_in_the_mirror_is_a_right_one():
 
     np.testing.assert_allclose(project(right.joints_m, right.camera), right.keypoints_px, atol=1e-6)
     assert right.side == "right" and right.as_right() is right
+
+
+def test_what_does_not_touch_and_what_is_seen_in_part_contradicts_nothing():
+    """An object far off that no finger touches; a fingertip that is all of a hand that the mask sees."""
+    far = {"object_points_m": MESH + np.array([0, 0, 3]), "object_normals": NORMALS}
+    assert Conditions(joints_m=JOINTS, **far).contact == ()
+    palm = but(JOINTS, [*range(1, 5), *range(6, 9), *range(10, 13), *range(14, 17), *range(18, 21)], np.nan)
+    column, row = seen(JOINTS)[12].round().astype(int)
+    tip = np.zeros((480, 640), np.uint8)
+    tip[row - 3 : row + 3, column - 3 : column + 3] = 255
+    known = Conditions(joints_m=palm, mask=tip, camera=CAMERA)
+    assert known.mask.dtype == bool and known.mask.sum() == 36

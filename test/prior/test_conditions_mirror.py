@@ -47,14 +47,14 @@ def test_gaps_stay_gaps_in_the_mirror(hidden):
 
 def test_masks_points_and_objects_are_mirrored_with_the_hand():
     mask = np.zeros((480, 640), bool)
-    mask[100:200, 50:90] = True
+    mask[250:350, 300:340] = True
     normals = np.tile([1.0, 0, 0], (4, 1))
     known = Conditions(
         side="left", joints_m=JOINTS, camera=CAMERA, mask=mask, points_m=JOINTS[:5], object_points_m=JOINTS[:4],
         object_normals=normals, contact=("thumb",),
     )  # fmt: skip
     right = known.as_right()
-    assert right.mask[150, 639 - 60] and right.mask.sum() == mask.sum()
+    assert right.mask[300, 639 - 310] and right.mask.sum() == mask.sum()
     np.testing.assert_allclose(right.points_m, JOINTS[:5] * [-1, 1, 1])
     np.testing.assert_allclose(right.object_normals, -normals)
     assert right.contact == ("thumb",)
@@ -73,6 +73,13 @@ def test_another_unit_is_told_for_joints_and_meshes(name, unit):
 def test_a_standard_deviation_is_positive_and_one_a_joint(name, std):
     with pytest.raises(InvalidInput, match=name):
         Conditions(joints_m=JOINTS, **{name: std})
+
+
+@pytest.mark.parametrize("name", ["vertices_std_m", "points_std_m"])
+def test_meshes_and_depth_have_one_standard_deviation(name):
+    with pytest.raises(InvalidInput, match=f"{name} is not one positive number$"):
+        Conditions(joints_m=JOINTS, **{name: [0.001] * 21})
+    assert Conditions(joints_m=JOINTS, joints_std_m=[0.001] * 21).places
 
 
 def test_what_is_given_is_left_alone_and_kept_as_float64():

@@ -1,4 +1,4 @@
-"""Drawing that stays readable on any background: text, plates, lines with a dark rim. Images are RGB."""
+"""Drawing that stays readable on any background: text, labels, lines with a dark rim. Images are RGB."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ Colour = tuple[int, int, int]
 
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (16, 18, 24)
-"""Rims and plates."""
+"""Rims and label boxes."""
 
 _SHIFT = 4
 _FRACTION = 1 << _SHIFT

@@ -1,4 +1,4 @@
-"""The labels of an overlay: one plate a hand, and a footer for the frame."""
+"""The labels of an overlay: one label a hand, and a footer for the frame."""
 
 import math
 
@@ -36,18 +36,18 @@ def distance_text(hand: HandEstimate, estimated_camera: bool) -> str:
     return f"{distance:.2f} m (size assumed)" if estimated_camera else f"{distance:.2f} m"
 
 
-def draw_plate(
+def draw_label(
     canvas: Image, hand: HandEstimate, points_px: FloatArray, estimated_camera: bool, avoid: list[Box], taken: list[Box]
 ) -> None:
-    """Draw a hand's plate beside it: side, track, distance, grasp with its probability, what is held.
+    """Draw a hand's label beside it: side, track, distance, grasp with its probability, what is held.
 
     Args:
         canvas: drawn on.
-        hand: whose plate it is.
+        hand: whose label it is.
         points_px: (21, 2) joints in the canvas.
         estimated_camera: mark the distance as assumed.
         avoid: boxes of all hands in the canvas.
-        taken: boxes of plates; the new one is added.
+        taken: boxes of labels; the new one is added.
     """
     finite = points_px[np.isfinite(points_px).all(-1)]
     if len(finite) == 0:
@@ -117,7 +117,7 @@ def draw_footer(canvas: Image, result: FrameResult) -> None:
 def _place(
     hand: Box, width: int, height: int, canvas_width: int, canvas_height: int, avoid: list[Box], taken: list[Box]
 ) -> Box:
-    """The place for a plate above, below or beside its hand, inside the canvas, that hides least."""
+    """The place for a label above, below or beside its hand, inside the canvas, that hides least."""
     gap = 0.06 * max(hand.width, hand.height) + 6
     middle_x, middle_y = hand.center[0] - width / 2, hand.center[1] - height / 2
     corners = [

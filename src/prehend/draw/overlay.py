@@ -1,4 +1,4 @@
-"""Pictures of results: mesh, skeleton, held object and a plate with the numbers, over the image."""
+"""Pictures of results: mesh, skeleton, held object and a label with the numbers, over the image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prehend.check import check_image
 from prehend.conventions import FINGERS, JOINT_PARENTS, Side
 from prehend.draw.canvas import WHITE, Colour, blend, draw_dot, draw_polyline, draw_ring, reachable
-from prehend.draw.labels import SIDE_COLOUR, draw_footer, draw_plate
+from prehend.draw.labels import SIDE_COLOUR, draw_footer, draw_label
 from prehend.draw.mesh import render_mesh
 from prehend.geometry.camera import project
 from prehend.io.pixels.images import Image
@@ -85,7 +85,7 @@ def draw(
         boxes = [Box.around(points) for hand in hands if len(points := _finite(view.pixels(hand.keypoints_px)))]
         taken: list[Box] = []
         for hand in hands:
-            draw_plate(canvas, hand, view.pixels(hand.keypoints_px), result.camera.estimated, boxes, taken)
+            draw_label(canvas, hand, view.pixels(hand.keypoints_px), result.camera.estimated, boxes, taken)
         draw_footer(canvas, result)
     return canvas
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.check import check_shape
+from prehend.check import check_shape, numbers
 from prehend.conventions import FINGERS, MIRROR, NUM_JOINTS, SIDES, Side
 from prehend.errors import InvalidInput, UnknownName
 from prehend.geometry.camera import plane_from_pixels, project
@@ -19,6 +19,11 @@ SMALLEST_PX = 2.0
 FEWEST_JOINTS, FEWEST_KEYPOINTS = 3, 4
 CONTRADICTION_M, CONTRADICTION_PX = 0.03, 40.0
 """Two answers for one joint that are farther apart than this are not of one hand in one image."""
+APART_M = 0.2
+"""Parts of one hand, or a hand and what it touches, are not farther from each other than this."""
+_MOST = 500
+"""Points of a part that are compared with another's."""
+_ONE_EACH = ("joints_std_m", "keypoints_std_px")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +39,7 @@ class Conditions:
         points_m: (N, 3) points on the hand's skin, of a depth camera [m]. points_std_m: of them [m].
         mask: (H, W) bool of the image: where the hand is seen and nowhere else.
         object_points_m, object_normals: (K, 3) on the surface of an object that the hand does not go into, and
-            outwards.
+            outwards, of length 1.
         contact: fingers whose tips touch it.
 
     Raises:
@@ -65,23 +70,44 @@ class Conditions:
             if finger not in FINGERS:
                 raise UnknownName("finger", finger, FINGERS)
         self._check_arrays()
-        for name in ("joints_std_m", "keypoints_std_px", "vertices_std_m", "points_std_m"):
-            value = np.asarray(getattr(self, name), np.float64)
-            if value.shape not in ((), (NUM_JOINTS,)) or not (np.isfinite(value) & (value > 0)).all():
-                raise InvalidInput(f"{name} is not one positive number, or {NUM_JOINTS} of them")
+        self._check_deviations()
         if (self.keypoints_px is not None or self.mask is not None) and self.camera is None:
             raise InvalidInput("joints or a mask in a picture need the camera of the picture: give its K and size")
-        if self.mask is not None and self.camera is not None:
-            check_shape("mask", self.mask, [self.camera.height, self.camera.width])
-            if not self.mask.any():
-                raise InvalidInput("the mask is empty: leave it out where the hand is not seen")
-        if (self.object_points_m is None) != (self.object_normals is None):
-            raise InvalidInput("the points of an object need their normals, and normals their points")
-        if self.contact and self.object_points_m is None:
-            raise InvalidInput("a contact needs the object that is touched: its points and normals")
+        self._check_mask()
+        self._check_object()
         self._check_enough()
         self._check_picture()
         self._check_contradiction()
+        self._check_apart()
+
+    def _check_deviations(self) -> None:
+        for name in (*_ONE_EACH, "vertices_std_m", "points_std_m"):
+            value = numbers(name, getattr(self, name))
+            shapes, more = (((), (NUM_JOINTS,)), f", or {NUM_JOINTS} of them") if name in _ONE_EACH else (((),), "")
+            if value.shape not in shapes or not (np.isfinite(value) & (value > 0)).all():
+                raise InvalidInput(f"{name} is not one positive number{more}")
+
+    def _check_mask(self) -> None:
+        if self.mask is None or self.camera is None:
+            return
+        mask = np.asarray(self.mask)
+        if mask.dtype.kind not in "bui":
+            raise InvalidInput(f"the mask is of {mask.dtype}: give True where the hand is seen, False elsewhere")
+        check_shape("mask", mask, [self.camera.height, self.camera.width])
+        if not mask.any():
+            raise InvalidInput("the mask is empty: leave it out where the hand is not seen")
+        object.__setattr__(self, "mask", mask.astype(bool))
+
+    def _check_object(self) -> None:
+        if (self.object_points_m is None) != (self.object_normals is None):
+            raise InvalidInput("the points of an object need their normals, and normals their points")
+        if self.object_points_m is None or self.object_normals is None:
+            if self.contact:
+                raise InvalidInput("a contact needs the object that is touched: its points and normals")
+            return
+        check_shape("object_normals", self.object_normals, [len(self.object_points_m), 3])
+        if (np.abs(np.linalg.norm(self.object_normals, axis=1) - 1) > 0.01).any():
+            raise InvalidInput("object_normals are not of length 1: divide them by their lengths")
 
     def _check_arrays(self) -> None:
         shapes = {
@@ -92,7 +118,7 @@ class Conditions:
             value = getattr(self, name)
             if value is None:
                 continue
-            array = np.asarray(value, np.float64)
+            array = numbers(name, value)
             check_shape(name, array, shape)  # type: ignore[arg-type]
             if np.isinf(array).any():
                 raise InvalidInput(f"{name} holds infinite values; NaN stands for what is not known")
@@ -150,8 +176,39 @@ class Conditions:
                     f"{np.median(np.nan_to_num(off[both], nan=np.inf)):.0f} px apart"
                 )
 
+    def _in_space(self) -> FloatArray:
+        """(N, 3) known joints and some of the known vertices."""
+        parts = [part[np.isfinite(part).all(1)] for part in (self.joints_m, self.vertices_m) if part is not None]
+        return np.concatenate([_some(part) for part in parts]) if parts else np.zeros((0, 3))
+
+    def _check_apart(self) -> None:
+        """Parts of what is known that lie where no part of the hand can be."""
+        there = self._in_space()
+        others = {"points_m": self.points_m, "the object that is touched": self.object_points_m}
+        if not self.contact:
+            others.popitem()
+        for name, points in others.items():
+            if points is None or not len(there):
+                continue
+            gap = float(np.linalg.norm(_some(points)[:, None] - there, axis=2).min())
+            if gap > APART_M:
+                raise InvalidInput(f"{name} and the hand contradict each other: they are {gap:.2g} m apart")
+        if self.mask is not None and self.camera is not None:
+            self._check_mask_is_of_hand(there, self.mask, self.camera)
+
+    def _check_mask_is_of_hand(self, there: FloatArray, mask: NDArray[np.bool_], camera: Camera) -> None:
+        seen = project(there, camera) if self.keypoints_px is None else self.keypoints_px
+        seen = seen[np.isfinite(seen).all(1)]
+        if not len(seen):
+            raise InvalidInput("mask and joints contradict each other: the camera does not see the joints at all")
+        pixels = _some(np.argwhere(mask)[:, ::-1].astype(np.float64))
+        gap = float(np.linalg.norm(pixels[:, None] - seen, axis=2).min())
+        # a hand is hidden in part: what is seen of it may be as far from known joints as those from each other
+        if gap > max(CONTRADICTION_PX, float(np.ptp(seen, axis=0).max())):
+            raise InvalidInput(f"mask and joints contradict each other: they are {gap:.0f} px apart")
+
     def check_joints_of_mesh(self, regressor: FloatArray) -> None:
-        """Raise `InvalidInput` where joints in space and the part of the mesh are of two hands.
+        """Raise `InvalidInput` where known joints and the part of the mesh are of two hands.
 
         Args:
             regressor: (21, V) joints of the mesh, see `joints_of_mesh`.
@@ -162,16 +219,17 @@ class Conditions:
             raise InvalidInput(
                 f"a mesh of {len(self.vertices_m)} vertices is of another hand model: this one has {regressor.shape[1]}"
             )
-        if self.joints_m is None:
-            return
         known = np.isfinite(self.vertices_m).all(1)
         whole = (np.abs(regressor) * ~known).sum(1) < 1e-6
-        off = np.linalg.norm(regressor @ np.nan_to_num(self.vertices_m) - self.joints_m, axis=1)[whole]
-        off = off[np.isfinite(off)]
-        if len(off) and np.median(off) > CONTRADICTION_M:
-            raise InvalidInput(
-                f"joints and mesh contradict each other: they are {1000 * float(np.median(off)):.0f} mm apart"
-            )
+        joints = regressor @ np.nan_to_num(self.vertices_m)
+        if self.joints_m is not None:
+            off = 1000 * _median_off(joints[whole], self.joints_m[whole])
+            if off > 1000 * CONTRADICTION_M:
+                raise InvalidInput(f"joints and mesh contradict each other: they are {off:.0f} mm apart")
+        if self.keypoints_px is not None and self.camera is not None:
+            off = _median_off(project(joints[whole], self.camera), self.keypoints_px[whole])
+            if off > CONTRADICTION_PX:
+                raise InvalidInput(f"mesh and joints in the picture contradict each other: {off:.0f} px apart")
 
     def as_right(self) -> "Conditions":
         """The same of a right hand: a left one in the mirror x -> -x, with what the camera's mirror image sees."""
@@ -209,6 +267,18 @@ class Conditions:
         ideal = self.pinhole()
         found[known] = plane_from_pixels(self.keypoints_px[known], self.camera) @ ideal.K[:2, :2].T + ideal.K[:2, 2]
         return found
+
+
+def _some(points: FloatArray) -> FloatArray:
+    """(N, d) -> at most about `_MOST` of them, evenly taken."""
+    return points[:: max(1, len(points) // _MOST)]
+
+
+def _median_off(one: FloatArray, other: FloatArray) -> float:
+    """Median distance of (N, d) points that both have; 0 where they share none."""
+    off = np.linalg.norm(one - other, axis=1)
+    off = off[np.isfinite(off)]
+    return float(np.median(off)) if len(off) else 0.0
 
 
 def _count(value: FloatArray | None) -> int:

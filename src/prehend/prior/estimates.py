@@ -42,11 +42,6 @@ def known_of_estimate(hand: HandEstimate, camera: Camera) -> Conditions:
     return Conditions(side=hand.side, keypoints_px=keypoints, keypoints_std_px=std, camera=camera)
 
 
-def has_hidden_joints(hand: HandEstimate) -> bool:
-    """Whether a prior has something to add: some joint is not seen."""
-    return not bool(hand.visible.all())
-
-
 def meant_by(
     prior: "HandPrior", hand: HandEstimate, camera: Camera, count: int = 8, sampling: "Sampling | None" = None
 ) -> Meant:

@@ -173,11 +173,11 @@ class Pulls:
         if self.known.contact:
             tips = self.bones.joints(mesh)
             touch = torch.zeros(len(mesh), 21, dtype=torch.float64)
-            gap, nearest = torch.cdist(tips, surface.expand(len(mesh), -1, -1)).min(2)
+            nearest = torch.cdist(tips, surface.expand(len(mesh), -1, -1)).argmin(2)
             for finger in self.known.contact:
                 touch[:, TIP_JOINTS[FINGERS.index(finger)]] = _TOUCH_STD_M**-2
             error = tips - surface[nearest]
-            pulls.append(Pull(None, error.double(), _unit(error), touch * (gap < 2 * _NEAR_M)))
+            pulls.append(Pull(None, error.double(), _unit(error), touch))
         return pulls
 
 

@@ -20,6 +20,15 @@ from prehend.resources import resource, resources
 NUMBERS = [signal.SIGTERM, signal.SIGHUP]
 
 
+@pytest.fixture(autouse=True)
+def listening():
+    """Under nohup this process inherits that SIGHUP is ignored."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_stops_the_work_and_says_which(number):
     with pytest.raises(Stopped) as stopped, stopped_by_signals():

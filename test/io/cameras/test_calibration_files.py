@@ -231,3 +231,24 @@ def test_a_calibration_of_another_shape_is_not_stretched(tmp_path, size):
     (tmp_path / "c.json").write_text(json.dumps({"fx": 600, "fy": 600, "cx": 320, "cy": 240, "w": 640, "h": 480}))
     with pytest.raises(InvalidInput, match="another aspect ratio"):
         read_camera(tmp_path / "c.json").for_image(*size)
+
+
+def test_coefficients_without_commas_are_read_and_those_with_decimal_ones_named(tmp_path):
+    """What camera_calibration of ROS Kinetic wrote, and what a spreadsheet does to it."""
+    head = json.dumps({"K": K.tolist(), "width": 640, "height": 480})[:-1]
+    bare, comma = tmp_path / "bare.json", tmp_path / "comma.yaml"
+    bare.write_text(f'{head}, "D": {{"rows": 1, "cols": 5, "data": ["{" ".join(map(str, D))}"]}}}}')
+    assert np.allclose(np.ravel(read_camera(bare).distortion), D)
+    comma.write_text(f'{head}, "D": {{"rows": 1, "cols": 5, "data": [0,1, 0,01, 0,0, 0,0, 0,0]}}}}')
+    with pytest.raises(SourceError, match=r"comma\.yaml: the coefficients .* decimal commas"):
+        read_camera(comma)
+    comma.write_text(f'{head}, "D": {{"rows": 1, "cols": 5, "data": [.Nan, 0, 0, 0, 0]}}}}')  # as OpenCV writes it
+    with pytest.raises(SourceError, match=r"the coefficients \['\.Nan'"):
+        read_camera(comma)
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-8-sig"])
+def test_what_powershell_writes_is_read(tmp_path, coding):
+    path = tmp_path / "camera.yaml"
+    path.write_bytes(json.dumps({"K": K.tolist()}).encode(coding))
+    assert np.allclose(read_camera(path).K, K)

@@ -135,3 +135,15 @@ def test_boxes_as_shares_of_the_image_are_refused(tmp_path, box_px):
     """YOLO and MediaPipe have them so; such a box would be a hand of half a pixel in the corner."""
     with pytest.raises(SourceError, match="no larger than a pixel: a share of the image"):
         read_boxes(saved(tmp_path, {"a.png": [{"box_px": box_px, "side": "left"}]}))
+
+
+def test_a_name_without_end_does_not_fill_the_screen(tmp_path):
+    for content, read in (
+        ({"x" * 10**6: [{"box_px": [1, 2, 1, 4]}]}, read_boxes),
+        ({"x" * 10**6: [[1]]}, read_cameras),
+    ):
+        path = tmp_path / "long.json"
+        path.write_text(json.dumps(content))
+        with pytest.raises(SourceError) as caught:
+            read(path)
+        assert len(str(caught.value)) < 400 + len(str(path))

@@ -189,3 +189,13 @@ def test_the_alpha_of_a_tiff_darkens_nothing(kind):
     alpha = np.tile(np.arange(36, dtype=np.uint8) * 7, (24, 1))
     data = tiff(np.dstack([COLOURED, alpha]), (262, 2), (338, kind))
     assert np.array_equal(decode_image(data, "x"), COLOURED)
+
+
+@pytest.mark.parametrize("encoding", ["RGB8", "Rgb8", " rgb8"])
+def test_the_letters_of_an_encoding_do_not_matter(encoding):
+    assert np.array_equal(image_from_message(message(COLOURED, encoding), "x"), COLOURED)
+
+
+def test_infrared_that_is_sent_as_depth_is_told_what_it_should_be_called():
+    with pytest.raises(SourceError, match=r"'16UC1' is that of depth.*mono16"):
+        image_from_message(message(np.zeros((4, 6), np.uint16), "16UC1"), "x")

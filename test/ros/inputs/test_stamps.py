@@ -84,3 +84,29 @@ def test_outputs_carry_valid_stamps(image):
     mended = valid_stamp(image)
     assert mended.sec >= 0 and mended.nanosec < 10**9
     encode(mended)
+
+
+@pytest.mark.parametrize("off_s", [86400.0, -3600.0])
+def test_a_stray_stamp_neither_restarts_the_tracker_nor_reaches_tf(off_s):
+    stamps = watch()
+    when = [(stamps.tracking_s(time_message(NOW_S - 0.05 + off)), stamps.usable) for off in (0.0, off_s, 0.01)]
+    assert [usable for _, usable in when] == [True, False, True]
+    assert all(abs(one - NOW_S) <= 0.1 for one, _ in when), "the tracker meets no gap"
+    assert "the others fit" in stamps.take()
+
+
+def test_a_clock_that_is_set_is_followed_after_a_few_images():
+    stamps = watch()
+    stamps.tracking_s(time_message(NOW_S))
+    later = [stamps.tracking_s(time_message(NOW_S + 86400 + n / 30)) - NOW_S for n in range(5)]
+    assert later[:3] == [0, 0, 0] and later[3:] == pytest.approx([86400.1, 86400 + 4 / 30])
+    assert stamps.usable and "ahead" in stamps.fault and "others" not in stamps.fault
+
+
+@pytest.mark.parametrize(
+    ("off_s", "says"), [(37.02, "TAI"), (7199.95, "time zone"), (-19800.1, "time zone"), (9000 + 700, "use_sim_time")]
+)
+def test_what_clocks_often_differ_by_is_named(off_s, says):
+    stamps = watch()
+    stamps.tracking_s(time_message(NOW_S + off_s))
+    assert says in stamps.fault

@@ -1,9 +1,11 @@
 """What a prior reads from images: more hypotheses are never worse, and what is aligned is aligned."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from prehend.errors import AssetError
+from prehend.errors import AssetError, InvalidInput
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.prior.sampler import HandPrior, Sampling
@@ -25,6 +27,8 @@ def test_more_hypotheses_are_never_worse(looking, crops):
     for what in shown:
         best = [report[f"{what}_best_of_{count}_mm"] for count in COUNTS]
         assert best == sorted(best, reverse=True) and 0 < best[-1] < 200
+        mesh = [report[f"{what}_vertices_best_of_{count}_mm"] for count in COUNTS]
+        assert mesh == sorted(mesh, reverse=True) and 0 < mesh[-1] < 200
     again = image_report(looking, ShardFolder.open(crops), 2, Sampling(steps=2, seed=1))
     assert again == report
 
@@ -32,6 +36,27 @@ def test_more_hypotheses_are_never_worse(looking, crops):
 def test_images_without_a_hand_are_named(looking):
     with pytest.raises(AssetError, match="show no hand"):
         image_report(looking, [], 2, Sampling(steps=2))
+
+
+def test_hands_of_which_nobody_knows_where_they_are_do_not_count(looking, crops):
+    """As of photographs: joints in the image alone, or no side."""
+    folder = ShardFolder.open(crops)
+    shown = next(sample for sample in (folder[row] for row in range(len(folder))) if sample.hands)
+    for change in ({"joints_m": np.full((21, 3), np.nan)}, {"side_known": False}):
+        flat = replace(shown, hands=tuple(replace(hand, **change) for hand in shown.hands))
+        with pytest.raises(AssetError, match="show no hand"):
+            image_report(looking, [flat], 1, Sampling(steps=1))
+        report = image_report(looking, [flat, shown], 2, Sampling(steps=1))
+        assert np.isfinite(list(report.values())).all()
+    bare = replace(shown, hands=tuple(replace(hand, vertices_m=np.zeros((0, 3))) for hand in shown.hands))
+    assert not any("vertices" in name for name in image_report(looking, [bare], 1, Sampling(steps=1)))
+
+
+def test_a_prior_that_looks_at_no_images_reads_none(crops):
+    network = preset("debug-hhmr").task([crops]).network().network
+    blind = HandPrior(network.eval(), load_hand_model(), "blind")
+    with pytest.raises(InvalidInput, match="'blind' look at no pictures"):
+        image_report(blind, ShardFolder.open(crops), 2, Sampling(steps=1))
 
 
 def test_a_hand_elsewhere_turned_and_larger_is_the_same_hand():

@@ -6,7 +6,7 @@ from prehend.backends import open_backend
 from prehend.errors import AssetError
 from prehend_training.cli.main import main
 from prehend_training.evaluate.network import open_measured
-from prehend_training.evaluate.views import HALF, evaluate_views, several_at_a_time
+from prehend_training.evaluate.views import evaluate_views, several_at_a_time
 from prehend_training.train.export import export_run
 from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
@@ -26,7 +26,7 @@ def test_every_view_is_a_hand_and_stands_in_its_bin(runs, moments):
     report = evaluate_views(open_measured(runs / "plain").backend, [moments])
     assert (report["moments"], report["hands"]) == (6, 30) and "views" not in report
     groups = report["by_hidden"]
-    assert groups["0-25"]["hands"] == 18 and groups[HALF]["hands"] == groups["50-75"]["hands"] == 12
+    assert groups["0-25"]["hands"] == 18 and groups["50-100"]["hands"] == groups["50-75"]["hands"] == 12
     assert groups["75-100"] == {"hands": 0, "joint_error_mm": None, "aligned_joint_error_mm": None}
     assert 0 < report["aligned_joint_error_mm"] < report["joint_error_mm"] < 250
 

@@ -278,6 +278,6 @@ def test_the_detector_trains_on_the_shards(photos, tmp_path):
     plain = DetectorDataConfig(flip_p=0.0, photometric=None)
     dataset = ShardDataset([tmp_path / "train"], "frames")
     batches = DetectorBatches(dataset, plain, 0, 4)
-    examples = [batches.example(row, np.random.default_rng(row)) for row in range(4)]
-    assert [bool(example["heat"].max() > 0.9) for example in examples] == [True, True, True, False]
-    assert all(np.isfinite(value).all() for example in examples for value in example.values())
+    samples = [batches.sample(row, np.random.default_rng(row)) for row in range(4)]
+    assert [bool(sample["heat"].max() > 0.9) for sample in samples] == [True, True, True, False]
+    assert all(np.isfinite(value).all() for sample in samples for value in sample.values())

@@ -111,59 +111,59 @@ def test_a_name_that_no_picture_can_have_is_told(name, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def examples(crops):
-    arrays = preset("debug-unihope").examples([crops], 8, augment=False)
+def samples(crops):
+    arrays = preset("debug-unihope").samples([crops], 8, augment=False)
     return [{name: value[row] for name, value in arrays.items()} for row in range(8)]
 
 
-def marks(example, colour=(0, 255, 255)):
+def marks(sample, colour=(0, 255, 255)):
     """Middle of what is drawn in a colour on the tile of a crop [px of the tile]."""
-    rows, columns = np.nonzero((crop_tile(example) == colour).all(-1))
+    rows, columns = np.nonzero((crop_tile(sample) == colour).all(-1))
     return np.array([columns.mean(), rows.mean()]), len(rows)
 
 
-def test_mesh_and_keypoints_lie_on_each_other_or_the_label_is_seen_to_be_wrong(examples):
-    known = [one for one in examples if one["presence"] and one["has_pose"] and one["has_joints"]]
+def test_mesh_and_keypoints_lie_on_each_other_or_the_label_is_seen_to_be_wrong(samples):
+    known = [one for one in samples if one["presence"] and one["has_pose"] and one["has_joints"]]
     assert len(known) > 3
-    for example in known:
-        middle = (from_box(example["keypoints"], example["hand_box"]).mean(0) + 0.5) * ZOOM
-        size = ZOOM * np.ptp(from_box(example["keypoints"], example["hand_box"]), axis=0).max()
-        at, count = marks(example)
+    for sample in known:
+        middle = (from_box(sample["keypoints"], sample["hand_box"]).mean(0) + 0.5) * ZOOM
+        size = ZOOM * np.ptp(from_box(sample["keypoints"], sample["hand_box"]), axis=0).max()
+        at, count = marks(sample)
         assert count > 50 and np.linalg.norm(at - middle) < 0.3 * size
-        moved = {**example, "root": example["root"] + np.array([0.08, 0, 0], np.float32)}
+        moved = {**sample, "root": sample["root"] + np.array([0.08, 0, 0], np.float32)}
         assert np.linalg.norm(marks(moved)[0] - middle) > 0.3 * size
 
 
-def test_a_place_without_a_hand_has_its_box_and_the_word_alone(examples):
-    example = {**examples[0], "presence": np.float32(0), "has_twin": np.float32(0)}
-    tile = crop_tile(example)
-    plain = cv2.resize(example["image"], None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_NEAREST)
+def test_a_place_without_a_hand_has_its_box_and_the_word_alone(samples):
+    sample = {**samples[0], "presence": np.float32(0), "has_twin": np.float32(0)}
+    tile = crop_tile(sample)
+    plain = cv2.resize(sample["image"], None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_NEAREST)
     changed = (tile != plain).any(-1)
-    assert changed.any() and changed.mean() < 0.05 and marks({**examples[0], "presence": np.float32(1)})[1] > 0
+    assert changed.any() and changed.mean() < 0.05 and marks({**samples[0], "presence": np.float32(1)})[1] > 0
 
 
-def test_a_twin_stands_in_the_corner_where_it_is_another_picture(examples):
-    example = next(one for one in examples if one["has_twin"])
-    white = {**example, "image_deoccluded": np.full_like(example["image"], 255)}
-    corner = crop_tile(white)[-len(example["image"]) :, -len(example["image"]) :]
+def test_a_twin_stands_in_the_corner_where_it_is_another_picture(samples):
+    sample = next(one for one in samples if one["has_twin"])
+    white = {**sample, "image_deoccluded": np.full_like(sample["image"], 255)}
+    corner = crop_tile(white)[-len(sample["image"]) :, -len(sample["image"]) :]
     assert (corner == 255).all(-1).mean() > 0.6
-    same = crop_tile({**example, "image_deoccluded": example["image"]})
-    alone = crop_tile({**example, "has_twin": np.float32(0)})
+    same = crop_tile({**sample, "image_deoccluded": sample["image"]})
+    alone = crop_tile({**sample, "has_twin": np.float32(0)})
     assert np.array_equal(same, alone)
 
 
-def test_a_batch_is_shown_sample_by_sample(crops, examples):
+def test_a_batch_is_shown_sample_by_sample(crops, samples):
     sheet = batch_sheet(preset("debug-unihope"), [crops], 8, 3, augment=False)
-    side = ZOOM * len(examples[0]["image"])
+    side = ZOOM * len(samples[0]["image"])
     assert sheet.shape == (3 * side, 3 * side, 3) and not sheet[2 * side :, 2 * side :].any()
-    for number, example in enumerate(examples):
+    for number, sample in enumerate(samples):
         y, x = side * (number // 3), side * (number % 3)
-        assert np.array_equal(sheet[y : y + side, x : x + side], crop_tile(example))
+        assert np.array_equal(sheet[y : y + side, x : x + side], crop_tile(sample))
 
 
 @pytest.fixture(scope="module")
 def maps(frames):
-    arrays = preset("debug-detector").examples([frames], 10)
+    arrays = preset("debug-detector").samples([frames], 10)
     return [{name: value[row] for name, value in arrays.items()} for row in range(10)]
 
 
@@ -171,18 +171,18 @@ def test_a_frame_has_a_box_at_each_centre_of_heat_in_the_colour_of_its_side(maps
     colours = ((255, 90, 90), (90, 200, 255))
     with_hands = [one for one in maps if (one["heat"] > 0.999).any()]
     assert with_hands and len(with_hands) < len(maps)
-    for example in maps:
-        tile = frame_tile(example)
-        assert tile.shape[0] == 2 * len(example["image"])
-        sides = {int(side) for side in np.asarray(example["side"])[example["heat"] > 0.999]}
+    for sample in maps:
+        tile = frame_tile(sample)
+        assert tile.shape[0] == 2 * len(sample["image"])
+        sides = {int(side) for side in np.asarray(sample["side"])[sample["heat"] > 0.999]}
         for side, colour in enumerate(colours):
             assert (tile == colour).all(-1).any() == (side in sides)
 
 
 def test_a_heat_that_moves_moves_its_box(maps):
     """By the filled disc in its middle: lines and letters are thinner."""
-    example = next(one for one in maps if (one["heat"] > 0.999).sum() == 1 and one["heat"][..., -1].max() < 0.999)
-    side = int(example["side"][example["heat"] > 0.999][0])
+    sample = next(one for one in maps if (one["heat"] > 0.999).sum() == 1 and one["heat"][..., -1].max() < 0.999)
+    side = int(sample["side"][sample["heat"] > 0.999][0])
     colour = ((255, 90, 90), (90, 200, 255))[side]
 
     def middle(one):
@@ -191,9 +191,9 @@ def test_a_heat_that_moves_moves_its_box(maps):
         return np.array([columns.mean(), rows.mean()])
 
     names = ("heat", "side", "held", "object_weight", "heat_weight")
-    rolled = {**example, **{name: np.roll(example[name], 1, -1) for name in (*names, "hand_box", "object_box")}}
-    cell = 2 * len(example["image"]) / example["heat"].shape[-1]
-    step = middle(rolled) - middle(example)
+    rolled = {**sample, **{name: np.roll(sample[name], 1, -1) for name in (*names, "hand_box", "object_box")}}
+    cell = 2 * len(sample["image"]) / sample["heat"].shape[-1]
+    step = middle(rolled) - middle(sample)
     assert abs(step[0] - cell) <= 1 and abs(step[1]) <= 1
 
 

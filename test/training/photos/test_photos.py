@@ -119,10 +119,10 @@ def alone(dataset):
 
 def test_a_hand_with_a_box_alone_fills_the_crop_and_teaches_presence(dataset):
     source = CropBatches(dataset, exact(CONFIG), 1, 4)
-    example = source.example(alone(dataset), np.random.default_rng(0))
-    assert example["presence"] == 1 and not example["has_keypoints"] and not example["has_side"]
-    corners = from_box(example["keypoints"], example["hand_box"])
-    assert np.allclose(Box.around(corners).as_array(), example["hand_box"], atol=0.01)
+    sample = source.sample(alone(dataset), np.random.default_rng(0))
+    assert sample["presence"] == 1 and not sample["has_keypoints"] and not sample["has_side"]
+    corners = from_box(sample["keypoints"], sample["hand_box"])
+    assert np.allclose(Box.around(corners).as_array(), sample["hand_box"], atol=0.01)
 
 
 def test_a_left_hand_of_a_photograph_is_mirrored_with_its_places(dataset):
@@ -132,8 +132,8 @@ def test_a_left_hand_of_a_photograph_is_mirrored_with_its_places(dataset):
     width = record["image"].shape[1]
     assert np.allclose(turned["keypoints_px"][0, :, 0], width - 1 - record["keypoints_px"][0, :, 0], atol=1e-3)
     assert SIDES[int(turned["side"][0])] == "right" and not turned["joints_m"].any() and not turned["rotations"].any()
-    example = CropBatches(dataset, CONFIG, 1, 4).example(lefts[0], np.random.default_rng(0))
-    assert example["right"] == 1
+    sample = CropBatches(dataset, CONFIG, 1, 4).sample(lefts[0], np.random.default_rng(0))
+    assert sample["right"] == 1
 
 
 def garbled(batch, rng):
@@ -162,8 +162,8 @@ def test_what_is_not_known_costs_exactly_nothing(dataset, terms_of):
     rng, torch_rng = np.random.default_rng(0), torch.Generator().manual_seed(0)
     rows = [*range(len(dataset.hands)), len(dataset.hands), len(dataset.hands) + VARIANTS]
     source = CropBatches(dataset, CONFIG, 1, len(rows))
-    examples = [source.example(row, np.random.default_rng(row)) for row in rows]
-    batch = to_tensors({name: np.stack([e[name] for e in examples]) for name in examples[0]}, "cpu")
+    samples = [source.sample(row, np.random.default_rng(row)) for row in rows]
+    batch = to_tensors({name: np.stack([e[name] for e in samples]) for name in samples[0]}, "cpu")
     assert 0 < batch["has_keypoints"][batch["presence"] > 0].sum() < batch["presence"].sum() < len(rows)
 
     def random(*shape):
@@ -196,8 +196,8 @@ def test_places_are_squares_without_a_hand(dataset):
             assert record["hand_count"] == 0 and abs(height - width) <= 1 and height >= 24
             shown.add(record["image"].tobytes())
     assert len(shown) > len(starts)  # other squares of the same photograph
-    example = CropBatches(dataset, CONFIG, 1, 4).example(len(dataset.hands) + 3, np.random.default_rng(0))
-    assert example["presence"] == 0 and example["image"].shape == (128, 128, 3)
+    sample = CropBatches(dataset, CONFIG, 1, 4).sample(len(dataset.hands) + 3, np.random.default_rng(0))
+    assert sample["presence"] == 0 and sample["image"].shape == (128, 128, 3)
 
 
 def test_a_place_stays_away_from_known_hands():

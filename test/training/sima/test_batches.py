@@ -76,10 +76,10 @@ def test_parts_of_a_batch_are_the_batch(dataset):
 
 
 def test_more_views_than_cameras_are_marked(dataset):
-    example = MomentBatches(dataset, exact_moments(CONFIG, 8), 0, 8).example(0, 8, np.random.default_rng(0))
-    assert example["known"].tolist() == [1.0] * 5 + [0.0] * 3
+    sample = MomentBatches(dataset, exact_moments(CONFIG, 8), 0, 8).sample(0, 8, np.random.default_rng(0))
+    assert sample["known"].tolist() == [1.0] * 5 + [0.0] * 3
     for name in ("image", "turn", "keypoints"):
-        np.testing.assert_array_equal(example[name][5:], np.stack([example[name][0]] * 3))
+        np.testing.assert_array_equal(sample[name][5:], np.stack([sample[name][0]] * 3))
 
 
 def test_a_left_hand_is_a_right_one_in_a_mirrored_world(dataset):

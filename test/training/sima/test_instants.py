@@ -6,7 +6,7 @@ from fake import open_lost_moments, open_one_camera, write_fake
 from prehend.errors import AssetError, InvalidInput
 from prehend_training.data.stores.open import DatasetChoice, Mixture
 from prehend_training.engine.scenes import SceneConfig
-from prehend_training.sima.instants import InstantCorpus, open_instants
+from prehend_training.sima.instants import InstantDataset, open_instants
 from prehend_training.storage.codec import Packing
 
 PLAIN = Packing("none", "png")
@@ -14,7 +14,7 @@ PLAIN = Packing("none", "png")
 
 def test_a_moment_is_one_hand_in_all_its_views(moments):
     dataset = open_instants([moments], 64)
-    assert isinstance(dataset, InstantCorpus) and len(dataset) == 6
+    assert isinstance(dataset, InstantDataset) and len(dataset) == 6
     for number in range(6):
         seen = dataset.seen(number)
         assert [hand.row for hand in seen] == list(dataset.instants[number])

@@ -28,9 +28,9 @@ def landmarks_file(path, network=None):
 
 def test_a_network_that_starts_from_the_hand_trunk_answers_as_it_does(tmp_path):
     published = landmarks_file(tmp_path / "hand.safetensors")
-    supervised = LiteModelWithHeads(build_unihope_lite(replace(TINY, size=224)))
-    load_start([tmp_path / "hand.safetensors"], supervised)
-    network = supervised.network.eval()
+    model = LiteModelWithHeads(build_unihope_lite(replace(TINY, size=224)))
+    load_start([tmp_path / "hand.safetensors"], model)
+    network = model.network.eval()
     image = torch.rand(1, 3, 224, 224)
     with torch.no_grad():
         want, said = published(image), network.encode(image)
@@ -45,15 +45,15 @@ def test_a_network_that_starts_from_the_hand_trunk_answers_as_it_does(tmp_path):
 def test_a_file_of_another_network_is_refused_in_one_line(tmp_path):
     torch.manual_seed(0)
     save_file({"trunk.stem.conv.weight": torch.zeros(3)}, tmp_path / "other.safetensors", metadata=ORIGIN)
-    supervised = LiteModelWithHeads(build_unihope_lite(TINY))
+    model = LiteModelWithHeads(build_unihope_lite(TINY))
     with pytest.raises(WeightsMismatch, match="another trunk"):
-        load_start([tmp_path / "other.safetensors"], supervised)
+        load_start([tmp_path / "other.safetensors"], model)
     with pytest.raises(WeightsMismatch, match="only networks on a pretrained trunk"):
         landmarks_file(tmp_path / "hand.safetensors")
         load_start([tmp_path / "hand.safetensors"], torch.nn.Linear(2, 2))
     save_file({"a": torch.zeros(1)}, tmp_path / "plain.safetensors")
     with pytest.raises(AssetError, match="prehend-train trunk"):
-        load_start([tmp_path / "plain.safetensors"], supervised)
+        load_start([tmp_path / "plain.safetensors"], model)
 
 
 def target_of(rows: int) -> dict[str, torch.Tensor]:
@@ -98,12 +98,12 @@ def test_only_bare_hands_without_a_pose_are_held_to_their_places():
 
 
 def test_what_was_pretrained_learns_slowly_and_does_not_decay():
-    supervised = LiteModelWithHeads(build_unihope_lite(TINY))
-    slow = pretrained_parameters(supervised)
-    optimiser = make_optimisers(supervised, "muon", 1e-3, 0.1, slow, 0.1)
+    model = LiteModelWithHeads(build_unihope_lite(TINY))
+    slow = pretrained_parameters(model)
+    optimiser = make_optimisers(model, "muon", 1e-3, 0.1, slow, 0.1)
     optimiser.set_lr(1e-2)
     rates = {id(p): (group["lr"], group["weight_decay"]) for group in optimiser.param_groups for p in group["params"]}
-    assert len(rates) == len(list(supervised.parameters()))
+    assert len(rates) == len(list(model.parameters()))
     assert all(rates[id(p)] == (pytest.approx(1e-3), 0.0) for p in slow)
     assert {rate for key, (rate, _) in rates.items() if key not in set(map(id, slow))} == {1e-2}
 

@@ -73,26 +73,26 @@ def test_targets_of_distance_and_lie_are_those_of_the_label(crops: Path) -> None
     source = CropBatches(dataset, exact(OBJECT.data), 0, 1)
     for row in range(len(dataset)):
         record = dataset[row]
-        example = source.example(row, np.random.default_rng(0))
-        assert np.ptp(record["object_points_m"][0, 0], axis=0).all() and example["has_points"] == 1
-        xx, yy, zz, xy, xz, yz = example["object_moments"]
+        sample = source.sample(row, np.random.default_rng(0))
+        assert np.ptp(record["object_points_m"][0, 0], axis=0).all() and sample["has_points"] == 1
+        xx, yy, zz, xy, xz, yz = sample["object_moments"]
         eigen = np.linalg.eigvalsh([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         size = np.sort(np.exp(2 * record["object_kind"][0][1:4]))
         np.testing.assert_allclose(eigen, size / size.sum(), atol=2e-3)
         # 0.1 m at the centre, seen by the crop's camera
-        shift = example["projection"] @ np.array([0.1, 0, 0])
+        shift = sample["projection"] @ np.array([0.1, 0, 0])
         depth = record["object_points_m"][0, 0, 20, 2]
         share = np.linalg.norm(shift[:2]) / depth / OBJECT.data.size_px
-        assert np.exp(example["object_scale"]) == pytest.approx(share, rel=0.1)
+        assert np.exp(sample["object_scale"]) == pytest.approx(share, rel=0.1)
 
 
 def test_runs_from_before_a_layer_existed_still_start_one(tmp_path: Path, crops: Path) -> None:
     torch.manual_seed(0)
-    supervised = LiteModelWithHeads(build_unihope_lite(CHOSEN.config))
+    model = LiteModelWithHeads(build_unihope_lite(CHOSEN.config))
     run = tmp_path / "old"
     (run / "checkpoint").mkdir(parents=True)
     (run / "run.json").write_text('{"numbers": {}}')
-    weights = {name: value for name, value in supervised.state_dict().items() if "object_head.moments" not in name}
+    weights = {name: value for name, value in model.state_dict().items() if "object_head.moments" not in name}
     save_file(weights, run / "checkpoint" / "averaged.safetensors")
     other = LiteModelWithHeads(build_unihope_lite(CHOSEN.config))
     load_start([run], other)

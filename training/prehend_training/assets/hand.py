@@ -75,23 +75,12 @@ def build(wheel: Path, people: int = 600, pose_count: int = 4000, seed: int = 0)
     triple = (axes.flexion, axes.abduction, axes.twist)
     normals = vertex_normals(mean, faces)
     correctives = pose_correctives(mean, normals, template.joints, weights, triple, limits, rng)
-    felt, moved_by = correctives.any((2, 3)).nonzero()
-    rows, columns = regressor.nonzero()
-    order = np.argsort(-weights, axis=1, kind="stable")[:, :4]
     arrays = {
         "schema": np.array(SCHEMA),
         "name": np.array(NAME),
         "v_template": mean.astype(np.float32),
         "faces": faces.astype(np.uint16),
-        "weights_joint": order.astype(np.uint8),
-        "weights_value": np.take_along_axis(weights, order, 1).astype(np.float32),
-        "shapedirs": directions.astype(np.float32),
-        "posedirs_vertex": felt.astype(np.uint16),
-        "posedirs_joint": moved_by.astype(np.uint8),
-        "posedirs_value": correctives[felt, moved_by].astype(np.float16),
-        "J_regressor_joint": rows.astype(np.uint8),
-        "J_regressor_vertex": columns.astype(np.uint16),
-        "J_regressor_value": regressor[rows, columns].astype(np.float32),
+        **_sparse(weights, directions, correctives, regressor),
         "tips": tip_vertices(template, weights).astype(np.uint16),
         "flexion_axes": axes.flexion.astype(np.float32),
         "abduction_axes": axes.abduction.astype(np.float32),
@@ -106,6 +95,27 @@ def build(wheel: Path, people: int = 600, pose_count: int = 4000, seed: int = 0)
     }
     no_prior = {"hands_mean": np.zeros(45), "hands_components": np.eye(45)}
     return arrays | _pose_prior(from_arrays(arrays | no_prior, ""), rng, pose_count)
+
+
+def _sparse(
+    weights: NDArray[Any], directions: NDArray[Any], correctives: NDArray[Any], regressor: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """What is mostly zero, by its places and values: (V, 16) weights, (V, 3, 10) shape directions, (V, 16, 3, 9)
+    correctives and the (16, V) regressor of the joints."""
+    felt, moved_by = correctives.any((2, 3)).nonzero()
+    rows, columns = regressor.nonzero()
+    order = np.argsort(-weights, axis=1, kind="stable")[:, :4]
+    return {
+        "weights_joint": order.astype(np.uint8),
+        "weights_value": np.take_along_axis(weights, order, 1).astype(np.float32),
+        "shapedirs": directions.astype(np.float32),
+        "posedirs_vertex": felt.astype(np.uint16),
+        "posedirs_joint": moved_by.astype(np.uint8),
+        "posedirs_value": correctives[felt, moved_by].astype(np.float16),
+        "J_regressor_joint": rows.astype(np.uint8),
+        "J_regressor_vertex": columns.astype(np.uint16),
+        "J_regressor_value": regressor[rows, columns].astype(np.float32),
+    }
 
 
 def _pose_prior(model: HandModel, rng: np.random.Generator, count: int) -> dict[str, NDArray[np.float32]]:

@@ -219,7 +219,7 @@ class Creator:
         view = replace(sample_view(rng), camera=camera)
         joints = in_camera(view, true_points(hand, hand.joints_m))
         square = square_around(Box.around(pixels(joints, camera)))
-        view = replace(view, look=replace(view.look, focus_m=float(joints[:, 2].mean())))
+        view = replace(view, effects=replace(view.effects, focus_m=float(joints[:, 2].mean())))
         scene = Scene(
             hands=(hand,), objects=things, strangers=(), clutter=(), scenery=(), table=None,
             lighting=sample_lighting(rng, np.array([0, -1.0, 0]), joints[0]), background_seed=int(rng.integers(2**32)),

@@ -91,7 +91,7 @@ def drawn_indices(seed: int, step: int, batch_size: int, count: int) -> list[int
     return [int(_order(seed, place // count, count)[place % count]) for place in places]
 
 
-class ExampleSource(Protocol):
+class SampleSource(Protocol):
     """Makes samples of records, which `stacked` makes batches of."""
 
     @property
@@ -106,24 +106,24 @@ class ExampleSource(Protocol):
     def batch_size(self) -> int:
         """Samples a step."""
 
-    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
+    def sample(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """A sample of a record."""
 
 
-def stacked(source: ExampleSource, step: int, part: tuple[int, int]) -> ArrayDict:
+def stacked(source: SampleSource, step: int, part: tuple[int, int]) -> ArrayDict:
     """Part k of n of a batch, see `BatchSource`: row r depends on seed, step and r alone."""
     size, (k, n) = source.batch_size, part
     indices = source.dataset.indices(source.seed, step, size)
     rows = range(k * size // n, (k + 1) * size // n)
-    examples = [source.example(indices[row], np.random.default_rng([source.seed, step, row])) for row in rows]
-    return as_batch(examples)
+    samples = [source.sample(indices[row], np.random.default_rng([source.seed, step, row])) for row in rows]
+    return as_batch(samples)
 
 
-def as_batch(examples: Sequence[ArrayDict]) -> ArrayDict:
+def as_batch(samples: Sequence[ArrayDict]) -> ArrayDict:
     """Samples with a first axis; pixel work that waits for a device stays a list."""
     made: ArrayDict = {}
-    for name in examples[0]:
-        values: Any = [example[name] for example in examples]
+    for name in samples[0]:
+        values: Any = [sample[name] for sample in samples]
         made[name] = values if name == PENDING else np.stack(values)
     return made
 
@@ -206,10 +206,10 @@ class CropBatches:
     pixels: Callable[[CropPixels], ArrayDict] = crop_arrays
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
-        """See `example` for the arrays; `image` is (B, S, S, 3) uint8."""
+        """See `sample` for the arrays; `image` is (B, S, S, 3) uint8."""
         return stacked(self, step, part)
 
-    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
+    def sample(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample.
 
         Returns:
@@ -226,27 +226,27 @@ class CropBatches:
         absent, wrong_side = rng.random(2) < (self.config.absent_p, self.config.wrong_side_p)
         absent &= record["has_beside"]
         if not record["hand_count"]:
-            example, pixels = self._place(mirror(record) if wrong_side else record, rng)
+            sample, pixels = self._place(mirror(record) if wrong_side else record, rng)
         elif absent:
-            example, pixels = self._absent(mirror_left(record), rng)
+            sample, pixels = self._absent(mirror_left(record), rng)
         else:
-            example, pixels = self._present(mirror_right(record) if wrong_side else mirror_left(record), rng)
+            sample, pixels = self._present(mirror_right(record) if wrong_side else mirror_left(record), rng)
         flip = rng.random() < self.config.grasp_flip_p
-        example["grasp_gate"] = np.float32(1 - example["grasp"] if flip else example["grasp"])[...]
+        sample["grasp_gate"] = np.float32(1 - sample["grasp"] if flip else sample["grasp"])[...]
         if self.config.tells_parts:
-            parts = part_targets(record, example["visible"])
-            example |= parts if example["presence"] else {name: np.zeros_like(value) for name, value in parts.items()}
+            parts = part_targets(record, sample["visible"])
+            sample |= parts if sample["presence"] else {name: np.zeros_like(value) for name, value in parts.items()}
         if self.config.describes_objects:
-            example |= self._described(record, rng)
-        return example | self.pixels(pixels)
+            sample |= self._described(record, rng)
+        return sample | self.pixels(pixels)
 
     def _present(self, record: Record, rng: np.random.Generator) -> tuple[ArrayDict, CropPixels]:
         view = self._view(record, rng)
         smear = rng.random() < self.config.smear_p
         wanted = rng.random() < self.config.background_p and record["has_front"]
         background = self._background(rng) if wanted else None
-        example = hand_targets(record, view) | object_targets(record, view)
-        return self._finished(example, record, view, rng, smear=smear, background=background)
+        sample = hand_targets(record, view) | object_targets(record, view)
+        return self._finished(sample, record, view, rng, smear=smear, background=background)
 
     def _described(self, record: Record, rng: np.random.Generator) -> ArrayDict:
         """What the object stage is told of the object: all, nothing, or something wrong.
@@ -285,7 +285,7 @@ class CropBatches:
 
     def _finished(
         self,
-        example: ArrayDict,
+        sample: ArrayDict,
         record: Record,
         view: View,
         rng: np.random.Generator,
@@ -301,12 +301,12 @@ class CropBatches:
         if config.photometric is not None:
             changes = draw_changes(config.photometric, (size, size), rng)
             places = apply_affine(view.affine, record["keypoints_px"][0])
-            example["visible"] = still_visible(example["visible"], places, changes.patches, size)
+            sample["visible"] = still_visible(sample["visible"], places, changes.patches, size)
         # an arm in a place is nobody's, hence no segments are asked for
-        example["has_segments"] = np.float32(0 if place else record["has_segments"])[...]
-        present = bool(example["presence"])
+        sample["has_segments"] = np.float32(0 if place else record["has_segments"])[...]
+        present = bool(sample["presence"])
         if self.twins:
-            example["has_twin"] = np.float32(record["has_twin"] if present else 0)[...]
+            sample["has_twin"] = np.float32(record["has_twin"] if present else 0)[...]
         pixels = CropPixels(
             source=source_of(record),
             front=front,
@@ -321,7 +321,7 @@ class CropBatches:
             object_box=view.spec.object_box if present else None,
             grid=config.object_grid,
         )
-        return example, pixels
+        return sample, pixels
 
     def _absent(self, record: Record, rng: np.random.Generator) -> tuple[ArrayDict, CropPixels]:
         """A crop beside the hand, of a background, or of what was held without the hand; the latter where the record

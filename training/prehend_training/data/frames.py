@@ -94,7 +94,7 @@ class DetectorBatches:
         """`image` (B, S, S, 3) uint8 and the maps of `detector_targets`."""
         return stacked(self, step, part)
 
-    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
+    def sample(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample: `image` (S, S, 3) uint8 and the maps of `detector_targets`."""
         config, record = self.config, self.dataset[index]
         size, stride = config.size_px, config.stride_px

@@ -237,6 +237,6 @@ def absent_presence(reader: CropReader, dataset: TrainingDataset, rows: Iterable
     indices = iter(rows)
     said: list[float] = []
     while part := list(islice(indices, BATCH)):
-        examples = [source.example(index, np.random.default_rng([0, index])) for index in part]
-        said += reader.presence(np.stack([example["image"] for example in examples]))
+        samples = [source.sample(index, np.random.default_rng([0, index])) for index in part]
+        said += reader.presence(np.stack([sample["image"] for sample in samples]))
     return said

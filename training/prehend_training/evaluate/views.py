@@ -27,7 +27,6 @@ RECONSTRUCT, FUSE = "reconstruct", "fuse"
 """Stages: of one view, and of several."""
 HIDDEN_BINS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the share of a hand that is hidden."""
-HALF = "50-100"
 VIEW_COUNTS = (2, 4, MOST_VIEWS)
 
 

@@ -124,83 +124,83 @@ def _spread(unit: range, count: int) -> list[int]:
 
 def batch_sheet(preset: Preset, data: SingleSource, count: int, columns: int, augment: bool = True) -> Image:
     """Tiles of `count` samples of a batch, (H, W, 3) uint8 RGB."""
-    arrays, tile = preset.examples(data, count, augment), crop_tile if preset.pictures == "crops" else frame_tile
+    arrays, tile = preset.samples(data, count, augment), crop_tile if preset.pictures == "crops" else frame_tile
     tiles = [tile({name: value[row] for name, value in arrays.items()}) for row in range(count)]
     return tile_sheet(tiles, columns)
 
 
-def crop_tile(example: ArrayDict) -> Image:
+def crop_tile(sample: ArrayDict) -> Image:
     """One crop: lines are the 2D keypoints (dotted where hidden), crosses the hand model of the labelled rotations and
     shape, boxes those given to the network; if lines and crosses part, a label is wrong. In the corner the twin."""
-    tile = cv2.resize(example["image"], None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_NEAREST)
-    if example["has_twin"] and not np.array_equal(example["image"], example["image_deoccluded"]):
-        small = example["image_deoccluded"]
+    tile = cv2.resize(sample["image"], None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_NEAREST)
+    if sample["has_twin"] and not np.array_equal(sample["image"], sample["image_deoccluded"]):
+        small = sample["image_deoccluded"]
         tile[-len(small) :, -small.shape[1] :] = small
-    _rectangle(tile, example["hand_box"], (255, 255, 255))
-    if not example["presence"]:
+    _rectangle(tile, sample["hand_box"], (255, 255, 255))
+    if not sample["presence"]:
         return _label(tile, "no hand")
-    if example["has_keypoints"]:
-        _draw_skeleton(tile, example)
-    if example["has_pose"] and example["has_joints"]:
-        _draw_mesh(tile, example)
-    text = ("grasp" if example["grasp"] else "free") if example["has_grasp"] else "?"
-    if not example["has_side"]:
+    if sample["has_keypoints"]:
+        _draw_skeleton(tile, sample)
+    if sample["has_pose"] and sample["has_joints"]:
+        _draw_mesh(tile, sample)
+    text = ("grasp" if sample["grasp"] else "free") if sample["has_grasp"] else "?"
+    if not sample["has_side"]:
         text += ", any side"
-    elif not example["right"]:
+    elif not sample["right"]:
         text += ", left"
-    if example["has_points"]:
-        _draw_object(tile, example)
-    if example["grasp_gate"] != example["grasp"]:
+    if sample["has_points"]:
+        _draw_object(tile, sample)
+    if sample["grasp_gate"] != sample["grasp"]:
         text += " (told otherwise)"
     return _label(tile, text)
 
 
-def _draw_skeleton(tile: Image, example: ArrayDict) -> None:
-    points = from_box(example["keypoints"], example["hand_box"])
+def _draw_skeleton(tile: Image, sample: ArrayDict) -> None:
+    points = from_box(sample["keypoints"], sample["hand_box"])
     for joint, parent in enumerate(JOINT_PARENTS):
         colour = _COLOURS[min((joint - 1) // 4, len(FINGERS) - 1)] if joint else (255, 255, 255)
         if parent >= 0:
-            cv2.line(tile, _at(points[joint]), _at(points[parent]), colour, 2 if example["visible"][joint] else 1)
-        cv2.circle(tile, _at(points[joint]), 4 if example["visible"][joint] else 2, colour, -1)
+            cv2.line(tile, _at(points[joint]), _at(points[parent]), colour, 2 if sample["visible"][joint] else 1)
+        cv2.circle(tile, _at(points[joint]), 4 if sample["visible"][joint] else 2, colour, -1)
 
 
-def _draw_mesh(tile: Image, example: ArrayDict) -> None:
-    posed = skin(load_hand_model(), example["rotations"], example["betas"])
-    seen = (posed.vertices - posed.joints[0] + example["root"]) @ example["projection"].T
+def _draw_mesh(tile: Image, sample: ArrayDict) -> None:
+    posed = skin(load_hand_model(), sample["rotations"], sample["betas"])
+    seen = (posed.vertices - posed.joints[0] + sample["root"]) @ sample["projection"].T
     for pixel in (seen[:, :2] / seen[:, 2:])[::7]:
         cv2.drawMarker(tile, _at(pixel), (0, 255, 255), cv2.MARKER_CROSS, 3)
 
 
-def _draw_object(tile: Image, example: ArrayDict) -> None:
-    _rectangle(tile, example["object_box"], (255, 160, 0))
-    corners = from_box(example["object_points"][0], example["object_box"])
+def _draw_object(tile: Image, sample: ArrayDict) -> None:
+    _rectangle(tile, sample["object_box"], (255, 160, 0))
+    corners = from_box(sample["object_points"][0], sample["object_box"])
     for a, b in _BOX_EDGES:
         cv2.line(tile, _at(corners[a]), _at(corners[b]), (255, 160, 0), 1)
     cv2.circle(tile, _at(corners[0]), 5, (255, 0, 0), 1)
-    cells = int(np.sqrt(example["object_mask"].size))
+    cells = int(np.sqrt(sample["object_mask"].size))
     places = (np.stack(np.meshgrid(np.arange(cells), np.arange(cells)), -1).reshape(-1, 2) + 0.5) / cells
-    for place in from_box(places, example["object_box"])[example["object_mask"] > 0]:
+    for place in from_box(places, sample["object_box"])[sample["object_mask"] > 0]:
         cv2.circle(tile, _at(place), 1, (255, 160, 0), -1)
 
 
-def frame_tile(example: ArrayDict) -> Image:
+def frame_tile(sample: ArrayDict) -> Image:
     """One frame: at each centre of heat the box, side and object that the maps tell."""
-    tile = cv2.resize(example["image"], None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    centers = cell_centers(example["held"].shape[0], len(example["image"]))
-    grey = np.argwhere(example["heat_weight"] == 0)
+    tile = cv2.resize(sample["image"], None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    centers = cell_centers(sample["held"].shape[0], len(sample["image"]))
+    grey = np.argwhere(sample["heat_weight"] == 0)
     for row, column in grey:
         cv2.circle(tile, _at(np.array([centers[column], centers[row]]), 2), 3, (128, 128, 128), -1)
-    for row, column in np.argwhere(example["heat"] > 0.999):
-        side = int(example["side"][row, column])
+    for row, column in np.argwhere(sample["heat"] > 0.999):
+        side = int(sample["side"][row, column])
         center = np.array([centers[column], centers[row]])
-        box = example["hand_box"][:, row, column]
+        box = sample["hand_box"][:, row, column]
         colour = ((255, 90, 90), (90, 200, 255))[side]
         _rectangle(tile, np.concatenate([center - box[:2], center + box[2:]]), colour, 2)
         cv2.circle(tile, _at(center, 2), 5, colour, -1)
-        name = SIDES[side] + (" grasp" if example["held"][row, column] else "")
+        name = SIDES[side] + (" grasp" if sample["held"][row, column] else "")
         cv2.putText(tile, name, _at(center - box[:2], 2), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1)
-        if example["object_weight"][row, column]:
-            _rectangle(tile, example["object_box"][:, row, column] + np.tile(center, 2), (255, 160, 0), 2)
+        if sample["object_weight"][row, column]:
+            _rectangle(tile, sample["object_box"][:, row, column] + np.tile(center, 2), (255, 160, 0), 2)
     return tile
 
 

@@ -23,12 +23,12 @@ from prehend_training.assets.poses import pose_from_angles
 from prehend_training.grasps.library import HeldGrasp, sample_grasp
 from prehend_training.sample import HAND_PARTS
 from prehend_training.scenes.appearance.lighting import Lighting, Lobe, ambient_of, sphere
-from prehend_training.scenes.camera.effects import CameraLook
+from prehend_training.scenes.camera.effects import CameraEffects
 from prehend_training.scenes.layout.scene import Hand, Scene, Table, Thing, View, plain_thing
 from prehend_training.scenes.people.body import Arm, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.people.clothing import Outfit, Sleeve
 from prehend_training.scenes.people.gestures import gesture_angles
-from prehend_training.scenes.people.skin import SkinLook
+from prehend_training.scenes.people.skin import SkinMaterial
 from prehend_training.scenes.render.render import SceneRenderer
 
 Array = NDArray[np.floating]
@@ -40,8 +40,8 @@ _SLEEVES = {"gestures": (0.24, 0.02, 0.05), "grasp": (0.02, 0.06, 0.2)}
 _SLEEVE = Sleeve(
     0.07, 0.004, 0.006, 0.004, 0.0, 0.002, "hem", 0.03, np.array([[1.0, 30.0, 0.0, 0.6]]), 2, 0.32, np.ones(3)
 )
-_SKIN = SkinLook(12, np.ones(3), np.array([0.4, 14.0, 0.9]))
-_LOOK = CameraLook(contrast=1.05, vignette=0.1, blur_px=0.35, read_noise=0.004, shot_noise=0.01, quality=90)
+_SKIN = SkinMaterial(12, np.ones(3), np.array([0.4, 14.0, 0.9]))
+_LOOK = CameraEffects(contrast=1.05, vignette=0.1, blur_px=0.35, read_noise=0.004, shot_noise=0.01, quality=90)
 _AROUND = Lobe(np.array([0.0, -1.0, 0.0]), np.array([0.5, 0.5, 0.5]), 2.0)
 _LIGHTING = Lighting(
     ambient=ambient_of(np.full((len(sphere()), 3), [0.36, 0.37, 0.40]), [_AROUND]),

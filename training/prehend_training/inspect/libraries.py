@@ -18,7 +18,7 @@ from prehend_training.inspect.samples import contact_sheet, rows_sheet, tile_she
 from prehend_training.objects import catalogue, random_box
 from prehend_training.sample import Sample
 from prehend_training.scenes.appearance.lighting import Lighting, Lobe, ambient_of, sphere
-from prehend_training.scenes.camera.effects import CameraLook
+from prehend_training.scenes.camera.effects import CameraEffects
 from prehend_training.scenes.layout.posing import Posed, place_hand, pose_hand
 from prehend_training.scenes.layout.scene import Hand, Scene, Thing, View, plain_thing
 from prehend_training.scenes.layout.sequences import sample_sequence
@@ -73,7 +73,7 @@ def portrait(
     camera = Camera(np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1.0]]), size_px, size_px)
     wall = plain_thing(_wall(), rigid(np.eye(3), np.array([0.0, 0.0, 1.6])), np.array([0.36, 0.38, 0.4]))
     scene = Scene(hands, things, (), (), (wall,), None, studio(), 0)
-    return renderer.render(scene, View(camera, np.eye(4), CameraLook(focus_m=_AWAY_M))).image
+    return renderer.render(scene, View(camera, np.eye(4), CameraEffects(focus_m=_AWAY_M))).image
 
 
 def _wall() -> Any:

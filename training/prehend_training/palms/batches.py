@@ -91,10 +91,10 @@ class PalmBatches:
         size, (k, n) = self.batch_size, part
         frames = self.dataset.indices(self.seed, step, size)
         rows = range(k * size // n, (k + 1) * size // n)
-        examples = [self.example(frames[row], np.random.default_rng([self.seed, step, row])) for row in rows]
-        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+        samples = [self.sample(frames[row], np.random.default_rng([self.seed, step, row])) for row in rows]
+        return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
-    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
+    def sample(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample: a photograph, or the frame of this number."""
         if rng.random() < self.config.photo_share:
             return self._photo(self._draw_photo(rng), rng)

@@ -26,7 +26,7 @@ from prehend_training.data.views import (
     mirror_left,
     view_of,
 )
-from prehend_training.sima.instants import InstantCorpus, Moment, SeenHand
+from prehend_training.sima.instants import InstantDataset, Moment, SeenHand
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,22 @@ class MomentBatches:
         batch_size: images a step, as near as whole moments come to it.
     """
 
-    dataset: InstantCorpus | MixedDataset
+    dataset: InstantDataset | MixedDataset
     config: MomentDataConfig
     seed: int
     batch_size: int
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
-        """Rows [N k, N (k + 1)) are the N views of moment k; see `example` for the arrays."""
+        """Rows [N k, N (k + 1)) are the N views of moment k; see `sample` for the arrays."""
         views = self.config.views
         count = views[int(np.random.default_rng([self.seed, step]).integers(len(views)))]
         size, (k, n) = max(self.batch_size // count, part[1]), part
         indices = self.dataset.indices(self.seed, step, size)
         rows = range(k * size // n, (k + 1) * size // n)
-        examples = [self.example(indices[row], count, np.random.default_rng([self.seed, step, row])) for row in rows]
-        return {name: np.concatenate([example[name] for example in examples]) for name in examples[0]}
+        samples = [self.sample(indices[row], count, np.random.default_rng([self.seed, step, row])) for row in rows]
+        return {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}
 
-    def example(self, index: int, count: int, rng: np.random.Generator) -> ArrayDict:
+    def sample(self, index: int, count: int, rng: np.random.Generator) -> ArrayDict:
         """Views of one moment, drawn of those that show the hand, in any order.
 
         Returns:

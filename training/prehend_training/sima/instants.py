@@ -39,7 +39,7 @@ class SeenHand:
     row: int
 
 
-class InstantCorpus:
+class InstantDataset:
     """Every moment of a source; each is drawn once an epoch.
 
     A moment whose hand fewer than two cameras see gives way to another one, the same for the same number.
@@ -158,11 +158,11 @@ class InstantCorpus:
 class Moment:
     """A moment of a dataset by its number."""
 
-    dataset: InstantCorpus
+    dataset: InstantDataset
     index: int
 
     def seen(self) -> list[SeenHand]:
-        """See `InstantCorpus.seen`."""
+        """See `InstantDataset.seen`."""
         return self.dataset.seen(self.index)
 
 
@@ -176,16 +176,16 @@ def wrist_of(sample: Sample, hand: HandLabel) -> FloatArray:
     return T[:3, :3].T @ (np.asarray(hand.joints_m[0], np.float64) - T[:3, 3])
 
 
-def open_instants(data: DataSource, crop_px: int, limit_bytes: float = 0.0) -> InstantCorpus | MixedDataset:
+def open_instants(data: DataSource, crop_px: int, limit_bytes: float = 0.0) -> InstantDataset | MixedDataset:
     """The moments of a source.
 
     Args:
         data: folders of rendered views, a dataset of several cameras, or a mixture of such.
         crop_px: side of the network's input.
-        limit_bytes: see `InstantCorpus`; a mixture has its own.
+        limit_bytes: see `InstantDataset`; a mixture has its own.
 
     Raises:
         AssetError: the source is not there, has one camera alone or cameras without poses.
         InvalidInput: weights are not usable.
     """
-    return open_groups(data, "views", lambda source, limit: InstantCorpus(source, crop_px, limit), limit_bytes)
+    return open_groups(data, "views", lambda source, limit: InstantDataset(source, crop_px, limit), limit_bytes)

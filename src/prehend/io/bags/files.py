@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,13 +196,12 @@ def type_of(connection: Connection) -> str:
 
 def _why_no_bag(files: Sequence[Path], failed: BaseException | None) -> str:
     """What a recording is that cannot be read."""
-    if failed is None or not files:
+    if failed is None:
         return "not a rosbag that can be read, or corrupt (its folder has no .db3 or .mcap file)"
-    try:
-        with files[0].open("rb") as file:
-            head = file.read(64)
-    except OSError:
-        head = b""
+    head = b""
+    # of a packed bag no file lies there as it is
+    with suppress(OSError, IndexError), files[0].open("rb") as file:
+        head = file.read(64)
     if other := disguise(head):
         return f"no rosbag, it is {other}"
     if _OTHER_PROFILE in str(failed):

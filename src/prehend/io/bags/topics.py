@@ -6,7 +6,7 @@ from typing import Literal
 
 from prehend.errors import SourceError
 from prehend.io.bags.files import BagFiles, Topic
-from prehend.io.pixels.encodings import COLOURED, ENCODINGS
+from prehend.io.pixels.encodings import COLOURED, encoding_name
 
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _SUFFIX = "/compressed"
@@ -121,9 +121,10 @@ def _content(bag: BagFiles, topic: Topic) -> Content:
     if message is None:
         return "none"
     if topic.type == RAW:
-        if message.encoding not in ENCODINGS or (message.encoding == "mono16" and "depth" in topic.name.lower()):
+        encoding = encoding_name(message.encoding)
+        if encoding is None or (encoding == "mono16" and "depth" in topic.name.lower()):
             return "none"  # RealSense's recorder calls depth mono16
-        return "colour" if message.encoding in COLOURED else "grey"
+        return "colour" if encoding in COLOURED else "grey"
     said = str(message.format).lower()
     if any(stream in said for stream in _STREAMS):
         return "stream"

@@ -166,7 +166,7 @@ def _coefficients(entry: Mapping[str, Any], model: str) -> Any:
     """Those of an entry, in a list or one by one; none that are there are left out without a word."""
     listed = next((entry[name] for name in (*_COEFFICIENT_KEYS, "coeffs") if entry.get(name) is not None), None)
     if listed is not None:
-        return _numbers(listed)
+        return _listed(listed)
     names = ("k1", "k2", "k3", "k4") if model == "equidistant" else ("k1", "k2", "p1", "p2", "k3")
     if any(name in entry for name in names):
         return [float(entry.get(name, 0.0)) for name in names]
@@ -178,6 +178,20 @@ def _coefficients(entry: Mapping[str, Any], model: str) -> Any:
                 f"'{str(key)[:40]}' is not read: call the coefficients 'distortion' (k1, k2, p1, p2, k3)"
             )
     return ()
+
+
+def _listed(value: Any) -> Any:
+    """A list of coefficients; the only text among them that is read is that of camera_calibration of ROS Kinetic, which
+    left out the commas."""
+    data = value.get("data") if isinstance(value, Mapping) else value
+    try:
+        if isinstance(data, list) and len(data) == 1 and isinstance(data[0], str):
+            return np.array([float(number) for number in data[0].split()])
+        return _numbers(value)
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        raise InvalidInput(
+            f"the coefficients {str(data)[:60]} are not as many numbers as rows x cols says: decimal commas, or text?"
+        ) from error
 
 
 def _kalibr(entry: Mapping[str, Any]) -> GivenCamera:

@@ -25,6 +25,8 @@ __all__ = ["GivenCamera", "SourceTable", "read_boxes", "read_camera", "read_came
 T = TypeVar("T")
 
 _LARGEST_PX = 1e7
+_SHOWN = 120
+"""Characters of a name in a message."""
 
 
 class SourceTable(Generic[T]):
@@ -115,14 +117,14 @@ def _named(path: Path, content: dict[Any, Any]) -> dict[str, Any]:
     """The entries, whose names have to be text."""
     for name in content:
         if not isinstance(name, str):
-            raise SourceError(f"{path}: entry {name!r}: a source's name is text: put it in quotes")
+            raise SourceError(f"{path}: entry {str(name)[:_SHOWN]}: a source's name is text: put it in quotes")
     return content
 
 
 def _hands(path: Path, source: str, entries: Any) -> list[FoundHand]:
     if not isinstance(entries, list):
-        raise SourceError(f"{path}: entry '{source}': expected a list of boxes")
-    return [_hand(f"{path}: entry '{source}', box {index}", entry) for index, entry in enumerate(entries)]
+        raise SourceError(f"{path}: entry '{source[:_SHOWN]}': expected a list of boxes")
+    return [_hand(f"{path}: entry '{source[:_SHOWN]}', box {index}", entry) for index, entry in enumerate(entries)]
 
 
 def _hand(place: str, entry: Any) -> FoundHand:
@@ -146,7 +148,7 @@ def _hand(place: str, entry: Any) -> FoundHand:
 
 
 def _camera(path: Path, source: str | None, entry: Any) -> GivenCamera:
-    place = f"{path}" if source is None else f"{path}: entry '{source}'"
+    place = f"{path}" if source is None else f"{path}: entry '{source[:_SHOWN]}'"
     try:
         return given_camera(entry)
     except InvalidInput as error:

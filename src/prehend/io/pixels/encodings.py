@@ -57,6 +57,24 @@ COLOURED = frozenset(name for name, kind in ENCODINGS.items() if kind.channels >
 """Encodings that have colours; the others are grey."""
 
 
+_BY_LOWER = {**{name.lower(): name for name in ENCODINGS}, "yuv422_uyvy": "uyvy"}
+"""Drivers of machine vision cameras write the names of GenICam's pixel formats, such as `Mono8`."""
+_DEPTH = ("16uc1", "16sc1", "32fc1", "64fc1")
+
+
+def encoding_name(name: str) -> str | None:
+    """The key of an encoding in `ENCODINGS`, however its letters are; None where it carries no colours or grey that are
+    read."""
+    return _BY_LOWER.get(name.strip().lower())
+
+
+def why_not(name: str) -> str:
+    """What an encoding is that `encoding_name` does not know."""
+    if name.strip().lower() in _DEPTH:
+        return f"encoding '{name}' is that of depth, no colour or grey image: infrared sent like that wants mono16"
+    return f"encoding '{name[:40]}' is no colour or grey image; known: {', '.join(ENCODINGS)}"
+
+
 def to_rgb(pixels: NDArray[Any], encoding: Encoding) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of contiguous uint8 pixels; raises `cv2.error` for a size that the encoding cannot have."""
     if encoding.code is None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prehend.documents import disguise
 from prehend.errors import InvalidInput, SourceError
 from prehend.io.pixels.deep_grey import DeepGrey
-from prehend.io.pixels.encodings import ENCODINGS, MOSAICS, Encoding, to_rgb
+from prehend.io.pixels.encodings import ENCODINGS, MOSAICS, Encoding, encoding_name, to_rgb, why_not
 from prehend.io.pixels.headers import (
     Header,
     avif_turn,
@@ -98,10 +98,10 @@ class ImageReader:
 
     def message(self, message: Any, name: str) -> Image:
         """See `image_from_message`."""
-        encoding = ENCODINGS.get(str(message.encoding))
-        if encoding is None:
-            known = ", ".join(ENCODINGS)
-            raise SourceError(f"{name}: encoding '{message.encoding}' is no colour or grey image; known: {known}")
+        known = encoding_name(str(message.encoding))
+        if known is None:
+            raise SourceError(f"{name}: {why_not(str(message.encoding))}")
+        encoding = ENCODINGS[known]
         pixels = self._raw(message, encoding, name)
         if pixels.dtype != np.uint8:
             pixels = self._scaled(pixels)

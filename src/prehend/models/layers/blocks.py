@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -131,3 +132,9 @@ class PreActBottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
         return x + self.body(x)
+
+
+def present(known: Tensor) -> Tensor:
+    """(B, N) frames or views that are known -> the same as 0 and 1; the first one is always there."""
+    there = (known > 0.5).to(known.dtype)
+    return torch.cat([torch.ones_like(there[:, :1]), there[:, 1:]], 1)

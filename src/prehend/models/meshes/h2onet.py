@@ -21,6 +21,7 @@ from prehend.hand_model.asset import HandModel
 from prehend.hand_model.meshes.pyramid import NUM_PARTS, MeshPyramid
 from prehend.hand_model.skinning import skin
 from prehend.models.heads.mano import rotations_from_6d
+from prehend.models.layers.blocks import present
 from prehend.models.meshes.spiral import MeshDecoder, SpiralConv, Table
 from prehend.models.stage import Shape, Stage, Staged
 from prehend.models.trunks.h2onet_trunks import DenseTrunk, HandTrunk, LiteTrunk, fetched
@@ -321,12 +322,6 @@ def chosen_frame(part_logit: Tensor, known: Tensor) -> Tensor:
     first, second, third = seen.unbind(1)
     before = (1 - first) * second, (1 - first) * (1 - second) * third
     return torch.stack([1 - before[0] - before[1], *before], 1)
-
-
-def present(known: Tensor) -> Tensor:
-    """(B, 3) -> the same as 0 and 1; the current frame is always there."""
-    there = (known > 0.5).to(known.dtype)
-    return torch.cat([torch.ones_like(there[:, :1]), there[:, 1:]], 1)
 
 
 def turn_from(sixd: Tensor) -> Tensor:

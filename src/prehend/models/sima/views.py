@@ -15,7 +15,7 @@ from prehend.errors import WeightsMismatch
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.meshes.pyramid import MeshPyramid
 from prehend.models.heads.mano import rotations_from_6d
-from prehend.models.layers.blocks import conv_bn
+from prehend.models.layers.blocks import conv_bn, present
 from prehend.models.meshes.h2onet import first_columns, mlp
 from prehend.models.sima.hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL
 from prehend.models.sima.parts import HandDecoder, Orientation, SimaConfig, eyes_of
@@ -214,7 +214,7 @@ class SimaViews(Staged):
     def fused(self, told: ViewAnswer, rig: Rig) -> FusedFeatures:
         """Mesh and features of (B, N, ...) answers of `encode`; N may be any number here."""
         count = told.places.shape[1]
-        known = _present(rig.known)
+        known = present(rig.known)
         rig, places = rig._replace(known=known), told.places.detach()
         lifted = self.decoder.lifted(told.joint_features.flatten(0, 1)).unflatten(0, (-1, count))
         shape, shares = self.fuse_vertices(lifted, known)
@@ -240,12 +240,6 @@ class SimaViews(Staged):
         joints = self.fuse_joints(torch.cat(_statistics(told.joint_features.detach(), known), -1))
         tokens = joints[:, None].expand(-1, count, -1, -1).flatten(0, 1)
         return self.orient(tokens, places.flatten(0, 1), self.eyes.turned(image))
-
-
-def _present(known: Tensor) -> Tensor:
-    """(B, N) -> the same as 0 and 1; the first view is always there."""
-    there = (known > 0.5).to(known.dtype)
-    return torch.cat([torch.ones_like(there[:, :1]), there[:, 1:]], 1)
 
 
 def _statistics(features: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -76,7 +76,7 @@ def _hat(place: Tensor, cells: int) -> Tensor:
 
 
 class PlaceRegressor(nn.Module):
-    """A map per joint, flattened and led by one MLP for all joints to its place (MobRecon; PAPER_FACTS 1.2).
+    """A map per joint, flattened and led by one MLP for all joints to its place (MobRecon; docs/PAPERS.md, 1.2).
 
     Args:
         channels: of the input. cells: along a side of it. hidden: layers of the MLP.

@@ -39,8 +39,6 @@ _EVENT_KINDS: tuple[EventKind, ...] = (
 _LAST_SECOND = 2**31 - 2
 """What builtin_interfaces/Time can hold [s], with room for rounding."""
 
-_IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
-
 
 @dataclass(frozen=True)
 class ModelFacts:

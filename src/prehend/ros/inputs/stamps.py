@@ -20,6 +20,13 @@ _NANOSECONDS = 10**9
 _STILL = 3
 """Images in a row with the same stamp after which it is the stamp that stands still, and no image that came twice."""
 
+_TAI_S = 37
+"""Leap seconds since 2017 (IERS Bulletin C)."""
+_ROUND_H = 10 / 3600
+"""How near a full half hour what differs is taken for a time zone [h]."""
+_STRAY = 3
+"""Images in a row off a clock that fitted until then; with more of them it is the clock that changed, and no stray."""
+
 
 class Stamps:
     """Judges the stamp of every image; called by the worker's thread, asked by the diagnostics.
@@ -37,6 +44,7 @@ class Stamps:
         self._now, self._simulated = now, simulated
         self._last: tuple[int, int] | None = None
         self._same = 0
+        self._off = _STRAY  # images in a row of another clock; until one fitted, none is a stray
         self._told = ""
         self.fault, self.usable = "", True
 
@@ -77,8 +85,12 @@ class Stamps:
             return "use_sim_time is true, but no /clock came: no latency, transforms may not fit", True
         ahead = seconds(stamp) - now
         if -BEHIND_S <= ahead <= (SIM_AHEAD_S if simulated else AHEAD_S):
+            self._off = 0
             return "", True
+        self._off += 1
         side = "ahead of" if ahead > 0 else "behind"
+        if self._off <= _STRAY:  # buffers of tf2 that got one of tomorrow would refuse all of today
+            return f"a stamp is {_duration(abs(ahead))} {side} this node's clock, the others fit: no transforms", False
         text = f"stamps are {_duration(abs(ahead))} {side} this node's clock: transforms will not fit, no latency"
         return f"{text}; {self._way_out(simulated, abs(ahead))}", True
 
@@ -86,6 +98,11 @@ class Stamps:
     def _way_out(simulated: bool, apart_s: float) -> str:
         if simulated:
             return "use_sim_time is true: is /clock that of these images?"
+        if abs(apart_s - _TAI_S) < 1:
+            return f"{_TAI_S} s is what TAI differs from UTC by: does the camera stamp in PTP's time?"
+        hours = apart_s / 3600
+        if 0.5 <= hours <= 14 and abs(hours - round(2 * hours) / 2) < _ROUND_H:
+            return "a time zone? Stamps are of UTC"
         if apart_s > 3600:
             return (
                 "is use_sim_time right (a bag played with --clock wants it), or does the driver count from its start?"

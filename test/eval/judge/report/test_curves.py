@@ -71,7 +71,7 @@ def test_long_clips_are_thinned_to_their_peaks(run):
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(MissingDependency, match=r"\[plots\]"):
         curves.check_matplotlib()
 

@@ -23,7 +23,7 @@ def test_online_batches_are_those_of_shards(tmp_path):
     shards = CropBatches(ShardDataset([tmp_path], "crops"), CropDataConfig(), seed=1, batch_size=4)
     online = CropBatches(OnlineDataset(CROPS, open_fake, backdrops=16), CropDataConfig(), seed=1, batch_size=4)
     for index in range(16):
-        first, second = (source.example(index, np.random.default_rng(index)) for source in (shards, online))
+        first, second = (source.sample(index, np.random.default_rng(index)) for source in (shards, online))
         assert first.keys() == second.keys()
         for name in first:
             assert np.array_equal(first[name], second[name]), (index, name)

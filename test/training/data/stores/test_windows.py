@@ -98,16 +98,16 @@ def test_windows_stay_in_their_film_and_in_time(films):
 
 def test_the_start_of_a_film_is_told(films):
     source = batches([films], EXACT)
-    start = source.example(1, np.random.default_rng(0))
+    start = source.sample(1, np.random.default_rng(0))
     assert start["known"].tolist() == [1, 0, 0]
     np.testing.assert_array_equal(start["image"][0], start["image"][2])
-    assert source.example(7, np.random.default_rng(0))["known"].tolist() == [1, 1, 0]
-    assert source.example(12, np.random.default_rng(0))["known"].tolist() == [1, 1, 1]
+    assert source.sample(7, np.random.default_rng(0))["known"].tolist() == [1, 1, 0]
+    assert source.sample(12, np.random.default_rng(0))["known"].tolist() == [1, 1, 1]
 
 
 def test_some_windows_are_cut_short(films):
     config = replace(STRONG, cut_p=1.0)
-    known = [batches([films], config).example(14, np.random.default_rng(k))["known"].tolist() for k in range(20)]
+    known = [batches([films], config).sample(14, np.random.default_rng(k))["known"].tolist() for k in range(20)]
     assert {tuple(one) for one in known} == {(1, 0, 0), (1, 1, 0)}
 
 
@@ -117,11 +117,11 @@ def test_all_frames_of_a_window_are_changed_alike(tmp_path):
     source, plain = (batches([tmp_path / "still"], config) for config in (replace(STRONG, cut_p=0.0), EXACT))
     changed = []
     for index in (12, 13, 26, 27):
-        example = source.example(index, np.random.default_rng(index))
-        assert example["known"].all()
-        for name in set(example) - {"part_seen", "part_shown"}:  # the film hides a finger by turns
-            np.testing.assert_array_equal(example[name], example[name][:1].repeat(FRAMES, 0), err_msg=name)
-        changed.append(np.abs(example["image"] - plain.example(index, np.random.default_rng(0))["image"]).mean())
+        sample = source.sample(index, np.random.default_rng(index))
+        assert sample["known"].all()
+        for name in set(sample) - {"part_seen", "part_shown"}:  # the film hides a finger by turns
+            np.testing.assert_array_equal(sample[name], sample[name][:1].repeat(FRAMES, 0), err_msg=name)
+        changed.append(np.abs(sample["image"] - plain.sample(index, np.random.default_rng(0))["image"]).mean())
     assert min(changed) > 1
 
 
@@ -129,13 +129,13 @@ def test_left_hands_come_as_right_ones(films):
     """Units are left and right by turns; each is shown as its mirror image in all frames or in none."""
     source = batches([films], EXACT)
     for index in (15, 30):
-        example = source.example(index, np.random.default_rng(0))
-        assert example["right"].all() and example["known"].all()
+        sample = source.sample(index, np.random.default_rng(0))
+        assert sample["right"].all() and sample["known"].all()
         place = source.dataset[index]
         (record, *_) = source.dataset.records(place, (1 / 6, 1 / 3))
         mirrored = mirror_left(record)
         wanted = mirrored["joints_m"][0] - mirrored["joints_m"][0, 0]
-        lengths = np.linalg.norm(wanted, axis=-1), np.linalg.norm(example["joints"][0], axis=-1)
+        lengths = np.linalg.norm(wanted, axis=-1), np.linalg.norm(sample["joints"][0], axis=-1)
         np.testing.assert_allclose(*lengths, atol=1e-4)
     assert {source.dataset.source.sample(source.dataset.films[k].rows[0]).hands[0].side for k in (0, 1)} == {
         "left",
@@ -146,17 +146,17 @@ def test_left_hands_come_as_right_ones(films):
 def test_turns_take_one_crop_to_the_other(films):
     """The hand of this film keeps its rotation before a camera that stands still."""
     for index in (15, 30):
-        example = batches([films]).example(index, np.random.default_rng(5))
-        turned = example["turn"] @ example["rotations"][:, 0]
-        np.testing.assert_allclose(example["turn"][0], np.eye(3), atol=1e-6)
+        sample = batches([films]).sample(index, np.random.default_rng(5))
+        turned = sample["turn"] @ sample["rotations"][:, 0]
+        np.testing.assert_allclose(sample["turn"][0], np.eye(3), atol=1e-6)
         assert geodesic_angle(turned, turned[:1].repeat(FRAMES, 0)).max() < 1e-3
 
 
 def test_hidden_parts_are_told(films):
-    example = batches([films], EXACT).example(12, np.random.default_rng(0))
-    assert example["has_parts"].all()
-    np.testing.assert_array_equal(example["part_seen"][:, 1], np.zeros(FRAMES))
-    np.testing.assert_array_equal(np.delete(example["part_seen"], 1, 1), 1)
+    sample = batches([films], EXACT).sample(12, np.random.default_rng(0))
+    assert sample["has_parts"].all()
+    np.testing.assert_array_equal(sample["part_seen"][:, 1], np.zeros(FRAMES))
+    np.testing.assert_array_equal(np.delete(sample["part_seen"], 1, 1), 1)
 
 
 def test_films_of_datasets_are_those_of_each_camera(dexycb, ho3d):

@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from prehend_training.scenes.camera.effects import CameraLook, develop, sample_look
+from prehend_training.scenes.camera.effects import CameraEffects, develop, sample_effects
 
-PLAIN = CameraLook()
+PLAIN = CameraEffects()
 
 
 def even(value, height=64, width=160):
@@ -18,9 +18,9 @@ def far(light, depth_m=0.5):
     return np.full(light.shape[:2], depth_m, np.float32)
 
 
-def linear(light, look, depth_m=0.5):
+def linear(light, effects, depth_m=0.5):
     """What comes out, as linear light."""
-    return (develop(light, far(light, depth_m), look).astype(float) / 255) ** 2
+    return (develop(light, far(light, depth_m), effects).astype(float) / 255) ** 2
 
 
 def point(height=64, width=160, strength=0.9, half=1):
@@ -67,9 +67,9 @@ def test_a_streak_leans_as_its_way_does():
 )
 def test_lengths_grow_with_the_image(changes):
     """An image of twice the width shows the same scene with the same blur, so twice as many pixels of it."""
-    look = replace(PLAIN, **changes)
-    small = moments(linear(point(64, 160, half=4), look, 5.0))[2]
-    large = moments(linear(point(128, 320, half=8), look, 5.0))[2]
+    effects = replace(PLAIN, **changes)
+    small = moments(linear(point(64, 160, half=4), effects, 5.0))[2]
+    large = moments(linear(point(128, 320, half=8), effects, 5.0))[2]
     assert large == pytest.approx(2 * small, rel=0.08)
 
 
@@ -82,8 +82,8 @@ def test_focus_blur_is_round_and_keeps_the_light(blur):
 
 def test_what_is_at_the_focus_stays_sharp_and_the_rest_blurs_with_its_distance_from_it():
     light = point(half=1)
-    look = replace(PLAIN, depth_blur=3.0, focus_m=0.5)
-    spreads = {z: moments(linear(light, look, z))[2].mean() for z in (0.5, 0.6, 0.8, 1.5, 0.42, 0.35, 0.0)}
+    effects = replace(PLAIN, depth_blur=3.0, focus_m=0.5)
+    spreads = {z: moments(linear(light, effects, z))[2].mean() for z in (0.5, 0.6, 0.8, 1.5, 0.42, 0.35, 0.0)}
     assert spreads[0.5] < spreads[0.6] < spreads[0.8] < spreads[1.5]
     assert spreads[0.5] < spreads[0.42] < spreads[0.35]
     sharp = moments(linear(light, PLAIN))[2].mean()
@@ -139,9 +139,9 @@ def test_coarse_noise_is_alike_in_neighbours():
 def test_the_tone_curve_rises_from_black_to_white():
     ramp = np.linspace(0, 1, 160, dtype=np.float32)[None, :, None].repeat(8, 0).repeat(3, 2)
     for seed in range(20):
-        drawn = sample_look(np.random.default_rng(seed))
-        look = replace(PLAIN, contrast=drawn.contrast, lift=drawn.lift, gamma=drawn.gamma)
-        shown = develop(ramp, far(ramp), look)[4, :, 0].astype(int)
+        drawn = sample_effects(np.random.default_rng(seed))
+        effects = replace(PLAIN, contrast=drawn.contrast, lift=drawn.lift, gamma=drawn.gamma)
+        shown = develop(ramp, far(ramp), effects)[4, :, 0].astype(int)
         assert (np.diff(shown) >= 0).all() and shown[-1] - shown[0] > 150
     lifted, sunk = (develop(ramp, far(ramp), replace(PLAIN, lift=lift)).mean() for lift in (0.03, -0.03))
     assert lifted > sunk + 10
@@ -149,33 +149,36 @@ def test_the_tone_curve_rises_from_black_to_white():
 
 def test_equal_looks_give_equal_images_whatever_was_developed_before():
     light, other = point(), even(0.7, 30, 40)
-    looks = [sample_look(np.random.default_rng(seed)) for seed in range(6)]
-    first = [develop(light, far(light), look) for look in looks]
-    for look in looks[::-1]:
-        develop(other, far(other), look)
+    several = [sample_effects(np.random.default_rng(seed)) for seed in range(6)]
+    first = [develop(light, far(light), effects) for effects in several]
+    for effects in several[::-1]:
+        develop(other, far(other), effects)
     assert all(
-        np.array_equal(develop(light, far(light), look), image) for look, image in zip(looks, first, strict=True)
+        np.array_equal(develop(light, far(light), effects), image)
+        for effects, image in zip(several, first, strict=True)
     )
 
 
 def test_cameras_are_mostly_decent_and_sometimes_bad():
     rng = np.random.default_rng(1)
-    looks = [sample_look(rng, 0.7) for _ in range(800)]
+    several = [sample_effects(rng, 0.7) for _ in range(800)]
     share = {
-        "blurred": np.mean([look.blur_px > 0.7 for look in looks]),
-        "moving": np.mean([look.motion_px.any() for look in looks]),
-        "flickering": np.mean([look.bands[0] > 0 for look in looks]),
-        "compressed": np.mean([look.quality > 0 for look in looks]),
-        "noisy": np.mean([look.shot_noise > 0.03 for look in looks]),
+        "blurred": np.mean([effects.blur_px > 0.7 for effects in several]),
+        "moving": np.mean([effects.motion_px.any() for effects in several]),
+        "flickering": np.mean([effects.bands[0] > 0 for effects in several]),
+        "compressed": np.mean([effects.quality > 0 for effects in several]),
+        "noisy": np.mean([effects.shot_noise > 0.03 for effects in several]),
     }
     assert 0.15 < share["blurred"] < 0.4 and 0.1 < share["moving"] < 0.25 and 0.02 < share["flickering"] < 0.12
     assert 0.6 < share["compressed"] < 0.8 and 0.05 < share["noisy"] < 0.25
-    assert all(look.focus_m == 0.7 and 0 <= look.quality <= 100 and 0 <= look.seed < 2**32 for look in looks)
-    assert all(look.vignette < 0.5 and look.read_noise < look.shot_noise < 0.1 for look in looks)
-    assert len({look.seed for look in looks}) == len(looks)
+    assert all(
+        effects.focus_m == 0.7 and 0 <= effects.quality <= 100 and 0 <= effects.seed < 2**32 for effects in several
+    )
+    assert all(effects.vignette < 0.5 and effects.read_noise < effects.shot_noise < 0.1 for effects in several)
+    assert len({effects.seed for effects in several}) == len(several)
 
 
 def test_a_seed_is_a_camera():
-    first, again = (sample_look(np.random.default_rng(3)) for _ in range(2))
-    for field in fields(CameraLook):
+    first, again = (sample_effects(np.random.default_rng(3)) for _ in range(2))
+    for field in fields(CameraEffects):
         assert np.array_equal(getattr(first, field.name), getattr(again, field.name)), field.name

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from prehend_training.scenes.camera.effects import CameraLook, develop, sample_look
+from prehend_training.scenes.camera.effects import CameraEffects, develop, sample_effects
 
-PLAIN = CameraLook()
+PLAIN = CameraEffects()
 SIZE = (60, 80)
 NEAR = np.full(SIZE, 0.5, np.float32)
 
@@ -32,10 +32,10 @@ def test_grey_levels_are_the_square_root_of_the_light(value):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_any_camera_gives_an_image_and_the_same_one_again(seed):
-    look = sample_look(np.random.default_rng(seed))
+    effects = sample_effects(np.random.default_rng(seed))
     light = np.random.default_rng(seed).uniform(0, 1, (*SIZE, 3)).astype(np.float32)
     kept = light.copy()
-    first, again = develop(light, NEAR, look), develop(light, NEAR, look)
+    first, again = develop(light, NEAR, effects), develop(light, NEAR, effects)
     assert first.shape == light.shape and first.dtype == np.uint8 and np.array_equal(first, again)
     assert np.array_equal(light, kept)  # the light is not used up
 
@@ -43,8 +43,8 @@ def test_any_camera_gives_an_image_and_the_same_one_again(seed):
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (900, 20), (48, 48)])
 def test_images_of_any_size_can_be_developed(size):
     for seed in range(8):
-        look = replace(sample_look(np.random.default_rng(seed)), coarse_noise=0.01, depth_blur=2.0)
-        assert develop(flat(0.3, size), np.zeros(size, np.float32), look).shape == (*size, 3)
+        effects = replace(sample_effects(np.random.default_rng(seed)), coarse_noise=0.01, depth_blur=2.0)
+        assert develop(flat(0.3, size), np.zeros(size, np.float32), effects).shape == (*size, 3)
 
 
 def test_blur_keeps_the_light_and_softens_edges():
@@ -71,8 +71,8 @@ def test_a_vignette_darkens_the_corners_and_not_the_middle():
 
 
 def test_another_seed_is_another_noise():
-    look = replace(PLAIN, read_noise=0.05)
-    first, other = (develop(flat(0.3), NEAR, replace(look, seed=seed)) for seed in (1, 2))
+    effects = replace(PLAIN, read_noise=0.05)
+    first, other = (develop(flat(0.3), NEAR, replace(effects, seed=seed)) for seed in (1, 2))
     assert (first != other).mean() > 0.5
 
 
@@ -93,6 +93,6 @@ def test_jpeg_changes_little_at_a_high_quality_and_more_at_a_low_one():
 
 def test_colours_of_a_random_camera_keep_grey_nearly_grey():
     for seed in range(40):
-        matrix = sample_look(np.random.default_rng(seed)).matrix
+        matrix = sample_effects(np.random.default_rng(seed)).matrix
         grey = matrix @ np.ones(3)
         assert (grey > 0).all() and grey.max() / grey.min() < 2.0

@@ -147,13 +147,13 @@ def test_the_cameras_of_a_moment_meet_in_the_hands_joints(sequence, share):
 def test_no_two_images_of_a_sequence_have_the_same_name_or_the_same_noise(sequence):
     frames = range(0, sequence.frames, 9)
     names = {sequence.frame_id(frame, view.name) for frame in frames for view in sequence.views(frame)}
-    seeds = {view.look.seed for frame in frames for view in sequence.views(frame)}
+    seeds = {view.effects.seed for frame in frames for view in sequence.views(frame)}
     assert len(names) == len(seeds) == 4 * len(frames)
     assert {name.sequence for name in names} == {"5-1"}
     for first, second in zip(sequence.views(0), sequence.views(30), strict=True):
         assert np.array_equal(first.camera.K, second.camera.K)
         for setting in ("contrast", "gamma", "read_noise", "quality"):
-            assert getattr(first.look, setting) == getattr(second.look, setting)
+            assert getattr(first.effects, setting) == getattr(second.effects, setting)
 
 
 def test_people_and_what_lies_about_stay_themselves_through_a_sequence(sequence):

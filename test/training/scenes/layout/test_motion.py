@@ -120,8 +120,8 @@ def test_no_camera_stands_behind_the_person_and_none_twice(count):
         views = table_rig(np.random.default_rng(seed), count, (64, 48), person_rad=1.0)
         places = [-view.T_camera_world[:3, :3].T @ view.T_camera_world[:3, 3] for view in views]
         assert [view.name for view in views] == [f"cam{k}" for k in range(count)]
-        assert len({view.look.seed for view in views}) == count and all(place[2] > 0 for place in places)
-        assert all(view.camera.width == 64 and not view.look.motion_px.any() for view in views)
+        assert len({view.effects.seed for view in views}) == count and all(place[2] > 0 for place in places)
+        assert all(view.camera.width == 64 and not view.effects.motion_px.any() for view in views)
 
 
 def test_a_head_follows_slowly_and_does_not_jump():

@@ -11,7 +11,7 @@ from prehend_training.inspect.samples import contact_sheet
 from prehend_training.objects import catalogue
 from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 from prehend_training.scenes.appearance.lighting import sample_lighting
-from prehend_training.scenes.camera.effects import sample_look
+from prehend_training.scenes.camera.effects import sample_effects
 from prehend_training.scenes.camera.lens import pixels
 from prehend_training.scenes.layout.sampling import sample_scene, sample_view
 from prehend_training.scenes.layout.scene import Scene, View, plain_thing
@@ -49,7 +49,7 @@ def thing_scene(object_id, seed):
 
 def centred(focal=300.0, size=SIZE):
     K = np.array([[focal, 0, (size - 1) / 2], [0, focal, (size - 1) / 2], [0, 0, 1.0]])
-    return View(Camera(K, size, size), np.eye(4), sample_look(np.random.default_rng(0)))
+    return View(Camera(K, size, size), np.eye(4), sample_effects(np.random.default_rng(0)))
 
 
 def overlap(a, b):

@@ -233,7 +233,7 @@ def test_motion_blur_is_as_long_as_the_hands_go_while_the_shutter_is_open(sequen
         wrist = sequence.hands[0].course.T_world_hand[:, :3, 3]
         speed = np.linalg.norm(wrist[2:] - wrist[:-2], axis=1)
         fast, slow = int(speed.argmax()) + 1, int(speed.argmin()) + 1
-        streaks = {k: np.array([np.hypot(*view.look.motion_px) for view in sequence.views(k)]) for k in (fast, slow)}
+        streaks = {k: np.array([np.hypot(*view.effects.motion_px) for view in sequence.views(k)]) for k in (fast, slow)}
         assert streaks[fast].max() <= 10.0 + 1e-9
         assert streaks[fast][:-1].mean() > 3 * streaks[slow][:-1].mean()
         before, view, after = (sequence.views(k)[0] for k in (fast - 1, fast, fast + 1))
@@ -242,7 +242,7 @@ def test_motion_blur_is_as_long_as_the_hands_go_while_the_shutter_is_open(sequen
         if len(sequence.hands) == 1:
             places = in_camera(view, np.stack([track.middle(fast - 1), track.middle(fast + 1)]))
             travelled = np.subtract(*pixels(places, view.camera)[::-1]) / 2 * sequence.shutter[0] * 160 / SIZE[0]
-            assert np.allclose(view.look.motion_px, travelled * min(1, 10 / np.hypot(*travelled)), atol=1e-6)
+            assert np.allclose(view.effects.motion_px, travelled * min(1, 10 / np.hypot(*travelled)), atol=1e-6)
 
 
 def test_the_person_of_a_left_hand_is_the_mirror_image(sequences):

@@ -16,7 +16,7 @@ from prehend_training.scenes.people.clothing_textures import (
     paint_glove,
 )
 from prehend_training.scenes.people.hand_atlas import atlas_uv
-from prehend_training.scenes.people.skin import HEIGHT_M, SKINS, SkinLook, coded, paint_skin, skin_tone
+from prehend_training.scenes.people.skin import HEIGHT_M, SKINS, SkinMaterial, coded, paint_skin, skin_tone
 from prehend_training.scenes.people.skin_lines import freckles, hair, palm_creases, veins
 from prehend_training.scenes.people.skin_map import BANDS_M, TILE_PX, forearm_chart, skin_map, smooth_step, tile_uv
 
@@ -135,9 +135,9 @@ def test_the_tone_that_faces_get_is_that_of_the_back_of_the_hand(layout, number)
     tile = paint_skin(number)
     back = (layout.facing > 0.5) & (layout.nail < 0.01)
     painted = linear(tile).reshape(-1, 3)[layout.texels[back]].mean(0)
-    tone = skin_tone(SkinLook(number, np.ones(3), np.ones(3)))
+    tone = skin_tone(SkinMaterial(number, np.ones(3), np.ones(3)))
     assert painted == pytest.approx(tone, rel=0.3) and 0 <= number < SKINS
-    assert np.allclose(skin_tone(SkinLook(number, np.full(3, 0.5), np.ones(3))), 0.5 * tone)
+    assert np.allclose(skin_tone(SkinMaterial(number, np.full(3, 0.5), np.ones(3))), 0.5 * tone)
 
 
 def test_cloth_is_light_and_goes_around_the_arm_without_a_step(cloths):

@@ -119,8 +119,8 @@ def test_texture_knows_no_seams():
 
 def test_people_have_light_and_dark_skin_alike():
     rng = np.random.default_rng(0)
-    looks = [sample_skin(rng) for _ in range(600)]
-    shares = np.histogram([look.painting for look in looks], 6, (0, SKINS))[0] / len(looks)
+    drawn = [sample_skin(rng) for _ in range(600)]
+    shares = np.histogram([one.painting for one in drawn], 6, (0, SKINS))[0] / len(drawn)
     assert shares.min() > 0.1
-    assert skin_tone(looks[0]).shape == (3,)
-    assert all((look.gloss > 0).all() for look in looks)
+    assert skin_tone(drawn[0]).shape == (3,)
+    assert all((one.gloss > 0).all() for one in drawn)

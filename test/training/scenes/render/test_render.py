@@ -11,7 +11,7 @@ from prehend_training.objects import catalogue
 from prehend_training.sample import HAND_CODE, OBJECT_CODE, FrameId
 from prehend_training.scenes.appearance.lighting import sample_lighting
 from prehend_training.scenes.appearance.patterns import Gallery
-from prehend_training.scenes.camera.effects import CameraLook
+from prehend_training.scenes.camera.effects import CameraEffects
 from prehend_training.scenes.layout.posing import place_hand, pose_hand
 from prehend_training.scenes.layout.sampling import sample_scene, sample_view
 from prehend_training.scenes.layout.scene import Scene, Table, View, plain_thing
@@ -23,7 +23,7 @@ from prehend_training.scenes.render.timing import PARTS, time_parts
 from prehend_training.transforms import rigid
 
 SIZE = 128
-CLEAN = CameraLook()
+CLEAN = CameraEffects()
 BENT = (
     ("plumb_bob", [-0.32, 0.12, 0.004, -0.003, -0.01]),
     ("rational_polynomial", [0.3, -0.15, 0.001, 0.002, 0.01, 0.6, -0.1, 0.01]),
@@ -76,7 +76,7 @@ def held_scenes(count):
             K[:2, :2] *= 2.2 * distance / (K[0, 0] / SIZE)
             place = scene.hands[0].joints_m.mean(0) * [1 if scene.hands[0].side == "right" else -1, 1, 1]
             K[:2, 2] = SIZE / 2 - (K[:2, :2] @ place[:2]) / place[2]
-            noisy = CameraLook(read_noise=0.01, shot_noise=0.02, blur_px=0.3, seed=seed)
+            noisy = CameraEffects(read_noise=0.01, shot_noise=0.02, blur_px=0.3, seed=seed)
             found.append((replace(scene, strangers=()), View(Camera(K, SIZE, SIZE), np.eye(4), noisy)))
         if len(found) == count:
             return found

@@ -15,7 +15,7 @@ from prehend_training.scenes.appearance.lighting import (
     sphere,
 )
 from prehend_training.scenes.camera.depth_sensor import DepthSensor, returned_light, sample_sensor, sense
-from prehend_training.scenes.camera.effects import CameraLook, develop, sample_look
+from prehend_training.scenes.camera.effects import CameraEffects, develop, sample_effects
 from prehend_training.scenes.camera.lens import Lens, pixels
 
 SIZE = 64
@@ -132,15 +132,15 @@ def test_where_light_is_equal_pictures_are_equal_noise_and_all():
     first = rng.uniform(0, 1, (SIZE, SIZE, 3)).astype(np.float32)
     second = first.copy()
     second[:, 40:] = 0.9
-    look = replace(sample_look(rng), quality=0, motion_px=np.zeros(2), depth_blur=0.0, blur_px=0.5, seed=4)
-    a, b = (develop(picture, flat(0.5), look) for picture in (first, second))
+    effects = replace(sample_effects(rng), quality=0, motion_px=np.zeros(2), depth_blur=0.0, blur_px=0.5, seed=4)
+    a, b = (develop(picture, flat(0.5), effects) for picture in (first, second))
     assert np.array_equal(a[:, :34], b[:, :34]) and not np.array_equal(a, b)
 
 
 def test_bright_light_burns_out_and_noise_follows_the_photons():
-    assert (develop(np.full((SIZE, SIZE, 3), 1.5, np.float32), flat(0.5), CameraLook()) == 255).all()
-    look = CameraLook(shot_noise=0.02, read_noise=0.001)
-    levels = [develop(np.full((SIZE, SIZE, 3), light, np.float32), flat(0.5), look) for light in (0.04, 0.64)]
+    assert (develop(np.full((SIZE, SIZE, 3), 1.5, np.float32), flat(0.5), CameraEffects()) == 255).all()
+    effects = CameraEffects(shot_noise=0.02, read_noise=0.001)
+    levels = [develop(np.full((SIZE, SIZE, 3), light, np.float32), flat(0.5), effects) for light in (0.04, 0.64)]
     spread = [((level / 255.0) ** 2).std() for level in levels]
     assert spread[1] / spread[0] == pytest.approx(4, rel=0.2)
 
@@ -148,8 +148,8 @@ def test_bright_light_burns_out_and_noise_follows_the_photons():
 def test_only_what_is_out_of_focus_is_blurred_by_depth():
     edge = np.zeros((SIZE, SIZE, 3), np.float32)
     edge[:, ::4] = 1
-    look = CameraLook(focus_m=0.5, depth_blur=4.0)
-    sharp, soft = (develop(edge, flat(z), look).astype(float).std() for z in (0.5, 5.0))
+    effects = CameraEffects(focus_m=0.5, depth_blur=4.0)
+    sharp, soft = (develop(edge, flat(z), effects).astype(float).std() for z in (0.5, 5.0))
     assert soft < 0.5 * sharp
 
 

@@ -20,7 +20,7 @@ _TRIES = 64
 """Images in a row of which none has a condition: then a folder is of no use."""
 
 
-class Example(NamedTuple):
+class BoosterSample(NamedTuple):
     """An image and what it shows; the image is mirrored where the condition is."""
 
     image: NDArray[np.uint8]
@@ -51,7 +51,7 @@ class BoosterSource:
             raise InvalidInput("a generator needs one folder of crops at least, each with a positive weight")
         self._shares = weights / weights.sum()
         self.folders = [open_crops(path) for path, _ in folders]
-        self._kept: dict[tuple[int, int], Example | None] = {}
+        self._kept: dict[tuple[int, int], BoosterSample | None] = {}
         self._room = CACHE_BYTES // (11 * config.size_px**2)
 
     def __reduce__(self) -> tuple[type["BoosterSource"], tuple[list[tuple[Path, float]], DenoiserConfig, int, int]]:
@@ -74,10 +74,10 @@ class BoosterSource:
         told, times = rng.random(size) < config.told_share, rng.integers(config.steps, size=size)
         seeds = rng.integers(2**62, size=size)
         rows = range(part[0], size, part[1])
-        examples = [self._example(int(which[row]), places[row]) for row in rows]
-        conditions = [example.condition for example in examples]
+        samples = [self._sample(int(which[row]), places[row]) for row in rows]
+        conditions = [sample.condition for sample in samples]
         return {
-            "image": np.stack([example.image for example in examples]),
+            "image": np.stack([sample.image for sample in samples]),
             "texture": np.stack([condition.texture for condition in conditions]),
             "normals": np.stack([condition.normals for condition in conditions]),
             "front": np.stack([condition.front for condition in conditions]),
@@ -87,7 +87,7 @@ class BoosterSource:
             "noise_seed": seeds[rows.start :: rows.step],
         }
 
-    def _example(self, which: int, place: int) -> Example:
+    def _sample(self, which: int, place: int) -> BoosterSample:
         folder = self.folders[which]
         for offset in range(min(_TRIES, len(folder))):
             found = self._read(which, (place + offset) % len(folder))
@@ -98,7 +98,7 @@ class BoosterSource:
             "hands known in metres (`boost fit`, `scenes --kind crops`)?"
         )
 
-    def _read(self, which: int, place: int) -> Example | None:
+    def _read(self, which: int, place: int) -> BoosterSample | None:
         key = which, place
         if key in self._kept:
             return self._kept[key]
@@ -107,7 +107,7 @@ class BoosterSource:
         if why_unusable(sample) is None:
             condition, size = draw_condition(sample, self.config.size_px), self.config.size_px
             image = np.asarray(cv2.resize(sample.image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-            found = Example(np.ascontiguousarray(image[:, ::-1]) if condition.mirrored else image, condition)
+            found = BoosterSample(np.ascontiguousarray(image[:, ::-1]) if condition.mirrored else image, condition)
         if len(self._kept) < self._room:
             self._kept[key] = found
         return found

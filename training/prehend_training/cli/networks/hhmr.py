@@ -80,17 +80,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _read_from_images(prior: "HandPrior", arguments: argparse.Namespace) -> dict[str, float]:
-    """What a prior reads from the images of the first folder, beside the shipped crop network."""
+    """What a prior reads from the held-out images, beside the shipped crop network."""
     from prehend.backends import BackendSettings, open_backend
     from prehend.pipeline.options import EstimatorOptions
     from prehend.prior.sampler import Sampling
     from prehend.weights import load_bundle
     from prehend_training.evaluate.crops import CropReader
+    from prehend_training.evaluate.labels import Shards
     from prehend_training.evaluate.prior_images import image_report
-    from prehend_training.storage.shards import ShardFolder
 
     beside = CropReader(open_backend("onnx", load_bundle(EstimatorOptions().model), BackendSettings(threads=1)))
-    samples = ShardFolder.open(arguments.data[0])
+    samples = Shards(arguments.data)
     return image_report(prior, samples, arguments.hands, Sampling(arguments.steps, arguments.seed), beside)
 
 

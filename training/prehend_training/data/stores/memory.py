@@ -146,8 +146,8 @@ class Filling:
         """
         there = len(dataset)
         tried = np.unique(np.linspace(0, there - 1, min(_TRIED, there)).astype(np.int64))
-        example = packed(dataset, tried, np.full(len(tried), False))
-        each = -(-4 * len(example.pixels) * (self._every + 1) // (self._every * len(tried)))
+        sample = packed(dataset, tried, np.full(len(tried), False))
+        each = -(-4 * len(sample.pixels) * (self._every + 1) // (self._every * len(tried)))
         count = _count_that_fits(there, there if whole else limit, each, self._left)
         if whole and count < there:
             raise AssetError(f"{there} images of {each / 1e3:.0f} kB do not fit into the memory, and all are needed")

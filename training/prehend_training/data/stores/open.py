@@ -119,7 +119,7 @@ def open_training_data(
     return OnlineDataset(data)
 
 
-def example_crops(data: DataSource, config: CropDataConfig, seed: int, count: int, augment: bool) -> ArrayDict:
+def some_crops(data: DataSource, config: CropDataConfig, seed: int, count: int, augment: bool) -> ArrayDict:
     """A batch of crops for people to look at; without `augment` of whole hands, unchanged and with true boxes."""
     shown = config if augment else exact(config)
     return CropBatches(open_training_data(data, "crops", crop_px=shown.size_px), shown, seed, count).batch(0)

@@ -182,14 +182,14 @@ class WindowBatches:
     batch_size: int
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
-        """Rows [F k, F (k + 1)) are the frames of window k, the current one first; see `example` for the arrays."""
+        """Rows [F k, F (k + 1)) are the frames of window k, the current one first; see `sample` for the arrays."""
         size, (k, n) = self.batch_size, part
         indices = self.dataset.indices(self.seed, step, size)
         rows = range(k * size // n, (k + 1) * size // n)
-        examples = [self.example(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
-        return {name: np.concatenate([example[name] for example in examples]) for name in examples[0]}
+        samples = [self.sample(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
+        return {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}
 
-    def example(self, index: int, rng: np.random.Generator) -> ArrayDict:
+    def sample(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One window.
 
         Returns:

@@ -131,8 +131,8 @@ def _batches(
     spread = np.linspace(0, len(numbers) - 1, min(len(numbers), limit or len(numbers))).astype(int)
     join = np.concatenate if windows else np.stack
     for part in tqdm(np.array_split(spread, -(-len(spread) // BATCH)), unit="batch"):
-        examples = [source.example(numbers[k], np.random.default_rng([0, int(k)])) for k in part]
-        yield {name: join([example[name] for example in examples]) for name in examples[0]}, frames
+        samples = [source.sample(numbers[k], np.random.default_rng([0, int(k)])) for k in part]
+        yield {name: join([sample[name] for sample in samples]) for name in samples[0]}, frames
 
 
 def _encoded(backend: Backend, images: NDArray[np.uint8], count: int) -> dict[str, Array]:

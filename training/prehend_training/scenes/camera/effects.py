@@ -18,7 +18,7 @@ _GREY = np.array([0.3, 0.59, 0.11])
 
 
 @dataclass(frozen=True)
-class CameraLook:
+class CameraEffects:
     """Settings of a simulated camera. Lengths are for an image 160 px wide and grow with it.
 
     Attributes:
@@ -54,7 +54,7 @@ class CameraLook:
     seed: int = 0
 
 
-def sample_look(rng: Rng, focus_m: float = 0.5) -> CameraLook:
+def sample_effects(rng: Rng, focus_m: float = 0.5) -> CameraEffects:
     """A random camera: mostly decent, sometimes bad.
 
     Args:
@@ -70,7 +70,7 @@ def sample_look(rng: Rng, focus_m: float = 0.5) -> CameraLook:
     # a dark scene at a high gain: photons are few
     photons = np.exp(rng.uniform(7.3, 10.6) if rng.random() < 0.85 else rng.uniform(5.6, 7.3))
     coarse = rng.uniform(0, 0.015) if rng.random() < 0.15 else 0.0
-    return CameraLook(
+    return CameraEffects(
         matrix=exposure * _colour_matrix(rng),
         contrast=float(np.exp(rng.normal(0, 0.14))),
         lift=float(max(rng.normal(0, 0.025), -0.03)),
@@ -101,7 +101,7 @@ def _colour_matrix(rng: Rng) -> Array:
     return np.asarray(colours @ mixing * (balance / balance.mean()))
 
 
-def develop(light: NDArray[np.float32], depth_m: NDArray[np.float32], look: CameraLook) -> NDArray[np.uint8]:
+def develop(light: NDArray[np.float32], depth_m: NDArray[np.float32], effects: CameraEffects) -> NDArray[np.uint8]:
     """The image a camera gives.
 
     Two images of equal size get the same noise; where they are equal, further than the blur from any difference,
@@ -110,23 +110,23 @@ def develop(light: NDArray[np.float32], depth_m: NDArray[np.float32], look: Came
     Args:
         light: (H, W, 3) float32 linear, 1 is white.
         depth_m: (H, W) for the depth of field, 0 is infinitely far.
-        look: the camera.
+        effects: the camera.
 
     Returns:
         (H, W, 3) uint8.
     """
     scale = light.shape[1] / 160
-    picture = _blurred(light, np.hypot(_SHARPEST_PX, look.blur_px * scale))
-    if look.depth_blur * scale > 0.4:
-        picture = _out_of_focus(picture, depth_m, look, scale)
-    picture = _streak(picture, look.motion_px * scale)
-    picture = np.asarray(cv2.transform(picture, look.matrix.astype(np.float32)), np.float32)
-    if look.vignette or look.bands[0]:
-        picture *= _falloff(picture.shape[0], picture.shape[1], look)
-    picture = _noisy(np.maximum(picture, 0, out=picture), look)
+    picture = _blurred(light, np.hypot(_SHARPEST_PX, effects.blur_px * scale))
+    if effects.depth_blur * scale > 0.4:
+        picture = _out_of_focus(picture, depth_m, effects, scale)
+    picture = _streak(picture, effects.motion_px * scale)
+    picture = np.asarray(cv2.transform(picture, effects.matrix.astype(np.float32)), np.float32)
+    if effects.vignette or effects.bands[0]:
+        picture *= _falloff(picture.shape[0], picture.shape[1], effects)
+    picture = _noisy(np.maximum(picture, 0, out=picture), effects)
     level = cv2.sqrt(np.clip(picture, 0, 1, out=picture))
-    result = _tones(look)[(level * np.float32(_LEVELS - 1) + np.float32(0.5)).astype(np.uint16)]
-    return _compressed(result, look.quality) if look.quality else result
+    result = _tones(effects)[(level * np.float32(_LEVELS - 1) + np.float32(0.5)).astype(np.uint16)]
+    return _compressed(result, effects.quality) if effects.quality else result
 
 
 def _blurred(picture: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
@@ -134,14 +134,14 @@ def _blurred(picture: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 
 
 def _out_of_focus(
-    picture: NDArray[np.float32], depth_m: NDArray[np.float32], look: CameraLook, scale: float
+    picture: NDArray[np.float32], depth_m: NDArray[np.float32], effects: CameraEffects, scale: float
 ) -> NDArray[np.float32]:
     """Blur what is nearer or farther than the focus; the circle of confusion grows with |1 / z - 1 / focus|."""
     nearness = np.divide(1, depth_m, out=np.zeros_like(depth_m), where=depth_m > 0)
-    circle = np.minimum(np.abs(nearness * np.float32(look.focus_m) - 1), 2) * np.float32(look.depth_blur * scale)
-    soft = _blurred(picture, look.depth_blur * scale)
+    circle = np.minimum(np.abs(nearness * np.float32(effects.focus_m) - 1), 2) * np.float32(effects.depth_blur * scale)
+    soft = _blurred(picture, effects.depth_blur * scale)
     # a blurred object spreads over its surroundings, and what is in focus keeps its edge half
-    share = _blurred(np.minimum(circle / np.float32(look.depth_blur * scale), 1), 0.8)[..., None]
+    share = _blurred(np.minimum(circle / np.float32(effects.depth_blur * scale), 1), 0.8)[..., None]
     return np.asarray(picture + share * (soft - picture), np.float32)
 
 
@@ -159,13 +159,13 @@ def _streak(picture: NDArray[np.float32], motion: Array) -> NDArray[np.float32]:
     return np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _falloff(height: int, width: int, look: CameraLook) -> NDArray[np.float32]:
+def _falloff(height: int, width: int, effects: CameraEffects) -> NDArray[np.float32]:
     """(H, W, 1) darker corners (cosine to the fourth, nearly), rows that flicker with the mains."""
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32) ** 2
-    strength, waves, phase = look.bands
+    strength, waves, phase = effects.bands
     flicker = 1 + np.float32(strength) * np.sin(np.float32(np.pi * waves) * rows + np.float32(phase))
-    return np.asarray((1 - np.float32(look.vignette / 2) * (x + rows**2)) * flicker, np.float32)[..., None]
+    return np.asarray((1 - np.float32(effects.vignette / 2) * (x + rows**2)) * flicker, np.float32)[..., None]
 
 
 @lru_cache(maxsize=1)
@@ -174,14 +174,14 @@ def _noise() -> NDArray[np.float32]:
     return np.random.default_rng(3).standard_normal((_SHEET, _SHEET, 3), np.float32)
 
 
-def _noisy(picture: NDArray[np.float32], look: CameraLook) -> NDArray[np.float32]:
+def _noisy(picture: NDArray[np.float32], effects: CameraEffects) -> NDArray[np.float32]:
     """Noise of photons (its variance grows with the light) and of the electronics."""
-    rng = np.random.default_rng(look.seed)
+    rng = np.random.default_rng(effects.seed)
     height, width = picture.shape[:2]
-    spread = cv2.sqrt(picture * np.float32(look.shot_noise**2) + np.float32(look.read_noise**2))
+    spread = cv2.sqrt(picture * np.float32(effects.shot_noise**2) + np.float32(effects.read_noise**2))
     picture = picture + spread * _piece(rng, height, width)
-    if look.coarse_noise:
-        rough = _piece(rng, height // 2 + 1, width // 2 + 1) * np.float32(look.coarse_noise)
+    if effects.coarse_noise:
+        rough = _piece(rng, height // 2 + 1, width // 2 + 1) * np.float32(effects.coarse_noise)
         picture += cv2.resize(rough, (width, height), interpolation=cv2.INTER_LINEAR)
     return picture
 
@@ -194,10 +194,10 @@ def _piece(rng: Rng, height: int, width: int) -> NDArray[np.float32]:
     return sheet[y : y + height, x : x + width] * np.float32(rng.choice([-1, 1]))
 
 
-def _tones(look: CameraLook) -> NDArray[np.uint8]:
+def _tones(effects: CameraEffects) -> NDArray[np.uint8]:
     """(_LEVELS,) what becomes of the square root of the light: contrast around the middle, lift, gamma."""
     level = np.linspace(0, 1, _LEVELS)
-    bent = np.clip((level - 0.5) * look.contrast + 0.5 + look.lift, 0, 1) ** look.gamma
+    bent = np.clip((level - 0.5) * effects.contrast + 0.5 + effects.lift, 0, 1) ** effects.gamma
     return np.asarray(bent * 255 + 0.5, np.uint8)
 
 

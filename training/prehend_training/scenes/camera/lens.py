@@ -13,7 +13,6 @@ from prehend.types import Camera
 Array = NDArray[np.floating]
 
 NEAR_M, FAR_M = 0.02, 30.0
-MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
 _WIDEST = 6.0
 """Largest radius on the plane z = 1 that is searched, 80 degrees off the axis."""
 _COEFFICIENTS = 12

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend_training.scenes.camera.cameras import CAMERA_KINDS, camera_of
-from prehend_training.scenes.camera.effects import sample_look
+from prehend_training.scenes.camera.effects import sample_effects
 from prehend_training.scenes.layout.motion import sway
 from prehend_training.scenes.layout.scene import View
 
@@ -57,7 +57,7 @@ def table_rig(
     width, height = _SIZES[rng.integers(len(_SIZES))] if size is None else size
     first = rng.uniform(0, 2 * np.pi) if person_rad is None else person_rad + _BEHIND_RAD
     steps = 2 * np.pi / count if person_rad is None else 2 * (np.pi - _BEHIND_RAD) / max(count - 1, 1)
-    base = sample_look(rng)
+    base = sample_effects(rng)
     base = replace(base, motion_px=np.zeros(2), blur_px=min(base.blur_px, 0.7))  # they stand still
     views = []
     for k in range(count):
@@ -69,8 +69,8 @@ def table_rig(
         place = CENTRE_M + distance * direction
         target = CENTRE_M + rng.normal(0, 0.03, 3)
         T = look_at(place, target, rng.normal(0, np.deg2rad(2)))
-        look = replace(base, focus_m=float(distance), seed=int(rng.integers(2**31)))
-        views.append(View(camera_of(rng, kind, width, height), T, look, f"cam{k}"))
+        effects = replace(base, focus_m=float(distance), seed=int(rng.integers(2**31)))
+        views.append(View(camera_of(rng, kind, width, height), T, effects, f"cam{k}"))
     return tuple(views)
 
 

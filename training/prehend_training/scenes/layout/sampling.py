@@ -13,7 +13,7 @@ from prehend_training.grasps.near import near_miss
 from prehend_training.objects import Solid
 from prehend_training.scenes.appearance.lighting import sample_lighting
 from prehend_training.scenes.camera.cameras import sample_camera
-from prehend_training.scenes.camera.effects import sample_look
+from prehend_training.scenes.camera.effects import sample_effects
 from prehend_training.scenes.layout.planning import opened_hand
 from prehend_training.scenes.layout.posing import (
     FOREARM_M,
@@ -98,7 +98,7 @@ def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -
     Without a size it is what crops are cut from, undistorted; whole images have their lens's distortion.
     """
     camera = sample_camera(rng, width, height, straight=width is None or height is None)
-    return View(camera, np.eye(4), sample_look(rng))
+    return View(camera, np.eye(4), sample_effects(rng))
 
 
 def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:

@@ -10,7 +10,7 @@ from prehend.types import Camera
 from prehend_training.objects import Solid
 from prehend_training.sample import HAND_PARTS
 from prehend_training.scenes.appearance.lighting import Lighting
-from prehend_training.scenes.camera.effects import CameraLook
+from prehend_training.scenes.camera.effects import CameraEffects
 from prehend_training.scenes.people.body import Arm
 from prehend_training.scenes.people.clothing import Outfit
 
@@ -41,8 +41,8 @@ class Thing:
 def plain_thing(solid: Solid, pose: Array, colour: Array, layer: int = -1, tiling: float = 1.0) -> Thing:
     """A dull object of one linear colour (3,), with texture `layer` all over."""
     count = len(solid.surfaces)
-    looks = np.full(count, layer), np.full((count, 2), tiling), np.tile([0.3, 8.0], (count, 1))
-    return Thing(solid, pose, np.tile(np.asarray(colour, np.float64), (count, 1)), *looks)
+    materials = np.full(count, layer), np.full((count, 2), tiling), np.tile([0.3, 8.0], (count, 1))
+    return Thing(solid, pose, np.tile(np.asarray(colour, np.float64), (count, 1)), *materials)
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ class View:
     Attributes:
         camera: intrinsics, distortion and size of its image.
         T_camera_world: (4, 4).
-        look: what it makes of the light.
+        effects: what it makes of the light.
         name: "cam0", "ego", ...
     """
 
     camera: Camera
     T_camera_world: Array
-    look: CameraLook
+    effects: CameraEffects
     name: str = "cam0"
 
 

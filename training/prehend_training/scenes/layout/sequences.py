@@ -14,7 +14,7 @@ from prehend_training.datasets.grasp_labels import displaced
 from prehend_training.sample import FrameId
 from prehend_training.scenes.appearance.lighting import Lighting, sample_lighting
 from prehend_training.scenes.camera.cameras import camera_of
-from prehend_training.scenes.camera.effects import sample_look
+from prehend_training.scenes.camera.effects import sample_effects
 from prehend_training.scenes.camera.lens import pixels
 from prehend_training.scenes.layout.manipulation import Course, Outcome, alive, fits, handled, passed, still_course
 from prehend_training.scenes.layout.planning import DOWN, UP, Plan, plan_grasp, waiting_hand
@@ -194,8 +194,8 @@ class Sequence:
             shift = self._shift_px(view, before, T[0], after, T[2])
             motion = self.shutter[k] * shift / (after - before) * 160 / view.camera.width
             motion = motion * min(1.0, _LONGEST_STREAK_PX / max(float(np.hypot(*motion)), 1e-9))
-            look = replace(view.look, seed=(view.look.seed + 7919 * frame) % 2**32, motion_px=motion)
-            views.append(replace(view, T_camera_world=T[1], look=look))
+            effects = replace(view.effects, seed=(view.effects.seed + 7919 * frame) % 2**32, motion_px=motion)
+            views.append(replace(view, T_camera_world=T[1], effects=effects))
         return tuple(views)
 
     def _shift_px(self, view: View, before: int, T_before: Array, after: int, T_after: Array) -> Array:
@@ -397,4 +397,4 @@ def _ego(rng: Rng, eye_m: Array, hand: HandTrack, size: tuple[int, int] | None) 
     wrist = _true(hand, hand.course.T_world_hand[:, :3, 3])
     T = head_track(rng, eye_m, 0.6 * wrist + np.array([0, 0, 0.03]), RATE_HZ)
     camera = camera_of(rng, "webcam" if rng.random() < 0.6 else "d455", *(size or (640, 480)))
-    return View(camera, T[0], sample_look(rng, 0.55), "ego"), T
+    return View(camera, T[0], sample_effects(rng, 0.55), "ego"), T

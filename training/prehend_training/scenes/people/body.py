@@ -184,14 +184,14 @@ def _skin_uv(painting: int) -> Array:
 
 
 def _skin(vertices: Array, outfit: Outfit, entity: int) -> Geometry:
-    drawn, look, glove = _drawn(), outfit.skin, outfit.glove
+    drawn, skin, glove = _drawn(), outfit.skin, outfit.glove
     normals = hand_normals(vertices)
     records = np.zeros(len(drawn.rows), VERTEX)
     records["position"], records["normal"] = vertices[drawn.rows], normals[drawn.rows]
-    records["uvw"][:, :2], records["uvw"][:, 2] = _skin_uv(look.painting), ATLAS_LAYER
-    records["colour"], records["material"] = look.tint, look.gloss
+    records["uvw"][:, :2], records["uvw"][:, 2] = _skin_uv(skin.painting), ATLAS_LAYER
+    records["colour"], records["material"] = skin.tint, skin.gloss
     records["code"] = entity * PARTS + drawn.parts
-    tiles = [look.painting]
+    tiles = [skin.painting]
     if glove is not None:
         rows, tile = drawn.gloved, FIRST_GLOVE + glove.painting
         cover, facing = _glove_surface(vertices, glove)

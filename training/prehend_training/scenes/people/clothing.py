@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend_training.scenes.people.clothing_textures import CLOTH_KINDS, DIAL_COUNT, THIN_GLOVES, WORK_GLOVES
-from prehend_training.scenes.people.skin import SkinLook, sample_skin
+from prehend_training.scenes.people.skin import SkinMaterial, sample_skin
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -159,7 +159,7 @@ class Bracelet:
 class Outfit:
     """How one hand and its arm look; a person's other hand has the same or `other_hand()`."""
 
-    skin: SkinLook
+    skin: SkinMaterial
     sleeve: Sleeve | None = None
     glove: Glove | None = None
     rings: tuple[Ring, ...] = ()

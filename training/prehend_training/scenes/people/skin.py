@@ -38,7 +38,7 @@ _POLISH_SHARE = 0.15
 
 
 @dataclass(frozen=True)
-class SkinLook:
+class SkinMaterial:
     """One person's skin.
 
     Attributes:
@@ -52,17 +52,17 @@ class SkinLook:
     gloss: Array
 
 
-def sample_skin(rng: Rng) -> SkinLook:
+def sample_skin(rng: Rng) -> SkinMaterial:
     """Someone's skin, light and dark ones alike."""
     tint = np.exp(rng.normal(0, 0.03, 3) + rng.normal(0, 0.06))
     paintings = skins_in_split(SKINS)
     gloss = np.array([rng.uniform(0.12, 0.75), np.exp(rng.uniform(np.log(6), np.log(26))), rng.uniform(0.6, 1.2)])
-    return SkinLook(paintings[int(rng.integers(len(paintings)))], tint, gloss)
+    return SkinMaterial(paintings[int(rng.integers(len(paintings)))], tint, gloss)
 
 
-def skin_tone(look: SkinLook) -> Array:
+def skin_tone(material: SkinMaterial) -> Array:
     """(3,) linear albedo that the back of this skin has about everywhere."""
-    return _between(_BACK, (look.painting + 0.5) / SKINS * (len(_BACK) - 1)) ** 2 / 255**2 * look.tint
+    return _between(_BACK, (material.painting + 0.5) / SKINS * (len(_BACK) - 1)) ** 2 / 255**2 * material.tint
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from prehend_training.sample import HAND_CODE, FrameId, HandLabel, Maps, Sample
 from prehend_training.scenes.appearance.lighting import fitted
 from prehend_training.scenes.appearance.patterns import Gallery, texture_bank
 from prehend_training.scenes.camera.depth_sensor import sample_sensor
-from prehend_training.scenes.camera.effects import CameraLook, develop
+from prehend_training.scenes.camera.effects import CameraEffects, develop
 from prehend_training.scenes.camera.lens import pixels
 from prehend_training.scenes.layout.sampling import sample_scene, sample_view
 from prehend_training.scenes.layout.scene import Hand, Scene, View, true_points
@@ -121,7 +121,7 @@ class SceneRenderer:
             picture = self.rasterizer.draw(view.camera, view.T_camera_world, backdrop)
         picture = picture if limits is None else _limited(picture, limits)
         with self.clock.part("develop"):
-            image = develop(picture.light, picture.depth_m, view.look)
+            image = develop(picture.light, picture.depth_m, view.effects)
         with self.clock.part("outlines"):
             outlines = self.rasterizer.outlines(view.camera, view.T_camera_world)
         with self.clock.part("labels"):
@@ -140,7 +140,7 @@ class SceneRenderer:
             maps=None,
             frame_id=frame_id,
         )
-        return replace(sample, maps=self._maps(sample, view.look, picture, outlines, limits)) if maps else sample
+        return replace(sample, maps=self._maps(sample, view.effects, picture, outlines, limits)) if maps else sample
 
     def _hand_label(
         self, scene: Scene, k: int, view: View, staged: Staged, picture: Picture, outline: NDArray[np.bool_]
@@ -153,12 +153,12 @@ class SceneRenderer:
         return hand_label(scene.hands[k], HAND_CODE + k, picture, view, outline, alone_px)
 
     def _maps(
-        self, sample: Sample, look: CameraLook, picture: Picture, outlines: NDArray[np.bool_], limits: Box | None
+        self, sample: Sample, effects: CameraEffects, picture: Picture, outlines: NDArray[np.bool_], limits: Box | None
     ) -> Maps:
         with self.clock.part("twin"):
-            twin = sample.image if picture.twin is None else develop(*picture.twin, look)
+            twin = sample.image if picture.twin is None else develop(*picture.twin, effects)
         with self.clock.part("depth sensor"):
-            sensor = sample_sensor(np.random.default_rng(look.seed))
+            sensor = sample_sensor(np.random.default_rng(effects.seed))
             made = make_maps(picture, twin, outlines, len(sample.hands), float(sample.camera.K[0, 0]), sensor)
         return made if limits is None else _limited_maps(made, limits)
 
@@ -235,7 +235,7 @@ def _focused(view: View, hands: Sequence[Hand]) -> View:
     if not hands:
         return view
     depth = in_camera(view, true_points(hands[0], hands[0].joints_m))[:, 2].mean()
-    return replace(view, look=replace(view.look, focus_m=float(max(depth, 0.1))))
+    return replace(view, effects=replace(view.effects, focus_m=float(max(depth, 0.1))))
 
 
 def _sensor_edge(rng: np.random.Generator, size_px: int) -> Box:

@@ -192,7 +192,7 @@ class Preset(ABC):
             raise InvalidInput(f"{self.name} is no preset of a whole crop network that starts from nothing")
         return self
 
-    def examples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
+    def samples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
         """Samples of a batch for people to look at, as the network gets them or, without `augment`, unchanged.
 
         Args:

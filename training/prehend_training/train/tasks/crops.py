@@ -20,7 +20,7 @@ from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory
-from prehend_training.data.stores.open import DataSource, SingleSource, example_crops, load_memory, open_training_data
+from prehend_training.data.stores.open import DataSource, SingleSource, load_memory, open_training_data, some_crops
 from prehend_training.data.views import mirror_left
 from prehend_training.losses.crop import (
     CropLossWeights,
@@ -140,9 +140,9 @@ class CropPreset(Preset):
             data = replace(STRONG_CROPS, size_px=data.size_px, object_grid=data.object_grid)
         return replace(self, data=data, loss=loss, twins=self.twins if changes.twins else None)
 
-    def examples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
+    def samples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
         """See `Preset`."""
-        return example_crops(data, self.data, self.seed, count, augment)
+        return some_crops(data, self.data, self.seed, count, augment)
 
     def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
         """See `Preset`."""
@@ -180,12 +180,12 @@ class CropTask:
         head = network.mano_head
         assert isinstance(head, ManoHead)
         head.set_mean_pose(torch.tensor(mean_pose(self.dataset), dtype=torch.float32))
-        supervised = ModelWithHeads(network, chosen.fusion, chosen.twins)
+        model = ModelWithHeads(network, chosen.fusion, chosen.twins)
         if chosen.trains == "maps":
-            supervised.keep_maps_only()
+            model.keep_maps_only()
         elif chosen.trains == "lift":
-            supervised.keep_pose_head_only()
-        return supervised
+            model.keep_pose_head_only()
+        return model
 
     def _source(self) -> BatchSource:
         preset = self._crop_preset

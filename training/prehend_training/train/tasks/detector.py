@@ -52,7 +52,7 @@ class DetectorPreset(Preset):
         """See `Preset`."""
         return load_memory(data, self.pictures, False, self.data.size_px, Filling(device, workers), limit)
 
-    def examples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
+    def samples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
         """See `Preset`; frames are changed always."""
         return DetectorBatches(open_training_data(data, "frames"), self.data, self.seed, count).batch(0)
 

@@ -32,7 +32,7 @@ from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory
-from prehend_training.data.stores.open import DataSource, SingleSource, example_crops, load_memory, open_training_data
+from prehend_training.data.stores.open import DataSource, SingleSource, load_memory, open_training_data, some_crops
 from prehend_training.data.stores.windows import WindowBatches, WindowDataConfig, open_windows
 from prehend_training.fusion.answers import FOLLOWED_VIEW, answers_of, together
 from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
@@ -103,11 +103,11 @@ class H2ONetPreset(Preset):
             return super().load(data, device, limit, workers)
         return load_memory(data, self.pictures, False, self.data.size_px, Filling(device, workers), limit)
 
-    def examples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
+    def samples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
         """See `Preset`."""
         if isinstance(self.data, WindowDataConfig):
-            return super().examples(data, count, augment)
-        return example_crops(data, self.data, self.seed, count, augment)
+            return super().samples(data, count, augment)
+        return some_crops(data, self.data, self.seed, count, augment)
 
 
 class HandAnswers(NamedTuple):
@@ -340,10 +340,10 @@ def _let_learn(parameters: Iterable[nn.Parameter], learns: bool) -> None:
 
 
 _PAPER_VIEW = replace(PAPER_CROPS.view, center=0.0, scale=(0.75, 1.25), scale_sigma=0.25)
-_PAPER_LOOK = replace(PAPER_CROPS.photometric, channel_gain=0.2)  # type: ignore[type-var]
-_PAPER_FRAMES = replace(PAPER_CROPS, view=_PAPER_VIEW, photometric=_PAPER_LOOK, tells_parts=True)
-_PAPER_WINDOWS = WindowDataConfig(view=_PAPER_VIEW, photometric=_PAPER_LOOK, smear_p=0.0, cut_p=0.0)
-"""Size and turn by chance, colour of each channel; no shift (PAPER_FACTS 2)."""
+_PAPER_COLOURS = replace(PAPER_CROPS.photometric, channel_gain=0.2)  # type: ignore[type-var]
+_PAPER_FRAMES = replace(PAPER_CROPS, view=_PAPER_VIEW, photometric=_PAPER_COLOURS, tells_parts=True)
+_PAPER_WINDOWS = WindowDataConfig(view=_PAPER_VIEW, photometric=_PAPER_COLOURS, smear_p=0.0, cut_p=0.0)
+"""Size and turn by chance, colour of each channel; no shift (docs/PAPERS.md, 2)."""
 
 _FRAMES = replace(STRONG_CROPS, size_px=H2ONET_LITE.size, view=UPRIGHT_VIEW, tells_parts=True)
 _WINDOWS = WindowDataConfig(size_px=H2ONET_LITE.size, view=UPRIGHT_VIEW, photometric=STRONG_CROPS.photometric)

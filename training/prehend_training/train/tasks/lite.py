@@ -93,17 +93,17 @@ class LiteTask(CropTask):
         chosen = self._lite
         network = chosen.build()
         network.mano_head.set_mean_pose(torch.tensor(mean_pose(self.dataset), dtype=torch.float32))
-        supervised = LiteModelWithHeads(network, chosen.fusion, chosen.code_dropout)
+        model = LiteModelWithHeads(network, chosen.fusion, chosen.code_dropout)
         if chosen.trains == "lift":
-            supervised.keep_pose_head_only()
+            model.keep_pose_head_only()
         elif chosen.trains in ("object", "grasp"):
-            supervised.requires_grad_(False)
+            model.requires_grad_(False)
             for part in network.object_parts() if chosen.trains == "object" else network.grasp_parts():
                 part.requires_grad_(True)
         elif chosen.freeze_start:
             network.trunk.stem.requires_grad_(False)
             network.trunk.stages[0].requires_grad_(False)
-        return supervised
+        return model
 
     def _source(self) -> BatchSource:
         if self._lite.trains == "object":

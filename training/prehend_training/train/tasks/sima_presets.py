@@ -53,7 +53,7 @@ _PAPER = MomentDataConfig(
     photometric=replace(PAPER_CROPS.photometric, channel_gain=0.2),  # type: ignore[type-var]
     smear_p=0.0,
 )
-"""Size and turn by chance, colour of each channel; no shift (PAPER_FACTS 2)."""
+"""Size and turn by chance, colour of each channel; no shift (docs/PAPERS.md, 2)."""
 
 _OWN_WAY = Optimisation(method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, ema=0.995, pretrained_share=0.12)
 _PAPER_WAY = Optimisation(lr=1e-3, weight_decay=0.0, warmup=0.01, schedule="steps", clip=1e3)
@@ -62,11 +62,11 @@ _TINY = replace(
 )
 
 
-def _family(base: str, example: SimaPreset, rows: tuple[str, ...], teacher: SimaPreset) -> Iterator[SimaPreset]:
+def _family(base: str, student: SimaPreset, rows: tuple[str, ...], teacher: SimaPreset) -> Iterator[SimaPreset]:
     """The rows of a network: the teacher's numbers, and a student's with what each row leaves out."""
     for name in rows:
         row = SIMA_ROWS[name]
-        chosen = teacher if name == TEACHER else example
+        chosen = teacher if name == TEACHER else student
         config = replace(chosen.config, enhanced=row.enhanced)
         yield replace(chosen, name=sima_row(base, name), config=config, adapts=row.adapts)
 
