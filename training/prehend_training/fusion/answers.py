@@ -109,7 +109,7 @@ def answers_key(bundle: Bundle, films: ShardGroups, view: ViewConfig) -> str:
     """What answers depend on, in 12 hexadecimal digits, so that a further stage or another calibration of what is not
     asked for here leaves them good.
 
-    These are graphs and numbers of `STAGES`, what pictures are like that go in, the calibration of the grasp answer
+    These are graphs and numbers of `STAGES`, what images are like that go in, the calibration of the grasp answer
     (which says whether stage `object` is asked), how crops lie, and the films themselves.
     """
     digest, arrays = hashlib.sha256(), bundle.load_arrays()

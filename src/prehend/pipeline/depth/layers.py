@@ -1,4 +1,4 @@
-"""Which surface of a depth image is the hand's, where another hand, an arm or a thing stands before it.
+"""Which surface of a depth image is the hand's, where another hand, an arm or an object stands before it.
 
 Surfaces end where depth jumps. Each one that the skin falls on says how far the hand is off; the hand's are those that
 most of the seen joints agree on, and not the nearest. What lies on the others is no measurement of the hand.

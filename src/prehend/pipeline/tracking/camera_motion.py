@@ -1,4 +1,4 @@
-"""How the picture moves behind the hands: a camera on a head goes on, and so does all that lies on a table.
+"""How the image moves behind the hands: a camera on a head goes on, and so does all that lies on a table.
 
 Corners (Shi and Tomasi, CVPR 1994) are followed from one image to a later one (Lucas and Kanade, IJCAI 1981, in a
 pyramid), and a similarity that most of them agree with (RANSAC, Fischler and Bolles, 1981) says what stood still.
@@ -50,7 +50,7 @@ class CameraMotion:
         self._before = None
 
     def step(self, image: Image, hands: Sequence[Box]) -> FloatArray:
-        """(2, 3) `STILL`, or where things at rest went since the image before [px].
+        """(2, 3) `STILL`, or where objects at rest went since the image before [px].
 
         Args:
             image: (H, W, 3) uint8 RGB.

@@ -2,7 +2,7 @@
 
 Events are made of nothing but the results of frames that follow each other, so that a recording tells the same as the
 run did. Nothing is told by one frame alone: frames have to agree for `lasting_s`, from the first of them to the last.
-Grasps may be told later instead, and dated to when things begin to move with the hand (`grasp_moments`), which takes
+Grasps may be told later instead, and dated to when objects begin to move with the hand (`grasp_moments`), which takes
 the images as well.
 """
 

@@ -1,7 +1,7 @@
 """When what a hand holds begins to move with it, and when it lets go: seen in how the hand goes, once that is clear.
 
-A single image shows that a hand closes, half a second before the thing moves. So the hand's last two seconds are
-looked at: how surely frames say that it grasps, how it goes over the picture behind it, how its fingers bend. Two
+A single image shows that a hand closes, half a second before the object moves. So the hand's last two seconds are
+looked at: how surely frames say that it grasps, how it goes over the image behind it, how its fingers bend. Two
 logistic regressions on that (`prehend-train events --fit`) say for every moment whether a grasp began, or ended, there.
 """
 
@@ -93,7 +93,7 @@ class GraspMoments:
         self._way_px, self._place_px = np.zeros(2), np.zeros(2)
 
     def moved(self, M: FloatArray) -> None:
-        """The picture went on: (2, 3) as of `camera_motion.CameraMotion.step`."""
+        """The image went on: (2, 3) as of `camera_motion.CameraMotion.step`."""
         self._place_px = M[:, :2] @ self._place_px + M[:, 2]
 
     def add(self, hand: HandEstimate, now_s: float, stamp: float | None) -> None:

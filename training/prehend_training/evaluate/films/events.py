@@ -1,4 +1,4 @@
-"""Grasps that events tell of on rendered films, against when things truly begin to move with hands; and their fit."""
+"""Grasps that events tell of on rendered films, against when objects truly begin to move with hands; and their fit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
