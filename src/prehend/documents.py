@@ -68,6 +68,15 @@ def disguise(head: bytes) -> str | None:
     return next((name for sign, name in _DISGUISES if start.startswith(sign.lower())), None)
 
 
+def disguise_of(path: Path) -> str | None:
+    """`disguise` of a file; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return disguise(file.read(64))
+    except OSError:
+        return None
+
+
 class _Loader(_CLoader):  # type: ignore[misc, valid-type]
     """YAML with OpenCV's matrices, and no key twice."""
 

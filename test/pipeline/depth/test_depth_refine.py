@@ -238,14 +238,15 @@ def test_a_nearer_surface_alone_is_left_out_and_nothing_else(depth_of, new_hand)
     truth = true_hand(new_hand, 0)
     depth = depth_of(truth.vertices_m, CAMERA)
     skin = visible_skin(truth.vertices_m, MODEL.faces, truth.joints_m, truth.visible)
+    pixels = project(skin.points_m, CAMERA)
     away = measured(depth, skin.points_m, CAMERA) - skin.points_m[:, 2]
-    assert own_depth(depth, skin, away, CAMERA, 0.2) is depth
+    assert own_depth(depth, skin, pixels, away, CAMERA, 0.2) is depth
     plate, edge = depth.copy(), int(np.quantile(truth.keypoints_px[:, 0], 2 / 3))
     plate[:, edge:] = truth.joints_m[:, 2].min() - 0.05
     before = plate.copy()
-    left = own_depth(plate, skin, measured(plate, skin.points_m, CAMERA) - skin.points_m[:, 2], CAMERA, 0.2)
+    left = own_depth(plate, skin, pixels, measured(plate, skin.points_m, CAMERA) - skin.points_m[:, 2], CAMERA, 0.2)
     np.testing.assert_array_equal(plate, before)  # which is the caller's
-    x, y = np.rint(project(skin.points_m, CAMERA)).astype(int).T
+    x, y = np.rint(pixels).astype(int).T
     on_it = x > edge + 12
     assert on_it.sum() > 20 and (left[y[on_it], x[on_it]] == 0).all()
     free = x < edge - 12

@@ -9,7 +9,8 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.prior.sampler import HandPrior, Sampling
-from prehend_training.evaluate.prior_images import COUNTS, aligned_mm, image_report
+from prehend_training.evaluate.hhmr import HYPOTHESES
+from prehend_training.evaluate.prior_images import aligned_mm, image_report
 from prehend_training.storage.shards import ShardFolder
 from prehend_training.train.presets import preset
 
@@ -25,9 +26,9 @@ def test_more_hypotheses_are_never_worse(looking, crops):
     shown = {name.split("_")[0] for name in report}
     assert "image" in shown and shown <= {"image", "joints", "both"}
     for what in shown:
-        best = [report[f"{what}_best_of_{count}_mm"] for count in COUNTS]
+        best = [report[f"{what}_best_of_{count}_mm"] for count in HYPOTHESES]
         assert best == sorted(best, reverse=True) and 0 < best[-1] < 200
-        mesh = [report[f"{what}_vertices_best_of_{count}_mm"] for count in COUNTS]
+        mesh = [report[f"{what}_vertices_best_of_{count}_mm"] for count in HYPOTHESES]
         assert mesh == sorted(mesh, reverse=True) and 0 < mesh[-1] < 200
     again = image_report(looking, ShardFolder.open(crops), 2, Sampling(steps=2, seed=1))
     assert again == report

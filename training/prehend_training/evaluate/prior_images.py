@@ -14,13 +14,9 @@ from prehend.prior.conditions import FEWEST_KEYPOINTS, Conditions
 from prehend.prior.sampler import HandPrior, Sampling
 from prehend.types import FloatArray
 from prehend_training.evaluate.crops import CropReader, Labelled
+from prehend_training.evaluate.hhmr import HYPOTHESES, NOISE_PX, best_of
 from prehend_training.evaluate.labels import Samples, is_in_picture, spread_rows
 from prehend_training.sample import Sample
-
-NOISE_PX = 2.0
-"""Of the joints in the image, as in `evaluate.hhmr.fit_report`."""
-COUNTS = (1, 8, 16)
-"""Hypotheses a hand, as in the paper's table."""
 
 
 class Shown(NamedTuple):
@@ -100,20 +96,20 @@ def _errors(prior: HandPrior, one: Shown, sampling: Sampling) -> Iterator[tuple[
         asked += [("joints", one.joints, None), ("both", one.joints, one.crop)]
     truth, mesh = one.labelled.hand.joints_m, one.labelled.hand.vertices_m
     for name, known, crop in asked:
-        answer = prior.sample(max(COUNTS), known, sampling, None if crop is None else crop.astype(np.float64))
+        answer = prior.sample(max(HYPOTHESES), known, sampling, None if crop is None else crop.astype(np.float64))
         drawn = answer.joints_m
-        yield from _best(name, aligned_mm(drawn, truth))
+        yield from _named(name, best_of(aligned_mm(drawn, truth)))
         if mesh.shape == answer.vertices_m.shape[1:]:
-            yield from _best(f"{name}_vertices", aligned_mm(answer.vertices_m, mesh))
+            yield from _named(f"{name}_vertices", best_of(aligned_mm(answer.vertices_m, mesh)))
         about = drawn - drawn[:, :1]
         yield from (
             (f"{name}_mean_of_{count}_mm", float(aligned_mm(about[:count].mean(0, keepdims=True), truth)[0]))
-            for count in COUNTS[1:]
+            for count in HYPOTHESES[1:]
         )
 
 
-def _best(name: str, off_mm: FloatArray) -> Iterator[tuple[str, float]]:
-    return ((f"{name}_best_of_{count}_mm", float(off_mm[:count].min())) for count in COUNTS)
+def _named(name: str, errors: dict[str, float]) -> Iterator[tuple[str, float]]:
+    return ((f"{name}_{kind}", value) for kind, value in errors.items())
 
 
 def aligned_mm(points_m: FloatArray, truth_m: FloatArray) -> FloatArray:

@@ -2,12 +2,11 @@
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prehend.documents import disguise, read_yaml
+from prehend.documents import disguise_of, read_yaml
 from prehend.errors import MissingDependency, SourceError
 from prehend.io.bags import unpacking as bag_unpacking
 from prehend.io.plain_names import PlainName
@@ -198,11 +197,8 @@ def _why_no_bag(files: Sequence[Path], failed: BaseException | None) -> str:
     """What a recording is that cannot be read."""
     if failed is None:
         return "not a rosbag that can be read, or corrupt (its folder has no .db3 or .mcap file)"
-    head = b""
     # of a packed bag no file lies there as it is
-    with suppress(OSError, IndexError), files[0].open("rb") as file:
-        head = file.read(64)
-    if other := disguise(head):
+    if files and (other := disguise_of(files[0])):
         return f"no rosbag, it is {other}"
     if _OTHER_PROFILE in str(failed):
         return (

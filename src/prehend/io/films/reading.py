@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from prehend.documents import disguise
+from prehend.documents import disguise_of
 from prehend.errors import SourceError
 from prehend.io.films.containers import capture_rate, counts_frames, is_cut_off, is_spherical, mirroring, picture_tracks
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
@@ -203,17 +203,9 @@ def _why_not(name: str) -> str:
         return "the video is cut off before its index: it cannot be opened; copy it again"
     if picture_tracks(Path(name)) == 0:
         return "it has no images, only sound or other tracks"
-    if other := _disguise(Path(name)):
+    if other := disguise_of(Path(name)):
         return f"no video, it is {other}"
     return f"not a video OpenCV can read, or corrupt; try `ffmpeg -i {name} -c:v libx264 new.mp4`"
-
-
-def _disguise(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return disguise(file.read(64))
-    except OSError:
-        return None
 
 
 def _line(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """How fingers are bent by a depth image: as far as skin and keypoints ask for it, and what the network errs allows.
 
-`depth_fit` finds how a hand lies as a whole. From there on place, turns of all joints and size (52 numbers) are found
+`fit` finds how a hand lies as a whole. From there on place, turns of all joints and size (52 numbers) are found
 together by Gauss-Newton from the same measurements, held by what the network's rotations err (`pose_refine`: the
 covariance goes with the weights). Its inverse at the end says how sure each joint is.
 """
@@ -97,12 +97,12 @@ def bend(
     """A hand with its fingers bent as depth has them.
 
     Args:
-        start: as `depth_fit` has it.
+        start: as `fit` has it.
         betas: (10,) the network's.
         model: of its side.
         prior: what the network says of the rotations, and how far it errs.
         sight: what is seen of it.
-        reaches_m: for each step, see `depth_fit.REACHES_M`.
+        reaches_m: for each step, see `fit.REACHES_M`.
 
     Returns:
         None where there is no sound answer.

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import NUM_JOINTS
-from prehend.geometry.camera import project
-from prehend.pipeline.depth.skin import Skin
+from prehend.pipeline.depth.skin import Skin, nearest_cells
 from prehend.types import Camera, FloatArray
 
 CELL_M = 0.003
@@ -47,24 +46,23 @@ class Layers(NamedTuple):
 
     def at(self, pixels: FloatArray) -> NDArray[np.integer]:
         """(N,) the surface at each pixel (N, 2); 0 outside."""
-        height, width = self.labels.shape
-        cells = (pixels - self.corner) / self.stride
-        inside = np.asarray(((cells > -0.5) & (cells < [width - 0.5, height - 0.5])).all(-1))  # NaN is not
-        x, y = np.where(inside[:, None], np.rint(cells), 0).astype(np.intp).T
+        inside, x, y = nearest_cells((pixels - self.corner) / self.stride, self.labels.shape)
         return np.asarray(np.where(inside, self.labels[y, x], 0))
 
 
-def own_depth(depth_m: FloatArray, skin: Skin, away_m: FloatArray, camera: Camera, gate_m: float) -> FloatArray:
+def own_depth(
+    depth_m: FloatArray, skin: Skin, pixels: FloatArray, away_m: FloatArray, camera: Camera, gate_m: float
+) -> FloatArray:
     """The depth image without surfaces that are not the hand's; the same one where there are none.
 
     Args:
         depth_m: (H, W) aligned to the image, along the optical axis [m].
         skin: as the network says.
+        pixels: (N, 2) where its points are seen [px].
         away_m: (N,) how much farther each of its points was measured [m].
         camera: of the image.
         gate_m: what is further off than this is no candidate [m].
     """
-    pixels = project(skin.points_m, camera)
     layers = layers_of(depth_m, pixels, float(skin.points_m[:, 2].mean()), camera) if len(pixels) else None
     if layers is None:
         return depth_m

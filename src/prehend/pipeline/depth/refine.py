@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from prehend.check import check_shape
 from prehend.errors import InvalidInput
+from prehend.geometry.camera import project
 from prehend.hand_model.model import HandModel
 from prehend.pipeline.depth.fingers import Bent, Posed, Sight, bend
 from prehend.pipeline.depth.fit import REACHES_M, Lie, at_rest, lie, places_of
 from prehend.pipeline.depth.layers import own_depth
 from prehend.pipeline.depth.register import Depth, UnalignedDepth
-from prehend.pipeline.depth.skin import Skin, measured, visible_skin
+from prehend.pipeline.depth.skin import Skin, measured_at, visible_skin
 from prehend.pipeline.networks.decode import DecodedHand
 from prehend.types import Camera, FloatArray
 
@@ -104,10 +105,11 @@ def refine_depth(hand: DecodedHand, model: HandModel, depth: Depth | None, camer
     gate_m = float(np.clip(GATE_STDS * np.nan_to_num(hand.position_std_m, nan=most_m), LEAST_GATE_M, most_m))
     depth_m = depth.around(hand.vertices_m, gate_m, camera) if isinstance(depth, UnalignedDepth) else depth
     skin = visible_skin(hand.vertices_m, model.faces, hand.joints_m, hand.visible)
-    away_m = measured(depth_m, skin.points_m, camera) - skin.points_m[:, 2]
-    own_m = own_depth(depth_m, skin, away_m, camera, gate_m)
+    pixels = project(skin.points_m, camera)
+    away_m = measured_at(depth_m, pixels) - skin.points_m[:, 2]
+    own_m = own_depth(depth_m, skin, pixels, away_m, camera, gate_m)
     if own_m is not depth_m:
-        depth_m, away_m = own_m, measured(own_m, skin.points_m, camera) - skin.points_m[:, 2]
+        depth_m, away_m = own_m, measured_at(own_m, pixels) - skin.points_m[:, 2]
     step = _step(hand, _joint_steps(skin, away_m, gate_m))
     if step is None:
         return _roughly(hand, away_m[np.abs(away_m) < gate_m], model)  # NaN is not

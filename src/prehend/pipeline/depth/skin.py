@@ -86,12 +86,24 @@ def middles(corners_m: FloatArray) -> tuple[FloatArray, FloatArray]:
 def measured(depth_m: FloatArray, points_m: FloatArray, camera: Camera) -> FloatArray:
     """(N,) what a depth image (H, W) says at the nearest pixel of each point (N, 3) [m]; NaN outside and where nothing
     was measured."""
-    height, width = depth_m.shape
-    pixels = project(points_m, camera)
-    inside = np.asarray(((pixels > -0.5) & (pixels < [width - 0.5, height - 0.5])).all(-1))  # NaN is not
-    x, y = np.where(inside[:, None], np.rint(pixels), 0).astype(np.intp).T
+    return measured_at(depth_m, project(points_m, camera))
+
+
+def measured_at(depth_m: FloatArray, pixels: FloatArray) -> FloatArray:
+    """The same at pixels (N, 2)."""
+    inside, x, y = nearest_cells(pixels, depth_m.shape)
     found = depth_m[y, x].astype(np.float64)
     return np.where(inside & (found > 0) & (found < np.inf), found, np.nan)
+
+
+def nearest_cells(
+    places: FloatArray, shape: tuple[int, ...]
+) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
+    """(N,) which of the places (N, 2) lie on an array of this shape (H, W), and the column and row that each is nearest
+    to; 0 for those that do not."""
+    inside = np.asarray(((places > -0.5) & (places < [shape[1] - 0.5, shape[0] - 0.5])).all(-1))  # NaN is not
+    x, y = np.where(inside[:, None], np.rint(places), 0).astype(np.intp).T
+    return inside, x, y
 
 
 def cross(a: FloatArray, b: FloatArray) -> FloatArray:
