@@ -78,6 +78,22 @@ def claim(descriptor: int, path: Path) -> None:
             raise OutputError(f"{path} is being written by another process: give another name") from None
 
 
+def open_claimed(file: Path, flags: int, path: Path) -> int:
+    """Open a file and `claim` it; errors name `path`.
+
+    Raises:
+        OSError: it cannot be opened.
+        OutputError: another process writes it.
+    """
+    descriptor = os.open(file, flags, 0o666)
+    try:
+        claim(descriptor, path)
+    except OutputError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def has_room(folder: Path, needed: int = 0) -> bool:
     """Whether the disk of a folder takes `needed` bytes and keeps `SPARE_BYTES` (or 5 % of a small disk) free."""
     try:

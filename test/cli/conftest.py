@@ -98,6 +98,33 @@ WORLD = np.array([1.0, 2.0, 3.0])
 """Where the camera of `hand_bag` is in the world [m]; it is not turned."""
 
 
+def _true_result(index, camera):
+    box = FoundHand(Box(WIDTH / 4, HEIGHT / 4, 3 * WIDTH / 4, 3 * HEIGHT / 4), "right")
+    hand = ToyEstimator(True)._hand(1, box, camera)
+    joints = hand.joints_m + np.array(OFFSET_M)
+    state = "grasping" if index >= FRAMES // 2 else "not_grasping"
+    hand = replace(hand, joints_m=joints, keypoints_px=project(joints, camera), grasp=GraspEstimate(state, 1.0))
+    return FrameResult(camera, (hand,), None, {}, True)
+
+
+def _stamped(header, position):
+    from prehend.ros import messages as m
+    from prehend.ros.conversion.convert import pose_message
+
+    pose = pose_message(position, np.array([0.0, 0.0, 0.0, 1.0]))
+    return m.make("geometry_msgs/msg/PoseStamped", header=header, pose=pose)
+
+
+def _world_tree(header):
+    from prehend.ros import messages as m
+
+    shift = m.make("geometry_msgs/msg/Vector3", x=WORLD[0], y=WORLD[1], z=WORLD[2])
+    turn = m.make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
+    transform = m.make("geometry_msgs/msg/Transform", translation=shift, rotation=turn)
+    one = m.make("geometry_msgs/msg/TransformStamped", header=header, child_frame_id="camera", transform=transform)
+    return m.make(m.TF, transforms=[one])
+
+
 @pytest.fixture
 def hand_bag(tmp_path):
     """write(path, storage): a bag of 12 images at 10 Hz in which the toy's hand is 10 mm beside the true one, which
@@ -106,29 +133,10 @@ def hand_bag(tmp_path):
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
     from prehend.ros import messages as m
-    from prehend.ros.conversion.convert import hand_array, header_message, pose_message
+    from prehend.ros.conversion.convert import hand_array, header_message
     from prehend.ros.conversion.images import camera_message, image_message
 
     camera = estimated_camera(WIDTH, HEIGHT)
-    box = FoundHand(Box(WIDTH / 4, HEIGHT / 4, 3 * WIDTH / 4, 3 * HEIGHT / 4), "right")
-    identity = np.array([0.0, 0.0, 0.0, 1.0])
-
-    def true_result(index):
-        hand = ToyEstimator(True)._hand(1, box, camera)
-        joints = hand.joints_m + np.array(OFFSET_M)
-        state = "grasping" if index >= FRAMES // 2 else "not_grasping"
-        hand = replace(hand, joints_m=joints, keypoints_px=project(joints, camera), grasp=GraspEstimate(state, 1.0))
-        return FrameResult(camera, (hand,), None, {}, True)
-
-    def stamped(header, position):
-        return m.make("geometry_msgs/msg/PoseStamped", header=header, pose=pose_message(position, identity))
-
-    def world_tree(header):
-        shift = m.make("geometry_msgs/msg/Vector3", x=WORLD[0], y=WORLD[1], z=WORLD[2])
-        turn = m.make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
-        transform = m.make("geometry_msgs/msg/Transform", translation=shift, rotation=turn)
-        one = m.make("geometry_msgs/msg/TransformStamped", header=header, child_frame_id="camera", transform=transform)
-        return m.make(m.TF, transforms=[one])
 
     def write(name="bag", storage=StoragePlugin.MCAP, shift_s=0.0, world=True, packed=False):
         path = tmp_path / name
@@ -145,7 +153,7 @@ def hand_bag(tmp_path):
                 writer.write(connections[topic], round(time * 1e9), m.encode(message))
 
             if world:
-                put("/tf_static", 100.0, world_tree(header_message(0.0, "world")))
+                put("/tf_static", 100.0, _world_tree(header_message(0.0, "world")))
             put("/marks", 100.0, m.make("std_msgs/msg/Bool", data=False))
             for index in range(FRAMES):
                 stamp = 100.0 + index / 10
@@ -153,12 +161,14 @@ def hand_bag(tmp_path):
                 picture = np.full((HEIGHT, WIDTH, 3), 20 * index, np.uint8)
                 put("/cam/camera_info", stamp, camera_message(header, camera, WIDTH, HEIGHT))
                 put("/cam/image_raw", stamp, image_message(header, picture))
-                true, seen = true_result(index), header_message(stamp + shift_s, "camera")
+                true, seen = _true_result(index, camera), header_message(stamp + shift_s, "camera")
                 wrist = true.hands[0].joints_m[0] + WORLD
                 put("/true/hands", stamp, hand_array(seen, true, mesh=False))
-                put("/true/wrist", stamp, stamped(header_message(stamp + shift_s, "world"), wrist))
+                put("/true/wrist", stamp, _stamped(header_message(stamp + shift_s, "world"), wrist))
                 put(
-                    "/true/mug", stamp, stamped(header_message(stamp + shift_s, "world"), wrist + np.array([0, 0, 0.1]))
+                    "/true/mug",
+                    stamp,
+                    _stamped(header_message(stamp + shift_s, "world"), wrist + np.array([0, 0, 0.1])),
                 )
                 if index == FRAMES // 2:
                     put("/marks", stamp - 0.02, m.make("std_msgs/msg/Bool", data=True))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from prehend.errors import OutputError
-from prehend.files import beside, claim, final_target, has_room, is_special, reason, sync_folder
+from prehend.files import beside, final_target, has_room, is_special, open_claimed, reason, sync_folder
 from prehend.io.films.opencv import CvFilm
 from prehend.io.films.pyav import AvFilm, has_av
 from prehend.io.films.times import FilmTime
@@ -100,15 +100,9 @@ class VideoWriter:
     def _claimed(self) -> int:
         """The part, which no other process has: both would write into it."""
         try:
-            descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT, 0o666)
+            return open_claimed(self._part, os.O_RDWR | os.O_CREAT, self.path)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {reason(error)}") from error
-        try:
-            claim(descriptor, self.path)
-        except OutputError:
-            os.close(descriptor)
-            raise
-        return descriptor
 
     def _leave(self) -> None:
         claimed, self._claim = self._claim, -1

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from prehend.errors import OutputError
-from prehend.files import claim, final_target, is_special, reason
+from prehend.files import final_target, is_special, open_claimed, reason
 from prehend.io.frames import Frame
 from prehend.io.results.prediction_records import event_record
 from prehend.io.results.predictions import STREAM
@@ -37,12 +37,12 @@ class EventLines:
             self._target = path if self._through else final_target(path)
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self._made = not self._target.exists()
-            flags = os.O_WRONLY if self._through else os.O_WRONLY | os.O_CREAT
-            self._descriptor = os.open(self._target, flags, 0o666)
+            if self._through:
+                self._descriptor = os.open(self._target, os.O_WRONLY)
+            else:
+                self._descriptor = open_claimed(self._target, os.O_WRONLY | os.O_CREAT, path)
         except (OSError, ValueError) as error:
             raise self._error(error) from error
-        if not self._through:
-            claim(self._descriptor, path)
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Add the events of a frame."""
@@ -60,20 +60,21 @@ class EventLines:
                 os.ftruncate(self._descriptor, 0)
 
     def _put(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")
         try:
             if self._descriptor < 0:
                 sys.stdout.write(text)
                 sys.stdout.flush()
                 return
-            data = text.encode("utf-8", "backslashreplace")
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            left = data
+            while left:
+                left = left[os.write(self._descriptor, left) :]
         except BrokenPipeError:  # the reader has left: no error of ours, see `cli.main`
             raise
         except OSError as error:
             self._take_back()
             raise self._error(error) from error
-        self._end += len(text.encode("utf-8", "backslashreplace"))
+        self._end += len(data)
 
     def _take_back(self) -> None:
         """Leave whole lines alone."""

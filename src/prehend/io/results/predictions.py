@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from prehend.conventions import Side
 from prehend.documents import read_text
 from prehend.errors import OutputError, PrehendError, SourceError
-from prehend.files import beside, claim, final_target, has_room, is_special, reason
+from prehend.files import beside, final_target, has_room, is_special, open_claimed, reason
 from prehend.io.frames import Frame
 from prehend.io.results.prediction_records import FrameRecord, Version, frame_record, frame_result
 from prehend.types import FrameResult
@@ -159,17 +159,12 @@ class PredictionsWriter:
     def _claimed(self) -> int:
         """The part, empty, which no other process has; nor does one write what stands under the name."""
         if self._target.is_file() and os.access(self._target, os.R_OK):
-            there = os.open(self._target, os.O_RDONLY)
-            try:
-                claim(there, self.path)
-            finally:
-                os.close(there)
-        descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT, 0o666)
+            os.close(open_claimed(self._target, os.O_RDONLY, self.path))
+        descriptor = open_claimed(self._part, os.O_RDWR | os.O_CREAT, self.path)
         try:
-            claim(descriptor, self.path)
             self._before.unlink(missing_ok=True)
             os.ftruncate(descriptor, 0)
-        except (OSError, OutputError):
+        except OSError:
             os.close(descriptor)
             raise
         return descriptor
