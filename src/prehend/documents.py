@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from prehend.errors import PrehendError, SourceError
+from prehend.errors import PrehendError, SourceError, one_line
 
 MAX_BYTES = 64 << 20
 MAX_ARRAYS_BYTES = 512 << 20
@@ -284,4 +284,4 @@ def _measure(text: str) -> None:
 def _said(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return f"nested deeper than {MAX_DEPTH}"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(error, 200)

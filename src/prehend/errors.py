@@ -20,6 +20,11 @@ def how_to_install(extra: str) -> str:
     return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
+def one_line(error: BaseException, most: int = 160) -> str:
+    """What a foreign error says, on one line of so many characters at most; its kind where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 class PrehendError(Exception):
     """Root of everything this package raises on purpose; its text is one line for a person."""
 

@@ -15,7 +15,7 @@ from prehend.backends.engine_files import Engine, load_engine
 from prehend.backends.onnx_cache import cached_graph, graph_key
 from prehend.backends.providers import check_runs_on, provider_list, unloadable
 from prehend.backends.settings import FULL, BackendSettings
-from prehend.errors import DeviceError, WeightsMismatch
+from prehend.errors import DeviceError, WeightsMismatch, one_line
 from prehend.files import cache_folder
 from prehend.weights import ON_DEMAND, Bundle, StageFile, file_sha256
 
@@ -93,8 +93,10 @@ class OnnxBackend:
             found = session.run(names, feed)
         except _LOAD_ERRORS as error:
             if self._provider != "cpu" and any(word in str(error).lower() for word in _DEVICE_WORDS):
-                raise DeviceError(f"provider '{self._provider}' failed at stage '{stage}': {_line(error)}") from error
-            raise WeightsMismatch(f"{file.path} does not run: {_line(error)}") from error
+                raise DeviceError(
+                    f"provider '{self._provider}' failed at stage '{stage}': {one_line(error, 300)}"
+                ) from error
+            raise WeightsMismatch(f"{file.path} does not run: {one_line(error, 300)}") from error
         return dict(zip(names, found, strict=True))
 
     def _session(self, stage: str) -> ort.InferenceSession:
@@ -168,7 +170,7 @@ class _Opener:
         except _LOAD_ERRORS as error:
             if self._provider != "cpu" and isinstance(error, (ort_errors.EPFail, RuntimeError)):
                 raise DeviceError(unloadable(self._provider)) from error
-            raise WeightsMismatch(f"{path} does not load with its weights: {_line(error)}") from error
+            raise WeightsMismatch(f"{path} does not load with its weights: {one_line(error, 300)}") from error
 
     def _options(self) -> ort.SessionOptions:
         options = ort.SessionOptions()
@@ -216,7 +218,3 @@ def _check_shapes(session: ort.InferenceSession, file: StageFile) -> None:
                 f"{file.path}: {spec.name} is {node.type} {node.shape}, its manifest says {list(spec.shape)}: "
                 "export it again"
             )
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

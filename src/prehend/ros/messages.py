@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from prehend.errors import MissingDependency, ParameterError, PrehendError, SourceError, how_to_install
+from prehend.errors import MissingDependency, ParameterError, PrehendError, SourceError, how_to_install, one_line
 from prehend.ros.middleware.borders import Border
 from prehend.ros.middleware.typesupport import bytes_only_class, forget_error
 
@@ -182,7 +182,7 @@ def missing_rclpy(error: ImportError) -> PrehendError:
         return MissingDependency("rclpy", "ros", "the ROS node")
     mine = f"{sys.version_info.major}.{sys.version_info.minor}"
     of_path = re.search(r"python(3\.\d+)", found.origin)
-    why = " ".join(str(error).split())[:160]
+    why = one_line(error)
     if of_path is not None and of_path[1] != mine:
         why = f"it is of Python {of_path[1]}, this is {mine}"
     return PrehendError(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from prehend.errors import InvalidInput, PrehendError, SourceError
+from prehend.errors import InvalidInput, PrehendError, SourceError, one_line
 from prehend.geometry.camera import mirror_camera
 from prehend.io.cameras.side_files import GivenCamera, SourceTable
 from prehend.io.frames import Frame, Source
@@ -111,7 +111,7 @@ class Player:
             self._fail(error)
             return
         except _FOREIGN as error:
-            why = " ".join(str(error).split())[:160] or type(error).__name__
+            why = one_line(error)
             self._fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({why})"))
             return
         self._number += 1

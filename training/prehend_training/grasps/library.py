@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prehend.check import check_finite, check_shape
 from prehend.conventions import NUM_BETAS
 from prehend.documents import read_arrays
-from prehend.errors import AssetError, InvalidInput
+from prehend.errors import AssetError, InvalidInput, one_line
 from prehend.files import replace_arrays
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion, quaternion_from_matrix
 from prehend.object_catalogue import own_folders
@@ -197,7 +197,7 @@ def _read(path: Path) -> GraspSet:
             raise InvalidInput(f"there is no kind {', '.join(map(repr, sorted(unknown)))}")
         return GraspSet(path.stem, kinds, restored(arrays), contact, arrays["clearance"].astype(np.float64))
     except (LookupError, ValueError, TypeError) as error:
-        raise AssetError(f"grasps {path} are damaged ({' '.join(str(error).split())[:160]}): {WAY_OUT}") from error
+        raise AssetError(f"grasps {path} are damaged ({one_line(error)}): {WAY_OUT}") from error
 
 
 def library_ids(folder: Path | None = None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prehend.draw.overlay import draw
-from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError
+from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError, one_line
 from prehend.geometry.calibration import doubt
 from prehend.geometry.camera import mirror_camera
 from prehend.io.cameras.side_files import GivenCamera, SourceTable
@@ -199,7 +199,7 @@ class Run:
                 self.fail(error if str(error).startswith(frame.source) else SourceError(f"{frame.source}: {error}"))
                 continue
             except _FOREIGN as error:
-                self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({_line(error)})"))
+                self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be done ({one_line(error)})"))
                 continue
             for told, its in [(frame, result)] if self._lag is None else self._lag.add(frame, result):
                 self._keep(source, told, its, estimator)
@@ -219,7 +219,7 @@ class Run:
             try:
                 picture = draw(frame.image_rgb, result, faces)
             except _FOREIGN as error:
-                self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be drawn ({_line(error)})"))
+                self.fail(SourceError(f"{frame.source}: frame {frame.index} cannot be drawn ({one_line(error)})"))
                 return
             self._overlay.write(source, frame, picture)
 
@@ -286,10 +286,6 @@ class Run:
 
     def _tell(self, line: str) -> None:
         tqdm.write(f"prehend {self._verb}: {line}", file=sys.stderr)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _plural(count: int, noun: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prehend.bounds import bound_memory
 from prehend.documents import disguise
-from prehend.errors import AssetError
+from prehend.errors import AssetError, one_line
 from prehend.hand_model.unpickling.stand_ins import UNPICKLERS, Array, Chumpy, Scalar, SparseMatrix
 
 MOST_VALUES = 1_000_000
@@ -49,7 +49,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
             text = json.dumps(header).encode()
         except _FAILURES as error:
             body = bytearray()
-            said = " ".join(str(error).split())[:300] or type(error).__name__
+            said = one_line(error, 300)
             ours = isinstance(error, AssetError) or said.endswith(": refused")
             text = json.dumps({"error": said if ours else f"it is {disguise(data) or f'corrupt: {said}'}"}).encode()
         answers.write(struct.pack("<QQ", len(text), len(body)) + text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prehend.documents import disguise_of, read_yaml
-from prehend.errors import MissingDependency, SourceError
+from prehend.errors import MissingDependency, SourceError, one_line
 from prehend.io.bags import unpacking as bag_unpacking
 from prehend.io.plain_names import PlainName
 
@@ -108,7 +108,7 @@ class BagFiles:
                 connections = [c for c in reader.connections if wanted.get(c.topic) == type_of(c)]
                 yield from reader.messages(connections) if connections else ()
             except _UNREADABLE as error:
-                raise SourceError(f"{self.name}: the bag is corrupt ({_reason(error)})") from error
+                raise SourceError(f"{self.name}: the bag is corrupt ({one_line(error)})") from error
 
     def deserialised(self, connection: Connection, data: bytes) -> Any:
         """The message in some bytes of `serialised`.
@@ -136,7 +136,7 @@ class BagFiles:
         try:
             return self._deserialize(data, type_of(connection))
         except _UNREADABLE as error:
-            return SourceError(f"the message is damaged ({_reason(error)})")
+            return SourceError(f"the message is damaged ({one_line(error)})")
 
     def _open(self, path: Path, ros1: bool) -> None:
         files, whole = self._storage_files(path) if path.is_dir() else ([path], False)
@@ -150,7 +150,7 @@ class BagFiles:
                 self._readers.append(reader)
             except _UNREADABLE as error:
                 failed = error
-                self.notes.append(f"{file.name} cannot be read and is left out ({_reason(error)})")
+                self.notes.append(f"{file.name} cannot be read and is left out ({one_line(error)})")
             if file.with_name(f"{file.name}-wal").exists():
                 self.notes.append(
                     f"{file.name} has a -wal file, whose messages are not read: close it with sqlite3 first"
@@ -205,8 +205,4 @@ def _why_no_bag(files: Sequence[Path], failed: BaseException | None) -> str:
             "an MCAP file that no ROS 2 wrote (its profile is another: Foxglove's, or ROS 1's): convert it to a bag of "
             "ROS 2"
         )
-    return f"not a rosbag that can be read, or corrupt ({_reason(failed)})"
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__
+    return f"not a rosbag that can be read, or corrupt ({one_line(failed)})"

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from prehend.documents import disguise_of
-from prehend.errors import SourceError
+from prehend.errors import SourceError, one_line
 from prehend.io.films.containers import capture_rate, counts_frames, is_cut_off, is_spherical, mirroring, picture_tracks
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
 from prehend.io.pixels.images import MAX_PIXELS, Image
@@ -115,7 +115,7 @@ class Video(Source):
         try:
             ok, image = self._capture.read()
         except (cv2.error, MemoryError) as error:
-            raise SourceError(f"{self.name}: frame {index} cannot be decoded ({_line(error)})") from error
+            raise SourceError(f"{self.name}: frame {index} cannot be decoded ({one_line(error)})") from error
         return np.asarray(image, np.uint8) if ok else None
 
     def _upright(self, bgr: Image) -> Image:
@@ -162,7 +162,7 @@ class CameraDevice(Source):
                 stamp = time.time()
                 rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8) if ok else None
             except cv2.error as error:
-                raise SourceError(f"camera {self.name} gives no image ({_line(error)})") from error
+                raise SourceError(f"camera {self.name} gives no image ({one_line(error)})") from error
             if rgb is None:
                 raise SourceError(f"camera {self.name} stopped delivering images after {index}")
             yield Frame(rgb, self.name, index, stamp)
@@ -206,7 +206,3 @@ def _why_not(name: str) -> str:
     if other := disguise_of(Path(name)):
         return f"no video, it is {other}"
     return f"not a video OpenCV can read, or corrupt; try `ffmpeg -i {name} -c:v libx264 new.mp4`"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__

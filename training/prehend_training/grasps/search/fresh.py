@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.documents import read_arrays
-from prehend.errors import AssetError
+from prehend.errors import AssetError, one_line
 from prehend.files import replace_arrays
 from prehend_training.grasps.checks import Report, check
 from prehend_training.grasps.closing import Hands, felt
@@ -133,7 +133,7 @@ def _pool(folder: Path) -> dict[str, NDArray[Any]]:
         if any(len(arrays[name]) != count for name in _POOL_ARRAYS) or not KINDS.keys() >= set(names):
             raise ValueError("arrays of different lengths, or kinds that are none")
     except (LookupError, ValueError, TypeError) as error:
-        raise AssetError(f"grasps {path} are damaged ({' '.join(str(error).split())[:160]}): {_WAY_OUT}") from error
+        raise AssetError(f"grasps {path} are damaged ({one_line(error)}): {_WAY_OUT}") from error
     return arrays
 
 

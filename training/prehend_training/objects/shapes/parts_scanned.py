@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prehend.check import check_finite, check_shape
 from prehend.documents import read_arrays
-from prehend.errors import AssetError, InvalidInput
+from prehend.errors import AssetError, InvalidInput, one_line
 from prehend.files import replace_arrays
 from prehend_training.objects.shapes.mesh import Faces, Patch, Surface
 from prehend_training.objects.shapes.parts import Part
@@ -68,7 +68,7 @@ class Scanned(Part):
             if not bodies:
                 raise InvalidInput("it holds no body")
         except (LookupError, ValueError, TypeError) as error:
-            raise AssetError(f"mesh {path} is damaged ({' '.join(str(error).split())[:160]}): {_WAY_OUT}") from error
+            raise AssetError(f"mesh {path} is damaged ({one_line(error)}): {_WAY_OUT}") from error
         return {"bodies": bodies, "tones": tones}
 
     def write(self, path: Path) -> None:
