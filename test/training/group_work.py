@@ -1,5 +1,6 @@
 """What members of a group do in tests; a module of its own, since fresh processes must import it."""
 
+import ctypes
 import json
 
 import torch
@@ -29,3 +30,15 @@ def average_two(group, out):
     gradient = [*network.used.weight.grad.flatten().tolist(), *network.used.bias.grad.tolist()]
     values = {"gradient": gradient, "told": told, "mean": mean, "finite": lost == lost}
     (out / f"{group.rank}.json").write_text(json.dumps(values))
+
+
+def leave_what_aborts(group, out):
+    """At the end of the process comes what a thread of gloo's does that lets go of a tensor while Python shuts down."""
+    libc = ctypes.CDLL(None)
+    libc.on_exit(libc.abort, None)
+    (out / f"{group.rank}").touch()
+
+
+def fail_second(group):
+    if group.rank == 1:
+        raise ValueError("the second one fails")

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from group_work import average_two
+from group_work import average_two, fail_second, leave_what_aborts
 from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.multiprocessing import ProcessRaisedException
 
 from prehend.errors import AssetError, InvalidInput, UnknownName
 from prehend_training.evaluate.reports import classification, evaluate_run
@@ -97,6 +98,16 @@ def test_a_group_has_the_mean_gradient_and_the_first_ones_word(tmp_path):
     for rank in range(2):
         said = json.loads((tmp_path / f"{rank}.json").read_text())
         assert said == {"gradient": [0.5, 0.5, 1.0], "told": 5.0, "mean": 1.5, "finite": False}
+
+
+def test_a_member_whose_work_is_done_is_not_ended_by_what_python_does_last(tmp_path):
+    run_group(leave_what_aborts, (tmp_path,), 2, "cpu")
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
+
+
+def test_a_member_that_fails_says_why(tmp_path):
+    with pytest.raises(ProcessRaisedException, match="the second one fails"):
+        run_group(fail_second, (), 2, "cpu")
 
 
 def test_training_changes_every_weight_and_the_log_names_every_term(crops, tmp_path):

@@ -89,13 +89,17 @@ class BoosterSource:
 
     def _sample(self, which: int, place: int) -> BoosterSample:
         folder = self.folders[which]
-        for offset in range(min(_TRIES, len(folder))):
-            found = self._read(which, (place + offset) % len(folder))
-            if found is not None:
+        if (found := self._read(which, place)) is not None:
+            return found
+        # not those beside it: photographs of one kind lie in a row
+        tries = min(_TRIES, len(folder))
+        others = np.random.default_rng([self.seed, which, place]).permutation(len(folder))[:tries]
+        for other in others:
+            if (found := self._read(which, int(other))) is not None:
                 return found
         raise AssetError(
-            f"{folder.path}: no condition can be drawn of {min(_TRIES, len(folder))} pictures in a row: are their "
-            "hands known in metres (`boost fit`, `scenes --kind crops`)?"
+            f"{folder.path}: no condition can be drawn of {tries} pictures: are their hands known in metres "
+            "(`boost fit`, `scenes --kind crops`)?"
         )
 
     def _read(self, which: int, place: int) -> BoosterSample | None:

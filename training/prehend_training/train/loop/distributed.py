@@ -7,14 +7,17 @@ On a CPU two processes of one thread beat one process of two threads: they wait 
 once a layer, which also keeps them going on a machine that others use.
 """
 
+import atexit
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, distributed, multiprocessing, nn
@@ -111,8 +114,30 @@ def run_group(work: Callable[..., None], arguments: Sequence[Any], size: int, de
 def _member(
     rank: int, size: int, meeting: str, device: str, work: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
+    ended = Event()
+    atexit.register(_leave_if, ended)
     with _joined(Group(rank, size, rank), meeting, device) as group:
         work(group, *arguments)
+    ended.set()
+
+
+def _leave_if(ended: Event) -> None:
+    if ended.is_set():
+        leave(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once, its streams written.
+
+    DistributedDataParallel keeps gloo's threads alive beyond `destroy_process_group` (torch 2.13). One that still lets
+    go of a tensor while Python shuts down aborts the process, so that work that ended well counts as failed.
+
+    Args:
+        code: exit status.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager
