@@ -88,6 +88,7 @@ def _of_views() -> Iterator[Preset]:
     small = replace(UPRIGHT_CROPS, size_px=_TINY_LITE.size)
     tiny = replace(taught, name=f"debug-{name}", config=_TINY_LITE, data=small, skeletons=4, views=2)
     tiny = replace(tiny, optimisation=replace(_BRIEF, batch_size=8))
+    yield replace(taught, name=f"{name}-no-shape", adapts=("orientation",))
     for chosen in (taught, tiny):
         yield chosen
         yield replace(chosen, name=f"{chosen.name}-plain", adapts=())

@@ -29,7 +29,7 @@ from prehend_training.train.tasks.lite import LitePreset, LiteTask
 from prehend_training.train.tasks.sima import Enhanced, taught_features, views_in
 
 _LOOKED_AT = 4
-"""Batches whose features of the teacher tell where a mapper's answers start."""
+"""Batches that tell the mean and spread of the teacher's features."""
 _TAUGHT = "taught_"
 
 
@@ -95,14 +95,16 @@ class LiteViewsPreset(LitePreset):
 class TokenMapper(nn.Module):
     """One feature of a hand as a teacher's tokens, through a residual mapper (`prehend.models.sima.parts.Mapper`).
 
-    It answers with the teacher's mean at first, and in its unit, so that both need not be learnt.
+    The teacher's features are taken from their mean and in units of their spread: most of them is the same for every
+    hand, and a distance that counts it says little of the one that is seen.
 
     Args:
         size: of the feature.
         like: (N, T, C) features of the teacher.
     """
 
-    unit: Tensor
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, size: int, like: Tensor):
         super().__init__()
@@ -111,14 +113,14 @@ class TokenMapper(nn.Module):
         self.gain = nn.Parameter(torch.randn(tokens, width))
         self.own = nn.Parameter(torch.randn(tokens, width))
         self.mapper = Mapper(width)
-        self.mean = nn.Parameter(like.mean(0))
-        self.register_buffer("unit", (like - like.mean(0)).square().mean().sqrt())
+        self.register_buffer("mean", like.mean(0))
+        self.register_buffer("spread", (like - like.mean(0)).square().mean().clamp(min=1e-12).sqrt())
 
-    def forward(self, feature: Tensor) -> Tensor:
-        """(B, D) -> (B, T, C)."""
+    def forward(self, feature: Tensor, taught: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D), (B, T, C) of the teacher -> (B, T, C) what is said, and what the teacher says."""
         tokens = self.project(feature)[:, None] * self.gain + self.own
         mapped: Tensor = self.mapper(tokens.transpose(1, 2)[..., None])
-        return self.mean + self.unit * mapped[..., 0].transpose(1, 2)
+        return mapped[..., 0].transpose(1, 2), (taught - self.mean) / self.spread
 
 
 class Adaptation(nn.Module):
@@ -151,11 +153,11 @@ class Adaptation(nn.Module):
         places_px = box[:, None, :2] + answer.keypoints * (box[:, 2:] - box[:, :2]).clamp(min=1.0)[:, None]
         shape = orientation = None
         if self.shape is not None:
-            shape = self.shape(answer.code), batch["taught_shape"]
+            shape = self.shape(answer.code, batch["taught_shape"])
         if self.orientation is not None:
             # with the whole code, of which training hides some from the head
             turned, _ = network.mano_head.features(places_px.detach(), answer.keypoint_log_std.detach(), answer.code)
-            orientation = self.orientation(turned), batch["taught_orientation"]
+            orientation = self.orientation(turned, batch["taught_orientation"])
         rows = hand_rows(cast(CropBatch, batch)) * batch["right"] * batch["known"]
         return adaptation_terms(shape, orientation, rows)
 
