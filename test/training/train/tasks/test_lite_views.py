@@ -140,8 +140,9 @@ def test_a_run_starts_from_one_of_crops_and_is_exported_as_the_network_it_is(mom
     assert kept.keys() == TAUGHT.build().state_dict().keys()
     learnt = result(run)
     assert any(name.startswith("adaptation.") for name in learnt)
-    for name, value in kept.items():  # in half precision
-        torch.testing.assert_close(learnt[f"network.{name}"], value, msg=name, rtol=1e-3, atol=1e-4)
+    for name, value in kept.items():  # in half precision, without counters
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(learnt[f"network.{name}"], value, msg=name, rtol=1e-3, atol=1e-4)
     assert HandNetwork(open_backend("onnx", bundle, threads=1)).crop_size == TAUGHT.config.size
 
 
