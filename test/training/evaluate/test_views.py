@@ -1,12 +1,19 @@
 import json
+from types import MappingProxyType
 
+import numpy as np
 import pytest
 
 from prehend.backends import open_backend
+from prehend.conventions import SIDES
 from prehend.errors import AssetError
+from prehend.eval.cases import HandAnswer
+from prehend.hand_model.asset import load_hand_model
 from prehend_training.cli.main import main
+from prehend_training.evaluate.crops import CropAnswer, CropReader
 from prehend_training.evaluate.network import open_measured
-from prehend_training.evaluate.views import evaluate_views, several_at_a_time
+from prehend_training.evaluate.views import evaluate_crop_views, evaluate_views, several_at_a_time
+from prehend_training.storage.shards import ShardFolder
 from prehend_training.train.export import export_run
 from prehend_training.train.loop.machine import Budget, Machine
 from prehend_training.train.presets import preset
@@ -36,6 +43,45 @@ def test_a_teacher_is_measured_from_fewer_views_too(runs, moments):
     counts = {count: some["hands"] for count, some in report["views"].items()}
     assert counts == {"2": 15, "4": 15, "8": 15}
     assert report["joint_error_mm"] == report["views"]["8"]["joint_error_mm"]
+
+
+def test_a_crop_network_is_measured_on_the_same_hands(runs, moments, tmp_path):
+    train_run(Training(preset("debug-unihope-s-views-plain"), [moments], tmp_path, Budget(steps=1)), Machine(threads=1))
+    reader = CropReader(open_measured(tmp_path).backend)
+    report = evaluate_crop_views(reader, [moments])
+    other = evaluate_views(open_measured(runs / "plain").backend, [moments])
+    assert report.keys() - other.keys() == {"lost"} and report["lost"] == 0
+    assert report["hands"] == other["hands"] and report["moments"] == other["moments"]
+    assert {name: some["hands"] for name, some in report["by_hidden"].items()} == {
+        name: some["hands"] for name, some in other["by_hidden"].items()
+    }
+    assert 0 < report["aligned_joint_error_mm"] < report["joint_error_mm"] < 250
+    assert 0 < report["rotation_error_deg"] < 180
+
+
+class KnowsLabels:
+    """Answers with the labels, whose meshes lie in the folder."""
+
+    crop_size = 64
+    models = MappingProxyType({side: load_hand_model(side=side).without_forearm() for side in SIDES})
+
+    def __init__(self, path):
+        folder = ShardFolder.open(path)
+        self.hands = [hand for row in range(len(folder)) for hand in folder.sample(row, "none").hands]
+
+    def answers(self, batch):
+        return [CropAnswer(self._answer(one.hand), None, 1.0, 0.0) for one in batch]
+
+    def _answer(self, label):
+        hand = min(self.hands, key=lambda other: np.abs(other.joints_m - label.joints_m).sum())
+        return HandAnswer(hand.joints_m, hand.vertices_m, True, turn_error_rad=0.0)
+
+
+def test_the_labels_are_an_answer_without_error(moments):
+    """Of left hands and of right ones, in the camera's frame."""
+    report = evaluate_crop_views(KnowsLabels(moments), [moments])
+    for name in ("joint_error_mm", "aligned_joint_error_mm", "vertex_error_mm", "aligned_vertex_error_mm"):
+        assert report[name] < 0.1, name
 
 
 @pytest.mark.parametrize("views", range(2, 9))

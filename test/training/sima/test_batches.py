@@ -8,9 +8,11 @@ from prehend.conventions import MIRROR
 from prehend.models.sima.rays import meeting_points
 from prehend_training.data.augment_presets import UPRIGHT_VIEW
 from prehend_training.data.batch import MomentBatch, arrays_of, faults
-from prehend_training.sima.batches import MomentBatches, MomentDataConfig, exact_moments, mirrored
-from prehend_training.sima.instants import open_instants
+from prehend_training.data.crops import CropBatches
+from prehend_training.sima.batches import CropMoments, MomentBatches, MomentDataConfig, exact_moments, mirrored
+from prehend_training.sima.instants import FirstViews, SeenHand, open_instants
 from prehend_training.train.loop.machine import to_tensors
+from prehend_training.train.presets import UPRIGHT_CROPS
 
 CONFIG = MomentDataConfig(size_px=64, views=(2, 4), view=UPRIGHT_VIEW)
 
@@ -89,3 +91,19 @@ def test_a_left_hand_is_a_right_one_in_a_mirrored_world(dataset):
     world = T[:3, :3].T @ (record["joints_m"][0, 0] - T[:3, 3])
     before = left.T_camera_world[:3, :3].T @ (left.record["joints_m"][0, 0] - left.T_camera_world[:3, 3])
     np.testing.assert_allclose(world, MIRROR @ before, atol=1e-6)
+
+
+def test_beside_a_hand_may_be_another_one(dataset):
+    """Where the image shows some, no crop beside the hand is taken for one without a hand."""
+    record = dataset.seen(0)[0].record
+    crops = CropBatches(FirstViews(dataset), replace(UPRIGHT_CROPS, absent_p=1.0, photometric=None), 0, 1, twins=False)
+    source = CropMoments(dataset, exact_moments(CONFIG, 2), 0, 2, crops, teaches=False)
+
+    def shows_hand(numbers):
+        hand = SeenHand(record | {"segmentation": numbers}, np.eye(4), 0)
+        return source.views_of([hand], 1, np.random.default_rng(0))["presence"][0]
+
+    alone = np.minimum(record["segmentation"], 1)
+    both = alone.copy()
+    both[:4, :4] = 2
+    assert (shows_hand(alone), shows_hand(both)) == (0, 1)

@@ -25,6 +25,7 @@ NEEDS = {
     "debug-h2onet-all": "films",
     "debug-sima-plain": "moments",
     "debug-sima-views": "moments",
+    "debug-unihope-s-views-plain": "moments",
     "debug-hhmr": "crops",
     "debug-hhmr-image": "crops",
 }

@@ -104,6 +104,18 @@ class MomentBatch(CropBatch, total=False):
     ray: Annotated[Any, Of("3 3", "", "from (x, y, 1), shares of the crop, to a direction in the crop frame")]
 
 
+class TaughtBatch(CropBatch, total=False):
+    """Views of moments as crops of a crop network, in the order of `MomentBatch`; `teacher_...` is what its teacher of
+    several views is shown, crops of its own of the same hands, with a side of T."""
+
+    known: Annotated[Any, Of("", "0/1", "the view is there; in others all is that of the moment's first")]
+    leads: Annotated[Any, Of("", "0/1", "the first view of its moment")]
+    teacher_image: Annotated[Any, Of("T T 3", "uint8 RGB", "as `image`, unchanged")]
+    teacher_turn: Annotated[Any, Of("3 3", "", "`MomentBatch.turn` of that crop")]
+    teacher_center: Annotated[Any, Of("3", "m", "`MomentBatch.center`")]
+    teacher_ray: Annotated[Any, Of("3 3", "", "`MomentBatch.ray` of that crop")]
+
+
 class SkeletonBatch(TypedDict, total=False):
     """Posed hands without images, as points in a RoI. Beside crops the names begin with `skeleton_`."""
 

@@ -206,10 +206,14 @@ class CropBatches:
     pixels: Callable[[CropPixels], ArrayDict] = crop_arrays
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
-        """See `sample` for the arrays; `image` is (B, S, S, 3) uint8."""
+        """See `sample_of` for the arrays; `image` is (B, S, S, 3) uint8."""
         return stacked(self, step, part)
 
     def sample(self, index: int, rng: np.random.Generator) -> ArrayDict:
+        """The sample of a record by its number, see `sample_of`."""
+        return self.sample_of(self.dataset[index], rng)
+
+    def sample_of(self, record: Record, rng: np.random.Generator) -> ArrayDict:
         """One sample.
 
         Returns:
@@ -222,7 +226,6 @@ class CropBatches:
             object_mask: (grid**2,) 1 for cells of the object's box whose middle shows the object.
             And those of `hand_targets` and `object_targets`, and of `_described` where the config asks for them.
         """
-        record = self.dataset[index]
         absent, wrong_side = rng.random(2) < (self.config.absent_p, self.config.wrong_side_p)
         absent &= record["has_beside"]
         if not record["hand_count"]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prehend.backends import Backend
+from prehend.conventions import Side
 from prehend.eval.cases import NAN, HandAnswer, HandScores, score
 from prehend.geometry.camera import project
 from prehend.geometry.rotations import geodesic_angle
@@ -117,6 +118,11 @@ class CropReader:
         return told
 
     @property
+    def models(self) -> dict[Side, HandModel]:
+        """The hand of each side whose mesh comes out."""
+        return self._hands.by_side
+
+    @property
     def crop_size(self) -> int:
         """Side of the crops [px]."""
         return self._network.crop_size
@@ -147,14 +153,15 @@ class CropReader:
         # the pose about the wrist is sound although nobody knows where the wrist is
         rotations = rotations_in_camera(answer.rotations, spec, one.sample.camera)
         posed = skin(model, rotations, answer.betas)
-        return CropAnswer(HandAnswer(posed.joints, posed.vertices, False, None, grasp), None, presence, object_error)
+        turned = _turn_error(one.hand, rotations)
+        said = HandAnswer(posed.joints, posed.vertices, False, None, grasp, turn_error_rad=turned)
+        return CropAnswer(said, None, presence, object_error)
 
 
 def hand_answer(label: HandLabel, decoded: DecodedHand, grasp: float) -> HandAnswer:
     """A decoded hand of the label's side as an answer."""
     box = labelled_box(label, None).box_px
     pixels = np.linalg.norm(decoded.keypoints_px - label.keypoints_px, axis=-1).mean()
-    turned = NAN if label.rotations is None else float(geodesic_angle(decoded.rotations[0], label.rotations[0]))
     return HandAnswer(
         decoded.joints_m,
         decoded.vertices_m,
@@ -162,9 +169,14 @@ def hand_answer(label: HandLabel, decoded: DecodedHand, grasp: float) -> HandAns
         None,
         grasp,
         float(pixels / max(box.width, box.height)),
-        turned,
+        _turn_error(label, decoded.rotations),
         float((decoded.visible == label.visible).mean()),
     )
+
+
+def _turn_error(label: HandLabel, rotations: FloatArray) -> float:
+    """Angle between the wrist's rotation, of (16, 3, 3), and the label's, NaN where that is unknown [rad]."""
+    return NAN if label.rotations is None else float(geodesic_angle(rotations[0], label.rotations[0]))
 
 
 def _object_error(keypoints_px: FloatArray, sample: Sample, thing: ObjectLabel) -> float:

@@ -1,7 +1,7 @@
 """Measures of SiMA-Hand: the same hands from one view, and from several views of the moment."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,25 @@ from tqdm import tqdm
 from prehend.backends import Backend
 from prehend.backends.base import Array
 from prehend.errors import AssetError
+from prehend.eval.cases import HandAnswer
 from prehend.eval.metrics import aligned, point_errors
 from prehend.geometry.rotations import geodesic_angle
+from prehend.hand_model import HandModel
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.models.sima.views import KEPT, MOST_VIEWS, Rig
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.views import EXACT_VIEW
-from prehend_training.sima.batches import MomentBatches, MomentDataConfig, exact_moments
-from prehend_training.sima.instants import LEAST_VIEWS, open_instants
+from prehend_training.data.records import known_ratio
+from prehend_training.evaluate.crops import CropReader, Labelled
+from prehend_training.sample import HandLabel
+from prehend_training.sima.batches import MomentBatches, shown_unchanged
+from prehend_training.sima.instants import LEAST_VIEWS, InstantDataset, open_instants
 
 RECONSTRUCT, FUSE = "reconstruct", "fuse"
 """Stages: of one view, and of several."""
 HIDDEN_BINS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the share of a hand that is hidden."""
+_NONE = "{}: no hand with a known pose to measure on"
 VIEW_COUNTS = (2, 4, MOST_VIEWS)
 
 
@@ -44,17 +49,30 @@ class _Errors:
     def add(self, joints: Array, vertices: Array, rotation: Array, truth: ArrayDict, rows: Sequence[int]) -> None:
         """Answers in the crops' frames for some rows of the truth."""
         chosen = list(rows)
-        wanted, turned = truth["joints"][chosen], truth["rotations"][chosen]
+        turned = truth["rotations"][chosen]
         posed = skin(load_hand_model(), turned, truth["betas"][chosen])
+        self._add_points(joints, truth["joints"][chosen], self.joints, self.aligned_joints)
         mesh = posed.vertices - posed.joints[:, :1]
-        for said, right, plain, fitted in (
-            (joints, wanted, self.joints, self.aligned_joints),
-            (vertices, mesh, self.vertices, self.aligned_vertices),
-        ):
-            plain.append(point_errors(said, right).mean(1) * 1e3)
-            fitted.append(point_errors(aligned(said, right), right).mean(1) * 1e3)
+        self._add_points(vertices, mesh, self.vertices, self.aligned_vertices)
         self.turned.append(np.rad2deg(geodesic_angle(rotation, turned[:, 0])))
         self.hidden.append(1 - truth["visible_ratio"][chosen])
+
+    def add_hand(self, answer: HandAnswer, label: HandLabel, model: HandModel) -> None:
+        """An answer in the camera's frame for a label with a pose, of the model's side."""
+        assert label.rotations is not None and label.betas is not None
+        posed = skin(model, label.rotations, label.betas)
+        wrist, joints = answer.joints_m[:1], label.joints_m - label.joints_m[:1]
+        self._add_points((answer.joints_m - wrist)[None], joints[None], self.joints, self.aligned_joints)
+        mesh = posed.vertices - posed.joints[:1]
+        self._add_points((answer.vertices_m - wrist)[None], mesh[None], self.vertices, self.aligned_vertices)
+        self.turned.append(np.rad2deg([answer.turn_error_rad]))
+        self.hidden.append(np.array([1 - known_ratio(label)]))
+
+    def _add_points(
+        self, said: NDArray[Any], right: NDArray[Any], plain: list[NDArray[Any]], fitted: list[NDArray[Any]]
+    ) -> None:
+        plain.append(point_errors(said, right).mean(1) * 1e3)
+        fitted.append(point_errors(aligned(said, right), right).mean(1) * 1e3)
 
     def summary(self) -> dict[str, Any]:
         """Means over all views, and of the joints by how much of the hand is hidden."""
@@ -117,11 +135,42 @@ def evaluate_views(backend: Backend, data: Sequence[Path], limit: int | None = N
             for rows in several_at_a_time(views, count):
                 errors.add(*fused(backend, told, truth, rows), truth, rows)
     if not moments:
-        raise AssetError(f"{', '.join(map(str, data))}: no hand with a known pose to measure on")
+        raise AssetError(_NONE.format(", ".join(map(str, data))))
     summaries = {count: errors.summary() for count, errors in found.items()}
     whole = summaries[max(summaries)]
     by_views = {"views": {str(count): summary for count, summary in summaries.items()}} if several else {}
     return {"moments": moments, **whole, **by_views}
+
+
+def evaluate_crop_views(reader: CropReader, data: Sequence[Path], limit: int | None = None) -> dict[str, Any]:
+    """Measure a crop network on the same hands, each view alone, by the robot's own crop and decoder.
+
+    Args:
+        reader: of the network; the hand's box and side are given, of what it holds nothing.
+        data, limit: as of `evaluate_views`.
+
+    Returns:
+        moments; lost, hands about which nothing sound was said and which no error counts; and hands, errors and
+        by_hidden as of a network of one view.
+
+    Raises:
+        AssetError: see `evaluate_views`.
+    """
+    errors, moments, lost = _Errors(), 0, 0
+    for dataset, number in _numbers(data, reader.crop_size, limit):
+        labels = dataset.labels(number)[:MOST_VIEWS]
+        if any(label.hand.rotations is None or label.hand.betas is None for label in labels):
+            continue
+        moments += 1
+        answers = reader.answers([Labelled(label.sample, label.hand, None) for label in labels])
+        for label, answer in zip(labels, answers, strict=True):
+            if answer.hand is None:
+                lost += 1
+            else:
+                errors.add_hand(answer.hand, label.hand, reader.models[label.hand.side])
+    if not errors.hidden:
+        raise AssetError(_NONE.format(", ".join(map(str, data))))
+    return {"moments": moments, "lost": lost, **errors.summary()}
 
 
 def several_at_a_time(views: int, count: int) -> list[range]:
@@ -152,15 +201,21 @@ def fused(
 def _moments(backend: Backend, data: Sequence[Path], limit: int | None) -> Iterator[ArrayDict]:
     """The views of each moment as crops, at most eight, in the order of the cameras."""
     config = backend.bundle.manifest["config"]
-    view = replace(EXACT_VIEW, upright=config["trunk"] == "hand")
-    chosen = exact_moments(MomentDataConfig(size_px=config["size"], view=view), MOST_VIEWS)
-    datasets = [open_instants([Path(path)], config["size"]) for path in data]
-    places = [(dataset, number) for dataset in datasets for number in range(len(dataset))]  # type: ignore[arg-type]
+    chosen = shown_unchanged(config["size"], config["trunk"], MOST_VIEWS)
+    for dataset, number in _numbers(data, config["size"], limit):
+        seen = dataset.seen(number)[:MOST_VIEWS]
+        yield MomentBatches(dataset, chosen, 0, 1).views_of(seen, len(seen), np.random.default_rng(0))
+
+
+def _numbers(data: Sequence[Path], crop_px: int, limit: int | None) -> Iterator[tuple[InstantDataset, int]]:
+    """Moments of folders, or so many of them spread evenly."""
+    datasets = [open_instants([Path(path)], crop_px) for path in data]
+    places = [(dataset, number) for dataset in datasets for number in dataset.first(len(dataset))]  # type: ignore[arg-type]
     spread = np.linspace(0, len(places) - 1, min(len(places), limit or len(places))).astype(int)
     for k in tqdm(spread, unit="moment"):
         dataset, number = places[k]
-        seen = dataset[number].seen()[:MOST_VIEWS]  # type: ignore[union-attr]
-        yield MomentBatches(dataset, chosen, 0, 1).views_of(seen, len(seen), np.random.default_rng(0))
+        assert isinstance(dataset, InstantDataset)
+        yield dataset, number
 
 
 def _mean(values: NDArray[Any]) -> float | None:

@@ -1,15 +1,18 @@
 """Batches of several views of one moment, for SiMA-Hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
+from torch import Tensor
 
 from prehend.conventions import MIRROR, SIDES
 from prehend.pipeline.crops.crop import direction_of
 from prehend.types import Box, FloatArray
-from prehend_training.data.batch import ArrayDict
+from prehend_training.data.batch import ArrayDict, MomentBatch
 from prehend_training.data.crop_targets import hand_targets, still_visible
+from prehend_training.data.crops import CropBatches
 from prehend_training.data.pixels.draws import PhotometricConfig, draw_changes
 from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record
@@ -26,6 +29,7 @@ from prehend_training.data.views import (
     mirror_left,
     view_of,
 )
+from prehend_training.sample import HAND_CODE, OBJECT_CODE
 from prehend_training.sima.instants import InstantDataset, Moment, SeenHand
 
 
@@ -48,6 +52,12 @@ def exact_moments(config: MomentDataConfig, views: int) -> MomentDataConfig:
     """The same without any change, with true boxes and so many views: for measuring."""
     view = replace(EXACT_VIEW, upright=config.view.upright)
     return replace(config, views=(views,), view=view, photometric=None, smear_p=0.0)
+
+
+def shown_unchanged(size_px: int, trunk: str, views: int) -> MomentDataConfig:
+    """What a network of SiMA-Hand of this size and trunk is shown of so many views where nothing is changed."""
+    view = replace(EXACT_VIEW, upright=trunk == "hand")
+    return exact_moments(MomentDataConfig(size_px=size_px, view=view), views)
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,45 @@ class MomentBatches:
             places: FloatArray = apply_affine(view.affine, record["keypoints_px"][0])
             targets["visible"] = still_visible(targets["visible"], places, changes.patches, px)
         return targets | rig_arrays(record, view, T, px) | {"image": image}
+
+
+TEACHER = "teacher_"
+"""Start of the names of arrays that a teacher is shown."""
+_SHOWN = ("image", "turn", "center", "ray")
+
+
+@dataclass(frozen=True)
+class CropMoments(MomentBatches):
+    """The same views as crops of a crop network, see `TaughtBatch`.
+
+    Attributes:
+        config: how many views, and what the teacher is shown of them.
+        crops: makes the crop network's own of each.
+        teaches: whether there is a teacher; the crops are the same without.
+    """
+
+    crops: CropBatches
+    teaches: bool
+
+    def _view(self, hand: SeenHand, rng: np.random.Generator) -> ArrayDict:
+        sample = self.crops.sample_of(_alone(hand.record), rng)
+        if not self.teaches:
+            return sample
+        shown = super()._view(hand, np.random.default_rng(0))  # unchanged: nothing that is drawn counts
+        return sample | {TEACHER + name: shown[name] for name in _SHOWN}
+
+
+def of_teacher(batch: Mapping[str, Tensor]) -> MomentBatch:
+    """What the teacher is shown of a `TaughtBatch`."""
+    shown = {name: batch[TEACHER + name] for name in _SHOWN}
+    return cast(MomentBatch, shown | {name: batch[name] for name in ("known", "leads")})
+
+
+def _alone(record: Record) -> Record:
+    """A record that says that beside the hand may be another one, where it shows some."""
+    numbers = record["segmentation"]
+    others = bool(((numbers > HAND_CODE) & (numbers < OBJECT_CODE)).any())
+    return record | {"has_beside": np.array(bool(record["has_beside"]) and not others)}
 
 
 def mirrored(hand: SeenHand) -> tuple[Record, FloatArray]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +37,18 @@ class SeenHand:
 
     record: Record
     T_camera_world: FloatArray
+    row: int
+
+
+class SeenLabel(NamedTuple):
+    """A hand in the image of one camera.
+
+    Attributes:
+        sample: the image. hand: its label there. row: of the image.
+    """
+
+    sample: Sample
+    hand: HandLabel
     row: int
 
 
@@ -122,15 +135,23 @@ class InstantDataset:
         return self._kept[index]
 
     def _read(self, index: int) -> list[SeenHand]:
+        return [self._seen(label) for label in self.labels(index)]
+
+    def labels(self, index: int) -> list[SeenLabel]:
+        """The hand of `seen` as its source labels it, in whole images.
+
+        Raises:
+            AssetError: see `seen`.
+        """
         others = np.random.default_rng(index)
         for _ in range(_TRIES):
-            hands = self._hand_of(self.instants[index], others)
-            if len(hands) >= LEAST_VIEWS:
-                return hands
+            found = self._hand_of(self.instants[index], others)
+            if len(found) >= LEAST_VIEWS:
+                return found
             index = int(others.integers(len(self)))
         raise AssetError(f"none of {_TRIES} moments of {self.source.name} has a hand that two cameras see")
 
-    def _hand_of(self, rows: Sequence[int], rng: np.random.Generator) -> list[SeenHand]:
+    def _hand_of(self, rows: Sequence[int], rng: np.random.Generator) -> list[SeenLabel]:
         samples = [(row, self.source.sample(row)) for row in rows]
         places = [(row, sample, hand) for row, sample in samples for hand in _usable(sample)]
         if not places:
@@ -145,10 +166,11 @@ class InstantDataset:
                 if hand.side == side
             }
             if off and min(off) <= SAME_HAND_M:
-                found.append(self._seen(row, sample, off[min(off)]))
+                found.append(SeenLabel(sample, off[min(off)], row))
         return found
 
-    def _seen(self, row: int, sample: Sample, hand: HandLabel) -> SeenHand:
+    def _seen(self, label: SeenLabel) -> SeenHand:
+        sample, hand, row = label
         number = next(k for k, other in enumerate(sample.hands) if other is hand)
         record = around_hand(of_hand(record_of(sample, FRAME_HANDS), number), self.crop_px)
         return SeenHand(record, np.asarray(sample.T_camera_world, np.float64), row)
@@ -164,6 +186,38 @@ class Moment:
     def seen(self) -> list[SeenHand]:
         """See `InstantDataset.seen`."""
         return self.dataset.seen(self.index)
+
+
+class FirstViews:
+    """One view of each moment, as what a crop network's training looks at before it begins.
+
+    Args:
+        moments: of `open_instants`.
+    """
+
+    def __init__(self, moments: InstantDataset | MixedDataset):
+        self.moments = moments
+
+    def __getitem__(self, index: int) -> Record:
+        moment = self.moments[index]
+        assert isinstance(moment, Moment)
+        return moment.seen()[0].record
+
+    def first(self, count: int) -> list[int]:
+        """See `TrainingDataset`."""
+        return self.moments.first(count)
+
+    def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
+        """See `TrainingDataset`."""
+        return self.moments.indices(seed, step, batch_size)
+
+    def backdrop(self, rng: np.random.Generator) -> None:
+        """None: backgrounds of views stay."""
+        return
+
+    def held(self) -> "FirstViews":
+        """See `TrainingDataset`: all of them."""
+        return self
 
 
 def _usable(sample: Sample) -> list[HandLabel]:

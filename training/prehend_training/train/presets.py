@@ -23,6 +23,7 @@ from prehend_training.train.tasks.detector import DetectorPreset
 from prehend_training.train.tasks.h2onet import H2ONET_PRESETS
 from prehend_training.train.tasks.hhmr import HHMR_PRESETS
 from prehend_training.train.tasks.lite import LitePreset
+from prehend_training.train.tasks.lite_views import LiteViewsPreset
 from prehend_training.train.tasks.palms import PALM_PRESETS
 from prehend_training.train.tasks.sima_presets import SIMA_PRESETS
 
@@ -73,17 +74,34 @@ def _trunk_arms() -> Iterator[Preset]:
     yield CropPreset("unihope-xs-upright", "unihope-xs", SMALL, data, optimisation=_MUON)
 
 
+# a hand that was just found has no box of what it holds
+_FURTHER_CROPS = replace(UPRIGHT_CROPS, whole_object_p=0.4)
+_FURTHER = Optimisation(
+    method="muon", batch_size=24, lr=7e-4, weight_decay=0.01, warmup=0.02, ema=0.998, pretrained_share=0.12
+)
+
+
+def _of_views() -> Iterator[Preset]:
+    """`unihope-s` on several views of moments, with SiMA-Hand's teacher and, of the same crops, without."""
+    name, way = "unihope-s-views", replace(_FURTHER, ema=0.995)
+    taught = LiteViewsPreset(name, "unihope-s", data=_FURTHER_CROPS, optimisation=way, adapts=("shape", "orientation"))
+    small = replace(UPRIGHT_CROPS, size_px=_TINY_LITE.size)
+    tiny = replace(taught, name=f"debug-{name}", config=_TINY_LITE, data=small, skeletons=4, views=2)
+    tiny = replace(tiny, optimisation=replace(_BRIEF, batch_size=8))
+    yield replace(taught, name=f"{name}-no-shape", adapts=("orientation",))
+    for chosen in (taught, tiny):
+        yield chosen
+        yield replace(chosen, name=f"{chosen.name}-plain", adapts=())
+
+
 _ALL: tuple[Preset, ...] = (
     _UNIHOPE_S,
     # goes on from another run with further data: the same at a lower rate
     LitePreset(
         "unihope-s-further",
         "unihope-s",
-        # a hand that was just found has no box of what it holds
-        data=replace(UPRIGHT_CROPS, whole_object_p=0.4),
-        optimisation=Optimisation(
-            method="muon", batch_size=24, lr=7e-4, weight_decay=0.01, warmup=0.02, ema=0.998, pretrained_share=0.12
-        ),
+        data=_FURTHER_CROPS,
+        optimisation=_FURTHER,
     ),
     # its object stream alone: of a mixture only one crop in five teaches it
     LitePreset(
@@ -225,7 +243,7 @@ def _rows_of(base: CropPreset) -> Iterator[CropPreset]:
 
 
 _ROWS = [*_rows_of(_UNIHOPE_XS), *_rows_of(_DEBUG_UNIHOPE)]
-_ALL_PARTS = (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *HHMR_PRESETS, *_ROWS, *_trunk_arms())
+_ALL_PARTS = (*_ALL, *H2ONET_PRESETS, *SIMA_PRESETS, *HHMR_PRESETS, *_ROWS, *_trunk_arms(), *_of_views())
 PRESETS: dict[str, Preset] = {one.name: one for one in _ALL_PARTS}
 
 

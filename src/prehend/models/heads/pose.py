@@ -93,10 +93,16 @@ class PlacesPoseHead(nn.Module):
             log_std: (B, 21) how sure they are: see `LiteHandAnswer.keypoint_log_std`.
             code: (B, D); zeros say that there is no image.
         """
-        places, direction = upright(places_px)
-        hidden = self.hidden(torch.cat([code, log_std, places.flatten(1)], dim=1))
+        hidden, direction = self.features(places_px, log_std, code)
         sixd = self.pose(hidden).float().reshape(-1, NUM_MANO_JOINTS, 6) + self.mean_pose
         rotations = rotations_from_6d(sixd)
         wrist = turn_about_axis(direction) @ rotations[:, 0]
         rotations = torch.cat([wrist[:, None], rotations[:, 1:]], dim=1)
         return HandParameters(rotations, self.shape(hidden), self.visibility(hidden))
+
+    def features(self, places_px: Tensor, log_std: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Arguments as of `forward` -> (B, W) what pose and shape are read from, of the hand as if it pointed up, and
+        (B, 2) where it points, see `upright`."""
+        places, direction = upright(places_px)
+        hidden: Tensor = self.hidden(torch.cat([code, log_std, places.flatten(1)], dim=1))
+        return hidden, direction

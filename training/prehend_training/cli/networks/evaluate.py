@@ -37,7 +37,8 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="crops of another seed than the "
         "training's (frames for a detector, sequences too for h2onet and unihope-s-time, views for sima), may be "
-        "repeated: hands with labelled boxes, looked at one by one; places beside them, for presence",
+        "repeated: hands with labelled boxes, looked at one by one; places beside them, for presence. Views alone: "
+        "the hands that sima is measured on, each view by itself; RUN/measured.json stays",
     )  # fmt: skip
     verb.add_argument(
         "--frames", type=Path, action="append", default=[], metavar="DIR",
@@ -189,10 +190,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if measured.sees_through_time:
         _evaluate_through_time(measured, arguments)
         return
-    if measured.fuses and _are_sequences(arguments.data):
+    if measured.fuses and _are(arguments.data, "sequences"):
         _evaluate_fused(measured, arguments)
         return
-    if measured.sees_views:
+    if measured.sees_views or (not measured.is_detector and _are(arguments.data, "views")):
         _evaluate_views(measured, arguments)
         return
     if not measured.is_detector:
@@ -229,12 +230,20 @@ def _evaluate_fused(measured: "Measured", arguments: argparse.Namespace) -> None
 
 
 def _evaluate_views(measured: "Measured", arguments: argparse.Namespace) -> None:
-    from prehend_training.evaluate.views import evaluate_views
+    from prehend_training.evaluate.crops import CropReader
+    from prehend_training.evaluate.views import evaluate_crop_views, evaluate_views
 
     if arguments.frames or arguments.dataset or not arguments.data:
-        raise InvalidInput(f"{measured.backend.bundle.network} is measured on --data: folders of views")
-    report = evaluate_views(measured.backend, arguments.data, arguments.limit)
-    _tell(measured, report)
+        raise InvalidInput(
+            f"{measured.backend.bundle.network} is measured on --data: folders of views, and these alone"
+        )
+    if measured.sees_views:
+        _tell(measured, evaluate_views(measured.backend, arguments.data, arguments.limit))
+        return
+    reader = CropReader(measured.backend, always_fuses=measured.always_fuses)
+    report = evaluate_crop_views(reader, arguments.data, arguments.limit)
+    # what a bundle tells of a crop network are crops: RUN/measured.json stays
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 
 def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) -> None:
@@ -268,10 +277,11 @@ def _evaluate_crop_network(measured: "Measured", arguments: argparse.Namespace) 
                 sys.stdout.write(f"{path}\n")
 
 
-def _are_sequences(data: list[Path]) -> bool:
+def _are(data: list[Path], kind: str) -> bool:
+    """Whether there are folders, and all of a kind."""
     from prehend_training.storage.shards import ShardFolder
 
-    return bool(data) and all(ShardFolder.open(path).kind == "sequences" for path in data)
+    return bool(data) and all(ShardFolder.open(path).kind == kind for path in data)
 
 
 def _note(measured: "Measured", summary: dict[str, Any]) -> None:

@@ -77,10 +77,10 @@ def autocast(device: str, precision: Precision) -> torch.autocast:
 
 
 def to_tensors(batch: Mapping[str, NDArray[Any] | Tensor], device: str) -> dict[str, Tensor]:
-    """Arrays to tensors; `image...` (B, S, S, 3) uint8 become (B, 3, S, S) float in [0, 1], channels last in memory;
+    """Arrays to tensors; images (B, S, S, 3) uint8 become (B, 3, S, S) float in [0, 1], channels last in memory;
     what are tensors on the device already stay as they are."""
     tensors = {name: torch.as_tensor(array).to(device, non_blocking=True) for name, array in batch.items()}
-    for name in tensors.keys() & {"image", "image_deoccluded"}:
+    for name in tensors.keys() & {"image", "image_deoccluded", "teacher_image"}:
         if tensors[name].dtype == torch.uint8:
             tensors[name] = tensors[name].permute(0, 3, 1, 2).float().div_(255)
     return tensors

@@ -168,10 +168,14 @@ class CropTask:
         self.preset: Preset = preset
         self._crop_preset, self.teacher = preset, teacher
         self.memory = memory
-        self.dataset = memory.dataset if memory else _opened(preset, data)
+        self.dataset = memory.dataset if memory else self._opened(data)
         self.source: BatchSource = self._source()
         self._paper = isinstance(preset.loss, PaperLossWeights)
         self._hand: HandLayer = HandLayer(load_hand_model()) if self._paper else SampledHand(load_hand_model())
+
+    def _opened(self, data: DataSource) -> TrainingDataset:
+        preset = self._crop_preset
+        return open_training_data(data, preset.pictures, preset.twins is not None, preset.data.size_px)
 
     def network(self) -> ModelWithHeads:
         """UniHOPE whose pose offsets start from the mean pose of the data."""
@@ -195,7 +199,7 @@ class CropTask:
         records = (self.dataset[row] for row in self.dataset.first(LIFT_SAMPLES))
         return LiftBatches(*poses_of(records), self._crop_preset.lift, self._crop_preset.seed, count)
 
-    def _crops(self, dataset: TrainingDataset) -> CropBatches:
+    def _crops(self, dataset: TrainingDataset) -> BatchSource:
         preset, work = self._crop_preset, crop_arrays if self.memory is None else later
         size = preset.optimisation.batch_size
         return CropBatches(dataset, preset.data, preset.seed, size, preset.twins is not None, work)
@@ -215,7 +219,7 @@ class CropTask:
         with torch.autocast(batch["image"].device.type, enabled=False):
             terms = self._sample_terms(network.network, answers.output, batch, answers.read)
             if self.teacher is not None:
-                terms |= self._taught_terms(network.network, answers.output, batch, self.teacher)
+                terms |= self._taught_terms(network, answers.output, batch, self.teacher)
             if network.twins is None:
                 return terms
             return terms | self._pair_terms(network, answers, batch, terms, used)
@@ -229,13 +233,13 @@ class CropTask:
         terms |= hand_terms(output.hand, batch, hand) | object_terms(output, batch)
         return terms | heatmap_terms(network, output.heatmaps, batch) | map_terms(read, batch)
 
-    def _taught_terms(self, network: UniHOPE, output: Output, batch: CropBatch, teacher: Teacher) -> Terms:
+    def _taught_terms(self, network: ModelWithHeads, output: Output, batch: CropBatch, teacher: Teacher) -> Terms:
         """How far the network is from its teacher, who sees the same changed images."""
         told, kind, other = batch["grasp_gate"], batch["image"].device.type, teacher.network
         assert isinstance(other, UniHOPE)
         with torch.no_grad(), autocast(kind, teacher.precision):
             taught = other(batch["image"], batch["hand_box"], batch["object_box"], told[:, None], told > 0.5)
-        return teacher_terms(network, output, other, taught, batch)
+        return teacher_terms(network.network, output, other, taught, batch)
 
     def _pair_terms(
         self, network: ModelWithHeads, answers: Answers, batch: CropBatch, terms: Terms, used: float
@@ -257,10 +261,6 @@ class CropTask:
                 network.twins, answers.output, answers.twin, answers.twin_rows, batch["visible_ratio"], network.mapper
             )
         return both | enhancement
-
-
-def _opened(preset: CropPreset, data: DataSource) -> TrainingDataset:
-    return open_training_data(data, preset.pictures, preset.twins is not None, preset.data.size_px)
 
 
 def mean_pose(dataset: TrainingDataset) -> np.ndarray:

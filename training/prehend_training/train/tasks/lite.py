@@ -83,9 +83,11 @@ class LitePreset(CropPreset):
 class LiteTask(CropTask):
     """Training of UniHOPE on a pretrained trunk: crops, some of them photographs, and skeletons without images."""
 
-    def __init__(self, preset: LitePreset, data: DataSource, memory: Memory | None = None):
+    def __init__(
+        self, preset: LitePreset, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None
+    ):
         self._lite = preset
-        super().__init__(preset, data, memory)
+        super().__init__(preset, data, memory, teacher)
         assert isinstance(self._hand, SampledHand)
 
     def network(self) -> ModelWithHeads:

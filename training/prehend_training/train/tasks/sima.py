@@ -161,7 +161,7 @@ class SimaTask:
 
     def _student_terms(self, network: SimaHand, batch: MomentBatch) -> Terms:
         told = ViewFeatures(*(value.float() for value in network.features(batch["image"])))
-        taught = self._taught(batch) if self._chosen.adapts else None
+        taught = taught_features(self._chosen.name, self._teacher, batch) if self._chosen.adapts else None
         with torch.autocast(batch["image"].device.type, enabled=False):
             terms = self._mesh_terms(FoundMesh(told.vertices, told.joints, told.rotation), batch)
             terms |= place_term(told.places, batch, network.config.size)
@@ -171,14 +171,6 @@ class SimaTask:
             shape = (told.shape, taught.shape.repeat_interleave(count, 0)) if "shape" in adapts else None
             orientation = (told.orientation, taught.orientation) if "orientation" in adapts else None
             return terms | adaptation_terms(shape, orientation, hand_rows(batch))
-
-    @torch.no_grad()
-    def _taught(self, batch: MomentBatch) -> FusedFeatures:
-        """What the teacher makes of all views of the same changed images."""
-        if self._teacher is None:
-            raise InvalidInput(f"'{self.preset.name}' learns from a teacher: give --teacher RUN")
-        with autocast(batch["image"].device.type, self._teacher.precision):
-            return fused_views(cast(SimaViews, self._teacher.network), batch)[1]
 
     def _mesh_terms(self, found: FoundMesh, batch: MomentBatch) -> Terms:
         device = found.vertices.device
@@ -201,6 +193,24 @@ def fused_views(network: SimaViews, batch: MomentBatch) -> tuple[ViewAnswer, Fus
     told = ViewAnswer(*map(moments, network.encode(batch["image"])))
     rig = Rig(*(moments(cast(Mapping[str, Tensor], batch)[name]) for name in Rig._fields))
     return told, FusedFeatures(*(value.float() for value in network.fused(told, rig)))
+
+
+@torch.no_grad()
+def taught_features(name: str, teacher: Teacher | None, batch: MomentBatch) -> FusedFeatures:
+    """What a teacher makes of all views of a batch, in full precision.
+
+    Args:
+        name: of the preset that learns from it.
+        teacher: a `SimaViews`, frozen, in its mode for use.
+        batch: what it is shown.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    if teacher is None:
+        raise InvalidInput(f"'{name}' learns from a teacher: give --teacher RUN")
+    with autocast(batch["image"].device.type, teacher.precision):
+        return fused_views(cast(SimaViews, teacher.network), batch)[1]
 
 
 def _check_sizes(student: SimaPreset, teacher: SimaConfig) -> None:
