@@ -3,22 +3,22 @@
 from dataclasses import dataclass
 
 import cv2
+import gpu_crops
 import numpy as np
 import pytest
 import torch
+from gpu_crops import crops_table, hands_in_a_frame, joints_of, measure_crops
 from numpy.typing import NDArray
 
 from prehend.backends import open_backend
-from prehend.backends.base import Backend, Frame, cutting
+from prehend.backends.base import Frame, cutting
 from prehend.backends.fallback import FallbackBackend
 from prehend.backends.torch_ import TorchBackend
 from prehend.backends.torch_crops import Cutter
 from prehend.errors import DeviceError, InvalidInput, UnknownName
-from prehend.export.parity import TOLERANCE_MM, fixed_crops
-from prehend.hand_model.asset import load_hand_model
-from prehend.hand_model.skinning import skin
+from prehend.export.parity import TOLERANCE_MM
 from prehend.pipeline.crops.crop import CROP_SCALE, CropSpec, cut
-from prehend.pipeline.crops.uncut import AnyCrop, Picture, UncutCrop
+from prehend.pipeline.crops.uncut import Picture, UncutCrop
 from prehend.pipeline.networks.network import HandNetwork
 from prehend.types import Region
 from prehend.weights import Bundle, load_bundle
@@ -102,48 +102,31 @@ def test_the_other_side_is_the_mirror_image(image: NDArray[np.uint8]) -> None:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Bundle:
-    return load_bundle("unihope-s")
+def shipped() -> HandNetwork:
+    """The weights of the package, whose backend cuts."""
+    return HandNetwork(TorchBackend(load_bundle("unihope-s"), cuts=True))
 
 
-@pytest.fixture(scope="module")
-def devices(shipped: Bundle) -> tuple[TorchBackend, TorchBackend]:
-    """The same weights, whose crops torch cuts and whose crops OpenCV cuts."""
-    return TorchBackend(shipped, cuts=True), TorchBackend(shipped)
-
-
-def hands_in_a_frame(side: int) -> tuple[NDArray[np.uint8], list[CropSpec]]:
-    """The fixed crops of hands side by side in one frame, and where to cut them: a little turned, every other one as a
-    left hand, some of them larger than the crop and some smaller."""
-    tiles = (fixed_crops(side) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    tile = 320
-    frame = np.vstack([np.hstack([cv2.resize(one, (tile, tile)) for one in row]) for row in (tiles[:4], tiles[4:])])
-    size, specs = (4 * tile, 2 * tile), []
-    for k in range(8):
-        place = (tile * (k % 4 + 0.5), tile * (k // 4 + 0.5))
-        longer = tile / CROP_SCALE * (0.6 + 0.1 * k)
-        region = Region(place, longer, longer, 0.2 * k - 0.7)
-        specs.append(CropSpec.from_region(region, ("left", "right")[k % 2], size, size=side))
-    return np.asarray(frame, np.uint8), specs
-
-
-def answers_of(backend: Backend) -> tuple[NDArray[np.float64], list[AnyCrop]]:
-    """(8, 21, 3) joints of the fixed crops, all with an object [m]."""
-    network = HandNetwork(backend)
-    frame, specs = hands_in_a_frame(network.crop_size)
-    picture = network.picture(frame)
-    crops = [picture.cut(spec) for spec in specs]
-    answers = network.answer(crops, network.encode(crops), range(8), [True] * 8)
-    poses = np.stack([one.rotations for one in answers]), np.stack([one.betas for one in answers])
-    return skin(load_hand_model(), *poses).joints, crops
-
-
-def test_joints_are_the_same_either_way(devices: tuple[TorchBackend, TorchBackend]) -> None:
-    (one, uncut), (other, ready) = (answers_of(backend) for backend in devices)
-    assert all(crop.uncut is not None for crop in uncut) and all(crop.uncut is None for crop in ready)
-    apart = np.linalg.norm(one - other, axis=-1) * 1e3
+def test_joints_are_the_same_either_way(shipped: HandNetwork) -> None:
+    frame, specs = hands_in_a_frame(shipped.crop_size)
+    pictures = [shipped.picture(frame), Picture(frame)]
+    assert [picture.cut(specs[0]).uncut is None for picture in pictures] == [False, True]
+    device, processor = (joints_of(shipped, picture, specs) for picture in pictures)
+    apart = np.linalg.norm(device - processor, axis=-1) * 1e3
     print(f"{apart.max():.4f} mm, mean {apart.mean():.4f} mm")  # shown by pytest -rP
-    assert apart.max() <= TOLERANCE_MM
+    assert apart.shape == (8, 21) and apart.max() <= TOLERANCE_MM
+
+
+def test_the_table_tells_what_was_measured_and_what_is_missing(shipped: HandNetwork, monkeypatch) -> None:
+    monkeypatch.setattr(gpu_crops, "_LONGEST_S", 0.0)
+    monkeypatch.setattr(gpu_crops, "HANDS", (1, 2))
+    told = measure_crops(shipped._backend, "cpu")
+    assert told["levels"] <= LEVELS + 0.01 and told["joints_mm"] <= TOLERANCE_MM
+    assert measure_crops(open_backend("onnx", shipped._backend.bundle, threads=1), "cpu").keys() == {"missing"}
+    lines = crops_table({"a": {"crops": told}, "b": {"missing": "no GPU"}, "c": {"failed": "a crash"}}).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[3].startswith("| b | missing: no GPU |") and lines[4].startswith("| c | failed: a crash |")
+    assert all(ms["device"] > 0 for row in told["ms"].values() for ms in row.values())
 
 
 @dataclass
