@@ -30,13 +30,13 @@ _LONGEST_S = 0.5
 
 def hands_in_a_frame(side: int) -> tuple[np.ndarray, list[CropSpec]]:
     """The fixed crops of eight hands in one 720p frame, and where to cut them with a side of `side` [px]: a little
-    turned, every other one as a left hand, some larger than the crop and some smaller."""
+    turned, every other one as a left hand, some enlarged and some shrunk."""
     tiles = (fixed_crops(side) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     frame, specs = np.zeros((HEIGHT, WIDTH, 3), np.uint8), []
     for k, tile in enumerate(tiles):
         x, y = _TILE * (k % 4), _TILE * (k // 4)
         frame[y : y + _TILE, x : x + _TILE] = cv2.resize(tile, (_TILE, _TILE))
-        longer = _TILE / CROP_SCALE * (0.6 + 0.1 * k)
+        longer = _TILE / CROP_SCALE * (0.6 + 0.05 * k)
         region = Region((x + _TILE / 2, y + _TILE / 2), longer, longer, 0.2 * k - 0.7)
         specs.append(CropSpec.from_region(region, "left" if k % 2 else "right", (WIDTH, HEIGHT), size=side))
     return frame, specs
@@ -84,9 +84,8 @@ def measure_crops(backend: Backend, provider: str) -> dict[str, Any]:
 def crops_table(reports: dict[str, dict[str, Any]]) -> str:
     """The reports as Markdown: those of checks that cut, and what is missing."""
     head = ["crops cut by", "levels off, worst (mean)", "joints off [mm], worst"]
-    head += [f"upload and {n} crops [ms] (processor)" for n in HANDS] + [
-        f"hand stage, {n} [ms] (the same)" for n in HANDS
-    ]
+    head += [f"upload and crops of {n} [ms] (OpenCV)" for n in HANDS]
+    head += [f"hand stage of {n} [ms] (OpenCV's crops)" for n in HANDS]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, report in reports.items():
         told = report.get("crops", {key: report[key] for key in ("missing", "failed") if key in report})

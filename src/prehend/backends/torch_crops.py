@@ -94,7 +94,9 @@ def _shrunk(frame: Tensor, window: Window) -> Tensor:
     if window.shrink == 1 or not part.numel():
         return part
     edges = (0, -part.shape[3] % window.shrink, 0, -part.shape[2] % window.shrink)
-    return F.avg_pool2d(F.pad(part, edges, mode="replicate"), window.shrink).round_()
+    means = F.avg_pool2d(F.pad(part, edges, mode="replicate"), window.shrink)
+    # OpenCV rounds halves up in blocks of two by two, to even in others
+    return means.add_(0.5).floor_() if window.shrink == 2 else means.round_()
 
 
 def _warped(part: Tensor, to_part: Tensor, size: int) -> Tensor:
