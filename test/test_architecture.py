@@ -146,7 +146,7 @@ ROOMS = (
 MOST_FILES = 12
 """In a room: more do not let a reader in."""
 ONLY_IN = {
-    "torch": ("models/", "prior/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
+    "torch": ("models/", "prior/", "export/", "backends/torch_", "hand_model/torch_.py"),
     "tensorrt": ("backends/tensorrt_api.py",),
     "cuda": ("backends/tensorrt_api.py",),
     "onnx": ("export/",),

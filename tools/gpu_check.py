@@ -2,7 +2,8 @@
 
 Each backend runs in a process of its own: engines are built, answers are compared with torch in float32 on the
 processor (joints in millimetres, on fixed crops), and the hand network's stages are timed at batches of 1, 2, 8 and
-64. What is not there is said; what is there and does not work makes the exit code 1. The table is for the README.
+64; where crops are cut there, they are compared with the processor's. What is not there is said; what is there and does
+not work makes the exit code 1. The tables are for docs/ENGINES.md.
 """
 
 import argparse
@@ -19,10 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from gpu_crops import ALLOWED_LEVELS, crops_table, measure_crops
 
 from prehend.backends import Backend, BackendSettings, open_backend
 from prehend.errors import DeviceError, MissingDependency, PrehendError
-from prehend.weights import load_bundle
+from prehend.weights import Bundle, load_bundle
 
 BATCHES = (1, 2, 8, 64)
 WEIGHTS, DETECTOR = "unihope-s", "palm"
@@ -47,6 +49,11 @@ class Check(NamedTuple):
     def name(self) -> str:
         """For a person, and for the process that runs it."""
         return "-".join([*self[:3], *(["compiled"] if self.compiled else [])])
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it cuts crops where its network runs."""
+        return self.backend != "onnx"
 
 
 CHECKS = (
@@ -81,7 +88,7 @@ def run_one(check: Check, folder: Path) -> dict[str, Any]:
         layers = [kind for told in manifests[0]["precision_found"].values() for kind in told.values()]
         report["layers"] = {kind: layers.count(kind) for kind in sorted(set(layers))}
         report["built_with"] = manifests[0]["built_with"]
-    backend = open_backend(check.backend, bundle, settings)
+    backend = opened(check, bundle, settings)
     report["ready_s"] = round(time.perf_counter() - began, 1)
     found = compare_apart(open_backend("torch", bundle), backend)
     report |= {"joints_mm": round(found.joints_mm, 4), "joints_mean_mm": round(found.joints_mean_mm, 4)}
@@ -89,11 +96,27 @@ def run_one(check: Check, folder: Path) -> dict[str, Any]:
         report["failed"] = f"joints lie {found.joints_mm:.3g} mm from torch's, allowed {ALLOWED_MM[check.precision]} mm"
     batches = BATCHES[:-1] if check.provider in ("cpu", "openvino") else BATCHES  # 64 at once are for a GPU
     report["ms"] = {str(items): time_stages(backend, items) for items in batches}
+    if check.cuts:
+        report["crops"] = crops = measure_crops(backend, check.provider)
+        allowed = ALLOWED_MM[check.precision]
+        if "ms" in crops and not (crops["levels_mean"] <= ALLOWED_LEVELS and crops["joints_mm"] <= allowed):
+            report["failed"] = (
+                f"its crops are {crops['levels_mean']:.3g} levels off, joints {crops['joints_mm']:.3g} mm"
+            )
     backend.close()
     finder = open_backend(check.backend, detector, settings)
     report["detector_ms"] = time_stages(finder, 1)
     finder.close()
     return report
+
+
+def opened(check: Check, bundle: Bundle, settings: BackendSettings) -> Backend:
+    """The backend; on the processor torch cuts crops too, which tells of no GPU but tries the code."""
+    if (check.backend, check.provider) != ("torch", "cpu"):
+        return open_backend(check.backend, bundle, settings)
+    from prehend.backends.torch_ import TorchBackend
+
+    return TorchBackend(bundle, settings, cuts=True)
 
 
 def time_stages(backend: Backend, items: int) -> dict[str, float]:
@@ -207,6 +230,8 @@ def main() -> int:
             )
             print(f"{number + 1:2d}/{len(chosen)} {check.name:32s} {said}", flush=True)
     print(f"\n{table(reports)}")
+    if cut := {check.name: reports[check.name] for check in chosen if check.cuts}:
+        print(f"\n{crops_table(cut)}")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({"environment": facts, "checks": reports}, indent=1) + "\n")
     failed = [name for name, report in reports.items() if "failed" in report]

@@ -29,7 +29,7 @@ class Runtime:
         device_bytes: memory of the GPU.
     """
 
-    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
+    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2, cudaMemcpyDeviceToDevice=3)
     cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
 
     def __init__(self, device_bytes: int = 1 << 34, name: bytes = b"Double GPU", capability=(9, 0)):
@@ -83,11 +83,15 @@ class Runtime:
 
     def cudaMemcpyAsync(self, target, source, size, kind, stream):
         assert stream in self.streams
-        tables = (self.on_device, self.host) if kind == 1 else (self.host, self.on_device)
-        for pointer, table in zip((target, source), tables, strict=True):
-            assert pointer in table, "copies are between page-locked and device memory"
-            assert size <= len(table[pointer])
-        self.queue(lambda: ctypes.memmove(target, source, size), "cudaMemcpyAsync")
+        if kind == 3:  # from what another library holds on the device
+            assert target in self.on_device and source not in self.host and size <= len(self.on_device[target])
+            assert self.recording is None, "another library's memory is no part of a graph"
+        else:
+            tables = (self.on_device, self.host) if kind == 1 else (self.host, self.on_device)
+            for pointer, table in zip((target, source), tables, strict=True):
+                assert pointer in table, "copies are between page-locked and device memory"
+                assert size <= len(table[pointer])
+        self.queue(lambda: ctypes.memmove(target, source, size), f"cudaMemcpyAsync {kind}")
         return (Error.cudaSuccess,)
 
     def queue(self, work, name: str) -> None:

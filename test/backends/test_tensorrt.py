@@ -6,17 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 from tensorrt_double import Runtime, TensorRTDouble
 
 from prehend.backends import BackendSettings, open_backend
+from prehend.backends.base import Frame, cutting
 from prehend.backends.engine_files import DIGEST, MANIFEST, digest_of
 from prehend.backends.fallback import FallbackBackend
 from prehend.backends.tensorrt_ import TensorRTBackend
 from prehend.backends.tensorrt_api import TensorRT, import_tensorrt, precisions_of
+from prehend.backends.torch_crops import Cutter
 from prehend.errors import DeviceError, EngineMismatch, MissingDependency, ParameterError, WeightsMismatch
 from prehend.export.engine import export_engine
 from prehend.export.parity import stage_inputs
+from prehend.pipeline.crops.crop import CropSpec
+from prehend.pipeline.crops.uncut import UncutCrop
+from prehend.types import Box
 from prehend.weights import Bundle
 
 
@@ -77,6 +83,58 @@ def test_a_graph_is_captured_once_for_a_size_and_launched_after(small_bundle: Bu
         assert made[-2:] == ["cudaGraphLaunch", "cudaStreamSynchronize"]
         if not captures:
             assert made == ["cudaGraphLaunch", "cudaStreamSynchronize"]
+
+
+def crops_in_noise(bundle: Bundle, items: int, seed: int = 0) -> list[UncutCrop]:
+    """Crops of a frame, which grow."""
+    side = int(bundle.stages["encode"].inputs[0].shape[-1])
+    frame = Frame(np.random.default_rng(seed).integers(0, 256, (240, 320, 3), np.uint8))
+    boxes = [Box(100, 80, 140 + 4 * k, 120 + 3 * k) for k in range(items)]
+    return [UncutCrop(CropSpec.from_box(box, "left", (320, 240), size=side), frame) for box in boxes]
+
+
+@pytest.mark.parametrize("items", [1, 3, 19])
+def test_crops_that_are_cut_on_the_gpu_get_the_same_answers(small_bundle: Bundle, settings, folder, items: int) -> None:
+    engine = TensorRTBackend(small_bundle, settings, double(), Cutter("cpu"))
+    crops = crops_in_noise(small_bundle, items)
+    expected = engine.infer("encode", {"image": Cutter("cpu").cut(crops).numpy()})
+    found = engine.infer_crops("encode", crops)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert_allclose(found[name], array, atol=1e-6 * max(1.0, np.abs(array).max()))
+
+
+def test_crops_go_to_where_the_graphs_read_them(small_bundle: Bundle, settings, folder) -> None:
+    api = double()
+    engine = TensorRTBackend(small_bundle, settings, api, Cutter("cpu"))
+    assert cutting(engine) is engine and cutting(TensorRTBackend(small_bundle, settings, double())) is None
+    address, memory = engine._stages["encode"]._buffers["image"].device, set(api.cuda._runtime.on_device)
+    shown = []
+    for items, captures in ((3, 1), (4, 0), (2, 1), (3, 0)):
+        before = len(calls_of(api))
+        crops = crops_in_noise(small_bundle, items, seed=items)
+        shown.append(engine.infer_crops("encode", crops)["hand_map"])
+        made = calls_of(api)[before:]
+        assert made.count("cudaStreamBeginCapture") == captures
+        assert made.count("cudaMemcpyAsync 3") == 1 and "cudaMemcpyAsync 1" not in made, "images are not uploaded"
+        if not captures:
+            assert made == ["cudaMemcpyAsync 3", "cudaGraphLaunch", "cudaStreamSynchronize"]
+    assert engine._stages["encode"]._buffers["image"].device == address
+    assert set(api.cuda._runtime.on_device) == memory, "nothing is allocated from frame to frame"
+    assert_allclose(shown[0], shown[3], atol=1e-6)
+    images = np.zeros((3, 3, *small_bundle.stages["encode"].inputs[0].shape[2:]), np.float32)
+    assert not np.allclose(engine.infer("encode", {"image": images})["hand_map"], shown[0]), "images go up as before"
+
+
+def test_a_crop_that_fails_is_a_failure_of_the_device(small_bundle: Bundle, settings, folder, monkeypatch) -> None:
+    engine = TensorRTBackend(small_bundle, settings, double(), Cutter("cpu"))
+
+    def full(*_given, **_named):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 3 MB")
+
+    monkeypatch.setattr(torch.nn.functional, "grid_sample", full)
+    with pytest.raises(DeviceError, match=r"cutting crops on 'cpu': CUDA out of memory\. Tried"):
+        engine.infer_crops("encode", crops_in_noise(small_bundle, 1))
 
 
 def test_closing_gives_all_memory_back(small_bundle: Bundle, settings, folder) -> None:

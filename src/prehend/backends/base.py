@@ -1,18 +1,35 @@
 """What a backend is: named arrays in, named arrays out, one stage of a network at a time."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prehend.check import check_shape
 from prehend.errors import InvalidInput, UnknownName
+from prehend.types import FloatArray
 from prehend.weights import Bundle, TensorSpec
 
-__all__ = ["Array", "Backend", "TensorSpec", "calls_at_once", "ordered_inputs"]
+__all__ = [
+    "Array",
+    "Backend",
+    "CuttingBackend",
+    "Frame",
+    "TensorSpec",
+    "Uncut",
+    "Window",
+    "calls_at_once",
+    "check_crops",
+    "cutting",
+    "ordered_inputs",
+]
 
 Array = NDArray[np.float32]
+
+IMAGE = "image"
+"""Name of the input that shows crops."""
 
 
 class Backend(Protocol):
@@ -53,6 +70,95 @@ class Backend(Protocol):
     def close(self) -> None:
         """Let go of memory and threads; the backend is of no use afterwards."""
         ...
+
+
+class Window(NamedTuple):
+    """What a crop is made of, whoever cuts it.
+
+    Attributes:
+        rows, columns: pixels of the frame; none where the crop shows nothing of it and is black.
+        shrink: side of the blocks of pixels that are averaged first; the last ones repeat the pixels at the edge.
+        affine: (2, 3) float64, pixels of the shrunk part -> pixels of the crop; black beyond the part.
+    """
+
+    rows: slice
+    columns: slice
+    shrink: int
+    affine: FloatArray
+
+
+@dataclass
+class Frame:
+    """An image that goes to a device once, when the first crop of it is wanted there. Made anew for each image: the
+    memory of one may hold the next.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        on_device: the same on the device; its backend's affair.
+    """
+
+    pixels: NDArray[np.uint8]
+    on_device: Any = None
+
+
+class Uncut(Protocol):
+    """A crop that is not cut yet."""
+
+    @property
+    def frame(self) -> Frame:
+        """What it is cut out of."""
+        ...
+
+    @property
+    def window(self) -> Window:
+        """Where, and how."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its side [px]."""
+        ...
+
+    @property
+    def image(self) -> Array:
+        """(3, size, size) RGB in [0, 1], cut on the processor."""
+        ...
+
+
+class CuttingBackend(Backend, Protocol):
+    """A backend that cuts crops where its network runs, as long as its attribute `cuts` is true."""
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def infer_crops(self, stage: str, crops: Sequence[Uncut]) -> dict[str, Array]:
+        """Run a stage whose one input is `image` on crops of one or more frames; answers and errors as of `infer`."""
+        ...
+
+
+def cutting(backend: Backend) -> CuttingBackend | None:
+    """The backend, if it cuts crops itself; None where the processor has to."""
+    return cast(CuttingBackend, backend) if getattr(backend, "cuts", False) else None
+
+
+def check_crops(bundle: Bundle, stage: str, crops: Sequence[Uncut]) -> None:
+    """See that crops are what a stage takes.
+
+    Raises:
+        UnknownName: there is no such stage.
+        InvalidInput: it takes something else than images of their size, or there are none.
+    """
+    if stage not in bundle.stages:
+        raise UnknownName(f"stage of '{bundle.name}'", stage, bundle.stages)
+    specs = bundle.stages[stage].inputs
+    if [spec.name for spec in specs] != [IMAGE]:
+        names = ", ".join(sorted(spec.name for spec in specs))
+        raise InvalidInput(f"stage '{stage}' of '{bundle.name}' takes {names}, not crops alone")
+    sides = {crop.size for crop in crops}
+    if sides != {specs[0].shape[-1]}:
+        raise InvalidInput(f"crops have the sides {sorted(sides)}, expected some of {specs[0].shape[-1]} px")
 
 
 def calls_at_once(backend: Backend) -> int:

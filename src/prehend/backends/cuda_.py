@@ -46,6 +46,11 @@ class Cuda:
         """Queue a copy of `size` bytes into pinned memory."""
         self.call("cudaMemcpyAsync", host, device, size, self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost, stream)
 
+    def on_device(self, target: int, source: int, size: int, stream: Any) -> None:
+        """Queue a copy of `size` bytes from the GPU's memory into the GPU's memory."""
+        kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        self.call("cudaMemcpyAsync", target, source, size, kind, stream)
+
     def begin_capture(self, stream: Any) -> None:
         """Record what is queued from here on instead of running it; only this thread's calls may not run beside it."""
         self.call(
@@ -84,6 +89,11 @@ class Buffer:
     def upload(self, items: int, stream: Any) -> None:
         """Queue the copy of the first rows to the GPU."""
         self._cuda.to_device(self.device, self._host, items * self.row_bytes, stream)
+
+    def take(self, address: int, items: int, stream: Any) -> None:
+        """Queue the copy of the first rows from other memory of the GPU: addresses that graphs know stay what they
+        are."""
+        self._cuda.on_device(self.device, address, items * self.row_bytes, stream)
 
     def download(self, items: int, stream: Any) -> None:
         """Queue the copy of the first rows from the GPU."""

@@ -1,9 +1,11 @@
 """From a device that fails to the processor, once, and never silently."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from prehend.backends.base import Array, Backend, calls_at_once
+import numpy as np
+
+from prehend.backends.base import IMAGE, Array, Backend, Uncut, calls_at_once, cutting
 from prehend.errors import DeviceError, PrehendError
 from prehend.weights import Bundle
 
@@ -43,6 +45,11 @@ class FallbackBackend:
         return calls_at_once(self._now)
 
     @property
+    def cuts(self) -> bool:
+        """See `base.CuttingBackend`, of the one that runs now."""
+        return cutting(self._now) is not None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Why another one runs than was asked for."""
         return (*self._notes, *self._now.notes)
@@ -52,16 +59,28 @@ class FallbackBackend:
         try:
             return self._now.infer(stage, inputs)
         except DeviceError as error:
-            if self._open_second is None:
-                raise
-            failed = self._now
-            self._now = self._change(error)
-            failed.close()
+            self._go_over(error)
             return self._now.infer(stage, inputs)
+
+    def infer_crops(self, stage: str, crops: Sequence[Uncut]) -> dict[str, Array]:
+        """See `base.CuttingBackend`; crops of a device that fails are cut on the processor."""
+        try:
+            if (device := cutting(self._now)) is not None:
+                return device.infer_crops(stage, crops)
+        except DeviceError as error:
+            self._go_over(error)
+        return self.infer(stage, {IMAGE: np.stack([crop.image for crop in crops])})
 
     def close(self) -> None:
         """See `Backend.close`."""
         self._now.close()
+
+    def _go_over(self, error: DeviceError) -> None:
+        if self._open_second is None:
+            raise error
+        failed = self._now
+        self._now = self._change(error)
+        failed.close()
 
     def _change(self, why: PrehendError | None) -> Backend:
         assert self._open_second is not None

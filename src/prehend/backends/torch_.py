@@ -1,16 +1,16 @@
 """Networks on torch, on the processor or a GPU: what engines and ONNX graphs are compared with."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from prehend.backends.base import Array, ordered_inputs
+from prehend.backends.base import Array, Uncut, check_crops, ordered_inputs
 from prehend.backends.engine_files import load_engine
 from prehend.backends.settings import FULL, BackendSettings
+from prehend.backends.torch_crops import Cutter, failures_told
 from prehend.errors import DeviceError, WeightsMismatch
 from prehend.models.registry import create_from_manifest
 from prehend.models.stage import Staged
@@ -26,12 +26,14 @@ class TorchBackend:
     With `precision` float16 or bfloat16 it runs under torch's autocast; float32 is float32 on a GPU too (no TF32).
     With `compiled` each stage goes through `torch.compile`, on a GPU with CUDA graphs ("reduce-overhead"); batches are
     filled up to powers of two then, because every other size would be compiled again.
+    On a GPU it cuts crops itself.
 
     Args:
         bundle: the weights.
         settings: threads (0 for what torch is set to), provider, precision, compiled.
         measured: whether a precision below float32 wants the engine that says what it costs; False while that is
             measured.
+        cuts: whether it cuts crops itself; None: on a GPU.
 
     Raises:
         AssetError: the numbers cannot be read.
@@ -44,17 +46,20 @@ class TorchBackend:
     name = "torch"
     notes: tuple[str, ...] = ()
 
-    def __init__(self, bundle: Bundle, settings: BackendSettings | None = None, measured: bool = True):
+    def __init__(
+        self, bundle: Bundle, settings: BackendSettings | None = None, measured: bool = True, cuts: bool | None = None
+    ):
         self.bundle = bundle
         settings = settings or BackendSettings()
         self._device = settings.only(self.name, PROVIDERS, PRECISIONS)
         self._threads, self._compiled = settings.threads, settings.compiled
+        self.cuts, self._cutter = self._device == "cuda" if cuts is None else cuts, Cutter(self._device)
         self._type = None if settings.precision == FULL else getattr(torch, settings.precision)
         self.check_device(self._device)
         if measured and settings.precision != FULL:
             load_engine(bundle, self.name, self._device, settings, running_on(self._device))
         self._network = load_network(bundle)
-        with _failures_told(self._device):
+        with self._failures_told():
             self._network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._run = {
             name: self._prepared(getattr(self._network, stage.method)) for name, stage in self._network.stages().items()
@@ -70,11 +75,21 @@ class TorchBackend:
     def infer(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Backend.infer`."""
         arrays = ordered_inputs(self.bundle, stage, inputs)
-        items = len(arrays[0])
+        with self._working():
+            return self._answers(stage, [self._sent(array) for array in arrays])
+
+    def infer_crops(self, stage: str, crops: Sequence[Uncut]) -> dict[str, Array]:
+        """See `base.CuttingBackend`."""
+        check_crops(self.bundle, stage, crops)
+        with self._working():
+            return self._answers(stage, [self._cutter.cut(crops)])
+
+    def _answers(self, stage: str, inputs: Sequence[Tensor]) -> dict[str, Array]:
+        items = len(inputs[0])
         if self._compiled:
-            arrays = [_filled_up(array) for array in arrays]
-        with torch.inference_mode(), _thread_count(self._threads), _failures_told(self._device), self._autocast():
-            answers = [answer[:items].float().cpu() for answer in self._run[stage](*map(self._sent, arrays))]
+            inputs = [_filled_up(tensor) for tensor in inputs]
+        with self._autocast():
+            answers = [answer[:items].float().cpu() for answer in self._run[stage](*inputs)]
         names = (spec.name for spec in self.bundle.stages[stage].outputs)
         return {name: answer.contiguous().numpy() for name, answer in zip(names, answers, strict=True)}
 
@@ -115,6 +130,14 @@ class TorchBackend:
         tensor = torch.from_numpy(array)
         return tensor if self._device == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
 
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        with torch.inference_mode(), _thread_count(self._threads), self._failures_told():
+            yield
+
+    def _failures_told(self) -> AbstractContextManager[None]:
+        return failures_told(f"backend 'torch' on provider '{self._device}'")
+
     def _autocast(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._type is None else torch.autocast(self._device, self._type)
 
@@ -151,20 +174,10 @@ def load_network(bundle: Bundle) -> Staged:
     return network.eval()
 
 
-def _filled_up(array: Array) -> Array:
+def _filled_up(batch: Tensor) -> Tensor:
     """A batch with its last item repeated, up to a power of two."""
-    wanted = 1 << (len(array) - 1).bit_length()
-    return array if wanted == len(array) else np.concatenate([array, np.repeat(array[-1:], wanted - len(array), 0)])
-
-
-@contextmanager
-def _failures_told(device: str) -> Iterator[None]:
-    """A GPU's failures leave as `DeviceError`; the processor's own errors are none."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise DeviceError(f"backend 'torch' on provider '{device}': {line}") from error
+    missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
+    return torch.cat([batch, *[batch[-1:]] * missing]) if missing else batch
 
 
 @contextmanager

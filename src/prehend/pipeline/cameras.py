@@ -10,6 +10,7 @@ from prehend.errors import ParameterError, UnknownName
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.base import EstimatorBase
+from prehend.pipeline.crops.uncut import Picture
 from prehend.pipeline.detection.detect import Detection, Detector, look_pool
 from prehend.pipeline.frames.frame import Clock, camera_for, checked_size
 from prehend.pipeline.frames.targets import Image, Target, cut_targets
@@ -125,13 +126,14 @@ class CamerasEstimator(EstimatorBase):
         clock = Clock()
         sizes = {name: checked_size(frame.image, frame.stamp, None) for name, frame in frames.items()}
         views = {name: camera_for(frame.camera, sizes[name], self.options.fov_deg) for name, frame in frames.items()}
+        pictures = {name: self._network.picture(frame.image) for name, frame in frames.items()}
         targets = {
             name: self._followed[name].tracker.begin(
                 sizes[name], frame.stamp, None, partial(self._followed[name].detection.run, frame.image)
             )
             for name, frame in frames.items()
         }
-        seen = self._look(frames, targets, views, clock)
+        seen = self._look(frames, pictures, targets, views, clock)
         again = {
             name: more
             for name, frame in frames.items()
@@ -141,7 +143,7 @@ class CamerasEstimator(EstimatorBase):
                 )
             )
         }
-        seen |= self._look(frames, again, views, clock) if again else {}
+        seen |= self._look(frames, pictures, again, views, clock) if again else {}
         found = {}
         for name, frame in frames.items():
             followed = self._followed[name]
@@ -164,6 +166,7 @@ class CamerasEstimator(EstimatorBase):
     def _look(
         self,
         frames: Mapping[str, CameraFrame],
+        pictures: Mapping[str, Picture],
         targets: Mapping[str, Sequence[Target]],
         views: Mapping[str, Camera],
         clock: Clock,
@@ -171,7 +174,7 @@ class CamerasEstimator(EstimatorBase):
         """The hands in view of the cameras that have targets, all crops together."""
         clock.lap("find")
         size, looked = self._network.crop_size, {name: frames[name] for name in targets}
-        crops = [(f.image, cut_targets(f.image, targets[name], size), views[name]) for name, f in looked.items()]
+        crops = [(pictures[k], cut_targets(pictures[k], targets[k], size), views[k]) for k in looked]
         clock.lap("crop")
         readings = dict(zip(looked, self._inference.run_many(crops), strict=True))
         for name in looked:

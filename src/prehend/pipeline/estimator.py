@@ -7,6 +7,7 @@ from prehend.backends import Backend
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.base import EstimatorBase
+from prehend.pipeline.crops.uncut import Picture
 from prehend.pipeline.depth.refine import checked_depth
 from prehend.pipeline.depth.register import Depth
 from prehend.pipeline.detection.detect import Detection
@@ -90,10 +91,10 @@ class Estimator(EstimatorBase, FromPretrained):
         if stamp is None and self._options.tracking and self._cuts.step(image):
             self.reset()
         # detect and associate: where to look
-        look, given = partial(self._detection.run, image), boxes is not None
-        found = self._see(image, self._tracker.begin(size, stamp, boxes, look), given, view, depth, stamp, clock)
+        look, given, picture = partial(self._detection.run, image), boxes is not None, self._network.picture(image)
+        found = self._see(picture, self._tracker.begin(size, stamp, boxes, look), given, view, depth, stamp, clock)
         if targets := self._tracker.look_again(look):
-            found = self._see(image, targets, given, view, depth, stamp, clock)
+            found = self._see(picture, targets, given, view, depth, stamp, clock)
         hands = self._identities.step(found, self._tracker.tracks, stamp)
         events = self._events.step(hands, size, stamp, image) if self._options.tracking else ()  # what happened to them
         clock.lap("decode")
@@ -104,7 +105,7 @@ class Estimator(EstimatorBase, FromPretrained):
 
     def _see(
         self,
-        image: Image,
+        picture: Picture,
         targets: Sequence[Target],
         given: bool,
         view: Camera,
@@ -114,10 +115,10 @@ class Estimator(EstimatorBase, FromPretrained):
     ) -> list[HandEstimate]:
         """The hands in view, once it is known where to look."""
         clock.lap("find")
-        crops = cut_targets(image, targets, self._network.crop_size)
+        crops = cut_targets(picture, targets, self._network.crop_size)
         clock.lap("crop")
         # infer: which of them are hands, of which side, and what the network says of each
-        readings = self._inference.run(image, crops, given, view)
+        readings = self._inference.run(picture, crops, given, view)
         self._detection.begin_beside()
         clock.lap("infer")
         # decode: hands in metres and what they hold, by this frame alone

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.backends.base import Window
 from prehend.conventions import Side
 from prehend.errors import InvalidInput
 from prehend.types import Box, FloatArray, Region
@@ -170,6 +171,10 @@ class Crop:
     spec: CropSpec
     image: NDArray[np.float32]
 
+    @property
+    def uncut(self) -> None:
+        """What a device could cut itself: nothing, it is cut (see `uncut.UncutCrop`)."""
+
     def for_other_side(self) -> "Crop":
         """What the network would see were it a hand of the other side: the mirror image."""
         return Crop(self.spec.for_other_side(), np.ascontiguousarray(self.image[:, :, ::-1]))
@@ -185,24 +190,30 @@ def cut(image: NDArray[np.uint8], spec: CropSpec) -> Crop:
     Returns:
         The crop, averaged over the pixels that fall on one of its own where the image has more of them.
     """
-    height, width = image.shape[:2]
-    shrink = int(np.clip(1 / spec.scale, 1, _MAX_SHRINK))
-    edge = np.array([-0.5, spec.size - 0.5])
-    corners = spec.to_image(np.array([[x, y] for x in edge for y in edge]))
-    # two pixels of the shrunk image more on every side, for the interpolation
-    x0, y0 = np.clip(np.floor(corners.min(0)) - 2 * shrink, 0, (width, height)).astype(int)
-    x1, y1 = np.clip(np.ceil(corners.max(0)) + 2 * shrink, 0, (width, height)).astype(int)
-    if x1 <= x0 or y1 <= y0:
+    window = window_of(spec, (image.shape[1], image.shape[0]))
+    part = image[window.rows, window.columns]
+    if not part.size:
         return Crop(spec, np.zeros((3, spec.size, spec.size), np.float32))
-    part = _shrink(image[y0:y1, x0:x1], shrink)
-    # a pixel of `part` is the mean of shrink x shrink pixels; its centre lies in their middle
-    offset = np.array([x0, y0]) + (shrink - 1) / 2
-    affine = np.column_stack([spec.affine[:, :2] * shrink, spec.to_crop(offset)])
-    warped = cv2.warpAffine(part, affine, (spec.size, spec.size), flags=cv2.INTER_LINEAR)
+    part = _shrink(part, window.shrink)
+    warped = cv2.warpAffine(part, window.affine, (spec.size, spec.size), flags=cv2.INTER_LINEAR)
     planes = np.empty((3, spec.size, spec.size), np.float32)
     for plane, colour in zip(planes, cv2.split(warped), strict=True):
         np.divide(colour, np.float32(255), out=plane)
     return Crop(spec, planes)
+
+
+def window_of(spec: CropSpec, image_size: tuple[int, int]) -> Window:
+    """What a crop is made of, in an image of this width and height."""
+    shrink = int(np.clip(1 / spec.scale, 1, _MAX_SHRINK))
+    edge = np.array([-0.5, spec.size - 0.5])
+    corners = spec.to_image(np.array([[x, y] for x in edge for y in edge]))
+    # two pixels of the shrunk image more on every side, for the interpolation
+    x0, y0 = np.clip(np.floor(corners.min(0)) - 2 * shrink, 0, image_size).astype(int)
+    x1, y1 = np.clip(np.ceil(corners.max(0)) + 2 * shrink, 0, image_size).astype(int)
+    # a pixel of the shrunk part is the mean of shrink x shrink pixels; its centre lies in their middle
+    offset = np.array([x0, y0]) + (shrink - 1) / 2
+    affine = np.column_stack([spec.affine[:, :2] * shrink, spec.to_crop(offset)])
+    return Window(slice(int(y0), int(y1)), slice(int(x0), int(x1)), shrink, affine)
 
 
 def check_box(box: Box, image_size: tuple[int, int]) -> None:

@@ -10,8 +10,9 @@ from prehend.backends.base import Array
 from prehend.errors import WeightsMismatch
 from prehend.hand_model import HandModel, load_hand_model
 from prehend.hand_model.meshes.fit import pose_of_mesh
-from prehend.pipeline.crops.crop import Crop, CropSpec, from_box, whole_crop
+from prehend.pipeline.crops.crop import CropSpec, from_box, whole_crop
 from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.crops.uncut import AnyCrop, infer_crops
 from prehend.pipeline.frames.memory import NO_PAST, Moment
 from prehend.pipeline.networks.network import Encoded, HandNetwork, Maps, MeshAnswer, NetworkAnswer
 from prehend.pipeline.networks.through_time import DECODE, stage_through_time
@@ -48,16 +49,16 @@ class MeshNetwork(HandNetwork):
                 f"{self._model.num_vertices}: take weights that were trained with it"
             )
 
-    def encode(self, crops: Sequence[Crop]) -> Encoded:
+    def encode(self, crops: Sequence[AnyCrop]) -> Encoded:
         """See `HandNetwork`."""
-        out = self._backend.infer("encode", {"image": np.stack([crop.image for crop in crops])})
+        out = infer_crops(self._backend, "encode", crops)
         presence, side = (self._log_odds(name, out[name][:, 0]) for name in _LOGITS)
         maps = {name: array.copy() for name, array in out.items() if name not in (*_LOGITS, "places")}
         return Encoded(probability(presence), np.full(len(crops), np.nan), side, maps, out["places"].copy())
 
     def answer(
         self,
-        crops: Sequence[Crop],
+        crops: Sequence[AnyCrop],
         encoded: Encoded,
         rows: Sequence[int],
         holds: Sequence[bool],

@@ -1,16 +1,17 @@
 """The hand network's stages in their order; the object stage runs only for hands that hold something."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.backends.base import Backend, calls_at_once
+from prehend.backends.base import Backend, calls_at_once, cutting
 from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.pipeline.crops.crop import Crop, CropSpec
+from prehend.pipeline.crops.crop import CropSpec
 from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.crops.uncut import AnyCrop, Picture, infer_crops
 from prehend.pipeline.frames.memory import NO_PAST, Moment, Remembered
 from prehend.pipeline.networks.pose_refine import pose_covariance
 from prehend.pipeline.networks.through_time import time_stage
@@ -154,17 +155,21 @@ class HandNetwork:
         """Whether `answer` draws on what is remembered of a hand."""
         return self._through_time is not None
 
+    def picture(self, image: NDArray[Any]) -> Picture:
+        """An (H, W, 3) uint8 RGB image of which crops for this network are cut."""
+        return Picture(image, on_device=cutting(self._backend) is not None)
+
     def warm_up(self) -> None:
         """Run every stage once on nothing, and load SciPy, which the first held object would wait 0.3 s for."""
         size = self.crop_size
         spec = CropSpec.from_box(Box(0, 0, size - 1, size - 1), "right", (size, size), size=size)
-        crops = [Crop(spec, np.zeros((3, size, size), np.float32))]
+        crops = [self.picture(np.zeros((size, size, 3), np.uint8)).cut(spec)]
         self.answer(crops, self.encode(crops), [0], [True])
         matrix_from_axis_angle(np.zeros(3))
 
-    def encode(self, crops: Sequence[Crop]) -> Encoded:
+    def encode(self, crops: Sequence[AnyCrop]) -> Encoded:
         """Look at all crops at once."""
-        out = self._backend.infer("encode", {"image": np.stack([crop.image for crop in crops])})
+        out = infer_crops(self._backend, "encode", crops)
         presence, grasp, side = (self._log_odds(name, out[name][:, 0]) for name in ANSWERS)
         presence, grasp = probability(presence), probability(grasp)
         places = out["places"].copy() if "places" in out else None
@@ -173,7 +178,7 @@ class HandNetwork:
 
     def answer(
         self,
-        crops: Sequence[Crop],
+        crops: Sequence[AnyCrop],
         encoded: Encoded,
         rows: Sequence[int],
         holds: Sequence[bool],
@@ -218,7 +223,7 @@ class HandNetwork:
 
     def hand_outputs(
         self,
-        crops: Sequence[Crop],
+        crops: Sequence[AnyCrop],
         encoded: Encoded,
         picked: Sequence[int],
         holds: Sequence[bool],
@@ -244,7 +249,7 @@ class HandNetwork:
         return {name: array.copy() for name, array in self._backend.infer("hand", inputs).items()}, things
 
     def _things(
-        self, crops: Sequence[Crop], encoded: Encoded, rows: Sequence[int], kinds: Sequence[Maps | None]
+        self, crops: Sequence[AnyCrop], encoded: Encoded, rows: Sequence[int], kinds: Sequence[Maps | None]
     ) -> list[tuple[Maps, tuple[ThingAnswer, ...]]]:
         """The object's feature for the hands of some crops, and an answer for each description of each: one call of
         stage `object` for all of them."""

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.object_catalogue import ObjectModel
-from prehend.pipeline.crops.crop import Crop, CropSpec, from_box, whole_crop
+from prehend.pipeline.crops.crop import CropSpec, from_box, whole_crop
 from prehend.pipeline.crops.letterbox import probability
 from prehend.pipeline.crops.regions import fit_to_box, is_off, near_to, upright_region
+from prehend.pipeline.crops.uncut import AnyCrop, Picture
 from prehend.pipeline.frames.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.frames.memory import Moment
-from prehend.pipeline.frames.targets import Image, NoHand, Target, cut_target
+from prehend.pipeline.frames.targets import NoHand, Target, cut_target
 from prehend.pipeline.networks.decode import crop_to_camera
 from prehend.pipeline.networks.network import Encoded, HandNetwork, NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
@@ -50,22 +51,24 @@ def kinds_of(objects: Sequence[ObjectModel]) -> NDArray[np.float32] | None:
 
 
 class _Look(NamedTuple):
-    """A target and its crop, of the image of a camera."""
+    """A target and its crop, of the picture of a camera."""
 
-    image: Image
+    picture: Picture
     target: Target
-    crop: Crop
+    crop: AnyCrop
     camera: Camera
 
 
 class _Batch:
     """The targets of one or more frames while they are looked at; rows of all its parts belong together."""
 
-    def __init__(self, images: Sequence[Image], targets: Sequence[Target], crops: Sequence[Crop], encoded: Encoded):
-        self.images, self.targets, self.crops, self.encoded = images, list(targets), list(crops), encoded
+    def __init__(
+        self, pictures: Sequence[Picture], targets: Sequence[Target], crops: Sequence[AnyCrop], encoded: Encoded
+    ):
+        self.pictures, self.targets, self.crops, self.encoded = pictures, list(targets), list(crops), encoded
         self.side_odds = [0.0] * len(self.targets)  # log-odds of the target's side, by this frame alone
 
-    def put(self, row: int, crop: Crop, other: Encoded, other_row: int) -> None:
+    def put(self, row: int, crop: AnyCrop, other: Encoded, other_row: int) -> None:
         """Another crop of the same hand, and what was said of it."""
         self.crops[row] = crop
         self.encoded.put([row], other, [other_row])
@@ -89,26 +92,26 @@ class Inference:
         self._options, self._kinds = options, kinds
 
     def run(
-        self, image: Image, targets: Sequence[tuple[Target, Crop | None]], given: bool, camera: Camera
+        self, picture: Picture, targets: Sequence[tuple[Target, AnyCrop | None]], given: bool, camera: Camera
     ) -> list[Reading | NoHand]:
         """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, and at the
         mirror images where a side is in doubt.
 
         Args:
-            image: (H, W, 3) uint8 RGB, for the second crops.
+            picture: the image, for the second crops.
             targets: with their crops for the side that each has now; None for one outside of the image.
             given: somebody says that there are hands; none is missing for a low score.
             camera: of the image.
         """
-        return self.run_many([(image, targets, camera)], given)[0]
+        return self.run_many([(picture, targets, camera)], given)[0]
 
     def run_many(
-        self, frames: Sequence[tuple[Image, Sequence[tuple[Target, Crop | None]], Camera]], given: bool = False
+        self, frames: Sequence[tuple[Picture, Sequence[tuple[Target, AnyCrop | None]], Camera]], given: bool = False
     ) -> list[list[Reading | NoHand]]:
         """The same for the images of several cameras, with each stage run once for all of them.
 
         Args:
-            frames: each an image with its targets and its camera, as of `run`.
+            frames: each a picture with its targets and its camera, as of `run`.
             given: see `run`.
 
         Returns:
@@ -158,7 +161,7 @@ class Inference:
     def _together(self, looks: Sequence[_Look], given: bool) -> list[Reading | NoHand]:
         crops = [look.crop for look in looks]
         batch = _Batch(
-            [look.image for look in looks], [look.target for look in looks], crops, self._network.encode(crops)
+            [look.picture for look in looks], [look.target for look in looks], crops, self._network.encode(crops)
         )
         self._crop_again(batch, given)
         self._choose_sides(batch, given)
@@ -167,14 +170,14 @@ class Inference:
     def _crop_again(self, batch: _Batch, given: bool) -> None:
         """Cut the crops again that the joints seen in them call for, once. One more batch of the network's first
         stage, as large as there are such hands."""
-        again: dict[int, tuple[Target, Crop]] = {}
+        again: dict[int, tuple[Target, AnyCrop]] = {}
         for row, target in enumerate(batch.targets):
             likely = given or batch.encoded.presence[row] > self._likely(target)
             region = _wanted_region(target, batch.crops[row].spec, batch.encoded, row) if likely else None
             if region is None or not is_off(region, target.region):
                 continue
             moved = target._replace(region=region)
-            if (crop := cut_target(batch.images[row], moved, self._network.crop_size)) is not None:
+            if (crop := cut_target(batch.pictures[row], moved, self._network.crop_size)) is not None:
                 again[row] = (moved, crop)
         if not again:
             return
