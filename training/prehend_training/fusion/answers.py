@@ -100,8 +100,8 @@ def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) 
     if not parts:
         raise AssetError(f"{folder}: its films show no hand to look at: render others with `scenes --kind sequences`")
     joined = {name: np.ascontiguousarray(np.concatenate([one[name] for one in parts])) for name in parts[0]}
-    with replacing(kept) as part:
-        save_file(joined, part)
+    with replacing(kept) as unfinished:
+        save_file(joined, unfinished)
     return HandAnswers(joined)
 
 
