@@ -10,7 +10,17 @@ import pytest
 
 from prehend.documents import read_arrays
 from prehend.errors import OutputError
-from prehend.files import final_target, has_room, is_special, replace_arrays, replace_file, replace_text, sync_folder
+from prehend.files import (
+    append_line,
+    final_target,
+    has_room,
+    is_special,
+    replace_arrays,
+    replace_file,
+    replace_text,
+    replacing,
+    sync_folder,
+)
 
 
 def test_a_link_stays_and_its_target_is_written(tmp_path):
@@ -119,3 +129,53 @@ def test_arrays_are_written_whole_under_the_name_that_was_asked_for(tmp_path):
     assert read_arrays(tmp_path / "of no suffix").keys() == arrays.keys()
     with pytest.raises(OutputError, match="cannot be written"):
         replace_arrays(tmp_path / "no folder" / "x.npz", arrays)
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, ZeroDivisionError])
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside(tmp_path, error):
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(error), replacing(tmp_path / "x") as part:
+        part.write_text("ne")
+        raise error
+    assert (tmp_path / "x").read_text() == "old" and [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_part_whose_name_stays_is_written_over_by_the_next_try(tmp_path):
+    left = tmp_path / "x.partial"
+    left.write_text("what a kill left, which is longer")
+    with replacing(tmp_path / "x", left) as part:
+        assert part == left
+        part.write_text("new")
+    assert (tmp_path / "x").read_text() == "new" and not left.exists()
+
+
+def test_a_link_is_replaced_where_it_leads(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/x")
+    with replacing(tmp_path / "link") as part:
+        part.write_text("new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "x").read_text() == "new"
+
+
+@pytest.mark.parametrize("left", ["", "one\n", "one\ntw", "tw", "one\n" + "x" * 200_000], ids=len)
+def test_lines_are_added_to_whole_ones(tmp_path, left):
+    path = tmp_path / "log.jsonl"
+    path.write_text(left)
+    append_line(path, "new é")
+    append_line(path, "newer")
+    whole = [line for line in left.splitlines(keepends=True) if line.endswith("\n")]
+    assert path.read_text("utf-8") == "".join([*whole, "new é\n", "newer\n"])
+
+
+def test_a_line_that_does_not_fit_is_taken_back(tmp_path):
+    (tmp_path / "log").write_text("one\n")
+    code = (
+        "import resource, sys; from pathlib import Path; from prehend.files import append_line;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100));"
+        "from prehend.errors import OutputError\n"
+        "try: append_line(Path(sys.argv[1]), 'x' * 5000)\n"
+        "except OutputError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "log")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "cannot be written" in done.stdout and (tmp_path / "log").read_text() == "one\n"

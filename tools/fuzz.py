@@ -59,11 +59,12 @@ class Borders(FileBorders):
         """A sensor_msgs/Image of any fields."""
         from prehend.io.pixels.encodings import ENCODINGS
         from prehend.io.pixels.images import image_from_message
+        from prehend.io.pixels.planes import PLANES
 
         sizes = (0, 1, 2, 3, 7, 48, 64, 65535, 2**31, 2**32 - 1)
         message = SimpleNamespace(
             height=rng.choice(sizes), width=rng.choice(sizes), step=rng.choice((*sizes, 192, 128)),
-            encoding=rng.choice([*ENCODINGS, "16UC1", "", "x"]), is_bigendian=rng.randrange(2),
+            encoding=rng.choice([*ENCODINGS, *PLANES, "16UC1", "", "x"]), is_bigendian=rng.randrange(2),
             data=self.np.zeros(rng.choice((0, 1, 48, 9216, 100_000)), self.np.uint8),
         )  # fmt: skip
         image_from_message(message, "x")

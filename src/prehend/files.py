@@ -5,7 +5,8 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +17,7 @@ from prehend.errors import OutputError
 
 SPARE_BYTES = 16 << 20
 """Room that is left on a disk: a full one hurts more than the command that fills it."""
+_BLOCK = 1 << 16
 _LONGEST_NAME = 255
 """Bytes of a name on nearly every file system."""
 
@@ -118,18 +120,70 @@ def replace_file(path: Path, data: bytes, durable: bool = True) -> None:
     if is_special(path):
         _write_through(path, data)
         return
-    target = final_target(path)
-    part = beside(target, ".", f".{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            if durable:
-                sync(file)
-        part.replace(target)
+        with replacing(path, durable=durable) as part:
+            part.write_bytes(data)
     except (OSError, ValueError) as error:
-        _quietly(lambda: part.unlink(missing_ok=True))
         text = reason(error) if isinstance(error, OSError) else "no file can have that name"
         raise OutputError(f"{path} cannot be written: {text}") from error
+
+
+@contextmanager
+def replacing(path: Path, part: Path | None = None, durable: bool = True) -> Iterator[Path]:
+    """A file beside `path` to be written by whoever takes a name: it gets that name once the block ended well.
+
+    Args:
+        path: of the file; a link's target is replaced.
+        part: name to write under, in the same folder; one of this process's own where none is given. With a name that
+            stays, the next try writes over what a kill left.
+        durable: as of `replace_file`.
+
+    Raises:
+        OSError, ValueError: it cannot be written; what was there before is still there.
+    """
+    target = final_target(path)
+    part = part or beside(target, ".", f".{os.getpid()}.part")
+    try:
+        yield part
+        if durable:
+            with part.open("rb+") as file:
+                sync(file)
+        part.replace(target)
+    except BaseException:
+        _quietly(lambda: part.unlink(missing_ok=True))
+        raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file of lines, whole or not at all; one that a kill cut off before is taken away first.
+
+    Raises:
+        OutputError: it cannot be written; the lines before are still there.
+    """
+    try:
+        with path.open("ab+") as file:
+            end = _end_of_lines(file)
+            try:
+                file.truncate(end)
+                file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+                file.flush()
+            except OSError:
+                _quietly(lambda: os.truncate(path, end))
+                raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {reason(error)}") from error
+
+
+def _end_of_lines(file: IO[bytes]) -> int:
+    """Where the last whole line of a file ends [bytes]."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(end - _BLOCK, 0)
+        file.seek(start)
+        if (last := file.read(end - start).rfind(b"\n")) >= 0:
+            return start + last + 1
+        end = start
+    return 0
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -61,6 +61,13 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         yield number
 
 
+@pytest.fixture
+def next_domain(domain: int) -> Iterator[int]:
+    """One more of that kind."""
+    with _own_domain() as number:
+        yield number
+
+
 @contextlib.contextmanager
 def _own_domain() -> Iterator[int]:
     """A domain that no other run of these tests has, and no other program: a lock, and ports that nobody holds."""
@@ -87,12 +94,12 @@ def _ports_in_use() -> set[int]:
 class Peer:
     """A node in this process that publishes bytes, and keeps what it receives."""
 
-    def __init__(self) -> None:
+    def __init__(self, domain: int | None = None) -> None:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 
         self._context = rclpy.Context()
-        rclpy.init(context=self._context)
+        rclpy.init(context=self._context, domain_id=domain)
         self.node = rclpy.create_node("peer", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
@@ -143,6 +150,14 @@ def peer(domain: int) -> Iterator[Peer]:
     peer = Peer()
     yield peer
     peer.close()
+
+
+@pytest.fixture
+def stranger(next_domain: int) -> Iterator[Peer]:
+    """A peer in another domain."""
+    stranger = Peer(next_domain)
+    yield stranger
+    stranger.close()
 
 
 Start = Callable[..., subprocess.Popen]

@@ -1,7 +1,5 @@
 """The command `prehend`: finds the verb and turns errors into one line and an exit code."""
 
-import errno
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +9,7 @@ from typing import Any
 
 from prehend import __version__
 from prehend.cli.arguments.stopping import Stopped
+from prehend.cli.arguments.streams import complain, forget_stdout, mend_streams, settle_stdout, unwritten
 from prehend.errors import ParameterError, PrehendError, UnknownName
 
 VERBS = {
@@ -63,44 +62,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     # OpenBLAS's threads spin after each product, however small: a node took twice the processor time, and its answers
     # twice as long at the 95th percentile. Read when NumPy is imported, which no module above does.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    _mend_streams()
+    mend_streams()
     verb, *rest = (sys.argv[1:] if argv is None else argv) or [""]
-    if verb in ("-h", "--help"):
-        sys.stdout.write(usage())
-        return 0
-    if verb == "--version":
-        sys.stdout.write(f"prehend {__version__}\n")
-        return 0
-    if verb not in VERBS:
+    if verb not in (*VERBS, *_TEXTS):
         said = f"unknown verb '{verb}'" if verb else "a verb is missing"
-        sys.stderr.write(f"prehend: {said}: choose one of {', '.join(VERBS)} (see prehend --help)\n")
+        complain(f"prehend: {said}: choose one of {', '.join(VERBS)} (see prehend --help)\n")
         return WRONG_USE
     _silence_opencv()
     try:
-        code = int(_module(verb).run(rest))
-        sys.stdout.flush()
-        return code
+        return _said(_TEXTS[verb]()) if verb in _TEXTS else _ran(verb, rest)
     except PrehendError as error:
-        _complain(f"prehend {verb}: {error}\n")
+        complain(f"prehend {verb}: {error}\n")
         return WRONG_USE if isinstance(error, (ParameterError, UnknownName)) else FAILED
     except Stopped as stopped:
         return SIGNALLED + stopped.number
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of the output has left, as in `prehend models | head -1`
-        _forget_stdout()
+        forget_stdout()
         return 0
     except FileNotFoundError as error:
         if error.filename is not None or _has_folder():
             raise
-        _complain(f"prehend {verb}: the current folder is gone: go to another one\n")
+        complain(f"prehend {verb}: the current folder is gone: go to another one\n")
         return FAILED
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF) or error.filename is not None:
+        if not (why := unwritten(error)):
             raise
-        _forget_stdout()
-        _complain(f"prehend {verb}: the output cannot be written: {(error.strerror or str(error)).lower()}\n")
+        forget_stdout()
+        complain(f"prehend {verb}: {why}\n")
         return FAILED
+    finally:
+        settle_stdout()
+
+
+def _ran(verb: str, rest: Sequence[str]) -> int:
+    """Run a verb; what it wrote has left the process, or the error says why not."""
+    try:
+        code = int(_module(verb).run(rest))
+    except SystemExit:  # from the parser, after its help
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+    return code
+
+
+def _said(text: str) -> int:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return 0
 
 
 def _module(verb: str) -> Any:
@@ -112,28 +122,6 @@ def usage() -> str:
     """The help of the command without a verb."""
     width = max(map(len, VERBS))
     return _USAGE.format(verbs="\n".join(f"  {verb:{width}}  {text}" for verb, text in VERBS.items()))
-
-
-def _mend_streams() -> None:
-    """Names that are not UTF-8 are shown escaped, and a stream that was closed before the start takes what comes."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _complain(line: str) -> None:
-    try:
-        sys.stderr.write(line)
-    except OSError:  # nobody is left to hear it
-        return
-
-
-def _forget_stdout() -> None:
-    """What is still in its buffer must not fail again at the end of the process."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _has_folder() -> bool:
@@ -148,6 +136,9 @@ def _silence_opencv() -> None:
     """Keep OpenCV's and FFmpeg's own lines off the terminal: our errors say the same with the file's name."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+_TEXTS = {"-h": usage, "--help": usage, "--version": lambda: f"prehend {__version__}\n"}
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """Matplotlib's figures, without what it does on the side."""
 
 import atexit
+import io
 import os
 import shutil
 import tempfile
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from prehend.errors import MissingDependency
-from prehend.files import cache_folder
+from prehend.files import cache_folder, replace_file
 
 _FOLDER = "MPLCONFIGDIR"
 
@@ -31,6 +33,18 @@ def figure_class(needed_for: str) -> Any:
         return import_module("matplotlib.figure").Figure
     except ImportError as error:
         raise MissingDependency("matplotlib", "plots", needed_for) from error
+
+
+def save_figure(figure: Any, path: Path, dpi: int = 100) -> Path:
+    """Write a figure, whole or not at all, in the format that its name ends with; returns the path.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    image = io.BytesIO()
+    figure.savefig(image, format=path.suffix.removeprefix("."), dpi=dpi)
+    replace_file(path, image.getvalue())
+    return path
 
 
 def _give_folder() -> None:

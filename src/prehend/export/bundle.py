@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import onnx
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.export.onnx import export_stage, initializer_names
 from prehend.export.parity import check_parity
-from prehend.files import replace_text
+from prehend.files import replace_file, replace_text, replacing
 from prehend.models.registry import config_to_manifest, count_gmac, count_parameters, entry
 from prehend.models.stage import Shape, Stage, Staged
 from prehend.weights import MANIFEST, SCHEMA, WEIGHTS, Bundle, file_sha256, load_bundle
@@ -52,8 +51,9 @@ def save_bundle(
         raise WeightsMismatch(f"a network with a {type(network.config).__name__} is no '{network_name}'")
     network = copy.deepcopy(network).cpu().eval()
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(_stored(network, dtype), folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)  # it is written for its owner alone
+    with replacing(folder / WEIGHTS) as part:
+        save_file(_stored(network, dtype), part)
+        part.chmod(0o644)  # it is written for its owner alone
     manifest = {
         "schema": SCHEMA,
         "name": folder.name,
@@ -94,7 +94,7 @@ def _stored(network: nn.Module, dtype: DType) -> dict[str, Tensor]:
 def _write_stage(network: Staged, stage: Stage, path: Path) -> dict[str, Any]:
     """Write a graph; its entry in the manifest."""
     model = export_stage(network, stage, WEIGHTS)
-    onnx.save(model, path)
+    replace_file(path, model.SerializeToString())
     return {
         "file": path.name,
         "sha256": file_sha256(path),

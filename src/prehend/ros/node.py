@@ -201,6 +201,7 @@ def run_node(argv: Sequence[str], load: Loader = load_for, load_cameras: Cameras
         )
         before = stop_on_signals(stop)
         notes += unused_files(argv, node.get_fully_qualified_name())
+        notes += [graph.deaf()] if graph.deaf() else []  # the diagnostics are heard by nobody, too: the log says it
         params = declare_parameters(node)
         _live(node, params, (load, load_cameras), notes, stop)
     finally:

@@ -19,6 +19,7 @@ from prehend.io.results.predictions import read_predictions
 
 SLOW = Path(__file__).with_name("slow_run.py")
 FRAMES = 40
+CLOSED = "prehend run: the output cannot be written: the standard output is closed"
 
 
 @pytest.fixture
@@ -195,8 +196,14 @@ def test_names_that_are_no_text_are_names(images, tmp_path):
 def test_streams_that_are_closed_or_full_cost_their_text_alone(images, tmp_path, closed):
     command = f"{sys.executable} {SLOW} 0 {images} --json {tmp_path / 'o.json'} {closed}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
-    assert "Traceback" not in done.stderr and done.returncode == (1 if "full" in closed else 0)
+    assert "Traceback" not in done.stderr and done.returncode == (0 if closed == "2>&-" else 1)
     assert len(read_predictions(tmp_path / "o.json")["frames"]) == 3
+
+
+def test_results_for_a_closed_standard_output_are_an_error_at_once(images):
+    command = f"exec {sys.executable} {SLOW} 0 {images} --json - >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].endswith(CLOSED) and "Traceback" not in done.stderr
 
 
 def test_a_folder_that_is_gone_is_one_line(images, tmp_path):

@@ -10,10 +10,12 @@ from prehend.ros import messages as m
 from prehend.ros.conversion import convert
 from prehend.ros.conversion.images import camera_message, image_message
 from prehend.ros.depth.streams import DepthStream
+from prehend.ros.topics.graph import Publisher
 from prehend.types import Camera
 
 WIDTH, HEIGHT = 64, 48
 CAMERA = Camera(np.array([[60.0, 0, 31.5], [0, 61.0, 23.5], [0, 0, 1]]), WIDTH, HEIGHT)
+SENDER = Publisher("/driver", m.IMAGE)
 SMALL = Camera(np.array([[24.0, 0, 15.5], [0, 24.0, 11.5], [0, 0, 1]]), 32, 24)
 
 
@@ -41,7 +43,7 @@ def test_the_depth_of_the_same_stamp_is_taken_and_one_that_is_on_its_way_is_wait
     found = stream.of(11.0, WIDTH, HEIGHT)
     late.join()
     assert found is not None and found[0, 0] == pytest.approx(0.7)
-    assert stream.status(time.monotonic(), 2.0, [m.IMAGE]).level == 0
+    assert stream.status(time.monotonic(), 2.0, [SENDER]).level == 0
 
 
 def test_compressed_depth_is_matched_in_the_same_way(compressed_depth_message) -> None:
@@ -50,7 +52,7 @@ def test_compressed_depth_is_matched_in_the_same_way(compressed_depth_message) -
     stream.add(m.encode(compressed_depth_message(np.full((HEIGHT, WIDTH), 612, np.uint16), 10.0)))
     found = stream.of(10.0, WIDTH, HEIGHT, "cam")
     assert found is not None and found[5, 5] == pytest.approx(0.612)
-    assert "depth is read as sensor_msgs/msg/CompressedImage" in stream.status(1e12, 2.0, [m.IMAGE]).message
+    assert "depth is read as sensor_msgs/msg/CompressedImage" in stream.status(1e12, 2.0, [SENDER]).message
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_what_does_not_fit_is_told_and_costs_only_the_depth(taken, depth, stamp_
     stream = DepthStream("/depth", 0.02)
     stream.add(b"\0\1\0\0garbage" if depth is None else taken(**depth))
     assert stream.of(stamp_s, WIDTH, HEIGHT) is None
-    status = stream.status(time.monotonic(), 2.0, [m.IMAGE])
+    status = stream.status(time.monotonic(), 2.0, [SENDER])
     assert (status.level, status.values["images without depth"]) == (1, 1)
     assert said in status.message
 
@@ -76,10 +78,17 @@ def test_a_silence_is_told_with_its_cause(taken, monkeypatch) -> None:
     stream = DepthStream("/depth", 0.02)
     later = time.monotonic() + 60
     assert "nobody publishes /depth" in stream.status(later, 2.0, []).message
-    assert "carries std_msgs/msg/String" in stream.status(later, 2.0, ["std_msgs/msg/String"]).message
-    assert "nothing arrives" in stream.status(later, 2.0, [m.IMAGE]).message
+    assert (
+        "carries std_msgs/msg/String"
+        in stream.status(later, 2.0, [Publisher("/driver", "std_msgs/msg/String")]).message
+    )
+    assert "nothing arrives" in stream.status(later, 2.0, [SENDER]).message
+    deaf = Publisher("/driver", m.IMAGE, "is best effort, the node asks for reliable images (reliability)")
+    assert "/driver is best effort" in stream.status(later, 2.0, [deaf]).message
+    others = ["/cam/depth/image_rect_raw"]
+    assert "there is /cam/depth/image_rect_raw: set depth_topic" in stream.status(later, 2.0, [], others).message
     stream.add(taken())
-    assert "silent: no depth for" in stream.status(later, 2.0, [m.IMAGE]).message
+    assert "silent: no depth for" in stream.status(later, 2.0, [SENDER]).message
     began = time.monotonic()
     stream._heard_s = began - 30
     assert stream.of(50.0, WIDTH, HEIGHT) is None
@@ -151,7 +160,7 @@ def test_the_node_registers_depth_of_another_camera_and_says_what_it_lacks(peer,
     start("toy_node.py", "--ros-args", "-p", "depth_topic:=/depth/image")
     scene.subscribed(scene.depth_infos, fixed)
     elsewhere = lambda now: taken(640, now, size=(32, 24), frame="depth")  # noqa: E731
-    scene.show(lambda: scene.said("no calibration of it came on /depth/camera_info", 1), elsewhere)
+    scene.show(lambda: scene.said("/peer publishes /depth/camera_info, but none came", 1), elsewhere)
     scene.show(lambda: scene.said("is the calibration of 'cam', depth is of 'depth'", 1), elsewhere, "cam", SMALL)
     scene.show(lambda: scene.said("no transform from 'depth' to 'cam'", 1), elsewhere, "depth", SMALL)
     assert not scene.measured(0.59)
@@ -160,3 +169,14 @@ def test_the_node_registers_depth_of_another_camera_and_says_what_it_lacks(peer,
     fixed.publish(tf_bytes(("cam", "depth", 0.0, T)))
     scene.show(lambda: scene.measured(0.59), elsewhere, "depth", SMALL)
     scene.show(lambda: scene.said("depth refines distances", 0), elsewhere, "depth", SMALL)
+
+
+def test_the_calibration_of_depth_under_another_name_is_named(peer, start, taken) -> None:
+    scene = Scene(peer, "/depth/info")
+    start("toy_node.py", "--ros-args", "-p", "depth_topic:=/depth/image")
+    scene.subscribed()
+    elsewhere = lambda now: taken(640, now, size=(32, 24), frame="depth")  # noqa: E731
+    missing = "no calibration of it came on /depth/camera_info"
+    scene.show(lambda: scene.said(missing, 1), elsewhere)
+    named = "nobody publishes /depth/camera_info; there is /camera_info, /depth/info: set depth_info_topic"
+    scene.show(lambda: scene.said(named, 1), elsewhere)

@@ -127,3 +127,54 @@ def _send(senders):
         header = convert.header_message(1.0 + number, "cam")
         sender.publish(m.encode(images.image_message(header, np.full((48, 64, 3), 2, np.uint8))))
     return False
+
+
+def message_of(told, name: str) -> str:
+    return status(told[-1], name).message if told else ""
+
+
+def test_a_driver_in_another_domain_is_told_and_no_transport_is_blamed(peer, stranger, start, next_domain):
+    """With LARGE_DATA, as all processes of these tests."""
+    told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    sender = publish_as(stranger, "/image_raw", m.IMAGE)
+    start("toy_node.py", "--ros-args", "-p", "silent_after_s:=0.5")
+    peer.until(lambda: "nobody publishes /image_raw: ROS_DOMAIN_ID is" in message_of(told, "images"), "the domain")
+    said = message_of(told, "images")
+    assert str(next_domain) in said.split("have")[1] and "LARGE_DATA" not in said
+    stranger.node.destroy_publisher(sender)
+
+
+def test_a_driver_that_ended_is_told(peer, start):
+    told, hands = peer.listen("/diagnostics", m.DIAGNOSTICS), peer.listen("/prehend/hands", m.HAND_ARRAY)
+    sender = peer.publisher("/image_raw", m.IMAGE)
+    start("toy_node.py", "--ros-args", "-p", "silent_after_s:=0.5", "-p", "camera_info_timeout_s:=0.0")
+    peer.until(lambda: sender.publish(image()) or peer.spin(0.05) or hands, "an answer")
+    peer.node.destroy_publisher(sender)
+    peer.until(lambda: "nobody publishes /image_raw any more" in message_of(told, "images"), "its end")
+
+
+@pytest.mark.parametrize(
+    ("topic", "kind", "says"),
+    [
+        ("/cam/info", m.CAMERA_INFO, "nobody publishes /camera_info; there is /cam/info: remap with -r camera_info:="),
+        ("/camera_info", m.IMAGE, "/camera_info carries sensor_msgs/msg/Image"),
+        ("/camera_info", m.CAMERA_INFO, "/peer publishes /camera_info, but none came"),
+        ("/else", m.IMAGE, "no camera_info yet: nobody publishes /camera_info: 60 degrees"),
+    ],
+)
+def test_a_calibration_that_does_not_come_has_one_cause(peer, start, topic, kind, says):
+    told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    sender, other = peer.publisher("/image_raw", m.IMAGE), peer.publisher(topic, kind)
+    start("toy_node.py", "--ros-args", "-p", "camera_info_timeout_s:=0.0")
+    peer.until(lambda: sender.publish(image()) or peer.spin(0.1) or says in message_of(told, "camera"), says)
+    assert status(told[-1], "camera").level == 1
+    peer.node.destroy_publisher(other)
+
+
+def test_discovery_that_is_off_is_told_in_the_log_since_nobody_hears_the_diagnostics(domain, start, monkeypatch):
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
+    node = start("toy_node.py", "--ros-args", "-p", "silent_after_s:=0.5")
+    for line in node.stderr:
+        if "WARN" in line:
+            break
+    assert "ROS_AUTOMATIC_DISCOVERY_RANGE is OFF: nobody is found; set LOCALHOST or SUBNET" in line

@@ -110,3 +110,53 @@ def test_what_clocks_often_differ_by_is_named(off_s, says):
     stamps = watch()
     stamps.tracking_s(time_message(NOW_S + off_s))
     assert says in stamps.fault
+
+
+@pytest.mark.parametrize(("off_s", "says"), [(-37.0, "TAI"), (-37.4, "TAI"), (-22.0, "synchronise"), (-55.0, "bag")])
+def test_stamps_that_are_always_tens_of_seconds_behind_are_of_another_clock(off_s, says):
+    """A driver's clock that is wrong from the start: no image fitted before."""
+    stamps = watch()
+    for n in range(5):
+        image = time_message(NOW_S + off_s + n / 1000)
+        assert stamps.tracking_s(image) == seconds(image) and stamps.usable
+        assert f"{-off_s:.3g} s behind" in stamps.fault and says in stamps.fault
+        assert math.isnan(stamps.latency_ms(image))
+
+
+def test_a_clock_that_is_set_back_by_seconds_is_told_after_a_few_images():
+    clock = [NOW_S]
+    stamps, told = Stamps(lambda: clock[0], lambda: False), []
+    for n in range(12):
+        clock[0] = NOW_S + n / 30
+        stamps.tracking_s(time_message(clock[0] - (0.05 if n < 6 else 37.05)))
+        told.append(stamps.fault)
+    assert told[:6] == [""] * 6 and all("an image came 37" in text for text in told[6:9])
+    assert all("stamps are 37" in text and "TAI" in text for text in told[9:])
+
+
+def test_one_image_that_waited_is_no_other_clock():
+    """The process stood still, or a queue was full: it is tracked by its stamp, and those after it are believed."""
+    stamps = watch()
+    for age_s, fits in ((0.05, True), (30.0, False), (0.04, True)):
+        image = time_message(NOW_S - age_s)
+        assert stamps.tracking_s(image) == seconds(image) and stamps.usable
+        assert math.isnan(stamps.latency_ms(image)) is not fits
+    assert "the others fit" in stamps.take()
+    assert stamps.take() == ""
+
+
+@pytest.mark.parametrize("behind_s", [12.0, 37.0, 59.0])
+def test_simulated_time_may_run_ahead_of_its_images(behind_s):
+    """A bag played at a multiple of its speed."""
+    stamps = watch(1000.0, simulated=True)
+    image = time_message(1000.0 - behind_s)
+    for _ in range(5):
+        image = time_message(seconds(image) + 0.01)
+        stamps.tracking_s(image)
+    assert stamps.take() == "" and stamps.latency_ms(image) == pytest.approx(1e3 * (behind_s - 0.05))
+
+
+def test_a_bag_of_long_ago_keeps_its_own_words():
+    stamps = watch()
+    stamps.tracking_s(stamp(1_650_000_000))
+    assert "use_sim_time" in stamps.fault and "TAI" not in stamps.fault

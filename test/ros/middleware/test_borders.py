@@ -166,6 +166,7 @@ def test_no_camera_info_ends_the_node(peer, start):
         ((0, 0), "cam", "zero", 0),
         ((-7, 4_000_000_000), "cam", "invalid", 0),
         ((5, 0), "cam", "behind", 1),
+        (-37.0, "cam", "s behind", 1),
         (None, "", "no frame_id", 0),
     ],
 )
@@ -176,7 +177,9 @@ def test_headers_that_cannot_be_used_are_told(peer, start, stamp, frame, word, t
     start("toy_node.py", "--ros-args", "-p", "image_reliability:=reliable", "-p", "silent_after_s:=30.0")
     peer.until(lambda: sender.get_subscription_count() and infos.get_subscription_count(), "the node subscribes")
     message = images.image_message(header(frame=frame), picture(2))
-    if stamp is not None:
+    if isinstance(stamp, float):
+        message.header.stamp = header(time.time() + stamp).stamp
+    elif stamp is not None:
         message.header.stamp = m.make("builtin_interfaces/msg/Time", sec=stamp[0], nanosec=stamp[1])
     info = m.encode(images.camera_message(message.header, CAMERA, WIDTH, HEIGHT))
     peer.until(lambda: infos.publish(info) or (told and status(told[-1], "camera").level == 0), "the calibration")

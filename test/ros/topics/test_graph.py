@@ -3,8 +3,9 @@
 import pytest
 
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
-from prehend.ros.topics.graph import Facts, Publisher, cause, loss, mixed
+from prehend.ros.topics.graph import Facts, Publisher, cause, deaf, discovery_range, loss, mixed, unseen
 
+RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 CAMERA = Publisher("/driver", IMAGE)
 
 
@@ -39,11 +40,64 @@ def test_one_publisher_that_fits_is_enough():
     assert "silent" in cause(Facts("/i", IMAGE, both, received=True, silent_s=3))
 
 
-def test_large_data_is_told_to_hide_drivers(monkeypatch):
-    monkeypatch.delenv("FASTDDS_BUILTIN_TRANSPORTS", raising=False)
-    assert cause(Facts("/i", IMAGE)) == "nobody publishes /i"
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    """Nothing chosen."""
+    for name in (RANGE, "ROS_LOCALHOST_ONLY", "FASTDDS_BUILTIN_TRANSPORTS", "ROS_DISCOVERY_SERVER"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+def test_what_is_known_of_the_graph_comes_before_what_the_network_may_hide(monkeypatch):
+    """A twin, another topic or a driver that was heard before are facts; the transport is not asked for then."""
     monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
-    assert "LARGE_DATA hides drivers" in cause(Facts("/i", IMAGE))
+    hidden = unseen(62, [])
+    assert "LARGE_DATA" in hidden
+    for known, word in (({"twin": "/i/compressed"}, "compressed"), ({"elsewhere": ("/cam",)}, "/cam")):
+        said = cause(Facts("/i", IMAGE, unseen=hidden, **known))
+        assert word in said and "LARGE_DATA" not in said
+    said = cause(Facts("/i", IMAGE, unseen=hidden, received=True))
+    assert "nobody publishes /i any more" in said and "LARGE_DATA" not in said
+
+
+def test_a_driver_in_another_domain_is_the_cause_and_the_transport_is_not(monkeypatch):
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+    said = cause(Facts("/i", IMAGE, unseen=unseen(62, [0, 63])))
+    assert "nobody publishes /i: ROS_DOMAIN_ID is 62 here, others on this machine have 0, 63" in said
+    assert "LARGE_DATA" not in said
+
+
+def test_where_nothing_is_known_the_driver_is_asked_for_and_what_it_must_have_alike(monkeypatch):
+    said = unseen(62, [])
+    assert "does its driver run, with ROS_DOMAIN_ID 62 and discovery range SUBNET" in said and "LARGE_DATA" not in said
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+    assert "On another machine it needs FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA" in unseen(62, [])
+    monkeypatch.setenv(RANGE, "LOCALHOST")
+    assert "LARGE_DATA" not in unseen(62, []), "other machines are not looked for"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "older", "expected"),
+    [
+        (None, None, "SUBNET"),
+        ("SYSTEM_DEFAULT", None, "SUBNET"),
+        ("localhost", None, "LOCALHOST"),
+        ("OFF", None, "OFF"),
+        ("OFF", "1", "LOCALHOST"),
+        ("OFF", "0", "OFF"),
+    ],
+)
+def test_the_range_is_read_as_rmw_reads_it(monkeypatch, chosen, older, expected):
+    for name, value in ((RANGE, chosen), ("ROS_LOCALHOST_ONLY", older)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert discovery_range() == expected and bool(deaf()) == (expected == "OFF")
+
+
+def test_discovery_that_is_off_is_the_cause_of_every_silence(monkeypatch):
+    monkeypatch.setenv(RANGE, "OFF")
+    for facts in (Facts("/i", IMAGE, hint="remapped"), Facts("/i", IMAGE, unseen=unseen(62, [63]))):
+        assert cause(facts) == f"nobody publishes /i: {RANGE} is OFF: nobody is found; set LOCALHOST or SUBNET"
 
 
 VGA = 640 * 480 * 3
@@ -68,7 +122,7 @@ def test_losses_have_a_cause_and_a_cure(lost, received, size, load, words):
 
 def test_a_discovery_server_is_told_to_hide_everybody(monkeypatch):
     monkeypatch.setenv("ROS_DISCOVERY_SERVER", "10.255.255.1:11811")
-    assert "ROS_DISCOVERY_SERVER is 10.255.255.1:11811" in cause(Facts("/i", IMAGE))
+    assert "ROS_DISCOVERY_SERVER is 10.255.255.1:11811" in cause(Facts("/i", IMAGE, unseen=unseen(0, [5])))
 
 
 def test_several_publishers_of_the_images_are_told():

@@ -1,13 +1,13 @@
 """The command `prehend-train`: images, training, measuring, export; its verbs are in the modules beside this one."""
 
 import argparse
-import errno
 import logging
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from prehend.cli.arguments.streams import complain, forget_stdout, mend_streams, settle_stdout, unwritten
 from prehend.errors import PrehendError
 from prehend.files import reason
 from prehend_training.cli.images.boost import add_boost_verbs
@@ -31,33 +31,51 @@ FAILED, INTERRUPTED = 1, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; 0 when done, 1 when it failed (one line says why), 2 from the parser for wrong use, 130 when it was
     stopped by Ctrl-C."""
+    mend_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     given = list(sys.argv[1:] if argv is None else argv)
     if given and given[0] in RENAMED_VERBS:
         warn_renamed(given[0], RENAMED_VERBS[given[0]])
         given[0] = RENAMED_VERBS[given[0]]
-    parser = _parser()
-    if given and not given[0].startswith("-") and given[0] not in parser.verbs:
-        near = get_close_matches(given[0], parser.verbs, 1)
-        parser.error(f"unknown verb '{given[0]}'" + "".join(f": did you mean {verb}?" for verb in near))
-    arguments, unknown = parser.parse_known_args(given)
-    if unknown:
-        parser.verbs[arguments.verb].error(f"unrecognized arguments: {' '.join(unknown)}")
+    verb = given[0] if given and not given[0].startswith("-") else ""
+    said = f"prehend-train {verb}".rstrip()
     try:
+        arguments = _parsed(given)
         arguments.run(arguments)
+        sys.stdout.flush()
     except PrehendError as error:
-        sys.stderr.write(f"prehend-train {arguments.verb}: {error}\n")
+        complain(f"{said}: {error}\n")
         return FAILED
+    except BrokenPipeError:  # the reader of the output has left
+        forget_stdout()
     except OSError as error:  # a folder that cannot be made, a full disk, a file that is not there
-        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+        if error.filename is None and not unwritten(error):
             raise
-        place = f"{error.filename}: " if error.filename is not None else ""
-        sys.stderr.write(f"prehend-train {arguments.verb}: {place}{reason(error)}\n")
+        why = unwritten(error) if error.filename is None else f"{error.filename}: {reason(error)}"
+        complain(f"{said}: {why}\n")
         return FAILED
     except KeyboardInterrupt:
-        sys.stderr.write(f"prehend-train {arguments.verb}: stopped; the same command goes on from what is complete\n")
+        complain(f"{said}: stopped; the same command goes on from what is complete\n")
         return INTERRUPTED
+    finally:
+        settle_stdout()
     return 0
+
+
+def _parsed(given: Sequence[str]) -> argparse.Namespace:
+    """The arguments; the parser ends with SystemExit for help and wrong use."""
+    parser = _parser()
+    try:
+        if given and not given[0].startswith("-") and given[0] not in parser.verbs:
+            near = get_close_matches(given[0], parser.verbs, 1)
+            parser.error(f"unknown verb '{given[0]}'" + "".join(f": did you mean {verb}?" for verb in near))
+        arguments, unknown = parser.parse_known_args(given)
+        if unknown:
+            parser.verbs[arguments.verb].error(f"unrecognized arguments: {' '.join(unknown)}")
+    except SystemExit:
+        sys.stdout.flush()  # help that nobody gets is an error
+        raise
+    return arguments
 
 
 def _export(arguments: argparse.Namespace) -> None:

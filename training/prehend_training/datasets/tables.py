@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import SourceError
+from prehend.files import replacing
 
 BIG_BYTES = 64 << 20
 """Files from this size on are kept as .npy."""
@@ -68,10 +69,8 @@ def cache_folder() -> Path:
 def _keep(path: Path, table: Table) -> None:
     """Write so that nobody sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    with partial.open("wb") as file:
+    with replacing(path, durable=False) as part, part.open("wb") as file:
         np.save(file, table)
-    partial.replace(path)
 
 
 def _parse(path: Path, row: tuple[int, ...]) -> NDArray[np.float64]:

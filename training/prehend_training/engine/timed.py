@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prehend.files import replace_text
 from prehend_training.engine import EngineOptions
 from prehend_training.engine.scenes import SHARD_UNITS, OpenMaker, SceneConfig, open_maker, write_scenes
 
@@ -113,4 +114,4 @@ def _round(rendering: Rendering, there: int, seconds: float, left_s: float) -> i
 
 
 def _note(rendering: Rendering, seconds: float) -> None:
-    (rendering.out / "rendering.json").write_text(json.dumps({"seconds": round(seconds, 1)}) + "\n")
+    replace_text(rendering.out / "rendering.json", json.dumps({"seconds": round(seconds, 1)}) + "\n")

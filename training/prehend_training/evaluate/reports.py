@@ -14,6 +14,7 @@ from prehend.eval.papers.plots import draw_plots
 from prehend.eval.papers.protocols import PROTOCOLS, Protocol, is_published_split, protocol_of_dataset
 from prehend.eval.papers.report import SCHEMA, column_of, write_csv, write_json
 from prehend.eval.papers.tables import markdown
+from prehend.files import replace_text
 from prehend.hand_model import HandModel
 from prehend.weights import load_bundle
 from prehend_training.data.stores.datasets import ShardDataset
@@ -285,7 +286,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     """
     paths = [write_json(report, folder / "report.json"), write_csv(report, folder / "report.csv")]
     tables = folder / "tables.md"
-    tables.write_text(markdown(report), encoding="utf-8")
+    replace_text(tables, markdown(report))
     return [*paths, tables, *draw_plots(report, folder)]
 
 

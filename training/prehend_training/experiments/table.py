@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from prehend.errors import InvalidInput, MissingDependency
-from prehend.eval.figures import figure_class
+from prehend.eval.figures import figure_class, save_figure
 from prehend.files import replace_text
 from prehend_training.data.stores.open import DataSource, describe_data
 from prehend_training.evaluate.network import note_measured
@@ -320,4 +320,4 @@ def _plot(report: Report, path: Path) -> None:
                 panel.plot([place], [sum(known) / len(known)], "_", color="#b8434e", markersize=16, markeredgewidth=2)
         panel.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=7)
         panel.set_title(column["title"])
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, 110)

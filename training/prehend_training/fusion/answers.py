@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from prehend.backends import Backend
 from prehend.errors import AssetError
+from prehend.files import replacing
 from prehend.pipeline.crops.crop import Crop, direction_of
 from prehend.pipeline.networks.network import HandNetwork
 from prehend.types import Box
@@ -99,9 +100,8 @@ def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) 
     if not parts:
         raise AssetError(f"{folder}: its films show no hand to look at: render others with `scenes --kind sequences`")
     joined = {name: np.ascontiguousarray(np.concatenate([one[name] for one in parts])) for name in parts[0]}
-    unfinished = kept.with_suffix(".partial")
-    save_file(joined, unfinished)
-    unfinished.replace(kept)
+    with replacing(kept) as unfinished:
+        save_file(joined, unfinished)
     return HandAnswers(joined)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from prehend.conventions import FINGERS, JOINT_PARENTS, SIDES
 from prehend.errors import InvalidInput
+from prehend.files import replace_file
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.crops.letterbox import cell_centers
@@ -110,11 +111,13 @@ def write_picture(path: Path, image: Image) -> None:
     """Write (H, W, 3) uint8 RGB as .png or .jpg; its folder is made if absent.
 
     Raises:
-        InvalidInput: it cannot be written.
+        InvalidInput: it ends otherwise.
+        OutputError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() not in (".png", ".jpg") or not cv2.imwrite(str(path), image[..., ::-1]):
+    if path.suffix.lower() not in (".png", ".jpg"):
         raise InvalidInput(f"{path} cannot be written: does it end with .png or .jpg?")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, cv2.imencode(path.suffix, image[..., ::-1])[1].tobytes())
 
 
 def _spread(unit: range, count: int) -> list[int]:

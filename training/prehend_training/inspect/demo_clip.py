@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prehend.cli.arguments.parsing import Parser, number_between
 from prehend.conventions import Side
-from prehend.errors import OutputError, PrehendError
+from prehend.errors import PrehendError
 from prehend.hand_model import skin
+from prehend.io.films.writing import VideoWriter
 from prehend.types import Camera
 from prehend_training.assets.poses import pose_from_angles
 from prehend_training.grasps.library import HeldGrasp, sample_grasp
@@ -189,15 +189,13 @@ def write_clip(out: Path, seconds: float, object_id: str) -> None:
     focal = WIDTH / 2 / np.tan(np.deg2rad(FOV_DEG) / 2)
     K = np.array([[focal, 0, (WIDTH - 1) / 2], [0, focal, (HEIGHT - 1) / 2], [0, 0, 1]])
     renderer, count = SceneRenderer(), round(seconds * RATE_HZ)
-    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*"mp4v"), RATE_HZ, (WIDTH, HEIGHT))
-    if not writer.isOpened():
-        raise OutputError(f"{out} cannot be written as a video: name an .mp4 file in a folder that is there")
+    writer = VideoWriter(out, RATE_HZ)
     for k in tqdm(range(count), unit="picture"):
         share = k / (count - 1)
         view = View(Camera(K, WIDTH, HEIGHT), np.eye(4), replace(_LOOK, seed=int(1e6 * share)))
         sample = renderer.render(clip_scene(share, motion), view)
-        writer.write(cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
-    writer.release()
+        writer.write(sample.image)
+    writer.close()
 
 
 if __name__ == "__main__":

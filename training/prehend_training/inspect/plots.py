@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import FINGERS
-from prehend.eval.figures import figure_class
+from prehend.eval.figures import figure_class, save_figure
+from prehend.files import replace_text
 from prehend_training.inspect.stats import JOINTS, RULES, Table, collect, share, summary
 from prehend_training.sample import HAND_PARTS
 from prehend_training.storage.shards import ShardFolder
@@ -36,7 +37,7 @@ def write_stats(data: Path, out: Path, limit: int | None = None) -> list[Path]:
     table = collect(ShardFolder.open(data), limit)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "stats.json"
-    path.write_text(json.dumps(summary(table), indent=1) + "\n")
+    replace_text(path, json.dumps(summary(table), indent=1) + "\n")
     return [path, *draw_plots(table, out)]
 
 
@@ -52,8 +53,7 @@ def draw_plots(table: Table, out: Path) -> list[Path]:
     for name, (draw, size) in topics.items():
         figure = figure_of(figsize=size, layout="constrained")
         draw(figure, table)
-        paths.append(out / f"{name}.png")
-        figure.savefig(paths[-1], dpi=110)
+        paths.append(save_figure(figure, out / f"{name}.png", 110))
     return paths
 
 

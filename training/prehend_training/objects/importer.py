@@ -11,6 +11,7 @@ import yaml
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError, InvalidInput, MissingDependency
+from prehend.files import replace_text
 from prehend.mesh_files import load_scene
 from prehend.object_catalogue import Axis, Symmetry
 from prehend.object_meshes import UNITS_M, unit_of
@@ -115,7 +116,7 @@ def write_object(solid: Solid, folder: Path | str) -> Path:
         "parts": [{"kind": Scanned.kind, "mesh": f"{solid.object_id}.npz"}],
     }
     path = folder / f"{solid.object_id}.yaml"
-    path.write_text(yaml.safe_dump(entry, sort_keys=False, default_flow_style=None, width=110), encoding="utf-8")
+    replace_text(path, yaml.safe_dump(entry, sort_keys=False, default_flow_style=None, width=110))
     return path
 
 

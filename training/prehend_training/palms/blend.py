@@ -2,15 +2,15 @@
 (WiSE-FT, Wortsman et al., CVPR 2022)."""
 
 import json
-import shutil
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput
-from prehend.files import replace_text
+from prehend.files import replace_file, replace_text
 from prehend_training.pretrained.files import provenance
+from prehend_training.storage.tensors import write_tensors
 
 SHARE = "share_learnt"
 """Where a run says how much of its weights is its own."""
@@ -46,7 +46,8 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
         for name, value in learnt.items()
     }
     (out / "checkpoint").mkdir(parents=True)
-    save_file(mixed, out / "checkpoint" / "averaged.safetensors")
-    shutil.copy(run / "checkpoint" / "progress.json", out / "checkpoint")
+    write_tensors(out / "checkpoint" / "averaged.safetensors", mixed)
+    progress = "checkpoint/progress.json"
+    replace_file(out / progress, (run / progress).read_bytes())
     note = begun | {"origin": {**origin, SHARE: share}}  # a run that went on from a blend may be blended again
     replace_text(out / "run.json", json.dumps(note, indent=1))

@@ -17,6 +17,7 @@ import numpy as np
 
 from prehend.conventions import SIDES, Side
 from prehend.errors import SourceError
+from prehend.files import replace_text
 from prehend.types import Box, FloatArray, Region
 
 SCHEMA = "prehend.palm_labels/1"
@@ -63,10 +64,8 @@ def write_palm_labels(path: Path, labels: PalmLabels) -> None:
     """Write a file of labels, all of it or nothing."""
     head = {"schema": SCHEMA, "folder": str(labels.folder.resolve()), "about": labels.about}
     photos = ",\n".join(json.dumps(_entry(photo), separators=(",", ":")) for photo in labels.photos)
-    partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(json.dumps(head, indent=1)[:-2] + f',\n "photos": [\n{photos}\n]}}\n')
-    partial.replace(path)
+    replace_text(path, json.dumps(head, indent=1)[:-2] + f',\n "photos": [\n{photos}\n]}}\n')
 
 
 def read_palm_labels(path: Path) -> PalmLabels:

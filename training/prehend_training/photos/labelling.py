@@ -16,6 +16,7 @@ from tqdm import tqdm
 from prehend.conventions import Side
 from prehend.documents import parse_json
 from prehend.errors import SourceError
+from prehend.files import append_line, replace_text
 from prehend.io.pixels.images import IMAGE_SUFFIXES, read_image
 from prehend.types import Box
 from prehend_training.photos.agreement import Answer, Decision, Rule, answer_at, answer_of, decide, different, overlap
@@ -162,17 +163,16 @@ def _ask(work: Labelling, teacher: Teacher, names: list[str]) -> dict[str, Seen]
     path.parent.mkdir(parents=True, exist_ok=True)
     seen = {one.path: one for one in _stored(path, teacher.name)}
     missing = [name for name in names if name not in seen]
-    with path.open("a") as file, tqdm(total=len(names), initial=len(names) - len(missing), unit="picture") as bar:
-        if not path.stat().st_size:
-            file.write(json.dumps({"schema": ANSWERS_SCHEMA, "teacher": teacher.name}) + "\n")
+    with tqdm(total=len(names), initial=len(names) - len(missing), unit="picture") as bar:
+        if not path.exists() or not path.stat().st_size:
+            append_line(path, json.dumps({"schema": ANSWERS_SCHEMA, "teacher": teacher.name}))
         for name in missing:
             try:
                 seen[name] = look_for(work, teacher, name)
             except SourceError as error:  # it costs itself; the next start asks again
                 tqdm.write(f"prehend-train label: {error}; left out", file=sys.stderr)
                 continue
-            file.write(json.dumps(_line(seen[name]), separators=(",", ":")) + "\n")
-            file.flush()
+            append_line(path, json.dumps(_line(seen[name]), separators=(",", ":")))
             bar.update()
     if names and not seen:
         raise SourceError(f"{work.folder}: none of its {len(names)} pictures can be read")
@@ -310,7 +310,7 @@ def _stored(path: Path, teacher: str) -> Iterator[Seen]:
     lines = path.read_text().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     if len(whole) < len(lines):
-        path.write_text("".join(whole))
+        replace_text(path, "".join(whole))
     for number, line in enumerate(whole):
         entry = parse_json(line, f"{path}, line {number + 1}", what="damaged: delete the lines from this one on")
         if number == 0:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES, Side
 from prehend.errors import SourceError
+from prehend.files import replace_text
 from prehend.types import Box, FloatArray
 from prehend_training.sample import HAND_PARTS, HandLabel
 
@@ -133,10 +134,8 @@ def write_labels(path: Path, labels: PhotoLabels) -> None:
     head = {"schema": SCHEMA, "folder": str(folder.relative_to(base)) if inside else str(folder), **labels.about}
     photos = ",\n".join(json.dumps(_entry(photo), separators=(",", ":")) for photo in labels.photos)
     text = json.dumps(head, indent=1)[:-2] + f',\n "photos": [\n{photos}\n]}}\n'
-    partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(text)
-    partial.replace(path)
+    replace_text(path, text)
 
 
 def _entry(photo: Photo) -> dict[str, Any]:

@@ -4,17 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from prehend.errors import AssetError, OutputError, WeightsMismatch
 from prehend.export.bundle import save_bundle
+from prehend.files import reason
 from prehend.models.detectors.palm import PalmDetector
 from prehend.weights import Bundle
 from prehend_training.pretrained.hand_trunk import convert_hand
 from prehend_training.pretrained.imagenet import convert_imagenet
 from prehend_training.pretrained.palm import convert_palm
 from prehend_training.pretrained.sources import published, read_published
+from prehend_training.storage.tensors import write_tensors
 
 CONVERTERS: dict[str, Callable[[bytes], nn.Module]] = {
     "hand": convert_hand,
@@ -57,9 +59,9 @@ def write_pretrained(kind: str, path: Path, out: Path) -> dict[str, str]:
     }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, out, metadata=origin)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"{out} cannot be written ({error}): choose another file") from error
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {reason(error)}") from error
+    write_tensors(out, {name: value.contiguous() for name, value in network.state_dict().items()}, origin)
     return origin
 
 

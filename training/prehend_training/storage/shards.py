@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput
-from prehend.files import replace_text, sync
+from prehend.files import replace_text, replacing
 from prehend_training.sample import Sample
 from prehend_training.storage.codec import MapsKept, Packing, pack, unpack, unpack_labels, unpack_pixels
 
@@ -62,19 +62,16 @@ def write_shard(path: Path, units: Iterable[tuple[int, Iterable[Sample]]], packi
         packing: how samples are written.
         commit: of the code, for the note.
     """
-    partial = path.with_suffix(".partial")
     unit_count = sample_count = 0
-    with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for unit, samples in units:
-            unit_count += 1
-            for part, sample in enumerate(samples):
-                sample_count += 1
-                for name, data in sorted(pack(sample, packing).items()):
-                    archive.addfile(_member(f"{unit:08d}-{part:04d}.{name}", len(data)), io.BytesIO(data))
-    note = ShardNote(unit_count, sample_count, partial.stat().st_size, _sha256(partial), commit)
-    with partial.open("rb+") as file:
-        sync(file)
-    partial.replace(path)
+    with replacing(path, path.with_suffix(".partial")) as partial:  # a large one that a kill left is written over
+        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for unit, samples in units:
+                unit_count += 1
+                for part, sample in enumerate(samples):
+                    sample_count += 1
+                    for name, data in sorted(pack(sample, packing).items()):
+                        archive.addfile(_member(f"{unit:08d}-{part:04d}.{name}", len(data)), io.BytesIO(data))
+        note = ShardNote(unit_count, sample_count, partial.stat().st_size, _sha256(partial), commit)
     replace_text(path.with_suffix(".json"), json.dumps(asdict(note)) + "\n")
     return note
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput, SourceError
-from prehend.files import replace_text
+from prehend.files import append_line, replace_file, replace_text
 from prehend.io.pixels.images import read_image
 from prehend_training.sample import FrameId, Maps, Sample
 from prehend_training.storage.codec import Packing, encode_image
@@ -167,12 +167,8 @@ class TwinFolder:
         for suffix, data in ((twin.image, encode_image(picture, packing)), ("mask.png", mask)):
             path = self._path(twin, suffix)
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(data)
-            partial.replace(path)
-        lines = self.lines(part)
-        with lines.open("ab") as file:
-            file.write(json.dumps(asdict(twin)).encode() + b"\n")
+            replace_file(path, data)
+        append_line(self.lines(part), json.dumps(asdict(twin)))
         self.twins[twin.frame_id] = twin
 
     def lines(self, part: tuple[int, int]) -> Path:
@@ -188,7 +184,7 @@ class TwinFolder:
         whole = path.read_bytes()
         kept = whole[: whole.rfind(b"\n") + 1]
         if len(kept) < len(whole):
-            path.write_bytes(kept)
+            replace_file(path, kept)
         return max((twin.index + 1 for twin in _read_lines(path)), default=0)
 
     def _picture(self, twin: Twin, suffix: str) -> Image:

@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prehend.backends.torch_ import load_network
 from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
+from prehend.files import replace_file
 from prehend.hand_model.asset import load_hand_model
 from prehend.weights import Bundle, load_bundle
+from prehend_training.storage.tensors import write_tensors
 from prehend_training.train.loop.checkpoint import load_result
 from prehend_training.train.loop.notes import read_note
 from prehend_training.train.loop.preset import Preset
@@ -113,11 +115,13 @@ def export_slim_run(run: Path, out: Path) -> int:
     """
     (out / "checkpoint").mkdir(parents=True, exist_ok=True)
     averaged = load_file(run / "checkpoint" / "averaged.safetensors")
-    save_file({name: halved(value) for name, value in averaged.items()}, out / "checkpoint" / "averaged.safetensors")
+    write_tensors(
+        out / "checkpoint" / "averaged.safetensors", {name: halved(value) for name, value in averaged.items()}
+    )
     names = ["checkpoint/progress.json", "run.json", "log.jsonl", "speed.jsonl", "teacher.json", "measured.json"]
     for name in names:  # what was measured comes last: it has to be younger than the weights
         if (run / name).exists():
-            (out / name).write_bytes((run / name).read_bytes())
+            replace_file(out / name, (run / name).read_bytes())
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 

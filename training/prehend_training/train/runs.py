@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from prehend.errors import AssetError, InvalidInput
-from prehend.files import replace_text
+from prehend.files import append_line, replace_text
 from prehend.models.hand_object.unihope import UniHOPE
 from prehend.weights import file_sha256
 from prehend_training.data.stores.memory import Memory
@@ -120,8 +120,7 @@ def _train_part(group: Group, training: Training, machine: Machine, until_s: flo
         "peak_memory_mb": round(peak_memory_mb(machine.device)),
         "skipped": progress.skipped,
     }
-    with (training.run / "speed.jsonl").open("a") as file:
-        file.write(json.dumps(report) + "\n")
+    append_line(training.run / "speed.jsonl", json.dumps(report))
 
 
 def claim_run(training: Training, in_memory: int | None = None) -> None:

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from prehend.errors import OutputError
-from prehend.eval.figures import figure_class
+from prehend.eval.figures import figure_class, save_figure
 from prehend.eval.papers.report import Report
 from prehend.eval.papers.tables import COLUMN_TITLES
 
@@ -28,9 +27,9 @@ def draw_plots(report: Report, folder: Path) -> list[Path]:
     """
     Figure = figure_class("drawing plots")
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [_save(_pck(Figure((10, 4.2), layout="constrained"), report), folder / "pck.png")]
+    paths = [save_figure(_pck(Figure((10, 4.2), layout="constrained"), report), folder / "pck.png")]
     if any(column["occlusion"] for column in report["columns"].values()):
-        paths.append(_save(_occlusion(Figure((10, 4.2), layout="constrained"), report), folder / "occlusion.png"))
+        paths.append(save_figure(_occlusion(Figure((10, 4.2), layout="constrained"), report), folder / "occlusion.png"))
     return paths
 
 
@@ -65,15 +64,7 @@ def draw_reliability(calibration: Report, path: Path) -> Path | None:
         panel.set(title=f"{name}: ECE {score['ece']:.3f}", xlabel="said", xlim=(0, 1), ylim=(-0.02, 1.02))
         panel.grid(alpha=0.3)
     figure.axes[0].set_ylabel("came true (numbers: answers)")
-    return _save(figure, path)
-
-
-def _save(figure: Any, path: Path) -> Path:
-    try:
-        figure.savefig(path, dpi=100)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror})") from error
-    return path
+    return save_figure(figure, path)
 
 
 def _title(figure: Any, report: Report) -> None:

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend.io.pixels.planes import PLANES
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -53,18 +55,20 @@ ENCODINGS: dict[str, Encoding] = {
     "yuyv": Encoding(2, cv2.COLOR_YUV2RGB_YUY2),
 }
 
-COLOURED = frozenset(name for name, kind in ENCODINGS.items() if kind.channels > 1 or name in MOSAICS)
+COLOURED = frozenset(name for name, kind in ENCODINGS.items() if kind.channels > 1 or name in MOSAICS) | PLANES.keys()
 """Encodings that have colours; the others are grey."""
 
 
-_BY_LOWER = {**{name.lower(): name for name in ENCODINGS}, "yuv422_uyvy": "uyvy"}
+_BY_LOWER = {**{name.lower(): name for name in (*ENCODINGS, *PLANES)}, "yuv422_uyvy": "uyvy"}
 """Drivers of machine vision cameras write the names of GenICam's pixel formats, such as `Mono8`."""
 _DEPTH = ("16uc1", "16sc1", "32fc1", "64fc1")
+_OF_DRIVERS = ("rgb565", "bgr565", "rgb555", "yuv420", "i420", "yv12", "yuv444", "mjpg", "mjpeg", "jpeg", "h264")
+"""Names that drivers write although ROS has none for what they carry."""
 
 
 def encoding_name(name: str) -> str | None:
-    """The key of an encoding in `ENCODINGS`, however its letters are; None where it carries no colours or grey that are
-    read."""
+    """The key of an encoding in `ENCODINGS` or `PLANES`, however its letters are; None where it carries no colours or
+    grey that are read."""
     return _BY_LOWER.get(name.strip().lower())
 
 
@@ -72,7 +76,11 @@ def why_not(name: str) -> str:
     """What an encoding is that `encoding_name` does not know."""
     if name.strip().lower() in _DEPTH:
         return f"encoding '{name}' is that of depth, no colour or grey image: infrared sent like that wants mono16"
-    return f"encoding '{name[:40]}' is no colour or grey image; known: {', '.join(ENCODINGS)}"
+    if name.strip().lower() in _OF_DRIVERS:
+        return (
+            f"encoding '{name}' is none of ROS (sensor_msgs/image_encodings.hpp): set the driver to rgb8, bgr8 or yuyv"
+        )
+    return f"encoding '{name[:40]}' is no colour or grey image; known: {', '.join((*ENCODINGS, *PLANES))}"
 
 
 def to_rgb(pixels: NDArray[Any], encoding: Encoding) -> NDArray[np.uint8]:

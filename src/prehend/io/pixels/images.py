@@ -27,6 +27,7 @@ from prehend.io.pixels.headers import (
     tiff_as_stored,
     tiff_white_is_zero,
 )
+from prehend.io.pixels.planes import PLANES, rgb_of_planes
 from prehend.io.pixels.several_pictures import holds_several
 from prehend.io.quiet import silent_stderr
 
@@ -101,6 +102,9 @@ class ImageReader:
         known = encoding_name(str(message.encoding))
         if known is None:
             raise SourceError(f"{name}: {why_not(str(message.encoding))}")
+        if known in PLANES:
+            self.check_size(int(message.width), int(message.height), name)
+            return rgb_of_planes(message, PLANES[known], name)
         encoding = ENCODINGS[known]
         pixels = self._raw(message, encoding, name)
         if pixels.dtype != np.uint8:

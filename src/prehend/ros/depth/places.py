@@ -45,10 +45,15 @@ class DepthPlaces:
         rectified: its P counts, see `camera_from_info`.
         buffer: transforms; None takes every depth image for aligned.
         always: register what looks aligned, too.
+
+    Attributes:
+        info_topic: as given.
+        in_vain: whether a calibration was needed and none ever came.
     """
 
     def __init__(self, info_topic: str, rectified: bool, buffer: TransformBuffer | None, always: bool) -> None:
         self.info_topic, self._rectified, self._buffer, self._always = info_topic, rectified, buffer, always
+        self.in_vain = False
         self._info: Any = None
         self._cameras: dict[tuple[int, int], Camera] = {}
         self._lock = threading.Lock()
@@ -67,7 +72,7 @@ class DepthPlaces:
         message = decode(data, CAMERA_INFO)
         if np.any(message.k[:1]):  # zeros say "not yet"
             with self._lock:
-                self._info, self._cameras = message, {}
+                self._info, self._cameras, self.in_vain = message, {}, False
 
     def placed(self, depth_m: DepthImage, own: Place, image: Place) -> Depth:
         """The depth image as the estimator takes it.
@@ -94,6 +99,7 @@ class DepthPlaces:
     def _camera(self, own: Place, image: Place) -> Camera:
         with self._lock:
             info, camera = self._info, self._cameras.get(own.size)
+            self.in_vain = info is None
         if camera is not None:
             return camera
         if info is None:

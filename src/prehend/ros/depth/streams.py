@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from prehend.errors import PrehendError
@@ -14,6 +15,7 @@ from prehend.ros.depth.images import COMPRESSED_SUFFIX, compressed_depth_image, 
 from prehend.ros.depth.places import DepthPlaces, Place
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
 from prehend.ros.nodes.diagnostics import OK, WARN, Status
+from prehend.ros.topics.graph import Publisher, other_quality
 
 _KEPT = 8
 """Depth images that are remembered: a quarter of a second at 30 Hz."""
@@ -23,6 +25,8 @@ _WAIT_S = 0.05
 
 _SHOWN_S = 3.0
 """A fault that came once is shown this long."""
+
+_SHOWN = 3
 
 
 class _Kept(NamedTuple):
@@ -130,14 +134,31 @@ class DepthStream:
             depth_m, Place(kept.stamp_s, str(message.header.frame_id).lstrip("/"), width, height), image
         )
 
-    def status(self, now_s: float, silent_after_s: float, publishers: list[str]) -> Status:
-        """Whether depth comes and fits; `publishers` are the types that are published on the topic."""
+    def status(
+        self,
+        now_s: float,
+        silent_after_s: float,
+        publishers: Sequence[Publisher],
+        others: Sequence[str] = (),
+        info_cause: str = "",
+    ) -> Status:
+        """Whether depth comes and fits.
+
+        Args:
+            now_s: of a monotonic clock.
+            silent_after_s: a parameter of the node.
+            publishers: on the topic, of any type.
+            others: topics of depth that somebody publishes besides.
+            info_cause: why its calibration does not come.
+        """
         silent_s = now_s - self._heard_s
         level, message = OK, "depth refines distances"
         if silent_s > silent_after_s:
-            level, message = WARN, f"{self._silence(silent_s, publishers)}; distances come from the image alone"
+            why = self._silence(silent_s, publishers, others)
+            level, message = WARN, f"{why}; distances come from the image alone"
         elif now_s - self._fault_s < _SHOWN_S:
-            level, message = WARN, f"{self._fault}; distances come from the image alone"
+            why = f"{self._fault}: {info_cause}" if self.places.in_vain and info_cause else self._fault
+            level, message = WARN, f"{why}; distances come from the image alone"
         elif not self._matched:
             message = "depth arrives; no image had any yet"
         values: dict[str, object] = {
@@ -149,11 +170,16 @@ class DepthStream:
         }
         return Status("depth", level, message, values)
 
-    def _silence(self, silent_s: float, types: list[str]) -> str:
-        if not types:
-            return f"nobody publishes {self.topic}"
-        if self.kind not in types:
-            return f"{self.topic} carries {', '.join(sorted(set(types)))}, depth is read as {self.kind}"
+    def _silence(self, silent_s: float, publishers: Sequence[Publisher], others: Sequence[str]) -> str:
+        if not publishers:
+            there = f"; there is {', '.join(others[:_SHOWN])}: set depth_topic" if others else ""
+            return f"nobody publishes {self.topic}{there}"
+        fitting = [one for one in publishers if one.type_name == self.kind]
+        if not fitting:
+            types = ", ".join(sorted({one.type_name for one in publishers}))
+            return f"{self.topic} carries {types}, depth is read as {self.kind}"
+        if all(one.refused for one in fitting):
+            return other_quality(self.topic, fitting[0])
         if self._received:
             return f"{self.topic} is silent: no depth for {silent_s:.0f} s"
         return f"{self.topic} has a publisher but nothing arrives"

@@ -13,8 +13,11 @@ AHEAD_S = 0.1
 SIM_AHEAD_S = 1.0
 """Simulated time moves in steps."""
 
+LATE_S = 10.0
+"""No camera takes longer than this, again and again: images that always look older were stamped by another clock."""
+
 BEHIND_S = 60.0
-"""No image takes longer than this; what looks older was stamped by another clock."""
+"""Not even one image takes longer than this, and simulated time does not run ahead of its images as far."""
 
 _NANOSECONDS = 10**9
 _STILL = 3
@@ -44,7 +47,7 @@ class Stamps:
         self._now, self._simulated = now, simulated
         self._last: tuple[int, int] | None = None
         self._same = 0
-        self._off = _STRAY  # images in a row of another clock; until one fitted, none is a stray
+        self._off = self._late = _STRAY  # images in a row of another clock; until one fitted, none is a stray
         self._told = ""
         self.fault, self.usable = "", True
 
@@ -86,20 +89,35 @@ class Stamps:
         ahead = seconds(stamp) - now
         if -BEHIND_S <= ahead <= (SIM_AHEAD_S if simulated else AHEAD_S):
             self._off = 0
-            return "", True
+            return self._judge_late(ahead, simulated), True
         self._off += 1
         side = "ahead of" if ahead > 0 else "behind"
         if self._off <= _STRAY:  # buffers of tf2 that got one of tomorrow would refuse all of today
             return f"a stamp is {_duration(abs(ahead))} {side} this node's clock, the others fit: no transforms", False
-        text = f"stamps are {_duration(abs(ahead))} {side} this node's clock: transforms will not fit, no latency"
-        return f"{text}; {self._way_out(simulated, abs(ahead))}", True
+        return self._apart(ahead, simulated), True
+
+    def _judge_late(self, ahead_s: float, simulated: bool) -> str:
+        """What is wrong with a stamp that may be one of this clock: a single image may wait for seconds, not all."""
+        if simulated or ahead_s >= -LATE_S:
+            self._late = 0
+            return ""
+        self._late += 1
+        if self._late <= _STRAY:
+            return f"an image came {_duration(-ahead_s)} after its stamp, the others fit: no latency"
+        return self._apart(ahead_s, simulated)
+
+    def _apart(self, ahead_s: float, simulated: bool) -> str:
+        side = "ahead of" if ahead_s > 0 else "behind"
+        text = f"stamps are {_duration(abs(ahead_s))} {side} this node's clock: transforms will not fit, no latency"
+        return f"{text}; {self._way_out(simulated, ahead_s)}"
 
     @staticmethod
-    def _way_out(simulated: bool, apart_s: float) -> str:
+    def _way_out(simulated: bool, ahead_s: float) -> str:
+        apart_s = abs(ahead_s)
         if simulated:
             return "use_sim_time is true: is /clock that of these images?"
         if abs(apart_s - _TAI_S) < 1:
-            return f"{_TAI_S} s is what TAI differs from UTC by: does the camera stamp in PTP's time?"
+            return f"{_TAI_S} s is what TAI differs from UTC by: is the camera's clock, or this computer's, PTP's time?"
         hours = apart_s / 3600
         if 0.5 <= hours <= 14 and abs(hours - round(2 * hours) / 2) < _ROUND_H:
             return "a time zone? Stamps are of UTC"
@@ -107,7 +125,8 @@ class Stamps:
             return (
                 "is use_sim_time right (a bag played with --clock wants it), or does the driver count from its start?"
             )
-        return "synchronise the clocks of the computers"
+        played = ", or is it a bag that is played (use_sim_time)?" if ahead_s < 0 else ""
+        return f"synchronise the clocks of the computers{played}"
 
 
 def _duration(value_s: float) -> str:

@@ -21,6 +21,7 @@ from prehend.ros.middleware.borders import Border
 from prehend.ros.nodes.diagnostics import Counts, Stats, Status
 from prehend.ros.params import NodeParams
 from prehend.ros.topics import graph
+from prehend.ros.topics.domains import other_domains
 from prehend.ros.topics.quality import overridden, subscription
 
 _IMAGE_DEPTH = 5
@@ -124,19 +125,20 @@ class Inputs:
     def cause(self, counts: Counts) -> str:
         """Why no image comes (see `prehend.ros.topics.graph`)."""
         twin = self.base if self._compressed else f"{self.base}{_SUFFIX}"
-        topics = self._node.get_topic_names_and_types()
+        domain = int(self._node.context.get_domain_id())
         return graph.cause(
             graph.Facts(
                 self.topic,
                 self._type,
                 self._publishers(self.topic),
                 twin if self._node.count_publishers(twin) else "",
-                tuple(sorted(name for name, types in topics if self._type in types and self._sent(name))),
-                _remap_hint(self._node, self._compressed),
-                counts.received > 0,
-                time.monotonic() - counts.last_image_s,
-                counts.lost > 0 or self._calibration.heard,
-                graph.load(),
+                self._elsewhere(self.topic, self._type),
+                unseen=graph.unseen(domain, other_domains(domain)),
+                hint=_remap_hint(self._node, self._compressed),
+                received=counts.received > 0,
+                silent_s=time.monotonic() - counts.last_image_s,
+                sent=counts.lost > 0 or self._calibration.heard,
+                load=graph.load(),
             )
         )
 
@@ -145,22 +147,30 @@ class Inputs:
         return graph.mixed(self.topic, self._publishers(self.topic))
 
     def info_cause(self) -> str:
-        """Why no camera_info comes; empty where it should."""
-        publishers = self._publishers(self.info_topic)
-        fitting = [one for one in publishers if one.type_name == CAMERA_INFO]
-        if fitting and not all(one.refused for one in fitting):
-            return ""
-        return graph.cause(graph.Facts(self.info_topic, CAMERA_INFO, publishers))
+        """Why no camera_info comes."""
+        return self._info_cause(self.info_topic, "remap with -r camera_info:=TOPIC")
 
     def depth_status(self, now_s: float, silent_after_s: float) -> list[Status]:
         """Whether depth comes and fits; nothing where none is asked for."""
-        if self._depth is None:
+        depth = self._depth
+        if depth is None:
             return []
-        types = [one.type_name for one in self._publishers(self._depth.topic)]
-        return [self._depth.status(now_s, silent_after_s, types)]
+        info_cause = self._info_cause(depth.places.info_topic, "set depth_info_topic") if depth.places.in_vain else ""
+        others = [name for name in self._elsewhere(depth.topic, depth.kind) if "depth" in name.lower()]
+        return [depth.status(now_s, silent_after_s, self._publishers(depth.topic), others, info_cause)]
 
-    def _sent(self, topic: str) -> bool:
-        return topic != self.topic and self._node.count_publishers(topic) > 0
+    def _info_cause(self, topic: str, way: str) -> str:
+        publishers = self._publishers(topic)
+        fitting = [one for one in publishers if one.type_name == CAMERA_INFO and not one.refused]
+        if fitting:
+            return f"{fitting[0].node} publishes {topic}, but none came"
+        return graph.cause(graph.Facts(topic, CAMERA_INFO, publishers, "", self._elsewhere(topic, CAMERA_INFO), way))
+
+    def _elsewhere(self, topic: str, kind: str) -> tuple[str, ...]:
+        """Other topics of that type that somebody publishes."""
+        topics = self._node.get_topic_names_and_types()
+        found = (name for name, types in topics if kind in types and name != topic)
+        return tuple(sorted(name for name in found if self._node.count_publishers(name)))
 
     def _publishers(self, topic: str) -> tuple[graph.Publisher, ...]:
         found = []

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from prehend.ros import PROFILE, SEGMENT_BYTES, profile_variable
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE
 
-_SHOWN = 3
+_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+_SHOWN, _DOMAINS = 3, 10
 _LOST_SHARE = 0.1
 """Of the images of a second; best effort may lose some."""
 
@@ -38,6 +39,8 @@ class Facts:
         publishers: on this topic, of any type.
         twin: the same images in the other transport, empty where nobody publishes them.
         elsewhere: other topics that carry this type.
+        way: how to take one of those.
+        unseen: why somebody who publishes may not be found, see `unseen`; empty says nothing of it.
         hint: what is known to be odd about the remapping, empty for nothing.
         received: whether anything ever came.
         silent_s: time since then, or since the start [s].
@@ -50,6 +53,8 @@ class Facts:
     publishers: tuple[Publisher, ...] = ()
     twin: str = ""
     elsewhere: tuple[str, ...] = ()
+    way: str = "remap with -r image_raw:=TOPIC"
+    unseen: str = ""
     hint: str = ""
     received: bool = False
     silent_s: float = 0.0
@@ -65,7 +70,7 @@ def cause(facts: Facts) -> str:
     if not fitting:
         return _other_type(facts)
     if all(one.refused for one in fitting):
-        return _other_quality(facts.topic, fitting[0])
+        return other_quality(facts.topic, fitting[0])
     if facts.received:
         return f"{facts.topic} is silent: no image for {facts.silent_s:.0f} s from {_names(fitting)}"
     text = f"{facts.topic} has {len(fitting)} publisher(s) but nothing arrives"
@@ -118,20 +123,50 @@ def load() -> float:
     return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
+def unseen(domain: int, others: Sequence[int]) -> str:
+    """Why a driver may not be found that runs: what is known to hide it, else what both sides must have alike.
+
+    Args:
+        domain: ROS_DOMAIN_ID of this process.
+        others: domains that somebody on this machine is in.
+    """
+    if server := os.environ.get("ROS_DISCOVERY_SERVER"):
+        return f"ROS_DISCOVERY_SERVER is {server}: nobody is found unless that server is reached"
+    if others:
+        shown = ", ".join(map(str, others[:_DOMAINS]))
+        return f"ROS_DOMAIN_ID is {domain} here, others on this machine have {shown}: is the driver one of them?"
+    chosen = discovery_range()
+    text = f"does its driver run, with ROS_DOMAIN_ID {domain} and discovery range {chosen} as here?"
+    if chosen == "SUBNET" and os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "").startswith("LARGE_DATA"):
+        return f"{text} On another machine it needs FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA, too"
+    return text
+
+
+def discovery_range() -> str:
+    """Who is found by this process: SUBNET, LOCALHOST or OFF, as rmw reads the environment."""
+    if os.environ.get("ROS_LOCALHOST_ONLY") == "1":  # it wins
+        return "LOCALHOST"
+    chosen = os.environ.get(_RANGE, "").upper()
+    return chosen if chosen in ("LOCALHOST", "OFF") else "SUBNET"
+
+
+def deaf() -> str:
+    """That this process finds nobody; empty where it may."""
+    return "" if discovery_range() != "OFF" else f"{_RANGE} is OFF: nobody is found; set LOCALHOST or SUBNET"
+
+
 def _nobody(facts: Facts) -> str:
     text = f"nobody publishes {facts.topic}"
-    if facts.hint:
-        return f"{text}: {facts.hint}"
+    if why := deaf() or facts.hint:
+        return f"{text}: {why}"
+    if facts.received:
+        return f"{text} any more: its driver has ended, or left the network"
     if facts.twin:
         transport = "raw" if facts.type_name == COMPRESSED_IMAGE else "compressed"
         return f"{text}, but {facts.twin} is there: image_transport:={transport}"
     if facts.elsewhere:
-        return f"{text}; there is {', '.join(facts.elsewhere[:_SHOWN])}: remap with -r image_raw:=TOPIC"
-    if server := os.environ.get("ROS_DISCOVERY_SERVER"):
-        return f"{text}; ROS_DISCOVERY_SERVER is {server}: nobody is found unless that server is reached"
-    if os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "").startswith("LARGE_DATA"):
-        return f"{text}; FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA hides drivers on other machines that do not have it"
-    return text
+        return f"{text}; there is {', '.join(facts.elsewhere[:_SHOWN])}: {facts.way}"
+    return f"{text}: {facts.unseen}" if facts.unseen else text
 
 
 def _other_type(facts: Facts) -> str:
@@ -142,7 +177,8 @@ def _other_type(facts: Facts) -> str:
     return f"{text}: remap to another topic"
 
 
-def _other_quality(topic: str, publisher: Publisher) -> str:
+def other_quality(topic: str, publisher: Publisher) -> str:
+    """That a publisher's quality of service does not do, with the way out."""
     text = f"{topic}: quality of service does not fit: {publisher.node} {publisher.refused}"
     return f"{text}: image_reliability:=best_effort" if "reliab" in publisher.refused else text
 

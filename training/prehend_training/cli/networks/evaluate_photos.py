@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prehend.errors import InvalidInput
 from prehend.eval.papers.plots import draw_reliability
 from prehend.eval.papers.report import write_json
+from prehend.files import replace_text
 
 if TYPE_CHECKING:
     from prehend.pipeline.estimator import Estimator
@@ -92,7 +93,7 @@ def evaluate_real(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         tables = arguments.out / "tables.md"
         paths.append(write_json(report, arguments.out / "metrics.json"))
-        tables.write_text(photo_tables(report), encoding="utf-8")
+        replace_text(tables, photo_tables(report))
         for path in (*paths, tables):
             sys.stderr.write(f"{path}\n")
 

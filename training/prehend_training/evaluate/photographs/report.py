@@ -1,6 +1,7 @@
 """From what was said about photographs to one report: sets, false hands, precision over scores, calibration, a CSV."""
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from prehend.eval.photographs.measures import (
     score_label,
     set_measures,
 )
+from prehend.files import reason, replace_text
 from prehend_training.evaluate.photographs.measure import PhotoColumn, PhotoRun
 
 Report = dict[str, Any]
@@ -111,14 +113,15 @@ def write_labels_csv(runs: Sequence[PhotoRun], columns: Sequence[PhotoColumn], p
         OutputError: the file cannot be written.
     """
     rows = [_csv_row(column, one) for column in columns for one in scored_labels(runs, column)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["column"])
+    writer.writeheader()
+    writer.writerows(rows)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]) if rows else ["column"])
-            writer.writeheader()
-            writer.writerows(rows)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror})") from error
+        raise OutputError(f"{path} cannot be written: {reason(error)}") from error
+    replace_text(path, text.getvalue())
     return path
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from prehend.documents import read_json
 from prehend.errors import AssetError
-from prehend.files import replace_text, sync, sync_folder
+from prehend.files import replace_text, sync_folder
 from prehend_training.pretrained.start import load_trunk
+from prehend_training.storage.tensors import write_tensors
 from prehend_training.train.loop.optimisers import Optimisers
 
 _TENSORS = ("network.safetensors", "averaged.safetensors", "optimiser.safetensors")
@@ -96,12 +97,9 @@ def save(folder: Path, network: nn.Module, averaged: Averaged, optimiser: Optimi
     settle(folder)
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True)
-    save_file(_whole(network.state_dict()), partial / "network.safetensors")
-    save_file(_whole(averaged.state), partial / "averaged.safetensors")
-    save_file(_whole(_moments(network, optimiser)), partial / "optimiser.safetensors")
-    for name in _TENSORS:
-        with (partial / name).open("rb+") as file:
-            sync(file)
+    write_tensors(partial / "network.safetensors", _whole(network.state_dict()))
+    write_tensors(partial / "averaged.safetensors", _whole(averaged.state))
+    write_tensors(partial / "optimiser.safetensors", _whole(_moments(network, optimiser)))
     replace_text(partial / "progress.json", json.dumps(asdict(progress)) + "\n")
     sync_folder(partial)
     old = folder.with_name(folder.name + ".old")

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput
+from prehend.files import append_line
 from prehend_training.data.batch import MadeBatch
 from prehend_training.data.loader import prefetched
 from prehend_training.data.stores.memory import Memory
@@ -269,8 +270,7 @@ class _Log:
             "waited": self._waited / self._taken, "peak_memory_mb": round(peak_memory_mb(device)),
             "skipped": progress.skipped, **means,
         }  # fmt: skip
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self.path, json.dumps(line))
         for name, value in line.items():
             if name not in ("step", "samples"):
                 group = "loss" if name in means else "run"
