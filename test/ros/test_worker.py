@@ -45,7 +45,7 @@ class Bench:
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
-    def estimate(self, image, camera=None, stamp=None, depth=None):
+    def estimate(self, image, camera=None, stamp=None, depth=None, hypotheses=True):
         self.busy.set()
         assert self.gate.wait(60)
         return self._toy.estimate(image, camera, stamp, depth)

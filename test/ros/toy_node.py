@@ -21,6 +21,9 @@ from prehend.ros.params import NodeParams
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, HandHypotheses, ObjectEstimate
 
 VERTICES = 50
+OPEN_MS = 6.0
+"""What the toy says that hypotheses took it, where they are wanted."""
+
 FACTS = ModelFacts(
     faces={
         "right": np.arange(60, dtype=np.int32).reshape(20, 3) % VERTICES,
@@ -94,6 +97,7 @@ class ToyEstimator:
         camera: Camera | None = None,
         stamp: float | None = None,
         depth: Depth | None = None,
+        hypotheses: bool = True,
     ) -> FrameResult:
         order = int(image_rgb[0, 0, 0])
         if order == 253:
@@ -109,6 +113,10 @@ class ToyEstimator:
             hands = tuple(replace(one, position_std_m=middle(depth, camera)) for one in hands)
         events = self._events.step(hands, (camera.width, camera.height), stamp)
         times = {"find": 1.0, "infer": 2.0, "total": 3.5}
+        if hypotheses:
+            times["hypotheses"] = OPEN_MS
+        else:
+            hands = tuple(replace(one, hypotheses=None) for one in hands)
         return FrameResult(camera, hands, stamp, times, found=True, events=events)
 
     def change(self, options: EstimatorOptions) -> None:

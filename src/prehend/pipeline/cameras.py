@@ -32,11 +32,13 @@ class CameraFrame:
         image: (H, W, 3) uint8 RGB.
         camera: for this image size, or one of the same aspect ratio; None has it estimated.
         stamp: when it was taken [s]; None for the next of a video at 30 Hz.
+        hypotheses: see `Estimator.estimate`.
     """
 
     image: Image
     camera: Camera | None = None
     stamp: float | None = None
+    hypotheses: bool = True
 
 
 class _Followed:
@@ -155,8 +157,7 @@ class CamerasEstimator(EstimatorBase):
         clock.lap("decode")
         hands_of = {name: hands for name, (hands, *_) in found.items()}
         if self.options.hypotheses:
-            hands_of = {name: self._open(name, hands, frames, 1 / len(frames)) for name, hands in hands_of.items()}
-            clock.lap("hypotheses")
+            hands_of |= self._opened(frames, hands_of, clock)
         times = clock.done()
         return {
             name: FrameResult(views[name], hands_of[name], frames[name].stamp, dict(times), detected, events, lost)
@@ -185,12 +186,20 @@ class CamerasEstimator(EstimatorBase):
         clock.lap("decode")
         return hands
 
-    def _open(
-        self, name: str, hands: tuple[HandEstimate, ...], frames: Mapping[str, CameraFrame], share: float
-    ) -> tuple[HandEstimate, ...]:
-        """What a camera's hands may be besides, in its share of the time."""
-        hypotheses = self._followed[name].hypotheses
-        return hands if hypotheses is None else hypotheses.step(hands, frames[name].stamp, share)
+    def _opened(
+        self, frames: Mapping[str, CameraFrame], hands: Mapping[str, tuple[HandEstimate, ...]], clock: Clock
+    ) -> dict[str, tuple[HandEstimate, ...]]:
+        """The hands of the cameras that want to know what they may be besides, each in its share of the time."""
+        found, wanted = {}, sum(frame.hypotheses for frame in frames.values())
+        for name, frame in frames.items():
+            hypotheses = self._followed[name].hypotheses
+            if hypotheses is not None and frame.hypotheses:
+                found[name] = hypotheses.step(hands[name], frame.stamp, 1 / wanted)
+            elif hypotheses is not None:
+                hypotheses.reset()
+        if wanted:
+            clock.lap("hypotheses")
+        return found
 
     @property
     def cameras(self) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ class Estimator(EstimatorBase, FromPretrained):
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,
         depth: Depth | None = None,
+        hypotheses: bool = True,
     ) -> FrameResult:
         """Everything about one image.
 
@@ -78,6 +79,8 @@ class Estimator(EstimatorBase, FromPretrained):
             boxes: the hands of this image, instead of the detector's and the tracks'; each gets a sound answer or none.
             depth: (H, W) along the optical axis [m], aligned to the image, 0 or NaN for nothing (see `depth.refine`);
                 or that of another camera.
+            hypotheses: False where nobody looks at those that option `hypotheses` asks for: none are made, and they
+                begin anew with the next image that wants them. Nothing else depends on them.
 
         The detector looks when `schedule.Schedule` says so.
 
@@ -98,9 +101,11 @@ class Estimator(EstimatorBase, FromPretrained):
         hands = self._identities.step(found, self._tracker.tracks, stamp)
         events = self._events.step(hands, size, stamp, image) if self._options.tracking else ()  # what happened to them
         clock.lap("decode")
-        if self._hypotheses is not None:
+        if self._hypotheses is not None and hypotheses:
             hands = self._hypotheses.step(hands, stamp)  # what else they may be
             clock.lap("hypotheses")
+        elif self._hypotheses is not None:
+            self._hypotheses.reset()
         return FrameResult(view, hands, stamp, clock.done(), self._tracker.detected, events, self._identities.lost)
 
     def _see(

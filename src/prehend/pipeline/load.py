@@ -40,6 +40,7 @@ class HandEstimator(Protocol):
         stamp: float | None = None,
         boxes: Sequence[FoundHand] | None = None,
         depth: Depth | None = None,
+        hypotheses: bool = True,
     ) -> FrameResult:
         """Everything about one image; stamps that go back start from nothing."""
 

@@ -82,6 +82,7 @@ class PrehendNode(NodeBase):
                 self._stamps,
                 self._reporter.unexpected,
                 depth,
+                lambda: self._outputs.hypotheses_wanted,
             )
             self._inputs = Inputs(node, params, self._calibration, self._stats, self.worker.offer, depth)
             offer_services(node, self.worker)

@@ -107,7 +107,9 @@ class NodeParams:
     grasp_events: str = _option("grasp_events", choices=GRASP_EVENTS)
     temporal_frames: int = _option("temporal_frames", span=(0, 16))
     temporal_stride_s: float = _option("temporal_stride_s", span=(0.01, 1.0))
-    hypotheses: int = _option("hypotheses", span=(0, MOST_HYPOTHESES))
+    hypotheses: int = _parameter(
+        0, f"{option_text('hypotheses')}; made while somebody subscribes to ~/hypotheses", span=(0, MOST_HYPOTHESES)
+    )
     hypothesis_budget_ms: float = _option("hypothesis_budget_ms", span=(0.1, LONGEST_BUDGET_MS))
     smooth_min_cutoff_hz: float = _option("smooth_min_cutoff_hz", 1.5, span=(0.0, 30.0))
     smoother: str = _option("smoother", choices=SMOOTHERS)

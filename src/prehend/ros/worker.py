@@ -69,6 +69,7 @@ class Worker(WorkerLoop[_Arrived]):
         stamps: judges the images' stamps; None takes the system's clock.
         tell: takes an error that nobody expects, for the log.
         depth: of the images; None where there is none.
+        open_wanted: whether somebody wants to know what hands may be besides.
     """
 
     def __init__(
@@ -81,13 +82,14 @@ class Worker(WorkerLoop[_Arrived]):
         stamps: Stamps | None = None,
         tell: Callable[[Unexpected], None] | None = None,
         depth: DepthStream | None = None,
+        open_wanted: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(estimator, tell)
         self._estimator, self._calibration, self._stats, self._publish = estimator, calibration, stats, publish
         self._params = params
         self._images = ImageBytes(params, stats)
         self._stamps = stamps or Stamps(time.time, lambda: False)
-        self._depth = depth
+        self._depth, self._open_wanted = depth, open_wanted
         self._newest: _Arrived | None = None
         lag_s = params.temporal_lag_s
         self._lag: FixedLag[tuple[Any, Image]] | None = (
@@ -159,7 +161,7 @@ class Worker(WorkerLoop[_Arrived]):
             if self._params.mirrored_input:
                 image, camera = mirror_image(image), mirror_camera(camera)
                 depth = None if depth is None else mirror_depth(depth)
-            result = self._estimator.estimate(image, camera, stamp_s, depth=depth)
+            result = self._estimator.estimate(image, camera, stamp_s, depth=depth, hypotheses=self._open_wanted())
             result = replace(result, timing_ms={"arrival": arrival_ms, **laps.ms, **result.timing_ms})
             if self._lag is None:
                 self._publish(header, image, result)

@@ -55,6 +55,38 @@ def test_several_cameras_share_the_time(picture):
     cameras.close()
 
 
+def test_where_nobody_asks_none_are_made_and_nothing_else_depends_on_them(picture):
+    """They have covariances of their own: how sure a hand is in itself does not come from them."""
+    with load_estimator(threads=1, hypotheses=COUNT, hypothesis_budget_ms=1000.0) as estimator:
+        estimator.warm_up()
+        asked = [estimator.estimate(picture, stamp=k / 30) for k in range(4)]
+        estimator.reset()
+        unasked = [estimator.estimate(picture, stamp=9 + k / 30, hypotheses=False) for k in range(4)]
+        again = estimator.estimate(picture, stamp=9 + 4 / 30)
+    assert all("hypotheses" in one.timing_ms for one in asked)
+    assert not any("hypotheses" in one.timing_ms or hand.hypotheses for one in unasked for hand in one.hands)
+    assert all(hand.hypotheses is not None for hand in asked[-1].hands if is_open(hand))
+    for old, new in zip(asked[-1].hands, unasked[-1].hands, strict=True):
+        for name in ("joints_m", "vertices_m", "rotations", "position_std_m", "joint_std_m", "validity"):
+            np.testing.assert_array_equal(getattr(old, name), getattr(new, name), err_msg=name)
+    steps = [[hand.hypotheses.steps for hand in one.hands if hand.hypotheses] for one in (asked[-1], again)]
+    assert min(steps[0]) > 1 and set(steps[1]) == {1}, "they begin anew"
+
+
+def test_a_camera_that_nobody_asks_about_leaves_its_time_to_others(picture):
+    options = EstimatorOptions(threads=1, hypotheses=COUNT, hypothesis_budget_ms=1000.0)
+    cameras = load_cameras(["front", "left"], options)
+    cameras.warm_up()
+    for number in range(4):
+        frames = {name: CameraFrame(picture, stamp=number / 30, hypotheses=name == "front") for name in cameras.cameras}
+        found = cameras.estimate(frames)
+    assert any(hand.hypotheses for hand in found["front"].hands)
+    assert not any(hand.hypotheses for hand in found["left"].hands)
+    nobody = {name: CameraFrame(picture, stamp=4 / 30, hypotheses=False) for name in cameras.cameras}
+    assert not any("hypotheses" in result.timing_ms for result in cameras.estimate(nobody).values())
+    cameras.close()
+
+
 def test_what_cannot_be_is_named():
     onnx = [open_backend("onnx", load_bundle(name), BackendSettings(threads=1)) for name in ("unihope-s", "palm")]
     with pytest.raises(ParameterError, match="option hypotheses needs a prior"):

@@ -232,6 +232,36 @@ def test_memories_belong_to_tracks(backend: Backend, camera) -> None:
     assert first[0] in late, "what the other hand told does not leak"
 
 
+def has_a_past(backend: Backend, camera, stamps, sides=None) -> bool:
+    """Whether older images have a say in the answer to the last one of a film in which a user says where the hand is,
+    and of which side. Crops follow from the answers before: those must not have had a past themselves."""
+    said = []
+    for frames in (0, 1):
+        estimator = Estimator(backend, config=EstimatorOptions(max_fit_error=50.0, temporal_frames=frames))
+        for picture, stamp, side in zip(film(camera), stamps, sides or ["left"] * len(stamps), strict=False):
+            result = estimator.estimate(picture, camera, stamp, [FoundHand(Box(20, 60, 100, 140), side)])
+        assert len(result.hands) == 1, estimator.drops
+        said.append(told(result))
+    return said[0] != said[1]
+
+
+def test_another_side_has_no_past(backend: Backend, camera) -> None:
+    """What was remembered of a right hand has no say in what is told of the left one that it turned out to be."""
+    stamps = np.array([0, 1, 2, 5]) / 30
+    assert has_a_past(backend, camera, stamps)
+    assert not has_a_past(backend, camera, stamps, ["right", "right", "right", "left"])
+    later = [0, 0.033, 0.1, 0.167]
+    assert has_a_past(backend, camera, later)
+    assert not has_a_past(backend, camera, later, ["right", "right", "left", "left"]), "nor in what comes after"
+
+
+def test_images_that_are_missing_leave_a_window_with_what_there_is(backend: Backend, camera) -> None:
+    """Frames nearest to 0.167 s and twice as long ago are wanted, within half of it."""
+    assert has_a_past(backend, camera, [0, 0.033, 0.067, 0.4]), "the older one of two alone"
+    assert not has_a_past(backend, camera, [0, 0.033, 0.067, 0.49]), "neither"
+    assert has_a_past(backend, camera, [0, 0.033, 0.067, 0.49, 0.66]), "it goes on with what came since"
+
+
 def film(camera) -> list[np.ndarray]:
     rng = np.random.default_rng(3)
     return [rng.integers(0, 256, (camera.height, camera.width, 3), np.uint8) for _ in range(8)]

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from prehend.conventions import JOINT_NAMES, JOINT_PARENTS, SIDES, TIP_JOINTS
+from prehend.conventions import JOINT_NAMES, JOINT_PARENTS, MANO_JOINT_NAMES, SIDES, TIP_JOINTS
 from prehend.geometry.rotations import matrix_from_axis_angle, matrix_from_quaternion
 from prehend.hand_model import load_hand_model, skin
 from prehend.io.cameras.camera_info import camera_from_info
@@ -88,6 +88,50 @@ def test_the_operators_hands_have_frames_of_their_own(result, header):
     names = ["cell2_right_hand_1", "cell2_right_hand", "cell2_left_hand_2", "cell2_held_object_2"]
     assert [entry.child_frame_id for entry in tree] == names
     assert tree[0].transform == tree[1].transform
+
+
+def holding(toy, number: int, side: str, since: float | None, state: str = "grasping", own: bool = True):
+    hand = toy.hand(number, side, holds=True)
+    return replace(hand, is_operator=own, grasp=replace(hand.grasp, state=state, since=since))
+
+
+def objects(header, *hands) -> dict[str, object]:
+    """Transforms of objects by their frames."""
+    tree = through_bytes(convert.transforms(header, FrameResult(CAMERA, hands, None, {}, True), "a_")).transforms
+    found = {entry.child_frame_id: entry.transform for entry in tree}
+    assert len(found) == len(tree), "a frame has one parent"
+    return {name: T for name, T in found.items() if "object" in name}
+
+
+def test_what_the_operators_hand_holds_has_frames_of_its_own(toy, header):
+    left, other = holding(toy, 3, "left", 5.0), holding(toy, 2, "left", 1.0, own=False)
+    found = objects(header, other, left)
+    assert sorted(found) == ["a_held_object", "a_held_object_2", "a_held_object_3", "a_left_hand_object"]
+    assert found["a_held_object"] == found["a_left_hand_object"] == found["a_held_object_3"]
+    assert sorted(objects(header, other)) == ["a_held_object_2"], "nobody's hand"
+    assert objects(header, replace(left, held_object=None)) == {}
+
+
+@pytest.mark.parametrize(("first", "second", "side"), [(1.0, 2.0, "left"), (2.0, 1.0, "right"), (None, 2.0, "right")])
+def test_of_two_held_objects_the_one_held_longest_is_the_held_object(toy, header, first, second, side):
+    left, right = holding(toy, 1, "left", first), holding(toy, 2, "right", second)
+    for hands in ((left, right), (right, left)):
+        found = objects(header, *hands)
+        assert found["a_held_object"] == found[f"a_{side}_hand_object"]
+        assert found["a_left_hand_object"] != found["a_right_hand_object"]
+
+
+def test_the_held_object_does_not_go_over_to_another_thing_for_an_image(toy, header):
+    left, right = holding(toy, 1, "left", 1.0), holding(toy, 2, "right", 2.0)
+    for gone in (None, replace(left.held_object, T_camera_object=None)):
+        found = objects(header, replace(left, held_object=gone), right)
+        assert sorted(found) == ["a_held_object_2", "a_right_hand_object"]
+    for state in ("not_grasping", "unknown"):
+        loose = replace(left, grasp=replace(left.grasp, state=state))
+        found = objects(header, loose, right)
+        assert found["a_held_object"] == found["a_right_hand_object"], "who grasps comes before who may"
+    found = objects(header, replace(loose, held_object=None), replace(right, is_operator=False))
+    assert "a_held_object" not in found
 
 
 def test_tracks_say_what_is_seen_held_and_lost(result, header):
@@ -226,8 +270,20 @@ def test_frames_of_the_fingers_are_where_the_joints_are_and_turn_with_their_bone
             near = 5e-3 if joint in TIP_JOINTS else 1e-5  # the skin at the tips gives way
             np.testing.assert_allclose(bone, flat.joints[joint] - flat.joints[parent], atol=near)
     assert {entry.header.stamp.sec for entry in entries} == {header.stamp.sec}
-    middle = flat.joints[9] - flat.joints[0]
-    assert np.sign(middle[0]) == (-1 if side == "right" else 1) and abs(middle[0]) > 0.9 * np.linalg.norm(middle)
+
+
+@pytest.mark.parametrize(("side", "along"), [("right", -1), ("left", 1)])
+def test_axes_of_either_hand_are_those_of_the_documentation(side, along):
+    """Fingers along -x of a right hand and +x of a left one, back of the hand +y, thumb +z; they close about z."""
+    model, pose = load_hand_model(side=side), np.zeros((16, 3))
+    flat = skin(model, matrix_from_axis_angle(pose), np.zeros(10)).joints
+    middle = flat[9] - flat[0]
+    assert along * middle[0] > 0.99 * np.linalg.norm(middle)
+    assert flat[5, 2] > flat[9, 2] > flat[17, 2] and flat[2, 2] > flat[0, 2], "thumb and index finger"
+    pose[[MANO_JOINT_NAMES.index(f"middle{k}") for k in (1, 2, 3)], 2] = -along * 0.5
+    closed = skin(model, matrix_from_axis_angle(pose), np.zeros(10)).joints
+    assert closed[12, 1] < flat[12, 1] - 0.03, "into the palm, away from the back of the hand"
+    assert np.linalg.norm(closed[12] - closed[2]) < np.linalg.norm(flat[12] - flat[2]), "towards the thumb"
 
 
 def test_only_the_operators_hands_have_fingers_and_a_faded_hand_has_no_frames(header, toy):

@@ -86,6 +86,33 @@ def test_they_arrive_where_they_are_asked_for(peer, start, toy):
     np.testing.assert_allclose(found[0].hands[1].joints_m.reshape(3, 21, 3), expected.joints_m, rtol=1e-6)
 
 
+def test_they_are_made_only_while_somebody_subscribes(peer, start, toy):
+    """The parameter is on all the while; what they take is in the times of each image."""
+    timing, found = peer.listen("/prehend/timing", m.HAND_TIMING), []
+    driver = Driver(peer)
+    start("toy_node.py", "--ros-args", "-p", "hypotheses:=8")
+    driver.ready()
+    driver.show_until(2, lambda: timing, "an answer")
+    assert timing[-1].decode_ms == 0
+    kind = m.message_class(m.HAND_HYPOTHESES)
+    heard = peer.node.create_subscription(kind, "/prehend/hypotheses", found.append, 10, raw=True)
+    driver.show_until(2, lambda: found and timing[-1].decode_ms == toy.OPEN_MS, "they are made and told")
+    peer.node.destroy_subscription(heard)
+    driver.show_until(2, lambda: timing[-1].decode_ms == 0, "they are made no longer")
+
+
+def test_of_several_cameras_those_that_somebody_subscribes_to_have_them(peer, start):
+    told = {name: peer.listen(f"/prehend/{name}/timing", m.HAND_TIMING) for name in ("front", "left")}
+    found = peer.listen("/prehend/left/hypotheses", m.HAND_HYPOTHESES)
+    drivers = [Driver(peer, f"/{name}/image_raw") for name in told]
+    start("toy_rig.py", "--ros-args", "-p", "cameras:=[front, left]", "-p", "hypotheses:=8")
+    for driver in drivers:
+        driver.ready()
+    drivers[0].show_until(1, lambda: told["front"], "an answer")
+    drivers[1].show_until(1, lambda: found and told["left"] and told["left"][-1].decode_ms > 0, "hypotheses")
+    assert all(one.decode_ms == 0 for one in told["front"])
+
+
 def test_nobody_gets_them_unasked(peer, start):
     hands = peer.listen("/prehend/hands", m.HAND_ARRAY)
     driver = Driver(peer)

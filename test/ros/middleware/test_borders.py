@@ -218,7 +218,7 @@ def test_a_parameter_names_the_frame_where_the_driver_does_not(peer, start):
 class NoHands:
     """An estimator that sees nothing."""
 
-    def estimate(self, image, camera=None, stamp=None, depth=None):
+    def estimate(self, image, camera=None, stamp=None, depth=None, hypotheses=True):
         return FrameResult(camera, (), stamp, {}, found=False)
 
 

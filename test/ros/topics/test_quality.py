@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from prehend.cli.main import main
+from prehend.conventions import SIDES
 from prehend.ros import messages as m
 
 
@@ -18,17 +19,22 @@ PUBLISHED = {
     "/prehend/tracks": m.HAND_TRACKS,
     "/prehend/events": m.HAND_EVENT,
     "/prehend/timing": m.HAND_TIMING,
+    "/prehend/hypotheses": m.HAND_HYPOTHESES,
     "/prehend/markers": m.MARKERS,
     "/prehend/overlay/compressed": m.COMPRESSED_IMAGE,
     "/prehend/model_info": m.MODEL_INFO,
     "/prehend/detections": m.DETECTIONS,
-    "/prehend/joint_states/left": m.JOINT_STATE,
-    "/hands/right/landmarks": m.POSE_ARRAY,
+    **{f"/prehend/joint_states/{side}": m.JOINT_STATE for side in SIDES},
+    **{f"/prehend/joint_poses/{side}": m.POSE_ARRAY for side in SIDES},
+    **{f"/hands/{side}/wrist_pose": m.POSE_STAMPED for side in SIDES},
+    **{f"/hands/{side}/landmarks": m.POSE_ARRAY for side in SIDES},
     "/hands/joint_names": m.STRING,
     "/tf": m.TF,
     "/diagnostics": m.DIAGNOSTICS,
 }
-HEARD = ("/cam/image", "/cam/camera_info", "/cam/depth", "/tf", "/tf_static")
+HEARD = ("/cam/image", "/cam/camera_info", "/deep/image", "/deep/camera_info", "/tf", "/tf_static")
+NOT_OURS = {"/rosout", "/parameter_events", "/prehend/transition_event", "/clock"}
+"""What rclpy makes by itself."""
 
 
 def test_a_parameter_file_overrides_every_topic(peer, start, tmp_path):
@@ -40,13 +46,25 @@ def test_a_parameter_file_overrides_every_topic(peer, start, tmp_path):
         overrides.setdefault(topic, {})["subscription"] = {"reliability": "best_effort", "durability": "volatile"}
     overrides["/cam/image"]["subscription"] = {"reliability": "reliable"}
     file = params_file(
-        tmp_path, overrides, outputs="detections, joint_states, hts", depth_topic="/cam/depth", target_frame="base"
+        tmp_path,
+        overrides,
+        outputs="detections, joint_states, joint_poses, hts",
+        depth_topic="/deep/image",
+        target_frame="base",
+        hypotheses=8,
     )
     remaps = ("-r", "image_raw:=/cam/image")
     start("toy_node.py", "--ros-args", "--params-file", file, *remaps)
     node = peer.node
     peer.until(lambda: all(node.get_publishers_info_by_topic(topic) for topic in PUBLISHED), "what it publishes")
     peer.until(lambda: all(node.get_subscriptions_info_by_topic(topic) for topic in HEARD), "what it hears")
+    peer.until(lambda: ("prehend", "/") in node.get_node_names_and_namespaces(), "its name")
+
+    def listed(found, names) -> bool:  # which node has a topic is told apart from the topic, and later
+        return {name for name, _ in found("prehend", "/")} - NOT_OURS == set(names)
+
+    peer.until(lambda: listed(node.get_publisher_names_and_types_by_node, PUBLISHED), "every topic is looked at")
+    peer.until(lambda: listed(node.get_subscriber_names_and_types_by_node, HEARD), "every topic is looked at")
     for topic in PUBLISHED:
         (own,) = node.get_publishers_info_by_topic(topic)
         assert own.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT, topic

@@ -93,7 +93,14 @@ class SeveralNode(NodeBase):
     def _make_apart(self, loaded: LoadedCameras) -> None:
         for name, lane in self._lanes.items():
             self._apart[name] = Outputs(lane.within, loaded.facts, self._of(name), lane.stats, lane.stamps)
-        self.worker = ApartWorker(loaded.cameras, self._params, self._lanes, self._publish, self._reporter.unexpected)
+        self.worker = ApartWorker(
+            loaded.cameras,
+            self._params,
+            self._lanes,
+            self._publish,
+            self._reporter.unexpected,
+            lambda name: self._apart[name].hypotheses_wanted,
+        )
 
     def _make_rig(self, rig: RigEstimator, poses: RigPoses) -> None:
         stamps = Stamps(self._now_s, lambda: bool(self._node.get_parameter("use_sim_time").value))

@@ -103,6 +103,7 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
         params: of the node.
         publish: takes results.
         lanes, tell: see `SeveralWorker`.
+        open_wanted: whether somebody wants to know what the hands of a camera may be besides.
     """
 
     def __init__(
@@ -112,8 +113,10 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
         lanes: Mapping[str, Lane],
         publish: PublishOne,
         tell: Callable[[Unexpected], None],
+        open_wanted: Callable[[str], bool],
     ) -> None:
         super().__init__(lanes, estimator, tell)
+        self._open_wanted = open_wanted
         self._estimator, self._params, self._publish = estimator, params, publish
         self._newest: dict[str, bytes] = {}
 
@@ -146,7 +149,10 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
             return
         with Border(Unexpected, "an image failed"):
             results = self._estimator.estimate(
-                {name: CameraFrame(one.image, one.camera, one.stamp_s) for name, one in opened.items()}
+                {
+                    name: CameraFrame(one.image, one.camera, one.stamp_s, self._open_wanted(name))
+                    for name, one in opened.items()
+                }
             )
             for name, result in results.items():
                 one = opened[name]

@@ -260,8 +260,8 @@ def timing_message(header: Any, stages_ms: Mapping[str, float], latency_ms: floa
 
 
 def transforms(header: Any, result: FrameResult, prefix: str = "", fingers: bool = False) -> Any:
-    """A tf2_msgs/TFMessage: `<side>_hand_<track>`, `<side>_hand` of the operator's hands, and `held_object_<track>`
-    below the image's frame.
+    """A tf2_msgs/TFMessage: `<side>_hand_<track>` and `held_object_<track>`; of the operator's hands `<side>_hand`,
+    `<side>_hand_object` and `held_object`, of two things the one that was grasped first; all below the image's frame.
 
     Empty unless the camera is calibrated (/tf has no place to say that a position is a guess) and the image's frame has
     a name. A hand that fades out is left out once none of its joints counts as carried over.
@@ -270,38 +270,50 @@ def transforms(header: Any, result: FrameResult, prefix: str = "", fingers: bool
         header: of the image.
         result: of the image.
         prefix: put before the names of all frames.
-        fingers: also `<side>_<joint>` of the operator's hands, see `finger_transforms`.
+        fingers: also `<side>_<joint>` of the operator's hands, see `_finger_frames`.
     """
     if result.camera.estimated or not header.frame_id:
         return make(TF, transforms=[])
     entries: list[_Frame] = []
+    holder = _longest_holder(result.hands)
     for hand in result.hands:
         gone = hand.state == "coasting" and hand.validity is not None and not hand.validity.any()
         if gone or not np.isfinite(hand.joints_m).all():
             continue
-        name = f"{prefix}{hand.side}_hand_{hand.track_id}"
-        entries.append(_Frame(header, name, hand.joints_m[0], hand.rotations[0]))
-        if hand.is_operator:
-            entries.append(_Frame(header, f"{prefix}{hand.side}_hand", hand.joints_m[0], hand.rotations[0]))
-            entries += _finger_frames(header, hand, prefix) if fingers else []
+        own, side = hand.is_operator, hand.side
+        names = [f"{side}_hand_{hand.track_id}", *([f"{side}_hand"] if own else [])]
+        entries += [_Frame(header, prefix + name, hand.joints_m[0], hand.rotations[0]) for name in names]
+        entries += _finger_frames(header, hand, prefix) if fingers and own else []
         T = None if hand.held_object is None else hand.held_object.T_camera_object
         if T is not None:
-            entries.append(_Frame(header, f"{prefix}held_object_{hand.track_id}", T[:3, 3], T[:3, :3]))
+            names = [f"held_object_{hand.track_id}", *([f"{side}_hand_object"] if own else [])]
+            names += ["held_object"] if hand is holder else []
+            entries += [_Frame(header, prefix + name, T[:3, 3], T[:3, :3]) for name in names]
     return make(TF, transforms=_transforms(entries))
 
 
-def finger_transforms(header: Any, hand: HandEstimate, prefix: str = "") -> list[Any]:
-    """The 20 finger joints as frames, each below the one before it in its finger, the first below `<side>_hand`:
+def _longest_holder(hands: Sequence[HandEstimate]) -> HandEstimate | None:
+    """The operator's hand that has grasped for longest; where none grasps, one that an object was seen in.
+
+    Its object need not have a pose in this image: no frame is better than one that goes over to another thing and back.
+    """
+
+    def order(hand: HandEstimate) -> tuple[bool, float, int]:
+        since = hand.grasp.since
+        return hand.grasp.state != "grasping", math.inf if since is None else since, hand.track_id
+
+    own = [hand for hand in hands if hand.is_operator]
+    return min((h for h in own if h.grasp.state == "grasping" or h.held_object is not None), key=order, default=None)
+
+
+def _finger_frames(header: Any, hand: HandEstimate, prefix: str) -> "list[_Frame]":
+    """The 20 finger joints, each below the one before it in its finger, the first below `<side>_hand`:
     `<side>_thumb_cmc` to `<side>_little_tip`, by `JOINT_NAMES`.
 
     Their axes are those of the hand model: with a flat hand parallel to the wrist's (fingers along -x of a right hand
     and +x of a left one, back of the hand +y, thumb side +z), and turned with the bone beyond the joint. Of MANO's 16
     joints that rotate the wrist is `<side>_hand`; the five tips are turned like their last bones.
     """
-    return _transforms(_finger_frames(header, hand, prefix))
-
-
-def _finger_frames(header: Any, hand: HandEstimate, prefix: str) -> "list[_Frame]":
     R = joint_orientations(hand.rotations)
     joints = np.asarray(hand.joints_m, np.float64)
     entries = []

@@ -69,6 +69,11 @@ class Outputs:
         self._extra = ExtraOutputs(node, params.chosen_outputs(), facts.objects)
         self._model_info.publish(encode(model_info(facts)))
 
+    @property
+    def hypotheses_wanted(self) -> bool:
+        """Whether somebody subscribes to hypotheses, which are told nowhere else."""
+        return self._hypotheses is not None and self._hypotheses.get_subscription_count() > 0
+
     def publish(self, header: Any, image: Image, result: FrameResult) -> None:
         """Publish a result under the image's header; what nobody subscribes to is not drawn."""
         began = time.perf_counter()
@@ -83,7 +88,7 @@ class Outputs:
         message = hand_array(header, result, mesh=params.publish_mesh, latency_ms=latency_ms, dropped=dropped)
         self._hands.publish(encode(message))
         self._tracks.publish(encode(track_array(header, result)))
-        if self._hypotheses is not None and self._hypotheses.get_subscription_count():
+        if self._hypotheses is not None and self.hypotheses_wanted:
             self._hypotheses.publish(encode(hypotheses_array(header, result)))
         for event in result.events:
             self._events.publish(encode(event_message(header, event)))
