@@ -145,6 +145,8 @@ ROOMS = (
 """Rooms of the training workspace; each imports from itself and from those above it alone."""
 MOST_FILES = 12
 """In a room: more do not let a reader in."""
+MOST_LINES = 400
+"""Of a file of tests."""
 ONLY_IN = {
     "torch": ("models/", "prior/", "export/", "backends/torch_.py", "hand_model/torch_.py"),
     "tensorrt": ("backends/tensorrt_api.py",),
@@ -314,6 +316,12 @@ def test_tests_lie_in_folders_of_the_package() -> None:
     for folder in {path.parent for path in tests.rglob("test_*.py")} - others:
         if not {"training", "workspace"} & set(folder.relative_to(tests).parts):
             assert (SRC / folder.relative_to(tests)).is_dir(), f"{folder} tests no room"
+
+
+def test_tests_of_a_topic_are_read_in_one_sitting() -> None:
+    tests = Path(__file__).parent
+    lines = {str(path.relative_to(tests)): len(path.read_text().splitlines()) for path in tests.rglob("*.py")}
+    assert not {name: count for name, count in lines.items() if count > MOST_LINES}, "split them by topic"
 
 
 def test_a_frames_way_is_read_in_one_short_file() -> None:
