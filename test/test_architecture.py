@@ -334,3 +334,12 @@ def test_presets_answer_for_themselves() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
                 assert not ast.unparse(node.args[1]).endswith("Preset"), f"{path}:{node.lineno}"
+
+
+def test_a_name_means_one_class() -> None:
+    homes: dict[str, set[Path]] = {}
+    for path in (*FILES, *TRAINING.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, set()).add(path)
+    assert not {name: sorted(paths) for name, paths in homes.items() if len(paths) > 1}

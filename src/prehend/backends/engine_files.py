@@ -29,7 +29,7 @@ _LARGEST_MANIFEST = 64 << 20
 
 
 @dataclass(frozen=True)
-class Engine:
+class WholeEngine:
     """An engine that is whole and belongs to its weights.
 
     Attributes:
@@ -61,7 +61,7 @@ def export_command(bundle: Bundle, backend: str, provider: str, settings: Backen
 
 def load_engine(
     bundle: Bundle, backend: str, provider: str, settings: BackendSettings, running_on: Mapping[str, str]
-) -> Engine:
+) -> WholeEngine:
     """The engine that weights and settings ask for, every file checked.
 
     Args:
@@ -79,7 +79,7 @@ def load_engine(
 
 def checked_engine(
     bundle: Bundle, backend: str, provider: str, settings: BackendSettings, running_on: Mapping[str, str]
-) -> Engine:
+) -> WholeEngine:
     """`load_engine` for who holds the lock."""
     folder = engine_folder(bundle, backend, provider, settings)
     way_out = f"make it with: {export_command(bundle, backend, provider, settings)}"
@@ -107,7 +107,7 @@ def checked_engine(
     files = {stage: path for stage, (path, _) in named.items()}
     if backend != "torch" and files.keys() != bundle.stages.keys():
         raise EngineMismatch(f"engine {folder} has the stages {', '.join(files) or 'none'}; {way_out}")
-    return Engine(folder, manifest, files)
+    return WholeEngine(folder, manifest, files)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ VIEW_COUNTS = (2, 4, MOST_VIEWS)
 
 
 @dataclass
-class _Errors:
+class _ViewErrors:
     """What was found of each view of each hand, a moment a list entry [mm], [deg]."""
 
     joints: list[NDArray[Any]] = field(default_factory=list)
@@ -100,7 +100,7 @@ def evaluate_views(backend: Backend, data: Sequence[Path], limit: int | None = N
         AssetError: a folder cannot be read, holds other images, or no hand with a known pose.
     """
     several = FUSE in backend.bundle.stages
-    found = {count: _Errors() for count in (VIEW_COUNTS if several else (1,))}
+    found = {count: _ViewErrors() for count in (VIEW_COUNTS if several else (1,))}
     moments = 0
     for truth in _moments(backend, data, limit):
         views = len(truth["image"])

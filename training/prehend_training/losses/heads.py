@@ -23,7 +23,7 @@ Fusion = Literal["grasp-aware", "always"]
 """When the object's feature goes to the hand: where something is grasped (eq. 3), or always (HFL-Net)."""
 
 
-class Answers(NamedTuple):
+class CropAnswers(NamedTuple):
     """What training compares with labels.
 
     Attributes:
@@ -38,11 +38,11 @@ class Answers(NamedTuple):
     twin: Output | None
     twin_rows: Tensor
 
-    def in_full(self) -> "Answers":
+    def in_full(self) -> "CropAnswers":
         """The same in float32: skinning and losses lose millimetres in half precision."""
         read = {name: value.float() for name, value in self.read.items()}
         twin = None if self.twin is None else in_full(self.twin)
-        return Answers(in_full(self.output), read, twin, self.twin_rows)
+        return CropAnswers(in_full(self.output), read, twin, self.twin_rows)
 
 
 def in_full(output: Output) -> Output:
@@ -75,7 +75,7 @@ class ModelWithHeads(nn.Module):
         nn.init.zeros_(self.coarse.bias)
         self.mapper = None if twins is None else AdaptationLayer(network.config.code)
 
-    def forward(self, batch: CropBatch) -> Answers:
+    def forward(self, batch: CropBatch) -> CropAnswers:
         """Images and twins in one pass, so that they share the statistics of the normalisation."""
         count = len(batch["image"])
         rows = twin_rows(batch) if self.twins is not None else torch.empty(0, dtype=torch.long)
@@ -94,7 +94,7 @@ class ModelWithHeads(nn.Module):
         )
         output = part_of(both, 0, count)
         twin = part_of(both, count, count + len(rows)) if len(rows) else None
-        return Answers(output, self.read(output.encoded.hand_map, output.deep), twin, rows)
+        return CropAnswers(output, self.read(output.encoded.hand_map, output.deep), twin, rows)
 
     def read(self, hand_map: Tensor, deep: Tensor) -> dict[str, Tensor]:
         """(B, C, S / 4, S / 4), (B, Cd, h, w) -> see `map_terms`."""

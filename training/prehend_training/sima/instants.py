@@ -25,7 +25,7 @@ _CHECKED = 5
 
 
 @dataclass(frozen=True)
-class SeenHand:
+class HandInView:
     """A hand as one camera sees it.
 
     Attributes:
@@ -55,7 +55,7 @@ class InstantDataset:
 
     def __init__(self, source: GroupSource, crop_px: int, limit_bytes: float = 0.0):
         self.source, self.crop_px = source, crop_px
-        self._left_bytes, self._kept = limit_bytes, dict[int, list[SeenHand]]()
+        self._left_bytes, self._kept = limit_bytes, dict[int, list[HandInView]]()
         self.instants = [rows for rows in source.moments() if len(rows) >= LEAST_VIEWS]
         if not self.instants:
             raise AssetError(
@@ -90,9 +90,9 @@ class InstantDataset:
     def __len__(self) -> int:
         return len(self.instants)
 
-    def __getitem__(self, index: int) -> "Moment":
+    def __getitem__(self, index: int) -> "Instant":
         """A moment by its number."""
-        return Moment(self, index)
+        return Instant(self, index)
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
         """Moments of a step, see `drawn_indices`."""
@@ -106,7 +106,7 @@ class InstantDataset:
         """None: backgrounds of views stay."""
         return
 
-    def seen(self, index: int) -> list[SeenHand]:
+    def seen(self, index: int) -> list[HandInView]:
         """A hand of a moment in every view that shows it, in the order of the cameras.
 
         Raises:
@@ -121,7 +121,7 @@ class InstantDataset:
             self._kept[index] = hands
         return self._kept[index]
 
-    def _read(self, index: int) -> list[SeenHand]:
+    def _read(self, index: int) -> list[HandInView]:
         others = np.random.default_rng(index)
         for _ in range(_TRIES):
             hands = self._hand_of(self.instants[index], others)
@@ -130,7 +130,7 @@ class InstantDataset:
             index = int(others.integers(len(self)))
         raise AssetError(f"none of {_TRIES} moments of {self.source.name} has a hand that two cameras see")
 
-    def _hand_of(self, rows: Sequence[int], rng: np.random.Generator) -> list[SeenHand]:
+    def _hand_of(self, rows: Sequence[int], rng: np.random.Generator) -> list[HandInView]:
         samples = [(row, self.source.sample(row)) for row in rows]
         places = [(row, sample, hand) for row, sample in samples for hand in _usable(sample)]
         if not places:
@@ -148,20 +148,20 @@ class InstantDataset:
                 found.append(self._seen(row, sample, off[min(off)]))
         return found
 
-    def _seen(self, row: int, sample: Sample, hand: HandLabel) -> SeenHand:
+    def _seen(self, row: int, sample: Sample, hand: HandLabel) -> HandInView:
         number = next(k for k, other in enumerate(sample.hands) if other is hand)
         record = around_hand(of_hand(record_of(sample, FRAME_HANDS), number), self.crop_px)
-        return SeenHand(record, np.asarray(sample.T_camera_world, np.float64), row)
+        return HandInView(record, np.asarray(sample.T_camera_world, np.float64), row)
 
 
 @dataclass(frozen=True)
-class Moment:
+class Instant:
     """A moment of a dataset by its number."""
 
     dataset: InstantDataset
     index: int
 
-    def seen(self) -> list[SeenHand]:
+    def seen(self) -> list[HandInView]:
         """See `InstantDataset.seen`."""
         return self.dataset.seen(self.index)
 

@@ -16,7 +16,7 @@ from prehend.pipeline.frames.targets import Image, inside_share
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.grasp import GraspConfig
 from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
-from prehend.pipeline.tracking.grasp_moments import SAMPLE_S, GraspMoments, Moment
+from prehend.pipeline.tracking.grasp_moments import SAMPLE_S, GraspMoment, GraspMoments
 from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import Box, EventKind, FloatArray, FrameResult, HandEstimate, HandEvent
 
@@ -200,7 +200,7 @@ class EventTeller:
         named = held if moment.begins else told
         return [self._event(kind, known.hand, moment.stamp, moment.at_s, moment.confidence, named)]
 
-    def _agreed(self, known: _Known) -> Moment | None:
+    def _agreed(self, known: _Known) -> GraspMoment | None:
         """What frames have said for so long that no movement is waited for."""
         grasp = known.hand.grasp
         grasps = grasp.state == "grasping"
@@ -212,7 +212,7 @@ class EventTeller:
             known.grasp_run = _Run(grasp.state, self._stamp, self._now_s)
         if self._now_s - known.grasp_run.began_s < AGREED_S - _EPS:
             return None
-        return Moment(grasps, known.grasp_run.stamp, known.grasp_run.began_s, sure)
+        return GraspMoment(grasps, known.grasp_run.stamp, known.grasp_run.began_s, sure)
 
     def _object_events(self, known: _Known, held: str) -> list[HandEvent]:
         if held == known.object_id:

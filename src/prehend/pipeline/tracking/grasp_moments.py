@@ -49,7 +49,7 @@ _SHARES = (0.01, 0.99)
 _EPS = 1e-6
 
 
-class Moment(NamedTuple):
+class GraspMoment(NamedTuple):
     """A grasp that began, or ended.
 
     Attributes:
@@ -65,7 +65,7 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sample:
+class GraspReading:
     """A hand at a time: (2,) way over what stands still so far [px], log-odds that it grasps, metres a pixel, mean bend
     of its fingers [rad]."""
 
@@ -87,7 +87,7 @@ class GraspMoments:
     """The last seconds of one hand."""
 
     def __init__(self) -> None:
-        self.samples: deque[Sample] = deque()
+        self.samples: deque[GraspReading] = deque()
         self._scored: deque[_Scored] = deque()
         self._next_s = self._told_s = -np.inf
         self._way_px, self._place_px = np.zeros(2), np.zeros(2)
@@ -113,11 +113,11 @@ class GraspMoments:
         if self.samples:
             self._way_px = self._way_px + place - self._place_px
         self._place_px = place
-        self.samples.append(Sample(now_s, stamp, self._way_px, *numbers))
+        self.samples.append(GraspReading(now_s, stamp, self._way_px, *numbers))
         while self.samples and self.samples[0].at_s < now_s - _KEPT_S:
             self.samples.popleft()
 
-    def told(self, grasps: bool) -> Moment | None:
+    def told(self, grasps: bool) -> GraspMoment | None:
         """What has become clear with the last frame.
 
         Args:
@@ -137,7 +137,7 @@ class GraspMoments:
                 continue
             if one.log_odds[row] >= max(other.log_odds[row] for other in self._scored if _near(one, other)):
                 self._told_s = one.at_s
-                return Moment(not grasps, one.stamp, one.at_s, float(1 / (1 + np.exp(-one.log_odds[row]))))
+                return GraspMoment(not grasps, one.stamp, one.at_s, float(1 / (1 + np.exp(-one.log_odds[row]))))
         return None
 
     def _score(self) -> None:
@@ -154,7 +154,7 @@ class GraspMoments:
         self._next_s = ready[-1].at_s
 
 
-def moment_cues(samples: list[Sample], at_s: FloatArray) -> FloatArray:
+def moment_cues(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
     """What tells of some moments whether a grasp began or ended there.
 
     Args:

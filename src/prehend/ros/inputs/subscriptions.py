@@ -126,7 +126,7 @@ class Inputs:
         twin = self.base if self._compressed else f"{self.base}{_SUFFIX}"
         topics = self._node.get_topic_names_and_types()
         return graph.cause(
-            graph.Facts(
+            graph.SubscriptionFacts(
                 self.topic,
                 self._type,
                 self._publishers(self.topic),
@@ -150,7 +150,7 @@ class Inputs:
         fitting = [one for one in publishers if one.type_name == CAMERA_INFO]
         if fitting and not all(one.refused for one in fitting):
             return ""
-        return graph.cause(graph.Facts(self.info_topic, CAMERA_INFO, publishers))
+        return graph.cause(graph.SubscriptionFacts(self.info_topic, CAMERA_INFO, publishers))
 
     def depth_status(self, now_s: float, silent_after_s: float) -> list[Status]:
         """Whether depth comes and fits; nothing where none is asked for."""

@@ -30,7 +30,7 @@ class Publisher:
 
 
 @dataclass(frozen=True)
-class Facts:
+class SubscriptionFacts:
     """What the graph knows about a subscription.
 
     Attributes:
@@ -57,7 +57,7 @@ class Facts:
     load: float = 0.0
 
 
-def cause(facts: Facts) -> str:
+def cause(facts: SubscriptionFacts) -> str:
     """Why nothing comes: one sentence with the way out."""
     if not facts.publishers:
         return _nobody(facts)
@@ -118,7 +118,7 @@ def load() -> float:
     return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
-def _nobody(facts: Facts) -> str:
+def _nobody(facts: SubscriptionFacts) -> str:
     text = f"nobody publishes {facts.topic}"
     if facts.hint:
         return f"{text}: {facts.hint}"
@@ -134,7 +134,7 @@ def _nobody(facts: Facts) -> str:
     return text
 
 
-def _other_type(facts: Facts) -> str:
+def _other_type(facts: SubscriptionFacts) -> str:
     found = sorted({one.type_name for one in facts.publishers})
     text = f"{facts.topic} carries {', '.join(found)}, the node reads {facts.type_name}"
     if facts.type_name == IMAGE and found == [COMPRESSED_IMAGE]:

@@ -20,14 +20,13 @@ from prehend.pipeline.tracking.grasp_moments import (
     REST_S,
     SAMPLE_S,
     GraspMoments,
-    Sample,
+    GraspReading,
     are_denied,
     moment_cues,
 )
 from prehend.types import Box, FloatArray, FoundHand, FrameResult
 from prehend_training.data.stores.groups import ShardGroups
-from prehend_training.sample import Film, HandLabel
-from prehend_training.sample import Sample as Picture
+from prehend_training.sample import Film, HandLabel, Sample
 
 NEAR_S = 0.15
 """An event is found if it is dated no farther off than this [s]."""
@@ -57,7 +56,7 @@ class Watched:
     duration_s: float
     true: dict[What, list[float]] = field(default_factory=lambda: {name: [] for name in WHATS})
     told: dict[What, list[float]] = field(default_factory=lambda: {name: [] for name in WHATS})
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[GraspReading] = field(default_factory=list)
 
 
 def events_on(estimator: Estimator, folders: Sequence[Path], boxes: bool = True) -> list[Watched]:
@@ -163,7 +162,7 @@ def _watch(estimator: Estimator, groups: ShardGroups, film: Film, number: int, b
     return hands
 
 
-def _shown(picture: Picture) -> Iterator[HandLabel]:
+def _shown(picture: Sample) -> Iterator[HandLabel]:
     """Hands that are in the image with more than half of their joints."""
     for hand in picture.hands:
         inside = (hand.keypoints_px >= 0) & (hand.keypoints_px < [picture.camera.width, picture.camera.height])

@@ -33,7 +33,7 @@ from prehend_training.losses.crop import (
     switch_terms,
 )
 from prehend_training.losses.distillation import TaughtLossWeights, teacher_terms
-from prehend_training.losses.heads import Answers, Fusion, ModelWithHeads
+from prehend_training.losses.heads import CropAnswers, Fusion, ModelWithHeads
 from prehend_training.losses.lifting import LiftBatches, LiftConfig, poses_of, skeleton_terms
 from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_target
 from prehend_training.losses.paper import PaperLossWeights, paper_hand_terms, paper_object_terms
@@ -238,7 +238,7 @@ class CropTask:
         return teacher_terms(network, output, other, taught, batch)
 
     def _pair_terms(
-        self, network: ModelWithHeads, answers: Answers, batch: CropBatch, terms: Terms, used: float
+        self, network: ModelWithHeads, answers: CropAnswers, batch: CropBatch, terms: Terms, used: float
     ) -> Terms:
         """Terms of the hand and the switcher as means of images and twins, and of the features' differences."""
         assert network.twins is not None and network.mapper is not None

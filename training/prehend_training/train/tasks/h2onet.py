@@ -110,7 +110,7 @@ class H2ONetPreset(Preset):
         return some_crops(data, self.data, self.seed, count, augment)
 
 
-class HandAnswers(NamedTuple):
+class H2ONetAnswers(NamedTuple):
     """What training compares with labels.
 
     Attributes:
@@ -155,15 +155,15 @@ class PartlyTrained(nn.Module):
             self.network.eval()
         return self
 
-    def forward(self, batch: WindowBatch) -> HandAnswers:
+    def forward(self, batch: WindowBatch) -> H2ONetAnswers:
         """Answers for the (B F) images of a batch, the F frames of a window one after the other."""
         with torch.set_grad_enabled(self.trains != "fusion" and torch.is_grad_enabled()):
             frames = FrameAnswer(*(value.float() for value in self.network.encode(batch["image"])))
         fused = None if self.frames == 1 else self._fused(frames, batch)
         if self.trains == "fusion":
-            return HandAnswers(None, None, fused)
+            return H2ONetAnswers(None, None, fused)
         canonical = self.network.canonical(frames.features)
-        return HandAnswers(frames, FoundMesh(canonical, self.network.joints_of(canonical), frames.rotation), fused)
+        return H2ONetAnswers(frames, FoundMesh(canonical, self.network.joints_of(canonical), frames.rotation), fused)
 
     def _fused(self, frames: FrameAnswer, batch: WindowBatch) -> FoundMesh:
         def windows(value: Tensor) -> Tensor:
@@ -224,7 +224,7 @@ class H2ONetTask:
             return {name: value for name, value in terms.items() if name not in _OF_ORIENTATION}
         return terms
 
-    def _frame_terms(self, network: PartlyTrained, answers: HandAnswers, batch: WindowBatch) -> Terms:
+    def _frame_terms(self, network: PartlyTrained, answers: H2ONetAnswers, batch: WindowBatch) -> Terms:
         """Terms of every image that is there."""
         frames = answers.frames
         if frames is None or answers.meshes is None:
