@@ -12,8 +12,8 @@ from prehend.types import FloatArray
 from prehend_training.data.crops import drawn_indices
 from prehend_training.data.records import FRAME_HANDS, Record, of_hand, record_of
 from prehend_training.data.stores.datasets import MixedDataset, around_hand, is_usable
-from prehend_training.data.stores.groups import GroupSource, open_groups
-from prehend_training.data.stores.open import DataSource
+from prehend_training.data.stores.groups import GroupSource
+from prehend_training.data.stores.open import DataSource, open_groups
 from prehend_training.sample import HandLabel, Sample
 
 SAME_HAND_M = 0.05

@@ -20,8 +20,8 @@ from prehend_training.data.pixels.draws import PhotometricConfig, PixelChanges, 
 from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record, of_hand, record_of
 from prehend_training.data.stores.datasets import MixedDataset, around_hand, is_usable
-from prehend_training.data.stores.groups import GroupSource, open_groups
-from prehend_training.data.stores.open import DataSource
+from prehend_training.data.stores.groups import GroupSource
+from prehend_training.data.stores.open import DataSource, open_groups
 from prehend_training.data.views import (
     EXACT_VIEW,
     CropView,
