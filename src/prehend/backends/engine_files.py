@@ -16,7 +16,7 @@ from typing import Any
 
 from prehend.backends.settings import BackendSettings
 from prehend.documents import read_json
-from prehend.errors import EngineMismatch, OutputError
+from prehend.errors import EngineMismatch, OutputError, one_line
 from prehend.files import reason, replace_text
 from prehend.weights import Bundle, file_sha256
 
@@ -98,7 +98,7 @@ def checked_engine(
             str(stage): (folder / Path(told["file"]).name, told["sha256"]) for stage, told in manifest["stages"].items()
         }
     except (KeyError, TypeError, AttributeError) as error:
-        raise EngineMismatch(f"{folder / MANIFEST} lacks or garbles {str(error)[:80]}; {way_out}") from error
+        raise EngineMismatch(f"{folder / MANIFEST} lacks or garbles {one_line(error, 80)}; {way_out}") from error
     if found:
         raise EngineMismatch(f"engine {folder} is not for this: {'; '.join(found)}; {way_out}")
     for path, sha256 in named.values():

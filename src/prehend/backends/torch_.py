@@ -11,7 +11,7 @@ from torch import Tensor
 from prehend.backends.base import Array, ordered_inputs
 from prehend.backends.engine_files import load_engine
 from prehend.backends.settings import FULL, BackendSettings
-from prehend.errors import DeviceError, WeightsMismatch
+from prehend.errors import DeviceError, WeightsMismatch, one_line
 from prehend.models.registry import create_from_manifest
 from prehend.models.stage import Staged
 from prehend.weights import Bundle
@@ -163,7 +163,7 @@ def _failures_told(device: str) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
-        line = " ".join(str(error).split())[:200]
+        line = one_line(error, 200)
         raise DeviceError(f"backend 'torch' on provider '{device}': {line}") from error
 
 

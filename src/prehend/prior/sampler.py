@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prehend.conventions import MIRROR, NUM_JOINTS, Side
-from prehend.errors import AssetError, InvalidInput, WeightsMismatch
+from prehend.errors import AssetError, InvalidInput, WeightsMismatch, one_line
 from prehend.geometry.camera import project
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.model import HandModel
@@ -283,7 +283,7 @@ def _network_of(bundle: Bundle, model: HandModel) -> HHMR:
     try:
         network.load_state_dict(numbers)
     except RuntimeError as error:
-        raise WeightsMismatch(f"weights '{bundle.name}': {str(error).splitlines()[0]}") from error
+        raise WeightsMismatch(f"weights '{bundle.name}': {one_line(error)}") from error
     return network.eval()
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from prehend.cli.evaluation.plan import EvalPlan
 from prehend.cli.running.reading import Loader, open_run, read_sides
 from prehend.documents import read_json
-from prehend.errors import MissingDependency, PrehendError, SourceError
+from prehend.errors import MissingDependency, PrehendError, SourceError, one_line
 from prehend.eval.truth.datasets import DatasetSource, open_samples
 from prehend.files import replace_file, replace_text
 from prehend.io.results.predictions import read_predictions
@@ -120,7 +120,7 @@ class RayEvalEngine:
             self._ray.init(**options)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             where = self._address or "this machine"
-            raise SourceError(f"no Ray cluster at {where}: {' '.join(str(error).split())[:160]}") from error
+            raise SourceError(f"no Ray cluster at {where}: {one_line(error)}") from error
 
     def _spread(self, jobs: Sequence[EvalJob], out: Path) -> Iterator[tuple[str, bool]]:
         ray = self._ray

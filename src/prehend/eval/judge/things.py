@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prehend.errors import AssetError
+from prehend.errors import AssetError, one_line
 from prehend.eval.answers import Answered
 from prehend.eval.judge.matching import in_picture, match
 from prehend.eval.metrics import diameter, pose_errors
@@ -172,7 +172,7 @@ def _vertices(path: Path) -> FloatArray:
     try:
         vertices = np.asarray(scene.to_mesh().vertices, np.float64).reshape(-1, 3)
     except (ValueError, OSError, LookupError, AttributeError, TypeError) as error:
-        raise AssetError(f"{path} is no mesh that can be read ({' '.join(str(error).split())[:120]})") from error
+        raise AssetError(f"{path} is no mesh that can be read ({one_line(error, 120)})") from error
     if not len(vertices):
         raise AssetError(f"{path} has no vertices")
     return vertices[:: max(1, -(-len(vertices) // _MOST_POINTS))]
