@@ -145,6 +145,8 @@ ROOMS = (
 """Rooms of the training workspace; each imports from itself and from those above it alone."""
 MOST_FILES = 12
 """In a room: more do not let a reader in."""
+MOST_LINES = 400
+"""Of a file of tests."""
 ONLY_IN = {
     "torch": ("models/", "prior/", "export/", "backends/torch_", "hand_model/torch_.py"),
     "tensorrt": ("backends/tensorrt_api.py",),
@@ -316,6 +318,12 @@ def test_tests_lie_in_folders_of_the_package() -> None:
             assert (SRC / folder.relative_to(tests)).is_dir(), f"{folder} tests no room"
 
 
+def test_tests_of_a_topic_are_read_in_one_sitting() -> None:
+    tests = Path(__file__).parent
+    lines = {str(path.relative_to(tests)): len(path.read_text().splitlines()) for path in tests.rglob("*.py")}
+    assert not {name: count for name, count in lines.items() if count > MOST_LINES}, "split them by topic"
+
+
 def test_a_frames_way_is_read_in_one_short_file() -> None:
     assert len((SRC / "pipeline" / "estimator.py").read_text().splitlines()) <= 150
 
@@ -326,3 +334,12 @@ def test_presets_answer_for_themselves() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
                 assert not ast.unparse(node.args[1]).endswith("Preset"), f"{path}:{node.lineno}"
+
+
+def test_a_name_means_one_class() -> None:
+    homes: dict[str, set[Path]] = {}
+    for path in (*FILES, *TRAINING.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, set()).add(path)
+    assert not {name: sorted(paths) for name, paths in homes.items() if len(paths) > 1}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prehend_training.experiments.one_machine import Plan
+    from prehend_training.experiments.one_machine import MachinePlan
 
 ROOT = Path(__file__).resolve().parents[1]
 CALL_AGAIN = 3
@@ -105,16 +105,16 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if done else CALL_AGAIN
 
 
-def plan_of(options: argparse.Namespace) -> "Plan":
+def plan_of(options: argparse.Namespace) -> "MachinePlan":
     """The plan of the options."""
-    from prehend_training.experiments.one_machine import Plan
+    from prehend_training.experiments.one_machine import MachinePlan
     from prehend_training.train.loop.machine import Budget, Machine
     from prehend_training.train.presets import Changes
 
     teacher_budget = None
     if options.teacher_minutes or options.teacher_steps:
         teacher_budget = Budget(options.teacher_minutes, options.teacher_steps)
-    return Plan(
+    return MachinePlan(
         work=options.work,
         data=tuple(options.data),
         test=options.test,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prehend.bounds import MEMORY_BYTES, bound_memory
-from prehend.errors import AssetError, MissingDependency
+from prehend.errors import AssetError, MissingDependency, one_line
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb")
 MOST_BYTES = 256 << 20
@@ -75,7 +75,7 @@ def read_scene(path: Path, merged: bool = True) -> Any:
 
 def unreadable(path: Path, error: BaseException) -> AssetError:
     """Our error for what a reader of meshes raised."""
-    said = str(error).splitlines()[0][:200] if str(error) else repr(error)
+    said = one_line(error, 200)
     return AssetError(f"mesh {path} cannot be read: {said}")
 
 

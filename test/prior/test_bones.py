@@ -6,7 +6,7 @@ import torch
 from prior_work import CAMERA, network, posed, seen
 
 from prehend.hand_model import load_hand_model
-from prehend.prior.bones import Bones, Looseness, Placement, hat, rigid
+from prehend.prior.bones import BoneLooseness, Bones, Placement, hat, rigid
 from prehend.prior.conditions import Conditions
 from prehend.prior.pulls import Pulls
 
@@ -52,7 +52,7 @@ def test_a_step_lowers_what_is_left_of_what_is_known(name):
     mesh = place.apply(mean)
     costs = [cost(pulls.of(mesh, 1.0))]
     for _ in range(3):
-        mesh, place = BONES.moved(mesh, pulls.of(mesh, 1.0), place, Looseness())
+        mesh, place = BONES.moved(mesh, pulls.of(mesh, 1.0), place, BoneLooseness())
         costs.append(cost(pulls.of(mesh, 1.0)))
     assert costs[1] < costs[0] and costs[-1] < 0.7 * costs[0]
 
@@ -60,7 +60,7 @@ def test_a_step_lowers_what_is_left_of_what_is_known(name):
 def test_a_step_towards_nothing_is_none():
     mesh = torch.from_numpy(HAND.vertices)[None].float()
     place = Placement(torch.eye(3)[None], torch.zeros(1, 3))
-    moved, there = BONES.moved(mesh, [], place, Looseness())
+    moved, there = BONES.moved(mesh, [], place, BoneLooseness())
     torch.testing.assert_close(moved, mesh)
     torch.testing.assert_close(there.R, place.R)
 
@@ -73,7 +73,7 @@ def test_bones_stay_together():
     place = Placement(torch.eye(3)[None], torch.zeros(1, 3))
     before = np.linalg.norm(np.diff(HAND.joints[5:9], axis=0), axis=1)
     for _ in range(4):
-        mesh, place = BONES.moved(mesh, pulls.of(mesh, 1.0), place, Looseness())
+        mesh, place = BONES.moved(mesh, pulls.of(mesh, 1.0), place, BoneLooseness())
     joints = BONES.joints(mesh)[0].numpy()
     assert np.linalg.norm(joints[8] - wanted[8]) < 0.012
     np.testing.assert_allclose(np.linalg.norm(np.diff(joints[5:9], axis=0), axis=1), before, atol=0.004)

@@ -10,7 +10,7 @@ from prehend_training.objects import catalogue
 from prehend_training.scenes.appearance.lighting import Lighting, ambient_of, sphere
 from prehend_training.scenes.camera.effects import CameraEffects
 from prehend_training.scenes.layout.posing import place_hand, pose_hand
-from prehend_training.scenes.layout.scene import Scene, View, plain_thing
+from prehend_training.scenes.layout.scene import Scene, SceneCamera, plain_thing
 from prehend_training.scenes.people.body import Arm
 from prehend_training.scenes.people.clothing import Outfit
 from prehend_training.scenes.people.gestures import gesture_angles
@@ -40,7 +40,9 @@ def seen_from(focal_px, size_px=96, distortion=(), model="plumb_bob", T=None, mi
     width, height = (size_px, size_px) if np.isscalar(size_px) else size_px
     x, y = ((width - 1) / 2, (height - 1) / 2) if middle is None else middle
     K = np.array([[focal_px, 0, x], [0, focal_px, y], [0, 0, 1.0]])
-    return View(Camera(K, width, height, np.array(distortion), model), np.eye(4) if T is None else T, CameraEffects())
+    return SceneCamera(
+        Camera(K, width, height, np.array(distortion), model), np.eye(4) if T is None else T, CameraEffects()
+    )
 
 
 def at(x, y, z, R=None):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from prehend.check import check_finite, check_shape
 from prehend.conventions import NUM_BETAS, NUM_MANO_JOINTS, SIDES, Side
 from prehend.documents import read_arrays
-from prehend.errors import InvalidInput, SourceError
+from prehend.errors import InvalidInput, SourceError, one_line
 from prehend.files import replace_file
 from prehend.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from prehend.hand_model import HandModel
@@ -162,4 +162,4 @@ def read_mano_parameters(path: Path | str) -> ManoFile:
     except KeyError as error:
         raise SourceError(f"{path}: no MANO parameters of ours, it lacks {error}") from error
     except (ValueError, TypeError, OverflowError) as error:
-        raise SourceError(f"{path} cannot be read: {' '.join(str(error).split())[:160]}") from error
+        raise SourceError(f"{path} cannot be read: {one_line(error)}") from error

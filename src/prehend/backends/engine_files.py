@@ -16,7 +16,7 @@ from typing import Any
 
 from prehend.backends.settings import BackendSettings
 from prehend.documents import read_json
-from prehend.errors import EngineMismatch, OutputError
+from prehend.errors import EngineMismatch, OutputError, one_line
 from prehend.files import reason, replace_text
 from prehend.weights import Bundle, file_sha256
 
@@ -29,7 +29,7 @@ _LARGEST_MANIFEST = 64 << 20
 
 
 @dataclass(frozen=True)
-class Engine:
+class WholeEngine:
     """An engine that is whole and belongs to its weights.
 
     Attributes:
@@ -61,7 +61,7 @@ def export_command(bundle: Bundle, backend: str, provider: str, settings: Backen
 
 def load_engine(
     bundle: Bundle, backend: str, provider: str, settings: BackendSettings, running_on: Mapping[str, str]
-) -> Engine:
+) -> WholeEngine:
     """The engine that weights and settings ask for, every file checked.
 
     Args:
@@ -79,7 +79,7 @@ def load_engine(
 
 def checked_engine(
     bundle: Bundle, backend: str, provider: str, settings: BackendSettings, running_on: Mapping[str, str]
-) -> Engine:
+) -> WholeEngine:
     """`load_engine` for who holds the lock."""
     folder = engine_folder(bundle, backend, provider, settings)
     way_out = f"make it with: {export_command(bundle, backend, provider, settings)}"
@@ -98,7 +98,7 @@ def checked_engine(
             str(stage): (folder / Path(told["file"]).name, told["sha256"]) for stage, told in manifest["stages"].items()
         }
     except (KeyError, TypeError, AttributeError) as error:
-        raise EngineMismatch(f"{folder / MANIFEST} lacks or garbles {str(error)[:80]}; {way_out}") from error
+        raise EngineMismatch(f"{folder / MANIFEST} lacks or garbles {one_line(error, 80)}; {way_out}") from error
     if found:
         raise EngineMismatch(f"engine {folder} is not for this: {'; '.join(found)}; {way_out}")
     for path, sha256 in named.values():
@@ -107,7 +107,7 @@ def checked_engine(
     files = {stage: path for stage, (path, _) in named.items()}
     if backend != "torch" and files.keys() != bundle.stages.keys():
         raise EngineMismatch(f"engine {folder} has the stages {', '.join(files) or 'none'}; {way_out}")
-    return Engine(folder, manifest, files)
+    return WholeEngine(folder, manifest, files)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

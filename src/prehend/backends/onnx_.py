@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from prehend.backends.base import Array, ordered_inputs
-from prehend.backends.engine_files import Engine, load_engine
+from prehend.backends.engine_files import WholeEngine, load_engine
 from prehend.backends.onnx_cache import cached_graph, graph_key
 from prehend.backends.providers import check_runs_on, provider_list, unloadable
 from prehend.backends.settings import FULL, BackendSettings
@@ -118,7 +118,7 @@ class _Opener:
         self._bundle, self._settings, self._provider = bundle, settings, provider
         self._providers = provider_list(provider, settings.threads, cache_folder() / "providers")
         self._arrays: Mapping[str, NDArray[np.float32]] | None = None
-        self._engine: Engine | None = None
+        self._engine: WholeEngine | None = None
         if settings.precision != FULL:
             self._engine = load_engine(bundle, "onnx", provider, settings, running_on(provider))
 

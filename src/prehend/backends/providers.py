@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import onnxruntime as ort
 
-from prehend.errors import DeviceError, MissingDependency
+from prehend.errors import DeviceError, MissingDependency, one_line
 
 
 class Provider(NamedTuple):
@@ -86,7 +86,7 @@ def unloadable(provider: str) -> str:
     try:
         ctypes.CDLL(str(library))
     except OSError as error:
-        why = f" ({' '.join(str(error).split())[:150]})"
+        why = f" ({one_line(error, 150)})"
     return (
         f"provider '{provider}' of ONNX Runtime {ort.__version__} does not load here: it needs {KNOWN[provider].needs}"
         f"{why}"

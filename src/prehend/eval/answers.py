@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from prehend.errors import InvalidInput, SourceError
+from prehend.errors import InvalidInput, SourceError, one_line
 from prehend.io.results.predictions import frame_result, read_predictions
 from prehend.types import FrameResult
 
@@ -59,7 +59,7 @@ def read_answers(path: Path) -> Answers:
         try:
             frames.append(Answered(str(record["source"]), int(record["index"]), frame_result(record)))
         except (InvalidInput, LookupError, TypeError, ValueError, OverflowError) as error:
-            raise SourceError(f"{path}: frame {row}: {' '.join(str(error).split())[:160]}") from error
+            raise SourceError(f"{path}: frame {row}: {one_line(error)}") from error
     model = content["model"]
     return Answers(
         tuple(frames),

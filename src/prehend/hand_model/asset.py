@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prehend.check import check_finite, check_shape
 from prehend.conventions import NUM_BETAS, NUM_MANO_JOINTS, SIDES, Side
 from prehend.documents import read_arrays
-from prehend.errors import AssetError, InvalidInput, UnknownName
+from prehend.errors import AssetError, InvalidInput, UnknownName, one_line
 from prehend.hand_model.mano import read_mano
 from prehend.hand_model.model import HandModel
 from prehend.hand_model.unpickling.pickles import read_file
@@ -71,7 +71,7 @@ def _read_npz(path: Path, digest: str) -> HandModel:
             raise AssetError(f"hand model {path} has schema '{arrays['schema']}', expected '{SCHEMA}'")
         return from_arrays(arrays, digest)
     except (ValueError, TypeError, IndexError, OverflowError) as error:
-        raise AssetError(f"hand model {path} is corrupt: {' '.join(str(error).split())[:160]}") from error
+        raise AssetError(f"hand model {path} is corrupt: {one_line(error)}") from error
     except KeyError as error:
         raise AssetError(f"hand model {path} lacks the array {error}") from error
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from prehend.errors import UnknownName, WeightsMismatch
+from prehend.errors import UnknownName, WeightsMismatch, one_line
 from prehend.models.detectors.centers import CENTER_DETECTOR, CenterDetectorConfig, build_center_detector
 from prehend.models.detectors.palm import PALM, PalmConfig, build_palm
 from prehend.models.hand_object.time_fusion import LITE_TIME, UniHOPETimeConfig, build_unihope_time
@@ -147,7 +147,7 @@ def create_from_manifest(manifest: Mapping[str, Any]) -> Staged:
         with torch.device("meta"):  # no memory before it is known that they make one, and how large
             size = count_parameters(build(config))
     except _BUILDING as error:
-        why = " ".join(str(error).split())[:120]
+        why = one_line(error, 120)
         raise WeightsMismatch(
             f"weights '{manifest['name']}': the config of their manifest makes no '{manifest['network']}' ({why})"
         ) from error

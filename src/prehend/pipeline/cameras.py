@@ -14,7 +14,7 @@ from prehend.pipeline.crops.uncut import Picture
 from prehend.pipeline.detection.detect import Detection, Detector, look_pool
 from prehend.pipeline.frames.frame import Clock, camera_for, checked_size
 from prehend.pipeline.frames.targets import Image, Target, cut_targets
-from prehend.pipeline.hypotheses.budget import Budget
+from prehend.pipeline.hypotheses.budget import FrameBudget
 from prehend.pipeline.hypotheses.follow import FollowedHypotheses, open_hypotheses
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import open_parts
@@ -96,7 +96,7 @@ class CamerasEstimator(EstimatorBase):
         names = list(cameras)
         if not names or len(set(names)) < len(names):
             raise ParameterError(f"cameras are {', '.join(names) or 'none'}: each needs a name of its own")
-        self._pool, budget = look_pool(), Budget(self.options.hypothesis_budget_ms)
+        self._pool, budget = look_pool(), FrameBudget(self.options.hypothesis_budget_ms)
         self._followed = {
             name: _Followed(
                 self._detector,

@@ -42,7 +42,7 @@ _EPS = 1e-6
 
 
 @dataclass
-class _Hand:
+class _LaggedHand:
     """The filters of a track's hand of one side, and when it was last seen [s]."""
 
     states: HandStates
@@ -51,7 +51,7 @@ class _Hand:
 
 
 @dataclass
-class _Waiting(Generic[Item]):
+class _WaitingResult(Generic[Item]):
     """A result, its time on the lag's own clock [s], and what the filters said of its hands."""
 
     item: Item
@@ -78,8 +78,8 @@ class FixedLag(Generic[Item]):
     def __init__(self, options: EstimatorOptions, hand_models: Mapping[Side, HandModel]):
         self._options, self._models = options, hand_models
         self._most = int(options.temporal_lag_s * FASTEST_HZ) + 1
-        self._waiting: deque[_Waiting[Item]] = deque()
-        self._hands: dict[tuple[int, Side], _Hand] = {}
+        self._waiting: deque[_WaitingResult[Item]] = deque()
+        self._hands: dict[tuple[int, Side], _LaggedHand] = {}
         self._identities = Identities(options)
         self._now_s = 0.0
         self._stamp: float | None = None
@@ -111,7 +111,7 @@ class FixedLag(Generic[Item]):
         if elapsed >= 0:
             self._stamp = result.stamp
         self._now_s += max(elapsed, 0.0)
-        waiting = _Waiting(item, result, self._now_s)
+        waiting = _WaitingResult(item, result, self._now_s)
         for hand in result.hands:
             if hand.state == "tracked":
                 waiting.states[hand.track_id, hand.side] = self._follow(hand)
@@ -130,7 +130,7 @@ class FixedLag(Generic[Item]):
         self._hands.clear()
         self._identities.reset()
 
-    def _is_due(self, waiting: _Waiting[Item]) -> bool:
+    def _is_due(self, waiting: _WaitingResult[Item]) -> bool:
         return self._now_s - waiting.now_s >= self._options.temporal_lag_s - _EPS or len(self._waiting) > self._most
 
     def _follow(self, hand: HandEstimate) -> HandStates:
@@ -141,7 +141,7 @@ class FixedLag(Generic[Item]):
         states = followed(None if before is None else before.states, hand, elapsed, cutoff)
         betas = np.asarray(hand.betas, np.float64)
         betas_now = one_euro(None if before is None else before.betas, betas, elapsed, STILL, 1.0)
-        self._hands[key] = _Hand(states, betas_now, self._now_s)
+        self._hands[key] = _LaggedHand(states, betas_now, self._now_s)
         return states
 
     def _tell(self) -> tuple[Item, FrameResult]:
@@ -160,7 +160,7 @@ class FixedLag(Generic[Item]):
         kept |= {number for one in self._waiting for number, _ in one.states}
         self._hands = {key: hand for key, hand in self._hands.items() if key[0] in kept}
 
-    def _shown(self, hand: HandEstimate, waiting: _Waiting[Item]) -> HandEstimate:
+    def _shown(self, hand: HandEstimate, waiting: _WaitingResult[Item]) -> HandEstimate:
         """A hand as it turns out to have been."""
         key = hand.track_id, hand.side
         chain = [waiting.states[key]]

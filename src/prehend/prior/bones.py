@@ -47,7 +47,7 @@ class Pull(NamedTuple):
     weight: Tensor
 
 
-class Looseness(NamedTuple):
+class BoneLooseness(NamedTuple):
     """Standard deviations of what a step may change.
 
     Attributes:
@@ -80,7 +80,9 @@ class Bones:
         """(n, V, 3) -> (n, 21, 3)."""
         return self.regressor @ mesh
 
-    def moved(self, mesh: Tensor, pulls: list[Pull], place: Placement, loose: Looseness) -> tuple[Tensor, Placement]:
+    def moved(
+        self, mesh: Tensor, pulls: list[Pull], place: Placement, loose: BoneLooseness
+    ) -> tuple[Tensor, Placement]:
         """One step.
 
         Args:
@@ -123,7 +125,7 @@ class Bones:
         shifts = pull.slope[:, :, :, None] * shares[:, :, None, :, None]
         return torch.cat([turns, shifts], 4).flatten(3)
 
-    def _prior(self, centres: Tensor, loose: Looseness) -> tuple[Tensor, Tensor]:
+    def _prior(self, centres: Tensor, loose: BoneLooseness) -> tuple[Tensor, Tensor]:
         """(n, 96, 96), (n, 96) normal equations of bones that stay as they are and hold together."""
         count = len(centres)
         trust = torch.full((NUM_MANO_JOINTS, 6), loose.turn_rad**-2, dtype=torch.float64)

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prehend.conventions import MIRROR, NUM_JOINTS, Side
-from prehend.errors import AssetError, InvalidInput, WeightsMismatch
+from prehend.errors import AssetError, InvalidInput, WeightsMismatch, one_line
 from prehend.geometry.camera import project
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.model import HandModel
 from prehend.models.meshes.hhmr import HHMR, TIMES, Known, normalised_places
 from prehend.models.registry import create_from_manifest
 from prehend.prior import DEFAULT_PRIOR
-from prehend.prior.bones import Bones, Looseness, Placement
+from prehend.prior.bones import BoneLooseness, Bones, Placement
 from prehend.prior.conditions import Conditions
 from prehend.prior.pulls import Pulls
 from prehend.prior.schedule import schedule
@@ -183,7 +183,7 @@ class HandPrior:
         if strength <= 0:
             return mesh, place
         there = place.apply(mesh)
-        moved, place = self._bones.moved(there, pulls.of(there, strength), place, Looseness())
+        moved, place = self._bones.moved(there, pulls.of(there, strength), place, BoneLooseness())
         mesh = place.undo(moved)
         wrist = self._bones.joints(mesh)[:, 0]
         return mesh - wrist[:, None], Placement(place.R, place.t + (place.R @ wrist[..., None])[..., 0])
@@ -283,7 +283,7 @@ def _network_of(bundle: Bundle, model: HandModel) -> HHMR:
     try:
         network.load_state_dict(numbers)
     except RuntimeError as error:
-        raise WeightsMismatch(f"weights '{bundle.name}': {str(error).splitlines()[0]}") from error
+        raise WeightsMismatch(f"weights '{bundle.name}': {one_line(error)}") from error
     return network.eval()
 
 

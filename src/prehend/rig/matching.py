@@ -62,7 +62,7 @@ class CameraCounts:
 
 
 @dataclass
-class _Waiting(Generic[Item]):
+class _WaitingImages(Generic[Item]):
     """Images of one camera that are in no set yet, oldest first: stamp [ns], image, when it came [s]."""
 
     images: deque[tuple[int, Item, float]] = field(default_factory=deque)
@@ -95,7 +95,7 @@ class StampMatcher(Generic[Item]):
     def __init__(self, cameras: Iterable[str], window_s: float = WINDOW_S, wait_s: float = WAIT_S):
         self.cameras = tuple(cameras)
         self._window_ns, self._wait_s = round(window_s * 1e9), wait_s
-        self._waiting: dict[str, _Waiting[Item]] = {name: _Waiting() for name in self.cameras}
+        self._waiting: dict[str, _WaitingImages[Item]] = {name: _WaitingImages() for name in self.cameras}
         self._last: MatchedSet[Item] | None = None
         self._since_s: float | None = None
         self.incomplete = self.complete = 0

@@ -15,7 +15,7 @@ from prehend.pipeline.smoothing.smooth import HandSmoother
 from prehend.pipeline.tracking.events import EventTeller
 from prehend.pipeline.tracking.identities import Identities
 from prehend.pipeline.tracking.track import FRAME_S
-from prehend.rig.views.fusion import SHAPE_STD, Shape, fuse_group, grouped, in_pixels, voted_side
+from prehend.rig.views.fusion import SHAPE_STD, KnownShape, fuse_group, grouped, in_pixels, voted_side
 from prehend.rig.views.records import FusedHand, RigResult, View
 from prehend.rig.views.sights import Sight, sights_of
 from prehend.types import FrameResult, HandEstimate
@@ -59,11 +59,11 @@ class _Track:
     unseen_s: float = 0.0
 
     @property
-    def shape(self) -> Shape | None:
+    def shape(self) -> KnownShape | None:
         """What was learnt; None before two views saw it at once."""
         if not self.learnt:
             return None
-        return Shape(self.betas, max(SHAPE_STD / np.sqrt(1 + self.learnt), LEAST_SHAPE_STD))
+        return KnownShape(self.betas, max(SHAPE_STD / np.sqrt(1 + self.learnt), LEAST_SHAPE_STD))
 
     def learn(self, fused: FusedHand) -> None:
         """Take in the shape that two views agree on: one alone cannot tell a large hand from a near one."""

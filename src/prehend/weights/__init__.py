@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from prehend.conventions import JOINT_NAMES
 from prehend.documents import read_json
-from prehend.errors import AssetError, UnknownName, WeightsMismatch
+from prehend.errors import AssetError, UnknownName, WeightsMismatch, one_line
 
 SCHEMA = "prehend.weights/1"
 MANIFEST = "manifest.json"
@@ -144,7 +144,7 @@ def _read_bundle(folder: Path) -> Bundle:
         name, network = (_text(manifest, key) for key in ("name", "network"))
         return Bundle(name, network, folder, stages, str(weights["sha256"]), manifest)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise AssetError(f"{path} lacks or garbles {str(error)[:120]}: {WAY_OUT}") from error
+        raise AssetError(f"{path} lacks or garbles {one_line(error, 120)}: {WAY_OUT}") from error
 
 
 def check_facts(path: Path, manifest: Mapping[str, Any]) -> None:

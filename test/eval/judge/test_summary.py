@@ -11,7 +11,7 @@ from prehend.eval.judge.compare import differences, interval
 from prehend.eval.judge.report.spreadsheets import bop_csv, bop_numbers, frames_csv, table_text
 from prehend.eval.judge.report.worst import worst_frames
 from prehend.eval.judge.summary import judge
-from prehend.eval.judge.things import Thing, catalogue_shapes
+from prehend.eval.judge.things import ObjectPoints, catalogue_shapes
 from prehend.eval.truth.records import TrueFrame, TrueObject
 from prehend.object_catalogue import load_objects
 
@@ -19,7 +19,7 @@ CUBE = 0.05 * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1
 
 
 def shapes(object_id):
-    return {"mug": Thing(CUBE, False, True), "ball": Thing(CUBE, True, True)}.get(object_id)
+    return {"mug": ObjectPoints(CUBE, False, True), "ball": ObjectPoints(CUBE, True, True)}.get(object_id)
 
 
 def judged(frames, truth, name="run"):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from prehend.eval.judge.rows import Row
 from prehend.eval.judge.summary import box_curve, joint_curve, joint_measures, keypoint_measures, object_measures
-from prehend.eval.judge.things import Thing, ThingRow, catalogue_shapes, thing_rows
+from prehend.eval.judge.things import ObjectPoints, ThingRow, catalogue_shapes, thing_rows
 from prehend.eval.metrics import pose_errors
 from prehend.eval.truth.records import TrueFrame, TrueObject
 from prehend.geometry.rotations import matrix_from_axis_angle
@@ -15,7 +15,7 @@ from prehend.object_catalogue import load_objects
 
 few = settings(max_examples=20, deadline=None, derandomize=True)
 BOX = 0.04 * np.array([[x, 2 * y, 3 * z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
-SHAPES = {"mug": Thing(BOX, False, True), "ball": Thing(BOX, True, True)}.get
+SHAPES = {"mug": ObjectPoints(BOX, False, True), "ball": ObjectPoints(BOX, True, True)}.get
 
 
 def pose(place=(0, 0, 0.5), turn=(0, 0, 0)):

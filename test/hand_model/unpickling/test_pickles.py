@@ -119,7 +119,7 @@ def test_arrays_and_plain_values_come_back_bit_by_bit(protocol):
 def test_a_reader_that_is_killed_or_waits_for_ever_is_an_error_and_the_next_one_works(monkeypatch):
     good = pickle.dumps({"a": 1})
     assert read_plain(good, "label") == {"a": 1}
-    os.kill(pickles._Reader._one._process.pid, signal.SIGSTOP)
+    os.kill(pickles._PickleProcess._one._process.pid, signal.SIGSTOP)
     monkeypatch.setattr(pickles, "TIMEOUT_S", 0.5)
     with pytest.raises(AssetError, match="died or took too long"):
         read_plain(good, "label")
@@ -129,11 +129,11 @@ def test_a_reader_that_is_killed_or_waits_for_ever_is_an_error_and_the_next_one_
 
 def test_a_fork_has_a_reader_of_its_own():
     code = (
-        "import os, pickle; from prehend.hand_model.unpickling.pickles import read_plain, _Reader\n"
-        "good = pickle.dumps({'a': 1}); read_plain(good, 'label'); first = _Reader._one._process.pid\n"
+        "import os, pickle; from prehend.hand_model.unpickling.pickles import read_plain, _PickleProcess\n"
+        "good = pickle.dumps({'a': 1}); read_plain(good, 'label'); first = _PickleProcess._one._process.pid\n"
         "pid = os.fork()\n"
         "assert read_plain(good, 'label') == {'a': 1}\n"
-        "assert (_Reader._one._process.pid == first) == (pid != 0)\n"
+        "assert (_PickleProcess._one._process.pid == first) == (pid != 0)\n"
         "os._exit(0) if pid == 0 else print(os.waitpid(pid, 0)[1])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -6,7 +6,7 @@ import pytest
 
 from prehend.conventions import MIRROR
 from prehend.errors import ParameterError
-from prehend.pipeline.hypotheses.budget import Budget
+from prehend.pipeline.hypotheses.budget import FrameBudget
 from prehend.pipeline.hypotheses.follow import FollowedHypotheses, is_open, open_hypotheses
 from prehend.pipeline.options import EstimatorOptions
 
@@ -20,7 +20,7 @@ def follow(denoiser):
 
     def make(**options):
         chosen = EstimatorOptions(**{"hypotheses": COUNT, **options})
-        followed = FollowedHypotheses(denoiser, chosen, Budget(NO_LIMIT_MS))
+        followed = FollowedHypotheses(denoiser, chosen, FrameBudget(NO_LIMIT_MS))
         followed._limit_ms = NO_LIMIT_MS
         return followed
 
@@ -83,7 +83,7 @@ def test_hypotheses_stay_hands_for_as_long_as_they_are_followed(follow, make_ope
 
 def test_hypotheses_go_where_their_hand_goes(denoiser, make_open):
     """Without time for a single step more, too."""
-    budget = Budget(NO_LIMIT_MS)
+    budget = FrameBudget(NO_LIMIT_MS)
     followed = FollowedHypotheses(denoiser, EstimatorOptions(hypotheses=COUNT), budget)
     followed._limit_ms = NO_LIMIT_MS
     before = after(followed, make_open()).hypotheses

@@ -4,7 +4,7 @@ import pytest
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.pipeline.hypotheses.skeleton import (
     Looseness,
-    Wanted,
+    WantedJoints,
     bones_of,
     placed,
     pulled,
@@ -40,7 +40,7 @@ def test_bones_put_together_are_the_hand(hand):
 
 def test_a_step_comes_nearer_and_leaves_bones_as_long_as_they_are(hand):
     bones, spins = bones_of(about(hand), spins_of(hand.rotations)), stirred(hand)
-    wanted = Wanted(np.broadcast_to(about(hand), (3, 21, 3)), SURE)
+    wanted = WantedJoints(np.broadcast_to(about(hand), (3, 21, 3)), SURE)
     off = [np.linalg.norm(placed(bones, spins) - about(hand), axis=2).mean()]
     for _ in range(4):
         spins = pulled(bones, spins, wanted, LOOSE)
@@ -53,7 +53,7 @@ def test_a_step_comes_nearer_and_leaves_bones_as_long_as_they_are(hand):
 
 def test_a_step_towards_where_a_hand_is_is_none(hand):
     bones, spins = bones_of(about(hand), spins_of(hand.rotations)), stirred(hand, 1)
-    there = pulled(bones, spins, Wanted(placed(bones, spins), SURE), LOOSE)
+    there = pulled(bones, spins, WantedJoints(placed(bones, spins), SURE), LOOSE)
     np.testing.assert_allclose(there, spins, atol=1e-12)
 
 
@@ -63,7 +63,7 @@ def test_a_joint_that_nobody_is_sure_of_draws_nothing(hand):
     roots = np.array(SURE)
     roots[1:5] *= 1e-4
     wanted = about(hand) + np.where((np.arange(21) > 0) & (np.arange(21) < 5), 0.05, 0.0)[:, None]
-    there = placed(bones, pulled(bones, spins, Wanted(wanted[None], roots), LOOSE))[0]
+    there = placed(bones, pulled(bones, spins, WantedJoints(wanted[None], roots), LOOSE))[0]
     np.testing.assert_allclose(there, about(hand), atol=1e-4)
 
 

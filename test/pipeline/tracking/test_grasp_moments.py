@@ -11,7 +11,7 @@ from prehend.pipeline.tracking.grasp_moments import (
     GAP_S,
     PEAK_S,
     GraspMoments,
-    Sample,
+    GraspReading,
     are_denied,
     moment_cues,
 )
@@ -103,8 +103,8 @@ def test_a_camera_that_moves_is_no_hand_that_does() -> None:
         assert one[0] == other[0] and one[1] == pytest.approx(other[1], abs=0.15)
 
 
-def samples(count: int, way, log_odds=0.0, hz: float = 15.0) -> list[Sample]:
-    return [Sample(k / hz, k / hz, np.array(way(k / hz)), log_odds, METRES_A_PIXEL, 0.5) for k in range(count)]
+def samples(count: int, way, log_odds=0.0, hz: float = 15.0) -> list[GraspReading]:
+    return [GraspReading(k / hz, k / hz, np.array(way(k / hz)), log_odds, METRES_A_PIXEL, 0.5) for k in range(count)]
 
 
 def test_cues_do_not_depend_on_where_the_hand_is_nor_when_and_how_often_it_is_seen() -> None:

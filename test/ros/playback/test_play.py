@@ -9,7 +9,7 @@ from prehend.io.cameras.camera_info import camera_from_info
 from prehend.io.pixels.images import image_from_message
 from prehend.ros import messages as m
 from prehend.ros.conversion.convert import seconds
-from prehend.ros.playback.play import Schedule
+from prehend.ros.playback.play import PlaySchedule
 
 WIDTH, HEIGHT, COUNT = 64, 48, 8
 
@@ -243,15 +243,15 @@ def test_an_image_that_cannot_be_read_is_told_and_left_out(peer, start, folder):
 
 
 def test_schedules():
-    regular = Schedule(10.0, 25.0, 5.0)
+    regular = PlaySchedule(10.0, 25.0, 5.0)
     assert [regular.next(stamp, 0.0) for stamp in (0.0, 7.0, 8.0)] == pytest.approx([5.0, 5.1, 5.2])
-    own = Schedule(None, 25.0, 5.0)
+    own = PlaySchedule(None, 25.0, 5.0)
     assert [own.next(stamp, 0.0) for stamp in (3.0, 3.5, 3.6, 3.6, 1.0)] == pytest.approx([5, 5.5, 5.6, 5.64, 5.68])
-    set_clock = Schedule(None, 25.0, 5.0)  # a computer without a clock: 1970 at first
+    set_clock = PlaySchedule(None, 25.0, 5.0)  # a computer without a clock: 1970 at first
     due = [(set_clock.next(stamp, 0.0), set_clock.left_out_s) for stamp in (3.0, 3.1, 1.7e9, 1.7e9 + 0.5)]
     assert [one for one, _ in due] == pytest.approx([5, 5.1, 5.14, 5.64])
     assert [left for _, left in due] == pytest.approx([0, 0, 1.7e9 - 3.1, 0])
-    late = Schedule(10.0, None, 5.0)
+    late = PlaySchedule(10.0, None, 5.0)
     assert [late.next(None, now) for now in (5.0, 9.0, 9.0)] == pytest.approx([5.0, 9.0, 9.1])
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
-from prehend.ros.topics.graph import Facts, Publisher, cause, deaf, discovery_range, loss, mixed, unseen
+from prehend.ros.topics.graph import Publisher, SubscriptionFacts, cause, deaf, discovery_range, loss, mixed, unseen
 
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 CAMERA = Publisher("/driver", IMAGE)
@@ -12,21 +12,24 @@ CAMERA = Publisher("/driver", IMAGE)
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        (Facts("/i", IMAGE), ["nobody publishes /i"]),
-        (Facts("/i", IMAGE, twin="/i/compressed"), ["nobody", "image_transport:=compressed"]),
-        (Facts("/i/compressed", COMPRESSED_IMAGE, twin="/i"), ["nobody", "image_transport:=raw"]),
-        (Facts("/i", IMAGE, elsewhere=("/cam/a", "/cam/b")), ["/cam/a, /cam/b", "image_raw:="]),
-        (Facts("/i", IMAGE, hint="remapped"), ["nobody publishes /i: remapped"]),
-        (Facts("/i", IMAGE, (Publisher("/d", COMPRESSED_IMAGE),)), ["CompressedImage", "image_transport:=compressed"]),
-        (Facts("/i", IMAGE, (Publisher("/d", CAMERA_INFO),)), ["CameraInfo", "another topic"]),
+        (SubscriptionFacts("/i", IMAGE), ["nobody publishes /i"]),
+        (SubscriptionFacts("/i", IMAGE, twin="/i/compressed"), ["nobody", "image_transport:=compressed"]),
+        (SubscriptionFacts("/i/compressed", COMPRESSED_IMAGE, twin="/i"), ["nobody", "image_transport:=raw"]),
+        (SubscriptionFacts("/i", IMAGE, elsewhere=("/cam/a", "/cam/b")), ["/cam/a, /cam/b", "image_raw:="]),
+        (SubscriptionFacts("/i", IMAGE, hint="remapped"), ["nobody publishes /i: remapped"]),
         (
-            Facts("/i", IMAGE, (Publisher("/d", IMAGE, "is best effort (reliability)"),)),
+            SubscriptionFacts("/i", IMAGE, (Publisher("/d", COMPRESSED_IMAGE),)),
+            ["CompressedImage", "image_transport:=compressed"],
+        ),
+        (SubscriptionFacts("/i", IMAGE, (Publisher("/d", CAMERA_INFO),)), ["CameraInfo", "another topic"]),
+        (
+            SubscriptionFacts("/i", IMAGE, (Publisher("/d", IMAGE, "is best effort (reliability)"),)),
             ["/d is best effort", "image_reliability:=best_effort"],
         ),
-        (Facts("/i", IMAGE, (CAMERA,), received=True, silent_s=7), ["silent", "7 s", "/driver"]),
-        (Facts("/i", IMAGE, (CAMERA,), sent=True, load=5.0), ["5 times"]),
-        (Facts("/i", IMAGE, (CAMERA,), sent=True), ["get lost", "fastdds.xml"]),
-        (Facts("/i", IMAGE, (CAMERA,)), ["does /driver send", "fastdds.xml"]),
+        (SubscriptionFacts("/i", IMAGE, (CAMERA,), received=True, silent_s=7), ["silent", "7 s", "/driver"]),
+        (SubscriptionFacts("/i", IMAGE, (CAMERA,), sent=True, load=5.0), ["5 times"]),
+        (SubscriptionFacts("/i", IMAGE, (CAMERA,), sent=True), ["get lost", "fastdds.xml"]),
+        (SubscriptionFacts("/i", IMAGE, (CAMERA,)), ["does /driver send", "fastdds.xml"]),
     ],
 )
 def test_the_cause_is_named(facts, words):
@@ -37,7 +40,7 @@ def test_the_cause_is_named(facts, words):
 
 def test_one_publisher_that_fits_is_enough():
     both = (Publisher("/other", COMPRESSED_IMAGE), CAMERA, Publisher("/deaf", IMAGE, "is best effort"))
-    assert "silent" in cause(Facts("/i", IMAGE, both, received=True, silent_s=3))
+    assert "silent" in cause(SubscriptionFacts("/i", IMAGE, both, received=True, silent_s=3))
 
 
 @pytest.fixture(autouse=True)
@@ -54,15 +57,15 @@ def test_what_is_known_of_the_graph_comes_before_what_the_network_may_hide(monke
     hidden = unseen(62, [])
     assert "LARGE_DATA" in hidden
     for known, word in (({"twin": "/i/compressed"}, "compressed"), ({"elsewhere": ("/cam",)}, "/cam")):
-        said = cause(Facts("/i", IMAGE, unseen=hidden, **known))
+        said = cause(SubscriptionFacts("/i", IMAGE, unseen=hidden, **known))
         assert word in said and "LARGE_DATA" not in said
-    said = cause(Facts("/i", IMAGE, unseen=hidden, received=True))
+    said = cause(SubscriptionFacts("/i", IMAGE, unseen=hidden, received=True))
     assert "nobody publishes /i any more" in said and "LARGE_DATA" not in said
 
 
 def test_a_driver_in_another_domain_is_the_cause_and_the_transport_is_not(monkeypatch):
     monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
-    said = cause(Facts("/i", IMAGE, unseen=unseen(62, [0, 63])))
+    said = cause(SubscriptionFacts("/i", IMAGE, unseen=unseen(62, [0, 63])))
     assert "nobody publishes /i: ROS_DOMAIN_ID is 62 here, others on this machine have 0, 63" in said
     assert "LARGE_DATA" not in said
 
@@ -96,7 +99,10 @@ def test_the_range_is_read_as_rmw_reads_it(monkeypatch, chosen, older, expected)
 
 def test_discovery_that_is_off_is_the_cause_of_every_silence(monkeypatch):
     monkeypatch.setenv(RANGE, "OFF")
-    for facts in (Facts("/i", IMAGE, hint="remapped"), Facts("/i", IMAGE, unseen=unseen(62, [63]))):
+    for facts in (
+        SubscriptionFacts("/i", IMAGE, hint="remapped"),
+        SubscriptionFacts("/i", IMAGE, unseen=unseen(62, [63])),
+    ):
         assert cause(facts) == f"nobody publishes /i: {RANGE} is OFF: nobody is found; set LOCALHOST or SUBNET"
 
 
@@ -122,7 +128,7 @@ def test_losses_have_a_cause_and_a_cure(lost, received, size, load, words):
 
 def test_a_discovery_server_is_told_to_hide_everybody(monkeypatch):
     monkeypatch.setenv("ROS_DISCOVERY_SERVER", "10.255.255.1:11811")
-    assert "ROS_DISCOVERY_SERVER is 10.255.255.1:11811" in cause(Facts("/i", IMAGE, unseen=unseen(0, [5])))
+    assert "ROS_DISCOVERY_SERVER is 10.255.255.1:11811" in cause(SubscriptionFacts("/i", IMAGE, unseen=unseen(0, [5])))
 
 
 def test_several_publishers_of_the_images_are_told():

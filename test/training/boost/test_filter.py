@@ -10,7 +10,7 @@ from fake import fake_sample, write_fake
 from prehend.conventions import MIRROR
 from prehend.errors import AssetError, InvalidInput
 from prehend_training.boost.distances import HAND_NUMBERS, novelty, pose_vectors, spread_of
-from prehend_training.boost.filter import Errors, FilterConfig, errors_of, judge_is_there, limits_of, rates_of
+from prehend_training.boost.filter import FilterConfig, MeshErrors, errors_of, judge_is_there, limits_of, rates_of
 from prehend_training.boost.generator.data import open_crops
 from prehend_training.boost.poses import choose_grasps, choose_real, read_real
 from prehend_training.grasps.library import load_grasps
@@ -25,7 +25,7 @@ def passes(errors, limits):
 @pytest.mark.parametrize("share", [0.01, 0.25, 0.6, 1.0])
 def test_limits_of_a_share_are_the_lowest_of_one_level_that_keep_it(tmp_path, count, share):
     rng = np.random.default_rng(count)
-    errors = [Errors(*row) for row in rng.gamma(2.0, 5.0, (count, 4))]
+    errors = [MeshErrors(*row) for row in rng.gamma(2.0, 5.0, (count, 4))]
     limits = limits_of(FilterConfig(tmp_path, quantile=share), errors)
     ordered = np.sort([one.worst for one in errors], 0)
     kept = [sum(passes(errors, tuple(level))) for level in ordered]
@@ -34,20 +34,20 @@ def test_limits_of_a_share_are_the_lowest_of_one_level_that_keep_it(tmp_path, co
 
 
 def test_the_order_of_pictures_and_the_unit_change_no_decision(tmp_path):
-    errors = [Errors(*row) for row in np.random.default_rng(1).gamma(2.0, 5.0, (30, 4))]
+    errors = [MeshErrors(*row) for row in np.random.default_rng(1).gamma(2.0, 5.0, (30, 4))]
     config = FilterConfig(tmp_path, quantile=0.4)
     kept = passes(errors, limits_of(config, errors))
     order = np.random.default_rng(2).permutation(30)
     mixed = [errors[k] for k in order]
     assert passes(mixed, limits_of(config, mixed)) == [kept[k] for k in order]
-    metres = [Errors(*(value / 1000 for value in one)) for one in errors]
+    metres = [MeshErrors(*(value / 1000 for value in one)) for one in errors]
     assert passes(metres, limits_of(config, metres)) == kept
 
 
 def test_both_kinds_of_errors_have_to_be_small(tmp_path):
     limits = limits_of(FilterConfig(tmp_path, error_mm=20.0, aligned_mm=8.0), [])
     rows = [(20, 20, 8, 8), (20.1, 0, 0, 0), (0, 20.1, 0, 0), (0, 0, 8.1, 0), (0, 0, 0, 8.1)]
-    assert passes([Errors(*row) for row in rows], limits) == [True, False, False, False, False]
+    assert passes([MeshErrors(*row) for row in rows], limits) == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def folder(tmp_path_factory):
 
 
 def test_rates_are_shares_of_all_of_a_thing_and_of_a_condition(folder):
-    errors = [Errors(k, k, k / 2, k / 2) for k in range(8)]
+    errors = [MeshErrors(k, k, k / 2, k / 2) for k in range(8)]
     passed = [k < 3 for k in range(8)]
     told = rates_of(folder, errors, passed, (2.0, 1.0))
     assert told["all"] == {"made": 8, "kept": 3, "rate": 0.375} and told["limits_mm"] == [2.0, 1.0]

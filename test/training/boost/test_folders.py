@@ -7,7 +7,7 @@ import pytest
 from fake import fake_sample
 
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.boost.folders import UNITS, Made, Plan, fill, read_units
+from prehend_training.boost.folders import UNITS, FolderPlan, Made, fill, read_units
 from prehend_training.engine import EngineError
 from prehend_training.storage.codec import Packing
 from prehend_training.storage.shards import ShardFolder
@@ -31,7 +31,7 @@ def open_halves(asked=None, bad=None):
 
 
 def plan(out, count, shard_units=4, **changes):
-    return Plan(out, {"seed": 5, **changes}, count, shard_units, packing=PLAIN)
+    return FolderPlan(out, {"seed": 5, **changes}, count, shard_units, packing=PLAIN)
 
 
 @pytest.mark.parametrize("count", [1, 4, 7])

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from prehend.errors import AssetError, DeviceError, InvalidInput
-from prehend_training.boost.filter import Errors, FilterConfig, errors_of, filter_pictures, limits_of
-from prehend_training.boost.folders import Made, Plan, fill, read_units
+from prehend_training.boost.filter import FilterConfig, MeshErrors, errors_of, filter_pictures, limits_of
+from prehend_training.boost.folders import FolderPlan, Made, fill, read_units
 from prehend_training.boost.generator.conditions import draw_condition
 from prehend_training.boost.generator.data import open_crops
 from prehend_training.boost.generator.network import Booster
@@ -156,7 +156,7 @@ def test_errors_are_those_of_the_papers(crops):
 
 def test_a_quantile_keeps_the_share_that_is_asked(tmp_path):
     rng = np.random.default_rng(0)
-    errors = [Errors(*row) for row in rng.uniform(0, 100, (40, 4))]
+    errors = [MeshErrors(*row) for row in rng.uniform(0, 100, (40, 4))]
     for share in (0.1, 0.5, 1.0):
         error, aligned = limits_of(FilterConfig(tmp_path, quantile=share), errors)
         kept = [one.worst[0] <= error and one.worst[1] <= aligned for one in errors]
@@ -179,7 +179,7 @@ def swapped(conditions):
 
 def test_true_pictures_are_kept_and_wrong_ones_dropped(conditions, tmp_path):
     """Renderings are true pictures of their conditions; those of another condition, upside down, are not."""
-    fill(Plan(tmp_path / "wrong", {"hand": ""}, 6, packing=Packing("none", "png")), swapped(conditions))
+    fill(FolderPlan(tmp_path / "wrong", {"hand": ""}, 6, packing=Packing("none", "png")), swapped(conditions))
     wide = {"error_mm": 45.0, "aligned_mm": 20.0}
     true = filter_pictures(tmp_path / "true-kept", FilterConfig(conditions, **wide))
     wrong = filter_pictures(tmp_path / "wrong-kept", FilterConfig(tmp_path / "wrong", **wide))

@@ -7,7 +7,7 @@ from prehend.errors import InvalidInput
 from prehend.types import Box
 from prehend_training.data.frames import SeenHand
 from prehend_training.evaluate.calibrate import fit
-from prehend_training.evaluate.detector import Judged, average_precision, best_threshold, judge
+from prehend_training.evaluate.detector import JudgedDetection, average_precision, best_threshold, judge
 from prehend_training.evaluate.frames import match_boxes
 from prehend_training.evaluate.views import LEAST_VIEWS, several_at_a_time
 
@@ -74,11 +74,16 @@ def test_without_hands_there_is_no_precision():
 
 
 def test_the_best_threshold_weighs_recall_more():
-    judged = [Judged(0.9, True), Judged(0.8, False), Judged(0.7, True), *[Judged(0.6, False)] * 20]
+    judged = [
+        JudgedDetection(0.9, True),
+        JudgedDetection(0.8, False),
+        JudgedDetection(0.7, True),
+        *[JudgedDetection(0.6, False)] * 20,
+    ]
     best = best_threshold(judged, 2)
     assert best["value"] == 0.7 and best["recall"] == 1 and best["precision"] == pytest.approx(2 / 3, abs=1e-4)
     assert best["f2"] == pytest.approx(5 * (2 / 3) / (4 * (2 / 3) + 1), abs=1e-4)
-    assert best_threshold([Judged(0.9, False)], 2) is None and best_threshold(judged, 0) is None
+    assert best_threshold([JudgedDetection(0.9, False)], 2) is None and best_threshold(judged, 0) is None
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -86,7 +91,7 @@ def test_a_threshold_does_what_it_says_when_it_is_used(seed):
     """Scores come in steps, so that many are equal: all of them are taken or none."""
     rng = np.random.default_rng(seed)
     judged = [
-        Judged(float(score), bool(hit))
+        JudgedDetection(float(score), bool(hit))
         for score, hit in zip(rng.integers(1, 6, 40) / 5, rng.random(40) < 0.4, strict=True)
     ]
     wanted = sum(one.hit for one in judged) + 3

@@ -10,7 +10,7 @@ from prehend_training.evaluate.detector import (
     EXCUSED_IOU,
     LOWEST_SCORE,
     MANY,
-    Judged,
+    JudgedDetection,
     answers_in,
     average_precision,
     best_threshold,
@@ -74,10 +74,16 @@ def test_average_precision_depends_on_the_order_of_scores_alone():
 
 def test_the_best_threshold_weighs_recall_twice():
     """At 0.8: P 1, R 1/2, F2 5/9; at 0.4 with two false ones more: P 1/2, R 1, F2 5/6."""
-    judged = [Judged(0.8, True), Judged(0.6, False), Judged(0.5, False), Judged(0.4, True), Judged(0.3, False)]
+    judged = [
+        JudgedDetection(0.8, True),
+        JudgedDetection(0.6, False),
+        JudgedDetection(0.5, False),
+        JudgedDetection(0.4, True),
+        JudgedDetection(0.3, False),
+    ]
     best = best_threshold(judged, 2)
     assert best == {"value": 0.4, "f2": pytest.approx(5 / 6, abs=1e-4), "recall": 1, "precision": 0.5}
-    assert best_threshold([Judged(0.5, False)], 2) is None
+    assert best_threshold([JudgedDetection(0.5, False)], 2) is None
 
 
 def images(seed, count=30):

@@ -17,7 +17,7 @@ from prehend_training.data.augment_presets import STRONG_CROPS
 from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.engine.scenes import SceneConfig
 from prehend_training.engine.timed import Rendering, render
-from prehend_training.experiments.one_machine import Call, Plan, describe_machine
+from prehend_training.experiments.one_machine import Call, MachinePlan, describe_machine
 from prehend_training.losses.crop import total
 from prehend_training.losses.distillation import TaughtLossWeights, teacher_terms
 from prehend_training.train.export import export_run, halved
@@ -39,14 +39,14 @@ def a_plan(work, **changes):
         "preset": "debug-unihope", "changes": Changes(True, batch_size=4), "budget": Budget(steps=4), "machine": CPU,
         "workers": 0,
     }  # fmt: skip
-    return Plan(work, **{**numbers, **changes})
+    return MachinePlan(work, **{**numbers, **changes})
 
 
 @pytest.fixture(scope="module")
 def finished(renderer, tmp_path_factory):
     """A plan of real scenes, stopped after two steps and gone on with."""
     work = tmp_path_factory.mktemp("work")
-    plan = replace(a_plan(work), make=Plan.__dataclass_fields__["make"].default, budget=Budget(steps=2))
+    plan = replace(a_plan(work), make=MachinePlan.__dataclass_fields__["make"].default, budget=Budget(steps=2))
     assert Call(plan).run()
     assert Call(replace(plan, budget=Budget(steps=4))).run()
     return work

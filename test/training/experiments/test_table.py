@@ -7,7 +7,7 @@ import time
 import pytest
 
 from prehend.errors import InvalidInput
-from prehend_training.experiments.table import Arm, Column, Extent, Table, markdown, run_table, spread
+from prehend_training.experiments.table import Column, Extent, Study, StudyArm, markdown, run_table, spread
 from prehend_training.train.loop.machine import Machine
 from prehend_training.train.presets import preset
 
@@ -21,8 +21,8 @@ def table_of(crops, steps=1, seeds=(0, 1), arms="ab"):
     def measure(run):
         return {"run": {"seed": json.loads((run / "run.json").read_text())["seed"]}, "share": 0.5}
 
-    rows = [Arm(name, f"words of {name}", preset("debug-lift"), [crops]) for name in arms]
-    return Table("tiny", rows, COLUMNS, Extent(steps, seeds, [crops]), measure)
+    rows = [StudyArm(name, f"words of {name}", preset("debug-lift"), [crops]) for name in arms]
+    return Study("tiny", rows, COLUMNS, Extent(steps, seeds, [crops]), measure)
 
 
 def test_runs_are_trained_once_and_seeds_and_arms_may_be_added(crops, tmp_path):

@@ -10,18 +10,18 @@ import pytest
 
 from prehend.errors import InvalidInput
 from prehend_training.cli.main import main
-from prehend_training.experiments.table import Arm, Column, Extent, Table, markdown, write_plan, write_report
+from prehend_training.experiments.table import Column, Extent, Study, StudyArm, markdown, write_plan, write_report
 from prehend_training.train.presets import preset
 
 PLAIN, DRAWN = Column("J-PE", "j", 2), Column("share, %", "share", 1, 100, drawn=True)
 
 
 def table_of(arms, columns=(PLAIN, DRAWN), seeds=(0, 1), steps=3, held_out=()):
-    return Table("some", arms, columns, Extent(steps, seeds, held_out), lambda run: {})
+    return Study("some", arms, columns, Extent(steps, seeds, held_out), lambda run: {})
 
 
 def an_arm(name="a", words="first, of two", data=("x",), **more):
-    return Arm(name, words, preset("debug-lift"), [Path(path) for path in data], **more)
+    return StudyArm(name, words, preset("debug-lift"), [Path(path) for path in data], **more)
 
 
 def a_report(columns=(PLAIN, DRAWN), rows=(("a", [1.0, 2.0], [0.25, 0.75]), ("b", [3.0, None], [None, None]))):

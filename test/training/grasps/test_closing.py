@@ -7,7 +7,7 @@ from prehend_training.grasps.checks import closure_residual
 from prehend_training.grasps.closing import Hands, first_touch, to_object
 from prehend_training.grasps.volume import inner_voxels
 from prehend_training.objects.shapes.mesh import assemble
-from prehend_training.objects.shapes.parts_flat import Box
+from prehend_training.objects.shapes.parts_flat import RoundedBox
 from prehend_training.objects.shapes.parts_round import Torus
 
 PRESSED_M = 0.0008
@@ -109,7 +109,9 @@ def mesh(part):
 @pytest.mark.parametrize("step_m", [0.004, 0.002])
 @pytest.mark.parametrize("turn_deg", [(0, 0, 0), (30, 50, 10)])
 def test_voxels_of_a_box_fill_its_volume(turn_deg, step_m):
-    vertices, faces = mesh(Box.read({"size_m": [0.03, 0.05, 0.04], "turn_deg": turn_deg, "at_m": [0.5, 0.1, -0.3]}))
+    vertices, faces = mesh(
+        RoundedBox.read({"size_m": [0.03, 0.05, 0.04], "turn_deg": turn_deg, "at_m": [0.5, 0.1, -0.3]})
+    )
     voxels = inner_voxels(vertices, faces, step_m)
     assert len(voxels) * step_m**3 == pytest.approx(6e-5, rel=50 * step_m)
     np.testing.assert_allclose(voxels.mean(0), [0.5, 0.1, -0.3], atol=step_m / 2)
@@ -123,7 +125,7 @@ def test_the_hole_of_a_ring_is_not_inside():
 
 
 def test_an_open_mesh_is_closed_by_a_fan():
-    vertices, faces = mesh(Box.read({"size_m": [0.04, 0.04, 0.04]}))
+    vertices, faces = mesh(RoundedBox.read({"size_m": [0.04, 0.04, 0.04]}))
     lid = (vertices[faces][:, :, 2] > 0.0199).all(1)
     assert lid.any()
     whole, opened = (len(inner_voxels(*welded(vertices, kept), 0.002)) for kept in (faces, faces[~lid]))
@@ -137,6 +139,6 @@ def welded(vertices, faces):
 
 
 def test_where_two_bodies_overlap_is_counted_once():
-    parts = [Box.read({"size_m": [0.04] * 3}), Box.read({"size_m": [0.04] * 3, "at_m": [0.02, 0, 0]})]
+    parts = [RoundedBox.read({"size_m": [0.04] * 3}), RoundedBox.read({"size_m": [0.04] * 3, "at_m": [0.02, 0, 0]})]
     both = assemble([patch for part in parts for patch in part.placed()])[0]
     assert len(inner_voxels(both.vertices, both.faces, 0.002)) * 8e-9 == pytest.approx(0.06 * 0.04**2, rel=0.06)

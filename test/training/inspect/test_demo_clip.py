@@ -10,7 +10,7 @@ from prehend_training.inspect.demo_clip import (
     HEIGHT,
     RATE_HZ,
     WIDTH,
-    Motion,
+    ClipMotion,
     choose_grasp,
     clip_scene,
     gesturing_hand,
@@ -26,7 +26,7 @@ SHARES = np.linspace(0, 1, 21)
 @pytest.fixture(scope="module")
 def motion():
     grasp = choose_grasp("can")
-    return Motion(grasp, grasp.betas, upright(grasp), np.array([-0.12, 0.1, 0.5]))
+    return ClipMotion(grasp, grasp.betas, upright(grasp), np.array([-0.12, 0.1, 0.5]))
 
 
 def test_smooth_goes_from_none_to_all_without_turning_back():

@@ -11,7 +11,7 @@ from prehend.types import Box
 from prehend_training.cli.main import main
 from prehend_training.imports.take import write_photo_shards
 from prehend_training.inspect import plots
-from prehend_training.inspect.stats import Table, collect, share, summary
+from prehend_training.inspect.stats import SampleStats, collect, share, summary
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels
 from prehend_training.sample import HAND_PARTS
 from prehend_training.storage.shards import ShardFolder
@@ -58,7 +58,7 @@ def table():
         "brightness": np.linspace(0.2, 0.7, 6),
         "burnt": np.array([0, 0, 0, 0.1, 0.1, 1.0]),
     }
-    return Table(hands, pictures, Counter({"can": 3, "box": 2}), Counter({"can": 2}))
+    return SampleStats(hands, pictures, Counter({"can": 3, "box": 2}), Counter({"can": 2}))
 
 
 def drawn(name, table):

@@ -20,7 +20,7 @@ from prehend_training.palms.labels import PalmHand, PalmLabels, PalmPhoto, read_
 from prehend_training.palms.losses import PalmLossWeights, palm_terms, score_loss
 from prehend_training.palms.measure import note_measured
 from prehend_training.palms.pseudo import _mean, _mirror
-from prehend_training.palms.targets import Palm, palm_targets
+from prehend_training.palms.targets import PalmTarget, palm_targets
 from prehend_training.palms.unsure import STEPS, Tried, choose_sure, note_sure
 from prehend_training.pretrained.files import PROVENANCE
 
@@ -29,7 +29,7 @@ SIZE = 192
 
 
 def palm(x=90.0, y=100.0, length=40.0, **known):
-    return Palm(SHAPE * length + (x, y), **known)
+    return PalmTarget(SHAPE * length + (x, y), **known)
 
 
 def tensors(arrays):
@@ -187,7 +187,7 @@ def test_a_labelled_hand_turns_and_grows_with_the_picture(degrees, scale):
 
 
 def test_the_mirror_image_of_a_mirror_image_is_the_palm():
-    from prehend.pipeline.detection.palms import Palm as Found
+    from prehend.pipeline.detection.palms import PalmTarget as Found
 
     one = Found(0.7, np.array([50.0, 60.0]), 30.0, SHAPE * 30 + (50, 60), np.arange(10.0))
     back = _mirror(_mirror(one, 120), 120)

@@ -26,7 +26,7 @@ from prehend_training.palms.labels import (
 )
 from prehend_training.palms.losses import PalmLossWeights, palm_terms
 from prehend_training.palms.measure import Looked, choose_threshold, photo_report
-from prehend_training.palms.targets import ANCHOR_SIDES_PX, Palm, match, palm_targets
+from prehend_training.palms.targets import ANCHOR_SIDES_PX, PalmTarget, match, palm_targets
 from prehend_training.palms.unsure import STEPS, Tried, choose_sure
 from prehend_training.pretrained import files
 from prehend_training.train.loop.machine import Budget, Machine
@@ -39,7 +39,7 @@ WINDOW = (0, 0, 192, 192)
 
 def palm(x=90.0, y=100.0, length=40.0, turn=0.0, **known):
     cos, sin = math.cos(turn), math.sin(turn)
-    return Palm(SHAPE @ np.array([[cos, sin], [-sin, cos]]) * length + (x, y), **known)
+    return PalmTarget(SHAPE @ np.array([[cos, sin], [-sin, cos]]) * length + (x, y), **known)
 
 
 def as_outputs(arrays):
@@ -276,11 +276,11 @@ def test_the_region_is_about_where_a_hand_without_one_is():
 def labeller():
     from prehend.backends import open_backend
     from prehend.weights import available, load_bundle
-    from prehend_training.palms.pseudo import Labeller, Rule
+    from prehend_training.palms.pseudo import Labeller, PseudoLabelRule
 
     if "palm" not in available():
         pytest.skip("the weights palm are not in this checkout")
-    return Labeller(open_backend("onnx", load_bundle("palm")), None, Rule(sure=0.25, maybe=0.05))
+    return Labeller(open_backend("onnx", load_bundle("palm")), None, PseudoLabelRule(sure=0.25, maybe=0.05))
 
 
 def test_a_picture_and_its_mirror_image_get_mirrored_labels(labeller, renderer):

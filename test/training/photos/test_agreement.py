@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prehend.types import Box
-from prehend_training.photos.agreement import Answer, Rule, answer_at, decide, different
+from prehend_training.photos.agreement import AgreementRule, Answer, answer_at, decide, different
 from prehend_training.photos.looks import hand_looks, tile_looks, whole_looks
 
 RNG = np.random.default_rng(0)
@@ -45,11 +45,11 @@ def test_tiles_leave_no_pixel_out():
 
 
 def test_answers_that_agree_are_kept_with_their_noise():
-    said = decide(answers(0.02), Rule())
+    said = decide(answers(0.02), AgreementRule())
     assert said.reason is None and said.side == "right" and said.score == pytest.approx(0.99)
     assert np.abs(said.keypoints_px - HAND).mean() < 2
     assert said.std_px.min() >= 1.4 and said.std_px.mean() == pytest.approx(2.5, abs=1)
-    certain = decide(answers(0.0), Rule())
+    certain = decide(answers(0.0), AgreementRule())
     assert (certain.std_px > 0).all()  # what the looks agree on may be wrong all the same
 
 
@@ -63,17 +63,20 @@ def test_answers_that_agree_are_kept_with_their_noise():
     ],
 )
 def test_answers_that_are_not_sure_are_dropped_for_a_reason(looks, reason):
-    assert decide(looks, Rule()).reason == reason
+    assert decide(looks, AgreementRule()).reason == reason
 
 
 def test_small_hands_have_to_be_surer():
     looks = answers(0.02)
     small = [Answer(0.3 * look.keypoints_px, look.side, look.score) for look in looks]
-    assert decide(looks, Rule()).reason is None and decide(looks, Rule(), strict=True).reason == "places differ"
-    assert decide(small, Rule()).reason == "places differ"
+    assert (
+        decide(looks, AgreementRule()).reason is None
+        and decide(looks, AgreementRule(), strict=True).reason == "places differ"
+    )
+    assert decide(small, AgreementRule()).reason == "places differ"
     again = [Answer(0.3 * look.keypoints_px, look.side, look.score) for look in answers(0.002)]
-    assert decide(again, Rule()).reason is None
-    assert decide([*again[:4], None], Rule()).reason == "seldom seen"
+    assert decide(again, AgreementRule()).reason is None
+    assert decide([*again[:4], None], AgreementRule()).reason == "seldom seen"
 
 
 def test_one_joint_that_jumps_is_enough_to_drop_a_hand():
@@ -81,13 +84,13 @@ def test_one_joint_that_jumps_is_enough_to_drop_a_hand():
     moved = HAND.copy()
     moved[8] += 60
     looks[1] = Answer(moved, "right", 0.99)
-    assert decide(looks, Rule()).reason == "places differ"
+    assert decide(looks, AgreementRule()).reason == "places differ"
 
 
 def test_a_side_that_the_looks_do_not_share_is_unknown():
-    said = decide(answers(0.01, ("right", "right", "right", "left", "left")), Rule())
+    said = decide(answers(0.01, ("right", "right", "right", "left", "left")), AgreementRule())
     assert said.reason is None and said.side is None
-    assert decide(answers(0.01, ("left",) * 4 + ("right",)), Rule()).side == "left"
+    assert decide(answers(0.01, ("left",) * 4 + ("right",)), AgreementRule()).side == "left"
 
 
 def test_two_hands_side_by_side_stay_two_and_a_box_takes_the_one_in_it():

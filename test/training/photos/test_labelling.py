@@ -13,7 +13,7 @@ from photo_work import FACTS, LICENCE, Knows, labelled, write, write_photos
 from prehend.errors import SourceError
 from prehend.types import Box
 from prehend_training.cli.main import main
-from prehend_training.photos.agreement import Rule
+from prehend_training.photos.agreement import AgreementRule
 from prehend_training.photos.facts import PUBLIC, Facts, facts_for, read_facts
 from prehend_training.photos.labelling import Labelling, label_photos
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, read_labels, write_labels
@@ -149,7 +149,7 @@ def test_a_command_that_was_stopped_goes_on(folder, tmp_path):
     labels = labelled(folder, rest)
     assert len(labels.photos) == 10 and 5 <= len(set(rest.asked)) < 8
     idle = Knows(truth)
-    labelled(folder, idle, rule=Rule(score=0.999))
+    labelled(folder, idle, rule=AgreementRule(score=0.999))
     assert not idle.asked  # another rule needs no teacher
     assert not any(hand.keypoints_px is not None for photo in read_labels(folder / "labels.json").photos
                    for hand in photo.hands)  # fmt: skip

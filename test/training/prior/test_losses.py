@@ -8,7 +8,7 @@ import torch
 
 from prehend.hand_model import load_hand_model, skin
 from prehend.hand_model.meshes.joints import joints_of_mesh
-from prehend_training.prior.losses import Surface, prior_terms
+from prehend_training.prior.losses import MeshCriteria, prior_terms
 from prehend_training.prior.poses import natural_poses
 
 SPREAD_M = 0.02
@@ -17,14 +17,14 @@ NAMES = {"data", "vertices", "joints", "normals", "edges"}
 
 @pytest.fixture(scope="module")
 def hands():
-    """Surface, and (4, V, 3) differences of four hands from the mean one."""
+    """What compares meshes, and (4, V, 3) differences of four hands from the mean one."""
     model = load_hand_model().without_forearm()
     poses = natural_poses(np.random.default_rng(0), 4)
     posed = skin(model, poses.rotations, poses.betas)
     mean = torch.from_numpy(np.asarray(model.v_template, np.float32) - np.float32(posed.joints[:, 0].mean(0)))
     faces = torch.from_numpy(model.faces.astype("int64"))
     faces = faces[(faces < len(mean)).all(1)]
-    surface = Surface(SPREAD_M, mean, torch.from_numpy(joints_of_mesh(load_hand_model()).copy()), faces, rows=3)
+    surface = MeshCriteria(SPREAD_M, mean, torch.from_numpy(joints_of_mesh(load_hand_model()).copy()), faces, rows=3)
     meshes = torch.from_numpy(np.asarray(posed.vertices - posed.joints[:, :1], np.float32))
     return surface, (meshes - mean) / SPREAD_M
 

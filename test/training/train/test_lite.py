@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from prehend.errors import AssetError, WeightsMismatch
 from prehend.models.hand_object.unihope_lite import LiteHandAnswer, build_unihope_lite
 from prehend.models.trunks.hand_landmarks import HandLandmarks
-from prehend_training.losses.heads import LiteModelWithHeads, pretrained_parameters
+from prehend_training.losses.heads import LiteModelWithHeads
 from prehend_training.losses.lite import lite_terms
 from prehend_training.train.loop.checkpoint import load_start
 from prehend_training.train.loop.optimisers import make_optimisers
@@ -99,7 +99,7 @@ def test_only_bare_hands_without_a_pose_are_held_to_their_places():
 
 def test_what_was_pretrained_learns_slowly_and_does_not_decay():
     model = LiteModelWithHeads(build_unihope_lite(TINY))
-    slow = pretrained_parameters(model)
+    slow = model.pretrained()
     optimiser = make_optimisers(model, "muon", 1e-3, 0.1, slow, 0.1)
     optimiser.set_lr(1e-2)
     rates = {id(p): (group["lr"], group["weight_decay"]) for group in optimiser.param_groups for p in group["params"]}

@@ -19,7 +19,7 @@ from prehend.hand_model import skin
 from prehend.types import Box, Camera
 from prehend_training.boost.distances import Array
 from prehend_training.boost.fit import square_around
-from prehend_training.boost.folders import Made, Maker, Plan, fill
+from prehend_training.boost.folders import FolderPlan, Made, Maker, fill
 from prehend_training.boost.poses import Chosen, RealHands, choose_grasps, choose_real, hand_sha256, read_real
 from prehend_training.engine import EngineOptions
 from prehend_training.grasps.checks import Report, check
@@ -29,7 +29,7 @@ from prehend_training.objects.asset_split import AssetSplit, drawn_from, things_
 from prehend_training.sample import FrameId, Sample
 from prehend_training.scenes.appearance.lighting import sample_lighting
 from prehend_training.scenes.camera.lens import pixels
-from prehend_training.scenes.layout.posing import Posed, aimed_arm, place_hand, pose_hand
+from prehend_training.scenes.layout.posing import PosedHand, aimed_arm, place_hand, pose_hand
 from prehend_training.scenes.layout.sampling import sample_view
 from prehend_training.scenes.layout.scene import (
     Hand,
@@ -128,7 +128,7 @@ class Draft(NamedTuple):
         told: where it comes from.
     """
 
-    posed: Posed
+    posed: PosedHand
     grasp: HeldGrasp | None
     told: dict[str, Any]
 
@@ -248,13 +248,13 @@ def is_valid(report: Report) -> bool:
     return all(report.passed[name] for name in CHECKED)
 
 
-def _posed(real: RealHands, row: int, change: Array) -> Posed:
+def _posed(real: RealHands, row: int, change: Array) -> PosedHand:
     """A real hand's pose by a hand of another shape."""
     rotations = np.concatenate([np.eye(3)[None], real.rotations[row, 1:]])
     betas = np.clip(real.betas[row] + change, -3, 3)
     posed = skin(drawn_hand(), rotations, betas)
     wrist = posed.joints[0]
-    return Posed(np.zeros((15, 3)), rotations, betas, posed.vertices - wrist, posed.joints - wrist)
+    return PosedHand(np.zeros((15, 3)), rotations, betas, posed.vertices - wrist, posed.joints - wrist)
 
 
 def _placed(rng: Rng, draft: Draft, side: Side, T: Array) -> tuple[Hand, tuple[Thing, ...]]:
@@ -291,6 +291,6 @@ def create_conditions(out: Path, config: CreateConfig, count: int, engine: Engin
     """
     Creator(config)  # fail here, not in the processes
     return fill(
-        Plan(out, config.describe(), count, 64, "condition", Packing("none"), engine or EngineOptions()),
+        FolderPlan(out, config.describe(), count, 64, "condition", Packing("none"), engine or EngineOptions()),
         partial(open_creator, config),
     )

@@ -15,7 +15,7 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
 from prehend.geometry.align import procrustes
 from prehend.types import FloatArray
-from prehend_training.boost.folders import Made, Maker, Plan, fill, read_units
+from prehend_training.boost.folders import FolderPlan, Made, Maker, fill, read_units
 from prehend_training.boost.generator.data import open_crops
 from prehend_training.deocclude.judge import NetworkJudge
 from prehend_training.engine import EngineOptions
@@ -27,7 +27,7 @@ PAPER_LIMITS_MM = {"dexycb": (25.0, 10.0), "ho3d": (50.0, 20.0)}
 """Largest root-relative and aligned error of joints and vertices, as the released program has them."""
 
 
-class Errors(NamedTuple):
+class MeshErrors(NamedTuple):
     """Of a network on a made image [mm]: joints and vertices, wrists on each other, and aligned (no reflection)."""
 
     j_pe: float
@@ -72,7 +72,7 @@ class FilterConfig:
         return {key: value for key, value in told.items() if key != "device"} | {"made": _digest(self.made)}
 
 
-def errors_of(judge: NetworkJudge, sample: Sample) -> Errors:
+def errors_of(judge: NetworkJudge, sample: Sample) -> MeshErrors:
     """How far the network is off on an image, for the sample's first hand."""
     hand = sample.hands[0]
     (joints,), (vertices,) = judge.answers([sample.image], sample.camera, hand)
@@ -81,14 +81,14 @@ def errors_of(judge: NetworkJudge, sample: Sample) -> Errors:
     aligned = [
         _apart(procrustes(mine, its).apply(mine), its) for mine, its in zip((joints, vertices), true, strict=True)
     ]
-    return Errors(*(1000 * value for value in (*errors, *aligned)))
+    return MeshErrors(*(1000 * value for value in (*errors, *aligned)))
 
 
 def _apart(mine: FloatArray, true: FloatArray) -> float:
     return float(np.linalg.norm(mine - true, axis=-1).mean())
 
 
-def measure(config: FilterConfig, work: Path, engine: EngineOptions | None = None) -> list[Errors]:
+def measure(config: FilterConfig, work: Path, engine: EngineOptions | None = None) -> list[MeshErrors]:
     """The errors on every made image, in their order; what was measured before is read.
 
     Args:
@@ -102,10 +102,10 @@ def measure(config: FilterConfig, work: Path, engine: EngineOptions | None = Non
     count = len(open_crops(config.made))
     told = {"made_by": "boost filter, errors", "judge": config.judge, "made": _digest(config.made)}
     fill(
-        Plan(work, told, count, 64, "picture", Packing("none"), engine or EngineOptions()),
+        FolderPlan(work, told, count, 64, "picture", Packing("none"), engine or EngineOptions()),
         partial(open_measurer, config),
     )
-    return [Errors(*unit["errors_mm"]) for unit in read_units(work.resolve())]
+    return [MeshErrors(*unit["errors_mm"]) for unit in read_units(work.resolve())]
 
 
 def _digest(folder: Path) -> str:
@@ -124,7 +124,7 @@ def open_measurer(config: FilterConfig) -> Maker:
     return make
 
 
-def limits_of(config: FilterConfig, errors: Sequence[Errors]) -> tuple[float, float]:
+def limits_of(config: FilterConfig, errors: Sequence[MeshErrors]) -> tuple[float, float]:
     """Largest root-relative and aligned error [mm] of what is kept.
 
     With a quantile q both limits are quantiles of one level, the lowest at which a share q passes both.
@@ -154,7 +154,7 @@ def filter_pictures(out: Path, config: FilterConfig, engine: EngineOptions | Non
     errors = measure(config, out / "errors", engine)
     limits = limits_of(config, errors)
     passed = [one.worst[0] <= limits[0] and one.worst[1] <= limits[1] for one in errors]
-    plan = Plan(out, config.describe(limits), len(errors), 256, "picture", Packing("none", "png"))
+    plan = FolderPlan(out, config.describe(limits), len(errors), 256, "picture", Packing("none", "png"))
     fill(plan, partial(_open_keeper, config.made, passed, errors))
     rates = rates_of(config.made, errors, passed, limits)
     replace_text(out / RATES, json.dumps(rates, indent=1) + "\n")
@@ -168,7 +168,7 @@ def judge_is_there(config: FilterConfig) -> None:
     NetworkJudge.open(config.judge, config.device)
 
 
-def _open_keeper(made: Path, passed: Sequence[bool], errors: Sequence[Errors]) -> Maker:
+def _open_keeper(made: Path, passed: Sequence[bool], errors: Sequence[MeshErrors]) -> Maker:
     folder = open_crops(made)
 
     def make(units: range) -> Iterator[Made]:
@@ -180,7 +180,7 @@ def _open_keeper(made: Path, passed: Sequence[bool], errors: Sequence[Errors]) -
 
 
 def rates_of(
-    made: Path, errors: Sequence[Errors], passed: Sequence[bool], limits: tuple[float, float]
+    made: Path, errors: Sequence[MeshErrors], passed: Sequence[bool], limits: tuple[float, float]
 ) -> dict[str, Any]:
     """How many images were kept: of all, by object, and by condition; and what the errors of all are like."""
     folder = open_crops(made)
@@ -190,7 +190,7 @@ def rates_of(
         labels = folder.labels(row)
         by_object[_held(labels)].append(kept)
         by_condition[str(labels["frame_id"]["index"])].append(kept)
-    columns = {name: np.array([getattr(one, name) for one in errors]) for name in Errors._fields}
+    columns = {name: np.array([getattr(one, name) for one in errors]) for name in MeshErrors._fields}
     return {
         "limits_mm": [round(limit, 3) for limit in limits],
         "all": _rate(list(passed)),

@@ -25,7 +25,7 @@ from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.load import load_estimator
 from prehend.types import Box, Camera, FoundHand
 from prehend.weights import load_bundle
-from prehend_training.boost.folders import Made, Maker, Plan, fill, read_units
+from prehend_training.boost.folders import FolderPlan, Made, Maker, fill, read_units
 from prehend_training.data.stores.photographs import cut_out
 from prehend_training.engine import EngineOptions
 from prehend_training.photos.labels import Photo, PhotoHand, photographed, read_labels
@@ -119,7 +119,7 @@ def fit_photographs(out: Path, config: FitConfig, engine: EngineOptions | None =
     """
     count = len(labelled_hands(config))
     packing = Packing("none")
-    plan = Plan(out, config.describe(), count, 64, "hand", packing, engine or EngineOptions())
+    plan = FolderPlan(out, config.describe(), count, 64, "hand", packing, engine or EngineOptions())
     fill(plan, partial(open_fitter, config))
     counts: dict[str, int] = {}
     for unit in read_units(out.resolve()):

@@ -45,7 +45,7 @@ Maker = Callable[[range], Iterator[Made]]
 
 
 @dataclass(frozen=True)
-class Plan:
+class FolderPlan:
     """A folder that is to be filled.
 
     Attributes:
@@ -67,7 +67,7 @@ class Plan:
     engine: EngineOptions = field(default_factory=EngineOptions)
 
 
-def fill(plan: Plan, open_maker: Callable[[], Maker]) -> Path:
+def fill(plan: FolderPlan, open_maker: Callable[[], Maker]) -> Path:
     """Fill a folder; shards that are there and sound are left alone.
 
     Args:

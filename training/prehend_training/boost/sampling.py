@@ -15,7 +15,7 @@ from torch import Tensor
 from prehend.documents import read_json
 from prehend.errors import AssetError, DeviceError, InvalidInput
 from prehend.hand_model.asset import load_hand_model
-from prehend_training.boost.folders import Made, Maker, Plan, fill
+from prehend_training.boost.folders import FolderPlan, Made, Maker, fill
 from prehend_training.boost.generator.conditions import Condition, at_size, draw_condition, solid_of
 from prehend_training.boost.generator.data import open_crops
 from prehend_training.boost.generator.network import Booster, is_out_of_memory, scheduler
@@ -229,5 +229,5 @@ def sample_pictures(out: Path, config: SampleConfig, engine: EngineOptions | Non
     per_shard = max(64 // config.variants, 1)
     options = engine or EngineOptions()
     # shards of several hundred images would lose minutes of work when stopped
-    plan = Plan(out, config.describe(), count, per_shard, "condition", Packing("none", "png"), options)
+    plan = FolderPlan(out, config.describe(), count, per_shard, "condition", Packing("none", "png"), options)
     return fill(plan, partial(open_sampler, config))

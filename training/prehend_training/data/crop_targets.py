@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from prehend.conventions import KIND_UNIT_M, NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES
 from prehend.types import FloatArray
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.pixels.draws import Patch, hidden_by
+from prehend_training.data.pixels.draws import OccludingPatch, hidden_by
 from prehend_training.data.records import Record
-from prehend_training.data.views import View, apply_affine, crop_projection
+from prehend_training.data.views import CropView, apply_affine, crop_projection
 from prehend_training.sample import HIDDEN_SHARE
 
 CENTRE_POINT = 20
@@ -23,7 +23,7 @@ KNOWN = ("has_pose", "has_joints", "has_keypoints", "has_side", "has_grasp", "ha
 """Marks of a hand's labels that are known."""
 
 
-def hand_targets(record: Record, view: View) -> ArrayDict:
+def hand_targets(record: Record, view: CropView) -> ArrayDict:
     """Labels of the first hand of a record, as the image shows it.
 
     Returns:
@@ -83,7 +83,7 @@ def part_targets(record: Record, visible: NDArray[np.floating]) -> ArrayDict:
 
 
 def still_visible(
-    visible: NDArray[np.floating], places_px: FloatArray, patches: Sequence[Patch], size_px: int
+    visible: NDArray[np.floating], places_px: FloatArray, patches: Sequence[OccludingPatch], size_px: int
 ) -> NDArray[np.floating]:
     """(21,) joints without those at whose (21, 2) places patches hide the crop of this side."""
     if not patches:
@@ -92,7 +92,7 @@ def still_visible(
     return visible * ~hidden_by(patches, (size_px, size_px))[y, x]
 
 
-def absent_targets(view: View) -> ArrayDict:
+def absent_targets(view: CropView) -> ArrayDict:
     """What belongs to a crop without a hand: everything but `presence` and `hand_box` is void and takes no loss."""
     return {
         "presence": np.float32(0)[...],
@@ -111,7 +111,7 @@ def absent_targets(view: View) -> ArrayDict:
     }
 
 
-def object_targets(record: Record, view: View) -> ArrayDict:
+def object_targets(record: Record, view: CropView) -> ArrayDict:
     """Labels of what the first hand grasps, but its mask, which is read off the pixels.
 
     Args:
@@ -136,7 +136,7 @@ def object_targets(record: Record, view: View) -> ArrayDict:
     }
 
 
-def _moments(record: Record, view: View) -> NDArray[np.float32]:
+def _moments(record: Record, view: CropView) -> NDArray[np.float32]:
     """See `object_targets`; the control points weigh the three axes of the box alike."""
     points = record["object_points_m"][0, 0].astype(np.float64) @ view.R_crop_camera.T
     points -= points[CENTRE_POINT]
@@ -145,7 +145,7 @@ def _moments(record: Record, view: View) -> NDArray[np.float32]:
     return np.array([M[0, 0], M[1, 1], M[2, 2], M[0, 1], M[0, 2], M[1, 2]], np.float32)
 
 
-def _scale(record: Record, view: View) -> float:
+def _scale(record: Record, view: CropView) -> float:
     """See `object_targets`."""
     focal = np.sqrt(record["K"][0, 0] * record["K"][1, 1]) * view.spec.scale
     depth_m = max(float(record["object_points_m"][0, 0, CENTRE_POINT, 2]), 1e-3)

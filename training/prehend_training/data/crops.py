@@ -19,7 +19,7 @@ from prehend_training.data.crop_targets import (
     part_targets,
     still_visible,
 )
-from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_changes
+from prehend_training.data.pixels.draws import PhotometricConfig, PixelChanges, draw_changes
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import (
     ALL,
@@ -33,7 +33,7 @@ from prehend_training.data.pixels.plans import (
 from prehend_training.data.records import Record
 from prehend_training.data.views import (
     EXACT_VIEW,
-    View,
+    CropView,
     ViewConfig,
     apply_affine,
     draw_box,
@@ -272,7 +272,7 @@ class CropBatches:
             "object_extents": np.float32(KIND_UNIT_M) * np.exp(kind[1:4]),
         }
 
-    def _view(self, record: Record, rng: np.random.Generator) -> View:
+    def _view(self, record: Record, rng: np.random.Generator) -> CropView:
         """A view of the hand, with boxes of hand and object as a detector would give them."""
         config, size = self.config, image_size(record)
         # of a hand that is known by its box alone the direction is not known either
@@ -290,7 +290,7 @@ class CropBatches:
         self,
         sample: ArrayDict,
         record: Record,
-        view: View,
+        view: CropView,
         rng: np.random.Generator,
         *,
         smear: bool = False,
@@ -300,7 +300,7 @@ class CropBatches:
         """A sample with its pixel work. Changes are the same for the image and its twin; joints behind an erased patch
         are no longer visible."""
         config, size, place = self.config, self.config.size_px, not record["hand_count"]
-        changes: Changes | None = None
+        changes: PixelChanges | None = None
         if config.photometric is not None:
             changes = draw_changes(config.photometric, (size, size), rng)
             places = apply_affine(view.affine, record["keypoints_px"][0])
@@ -346,10 +346,10 @@ class CropBatches:
         smear = rng.random() < self.config.smear_p
         return self._finished(self._no_hand(record, view), record, view, rng, smear=smear)
 
-    def _no_hand(self, record: Record, view: View) -> ArrayDict:
+    def _no_hand(self, record: Record, view: CropView) -> ArrayDict:
         return absent_targets(view) | object_targets({**record, "grasp": np.zeros(1, np.bool_)}, view)
 
-    def _view_beside(self, record: Record, rng: np.random.Generator) -> View:
+    def _view_beside(self, record: Record, rng: np.random.Generator) -> CropView:
         """A box of the hand's size that hardly overlaps the hand's."""
         box, size = Box.around(record["keypoints_px"][0]), image_size(record)
         side, angle = max(box.width, box.height), rng.uniform(0, 2 * np.pi)

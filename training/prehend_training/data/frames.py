@@ -9,7 +9,7 @@ from prehend.pipeline.crops.letterbox import cell_centers
 from prehend.types import Box, FloatArray
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crops import TrainingDataset, stacked
-from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_changes
+from prehend_training.data.pixels.draws import PhotometricConfig, PixelChanges, draw_changes
 from prehend_training.data.pixels.opencv import frame_arrays
 from prehend_training.data.pixels.plans import FramePixels, source_of
 from prehend_training.data.records import Record
@@ -108,7 +108,7 @@ class DetectorBatches:
 
 def draw_window_changes(
     config: DetectorDataConfig, window: tuple[int, int, int, int], rng: np.random.Generator
-) -> Changes | None:
+) -> PixelChanges | None:
     """What is done to the part of the input that is not black; nothing is erased."""
     if config.photometric is None:
         return None

@@ -62,7 +62,7 @@ def place_box(image_size: tuple[int, int]) -> Box:
 
 
 @dataclass(frozen=True)
-class View:
+class CropView:
     """A square of an image that may have been turned.
 
     Attributes:
@@ -175,7 +175,7 @@ def view_of(
     image_size: tuple[int, int],
     K: FloatArray,
     size_px: int,
-) -> View:
+) -> CropView:
     """What the pipeline would cut out of an image after it was turned.
 
     Turning an image is turning the camera about its optical axis, and the least rotation from that axis to the
@@ -198,9 +198,9 @@ def view_of(
     Rz = np.eye(3)
     Rz[:2, :2] = turn[:, :2]
     R_camera_crop = rotation_between(np.array([0.0, 0.0, 1.0]), ray / np.linalg.norm(ray))
-    return View(spec, affine, Rz @ R_camera_crop.T)
+    return CropView(spec, affine, Rz @ R_camera_crop.T)
 
 
-def crop_projection(K: FloatArray, view: View) -> FloatArray:
+def crop_projection(K: FloatArray, view: CropView) -> FloatArray:
     """(3, 3) that takes points in the crop frame to homogeneous pixels of the crop."""
     return np.concatenate([view.affine, [[0, 0, 1]]]) @ K @ view.R_crop_camera.T

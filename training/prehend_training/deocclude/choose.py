@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from prehend.types import FloatArray
 from prehend_training.deocclude.judge import Judge
-from prehend_training.deocclude.region import Image, Region
+from prehend_training.deocclude.region import Image, RepaintedSquare
 from prehend_training.deocclude.repaint import Repainter
 from prehend_training.sample import Sample
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeTwin:
     """A twin with everything it was chosen from.
 
     Attributes:
@@ -26,14 +26,14 @@ class Made:
     """
 
     sample: Sample
-    region: Region
+    region: RepaintedSquare
     painted: NDArray[np.uint8]
     pictures: list[Image]
     j_pe_m: FloatArray
     best: int
 
 
-def deocclude(sample: Sample, region: Region, repainter: Repainter, judge: Judge) -> Made:
+def deocclude(sample: Sample, region: RepaintedSquare, repainter: Repainter, judge: Judge) -> MadeTwin:
     """Paint a region with every candidate strength and choose the one whose image has the lowest J-PE.
 
     Args:
@@ -47,4 +47,4 @@ def deocclude(sample: Sample, region: Region, repainter: Repainter, judge: Judge
     painted = repainter.paint(region, repr(sample.frame_id))
     pictures = [region.paste(one) for one in painted]
     errors = judge.errors_m(pictures, sample.camera, sample.hands[0])
-    return Made(sample, region, painted, pictures, errors, int(np.argmin(errors)))
+    return MadeTwin(sample, region, painted, pictures, errors, int(np.argmin(errors)))

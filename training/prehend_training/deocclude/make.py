@@ -11,7 +11,7 @@ from tqdm import tqdm
 from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend_training.datasets.base import Dataset
-from prehend_training.deocclude.choose import Made, deocclude
+from prehend_training.deocclude.choose import MadeTwin, deocclude
 from prehend_training.deocclude.judge import Judge
 from prehend_training.deocclude.region import Faces, find_region, why_not
 from prehend_training.deocclude.repaint import Repainter
@@ -22,7 +22,7 @@ from prehend_training.storage.twins import Twin, TwinFolder
 SHEET_ROWS = 12
 
 
-class Source(Protocol):
+class NumberedSamples(Protocol):
     """Samples by number: a dataset's reader, or a folder of shards."""
 
     def __len__(self) -> int: ...
@@ -54,7 +54,7 @@ class Work:
             raise InvalidInput(f"part {self.part[0]}/{self.part[1]}: expected K/N with 0 <= K < N")
 
 
-def faces_of(source: Source) -> Callable[[HandLabel], Faces]:
+def faces_of(source: NumberedSamples) -> Callable[[HandLabel], Faces]:
     """The faces of the meshes that a source's hands have: the user's MANO for a dataset, else the shipped hand's.
 
     Raises:
@@ -75,7 +75,7 @@ def faces_of(source: Source) -> Callable[[HandLabel], Faces]:
 
 
 def make_twins(
-    source: Source, out: Path, description: Mapping[str, Any], repainter: Repainter, judge: Judge, work: Work
+    source: NumberedSamples, out: Path, description: Mapping[str, Any], repainter: Repainter, judge: Judge, work: Work
 ) -> dict[str, int]:
     """Write the twins of a source's frames into a folder, and a contact sheet of the first new ones.
 
@@ -96,7 +96,7 @@ def make_twins(
     note = {**description, "judge": judge.name, "image": work.image, **asdict(repainter.config)}
     folder, faces = TwinFolder.claim(out, note), faces_of(source)
     counts: Counter[str] = Counter()
-    shown: dict[int, Made] = {}
+    shown: dict[int, MadeTwin] = {}
     for index in _left(len(source), folder.resume(work.part), work.part):
         sample = source[index]
         reason = "there already" if sample.frame_id in folder else why_not(sample)
@@ -124,7 +124,7 @@ def _left(count: int, begin: int, part: tuple[int, int]) -> Iterator[int]:
     yield from tqdm(frames[done:], unit="frame", total=len(frames), initial=done)
 
 
-def _twin_of(made: Made, index: int, strengths: tuple[float, ...], work: Work) -> Twin:
+def _twin_of(made: MadeTwin, index: int, strengths: tuple[float, ...], work: Work) -> Twin:
     return Twin(
         frame_id=made.sample.frame_id,
         index=index,

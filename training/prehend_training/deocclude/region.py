@@ -32,7 +32,7 @@ class Square:
 
 
 @dataclass(frozen=True)
-class Region:
+class RepaintedSquare:
     """What is repainted of an image with width W and height H, in a square that is resized to S x S.
 
     Attributes:
@@ -91,7 +91,7 @@ def why_not(sample: Sample) -> str | None:
     return None if len(hand.vertices_m) else "no mesh"
 
 
-def find_region(sample: Sample, faces: Faces, config: RepaintConfig) -> Region | None:
+def find_region(sample: Sample, faces: Faces, config: RepaintConfig) -> RepaintedSquare | None:
     """The region of the first hand and what it holds, None where less than `least_hidden` of that hand is hidden.
 
     Args:
@@ -115,7 +115,7 @@ def find_region(sample: Sample, faces: Faces, config: RepaintConfig) -> Region |
     square = _square(core, config)
     weight = _soft(core, config.edge * square.side)
     weight[_OTHER_HANDS[sample.segmentation]] = 0
-    return Region(
+    return RepaintedSquare(
         picture=sample.image,
         weight=weight,
         silhouette=silhouette,

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from prehend.errors import AssetError, InvalidInput
 from prehend_training.deocclude.config import RepaintConfig
-from prehend_training.deocclude.region import Region
-from prehend_training.deocclude.weights import Parts
+from prehend_training.deocclude.region import RepaintedSquare
+from prehend_training.deocclude.weights import DiffusionNetworks
 
 Noise = Callable[[], Tensor]
 """A draw of standard normal noise for one latent image, (1, C, h, w)."""
@@ -36,7 +36,7 @@ class Repainter:
         InvalidInput: the square's side is not a multiple of what the networks halve.
     """
 
-    def __init__(self, parts: Parts, config: RepaintConfig, together: int | None = None):
+    def __init__(self, parts: DiffusionNetworks, config: RepaintConfig, together: int | None = None):
         self.parts, self.config = parts, config
         self._together = together or len(config.strengths)
         halved = parts.latent_px * 2 ** (len(parts.unet.config.block_out_channels) - 1)
@@ -46,7 +46,7 @@ class Repainter:
             self._texts = [self._encode_text(text) for text in (config.negative_prompt, config.prompt)]
 
     @torch.inference_mode()
-    def paint(self, region: Region, name: str) -> NDArray[np.uint8]:
+    def paint(self, region: RepaintedSquare, name: str) -> NDArray[np.uint8]:
         """(N, S, S, 3) the region's square with a bare hand, one image for each control strength.
 
         All candidates start from the same noise, which follows from the seed and the image's name alone.
@@ -64,7 +64,7 @@ class Repainter:
         return np.stack([self._decode(row[None]) for row in latents])
 
     @torch.inference_mode()
-    def sample(self, region: Region, strengths: tuple[float, ...], noise: Noise) -> Tensor:
+    def sample(self, region: RepaintedSquare, strengths: tuple[float, ...], noise: Noise) -> Tensor:
         """(N, C, h, w) latents x_0 after all reverse steps, one for each control strength.
 
         Args:
@@ -117,7 +117,7 @@ class Repainter:
         without, told = error.chunk(2)
         return without + self.config.guidance * (told - without)
 
-    def _masked(self, region: Region, picture: Tensor, mask: Tensor) -> Tensor:
+    def _masked(self, region: RepaintedSquare, picture: Tensor, mask: Tensor) -> Tensor:
         """(1, 1 + C, h, w) mask and x_mask, what an inpainting UNet sees besides x_t: M is grey in its image."""
         outside = ~torch.from_numpy(region.mask).to(self.parts.device)
         return torch.cat([mask, self._encode(picture * outside)], 1)

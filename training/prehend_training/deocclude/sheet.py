@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from prehend_training.deocclude.choose import Made
+from prehend_training.deocclude.choose import MadeTwin
 from prehend_training.deocclude.region import Image
 from prehend_training.inspect.batches import write_picture
 from prehend_training.inspect.samples import tile_sheet
@@ -16,7 +16,7 @@ TILE_PX = 192
 _MASK_COLOUR, _HAND_COLOUR, _CHOSEN_COLOUR = (255, 230, 60), (80, 255, 220), (60, 210, 60)
 
 
-def write_sheet(path: Path, twins: Sequence[Made], strengths: Sequence[float]) -> None:
+def write_sheet(path: Path, twins: Sequence[MadeTwin], strengths: Sequence[float]) -> None:
     """Write a row for each twin: original with M in yellow and the bare hand in cyan, depth map, the candidates (the
     chosen one framed), the twin, and the rendered twin where the frame has one.
 
@@ -34,7 +34,7 @@ def write_sheet(path: Path, twins: Sequence[Made], strengths: Sequence[float]) -
     write_picture(path, tile_sheet([tile for row in rows for tile in (*row, *[black] * (columns - len(row)))], columns))
 
 
-def _row(made: Made, strengths: Sequence[float]) -> list[Image]:
+def _row(made: MadeTwin, strengths: Sequence[float]) -> list[Image]:
     region = made.region
     original = _tile(region.image)
     for mask, colour in ((region.mask, _MASK_COLOUR), (region.depth > 0, _HAND_COLOUR)):

@@ -18,7 +18,7 @@ EXTRA = "deocclude"
 
 
 @dataclass(frozen=True)
-class Parts:
+class DiffusionNetworks:
     """The networks of a latent diffusion model (Rombach et al., CVPR 2022) with a ControlNet (Zhang et al., ICCV 2023),
     in evaluation mode.
 
@@ -52,7 +52,7 @@ class Parts:
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
 
-def load_parts(weights: Weights) -> Parts:
+def load_parts(weights: Weights) -> DiffusionNetworks:
     """Load all parts.
 
     Raises:
@@ -67,7 +67,7 @@ def load_parts(weights: Weights) -> Parts:
         return loaded.to(weights.device).eval().requires_grad_(False)
 
     plain = {"low_cpu_mem_usage": False}  # otherwise diffusers asks for accelerate
-    parts = Parts(
+    parts = DiffusionNetworks(
         unet=network(diffusers.UNet2DConditionModel, base, subfolder="unet", **plain),
         control=network(diffusers.ControlNetModel, weights.control, **plain),
         vae=network(diffusers.AutoencoderKL, base, subfolder="vae", **plain),
@@ -102,7 +102,7 @@ def _load(kind: Any, place: str, weights: Weights, **given: Any) -> Any:
         raise AssetError(f"{part} of '{place}' cannot be loaded ({reason}): {FETCH}") from error
 
 
-def _check_family(parts: Parts, weights: Weights) -> None:
+def _check_family(parts: DiffusionNetworks, weights: Weights) -> None:
     """A ControlNet for another version of Stable Diffusion would fail deep inside, or paint nonsense."""
     unet, control = parts.unet.config, parts.control.config
     if unet.in_channels not in (4, 9):

@@ -85,7 +85,7 @@ def detector_report(frames: Sequence[Answers], threshold: float | None = None) -
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedDetection:
     """An answer that counts: its score, whether it is a hand, and if so whether side and grasp are right."""
 
     score: float
@@ -94,7 +94,7 @@ class Judged:
     held_right: bool = False
 
 
-def judge(found: Sequence[FoundHand], hands: Sequence[SeenHand], iou: float) -> Iterator[Judged]:
+def judge(found: Sequence[FoundHand], hands: Sequence[SeenHand], iou: float) -> Iterator[JudgedDetection]:
     """The answers of an image, best first; each takes the free hand that it overlaps most. Those that take, or overlap
     a little, a hand that need not be found are left out. Leaving out low scores changes nothing above them."""
     free = list(hands)
@@ -104,9 +104,9 @@ def judge(found: Sequence[FoundHand], hands: Sequence[SeenHand], iou: float) -> 
             free.remove(best)
             if best.counts:
                 side, held = answer.side == "right", answer.object_box_px is not None
-                yield Judged(answer.score, True, side == best.side, held == (best.object_box_px is not None))
+                yield JudgedDetection(answer.score, True, side == best.side, held == (best.object_box_px is not None))
         elif not any(not hand.counts and answer.box_px.iou(hand.box_px) > EXCUSED_IOU for hand in hands):
-            yield Judged(answer.score, False)
+            yield JudgedDetection(answer.score, False)
 
 
 def average_precision(frames: Sequence[Answers], iou: float) -> float | None:
@@ -119,7 +119,7 @@ def average_precision(frames: Sequence[Answers], iou: float) -> float | None:
     return round(float((np.diff(hits, prepend=0) * precision).sum() / wanted), 4)
 
 
-def best_threshold(judged: Sequence[Judged], wanted: int) -> dict[str, float] | None:
+def best_threshold(judged: Sequence[JudgedDetection], wanted: int) -> dict[str, float] | None:
     """`value` of the highest `f2` = 5 P R / (4 P + R), with its recall and precision; None where nothing was right."""
     scores, hits, said = _cumulated(judged)
     if not wanted or not hits.any():
@@ -133,7 +133,7 @@ def best_threshold(judged: Sequence[Judged], wanted: int) -> dict[str, float] | 
     return {name: round(float(value), 4) for name, value in values.items()}
 
 
-def _cumulated(judged: Sequence[Judged]) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
+def _cumulated(judged: Sequence[JudgedDetection]) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
     """Falling scores, and hits and answers down to each."""
     ordered = sorted(judged, key=lambda one: -one.score)
     hits = np.cumsum([one.hit for one in ordered], dtype=np.int64)

@@ -36,7 +36,7 @@ VIEW_COUNTS = (2, 4, MOST_VIEWS)
 
 
 @dataclass
-class _Errors:
+class _ViewErrors:
     """What was found of each view of each hand, a moment a list entry [mm], [deg]."""
 
     joints: list[NDArray[Any]] = field(default_factory=list)
@@ -118,7 +118,7 @@ def evaluate_views(backend: Backend, data: Sequence[Path], limit: int | None = N
         AssetError: a folder cannot be read, holds other images, or no hand with a known pose.
     """
     several = FUSE in backend.bundle.stages
-    found = {count: _Errors() for count in (VIEW_COUNTS if several else (1,))}
+    found = {count: _ViewErrors() for count in (VIEW_COUNTS if several else (1,))}
     moments = 0
     for truth in _moments(backend, data, limit):
         views = len(truth["image"])
@@ -156,7 +156,7 @@ def evaluate_crop_views(reader: CropReader, data: Sequence[Path], limit: int | N
     Raises:
         AssetError: see `evaluate_views`.
     """
-    errors, moments, lost = _Errors(), 0, 0
+    errors, moments, lost = _ViewErrors(), 0, 0
     for dataset, number in _numbers(data, reader.crop_size, limit):
         labels = dataset.labels(number)[:MOST_VIEWS]
         if any(label.hand.rotations is None or label.hand.betas is None for label in labels):

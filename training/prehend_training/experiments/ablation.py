@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prehend.errors import InvalidInput
 from prehend_training.data.stores.open import DataSource
-from prehend_training.experiments.table import Arm, Column, Extent, Report, Table
+from prehend_training.experiments.table import Column, Extent, Report, Study, StudyArm
 from prehend_training.train.presets import ABLATION_ROWS, preset, row_name
 
 COLUMNS = (
@@ -22,7 +22,7 @@ COLUMNS = (
 )
 
 
-def ablation_table(base: str, data: DataSource, extent: Extent, rows: Iterable[str] = tuple(ABLATION_ROWS)) -> Table:
+def ablation_table(base: str, data: DataSource, extent: Extent, rows: Iterable[str] = tuple(ABLATION_ROWS)) -> Study:
     """The table of a crop network.
 
     Args:
@@ -46,10 +46,10 @@ def ablation_table(base: str, data: DataSource, extent: Extent, rows: Iterable[s
 
         return evaluate_crops(open_measured(run), extent.held_out).summary
 
-    return Table("ablation", arms, COLUMNS, extent, measure, {"base": base})
+    return Study("ablation", arms, COLUMNS, extent, measure, {"base": base})
 
 
-def _arm(base: str, letter: str, data: DataSource) -> Arm:
+def _arm(base: str, letter: str, data: DataSource) -> StudyArm:
     if letter not in ABLATION_ROWS:
         raise InvalidInput(f"no row '{letter}': choose of {''.join(ABLATION_ROWS)}")
-    return Arm(letter, ABLATION_ROWS[letter].words, preset(row_name(base, letter)), data)
+    return StudyArm(letter, ABLATION_ROWS[letter].words, preset(row_name(base, letter)), data)

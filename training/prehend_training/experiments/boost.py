@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prehend.errors import InvalidInput
 from prehend_training.data.stores.open import DataSource, Mixture
-from prehend_training.experiments.table import Arm, Column, Extent, Report, Table, spread
+from prehend_training.experiments.table import Column, Extent, Report, Study, StudyArm, spread
 from prehend_training.storage.shards import ShardFolder
 from prehend_training.train.presets import Changes, changed_preset
 
@@ -66,7 +66,7 @@ class Compared:
 
 def comparison_table(
     presets: Iterable[str], compared: Compared, extent: Extent, photos: Path | None = None, batch: int | None = None
-) -> Table:
+) -> Study:
     """The table of some crop networks: an arm for each row of each.
 
     Args:
@@ -81,7 +81,7 @@ def comparison_table(
     """
     changes = Changes(batch_size=batch)
     arms = [
-        Arm(f"{name}-{row}", words, changed_preset(name, changes), compared.data(row))
+        StudyArm(f"{name}-{row}", words, changed_preset(name, changes), compared.data(row))
         for name in presets
         for row, words in ROWS.items()
     ]
@@ -94,7 +94,7 @@ def comparison_table(
         return summary if photos is None else summary | {"photographs": _on_photographs(run, photos)}
 
     about = {"share": compared.share, "photos": None if photos is None else str(photos)}
-    return Table("comparison", arms, SCENES if photos is None else (*SCENES, *PHOTOS), extent, measure, about)
+    return Study("comparison", arms, SCENES if photos is None else (*SCENES, *PHOTOS), extent, measure, about)
 
 
 def _on_photographs(run: Path, labels: Path) -> Report:

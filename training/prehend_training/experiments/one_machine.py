@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
+class MachinePlan:
     """What is wanted.
 
     Attributes:
@@ -107,7 +107,7 @@ class Plan:
 class Call:
     """One call of a plan: `until_s` is the reading of `time.monotonic` at which it ends."""
 
-    plan: Plan
+    plan: MachinePlan
     until_s: float = math.inf
 
     def run(self) -> bool:

@@ -57,7 +57,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Arm:
+class StudyArm:
     """What is trained, once with each seed.
 
     Attributes:
@@ -102,7 +102,7 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Table:
+class Study:
     """What is compared.
 
     Attributes:
@@ -118,7 +118,7 @@ class Table:
     """
 
     name: str
-    arms: Sequence[Arm]
+    arms: Sequence[StudyArm]
     columns: Sequence[Column]
     extent: Extent
     measure: Callable[[Path], Report]
@@ -132,7 +132,7 @@ class Table:
             if arm.teacher not in {None, *names}:
                 raise InvalidInput(f"row '{arm.name}' learns from a teacher: put '{arm.teacher}' among the rows")
 
-    def runs(self) -> Iterator[tuple[Arm, int, str]]:
+    def runs(self) -> Iterator[tuple[StudyArm, int, str]]:
         """Arm, seed and name of every run, teachers first.
 
         Whole sets of arms: a table that was stopped has something to compare.
@@ -142,7 +142,7 @@ class Table:
         return ((arm, seed, f"{arm.name}-{seed}") for seed in self.extent.seeds for arm in arms)
 
 
-def run_table(table: Table, out: Path, machine: Machine, until_s: float = math.inf) -> Report:
+def run_table(table: Study, out: Path, machine: Machine, until_s: float = math.inf) -> Report:
     """Train and measure every arm with every seed.
 
     Args:
@@ -176,7 +176,7 @@ def run_table(table: Table, out: Path, machine: Machine, until_s: float = math.i
     return report
 
 
-def write_plan(table: Table, out: Path) -> Report:
+def write_plan(table: Study, out: Path) -> Report:
     """Write what will be run to plan.json before anything is.
 
     Raises:
@@ -213,7 +213,7 @@ def _differ(one: Any, other: Any) -> bool:
     return bool(one != other)
 
 
-def _train_and_measure(table: Table, arm: Arm, seed: int, out: Path, machine: Machine, until_s: float) -> None:
+def _train_and_measure(table: Study, arm: StudyArm, seed: int, out: Path, machine: Machine, until_s: float) -> None:
     """Go on with a run; measure it where it has come to its end."""
     run = out / f"{arm.name}-{seed}"
     teacher = None if arm.teacher is None else out / f"{arm.teacher}-{seed}"
@@ -233,7 +233,7 @@ def _speed(run: Path) -> float | None:
     return round(float(np.median(speeds)), 1) if speeds else None
 
 
-def _rows(table: Table, measured: Mapping[str, Report]) -> Iterator[Report]:
+def _rows(table: Study, measured: Mapping[str, Report]) -> Iterator[Report]:
     """A row for each arm, and those that look further into the same runs."""
     for arm in table.arms:
         reports = [measured.get(f"{arm.name}-{seed}") for seed in table.extent.seeds]

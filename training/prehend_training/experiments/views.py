@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prehend.errors import InvalidInput
 from prehend_training.data.stores.open import DataSource
-from prehend_training.experiments.table import Arm, Column, Extent, Report, Table
+from prehend_training.experiments.table import Column, Extent, Report, Study, StudyArm
 from prehend_training.train.presets import preset
 from prehend_training.train.tasks.sima_presets import SIMA_PRESETS, SIMA_ROWS, TEACHER, sima_row
 
@@ -26,7 +26,7 @@ FEWER = ("2", "4")
 """Views of further rows of the teacher."""
 
 
-def views_table(base: str, data: DataSource, extent: Extent, rows: Iterable[str] = tuple(SIMA_ROWS)) -> Table:
+def views_table(base: str, data: DataSource, extent: Extent, rows: Iterable[str] = tuple(SIMA_ROWS)) -> Study:
     """The table of a student.
 
     Args:
@@ -45,10 +45,10 @@ def views_table(base: str, data: DataSource, extent: Extent, rows: Iterable[str]
 
         return evaluate_views(open_measured(run).backend, extent.held_out)
 
-    return Table("views", [_arm(base, row, data) for row in rows], COLUMNS, extent, measure, {"base": base})
+    return Study("views", [_arm(base, row, data) for row in rows], COLUMNS, extent, measure, {"base": base})
 
 
-def _arm(base: str, row: str, data: DataSource) -> Arm:
+def _arm(base: str, row: str, data: DataSource) -> StudyArm:
     if row not in SIMA_ROWS:
         raise InvalidInput(f"no row '{row}': choose of {', '.join(SIMA_ROWS)}")
     words, name = SIMA_ROWS[row].words, preset(sima_row(base, row)).name
@@ -56,6 +56,6 @@ def _arm(base: str, row: str, data: DataSource) -> Arm:
     if chosen is None:
         raise InvalidInput(f"'{base}' is no preset of SiMA-Hand: choose sima-s or sima-xs")
     if row != TEACHER:
-        return Arm(row, words, chosen, data, TEACHER if chosen.needs_teacher else None)
+        return StudyArm(row, words, chosen, data, TEACHER if chosen.needs_teacher else None)
     fewer = tuple((f"{row}-{count}", f"the same, {count} views", f"views/{count}") for count in FEWER)
-    return Arm(row, f"{words}, eight views", chosen, data, further=fewer)
+    return StudyArm(row, f"{words}, eight views", chosen, data, further=fewer)

@@ -30,7 +30,7 @@ from prehend_training.data.pixels.opencv import warp
 from prehend_training.data.records import of_hand, record_of
 from prehend_training.data.stores.datasets import around_hand, is_usable
 from prehend_training.data.stores.groups import ShardGroups
-from prehend_training.data.views import EXACT_VIEW, View, ViewConfig, apply_affine, draw_box, draw_turn, view_of
+from prehend_training.data.views import EXACT_VIEW, CropView, ViewConfig, apply_affine, draw_box, draw_turn, view_of
 from prehend_training.data.views import mirror_left as as_right
 
 BATCH = 16
@@ -169,7 +169,7 @@ def _looks(films: ShardGroups, view: ViewConfig, seed: int, size_px: int) -> Ite
                 yield _Look(Crop(lies.spec, planes), kept)
 
 
-def _view(record: dict[str, Any], config: ViewConfig, rng: np.random.Generator, size_px: int) -> View:
+def _view(record: dict[str, Any], config: ViewConfig, rng: np.random.Generator, size_px: int) -> CropView:
     size, keypoints = image_size(record), record["keypoints_px"][0]
     turn = draw_turn(size, config, rng, direction_of(keypoints))
     box = draw_box(Box.around(apply_affine(turn, keypoints)), config, rng)

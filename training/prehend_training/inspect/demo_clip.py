@@ -24,7 +24,7 @@ from prehend_training.grasps.library import HeldGrasp, sample_grasp
 from prehend_training.sample import HAND_PARTS
 from prehend_training.scenes.appearance.lighting import Lighting, Lobe, ambient_of, sphere
 from prehend_training.scenes.camera.effects import CameraEffects
-from prehend_training.scenes.layout.scene import Hand, Scene, Table, Thing, View, plain_thing
+from prehend_training.scenes.layout.scene import Hand, Scene, SceneCamera, Table, Thing, plain_thing
 from prehend_training.scenes.people.body import Arm, bend_wrist, drawn_hand, turn
 from prehend_training.scenes.people.clothing import Outfit, Sleeve
 from prehend_training.scenes.people.gestures import gesture_angles
@@ -56,7 +56,7 @@ _LIGHTING = Lighting(
 
 
 @dataclass(frozen=True)
-class Motion:
+class ClipMotion:
     """What moves in the clip.
 
     Attributes:
@@ -129,7 +129,7 @@ def gesturing_hand(share: float, betas: Array) -> Hand:
     return make_hand("gestures", rotations, betas, R, place)
 
 
-def grasping_hand(share: float, motion: Motion) -> tuple[Hand, Thing]:
+def grasping_hand(share: float, motion: ClipMotion) -> tuple[Hand, Thing]:
     """The right hand at a share 0..1 of the clip, and the object: reach to 0.35, close to 0.45, then lift and turn."""
     reach, close, lift = smooth(share / 0.35), smooth((share - 0.33) / 0.12), smooth((share - 0.48) / 0.25)
     open_angles = motion.grasp.angles.copy()
@@ -149,7 +149,7 @@ def grasping_hand(share: float, motion: Motion) -> tuple[Hand, Thing]:
     return make_hand("grasp", rotations, motion.betas, lifted[:3, :3], wrist, share >= 0.48), thing
 
 
-def clip_scene(share: float, motion: Motion) -> Scene:
+def clip_scene(share: float, motion: ClipMotion) -> Scene:
     """The scene at a share 0..1 of the clip."""
     grasping, thing = grasping_hand(share, motion)
     still = grasping_hand(0.0, motion)[1]
@@ -185,14 +185,14 @@ def write_clip(out: Path, seconds: float, object_id: str) -> None:
         OutputError: the video cannot be written.
     """
     grasp = choose_grasp(object_id)
-    motion = Motion(grasp, grasp.betas, upright(grasp), np.array([-0.12, 0.1, 0.5]))
+    motion = ClipMotion(grasp, grasp.betas, upright(grasp), np.array([-0.12, 0.1, 0.5]))
     focal = WIDTH / 2 / np.tan(np.deg2rad(FOV_DEG) / 2)
     K = np.array([[focal, 0, (WIDTH - 1) / 2], [0, focal, (HEIGHT - 1) / 2], [0, 0, 1]])
     renderer, count = SceneRenderer(), round(seconds * RATE_HZ)
     writer = VideoWriter(out, RATE_HZ)
     for k in tqdm(range(count), unit="picture"):
         share = k / (count - 1)
-        view = View(Camera(K, WIDTH, HEIGHT), np.eye(4), replace(_LOOK, seed=int(1e6 * share)))
+        view = SceneCamera(Camera(K, WIDTH, HEIGHT), np.eye(4), replace(_LOOK, seed=int(1e6 * share)))
         sample = renderer.render(clip_scene(share, motion), view)
         writer.write(sample.image)
     writer.close()

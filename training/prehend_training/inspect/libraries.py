@@ -19,8 +19,8 @@ from prehend_training.objects import catalogue, random_box
 from prehend_training.sample import Sample
 from prehend_training.scenes.appearance.lighting import Lighting, Lobe, ambient_of, sphere
 from prehend_training.scenes.camera.effects import CameraEffects
-from prehend_training.scenes.layout.posing import Posed, place_hand, pose_hand
-from prehend_training.scenes.layout.scene import Hand, Scene, Thing, View, plain_thing
+from prehend_training.scenes.layout.posing import PosedHand, place_hand, pose_hand
+from prehend_training.scenes.layout.scene import Hand, Scene, SceneCamera, Thing, plain_thing
 from prehend_training.scenes.layout.sequences import sample_sequence
 from prehend_training.scenes.layout.surroundings import dress_thing
 from prehend_training.scenes.people.body import Arm, turn
@@ -73,14 +73,14 @@ def portrait(
     camera = Camera(np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1.0]]), size_px, size_px)
     wall = plain_thing(_wall(), rigid(np.eye(3), np.array([0.0, 0.0, 1.6])), np.array([0.36, 0.38, 0.4]))
     scene = Scene(hands, things, (), (), (wall,), None, studio(), 0)
-    return renderer.render(scene, View(camera, np.eye(4), CameraEffects(focus_m=_AWAY_M))).image
+    return renderer.render(scene, SceneCamera(camera, np.eye(4), CameraEffects(focus_m=_AWAY_M))).image
 
 
 def _wall() -> Any:
     return random_box(np.random.default_rng(0)).stretched(np.array([80.0, 80.0, 0.2]))
 
 
-def _facing(posed: Posed, R: Array, outfit_seed: int, side: Side = "right") -> Hand:
+def _facing(posed: PosedHand, R: Array, outfit_seed: int, side: Side = "right") -> Hand:
     """The hand turned by R, its middle where portraits are taken."""
     place = np.array([0.0, 0.0, _AWAY_M]) - R @ posed.joints.mean(0)
     outfit = sample_outfit(np.random.default_rng(outfit_seed))

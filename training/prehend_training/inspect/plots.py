@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prehend.conventions import FINGERS
 from prehend.eval.figures import figure_class, save_figure
 from prehend.files import replace_text
-from prehend_training.inspect.stats import JOINTS, RULES, Table, collect, share, summary
+from prehend_training.inspect.stats import JOINTS, RULES, SampleStats, collect, share, summary
 from prehend_training.sample import HAND_PARTS
 from prehend_training.storage.shards import ShardFolder
 
@@ -41,7 +41,7 @@ def write_stats(data: Path, out: Path, limit: int | None = None) -> list[Path]:
     return [path, *draw_plots(table, out)]
 
 
-def draw_plots(table: Table, out: Path) -> list[Path]:
+def draw_plots(table: SampleStats, out: Path) -> list[Path]:
     """One image a topic, in `out`; of a folder without hands only those of images.
 
     Raises:
@@ -57,7 +57,7 @@ def draw_plots(table: Table, out: Path) -> list[Path]:
     return paths
 
 
-def _pose(figure: Any, table: Table) -> None:
+def _pose(figure: Any, table: SampleStats) -> None:
     """A row a finger, a column a joint from the knuckle out: flexion, abduction, twist."""
     figure.suptitle(f"joint angles of {len(table.hands['right'])} hands (degrees; share of hands a bin)")
     axes = figure.subplots(5, 3, sharex=True)
@@ -73,7 +73,7 @@ def _pose(figure: Any, table: Table) -> None:
     axes[0, 0].legend(fontsize=8)
 
 
-def _shape(figure: Any, table: Table) -> None:
+def _shape(figure: Any, table: SampleStats) -> None:
     left, right = figure.subplots(1, 2)
     betas = table.hands["betas"]
     left.boxplot(betas[np.isfinite(betas).all(1)], whis=(1, 99), showfliers=False)
@@ -83,7 +83,7 @@ def _shape(figure: Any, table: Table) -> None:
     right.set(title="length of the hand", xlabel="wrist to middle fingertip along the bones (mm)")
 
 
-def _viewpoint(figure: Any, table: Table) -> None:
+def _viewpoint(figure: Any, table: SampleStats) -> None:
     """Where the palm points, as the camera sees it: the middle of the left disc is a palm that faces the camera."""
     figure.suptitle("direction of the palm (equal areas; up is up in the picture)")
     palms = table.hands["palm"][np.isfinite(table.hands["palm"][:, 2])]
@@ -107,7 +107,7 @@ def _equal_area(directions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return scale * x, -scale * y
 
 
-def _visibility(figure: Any, table: Table) -> None:
+def _visibility(figure: Any, table: SampleStats) -> None:
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
     _histogram(left, table.hands["visible_ratio"], _SHARE_BINS, _BLUE)
     for rule, limit, colour in (("paper", 0.5, _RED), ("script", 0.4, _ORANGE)):
@@ -128,7 +128,7 @@ def _visibility(figure: Any, table: Table) -> None:
         panel.tick_params(axis="x", rotation=45)
 
 
-def _grasp(figure: Any, table: Table) -> None:
+def _grasp(figure: Any, table: SampleStats) -> None:
     left, right = figure.subplots(1, 2)
     hands = table.hands
     shares = {
@@ -144,7 +144,7 @@ def _grasp(figure: Any, table: Table) -> None:
     right.set(title="parts in contact, of the hands that touch", ylim=(0, 1.08))
 
 
-def _objects(figure: Any, table: Table) -> None:
+def _objects(figure: Any, table: SampleStats) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(3, 1))
     ids = [name for name, _ in table.object_ids.most_common()]
     for names, colour, label in ((table.object_ids, _BLUE, "in the picture"), (table.held_ids, _ORANGE, "held")):
@@ -163,7 +163,7 @@ def _objects(figure: Any, table: Table) -> None:
     right.legend(fontsize=8)
 
 
-def _light(figure: Any, table: Table) -> None:
+def _light(figure: Any, table: SampleStats) -> None:
     axes = figure.subplots(1, 3 if table.hands else 2)
     _histogram(axes[0], table.pictures["brightness"], _SHARE_BINS, _BLUE)
     axes[0].set(title="mean brightness of pictures", xlabel="0 black, 1 white")
@@ -174,7 +174,7 @@ def _light(figure: Any, table: Table) -> None:
         axes[2].set(title="brightness of skin (median of a hand)", xlabel="0 black, 1 white")
 
 
-def _distance(figure: Any, table: Table) -> None:
+def _distance(figure: Any, table: SampleStats) -> None:
     left, right = figure.subplots(1, 2)
     _histogram(left, table.hands["distance_m"], 30, _BLUE)
     left.set(title="distance of the wrist", xlabel="m along the optical axis")
@@ -202,7 +202,7 @@ def _bars(panel: Any, shares: dict[str, float], colour: str) -> None:
     panel.set_xticks(range(len(shares)), shares, fontsize=8)
 
 
-Draw = Callable[[Any, Table], None]
+Draw = Callable[[Any, SampleStats], None]
 
 _OF_PICTURES: dict[str, tuple[Draw, tuple[float, float]]] = {
     "objects": (_objects, (13, 4.5)),

@@ -26,7 +26,7 @@ _MIDDLE_CHAIN = (0, 9, 10, 11, 12)
 
 
 @dataclass(frozen=True)
-class Table:
+class SampleStats:
     """Columns of equal length: of N hands, or of P images. What a sample does not tell is NaN.
 
     Attributes:
@@ -46,7 +46,7 @@ class Table:
     held_ids: Counter[str]
 
 
-def collect(folder: ShardFolder, limit: int | None = None) -> Table:
+def collect(folder: ShardFolder, limit: int | None = None) -> SampleStats:
     """The table of a folder, or of at most `limit` of its images, evenly spread.
 
     Raises:
@@ -65,7 +65,7 @@ def collect(folder: ShardFolder, limit: int | None = None) -> Table:
         hands += [_hand_row(sample, k, hand) for k, hand in enumerate(sample.hands)]
         object_ids.update(thing.object_id for thing in sample.objects)
         held_ids.update(held.object_id for hand in sample.hands if (held := sample.held(hand)) is not None)
-    return Table(_columns(hands), _columns(pictures), object_ids, held_ids)
+    return SampleStats(_columns(hands), _columns(pictures), object_ids, held_ids)
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
@@ -138,7 +138,7 @@ def _skin_luma(sample: Sample, k: int) -> float:
     return float(np.median(sample.image[seen] @ LUMA)) / 255 if seen.any() else float("nan")
 
 
-def summary(table: Table) -> dict[str, Any]:
+def summary(table: SampleStats) -> dict[str, Any]:
     """The table in few numbers, as JSON."""
     hands, pictures = table.hands, table.pictures
     result: dict[str, Any] = {

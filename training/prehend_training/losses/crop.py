@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prehend.conventions import NUM_JOINTS
-from prehend.hand_model.asset import HandModel
+from prehend.hand_model.asset import HandModel, load_hand_model
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.hand_object.outputs import EncodeOutput, HandOutput, Output
 from prehend.models.hand_object.unihope import UniHOPE
-from prehend_training.data.batch import CropBatch
+from prehend_training.data.batch import Batch, CropBatch
 from prehend_training.data.pixels.plans import MAP_STRIDE
 
 Terms = dict[str, Tensor]
@@ -52,6 +52,21 @@ class CropLossWeights:
     initial_enhancement: float = 0.1
     roi_enhancement: float = 0.1
     code_enhancement: float = 0.5
+
+    def hand(self) -> HandLayer:
+        """Skinning for the terms."""
+        return SampledHand(load_hand_model())
+
+    def image_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch, hand: HandLayer) -> Terms:
+        """Terms of the images; `read` is what the layers of training read from the trunk, see `map_terms`."""
+        terms = switch_terms(output.encoded, batch) | hand_terms(output.hand, batch, hand)
+        terms |= object_terms(output, batch) | heatmap_terms(network, output.heatmaps, batch)
+        return terms | map_terms(read, batch)
+
+    def twin_terms(self, network: UniHOPE, output: Output, target: CropBatch, hand: HandLayer) -> Terms:
+        """Terms of de-occluded twins."""
+        terms = hand_terms(output.hand, target, hand) | switch_terms(output.encoded, target)
+        return terms | heatmap_terms(network, output.heatmaps, target)
 
 
 def total(terms: Terms, weights: object) -> Tensor:

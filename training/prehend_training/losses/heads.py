@@ -6,15 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_JOINTS
-from prehend.models.detectors.palm import PalmDetector
 from prehend.models.hand_object.outputs import Output
 from prehend.models.hand_object.unihope import UniHOPE
 from prehend.models.hand_object.unihope_lite import UniHOPELite
-from prehend.models.meshes.h2onet import H2ONet
-from prehend.models.sima.hand import SimaHand
-from prehend.models.sima.parts import LiteEyes
-from prehend.models.sima.views import SimaViews
-from prehend.models.trunks.h2onet_trunks import LiteTrunk
 from prehend_training.data.batch import CropBatch
 from prehend_training.losses.crop import DENSE_CHANNELS
 from prehend_training.losses.pairs import AdaptationLayer, TwinConfig, twin_rows
@@ -23,7 +17,23 @@ Fusion = Literal["grasp-aware", "always"]
 """When the object's feature goes to the hand: where something is grasped (eq. 3), or always (HFL-Net)."""
 
 
-class Answers(NamedTuple):
+class InTraining(nn.Module):
+    """A network and what only its training has; what is kept afterwards is `network`."""
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """What real images taught the network before, which learns more slowly than the rest; here nothing."""
+        return []
+
+    def compile_trunk(self) -> None:
+        """Compile what takes the time; here nothing."""
+
+
+def parameters_of(*parts: nn.Module) -> list[nn.Parameter]:
+    """The parameters of several parts of a network."""
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
+class CropAnswers(NamedTuple):
     """What training compares with labels.
 
     Attributes:
@@ -38,11 +48,11 @@ class Answers(NamedTuple):
     twin: Output | None
     twin_rows: Tensor
 
-    def in_full(self) -> "Answers":
+    def in_full(self) -> "CropAnswers":
         """The same in float32: skinning and losses lose millimetres in half precision."""
         read = {name: value.float() for name, value in self.read.items()}
         twin = None if self.twin is None else in_full(self.twin)
-        return Answers(in_full(self.output), read, twin, self.twin_rows)
+        return CropAnswers(in_full(self.output), read, twin, self.twin_rows)
 
 
 def in_full(output: Output) -> Output:
@@ -57,7 +67,7 @@ def in_full(output: Output) -> Output:
     return output._replace(**kept, encoded=encoded, hand=hand, thing=thing)
 
 
-class ModelWithHeads(nn.Module):
+class ModelWithHeads(InTraining):
     """A crop network and what is read from its trunk in training.
 
     Args:
@@ -75,14 +85,13 @@ class ModelWithHeads(nn.Module):
         nn.init.zeros_(self.coarse.bias)
         self.mapper = None if twins is None else AdaptationLayer(network.config.code)
 
-    def forward(self, batch: CropBatch) -> Answers:
+    def forward(self, batch: CropBatch) -> CropAnswers:
         """Images and twins in one pass, so that they share the statistics of the normalisation."""
         count = len(batch["image"])
         rows = twin_rows(batch) if self.twins is not None else torch.empty(0, dtype=torch.long)
         told = batch["grasp_gate"] if self.fusion == "grasp-aware" else torch.ones_like(batch["grasp_gate"])
         inputs = {name: batch[name] for name in ("image", "hand_box", "object_box")} | {"told": told}
-        if "object_kind" in batch and isinstance(self.network, UniHOPELite):
-            inputs["kind"] = batch["object_kind"]
+        inputs |= self.described(batch)
         if len(rows):
             twins = {"image": batch["image_deoccluded"][rows], "told": torch.zeros_like(told[rows])}
             more = {name: twins.get(name, value[rows]) for name, value in inputs.items()}
@@ -94,7 +103,15 @@ class ModelWithHeads(nn.Module):
         )
         output = part_of(both, 0, count)
         twin = part_of(both, count, count + len(rows)) if len(rows) else None
-        return Answers(output, self.read(output.encoded.hand_map, output.deep), twin, rows)
+        return CropAnswers(output, self.read(output.encoded.hand_map, output.deep), twin, rows)
+
+    def described(self, batch: CropBatch) -> dict[str, Tensor]:
+        """What the network is told of the objects, by the name of its input; here nothing."""
+        return {}
+
+    def compile_trunk(self) -> None:
+        """See `InTraining`."""
+        self.network.streams.compile()  # type: ignore[operator]
 
     def read(self, hand_map: Tensor, deep: Tensor) -> dict[str, Tensor]:
         """(B, C, S / 4, S / 4), (B, Cd, h, w) -> see `map_terms`."""
@@ -139,6 +156,7 @@ class LiteModelWithHeads(ModelWithHeads):
     def __init__(self, network: UniHOPELite, fusion: Fusion = "grasp-aware", code_dropout: float = 0.0):
         super().__init__(network, fusion)
         del self.coarse
+        self.network: UniHOPELite = network
         network.code_dropout = code_dropout
 
     def train(self, mode: bool = True) -> "LiteModelWithHeads":
@@ -149,33 +167,21 @@ class LiteModelWithHeads(ModelWithHeads):
                 module.eval()
         return self
 
+    def pretrained(self) -> list[nn.Parameter]:
+        """See `InTraining`: the trunk with its answers, and the object stream's copy of it."""
+        streams, switcher = self.network.streams, self.network.switcher
+        return parameters_of(
+            streams.trunk, streams.object_middle, self.network.places, switcher.presence, switcher.side
+        )
+
+    def described(self, batch: CropBatch) -> dict[str, Tensor]:
+        """See `ModelWithHeads`."""
+        return {"kind": batch["object_kind"]} if "object_kind" in batch else {}
+
     def read(self, hand_map: Tensor, deep: Tensor) -> dict[str, Tensor]:
         """See `ModelWithHeads`; rendered hands would teach the pretrained trunk a depth that real ones have not."""
         nothing = hand_map.new_zeros(len(hand_map), NUM_JOINTS, 3)
         return {"dense": self.dense(hand_map), "coarse": nothing}
-
-
-def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """What real images taught a network before its training: the trunk of a `UniHOPELite` with its answers, and the
-    object stream's copy of it; that of an `H2ONet` and of SiMA-Hand's two. Nothing of other networks."""
-    inner = getattr(network, "network", None)
-    if isinstance(inner, PalmDetector):
-        return [parameter for name, parameter in inner.named_parameters() if ".further." not in name]
-    if isinstance(inner, H2ONet) and isinstance(inner.seen, LiteTrunk):
-        pretrained = (inner.seen.trunk, inner.seen.places, inner.presence, inner.side)
-        return [parameter for part in pretrained for parameter in part.parameters()]
-    if isinstance(inner, SimaHand | SimaViews) and isinstance(inner.eyes, LiteEyes):
-        return [parameter for part in (inner.eyes.trunk, inner.eyes.places) for parameter in part.parameters()]
-    if not isinstance(inner, UniHOPELite):
-        return []
-    parts = (
-        inner.streams.trunk,
-        inner.streams.object_middle,
-        inner.places,
-        inner.switcher.presence,
-        inner.switcher.side,
-    )
-    return [parameter for part in parts for parameter in part.parameters()]
 
 
 def part_of(output: Output, start: int, stop: int) -> Output:

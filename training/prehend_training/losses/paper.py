@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
 from prehend.models.hand_object.outputs import HandOutput, Output
-from prehend_training.data.batch import CropBatch
-from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows, object_errors, visibility_term
+from prehend.models.hand_object.unihope import UniHOPE
+from prehend_training.data.batch import Batch, CropBatch
+from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows, object_errors, switch_terms, visibility_term
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,19 @@ class PaperLossWeights:
     presence: float = 10.0
     side: float = 10.0
     visibility: float = 1.0
+
+    def hand(self) -> HandLayer:
+        """Skinning for the terms: all vertices."""
+        return HandLayer(load_hand_model())
+
+    def image_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch, hand: HandLayer) -> Terms:
+        """See `CropLossWeights`; maps are not compared."""
+        terms = switch_terms(output.encoded, batch) | paper_hand_terms(output.hand, batch, hand)
+        return terms | paper_object_terms(output, batch)
+
+    def twin_terms(self, network: UniHOPE, output: Output, target: CropBatch, hand: HandLayer) -> Terms:
+        """See `CropLossWeights`."""
+        return paper_hand_terms(output.hand, target, hand) | switch_terms(output.encoded, target)
 
 
 def paper_hand_terms(answer: HandOutput, target: CropBatch, hand: HandLayer) -> Terms:

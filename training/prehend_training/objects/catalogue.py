@@ -18,7 +18,7 @@ from prehend.object_catalogue import (
     read_entry,
 )
 from prehend_training.objects.shapes.parts import Part
-from prehend_training.objects.shapes.parts_flat import Box, Rack
+from prehend_training.objects.shapes.parts_flat import Rack, RoundedBox
 from prehend_training.objects.shapes.parts_plate import Extrusion
 from prehend_training.objects.shapes.parts_round import Revolve, Torus, Tube
 from prehend_training.objects.shapes.parts_scanned import Scanned
@@ -26,7 +26,9 @@ from prehend_training.objects.solid import Form, Paint, Range, Solid
 
 CATALOGUE = default_folder()
 _LARGEST = 1000.0
-PARTS: dict[str, type[Part]] = {kind.kind: kind for kind in (Box, Rack, Extrusion, Revolve, Tube, Torus, Scanned)}
+PARTS: dict[str, type[Part]] = {
+    kind.kind: kind for kind in (RoundedBox, Rack, Extrusion, Revolve, Tube, Torus, Scanned)
+}
 
 
 def read_solid(path: Path) -> Solid:

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from prehend.errors import AssetError, InvalidInput, MissingDependency
+from prehend.errors import AssetError, InvalidInput, MissingDependency, one_line
 from prehend.files import replace_text
 from prehend.mesh_files import load_scene
 from prehend.object_catalogue import Axis, Symmetry
@@ -178,7 +178,7 @@ def _read(path: Path) -> Shape:
     except AssetError:
         raise
     except Exception as error:  # trimesh's readers raise anything
-        said = str(error).splitlines()[0][:200] if str(error) else repr(error)
+        said = one_line(error, 200)
         raise AssetError(f"mesh {path} cannot be read: {said}") from error
     if shape is None:
         raise AssetError(f"mesh {path} holds no triangles")
@@ -213,7 +213,7 @@ def _colours(path: Path, geometry: Any) -> NDArray[np.uint8] | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return one_line(error)
 
 
 def _check_texture(material: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.errors import AssetError
-from prehend_training.objects.shapes.triangles import Body, Fill, winding
+from prehend_training.objects.shapes.triangles import ConnectedSurface, Fill, winding
 
 Array = NDArray[np.floating]
 Index = NDArray[np.int64]
@@ -73,7 +73,7 @@ class Shape:
         return Shape(self.vertices[first], faces[kept], None if self.colours is None else self.colours[kept])
 
 
-def bodies_of(path: Path, shape: Shape) -> list[Body]:
+def bodies_of(path: Path, shape: Shape) -> list[ConnectedSurface]:
     """The connected pieces of a shape in metres, turned outwards and closed where that can be done.
 
     Raises:
@@ -98,7 +98,7 @@ def bodies_of(path: Path, shape: Shape) -> list[Body]:
     return bodies
 
 
-def _body(path: Path, mesh: Any) -> Body | None:
+def _body(path: Path, mesh: Any) -> ConnectedSurface | None:
     """One piece; None where it has no inside."""
     if not mesh.is_winding_consistent:
         mesh.fix_normals(multibody=False)
@@ -113,14 +113,14 @@ def _body(path: Path, mesh: Any) -> Body | None:
         if volume < 0:
             logger.warning("%s: its faces looked inwards and are turned", path.name)
             faces = faces[:, ::-1]
-        return Body(vertices, faces.astype(np.int32))
+        return ConnectedSurface(vertices, faces.astype(np.int32))
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     fill = _fill(vertices, faces)
     if fill is None:
         return None
     turned = fill[1] < 0
     logger.warning("%s: is not watertight and cannot be closed; its inside is told by winding numbers", path.name)
-    return Body(vertices, (faces[:, ::-1] if turned else faces).astype(np.int32), fill[0])
+    return ConnectedSurface(vertices, (faces[:, ::-1] if turned else faces).astype(np.int32), fill[0])
 
 
 def _closed(faces: Index) -> bool:

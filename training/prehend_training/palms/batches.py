@@ -23,7 +23,7 @@ from prehend_training.data.pixels.opencv import frame_image
 from prehend_training.data.records import Record
 from prehend_training.data.views import apply_affine
 from prehend_training.palms.labels import PalmHand, PalmLabels, PalmPhoto
-from prehend_training.palms.targets import PALM_JOINTS, Palm, palm_targets
+from prehend_training.palms.targets import PALM_JOINTS, PalmTarget, palm_targets
 
 Window = tuple[int, int, int, int]
 
@@ -128,7 +128,7 @@ class PalmBatches:
         return frame_image(record["image"], affine, window, config.size_px, changes), affine, window, flip
 
 
-def frame_palms(record: Record, affine: FloatArray, window: Window, flip: bool) -> list[Palm]:
+def frame_palms(record: Record, affine: FloatArray, window: Window, flip: bool) -> list[PalmTarget]:
     """The palms of a rendered frame in the detector's input."""
     palms = []
     low, high = np.array(window[:2]), np.array(window[2:]) - 1
@@ -144,11 +144,11 @@ def frame_palms(record: Record, affine: FloatArray, window: Window, flip: bool) 
         region = Region.around(joints, float(np.arctan2(dx, -dy)))
         side = SIDES[int(record["side"][row]) ^ int(flip)]
         if ((joints >= low) & (joints <= high)).all(-1).any():
-            palms.append(Palm(points, counts, region, side, held if record["has_grasp"][row] else None, thing))
+            palms.append(PalmTarget(points, counts, region, side, held if record["has_grasp"][row] else None, thing))
     return palms
 
 
-def photo_palm(hand: PalmHand, affine: FloatArray, window: Window, flip: bool) -> Palm | None:
+def photo_palm(hand: PalmHand, affine: FloatArray, window: Window, flip: bool) -> PalmTarget | None:
     """A hand of a photograph in the detector's input, None where it is not in the window."""
     points = apply_affine(affine, hand.points_px)
     low, high = np.array(window[:2]), np.array(window[2:]) - 1
@@ -166,7 +166,7 @@ def photo_palm(hand: PalmHand, affine: FloatArray, window: Window, flip: bool) -
         sides = scale * hand.region.width, scale * hand.region.height
         region = Region((float(x), float(y)), *sides, float(np.arctan2(dx, -dy)))
     grid = np.stack(np.meshgrid(*np.linspace(area.min(0), area.max(0), 5).T), -1).reshape(-1, 2)
-    return Palm(points, _is_inside(grid, points, low, high), region, side, hand.held)
+    return PalmTarget(points, _is_inside(grid, points, low, high), region, side, hand.held)
 
 
 def area_of(hand: PalmHand) -> Box:

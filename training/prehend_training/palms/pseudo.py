@@ -27,7 +27,7 @@ Boxes = Mapping[str, Sequence[Box]]
 
 
 @dataclass(frozen=True)
-class Rule:
+class PseudoLabelRule:
     """Which answers are kept.
 
     Attributes:
@@ -57,9 +57,9 @@ class Labeller:
         rule: what is kept.
     """
 
-    def __init__(self, detector: Backend, landmarks: HandLandmarks | None, rule: Rule | None = None):
+    def __init__(self, detector: Backend, landmarks: HandLandmarks | None, rule: PseudoLabelRule | None = None):
         self._backend = detector
-        self._landmarks, self.rule = landmarks, rule or Rule()
+        self._landmarks, self.rule = landmarks, rule or PseudoLabelRule()
 
     def label(self, image: NDArray[np.uint8], facts: Facts, boxes: Sequence[Box] | None) -> PalmPhoto | None:
         """What is known of an image, None where that teaches nothing.

@@ -31,7 +31,7 @@ FROM_IOU, FULL_IOU = 0.3, 0.65
 
 
 @dataclass(frozen=True)
-class Palm:
+class PalmTarget:
     """A palm in the detector's input; what is not known is None.
 
     Attributes:
@@ -58,7 +58,7 @@ class Palm:
         return float(np.ptp(self.points_px, 0).max())
 
 
-def palm_targets(palms: Sequence[Palm], ignore: Sequence[Box], size: int) -> ArrayDict:
+def palm_targets(palms: Sequence[PalmTarget], ignore: Sequence[Box], size: int) -> ArrayDict:
     """Arrays over the A anchors of a square input.
 
     Returns:
@@ -85,7 +85,7 @@ def palm_targets(palms: Sequence[Palm], ignore: Sequence[Box], size: int) -> Arr
 WEIGHTS = ("palm_weight", "region_weight", "side_weight", "held_weight", "object_weight")
 
 
-def match(palm: Palm, anchors: FloatArray, size: int) -> FloatArray:
+def match(palm: PalmTarget, anchors: FloatArray, size: int) -> FloatArray:
     """(A,) how much each anchor is asked for a palm, 0 to 1."""
     sides = np.concatenate(
         [np.tile(own, (size // cell) ** 2) for (cell, _), own in zip(ANCHOR_CELLS, ANCHOR_SIDES_PX, strict=True)]
@@ -98,7 +98,7 @@ def match(palm: Palm, anchors: FloatArray, size: int) -> FloatArray:
     return ((iou - FROM_IOU) / (FULL_IOU - FROM_IOU)).clip(0, 1)
 
 
-def _draw(arrays: ArrayDict, palm: Palm, anchors: FloatArray, size: int) -> None:
+def _draw(arrays: ArrayDict, palm: PalmTarget, anchors: FloatArray, size: int) -> None:
     asked = match(palm, anchors, size)
     mine = asked > arrays["score"]
     arrays["score"][mine] = asked[mine]
@@ -114,7 +114,7 @@ def _draw(arrays: ArrayDict, palm: Palm, anchors: FloatArray, size: int) -> None
     numbers[mine, 18:28] = _further(palm)
 
 
-def _further(palm: Palm) -> FloatArray:
+def _further(palm: PalmTarget) -> FloatArray:
     """(10,) the numbers that palm_detection_full does not have."""
     plain = region_of_palm(palm.center_px, palm.side_px, palm.points_px)
     region = plain if palm.region is None else palm.region
@@ -127,7 +127,7 @@ def _further(palm: Palm) -> FloatArray:
     return np.concatenate([change.clip(-1.5, 1.5), [right, float(bool(palm.held))], thing.clip(-6, 6)])
 
 
-def _area(palm: Palm) -> Box:
+def _area(palm: PalmTarget) -> Box:
     """Where answers about a palm lie."""
     half = 0.75 * palm.side_px
     (x, y) = palm.center_px

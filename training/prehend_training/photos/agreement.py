@@ -35,7 +35,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Rule:
+class AgreementRule:
     """When an answer is sure and stable.
 
     Attributes:
@@ -82,7 +82,7 @@ class Decision:
     apart: float = np.inf
 
 
-def decide(looks: Sequence[Answer | None], rule: Rule, strict: bool = False) -> Decision:
+def decide(looks: Sequence[Answer | None], rule: AgreementRule, strict: bool = False) -> Decision:
     """Whether the answers of the looks at one place (None: nothing there) are one sure hand; `strict` as if it were
     small."""
     seen = [answer for answer in looks if answer is not None]

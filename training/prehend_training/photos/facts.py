@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from prehend.conventions import Side
-from prehend.errors import InvalidInput, SourceError
+from prehend.errors import InvalidInput, SourceError, one_line
 
 SCHEMA = "prehend.photo_sources/1"
 PUBLIC = "public"
@@ -107,7 +107,7 @@ def read_facts(path: str | Path | None) -> dict[str, Facts]:
         text = files(__package__).joinpath("sources.yaml").read_text() if path == PUBLIC else Path(path).read_text()
         content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SourceError(f"{path}: no list of sources can be read from it ({str(error).splitlines()[0]})") from error
+        raise SourceError(f"{path}: no list of sources can be read from it ({one_line(error)})") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA or not isinstance(content.get("sources"), dict):
         raise SourceError(f"{path}: expected a YAML mapping with schema: {SCHEMA} and sources: PREFIX: ...")
     return {prefix: _facts(str(prefix), entry, path) for prefix, entry in content["sources"].items()}

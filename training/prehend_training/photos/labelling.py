@@ -19,11 +19,20 @@ from prehend.errors import SourceError
 from prehend.files import append_line, replace_text
 from prehend.io.pixels.images import IMAGE_SUFFIXES, read_image
 from prehend.types import Box
-from prehend_training.photos.agreement import Answer, Decision, Rule, answer_at, answer_of, decide, different, overlap
+from prehend_training.photos.agreement import (
+    AgreementRule,
+    Answer,
+    Decision,
+    answer_at,
+    answer_of,
+    decide,
+    different,
+    overlap,
+)
 from prehend_training.photos.facts import Facts, facts_for
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, write_labels
 from prehend_training.photos.looks import Look, hand_looks, tile_looks, whole_looks
-from prehend_training.photos.teachers import Teacher
+from prehend_training.photos.teachers import PhotoTeacher
 
 ANSWERS_SCHEMA = "prehend.photo_answers/1"
 BOXES = "boxes.json"
@@ -32,7 +41,7 @@ _MIN_BOX_PX = 4.0
 
 
 @dataclass(frozen=True)
-class Place:
+class HandPlace:
     """Where a hand may be in an image, and what the looks at it saw.
 
     Attributes:
@@ -45,13 +54,13 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Seen:
+class LookedAt:
     """An image as the teacher saw it."""
 
     path: str
     size: tuple[int, int]
     sha256: str
-    places: tuple[Place, ...]
+    places: tuple[HandPlace, ...]
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class Labelling:
     out: Path
     facts: Mapping[str, Facts] = field(default_factory=dict)
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
-    rule: Rule = field(default_factory=Rule)
+    rule: AgreementRule = field(default_factory=AgreementRule)
     only: tuple[str, ...] = ()
     base: Mapping[str, Photo] = field(default_factory=dict)
 
@@ -127,7 +136,7 @@ def read_boxes(path: Path) -> dict[str, tuple[Box, ...]]:
     return boxes
 
 
-def label_photos(work: Labelling, teacher: Teacher) -> PhotoLabels:
+def label_photos(work: Labelling, teacher: PhotoTeacher) -> PhotoLabels:
     """Ask the teacher about all images that it has not seen yet, decide, and write the labels.
 
     Raises:
@@ -157,7 +166,7 @@ def label_photos(work: Labelling, teacher: Teacher) -> PhotoLabels:
     return labels
 
 
-def _ask(work: Labelling, teacher: Teacher, names: list[str]) -> dict[str, Seen]:
+def _ask(work: Labelling, teacher: PhotoTeacher, names: list[str]) -> dict[str, LookedAt]:
     """The teacher's answers by path, from the file beside `out` as far as they are there."""
     path = work.out.with_name(work.out.name + ".answers.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +188,7 @@ def _ask(work: Labelling, teacher: Teacher, names: list[str]) -> dict[str, Seen]
     return seen
 
 
-def look_for(work: Labelling, teacher: Teacher, name: str) -> Seen:
+def look_for(work: Labelling, teacher: PhotoTeacher, name: str) -> LookedAt:
     """One image through the teacher's eyes."""
     path, facts = work.folder / name, facts_for(name, work.facts)
     image = read_image(path)
@@ -190,19 +199,19 @@ def look_for(work: Labelling, teacher: Teacher, name: str) -> Seen:
     boxes = [answer.box for answer in first]
     boxes = [box for box in work.known(name) if not _covered(box, boxes)] + boxes
     large = [box for box in boxes if min(box.width, box.height) >= _MIN_BOX_PX]
-    places = tuple(Place(box, _at(teacher, path, box)) for box in large)
-    return Seen(name, size, hashlib.sha256(path.read_bytes()).hexdigest(), places)
+    places = tuple(HandPlace(box, _at(teacher, path, box)) for box in large)
+    return LookedAt(name, size, hashlib.sha256(path.read_bytes()).hexdigest(), places)
 
 
-def _first(teacher: Teacher, path: Path, looks: list[Look]) -> list[Answer]:
+def _first(teacher: PhotoTeacher, path: Path, looks: list[Look]) -> list[Answer]:
     return different([answer for found in teacher.answers(path, looks, None) for answer in found])
 
 
-def _at(teacher: Teacher, path: Path, box: Box) -> tuple[Answer | None, ...]:
+def _at(teacher: PhotoTeacher, path: Path, box: Box) -> tuple[Answer | None, ...]:
     return tuple(answer_at(box, found) for found in teacher.answers(path, hand_looks(box), box))
 
 
-def photo_of(work: Labelling, seen: Seen, teacher: str) -> tuple[Photo, Counter[str]]:
+def photo_of(work: Labelling, seen: LookedAt, teacher: str) -> tuple[Photo, Counter[str]]:
     """The label of an image, and what became of each place in it."""
     facts, known, before = facts_for(seen.path, work.facts), work.known(seen.path), work.base.get(seen.path)
     hands = [hand for hand in before.hands if hand.keypoints_px is not None] if before is not None else []
@@ -244,7 +253,7 @@ def _answer_of(hand: PhotoHand) -> Answer | None:
     return None if hand.keypoints_px is None else Answer(hand.keypoints_px, hand.side or "right", hand.score)
 
 
-def _against(work: Labelling, decision: Decision, facts: Facts, seen: Seen) -> str | None:
+def _against(work: Labelling, decision: Decision, facts: Facts, seen: LookedAt) -> str | None:
     """What of the image and the folder's facts a sure answer contradicts."""
     if decision.keypoints_px is None:
         return None
@@ -287,7 +296,7 @@ def _origin(facts: Facts, labels: dict[str, str]) -> dict[str, str]:
     return labels | {name: "folder" for name, value in known.items() if value is not None}
 
 
-def _line(seen: Seen) -> dict[str, Any]:
+def _line(seen: LookedAt) -> dict[str, Any]:
     places = [
         {
             "box": [round(value, 2) for value in place.box.as_array().tolist()],
@@ -303,7 +312,7 @@ def _answer_entry(answer: Answer) -> dict[str, Any]:
     return {"side": answer.side, "score": round(answer.score, 4), "points": points}
 
 
-def _stored(path: Path, teacher: str) -> Iterator[Seen]:
+def _stored(path: Path, teacher: str) -> Iterator[LookedAt]:
     """Answers of an earlier run; a last line that was cut off is taken away."""
     if not path.exists():
         return
@@ -317,11 +326,11 @@ def _stored(path: Path, teacher: str) -> Iterator[Seen]:
             if entry.get("schema") != ANSWERS_SCHEMA or entry.get("teacher") != teacher:
                 raise SourceError(f"{path}: these answers are not of {teacher}; take another --out, or delete them")
             continue
-        yield Seen(entry["path"], tuple(entry["size"]), entry["sha256"], tuple(map(_stored_place, entry["places"])))
+        yield LookedAt(entry["path"], tuple(entry["size"]), entry["sha256"], tuple(map(_stored_place, entry["places"])))
 
 
-def _stored_place(entry: dict[str, Any]) -> Place:
+def _stored_place(entry: dict[str, Any]) -> HandPlace:
     looks = [
         None if one is None else answer_of(np.array(one["points"]), one["side"], one["score"]) for one in entry["looks"]
     ]
-    return Place(Box(*entry["box"]), tuple(looks))
+    return HandPlace(Box(*entry["box"]), tuple(looks))

@@ -24,7 +24,7 @@ HOW = (
 )
 
 
-class Teacher(Protocol):
+class PhotoTeacher(Protocol):
     """Finds hands in views of an image.
 
     Attributes:
@@ -64,7 +64,7 @@ class MediapipeTeacher:
         self.name = f"teacher {self._read()['teacher']}"
 
     def answers(self, path: Path, looks: Sequence[Look], place: Box | None) -> list[list[Answer]]:
-        """See `Teacher`; it looks for itself, wherever the hand should be."""
+        """See `PhotoTeacher`; it looks for itself, wherever the hand should be."""
         asked = {"path": str(path), "views": [{"affine": look.affine.tolist(), "size": look.size} for look in looks]}
         assert self._process.stdin is not None
         try:
@@ -128,7 +128,7 @@ class OwnTeacher:
         self._image: Image = np.zeros((1, 1, 3), np.uint8)
 
     def answers(self, path: Path, looks: Sequence[Look], place: Box | None) -> list[list[Answer]]:
-        """See `Teacher`."""
+        """See `PhotoTeacher`."""
         if path != self._path:
             self._path, self._image = path, read_image(path)
         return [self._seen(look, place) for look in looks]

@@ -23,7 +23,7 @@ from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.hypotheses.denoiser import PoseDenoiser
 from prehend.pipeline.hypotheses.skeleton import (
     Looseness,
-    Wanted,
+    WantedJoints,
     bones_of,
     placed,
     pulled,
@@ -209,7 +209,7 @@ def by_prior(
     bones = bones_of(joints - joints[0], spins[0])
     along = (rays @ flip)[:, :, None] * (rays @ flip)[:, None]
     across_m = (std_px / np.sqrt(camera.K[0, 0] * camera.K[1, 1]) * depth[:, 0])[:, None, None]
-    told = Wanted((wanted - wanted[0])[None], (np.eye(3) - along) / across_m + along / ALONG_M)
+    told = WantedJoints((wanted - wanted[0])[None], (np.eye(3) - along) / across_m + along / ALONG_M)
     noise = np.random.default_rng(0).normal(size=(len(TIMES), DRAWS, *denoiser.noise_shape))
     spins, known = np.repeat(spins, DRAWS, 0), np.ones(21, np.bool_)
     for time, drawn in zip(TIMES, noise, strict=True):

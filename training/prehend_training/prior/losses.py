@@ -20,7 +20,7 @@ class HHMRLossWeights:
 
 
 @dataclass(frozen=True)
-class Surface:
+class MeshCriteria:
     """What compares meshes.
 
     Attributes:
@@ -38,7 +38,7 @@ class Surface:
     rows: int = 8
 
 
-def prior_terms(found: Tensor, truth: Tensor, rows: Tensor, surface: Surface) -> Terms:
+def prior_terms(found: Tensor, truth: Tensor, rows: Tensor, surface: MeshCriteria) -> Terms:
     """Terms of what a network says that noisy meshes were.
 
     Args:

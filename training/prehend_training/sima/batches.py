@@ -19,7 +19,7 @@ from prehend_training.data.records import Record
 from prehend_training.data.stores.datasets import MixedDataset
 from prehend_training.data.views import (
     EXACT_VIEW,
-    View,
+    CropView,
     ViewConfig,
     apply_affine,
     crop_projection,
@@ -30,7 +30,7 @@ from prehend_training.data.views import (
     view_of,
 )
 from prehend_training.sample import HAND_CODE, OBJECT_CODE
-from prehend_training.sima.instants import InstantDataset, Moment, SeenHand
+from prehend_training.sima.instants import HandInView, Instant, InstantDataset
 
 
 @dataclass(frozen=True)
@@ -93,19 +93,19 @@ class MomentBatches:
             ArrayDict of `count` views, see `MomentBatch`; those that are not there repeat the first one.
         """
         moment = self.dataset[index]
-        assert isinstance(moment, Moment)
+        assert isinstance(moment, Instant)
         seen = moment.seen()
         order = rng.permutation(len(seen))[:count]
         return self.views_of([seen[int(k)] for k in order], count, rng)
 
-    def views_of(self, seen: Sequence[SeenHand], count: int, rng: np.random.Generator) -> ArrayDict:
+    def views_of(self, seen: Sequence[HandInView], count: int, rng: np.random.Generator) -> ArrayDict:
         """Arrays of `count` views; those that are not there repeat the first one."""
         views = [self._view(hand, rng) | {"known": np.float32(1)[...]} for hand in seen]
         views += [views[0] | {"known": np.float32(0)[...]}] * (count - len(views))
         leads = (np.arange(count) == 0).astype(np.float32)
         return {name: np.stack([view[name] for view in views]) for name in views[0]} | {"leads": leads}
 
-    def _view(self, hand: SeenHand, rng: np.random.Generator) -> ArrayDict:
+    def _view(self, hand: HandInView, rng: np.random.Generator) -> ArrayDict:
         config = self.config
         record, T = mirrored(hand)
         size = image_size(record)
@@ -140,7 +140,7 @@ class CropMoments(MomentBatches):
     crops: CropBatches
     teaches: bool
 
-    def _view(self, hand: SeenHand, rng: np.random.Generator) -> ArrayDict:
+    def _view(self, hand: HandInView, rng: np.random.Generator) -> ArrayDict:
         sample = self.crops.sample_of(_alone(hand.record), rng)
         if not self.teaches:
             return sample
@@ -161,7 +161,7 @@ def _alone(record: Record) -> Record:
     return record | {"has_beside": np.array(bool(record["has_beside"]) and not others)}
 
 
-def mirrored(hand: SeenHand) -> tuple[Record, FloatArray]:
+def mirrored(hand: HandInView) -> tuple[Record, FloatArray]:
     """A left hand as a right one in a mirrored world: the image around it, and its camera's (4, 4) T_camera_world."""
     T = hand.T_camera_world
     if SIDES[int(hand.record["side"][0])] == "left":
@@ -170,7 +170,7 @@ def mirrored(hand: SeenHand) -> tuple[Record, FloatArray]:
     return mirror_left(hand.record), T
 
 
-def rig_arrays(record: Record, view: View, T_camera_world: FloatArray, size_px: int) -> ArrayDict:
+def rig_arrays(record: Record, view: CropView, T_camera_world: FloatArray, size_px: int) -> ArrayDict:
     """Where the camera of a crop stands, see `prehend.models.sima.views.Rig`.
 
     Returns:

@@ -13,8 +13,8 @@ from prehend.types import FloatArray
 from prehend_training.data.crops import drawn_indices
 from prehend_training.data.records import FRAME_HANDS, Record, of_hand, record_of
 from prehend_training.data.stores.datasets import MixedDataset, around_hand, is_usable
-from prehend_training.data.stores.groups import GroupSource, open_groups
-from prehend_training.data.stores.open import DataSource
+from prehend_training.data.stores.groups import GroupSource
+from prehend_training.data.stores.open import DataSource, open_groups
 from prehend_training.sample import HandLabel, Sample
 
 SAME_HAND_M = 0.05
@@ -26,7 +26,7 @@ _CHECKED = 5
 
 
 @dataclass(frozen=True)
-class SeenHand:
+class HandInView:
     """A hand as one camera sees it.
 
     Attributes:
@@ -68,7 +68,7 @@ class InstantDataset:
 
     def __init__(self, source: GroupSource, crop_px: int, limit_bytes: float = 0.0):
         self.source, self.crop_px = source, crop_px
-        self._left_bytes, self._kept = limit_bytes, dict[int, list[SeenHand]]()
+        self._left_bytes, self._kept = limit_bytes, dict[int, list[HandInView]]()
         self.instants = [rows for rows in source.moments() if len(rows) >= LEAST_VIEWS]
         if not self.instants:
             raise AssetError(
@@ -103,9 +103,9 @@ class InstantDataset:
     def __len__(self) -> int:
         return len(self.instants)
 
-    def __getitem__(self, index: int) -> "Moment":
+    def __getitem__(self, index: int) -> "Instant":
         """A moment by its number."""
-        return Moment(self, index)
+        return Instant(self, index)
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
         """Moments of a step, see `drawn_indices`."""
@@ -119,7 +119,7 @@ class InstantDataset:
         """None: backgrounds of views stay."""
         return
 
-    def seen(self, index: int) -> list[SeenHand]:
+    def seen(self, index: int) -> list[HandInView]:
         """A hand of a moment in every view that shows it, in the order of the cameras.
 
         Raises:
@@ -134,7 +134,7 @@ class InstantDataset:
             self._kept[index] = hands
         return self._kept[index]
 
-    def _read(self, index: int) -> list[SeenHand]:
+    def _read(self, index: int) -> list[HandInView]:
         return [self._seen(label) for label in self.labels(index)]
 
     def labels(self, index: int) -> list[SeenLabel]:
@@ -169,21 +169,21 @@ class InstantDataset:
                 found.append(SeenLabel(sample, off[min(off)], row))
         return found
 
-    def _seen(self, label: SeenLabel) -> SeenHand:
+    def _seen(self, label: SeenLabel) -> HandInView:
         sample, hand, row = label
         number = next(k for k, other in enumerate(sample.hands) if other is hand)
         record = around_hand(of_hand(record_of(sample, FRAME_HANDS), number), self.crop_px)
-        return SeenHand(record, np.asarray(sample.T_camera_world, np.float64), row)
+        return HandInView(record, np.asarray(sample.T_camera_world, np.float64), row)
 
 
 @dataclass(frozen=True)
-class Moment:
+class Instant:
     """A moment of a dataset by its number."""
 
     dataset: InstantDataset
     index: int
 
-    def seen(self) -> list[SeenHand]:
+    def seen(self) -> list[HandInView]:
         """See `InstantDataset.seen`."""
         return self.dataset.seen(self.index)
 
@@ -200,7 +200,7 @@ class FirstViews:
 
     def __getitem__(self, index: int) -> Record:
         moment = self.moments[index]
-        assert isinstance(moment, Moment)
+        assert isinstance(moment, Instant)
         return moment.seen()[0].record
 
     def first(self, count: int) -> list[int]:

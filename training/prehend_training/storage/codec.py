@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.errors import AssetError, InvalidInput
+from prehend.errors import AssetError, InvalidInput, one_line
 from prehend.io.pixels.headers import read_header
 from prehend.io.pixels.images import MAX_PIXELS
 from prehend.types import Camera
@@ -127,7 +127,7 @@ def unpack(files: Mapping[str, Any], maps: MapsKept = "all", meshes: bool = True
             frame_id=FrameId(**labels["frame_id"]),
         )
     except _UNREADABLE as error:
-        raise AssetError(f"a sample cannot be read ({str(error)[:200] or error!r}): render it again") from error
+        raise AssetError(f"a sample cannot be read ({one_line(error, 200)}): render it again") from error
 
 
 def unpack_labels(files: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,9 +139,7 @@ def unpack_labels(files: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return dict(json.loads(bytes(files["labels.json"])))
     except _UNREADABLE as error:
-        raise AssetError(
-            f"labels of a sample cannot be read ({str(error)[:200] or error!r}): render it again"
-        ) from error
+        raise AssetError(f"labels of a sample cannot be read ({one_line(error, 200)}): render it again") from error
 
 
 def unpack_pixels(files: Mapping[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -17,7 +17,7 @@ from prehend_training.losses.lifting import LiftConfig
 from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.train.loop.notes import read_note
-from prehend_training.train.loop.preset import RENAMED, Changes, Optimisation, Preset
+from prehend_training.train.loop.preset import RENAMED, Changes, Optimisation, Preset, renumbered
 from prehend_training.train.tasks.crops import CropPreset
 from prehend_training.train.tasks.detector import DetectorPreset
 from prehend_training.train.tasks.h2onet import H2ONET_PRESETS
@@ -276,12 +276,7 @@ def changed_preset(name: str, changes: Changes) -> Preset:
     """
     chosen = preset(name)
     numbers = RECIPES.get(chosen.name, chosen.optimisation) if changes.large_batches else chosen.optimisation
-    if changes.batch_size is not None:
-        numbers = replace(numbers, batch_size=changes.batch_size)
-    if changes.lr is not None:
-        numbers = replace(numbers, lr=changes.lr)
-    chosen = replace(chosen, optimisation=numbers, seed=chosen.seed if changes.seed is None else changes.seed)  # type: ignore[type-var]
-    return chosen.changed(changes)
+    return renumbered(chosen, changes, numbers).changed(changes)
 
 
 def preset_of_run(run: Path) -> Preset:

@@ -12,7 +12,7 @@ from prehend.conventions import FINGERS, SIDES
 from prehend.errors import ParameterError
 
 if TYPE_CHECKING:
-    from prehend.cli.assets.hand_files import Seen
+    from prehend.cli.assets.hand_files import HandInImage
     from prehend.prior.conditions import Conditions
     from prehend.prior.sampler import HandPrior, Hypotheses, Sampling
     from prehend.types import FloatArray
@@ -145,7 +145,7 @@ def _hand_model(args: argparse.Namespace) -> Any:
     return load_hand_model(args.hand_model)
 
 
-def _sample(args: argparse.Namespace, known: "Conditions", seen: "Seen | None" = None) -> int:
+def _sample(args: argparse.Namespace, known: "Conditions", seen: "HandInImage | None" = None) -> int:
     """Ask the prior and write what it says; weights that look at images are shown what was seen."""
     if not 1 <= args.n <= MOST:
         raise ParameterError(f"-n {args.n}: draw 1 to {MOST} hands at once")

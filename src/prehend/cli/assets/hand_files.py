@@ -33,7 +33,7 @@ _TILE_PX, _COLUMNS, _FRAMES, _FPS = 240, 4, 48, 24.0
 _KEYS = {"side", "joints_m", "joints_std_m", "keypoints_px", "keypoints_std_px", "camera", "schema"}
 
 
-class Seen(NamedTuple):
+class HandInImage(NamedTuple):
     """A hand of an image: what is known of it, the image, and the region of its joints in it."""
 
     known: Conditions
@@ -132,7 +132,7 @@ _BONES = ((13, 14, 15), (1, 2, 3), (4, 5, 6), (10, 11, 12), (7, 8, 9))
 """MANO's joints of each of `FINGERS`."""
 
 
-def look_at(path: Path, cameras: Path | None, number: int) -> Seen:
+def look_at(path: Path, cameras: Path | None, number: int) -> HandInImage:
     """What the shipped crop network knows of a hand in an image: the joints that are seen, each as sure as it says.
 
     Raises:
@@ -150,7 +150,7 @@ def look_at(path: Path, cameras: Path | None, number: int) -> Seen:
     if not 1 <= number <= len(result.hands):
         raise InvalidInput(f"{path} shows {len(result.hands)} hands: there is no hand {number}")
     hand = sorted(result.hands, key=lambda hand: -hand.score)[number - 1]
-    return Seen(known_of_estimate(hand, result.camera), image, region_of(hand.keypoints_px))
+    return HandInImage(known_of_estimate(hand, result.camera), image, region_of(hand.keypoints_px))
 
 
 def write_hands(

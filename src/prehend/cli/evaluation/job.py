@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from prehend.cli.evaluation.plan import Plan, plans_of, settings_of
-from prehend.cli.evaluation.predict import Engine, Job, finished, open_engine
+from prehend.cli.evaluation.plan import EvalPlan, plans_of, settings_of
+from prehend.cli.evaluation.predict import EvalEngine, EvalJob, finished, open_engine
 from prehend.cli.evaluation.truth import TruthMaker
 from prehend.cli.running.reading import Loader
 from prehend.conventions import SIDES
@@ -71,7 +71,7 @@ class Evaluation:
                     with suppress(OSError):  # something is in it
                         folder.rmdir()
 
-    def _judge(self, plans: Sequence[Plan]) -> int:
+    def _judge(self, plans: Sequence[EvalPlan]) -> int:
         judged = [run for plan in self._predicted(plans) if (run := self._judged(plan)) is not None]
         if not judged:
             return 1
@@ -92,26 +92,26 @@ class Evaluation:
         except OSError as error:
             raise OutputError(f"{self._out} cannot be made: {reason(error)}") from error
 
-    def _predicted(self, plans: Sequence[Plan]) -> Iterator[Plan]:
+    def _predicted(self, plans: Sequence[EvalPlan]) -> Iterator[EvalPlan]:
         """The plans whose predictions are there, in their order; what was finished before is not done again."""
-        jobs: dict[str, Job] = {}
+        jobs: dict[str, EvalJob] = {}
         failed: set[str] = set()
         for plan in plans:
             try:
                 TruthMaker(self._args, self._ids, self._objects).check(plan)  # before what takes long
                 if plan.is_run and not finished(self._out, plan.name, settings := settings_of(self._args, plan)):
-                    jobs[plan.name] = Job(plan, settings, self._args)
+                    jobs[plan.name] = EvalJob(plan, settings, self._args)
             except SourceError as error:
                 self._fail(error)
                 failed.add(plan.name)
-        engine: Engine = open_engine(self._args, self._load)
+        engine: EvalEngine = open_engine(self._args, self._load)
         for name, ok in engine.predict(list(jobs.values()), self._out):
             self._failures += not ok
             if not (self._out / "predictions" / f"{name}.json").exists():
                 failed.add(name)
         yield from (plan for plan in plans if plan.name not in failed)
 
-    def _judged(self, plan: Plan) -> Judged | None:
+    def _judged(self, plan: EvalPlan) -> Judged | None:
         """A run beside its truth, None where it failed."""
         path = self._out / "predictions" / f"{plan.name}.json" if plan.is_run else plan.predictions
         try:
@@ -134,7 +134,7 @@ class Evaluation:
             self._fail(error)
             return None
 
-    def _tell_what_it_is(self, plan: Plan, answers: Answers) -> None:
+    def _tell_what_it_is(self, plan: EvalPlan, answers: Answers) -> None:
         """Say what no measure tells: that a run was stopped, or is judged by itself."""
         if not answers.complete:
             self._tell(f"{plan.source}: it was stopped before its end: its {len(answers.frames)} frames are judged")

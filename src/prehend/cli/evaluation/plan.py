@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvalPlan:
     """One run.
 
     Attributes:
@@ -48,7 +48,7 @@ class Plan:
         return self.predictions == Path()
 
 
-def plans_of(sources: Sequence[str], truths: Sequence[str]) -> list[Plan]:
+def plans_of(sources: Sequence[str], truths: Sequence[str]) -> list[EvalPlan]:
     """The runs of some sources, each with a name of its own.
 
     Raises:
@@ -58,14 +58,14 @@ def plans_of(sources: Sequence[str], truths: Sequence[str]) -> list[Plan]:
     datasets = [text for text in truths if is_dataset(text)]
     if len(datasets) > 1:
         raise ParameterError("--truth: one dataset at a time")
-    plans: list[Plan] = []
+    plans: list[EvalPlan] = []
     for source in sources:
         for plan in _plans_of_source(source, datasets[0] if datasets else None):
             plans.append(_renamed(plan, {other.name for other in plans}))
     return plans
 
 
-def settings_of(args: argparse.Namespace, plan: Plan) -> dict[str, Any]:
+def settings_of(args: argparse.Namespace, plan: EvalPlan) -> dict[str, Any]:
     """All that a run's predictions depend on; the same settings make the same predictions.
 
     Raises:
@@ -122,7 +122,7 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _plans_of_source(source: str, dataset: str | None) -> Iterator[Plan]:
+def _plans_of_source(source: str, dataset: str | None) -> Iterator[EvalPlan]:
     path = Path(source)
     if is_output(path):
         yield from _of_output(path)
@@ -132,12 +132,12 @@ def _plans_of_source(source: str, dataset: str | None) -> Iterator[Plan]:
             raise ParameterError(f"{source}: a camera gives other images each time: record it first")
         raise SourceError(f"{source}: no such file or folder")
     if path.suffix.lower() in (".json", ".jsonl") and path.is_file():
-        yield Plan(path.stem, source, predictions=path)
+        yield EvalPlan(path.stem, source, predictions=path)
         return
-    yield Plan(_name_of(path), source, media=None if dataset else path, dataset=dataset)
+    yield EvalPlan(_name_of(path), source, media=None if dataset else path, dataset=dataset)
 
 
-def _of_output(path: Path) -> Iterator[Plan]:
+def _of_output(path: Path) -> Iterator[EvalPlan]:
     """The runs of an output folder, in its order."""
     content = read_json(path / "metrics.json")
     names = content.get("runs") if isinstance(content, dict) else None
@@ -147,7 +147,7 @@ def _of_output(path: Path) -> Iterator[Plan]:
     for file in files:
         name = path.resolve().name if len(files) == 1 else f"{path.resolve().name}_{file.stem}"
         truth = path / "truth" / file.name
-        yield Plan(name, str(path), file, truth if truth.is_file() else None, _media_of(file))
+        yield EvalPlan(name, str(path), file, truth if truth.is_file() else None, _media_of(file))
 
 
 def _media_of(predictions: Path) -> Path | None:
@@ -163,7 +163,7 @@ def _name_of(path: Path) -> str:
     return (resolved.stem if is_file else resolved.name) or "run"
 
 
-def _renamed(plan: Plan, taken: set[str]) -> Plan:
+def _renamed(plan: EvalPlan, taken: set[str]) -> EvalPlan:
     name, number = plan.name, 2
     while name in taken:
         name, number = f"{plan.name}_{number}", number + 1

@@ -15,28 +15,28 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from prehend.cli.evaluation.plan import Plan
+from prehend.cli.evaluation.plan import EvalPlan
 from prehend.cli.running.reading import Loader, open_run, read_sides
 from prehend.documents import read_json
-from prehend.errors import MissingDependency, PrehendError, SourceError
+from prehend.errors import MissingDependency, PrehendError, SourceError, one_line
 from prehend.eval.truth.datasets import DatasetSource, open_samples
 from prehend.files import replace_file, replace_text
 from prehend.io.results.predictions import read_predictions
 
 
 @dataclass(frozen=True)
-class Job:
+class EvalJob:
     """A source to run, with all that it needs."""
 
-    plan: Plan
+    plan: EvalPlan
     settings: Mapping[str, Any]
     args: argparse.Namespace
 
 
-class Engine(Protocol):
+class EvalEngine(Protocol):
     """Runs jobs."""
 
-    def predict(self, jobs: Sequence[Job], out: Path) -> Iterator[tuple[str, bool]]:
+    def predict(self, jobs: Sequence[EvalJob], out: Path) -> Iterator[tuple[str, bool]]:
         """Write `predictions/NAME.json` and its settings for each job, as they are done.
 
         Yields:
@@ -57,19 +57,19 @@ def finished(out: Path, name: str, settings: Mapping[str, Any]) -> bool:
         return False
 
 
-def open_engine(args: argparse.Namespace, load: Loader) -> Engine:
+def open_engine(args: argparse.Namespace, load: Loader) -> EvalEngine:
     """The engine that the arguments ask for."""
-    return RayEngine(load, args.ray_address, args.threads or 0) if args.engine == "ray" else LocalEngine(load)
+    return RayEvalEngine(load, args.ray_address, args.threads or 0) if args.engine == "ray" else LocalEvalEngine(load)
 
 
-class LocalEngine:
+class LocalEvalEngine:
     """One source after the other."""
 
     def __init__(self, load: Loader):
         self._load = load
 
-    def predict(self, jobs: Sequence[Job], out: Path) -> Iterator[tuple[str, bool]]:
-        """See `Engine.predict`."""
+    def predict(self, jobs: Sequence[EvalJob], out: Path) -> Iterator[tuple[str, bool]]:
+        """See `EvalEngine.predict`."""
         bar = tqdm(jobs, desc="sources", unit="source", disable=None if len(jobs) > 1 else True, leave=False)
         for job in bar:
             _forget(out, job)
@@ -78,7 +78,7 @@ class LocalEngine:
             yield job.plan.name, ok
 
 
-class RayEngine:
+class RayEvalEngine:
     """Sources on the machines of a cluster, which see them under the same paths; predictions come back over Ray.
 
     Args:
@@ -99,8 +99,8 @@ class RayEngine:
         self._load, self._threads = load, max(threads, 1)
         self._address = address or os.environ.get("RAY_ADDRESS")
 
-    def predict(self, jobs: Sequence[Job], out: Path) -> Iterator[tuple[str, bool]]:
-        """See `Engine.predict`."""
+    def predict(self, jobs: Sequence[EvalJob], out: Path) -> Iterator[tuple[str, bool]]:
+        """See `EvalEngine.predict`."""
         if not jobs:
             return
         ray = self._ray
@@ -120,9 +120,9 @@ class RayEngine:
             self._ray.init(**options)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             where = self._address or "this machine"
-            raise SourceError(f"no Ray cluster at {where}: {' '.join(str(error).split())[:160]}") from error
+            raise SourceError(f"no Ray cluster at {where}: {one_line(error)}") from error
 
-    def _spread(self, jobs: Sequence[Job], out: Path) -> Iterator[tuple[str, bool]]:
+    def _spread(self, jobs: Sequence[EvalJob], out: Path) -> Iterator[tuple[str, bool]]:
         ray = self._ray
         environment = {"env_vars": {"OMP_NUM_THREADS": str(self._threads)}}
         remote = ray.remote(_predict_bytes).options(num_cpus=self._threads, runtime_env=environment)
@@ -137,7 +137,7 @@ class RayEngine:
                 yield job.plan.name, self._finish(job, done, out)
                 bar.update()
 
-    def _finish(self, job: Job, reference: Any, out: Path) -> bool:
+    def _finish(self, job: EvalJob, reference: Any, out: Path) -> bool:
         try:
             data, said, ok = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
@@ -152,7 +152,7 @@ class RayEngine:
         return bool(ok)
 
 
-def predict(job: Job, path: Path, load: Loader) -> bool:
+def predict(job: EvalJob, path: Path, load: Loader) -> bool:
     """Run a source in lock-step into a predictions file; returns whether nothing failed.
 
     Raises:
@@ -172,7 +172,7 @@ def predict(job: Job, path: Path, load: Loader) -> bool:
     return run.exit_code() == 0
 
 
-def _predict_bytes(job: Job, load: Loader) -> tuple[bytes | None, list[str], bool]:
+def _predict_bytes(job: EvalJob, load: Loader) -> tuple[bytes | None, list[str], bool]:
     """`predict` on another machine: the file's bytes, what was told, and whether nothing failed."""
     told = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, redirect_stderr(told):
@@ -185,14 +185,14 @@ def _predict_bytes(job: Job, load: Loader) -> tuple[bytes | None, list[str], boo
     return data, [line for line in told.getvalue().splitlines() if line.startswith("prehend ")], ok
 
 
-def _forget(out: Path, job: Job) -> None:
+def _forget(out: Path, job: EvalJob) -> None:
     """What an earlier run with other settings left under this name, and the report that speaks of it."""
     (out / "report.html").unlink(missing_ok=True)
     for suffix in (".json", ".settings.json"):
         (out / "predictions" / f"{job.plan.name}{suffix}").unlink(missing_ok=True)
 
 
-def _settle(out: Path, job: Job) -> None:
+def _settle(out: Path, job: EvalJob) -> None:
     """Write what the predictions were made with, once they are whole."""
     if (out / "predictions" / f"{job.plan.name}.json").exists():
         replace_text(

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from prehend.cli.evaluation.plan import Plan
+from prehend.cli.evaluation.plan import EvalPlan
 from prehend.errors import ParameterError, SourceError
 from prehend.eval.truth.datasets import DatasetTruth, is_dataset, open_samples
 from prehend.eval.truth.files import FrameTruth, read_truth_file
@@ -29,7 +29,7 @@ class TruthMaker:
         self._args, self._ids, self._objects = args, ids, objects
         self._opened: tuple[Any, Any] | None = None
 
-    def check(self, plan: Plan) -> None:
+    def check(self, plan: EvalPlan) -> None:
         """Open it before the long part, so that a wrong name is told at once.
 
         Raises:
@@ -38,7 +38,7 @@ class TruthMaker:
         with self:
             self.open(plan)
 
-    def open(self, plan: Plan) -> Truth | None:
+    def open(self, plan: EvalPlan) -> Truth | None:
         """The truth of a run, None for none.
 
         Raises:
@@ -61,7 +61,7 @@ class TruthMaker:
             self._opened[0].close()
             self._opened = None
 
-    def _part(self, plan: Plan, word: str) -> Truth:
+    def _part(self, plan: EvalPlan, word: str) -> Truth:
         if is_dataset(word):
             if plan.dataset is None:
                 raise ParameterError(f"--truth {word} goes with the dataset's folder as SOURCE, not with {plan.source}")
@@ -73,7 +73,7 @@ class TruthMaker:
             raise SourceError(f"--truth {word}: no such file, and no topic (/...), frame (tf:...) or dataset")
         return self._of_bag(plan, word)
 
-    def _of_bag(self, plan: Plan, word: str) -> Truth:
+    def _of_bag(self, plan: EvalPlan, word: str) -> Truth:
         if plan.media is None or not is_bag(plan.media):
             raise ParameterError(f"--truth {word}: no such file, and topics are of a bag, which {plan.source} is not")
         from prehend.eval.truth.topics import BagTruth, parse_spec

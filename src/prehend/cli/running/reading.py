@@ -29,7 +29,7 @@ class Loader(Protocol):
         """The estimator for these arguments, which follows hands or not."""
 
 
-class Job(Protocol):
+class FinishedJob(Protocol):
     """Took the sources."""
 
     def summary(self) -> list[str]:
@@ -117,7 +117,7 @@ def open_results(args: argparse.Namespace) -> "Iterator[tuple[OverlayFolder | No
         yield overlay, None if args.events is None else stack.enter_context(EventLines(args.events))
 
 
-def tell(job: "Job", args: argparse.Namespace) -> int:
+def tell(job: "FinishedJob", args: argparse.Namespace) -> int:
     """Say in the end what was done, where no results are written to; returns the exit code."""
     told = sys.stderr if "-" in (str(args.json), str(args.events)) else sys.stdout
     for line in job.summary():

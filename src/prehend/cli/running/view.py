@@ -93,7 +93,7 @@ def _show(args: argparse.Namespace, load: Loader, cameras: Any, stack: ExitStack
     from prehend.view.controls import Controls
     from prehend.view.player import Player
 
-    failures = _Failures()
+    failures = _ShowFailures()
     opened = _opener(args, cameras is not None, failures)
     waiting = [opened()]  # a source that cannot be opened is told before anything is loaded
     stack.callback(lambda: [source.close() for source in waiting])
@@ -125,7 +125,7 @@ def _show(args: argparse.Namespace, load: Loader, cameras: Any, stack: ExitStack
     return 1 if failures.told else 0
 
 
-class _Failures:
+class _ShowFailures:
     """Frames that cannot be shown: told, each reason once."""
 
     def __init__(self) -> None:

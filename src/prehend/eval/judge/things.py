@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prehend.errors import AssetError
+from prehend.errors import AssetError, one_line
 from prehend.eval.answers import Answered
 from prehend.eval.judge.matching import in_picture, match
 from prehend.eval.metrics import diameter, pose_errors
@@ -21,7 +21,7 @@ _MOST_POINTS = 2000
 
 
 @dataclass(frozen=True)
-class Thing:
+class ObjectPoints:
     """What errors of an object are measured with.
 
     Attributes:
@@ -67,7 +67,7 @@ class ThingRow:
         return self.add_s if self.symmetric else self.add
 
 
-Shapes = Callable[[str], Thing | None]
+Shapes = Callable[[str], ObjectPoints | None]
 
 
 def catalogue_shapes(objects: dict[str, ObjectModel], models: Path | None, bop_numbers: dict[str, int]) -> Shapes:
@@ -78,9 +78,9 @@ def catalogue_shapes(objects: dict[str, ObjectModel], models: Path | None, bop_n
         models: folder with ID.ply, ID.obj, ID.stl (metres), or BOP's obj_000001.ply (millimetres); None for none.
         bop_numbers: BOP's numbers of the ids.
     """
-    known: dict[str, Thing | None] = {}
+    known: dict[str, ObjectPoints | None] = {}
 
-    def shape(object_id: str) -> Thing | None:
+    def shape(object_id: str) -> ObjectPoints | None:
         if object_id not in known:
             known[object_id] = _shape(objects.get(object_id), object_id, models, bop_numbers.get(object_id))
         return known[object_id]
@@ -126,7 +126,9 @@ def _apart(said: ObjectEstimate, thing: TrueObject) -> float:
     return float(np.linalg.norm(said.T_camera_object[:3, 3] - thing.T_camera_object[:3, 3]))
 
 
-def _row(place: int, frame: Answered, thing: TrueObject, said: ObjectEstimate | None, shape: Thing | None) -> ThingRow:
+def _row(
+    place: int, frame: Answered, thing: TrueObject, said: ObjectEstimate | None, shape: ObjectPoints | None
+) -> ThingRow:
     size = NAN if shape is None else float(diameter(shape.points_m))
     symmetric = shape is not None and shape.symmetric
     row = ThingRow(place, thing.object_id, diameter=size, symmetric=symmetric)
@@ -144,12 +146,12 @@ def _row(place: int, frame: Answered, thing: TrueObject, said: ObjectEstimate | 
     return replace(row, add=errors.add_m, add_s=errors.adds_m, turn=turn)
 
 
-def _shape(model: ObjectModel | None, object_id: str, models: Path | None, number: int | None) -> Thing | None:
+def _shape(model: ObjectModel | None, object_id: str, models: Path | None, number: int | None) -> ObjectPoints | None:
     symmetric = model is not None and bool(model.symmetry.half_turns or model.symmetry.continuous)
     points = None if models is None else _mesh_points(models, object_id, number)
     if points is not None:
-        return Thing(points, symmetric, True)
-    return None if model is None else Thing(np.asarray(model.control_points_m, np.float64), symmetric, False)
+        return ObjectPoints(points, symmetric, True)
+    return None if model is None else ObjectPoints(np.asarray(model.control_points_m, np.float64), symmetric, False)
 
 
 def _mesh_points(models: Path, object_id: str, number: int | None) -> FloatArray | None:
@@ -170,7 +172,7 @@ def _vertices(path: Path) -> FloatArray:
     try:
         vertices = np.asarray(scene.to_mesh().vertices, np.float64).reshape(-1, 3)
     except (ValueError, OSError, LookupError, AttributeError, TypeError) as error:
-        raise AssetError(f"{path} is no mesh that can be read ({' '.join(str(error).split())[:120]})") from error
+        raise AssetError(f"{path} is no mesh that can be read ({one_line(error, 120)})") from error
     if not len(vertices):
         raise AssetError(f"{path} has no vertices")
     return vertices[:: max(1, -(-len(vertices) // _MOST_POINTS))]

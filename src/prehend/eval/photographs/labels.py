@@ -17,7 +17,7 @@ import numpy as np
 
 from prehend.conventions import NUM_JOINTS, SIDES, Side
 from prehend.documents import read_text
-from prehend.errors import InvalidInput, SourceError
+from prehend.errors import InvalidInput, SourceError, one_line
 from prehend.eval.photographs.keypoint_names import order_of_names
 from prehend.eval.photographs.measures import MIN_JOINTS_3D, MIN_VISIBLE, LabelledHand
 from prehend.types import Box, FloatArray
@@ -91,7 +91,7 @@ def read_labels(path: Path, complete: bool = False) -> list[LabelledPhoto]:
     try:
         photos = read(path, {**content, "all_hands_labelled": True} if complete else content)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise SourceError(f"{path}: an entry is not of its format ({' '.join(str(error).split())[:120]})") from error
+        raise SourceError(f"{path}: an entry is not of its format ({one_line(error, 120)})") from error
     if not photos:
         raise SourceError(f"{path}: the file labels no hand")
     return photos

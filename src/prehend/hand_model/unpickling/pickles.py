@@ -48,7 +48,7 @@ def read_plain(data: bytes, purpose: Purpose, keys: Sequence[str] | None = None)
     if len(data) > LARGEST_FILE:
         raise AssetError(f"larger than {LARGEST_FILE >> 20} MiB: refused")
     with _LOCK:
-        reader = _Reader.current()
+        reader = _PickleProcess.current()
         try:
             header, body = reader.ask(json.dumps([purpose, keys]).encode(), data)
         except (OSError, EOFError, ValueError) as error:
@@ -57,10 +57,10 @@ def read_plain(data: bytes, purpose: Purpose, keys: Sequence[str] | None = None)
     return _unpacked(header, body)
 
 
-class _Reader:
+class _PickleProcess:
     """The process, which reads one pickle after the other."""
 
-    _one: "_Reader | None" = None
+    _one: "_PickleProcess | None" = None
 
     def __init__(self) -> None:
         code = _CHILD.format(path=sys.path)
@@ -74,7 +74,7 @@ class _Reader:
         )
 
     @classmethod
-    def current(cls) -> "_Reader":
+    def current(cls) -> "_PickleProcess":
         """The one of this process; a fork has none yet."""
         if cls._one is None or cls._one.pid != os.getpid() or cls._one._process.poll() is not None:
             cls._one = cls()

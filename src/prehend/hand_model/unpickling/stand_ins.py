@@ -179,7 +179,7 @@ class Columns(SparseMatrix):
     layout = "csc"
 
 
-class Rows(SparseMatrix):
+class CompressedRows(SparseMatrix):
     """csr."""
 
     layout = "csr"
@@ -282,7 +282,7 @@ def _from_buffer(data: object, dtype: object, shape: object, order: object = "C"
 
 def _new_instance(kind: object, base: object, state: object) -> object:
     """What `copyreg._reconstructor` does, for our stand-ins only."""
-    if base is not Plain or state is not None or kind not in (Columns, Rows, Triplets, Chumpy):
+    if base is not Plain or state is not None or kind not in (Columns, CompressedRows, Triplets, Chumpy):
         raise Refused(f"an instance of {kind!r} is not expected")
     return object.__new__(kind)  # type: ignore[type-var]
 
@@ -328,7 +328,7 @@ def arrays() -> dict[tuple[str, str], object]:
 def instances() -> dict[tuple[str, str], object]:
     """What stands for scipy's and chumpy's names, and for those that make their instances."""
     table: dict[tuple[str, str], object] = {}
-    for layout, kind in (("csc", Columns), ("csr", Rows), ("coo", Triplets)):
+    for layout, kind in (("csc", Columns), ("csr", CompressedRows), ("coo", Triplets)):
         for module in ("scipy.sparse", f"scipy.sparse.{layout}", f"scipy.sparse._{layout}"):
             table[module, f"{layout}_matrix"] = table[module, f"{layout}_array"] = kind
     for module in ("copy_reg", "copyreg"):

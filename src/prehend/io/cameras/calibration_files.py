@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from prehend.documents import read_document, read_text
-from prehend.errors import InvalidInput, SourceError
+from prehend.errors import InvalidInput, SourceError, one_line
 from prehend.geometry.calibration import check_coefficients, check_intrinsics, check_model, checked_camera
 from prehend.geometry.camera import crop_intrinsics, scale_camera
 from prehend.io.cameras.camera_info import camera_from_info
@@ -326,7 +326,7 @@ def _read_xml(path: Path) -> dict[str, Any]:
             elif not len(node):
                 found[node.tag] = (node.text or "").strip().strip('"')
     except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
-        raise SourceError(f"{path}: no XML of OpenCV ({' '.join(str(error).split())[:120]})") from error
+        raise SourceError(f"{path}: no XML of OpenCV ({one_line(error, 120)})") from error
     return found
 
 

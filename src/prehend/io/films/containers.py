@@ -45,63 +45,70 @@ def is_cut_off(path: Path) -> bool:
     return False
 
 
-def mirroring(path: Path) -> str | None:
-    """How the matrix of an MP4's image mirrors it; None where it does not, or only turns it.
+class FilmIndex:
+    """What the box `moov` of an MP4 says of the film; nothing of other files.
 
-    Returns:
-        "across" (left and right), "down", "transpose" (x and y) or "transverse" (both, and upside down).
+    Args:
+        path: of the file, which is read once.
     """
-    file = io.BytesIO(_index(path))
-    try:
-        tracks = [(a, b) for name, a, b in _boxes(file, 0, len(file.getbuffer())) if name == b"trak"]
-        matrix = next((found for track in tracks if (found := _picture_matrix(file, *track))), None)
-    except (struct.error, ValueError):
-        return None
-    return None if matrix is None else _TURNS.get(matrix)
 
+    def __init__(self, path: Path):
+        self._bytes = _index(path)
 
-def capture_rate(path: Path) -> float | None:
-    """Images a second that a phone took, where its MP4 plays them at another rate (slow motion, time lapse).
+    def mirroring(self) -> str | None:
+        """How the matrix of the image mirrors it; None where it does not, or only turns it.
 
-    Android writes it as `com.android.capture.fps` beside the rate at which the film plays.
-    """
-    index = _index(path)
-    named = index.find(_CAPTURE)
-    keys, items = index.rfind(b"keys", 0, max(named, 0)), index.find(b"ilst", max(named, 0))
-    if min(named, keys, items) < 0:
-        return None
-    try:
-        place, number = keys + 12, 1
-        while index[place + 8 : place + struct.unpack_from(">I", index, place)[0]] != _CAPTURE:
-            place, number = place + max(struct.unpack_from(">I", index, place)[0], 8), number + 1
-        place = items + 4
-        while struct.unpack_from(">I", index, place + 4)[0] != number:
-            place += max(struct.unpack_from(">I", index, place)[0], 8)
-        if struct.unpack_from(">I", index, place + 16)[0] != _FLOAT32:
+        Returns:
+            "across" (left and right), "down", "transpose" (x and y) or "transverse" (both, and upside down).
+        """
+        file = io.BytesIO(self._bytes)
+        try:
+            matrix = next((found for track in self._tracks() if (found := _picture_matrix(file, *track))), None)
+        except (struct.error, ValueError):
             return None
-        rate = float(struct.unpack_from(">f", index, place + 24)[0])
-    except struct.error:
-        return None
-    return rate if 0 < rate < _FASTEST_HZ else None
+        return None if matrix is None else _TURNS.get(matrix)
 
+    def capture_rate(self) -> float | None:
+        """Images a second that a phone took, where the film plays them at another rate (slow motion, time lapse).
 
-def is_spherical(path: Path) -> bool:
-    """Whether an MP4 says that it holds a whole sphere (Google's Spherical Video V1 and V2), which no pinhole sees."""
-    index = _index(path)
-    return b"sv3d" in index or b"GSpherical:Spherical>true" in index
+        Android writes it as `com.android.capture.fps` beside the rate at which the film plays.
+        """
+        index = self._bytes
+        named = index.find(_CAPTURE)
+        keys, items = index.rfind(b"keys", 0, max(named, 0)), index.find(b"ilst", max(named, 0))
+        if min(named, keys, items) < 0:
+            return None
+        try:
+            place, number = keys + 12, 1
+            while index[place + 8 : place + struct.unpack_from(">I", index, place)[0]] != _CAPTURE:
+                place, number = place + max(struct.unpack_from(">I", index, place)[0], 8), number + 1
+            place = items + 4
+            while struct.unpack_from(">I", index, place + 4)[0] != number:
+                place += max(struct.unpack_from(">I", index, place)[0], 8)
+            if struct.unpack_from(">I", index, place + 16)[0] != _FLOAT32:
+                return None
+            rate = float(struct.unpack_from(">f", index, place + 24)[0])
+        except struct.error:
+            return None
+        return rate if 0 < rate < _FASTEST_HZ else None
 
+    def is_spherical(self) -> bool:
+        """Whether it holds a whole sphere (Google's Spherical Video V1 and V2), which no pinhole sees."""
+        return b"sv3d" in self._bytes or b"GSpherical:Spherical>true" in self._bytes
 
-def picture_tracks(path: Path) -> int | None:
-    """How many tracks of an MP4 have images (without those that only are a cover); None where nothing can be told."""
-    index = _index(path)
-    if not index:
-        return None
-    file = io.BytesIO(index)
-    try:
-        tracks = [index[a:b] for name, a, b in _boxes(file, 0, len(index)) if name == b"trak"]
-    except (struct.error, ValueError):
-        return None
-    return sum(bool(_VIDEO_HANDLER.search(track)) for track in tracks)
+    def picture_tracks(self) -> int | None:
+        """How many tracks have images (without those that only are a cover); None where nothing can be told."""
+        if not self._bytes:
+            return None
+        try:
+            return sum(bool(_VIDEO_HANDLER.search(self._bytes[a:b])) for a, b in self._tracks())
+        except (struct.error, ValueError):
+            return None
+
+    def _tracks(self) -> list[tuple[int, int]]:
+        """Beginning and end of each one's content."""
+        whole = _boxes(io.BytesIO(self._bytes), 0, len(self._bytes))
+        return [(start, end) for name, start, end in whole if name == b"trak"]
 
 
 def _index(path: Path) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 
 from prehend.documents import disguise_of
 from prehend.errors import SourceError, one_line
-from prehend.io.films.containers import capture_rate, counts_frames, is_cut_off, is_spherical, mirroring, picture_tracks
+from prehend.io.films.containers import FilmIndex, counts_frames, is_cut_off
 from prehend.io.frames import ErrorHandler, Frame, Kind, Source
 from prehend.io.pixels.images import MAX_PIXELS, Image
 from prehend.io.plain_names import PlainName
@@ -51,7 +51,8 @@ class Video(Source):
         if not self._capture.isOpened():
             self.close()
             raise SourceError(f"{name}: {_why_not(name)}")
-        self._mirroring = mirroring(Path(name))
+        index = FilmIndex(Path(name))
+        self._mirroring = index.mirroring()
         if self._mirroring:  # OpenCV takes the matrix for a turn by 0, 90 or 180 degrees
             self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
             self._note(
@@ -73,7 +74,7 @@ class Video(Source):
             self._note(
                 f"the file says {nominal:g} frames a second, its frames come at {self.fps:.3g}: their times count"
             )
-        self._note_what_it_was(Path(name))
+        self._note_what_it_was(index)
         most = Path(name).stat().st_size / _LEAST_BYTES
         self.length = int(count) if counts_frames(Path(name)) and 0 < count <= most else None
 
@@ -97,14 +98,14 @@ class Video(Source):
         self._capture.release()
         self._file.close()
 
-    def _note_what_it_was(self, path: Path) -> None:
+    def _note_what_it_was(self, index: FilmIndex) -> None:
         """Say where the film is not what the camera saw: another speed, another projection."""
-        taken = capture_rate(path)
+        taken = index.capture_rate()
         if taken and self.fps and not 1 / _OTHER_SPEED < taken / self.fps < _OTHER_SPEED:
             self._note(f"taken at {taken:.3g} images a second, it plays at {self.fps:.3g}: times are those of the film")
-        if (tracks := picture_tracks(path) or 1) > 1:
+        if (tracks := index.picture_tracks() or 1) > 1:
             self._note(f"{tracks} tracks of images, of which one is read: take the others out (ffmpeg -map 0:v:1)")
-        if is_spherical(path):
+        if index.is_spherical():
             self._note("a spherical video: no pinhole camera took it, distances and shapes are wrong; cut a view out")
 
     def _value(self, key: int) -> float:
@@ -201,7 +202,7 @@ def _first_stamps(name: str) -> list[float]:
 def _why_not(name: str) -> str:
     if is_cut_off(Path(name)):
         return "the video is cut off before its index: it cannot be opened; copy it again"
-    if picture_tracks(Path(name)) == 0:
+    if FilmIndex(Path(name)).picture_tracks() == 0:
         return "it has no images, only sound or other tracks"
     if other := disguise_of(Path(name)):
         return f"no video, it is {other}"

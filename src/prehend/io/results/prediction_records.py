@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, SIDES, Side
-from prehend.errors import InvalidInput
+from prehend.errors import InvalidInput, one_line
 from prehend.geometry.rotations import quaternion_from_matrix
 from prehend.io.frames import Frame
 from prehend.io.results.hypothesis_records import hypotheses_of, hypotheses_record
@@ -187,7 +187,7 @@ def frame_result(record: FrameRecord) -> FrameResult:
             float(record.get("lag_s") or 0.0),
         )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        said = " ".join(str(error).split())[:120]
+        said = one_line(error, 120)
         raise InvalidInput(f"no frame of a predictions file ({type(error).__name__}: {said})") from error
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from prehend.conventions import Side
 from prehend.documents import read_text
-from prehend.errors import OutputError, PrehendError, SourceError
+from prehend.errors import OutputError, PrehendError, SourceError, one_line
 from prehend.files import beside, final_target, has_room, is_special, open_claimed, reason
 from prehend.io.frames import Frame
 from prehend.io.results.prediction_records import FrameRecord, Version, frame_record, frame_result
@@ -297,7 +297,7 @@ def read_predictions(path: Path) -> Predictions:
     except (ValueError, RecursionError) as error:
         content = _recovered(text)
         if content is None:
-            raise SourceError(f"{path}: no JSON ({' '.join(str(error).split())[:160]})") from error
+            raise SourceError(f"{path}: no JSON ({one_line(error)})") from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema not in SCHEMAS.values():
         raise SourceError(f"{path}: schema is {schema!r}, expected '{SCHEMAS[1]}' or '{SCHEMAS[2]}'")

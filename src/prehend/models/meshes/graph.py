@@ -47,7 +47,7 @@ class Rows(nn.Module):
         return x.index_select(1, self.values.flatten().long()).reshape(-1, *self.shape, x.shape[2])
 
 
-class Ring(nn.Module):
+class NeighbourMean(nn.Module):
     """The mean over a vertex' neighbours, or over those and itself at the vertices that the next coarser level keeps.
 
     Args:
@@ -110,8 +110,8 @@ class MeshLevels(nn.Module):
         super().__init__()
         self.levels, self.top = levels, top
         self._carrier: Tensor | None = None
-        self.rings = nn.ModuleList(Ring(size, spiral - 1) for size in levels[: top + 1])
-        self.pools = nn.ModuleList(Ring(size, spiral) for size in levels[:top])
+        self.rings = nn.ModuleList(NeighbourMean(size, spiral - 1) for size in levels[: top + 1])
+        self.pools = nn.ModuleList(NeighbourMean(size, spiral) for size in levels[:top])
         self.ups = nn.ModuleList(Raised(size) for size in levels[1:])
         self.kept = nn.ModuleList(Rows(size, 1) for size in levels[:-1])
         self.register_buffer("mean", torch.zeros(levels[-1] * 3))
@@ -129,7 +129,7 @@ class MeshLevels(nn.Module):
         """
         length = pyramid.spirals[0].shape[1]
         ring = self.rings[0]
-        assert isinstance(ring, Ring)
+        assert isinstance(ring, NeighbourMean)
         if pyramid.sizes != self.levels or length != ring.rows.shape[1] + 1:
             raise WeightsMismatch(
                 f"the network is for meshes of {self.levels} vertices and spirals of {ring.rows.shape[1] + 1}, the "
@@ -138,14 +138,14 @@ class MeshLevels(nn.Module):
         self._carrier = None
         self.mean.copy_(torch.from_numpy(np.ascontiguousarray(mean_m, np.float32)).flatten())
         for level, spiral in zip(self.rings, pyramid.spirals, strict=False):
-            assert isinstance(level, Ring)
+            assert isinstance(level, NeighbourMean)
             level.rows.fill(spiral[:, 1:])
         for k, (up, kept) in enumerate(zip(self.ups, self.kept, strict=True)):
             assert isinstance(up, Raised) and isinstance(kept, Rows)
             up.fill(pyramid.up_vertices[k], pyramid.up_weights[k])
             kept.fill(pyramid.kept[k][:, None])
         for k, pool in enumerate(self.pools):
-            assert isinstance(pool, Ring)
+            assert isinstance(pool, NeighbourMean)
             place = {vertex: row for row, vertex in enumerate(pyramid.kept[k + 1].tolist())}
             pool.rows.fill(pyramid.spirals[k + 1][[place[vertex] for vertex in pyramid.kept[k].tolist()]])
 

@@ -22,7 +22,7 @@ from prehend.hand_model.meshes.pyramid import NUM_PARTS, MeshPyramid
 from prehend.hand_model.skinning import skin
 from prehend.models.heads.mano import rotations_from_6d
 from prehend.models.layers.blocks import present
-from prehend.models.meshes.spiral import MeshDecoder, SpiralConv, Table
+from prehend.models.meshes.spiral import FlatTable, MeshDecoder, SpiralConv
 from prehend.models.stage import Shape, Stage, Staged
 from prehend.models.trunks.h2onet_trunks import DenseTrunk, HandTrunk, LiteTrunk, fetched
 from prehend.types import FloatArray
@@ -164,7 +164,11 @@ class H2ONet(Staged):
         self.lift = nn.Parameter(torch.full((c.levels[0], NUM_JOINTS), 0.01))
         self.decoder = MeshDecoder(c.levels, c.channels, c.spiral)
         self.mesh = SpiralConv(last, 3, vertices, c.spiral)
-        self.regressor, self.parts, self.template = Table(NUM_JOINTS, vertices), Table(vertices), Table(vertices, 3)
+        self.regressor, self.parts, self.template = (
+            FlatTable(NUM_JOINTS, vertices),
+            FlatTable(vertices),
+            FlatTable(vertices, 3),
+        )
         self.orient = mlp(code, c.orientation, 6)
         self.turn_by = mlp(2 * code + (12 if c.aware else 0), c.offset, 6, silent=True)
         self.move_by = mlp((2 if c.aware else 1) * last, c.vertex_offset, 3, silent=True)

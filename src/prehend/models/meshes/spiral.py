@@ -17,7 +17,7 @@ CORNERS = 3
 """Vertices of the triangle that carries a vertex of the next finer level."""
 
 
-class Table(nn.Module):
+class FlatTable(nn.Module):
     """A table of row numbers or weights, as a flat vector; zeros until it is filled.
 
     Args:
@@ -51,7 +51,7 @@ class SpiralConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, vertices: int, length: int):
         super().__init__()
-        self.spirals = Table(vertices, length)
+        self.spirals = FlatTable(vertices, length)
         self.linear = nn.Linear(in_channels * length, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class Upsample(nn.Module):
 
     def __init__(self, vertices: int):
         super().__init__()
-        self.sources, self.weights = Table(vertices, CORNERS), Table(vertices, CORNERS)
+        self.sources, self.weights = FlatTable(vertices, CORNERS), FlatTable(vertices, CORNERS)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, V before, C) -> (B, V, C)."""

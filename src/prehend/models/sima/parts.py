@@ -16,7 +16,7 @@ from prehend.hand_model.meshes.pyramid import MeshPyramid
 from prehend.models.layers.blocks import BasicBlock, conv_bn
 from prehend.models.layers.fpn import FPN
 from prehend.models.meshes.h2onet import mean_hand, mlp, turn_from
-from prehend.models.meshes.spiral import MeshDecoder, SpiralConv, Table
+from prehend.models.meshes.spiral import FlatTable, MeshDecoder, SpiralConv
 from prehend.models.trunks.dense_stack import DenseEncoder, DenseStack, separable
 from prehend.models.trunks.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, PYRAMID_CHANNELS, EfficientNetLite
 from prehend.models.trunks.h2onet_trunks import STACK_CHANNELS, STACK_OUT, PlaceRegressor
@@ -61,7 +61,7 @@ class SimaConfig:
         return (self.size // 32) ** 2
 
 
-class Sight(NamedTuple):
+class EyeFeatures(NamedTuple):
     """An image in the eyes of a trunk.
 
     Attributes:
@@ -79,13 +79,13 @@ class Eyes(nn.Module, ABC):
     """A trunk.
 
     Attributes:
-        image_channels: D of `Sight`.
+        image_channels: D of `EyeFeatures`.
     """
 
     image_channels: int
 
     @abstractmethod
-    def forward(self, image: Tensor) -> Sight:
+    def forward(self, image: Tensor) -> EyeFeatures:
         """(B, 3, S, S) RGB in [0, 1] -> what it sees."""
 
     @abstractmethod
@@ -115,12 +115,12 @@ class DenseEyes(Eyes):
         self.turn = DenseEncoder(wide)
         self.image_channels = wide
 
-    def forward(self, image: Tensor) -> Sight:
+    def forward(self, image: Tensor) -> EyeFeatures:
         """See `Eyes`."""
         x = self.narrow(F.pixel_unshuffle(self.stem(image), 2))
         shared = self.join(torch.cat([x, self.shared(x)[1]], 1))
         deep, fine = self.mesh(shared)
-        return Sight(self.joints(fine), self.latent(deep), shared.detach())
+        return EyeFeatures(self.joints(fine), self.latent(deep), shared.detach())
 
     def turned(self, image: Tensor) -> Tensor:
         """See `Eyes`."""
@@ -144,12 +144,12 @@ class LiteEyes(Eyes):
         self.turn = BasicBlock(config.width, config.width)
         self.image_channels = config.width
 
-    def forward(self, image: Tensor) -> Sight:
+    def forward(self, image: Tensor) -> EyeFeatures:
         """See `Eyes`; the context of the whole hand is added to every cell, for joints that are hidden."""
         *maps, deep = self.trunk(image)
         whole = deep.mean((2, 3))
         latent = self.pyramid(maps[1:]) + self.context(whole)[..., None, None]
-        return Sight(self.places(whole).unflatten(1, (NUM_JOINTS, 2)), latent, self.narrow(deep.detach()))
+        return EyeFeatures(self.places(whole).unflatten(1, (NUM_JOINTS, 2)), latent, self.narrow(deep.detach()))
 
     def turned(self, image: Tensor) -> Tensor:
         """See `Eyes`."""
@@ -266,7 +266,7 @@ class HandDecoder(nn.Module):
         self.lift = nn.Parameter(torch.full((config.levels[0], NUM_JOINTS), 0.01))
         self.upwards = MeshDecoder(config.levels, config.channels, config.spiral)
         self.mesh = SpiralConv(config.channels[-1], 3, vertices, config.spiral)
-        self.regressor, self.template = Table(NUM_JOINTS, vertices), Table(vertices, 3)
+        self.regressor, self.template = FlatTable(NUM_JOINTS, vertices), FlatTable(vertices, 3)
 
     @torch.no_grad()
     def fill(self, model: HandModel, pyramid: MeshPyramid) -> None:

@@ -22,7 +22,7 @@ STACK_CHANNELS, STACK_OUT = 128, 24
 """Channels between stem and stacks, and of what a stack gives back."""
 
 
-class Seen(NamedTuple):
+class TrunkFeatures(NamedTuple):
     """An image in the eyes of a trunk.
 
     Attributes:
@@ -42,14 +42,14 @@ class HandTrunk(nn.Module, ABC):
     """A trunk.
 
     Attributes:
-        whole_channels, orientation_size: D and G of `Seen`.
+        whole_channels, orientation_size: D and G of `TrunkFeatures`.
     """
 
     whole_channels: int
     orientation_size: int
 
     @abstractmethod
-    def forward(self, image: Tensor) -> Seen:
+    def forward(self, image: Tensor) -> TrunkFeatures:
         """(B, 3, S, S) RGB in [0, 1] -> what it sees."""
 
     @abstractmethod
@@ -121,13 +121,13 @@ class DenseTrunk(HandTrunk):
         self.code = nn.Sequential(conv_bn(deep, turned[0], 1), conv_bn(turned[0], turned[1], 1), nn.Flatten())
         self.whole_channels, self.orientation_size = deep, turned[1] * (size // 32) ** 2
 
-    def forward(self, image: Tensor) -> Seen:
+    def forward(self, image: Tensor) -> TrunkFeatures:
         """See `HandTrunk`."""
         x = self.narrow(F.pixel_unshuffle(self.stem(image), 2))
         shared = self.join(torch.cat([x, self.shared(x)[1]], 1))
         deep, fine = self.mesh(shared)
         code = self.code(self.turn(shared.detach())[-1] + deep.detach())
-        return Seen(self.joints(fine), self.latent(deep), deep.mean((2, 3)), code)
+        return TrunkFeatures(self.joints(fine), self.latent(deep), deep.mean((2, 3)), code)
 
     def orientation_parts(self) -> list[nn.Module]:
         """See `HandTrunk`."""
@@ -158,13 +158,13 @@ class LiteTrunk(HandTrunk):
         cells = -(-size // 64)
         self.whole_channels, self.orientation_size = HEAD_CHANNELS, turned[1] * cells**2
 
-    def forward(self, image: Tensor) -> Seen:
+    def forward(self, image: Tensor) -> TrunkFeatures:
         """See `HandTrunk`; the context of the whole hand is added to every cell, for joints that are hidden."""
         *maps, deep = self.trunk(image)
         whole = deep.mean((2, 3))
         latent = self.pyramid(maps[1:]) + self.context(whole)[..., None, None]
         places = self.places(whole).unflatten(1, (NUM_JOINTS, 2))
-        return Seen(places, latent, whole, self.code(deep.detach()))
+        return TrunkFeatures(places, latent, whole, self.code(deep.detach()))
 
     def orientation_parts(self) -> list[nn.Module]:
         """See `HandTrunk`."""

@@ -14,7 +14,7 @@ from prehend.geometry.camera import focal_projection
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.model import HandModel
 from prehend.hand_model.skinning import skin, spins_of
-from prehend.pipeline.depth.fit import Errors, Places, keypoint_errors, skin_errors
+from prehend.pipeline.depth.fit import Places, WeightedErrors, keypoint_errors, skin_errors
 from prehend.pipeline.depth.skin import Skin, cross
 from prehend.pipeline.networks.pose_refine import LONGEST_TURN, TURNING, TURNS, PosePrior, joints_by_turns
 from prehend.types import Camera, FloatArray
@@ -59,7 +59,7 @@ class Bent(NamedTuple):
     joint_variance: FloatArray
 
 
-class Sight(NamedTuple):
+class HandInDepth(NamedTuple):
     """What is seen of a hand.
 
     Attributes:
@@ -91,7 +91,7 @@ def bend(
     betas: FloatArray,
     model: HandModel,
     prior: PosePrior,
-    sight: Sight,
+    sight: HandInDepth,
     reaches_m: tuple[float, ...],
 ) -> Bent | None:
     """A hand with its fingers bent as depth has them.
@@ -177,8 +177,8 @@ def _joints_by_all(now: Posed, spins: FloatArray) -> FloatArray:
 
 
 def _skin_rows(
-    sight: Sight, now: Posed, spins: FloatArray, shares: FloatArray, reach_m: float
-) -> tuple[FloatArray, Errors]:
+    sight: HandInDepth, now: Posed, spins: FloatArray, shares: FloatArray, reach_m: float
+) -> tuple[FloatArray, WeightedErrors]:
     """Derivatives (N, 52) and errors of the skin: a turn about the axis a of a joint moves a point by a x arm."""
     lying = sight.skin.of(now.vertices_m)
     points, normals = lying.points_m, lying.normals
@@ -193,7 +193,7 @@ def _skin_rows(
     return J, skin_errors(lying, sight.depth_m, sight.camera, reach_m, std_m)
 
 
-def _keypoint_rows(places: Places, now: Posed, by_all: FloatArray) -> tuple[FloatArray, Errors]:
+def _keypoint_rows(places: Places, now: Posed, by_all: FloatArray) -> tuple[FloatArray, WeightedErrors]:
     """Derivatives (42, 52) and errors of the joints in the image."""
     shown, by_place = focal_projection(now.joints_m, places.focal)
     return (by_place @ by_all).reshape(-1, _UNKNOWNS), keypoint_errors(places, shown, LIKE_STD * places.std_px)

@@ -105,7 +105,7 @@ class Lie(NamedTuple):
         )
 
 
-class Errors(NamedTuple):
+class WeightedErrors(NamedTuple):
     """Errors (N,) of one kind of measurement and their weights (N,)."""
 
     error: FloatArray
@@ -170,7 +170,7 @@ def lie(
     return now
 
 
-def skin_errors(skin: Skin, depth_m: FloatArray, camera: Camera, reach_m: float, std_m: FloatArray) -> Errors:
+def skin_errors(skin: Skin, depth_m: FloatArray, camera: Camera, reach_m: float, std_m: FloatArray) -> WeightedErrors:
     """How far each point of the skin is off the measured surface, across the skin [m].
 
     The points around a joint count for one measurement together: they err together.
@@ -187,10 +187,10 @@ def skin_errors(skin: Skin, depth_m: FloatArray, camera: Camera, reach_m: float,
     kept = np.abs(behind) < CUT * reach_m  # NaN is not
     error = np.where(kept, (skin.normals * skin.points_m).sum(-1) * -behind / deep, 0.0)
     count = np.bincount(skin.joints[kept], minlength=len(JOINT_CLASS)).clip(1)
-    return Errors(error, kept / (1 + (error / reach_m) ** 2) ** 2 / (std_m**2 * count[skin.joints]))
+    return WeightedErrors(error, kept / (1 + (error / reach_m) ** 2) ** 2 / (std_m**2 * count[skin.joints]))
 
 
-def keypoint_errors(places: Places, shown: FloatArray, std_px: FloatArray) -> Errors:
+def keypoint_errors(places: Places, shown: FloatArray, std_px: FloatArray) -> WeightedErrors:
     """How far each joint, shown at (21, 2), is off its place in the image, x and y in turn [px].
 
     Args:
@@ -201,12 +201,12 @@ def keypoint_errors(places: Places, shown: FloatArray, std_px: FloatArray) -> Er
     error = shown - places.seen
     length = np.sqrt((error**2).sum(-1)) / std_px
     weight = places.trust / std_px**2 * np.minimum(1.0, KEYPOINT_LIMIT / np.maximum(length, 1e-12))
-    return Errors(error.ravel(), np.repeat(weight, 2))
+    return WeightedErrors(error.ravel(), np.repeat(weight, 2))
 
 
 def _skin_rows(
     skin: Skin, places: Places, now: Lie, depth_m: FloatArray, camera: Camera, depth_std: float, reach_m: float
-) -> tuple[FloatArray, Errors]:
+) -> tuple[FloatArray, WeightedErrors]:
     """Derivatives (N, 7) and errors of the skin."""
     arms, normals = now.arms(skin.points_m, places.joints_m[0]), skin.normals @ now.turn.T
     lying = Skin(arms + now.wrist_m, normals, skin.joints, skin.corners)
@@ -216,7 +216,7 @@ def _skin_rows(
     return J, skin_errors(lying, depth_m, camera, reach_m, np.sqrt(bent**2 + SKIN_STD_M**2 + sensed**2))
 
 
-def _joint_rows(places: Places, now: Lie) -> tuple[FloatArray, Errors]:
+def _joint_rows(places: Places, now: Lie) -> tuple[FloatArray, WeightedErrors]:
     """Derivatives (42, 7) and errors of the joints in the image."""
     arms = now.arms(places.joints_m, places.joints_m[0])
     points = arms + now.wrist_m

@@ -17,7 +17,7 @@ from prehend.check import check_shape
 from prehend.errors import InvalidInput
 from prehend.geometry.camera import project
 from prehend.hand_model.model import HandModel
-from prehend.pipeline.depth.fingers import Bent, Posed, Sight, bend
+from prehend.pipeline.depth.fingers import Bent, HandInDepth, Posed, bend
 from prehend.pipeline.depth.fit import REACHES_M, Lie, at_rest, lie, places_of
 from prehend.pipeline.depth.layers import own_depth
 from prehend.pipeline.depth.register import Depth, UnalignedDepth
@@ -185,7 +185,7 @@ def _fitted(
         return _lying(hand, start, start_std_m, model)
     if hand.prior is not None:
         lies = Posed(_turned(hand.rotations, now.turn), float(np.log(now.scale)), joints, vertices)
-        sight = Sight(seen.some(MOST_BENT), places, depth_m, camera, SENSOR_SHARE)
+        sight = HandInDepth(seen.some(MOST_BENT), places, depth_m, camera, SENSOR_SHARE)
         bent = bend(lies, hand.betas, model, hand.prior, sight, second)
         if bent is not None:
             return _bent(hand, bent)

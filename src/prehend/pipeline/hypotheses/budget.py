@@ -11,7 +11,7 @@ _MOST_FIXED = 4.0
 """What pieces that are done together take besides, in pieces: more than this is a measurement gone wrong."""
 
 
-class Budget:
+class FrameBudget:
     """Time for the pieces of one frame.
 
     Args:

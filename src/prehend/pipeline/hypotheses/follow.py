@@ -11,7 +11,7 @@ from prehend.backends import Backend
 from prehend.conventions import MIRROR
 from prehend.errors import ParameterError
 from prehend.hand_model import load_hand_model
-from prehend.pipeline.hypotheses.budget import Budget
+from prehend.pipeline.hypotheses.budget import FrameBudget
 from prehend.pipeline.hypotheses.denoiser import PoseDenoiser
 from prehend.pipeline.hypotheses.places import LastPlaces
 from prehend.pipeline.hypotheses.skeleton import Looseness, placed, pulled, rotations_of
@@ -30,7 +30,7 @@ UNSURE_M = 0.03
 """A hand whose joints are expected to be off by more than this on average is unsure, seen or not [m]."""
 
 
-class _Hand:
+class _FollowedHand:
     """The hypotheses of one hand.
 
     Attributes:
@@ -68,16 +68,16 @@ class FollowedHypotheses:
         self,
         denoiser: PoseDenoiser,
         options: EstimatorOptions,
-        budget: Budget | None = None,
+        budget: FrameBudget | None = None,
     ):
         self._denoiser, self._count = denoiser, options.hypotheses
-        self._budget = budget or Budget(options.hypothesis_budget_ms)
+        self._budget = budget or FrameBudget(options.hypothesis_budget_ms)
         self._limit_ms, self._alone = options.hypothesis_budget_ms, not options.tracking
         self.reset()
 
     def reset(self) -> None:
         """Forget all hands."""
-        self._hands: dict[int, _Hand] = {}
+        self._hands: dict[int, _FollowedHand] = {}
         self._stamp: float | None = None
 
     @property
@@ -123,7 +123,7 @@ class FollowedHypotheses:
         told = {hand.track_id: told_by(hand) for hand in wanted}
         for hand in wanted:
             if hand.track_id not in self._hands:
-                self._hands[hand.track_id] = _Hand(hand.track_id, self._count, self._denoiser.noise_shape)
+                self._hands[hand.track_id] = _FollowedHand(hand.track_id, self._count, self._denoiser.noise_shape)
             self._hands[hand.track_id].begin(hand.side)
         # those whose hypotheses the prior has seen least come first
         for hand in sorted(wanted, key=lambda one: int(self._hands[one.track_id].steps.min())):
@@ -135,7 +135,7 @@ class FollowedHypotheses:
                 self._hands[hand.track_id].last.see(hand, elapsed)
         return found
 
-    def _work(self, hand: _Hand, told: Told) -> None:
+    def _work(self, hand: _FollowedHand, told: Told) -> None:
         """Let the prior see as many hypotheses as there is time for, the ones first that it has seen least; of an image
         on its own all of them, since there is no next one."""
         most = self._count if self._alone else self._budget.fits(self._count)
@@ -182,7 +182,7 @@ def is_open(hand: HandEstimate) -> bool:
 
 
 def open_hypotheses(
-    prior: Backend | None, options: EstimatorOptions, budget: Budget | None = None
+    prior: Backend | None, options: EstimatorOptions, budget: FrameBudget | None = None
 ) -> FollowedHypotheses | None:
     """What the options ask for; None where `hypotheses` is 0.
 

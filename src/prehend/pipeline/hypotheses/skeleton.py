@@ -32,7 +32,7 @@ def _moves() -> NDArray[np.float64]:
 _MOVES = _moves()
 
 
-class Wanted(NamedTuple):
+class WantedJoints(NamedTuple):
     """Where joints should be.
 
     Attributes:
@@ -85,7 +85,7 @@ def placed(bones_m: FloatArray, spins: FloatArray) -> NDArray[np.float64]:
     return joints
 
 
-def pulled(bones_m: FloatArray, spins: FloatArray, wanted: Wanted, loose: Looseness) -> NDArray[np.float64]:
+def pulled(bones_m: FloatArray, spins: FloatArray, wanted: WantedJoints, loose: Looseness) -> NDArray[np.float64]:
     """One Gauss-Newton step of each pose towards where its joints should be.
 
     Args:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, NUM_JOINTS
 from prehend.geometry.rotations import nearest_rotation
-from prehend.pipeline.hypotheses.skeleton import Wanted, bones_of, spins_of, turns
+from prehend.pipeline.hypotheses.skeleton import WantedJoints, bones_of, spins_of, turns
 from prehend.pipeline.networks.uncertainty import SAID_M, joint_std, metres_per_pixel
 from prehend.types import FloatArray, HandEstimate
 
@@ -113,12 +113,12 @@ def _even(values: FloatArray) -> FloatArray:
     return np.asarray(off / np.sqrt((off**2).mean(0)))
 
 
-def wanted_of(told: Told, draws: Draws) -> tuple[Wanted, FloatArray]:
+def wanted_of(told: Told, draws: Draws) -> tuple[WantedJoints, FloatArray]:
     """Where the joints of each hypothesis are drawn to, and the (n, 3, 3) turn of its hand."""
     turn = turns(draws.turn * told.turn_rad)
     off = (told.std_m @ draws.joints[..., None])[..., 0]
     places = ((told.joints_m + off)[:, :, None] * turn[:, None]).sum(3)
-    return Wanted(places, told.roots), turn
+    return WantedJoints(places, told.roots), turn
 
 
 def covariances(joints_m: FloatArray, hand: HandEstimate) -> NDArray[np.float64]:

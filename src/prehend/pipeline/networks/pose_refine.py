@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prehend.conventions import JOINTS_FROM_MANO, NUM_MANO_JOINTS, Side
-from prehend.errors import WeightsMismatch
+from prehend.errors import WeightsMismatch, one_line
 from prehend.geometry.camera import focal_projection, plane_from_pixels
 from prehend.geometry.root import MIN_DEPTH_M, MIN_JOINTS
 from prehend.geometry.rotations import hat, matrix_from_axis_angle
@@ -74,7 +74,7 @@ def pose_covariance(manifest: Mapping[str, Any]) -> FloatArray | None:
         std = np.asarray(told["std_rad"], np.float64).reshape(TURNS)
         upper = np.asarray(told["correlation_percent"], np.float64).reshape(TURNS * (TURNS - 1) // 2) / 100
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsMismatch(f"the weights' calibration of rotations is garbled: {str(error)[:80]}") from error
+        raise WeightsMismatch(f"the weights' calibration of rotations is garbled: {one_line(error, 80)}") from error
     sound = np.isfinite(std).all() and (std > 0).all() and (std < np.pi).all()
     if not (sound and np.isfinite(upper).all() and (np.abs(upper) <= 1).all()):
         raise WeightsMismatch("the weights' calibration of rotations has numbers that are no standard deviations [rad]")

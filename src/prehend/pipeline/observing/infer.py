@@ -50,7 +50,7 @@ def kinds_of(objects: Sequence[ObjectModel]) -> NDArray[np.float32] | None:
     return np.stack([model.kind for model in objects]) if objects else None
 
 
-class _Look(NamedTuple):
+class _CroppedTarget(NamedTuple):
     """A target and its crop, of the picture of a camera."""
 
     picture: Picture
@@ -128,7 +128,7 @@ class Inference:
         ]
         if not rows:
             return found
-        looks = [_Look(frames[number][0], target, crop, frames[number][2]) for number, target, crop in rows]
+        looks = [_CroppedTarget(frames[number][0], target, crop, frames[number][2]) for number, target, crop in rows]
         for (number, _, _), reading in zip(rows, self._readings(looks, given), strict=True):
             found[number].append(reading)
         return found
@@ -138,7 +138,7 @@ class Inference:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _readings(self, looks: Sequence[_Look], given: bool) -> list[Reading | NoHand]:
+    def _readings(self, looks: Sequence[_CroppedTarget], given: bool) -> list[Reading | NoHand]:
         """In one batch, or in as many beside each other as the backend likes. No hand has anything to do with
         another."""
         lanes = min(self._network.at_once, len(looks))
@@ -158,7 +158,7 @@ class Inference:
         found = dict(zip(chain(*parts), chain(*answers), strict=True))
         return [found[row] for row in range(len(looks))]
 
-    def _together(self, looks: Sequence[_Look], given: bool) -> list[Reading | NoHand]:
+    def _together(self, looks: Sequence[_CroppedTarget], given: bool) -> list[Reading | NoHand]:
         crops = [look.crop for look in looks]
         batch = _Batch(
             [look.picture for look in looks], [look.target for look in looks], crops, self._network.encode(crops)

@@ -15,8 +15,7 @@ import numpy as np
 from prehend.pipeline.frames.targets import Image, inside_share
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.grasp import GraspConfig
-from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
-from prehend.pipeline.tracking.grasp_moments import SAMPLE_S, GraspMoments, Moment
+from prehend.pipeline.tracking.grasp_moments import GraspMoment, GraspMoments, MomentLooks
 from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import Box, EventKind, FloatArray, FrameResult, HandEstimate, HandEvent
 
@@ -93,15 +92,14 @@ class EventTeller:
     """
 
     def __init__(self, lasting_s: float = GraspConfig().lasting_s, moved: bool = False):
-        self._lasting_s, self._moved, self._camera = lasting_s, moved, CameraMotion()
+        self._lasting_s, self._moved = lasting_s, moved
         self.reset()
 
     def reset(self) -> None:
         """Forget all hands without telling that they are gone."""
         self._known: dict[int, _Known] = {}
-        self._now_s, self._sampled_s = 0.0, -SAMPLE_S
+        self._now_s, self._looks = 0.0, MomentLooks()
         self._stamp: float | None = None
-        self._camera.reset()
 
     def step(
         self, hands: Sequence[HandEstimate], size: tuple[int, int], stamp: float | None, image: Image | None = None
@@ -123,8 +121,8 @@ class EventTeller:
         seen = {hand.track_id: hand for hand in hands if hand.state == "tracked"}
         for hand in seen.values():
             self._see(hand)
-        if self._moved and self._now_s - self._sampled_s >= SAMPLE_S - _EPS:
-            self._sample(seen, image)
+        if self._moved:
+            self._look(seen, image)
         events: list[HandEvent] = []
         for number, known in sorted(self._known.items()):
             if number not in seen:
@@ -148,14 +146,13 @@ class EventTeller:
             known.velocity = way / (self._now_s - known.seen_s)
         known.hand, known.seen_s = hand, self._now_s
 
-    def _sample(self, seen: dict[int, HandEstimate], image: Image | None) -> None:
+    def _look(self, seen: dict[int, HandEstimate], image: Image | None) -> None:
         """What dates grasps: where hands are, against what stands still."""
-        self._sampled_s = self._now_s
-        M = STILL if image is None else self._camera.step(image, [hand.box_px for hand in seen.values()])
+        M = self._looks.step(self._now_s, image, [hand.box_px for hand in seen.values()])
+        if M is None:
+            return
         for number, known in self._known.items():
-            known.moments.moved(M)
-            if number in seen:
-                known.moments.add(seen[number], self._now_s, self._stamp)
+            known.moments.look(M, seen.get(number), self._now_s, self._stamp)
 
     def _miss(self, known: _Known, size: tuple[int, int]) -> None:
         """A track is not in this frame."""
@@ -200,7 +197,7 @@ class EventTeller:
         named = held if moment.begins else told
         return [self._event(kind, known.hand, moment.stamp, moment.at_s, moment.confidence, named)]
 
-    def _agreed(self, known: _Known) -> Moment | None:
+    def _agreed(self, known: _Known) -> GraspMoment | None:
         """What frames have said for so long that no movement is waited for."""
         grasp = known.hand.grasp
         grasps = grasp.state == "grasping"
@@ -212,7 +209,7 @@ class EventTeller:
             known.grasp_run = _Run(grasp.state, self._stamp, self._now_s)
         if self._now_s - known.grasp_run.began_s < AGREED_S - _EPS:
             return None
-        return Moment(grasps, known.grasp_run.stamp, known.grasp_run.began_s, sure)
+        return GraspMoment(grasps, known.grasp_run.stamp, known.grasp_run.began_s, sure)
 
     def _object_events(self, known: _Known, held: str) -> list[HandEvent]:
         if held == known.object_id:

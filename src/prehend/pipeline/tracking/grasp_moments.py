@@ -6,6 +6,7 @@ logistic regressions on that (`prehend-train events --fit`) say for every moment
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.geometry.rotations import geodesic_angle
+from prehend.pipeline.frames.targets import Image
+from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
 from prehend.pipeline.tracking.grasp_moments_fit import BEGINS, ENDS
-from prehend.types import FloatArray, HandEstimate
+from prehend.types import Box, FloatArray, HandEstimate
 
 SAMPLE_S = 0.06
 """Hands are looked at no more often than this [s]."""
@@ -49,7 +52,7 @@ _SHARES = (0.01, 0.99)
 _EPS = 1e-6
 
 
-class Moment(NamedTuple):
+class GraspMoment(NamedTuple):
     """A grasp that began, or ended.
 
     Attributes:
@@ -65,7 +68,7 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sample:
+class GraspReading:
     """A hand at a time: (2,) way over what stands still so far [px], log-odds that it grasps, metres a pixel, mean bend
     of its fingers [rad]."""
 
@@ -77,47 +80,109 @@ class Sample:
     bend: float
 
 
-class _Scored(NamedTuple):
+class ScoredMoment(NamedTuple):
+    """A moment and the log-odds that a grasp began, and ended, there; see `GraspMoment`."""
+
     at_s: float
     stamp: float | None
     log_odds: tuple[float, float]
+
+
+class MomentPeaks:
+    """Which of a hand's moments are told: those with the best odds near them, one kind after the other.
+
+    Args:
+        least: log-odds above which a beginning, and an end, is told.
+    """
+
+    def __init__(self, least: tuple[float, float] = (BEGINS.least, ENDS.least)):
+        self._least, self._scored, self._told_s = least, deque[ScoredMoment](), -np.inf
+
+    def clear(self) -> None:
+        """Forget moments that were not told."""
+        self._scored.clear()
+
+    def add(self, moment: ScoredMoment) -> None:
+        """Take in the next moment, later than those before."""
+        self._scored.append(moment)
+
+    def told(self, grasps: bool, now_s: float) -> ScoredMoment | None:
+        """The earliest that has become clear by now; `grasps` as of `GraspMoments.told`."""
+        while self._scored and self._scored[0].at_s < now_s - AHEAD_S - 3 * PEAK_S:
+            self._scored.popleft()
+        for one in self._scored:
+            is_new, odds = one.at_s > self._told_s + REST_S, one.log_odds[grasps]
+            if not is_new or one.at_s + AHEAD_S + PEAK_S > now_s + _EPS or odds <= self._least[grasps]:
+                continue
+            if odds >= max(other.log_odds[grasps] for other in self._scored if _near(one, other)):
+                self._told_s = one.at_s
+                return one
+        return None
+
+
+class MomentLooks:
+    """How a camera's image goes on between looks at its hands, which are `SAMPLE_S` apart."""
+
+    def __init__(self) -> None:
+        self._camera, self._looked_s = CameraMotion(), -np.inf
+
+    def step(self, now_s: float, image: Image | None, boxes_px: Sequence[Box]) -> FloatArray | None:
+        """(2, 3) as of `CameraMotion.step`, since the look before; None where it is too early for the next.
+
+        Args:
+            now_s: time on the teller's clock [s].
+            image: (H, W, 3) uint8 RGB; without one the camera is taken to stand still.
+            boxes_px: of hands, which go their own way.
+        """
+        if now_s - self._looked_s < SAMPLE_S - _EPS:
+            return None
+        self._looked_s = now_s
+        return STILL if image is None else self._camera.step(image, list(boxes_px))
 
 
 class GraspMoments:
     """The last seconds of one hand."""
 
     def __init__(self) -> None:
-        self.samples: deque[Sample] = deque()
-        self._scored: deque[_Scored] = deque()
-        self._next_s = self._told_s = -np.inf
+        self.samples: deque[GraspReading] = deque()
+        self._peaks, self._next_s = MomentPeaks(), -np.inf
         self._way_px, self._place_px = np.zeros(2), np.zeros(2)
+
+    def look(self, M: FloatArray, hand: HandEstimate | None, now_s: float, stamp: float | None) -> GraspReading | None:
+        """`moved`, then `add` where the hand is seen."""
+        self.moved(M)
+        return None if hand is None else self.add(hand, now_s, stamp)
 
     def moved(self, M: FloatArray) -> None:
         """The image went on: (2, 3) as of `camera_motion.CameraMotion.step`."""
         self._place_px = M[:, :2] @ self._place_px + M[:, 2]
 
-    def add(self, hand: HandEstimate, now_s: float, stamp: float | None) -> None:
+    def add(self, hand: HandEstimate, now_s: float, stamp: float | None) -> GraspReading | None:
         """Take in a frame, after `moved`.
 
         Args:
             hand: as it is seen; one of weights that do not tell of grasps tells nothing.
             now_s: time on the teller's clock, which does not go back [s].
             stamp: of the image [s].
+
+        Returns:
+            What was read; None of a hand that tells nothing.
         """
         place, numbers = hand.keypoints_px[_PALM].mean(0), (_log_odds(hand), _scale(hand), _bend(hand))
         if not np.isfinite([*place, *numbers]).all():
-            return
+            return None
         if self.samples and now_s - self.samples[-1].at_s > GAP_S:
             self.samples.clear()
-            self._scored.clear()
+            self._peaks.clear()
         if self.samples:
             self._way_px = self._way_px + place - self._place_px
         self._place_px = place
-        self.samples.append(Sample(now_s, stamp, self._way_px, *numbers))
+        self.samples.append(GraspReading(now_s, stamp, self._way_px, *numbers))
         while self.samples and self.samples[0].at_s < now_s - _KEPT_S:
             self.samples.popleft()
+        return self.samples[-1]
 
-    def told(self, grasps: bool) -> Moment | None:
+    def told(self, grasps: bool) -> GraspMoment | None:
         """What has become clear with the last frame.
 
         Args:
@@ -126,19 +191,10 @@ class GraspMoments:
         self._score()
         if not self.samples:
             return None
-        now_s = self.samples[-1].at_s
-        while self._scored and self._scored[0].at_s < now_s - AHEAD_S - 3 * PEAK_S:
-            self._scored.popleft()
-        row = 1 if grasps else 0
-        least = (ENDS if grasps else BEGINS).least
-        for one in self._scored:
-            is_new = one.at_s > self._told_s + REST_S
-            if not is_new or one.at_s + AHEAD_S + PEAK_S > now_s + _EPS or one.log_odds[row] <= least:
-                continue
-            if one.log_odds[row] >= max(other.log_odds[row] for other in self._scored if _near(one, other)):
-                self._told_s = one.at_s
-                return Moment(not grasps, one.stamp, one.at_s, float(1 / (1 + np.exp(-one.log_odds[row]))))
-        return None
+        best = self._peaks.told(grasps, self.samples[-1].at_s)
+        if best is None:
+            return None
+        return GraspMoment(not grasps, best.stamp, best.at_s, float(1 / (1 + np.exp(-best.log_odds[grasps]))))
 
     def _score(self) -> None:
         """Moments that enough is known of by now."""
@@ -150,11 +206,11 @@ class GraspMoments:
         cues = moment_cues(list(self.samples), np.array([one.at_s for one in ready]))
         begins, ends = (cues @ np.array(fit.weights) + fit.offset for fit in (BEGINS, ENDS))
         for one, begin, end in zip(ready, np.where(are_denied(cues), -np.inf, begins), ends, strict=True):
-            self._scored.append(_Scored(one.at_s, one.stamp, (float(begin), float(end))))
+            self._peaks.add(ScoredMoment(one.at_s, one.stamp, (float(begin), float(end))))
         self._next_s = ready[-1].at_s
 
 
-def moment_cues(samples: list[Sample], at_s: FloatArray) -> FloatArray:
+def moment_cues(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
     """What tells of some moments whether a grasp began or ended there.
 
     Args:
@@ -210,7 +266,7 @@ def _integral(t: FloatArray, values: FloatArray, until: FloatArray) -> FloatArra
     return np.asarray(areas[k] + values[k] * rest + slope * rest**2 / 2 + beyond)
 
 
-def _near(one: _Scored, other: _Scored) -> bool:
+def _near(one: ScoredMoment, other: ScoredMoment) -> bool:
     return abs(one.at_s - other.at_s) <= PEAK_S + _EPS
 
 

@@ -40,7 +40,7 @@ LEAST_USED = 0.3
 
 
 @dataclass(frozen=True)
-class Shape:
+class KnownShape:
     """What is known of a hand's shape from the sets before.
 
     Attributes:
@@ -100,7 +100,7 @@ def fuse_group(
     models: Mapping[Side, HandModel],
     lead: View,
     number: int,
-    shape: Shape | None = None,
+    shape: KnownShape | None = None,
     side: Side | None = None,
 ) -> FusedHand:
     """One hand.
@@ -177,7 +177,7 @@ def voted_grasp(group: Sequence[Sight]) -> float:
     return float(1 / (1 + np.exp(-odds)))
 
 
-def _agreed(group: list[Sight], model: HandModel, side: Side, shape: Shape | None) -> Pair:
+def _agreed(group: list[Sight], model: HandModel, side: Side, shape: KnownShape | None) -> Pair:
     """The fit of the views that agree: without those of which next to nothing counts, or, where none agree, that of the
     best view alone."""
     kept = list(group)
@@ -197,7 +197,7 @@ def _agreed(group: list[Sight], model: HandModel, side: Side, shape: Shape | Non
     return Pair(_fitted(kept, model, side, shape), kept)
 
 
-def _fitted(group: Sequence[Sight], model: HandModel, side: Side, shape: Shape | None) -> PoseFit:
+def _fitted(group: Sequence[Sight], model: HandModel, side: Side, shape: KnownShape | None) -> PoseFit:
     alike = [sight for sight in group if sight.hand.side == side] or list(group)
     trust = np.array([sight.trust + 1e-6 for sight in alike])
     betas = np.average([sight.hand.betas for sight in alike], axis=0, weights=trust)

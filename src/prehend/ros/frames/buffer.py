@@ -58,7 +58,7 @@ class _Pose(NamedTuple):
 _Upwards = tuple[dict[str, FloatArray], TransformError | None]
 
 
-class _Frame:
+class _FrameHistory:
     """What is known of one frame: always, or for some stamps in order."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class TransformBuffer:
     """Transforms of late; `add` is called by the subscriptions, `transform` by the worker."""
 
     def __init__(self) -> None:
-        self._frames: dict[str, _Frame] = {}
+        self._frames: dict[str, _FrameHistory] = {}
         self._came = threading.Condition()
 
     def add(self, data: bytes, fixed: bool = False) -> None:
@@ -154,7 +154,7 @@ class TransformBuffer:
         now_s = time.monotonic()
         if child not in self._frames and len(self._frames) >= _MOST_FRAMES and not self._make_room(now_s):
             return
-        frame = self._frames.setdefault(child, _Frame())
+        frame = self._frames.setdefault(child, _FrameHistory())
         frame.heard_s = now_s
         pose = _Pose(seconds(entry.header.stamp), parent, place, quaternion / length)
         if fixed:

@@ -20,7 +20,7 @@ class ImageBytes:
 
     def __init__(self, params: NodeParams, stats: Stats) -> None:
         self._params, self._stats = params, stats
-        self._reader = _Reader(max_pixels=params.max_image_px)
+        self._reader = _NodeImageReader(max_pixels=params.max_image_px)
 
     def read(self, data: bytes) -> tuple[Any, Image]:
         """The message, and its pixels (H, W, 3) uint8 RGB.
@@ -48,7 +48,7 @@ class ImageBytes:
         return header
 
 
-class _Reader(ImageReader):
+class _NodeImageReader(ImageReader):
     """Names the node's parameter where an image is too large."""
 
     def _limit(self) -> str:

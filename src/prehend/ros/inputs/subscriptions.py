@@ -127,7 +127,7 @@ class Inputs:
         twin = self.base if self._compressed else f"{self.base}{_SUFFIX}"
         domain = int(self._node.context.get_domain_id())
         return graph.cause(
-            graph.Facts(
+            graph.SubscriptionFacts(
                 self.topic,
                 self._type,
                 self._publishers(self.topic),
@@ -164,7 +164,9 @@ class Inputs:
         fitting = [one for one in publishers if one.type_name == CAMERA_INFO and not one.refused]
         if fitting:
             return f"{fitting[0].node} publishes {topic}, but none came"
-        return graph.cause(graph.Facts(topic, CAMERA_INFO, publishers, "", self._elsewhere(topic, CAMERA_INFO), way))
+        return graph.cause(
+            graph.SubscriptionFacts(topic, CAMERA_INFO, publishers, "", self._elsewhere(topic, CAMERA_INFO), way)
+        )
 
     def _elsewhere(self, topic: str, kind: str) -> tuple[str, ...]:
         """Other topics of that type that somebody publishes."""

@@ -65,14 +65,14 @@ class _TypeHash(ctypes.Structure):
     _fields_ = [("version", ctypes.c_uint8), ("value", ctypes.c_uint8 * 32)]
 
 
-class _Sequence(ctypes.Structure):
+class _CSequence(ctypes.Structure):
     """A string or a sequence: data, size, capacity."""
 
     _fields_ = [("data", ctypes.c_void_p), ("size", ctypes.c_size_t), ("capacity", ctypes.c_size_t)]
 
 
 class _TypeDescription(ctypes.Structure):
-    _fields_ = [("type_name", _Sequence), ("fields", _Sequence), ("referenced", _Sequence)]
+    _fields_ = [("type_name", _CSequence), ("fields", _CSequence), ("referenced", _CSequence)]
 
 
 class _Callbacks(ctypes.Structure):
@@ -225,8 +225,8 @@ def _type_support(type_name: str, rihs01: str, definitions: Definitions) -> _Typ
     callbacks = _Callbacks(f"{package}::{kind}".encode(), name.encode(), _refuse, _refuse, _no_size, _unbounded, None)
     type_hash = _TypeHash(1, (ctypes.c_uint8 * 32).from_buffer_copy(bytes.fromhex(rihs01.removeprefix("RIHS01_"))))
     text = ctypes.create_string_buffer(type_name.encode())
-    description = _TypeDescription(_Sequence(ctypes.addressof(text), len(type_name), len(type_name) + 1))
-    sources = _Sequence()
+    description = _TypeDescription(_CSequence(ctypes.addressof(text), len(type_name), len(type_name) + 1))
+    sources = _CSequence()
     getters = [_getter(structure) for structure in (type_hash, description, sources)]
     identifier = ctypes.create_string_buffer(_IDENTIFIER)
     support = _TypeSupport(ctypes.addressof(identifier), ctypes.addressof(callbacks), None, *getters)

@@ -30,7 +30,7 @@ _LINGER_S = 0.5
 
 
 @dataclass(frozen=True)
-class Entry:
+class BagMessage:
     """A message of the bag.
 
     Attributes:
@@ -143,7 +143,7 @@ class BagPlay:
             raise SourceError(f"{self._bag.name}: nothing to play between --start and --duration")
         return True
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[BagMessage]:
         """What is to be played; a latched topic from the bag's beginning on."""
         topics = {topic.name: topic for topic in (self._images, *self._further_topics())}
         if self._info is not None and not self._own_camera:
@@ -156,9 +156,9 @@ class BagPlay:
             if self._args.duration is not None and after > self._args.duration:
                 return
             if after >= 0 or connection.topic == _LATCHED:
-                yield Entry(topics[connection.topic], time_s, bytes(data), connection)
+                yield BagMessage(topics[connection.topic], time_s, bytes(data), connection)
 
-    def _publish(self, entry: Entry) -> None:
+    def _publish(self, entry: BagMessage) -> None:
         if self._clock_out is not None:
             self._clock_out.publish(encode(make(CLOCK, clock=time_message(entry.time_s))))
         try:
@@ -171,7 +171,7 @@ class BagPlay:
         except SourceError as error:
             self._on_error(SourceError(f"{self._bag.name}: {entry.topic.name}: {error}"))
 
-    def _publish_image(self, entry: Entry) -> None:
+    def _publish_image(self, entry: BagMessage) -> None:
         if not (self._own_camera or self._jpeg):
             self._image_out.publish(self._with_header(entry))
             return
@@ -198,7 +198,7 @@ class BagPlay:
             return self._given.for_image(width, height)
         return None if self._args.fov is None else estimated_camera(width, height, self._args.fov)
 
-    def _with_header(self, entry: Entry) -> bytes:
+    def _with_header(self, entry: BagMessage) -> bytes:
         """The bytes as they were recorded, or with another stamp or frame where that was asked for."""
         if not (self._args.now or self._args.frame):
             return entry.data
@@ -245,11 +245,11 @@ class BagPlay:
         with Border(ParameterError, f"ROS refuses the topic {topic}"):
             return self._node.create_publisher(message_class(kind), topic, quality)
 
-    def _first_images(self) -> Iterator[Entry]:
+    def _first_images(self) -> Iterator[BagMessage]:
         for row, (connection, time_ns, data) in enumerate(self._bag.serialised([self._images])):
             if row == 15:
                 return
-            yield Entry(self._images, time_ns * 1e-9, bytes(data), connection)
+            yield BagMessage(self._images, time_ns * 1e-9, bytes(data), connection)
 
 
 def open_bag(name: Any, wanted: str | None) -> tuple[BagFiles, Topic]:

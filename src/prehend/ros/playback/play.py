@@ -78,7 +78,7 @@ def run_play(args: argparse.Namespace) -> int:
     _check(args)
     use_network(args.discovery, args.peer)
     stop, before = threading.Event(), None
-    failures = _Failures()
+    failures = _ReadFailures()
     try:
         given = read_camera(args.camera) if args.camera else None
         if _is_ros2_bag(args.source):
@@ -110,7 +110,7 @@ def _is_ros2_bag(source: str) -> bool:
 
 
 def _play_bag(
-    args: argparse.Namespace, given: GivenCamera | None, stop: threading.Event, failures: "_Failures"
+    args: argparse.Namespace, given: GivenCamera | None, stop: threading.Event, failures: "_ReadFailures"
 ) -> None:
     """A bag of ROS 2 as it was recorded. `--topic` chooses among its topics; one that it does not have is where its
     images go."""
@@ -136,7 +136,7 @@ def _play_bag(
         bag.close()
 
 
-class _Failures:
+class _ReadFailures:
     """Images that cannot be read: told, counted, left out."""
 
     count = 0
@@ -151,7 +151,7 @@ def _topic_of(source: Source) -> str:
     return f", topic {topic}," if topic else ""
 
 
-def _open(args: argparse.Namespace, failures: _Failures) -> tuple[Source, str]:
+def _open(args: argparse.Namespace, failures: _ReadFailures) -> tuple[Source, str]:
     """The source, and the topic that its images go to.
 
     `--topic` chooses among a bag's topics; one that the bag does not have is where its images go.
@@ -226,10 +226,10 @@ class _Publisher:
 
 
 def _play(
-    source: Source, args: argparse.Namespace, publisher: _Publisher, stop: threading.Event, failures: _Failures
+    source: Source, args: argparse.Namespace, publisher: _Publisher, stop: threading.Event, failures: _ReadFailures
 ) -> None:
     publisher.wait_for_subscriber(args.wait, stop)
-    schedule = Schedule(args.rate, source.fps, time.monotonic())
+    schedule = PlaySchedule(args.rate, source.fps, time.monotonic())
     start_stamp_s = publisher.now_s() - schedule.due_s
     total = None if args.loop or args.start or args.duration else source.length
     for frame in tqdm(_frames(source, args, failures), total=total, unit="image", desc=args.source):
@@ -242,7 +242,7 @@ def _play(
     stop.wait(_LINGER_S)
 
 
-class Schedule:
+class PlaySchedule:
     """When each image is due: at a given rate, else as far apart as their stamps are, else at the source's rate.
 
     Attributes:
@@ -275,7 +275,7 @@ class Schedule:
         return self.due_s
 
 
-def _frames(source: Source, args: argparse.Namespace, failures: _Failures) -> Iterator[Frame]:
+def _frames(source: Source, args: argparse.Namespace, failures: _ReadFailures) -> Iterator[Frame]:
     yield from _cut(source, args)
     while args.loop:
         again, _ = _open(args, failures)

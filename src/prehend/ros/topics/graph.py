@@ -31,7 +31,7 @@ class Publisher:
 
 
 @dataclass(frozen=True)
-class Facts:
+class SubscriptionFacts:
     """What the graph knows about a subscription.
 
     Attributes:
@@ -62,7 +62,7 @@ class Facts:
     load: float = 0.0
 
 
-def cause(facts: Facts) -> str:
+def cause(facts: SubscriptionFacts) -> str:
     """Why nothing comes: one sentence with the way out."""
     if not facts.publishers:
         return _nobody(facts)
@@ -155,7 +155,7 @@ def deaf() -> str:
     return "" if discovery_range() != "OFF" else f"{_RANGE} is OFF: nobody is found; set LOCALHOST or SUBNET"
 
 
-def _nobody(facts: Facts) -> str:
+def _nobody(facts: SubscriptionFacts) -> str:
     text = f"nobody publishes {facts.topic}"
     if why := deaf() or facts.hint:
         return f"{text}: {why}"
@@ -169,7 +169,7 @@ def _nobody(facts: Facts) -> str:
     return f"{text}: {facts.unseen}" if facts.unseen else text
 
 
-def _other_type(facts: Facts) -> str:
+def _other_type(facts: SubscriptionFacts) -> str:
     found = sorted({one.type_name for one in facts.publishers})
     text = f"{facts.topic} carries {', '.join(found)}, the node reads {facts.type_name}"
     if facts.type_name == IMAGE and found == [COMPRESSED_IMAGE]:

@@ -7,7 +7,7 @@ import pytest
 
 from prehend.errors import AssetError
 from prehend.pipeline.load import load_estimator
-from prehend.pipeline.tracking.grasp_moments import Sample
+from prehend.pipeline.tracking.grasp_moments import GraspReading
 from prehend_training.evaluate.films.events import NEAR_S, Watched, events_on, fitted, judged, replayed
 
 
@@ -49,7 +49,7 @@ def carried(film: int, seed: int) -> Watched:
         way = 40 * np.clip((t - begin_s) / 0.5, 0, 1) - 40 * np.clip((t - end_s + 0.5) / 0.5, 0, 1)
         odds = 2.0 if begin_s - 0.3 < t < end_s else -1.0
         place = np.array([5.0, way]) + rng.normal(0, 0.5, 2)
-        samples.append(Sample(t, t, place, odds + rng.normal(0, 0.5), 0.003, 0.5))
+        samples.append(GraspReading(t, t, place, odds + rng.normal(0, 0.5), 0.003, 0.5))
     one = watched(film, [begin_s], samples=samples, duration_s=8.0)
     one.true["released"] = [end_s]
     return one

@@ -7,21 +7,21 @@ from prehend.errors import AssetError
 from prehend.pipeline.load import load_estimator
 from prehend.pipeline.networks.uncertainty import JOINT_CLASS, SAID_M
 from prehend.types import Box, GraspEstimate, HandEstimate
-from prehend_training.evaluate.films.spread import DELAYS_S, Errors, _joined, _label_of, fitted, spread_on
+from prehend_training.evaluate.films.spread import DELAYS_S, JointErrors, _joined, _label_of, fitted, spread_on
 
 RNG = np.random.default_rng(0)
 
 
 def made(
     films: int = 8, rows: int = 3000, spread_m: float = 0.02, power: float = 0.8, drift_m_s: float = 0.1
-) -> Errors:
+) -> JointErrors:
     """Errors of a network that is as sure as it says: .68 of them within `spread_m` at `SAID_M`."""
     said = SAID_M * np.exp(RNG.normal(0, 0.5, films * rows))
     off = spread_m * (said / SAID_M) ** power * np.exp(RNG.normal(-0.4677 * 0.5, 0.5, len(said)))
     kinds = np.arange(len(said)) % 3
     far = [np.quantile(off[kinds == kind], 0.68) for kind in range(3)]
     carried = {d: [np.full(100, np.hypot(q, drift_m_s * d)) for q in far] for d in DELAYS_S}
-    return Errors(np.repeat(np.arange(films), rows), kinds, RNG.random(len(said)) < 0.6, said, off, carried)
+    return JointErrors(np.repeat(np.arange(films), rows), kinds, RNG.random(len(said)) < 0.6, said, off, carried)
 
 
 def test_it_finds_what_was_put_in() -> None:

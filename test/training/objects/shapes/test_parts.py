@@ -5,7 +5,7 @@ import pytest
 
 from prehend.errors import AssetError
 from prehend_training.objects.shapes.mesh import assemble
-from prehend_training.objects.shapes.parts_flat import Box, Rack
+from prehend_training.objects.shapes.parts_flat import Rack, RoundedBox
 from prehend_training.objects.shapes.parts_plate import Extrusion
 from prehend_training.objects.shapes.parts_round import Revolve, Torus, Tube
 from prehend_training.objects.shapes.triangles import winding
@@ -16,8 +16,8 @@ CAN = [[0, -0.05], [0.03, -0.05], [0.03, 0.05], [0, 0.05]]
 CUP = [[0, 0], [0.04, 0], [0.04, 0.09], [0.036, 0.09], [0.036, 0.005], [0, 0.005]]
 ROD = [[0, 0, -0.05], [0, 0, 0.05]]
 PARTS = {
-    "box": (Box, {"size_m": [0.06, 0.04, 0.1]}),
-    "round box": (Box, {"size_m": [0.06, 0.04, 0.1], "radius_m": 0.01}),
+    "box": (RoundedBox, {"size_m": [0.06, 0.04, 0.1]}),
+    "round box": (RoundedBox, {"size_m": [0.06, 0.04, 0.1], "radius_m": 0.01}),
     "rack": (Rack, {"size_m": [0.12, 0.06, 0.05], "holes": [3, 2], "hole_radius_m": 0.008, "depth_m": 0.03}),
     "plate": (Extrusion, {"outline_m": SQUARE, "height_m": 0.02}),
     "round plate": (Extrusion, {"outline_m": SQUARE, "height_m": 0.02, "radius_m": 0.004}),

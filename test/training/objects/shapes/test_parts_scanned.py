@@ -7,7 +7,7 @@ from prehend.documents import read_arrays
 from prehend.errors import AssetError, OutputError
 from prehend_training.objects.shapes.mesh import assemble
 from prehend_training.objects.shapes.parts_scanned import Scanned
-from prehend_training.objects.shapes.triangles import Body, Fill
+from prehend_training.objects.shapes.triangles import ConnectedSurface, Fill
 
 trimesh = pytest.importorskip("trimesh", reason="the extra `meshes` is not installed")
 
@@ -17,7 +17,7 @@ ONE = np.ones(3)
 
 def ball(radius_m=0.03, at_m=(0, 0, 0), fill=None):
     mesh = trimesh.creation.icosphere(subdivisions=2, radius=radius_m)
-    return Body(mesh.vertices + np.asarray(at_m), mesh.faces.astype(np.int32), fill)
+    return ConnectedSurface(mesh.vertices + np.asarray(at_m), mesh.faces.astype(np.int32), fill)
 
 
 def pair():
@@ -62,7 +62,7 @@ def test_a_body_that_does_not_close_keeps_its_inside(tmp_path):
     cells = np.moveaxis(np.indices((12, 13, 14)), 0, -1) * 0.005 - 0.03
     fill = Fill(np.linalg.norm(cells, axis=-1) < 0.03, np.full(3, -0.03), np.full(3, 0.005))
     whole = ball(fill=fill)
-    open_body = Body(whole.vertices_m, whole.faces[::2], fill)
+    open_body = ConnectedSurface(whole.vertices_m, whole.faces[::2], fill)
     Scanned(*PLACE, (open_body,), (np.zeros(len(open_body.faces), np.int64),)).write(tmp_path / "open.npz")
     (back,) = read(tmp_path / "open.npz").bodies
     assert back.fill is not None and back.fill.inside.shape == (12, 13, 14)
@@ -78,7 +78,9 @@ def test_many_vertices_are_counted_with_more_bits(tmp_path):
     rows = np.arange(columns * (columns - 1) - 1)
     faces = np.stack([rows, rows + 1, rows + columns], 1).astype(np.int32)
     assert len(vertices) > 1 << 16
-    Scanned(*PLACE, (Body(vertices, faces),), (np.zeros(len(faces), np.int64),)).write(tmp_path / "large.npz")
+    Scanned(*PLACE, (ConnectedSurface(vertices, faces),), (np.zeros(len(faces), np.int64),)).write(
+        tmp_path / "large.npz"
+    )
     (back,) = read(tmp_path / "large.npz").bodies
     np.testing.assert_array_equal(back.faces, faces)
 

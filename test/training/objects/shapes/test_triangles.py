@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prehend_training.objects.shapes.triangles import Body, Fill, closest_points, shaded, winding
+from prehend_training.objects.shapes.triangles import ConnectedSurface, Fill, closest_points, shaded, winding
 
 trimesh = pytest.importorskip("trimesh", reason="the extra `meshes` is not installed")
 
@@ -11,7 +11,7 @@ RADIUS_M = 0.04
 
 
 def body_of(mesh, fill=None):
-    return Body(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32), fill)
+    return ConnectedSurface(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32), fill)
 
 
 def box_distance(points, size):
@@ -137,7 +137,7 @@ def test_the_sign_of_an_open_body_is_that_of_its_cells():
     grid = cells((24, 24, 24), 0.005)
     fill = Fill(np.linalg.norm(grid, axis=-1) < RADIUS_M, grid[0, 0, 0], np.full(3, 0.005))
     half = mesh.faces[mesh.vertices[mesh.faces].mean(1)[:, 2] > -0.02]  # without its foot
-    open_body = Body(mesh.vertices, half.astype(np.int32), fill)
+    open_body = ConnectedSurface(mesh.vertices, half.astype(np.int32), fill)
     rim = np.hypot(0.005, np.sqrt(RADIUS_M**2 - 0.02**2))  # what is nearest where the foot was
     assert open_body.distance(np.array([[0, 0, 0.02], [0, 0, 0.06], [0, 0, -0.015]])) == pytest.approx(
         [-0.02, 0.02, -rim], abs=4e-3

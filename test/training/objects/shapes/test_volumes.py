@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prehend_training.objects.shapes.mesh import LONGEST_EDGE_M, assemble
-from prehend_training.objects.shapes.parts_flat import Box, Rack
+from prehend_training.objects.shapes.parts_flat import Rack, RoundedBox
 from prehend_training.objects.shapes.parts_plate import Extrusion
 from prehend_training.objects.shapes.parts_round import Revolve, Torus, Tube
 
@@ -32,9 +32,9 @@ def shoelace(outline):
 
 CUP_M3 = np.pi * (0.04**2 * 0.09 - 0.036**2 * 0.085) * POLYGON
 SOLIDS = {
-    "box": (Box, {"size_m": [0.06, 0.04, 0.1]}, 0.06 * 0.04 * 0.1, [0.06, 0.04, 0.1], 1e-9, 2),
+    "box": (RoundedBox, {"size_m": [0.06, 0.04, 0.1]}, 0.06 * 0.04 * 0.1, [0.06, 0.04, 0.1], 1e-9, 2),
     "rounded box": (
-        Box, {"size_m": [0.06, 0.04, 0.1], "radius_m": 0.01}, rounded_box_m3([0.06, 0.04, 0.1], 0.01),
+        RoundedBox, {"size_m": [0.06, 0.04, 0.1], "radius_m": 0.01}, rounded_box_m3([0.06, 0.04, 0.1], 0.01),
         [0.06, 0.04, 0.1], 0.02, 2,
     ),
     "rack": (

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from prehend_training.grasps.library import sample_grasp
-from prehend_training.scenes.layout.bimanual import GAP_M, Wanted, second_grasp
+from prehend_training.scenes.layout.bimanual import GAP_M, WantedHand, second_grasp
 from prehend_training.scenes.layout.posing import aimed_arm, place_hand, pose_hand
 from prehend_training.scenes.layout.sampling import sample_scene, sample_view
 from prehend_training.scenes.layout.scene import mirror_thing_pose, plain_thing, true_points
@@ -70,7 +70,7 @@ def test_the_second_hand_touches_the_thing_and_is_not_in_it(pairs):
 def test_a_thing_without_grasps_or_beyond_the_arm_gets_no_second_hand():
     rng = np.random.default_rng(3)
     first, thing, _ = holding(rng, "box")
-    far = Wanted("left", mirror_thing_pose(thing.pose), np.array([0, -3.0, 0]), UP, -np.inf)
+    far = WantedHand("left", mirror_thing_pose(thing.pose), np.array([0, -3.0, 0]), UP, -np.inf)
     assert second_grasp(rng, first, thing.solid, far) is None
     near = far._replace(shoulder_m=mirror_thing_pose(thing.pose)[:3, 3] + 0.4 * TOWARD)
     unknown = replace(thing.solid, object_id="thing of nobody")

@@ -14,7 +14,7 @@ from prehend_training.scenes.appearance.lighting import sample_lighting
 from prehend_training.scenes.camera.effects import sample_effects
 from prehend_training.scenes.camera.lens import pixels
 from prehend_training.scenes.layout.sampling import sample_scene, sample_view
-from prehend_training.scenes.layout.scene import Scene, View, plain_thing
+from prehend_training.scenes.layout.scene import Scene, SceneCamera, plain_thing
 from prehend_training.scenes.layout.surroundings import random_rotation
 from prehend_training.scenes.people.clothing import Outfit
 from prehend_training.scenes.render.render import SceneRenderer, crop_sample, frame_sample
@@ -49,7 +49,7 @@ def thing_scene(object_id, seed):
 
 def centred(focal=300.0, size=SIZE):
     K = np.array([[focal, 0, (size - 1) / 2], [0, focal, (size - 1) / 2], [0, 0, 1.0]])
-    return View(Camera(K, size, size), np.eye(4), sample_effects(np.random.default_rng(0)))
+    return SceneCamera(Camera(K, size, size), np.eye(4), sample_effects(np.random.default_rng(0)))
 
 
 def overlap(a, b):

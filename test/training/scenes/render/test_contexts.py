@@ -10,7 +10,7 @@ from prehend.errors import MissingDependency, SourceError
 from prehend.types import Box
 from prehend_training.sample import FrameId
 from prehend_training.scenes.render.build import stage
-from prehend_training.scenes.render.clock import Clock
+from prehend_training.scenes.render.clock import ProcessorClock
 from prehend_training.scenes.render.render import NO_FRAME, SceneRenderer
 
 VIEW = seen_from(120.0, (64, 48))
@@ -98,7 +98,7 @@ def test_a_renderer_takes_no_hold_of_opengl_before_its_first_image(monkeypatch):
 
 
 def test_a_clock_counts_while_it_runs_part_by_part():
-    clock = Clock()
+    clock = ProcessorClock()
     with clock.part("before"):
         sum(range(1000))
     assert not clock.spent_s

@@ -14,7 +14,7 @@ from prehend_training.scenes.appearance.patterns import Gallery
 from prehend_training.scenes.camera.effects import CameraEffects
 from prehend_training.scenes.layout.posing import place_hand, pose_hand
 from prehend_training.scenes.layout.sampling import sample_scene, sample_view
-from prehend_training.scenes.layout.scene import Scene, Table, View, plain_thing
+from prehend_training.scenes.layout.scene import Scene, SceneCamera, Table, plain_thing
 from prehend_training.scenes.people.body import Arm
 from prehend_training.scenes.people.clothing import sample_outfit
 from prehend_training.scenes.people.gestures import gesture_angles
@@ -42,7 +42,7 @@ def camera(focal=110.0, model="plumb_bob", distortion=()):
 
 
 def seen_by(camera):
-    return View(camera, np.eye(4), CLEAN)
+    return SceneCamera(camera, np.eye(4), CLEAN)
 
 
 def empty_scene(**parts):
@@ -77,7 +77,7 @@ def held_scenes(count):
             place = scene.hands[0].joints_m.mean(0) * [1 if scene.hands[0].side == "right" else -1, 1, 1]
             K[:2, 2] = SIZE / 2 - (K[:2, :2] @ place[:2]) / place[2]
             noisy = CameraEffects(read_noise=0.01, shot_noise=0.02, blur_px=0.3, seed=seed)
-            found.append((replace(scene, strangers=()), View(Camera(K, SIZE, SIZE), np.eye(4), noisy)))
+            found.append((replace(scene, strangers=()), SceneCamera(Camera(K, SIZE, SIZE), np.eye(4), noisy)))
         if len(found) == count:
             return found
     raise AssertionError("too few grasps")

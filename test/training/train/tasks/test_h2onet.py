@@ -9,7 +9,6 @@ from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
 from prehend.models.meshes.h2onet import FRAMES, KEPT
 from prehend.models.trunks.hand_landmarks import HandLandmarks
-from prehend_training.losses.heads import pretrained_parameters
 from prehend_training.train.loop.checkpoint import load_result, load_start
 from prehend_training.train.loop.machine import Budget, Machine, to_tensors
 from prehend_training.train.presets import preset
@@ -132,7 +131,7 @@ def test_the_pretrained_trunk_is_a_start(tmp_path):
 
 def test_what_was_pretrained_learns_slowly(crops):
     network = preset("debug-h2onet-frame").task([crops]).network()
-    slow = {id(parameter) for parameter in pretrained_parameters(network)}
+    slow = {id(parameter) for parameter in network.pretrained()}
     named = {name for name, parameter in network.named_parameters() if id(parameter) in slow}
     assert {name.split(".")[1] for name in named} == {"seen", "presence", "side"}
     assert "network.seen.pyramid.laterals.0.0.weight" not in named

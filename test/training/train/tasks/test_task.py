@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from prehend.errors import AssetError, InvalidInput
 from prehend.models.sima.views import SimaViews
 from prehend.models.trunks.hand_landmarks import HandLandmarks
-from prehend_training.losses.heads import pretrained_parameters
 from prehend_training.train.loop.checkpoint import load_start
 from prehend_training.train.loop.machine import Budget, Machine, to_tensors
 from prehend_training.train.loop.preset import Teacher
@@ -108,7 +107,7 @@ def test_the_pretrained_trunk_is_a_start_and_learns_slowly(tmp_path):
             want, seen = published(image), network.eyes(image)
         places = want.landmarks.reshape(1, 21, 3)[..., :2] / 224
         torch.testing.assert_close(seen.places, places, atol=1e-5, rtol=1e-4)
-        slow = {id(parameter) for parameter in pretrained_parameters(SimaInTraining(network, "start"))}
+        slow = {id(parameter) for parameter in SimaInTraining(network, "start").pretrained()}
         named = {label for label, parameter in network.named_parameters() if id(parameter) in slow}
         assert {label.split(".")[1] for label in named} == {"trunk", "places"}
 

@@ -30,7 +30,7 @@ from prehend_training.scenes.geometry import VERTEX, Geometry, join
 from prehend_training.scenes.layout.scene import plain_thing
 from prehend_training.scenes.people.body import PARTS
 from prehend_training.scenes.render.build import thing_geometry
-from prehend_training.scenes.render.raster import Picture, Rasterizer, Span, Staged
+from prehend_training.scenes.render.raster import Picture, Rasterizer, Span, StagedScene
 
 _UNSEEN_COLOUR = (150, 150, 150)
 """Of surfaces of which the image shows nothing."""
@@ -158,7 +158,7 @@ def palette() -> NDArray[np.uint8]:
 _OF_THREAD = threading.local()
 
 
-def _draw(staged: Staged, camera: Camera) -> Picture:
+def _draw(staged: StagedScene, camera: Camera) -> Picture:
     """What a camera whose frame is the world sees, without textures and light; one rasteriser for each thread, for an
     OpenGL context belongs to the thread that made it."""
     if not hasattr(_OF_THREAD, "rasterizer"):
@@ -182,13 +182,13 @@ def solid_of(label: ObjectLabel) -> Solid:
     return solid.stretched(np.asarray(label.extents_m, np.float64) / solid.extents_m)
 
 
-def _staged(hand: HandLabel, objects: tuple[ObjectLabel, ...]) -> Staged:
+def _staged(hand: HandLabel, objects: tuple[ObjectLabel, ...]) -> StagedScene:
     parts = [_hand_geometry(hand), *(_object_geometry(thing, OBJECT_CODE + k) for k, thing in enumerate(objects))]
     whole = join(parts)
     count = len(parts[0].faces)
     nothing = Span(0, 0)
     things = Span(count, len(whole.faces) - count)
-    return Staged(whole, nothing, Span(0, count), nothing, nothing, things, (), hand.vertices_m)
+    return StagedScene(whole, nothing, Span(0, count), nothing, nothing, things, (), hand.vertices_m)
 
 
 @lru_cache(maxsize=2)

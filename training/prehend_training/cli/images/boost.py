@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,15 +187,13 @@ def _train(arguments: argparse.Namespace) -> None:
     from prehend_training.boost.generator.preset import booster
     from prehend_training.boost.generator.run import train_booster
     from prehend_training.train.loop.machine import Budget
+    from prehend_training.train.loop.preset import Changes, renumbered
 
     chosen = booster(arguments.preset)
-    numbers = {"batch_size": arguments.batch, "lr": arguments.lr}
-    changed = {name: value for name, value in numbers.items() if value is not None}
-    if any(not value > 0 for value in changed.values()):
+    changes = Changes(batch_size=arguments.batch, lr=arguments.lr, seed=arguments.seed)
+    if any(value is not None and not value > 0 for value in (changes.batch_size, changes.lr)):
         raise InvalidInput("--batch and --lr must be positive")
-    chosen = replace(chosen, optimisation=replace(chosen.optimisation, **changed))
-    if arguments.seed is not None:
-        chosen = replace(chosen, seed=arguments.seed)
+    chosen = renumbered(chosen, changes, chosen.optimisation)
     data, budget = _folders(arguments.data), Budget(arguments.minutes, arguments.steps)
     machine = machine_of(arguments, data)
     train_booster(chosen, data, arguments.run_folder, budget, machine, until_of(arguments))

@@ -10,7 +10,7 @@ from prehend.errors import InvalidInput
 from prehend_training.cli.parsing.options import add_device, add_seed, add_verb
 
 if TYPE_CHECKING:
-    from prehend_training.deocclude.make import Source
+    from prehend_training.deocclude.make import NumberedSamples
 
 
 def add_deocclude_verb(verbs: Any) -> None:
@@ -94,7 +94,7 @@ def _part(text: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[1])
 
 
-def _source(arguments: argparse.Namespace) -> "tuple[Source, dict[str, Any]]":
+def _source(arguments: argparse.Namespace) -> "tuple[NumberedSamples, dict[str, Any]]":
     """The samples, and what the folder of twins says about them."""
     from prehend_training.datasets import FIRST_SPLIT, open_dataset
     from prehend_training.storage.shards import ShardFolder

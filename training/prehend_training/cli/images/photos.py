@@ -10,7 +10,7 @@ from prehend_training.cli.parsing.annotation import add_known, add_pose_source, 
 from prehend_training.cli.parsing.options import add_verb, keep_old_option
 
 if TYPE_CHECKING:
-    from prehend_training.photos.teachers import Teacher
+    from prehend_training.photos.teachers import PhotoTeacher
 
 MEDIAPIPE = "mediapipe"
 
@@ -126,12 +126,12 @@ def _import(arguments: argparse.Namespace) -> None:
 def _label(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from prehend_training.photos.agreement import Rule
+    from prehend_training.photos.agreement import AgreementRule
     from prehend_training.photos.facts import read_facts
     from prehend_training.photos.labelling import Labelling, label_photos, pictures_of
     from prehend_training.photos.labels import read_labels
 
-    rule = Rule()
+    rule = AgreementRule()
     if arguments.apart is not None:
         if not 0 < arguments.apart < 1:
             raise InvalidInput(f"--apart {arguments.apart:g} is not between 0 and 1")
@@ -151,7 +151,7 @@ def _label(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{prefix}: {', '.join(f'{count} {name}' for name, count in said.items())}\n")
 
 
-def _teacher(arguments: argparse.Namespace) -> "Teacher":
+def _teacher(arguments: argparse.Namespace) -> "PhotoTeacher":
     from prehend_training.photos.teachers import HOW, MediapipeTeacher, OwnTeacher
 
     if arguments.teacher != MEDIAPIPE:

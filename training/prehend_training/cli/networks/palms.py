@@ -149,7 +149,7 @@ def _label(arguments: argparse.Namespace) -> None:
     from prehend.models.trunks.hand_landmarks import HandLandmarks
     from prehend_training.evaluate.network import open_measured
     from prehend_training.palms.labels import write_palm_labels
-    from prehend_training.palms.pseudo import Labeller, Rule, label_photographs
+    from prehend_training.palms.pseudo import Labeller, PseudoLabelRule, label_photographs
     from prehend_training.photos.facts import read_facts
     from prehend_training.pretrained.files import load_pretrained
 
@@ -157,7 +157,7 @@ def _label(arguments: argparse.Namespace) -> None:
     if arguments.landmarks is not None:
         landmarks = HandLandmarks().eval()
         load_pretrained(arguments.landmarks, landmarks)
-    rule = Rule(sure=arguments.sure, presence=arguments.presence)
+    rule = PseudoLabelRule(sure=arguments.sure, presence=arguments.presence)
     labeller = Labeller(open_measured(arguments.detector).backend, landmarks, rule)
     every = dict(_every(text) for text in arguments.every)
     labels = label_photographs(arguments.folder, labeller, read_facts(arguments.sources), known_boxes(arguments), every)

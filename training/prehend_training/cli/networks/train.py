@@ -56,13 +56,13 @@ def _train(arguments: argparse.Namespace) -> None:
     from prehend_training.train.runs import Training, train_run
 
     changes = Changes(
-        arguments.large_batches,
-        arguments.batch,
-        arguments.lr,
-        arguments.teacher is not None,
-        not arguments.no_twins,
-        arguments.strong,
-        arguments.seed,
+        large_batches=arguments.large_batches,
+        batch_size=arguments.batch,
+        lr=arguments.lr,
+        taught=arguments.teacher is not None,
+        twins=not arguments.no_twins,
+        strong=arguments.strong,
+        seed=arguments.seed,
     )
     chosen = changed_preset(named_preset(arguments.preset).name, changes)
     data = chosen_data(arguments, chosen)

@@ -11,7 +11,7 @@ from prehend_training.cli.parsing.options import number_from
 
 if TYPE_CHECKING:
     from prehend_training.data.stores.open import DataSource
-    from prehend_training.experiments.table import Extent, Table
+    from prehend_training.experiments.table import Extent, Study
     from prehend_training.train.loop.machine import Machine
 
 
@@ -91,7 +91,7 @@ def extent_of(arguments: argparse.Namespace) -> "Extent":
     return Extent(arguments.steps, range(arguments.seeds), tuple(arguments.held_out), tuple(arguments.start))
 
 
-def write_table(arguments: argparse.Namespace, table: "Table", data: "DataSource") -> None:
+def write_table(arguments: argparse.Namespace, table: "Study", data: "DataSource") -> None:
     """Run a table, and print it; `arguments` are those of `add_table`, `data` what its rows learn from."""
     from prehend_training.experiments.table import markdown, run_table
 

@@ -126,7 +126,7 @@ def _turn_about_grey(angle_rad: float) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Patch:
+class OccludingPatch:
     """A rectangle that hides a part of an image: its first row and column, and (h, w, 3) uint8 what is shown there."""
 
     top: int
@@ -140,7 +140,7 @@ class Patch:
         return np.s_[self.top : self.top + height, self.left : self.left + width]
 
 
-def draw_patches(config: PhotometricConfig, size: tuple[int, int], rng: Rng) -> tuple[Patch, ...]:
+def draw_patches(config: PhotometricConfig, size: tuple[int, int], rng: Rng) -> tuple[OccludingPatch, ...]:
     """One or two erased rectangles of an image of this height and width, in a flat colour or a pattern, or none."""
     if rng.random() >= config.erase_p:
         return ()
@@ -152,7 +152,7 @@ def draw_patches(config: PhotometricConfig, size: tuple[int, int], rng: Rng) -> 
             pixels = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), (height, width, 3))
         else:
             pixels = pattern(max(height, width), rng)[:height, :width]
-        patches.append(Patch(int(top), int(left), pixels))
+        patches.append(OccludingPatch(int(top), int(left), pixels))
     return tuple(patches)
 
 
@@ -165,7 +165,7 @@ def pattern(size_px: int, rng: Rng) -> Image:
     return np.asarray(cv2.resize(coarse, (size_px, size_px), interpolation=way), np.uint8)
 
 
-def hidden_by(patches: Sequence[Patch], size: tuple[int, int]) -> NDArray[np.bool_]:
+def hidden_by(patches: Sequence[OccludingPatch], size: tuple[int, int]) -> NDArray[np.bool_]:
     """(H, W) where patches hide an image of this height and width."""
     hidden = np.zeros(size, np.bool_)
     for patch in patches:
@@ -245,16 +245,16 @@ def motion_kernel(sigma_px: float, angle_rad: float) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Changes:
+class PixelChanges:
     """All that is done to the pixels of one image, in this order."""
 
     colours: Colours
-    patches: tuple[Patch, ...]
+    patches: tuple[OccludingPatch, ...]
     degrading: Degrading
 
 
-def draw_changes(config: PhotometricConfig, size: tuple[int, int], rng: Rng, erase: bool = True) -> Changes:
+def draw_changes(config: PhotometricConfig, size: tuple[int, int], rng: Rng, erase: bool = True) -> PixelChanges:
     """Draws for an image of this height and width: other light, patches (where `erase` says so), a worse camera."""
     colours = draw_colours(config, rng)
     patches = draw_patches(config, size, rng) if erase else ()
-    return Changes(colours, patches, draw_degrading(config, size, rng))
+    return PixelChanges(colours, patches, draw_degrading(config, size, rng))

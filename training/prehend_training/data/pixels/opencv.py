@@ -14,12 +14,12 @@ from prehend_training.data.pixels.draws import (
     LEVELS,
     LUMA,
     MIX,
-    Changes,
     Colours,
     Degrading,
     Image,
     Noise,
-    Patch,
+    OccludingPatch,
+    PixelChanges,
     motion_kernel,
     noise_wall,
 )
@@ -85,7 +85,7 @@ def frame_arrays(pixels: FramePixels) -> ArrayDict:
     }
 
 
-def frame_image(image: Image, affine: FloatArray, window: Window, size_px: int, changes: Changes | None) -> Image:
+def frame_image(image: Image, affine: FloatArray, window: Window, size_px: int, changes: PixelChanges | None) -> Image:
     """(S, S, 3) a frame through a (2, 3) map, changed in the window x0, y0, x1, y1 and black outside of it."""
     shown = warp_frame(image, affine, window, size_px)
     if changes is None:
@@ -165,7 +165,7 @@ def coarse_frame_segments(
     return (hand + 2 * held).astype(np.uint8)
 
 
-def changed(image: Image, changes: Changes) -> Image:
+def changed(image: Image, changes: PixelChanges) -> Image:
     """(H, W, 3) the image in other light, erased in places and seen by a worse camera."""
     return degrade(erase(change_colour(image, changes.colours), changes.patches), changes.degrading)
 
@@ -197,7 +197,7 @@ def _with_levels(image: Image, colours: Colours, contrast: float) -> Image:
     return np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None]))
 
 
-def erase(image: Image, patches: Sequence[Patch]) -> Image:
+def erase(image: Image, patches: Sequence[OccludingPatch]) -> Image:
     """The image behind patches."""
     if not patches:
         return image

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.types import FloatArray
-from prehend_training.data.pixels.draws import Changes
+from prehend_training.data.pixels.draws import PixelChanges
 
 Source = Mapping[str, NDArray[Any]]
 """The pixels of a record: `image`, `segmentation` and, where there is a twin, `deoccluded` and `deoccluded_front`; in a
@@ -68,7 +68,7 @@ class CropPixels:
     own_twin: bool
     smear: bool
     background: Background | None
-    changes: Changes | None
+    changes: PixelChanges | None
     unlabelled: bool
     object_box: FloatArray | None
     grid: int
@@ -91,7 +91,7 @@ class FramePixels:
     window: tuple[int, int, int, int]
     size_px: int
     stride_px: int
-    changes: Changes | None
+    changes: PixelChanges | None
 
 
 def source_of(record: Source) -> Source:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from prehend.types import FloatArray
-from prehend_training.data.pixels.draws import CONTRAST, LEVELS, LUMA, MIX, Changes, Colours
+from prehend_training.data.pixels.draws import CONTRAST, LEVELS, LUMA, MIX, Colours, PixelChanges
 from prehend_training.data.pixels.plans import (
     HELD_ALONE,
     MAP_STRIDE,
@@ -255,7 +255,7 @@ def paste(images: Tensor, keep: Tensor, background: Tensor) -> Tensor:
 
 
 def changed(
-    images: Tensor, changes: Sequence[Changes | None], windows: Sequence[tuple[int, int, int, int]] | None = None
+    images: Tensor, changes: Sequence[PixelChanges | None], windows: Sequence[tuple[int, int, int, int]] | None = None
 ) -> Tensor:
     """Images (B, V, 3, S, S) in other light, erased in places and seen by worse cameras: all of them, or none.
 
@@ -323,7 +323,7 @@ def _contrasted(images: Tensor, middle: Tensor, contrast: Tensor) -> Tensor:
     return middle + contrast.view(-1, 1, 1, 1, 1) * (images - middle)
 
 
-def erase(images: Tensor, changes: Sequence[Changes]) -> None:
+def erase(images: Tensor, changes: Sequence[PixelChanges]) -> None:
     """Put patches over images (B, V, 3, S, S), in place."""
     rows = [row for row, one in enumerate(changes) if one.patches]
     if not rows:

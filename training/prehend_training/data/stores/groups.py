@@ -1,14 +1,11 @@
 """Images that belong together: films of one camera, moments of several; of folders of scenes and of real datasets."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import numpy as np
 
-from prehend.errors import AssetError, InvalidInput
-from prehend_training.data.stores.datasets import MixedDataset
-from prehend_training.data.stores.open import DatasetChoice, DataSource, Mixture
+from prehend.errors import AssetError
 from prehend_training.datasets.base import Dataset
 from prehend_training.datasets.own_hand import as_trained
 from prehend_training.sample import Film, Sample
@@ -18,10 +15,11 @@ from prehend_training.storage.shards import ShardFolder
 GroupKind = Literal["sequences", "views"]
 """Kinds of folders whose units are films, and moments."""
 
-_WANTED = {
+WANTED = {
     "sequences": "films come from folders of `scenes --kind sequences`, DexYCB or HO-3D",
     "views": "several views of a moment come from folders of `scenes --kind views`, HanCo or DexYCB",
 }
+"""Where groups of a kind come from."""
 
 
 class GroupSource(Protocol):
@@ -60,7 +58,7 @@ class ShardGroups:
     def __init__(self, path: Path, kind: GroupKind):
         self.folder, self.name = ShardFolder.open(Path(path)), str(path)
         if self.folder.kind != kind:
-            raise AssetError(f"{path} holds {self.folder.kind}: {_WANTED[kind]}")
+            raise AssetError(f"{path} holds {self.folder.kind}: {WANTED[kind]}")
 
     def films(self) -> list[Film]:
         """See `GroupSource`."""
@@ -96,40 +94,3 @@ class DatasetGroups:
     def sample(self, row: int) -> Sample:
         """See `GroupSource`."""
         return as_trained(self.dataset[row], self.dataset)
-
-
-Opened = TypeVar("Opened")
-
-
-def open_groups(
-    data: DataSource, kind: GroupKind, build: Callable[[GroupSource, float], Opened], limit_bytes: float = 0.0
-) -> Opened | MixedDataset:
-    """What is made of the groups of a source.
-
-    Args:
-        data: folders of scenes of the kind, a dataset, or a mixture of such.
-        kind: which groups are wanted.
-        build: of the groups of one folder or dataset, with the share of `limit_bytes` that it may keep.
-        limit_bytes: memory for what was read; a mixture has its own.
-
-    Raises:
-        AssetError: the source is not there or has other images.
-        InvalidInput: weights are not usable, or there is no folder.
-    """
-    if isinstance(data, Mixture):
-        total = sum(weight for _, weight in data.parts)
-        parts = [
-            (open_groups(source, kind, build, data.cache_gb * 1e9 * weight / total), weight)
-            for source, weight in data.parts
-        ]
-        return parts[0][0] if len(parts) == 1 else MixedDataset(parts)  # type: ignore[arg-type]
-    if isinstance(data, DatasetChoice):
-        return build(DatasetGroups(data.open()), limit_bytes)
-    if not isinstance(data, Sequence):
-        raise AssetError(_WANTED[kind])
-    folders = [build(ShardGroups(path, kind), limit_bytes / len(data)) for path in data]
-    if not folders:
-        raise InvalidInput(f"no folder given: {_WANTED[kind]}")
-    if len(folders) == 1:
-        return folders[0]
-    return MixedDataset([(folder, float(len(folder))) for folder in folders])  # type: ignore[arg-type, misc]

@@ -1,26 +1,67 @@
 """What a run learns from: folders of shards, scenes rendered on the way, real datasets, labelled photographs, or a
 mixture of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, TypeVar
 
 from prehend.errors import AssetError, InvalidInput
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crops import CropBatches, CropDataConfig, TrainingDataset, exact
 from prehend_training.data.stores.datasets import Cached, MixedDataset, RealDataset, ShardDataset, Twins
-from prehend_training.data.stores.memory import Filling, InMemory, KnownCount, Memory
+from prehend_training.data.stores.groups import WANTED, DatasetGroups, GroupKind, GroupSource, ShardGroups
+from prehend_training.data.stores.memory import Filling, InMemory, Memory
 from prehend_training.data.stores.online import OnlineDataset
-from prehend_training.data.stores.photographs import PhotoChoice, PhotoDataset
+from prehend_training.data.stores.source import OneSource, Pictures
 from prehend_training.datasets import Dataset, open_dataset
 from prehend_training.engine.scenes import SceneConfig
-from prehend_training.photos.labels import read_labels
 from prehend_training.storage.shards import ShardFolder
 
 
 @dataclass(frozen=True)
-class DatasetChoice:
+class ShardFolders(OneSource):
+    """Folders of shards, as `scenes` and others write them."""
+
+    paths: Sequence[Path]
+
+    def records(self, pictures: Pictures, twins: bool, crop_px: int) -> ShardDataset:
+        """See `OneSource`."""
+        return ShardDataset(self.paths, pictures, twins)
+
+    def groups(self, kind: GroupKind) -> Iterable[GroupSource]:
+        """See `OneSource`."""
+        return (ShardGroups(path, kind) for path in self.paths)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """See `OneSource`."""
+        return [{"path": str(path), "commit": ShardFolder.open(path).description["commit"]} for path in self.paths]
+
+
+@dataclass(frozen=True)
+class RenderedScenes(OneSource):
+    """Scenes that are rendered while training."""
+
+    config: SceneConfig
+    renders = True
+
+    def records(self, pictures: Pictures, twins: bool, crop_px: int) -> OnlineDataset:
+        """See `OneSource`."""
+        if self.config.kind != pictures:
+            raise AssetError(f"scenes of {self.config.kind}: expected {pictures}")
+        return OnlineDataset(self.config)
+
+    def keep(self, filling: Filling, pictures: Pictures, twins: bool, crop_px: int, most: int | None) -> InMemory:
+        """See `OneSource`."""
+        raise InvalidInput("scenes that are rendered while training do not come twice: leave --in-memory out")
+
+    def describe(self) -> list[dict[str, Any]]:
+        """See `OneSource`."""
+        return [{"online": self.config.describe()}]
+
+
+@dataclass(frozen=True)
+class DatasetChoice(OneSource):
     """A split of a real dataset.
 
     Attributes:
@@ -34,12 +75,24 @@ class DatasetChoice:
     mano: Path | None = None
     twins: Path | None = None
 
-    def describe(self) -> dict[str, Any]:
-        """For run.json: with what was opened, not what was asked for."""
+    def records(self, pictures: Pictures, twins: bool, crop_px: int) -> RealDataset:
+        """See `OneSource`."""
+        if pictures != "crops":
+            raise AssetError(
+                f"{self.name}: datasets do not label every hand of a picture, which a detector learns from"
+            )
+        return RealDataset(self.open(), crop_px, self.open_twins() if twins else None)
+
+    def groups(self, kind: GroupKind) -> list[GroupSource]:
+        """See `OneSource`."""
+        return [DatasetGroups(self.open())]
+
+    def describe(self) -> list[dict[str, Any]]:
+        """See `OneSource`: what was opened, not what was asked for."""
         dataset = self.open()
         folders = {"root": dataset.root, "mano": self.mano, "twins": self.twins}
         named = {name: None if path is None else str(path) for name, path in folders.items()}
-        return {"dataset": self.name, "split": dataset.split, "pictures": len(dataset), **named}
+        return [{"dataset": self.name, "split": dataset.split, "pictures": len(dataset), **named}]
 
     def open(self) -> Dataset:
         """The reader."""
@@ -52,7 +105,7 @@ class DatasetChoice:
         return None if self.twins is None else TwinFolder.open(self.twins)
 
 
-SingleSource = Sequence[Path] | SceneConfig | DatasetChoice | PhotoChoice
+SingleSource = Sequence[Path] | SceneConfig | OneSource
 
 
 @dataclass(frozen=True)
@@ -71,14 +124,37 @@ class Mixture:
         if not self.parts or not self.cache_gb >= 0:
             raise InvalidInput("a mixture has at least one source, and its memory is not negative")
 
+    def sources(self) -> list[tuple[OneSource, float]]:
+        """The parts as what answers, with their weights."""
+        return [(_one(source), weight) for source, weight in self.parts]
+
+    def shares(self) -> list[tuple[OneSource, float, float]]:
+        """The same, and each one's share of all weights; whether weights can be used `MixedDataset` says."""
+        total = sum(weight for _, weight in self.parts) or 1.0
+        return [(source, weight, weight / total) for source, weight in self.sources()]
+
 
 DataSource = SingleSource | Mixture
 """Folders of shards, scenes that are rendered while training, a dataset, photographs, or several of these."""
 
 
-def open_training_data(
-    data: DataSource, pictures: Literal["crops", "frames"], twins: bool = True, crop_px: int = 128
-) -> TrainingDataset:
+def _one(data: SingleSource) -> OneSource:
+    """Plain folders and configurations as sources."""
+    if isinstance(data, OneSource):
+        return data
+    return RenderedScenes(data) if isinstance(data, SceneConfig) else ShardFolders(data)
+
+
+def _mixture(data: DataSource) -> Mixture:
+    return data if isinstance(data, Mixture) else Mixture(((data, 1.0),))
+
+
+def _mixed(parts: Sequence[tuple[Any, float]]) -> Any:
+    """Datasets with their weights as one."""
+    return parts[0][0] if len(parts) == 1 else MixedDataset(parts)
+
+
+def open_training_data(data: DataSource, pictures: Pictures, twins: bool = True, crop_px: int = 128) -> TrainingDataset:
     """The records of a source.
 
     Args:
@@ -91,32 +167,13 @@ def open_training_data(
         AssetError: the source has other images, or is not there.
         InvalidInput: weights are not usable.
     """
-    if isinstance(data, Mixture):
-        total = sum(weight for _, weight in data.parts)
-        opened = []
-        for source, weight in data.parts:
-            dataset = open_training_data(source, pictures, twins, crop_px)
-            if data.cache_gb and not isinstance(source, SceneConfig):  # scenes do not come twice
-                dataset = Cached(dataset, data.cache_gb * 1e9 * weight / total)
-            opened.append((dataset, weight))
-        return opened[0][0] if len(opened) == 1 else MixedDataset(opened)
-    if isinstance(data, DatasetChoice):
-        if pictures != "crops":
-            raise AssetError(
-                f"{data.name}: datasets do not label every hand of a picture, which a detector learns from"
-            )
-        return RealDataset(data.open(), crop_px, data.open_twins() if twins else None)
-    if isinstance(data, PhotoChoice):
-        if pictures != "crops":
-            raise AssetError(
-                f"{data.labels}: photographs teach crop networks alone; not every hand of them is labelled"
-            )
-        return PhotoDataset(read_labels(data.labels), data.split)
-    if not isinstance(data, SceneConfig):
-        return ShardDataset(data, pictures, twins)
-    if data.kind != pictures:
-        raise AssetError(f"scenes of {data.kind}: expected {pictures}")
-    return OnlineDataset(data)
+    mixture, opened = _mixture(data), []
+    for source, weight, share in mixture.shares():
+        dataset = source.records(pictures, twins, crop_px)
+        if mixture.cache_gb and not source.renders:
+            dataset = Cached(dataset, mixture.cache_gb * 1e9 * share)
+        opened.append((dataset, weight))
+    return _mixed(opened)
 
 
 def some_crops(data: DataSource, config: CropDataConfig, seed: int, count: int, augment: bool) -> ArrayDict:
@@ -125,17 +182,8 @@ def some_crops(data: DataSource, config: CropDataConfig, seed: int, count: int, 
     return CropBatches(open_training_data(data, "crops", crop_px=shown.size_px), shown, seed, count).batch(0)
 
 
-IN_MEMORY_VARIANTS = 4
-"""Squares of a photograph that are kept as places without a hand."""
-
-
 def load_memory(
-    data: DataSource,
-    pictures: Literal["crops", "frames"],
-    twins: bool,
-    crop_px: int,
-    filling: Filling,
-    limit: int | None,
+    data: DataSource, pictures: Pictures, twins: bool, crop_px: int, filling: Filling, limit: int | None
 ) -> Memory:
     """The records of a source with their pixels in the memory of a device; arguments as of `open_training_data`.
 
@@ -148,28 +196,45 @@ def load_memory(
         AssetError: the source has other images or is not there, or does not fit.
         InvalidInput: scenes that are rendered while training cannot be kept.
     """
-
-    def kept(source: SingleSource, share: float) -> InMemory:
-        if isinstance(source, SceneConfig):
-            raise InvalidInput("scenes that are rendered while training do not come twice: leave --in-memory out")
+    kept = []
+    for source, weight, share in _mixture(data).shares():
         most = None if limit is None else max(1, round(limit * share))
-        if isinstance(source, PhotoChoice) and pictures == "crops":
-            return filling.add(PhotoDataset(read_labels(source.labels), source.split, IN_MEMORY_VARIANTS), whole=True)
-        opened = open_training_data(source, pictures, twins, crop_px)
-        return filling.add(cast(KnownCount, opened), most)
+        kept.append((source.keep(filling, pictures, twins, crop_px, most), weight))
+    return filling.memory(_mixed(kept))
 
-    if not isinstance(data, Mixture):
-        return filling.memory(kept(data, 1.0))
-    total = sum(weight for _, weight in data.parts)
-    parts = [(kept(source, weight / total), weight) for source, weight in data.parts]
-    return filling.memory(parts[0][0] if len(parts) == 1 else MixedDataset(parts))
+
+Opened = TypeVar("Opened", bound=Sized)
+
+
+def open_groups(
+    data: DataSource, kind: GroupKind, build: Callable[[GroupSource, float], Opened], limit_bytes: float = 0.0
+) -> Opened | MixedDataset:
+    """What is made of the groups of a source.
+
+    Args:
+        data: folders of scenes of the kind, a dataset, or a mixture of such.
+        kind: which groups are wanted.
+        build: of the groups of one folder or dataset, with the share of `limit_bytes` that it may keep.
+        limit_bytes: memory for what was read; a mixture has its own.
+
+    Raises:
+        AssetError: the source is not there or has other images.
+        InvalidInput: weights are not usable, or there is no folder.
+    """
+    limit = data.cache_gb * 1e9 if isinstance(data, Mixture) else limit_bytes
+    opened = []
+    for source, weight, share in _mixture(data).shares():
+        groups = list(source.groups(kind))
+        if not groups:
+            raise InvalidInput(f"no folder given: {WANTED[kind]}")
+        built = [build(one, limit * share / len(groups)) for one in groups]
+        opened.append((_mixed([(one, float(len(one))) for one in built]) if len(built) > 1 else built[0], weight))
+    return _mixed(opened)
 
 
 def renders(data: DataSource) -> bool:
     """Whether scenes are rendered while training."""
-    if isinstance(data, Mixture):
-        return any(renders(source) for source, _ in data.parts)
-    return isinstance(data, SceneConfig)
+    return any(source.renders for source, _ in _mixture(data).sources())
 
 
 def describe_data(data: DataSource) -> list[dict[str, Any]]:
@@ -179,12 +244,7 @@ def describe_data(data: DataSource) -> list[dict[str, Any]]:
         AssetError: a folder of shards cannot be read.
         SourceError: files of a dataset are missing.
     """
-    if isinstance(data, Mixture):
-        if len(data.parts) == 1:
-            return describe_data(data.parts[0][0])
-        return [entry | {"weight": weight} for source, weight in data.parts for entry in describe_data(source)]
-    if isinstance(data, SceneConfig):
-        return [{"online": data.describe()}]
-    if isinstance(data, DatasetChoice | PhotoChoice):
-        return [data.describe()]
-    return [{"path": str(path), "commit": ShardFolder.open(path).description["commit"]} for path in data]
+    sources = _mixture(data).sources()
+    if len(sources) == 1:
+        return sources[0][0].describe()
+    return [entry | {"weight": weight} for source, weight in sources for entry in source.describe()]

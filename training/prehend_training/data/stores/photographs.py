@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import NUM_JOINTS
-from prehend.errors import SourceError
+from prehend.errors import AssetError, SourceError
 from prehend.geometry.camera import estimated_camera
 from prehend.io.pixels.images import decode_image, read_image
 from prehend.types import Box, Camera, FloatArray
 from prehend_training.data.crops import drawn_indices
 from prehend_training.data.records import CROP_HANDS, Record, record_of
+from prehend_training.data.stores.memory import Filling, InMemory
+from prehend_training.data.stores.source import OneSource, Pictures
 from prehend_training.data.views import PLACE_SCALE
 from prehend_training.photos.labels import Photo, PhotoHand, PhotoLabels, photographed, read_labels
 from prehend_training.sample import FrameId, HandLabel, Sample
@@ -31,7 +33,8 @@ KEPT_PX = 400
 MIN_SIDE_PX = 10.0
 PLACE_EVERY = 4
 """Of so many draws one is a place without a hand."""
-VARIANTS = 256
+VARIANTS, IN_MEMORY_VARIANTS = 256, 4
+"""Squares that are cut from one photograph as places; so many where they are kept in the memory of a device."""
 PLACE_PX = 24.0
 """Least side of the box of a place."""
 _TRIES = 30
@@ -41,7 +44,7 @@ _PACKING = Packing(image="jpg")
 
 
 @dataclass(frozen=True)
-class PhotoChoice:
+class PhotoChoice(OneSource):
     """Labelled photographs as a source of a run.
 
     Attributes:
@@ -52,10 +55,24 @@ class PhotoChoice:
     labels: Path
     split: str = "train"
 
-    def describe(self) -> dict[str, Any]:
-        """For run.json: what was seen, where it comes from, and who labelled it."""
+    def records(self, pictures: Pictures, twins: bool, crop_px: int) -> "PhotoDataset":
+        """See `OneSource`."""
+        if pictures != "crops":
+            raise AssetError(
+                f"{self.labels}: photographs teach crop networks alone; not every hand of them is labelled"
+            )
+        return PhotoDataset(read_labels(self.labels), self.split)
+
+    def keep(self, filling: Filling, pictures: Pictures, twins: bool, crop_px: int, most: int | None) -> InMemory:
+        """See `OneSource`; all of them, with fewer places without a hand."""
+        if pictures != "crops":
+            return super().keep(filling, pictures, twins, crop_px, most)
+        return filling.add(PhotoDataset(read_labels(self.labels), self.split, IN_MEMORY_VARIANTS), whole=True)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """See `OneSource`: what was seen, where it comes from, and who labelled it."""
         told = PhotoDataset(read_labels(self.labels), self.split).describe()
-        return {"photos": self.labels.name, "sha256": hashlib.sha256(self.labels.read_bytes()).hexdigest(), **told}
+        return [{"photos": self.labels.name, "sha256": hashlib.sha256(self.labels.read_bytes()).hexdigest(), **told}]
 
 
 class PhotoDataset:

@@ -16,15 +16,15 @@ from prehend.types import Box, FloatArray
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import hand_targets, part_targets, still_visible
 from prehend_training.data.crops import drawn_indices
-from prehend_training.data.pixels.draws import Changes, PhotometricConfig, draw_changes
+from prehend_training.data.pixels.draws import PhotometricConfig, PixelChanges, draw_changes
 from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record, of_hand, record_of
 from prehend_training.data.stores.datasets import MixedDataset, around_hand, is_usable
-from prehend_training.data.stores.groups import GroupSource, open_groups
-from prehend_training.data.stores.open import DataSource
+from prehend_training.data.stores.groups import GroupSource
+from prehend_training.data.stores.open import DataSource, open_groups
 from prehend_training.data.views import (
     EXACT_VIEW,
-    View,
+    CropView,
     ViewConfig,
     apply_affine,
     draw_box,
@@ -113,10 +113,10 @@ class WindowDataset:
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def __getitem__(self, index: int) -> "Place":
+    def __getitem__(self, index: int) -> "WindowPlace":
         """A film and a place in it, by the number of the window."""
         film = bisect_right(self._ends, index)
-        return Place(self, film, index - (self._ends[film - 1] if film else 0), index)
+        return WindowPlace(self, film, index - (self._ends[film - 1] if film else 0), index)
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
         """Windows of a step, see `drawn_indices`."""
@@ -130,7 +130,7 @@ class WindowDataset:
         """None: backgrounds of films stay."""
         return
 
-    def records(self, place: "Place", offsets_s: Sequence[float]) -> list[Record | None]:
+    def records(self, place: "WindowPlace", offsets_s: Sequence[float]) -> list[Record | None]:
         """The hand at a place of a film, then before, each with the image around it; None where it is not known."""
         film, at = self.films[place.film], place.at
         others = np.random.default_rng(place.index)
@@ -156,7 +156,7 @@ class WindowDataset:
 
 
 @dataclass(frozen=True)
-class Place:
+class WindowPlace:
     """Where a window ends: film and image of a dataset, and the number of the window."""
 
     dataset: WindowDataset
@@ -225,18 +225,18 @@ class WindowBatches:
         if rng.random() < config.cut_p:
             kept = 1 + int(rng.integers(config.frames - 1))
         place = self.dataset[index]
-        assert isinstance(place, Place)
+        assert isinstance(place, WindowPlace)
         found = place.dataset.records(place, [float(offset) for offset in offsets])
         return [None if record is None or k >= kept else mirror_left(record) for k, record in enumerate(found)]
 
-    def _view(self, record: Record, rng: np.random.Generator) -> View:
+    def _view(self, record: Record, rng: np.random.Generator) -> CropView:
         config, size = self.config, image_size(record)
         direction = direction_of(record["keypoints_px"][0])
         turn = draw_turn(size, config.view, rng, direction)
         box = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
         return view_of(turn, box, None, size, record["K"], config.size_px)
 
-    def _frame(self, record: Record, view: View, smear: bool, changes: Changes | None) -> ArrayDict:
+    def _frame(self, record: Record, view: CropView, smear: bool, changes: PixelChanges | None) -> ArrayDict:
         targets, size = hand_targets(record, view), self.config.size_px
         image = warp(record["image"], view.affine, size, smear)
         if changes is not None:

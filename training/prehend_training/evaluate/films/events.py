@@ -1,5 +1,6 @@
 """Grasps that events tell of on rendered films, against when objects truly begin to move with hands; and their fit."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,21 +14,19 @@ from tqdm import tqdm
 from prehend.conventions import Side
 from prehend.errors import AssetError
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.tracking.camera_motion import CameraMotion
 from prehend.pipeline.tracking.grasp_moments import (
     AHEAD_S,
-    PEAK_S,
-    REST_S,
-    SAMPLE_S,
     GraspMoments,
-    Sample,
+    GraspReading,
+    MomentLooks,
+    MomentPeaks,
+    ScoredMoment,
     are_denied,
     moment_cues,
 )
 from prehend.types import Box, FloatArray, FoundHand, FrameResult
 from prehend_training.data.stores.groups import ShardGroups
-from prehend_training.sample import Film, HandLabel
-from prehend_training.sample import Sample as Picture
+from prehend_training.sample import Film, HandLabel, Sample
 
 NEAR_S = 0.15
 """An event is found if it is dated no farther off than this [s]."""
@@ -57,7 +56,7 @@ class Watched:
     duration_s: float
     true: dict[What, list[float]] = field(default_factory=lambda: {name: [] for name in WHATS})
     told: dict[What, list[float]] = field(default_factory=lambda: {name: [] for name in WHATS})
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[GraspReading] = field(default_factory=list)
 
 
 def events_on(estimator: Estimator, folders: Sequence[Path], boxes: bool = True) -> list[Watched]:
@@ -136,7 +135,7 @@ def _watch(estimator: Estimator, groups: ShardGroups, film: Film, number: int, b
     hands: dict[Side, Watched] = {}
     past: dict[Side, GraspMoments] = {}
     grasps: dict[Side, bool] = {}
-    camera, sampled_s = CameraMotion(), -np.inf
+    looks = MomentLooks()
     for row, time_s in zip(film.rows, film.times_s, strict=True):
         picture, now_s = groups.sample(row), float(time_s)
         for label in picture.hands:
@@ -149,21 +148,17 @@ def _watch(estimator: Estimator, groups: ShardGroups, film: Film, number: int, b
         for what, side, stamp in _told(result):
             if side in hands:
                 hands[side].told[what].append(stamp)
-        if now_s - sampled_s >= SAMPLE_S - _EPS:
-            sampled_s = now_s
-            M = camera.step(picture.image, [one.box_px for one in result.hands])
-            for side, hand in hands.items():
-                moments = past.setdefault(side, GraspMoments())
-                moments.moved(M)
-                for one in result.hands:
-                    if one.side == side:
-                        moments.add(one, now_s, now_s)
-                        hand.samples += [moments.samples[-1]] if moments.samples[-1].at_s == now_s else []
-                        break
+        M = looks.step(now_s, picture.image, [one.box_px for one in result.hands])
+        if M is None:
+            continue
+        for side, hand in hands.items():
+            seen = next((one for one in result.hands if one.side == side), None)
+            reading = past.setdefault(side, GraspMoments()).look(M, seen, now_s, now_s)
+            hand.samples += [] if reading is None else [reading]
     return hands
 
 
-def _shown(picture: Picture) -> Iterator[HandLabel]:
+def _shown(picture: Sample) -> Iterator[HandLabel]:
     """Hands that are in the image with more than half of their joints."""
     for hand in picture.hands:
         inside = (hand.keypoints_px >= 0) & (hand.keypoints_px < [picture.camera.width, picture.camera.height])
@@ -236,12 +231,13 @@ def _least(
 def replayed(at_s: FloatArray, odds: dict[What, FloatArray], least: dict[What, float]) -> dict[What, list[float]]:
     """What `GraspMoments` tells of a hand by some log-odds."""
     told: dict[What, list[float]] = {name: [] for name in WHATS}
-    grasps, last_s = False, -np.inf
-    for row, now_s in enumerate(at_s):
-        what = WHATS[grasps]
-        near = np.abs(at_s - now_s) <= PEAK_S + _EPS
-        best = odds[what][row] >= odds[what][near].max() and odds[what][row] > least[what]
-        if best and now_s > last_s + REST_S and now_s + AHEAD_S + PEAK_S <= at_s[-1] + _EPS:
-            told[what].append(float(now_s))
-            grasps, last_s = not grasps, now_s
+    peaks, grasps = MomentPeaks((least["grasped"], least["released"])), False
+    both = zip(odds["grasped"].tolist(), odds["released"].tolist(), strict=True)
+    moments = deque(ScoredMoment(one_s, None, pair) for one_s, pair in zip(at_s.tolist(), both, strict=True))
+    for now_s in at_s.tolist():
+        while moments and moments[0].at_s <= now_s - AHEAD_S + _EPS:
+            peaks.add(moments.popleft())
+        if (moment := peaks.told(grasps, now_s)) is not None:
+            told[WHATS[grasps]].append(moment.at_s)
+            grasps = not grasps
     return told

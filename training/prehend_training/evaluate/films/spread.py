@@ -29,7 +29,7 @@ _FLOOR_M = 1e-4
 
 
 @dataclass(frozen=True)
-class Errors:
+class JointErrors:
     """Joints but the wrist, a row each: film; class; whether it is said to be seen; what the network says and how far
     it is off [m]; and by delay, of each class, the errors of places that were carried on for so long [m]."""
 
@@ -58,7 +58,7 @@ def spread_on(estimator: Estimator, folders: Sequence[Path]) -> dict[str, Any]:
     return fitted(_errors(estimator, folders))
 
 
-def fitted(errors: Errors) -> dict[str, Any]:
+def fitted(errors: JointErrors) -> dict[str, Any]:
     """What `spread_on` returns, of these errors."""
     found = _fit(errors, np.ones(len(errors.off), np.bool_))
     apart = np.zeros(len(errors.off), np.bool_)
@@ -86,7 +86,7 @@ def _shares(inside: NDArray[np.bool_], seen: NDArray[np.bool_]) -> dict[str, flo
     }
 
 
-def _fit(errors: Errors, rows: NDArray[np.bool_]) -> FloatArray:
+def _fit(errors: JointErrors, rows: NDArray[np.bool_]) -> FloatArray:
     """(2, 3, 2) quantile regression of the logarithms, of hidden and of seen joints of each class."""
     found = np.zeros((2, 3, 2))
     for seen in (0, 1):
@@ -107,12 +107,12 @@ def _pinball(line: FloatArray, x: FloatArray, y: FloatArray) -> float:
     return float(np.maximum(WITHIN * off, (WITHIN - 1) * off).mean())
 
 
-def _said(errors: Errors, found: FloatArray) -> FloatArray:
+def _said(errors: JointErrors, found: FloatArray) -> FloatArray:
     start, power = found[errors.seen.astype(int), errors.kind].T
     return np.asarray(np.exp(start + power * np.log(errors.said / SAID_M)))
 
 
-def _drift(errors: Errors) -> list[float]:
+def _drift(errors: JointErrors) -> list[float]:
     """(3,) speed whose way, added to the error of now in squares, comes nearest to the errors of carried places."""
     speeds = []
     for kind in range(3):
@@ -127,7 +127,7 @@ def _drift(errors: Errors) -> list[float]:
     return speeds
 
 
-def _errors(estimator: Estimator, folders: Sequence[Path]) -> Errors:
+def _errors(estimator: Estimator, folders: Sequence[Path]) -> JointErrors:
     looks: dict[tuple[int, str], list[tuple[float, FloatArray, FloatArray, HandEstimate]]] = {}
     number = 0
     for folder in folders:
@@ -148,7 +148,7 @@ def _errors(estimator: Estimator, folders: Sequence[Path]) -> Errors:
     return _joined(looks)
 
 
-def _joined(looks: dict[tuple[int, str], list[tuple[float, FloatArray, FloatArray, HandEstimate]]]) -> Errors:
+def _joined(looks: dict[tuple[int, str], list[tuple[float, FloatArray, FloatArray, HandEstimate]]]) -> JointErrors:
     parts: list[tuple[NDArray[Any], ...]] = []
     carried: dict[float, list[list[FloatArray]]] = {delay: [[], [], []] for delay in DELAYS_S}
     for (film, _), seen in looks.items():
@@ -167,7 +167,7 @@ def _joined(looks: dict[tuple[int, str], list[tuple[float, FloatArray, FloatArra
     columns = [np.concatenate([part[1:] for part in column]) for column in zip(*parts, strict=True)]
     joined = {delay: [np.concatenate(one) if one else np.zeros(0) for one in kinds] for delay, kinds in carried.items()}
     films, kinds_of, shown, stds, offs = columns
-    return Errors(films, kinds_of, shown, stds, offs, joined)
+    return JointErrors(films, kinds_of, shown, stds, offs, joined)
 
 
 def _about(joints_m: FloatArray) -> FloatArray:

@@ -32,7 +32,7 @@ _KEPT = ("part_logit", "features", "orientation", "rotation")
 
 
 @dataclass
-class _Errors:
+class _FilmErrors:
     """What was found of each hand, a batch a list entry [mm], [deg]."""
 
     joints: list[NDArray[Any]] = field(default_factory=list)
@@ -83,7 +83,7 @@ def evaluate_through_time(backend: Backend, data: Sequence[Path], limit: int | N
     if len(kinds) != 1:
         raise AssetError(f"folders of {' and '.join(sorted(kinds))}: give those of one kind")
     windows = kinds == {"sequences"}
-    single, fused = _Errors(), _Errors()
+    single, fused = _FilmErrors(), _FilmErrors()
     hidden, known, right = [], [], []
     for truth, count in _batches(backend, data, windows, limit):
         told = _encoded(backend, truth["image"], count)

@@ -35,7 +35,7 @@ _TENDON = 0.66
 
 
 @dataclass(frozen=True)
-class Weights:
+class EnergyWeights:
     """Of the terms of the energy; each is about one for a grasp that is visibly wrong in that respect."""
 
     contact: float = 12.0
@@ -59,9 +59,14 @@ class GraspEnergy:
     """
 
     def __init__(
-        self, kind: Kind, grid: SdfGrid, hands: Hands, weights: Weights | None = None, table_m: Array | None = None
+        self,
+        kind: Kind,
+        grid: SdfGrid,
+        hands: Hands,
+        weights: EnergyWeights | None = None,
+        table_m: Array | None = None,
     ):
-        self.weights, self.grid = weights or Weights(), grid
+        self.weights, self.grid = weights or EnergyWeights(), grid
         self.hand = probe()
         self.layer = HandLayer(self.hand.model)
         self.axes = _Axes(self.hand)
@@ -141,7 +146,7 @@ def optimise(
     grid: SdfGrid,
     hands: Hands,
     steps: int = 48,
-    weights: Weights | None = None,
+    weights: EnergyWeights | None = None,
     table_m: Array | None = None,
 ) -> tuple[Hands, Array]:
     """Descend the energy by Adam; angles stay inside the joints' limits at every step.

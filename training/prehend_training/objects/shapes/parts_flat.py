@@ -16,7 +16,7 @@ _ROUND_STEPS, _HOLE_SEGMENTS = 3, 16
 
 
 @dataclass(frozen=True, eq=False)
-class Box(Part):
+class RoundedBox(Part):
     """`size_m` along x, y, z with edges rounded by `radius_m`.
 
     `faces` may give the pairs of sides across x, y or z a paint or a label of their own.
@@ -117,7 +117,7 @@ class Rack(Part):
 
     def patches(self) -> list[Patch]:
         """A block whose top has holes."""
-        plain = Box(np.eye(3), np.zeros(3), np.ones(3), self.paint, self.label, self.size_m, 0.0, {})
+        plain = RoundedBox(np.eye(3), np.zeros(3), np.ones(3), self.paint, self.label, self.size_m, 0.0, {})
         sides = [self._wall(patch) for patch in plain.patches() if abs(patch.normals[0, 2]) < 0.5]
         floor = [patch for patch in plain.patches() if patch.normals[0, 2] < -0.5]
         return sides + floor + [self._hole(i, j) for i in range(self.holes[0]) for j in range(self.holes[1])]

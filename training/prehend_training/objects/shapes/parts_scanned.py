@@ -14,14 +14,14 @@ from prehend.errors import AssetError, InvalidInput, one_line
 from prehend.files import replace_arrays
 from prehend_training.objects.shapes.mesh import Faces, Patch, Surface
 from prehend_training.objects.shapes.parts import Part
-from prehend_training.objects.shapes.triangles import Body, Fill, shaded
+from prehend_training.objects.shapes.triangles import ConnectedSurface, Fill, shaded
 
 Array = NDArray[np.floating]
 
 _WAY_OUT = "import the mesh again with `prehend-train objects import`"
 
 
-def _body_of(arrays: Mapping[str, NDArray[Any]], k: int) -> Body:
+def _body_of(arrays: Mapping[str, NDArray[Any]], k: int) -> ConnectedSurface:
     """Body number k in the arrays of a file; `InvalidInput` or `KeyError` where they are none."""
     vertices, faces = arrays[f"vertices_m{k}"].astype(np.float64), arrays[f"faces{k}"].astype(np.int32)
     check_shape("vertices_m", vertices, ["V", 3])
@@ -30,7 +30,7 @@ def _body_of(arrays: Mapping[str, NDArray[Any]], k: int) -> Body:
     if not len(faces) or faces.min() < 0 or faces.max() >= len(vertices):
         raise InvalidInput(f"faces point outside of {len(vertices)} vertices")
     if f"inside{k}" not in arrays:
-        return Body(vertices, faces)
+        return ConnectedSurface(vertices, faces)
     bits, (x, y, z) = arrays[f"inside{k}"], (int(size) for size in arrays[f"shape{k}"])
     if min(x, y, z) < 1 or x * y * z > 8 * len(bits):
         raise InvalidInput(f"{x} x {y} x {z} cells in {len(bits)} bytes")
@@ -40,7 +40,9 @@ def _body_of(arrays: Mapping[str, NDArray[Any]], k: int) -> Body:
         check_finite(name, vector)
     if not (step > 0).all():
         raise InvalidInput("cells of no size")
-    return Body(vertices, faces, Fill(np.unpackbits(bits, count=x * y * z).reshape(x, y, z).astype(bool), low, step))
+    return ConnectedSurface(
+        vertices, faces, Fill(np.unpackbits(bits, count=x * y * z).reshape(x, y, z).astype(bool), low, step)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ class Scanned(Part):
         tones: one (F,) int array for each body: which of the paints tone0, tone1, ... a face has.
     """
 
-    bodies: tuple[Body, ...]
+    bodies: tuple[ConnectedSurface, ...]
     tones: tuple[NDArray[np.int64], ...]
     kind: ClassVar[str] = "scanned"
 
@@ -89,7 +91,7 @@ class Scanned(Part):
         replace_arrays(path, arrays)
 
     def measure(self, points_m: Array, scale: Array, filled: bool) -> Array:
-        """Exact for closed bodies, see `Body.distance`."""
+        """Exact for closed bodies, see `ConnectedSurface.distance`."""
         k = float(scale[0])
         flat = np.asarray(points_m, np.float64).reshape(-1, 3) / k
         nearest = np.minimum.reduce([body.distance(flat) for body in self.bodies])

@@ -42,7 +42,7 @@ class Fill:
 
 
 @dataclass(frozen=True, eq=False)
-class Body:
+class ConnectedSurface:
     """One connected surface.
 
     Attributes:

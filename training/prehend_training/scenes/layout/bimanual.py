@@ -13,7 +13,7 @@ from prehend_training.grasps.hand import probe
 from prehend_training.grasps.kinds import KINDS, Kind, kind_of
 from prehend_training.grasps.library import GraspSet, library_ids, load_grasps
 from prehend_training.objects import Solid
-from prehend_training.scenes.layout.posing import Posed, about, contact_of, pose_hand, skin_distances
+from prehend_training.scenes.layout.posing import PosedHand, about, contact_of, pose_hand, skin_distances
 from prehend_training.scenes.layout.scene import Hand, true_points
 from prehend_training.transforms import inverse
 
@@ -28,7 +28,7 @@ _DEEPEST_M, _OTHER_SIZE_M, _NEAR_M = 0.004, 0.004, 0.003
 _SPINS, _LOOKED_AT, _CLOSED_AT_ONCE, _OPENED = 3, 24, 3, 0.3
 
 
-class Wanted(NamedTuple):
+class WantedHand(NamedTuple):
     """Where a second hand may come from, in its own world (mirrored for a left one).
 
     Attributes:
@@ -55,12 +55,12 @@ class SecondGrasp(NamedTuple):
         contact: (6,) bool.
     """
 
-    posed: Posed
+    posed: PosedHand
     T_object_hand: Array
     contact: NDArray[np.bool_]
 
 
-def second_grasp(rng: Rng, first: Hand, solid: Solid, wanted: Wanted) -> SecondGrasp | None:
+def second_grasp(rng: Rng, first: Hand, solid: Solid, wanted: WantedHand) -> SecondGrasp | None:
     """A grasp of a solid that another hand of the same person already holds; None where there is no room.
 
     Args:
@@ -84,7 +84,7 @@ def second_grasp(rng: Rng, first: Hand, solid: Solid, wanted: Wanted) -> SecondG
     return next((found for found in checked if found is not None), None)
 
 
-def _taken(first: Hand, wanted: Wanted) -> Array:
+def _taken(first: Hand, wanted: WantedHand) -> Array:
     """(V, 3) the first hand and its arm in the other's world."""
     points = true_points(first, first.vertices_m)
     return points if wanted.side == "right" else points * np.array([-1.0, 1.0, 1.0])
@@ -107,7 +107,9 @@ def _of_this_size(grasps: GraspSet, solid: Solid) -> GraspSet:
     )
 
 
-def _likely(rng: Rng, grasps: GraspSet, solid: Solid, wanted: Wanted, taken: cKDTree) -> tuple[NDArray[np.str_], Hands]:
+def _likely(
+    rng: Rng, grasps: GraspSet, solid: Solid, wanted: WantedHand, taken: cKDTree
+) -> tuple[NDArray[np.str_], Hands]:
     """Kinds and hands, in random order, to which an arm leads and which are free of what is taken."""
     spun = _spun(rng, grasps, solid)
     T = wanted.pose @ spun.hands.T_object_hand
@@ -162,7 +164,7 @@ def _fitted(kind: Kind, hands: Hands, betas: Array, solid: Solid) -> list[Hands]
     return found
 
 
-def _checked(one: Hands, solid: Solid, wanted: Wanted, taken: Array) -> SecondGrasp | None:
+def _checked(one: Hands, solid: Solid, wanted: WantedHand, taken: Array) -> SecondGrasp | None:
     """The hand, if all of its skin is free of the first hand and not deep in the object."""
     posed = pose_hand(one.angles[0], one.betas[0])
     T = wanted.pose @ one.T_object_hand[0]

@@ -18,7 +18,7 @@ from prehend_training.scenes.layout.motion import (
     reach_course,
     sway,
 )
-from prehend_training.scenes.layout.planning import UP, Plan, waiting_hand
+from prehend_training.scenes.layout.planning import UP, GraspPlan, waiting_hand
 from prehend_training.scenes.layout.posing import NO_CONTACT, about, contact_of, pose_hand, skin_distances
 from prehend_training.scenes.layout.surroundings import resting_pose
 from prehend_training.scenes.people.body import drawn_hand
@@ -75,7 +75,7 @@ def still_course(T_world_hand: Array, angles: Array, gestures: Array, frames: in
     )
 
 
-def handled(rng: Rng, plan: Plan, outcome: Outcome, rate_hz: float) -> Course:
+def handled(rng: Rng, plan: GraspPlan, outcome: Outcome, rate_hz: float) -> Course:
     """The whole course: wait, reach, close, lift, move, put down, release, withdraw; or only part of it."""
     start, relaxed = _waiting(rng, plan, plan.resting)
     hand: Array = plan.hand_at(plan.resting)
@@ -111,7 +111,7 @@ def handled(rng: Rng, plan: Plan, outcome: Outcome, rate_hz: float) -> Course:
     return Course(hands, angles, things, contact, attached, (first, first + len(reach[0])))
 
 
-def fits(plan: Plan, course: Course) -> bool:
+def fits(plan: GraspPlan, course: Course) -> bool:
     """Whether the hand goes neither into the object nor into the table, looked at in every frame: fingers are fast."""
     mask = drawn_hand().hand_mask
     for k in range(len(course.angles)):
@@ -178,7 +178,7 @@ def _frames(rng: Rng, low_s: float, high_s: float, rate_hz: float) -> int:
     return round(rng.uniform(low_s, high_s) * rate_hz)
 
 
-def _waiting(rng: Rng, plan: Plan, T_world_object: Array) -> tuple[Array, Array]:
+def _waiting(rng: Rng, plan: GraspPlan, T_world_object: Array) -> tuple[Array, Array]:
     """Somewhere between the object and the shoulder."""
     middle = (T_world_object[:3, :3] @ plan.grasp.solid.center_m + T_world_object[:3, 3])[:2]
     line = plan.shoulder_m[:2] - middle
@@ -192,14 +192,14 @@ def _waiting(rng: Rng, plan: Plan, T_world_object: Array) -> tuple[Array, Array]
     return waiting_hand(rng, place, plan.shoulder_m, plan.grasp.betas)
 
 
-def _wait(hand: Array, angles: Array, plan: Plan, count: int, T_world_object: Array | None = None) -> Piece:
+def _wait(hand: Array, angles: Array, plan: GraspPlan, count: int, T_world_object: Array | None = None) -> Piece:
     thing = plan.resting if T_world_object is None else T_world_object
     stay = [np.repeat(part[None], count, 0) for part in (hand, angles, thing)]
     return (*stay, np.repeat(NO_CONTACT[None], count, 0), np.zeros(count, np.bool_))
 
 
 def _reach(
-    plan: Plan, start: Array, hand: Array, relaxed: Array, ready: Array, count: int, thing: Array | None = None
+    plan: GraspPlan, start: Array, hand: Array, relaxed: Array, ready: Array, count: int, thing: Array | None = None
 ) -> Piece:
     """From the waiting hand to the opened hand at the object: a curved path that ends along the way in."""
     thing = plan.resting if thing is None else thing
@@ -221,7 +221,7 @@ def _reach(
     return course, angles, still, contact, np.zeros(count, np.bool_)
 
 
-def _fingers(rng: Rng, plan: Plan, thing: Array, first: Array, last: Array, count: int) -> Piece:
+def _fingers(rng: Rng, plan: GraspPlan, thing: Array, first: Array, last: Array, count: int) -> Piece:
     """The fingers close or open around an object at rest, not all at the same moment."""
     late = rng.uniform(0, 0.25, 5)
     time = np.arange(1, count + 1)[:, None] / count
@@ -232,14 +232,14 @@ def _fingers(rng: Rng, plan: Plan, thing: Array, first: Array, last: Array, coun
     return hand, angles, still, _felt(plan, hand, angles, still, range(count)), np.zeros(count, np.bool_)
 
 
-def _held(plan: Plan, things: Array) -> Piece:
+def _held(plan: GraspPlan, things: Array) -> Piece:
     count = len(things)
     contact = contact_of(plan.posed, plan.grasp.solid, plan.grasp.T_hand_object)
     angles = np.repeat(plan.posed.angles[None], count, 0)
     return plan.hand_at(things), angles, things, np.repeat(contact[None], count, 0), np.ones(count, np.bool_)
 
 
-def _felt(plan: Plan, hands: Array, angles: Array, things: Array, rows: range) -> NDArray[np.bool_]:
+def _felt(plan: GraspPlan, hands: Array, angles: Array, things: Array, rows: range) -> NDArray[np.bool_]:
     contact = np.repeat(NO_CONTACT[None], len(hands), 0)
     for k in rows:
         posed = pose_hand(angles[k], plan.grasp.betas)
@@ -247,7 +247,7 @@ def _felt(plan: Plan, hands: Array, angles: Array, things: Array, rows: range) -
     return contact
 
 
-def _carry(rng: Rng, plan: Plan, rate_hz: float) -> NDArray[np.float64]:
+def _carry(rng: Rng, plan: GraspPlan, rate_hz: float) -> NDArray[np.float64]:
     """(F, 4, 4) of an object that is lifted, moved and turned, perhaps held still, and put down elsewhere."""
     solid, start = plan.grasp.solid, plan.resting
     height = rng.uniform(0.07, 0.2)
@@ -290,7 +290,7 @@ def _carried(rng: Rng, start: Array, end: Array, turn: Array, height: float, rat
     return course
 
 
-def _lowest(plan: Plan, course: Array) -> float:
+def _lowest(plan: GraspPlan, course: Array) -> float:
     """How low [m] hand or object get."""
     corners = plan.grasp.solid.mesh().vertices[::3]
     skin = plan.posed.vertices[drawn_hand().hand_mask][::4]

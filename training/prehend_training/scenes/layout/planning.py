@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prehend_training.grasps.library import HeldGrasp
 from prehend_training.scenes.layout.posing import (
-    Posed,
+    PosedHand,
     about,
     aimed_arm,
     forearm_direction,
@@ -35,7 +35,7 @@ _OPENINGS = (0.3, 0.45, 0.65, 0.85, 1.0)
 
 
 @dataclass(frozen=True)
-class Plan:
+class GraspPlan:
     """Where and how an object is taken.
 
     Attributes:
@@ -49,7 +49,7 @@ class Plan:
     """
 
     grasp: HeldGrasp
-    posed: Posed
+    posed: PosedHand
     resting: Array
     open_angles: Array
     arrival: float
@@ -61,7 +61,7 @@ class Plan:
         return np.asarray(T_world_object @ inverse(self.grasp.T_hand_object))
 
 
-def plan_grasp(rng: Rng, place_m: Array, shoulder_m: Array, tries: int = 40) -> Plan | None:
+def plan_grasp(rng: Rng, place_m: Array, shoulder_m: Array, tries: int = 40) -> GraspPlan | None:
     """A grasp of something on the table that an arm can reach without going through the table; None for none.
 
     Args:
@@ -88,7 +88,7 @@ def plan_grasp(rng: Rng, place_m: Array, shoulder_m: Array, tries: int = 40) -> 
     return None
 
 
-def clear_of_table(posed: Posed, hand: Array, shoulder_m: Array) -> bool:
+def clear_of_table(posed: PosedHand, hand: Array, shoulder_m: Array) -> bool:
     """Whether hand and arm are above z = 0, the wrist about as far bent as the arm asks, the palm not to the sky."""
     model = drawn_hand()
     if float((posed.vertices[model.hand_mask] @ hand[2, :3]).min()) + hand[2, 3] < 0.0005 or hand[2, 1] < -0.6:
@@ -100,7 +100,7 @@ def clear_of_table(posed: Posed, hand: Array, shoulder_m: Array) -> bool:
     return bool(drawn.min() > 0.002 and ahead @ toward > 0.3 * np.linalg.norm(toward) and ahead[2] > -0.1)
 
 
-def _approached(grasp: HeldGrasp, posed: Posed, resting: Array, hand: Array, shoulder_m: Array) -> Plan | None:
+def _approached(grasp: HeldGrasp, posed: PosedHand, resting: Array, hand: Array, shoulder_m: Array) -> GraspPlan | None:
     """The plan with an opening and a direction in which the opened hand comes and goes without touching the object."""
     opened = opened_hand(grasp.angles)
     palm = bool(grasp.contact[5])
@@ -109,7 +109,7 @@ def _approached(grasp: HeldGrasp, posed: Posed, resting: Array, hand: Array, sho
         out = out / np.linalg.norm(out)
         for arrival in _OPENINGS:
             if _gets_in(grasp, opened, arrival, resting, hand, out):
-                return Plan(grasp, posed, resting, opened, arrival, out, shoulder_m)
+                return GraspPlan(grasp, posed, resting, opened, arrival, out, shoulder_m)
     return None
 
 

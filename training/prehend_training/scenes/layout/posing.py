@@ -29,7 +29,7 @@ _FRESH_SHARE = 0.08
 NO_CONTACT = np.zeros(len(HAND_PARTS), np.bool_)
 
 
-class Posed(NamedTuple):
+class PosedHand(NamedTuple):
     """A right hand in its own frame, wrist at the origin.
 
     Attributes:
@@ -47,15 +47,15 @@ class Posed(NamedTuple):
     joints: Array
 
 
-def pose_hand(angles: Array, betas: Array) -> Posed:
+def pose_hand(angles: Array, betas: Array) -> PosedHand:
     """The hand of angles (15, 3) and shape (10,)."""
     rotations = pose_from_angles(drawn_hand(), *angles.T)
     posed = skin(drawn_hand(), rotations, betas)
     wrist = posed.joints[0]
-    return Posed(angles, rotations, betas, posed.vertices - wrist, posed.joints - wrist)
+    return PosedHand(angles, rotations, betas, posed.vertices - wrist, posed.joints - wrist)
 
 
-def bare_hand(rng: Rng) -> Posed:
+def bare_hand(rng: Rng) -> PosedHand:
     """An empty hand of anyone."""
     return pose_hand(sample_bare(rng)[0], sample_betas(rng))
 
@@ -71,7 +71,7 @@ def to_object(pose: Array, points: Array) -> Array:
     return (points - pose[:3, 3]) @ pose[:3, :3]
 
 
-def skin_distances(posed: Posed, solid: Solid, T_hand_object: Array, step: int = 1) -> tuple[Array, Array]:
+def skin_distances(posed: PosedHand, solid: Solid, T_hand_object: Array, step: int = 1) -> tuple[Array, Array]:
     """Signed distances (N,) [m] of every `step`-th vertex of the hand to an object, and the part (N,) each belongs to.
 
     Hollows count as filled. Parts are numbers in `HAND_PARTS`.
@@ -83,7 +83,7 @@ def skin_distances(posed: Posed, solid: Solid, T_hand_object: Array, step: int =
     return solid.distance(to_object(T_hand_object, posed.vertices[rows]), filled=True), part
 
 
-def nearest_skin(posed: Posed, solid: Solid, T_hand_object: Array, step: int = 1) -> float:
+def nearest_skin(posed: PosedHand, solid: Solid, T_hand_object: Array, step: int = 1) -> float:
     """The smallest of the distances [m] that `skin_distances` gives."""
     model = drawn_hand()
     assert model.hand_mask is not None
@@ -96,7 +96,7 @@ def gap(first_m: Array, second_m: Array) -> float:
     return float(cKDTree(first_m).query(second_m)[0].min())
 
 
-def contact_of(posed: Posed, solid: Solid, T_hand_object: Array) -> NDArray[np.bool_]:
+def contact_of(posed: PosedHand, solid: Solid, T_hand_object: Array) -> NDArray[np.bool_]:
     """(6,) which of `HAND_PARTS` touch an object whose hollows count as filled."""
     return touching_parts(skin_distances(posed, solid, T_hand_object)[0])
 
@@ -152,7 +152,7 @@ def hand_frame(to_elbow: Array, back: Array) -> Array:
     return np.stack([x, y, cross(x, y)], 1)
 
 
-def place_hand(posed: Posed, side: Side, T_world_hand: Array, arm: Arm, outfit: Outfit) -> Hand:
+def place_hand(posed: PosedHand, side: Side, T_world_hand: Array, arm: Arm, outfit: Outfit) -> Hand:
     """A hand that touches nothing.
 
     Args:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from prehend_training.scenes.camera.cameras import CAMERA_KINDS, camera_of
 from prehend_training.scenes.camera.effects import sample_effects
 from prehend_training.scenes.layout.motion import sway
-from prehend_training.scenes.layout.scene import View
+from prehend_training.scenes.layout.scene import SceneCamera
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator
@@ -41,7 +41,7 @@ def look_at(place_m: Array, target_m: Array, roll_rad: float = 0.0) -> Array:
 
 def table_rig(
     rng: Rng, count: int = 8, size: tuple[int, int] | None = None, person_rad: float | None = None
-) -> tuple[View, ...]:
+) -> tuple[SceneCamera, ...]:
     """Synchronised cameras around a table, "cam0", "cam1", ...; all look at the work volume.
 
     As in DexYCB they stand on all sides at 0.5 to 1.2 m, from low to steep; all are of one kind, each with its own
@@ -70,7 +70,7 @@ def table_rig(
         target = CENTRE_M + rng.normal(0, 0.03, 3)
         T = look_at(place, target, rng.normal(0, np.deg2rad(2)))
         effects = replace(base, focus_m=float(distance), seed=int(rng.integers(2**31)))
-        views.append(View(camera_of(rng, kind, width, height), T, effects, f"cam{k}"))
+        views.append(SceneCamera(camera_of(rng, kind, width, height), T, effects, f"cam{k}"))
     return tuple(views)
 
 

@@ -18,7 +18,7 @@ from prehend_training.scenes.layout.planning import opened_hand
 from prehend_training.scenes.layout.posing import (
     FOREARM_M,
     NO_CONTACT,
-    Posed,
+    PosedHand,
     about,
     aimed_arm,
     bare_hand,
@@ -33,9 +33,9 @@ from prehend_training.scenes.layout.posing import (
 from prehend_training.scenes.layout.scene import (
     Hand,
     Scene,
+    SceneCamera,
     Table,
     Thing,
-    View,
     mirror_thing_pose,
     plain_thing,
     true_points,
@@ -92,16 +92,16 @@ class _Placed(NamedTuple):
     clutter: list[Thing]
 
 
-def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -> View:
+def sample_view(rng: Rng, width: int | None = None, height: int | None = None) -> SceneCamera:
     """A camera whose optical frame is the world.
 
     Without a size it is what crops are cut from, undistorted; whole images have their lens's distortion.
     """
     camera = sample_camera(rng, width, height, straight=width is None or height is None)
-    return View(camera, np.eye(4), sample_effects(rng))
+    return SceneCamera(camera, np.eye(4), sample_effects(rng))
 
 
-def sample_scene(rng: Rng, kind: Kind, view: View) -> Scene:
+def sample_scene(rng: Rng, kind: Kind, view: SceneCamera) -> Scene:
     """A scene for a camera: `crop` has one hand well in view, `frame` none, one or two, some of them partly outside."""
     viewpoint = sample_viewpoint(rng)
     count = 1 if kind == "crop" else int(rng.choice([0, 1, 2], p=[0.08, 0.47, 0.45]))
@@ -159,7 +159,7 @@ def _numbered(placed: list[_Placed]) -> tuple[list[Hand], list[Thing]]:
     return hands, objects
 
 
-def _second(rng: Rng, kind: Kind, view: View, viewpoint: Viewpoint, first: _Placed) -> _Placed | None:
+def _second(rng: Rng, kind: Kind, view: SceneCamera, viewpoint: Viewpoint, first: _Placed) -> _Placed | None:
     """Another hand: the same person's at work with the first one, or anybody's anywhere; None where they would meet."""
     side = SIDES[1 - SIDES.index(first.hand.side)]
     outfit = first.hand.outfit.other_hand()
@@ -196,7 +196,7 @@ def _lowest(up: Array, thing: Thing) -> float:
     return float((thing.solid.mesh().vertices @ thing.pose[:3, :3].T @ up).min() + thing.pose[:3, 3] @ up)
 
 
-def _in_reach(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, viewpoint: Viewpoint) -> _Placed:
+def _in_reach(rng: Rng, outfit: Outfit, kind: Kind, view: SceneCamera, side: Side, viewpoint: Viewpoint) -> _Placed:
     """A hand that its arm reaches, and in a whole image one whose arm is not seen to end in the air."""
     own = viewpoint.seen_by(side)
     for _ in range(8):
@@ -209,7 +209,7 @@ def _in_reach(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, view
     return one
 
 
-def _sample_hand(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, viewpoint: Viewpoint) -> _Placed:
+def _sample_hand(rng: Rng, outfit: Outfit, kind: Kind, view: SceneCamera, side: Side, viewpoint: Viewpoint) -> _Placed:
     own = viewpoint.seen_by(side)
     mode = rng.random()
     grasp = held_grasp(rng) if mode < _GRASP_SHARE + 0.6 * _NEAR_SHARE else None
@@ -240,14 +240,14 @@ def _sample_hand(rng: Rng, outfit: Outfit, kind: Kind, view: View, side: Side, v
     return _Placed(hand, thing, held, stands, near)
 
 
-def _near(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.bool_]] | None:
+def _near(rng: Rng, grasp: HeldGrasp) -> tuple[PosedHand, Array, NDArray[np.bool_]] | None:
     if rng.random() < 0.5:
         return backed_off(rng, grasp)
     state = near_miss(rng, grasp)
     return pose_hand(state.angles, state.betas), state.T_hand_object, state.contact
 
 
-def backed_off(rng: Rng, grasp: HeldGrasp) -> tuple[Posed, Array, NDArray[np.bool_]] | None:
+def backed_off(rng: Rng, grasp: HeldGrasp) -> tuple[PosedHand, Array, NDArray[np.bool_]] | None:
     """A hand about to take an object, or just off it: (hand, T_hand_object, contact); None where they would meet."""
     share = rng.uniform(0.15, 1.0)
     posed = pose_hand(grasp.angles + share * (opened_hand(grasp.angles) - grasp.angles), grasp.betas)
@@ -282,7 +282,7 @@ def _reachable(R: Array, own: Viewpoint) -> bool:
     return bool(forearm_direction(R, arm.bend) @ toward > 0.35 * np.linalg.norm(toward))
 
 
-def _standing_rotation(rng: Rng, own: Viewpoint, posed: Posed, solid: Solid, T_hand_object: Array) -> Array | None:
+def _standing_rotation(rng: Rng, own: Viewpoint, posed: PosedHand, solid: Solid, T_hand_object: Array) -> Array | None:
     """(3, 3) of the hand whose object stands or lies on a table; None where hand or arm would be in the table."""
     level = np.stack([own.toward, cross(own.up, own.toward), own.up], 1)
     skin = posed.vertices[drawn_hand().hand_mask][::4]
@@ -300,7 +300,7 @@ def _standing_rotation(rng: Rng, own: Viewpoint, posed: Posed, solid: Solid, T_h
     return None
 
 
-def _sample_wrist(rng: Rng, kind: Kind, view: View, side: Side, R: Array, posed: Posed, ego: bool) -> Array:
+def _sample_wrist(rng: Rng, kind: Kind, view: SceneCamera, side: Side, R: Array, posed: PosedHand, ego: bool) -> Array:
     """(3,) of a hand whose middle is somewhere in the image; in the mirrored camera frame for a left hand."""
     if kind == "crop":
         depth, share = np.exp(rng.uniform(np.log(0.25), np.log(1.2))), rng.uniform(0.15, 0.85, 2)
@@ -362,7 +362,7 @@ def _neck(viewpoint: Viewpoint, hand: Hand) -> Array:
     return np.asarray(end - SHOULDER_M * right + 0.04 * viewpoint.up + 0.04 * viewpoint.toward)
 
 
-def _stump_seen(view: View, hand: Hand) -> bool:
+def _stump_seen(view: SceneCamera, hand: Hand) -> bool:
     """Whether the upper end of an arm is in the image."""
     end = true_points(hand, shoulder(hand.vertices_m, hand.arm))
     if end[2] < 0.05:
@@ -385,7 +385,7 @@ def _has_room(viewpoint: Viewpoint, hands: list[Hand]) -> bool:
     return bool(gaps.min() > 0.22)
 
 
-def _people(rng: Rng, view: View, viewpoint: Viewpoint, hands: list[Hand]) -> list[Thing]:
+def _people(rng: Rng, view: SceneCamera, viewpoint: Viewpoint, hands: list[Hand]) -> list[Thing]:
     """The person whose hands are in the image, where one can be seen."""
     if not _has_room(viewpoint, hands) or (rng.random() < 0.2 and not _stump_seen(view, hands[0])):
         return []

@@ -92,7 +92,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class View:
+class SceneCamera:
     """A camera somewhere in the world.
 
     Attributes:

@@ -17,15 +17,15 @@ from prehend_training.scenes.camera.cameras import camera_of
 from prehend_training.scenes.camera.effects import sample_effects
 from prehend_training.scenes.camera.lens import pixels
 from prehend_training.scenes.layout.manipulation import Course, Outcome, alive, fits, handled, passed, still_course
-from prehend_training.scenes.layout.planning import DOWN, UP, Plan, plan_grasp, waiting_hand
+from prehend_training.scenes.layout.planning import DOWN, UP, GraspPlan, plan_grasp, waiting_hand
 from prehend_training.scenes.layout.posing import aimed_arm, forearm_direction, place_hand, pose_hand, to_object
 from prehend_training.scenes.layout.rig import CENTRE_M, head_track, table_rig
 from prehend_training.scenes.layout.scene import (
     Hand,
     Scene,
+    SceneCamera,
     Table,
     Thing,
-    View,
     mirror_thing_pose,
     moved_thing,
     plain_thing,
@@ -160,8 +160,8 @@ class Sequence:
     table: Table
     lighting: Lighting
     background_seed: int
-    rig: tuple[View, ...]
-    ego: View
+    rig: tuple[SceneCamera, ...]
+    ego: SceneCamera
     T_ego_world: Array
 
     @property
@@ -185,7 +185,7 @@ class Sequence:
             background_seed=self.background_seed,
         )
 
-    def views(self, frame: int) -> tuple[View, ...]:
+    def views(self, frame: int) -> tuple[SceneCamera, ...]:
         """The cameras at a frame, that on the head last; only their noise, their motion blur and the head change."""
         before, after = max(frame - 1, 0), min(frame + 1, self.frames - 1)
         views = []
@@ -198,7 +198,7 @@ class Sequence:
             views.append(replace(view, T_camera_world=T[1], effects=effects))
         return tuple(views)
 
-    def _shift_px(self, view: View, before: int, T_before: Array, after: int, T_after: Array) -> Array:
+    def _shift_px(self, view: SceneCamera, before: int, T_before: Array, after: int, T_after: Array) -> Array:
         """(2,) mean movement in an image of the hands before the camera, from one frame to another."""
         shifts = []
         for track in self.hands:
@@ -353,7 +353,7 @@ def _leaning(thing: Thing, lean_m: Array) -> Thing:
     return moved_thing(thing, float(np.clip((thing.pose[2, 3] + 0.55) / 0.9, 0, 1)) * lean_m)
 
 
-def _course(rng: Rng, shoulder_m: Array) -> tuple[Course, Plan | None]:
+def _course(rng: Rng, shoulder_m: Array) -> tuple[Course, GraspPlan | None]:
     names, shares = zip(*_OUTCOMES, strict=True)
     outcome: Outcome = names[int(rng.choice(len(names), p=shares))]
     for _ in range(12 if outcome != "pass" else 0):
@@ -392,9 +392,9 @@ def _keep_out(hands: Many[HandTrack], things: Many[Thing], tracks: Many[Array]) 
     return np.concatenate(places)
 
 
-def _ego(rng: Rng, eye_m: Array, hand: HandTrack, size: tuple[int, int] | None) -> tuple[View, Array]:
+def _ego(rng: Rng, eye_m: Array, hand: HandTrack, size: tuple[int, int] | None) -> tuple[SceneCamera, Array]:
     """A camera before the person's forehead, (F, 3), and where it is."""
     wrist = _true(hand, hand.course.T_world_hand[:, :3, 3])
     T = head_track(rng, eye_m, 0.6 * wrist + np.array([0, 0, 0.03]), RATE_HZ)
     camera = camera_of(rng, "webcam" if rng.random() < 0.6 else "d455", *(size or (640, 480)))
-    return View(camera, T[0], sample_effects(rng, 0.55), "ego"), T
+    return SceneCamera(camera, T[0], sample_effects(rng, 0.55), "ego"), T

@@ -11,7 +11,7 @@ from prehend_training.objects.materials import dress
 from prehend_training.objects.shapes.parts_round import Revolve
 from prehend_training.objects.solid import Form
 from prehend_training.scenes.layout.posing import to_object
-from prehend_training.scenes.layout.scene import Hand, Table, Thing, View, plain_thing, true_points
+from prehend_training.scenes.layout.scene import Hand, SceneCamera, Table, Thing, plain_thing, true_points
 from prehend_training.scenes.people.body import cross, turn
 from prehend_training.scenes.people.clothing import Outfit
 from prehend_training.scenes.people.skin import skin_tone
@@ -83,7 +83,7 @@ def _meet(first: Thing, second: Thing) -> bool:
     return False
 
 
-def loose_thing(rng: Rng, view: View) -> Thing:
+def loose_thing(rng: Rng, view: SceneCamera) -> Thing:
     """An object somewhere in view."""
     pose = np.eye(4)
     pose[:3, :3] = random_rotation(rng)

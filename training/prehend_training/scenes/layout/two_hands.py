@@ -6,8 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, Side
-from prehend_training.scenes.layout.bimanual import GAP_M, Wanted, second_grasp
-from prehend_training.scenes.layout.posing import Posed, about, aimed_arm, forearm_direction, gap, place_hand, pose_hand
+from prehend_training.scenes.layout.bimanual import GAP_M, WantedHand, second_grasp
+from prehend_training.scenes.layout.posing import (
+    PosedHand,
+    about,
+    aimed_arm,
+    forearm_direction,
+    gap,
+    place_hand,
+    pose_hand,
+)
 from prehend_training.scenes.layout.scene import Hand, Thing, mirror_thing_pose, true_points
 from prehend_training.scenes.layout.viewpoints import Viewpoint, sample_hand_rotation
 from prehend_training.scenes.people.clothing import Outfit
@@ -74,7 +82,7 @@ def second_hand(
     own = viewpoint.seen_by(side)
     pose = thing.pose if side == "right" else mirror_thing_pose(thing.pose)
     shoulder = own.shoulder(pose[:3, 3])
-    found = second_grasp(rng, first, thing.solid, Wanted(side, pose, shoulder, own.up, lowest_m))
+    found = second_grasp(rng, first, thing.solid, WantedHand(side, pose, shoulder, own.up, lowest_m))
     if found is None:
         return None
     T = pose @ found.T_object_hand
@@ -90,7 +98,7 @@ def second_hand(
     return replace(hand, grasp=True, displaced=True, contact=found.contact)
 
 
-def _relaxed(rng: Rng, first: Hand) -> Posed:
+def _relaxed(rng: Rng, first: Hand) -> PosedHand:
     """A loosely bent hand of the same person."""
     angles = np.zeros((15, 3))
     bend = rng.uniform(0.05, 0.7)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from prehend_training.sample import HAND_CODE, OBJECT_CODE, OTHER_CODE
 from prehend_training.scenes.camera.lens import pixels
 from prehend_training.scenes.geometry import VERTEX, Geometry, join
-from prehend_training.scenes.layout.scene import Hand, Scene, Table, Thing, View, true_points
+from prehend_training.scenes.layout.scene import Hand, Scene, SceneCamera, Table, Thing, true_points
 from prehend_training.scenes.people.body import CLOTH_PART, PARTS, drawn_hand, dressed_hand, hand_face_count
-from prehend_training.scenes.render.raster import Span, Staged
+from prehend_training.scenes.render.raster import Span, StagedScene
 
 Array = NDArray[np.floating]
 
@@ -28,7 +28,7 @@ class _Part(NamedTuple):
     closed: int
 
 
-def stage(scene: Scene, views: Sequence[View]) -> Staged:
+def stage(scene: Scene, views: Sequence[SceneCamera]) -> StagedScene:
     """Everything in a scene as triangles, but for objects without labels that no camera sees."""
     clutter, scenery = (
         [_thing_part(thing, code) for thing in things if _in_sight(thing, views)]
@@ -47,12 +47,12 @@ def stage(scene: Scene, views: Sequence[View]) -> Staged:
     return _ordered([*casters, *far, *table], len(casters), len(hands), objects, focus)
 
 
-def _ordered(parts: list[_Part], casters: int, hands: int, objects: list[Geometry], focus_m: Array) -> Staged:
-    """Parts, of which the first cast shadows and are hands, in the order of `Staged`."""
+def _ordered(parts: list[_Part], casters: int, hands: int, objects: list[Geometry], focus_m: Array) -> StagedScene:
+    """Parts, of which the first cast shadows and are hands, in the order of `StagedScene`."""
     geometries = [*(part.geometry for part in parts), *objects]
     if not geometries:
         nothing = Geometry(np.zeros(0, VERTEX), np.zeros((0, 3), np.int32))
-        return Staged(nothing, *5 * (Span(0, 0),), (), focus_m)
+        return StagedScene(nothing, *5 * (Span(0, 0),), (), focus_m)
     whole = join(geometries)
     bounds = np.cumsum([0, *(len(geometry.faces) for geometry in geometries)]).tolist()
     closed = [slice(first, first + part.closed) for first, part in zip(bounds, parts, strict=False)]
@@ -65,7 +65,7 @@ def _ordered(parts: list[_Part], casters: int, hands: int, objects: list[Geometr
     open_ends = np.cumsum([closed_ends[-1], *(k.stop - k.start for k in open_)]).tolist()
     alone = [Span(closed_ends[k], hand_face_count()) for k in range(hands)]
     alone += [Span(first, len(thing.faces)) for first, thing in zip(bounds[len(parts) :], objects, strict=False)]
-    return Staged(
+    return StagedScene(
         geometry=replace(whole, faces=faces),
         closed=Span(0, closed_ends[-1]),
         open=Span(open_ends[0], open_ends[-1] - open_ends[0]),
@@ -93,7 +93,7 @@ def _thing_part(thing: Thing, entity: int) -> _Part:
     return _Part(geometry, len(geometry.faces))
 
 
-def _in_sight(thing: Thing, views: Sequence[View]) -> bool:
+def _in_sight(thing: Thing, views: Sequence[SceneCamera]) -> bool:
     """Whether a ball around an object may be in some image."""
     solid = thing.solid
     centre = thing.pose[:3, :3] @ solid.center_m + thing.pose[:3, 3]

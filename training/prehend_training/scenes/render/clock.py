@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Clock:
+class ProcessorClock:
     """Adds up the processor time [s] of named parts of this process; off until `running`, for asking it takes time."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from prehend.geometry.control_points import control_points
 from prehend.types import Box
 from prehend_training.sample import PART_OF_JOINT, HandLabel, ObjectLabel
 from prehend_training.scenes.camera.lens import pixels
-from prehend_training.scenes.layout.scene import Hand, Thing, View, mirror_rotation, true_points
+from prehend_training.scenes.layout.scene import Hand, SceneCamera, Thing, mirror_rotation, true_points
 from prehend_training.scenes.people.body import PARTS, drawn_hand
 from prehend_training.scenes.render.raster import Picture
 
@@ -21,18 +21,18 @@ _OTHER_DIGIT_M = 0.007
 """A joint lies at least this deep under its own digit's skin; another digit's skin above it is a finger in front."""
 
 
-def in_camera(view: View, points_m: Array) -> Array:
+def in_camera(view: SceneCamera, points_m: Array) -> Array:
     """Points (..., 3) of the world in the camera frame."""
     return points_m @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
 
 
-def hand_points(hand: Hand, view: View) -> Array:
+def hand_points(hand: Hand, view: SceneCamera) -> Array:
     """(V, 3) vertices of the hand without its forearm, in the camera frame."""
     return in_camera(view, true_points(hand, hand.model_m))
 
 
 def hand_label(
-    hand: Hand, entity: int, picture: Picture, view: View, outline: NDArray[np.bool_], alone_px: float
+    hand: Hand, entity: int, picture: Picture, view: SceneCamera, outline: NDArray[np.bool_], alone_px: float
 ) -> HandLabel:
     """Label of a hand.
 
@@ -69,7 +69,7 @@ def hand_label(
     )
 
 
-def object_label(thing: Thing, view: View) -> ObjectLabel:
+def object_label(thing: Thing, view: SceneCamera) -> ObjectLabel:
     """Label of an object as a camera sees it."""
     solid, pose = thing.solid, view.T_camera_world @ thing.pose
     points = control_points(solid.extents_m, solid.center_m) @ pose[:3, :3].T + pose[:3, 3]
@@ -91,7 +91,7 @@ def _part_vertices() -> NDArray[np.int64]:
     return np.bincount(vertex_parts(), minlength=6)
 
 
-def part_visible(hand: Hand, entity: int, picture: Picture, view: View) -> NDArray[np.int64]:
+def part_visible(hand: Hand, entity: int, picture: Picture, view: SceneCamera) -> NDArray[np.int64]:
     """(6,) how many vertices of each of `HAND_PARTS` the image shows.
 
     H2ONet, section 3.2: a vertex counts as seen where the image shows its own part of the hand, here at one of the

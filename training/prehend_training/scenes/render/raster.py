@@ -38,7 +38,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedScene:
     """Geometry of a scene in the order in which it is drawn.
 
     Attributes:
@@ -188,7 +188,7 @@ class Rasterizer:
             )
         return self._targets[size]
 
-    def load(self, staged: Staged, lighting: Lighting, twin: bool) -> None:
+    def load(self, staged: StagedScene, lighting: Lighting, twin: bool) -> None:
         """Take a scene's triangles and draw its shadows.
 
         Args:
@@ -236,7 +236,7 @@ class Rasterizer:
             return Picture(light, twin, places[..., 3] - 1, places[..., 2], normals[..., :3], albedo, shine)
 
     def outlines(self, camera: Camera, T_camera_world: Array) -> NDArray[np.bool_]:
-        """(N, H, W) where each of `Staged.alone` would be seen if there were nothing else."""
+        """(N, H, W) where each of `StagedScene.alone` would be seen if there were nothing else."""
         with self._context:
             target = self._target((camera.width, camera.height))
             self._set_camera(self._outline, camera, T_camera_world, projection(camera.K, camera.width, camera.height))

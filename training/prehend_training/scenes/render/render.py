@@ -16,14 +16,14 @@ from prehend_training.scenes.camera.depth_sensor import sample_sensor
 from prehend_training.scenes.camera.effects import CameraEffects, develop
 from prehend_training.scenes.camera.lens import pixels
 from prehend_training.scenes.layout.sampling import sample_scene, sample_view
-from prehend_training.scenes.layout.scene import Hand, Scene, View, true_points
+from prehend_training.scenes.layout.scene import Hand, Scene, SceneCamera, true_points
 from prehend_training.scenes.layout.surroundings import TEXTURES
 from prehend_training.scenes.people.body import PARTS
 from prehend_training.scenes.render.build import stage
-from prehend_training.scenes.render.clock import Clock
+from prehend_training.scenes.render.clock import ProcessorClock
 from prehend_training.scenes.render.labels import hand_label, hand_points, in_camera, object_label
 from prehend_training.scenes.render.maps import make_maps
-from prehend_training.scenes.render.raster import Picture, Rasterizer, Staged
+from prehend_training.scenes.render.raster import Picture, Rasterizer, StagedScene
 
 Array = NDArray[np.floating]
 
@@ -47,7 +47,7 @@ class SceneRenderer:
 
     def __init__(self, photos: Path | None = None, photo_share: float = 0.6):
         self.gallery = Gallery(photos, photo_share)
-        self.clock = Clock()
+        self.clock = ProcessorClock()
         self._rasterizer: Rasterizer | None = None
 
     @property
@@ -60,7 +60,12 @@ class SceneRenderer:
         return self._rasterizer
 
     def render(
-        self, scene: Scene, view: View, frame_id: FrameId = NO_FRAME, limits: Box | None = None, maps: bool = False
+        self,
+        scene: Scene,
+        view: SceneCamera,
+        frame_id: FrameId = NO_FRAME,
+        limits: Box | None = None,
+        maps: bool = False,
     ) -> Sample:
         """Draw a scene and label it.
 
@@ -76,7 +81,7 @@ class SceneRenderer:
     def render_views(
         self,
         scene: Scene,
-        views: Sequence[View],
+        views: Sequence[SceneCamera],
         frame_id: FrameId = NO_FRAME,
         limits: Box | None = None,
         maps: bool = False,
@@ -103,15 +108,15 @@ class SceneRenderer:
             samples.append(self._sample(scene, view, staged, backdrop, replace(frame_id, view=name), limits, maps))
         return samples
 
-    def _backdrop(self, scene: Scene, view: View, number: int) -> NDArray[np.uint8]:
+    def _backdrop(self, scene: Scene, view: SceneCamera, number: int) -> NDArray[np.uint8]:
         rng = np.random.default_rng([scene.background_seed, number] if number else scene.background_seed)
         return self.gallery.background(rng, view.camera.height, view.camera.width)
 
     def _sample(
         self,
         scene: Scene,
-        view: View,
-        staged: Staged,
+        view: SceneCamera,
+        staged: StagedScene,
         backdrop: NDArray[np.uint8],
         frame_id: FrameId,
         limits: Box | None,
@@ -143,7 +148,7 @@ class SceneRenderer:
         return replace(sample, maps=self._maps(sample, view.effects, picture, outlines, limits)) if maps else sample
 
     def _hand_label(
-        self, scene: Scene, k: int, view: View, staged: Staged, picture: Picture, outline: NDArray[np.bool_]
+        self, scene: Scene, k: int, view: SceneCamera, staged: StagedScene, picture: Picture, outline: NDArray[np.bool_]
     ) -> HandLabel:
         box = Box.around(pixels(hand_points(scene.hands[k], view), view.camera))
         if box.x0 >= 0 and box.y0 >= 0 and box.x1 <= outline.shape[1] - 1 and box.y1 <= outline.shape[0] - 1:
@@ -191,7 +196,7 @@ def _limited_maps(maps: Maps, limits: Box) -> Maps:
     )
 
 
-def crop_view(view: View, square: Box, size_px: int) -> View:
+def crop_view(view: SceneCamera, square: Box, size_px: int) -> SceneCamera:
     """The square part of an image, scaled to `size_px` (pixel centres at whole numbers), distorted as the image is."""
     scale = size_px / square.width
     to_crop = np.array(
@@ -230,7 +235,7 @@ def _crop_attempt(renderer: SceneRenderer, seed: int, index: int, attempt: int, 
     return renderer.render(scene, view, FrameId("scenes", seed, index), limits, maps)
 
 
-def _focused(view: View, hands: Sequence[Hand]) -> View:
+def _focused(view: SceneCamera, hands: Sequence[Hand]) -> SceneCamera:
     """The camera with the first of the hands in focus."""
     if not hands:
         return view

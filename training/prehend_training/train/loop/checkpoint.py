@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from prehend.documents import read_json
-from prehend.errors import AssetError
+from prehend.errors import AssetError, one_line
 from prehend.files import replace_text, sync_folder
 from prehend_training.pretrained.start import load_trunk
 from prehend_training.storage.tensors import write_tensors
@@ -195,7 +195,7 @@ def _load_state(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> N
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise AssetError(f"{path} belongs to another network: {str(error).splitlines()[0]}") from error
+        raise AssetError(f"{path} belongs to another network: {one_line(error)}") from error
 
 
 def _moments(network: nn.Module, optimiser: Optimisers) -> dict[str, Tensor]:

@@ -2,8 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from torch import nn
 
@@ -216,3 +216,19 @@ RENAMED = {"finder": "detector", "finder-small": "detector-small", "debug-finder
 def describe(chosen: Preset) -> dict[str, Any]:
     """A preset as JSON."""
     return asdict(chosen)  # type: ignore[call-overload]
+
+
+Chosen = TypeVar("Chosen", bound=Preset)
+
+
+def renumbered(chosen: Chosen, changes: Changes, numbers: Optimisation) -> Chosen:
+    """A preset with the batch size, rate and seed that are asked for, else with those of `numbers` and its own.
+
+    Raises:
+        InvalidInput: a number is not positive.
+    """
+    if changes.batch_size is not None:
+        numbers = replace(numbers, batch_size=changes.batch_size)
+    if changes.lr is not None:
+        numbers = replace(numbers, lr=changes.lr)
+    return replace(chosen, optimisation=numbers, seed=chosen.seed if changes.seed is None else changes.seed)  # type: ignore[type-var]

@@ -27,7 +27,7 @@ from prehend_training.data.batch import MadeBatch
 from prehend_training.data.loader import prefetched
 from prehend_training.data.stores.memory import Memory
 from prehend_training.losses.crop import Terms, total
-from prehend_training.losses.heads import ModelWithHeads, pretrained_parameters
+from prehend_training.losses.heads import InTraining
 from prehend_training.train.loop.checkpoint import Averaged, Progress, load, load_start, save
 from prehend_training.train.loop.distributed import Group
 from prehend_training.train.loop.machine import Budget, Machine, autocast, peak_memory_mb, to_tensors
@@ -103,10 +103,12 @@ class Trainer:
             load_start(start, self.network)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
-        if self.machine.compiled and isinstance(self.network, ModelWithHeads):
-            self.network.network.streams.compile()  # type: ignore[operator]
+        slow = []
+        if isinstance(self.network, InTraining):
+            slow = self.network.pretrained()
+            if self.machine.compiled:
+                self.network.compile_trunk()
         chosen = self.optimisation
-        slow = pretrained_parameters(self.network)
         self.optimiser = make_optimisers(
             self.network, chosen.method, chosen.lr, chosen.weight_decay, slow, chosen.pretrained_share
         )

@@ -26,17 +26,14 @@ from prehend_training.losses.crop import (
     CropLossWeights,
     SampledHand,
     Terms,
-    hand_terms,
-    heatmap_terms,
     map_terms,
-    object_terms,
     switch_terms,
 )
 from prehend_training.losses.distillation import TaughtLossWeights, teacher_terms
-from prehend_training.losses.heads import Answers, Fusion, ModelWithHeads
+from prehend_training.losses.heads import CropAnswers, Fusion, ModelWithHeads
 from prehend_training.losses.lifting import LiftBatches, LiftConfig, poses_of, skeleton_terms
 from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_target
-from prehend_training.losses.paper import PaperLossWeights, paper_hand_terms, paper_object_terms
+from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.train.loop.machine import autocast
 from prehend_training.train.loop.preset import Changes, Optimisation, Preset, Teacher
 
@@ -170,8 +167,7 @@ class CropTask:
         self.memory = memory
         self.dataset = memory.dataset if memory else self._opened(data)
         self.source: BatchSource = self._source()
-        self._paper = isinstance(preset.loss, PaperLossWeights)
-        self._hand: HandLayer = HandLayer(load_hand_model()) if self._paper else SampledHand(load_hand_model())
+        self._hand = self._skinning()
 
     def _opened(self, data: DataSource) -> TrainingDataset:
         preset = self._crop_preset
@@ -190,6 +186,9 @@ class CropTask:
         elif chosen.trains == "lift":
             model.keep_pose_head_only()
         return model
+
+    def _skinning(self) -> HandLayer:
+        return self._crop_preset.loss.hand()
 
     def _source(self) -> BatchSource:
         preset = self._crop_preset
@@ -227,11 +226,7 @@ class CropTask:
     def _sample_terms(self, network: UniHOPE, output: Output, batch: CropBatch, read: Batch) -> Terms:
         """Terms of the images."""
         hand = self._hand.to(batch["image"].device)
-        terms = switch_terms(output.encoded, batch)
-        if self._paper:
-            return terms | paper_hand_terms(output.hand, batch, hand) | paper_object_terms(output, batch)
-        terms |= hand_terms(output.hand, batch, hand) | object_terms(output, batch)
-        return terms | heatmap_terms(network, output.heatmaps, batch) | map_terms(read, batch)
+        return self._crop_preset.loss.image_terms(network, output, batch, read, hand)
 
     def _taught_terms(self, network: ModelWithHeads, output: Output, batch: CropBatch, teacher: Teacher) -> Terms:
         """How far the network is from its teacher, who sees the same changed images."""
@@ -242,7 +237,7 @@ class CropTask:
         return teacher_terms(network.network, output, other, taught, batch)
 
     def _pair_terms(
-        self, network: ModelWithHeads, answers: Answers, batch: CropBatch, terms: Terms, used: float
+        self, network: ModelWithHeads, answers: CropAnswers, batch: CropBatch, terms: Terms, used: float
     ) -> Terms:
         """Terms of the hand and the switcher as means of images and twins, and of the features' differences."""
         assert network.twins is not None and network.mapper is not None
@@ -251,10 +246,7 @@ class CropTask:
         if answers.twin is None:
             return enhancement
         target = twin_target(batch, answers.twin_rows)
-        of_hand = (paper_hand_terms if self._paper else hand_terms)(answers.twin.hand, target, self._hand)
-        of_twins = of_hand | switch_terms(answers.twin.encoded, target)
-        if not self._paper:
-            of_twins |= heatmap_terms(network.network, answers.twin.heatmaps, target)
+        of_twins = self._crop_preset.loss.twin_terms(network.network, answers.twin, target, self._hand)
         both = {name: (terms[name] + value) / 2 for name, value in of_twins.items() if name != "visibility"}
         if used >= network.twins.begin:
             enhancement = enhancement_terms(

@@ -1,19 +1,15 @@
-"""Training of networks that draw on several frames: H2ONet, in parts, and what several frames add to `unihope-s`."""
+"""Training of H2ONet, in parts; and the presets of networks that draw on several frames."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from prehend.backends import open_backend
-from prehend.backends.torch_ import load_network
-from prehend.errors import AssetError, InvalidInput
+from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
-from prehend.models.hand_object.time_fusion import LITE_TIME, UniHOPETime, UniHOPETimeConfig, build_unihope_time
 from prehend.models.meshes.h2onet import (
     H2ONET_LITE,
     H2ONET_PAPER,
@@ -24,7 +20,6 @@ from prehend.models.meshes.h2onet import (
     chosen_frame,
 )
 from prehend.models.trunks.h2onet_trunks import LiteTrunk
-from prehend.weights import load_bundle
 from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.batch import ArrayDict, WindowBatch, rows_of
@@ -34,19 +29,17 @@ from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory
 from prehend_training.data.stores.open import DataSource, SingleSource, load_memory, open_training_data, some_crops
 from prehend_training.data.stores.windows import WindowBatches, WindowDataConfig, open_windows
-from prehend_training.fusion.answers import FOLLOWED_VIEW, answers_of, together
-from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
-from prehend_training.losses.crop import SampledHand, Terms
+from prehend_training.losses.crop import Terms
 from prehend_training.losses.h2onet import (
     FoundMesh,
-    FusionLossWeights,
     H2ONetLossWeights,
-    fusion_terms,
     mesh_terms,
     place_terms,
     switch_terms,
 )
+from prehend_training.losses.heads import InTraining, parameters_of
 from prehend_training.train.loop.preset import Optimisation, Preset, Teacher
+from prehend_training.train.tasks.time_fusion import TimePreset
 
 Trains = Literal["mesh", "frame", "fusion", "all"]
 
@@ -110,7 +103,7 @@ class H2ONetPreset(Preset):
         return some_crops(data, self.data, self.seed, count, augment)
 
 
-class HandAnswers(NamedTuple):
+class H2ONetAnswers(NamedTuple):
     """What training compares with labels.
 
     Attributes:
@@ -123,7 +116,7 @@ class HandAnswers(NamedTuple):
     fused: FoundMesh | None
 
 
-class PartlyTrained(nn.Module):
+class PartlyTrained(InTraining):
     """An H2ONet of which a part is trained; only `network` is kept.
 
     Args:
@@ -148,6 +141,13 @@ class PartlyTrained(nn.Module):
         if freeze_start and isinstance(network.seen, LiteTrunk):
             _let_learn([*network.seen.trunk.stem.parameters(), *network.seen.trunk.stages[0].parameters()], False)
 
+    def pretrained(self) -> list[nn.Parameter]:
+        """See `InTraining`."""
+        inner, seen = self.network, self.network.seen
+        if not isinstance(seen, LiteTrunk):
+            return []
+        return parameters_of(seen.trunk, seen.places, inner.presence, inner.side)
+
     def train(self, mode: bool = True) -> "PartlyTrained":
         """As of torch; what is frozen keeps its statistics."""
         super().train(mode)
@@ -155,15 +155,15 @@ class PartlyTrained(nn.Module):
             self.network.eval()
         return self
 
-    def forward(self, batch: WindowBatch) -> HandAnswers:
+    def forward(self, batch: WindowBatch) -> H2ONetAnswers:
         """Answers for the (B F) images of a batch, the F frames of a window one after the other."""
         with torch.set_grad_enabled(self.trains != "fusion" and torch.is_grad_enabled()):
             frames = FrameAnswer(*(value.float() for value in self.network.encode(batch["image"])))
         fused = None if self.frames == 1 else self._fused(frames, batch)
         if self.trains == "fusion":
-            return HandAnswers(None, None, fused)
+            return H2ONetAnswers(None, None, fused)
         canonical = self.network.canonical(frames.features)
-        return HandAnswers(frames, FoundMesh(canonical, self.network.joints_of(canonical), frames.rotation), fused)
+        return H2ONetAnswers(frames, FoundMesh(canonical, self.network.joints_of(canonical), frames.rotation), fused)
 
     def _fused(self, frames: FrameAnswer, batch: WindowBatch) -> FoundMesh:
         def windows(value: Tensor) -> Tensor:
@@ -224,7 +224,7 @@ class H2ONetTask:
             return {name: value for name, value in terms.items() if name not in _OF_ORIENTATION}
         return terms
 
-    def _frame_terms(self, network: PartlyTrained, answers: HandAnswers, batch: WindowBatch) -> Terms:
+    def _frame_terms(self, network: PartlyTrained, answers: H2ONetAnswers, batch: WindowBatch) -> Terms:
         """Terms of every image that is there."""
         frames = answers.frames
         if frames is None or answers.meshes is None:
@@ -240,98 +240,6 @@ class H2ONetTask:
     def _mesh_terms(self, found: FoundMesh, batch: WindowBatch) -> Terms:
         device = found.vertices.device
         return mesh_terms(found, batch, self._hand.to(device), self._faces.to(device))
-
-
-@dataclass(frozen=True)
-class TimePreset(Preset):
-    """Training of what several frames add to `unihope-s`, on the answers of weights that stay as they are.
-
-    Attributes:
-        data: of which weights, and how windows are drawn.
-    """
-
-    name: str
-    network: str
-    config: UniHOPETimeConfig = LITE_TIME
-    data: FusionDataConfig = field(default_factory=FusionDataConfig)
-    loss: FusionLossWeights = field(default_factory=FusionLossWeights)
-    optimisation: Optimisation = field(default_factory=Optimisation)
-    seed: int = 0
-    pictures: ClassVar[Literal["crops", "frames"]] = "crops"
-
-    @property
-    def summary(self) -> tuple[str, str]:
-        """See `Preset`."""
-        return "what several frames add", f"sequences; the weights '{self.data.weights}' answer for their frames"
-
-    @property
-    def answering(self) -> str:
-        """See `Preset`."""
-        return self.data.weights
-
-    def build(self) -> UniHOPETime:
-        """See `Preset`."""
-        return build_unihope_time(self.config)
-
-    def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "TimeTask":
-        """See `Preset`."""
-        if memory is not None or teacher is not None:
-            raise InvalidInput(f"'{self.name}' learns from a network's answers, and without a teacher")
-        return TimeTask(self, data)
-
-
-class FusionOnly(nn.Module):
-    """A `UniHOPETime` of which only the fusion learns; what is kept is `network`."""
-
-    starts_with = "network.time."
-    """All that it takes of a run to start from, see `checkpoint.load_start`: the rest belongs to the weights that
-    answered."""
-
-    def __init__(self, network: UniHOPETime):
-        super().__init__()
-        self.network = network
-        network.requires_grad_(False)
-        network.time.requires_grad_(True)
-
-    def train(self, mode: bool = True) -> "FusionOnly":
-        """As of torch; what is frozen keeps its statistics."""
-        super().train(mode)
-        self.network.eval()
-        return self
-
-
-class TimeTask:
-    """Training of the fusion on folders of rendered sequences; see `H2ONetTask`."""
-
-    def __init__(self, preset: TimePreset, data: DataSource):
-        self.preset: Preset = preset
-        self.memory: Memory | None = None
-        self._chosen, chosen = preset, preset.data
-        if isinstance(data, str) or not isinstance(data, Sequence):
-            raise AssetError(f"'{preset.name}' learns from folders of `scenes --kind sequences`")
-        self._bundle = load_bundle(chosen.weights)
-        backend = open_backend("onnx", self._bundle)
-        made = [answers_of(backend, Path(one), FOLLOWED_VIEW, seed) for one in data for seed in range(chosen.draws)]
-        self.source: BatchSource = FusionWindows(together(made), chosen, preset.seed, preset.optimisation.batch_size)
-        self._hand = SampledHand(load_hand_model(), count=0)  # joints alone: ten times as fast
-
-    def network(self) -> FusionOnly:
-        """The network with the weights that answered, and a fresh fusion."""
-        network = self._chosen.build()
-        taken = load_network(self._bundle).state_dict()
-        here_only = {name: value for name, value in network.state_dict().items() if name.startswith("time.")}
-        try:
-            network.load_state_dict(taken | here_only)
-        except RuntimeError as error:
-            raise AssetError(f"weights '{self._bundle.name}' are not of unihope-s: {error}") from error
-        return FusionOnly(network)
-
-    def terms(self, network: nn.Module, batch: Mapping[str, Tensor], used: float) -> Terms:
-        """Terms of the pose, see `losses.h2onet.fusion_terms`."""
-        assert isinstance(network, FusionOnly)
-        window = [batch[name] for name in network.network.stages()["fuse_frames"].inputs]
-        fused = network.network.fuse(*window)
-        return fusion_terms(fused, batch, self._hand.to(window[0].device))
 
 
 def _let_learn(parameters: Iterable[nn.Parameter], learns: bool) -> None:

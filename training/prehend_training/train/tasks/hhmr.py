@@ -32,7 +32,7 @@ from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource, open_training_data
 from prehend_training.losses.crop import Terms
 from prehend_training.prior.batches import ConditionConfig, PriorBatches
-from prehend_training.prior.losses import HHMRLossWeights, Surface, prior_terms
+from prehend_training.prior.losses import HHMRLossWeights, MeshCriteria, prior_terms
 from prehend_training.prior.poses import poses_of_folders
 from prehend_training.train.loop.preset import Optimisation, Preset, Teacher
 
@@ -149,7 +149,7 @@ class HHMRTask:
             preset.natural_p,
         )  # fmt: skip
         self._hand = HandLayer(load_hand_model())
-        self._surface: Surface | None = None
+        self._surface: MeshCriteria | None = None
 
     def network(self) -> Denoiser:
         """A fresh network of the shipped hand."""
@@ -174,10 +174,10 @@ class HHMRTask:
             surface = self._surface_on(network)
             return prior_terms(found.float(), network.clean(mesh), batch["has_pose"], surface)
 
-    def _surface_on(self, network: Denoiser) -> Surface:
+    def _surface_on(self, network: Denoiser) -> MeshCriteria:
         if self._surface is None:
             model, mean = load_hand_model(), network.network.mesh.mean
-            self._surface = Surface(
+            self._surface = MeshCriteria(
                 self._chosen.config.spread_m,
                 mean.reshape(-1, 3),
                 torch.from_numpy(joints_of_mesh(model).copy()).to(mean.device),

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from prehend.errors import InvalidInput
+from prehend.hand_model.asset import load_hand_model
 from prehend.models.hand_object.outputs import Output
 from prehend.models.hand_object.unihope import UniHOPE
 from prehend.models.hand_object.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
@@ -88,7 +89,9 @@ class LiteTask(CropTask):
     ):
         self._lite = preset
         super().__init__(preset, data, memory, teacher)
-        assert isinstance(self._hand, SampledHand)
+
+    def _skinning(self) -> SampledHand:
+        return SampledHand(load_hand_model())
 
     def network(self) -> ModelWithHeads:
         """The network with a fresh trunk; `checkpoint.load_start` gives it the pretrained one."""

@@ -16,6 +16,7 @@ from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource, describe_data, open_training_data
 from prehend_training.losses.crop import Terms
+from prehend_training.losses.heads import InTraining
 from prehend_training.palms.batches import WHOLE_VIEW, PalmBatches, PalmDataConfig
 from prehend_training.palms.labels import PalmLabels, read_palm_labels
 from prehend_training.palms.losses import PalmLossWeights, palm_terms
@@ -28,7 +29,7 @@ from prehend_training.train.loop.preset import Optimisation, Preset, Teacher, de
 from prehend_training.train.loop.trainer import Trainer
 
 
-class PalmWithHeads(nn.Module):
+class PalmWithHeads(InTraining):
     """A detector in training; only `network` is kept."""
 
     def __init__(self, network: PalmDetector, frozen: int):
@@ -36,6 +37,10 @@ class PalmWithHeads(nn.Module):
         self.network = network
         for part in [network.stem, *network.layers[:frozen]] if frozen else []:
             part.requires_grad_(False)
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """See `InTraining`: all but what we added."""
+        return [parameter for name, parameter in self.network.named_parameters() if ".further." not in name]
 
 
 @dataclass(frozen=True)

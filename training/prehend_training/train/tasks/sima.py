@@ -19,6 +19,7 @@ from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.open import DataSource
 from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows
 from prehend_training.losses.h2onet import FoundMesh, mesh_terms
+from prehend_training.losses.heads import InTraining, parameters_of
 from prehend_training.sima.batches import MomentBatches, MomentDataConfig
 from prehend_training.sima.instants import open_instants
 from prehend_training.sima.losses import SimaLossWeights, adaptation_terms, place_term, point_term
@@ -88,7 +89,7 @@ class SimaPreset(Preset):
         return SimaTask(self, data, teacher)
 
 
-class SimaInTraining(nn.Module):
+class SimaInTraining(InTraining):
     """A network of SiMA-Hand; only `network` is kept.
 
     Args:
@@ -104,6 +105,11 @@ class SimaInTraining(nn.Module):
         trunk = network.eyes.trunk
         for part in (trunk,) if freeze == "trunk" else (trunk.stem, trunk.stages[0]):
             part.requires_grad_(False)
+
+    def pretrained(self) -> list[nn.Parameter]:
+        """See `InTraining`."""
+        eyes = self.network.eyes
+        return parameters_of(eyes.trunk, eyes.places) if isinstance(eyes, LiteEyes) else []
 
 
 class SimaTask:
