@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from prehend.cli.arguments.parsing import Parser, number_between
 from prehend.conventions import Side
-from prehend.errors import PrehendError
+from prehend.errors import OutputError, PrehendError
 from prehend.hand_model import skin
 from prehend.io.films.writing import VideoWriter
 from prehend.types import Camera
