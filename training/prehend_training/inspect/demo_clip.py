@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from prehend.cli.arguments.parsing import Parser, number_between
 from prehend.conventions import Side
-from prehend.errors import PrehendError
+from prehend.errors import OutputError, PrehendError
 from prehend.hand_model import skin
 from prehend.io.films.writing import VideoWriter
 from prehend.types import Camera
@@ -184,6 +184,8 @@ def write_clip(out: Path, seconds: float, object_id: str) -> None:
         AssetError: there is no grasp of the object.
         OutputError: the video cannot be written.
     """
+    if out.is_dir() or not out.parent.is_dir():  # said before minutes of drawing
+        raise OutputError(f"{out} cannot be written as a video: name an .mp4 file in a folder that is there")
     grasp = choose_grasp(object_id)
     motion = ClipMotion(grasp, grasp.betas, upright(grasp), np.array([-0.12, 0.1, 0.5]))
     focal = WIDTH / 2 / np.tan(np.deg2rad(FOV_DEG) / 2)

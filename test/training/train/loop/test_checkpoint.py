@@ -55,6 +55,7 @@ def test_the_new_one_replaces_the_old_one(tmp_path, monkeypatch, swaps):
 KILLED = """
 import os, sys
 sys.path[:0] = [{training!r}, {here!r}, {helpers!r}]
+import prehend_training.storage.tensors as tensors
 import prehend_training.train.loop.checkpoint as c
 from pathlib import Path
 import test_checkpoint as t
@@ -71,14 +72,14 @@ def counted(real):
         return real(*args, **options)
     return call
 steps = [(Path, name) for name in ("rename", "replace", "mkdir")]
-for owner, name in (*steps, (c, "save_file"), (c.shutil, "rmtree"), (c, "_exchange")):
+for owner, name in (*steps, (tensors, "save_file"), (c.shutil, "rmtree"), (c, "_exchange")):
     setattr(owner, name, counted(getattr(owner, name)))
 t.saved(Path(sys.argv[3]), 2.0, 2)
 """
 
 
 @pytest.mark.parametrize("swaps", [True, False])
-@pytest.mark.parametrize("place", range(1, 14))
+@pytest.mark.parametrize("place", range(1, 17))
 def test_killed_at_any_moment_a_whole_one_is_found(tmp_path, place, swaps):
     folder = tmp_path / "checkpoint"
     saved(folder, 1.0, 1)
