@@ -17,7 +17,7 @@ from prehend.hand_model import HandModel, load_hand_model, skin
 from prehend.io.pixels.images import Image, read_image
 from prehend.types import Box, Camera, FloatArray
 from prehend_training.datasets.occlusion import UNKNOWN, visibility
-from prehend_training.datasets.sources import DatasetOrigin
+from prehend_training.datasets.sources import DatasetSource
 from prehend_training.sample import HAND_CODE, Film, HandLabel, ObjectLabel, Sample
 
 RATE_HZ = 30.0
@@ -38,7 +38,7 @@ class Dataset(ABC):
         masks_are_hands: the segmentation shows the hand alone where it says hand, not what it holds.
     """
 
-    source: DatasetOrigin
+    source: DatasetSource
     splits: tuple[str, ...]
     masks_are_hands = True
 

@@ -8,7 +8,7 @@ from prehend.errors import SourceError
 
 
 @dataclass(frozen=True)
-class DatasetOrigin:
+class DatasetSource:
     """A dataset that a user has to fetch.
 
     Attributes:
@@ -61,7 +61,7 @@ class DatasetOrigin:
         return path
 
 
-DEXYCB = DatasetOrigin(
+DEXYCB = DatasetSource(
     "dexycb",
     "DexYCB",
     "dex-ycb.github.io",
@@ -83,10 +83,10 @@ _HO3D_PAGE = (
     "the HO-3D page of Graz University of Technology, Lepetit's group; linked from github.com/shreyashampali/ho3d"
 )
 
-HO3D_V2 = DatasetOrigin("ho3d_v2", "HO-3D v2", _HO3D_PAGE, "PREHEND_HO3D_V2", _HO3D_TREE.format(image="png"))
-HO3D_V3 = DatasetOrigin("ho3d_v3", "HO-3D v3", _HO3D_PAGE, "PREHEND_HO3D_V3", _HO3D_TREE.format(image="jpg"))
+HO3D_V2 = DatasetSource("ho3d_v2", "HO-3D v2", _HO3D_PAGE, "PREHEND_HO3D_V2", _HO3D_TREE.format(image="png"))
+HO3D_V3 = DatasetSource("ho3d_v3", "HO-3D v3", _HO3D_PAGE, "PREHEND_HO3D_V3", _HO3D_TREE.format(image="jpg"))
 
-FREIHAND = DatasetOrigin(
+FREIHAND = DatasetSource(
     "freihand",
     "FreiHAND",
     "lmb.informatik.uni-freiburg.de/projects/freihand",
@@ -97,7 +97,7 @@ FREIHAND = DatasetOrigin(
   evaluation_K.json, evaluation_xyz.json, evaluation_mano.json, evaluation_verts.json, evaluation_scale.json""",
 )
 
-HANCO = DatasetOrigin(
+HANCO = DatasetSource(
     "hanco",
     "HanCo",
     "lmb.informatik.uni-freiburg.de/projects/contra-hand",

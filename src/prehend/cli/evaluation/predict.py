@@ -19,7 +19,7 @@ from prehend.cli.evaluation.plan import EvalPlan
 from prehend.cli.running.reading import Loader, open_run, read_sides
 from prehend.documents import read_json
 from prehend.errors import MissingDependency, PrehendError, SourceError, one_line
-from prehend.eval.truth.datasets import DatasetSource, open_samples
+from prehend.eval.truth.datasets import DatasetImages, open_samples
 from prehend.files import replace_file, replace_text
 from prehend.io.results.predictions import read_predictions
 
@@ -165,7 +165,7 @@ def predict(job: EvalJob, path: Path, load: Loader) -> bool:
         else:
             try:
                 samples = open_samples(plan.dataset, Path(plan.source))
-                source = DatasetSource(plan.source, samples, plan.dataset, run.fail)
+                source = DatasetImages(plan.source, samples, plan.dataset, run.fail)
                 run.take_opened(source, track=args.track)
             except SourceError as error:
                 run.fail(error)

@@ -43,7 +43,7 @@ def open_samples(text: str, root: Path) -> Any:
     return importlib.import_module(_READERS).open_dataset(name, root, split or None)
 
 
-class DatasetSource(Source):
+class DatasetImages(Source):
     """The images of a dataset, one after the other, with their cameras; they count as unrelated."""
 
     kind: Kind = "folder"
