@@ -111,10 +111,10 @@ def write_picture(path: Path, image: Image) -> None:
     """Write (H, W, 3) uint8 RGB as .png or .jpg; its folder is made if absent.
 
     Raises:
-        InvalidInput: it ends otherwise.
+        InvalidInput: it ends otherwise, or is a folder.
         OutputError: it cannot be written.
     """
-    if path.suffix.lower() not in (".png", ".jpg"):
+    if path.suffix.lower() not in (".png", ".jpg") or path.is_dir():
         raise InvalidInput(f"{path} cannot be written: does it end with .png or .jpg?")
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, cv2.imencode(path.suffix, image[..., ::-1])[1].tobytes())
