@@ -8,10 +8,10 @@ import pytest
 
 from prehend.geometry.camera import project
 from prehend.geometry.rotations import matrix_from_axis_angle
+from prehend.pipeline.crops import uncut
 from prehend.pipeline.crops.crop import CROP_SCALE, cut, direction_of, region_of
 from prehend.pipeline.crops.regions import LOOK_AGAIN_RAD
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.frames import targets
 from prehend.types import Box, FoundHand
 
 MM = 1e-3
@@ -102,7 +102,7 @@ def test_in_a_true_box_places_tell_the_turn_and_the_box_the_size(
 
     oracle.spoil = spoil
     cuts = []
-    monkeypatch.setattr(targets, "cut", lambda picture, spec: cuts.append(spec) or cut(picture, spec))
+    monkeypatch.setattr(uncut, "cut", lambda picture, spec: cuts.append(spec) or cut(picture, spec))
     with Estimator(oracle) as estimator:
         estimator.estimate(image, camera, boxes=[FoundHand(Box.around(keypoints), "left")])
     assert cuts[0].turn_rad == 0
