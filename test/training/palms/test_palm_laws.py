@@ -187,7 +187,7 @@ def test_a_labelled_hand_turns_and_grows_with_the_picture(degrees, scale):
 
 
 def test_the_mirror_image_of_a_mirror_image_is_the_palm():
-    from prehend.pipeline.detection.palms import PalmTarget as Found
+    from prehend.pipeline.detection.palms import Palm as Found
 
     one = Found(0.7, np.array([50.0, 60.0]), 30.0, SHAPE * 30 + (50, 60), np.arange(10.0))
     back = _mirror(_mirror(one, 120), 120)

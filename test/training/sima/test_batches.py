@@ -10,7 +10,7 @@ from prehend_training.data.augment_presets import UPRIGHT_VIEW
 from prehend_training.data.batch import MomentBatch, arrays_of, faults
 from prehend_training.data.crops import CropBatches
 from prehend_training.sima.batches import CropMoments, MomentBatches, MomentDataConfig, exact_moments, mirrored
-from prehend_training.sima.instants import FirstViews, SeenHand, open_instants
+from prehend_training.sima.instants import FirstViews, HandInView, open_instants
 from prehend_training.train.loop.machine import to_tensors
 from prehend_training.train.presets import UPRIGHT_CROPS
 
@@ -100,7 +100,7 @@ def test_beside_a_hand_may_be_another_one(dataset):
     source = CropMoments(dataset, exact_moments(CONFIG, 2), 0, 2, crops, teaches=False)
 
     def shows_hand(numbers):
-        hand = SeenHand(record | {"segmentation": numbers}, np.eye(4), 0)
+        hand = HandInView(record | {"segmentation": numbers}, np.eye(4), 0)
         return source.views_of([hand], 1, np.random.default_rng(0))["presence"][0]
 
     alone = np.minimum(record["segmentation"], 1)
