@@ -19,7 +19,8 @@ from prehend.pipeline.crops.crop import CropSpec, cut, region_of
 from prehend.pipeline.crops.letterbox import probability
 from prehend.pipeline.networks.decode import DecodedHand, decode_hand, rotations_in_camera
 from prehend.pipeline.networks.hands import HandModels
-from prehend.pipeline.networks.network import HandNetwork, NetworkAnswer
+from prehend.pipeline.networks.mesh_network import open_network
+from prehend.pipeline.networks.network import NetworkAnswer
 from prehend.pipeline.observing.object_pose import decode_object
 from prehend.types import FloatArray, Region
 from prehend_training.data.crops import CropBatches, CropDataConfig, TrainingDataset, exact
@@ -76,7 +77,7 @@ class CropReader:
     """
 
     def __init__(self, backend: Backend, hand_model: HandModel | None = None, always_fuses: bool = False):
-        self._backend, self._network = backend, HandNetwork(backend)
+        self._backend, self._network = backend, open_network(backend)
         self._hands = HandModels(backend.bundle, hand_model)
         self._always_fuses = always_fuses
 
