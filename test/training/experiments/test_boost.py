@@ -35,12 +35,13 @@ def photographs(tmp_path_factory):
     return folder / "labels.json"
 
 
-def test_rows_differ_in_their_data_alone(crops, made, photographs, tmp_path):
+@pytest.mark.parametrize("name", ["debug-unihope", "debug-h2onet-frame"])
+def test_rows_differ_in_their_data_alone(name, crops, made, photographs, tmp_path):
     compared = Compared(crops, made, crops, 0.5)
-    table = comparison_table(("debug-unihope",), compared, Extent(1, (0,), (crops,)), photographs, batch=4)
+    table = comparison_table((name,), compared, Extent(1, (0,), (crops,)), photographs, batch=4)
     report = run_table(table, tmp_path, Machine(threads=1))
-    assert [row["row"] for row in report["rows"]] == [f"debug-unihope-{row}" for row in ROWS]
-    notes = [json.loads((tmp_path / f"debug-unihope-{row}-0/run.json").read_text()) for row in ROWS]
+    assert [row["row"] for row in report["rows"]] == [f"{name}-{row}" for row in ROWS]
+    notes = [json.loads((tmp_path / f"{name}-{row}-0/run.json").read_text()) for row in ROWS]
     assert notes[0]["numbers"] == notes[1]["numbers"] == notes[2]["numbers"]
     assert [[entry["path"] for entry in note["data"]] for note in notes] == [
         [str(crops)], [str(crops), str(made)], [str(crops), str(crops)],
