@@ -124,7 +124,7 @@ def test_fallback_answers_and_says_so(small_bundle: Bundle, tmp_path: Path, capl
         ("tensorrt", {}, "pip install"),
         ("onnx", {"provider": "cuda"}, "onnxruntime-gpu"),
         ("onnx", {"precision": "float16", "engine_dir": tmp_path}, "there is no engine"),
-        ("torch", {"provider": "cuda"}, "built without CUDA"),
+        ("torch", {"provider": "cuda"}, "backend 'torch' on provider 'cuda': this torch"),
     ):
         backend = open_backend(name, small_bundle, engine_policy="fallback", threads=1, **changes)
         assert backend.name == "onnx" and why in backend.notes[0]

@@ -42,7 +42,7 @@ def test_an_engine_is_made_once(weights: Bundle, tmp_path: Path, capsys: pytest.
         (["--engine", "tflite"], 2, "onnx, tensorrt, torch"),
         (["--engine", "onnx", "--precision", "float8"], 2, "float32, float16, bfloat16, int8"),
         (["--engine", "tensorrt"], 1, "[tensorrt]'"),
-        (["--engine", "torch", "--provider", "cuda"], 1, "built without CUDA"),
+        (["--engine", "torch", "--provider", "cuda"], 1, "on provider 'cuda': this torch"),
         (["--engine", "onnx", "--provider", "cuda"], 1, "onnxruntime-gpu"),
     ],
 )
