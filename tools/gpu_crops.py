@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 
 from prehend.backends import Backend
-from prehend.backends.base import Array, Frame, cutting
+from prehend.backends.base import Array, DeviceImage, cutting
 from prehend.export.parity import NUM_CROPS, fixed_crops
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.crops.crop import CROP_SCALE, CropSpec, cut
-from prehend.pipeline.crops.uncut import Picture, UncutCrop
+from prehend.pipeline.crops.uncut import CropSource, UncutCrop
 from prehend.pipeline.networks.network import HandNetwork
 from prehend.types import FloatArray, Region
 
@@ -42,7 +42,7 @@ def hands_in_a_frame(side: int) -> tuple[np.ndarray, list[CropSpec]]:
     return frame, specs
 
 
-def joints_of(network: HandNetwork, picture: Picture, specs: Sequence[CropSpec]) -> FloatArray:
+def joints_of(network: HandNetwork, picture: CropSource, specs: Sequence[CropSpec]) -> FloatArray:
     """(B, 21, 3) joints that the whole hand stage answers, with an object in each hand [m]."""
     crops = [picture.cut(spec) for spec in specs]
     answers = network.answer(crops, network.encode(crops), range(len(specs)), [True] * len(specs))
@@ -63,13 +63,13 @@ def measure_crops(backend: Backend, provider: str) -> dict[str, Any]:
         return np.stack([cut(image, spec).image for spec in specs[:count]])
 
     def there(count: int) -> Any:
-        frame = Frame(image)
+        frame = DeviceImage(image)
         images = cutter.cut([UncutCrop(spec, frame) for spec in specs[:count]])
         images[-1, 0, 0, 0].item()  # waits for the device
         return images
 
     levels = 255 * np.abs(there(NUM_CROPS).cpu().numpy() - here(NUM_CROPS))
-    ways = {"device": lambda: network.picture(image), "processor": lambda: Picture(image)}
+    ways = {"device": lambda: network.picture(image), "processor": lambda: CropSource(image)}
     device, processor = (joints_of(network, way(), specs) for way in ways.values())
     away_mm = 1e3 * np.linalg.norm(device - processor, axis=-1)
     report: dict[str, Any] = {"levels": float(levels.max()), "levels_mean": float(levels.mean())}
@@ -99,7 +99,7 @@ def crops_table(reports: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _stage(network: HandNetwork, way: Callable[[], Picture], specs: Sequence[CropSpec]) -> Callable[[], Any]:
+def _stage(network: HandNetwork, way: Callable[[], CropSource], specs: Sequence[CropSpec]) -> Callable[[], Any]:
     """Crops, and all that the network says of them, of a frame that is new each time."""
 
     def run() -> None:

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from tensorrt_double import Runtime, TensorRTDouble
 
 from prehend.backends import BackendSettings, open_backend
-from prehend.backends.base import Frame, cutting
+from prehend.backends.base import DeviceImage, cutting
 from prehend.backends.engine_files import DIGEST, MANIFEST, digest_of
 from prehend.backends.fallback import FallbackBackend
 from prehend.backends.tensorrt_ import TensorRTBackend
@@ -88,7 +88,7 @@ def test_a_graph_is_captured_once_for_a_size_and_launched_after(small_bundle: Bu
 def crops_in_noise(bundle: Bundle, items: int, seed: int = 0) -> list[UncutCrop]:
     """Crops of a frame, which grow."""
     side = int(bundle.stages["encode"].inputs[0].shape[-1])
-    frame = Frame(np.random.default_rng(seed).integers(0, 256, (240, 320, 3), np.uint8))
+    frame = DeviceImage(np.random.default_rng(seed).integers(0, 256, (240, 320, 3), np.uint8))
     boxes = [Box(100, 80, 140 + 4 * k, 120 + 3 * k) for k in range(items)]
     return [UncutCrop(CropSpec.from_box(box, "left", (320, 240), size=side), frame) for box in boxes]
 

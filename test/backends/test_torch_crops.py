@@ -11,14 +11,14 @@ from gpu_crops import crops_table, hands_in_a_frame, joints_of, measure_crops
 from numpy.typing import NDArray
 
 from prehend.backends import open_backend
-from prehend.backends.base import Frame, cutting
+from prehend.backends.base import DeviceImage, cutting
 from prehend.backends.fallback import FallbackBackend
 from prehend.backends.torch_ import TorchBackend
 from prehend.backends.torch_crops import Cutter
 from prehend.errors import DeviceError, InvalidInput, UnknownName
 from prehend.export.parity import TOLERANCE_MM
 from prehend.pipeline.crops.crop import CROP_SCALE, CropSpec, cut
-from prehend.pipeline.crops.uncut import Picture, UncutCrop
+from prehend.pipeline.crops.uncut import CropSource, UncutCrop
 from prehend.pipeline.networks.network import HandNetwork
 from prehend.types import Region
 from prehend.weights import Bundle, load_bundle
@@ -62,14 +62,14 @@ SPECS = {
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_a_crop_is_that_of_the_processor(image: NDArray[np.uint8], spec: CropSpec) -> None:
-    (found,) = Cutter("cpu").cut([UncutCrop(spec, Frame(image))]).numpy()
+    (found,) = Cutter("cpu").cut([UncutCrop(spec, DeviceImage(image))]).numpy()
     apart = 255 * np.abs(found - cut(image, spec).image)
     assert apart.mean() <= 0.3 and apart.max() <= LEVELS + 0.01
     assert found.dtype == np.float32 and found.shape == (3, spec.size, spec.size)
 
 
 def test_a_batch_is_what_its_crops_are_alone(image: NDArray[np.uint8]) -> None:
-    frames = [Frame(image), Frame(255 - image)]
+    frames = [DeviceImage(image), DeviceImage(255 - image)]
     specs = [spec for spec in SPECS.values() if spec.size == 128]
     crops = [UncutCrop(spec, frames[k % 2]) for k, spec in enumerate(specs)]
     together = Cutter("cpu").cut(crops)
@@ -79,24 +79,24 @@ def test_a_batch_is_what_its_crops_are_alone(image: NDArray[np.uint8]) -> None:
 
 
 def test_a_frame_is_uploaded_once(image: NDArray[np.uint8]) -> None:
-    frame, cutter = Frame(image.copy()), Cutter("cpu")
+    frame, cutter = DeviceImage(image.copy()), Cutter("cpu")
     before = cutter.cut([UncutCrop(SPECS["turned"], frame)])
     frame.pixels[:] = 0  # a camera's next image
     crops = [UncutCrop(SPECS[name], frame) for name in ("turned", "upright")]
     assert torch.equal(cutter.cut(crops)[:1], before)
-    assert not cutter.cut([UncutCrop(SPECS["turned"], Frame(frame.pixels))]).any()
+    assert not cutter.cut([UncutCrop(SPECS["turned"], DeviceImage(frame.pixels))]).any()
 
 
 def test_pixels_may_be_read_only_or_turned_round(image: NDArray[np.uint8], recwarn: pytest.WarningsRecorder) -> None:
     still = image[::-1, ::-1]
     still.flags.writeable = False
-    crops = [UncutCrop(SPECS["turned"], Frame(pixels)) for pixels in (still, still.copy())]
+    crops = [UncutCrop(SPECS["turned"], DeviceImage(pixels)) for pixels in (still, still.copy())]
     one, other = Cutter("cpu").cut(crops)
     assert torch.equal(one, other) and not recwarn.list
 
 
 def test_the_other_side_is_the_mirror_image(image: NDArray[np.uint8]) -> None:
-    crop = UncutCrop(SPECS["turned"], Frame(image))
+    crop = UncutCrop(SPECS["turned"], DeviceImage(image))
     one, other = Cutter("cpu").cut([crop, crop.for_other_side()])
     assert 255 * float((one.flip(-1) - other).abs().max()) <= 1.01
 
@@ -109,7 +109,7 @@ def shipped() -> HandNetwork:
 
 def test_joints_are_the_same_either_way(shipped: HandNetwork) -> None:
     frame, specs = hands_in_a_frame(shipped.crop_size)
-    pictures = [shipped.picture(frame), Picture(frame)]
+    pictures = [shipped.picture(frame), CropSource(frame)]
     assert [picture.cut(specs[0]).uncut is None for picture in pictures] == [False, True]
     device, processor = (joints_of(shipped, picture, specs) for picture in pictures)
     apart = np.linalg.norm(device - processor, axis=-1) * 1e3
@@ -150,7 +150,7 @@ class Full:
 def test_crops_of_a_device_that_fails_are_cut_on_the_processor(small_bundle: Bundle, image: NDArray[np.uint8]) -> None:
     size = int(small_bundle.manifest["input"]["size"])
     backend = FallbackBackend(Full(TorchBackend(small_bundle)), lambda: open_backend("onnx", small_bundle, threads=1))
-    crops = [UncutCrop(spec_of((640, 360), 150, size=size), Frame(image))]
+    crops = [UncutCrop(spec_of((640, 360), 150, size=size), DeviceImage(image))]
     assert backend.cuts
     expected = backend.infer_crops("encode", crops)
     for _ in range(2):
@@ -163,7 +163,7 @@ def test_crops_of_a_device_that_fails_are_cut_on_the_processor(small_bundle: Bun
 
 def test_crops_that_a_stage_does_not_take_are_named(small_bundle: Bundle, image: NDArray[np.uint8]) -> None:
     backend = TorchBackend(small_bundle, cuts=True)
-    crops = [UncutCrop(spec_of((640, 360), 150, size=96), Frame(image))]
+    crops = [UncutCrop(spec_of((640, 360), 150, size=96), DeviceImage(image))]
     with pytest.raises(InvalidInput, match=r"sides \[96\], expected some of \d+ px"):
         backend.infer_crops("encode", crops)
     with pytest.raises(InvalidInput, match=r"sides \[\]"):
@@ -177,4 +177,4 @@ def test_crops_that_a_stage_does_not_take_are_named(small_bundle: Bundle, image:
 def test_only_a_gpu_cuts_unless_it_is_told(small_bundle: Bundle, image: NDArray[np.uint8]) -> None:
     assert cutting(TorchBackend(small_bundle)) is None
     assert cutting(open_backend("onnx", small_bundle, threads=1)) is None
-    assert Picture(image).cut(SPECS["turned"]).uncut is None
+    assert CropSource(image).cut(SPECS["turned"]).uncut is None

@@ -16,7 +16,7 @@ __all__ = [
     "Array",
     "Backend",
     "CuttingBackend",
-    "Frame",
+    "DeviceImage",
     "TensorSpec",
     "Uncut",
     "Window",
@@ -88,7 +88,7 @@ class Window(NamedTuple):
 
 
 @dataclass
-class Frame:
+class DeviceImage:
     """An image that goes to a device once, when the first crop of it is wanted there. Made anew for each image: the
     memory of one may hold the next.
 
@@ -105,7 +105,7 @@ class Uncut(Protocol):
     """A crop that is not cut yet."""
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> DeviceImage:
         """What it is cut out of."""
         ...
 

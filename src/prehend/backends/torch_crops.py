@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prehend.backends.base import Frame, Uncut, Window
+from prehend.backends.base import DeviceImage, Uncut, Window
 from prehend.errors import DeviceError
 
 
@@ -47,7 +47,7 @@ class Cutter:
             parts = [_shrunk(self._sent(crop.frame), window) for crop, window in zip(crops, windows, strict=True)]
             return torch.cat([_warped(part, to_part, size) for part, to_part in zip(parts, maps, strict=True)])
 
-    def _sent(self, frame: Frame) -> Tensor:
+    def _sent(self, frame: DeviceImage) -> Tensor:
         """(H, W, 3) uint8 of a frame, uploaded unless it was."""
         if frame.on_device is None:
             # page-locked, so that the copy does not wait; also for pixels that are read only or turned round

@@ -10,7 +10,7 @@ from prehend.errors import ParameterError, UnknownName
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.base import EstimatorBase
-from prehend.pipeline.crops.uncut import Picture
+from prehend.pipeline.crops.uncut import CropSource
 from prehend.pipeline.detection.detect import Detection, Detector, look_pool
 from prehend.pipeline.frames.frame import Clock, camera_for, checked_size
 from prehend.pipeline.frames.targets import Image, Target, cut_targets
@@ -167,7 +167,7 @@ class CamerasEstimator(EstimatorBase):
     def _look(
         self,
         frames: Mapping[str, CameraFrame],
-        pictures: Mapping[str, Picture],
+        pictures: Mapping[str, CropSource],
         targets: Mapping[str, Sequence[Target]],
         views: Mapping[str, Camera],
         clock: Clock,

@@ -7,7 +7,7 @@ from prehend.backends import Backend
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.base import EstimatorBase
-from prehend.pipeline.crops.uncut import Picture
+from prehend.pipeline.crops.uncut import CropSource
 from prehend.pipeline.depth.refine import checked_depth
 from prehend.pipeline.depth.register import Depth
 from prehend.pipeline.detection.detect import Detection
@@ -110,7 +110,7 @@ class Estimator(EstimatorBase, FromPretrained):
 
     def _see(
         self,
-        picture: Picture,
+        picture: CropSource,
         targets: Sequence[Target],
         given: bool,
         view: Camera,

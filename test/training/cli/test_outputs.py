@@ -85,7 +85,9 @@ def test_an_error_of_the_system_is_one_line_with_its_place(error, words, monkeyp
     assert said.count("\n") == 1 and said.startswith("prehend-train presets: ") and words in said.lower()
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ECONNRESET, "Connection reset"), ValueError("a fault of ours"), KeyError("x")])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ECONNRESET, "Connection reset"), ValueError("a fault of ours"), KeyError("x")]
+)
 def test_a_fault_of_ours_is_not_hidden(error, monkeypatch):
     with pytest.raises(type(error)):
         run_into(error, monkeypatch)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.backends.base import IMAGE, Array, Backend, Frame, Window, cutting
+from prehend.backends.base import IMAGE, Array, Backend, DeviceImage, Window, cutting
 from prehend.pipeline.crops.crop import Crop, CropSpec, cut, window_of
 
 
@@ -21,7 +21,7 @@ class UncutCrop:
     """
 
     spec: CropSpec
-    frame: Frame
+    frame: DeviceImage
 
     @property
     def uncut(self) -> "UncutCrop":
@@ -52,7 +52,7 @@ class UncutCrop:
 AnyCrop: TypeAlias = Crop | UncutCrop
 
 
-class Picture:
+class CropSource:
     """An image of which crops are cut.
 
     Args:
@@ -62,7 +62,7 @@ class Picture:
 
     def __init__(self, pixels: NDArray[Any], on_device: bool = False):
         self.pixels = pixels
-        self._frame = Frame(pixels) if on_device else None
+        self._frame = DeviceImage(pixels) if on_device else None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from prehend.conventions import Side
 from prehend.pipeline.crops.border import BorderDepth
 from prehend.pipeline.crops.crop import CropSpec
-from prehend.pipeline.crops.uncut import AnyCrop, Picture
+from prehend.pipeline.crops.uncut import AnyCrop, CropSource
 from prehend.pipeline.frames.handedness import HandednessBelief
 from prehend.pipeline.frames.memory import FrameMemory
 from prehend.types import Box, FloatArray, Region
@@ -86,14 +86,14 @@ class NoHand(NamedTuple):
     answered: bool = False
 
 
-def cut_target(picture: Picture, target: Target, size: int) -> AnyCrop | None:
+def cut_target(picture: CropSource, target: Target, size: int) -> AnyCrop | None:
     """The crop of a target: at its region, for its side, with a side of `size` [px]; None where that is outside."""
     if inside_share(target.region.box, picture.size) <= 0:
         return None
     return picture.cut(CropSpec.from_region(target.region, target.side, picture.size, target.object_box_px, size))
 
 
-def cut_targets(picture: Picture, targets: Sequence[Target], size: int) -> list[tuple[Target, AnyCrop | None]]:
+def cut_targets(picture: CropSource, targets: Sequence[Target], size: int) -> list[tuple[Target, AnyCrop | None]]:
     """Each target with its crop, see `cut_target`."""
     return [(target, cut_target(picture, target, size)) for target in targets]
 

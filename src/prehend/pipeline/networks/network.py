@@ -11,7 +11,7 @@ from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.pipeline.crops.crop import CropSpec
 from prehend.pipeline.crops.letterbox import probability
-from prehend.pipeline.crops.uncut import AnyCrop, Picture, infer_crops
+from prehend.pipeline.crops.uncut import AnyCrop, CropSource, infer_crops
 from prehend.pipeline.frames.memory import NO_PAST, Moment, Remembered
 from prehend.pipeline.networks.pose_refine import pose_covariance
 from prehend.pipeline.networks.through_time import time_stage
@@ -155,9 +155,9 @@ class HandNetwork:
         """Whether `answer` draws on what is remembered of a hand."""
         return self._through_time is not None
 
-    def picture(self, image: NDArray[Any]) -> Picture:
+    def picture(self, image: NDArray[Any]) -> CropSource:
         """An (H, W, 3) uint8 RGB image of which crops for this network are cut."""
-        return Picture(image, on_device=cutting(self._backend) is not None)
+        return CropSource(image, on_device=cutting(self._backend) is not None)
 
     def warm_up(self) -> None:
         """Run every stage once on nothing, and load SciPy, which the first held object would wait 0.3 s for."""

@@ -12,7 +12,7 @@ from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.crops.crop import CropSpec, from_box, whole_crop
 from prehend.pipeline.crops.letterbox import probability
 from prehend.pipeline.crops.regions import fit_to_box, is_off, near_to, upright_region
-from prehend.pipeline.crops.uncut import AnyCrop, Picture
+from prehend.pipeline.crops.uncut import AnyCrop, CropSource
 from prehend.pipeline.frames.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.frames.memory import Moment
 from prehend.pipeline.frames.targets import NoHand, Target, cut_target
@@ -53,7 +53,7 @@ def kinds_of(objects: Sequence[ObjectModel]) -> NDArray[np.float32] | None:
 class _CroppedTarget(NamedTuple):
     """A target and its crop, of the picture of a camera."""
 
-    picture: Picture
+    picture: CropSource
     target: Target
     crop: AnyCrop
     camera: Camera
@@ -63,7 +63,7 @@ class _Batch:
     """The targets of one or more frames while they are looked at; rows of all its parts belong together."""
 
     def __init__(
-        self, pictures: Sequence[Picture], targets: Sequence[Target], crops: Sequence[AnyCrop], encoded: Encoded
+        self, pictures: Sequence[CropSource], targets: Sequence[Target], crops: Sequence[AnyCrop], encoded: Encoded
     ):
         self.pictures, self.targets, self.crops, self.encoded = pictures, list(targets), list(crops), encoded
         self.side_odds = [0.0] * len(self.targets)  # log-odds of the target's side, by this frame alone
@@ -92,7 +92,7 @@ class Inference:
         self._options, self._kinds = options, kinds
 
     def run(
-        self, picture: Picture, targets: Sequence[tuple[Target, AnyCrop | None]], given: bool, camera: Camera
+        self, picture: CropSource, targets: Sequence[tuple[Target, AnyCrop | None]], given: bool, camera: Camera
     ) -> list[Reading | NoHand]:
         """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, and at the
         mirror images where a side is in doubt.
@@ -106,7 +106,7 @@ class Inference:
         return self.run_many([(picture, targets, camera)], given)[0]
 
     def run_many(
-        self, frames: Sequence[tuple[Picture, Sequence[tuple[Target, AnyCrop | None]], Camera]], given: bool = False
+        self, frames: Sequence[tuple[CropSource, Sequence[tuple[Target, AnyCrop | None]], Camera]], given: bool = False
     ) -> list[list[Reading | NoHand]]:
         """The same for the images of several cameras, with each stage run once for all of them.
 
