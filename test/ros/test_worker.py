@@ -189,7 +189,7 @@ def test_mirrored_images_are_turned_back_with_their_camera(toy):
     bench = Bench(toy, mirrored_input=True)
     try:
         seen = []
-        bench.estimate = lambda image, camera=None, stamp=None, depth=None: (
+        bench.estimate = lambda image, camera=None, stamp=None, depth=None, hypotheses=True: (
             seen.append((image, camera)) or toy.ToyEstimator().estimate(image * 0, camera, stamp)
         )
         K = CAMERA.K.copy()
