@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from prehend.backends import Backend, open_backend
-from prehend.backends.base import Frame
+from prehend.backends.base import DeviceImage
 from prehend.backends.torch_ import TorchBackend
 from prehend.pipeline.cameras import CameraFrame, CamerasEstimator
 from prehend.pipeline.estimator import Estimator
@@ -23,7 +23,7 @@ class Seen(TorchBackend):
 
     def __init__(self):
         super().__init__(load_bundle("unihope-s"), cuts=True)
-        self.frames: list[list[Frame]] = []
+        self.frames: list[list[DeviceImage]] = []
 
     def infer_crops(self, stage, crops):
         self.frames.append([crop.frame for crop in crops])
