@@ -26,7 +26,7 @@ from prehend_training.sima.losses import adaptation_terms
 from prehend_training.train.loop.machine import to_tensors
 from prehend_training.train.loop.preset import Preset, Teacher
 from prehend_training.train.tasks.lite import LitePreset, LiteTask
-from prehend_training.train.tasks.sima import Enhanced, taught_features, views_in
+from prehend_training.train.tasks.sima import Adapting, Enhanced, taught_features, views_in
 
 _LOOKED_AT = 4
 """Batches that tell the mean and spread of the teacher's features."""
@@ -42,7 +42,7 @@ class LiteViewsLossWeights(LiteLossWeights):
 
 
 @dataclass(frozen=True)
-class LiteViewsPreset(LitePreset):
+class LiteViewsPreset(Adapting, LitePreset):
     """Training on several views of moments; what is not explained is as in `LitePreset`.
 
     Attributes:
@@ -59,21 +59,10 @@ class LiteViewsPreset(LitePreset):
         return ("all",)
 
     @property
-    def teacher_kind(self) -> type[nn.Module] | None:
-        """See `Preset`."""
-        return SimaViews if self.adapts else None
-
-    @property
-    def needs_teacher(self) -> bool:
-        """See `Preset`."""
-        return bool(self.adapts)
-
-    @property
     def summary(self) -> tuple[str, str]:
         """See `Preset`."""
-        how = f"with {' and '.join(self.adapts)} of --teacher RUN" if self.adapts else "without a teacher"
         shown = f"several views of moments, crops of {self.data.size_px} px; --start a run of the network"
-        return f"the whole network, {how}", shown
+        return f"the whole network, {self.taught_by}", shown
 
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "LiteViewsTask":
         """See `Preset`."""

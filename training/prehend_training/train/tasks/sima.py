@@ -30,8 +30,29 @@ Enhanced = Literal["shape", "orientation"]
 Freeze = Literal["nothing", "start", "trunk"]
 
 
+class Adapting:
+    """What presets have alike of which features are held to those of the teacher; `adapts` is a field of theirs."""
+
+    adapts: tuple[Enhanced, ...]
+
+    @property
+    def teacher_kind(self) -> type[nn.Module] | None:
+        """See `Preset`."""
+        return SimaViews if self.adapts else None
+
+    @property
+    def needs_teacher(self) -> bool:
+        """See `Preset`."""
+        return bool(self.adapts)
+
+    @property
+    def taught_by(self) -> str:
+        """What the teacher is for, for a table of presets."""
+        return f"with {' and '.join(self.adapts)} of --teacher RUN" if self.adapts else "without a teacher"
+
+
 @dataclass(frozen=True)
-class SimaPreset(Preset):
+class SimaPreset(Adapting, Preset):
     """Training of SiMA-Hand; what is not explained is as in `CropPreset`.
 
     Attributes:
@@ -60,23 +81,12 @@ class SimaPreset(Preset):
             raise InvalidInput(f"'{self.name}': without attention there is no enhanced orientation to adapt")
 
     @property
-    def teacher_kind(self) -> type[nn.Module] | None:
-        """See `Preset`."""
-        return SimaViews if self.adapts else None
-
-    @property
-    def needs_teacher(self) -> bool:
-        """See `Preset`."""
-        return bool(self.adapts)
-
-    @property
     def summary(self) -> tuple[str, str]:
         """See `Preset`."""
         shown = f"several views of moments, crops of {self.config.size} px"
         if self.config.views > 1:
             return "the teacher, of several views", shown
-        how = f"with {' and '.join(self.adapts)} of --teacher RUN" if self.adapts else "without a teacher"
-        return f"the whole network of one view, {how}", shown
+        return f"the whole network of one view, {self.taught_by}", shown
 
     def build(self) -> SimaHand | SimaViews:
         """See `Preset`; without a hand, which weights bring along."""
