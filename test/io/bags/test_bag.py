@@ -4,6 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from recorded_bags import COMPRESSED, HEIGHT, IMAGE, INFO, STORE, TYPES, WIDTH, K
 
 from prehend.errors import SourceError
 from prehend.geometry.camera import project
@@ -15,11 +16,6 @@ from rosbags.rosbag1 import Writer as Writer1  # noqa: E402
 from rosbags.rosbag2 import StoragePlugin, Writer  # noqa: E402
 from rosbags.typesys import Stores, get_typestore  # noqa: E402
 
-STORE = get_typestore(Stores.LATEST)
-TYPES = STORE.types
-IMAGE, COMPRESSED, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
-HEIGHT, WIDTH = 24, 32
-K = np.array([[40.0, 0, 15.5], [0, 41.0, 11.5], [0, 0, 1]])
 PICTURE = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
