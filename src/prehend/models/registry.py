@@ -69,6 +69,9 @@ _LARGEST = 100_000
 _BUILDING = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
 """What torch and our modules raise over numbers that make no network."""
 
+_ADDED = {"slope": 0.0}
+"""Numbers that weights from before they existed lack, and what those were trained with."""
+
 FORMER_NAMES = {"finder": "detector"}
 """Names under which older weights and presets know a network."""
 
@@ -119,8 +122,8 @@ def config_from_manifest(manifest: Mapping[str, Any]) -> Config:
         WeightsMismatch: the numbers are not those of this network.
     """
     kind = type(entry(manifest["network"]).config)
-    given = dict(manifest["config"])
     names = {field.name for field in fields(kind)}
+    given = {name: value for name, value in _ADDED.items() if name in names} | dict(manifest["config"])
     if given.keys() != names:
         raise WeightsMismatch(
             f"weights '{manifest['name']}' and this version of '{manifest['network']}' differ in "

@@ -103,6 +103,14 @@ _ALL: tuple[Preset, ...] = (
         data=_FURTHER_CROPS,
         optimisation=_FURTHER,
     ),
+    # what comes after the trunk and its maps alone: twice as many samples in the same time
+    LitePreset(
+        "unihope-s-heads",
+        "unihope-s",
+        data=_FURTHER_CROPS,
+        optimisation=replace(_FURTHER, lr=1e-3),
+        trains="heads",
+    ),
     # its object stream alone: of a mixture only one crop in five teaches it
     LitePreset(
         "unihope-s-object",

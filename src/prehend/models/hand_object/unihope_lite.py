@@ -7,6 +7,7 @@ the pose is read from places first (`heads.pose`). docs/DEVIATIONS.md says how t
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -27,7 +28,7 @@ from prehend.models.heads.objects import KindObjectHead
 from prehend.models.heads.pose import PlacesPoseHead
 from prehend.models.heads.switcher import LandmarkSwitcher
 from prehend.models.layers.attention import AttentionBlock
-from prehend.models.layers.blocks import BasicBlock, conv_bn, relu
+from prehend.models.layers.blocks import Activation, BasicBlock, conv_bn, leaky_relu, relu
 from prehend.models.layers.fpn import FPN
 from prehend.models.layers.roi_align import roi_align
 from prehend.models.stage import Stage
@@ -55,6 +56,8 @@ class UniHOPELiteConfig:
     Attributes:
         size: side of the square input [px], a multiple of 32.
         trunk: `hand` for MediaPipe's hand_landmark_full, `imagenet` for EfficientNet-Lite0.
+        slope: of the fully connected layers' rectifiers below zero. At 0 most units fall silent for good in training
+            (training/RUNS.md), so it is that of older weights alone.
     """
 
     size: int = 224
@@ -72,6 +75,7 @@ class UniHOPELiteConfig:
     body: int = 128
     code: int = 512
     hidden: tuple[int, ...] = (1024, 1024, 1024)
+    slope: float = 0.1
 
 
 LITE = UniHOPELiteConfig()
@@ -173,11 +177,11 @@ class UniHOPELite(UniHOPE):
             streams=LiteStreams(trunk, c.channels),
             switcher=LandmarkSwitcher(c.channels, HEAD_CHANNELS, width=64, act=relu),
             interaction=_attention(c, c.channels),
-            object_head=KindObjectHead(c.channels, c.roi_size, c.channels // 2, relu),
+            object_head=KindObjectHead(c.channels, c.roi_size, c.channels // 2, relu, _rectifier(c)),
             fusion=_attention(c, 2 * c.channels),
             keypoint_head=_keypoint_head(c),
             encoder=FeatureEncoder(_body(c)),
-            mano_head=PlacesPoseHead(c.code, c.hidden, relu),
+            mano_head=PlacesPoseHead(c.code, c.hidden, _rectifier(c)),
         )
         self.places = nn.Linear(HEAD_CHANNELS, 2 * NUM_JOINTS)
         self.correction = nn.Linear(c.code, 2 * NUM_JOINTS)
@@ -186,6 +190,12 @@ class UniHOPELite(UniHOPE):
         for layer, start in ((self.correction, 0.0), (self.gate, GATE_LOGIT), (self.certainty, FIRST_LOG_STD)):
             nn.init.zeros_(layer.weight)
             nn.init.constant_(layer.bias, start)
+
+    def head_parts(self) -> list[nn.Module]:
+        """What comes after the trunk and its maps: hand and object, but not whether something is held."""
+        answers = [self.correction, self.gate, self.certainty]
+        thing = [self.interaction, self.object_head]
+        return [*thing, self.fusion, self.keypoint_head, self.encoder, self.mano_head, *answers]
 
     def object_parts(self) -> list[nn.Module]:
         """What only the object needs; the trunk's last stage is shared with the hand."""
@@ -373,6 +383,11 @@ def _keypoint_head(c: UniHOPELiteConfig) -> KeypointHead:
     return KeypointHead(hourglass, c.channels, c.roi_size, relu)
 
 
+def _rectifier(c: UniHOPELiteConfig) -> Activation:
+    """Of fully connected layers."""
+    return partial(leaky_relu, c.slope) if c.slope else relu
+
+
 def _body(c: UniHOPELiteConfig) -> nn.Sequential:
     """(B, C, R, R) hand feature -> (B, code)."""
     width = c.body
@@ -383,5 +398,5 @@ def _body(c: UniHOPELiteConfig) -> nn.Sequential:
         conv_bn(2 * width, 2 * width, stride=2),
         nn.Flatten(),
         nn.Linear(2 * width * (c.roi_size // 8) ** 2, c.code),
-        nn.ReLU(inplace=True),
+        _rectifier(c)(),
     )

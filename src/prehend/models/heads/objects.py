@@ -86,11 +86,12 @@ class KindObjectHead(nn.Module):
         channels: channels of the object feature.
         size: R, cells on its side.
         width: channels of the cells' hidden layers.
-        act: activation.
+        act: activation of convolutions.
+        rectifier: activation of fully connected layers.
         hidden: size of the hidden layers of the whole.
     """
 
-    def __init__(self, channels: int, size: int, width: int, act: Activation, hidden: int = 512):
+    def __init__(self, channels: int, size: int, width: int, act: Activation, rectifier: Activation, hidden: int = 512):
         super().__init__()
         self.size = size
         self.down = nn.Sequential(
@@ -98,9 +99,11 @@ class KindObjectHead(nn.Module):
             conv_bn(2 * channels, 2 * channels, stride=2, act=act),
             nn.Flatten(),
             nn.Linear(2 * channels * (size // 4) ** 2, hidden),
-            act(),
+            rectifier(),
         )
-        self.told = nn.Sequential(nn.Linear(hidden + OBJECT_KIND_SIZE, hidden), act(), nn.Linear(hidden, hidden), act())
+        self.told = nn.Sequential(
+            nn.Linear(hidden + OBJECT_KIND_SIZE, hidden), rectifier(), nn.Linear(hidden, hidden), rectifier()
+        )
         # cells do not tell how large their box is in the crop, nor where
         self.placed = nn.Linear(4 + 2 * NUM_JOINTS, hidden, bias=False)
         # a silhouette tells direction and size at once, which cells taken as numbers tell after very many images

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
@@ -96,6 +96,15 @@ class Task(Protocol):
     def terms(self, network: nn.Module, batch: Any, used: float) -> Terms:
         """Loss terms of a batch of tensors, of the kind of `data.batch` that the source makes; `used` is the share of
         the budget that is used up."""
+        ...
+
+
+@runtime_checkable
+class Starts(Protocol):
+    """A `Task` that has something to do to the weights of other runs before it goes on from them."""
+
+    def started(self, network: nn.Module, device: str) -> None:
+        """Once, with the network that has the weights; what it leaves is what is trained."""
         ...
 
 

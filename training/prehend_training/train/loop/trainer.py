@@ -32,7 +32,7 @@ from prehend_training.train.loop.checkpoint import Averaged, Progress, load, loa
 from prehend_training.train.loop.distributed import Group
 from prehend_training.train.loop.machine import Budget, Machine, autocast, peak_memory_mb, to_tensors
 from prehend_training.train.loop.optimisers import make_optimisers
-from prehend_training.train.loop.preset import Optimisation, Task
+from prehend_training.train.loop.preset import Optimisation, Starts, Task
 
 LOG_EVERY = 20
 LOST_OF = 40
@@ -101,6 +101,8 @@ class Trainer:
         self.network = task.network().to(self.machine.device)
         if start:
             load_start(start, self.network)
+            if isinstance(task, Starts) and not (run / "checkpoint").exists():
+                task.started(self.network, self.machine.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
         slow = []

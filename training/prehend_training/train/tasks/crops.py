@@ -44,6 +44,7 @@ PARTS = {
     "all": "the whole network",
     "maps": "trunk and maps, with a first guess of the joints",
     "lift": "the pose head alone",
+    "heads": "what comes after the trunk's maps",
     "object": "the object stream alone",
     "grasp": "the answer whether something is held alone",
 }
@@ -58,8 +59,9 @@ class CropPreset(Preset):
         name: of the preset. network: of the network.
         config: the network's numbers.
         trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
-            without images (`losses.lifting`); `object` (on a pretrained trunk), only the object stream and
-            its head, on hands that hold something; `grasp` (the same), only the answer whether something is held.
+            without images (`losses.lifting`); on a pretrained trunk `heads`, what comes after the trunk and its maps;
+            `object`, only the object stream and its head, on hands that hold something; `grasp`, only the answer whether
+            something is held.
         lift: see there.
         data, loss, optimisation: see there.
         fusion, twins: see `prehend_training.losses.heads.ModelWithHeads`.
@@ -73,7 +75,7 @@ class CropPreset(Preset):
     loss: CropLossWeights | PaperLossWeights = field(default_factory=CropLossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
     seed: int = 0
-    trains: Literal["all", "maps", "lift", "object", "grasp"] = "all"
+    trains: Literal["all", "maps", "lift", "heads", "object", "grasp"] = "all"
     lift: LiftConfig = field(default_factory=LiftConfig)
     fusion: Fusion = "grasp-aware"
     twins: TwinConfig | None = None

@@ -28,7 +28,9 @@ from prehend_training.losses.crop import (
 from prehend_training.losses.heads import LiteModelWithHeads, ModelWithHeads
 from prehend_training.losses.lifting import LiftBatches, skeleton_terms
 from prehend_training.losses.lite import SKELETON, LiteLossWeights, lite_terms, object_kind_terms
+from prehend_training.train.loop.machine import to_tensors
 from prehend_training.train.loop.preset import Teacher
+from prehend_training.train.loop.silent import Rectified, active_shares, draw_anew
 from prehend_training.train.tasks.crops import CropPreset, CropTask, mean_pose
 
 
@@ -50,7 +52,7 @@ class LitePreset(CropPreset):
     freeze_start: bool = True
 
     def _parts(self) -> tuple[str, ...]:
-        return "all", "lift", "object", "grasp"
+        return "all", "lift", "heads", "object", "grasp"
 
     def _pairs(self) -> bool:
         return False
@@ -67,7 +69,7 @@ class LitePreset(CropPreset):
         part, needs = super().summary
         if self.trains == "lift":
             return part, needs
-        start = "a run of the network" if self.trains in ("object", "grasp") else "a pretrained trunk"
+        start = "a run of the network" if self.trains in ("heads", "object", "grasp") else "a pretrained trunk"
         return part, f"{needs}, photographs if there are; --start {start}"
 
     def build(self) -> UniHOPELite:
@@ -101,9 +103,10 @@ class LiteTask(CropTask):
         model = LiteModelWithHeads(network, chosen.fusion, chosen.code_dropout)
         if chosen.trains == "lift":
             model.keep_pose_head_only()
-        elif chosen.trains in ("object", "grasp"):
+        elif chosen.trains != "all":
             model.requires_grad_(False)
-            for part in network.object_parts() if chosen.trains == "object" else network.grasp_parts():
+            parts = {"heads": network.head_parts, "object": network.object_parts, "grasp": network.grasp_parts}
+            for part in parts[chosen.trains]():
                 part.requires_grad_(True)
         elif chosen.freeze_start:
             network.trunk.stem.requires_grad_(False)
@@ -114,7 +117,19 @@ class LiteTask(CropTask):
         if self._lite.trains == "object":
             return self._crops(self.dataset.held())
         crops = super()._source()
-        return WithSkeletons(crops, self._skeletons(self._lite.skeletons)) if self._lite.trains == "all" else crops
+        if self._lite.trains not in ("all", "heads"):
+            return crops
+        return WithSkeletons(crops, self._skeletons(self._lite.skeletons))
+
+    def started(self, network: nn.Module, device: str) -> None:
+        """See `Starts`: units of fully connected layers that have fallen silent begin anew."""
+        assert isinstance(network, LiteModelWithHeads)
+        layers = {name: one for name, one in rectified(network.network).items() if one.layer.weight.requires_grad}
+        if self._lite.trains == "lift" or not layers:
+            return
+        batches = (to_tensors(self.source.batch(step), device) for step in range(_LOOKED_AT))
+        network.eval()
+        draw_anew(layers, active_shares(layers, lambda: [self.terms(network, one, 0.0) for one in batches]))
 
     def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
@@ -148,6 +163,31 @@ class LiteTask(CropTask):
         skeletons = {k.removeprefix(SKELETON): v for k, v in batch.items() if k.startswith(SKELETON)}
         taught = skeleton_terms(network.mano_head, network.config, cast(SkeletonBatch, skeletons), hand)
         return terms | {SKELETON + name: value for name, value in taught.items()}
+
+
+_LOOKED_AT = 24
+"""Batches by which silent units are told."""
+
+
+def rectified(network: UniHOPELite) -> dict[str, Rectified]:
+    """The fully connected layers of hand and object that a rectifier follows."""
+    head, thing, hidden = network.mano_head, network.object_head, "mano_head.hidden"
+    layers = [_linear(head.hidden[i]) for i in range(0, len(head.hidden), 2)]
+    after = [*([one] for one in layers[1:]), [head.pose, head.shape, head.visibility]]
+    down, first, second = _linear(thing.down[3]), _linear(thing.told[0]), _linear(thing.told[2])
+    code = [network.correction, network.gate, network.certainty, layers[0]]
+    return {
+        "encoder": Rectified(_linear(network.encoder.body[-2]), code),  # type: ignore[index]
+        **{f"{hidden}.{2 * i}": Rectified(one, read) for i, (one, read) in enumerate(zip(layers, after, strict=True))},
+        "object_head.down": Rectified(down, [first, thing.extents]),
+        "object_head.told.0": Rectified(first, [second], [thing.placed, thing.silhouette]),
+        "object_head.told.2": Rectified(second, [thing.whole, thing.match, thing.scale, thing.moments]),
+    }
+
+
+def _linear(layer: nn.Module) -> nn.Linear:
+    assert isinstance(layer, nn.Linear)
+    return layer
 
 
 def _described(batch: CropBatch) -> CropBatch:
