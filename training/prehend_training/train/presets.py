@@ -1,5 +1,6 @@
 """What can be trained: frozen presets with unique names. A new one is an entry of `_ALL`."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from prehend.errors import AssetError, UnknownName
 from prehend.models.detectors.centers import CENTER_DETECTOR
 from prehend.models.hand_object.unihope import PAPER, SMALL
 from prehend.models.hand_object.unihope_lite import LITE
+from prehend.models.registry import config_from_manifest
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
 from prehend_training.data.crops import CropDataConfig
 from prehend_training.data.frames import DetectorDataConfig
@@ -17,7 +19,7 @@ from prehend_training.losses.lifting import LiftConfig
 from prehend_training.losses.pairs import LEVELS, TwinConfig
 from prehend_training.losses.paper import PaperLossWeights
 from prehend_training.train.loop.notes import read_note
-from prehend_training.train.loop.preset import RENAMED, Changes, Optimisation, Preset, renumbered
+from prehend_training.train.loop.preset import RENAMED, Changes, Optimisation, Preset, describe, renumbered
 from prehend_training.train.tasks.crops import CropPreset
 from prehend_training.train.tasks.detector import DetectorPreset
 from prehend_training.train.tasks.h2onet import H2ONET_PRESETS
@@ -288,13 +290,19 @@ def changed_preset(name: str, changes: Changes) -> Preset:
 
 
 def preset_of_run(run: Path) -> Preset:
-    """The preset that a run's folder says it trains.
+    """The preset that a run's folder says it trains, with the network's numbers that the run had.
 
     Raises:
         AssetError: it is no folder of a run, or its note is damaged.
         UnknownName: there is no such preset any more.
+        WeightsMismatch: its network is none of this version's.
     """
     note = read_note(run)
     if not isinstance(note.get("preset"), str):
         raise AssetError(f"{run / 'run.json'} names no preset: it is none of `prehend-train train`")
-    return preset(note["preset"])
+    chosen, numbers = preset(note["preset"]), note.get("numbers")
+    had = numbers.get("config") if isinstance(numbers, dict) else None
+    if not isinstance(had, dict) or had == json.loads(json.dumps(describe(chosen).get("config"))):
+        return chosen
+    manifest = {"name": run.name, "network": chosen.network, "config": had}
+    return replace(chosen, config=config_from_manifest(manifest))  # type: ignore[call-arg, type-var]

@@ -28,7 +28,7 @@ from prehend_training.train.loop.machine import Budget, Machine, device_name, pe
 from prehend_training.train.loop.notes import begun, read_note
 from prehend_training.train.loop.preset import Preset, Teacher, describe
 from prehend_training.train.loop.trainer import Trainer
-from prehend_training.train.presets import PRESETS, preset
+from prehend_training.train.presets import PRESETS, preset_of_run
 
 RESULT = Path("checkpoint") / "averaged.safetensors"
 
@@ -186,7 +186,7 @@ def load_teacher(run: Path, device: str, kind: type[nn.Module] = UniHOPE) -> nn.
         AssetError: the run has no weights.
         InvalidInput: it is not one of such a network.
     """
-    network = preset(read_note(run)["preset"]).build()
+    network = preset_of_run(run).build()
     if not isinstance(network, kind):
         wanted = "a crop network" if kind is UniHOPE else "a network of several views (sima-s-views)"
         raise InvalidInput(f"{run} is no run of {wanted}")

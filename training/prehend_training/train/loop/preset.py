@@ -2,7 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
@@ -103,8 +105,8 @@ class Task(Protocol):
 class Starts(Protocol):
     """A `Task` that has something to do to the weights of other runs before it goes on from them."""
 
-    def started(self, network: nn.Module, device: str) -> None:
-        """Once, with the network that has the weights; what it leaves is what is trained."""
+    def started(self, network: nn.Module, start: Sequence[Path], device: str) -> None:
+        """Once, with the network that has the weights of the runs `start`; what it leaves is what is trained."""
         ...
 
 

@@ -102,7 +102,7 @@ class Trainer:
         if start:
             load_start(start, self.network)
             if isinstance(task, Starts) and not (run / "checkpoint").exists():
-                task.started(self.network, self.machine.device)
+                task.started(self.network, start, self.machine.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
         slow = []

@@ -60,8 +60,8 @@ class CropPreset(Preset):
         config: the network's numbers.
         trains: `all`; `maps`, only what leads to the maps and to the switcher's answers; `lift`, only the pose head,
             without images (`losses.lifting`); on a pretrained trunk `heads`, what comes after the trunk and its maps;
-            `object`, only the object stream and its head, on hands that hold something; `grasp`, only the answer whether
-            something is held.
+            `object`, only the object stream and its head, on hands that hold something; `grasp`, only the answer
+            whether something is held.
         lift: see there.
         data, loss, optimisation: see there.
         fusion, twins: see `prehend_training.losses.heads.ModelWithHeads`.

@@ -1,6 +1,8 @@
 """Training of UniHOPE on a pretrained trunk: what a preset says beside `CropPreset`, and what it means."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -29,6 +31,7 @@ from prehend_training.losses.heads import LiteModelWithHeads, ModelWithHeads
 from prehend_training.losses.lifting import LiftBatches, skeleton_terms
 from prehend_training.losses.lite import SKELETON, LiteLossWeights, lite_terms, object_kind_terms
 from prehend_training.train.loop.machine import to_tensors
+from prehend_training.train.loop.notes import read_note
 from prehend_training.train.loop.preset import Teacher
 from prehend_training.train.loop.silent import Rectified, active_shares, draw_anew
 from prehend_training.train.tasks.crops import CropPreset, CropTask, mean_pose
@@ -121,15 +124,16 @@ class LiteTask(CropTask):
             return crops
         return WithSkeletons(crops, self._skeletons(self._lite.skeletons))
 
-    def started(self, network: nn.Module, device: str) -> None:
-        """See `Starts`: units of fully connected layers that have fallen silent begin anew."""
+    def started(self, network: nn.Module, start: Sequence[Path], device: str) -> None:
+        """See `Starts`: of weights whose rectifiers did not leak, units of fully connected layers that have fallen
+        silent begin anew."""
         assert isinstance(network, LiteModelWithHeads)
         layers = {name: one for name, one in rectified(network.network).items() if one.layer.weight.requires_grad}
-        if self._lite.trains == "lift" or not layers:
+        if self._lite.trains not in ("all", "heads", "object") or not any(map(_did_not_leak, start)):
             return
         batches = (to_tensors(self.source.batch(step), device) for step in range(_LOOKED_AT))
         network.eval()
-        draw_anew(layers, active_shares(layers, lambda: [self.terms(network, one, 0.0) for one in batches]))
+        draw_anew(layers, active_shares(layers, lambda: [self.terms(network, one, 0.0) for one in batches]))  # type: ignore[arg-type]
 
     def terms(self, network: nn.Module, batch: CropBatch, used: float) -> Terms:
         """Terms of the preset's loss, of the part that it trains."""
@@ -171,23 +175,32 @@ _LOOKED_AT = 24
 
 def rectified(network: UniHOPELite) -> dict[str, Rectified]:
     """The fully connected layers of hand and object that a rectifier follows."""
-    head, thing, hidden = network.mano_head, network.object_head, "mano_head.hidden"
-    layers = [_linear(head.hidden[i]) for i in range(0, len(head.hidden), 2)]
-    after = [*([one] for one in layers[1:]), [head.pose, head.shape, head.visibility]]
-    down, first, second = _linear(thing.down[3]), _linear(thing.told[0]), _linear(thing.told[2])
-    code = [network.correction, network.gate, network.certainty, layers[0]]
+    head, thing = network.mano_head, network.object_head
+    hidden = _linears(*(head.hidden[i] for i in range(0, len(head.hidden), 2)))
+    after = [*([one] for one in hidden[1:]), _linears(head.pose, head.shape, head.visibility)]
+    (code,) = _linears(network.encoder.body[-2])  # type: ignore[index]
+    down, first, second = _linears(thing.down[3], thing.told[0], thing.told[2])
+    extents, placed, outline = _linears(thing.extents, thing.placed, thing.silhouette)
+    told = _linears(thing.whole, thing.match, thing.scale, thing.moments)
     return {
-        "encoder": Rectified(_linear(network.encoder.body[-2]), code),  # type: ignore[index]
-        **{f"{hidden}.{2 * i}": Rectified(one, read) for i, (one, read) in enumerate(zip(layers, after, strict=True))},
-        "object_head.down": Rectified(down, [first, thing.extents]),
-        "object_head.told.0": Rectified(first, [second], [thing.placed, thing.silhouette]),
-        "object_head.told.2": Rectified(second, [thing.whole, thing.match, thing.scale, thing.moments]),
+        "encoder": Rectified(code, [network.correction, network.gate, network.certainty, hidden[0]]),
+        **{f"mano_head.hidden.{2 * i}": Rectified(one, after[i]) for i, one in enumerate(hidden)},
+        "object_head.down": Rectified(down, [first, extents]),
+        "object_head.told.0": Rectified(first, [second], [placed, outline]),
+        "object_head.told.2": Rectified(second, told),
     }
 
 
-def _linear(layer: nn.Module) -> nn.Linear:
-    assert isinstance(layer, nn.Linear)
-    return layer
+def _linears(*layers: object) -> list[nn.Linear]:
+    assert all(isinstance(one, nn.Linear) for one in layers)
+    return list(cast(tuple[nn.Linear, ...], layers))
+
+
+def _did_not_leak(run: Path) -> bool:
+    if run.is_file():  # a pretrained trunk
+        return False
+    config = read_note(run).get("numbers", {}).get("config", {})
+    return not config.get("slope", 0.0)
 
 
 def _described(batch: CropBatch) -> CropBatch:

@@ -98,6 +98,12 @@ class TimeTask:
 
     def network(self) -> FusionOnly:
         """The network with the weights that answered, and a fresh fusion."""
+        numbers, slope = self._chosen.config, self._bundle.manifest["config"].get("slope", 0.0)
+        if slope != numbers.slope:
+            raise InvalidInput(
+                f"weights '{self._bundle.name}' have rectifiers of slope {slope:g} below zero, '{self._chosen.name}' "
+                f"of {numbers.slope:g}: give it weights of this version"
+            )
         network = self._chosen.build()
         taken = load_network(self._bundle).state_dict()
         here_only = {name: value for name, value in network.state_dict().items() if name.startswith("time.")}
