@@ -93,7 +93,7 @@ def test_silent_units_begin_anew_and_the_answer_stays(network):
 def test_fresh_units_learn(network):
     draw_anew(network.layers(), shares(network))
     x, kind = samples()
-    for step in range(2):  # the first step gives the readers something to read
+    for _ in range(2):  # the first step gives the readers something to read
         network.zero_grad()
         sum(one.square().sum() for one in network(x, kind)).backward()
         with torch.no_grad():

@@ -13,6 +13,7 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.models.hand_object.outputs import Output
 from prehend.models.hand_object.unihope import UniHOPE
 from prehend.models.hand_object.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
+from prehend.models.heads.objects import KindObjectHead
 from prehend_training.data.batch import Batch, CropBatch, MadeBatch, SkeletonBatch, rows_of
 from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.memory import Memory
@@ -176,6 +177,7 @@ _LOOKED_AT = 24
 def rectified(network: UniHOPELite) -> dict[str, Rectified]:
     """The fully connected layers of hand and object that a rectifier follows."""
     head, thing = network.mano_head, network.object_head
+    assert isinstance(thing, KindObjectHead)
     hidden = _linears(*(head.hidden[i] for i in range(0, len(head.hidden), 2)))
     after = [*([one] for one in hidden[1:]), _linears(head.pose, head.shape, head.visibility)]
     (code,) = _linears(network.encoder.body[-2])  # type: ignore[index]

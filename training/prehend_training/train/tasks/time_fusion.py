@@ -91,6 +91,12 @@ class TimeTask:
         if isinstance(data, str) or not isinstance(data, Sequence):
             raise AssetError(f"'{preset.name}' learns from folders of `scenes --kind sequences`")
         self._bundle = load_bundle(chosen.weights)
+        slope = self._bundle.manifest["config"].get("slope", 0.0)
+        if slope != preset.config.slope:
+            raise InvalidInput(
+                f"weights '{self._bundle.name}' have rectifiers of slope {slope:g} below zero, '{preset.name}' of "
+                f"{preset.config.slope:g}: give it weights that were trained by this version"
+            )
         backend = open_backend("onnx", self._bundle)
         made = [answers_of(backend, Path(one), FOLLOWED_VIEW, seed) for one in data for seed in range(chosen.draws)]
         self.source: BatchSource = FusionWindows(together(made), chosen, preset.seed, preset.optimisation.batch_size)
@@ -98,12 +104,6 @@ class TimeTask:
 
     def network(self) -> FusionOnly:
         """The network with the weights that answered, and a fresh fusion."""
-        numbers, slope = self._chosen.config, self._bundle.manifest["config"].get("slope", 0.0)
-        if slope != numbers.slope:
-            raise InvalidInput(
-                f"weights '{self._bundle.name}' have rectifiers of slope {slope:g} below zero, '{self._chosen.name}' "
-                f"of {numbers.slope:g}: give it weights of this version"
-            )
         network = self._chosen.build()
         taken = load_network(self._bundle).state_dict()
         here_only = {name: value for name, value in network.state_dict().items() if name.startswith("time.")}
