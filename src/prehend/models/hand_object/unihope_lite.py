@@ -7,7 +7,6 @@ the pose is read from places first (`heads.pose`). docs/DEVIATIONS.md says how t
 
 import copy
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -28,7 +27,7 @@ from prehend.models.heads.objects import KindObjectHead
 from prehend.models.heads.pose import PlacesPoseHead
 from prehend.models.heads.switcher import LandmarkSwitcher
 from prehend.models.layers.attention import AttentionBlock
-from prehend.models.layers.blocks import Activation, BasicBlock, conv_bn, leaky_relu, relu
+from prehend.models.layers.blocks import BasicBlock, conv_bn, rectifier, relu
 from prehend.models.layers.fpn import FPN
 from prehend.models.layers.roi_align import roi_align
 from prehend.models.stage import Stage
@@ -177,11 +176,11 @@ class UniHOPELite(UniHOPE):
             streams=LiteStreams(trunk, c.channels),
             switcher=LandmarkSwitcher(c.channels, HEAD_CHANNELS, width=64, act=relu),
             interaction=_attention(c, c.channels),
-            object_head=KindObjectHead(c.channels, c.roi_size, c.channels // 2, relu, _rectifier(c)),
+            object_head=KindObjectHead(c.channels, c.roi_size, c.channels // 2, relu, rectifier(c.slope)),
             fusion=_attention(c, 2 * c.channels),
             keypoint_head=_keypoint_head(c),
             encoder=FeatureEncoder(_body(c)),
-            mano_head=PlacesPoseHead(c.code, c.hidden, _rectifier(c)),
+            mano_head=PlacesPoseHead(c.code, c.hidden, rectifier(c.slope)),
         )
         self.places = nn.Linear(HEAD_CHANNELS, 2 * NUM_JOINTS)
         self.correction = nn.Linear(c.code, 2 * NUM_JOINTS)
@@ -383,11 +382,6 @@ def _keypoint_head(c: UniHOPELiteConfig) -> KeypointHead:
     return KeypointHead(hourglass, c.channels, c.roi_size, relu)
 
 
-def _rectifier(c: UniHOPELiteConfig) -> Activation:
-    """Of fully connected layers."""
-    return partial(leaky_relu, c.slope) if c.slope else relu
-
-
 def _body(c: UniHOPELiteConfig) -> nn.Sequential:
     """(B, C, R, R) hand feature -> (B, code)."""
     width = c.body
@@ -398,5 +392,5 @@ def _body(c: UniHOPELiteConfig) -> nn.Sequential:
         conv_bn(2 * width, 2 * width, stride=2),
         nn.Flatten(),
         nn.Linear(2 * width * (c.roi_size // 8) ** 2, c.code),
-        _rectifier(c)(),
+        rectifier(c.slope)(),
     )

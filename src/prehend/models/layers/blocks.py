@@ -1,6 +1,7 @@
 """Convolution blocks that the networks are composed of."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,11 @@ def relu() -> nn.Module:
 def leaky_relu(slope: float = 0.01) -> nn.Module:
     """LeakyReLU in place, with UniHOPE's slope by default."""
     return nn.LeakyReLU(slope, inplace=True)
+
+
+def rectifier(slope: float) -> Activation:
+    """Of fully connected layers, which no normalisation keeps from falling silent: LeakyReLU; ReLU at slope 0."""
+    return partial(leaky_relu, slope) if slope else relu
 
 
 def conv_bn(

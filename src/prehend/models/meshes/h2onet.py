@@ -21,7 +21,7 @@ from prehend.hand_model.asset import HandModel
 from prehend.hand_model.meshes.pyramid import NUM_PARTS, MeshPyramid
 from prehend.hand_model.skinning import skin
 from prehend.models.heads.mano import rotations_from_6d
-from prehend.models.layers.blocks import present
+from prehend.models.layers.blocks import present, rectifier
 from prehend.models.meshes.spiral import FlatTable, MeshDecoder, SpiralConv
 from prehend.models.stage import Shape, Stage, Staged
 from prehend.models.trunks.h2onet_trunks import DenseTrunk, HandTrunk, LiteTrunk, fetched
@@ -53,6 +53,7 @@ class H2ONetConfig:
         occlusion: layers of the MLP that reads all joints' features, and of the one of each part behind it.
         aware: the moves are told the current frame besides the fused one, and how much an older frame counts is learnt
             for each part; the paper has neither.
+        slope: of the fully connected layers' rectifiers below zero, see `UniHOPELiteConfig`; the paper has none.
     """
 
     size: int = 224
@@ -65,6 +66,7 @@ class H2ONetConfig:
     vertex_offset: tuple[int, ...] = (32,)
     occlusion: tuple[int, ...] = (128, 32)
     aware: bool = True
+    slope: float = 0.1
 
 
 H2ONET_LITE = H2ONetConfig()
@@ -76,6 +78,7 @@ H2ONET_PAPER = H2ONetConfig(
     offset=(1024, 256),
     occlusion=(256, 64),
     aware=False,
+    slope=0.0,
 )
 
 
@@ -124,19 +127,19 @@ class OcclusionClassifier(nn.Module):
     """One MLP for all joints' features and a small one behind it for every part (section 3.2, fig. 3b).
 
     Args:
-        channels: of a joint's features. base, head: width of the two.
+        channels: of a joint's features. base, head: width of the two. slope: see `H2ONetConfig`.
     """
 
-    def __init__(self, channels: int, base: int, head: int):
+    def __init__(self, channels: int, base: int, head: int, slope: float):
         super().__init__()
         self.base = nn.Sequential(
             nn.Flatten(),
             nn.Linear(NUM_JOINTS * channels, base),
-            nn.ReLU(inplace=True),
+            rectifier(slope)(),
             nn.Linear(base, base),
-            nn.ReLU(),
+            rectifier(slope)(),
         )
-        self.heads = nn.ModuleList(mlp(base, (head,), 1) for _ in range(NUM_PARTS))
+        self.heads = nn.ModuleList(mlp(base, (head,), 1, slope) for _ in range(NUM_PARTS))
 
     def forward(self, joints: Tensor) -> Tensor:
         """(B, 21, C) -> (B, 6) logits that the parts are seen."""
@@ -160,7 +163,8 @@ class H2ONet(Staged):
         self.seen: HandTrunk = (DenseTrunk if c.trunk == "dense" else LiteTrunk)(c.size, first)
         code = self.seen.orientation_size
         self.presence, self.side = nn.Linear(self.seen.whole_channels, 1), nn.Linear(self.seen.whole_channels, 1)
-        self.occlusion = OcclusionClassifier(first, *c.occlusion)
+        base, head = c.occlusion
+        self.occlusion = OcclusionClassifier(first, base, head, c.slope)
         self.lift = nn.Parameter(torch.full((c.levels[0], NUM_JOINTS), 0.01))
         self.decoder = MeshDecoder(c.levels, c.channels, c.spiral)
         self.mesh = SpiralConv(last, 3, vertices, c.spiral)
@@ -169,9 +173,9 @@ class H2ONet(Staged):
             FlatTable(vertices),
             FlatTable(vertices, 3),
         )
-        self.orient = mlp(code, c.orientation, 6)
-        self.turn_by = mlp(2 * code + (12 if c.aware else 0), c.offset, 6, silent=True)
-        self.move_by = mlp((2 if c.aware else 1) * last, c.vertex_offset, 3, silent=True)
+        self.orient = mlp(code, c.orientation, 6, c.slope)
+        self.turn_by = mlp(2 * code + (12 if c.aware else 0), c.offset, 6, c.slope, silent=True)
+        self.move_by = mlp((2 if c.aware else 1) * last, c.vertex_offset, 3, c.slope, silent=True)
         self.age = nn.Parameter(torch.zeros(FRAMES - 1, NUM_PARTS)) if c.aware else None
 
     @torch.no_grad()
@@ -338,11 +342,11 @@ def first_columns(rotation: Tensor) -> Tensor:
     return rotation[..., :2].transpose(-1, -2).flatten(-2)
 
 
-def mlp(size: int, hidden: Sequence[int], out: int, silent: bool = False) -> nn.Sequential:
-    """Linear layers with ReLU between them; a silent one answers with zeros until it is trained."""
+def mlp(size: int, hidden: Sequence[int], out: int, slope: float, silent: bool = False) -> nn.Sequential:
+    """Linear layers with `rectifier` between them; a silent one answers with zeros until it is trained."""
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(size, width), nn.ReLU(inplace=True)]
+        layers += [nn.Linear(size, width), rectifier(slope)()]
         size = width
     last = nn.Linear(size, out)
     if silent:

@@ -26,6 +26,7 @@ SIMA_PAPER = SimaConfig(
     head_width=512,
     narrow=256,
     orientation=(1024, 512, 256, 128, 64, 32, 16),
+    slope=0.0,
 )
 SIMA_SMALL = replace(SIMA_LITE, size=160)
 """At 128 px the pretrained trunk no longer knows where joints are: off by 15 % of the crop, 9 % here, 7 % at 224."""

@@ -13,7 +13,7 @@ from prehend.conventions import JOINTS_FROM_MANO, NUM_JOINTS
 from prehend.errors import WeightsMismatch
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.meshes.pyramid import MeshPyramid
-from prehend.models.layers.blocks import BasicBlock, conv_bn
+from prehend.models.layers.blocks import BasicBlock, conv_bn, rectifier
 from prehend.models.layers.fpn import FPN
 from prehend.models.meshes.h2onet import mean_hand, mlp, turn_from
 from prehend.models.meshes.spiral import FlatTable, MeshDecoder, SpiralConv
@@ -37,6 +37,7 @@ class SimaConfig:
         narrow: features that a token keeps for the MLP.
         orientation: layers of that MLP.
         enhanced: the orientation's feature passes through the attention; without it the cells of its map go on alone.
+        slope: of the fully connected layers' rectifiers below zero, see `UniHOPELiteConfig`; the paper has none.
         views: most views that are fused; 1 for the single-view network.
         triangulates: where the rays of the views meet goes into the vertices' features; the paper has no such part.
     """
@@ -52,6 +53,7 @@ class SimaConfig:
     narrow: int = 32
     orientation: tuple[int, ...] = (512, 256)
     enhanced: bool = True
+    slope: float = 0.1
     views: int = 1
     triangulates: bool = False
 
@@ -228,8 +230,8 @@ class Orientation(nn.Module):
         self.of_place = nn.Linear(2, config.width) if config.enhanced else None
         self.enhance = Enhancement(config) if config.enhanced else None
         tokens = NUM_JOINTS if config.enhanced else config.cells
-        self.narrow = nn.Sequential(nn.Linear(config.width, config.narrow), nn.ReLU(inplace=True), nn.Flatten())
-        self.regress = mlp(tokens * config.narrow, config.orientation, 6)
+        self.narrow = nn.Sequential(nn.Linear(config.width, config.narrow), rectifier(config.slope)(), nn.Flatten())
+        self.regress = mlp(tokens * config.narrow, config.orientation, 6, config.slope)
 
     def forward(self, joints: Tensor | None, places: Tensor, turned: Tensor) -> Tensor:
         """The feature that is compared with the teacher's.

@@ -143,12 +143,12 @@ class SimaViews(Staged):
         self.decoder = HandDecoder(c)
         image = self.eyes.image_channels
         self.fuse_images = nn.Sequential(conv_bn(3 * image, image, 1), conv_bn(image, image, 1))
-        self.fuse_joints = mlp(3 * first, (wide,), wide)
+        self.fuse_joints = mlp(3 * first, (wide,), wide, c.slope)
         self.fuse_vertices = VertexFusion(first)
         self.orient = Orientation(c)
         self.trust = nn.Linear(wide, 1)
         self.certain = nn.Linear(first, 1) if c.triangulates else None
-        self.of_points = mlp(3 * NUM_JOINTS, (first, first), c.levels[0] * 4) if c.triangulates else None
+        self.of_points = mlp(3 * NUM_JOINTS, (first, first), c.levels[0] * 4, c.slope) if c.triangulates else None
         self.of_vertex = nn.Linear(4, first) if c.triangulates else None
 
     def set_hand(self, model: HandModel, pyramid: MeshPyramid) -> None:
