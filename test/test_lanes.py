@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,3 +124,52 @@ def test_ci_runs_one_script_everywhere_and_with_every_python():
     assert re.search(r"for version in (.*); do", MAKEFILE).group(1).split() == job["strategy"]["matrix"]["python"]
     script = (ROOT / "tools" / "ci.sh").read_text()
     assert re.findall(r"^make (\w+)$", script, re.MULTILINE) == ["check", "docs", "test"]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """(folder, what runs make there): the Makefile and one test, installed for this Python, alone on the path."""
+    version = f"3.{sys.version_info.minor}"
+    (tmp_path / "training").mkdir()
+    for name in ("Makefile", "pyproject.toml", "setup.py", "constraints.txt", "training/pyproject.toml", "tools"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "test_one.py").write_text("import sys\n\n\ndef test_one():\n    print('in', sys.prefix)\n")
+    environment = tmp_path / f".venv-{version}"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(sys.executable)
+    for name in ("lib", "pyvenv.cfg"):
+        if (Path(sys.prefix) / name).exists():
+            (environment / name).symlink_to(Path(sys.prefix) / name)
+    (environment / ".dev").touch()
+    (tmp_path / "bin").mkdir()
+    for name in ("make", "sh", "env"):
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / "bin" / f"python{version}").symlink_to(sys.executable)
+
+    def run_make(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environ = {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)}
+        return subprocess.run(["make", *arguments], cwd=tmp_path, env=environ, capture_output=True, text=True)
+
+    return tmp_path, run_make
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_pythons_tests_with_each_python_that_is_here_and_says_which_is_not(checkout):
+    folder, run_make = checkout
+    version = f"3.{sys.version_info.minor}"
+    done = run_make("pythons", "TEST_ARGS=-s -p no:cacheprovider")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"in {folder / '.venv-'}{version}" in done.stdout and f"tested with Python {version}\n" in done.stdout
+    left_out = {"3.10", "3.11", "3.12"} - {version}
+    assert set(re.findall(r"^python(\S+) is not here: left out", done.stdout, re.MULTILINE)) == left_out
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_pythons_fails_where_a_test_fails_or_no_python_is_here(checkout):
+    folder, run_make = checkout
+    (folder / "test" / "test_one.py").write_text("def test_one():\n    assert False\n")
+    assert run_make("pythons").returncode != 0
+    (folder / "bin" / f"python3.{sys.version_info.minor}").unlink()
+    done = run_make("pythons")
+    assert done.returncode != 0 and "nothing was tested" in done.stderr
