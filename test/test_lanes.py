@@ -181,3 +181,21 @@ def test_make_pythons_fails_where_a_test_fails_or_no_python_is_here(checkout):
     (folder / "bin" / f"python3.{sys.version_info.minor}").unlink()
     done = run_make("pythons")
     assert done.returncode != 0 and "nothing was tested" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None or shutil.which("bash") is None, reason="needs make and bash")
+def test_ci_with_a_python_of_its_own_does_not_use_the_environment_of_another(tmp_path):
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "ci.sh").symlink_to(ROOT / "tools" / "ci.sh")
+    (tmp_path / "Makefile").write_text("VENV ?= .venv\ncheck docs test:\n\t@echo $@ $(VENV)\n")
+    plain = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "VENV", "MAKEFLAGS")}
+
+    def ran(**environment: str) -> list[str]:
+        command = ["bash", str(tmp_path / "tools" / "ci.sh")]
+        done = subprocess.run(command, env=plain | environment, capture_output=True, text=True, check=True)
+        return [line for line in done.stdout.splitlines() if line.split(" ")[0] in ("check", "docs", "test")]
+
+    own = f".venv-3.{sys.version_info.minor}"
+    assert ran() == ["check .venv", "docs .venv", "test .venv"]
+    assert ran(PYTHON=sys.executable) == [f"check {own}", f"docs {own}", f"test {own}"]
+    assert ran(PYTHON=sys.executable, VENV="mine") == ["check mine", "docs mine", "test mine"]
