@@ -55,11 +55,14 @@ durations: $(VENV)/.dev  ## measure tests, new ones with TEST_ARGS='-m unmeasure
 	$(BIN)/python tools/durations.py out/tests.xml test/durations.json
 
 pythons:  ## every test with each Python that is supported and here
-	@for version in 3.10 3.11 3.12; do \
+	@ran=""; \
+	for version in 3.10 3.11 3.12; do \
 	  if python$$version -c '' 2>/dev/null; then \
-	    $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	    $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; ran="$$ran $$version"; \
 	  else echo "python$$version is not here: left out"; fi; \
-	done
+	done; \
+	test -n "$$ran" || { echo "no Python 3.10 to 3.12 is on the path: nothing was tested" >&2; exit 1; }; \
+	echo "tested with Python$$ran"
 
 bench: $(VENV)/.dev  ## the figures of the README, as ratios on this machine
 	$(BIN)/python tools/bench.py $(BENCH_ARGS)

@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def test_every_launch_file_is_started_with_each_of_its_arguments():
 
 
 def test_rosdep_and_pip_together_bring_every_dependency():
-    project = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text())["project"]
+    toml = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli", reason="pytest brings it")
+    project = toml.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {re.match(r"[\w-]+", text).group() for text in project["dependencies"]} | {"rosbags"}
     pip = [line for line in (FOLDER / "requirements.txt").read_text().splitlines() if line and line[0] != "#"]
     asked = {re.match(r"[\w-]+", line).group() for line in pip}

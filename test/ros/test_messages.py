@@ -123,7 +123,7 @@ from prehend.ros import messages as m
 rclpy.init()
 node = rclpy.create_node("quiet")
 for name in (m.HAND_ARRAY, m.MODEL_INFO, m.COMPRESSED_IMAGE):
-    node.create_subscription(m.message_class(name), "/" + name.split("/")[-1], print, 10, raw=True)
+    node.create_subscription(m.message_class(name), "/" + name.split("/")[-1], lambda data: print(data), 10, raw=True)
 print("listens")
 """
 
