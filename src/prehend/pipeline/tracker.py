@@ -41,6 +41,12 @@ ESTABLISHED = 10
 SWAPPED_FRAMES, SWAPPED_S = 2.0, 0.5
 """Images whose stamps go back by no more than so many intervals, and so many seconds, came in the wrong order."""
 
+
+def is_swapped(elapsed_s: float, interval_s: float) -> bool:
+    """Whether a stamp that lies so long after the one before it [s], usually `interval_s`, came in the wrong order."""
+    return -min(SWAPPED_FRAMES * interval_s, SWAPPED_S) <= elapsed_s < 0
+
+
 Detect = Callable[[Wanted], Detections | None]
 """Looks at the frame with the detector; None where there is none."""
 
@@ -209,7 +215,7 @@ class Tracker:
         from nothing. A stamp that lies just before it is jitter, or two images swapped on their way: no time passes.
         """
         taken, elapsed = stamp, FRAME_S if stamp is None or self._stamp is None else stamp - self._stamp
-        if -min(SWAPPED_FRAMES * self._interval_s, SWAPPED_S) <= elapsed < 0:
+        if is_swapped(elapsed, self._interval_s):
             elapsed, stamp = 0.0, self._stamp  # the next image counts from the newest
         elif elapsed > 0:
             self._interval_s = elapsed
