@@ -63,6 +63,17 @@ class WeightsMismatch(AssetError):
     """Weights and network do not belong together."""
 
 
+class FramesMismatch(WeightsMismatch):
+    """Weights look at fewer frames than they are asked to: at `most` of them."""
+
+    def __init__(self, text: str, most: int):
+        super().__init__(text)
+        self.most = most
+
+    def __reduce__(self) -> tuple[type["FramesMismatch"], tuple[str, int]]:
+        return type(self), (str(self), self.most)
+
+
 class NotConnected(PrehendError, ConnectionError):
     """A device is used before it is connected, or connected twice."""
 

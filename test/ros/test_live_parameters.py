@@ -77,7 +77,7 @@ def test_what_cannot_be_is_refused_with_its_reason(live):
     ):
         done, reason = change(**values)
         assert not done and all(word in reason for word in words), (values, reason)
-    assert change(operator="off") == (True, "")
+    assert change(operator=False) == (True, ""), "what `ros2 param set` makes of off"
     done, reason = change(publish_finger_frames=True)
     assert not done and "operator" in reason
 

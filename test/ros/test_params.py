@@ -82,5 +82,17 @@ def test_what_is_wrong_is_named(values, word):
         NodeParams().updated(values)
 
 
+def test_off_may_be_said_without_quotes():
+    """YAML, as which ROS reads `-p operator:=off` and parameter files, takes the word for false."""
+    off = {name for name, spec in specs().items() if "off" in spec.choices}
+    assert {"operator", "publish_markers"} <= off
+    for name in off:
+        assert getattr(NodeParams().updated({name: yaml.safe_load("off")}), name) == "off"
+    with pytest.raises(ParameterError, match="expected a str"):
+        NodeParams().updated({"lost": False})
+    with pytest.raises(ParameterError, match="expected a str"):
+        NodeParams().updated({"operator": True})
+
+
 def test_whole_numbers_are_welcome_where_floats_are_wanted():
     assert NodeParams().updated({"fov_deg": 90, "silent_after_s": 3}).fov_deg == 90.0

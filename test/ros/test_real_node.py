@@ -163,8 +163,9 @@ def test_time_that_goes_wrong_is_named_and_the_node_goes_on(peer, start, picture
     shown.now_s += 0.3
     later.append(shown.answer(picture))
     assert all(numbers(array) == first for array in (*swapped, *still, *later))
-    for jump_s in (-50.0, 5.0):  # a bag that loops, and one that was stopped
+    for jump_s, says in ((-50.0, "went back by 50 s"), (5.0, "no image for 5.03 s")):  # a loop, a bag that was stopped
         shown.now_s += jump_s
         anew = [numbers(shown.answer(picture)) for _ in range(3)]
         assert anew == [[number + len(first) for number in first]] * 3, "nothing of before is left"
+        peer.until(lambda says=says: any(says in one.message for array in told for one in array.status), says)
         first = anew[-1]

@@ -15,7 +15,7 @@ from prehend.pipeline.observing.observe import Observation
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.tracking.association import associate, is_known, overlap, same_hand
 from prehend.pipeline.tracking.filters import HandFilters
-from prehend.pipeline.tracking.track import FRAME_S, Track
+from prehend.pipeline.tracking.track import ESTABLISHED, FRAME_S, Track
 from prehend.types import FoundHand, HandEstimate, Region
 
 RELOCATE_IOU = 0.4
@@ -35,11 +35,14 @@ MOST_TRIED = 2
 """Hands that the detector is unsure of and that are looked at, of each look, best first: each costs a run of the
 network's first stage."""
 
-ESTABLISHED = 10
-"""Frames after which a track is as good as one that was seen for longer."""
-
 SWAPPED_FRAMES, SWAPPED_S = 2.0, 0.5
 """Images whose stamps go back by no more than so many intervals, and so many seconds, came in the wrong order."""
+
+
+def is_swapped(elapsed_s: float, interval_s: float) -> bool:
+    """Whether a stamp that lies so long after the one before it [s], usually `interval_s`, came in the wrong order."""
+    return -min(SWAPPED_FRAMES * interval_s, SWAPPED_S) <= elapsed_s < 0
+
 
 Detect = Callable[[Wanted], Detections | None]
 """Looks at the frame with the detector; None where there is none."""
@@ -209,7 +212,7 @@ class Tracker:
         from nothing. A stamp that lies just before it is jitter, or two images swapped on their way: no time passes.
         """
         taken, elapsed = stamp, FRAME_S if stamp is None or self._stamp is None else stamp - self._stamp
-        if -min(SWAPPED_FRAMES * self._interval_s, SWAPPED_S) <= elapsed < 0:
+        if is_swapped(elapsed, self._interval_s):
             elapsed, stamp = 0.0, self._stamp  # the next image counts from the newest
         elif elapsed > 0:
             self._interval_s = elapsed
@@ -297,13 +300,13 @@ class Tracker:
         """
         best = sorted(
             (track for track in self._tracks if not track.missed),
-            key=lambda track: (-min(track.seen, ESTABLISHED), track.track_id),
+            key=lambda track: (-track.standing, track.track_id),
         )
         kept: list[Track] = []
         extra: list[Track] = []
         for track in best:
             (extra if any(same_hand(track, other) for other in kept) else kept).append(track)
-        over = [track for track in extra if track.seen < ESTABLISHED or track.expected is None]
+        over = [track for track in extra if track.standing < ESTABLISHED or track.expected is None]
         self._tracks = [track for track in self._tracks if track not in over]
         hidden = [track for track in extra if track not in over]
         for track in hidden:
@@ -319,7 +322,7 @@ class Tracker:
         """
         best = sorted(
             (track for track in self._tracks if not track.missed),
-            key=lambda track: (-min(track.seen, ESTABLISHED), -track.score, track.track_id),
+            key=lambda track: (-track.standing, -track.score, track.track_id),
         )
         over = best[self._options.max_hands :]
         self._tracks = [track for track in self._tracks if track not in over]

@@ -25,7 +25,14 @@ from prehend.ros.middleware.borders import Border
 from prehend.ros.nodes import diagnostics
 from prehend.ros.nodes.base import NodeBase
 from prehend.ros.nodes.diagnostics import Status
-from prehend.ros.nodes.estimator import CamerasLoader, Loaded, Loader, load_cameras_for, load_for
+from prehend.ros.nodes.estimator import (
+    CamerasLoader,
+    Loaded,
+    Loader,
+    load_cameras_for,
+    load_for,
+    load_what_can_be,
+)
 from prehend.ros.nodes.life import Life, Running
 from prehend.ros.nodes.params_files import unused_files
 from prehend.ros.nodes.reporting import offer_services
@@ -227,10 +234,10 @@ def _live(
         if current.camera_names():
             from prehend.ros.cameras.node import SeveralNode  # 30 modules that one camera does not need
 
-            several = loaders[1](current)
-            return SeveralNode(node, current, several, [*notes, *several.notes])
-        loaded = loaders[0](current)
-        return PrehendNode(node, current, loaded, [*notes, *loaded.notes])
+            several, current, said = load_what_can_be(loaders[1], current)
+            return SeveralNode(node, current, several, [*notes, *several.notes, *said])
+        loaded, current, said = load_what_can_be(loaders[0], current)
+        return PrehendNode(node, current, loaded, [*notes, *loaded.notes, *said])
 
     sys.setswitchinterval(_SWITCH_S)
     life = Life(node, make)

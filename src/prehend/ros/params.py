@@ -255,7 +255,8 @@ class NodeParams:
     def updated(self, values: Mapping[str, Any]) -> "NodeParams":
         """A copy with `values` in place of some parameters.
 
-        Whole numbers become floats where a float is wanted (`-p fov_deg:=60`), nothing else is converted.
+        Whole numbers become floats where a float is wanted (`-p fov_deg:=60`), and false becomes "off" where that is a
+        choice: YAML, which `-p operator:=off` is read as, takes the word for false. Nothing else is converted.
 
         Raises:
             ParameterError: an unknown name, a value of another type, or one that is not allowed.
@@ -267,6 +268,8 @@ class NodeParams:
                 raise ParameterError(str(UnknownName("parameter", name, kinds)))
             if kinds[name] is float and type(value) is int:
                 value = _as_float(name, value)
+            if value is False and "off" in specs()[name].choices:
+                value = "off"
             if kinds[name] is str and isinstance(value, (list, tuple)) and all(type(one) is str for one in value):
                 value = ", ".join(value)  # names in a list, as a params file has them
             if type(value) is not kinds[name]:

@@ -14,7 +14,7 @@ from prehend.backends import open_backend
 from prehend.backends.base import Backend
 from prehend.backends.torch_ import load_network
 from prehend.cli.main import main
-from prehend.errors import ParameterError, PrehendError, WeightsMismatch
+from prehend.errors import ParameterError, WeightsMismatch
 from prehend.export.bundle import save_bundle
 from prehend.geometry.camera import project
 from prehend.hand_model import load_hand_model, skin
@@ -30,7 +30,7 @@ from prehend.pipeline.networks.hands import HandModels
 from prehend.pipeline.networks.mesh_network import MeshNetwork, open_network
 from prehend.pipeline.networks.network import NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
-from prehend.ros.nodes.estimator import load_for
+from prehend.ros.nodes.estimator import load_for, load_what_can_be
 from prehend.ros.params import NodeParams
 from prehend.types import Box, FoundHand
 from prehend.weights import MANIFEST, Bundle, file_sha256, load_bundle
@@ -208,8 +208,21 @@ def test_command_and_node_take_its_weights_by_folder(bundle: Bundle, single: Bun
     )
     loaded = load_for(NodeParams().updated({"model": str(bundle.folder), "threads": 1, "temporal_frames": 3}))
     assert loaded.facts.weights[0] == bundle.name
-    with pytest.raises(PrehendError, match="temporal_frames to 1"):
-        load_for(NodeParams().updated({"model": str(single.folder), "threads": 1, "temporal_frames": 3}))
+    words = ["--model", str(single.folder), "--temporal-frames", "3", "--threads", "1"]
+    assert main(["run", str(tmp_path), *words]) == 1, "a command refuses"
+
+
+@pytest.mark.parametrize(("weights", "asked", "most"), [("single", 3, 1), ("bundle", 5, 3)])
+def test_a_node_goes_on_with_as_many_frames_as_there_can_be(weights, asked, most, request) -> None:
+    """And says so; what the node changes later goes by the same number."""
+    folder = str(request.getfixturevalue(weights).folder)
+    params = NodeParams().updated({"model": folder, "threads": 1, "temporal_frames": asked})
+    loaded, current, (note,) = load_what_can_be(load_for, params)
+    assert current.temporal_frames == most and note.endswith(f"the node goes on with {most}")
+    assert loaded.facts.weights[0] in note
+    loaded.estimator.change(current.updated({"max_hands": 2}).options())
+    fitting = params.updated({"temporal_frames": most})
+    assert load_what_can_be(load_for, fitting)[1:] == (fitting, ())
 
 
 def test_memories_belong_to_tracks(backend: Backend, camera) -> None:

@@ -145,6 +145,29 @@ def test_one_image_that_waited_is_no_other_clock():
     assert stamps.take() == ""
 
 
+@pytest.mark.parametrize(
+    ("steps_s", "says"),
+    [
+        ((1 / 30, 1 / 30, -1 / 30, 1 / 15), ""),
+        ((1 / 30, 1 / 30, 0.0, 0.9), ""),
+        ((1 / 30, 1 / 30, -5.0, 1 / 30), "went back by 5 s"),
+        ((1 / 30, 1 / 30, -0.2, 1 / 30), "went back by 0.2 s"),
+        ((0.2, 0.2, -0.2, 0.4), ""),
+        ((1 / 30, 1 / 30, 30.0, 1 / 30), "no image for 30 s"),
+    ],
+    ids=["swapped", "twice, then a pause", "a loop", "back by six images", "swapped at 5 Hz", "a jump"],
+)
+def test_time_that_jumps_is_told_once_where_the_tracker_begins_anew(steps_s, says):
+    stamps, image = watch(1000.0, simulated=True), 960.0
+    stamps.tracking_s(time_message(image))
+    for step_s in steps_s:
+        image += step_s
+        stamps.tracking_s(time_message(image))
+    told = stamps.take()
+    assert says in told and ("all hands were given up" in told) == bool(says), told
+    assert stamps.take() == "" and stamps.usable and stamps.latency_ms(time_message(image)) > 0
+
+
 @pytest.mark.parametrize("behind_s", [12.0, 37.0, 59.0])
 def test_simulated_time_may_run_ahead_of_its_images(behind_s):
     """A bag played at a multiple of its speed."""

@@ -234,11 +234,13 @@ def test_exact_views_are_kept_apart_from_drawn_ones(backend, answers, films) -> 
 def test_filters_are_measured_on_what_the_network_says(backend, films, capsys) -> None:
     assert main(["steady", "unihope-s", "--data", str(films)]) == 0
     told = json.loads(capsys.readouterr().out)
-    names = ["hands", "measured", "one_euro", "kalman_0_s", "kalman_0.1_s", "kalman_0.2_s"]
-    assert list(told) == names
-    trembling = [told[name]["acceleration_error_mm_s2"] for name in names[1:]]
-    assert trembling[0] > trembling[1] > trembling[2] > trembling[3], "later frames make it steadier"
-    assert {told[name]["delay_ms"] for name in names[1:]} == {None}, "fingers of these films hold still"
+    names = ["measured", "one_euro", "kalman_0_s", "kalman_0.1_s", "kalman_0.2_s"]
+    fused = [f"fused_{name}" for name in names]
+    assert list(told) == ["hands", *names, *fused]
+    for group in (names, fused):
+        trembling = [told[name]["acceleration_error_mm_s2"] for name in group]
+        assert trembling[0] > trembling[1] > trembling[2] > trembling[3], "later frames make it steadier"
+    assert {told[name]["delay_ms"] for name in (*names, *fused)} == {None}, "fingers of these films hold still"
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.01, -0.005])

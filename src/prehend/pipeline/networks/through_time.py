@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from prehend.backends import Backend
 from prehend.backends.base import Array
-from prehend.errors import WeightsMismatch
+from prehend.errors import FramesMismatch
 from prehend.pipeline.frames.memory import Moment, Remembered, windows_of
 from prehend.weights import Bundle
 
@@ -66,22 +66,24 @@ def time_stage(backend: Backend, temporal_frames: int) -> TimeStage | None:
         temporal_frames: how many are wanted; 1: no stage `fuse_frames`; 0: as many as the weights look at.
 
     Raises:
-        WeightsMismatch: the weights look at fewer frames.
+        FramesMismatch: the weights look at fewer frames.
     """
     name = stage_through_time(backend.bundle)
     if name is None:
         if temporal_frames > 1:
-            raise WeightsMismatch(
+            raise FramesMismatch(
                 f"weights '{backend.bundle.name}' have no stage for several frames: set temporal_frames to 1, or take "
-                "weights of unihope-s-time or h2onet"
+                "weights of unihope-s-time or h2onet",
+                most=1,
             )
         return None
     if name == FUSE and temporal_frames == 1:
         return None
     stage = TimeStage(backend, name)
     if temporal_frames > stage.frames:
-        raise WeightsMismatch(
+        raise FramesMismatch(
             f"weights '{backend.bundle.name}' look at {stage.frames} frames at most, temporal_frames is "
-            f"{temporal_frames}"
+            f"{temporal_frames}",
+            most=stage.frames,
         )
     return stage

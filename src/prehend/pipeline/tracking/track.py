@@ -21,6 +21,9 @@ MIN_OF_LENGTH = 0.6
 """A box is no smaller than this share of the length that its hand had of late: joints that fall in on the palm would
 make every crop narrower than the last. A fist has about half the length of an open hand."""
 
+ESTABLISHED, ESTABLISHED_HZ = 10, 15.0
+"""Frames after which a track is as good as one that was seen for longer; slower cameras than this need no more time."""
+
 FRAME_S = 1 / 30
 """Time between frames without stamps [s]."""
 
@@ -57,6 +60,7 @@ class Track:
         velocity: (2,) of the box's centre [px/s].
         score: probability of a hand when it was last seen.
         seen: frames in which it was seen.
+        view_s: time between those that followed each other [s].
         missed: frames in a row in which it was not; 0 while it is in view.
         unseen_s: time since it was seen [s].
         lost_s: time since the first frame in which it was not; 0 while it is in view [s].
@@ -80,6 +84,7 @@ class Track:
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
     score: float = 0.0
     seen: int = 0
+    view_s: float = 0.0
     missed: int = 0
     unseen_s: float = 0.0
     lost_s: float = 0.0
@@ -96,6 +101,11 @@ class Track:
     def side(self) -> Side:
         """Left or right."""
         return self.belief.side
+
+    @property
+    def standing(self) -> float:
+        """For how many frames it was seen, or would have been at `ESTABLISHED_HZ`; `ESTABLISHED` at most."""
+        return min(max(self.seen, ESTABLISHED_HZ * self.view_s), ESTABLISHED)
 
     @property
     def side_settled(self) -> bool:
@@ -161,6 +171,7 @@ class Track:
             velocity = (center - self.center) / self.unseen_s
             share = 1.0 if self.seen == 1 else 1 - math.exp(-self.unseen_s / _VELOCITY_S)
             self.velocity = self.velocity + share * (velocity - self.velocity)
+        self.view_s += self.unseen_s if self.seen and not self.missed else 0.0
         region = upright_region(keypoints_px, self.region.turn_rad) if upright else Region.of_box(box)
         more = self._shrunk(region.longer)
         self.region = replace(region, width=more * region.width, height=more * region.height)

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from prehend.pipeline.options import option_default
+from prehend.pipeline.tracker import is_swapped
+from prehend.pipeline.tracking.track import FRAME_S
 from prehend.ros.conversion.convert import seconds
 
 AHEAD_S = 0.1
@@ -48,7 +51,8 @@ class Stamps:
         self._last: tuple[int, int] | None = None
         self._same = 0
         self._off = self._late = _STRAY  # images in a row of another clock; until one fitted, none is a stray
-        self._told = ""
+        self._told = self._jumped = ""
+        self._before_s, self._interval_s = math.nan, FRAME_S  # newest image, time between two of late
         self.fault, self.usable = "", True
 
     def tracking_s(self, stamp: Any) -> float:
@@ -58,7 +62,11 @@ class Stamps:
         self._last = pair
         self.fault, self.usable = self._judge(stamp)
         self._told = self.fault or self._told
-        return seconds(stamp) if self.usable else self._now() or time.time()
+        when_s = seconds(stamp) if self.usable else self._now() or time.time()
+        self._jumped = self._jump(when_s - self._before_s) or self._jumped
+        if not is_swapped(when_s - self._before_s, self._interval_s):
+            self._before_s = when_s
+        return when_s
 
     def now_s(self) -> float:
         """The node's clock."""
@@ -73,8 +81,19 @@ class Stamps:
 
     def take(self) -> str:
         """What was wrong with stamps since the last call."""
-        told, self._told = self._told or self.fault, ""
-        return told
+        told = (self._told or self.fault, self._jumped)
+        self._told = self._jumped = ""
+        return "; ".join(text for text in told if text)
+
+    def _jump(self, elapsed_s: float) -> str:
+        """Where time jumps the tracker begins anew, as after a bag that loops; NaN before the first image."""
+        if elapsed_s < 0 and not is_swapped(elapsed_s, self._interval_s):
+            return f"stamps went back by {_duration(-elapsed_s)}: all hands were given up"
+        if elapsed_s > 0:
+            self._interval_s = elapsed_s
+        if elapsed_s > option_default("max_gap_s"):
+            return f"there was no image for {_duration(elapsed_s)}, as stamps have it: all hands were given up"
+        return ""
 
     def _judge(self, stamp: Any) -> tuple[str, bool]:
         if stamp.sec < 0 or stamp.nanosec >= _NANOSECONDS:

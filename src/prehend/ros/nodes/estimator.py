@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from prehend.errors import AssetError, PrehendError
+from prehend.errors import AssetError, FramesMismatch, PrehendError
 from prehend.object_catalogue import load_objects
 from prehend.ros.conversion.convert import ModelFacts
 from prehend.ros.middleware.borders import Border
@@ -55,6 +55,27 @@ class LoadedCameras:
 
 Loader = Callable[[NodeParams], Loaded]
 CamerasLoader = Callable[[NodeParams], LoadedCameras]
+AnyLoaded = TypeVar("AnyLoaded", Loaded, LoadedCameras)
+
+
+def load_what_can_be(
+    load: Callable[[NodeParams], AnyLoaded], params: NodeParams
+) -> tuple[AnyLoaded, NodeParams, tuple[str, ...]]:
+    """What the parameters ask for; weights that look at fewer frames than `temporal_frames` take as many as they can.
+
+    A robot's hands are worth more than their fusion: commands and Python refuse instead.
+
+    Returns:
+        What was loaded, the parameters that count from now on, and what a person should know of the difference.
+
+    Raises:
+        PrehendError: see `load_for`.
+    """
+    try:
+        return load(params), params, ()
+    except FramesMismatch as why:
+        fewer = params.updated({"temporal_frames": why.most})
+        return load(fewer), fewer, (f"{why}; the node goes on with {why.most}",)
 
 
 def load_for(params: NodeParams) -> Loaded:

@@ -47,8 +47,9 @@ def evaluate_fused(backend: Backend, answering: Backend, data: Sequence[Path]) -
 
     Returns:
         hands, and for each of `single`, `fused` and both after a One-Euro filter (`..._smoothed`): joint_error_mm,
-        aligned_joint_error_mm, rotation_error_deg, finger_joint_error_by_hidden, and acceleration_error_mm_s2, mean
-        distance of second differences of the joints about the wrist, in the camera's directions, to the true ones.
+        aligned_joint_error_mm, rotation_error_deg, finger_joint_error_by_hidden, acceleration_error_mm_s2, mean
+        distance of second differences of the joints about the wrist, in the camera's directions, to the true ones, and
+        delay_ms, see `evaluate_steady`.
 
     Raises:
         AssetError: a folder cannot be read or holds no sequences.
@@ -59,24 +60,26 @@ def evaluate_fused(backend: Backend, answering: Backend, data: Sequence[Path]) -
     arrays = answers.arrays
     single: Pose = (arrays["rotations"], arrays["betas"])
     poses = {"single": single, "fused": fused_poses(backend, answers)}
-    report: dict[str, Any] = {"hands": len(answers)}
-    for name, pose in poses.items():
-        report[name] = _summary(answers, pose)
-        report[f"{name}_smoothed"] = _summary(answers, _smoothed(answers, pose))
-    return report
+    poses = {
+        name: pose
+        for kind, plain in poses.items()
+        for name, pose in ((kind, plain), (f"{kind}_smoothed", _smoothed(answers, plain)))
+    }
+    return {"hands": len(answers), **_summaries(answers, poses)}
 
 
 def evaluate_steady(answering: Backend, data: Sequence[Path]) -> dict[str, Any]:
     """Measure the filters on all hands of rendered sequences whose boxes are known; pose alone, relative to the wrist.
 
     Args:
-        answering: of a network with the stages `encode`, `object` and `hand`.
+        answering: of a network with the stages `encode`, `object` and `hand`; where it has `fuse_frames`, three frames
+            are measured beside one.
         data: folders of sequences.
 
     Returns:
-        hands, and for `measured`, `one_euro` and `kalman_LAG_s` the numbers of `evaluate_fused` and delay_ms: by how
-        much the answer comes after the measured one, along the true way (mean over joints, by least squares); None
-        where all hold still.
+        hands, and for `measured`, `one_euro` and `kalman_LAG_s`, of three frames with `fused_` before it, the numbers
+        of `evaluate_fused`. Its delay_ms is by how much the answer comes after the measured one of one frame, along the
+        true way (mean over joints, by least squares); None where all hold still.
 
     Raises:
         AssetError: a folder cannot be read or holds no sequences.
@@ -85,14 +88,26 @@ def evaluate_steady(answering: Backend, data: Sequence[Path]) -> dict[str, Any]:
     if not len(answers):
         raise AssetError(f"{', '.join(map(str, data))}: no hand to measure on")
     measured: Pose = (answers.arrays["rotations"], answers.arrays["betas"])
+    poses = _filtered(answers, measured)
+    if FUSE in answering.bundle.stages:
+        fused = _filtered(answers, fused_poses(answering, answers))
+        poses |= {f"fused_{name}": pose for name, pose in fused.items()}
+    return {"hands": len(answers), **_summaries(answers, poses)}
+
+
+def _filtered(answers: HandAnswers, measured: Pose) -> dict[str, Pose]:
     smooth = _smoothed(answers, measured)
-    poses = {"measured": measured, "one_euro": smooth}
-    poses |= {f"kalman_{lag:g}_s": (_kalman(answers, measured[0], lag), smooth[1]) for lag in LAGS_S}
-    first = joints_of(measured)
-    told: dict[str, Any] = {"hands": len(answers)}
-    for name, pose in poses.items():
-        told[name] = {**_summary(answers, pose), "delay_ms": _delay_ms(answers, joints_of(pose) - first)}
-    return told
+    late = {f"kalman_{lag:g}_s": (_kalman(answers, measured[0], lag), smooth[1]) for lag in LAGS_S}
+    return {"measured": measured, "one_euro": smooth, **late}
+
+
+def _summaries(answers: HandAnswers, poses: Mapping[str, Pose]) -> dict[str, Any]:
+    """Of each; delays are against the first."""
+    first = joints_of(next(iter(poses.values())))
+    return {
+        name: {**_summary(answers, pose), "delay_ms": _delay_ms(answers, joints_of(pose) - first)}
+        for name, pose in poses.items()
+    }
 
 
 def fused_poses(backend: Backend, answers: HandAnswers) -> Pose:
