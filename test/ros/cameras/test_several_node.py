@@ -323,3 +323,25 @@ def test_options_of_a_rig_change_while_it_runs(peer, start, rig_file):
     assert change(peer, max_hands=1, publish_tf=False) == (True, "")
     done, reason = change(peer, rig=False)
     assert not done and "rig" in reason
+
+
+def test_a_rig_that_was_deactivated_tells_nothing_of_images_that_waited_for_others(peer, start, rig_file):
+    from lifecycle_msgs.srv import ChangeState
+
+    rig, diagnostics = peer.listen("/prehend/rig", m.RIG_HANDS), peer.listen("/diagnostics", m.DIAGNOSTICS)
+    change_state = peer.node.create_client(ChangeState, "/prehend/change_state")
+    cameras = Cameras(peer)
+    more = ["-p", "rig_wait_s:=2.0", "-p", f"rig_file:={rig_file}"]
+    start("toy_rig.py", "--ros-args", "-p", "cameras:=front,left", "-p", "rig:=true", *more)
+    cameras.ready()
+    peer.until(change_state.service_is_ready, "the service")
+    cameras.show_until({"front": 1, "left": 1}, lambda: rig, "a set")
+    cameras.show({"front": 1})
+    request = ChangeState.Request()
+    request.transition.id = 4  # deactivate
+    answer = change_state.call_async(request)
+    peer.until(answer.done, "the transition")
+    assert answer.result().success
+    count, seconds = len(rig), len(diagnostics)
+    peer.until(lambda: len(diagnostics) > seconds + 3, "longer than a set waits")
+    assert len(rig) == count and status(diagnostics[-1], "node").message.startswith("inactive")

@@ -45,6 +45,7 @@ class TargetFrame:
         the camera's frame for places in the target's.
         """
         if header.frame_id.lstrip("/") == self.frame:
+            self._moved, self._lacks = self._moved + 1, False
             return header, result
         try:
             if not header.frame_id:
