@@ -53,7 +53,7 @@ class Check(NamedTuple):
     @property
     def cuts(self) -> bool:
         """Whether it cuts crops where its network runs."""
-        return self.backend != "onnx"
+        return self.provider in ("cpu", "cuda", "tensorrt")
 
 
 CHECKS = (
@@ -112,10 +112,14 @@ def run_one(check: Check, folder: Path) -> dict[str, Any]:
 
 def opened(check: Check, bundle: Bundle, settings: BackendSettings) -> Backend:
     """The backend; on the processor torch cuts crops too, which tells of no GPU but tries the code."""
-    if (check.backend, check.provider) != ("torch", "cpu"):
+    if check.provider != "cpu":
         return open_backend(check.backend, bundle, settings)
+    from prehend.backends.onnx_ import OnnxBackend
     from prehend.backends.torch_ import TorchBackend
+    from prehend.backends.torch_crops import Cutter
 
+    if check.backend == "onnx":
+        return OnnxBackend(bundle, settings, Cutter("cpu"))
     return TorchBackend(bundle, settings, cuts=True)
 
 

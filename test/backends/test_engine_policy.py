@@ -128,7 +128,7 @@ def test_fallback_answers_and_says_so(small_bundle: Bundle, tmp_path: Path, capl
     ):
         backend = open_backend(name, small_bundle, engine_policy="fallback", threads=1, **changes)
         assert backend.name == "onnx" and why in backend.notes[0]
-        assert caplog.records[-1].getMessage() == f"prehend: {backend.notes[0]}"
+        assert caplog.records[-1].getMessage() == f"prehend: {small_bundle.name}: {backend.notes[0]}"
         assert backend.infer("encode", image_of(small_bundle)).keys()
 
 

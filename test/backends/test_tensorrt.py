@@ -273,7 +273,7 @@ def test_a_gpu_that_fails_is_gone_round_once(small_bundle: Bundle, settings, fol
             assert_allclose(array, expected[name], atol=1e-4)
     assert opened == ["onnx"] and backend.name == "onnx"
     assert "cudaGraphLaunch failed" in backend.notes[0] and "onnx" in backend.notes[0]
-    assert [record.message for record in caplog.records] == [f"prehend: {backend.notes[0]}"]
+    assert [record.message for record in caplog.records] == [f"prehend: {backend.bundle.name}: {backend.notes[0]}"]
     assert not api.cuda._runtime.on_device
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from prehend.backends import open_backend
 from prehend.backends.base import DeviceImage, cutting
 from prehend.backends.fallback import FallbackBackend
+from prehend.backends.onnx_ import OnnxBackend
+from prehend.backends.settings import BackendSettings
 from prehend.backends.torch_ import TorchBackend
 from prehend.backends.torch_crops import Cutter
 from prehend.errors import DeviceError, InvalidInput, UnknownName
@@ -159,6 +161,27 @@ def test_crops_of_a_device_that_fails_are_cut_on_the_processor(small_bundle: Bun
     assert not backend.cuts and cutting(backend) is None and "memory is full" in backend.notes[0]
     with pytest.raises(DeviceError, match="memory is full"):
         FallbackBackend._go_over(backend, DeviceError("memory is full"))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_onnx_takes_crops_where_they_lie(small_bundle: Bundle, image: NDArray[np.uint8], threads: int) -> None:
+    """Bound by address, as on a GPU; here the address is one of the processor's."""
+    size = int(small_bundle.manifest["input"]["size"])
+    crops = [UncutCrop(spec_of((500, 400), 150 + k, 0.1 * k, size=size), DeviceImage(image)) for k in range(3)]
+    cutter = Cutter("cpu")
+    backend = OnnxBackend(small_bundle, BackendSettings(threads=threads), cutter)
+    assert cutting(backend) is backend
+    expected = backend.infer("encode", {"image": cutter.cut(crops).numpy()})
+    for _ in range(2):
+        found = backend.infer_crops("encode", crops)
+        assert list(found) == list(expected)
+        for name, array in found.items():
+            assert array.dtype == np.float32 and np.array_equal(array, expected[name]), name
+    first = {name: array.copy() for name, array in found.items()}
+    backend.infer_crops("encode", crops[::-1])
+    assert all(np.array_equal(array, first[name]) for name, array in found.items()), "answers stay valid"
+    with pytest.raises(InvalidInput, match="not crops alone"):
+        backend.infer_crops("hand", crops)
 
 
 def test_crops_that_a_stage_does_not_take_are_named(small_bundle: Bundle, image: NDArray[np.uint8]) -> None:

@@ -114,6 +114,45 @@ def test_results_that_are_held_back_come_under_their_own_headers_and_none_gets_l
         bench.end()
 
 
+def test_at_rest_nothing_is_told_of_earlier_images(bench):
+    """A lifecycle manager that was told "inactive" may count on it, whatever was under way or waited."""
+    bench.gate.clear()
+    bench.worker.offer(image_bytes(0, 1.0))
+    assert bench.busy.wait(60)
+    bench.worker.offer(image_bytes(0, 2.0))
+    told = []
+    resting = threading.Thread(target=lambda: (bench.worker.rest(), told.append(len(bench.results))))
+    resting.start()
+    assert not told, "it waits for the image under way"
+    bench.gate.set()
+    resting.join(60)
+    assert told == [1]
+    bench.worker.offer(image_bytes(0, 3.0))
+    bench.until(lambda: len(bench.results) == 2)
+    assert [convert.seconds(header.stamp) for header, _, _ in bench.results] == [1.0, 3.0]
+
+
+def test_at_rest_what_was_held_back_is_forgotten(toy):
+    bench = Bench(toy, {side: load_hand_model(side=side) for side in ("left", "right")}, temporal_lag_s=0.5)
+    try:
+        bench.worker.offer(image_bytes(1, 5.0))
+        assert bench.busy.wait(60)
+        bench.worker.rest()
+        bench.worker.offer(image_bytes(1, 5.1))
+        bench.until(lambda: bench.results)
+        assert [convert.seconds(header.stamp) for header, _, _ in bench.results] == pytest.approx([5.1])
+    finally:
+        bench.end()
+
+
+def test_a_worker_that_ended_does_not_keep_who_wants_it_at_rest(toy):
+    bench = Bench(toy)
+    bench.worker.offer(image_bytes(253))
+    bench.until(lambda: not bench.thread.is_alive())
+    bench.worker.rest()
+    assert isinstance(bench.end(), DeviceError)
+
+
 def test_a_known_error_is_told_once_and_the_next_image_works(bench):
     bench.worker.offer(image_bytes(254))
     bench.until(lambda: bench.stats.take().failed == 1)

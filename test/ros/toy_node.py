@@ -2,7 +2,7 @@
 
 The first pixel's red channel says what to do: 0 no hand, 1 a right hand, 2 both hands and an object, 12 the same
 of an operator, 253 a GPU that
-fails, 254 a `PrehendError`, 255 an error that nobody expects.
+fails, 254 a `PrehendError`, 255 an error that nobody expects, which loading the model "crash" ends with, too.
 """
 
 import sys
@@ -132,6 +132,8 @@ class ToyEstimator:
 
 
 def load(params: NodeParams) -> Loaded:
+    if params.model == "crash":
+        raise ZeroDivisionError("the model orders a crash")
     return Loaded(ToyEstimator(), FACTS)
 
 

@@ -1,17 +1,20 @@
 """The few calls of CUDA's runtime that a TensorRT engine needs, each checked; `cuda.bindings.runtime` is given from
-outside, so that a test can stand in for it.
+outside, so that a test can stand in for it. And what cuts crops on the GPU.
 
 Every function of those bindings returns a tuple whose first entry is the error (cuda-python's documentation, "CUDA
 Python API Reference", `cudart`).
 """
 
 import ctypes
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from prehend.backends.base import Array
 from prehend.errors import DeviceError
+
+if TYPE_CHECKING:
+    from prehend.backends.torch_crops import Cutter
 
 
 class Cuda:
@@ -104,3 +107,12 @@ class Buffer:
         self.array = np.zeros((0,), np.float32)
         self._cuda.call("cudaFree", self.device)
         self._cuda.call("cudaFreeHost", self._host)
+
+
+def gpu_cutter() -> "Cutter | None":
+    """What cuts crops on the GPU; None where torch is not installed or sees none: then the processor does."""
+    try:
+        from prehend.backends.torch_crops import cuda_cutter
+    except ModuleNotFoundError:
+        return None
+    return cuda_cutter()

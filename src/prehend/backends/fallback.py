@@ -87,5 +87,5 @@ class FallbackBackend:
         other, self._open_second = self._open_second(), None
         note = f"{why}; backend '{other.name}' on the processor answers instead"
         self._notes = (note,)
-        _LOG.warning("prehend: %s", note)
+        _LOG.warning("prehend: %s: %s", other.bundle.name, note)
         return other

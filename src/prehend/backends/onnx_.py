@@ -2,15 +2,17 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from prehend.backends.base import Array, ordered_inputs
+from prehend.backends.base import IMAGE, Array, Uncut, check_crops, ordered_inputs
+from prehend.backends.cuda_ import gpu_cutter
 from prehend.backends.engine_files import WholeEngine, load_engine
 from prehend.backends.onnx_cache import cached_graph, graph_key
 from prehend.backends.providers import check_runs_on, provider_list, unloadable
@@ -18,6 +20,9 @@ from prehend.backends.settings import FULL, BackendSettings
 from prehend.errors import DeviceError, WeightsMismatch, one_line
 from prehend.files import cache_folder
 from prehend.weights import ON_DEMAND, Bundle, StageFile, file_sha256
+
+if TYPE_CHECKING:
+    from prehend.backends.torch_crops import Cutter
 
 PROVIDERS = ("cpu", "cuda", "tensorrt", "openvino")
 PRECISIONS = ("float32", "float16", "int8")
@@ -43,6 +48,7 @@ its C++ part that is not UTF-8 is a `UnicodeDecodeError`."""
 _QUIET = 4
 """Severity of what a session logs: only what ends the process. What fails, it raises too."""
 
+_ON_A_GPU = ("cuda", "tensorrt")
 _DEVICE_WORDS = ("out of memory", "failed to allocate", "cuda error", "cudnn", "cublas", "cuda failure")
 
 
@@ -54,9 +60,14 @@ class OnnxBackend:
     two cores both hands of an image took 11.3 ms so, of 18.1 ms of CPU time, and 14.8 of 24.1 ms with both threads in
     each layer, which wait for each other a hundred times a stage.
 
+    Where torch sees the GPU that a provider runs on, it cuts crops there, and they are bound where they lie
+    (onnxruntime.ai, API summary, data on a device). It is imported before the first session: CUDA's libraries are
+    found then (onnxruntime.ai, CUDA execution provider, compatibility with PyTorch).
+
     Args:
         bundle: the weights.
         settings: threads, provider, precision.
+        cutter: cuts crops where the network runs; None looks for torch on a GPU.
 
     Attributes:
         at_once: see `calls_at_once`.
@@ -73,11 +84,12 @@ class OnnxBackend:
     name = "onnx"
     notes: tuple[str, ...] = ()
 
-    def __init__(self, bundle: Bundle, settings: BackendSettings | None = None):
+    def __init__(self, bundle: Bundle, settings: BackendSettings | None = None, cutter: "Cutter | None" = None):
         self.bundle = bundle
         settings = settings or BackendSettings()
         self._settings, self._provider = settings, settings.only(self.name, PROVIDERS, PRECISIONS)
         self.at_once = 2 if self._provider == "cpu" and _threads(settings, self._provider) == 2 else 1
+        self._cutter = gpu_cutter() if cutter is None and self._provider in _ON_A_GPU else cutter
         self._opening = threading.Lock()
         opener = _Opener(bundle, settings, self._provider)
         self._sessions = {stage: opener.session(stage) for stage in bundle.stages if stage not in ON_DEMAND}
@@ -85,12 +97,30 @@ class OnnxBackend:
     def infer(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Backend.infer`."""
         arrays = ordered_inputs(self.bundle, stage, inputs)
+        feed = {spec.name: array for spec, array in zip(self.bundle.stages[stage].inputs, arrays, strict=True)}
+        return self._answers(stage, lambda session, names: session.run(names, feed))
+
+    @property
+    def cuts(self) -> bool:
+        """See `base.CuttingBackend`."""
+        return self._cutter is not None
+
+    def infer_crops(self, stage: str, crops: Sequence[Uncut]) -> dict[str, Array]:
+        """See `base.CuttingBackend`."""
+        assert self._cutter is not None
+        check_crops(self.bundle, stage, crops)
+        images = self._cutter.cut(crops)
+        self._cutter.wait()  # sessions have a stream of their own
+        return self._answers(stage, lambda session, names: _run_where_it_lies(session, names, images))
+
+    def _answers(
+        self, stage: str, run: Callable[[ort.InferenceSession, list[str]], Sequence[Array]]
+    ) -> dict[str, Array]:
         file = self.bundle.stages[stage]
-        feed = {spec.name: array for spec, array in zip(file.inputs, arrays, strict=True)}
         names = [spec.name for spec in file.outputs]
         session = self._session(stage)
         try:
-            found = session.run(names, feed)
+            found = run(session, names)
         except _LOAD_ERRORS as error:
             if self._provider != "cpu" and any(word in str(error).lower() for word in _DEVICE_WORDS):
                 raise DeviceError(
@@ -109,6 +139,18 @@ class OnnxBackend:
     def close(self) -> None:
         """Let go of the sessions."""
         self._sessions.clear()
+
+
+def _run_where_it_lies(session: ort.InferenceSession, names: Sequence[str], images: Any) -> list[Array]:
+    """Answers to images, a tensor of torch (B, 3, side, side) that lies where the session runs; it is not copied."""
+    binding = session.io_binding()
+    binding.bind_input(
+        IMAGE, images.device.type, images.device.index or 0, np.float32, [*images.shape], images.data_ptr()
+    )
+    for name in names:
+        binding.bind_output(name)  # in the processor's memory: it is copied there once the network is done
+    session.run_with_iobinding(binding)
+    return list(binding.copy_outputs_to_cpu())
 
 
 class _Opener:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prehend.backends.base import IMAGE, Array, Uncut, check_crops, ordered_inputs
-from prehend.backends.cuda_ import Buffer
+from prehend.backends.cuda_ import Buffer, gpu_cutter
 from prehend.backends.engine_files import load_engine
 from prehend.backends.settings import BackendSettings
 from prehend.backends.tensorrt_api import TensorRT, import_tensorrt, with_batch
@@ -55,7 +55,7 @@ class TensorRTBackend:
         settings = settings or BackendSettings()
         provider = settings.only(self.name, PROVIDERS, PRECISIONS)
         self._api = api or import_tensorrt()
-        self._cutter = cutter if cutter is not None or api is not None else _torch_cutter()
+        self._cutter = cutter if cutter is not None or api is not None else gpu_cutter()
         engine = load_engine(bundle, self.name, provider, settings, self._api.running_on())
         self._stages: dict[str, _Stage] = {}
         self._stream = self._api.cuda.call("cudaStreamCreate")
@@ -178,12 +178,3 @@ def _joined(parts: Sequence[dict[str, Array]]) -> dict[str, Array]:
     if len(parts) == 1:
         return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _torch_cutter() -> "Cutter | None":
-    """What cuts crops on the GPU; None where torch is not installed or sees none: then the processor does."""
-    try:
-        from prehend.backends.torch_crops import cuda_cutter
-    except ModuleNotFoundError:
-        return None
-    return cuda_cutter()

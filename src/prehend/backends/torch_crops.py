@@ -47,6 +47,16 @@ class Cutter:
             parts = [_shrunk(self._sent(crop.frame), window) for crop, window in zip(crops, windows, strict=True)]
             return torch.cat([_warped(part, to_part, size) for part, to_part in zip(parts, maps, strict=True)])
 
+    def wait(self) -> None:
+        """Until what was cut is there for readers on other streams.
+
+        Raises:
+            DeviceError: the device failed.
+        """
+        if self._device != "cpu":
+            with failures_told(f"cutting crops on '{self._device}'"):
+                torch.cuda.current_stream().synchronize()
+
     def _sent(self, frame: DeviceImage) -> Tensor:
         """(H, W, 3) uint8 of a frame, uploaded unless it was."""
         if frame.on_device is None:

@@ -17,6 +17,8 @@ from prehend.weights import Bundle, TensorSpec
 
 NUM_CROPS = 8
 CROPS = Path(__file__).with_name("crops.jpg")
+_WINDOW = "window_"
+"""Begins the names of inputs that hold an array of several frames."""
 
 TOLERANCE_MM = 0.1
 """Backends whose joints differ by more do not run the same network."""
@@ -28,8 +30,9 @@ class Parity:
 
     Attributes:
         largest: largest difference of each output, by "stage/output", over the largest value of that output.
-        joints_mm: largest distance between the joints that follow from the answers [mm]; 0 for networks without joints.
-        joints_mean_mm: the mean of those distances [mm].
+        joints_mm: largest distance between the joints that follow from the answers of a stage [mm], of the stage where
+            it is largest; 0 for networks without joints.
+        joints_mean_mm: the mean of those distances [mm], likewise.
     """
 
     largest: dict[str, float]
@@ -69,11 +72,21 @@ def compare_apart(one: Backend, other: Backend) -> Parity:
             for spec in one.bundle.stages[stage].inputs:
                 if spec.name == "image":
                     own["image"] = fixed_crops(int(spec.shape[-1]))
+                elif spec.name.startswith(_WINDOW):
+                    own |= _window_of_one(spec, own)
             inputs = stage_inputs(one.bundle, stage, own, NUM_CROPS, np.random.default_rng(0))
             answers.append(copied(backend.infer(stage, inputs)))
             own.update(answers[-1])
         found = _with_stage(found, stage, *answers)
     return found
+
+
+def _window_of_one(spec: TensorSpec, known: Mapping[str, Array]) -> dict[str, Array]:
+    """An input over several frames as of a hand that stands still before a camera that does: what is known of one
+    frame, in each; nothing where that is not known."""
+    of_frame = {"turn": np.eye(3, dtype=np.float32)[None].repeat(NUM_CROPS, 0), "known": np.ones(NUM_CROPS, np.float32)}
+    one = of_frame.get(name := spec.name.removeprefix(_WINDOW), known.get(name))
+    return {} if one is None else {spec.name: one[:, None].repeat(int(spec.shape[1]), 1)}
 
 
 def fixed_crops(side: int) -> Array:
@@ -114,7 +127,8 @@ def _with_stage(found: Parity, stage: str, one: dict[str, Array], other: dict[st
     if joints[0] is None or joints[1] is None:
         return Parity(largest, found.joints_mm, found.joints_mean_mm)
     away_mm = np.linalg.norm(joints[0] - joints[1], axis=-1) * 1e3
-    return Parity(largest, float(away_mm.max()), float(away_mm.mean()))
+    # no stage hides what an earlier one is off
+    return Parity(largest, max(found.joints_mm, float(away_mm.max())), max(found.joints_mean_mm, float(away_mm.mean())))
 
 
 def check_parity(one: Backend, other: Backend) -> Parity:

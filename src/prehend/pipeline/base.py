@@ -66,6 +66,11 @@ class EstimatorBase:
         return self._hands.by_side
 
     @property
+    def backend(self) -> str:
+        """Name of what runs the hand network now, which a fallback changes."""
+        return self._backend.name
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of how the networks run: on something else than was asked for, say."""
         parts = (self._backend, self._detector, self._hypotheses)

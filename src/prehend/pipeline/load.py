@@ -30,6 +30,10 @@ class HandEstimator(Protocol):
         """The weights."""
 
     @property
+    def backend(self) -> str:
+        """Name of what runs the hand network."""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of how the networks run."""
 

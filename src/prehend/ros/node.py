@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from prehend.errors import ParameterError
 from prehend.ros.messages import DIAGNOSTICS, missing_rclpy
@@ -38,7 +39,7 @@ from prehend.ros.nodes.params_files import unused_files
 from prehend.ros.nodes.reporting import offer_services
 from prehend.ros.outputs.publishing import Outputs
 from prehend.ros.params import NodeParams, ParameterSpec, specs
-from prehend.ros.start import end_ros, restore_signals, start_ros, stop_on_signals
+from prehend.ros.start import end_ros, process_age_s, restore_signals, start_ros, stop_on_signals
 from prehend.ros.topics import graph
 from prehend.ros.topics.quality import publisher
 from prehend.ros.worker import Worker
@@ -121,7 +122,7 @@ class PrehendNode(NodeBase):
             return
         silent = now - counts.last_image_s > params.silent_after_s
         cause = self._inputs.cause(counts) if silent else ""
-        if loss := graph.loss(counts.new_lost, counts.new_received, counts.image_bytes, graph.load()):
+        if loss := self._inputs.loss(counts):
             self._warn_of_loss(loss)
         stamps = self._stamps.take() if counts.received else ""
         faults = diagnostics.image_faults(counts, stamps, loss, self._inputs.mixed())
@@ -219,6 +220,12 @@ def run_node(argv: Sequence[str], load: Loader = load_for, load_cameras: Cameras
     return 0
 
 
+def _ready_after(asked_s: float | None) -> str:
+    """How long it took: since the process began, or since a manager asked for it (monotonic)."""
+    took_s = process_age_s() if asked_s is None else time.monotonic() - asked_s
+    return "" if took_s is None else f"; ready after {took_s:.1f} s"
+
+
 def _live(
     node: LifecycleNode,
     params: NodeParams,
@@ -227,16 +234,21 @@ def _live(
     stop: threading.Event,
 ) -> None:
     """Until `stop` is set, or the worker ends."""
+    by_itself = params.autostart
 
     def make() -> Running:
+        nonlocal by_itself
+        asked_s, by_itself = None if by_itself else time.monotonic(), False
         live = {name: node.get_parameter(name).value for name, spec in specs().items() if spec.live}
         current = params.updated(live)  # they may have changed since the node was freed
         if current.camera_names():
             from prehend.ros.cameras.node import SeveralNode  # 30 modules that one camera does not need
 
             several, current, said = load_what_can_be(loaders[1], current)
+            several = replace(several, said=f"{several.said}{_ready_after(asked_s)}")
             return SeveralNode(node, current, several, [*notes, *several.notes, *said])
         loaded, current, said = load_what_can_be(loaders[0], current)
+        loaded = replace(loaded, said=f"{loaded.said}{_ready_after(asked_s)}")
         return PrehendNode(node, current, loaded, [*notes, *loaded.notes, *said])
 
     sys.setswitchinterval(_SWITCH_S)

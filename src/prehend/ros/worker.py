@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from prehend.errors import SourceError
 from prehend.geometry.camera import mirror_camera
@@ -13,6 +13,7 @@ from prehend.pipeline.load import HandEstimator
 from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.conversion.convert import seconds
 from prehend.ros.depth.streams import DepthStream
+from prehend.ros.inputs.arrivals import Arrived, Laps
 from prehend.ros.inputs.calibration import Calibration
 from prehend.ros.inputs.image_bytes import ImageBytes
 from prehend.ros.inputs.mirror import mirror_depth, mirror_image
@@ -27,34 +28,14 @@ Publish = Callable[[Any, Image, FrameResult], None]
 """Takes the image's header, its pixels (H, W, 3) uint8 RGB and the result."""
 
 
-class _Arrived(NamedTuple):
-    """A serialised image, and when it came: by the node's clock [s] and by `time.perf_counter`."""
-
-    data: bytes
-    clock_s: float
-    at: float
-
-
-_QUIET = _Arrived(b"", 0.0, 0.0)
+_QUIET = Arrived(b"", 0.0, 0.0)
 """Stands for no image having come for a while."""
 
 QUIET_S = 0.5
 """Results that are held back are told once no image came for this long, and the lag, after the last [s]."""
 
 
-class Laps:
-    """Wall times of stages that follow each other [ms], by their names; the first begins at `at`."""
-
-    def __init__(self, at: float) -> None:
-        self._last, self.ms = at, dict[str, float]()
-
-    def lap(self, name: str) -> None:
-        """The stage of this name ends now."""
-        now = time.perf_counter()
-        self.ms[name], self._last = 1e3 * (now - self._last), now
-
-
-class Worker(WorkerLoop[_Arrived]):
+class Worker(WorkerLoop[Arrived]):
     """Processes the newest image there is; older ones that were not reached are dropped and counted.
 
     `run` is the thread. An image that fails is counted, told by the diagnostics, and the next one is taken, whatever
@@ -90,7 +71,7 @@ class Worker(WorkerLoop[_Arrived]):
         self._images = ImageBytes(params, stats)
         self._stamps = stamps or Stamps(time.time, lambda: False)
         self._depth, self._open_wanted = depth, open_wanted
-        self._newest: _Arrived | None = None
+        self._newest: Arrived | None = None
         lag_s = params.temporal_lag_s
         self._lag: FixedLag[tuple[Any, Image]] | None = (
             FixedLag(params.options(), estimator.hand_models) if lag_s else None
@@ -99,7 +80,7 @@ class Worker(WorkerLoop[_Arrived]):
     def offer(self, data: bytes) -> None:
         """Hand over a serialised image; returns at once."""
         self._stats.arrived(time.monotonic(), len(data))
-        arrived = _Arrived(data, self._stamps.now_s(), time.perf_counter())
+        arrived = Arrived(data, self._stamps.now_s(), time.perf_counter())
         with self._changed:
             if self.paused:
                 return
@@ -111,10 +92,14 @@ class Worker(WorkerLoop[_Arrived]):
     def _clear(self) -> None:
         self._newest = None
 
+    def _rested(self) -> None:
+        if self._lag is not None:
+            self._lag.reset()
+
     def _failed(self, reason: str) -> None:
         self._stats.failed(reason)
 
-    def _take(self) -> _Arrived | None:
+    def _take(self) -> Arrived | None:
         with self._changed:
             longest = self._params.temporal_lag_s + QUIET_S if self._lag else None  # `len`: only while results wait
             came = self._changed.wait_for(lambda: self._stopped or self._newest is not None, longest)
@@ -134,7 +119,7 @@ class Worker(WorkerLoop[_Arrived]):
         for (header, image), result in told:
             self._publish(header, image, result)
 
-    def _work(self, arrived: _Arrived) -> None:
+    def _work(self, arrived: Arrived) -> None:
         if arrived is _QUIET:
             with Border(Unexpected, "publishing failed"):
                 self._tell_all(self._lag.flush() if self._lag else [])

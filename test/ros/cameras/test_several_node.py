@@ -81,6 +81,13 @@ def values(array, name: str) -> dict[str, str]:
     return {entry.key: entry.value for entry in status(array, name).values}
 
 
+def whole(timing) -> None:
+    """Every stage of an image has its time, and together they take no longer than from stamp to message."""
+    parts = [timing.arrival_ms, timing.wait_ms, timing.read_ms, timing.sync_ms, timing.publish_ms]
+    assert min(parts) >= 0 and timing.read_ms > 0
+    assert 0 < sum(parts) <= timing.latency_ms + 1.0, "the toy's own times are made up"
+
+
 @pytest.fixture
 def rig_file(tmp_path):
     entries = {name: {"T_rig_camera": T.tolist()} for name, T in toy_rig.POSES.items()}
@@ -92,6 +99,7 @@ def rig_file(tmp_path):
 def test_cameras_apart_get_topics_frames_and_diagnostics_of_their_own(peer, start):
     hands = {name: peer.listen(f"/prehend/{name}/hands", m.HAND_ARRAY) for name in ("front", "left")}
     tf, diagnostics = peer.listen("/tf", m.TF), peer.listen("/diagnostics", m.DIAGNOSTICS)
+    timing = peer.listen("/prehend/left/timing", m.HAND_TIMING)
     cameras = Cameras(peer)
     process = start("toy_rig.py", "--ros-args", "-p", "cameras:=[front, left]")
     cameras.ready()
@@ -109,6 +117,11 @@ def test_cameras_apart_get_topics_frames_and_diagnostics_of_their_own(peer, star
     )
     cameras.show_until(
         {"front": 1, "left": 2}, lambda: told(diagnostics, "left images", "images arrive"), "diagnostics"
+    )
+    whole(timing[-1])
+    stages = {f"{stage} p95 [ms]" for stage in ("arrival", "wait", "read", "sync", "find", "infer", "publish")}
+    cameras.show_until(
+        {"front": 1, "left": 2}, lambda: stages <= values(diagnostics[-1], "left estimator").keys(), "their percentiles"
     )
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
@@ -133,6 +146,7 @@ def test_a_target_frame_that_nobody_publishes_is_told_for_each_camera(peer, star
 def test_a_rig_tells_one_hand_in_its_frame_with_its_error_against_each_view(peer, start, rig_file, reliable):
     hands, rig = peer.listen("/prehend/hands", m.HAND_ARRAY), peer.listen("/prehend/rig", m.RIG_HANDS)
     overlay = peer.listen("/prehend/left/overlay/compressed", m.COMPRESSED_IMAGE)
+    timing = peer.listen("/prehend/timing", m.HAND_TIMING)
     cameras = Cameras(peer, reliable=reliable)
     quality = ["-p", f"image_reliability:={'reliable' if reliable else 'best_effort'}"]
     start(
@@ -151,6 +165,8 @@ def test_a_rig_tells_one_hand_in_its_frame_with_its_error_against_each_view(peer
     cameras.show_until(shown, lambda: rig and len(rig[-1].cameras) == 2 and overlay, "fused hands", apart_s=0.005)
     both = rig[-1]
     peer.until(lambda: any(one.header.stamp == both.header.stamp for one in hands), "the same set's hands")
+    peer.until(lambda: any(one.header.stamp == both.header.stamp for one in timing), "and their times")
+    whole(next(one for one in timing if one.header.stamp == both.header.stamp))
     found = next(one for one in hands if one.header.stamp == both.header.stamp)
     assert found.header.frame_id == both.header.frame_id == "table" and both.lead == "front"
     assert len(found.hands) == 2
@@ -307,3 +323,25 @@ def test_options_of_a_rig_change_while_it_runs(peer, start, rig_file):
     assert change(peer, max_hands=1, publish_tf=False) == (True, "")
     done, reason = change(peer, rig=False)
     assert not done and "rig" in reason
+
+
+def test_a_rig_that_was_deactivated_tells_nothing_of_images_that_waited_for_others(peer, start, rig_file):
+    from lifecycle_msgs.srv import ChangeState
+
+    rig, diagnostics = peer.listen("/prehend/rig", m.RIG_HANDS), peer.listen("/diagnostics", m.DIAGNOSTICS)
+    change_state = peer.node.create_client(ChangeState, "/prehend/change_state")
+    cameras = Cameras(peer)
+    more = ["-p", "rig_wait_s:=2.0", "-p", f"rig_file:={rig_file}"]
+    start("toy_rig.py", "--ros-args", "-p", "cameras:=front,left", "-p", "rig:=true", *more)
+    cameras.ready()
+    peer.until(change_state.service_is_ready, "the service")
+    cameras.show_until({"front": 1, "left": 1}, lambda: rig, "a set")
+    cameras.show({"front": 1})
+    request = ChangeState.Request()
+    request.transition.id = 4  # deactivate
+    answer = change_state.call_async(request)
+    peer.until(answer.done, "the transition")
+    assert answer.result().success
+    count, seconds = len(rig), len(diagnostics)
+    peer.until(lambda: len(diagnostics) > seconds + 3, "longer than a set waits")
+    assert len(rig) == count and status(diagnostics[-1], "node").message.startswith("inactive")

@@ -9,7 +9,9 @@ import pytest
 from prehend.ros import messages as m
 from prehend.ros.conversion import convert
 from prehend.ros.conversion.images import camera_message, image_message
+from prehend.ros.depth.places import DepthPlaces
 from prehend.ros.depth.streams import DepthStream
+from prehend.ros.frames.buffer import TransformBuffer
 from prehend.ros.topics.graph import Publisher
 from prehend.types import Camera
 
@@ -71,6 +73,30 @@ def test_what_does_not_fit_is_told_and_costs_only_the_depth(taken, depth, stamp_
     status = stream.status(time.monotonic(), 2.0, [SENDER])
     assert (status.level, status.values["images without depth"]) == (1, 1)
     assert said in status.message
+
+
+@pytest.mark.parametrize("nothing", [0.0, np.nan, np.inf, -np.inf])
+def test_a_depth_image_without_any_measurement_is_told(depth_message, nothing: float) -> None:
+    """A camera that is covered sends images without a fault, for weeks."""
+    stream, values = DepthStream("/depth", 0.02), np.full((HEIGHT, WIDTH), nothing)
+    stream.add(m.encode(depth_message(values, 10.0, "32FC1")))
+    assert stream.of(10.0, WIDTH, HEIGHT) is None
+    status = stream.status(time.monotonic(), 2.0, [SENDER])
+    assert status.level == 1 and "without a measurement" in status.message
+    values[5, 3] = 0.4  # one pixel, off every eighth
+    stream.add(m.encode(depth_message(values, 10.1, "32FC1")))
+    assert stream.of(10.1, WIDTH, HEIGHT) is not None
+
+
+def test_a_calibration_that_is_not_missed_any_more_is_no_cause_of_another_fault(taken, depth_message) -> None:
+    places = DepthPlaces("/depth/camera_info", False, TransformBuffer(), False)
+    stream = DepthStream("/depth", 0.02, places)
+    stream.add(taken(500, 10.0, (32, 24)))
+    assert stream.of(10.0, WIDTH, HEIGHT, "cam") is None and places.in_vain
+    stream.add(m.encode(depth_message(np.full((HEIGHT, WIDTH), 5), 11.0, "rgb8")))
+    assert stream.of(11.0, WIDTH, HEIGHT, "cam") is None and not places.in_vain
+    said = stream.status(time.monotonic(), 2.0, [SENDER], info_cause="nobody publishes it").message
+    assert "rgb8" in said and "nobody" not in said
 
 
 def test_a_silence_is_told_with_its_cause(taken, monkeypatch) -> None:

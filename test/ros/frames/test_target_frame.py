@@ -68,3 +68,6 @@ def test_hands_are_told_in_the_target_frame_once_its_transform_is_known(peer, st
     assert any(one.header.stamp == there.header.stamp for one in own), "with the image's stamp"
 
     show(None, lambda: said("older than the image", 1))
+    count = len(told)
+    peer.until(lambda: len(told) > count + 4, "diagnostics without an image")
+    assert said("older than the image", 1), "what kept the last image from its metres"

@@ -40,6 +40,18 @@ def test_the_facts_are_those_of_the_parts(params):
     assert all(points.shape == (21, 3) for points in facts.objects.values()) and facts.objects
 
 
+def test_what_answers_is_told_and_not_what_was_asked_for(params):
+    asked = load_for(params)
+    assert (
+        asked.said.startswith(f"{asked.facts.weights[0]} and detector ") and " on onnx float32, 1 threads" in asked.said
+    )
+    fell = load_for(params.updated({"provider": "cuda", "engine_policy": "fallback"}))
+    if not fell.estimator.notes:
+        pytest.skip("this ONNX Runtime runs on a GPU here")
+    assert " on onnx, 1 threads" in fell.said and "cuda" not in fell.said
+    assert fell.facts.backend == "onnx" and "provider 'cuda'" in fell.estimator.notes[0]
+
+
 def test_an_image_gets_an_answer(params):
     image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
     result = load_for(params).estimator.estimate(image, None, 1.0)

@@ -103,3 +103,16 @@ def test_what_cannot_be_loaded_is_told_and_may_be_tried_again(peer, start) -> No
     _, errors = node.communicate(timeout=60)
     assert "nonsense" in errors and "Traceback" not in errors
     assert node.returncode == 0
+
+
+def test_an_error_that_nobody_expects_is_told_and_the_node_lives(peer, start) -> None:
+    """rclpy itself lets what a transition raises go without a word."""
+    node = start("toy_node.py", "--ros-args", "-p", "autostart:=false", "-p", "model:=crash")
+    manager = Manager(peer)
+    for _ in range(2):
+        assert not manager.change(CONFIGURE)
+        assert manager.state() == "unconfigured"
+    node.terminate()
+    _, errors = node.communicate(timeout=60)
+    assert errors.count("configuring failed: ZeroDivisionError the model orders a crash") == 2
+    assert node.returncode == 0 and "Traceback" not in errors

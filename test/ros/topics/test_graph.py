@@ -126,6 +126,14 @@ def test_losses_have_a_cause_and_a_cure(lost, received, size, load, words):
     assert all(word in said for word in words), said
 
 
+def test_reliable_images_that_get_lost_have_another_cause():
+    """Nobody is told to do what is done already; a larger segment does not help."""
+    said = loss(5, 5, 921_600, 3.0, reliable=True)
+    assert "5 of 10 images" in said and "queue was full" in said and "3.0 times" in said
+    assert "image_reliability" not in said and "fastdds" not in said
+    assert loss(0, 30, 921_600, 0.5, reliable=True) == ""
+
+
 def test_a_discovery_server_is_told_to_hide_everybody(monkeypatch):
     monkeypatch.setenv("ROS_DISCOVERY_SERVER", "10.255.255.1:11811")
     assert "ROS_DISCOVERY_SERVER is 10.255.255.1:11811" in cause(SubscriptionFacts("/i", IMAGE, unseen=unseen(0, [5])))

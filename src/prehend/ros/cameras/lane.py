@@ -1,7 +1,7 @@
 """One camera of several in a node: its topics, calibration, stamps and counts."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ from prehend.errors import SourceError
 from prehend.io.cameras.calibration_files import GivenCamera
 from prehend.io.pixels.images import Image
 from prehend.ros.conversion.convert import seconds
+from prehend.ros.inputs.arrivals import Arrived, Laps
 from prehend.ros.inputs.calibration import Calibration
 from prehend.ros.inputs.image_bytes import ImageBytes
 from prehend.ros.inputs.stamps import Stamps
@@ -19,7 +20,6 @@ from prehend.ros.middleware.borders import Border
 from prehend.ros.nodes import diagnostics
 from prehend.ros.nodes.diagnostics import Counts, Stats, Status
 from prehend.ros.params import NodeParams
-from prehend.ros.topics import graph
 from prehend.ros.topics.within import Within
 from prehend.types import Camera
 
@@ -33,14 +33,14 @@ class Opened:
         image: (H, W, 3) uint8 RGB.
         camera: of the image.
         stamp_s: when it was taken, for the tracker [s].
-        read_ms: time that reading took.
+        timing_ms: times of the stages until then, see `HandTiming`.
     """
 
     header: Any
     image: Image
     camera: Camera
     stamp_s: float
-    read_ms: float
+    timing_ms: Mapping[str, float]
 
 
 class Lane:
@@ -82,19 +82,26 @@ class Lane:
         self._images = ImageBytes(params, self.stats)
         self.inputs = Inputs(self.within, params, self.calibration, self.stats, lambda data: offer(name, data))
 
-    def open(self, data: bytes) -> Opened | None:
+    def arrived(self, data: bytes) -> Arrived:
+        """Count a serialised image that came now."""
+        self.stats.arrived(time.monotonic(), len(data))
+        return Arrived(data, self.stamps.now_s(), time.perf_counter())
+
+    def open(self, arrived: Arrived) -> Opened | None:
         """Read an image; None while its first camera_info may still come.
 
         Raises:
             SourceError: the bytes are no image.
             InvalidInput: the calibration is for another size.
         """
-        began = time.perf_counter()
+        laps = Laps(arrived.at)
+        laps.lap("wait")
         with Border(SourceError, f"image of {self.name}"):
-            message, image = self._images.read(data)
+            message, image = self._images.read(arrived.data)
         stamp_s = self.stamps.tracking_s(message.header.stamp)
         header = self._images.header(message.header)
-        read_ms = 1e3 * (time.perf_counter() - began)
+        arrival_ms = self.stamps.latency_ms(header.stamp, arrived.clock_s)
+        laps.lap("read")
         height, width = image.shape[:2]
         info_s = seconds(header.stamp) or None
         if self._given is None or self.calibration.heard:
@@ -105,17 +112,16 @@ class Lane:
         if camera is None:
             self.stats.waited()
             return None
-        return Opened(header, image, camera, stamp_s, read_ms)
+        laps.lap("sync")
+        return Opened(header, image, camera, stamp_s, {"arrival": arrival_ms, **laps.ms})
 
     def status(self, now_s: float) -> tuple[Counts, list[Status]]:
         """What diagnostics say of this camera, and its counts since the last time."""
         counts, params = self.stats.take(), self._params
         silent = now_s - counts.last_image_s > params.silent_after_s
         cause = self.inputs.cause(counts) if silent else ""
-        loss = graph.loss(counts.new_lost, counts.new_received, counts.image_bytes, graph.load())
-        faults = diagnostics.image_faults(
-            counts, self.stamps.take() if counts.received else "", loss, self.inputs.mixed()
-        )
+        stamps = self.stamps.take() if counts.received else ""
+        faults = diagnostics.image_faults(counts, stamps, self.inputs.loss(counts), self.inputs.mixed())
         reason = self.calibration.reason
         if reason and not self.calibration.heard:
             reason = f"{reason}: {self.inputs.info_cause()}".removesuffix(": ")

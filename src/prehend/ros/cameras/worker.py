@@ -5,7 +5,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from prehend.errors import PrehendError
 from prehend.geometry.camera import mirror_camera
@@ -17,6 +17,7 @@ from prehend.rig.views.records import RigResult
 from prehend.ros.cameras.lane import Lane, Opened
 from prehend.ros.cameras.rig_poses import RigPoses
 from prehend.ros.conversion.convert import header_message
+from prehend.ros.inputs.arrivals import Arrived
 from prehend.ros.inputs.image_bytes import stamp_ns
 from prehend.ros.inputs.mirror import mirror_image
 from prehend.ros.middleware.borders import Border, Unexpected
@@ -80,12 +81,12 @@ class SeveralWorker(WorkerLoop[Job]):
         for lane in self._lanes.values():
             lane.stats.failed(reason)
 
-    def _opened(self, images: Mapping[str, bytes]) -> dict[str, Opened]:
+    def _opened(self, images: Mapping[str, Arrived]) -> dict[str, Opened]:
         """Those images that can be read and have a camera; the others cost only themselves."""
         opened = {}
-        for name, data in images.items():
+        for name, arrived in images.items():
             try:
-                one = self._lanes[name].open(data)
+                one = self._lanes[name].open(arrived)
             except PrehendError as error:
                 self._lanes[name].stats.failed(str(error))
                 continue
@@ -94,7 +95,7 @@ class SeveralWorker(WorkerLoop[Job]):
         return opened
 
 
-class ApartWorker(SeveralWorker[dict[str, bytes]]):
+class ApartWorker(SeveralWorker[dict[str, Arrived]]):
     """Cameras that have nothing to do with each other but the networks: those whose images are there when it is free go
     through them together.
 
@@ -118,27 +119,27 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
         super().__init__(lanes, estimator, tell)
         self._open_wanted = open_wanted
         self._estimator, self._params, self._publish = estimator, params, publish
-        self._newest: dict[str, bytes] = {}
+        self._newest: dict[str, Arrived] = {}
 
     def offer(self, camera: str, data: bytes) -> None:
         """See `SeveralWorker.offer`."""
-        self._lanes[camera].stats.arrived(time.monotonic(), len(data))
+        arrived = self._lanes[camera].arrived(data)
         with self._changed:
             if self.paused:
                 return
             if camera in self._newest:
                 self._lanes[camera].stats.dropped()
-            self._newest[camera] = data
+            self._newest[camera] = arrived
             self._changed.notify()
 
-    def _next(self) -> dict[str, bytes] | None:
+    def _next(self) -> dict[str, Arrived] | None:
         images, self._newest = self._newest, {}
         return images or None
 
     def _clear(self) -> None:
         self._newest = {}
 
-    def _process(self, job: dict[str, bytes]) -> None:
+    def _process(self, job: dict[str, Arrived]) -> None:
         opened = self._opened(job)
         if self._params.mirrored_input:
             opened = {
@@ -156,11 +157,11 @@ class ApartWorker(SeveralWorker[dict[str, bytes]]):
             )
             for name, result in results.items():
                 one = opened[name]
-                timed = replace(result, timing_ms={"read": one.read_ms, **result.timing_ms})
+                timed = replace(result, timing_ms={**one.timing_ms, **result.timing_ms})
                 self._publish(name, one.header, one.image, timed)
 
 
-class RigWorker(SeveralWorker["MatchedSet[bytes]"]):
+class RigWorker(SeveralWorker["_ReadySet"]):
     """Cameras of a rig: images of one time become fused hands.
 
     Args:
@@ -187,8 +188,8 @@ class RigWorker(SeveralWorker["MatchedSet[bytes]"]):
         super().__init__(lanes, rig, tell)
         self._rig, self._poses, self._publish = rig, poses, publish
         window_s = 0.0 if params.rig_sync == "exact" else params.rig_window_s
-        self.matcher: StampMatcher[bytes] = StampMatcher(lanes, window_s, params.rig_wait_s)
-        self._set: MatchedSet[bytes] | None = None
+        self.matcher: StampMatcher[Arrived] = StampMatcher(lanes, window_s, params.rig_wait_s)
+        self._set: _ReadySet | None = None
         self.dropped = 0
 
     @property
@@ -198,33 +199,34 @@ class RigWorker(SeveralWorker["MatchedSet[bytes]"]):
 
     def offer(self, camera: str, data: bytes) -> None:
         """See `SeveralWorker.offer`."""
-        now_s = time.monotonic()
-        self._lanes[camera].stats.arrived(now_s, len(data))
+        arrived, now_s = self._lanes[camera].arrived(data), time.monotonic()
         stamp = stamp_ns(data)
         with self._changed:
             if self.paused:
                 return
-            self._keep(self.matcher.add(camera, time.time_ns() if stamp is None else stamp, data, now_s))
+            self._keep(self.matcher.add(camera, time.time_ns() if stamp is None else stamp, arrived, now_s))
 
-    def _keep(self, ready: list[MatchedSet[bytes]]) -> None:
+    def _keep(self, ready: list[MatchedSet[Arrived]]) -> None:
         for one in ready:
             if self._set is not None:
                 self.dropped += 1
-                for name in self._set.items:
+                for name in self._set.images.items:
                     self._lanes[name].stats.dropped()
-            self._set = one
+            self._set = _ReadySet(one, time.perf_counter())
             self._changed.notify()
 
-    def _next(self) -> MatchedSet[bytes] | None:
+    def _next(self) -> "_ReadySet | None":
         self._keep(self.matcher.poll(time.monotonic()))
         one, self._set = self._set, None
         return one
 
     def _clear(self) -> None:
         self._set = None
+        self.matcher.flush(time.monotonic())
 
-    def _process(self, job: MatchedSet[bytes]) -> None:
-        opened = self._opened({name: data for name, (_, data) in job.items.items()})
+    def _process(self, job: "_ReadySet") -> None:
+        arrived = {name: one for name, (_, one) in job.images.items.items()}
+        opened = self._opened(arrived)
         lead = next((name for name in self._lanes if name in opened), None)
         if lead is None:
             return
@@ -237,7 +239,27 @@ class RigWorker(SeveralWorker["MatchedSet[bytes]"]):
             lead = next(name for name in opened if name in poses) if lead not in poses else lead
             known = {name: frame for name, frame in frames.items() if name in poses}
             result = self._rig.estimate(known, poses, opened[lead].stamp_s)
-            result.result.timing_ms["read"] = sum(one.read_ms for one in opened.values())
+            partners_ms = 1e3 * max(job.at - arrived[lead].at, 0.0)
+            timed = replace(result.result, timing_ms={**_until(opened, lead, partners_ms), **result.result.timing_ms})
             header = header_message(0.0, self._poses.frame)
             header.stamp = opened[lead].header.stamp
-            self._publish(header, opened, result)
+            self._publish(header, opened, replace(result, result=timed))
+
+
+class _ReadySet(NamedTuple):
+    """Images of one time, and when the last of them came or was given up, by `time.perf_counter`."""
+
+    images: MatchedSet[Arrived]
+    at: float
+
+
+def _until(opened: Mapping[str, Opened], lead: str, partners_ms: float) -> dict[str, float]:
+    """Times of the stages until a set was read: those of the leading camera's image, which waited for the others, but
+    all images are read."""
+    own = opened[lead].timing_ms
+    return {
+        "arrival": own["arrival"],
+        "wait": max(own["wait"] - partners_ms, 0.0),
+        "read": sum(one.timing_ms["read"] for one in opened.values()),
+        "sync": own["sync"] + partners_ms,
+    }

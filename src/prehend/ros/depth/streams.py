@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from prehend.errors import PrehendError
+import numpy as np
+
+from prehend.errors import PrehendError, SourceError
 from prehend.io.pixels.images import MAX_PIXELS, ImageReader
 from prehend.pipeline.depth.register import Depth
 from prehend.ros.conversion.convert import seconds
-from prehend.ros.depth.images import COMPRESSED_SUFFIX, compressed_depth_image, depth_image
+from prehend.ros.depth.images import COMPRESSED_SUFFIX, DepthImage, compressed_depth_image, depth_image
 from prehend.ros.depth.places import DepthPlaces, Place
 from prehend.ros.messages import COMPRESSED_IMAGE, IMAGE, decode
 from prehend.ros.nodes.diagnostics import OK, WARN, Status
@@ -32,6 +34,11 @@ _SHOWN = 3
 class _Kept(NamedTuple):
     stamp_s: float
     message: Any
+
+
+def _measures(depth_m: DepthImage) -> bool:
+    """Whether any pixel of it says how far something is."""
+    return bool((np.isfinite(depth_m) & (depth_m > 0)).any())
 
 
 class DepthStream:
@@ -127,8 +134,13 @@ class DepthStream:
 
     def _placed(self, kept: _Kept, image: Place) -> Depth:
         message = kept.message
+        self.places.in_vain = False
         compressed = self.kind == COMPRESSED_IMAGE
         depth_m = compressed_depth_image(message, self._reader) if compressed else depth_image(message)
+        if not _measures(depth_m[::8, ::8]) and not _measures(depth_m):  # nearly every image is done with a few pixels
+            raise SourceError(
+                "a whole depth image without a measurement (0, NaN or infinity): is its camera covered, or too near?"
+            )
         height, width = depth_m.shape
         return self.places.placed(
             depth_m, Place(kept.stamp_s, str(message.header.frame_id).lstrip("/"), width, height), image

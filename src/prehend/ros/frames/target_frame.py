@@ -35,6 +35,7 @@ class TargetFrame:
     def __init__(self, node: Node, frame: str) -> None:
         self.frame = frame.lstrip("/")
         self._fault, self._fault_s, self._moved, self._failed = "", -math.inf, 0, 0
+        self._lacks = False
         self.buffer = listening_buffer(node, self._told)
 
     def moved(self, header: Any, result: FrameResult) -> tuple[Any, FrameResult]:
@@ -44,16 +45,17 @@ class TargetFrame:
         the camera's frame for places in the target's.
         """
         if header.frame_id.lstrip("/") == self.frame:
+            self._moved, self._lacks = self._moved + 1, False
             return header, result
         try:
             if not header.frame_id:
                 raise TransformError("the images have no frame_id: name one with parameter frame_id")
             T = self.buffer.transform(self.frame, header.frame_id, seconds(header.stamp), _WAIT_S)
         except TransformError as error:
-            self._failed += 1
+            self._failed, self._lacks = self._failed + 1, True
             self._told(str(error))
             return header, without_metres(result)
-        self._moved += 1
+        self._moved, self._lacks = self._moved + 1, False
         there = header_message(0.0, self.frame)
         there.stamp = header.stamp
         return there, replace(result, hands=tuple(_moved_hand(hand, T) for hand in result.hands))
@@ -61,9 +63,10 @@ class TargetFrame:
     def status(self) -> Status:
         """Whether hands can be told in the target frame."""
         values: dict[str, object] = {"frame": self.frame, "moved": self._moved, "without transform": self._failed}
-        if time.monotonic() - self._fault_s < _SHOWN_S:
+        if self._lacks or time.monotonic() - self._fault_s < _SHOWN_S:
             return Status("target_frame", WARN, f"{self._fault}; hands have no metres meanwhile", values)
-        return Status("target_frame", OK, f"hands are in '{self.frame}'", values)
+        how = f"hands are in '{self.frame}'" if self._moved else "no image yet"
+        return Status("target_frame", OK, how, values)
 
     def _told(self, fault: str) -> None:
         self._fault, self._fault_s = fault, time.monotonic()

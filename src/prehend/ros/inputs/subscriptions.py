@@ -142,6 +142,10 @@ class Inputs:
             )
         )
 
+    def loss(self, counts: Counts) -> str:
+        """Why images get lost on their way; empty where hardly any do."""
+        return graph.loss(counts.new_lost, counts.new_received, counts.image_bytes, graph.load(), self._reliable)
+
     def mixed(self) -> str:
         """That several publish the images, such as a driver and a player of a bag; empty where one does."""
         return graph.mixed(self.topic, self._publishers(self.topic))

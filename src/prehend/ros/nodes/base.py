@@ -56,9 +56,9 @@ class NodeBase:
         self._node.get_logger().info(f"{self._said}; waiting for images on {topics}")
 
     def deactivate(self) -> None:
-        """Unsubscribe, and forget all hands."""
+        """Unsubscribe, and forget all hands; nothing is told of images any more once it returns."""
         self._unsubscribe()
-        self.worker.reset()
+        self.worker.rest()
 
     def run(self) -> None:
         """Process images until `stop`; see `worker.Worker.run`."""

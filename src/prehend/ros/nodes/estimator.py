@@ -9,7 +9,6 @@ from prehend.object_catalogue import load_objects
 from prehend.ros.conversion.convert import ModelFacts
 from prehend.ros.middleware.borders import Border
 from prehend.ros.params import NodeParams
-from prehend.ros.start import process_age_s
 from prehend.types import FloatArray
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def load_for(params: NodeParams) -> Loaded:
         estimator.warm_up()
         objects, notes = _objects(bool(options.object_ids))
     facts = _facts(estimator, params, objects)
-    return Loaded(estimator, facts, (*params.obsolete(), *notes), _said(options, estimator.bundle.name))
+    return Loaded(estimator, facts, (*params.obsolete(), *notes), _said(options, estimator))
 
 
 def load_cameras_for(params: NodeParams) -> LoadedCameras:
@@ -106,7 +105,7 @@ def load_cameras_for(params: NodeParams) -> LoadedCameras:
         cameras = load_cameras(names, options) if rig is None else rig.cameras
         cameras.warm_up()
         objects, notes = _objects(bool(options.object_ids))
-    facts, said = _facts(cameras, params, objects), _said(options, cameras.bundle.name)
+    facts, said = _facts(cameras, params, objects), _said(options, cameras)
     return LoadedCameras(cameras, rig, facts, (*params.obsolete(), *notes), said)
 
 
@@ -119,20 +118,21 @@ def _facts(
         num_vertices=hand.num_vertices,
         hand_model=(hand.name, hand.sha256, GIVEN_HAND_LICENSE if params.hand_model else SHIPPED_HAND_LICENSE),
         weights=(bundle.name, bundle.weights_sha256, str(bundle.manifest.get("licence", ""))),
-        backend=params.backend,
+        backend=estimator.backend,
         objects=objects,
         lag_s=params.temporal_lag_s,
     )
 
 
-def _said(options: "EstimatorOptions", model: str) -> str:
-    """What was loaded, and how long the process lives by now."""
-    on = " ".join(word for word in (options.backend, options.provider, options.precision) if word)
+def _said(options: "EstimatorOptions", estimator: "HandEstimator | CamerasEstimator") -> str:
+    """What was loaded, in words."""
+    asked = (options.backend, options.provider, options.precision)
+    on = (
+        estimator.backend if estimator.notes else " ".join(word for word in asked if word)
+    )  # notes: something else runs
     things = f", to hold {', '.join(options.object_ids)}" if options.object_ids else ""
     threads = f"{options.threads} threads" if options.threads else "all threads"
-    age_s = process_age_s()
-    after = f" after {age_s:.1f} s" if age_s is not None else ""
-    return f"{model} and detector {options.detector} on {on}, {threads}{things}; ready{after}"
+    return f"{estimator.bundle.name} and detector {options.detector} on {on}, {threads}{things}"
 
 
 def check_objects(options: "EstimatorOptions") -> None:

@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecycleState, ManagedEntity, TransitionCallbackRet
 from rclpy.node import Node
 
 from prehend.errors import PrehendError
+from prehend.ros.middleware.borders import Border, Unexpected
 
 
 class Running(Protocol):
@@ -72,10 +73,10 @@ class Life(ManagedEntity):
         """Load, and start the worker, which waits for images."""
         self._before, self.error = self._made(), None
         try:
-            self._running = self._make()
+            with Border(Unexpected, "configuring failed"):  # rclpy lets what leaves here go without a word
+                self._running = self._make()
         except PrehendError as error:
-            self.error = error
-            self._node.get_logger().error(str(error))
+            self._failed(error)
             self._destroy()
             return TransitionCallbackReturn.FAILURE
         gc.freeze()  # what is loaded stays: the collector, which stops all threads, need not go through it every time
@@ -87,15 +88,16 @@ class Life(ManagedEntity):
         assert self._running is not None
         self.error = None
         try:
-            self._running.activate()
+            with Border(Unexpected, "activating failed"):
+                self._running.activate()
         except PrehendError as error:
-            self.error = error
-            self._node.get_logger().error(str(error))
+            self._failed(error)
+            self._running.deactivate()  # of what was subscribed to before it failed
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe from the images."""
+        """Unsubscribe from the images, and end with the one that it is at."""
         assert self._running is not None
         self._running.deactivate()
         return TransitionCallbackReturn.SUCCESS
@@ -109,6 +111,10 @@ class Life(ManagedEntity):
         """The same, for good."""
         self._free()
         return TransitionCallbackReturn.SUCCESS
+
+    def _failed(self, error: PrehendError) -> None:
+        self.error = error
+        self._node.get_logger().error(str(error))
 
     def _free(self) -> None:
         running, self._running = self._running, None

@@ -43,7 +43,7 @@ class WorkerLoop(ABC, Generic[Job]):
     def __init__(self, asked: Changeable, tell: Callable[[Unexpected], None] | None) -> None:
         self._asked, self._tell = asked, tell
         self._options: EstimatorOptions | None = None
-        self._stopped = self._reset = self.paused = False
+        self._stopped = self._reset = self._busy = self.paused = False
         self._changed = threading.Condition()
 
     @property
@@ -83,6 +83,15 @@ class WorkerLoop(ABC, Generic[Job]):
         with self._changed:
             self._reset = True
 
+    def rest(self) -> None:
+        """Forget all hands and what waits; returns once the images that it is at are done, and nothing is told of
+        earlier ones from then on."""
+        with self._changed:
+            self._clear()
+            self._reset = True
+            self._changed.wait_for(lambda: not self._busy)
+            self._rested()
+
     def stop(self) -> None:
         """Let `run` return after the images it is at."""
         with self._changed:
@@ -96,8 +105,14 @@ class WorkerLoop(ABC, Generic[Job]):
             Exception: whatever failed `GIVE_UP_AFTER` times in a row without being a `PrehendError`.
             DeviceError: the GPU failed, and `engine_policy` lets nothing else answer.
         """
+        try:
+            self._run()
+        finally:
+            self._is_busy(False)
+
+    def _run(self) -> None:
         in_a_row = 0
-        while (job := self._take()) is not None:
+        while (job := self._next_job()) is not None:
             try:
                 self._work(job)
                 in_a_row = 0
@@ -113,6 +128,18 @@ class WorkerLoop(ABC, Generic[Job]):
             except PrehendError as error:
                 self._failed(str(error))
 
+    def _next_job(self) -> Job | None:
+        with self._changed:  # between two jobs nobody sees it busy, and with one nobody sees it idle
+            self._is_busy(False)
+            job = self._take()
+            self._is_busy(job is not None)
+        return job
+
+    def _is_busy(self, busy: bool) -> None:
+        with self._changed:
+            self._busy = busy
+            self._changed.notify_all()
+
     def _renew(self) -> None:
         """Do what was asked for since the last images."""
         with self._changed:
@@ -123,6 +150,9 @@ class WorkerLoop(ABC, Generic[Job]):
         if options is not None:
             self._asked.change(options)
         self._renewed(wanted, options)
+
+    def _rested(self) -> None:
+        """What else is forgotten once it is idle; called under the lock."""
 
     def _renewed(self, reset: bool, options: EstimatorOptions | None) -> None:
         """What else begins anew, or goes on with other options."""

@@ -92,24 +92,30 @@ def mixed(topic: str, publishers: Sequence[Publisher]) -> str:
     return f"{len(publishers)} publish {topic} ({_names(publishers)}): their images are mixed; stop or remap the others"
 
 
-def loss(lost: int, received: int, image_bytes: int, load: float) -> str:
-    """Why images get lost that are sent best effort, and what helps; empty where hardly any do.
+_FEWER = "fewer or smaller images help, or a deeper queue on both sides (qos_overrides)"
+
+
+def loss(lost: int, received: int, image_bytes: int, load: float, reliable: bool = False) -> str:
+    """Why images get lost, and what helps; empty where hardly any do.
 
     Args:
         lost, received: images of the last second.
         image_bytes: of one.
         load: running processes per processor.
+        reliable: they are asked for as reliable: what got lost on the way was sent again.
     """
     if lost <= _LOST_SHARE * (received + lost):
         return ""
     text = f"{lost} of {received + lost} images were lost on the way"
+    busy = f"this machine has {load:.1f} times what it can do; " if load > 1 else ""
+    if reliable:
+        return f"{text}, although reliable: a queue was full before they were taken: {busy}{_FEWER}"
     others = "or image_reliability:=reliable where it offers that, or image_transport:=compressed"
     if image_bytes > SEGMENT_BYTES:
         return (
             f"{text}: one has {image_bytes / 1e6:.1f} MB, and the driver's Fast DDS has room for "
             f"{SEGMENT_BYTES / 1e6:.1f} MB unless it is told otherwise: {_larger(others)}"
         )
-    busy = f"this machine has {load:.1f} times what it can do; " if load > 1 else ""
     return f"{text}: {busy}image_reliability:=reliable loses none where the driver offers it"
 
 
