@@ -72,7 +72,7 @@ def counted(real):
         return real(*args, **options)
     return call
 steps = [(Path, name) for name in ("rename", "replace", "mkdir")]
-for owner, name in (*steps, (tensors, "save_file"), (c.shutil, "rmtree"), (c, "_exchange")):
+for owner, name in (*steps, (tensors, "save"), (c.shutil, "rmtree"), (c, "_exchange")):
     setattr(owner, name, counted(getattr(owner, name)))
 t.saved(Path(sys.argv[3]), 2.0, 2)
 """
