@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,10 +26,19 @@ def _quick(monkeypatch):
 
 
 def test_the_first_subscriber_is_waited_for_and_then_the_others(monkeypatch):
-    monkeypatch.setattr(stage, "_SETTLED_S", 0.1)
+    clock = [0.0]  # goes on by itself while somebody waits
+    monkeypatch.setattr(stage, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            clock[0] += timeout
+            return False
+
+    monkeypatch.setattr(stage, "_DISCOVERY_S", stage._SETTLED_S / 8)
     images, late, never = Publisher(5), Publisher(3), Publisher(None)
-    stage.wait_for_subscriber(images, 60, threading.Event(), [late, never])
-    assert images.asked > 5 and late.asked > 3, "the late one was found before the wait ended"
+    stage.wait_for_subscriber(images, 60, Stop(), [late, never])
+    assert images.asked == 6 and late.asked > 3, "the late one was found before the wait ended"
+    assert clock[0] < 3 * stage._SETTLED_S, "nobody waits long for one that never comes"
 
 
 def test_nobody_is_waited_for_longer_than_asked(monkeypatch):
