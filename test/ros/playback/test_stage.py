@@ -56,3 +56,47 @@ def test_a_stop_ends_the_wait(monkeypatch, images):
     stop.set()
     stage.wait_for_subscriber(images, 60, stop, [Publisher(None)])
     assert time.monotonic() - began < 30
+
+
+class Reliable:
+    """Those who listen have all of it after so many times that it is asked."""
+
+    def __init__(self, after: int | None) -> None:
+        self.after, self.asked = after, 0
+
+    def wait_for_all_acked(self, _timeout: object) -> bool:
+        self.asked += 1
+        return self.after is not None and self.asked >= self.after
+
+
+@pytest.fixture
+def longest(monkeypatch):
+    """longest(seconds): nobody lingers for longer."""
+    pytest.importorskip("rclpy", reason="needs the extra 'ros'")
+    monkeypatch.setattr(stage, "_LINGER_S", 0.0)
+    return lambda seconds: monkeypatch.setattr(stage, "_LONGEST_LINGER_S", seconds)
+
+
+def test_a_player_leaves_when_all_has_arrived(longest):
+    longest(600.0)
+    publishers = [Reliable(3), Reliable(1)]
+    stage.linger(publishers, threading.Event())
+    assert [one.asked for one in publishers] == [3, 1]
+
+
+def test_it_waits_neither_for_ever_nor_against_a_stop(longest):
+    stop, mute = threading.Event(), Reliable(None)
+    longest(0.0)
+    stage.linger([mute, mute], stop)
+    longest(600.0)
+    stop.set()
+    stage.linger([mute], stop)
+
+
+def test_a_middleware_that_cannot_tell_ends_the_wait(longest):
+    class Other:
+        def wait_for_all_acked(self, _timeout: object) -> bool:
+            raise RuntimeError("unsupported")
+
+    longest(600.0)
+    stage.linger([Other()], threading.Event())
