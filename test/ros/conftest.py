@@ -103,6 +103,7 @@ class Peer:
         self.node = rclpy.create_node("peer", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
+        self._clients: dict[str, object] = {}
 
     def listen(self, topic: str, type_name: str, latched: bool = False) -> list:
         """A list that fills with the messages of a topic."""
@@ -130,6 +131,47 @@ class Peer:
         while not fact():
             assert time.monotonic() < end, f"waited {deadline_s:g} s for: {what}"
             self._executor.spin_once(timeout_sec=0.05)
+
+    def known(self, node: str = "/prehend") -> None:
+        """Wait until a node knows all that listens here so far: before that, what it publishes is lost.
+
+        A process tells others of its readers one after the other, and the last one here is of a latched topic.
+        """
+        infos = self.listen(f"{node}/model_info", messages.MODEL_INFO, latched=True)
+        self.until(lambda: infos, f"{node} to know who listens")
+
+    def ask(self, kind: type, service: str, node: str = "/prehend", **values):
+        """The answer of a node's service.
+
+        A service may answer before it has found who asked, and nobody hears it: another one, which changes nothing, is
+        asked first, again and again. Its client is made last, so whoever finds it has found the one that counts.
+        """
+        from rcl_interfaces.srv import ListParameters
+
+        name = f"{node}/{service}"
+        if name not in self._clients:
+            client, probe = (
+                self.node.create_client(one, path)
+                for one, path in ((kind, name), (ListParameters, f"{node}/list_parameters"))
+            )
+            self.until(lambda: client.service_is_ready() and probe.service_is_ready(), f"the service {name}")
+            self.asked_again(probe, ListParameters.Request(), f"{node} to know who asks")
+            self._clients[name] = client
+        answer = self._clients[name].call_async(kind.Request(**values))
+        self.until(answer.done, f"the answer of {name}")
+        return answer.result()
+
+    def asked_again(self, client, request, what: str):
+        """The answer to a question that may be asked several times, and is, every 2 s."""
+        asked = [(time.monotonic(), client.call_async(request))]
+
+        def told() -> bool:
+            if time.monotonic() > asked[-1][0] + 2:
+                asked.append((time.monotonic(), client.call_async(request)))
+            return any(answer.done() for _, answer in asked)
+
+        self.until(told, what)
+        return next(answer for _, answer in asked if answer.done()).result()
 
     def spin(self, seconds: float) -> None:
         """Let time pass; only where there is no fact to wait for."""

@@ -23,14 +23,10 @@ def live(peer, start):
     pictures, infos = peer.publisher("/image_raw", m.IMAGE), peer.publisher("/camera_info", m.CAMERA_INFO)
     start("toy_node.py", "--ros-args", "-p", "qos_overrides./prehend/hands.publisher.depth:=7")
     peer.until(lambda: pictures.get_subscription_count() and infos.get_subscription_count(), "the node subscribes")
-    client = peer.node.create_client(SetParameters, "/prehend/set_parameters")
-    peer.until(client.service_is_ready, "the parameter service")
 
     def change(**values):
         given = [Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in values.items()]
-        answer = client.call_async(SetParameters.Request(parameters=given))
-        peer.until(answer.done, "the answer")
-        result = answer.result().results[0]
+        result = peer.ask(SetParameters, "set_parameters", parameters=given).results[0]
         return result.successful, result.reason
 
     def show_until(order, fact, what):
@@ -102,11 +98,8 @@ def test_frames_of_the_fingers_come_when_they_are_asked_for(peer, live):
 def test_every_live_parameter_is_declared_as_such(live, peer):
     from rcl_interfaces.srv import DescribeParameters
 
-    client = peer.node.create_client(DescribeParameters, "/prehend/describe_parameters")
-    peer.until(client.service_is_ready, "the service")
-    answer = client.call_async(DescribeParameters.Request(names=list(specs())))
-    peer.until(answer.done, "the answer")
-    for (name, spec), told in zip(specs().items(), answer.result().descriptors, strict=True):
+    descriptors = peer.ask(DescribeParameters, "describe_parameters", names=list(specs())).descriptors
+    for (name, spec), told in zip(specs().items(), descriptors, strict=True):
         assert told.read_only == (not spec.live), name
         assert told.description == spec.text
 
@@ -136,14 +129,12 @@ def test_pause_and_reset_do_what_they_say(peer, live):
     _, show_until = live
 
     def call(kind, name, **values):
-        client = peer.node.create_client(kind, f"/prehend/{name}")
-        peer.until(client.service_is_ready, "the service")
-        answer = client.call_async(kind.Request(**values))
-        peer.until(answer.done, "the answer")
-        return answer.result().success, answer.result().message
+        answer = peer.ask(kind, name, **values)
+        return answer.success, answer.message
 
     found = lambda: [event for event in events if event.kind == event.FOUND]  # noqa: E731
-    show_until(0, lambda: hands, "the node and this one know each other: an event comes once")
+    peer.known()  # an event comes once
+    show_until(0, lambda: hands, "an answer")
     show_until(1, lambda: len(found()) == 1, "a hand is found")
     assert call(Trigger, "reset") == (True, "all hands are forgotten")
     show_until(1, lambda: len(found()) == 2, "it is found again")

@@ -38,7 +38,7 @@ class Shown:
         self._clock = peer.node.create_publisher(Clock, "/clock", 10)
         both = (self._images, self._infos, self._clock)
         peer.until(lambda: all(one.get_subscription_count() for one in both), "the node subscribes")
-        peer.until(lambda: peer.node.count_publishers("/prehend/hands"), "it publishes")
+        peer.known()
         self._camera, self.now_s = estimated_camera(*SIZE), 100.0
 
     def answer(self, picture: np.ndarray, stamp_s: float | None = None):
@@ -65,15 +65,8 @@ class Shown:
         from rclpy.parameter import Parameter
 
         given = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
-        result = self._ask(SetParameters, "set_parameters", parameters=given).results
+        result = self._peer.ask(SetParameters, "set_parameters", parameters=given).results
         assert all(one.successful for one in result), [one.reason for one in result]
-
-    def _ask(self, kind, name: str, **values):
-        client = self._peer.node.create_client(kind, f"/prehend/{name}")
-        self._peer.until(client.service_is_ready, "the service")
-        answer = client.call_async(kind.Request(**values))
-        self._peer.until(answer.done, "its answer")
-        return answer.result()
 
 
 @pytest.fixture(scope="module")

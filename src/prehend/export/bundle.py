@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from prehend.backends.onnx_ import OnnxBackend
@@ -16,7 +16,7 @@ from prehend.conventions import JOINT_NAMES
 from prehend.errors import InvalidInput, WeightsMismatch
 from prehend.export.onnx import export_stage, initializer_names
 from prehend.export.parity import check_parity
-from prehend.files import replace_file, replace_text, replacing
+from prehend.files import replace_file, replace_text
 from prehend.models.registry import config_to_manifest, count_gmac, count_parameters, entry
 from prehend.models.stage import Shape, Stage, Staged
 from prehend.weights import MANIFEST, SCHEMA, WEIGHTS, Bundle, file_sha256, load_bundle
@@ -45,15 +45,14 @@ def save_bundle(
         InvalidInput: `extras` has an entry that is written here.
         WeightsMismatch: the network is not of that name, a number is not finite or does not fit into `dtype`, or the
             backends differ (see `parity`).
+        OutputError: a file cannot be written.
     """
     kind = type(entry(network_name).config)
     if not isinstance(network.config, kind):
         raise WeightsMismatch(f"a network with a {type(network.config).__name__} is no '{network_name}'")
     network = copy.deepcopy(network).cpu().eval()
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / WEIGHTS) as part:
-        save_file(_stored(network, dtype), part)
-        part.chmod(0o644)  # it is written for its owner alone
+    replace_file(folder / WEIGHTS, save(_stored(network, dtype)))
     manifest = {
         "schema": SCHEMA,
         "name": folder.name,

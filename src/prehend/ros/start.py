@@ -38,12 +38,14 @@ _FEWEST_FILES = 256
 """Descriptors: a node of ours has about 25, and Fast DDS says of too few that a type is not supported."""
 
 _TELLER = """
-import select, sys
-seconds, text = sys.argv[1:]
-if not select.select([sys.stdin], [], [], float(seconds))[0]:
+import os, select, sys, time
+until, text = float(sys.argv[1]), sys.argv[2]
+told = select.select([0], [], [], max(until - time.monotonic(), 0))[0]
+if not (told and os.read(0, 1)) and time.monotonic() >= until:
     sys.stderr.write(text)
 """
-"""Waits for its input to close; a process of its own, since a hanging Fast DDS holds Python's lock."""
+"""Waits for a byte; a process of its own, since a hanging Fast DDS holds Python's lock. On a busy machine it may begin
+when all is over: the time until which it waits is one that both processes know (monotonic, of the system)."""
 
 
 def start_ros(
@@ -167,14 +169,15 @@ def watchdog(longest_s: float, text: str = "") -> Iterator[None]:
     make when it was killed. No signal handler and no thread of Python can run then.
     """
     said = text or _hang_text(longest_s)
-    teller = subprocess.Popen([sys.executable, "-I", "-S", "-c", _TELLER, str(longest_s), said], stdin=subprocess.PIPE)
+    until = str(time.monotonic() + longest_s)
+    teller = subprocess.Popen([sys.executable, "-I", "-S", "-c", _TELLER, until, said], stdin=subprocess.PIPE)
     with Path(os.devnull).open("w") as nowhere:
         faulthandler.dump_traceback_later(longest_s + 1, exit=True, file=nowhere)
         try:
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-            teller.communicate()
+            teller.communicate(b"x")  # in time
 
 
 def _hang_text(longest_s: float) -> str:

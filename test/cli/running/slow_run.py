@@ -1,4 +1,7 @@
-"""`prehend run` with the toy estimator, which takes its time: python slow_run.py SECONDS_A_FRAME ARGUMENTS..."""
+"""`prehend run` with the toy estimator, which takes its time: python slow_run.py SECONDS_A_FRAME ARGUMENTS...
+
+With SECONDS_A_FRAME,FRAME,FILE it stands still before a frame until there is that file, however slow who watches it is.
+"""
 
 import importlib.util
 import sys
@@ -10,9 +13,14 @@ toys = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toys)
 
 
+SECONDS, STANDS_AT, GATE = (*sys.argv[1].split(",", 2), "", "")[:3]
+
+
 class Slow(toys.ToyEstimator):
     def estimate(self, *given):
-        time.sleep(float(sys.argv[1]))
+        time.sleep(float(SECONDS))
+        while STANDS_AT and self.frames == int(STANDS_AT) and not Path(GATE).exists():
+            time.sleep(0.01)
         return super().estimate(*given)
 
 

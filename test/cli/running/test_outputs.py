@@ -61,7 +61,7 @@ def wait_for(path, count):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_keeps_what_is_done_and_says_that_it_is_not_all(video, tmp_path, number):
     out = tmp_path / "out.json"
-    process = start(0.05, video, "--json", out, "--overlay", tmp_path / "out")
+    process = start("0.01,20,/nowhere", video, "--json", out, "--overlay", tmp_path / "out")
     wait_for(out, 5)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
@@ -77,7 +77,7 @@ def test_a_killed_run_leaves_every_frame_it_had_under_the_final_name(video, tmp_
     out = tmp_path / "out.json"
     out.write_text("what was there before")
     for count in (1, 7, 15):
-        process = start(0.02, video, "--json", out)
+        process = start("0.01,30,/nowhere", video, "--json", out)  # wherever it is then, it is not at its end
         wait_for(out, count)
         process.kill()
         process.communicate()
@@ -121,12 +121,13 @@ def test_fifos_and_streams_are_written_through(images, tmp_path, load):
     assert json.loads(out[: out.index("\n]") + 1] + "]}")["schema"] == "prehend.predictions/2"
 
 
-def test_json_on_the_standard_output_comes_line_by_line_while_the_video_runs(video):
-    process = start(0.05, video, "--json", "-", "--mesh")
+def test_json_on_the_standard_output_comes_line_by_line_while_the_video_runs(video, tmp_path):
+    process = start(f"0,5,{tmp_path / 'go'}", video, "--json", "-", "--mesh")
     head = json.loads(process.stdout.readline())
     assert head["schema"] == "prehend.predictions/2" and set(head["faces"]) == {"left", "right"}
     first = json.loads(process.stdout.readline())
     assert process.poll() is None  # a line is there before the video ends
+    (tmp_path / "go").touch()
     assert first["index"] == 0 and len(first["hands"][0]["vertices_m"]) == 1 + max(map(max, head["faces"]["right"]))
     out, errors = process.communicate(timeout=60)
     lines = [json.loads(line) for line in out.splitlines()]
@@ -134,10 +135,11 @@ def test_json_on_the_standard_output_comes_line_by_line_while_the_video_runs(vid
     assert f"{FRAMES} frames" in errors
 
 
-def test_a_reader_that_leaves_ends_the_stream_quietly(video):
-    process = start(0.02, video, "--json", "-")
+def test_a_reader_that_leaves_ends_the_stream_quietly(video, tmp_path):
+    process = start(f"0,5,{tmp_path / 'go'}", video, "--json", "-")
     process.stdout.readline()
     process.stdout.close()
+    (tmp_path / "go").touch()  # most of the lines meet a stream that is closed
     assert process.wait(60) == 0 and "Traceback" not in process.stderr.read()
 
 

@@ -59,7 +59,7 @@ def refused(path, match, most_kb=256 << 10):
         list(source)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert "\n" not in str(error.value) and path.name in str(error.value)
-    assert time.monotonic() - start < 10 and grown < most_kb, f"{grown} kB"
+    assert time.monotonic() - start < 60 and grown < most_kb, f"{grown} kB"
 
 
 @pytest.mark.parametrize("name", [b"zstd", b"lz4"])

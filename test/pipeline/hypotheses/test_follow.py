@@ -1,11 +1,13 @@
-import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from prehend.conventions import MIRROR
 from prehend.errors import ParameterError
+from prehend.pipeline.hypotheses import budget
+from prehend.pipeline.hypotheses import follow as following
 from prehend.pipeline.hypotheses.budget import FrameBudget
 from prehend.pipeline.hypotheses.follow import FollowedHypotheses, is_open, open_hypotheses
 from prehend.pipeline.options import EstimatorOptions
@@ -25,6 +27,15 @@ def follow(denoiser):
         return followed
 
     return make
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that `Slow` alone moves [s]: what a machine takes besides is not counted."""
+    now = [0.0]
+    for module in (budget, following):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    return now
 
 
 def after(followed, hand, frames=3):
@@ -127,21 +138,21 @@ def test_the_hypothesis_with_the_finger_where_it_was_seen_is_named(follow, make_
 
 
 class Slow:
-    """The prior on a machine where every hypothesis takes at least `each_s`."""
+    """The prior on a machine where every hypothesis takes `each_s`."""
 
-    def __init__(self, denoiser, each_s):
+    def __init__(self, denoiser, each_s, clock):
         self.noise_shape, self._denoiser, self._each_s = denoiser.noise_shape, denoiser, each_s
-        self.rows = []
+        self.rows, self._clock = [], clock
 
     def denoised(self, spins, noise, when, joints_m, known):
         self.rows.append(len(spins))
-        time.sleep(self._each_s * len(spins))
+        self._clock[0] += self._each_s * len(spins)
         return self._denoiser.denoised(spins, noise, when, joints_m, known)
 
 
-def test_no_frame_takes_longer_than_its_time(denoiser, make_open):
+def test_no_frame_takes_longer_than_its_time(denoiser, make_open, clock):
     """At 20 ms a hypothesis, 50 ms have room for two, and two hands share them; all are made in the end."""
-    slow = Slow(denoiser, 0.02)
+    slow = Slow(denoiser, 0.02, clock)
     followed = FollowedHypotheses(slow, EstimatorOptions(hypotheses=8, hypothesis_budget_ms=50.0))
     hands = (make_open(), make_open(track_id=2, at=(-0.1, 0, 0.5)))
     first = None
@@ -157,9 +168,9 @@ def test_no_frame_takes_longer_than_its_time(denoiser, make_open):
     assert all(hand.hypotheses is not None for hand in found)
 
 
-def test_an_image_on_its_own_has_them_at_once(denoiser, make_open):
+def test_an_image_on_its_own_has_them_at_once(denoiser, make_open, clock):
     """There is no next one to wait for."""
-    slow = Slow(denoiser, 0.01)
+    slow = Slow(denoiser, 0.01, clock)
     options = EstimatorOptions(hypotheses=8, hypothesis_budget_ms=0.5, tracking=False)
     followed = FollowedHypotheses(slow, options)
     followed.warm_up()
@@ -167,8 +178,8 @@ def test_an_image_on_its_own_has_them_at_once(denoiser, make_open):
     assert len(found.hypotheses.joints_m) == 8 and not followed.notes
 
 
-def test_time_that_is_too_short_is_told(denoiser, make_open):
-    slow = Slow(denoiser, 0.05)
+def test_time_that_is_too_short_is_told(denoiser, make_open, clock):
+    slow = Slow(denoiser, 0.05, clock)
     followed = FollowedHypotheses(slow, EstimatorOptions(hypotheses=8, hypothesis_budget_ms=1.0))
     followed.warm_up()
     assert "hypothesis_budget_ms is 1 and a step of one hypothesis takes" in followed.notes[0]

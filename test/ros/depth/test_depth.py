@@ -172,8 +172,8 @@ def test_the_node_takes_depth_by_stamp_and_outlives_its_camera(peer, start, take
     scene.show(lambda: scene.said("depth refines distances", 0), fits)
     scene.show(lambda: scene.said("depth is 32 x 24", 1), lambda now: taken(640, now, size=(32, 24)))
     scene.hands.clear()
-    scene.show(lambda: scene.said("is silent", 1))
-    assert scene.hands and scene.hands[-1].hands[0].position_std_m == pytest.approx(0.02)
+    scene.show(lambda: scene.said("is silent", 1) and scene.hands)
+    assert scene.hands[-1].hands[0].position_std_m == pytest.approx(0.02)
 
 
 def test_the_node_registers_depth_of_another_camera_and_says_what_it_lacks(peer, start, taken, tf_bytes) -> None:

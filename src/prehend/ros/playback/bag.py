@@ -21,12 +21,11 @@ from prehend.ros.conversion.convert import header_message, seconds, time_message
 from prehend.ros.conversion.images import camera_message, jpeg_message
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, make, message_class, typestore
 from prehend.ros.middleware.borders import Border
-from prehend.ros.playback.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
+from prehend.ros.playback.stage import LONGEST_PAUSE_S, linger, tell_pause, wait_for_subscriber
 from prehend.types import Camera
 
 CLOCK, CLOCK_TOPIC = "rosgraph_msgs/msg/Clock", "/clock"
 _LATCHED = "/tf_static"
-_LINGER_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -105,14 +104,12 @@ class BagPlay:
 
     def play(self, stop: threading.Event) -> None:
         """Publish until the bag ends, or `stop` is set."""
-        others = [self._info_out, *self._also.values()]
-        wait_for_subscriber(
-            self._image_out, self._args.wait, stop, others if self._clock_out is None else [*others, self._clock_out]
-        )
+        others = [self._info_out, *self._also.values(), *([] if self._clock_out is None else [self._clock_out])]
+        wait_for_subscriber(self._image_out, self._args.wait, stop, others)
         while True:
             if not self._once(stop) or not self._args.loop:
                 break
-        stop.wait(_LINGER_S)
+        linger([self._image_out, *others], stop)
 
     def _once(self, stop: threading.Event) -> bool:
         """One round; False where it was stopped or there is nothing to play."""

@@ -20,15 +20,13 @@ from prehend.ros.conversion.images import camera_message, image_message, jpeg_me
 from prehend.ros.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, encode, message_class, require_rclpy
 from prehend.ros.middleware.borders import Border
 from prehend.ros.middleware.network import add_network_options, use_network
-from prehend.ros.playback.stage import LONGEST_PAUSE_S, tell_pause, wait_for_subscriber
+from prehend.ros.playback.stage import LONGEST_PAUSE_S, linger, tell_pause, wait_for_subscriber
 from prehend.ros.start import end_ros, restore_signals, start_ros, stop_on_signals
 from prehend.types import Camera
 
 DEFAULT_TOPIC = "/camera/image_raw"
 FRAME_ID = "camera_color_optical_frame"
 _DEFAULT_RATE_HZ = 30.0
-_LINGER_S = 0.5
-"""The last image is on its way when the source ends; leaving at once would take it back."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -211,6 +209,10 @@ class _Publisher:
         """See `stage.wait_for_subscriber`."""
         wait_for_subscriber(self._images, longest_s, stop, [self._infos])
 
+    def linger(self, stop: threading.Event) -> None:
+        """See `stage.linger`."""
+        linger([self._images, self._infos], stop)
+
     def publish(self, frame: Frame, stamp_s: float) -> None:
         """Publish camera_info, then the image, with the same header."""
         height, width = frame.image_rgb.shape[:2]
@@ -239,7 +241,7 @@ def _play(
         if stop.wait(max(0.0, due_s - time.monotonic())):
             return
         publisher.publish(frame, start_stamp_s + due_s)
-    stop.wait(_LINGER_S)
+    publisher.linger(stop)
 
 
 class PlaySchedule:

@@ -1,8 +1,8 @@
 """A checkpoint is never absent, whenever its process is killed."""
 
 import json
-import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +52,8 @@ def test_the_new_one_replaces_the_old_one(tmp_path, monkeypatch, swaps):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
+PLACES = range(1, 17)
+
 KILLED = """
 import os, sys
 sys.path[:0] = [{training!r}, {here!r}, {helpers!r}]
@@ -59,10 +61,9 @@ import prehend_training.storage.tensors as tensors
 import prehend_training.train.loop.checkpoint as c
 from pathlib import Path
 import test_checkpoint as t
-place, swaps = int(sys.argv[1]), sys.argv[2] == "True"
-if not swaps:
+if sys.argv[1] != "True":
     c._exchange = lambda a, b: False
-count = 0
+count = place = 0
 def counted(real):
     def call(*args, **options):
         global count
@@ -72,28 +73,51 @@ def counted(real):
         return real(*args, **options)
     return call
 steps = [(Path, name) for name in ("rename", "replace", "mkdir")]
-for owner, name in (*steps, (tensors, "save_file"), (c.shutil, "rmtree"), (c, "_exchange")):
+for owner, name in (*steps, (tensors, "save"), (c.shutil, "rmtree"), (c, "_exchange")):
     setattr(owner, name, counted(getattr(owner, name)))
-t.saved(Path(sys.argv[3]), 2.0, 2)
+for given in sys.argv[2:]:  # importing torch takes longer than all the saves
+    count, place = 0, int(Path(given).parent.name)
+    child = os.fork()
+    if child == 0:
+        t.saved(Path(given), 2.0, 2)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1])
 """
 
 
-@pytest.mark.parametrize("swaps", [True, False])
-@pytest.mark.parametrize("place", range(1, 17))
-def test_killed_at_any_moment_a_whole_one_is_found(tmp_path, place, swaps):
-    folder = tmp_path / "checkpoint"
-    saved(folder, 1.0, 1)
+@pytest.fixture(scope="module", params=[True, False], ids=["swaps", "moves"])
+def killed(request, tmp_path_factory):
+    """Folders of checkpoints whose second save was killed at each of `PLACES`, how its process ended, and whether
+    folders are swapped."""
+    root = tmp_path_factory.mktemp("killed")
+    folders = {place: root / str(place) / "checkpoint" for place in PLACES}
+    for folder in folders.values():
+        saved(folder, 1.0, 1)
     here = Path(__file__).parent
     code = KILLED.format(training=str(here.parents[3] / "training"), here=str(here), helpers=str(here.parents[1]))
-    done = subprocess.run([sys.executable, "-c", code, str(place), str(swaps), str(folder)], check=False)
-    assert done.returncode in (0, -9)
-    if swaps and hasattr(os, "fork") and sys.platform == "linux":
+    command = [sys.executable, "-c", code, str(request.param), *map(str, folders.values())]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return folders, dict(zip(PLACES, map(int, done.stdout.split()), strict=True)), request.param
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_at_any_moment_a_whole_one_is_found(killed, place):
+    folders, ends, swaps = killed
+    folder = folders[place]
+    assert ends[place] in (0, signal.SIGKILL)
+    if swaps and sys.platform == "linux":
         assert (folder / "progress.json").is_file()
     settle(folder)
     step, value = read(folder)
     assert step == value and step in (1, 2)
     saved(folder, 3.0, 3)
-    assert read(folder) == (3, 3.0) and [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    assert read(folder) == (3, 3.0) and [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+
+
+def test_the_moments_are_all_there_are(killed):
+    """The first one kills, and the last one comes after everything."""
+    _, ends, _ = killed
+    assert ends[PLACES[0]] == signal.SIGKILL and ends[PLACES[-1]] == 0
 
 
 @pytest.mark.parametrize("kept", [".old", ".partial"])

@@ -152,7 +152,7 @@ def test_a_run_starts_from_the_trunk_of_one_and_the_head_of_another(crops, frame
 def test_a_budget_of_time_ends_annealed(crops, tmp_path):
     trainer = start_run("debug-unihope", [crops], tmp_path, MACHINE)
     progress = trainer.train(Budget(minutes=0.02))
-    assert 1.2 <= progress.elapsed_s < 10 and progress.step > 0
+    assert 1.2 <= progress.elapsed_s < 60 and progress.step > 0
 
 
 def test_a_run_is_not_continued_as_something_else(crops, tmp_path):
