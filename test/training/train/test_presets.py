@@ -37,10 +37,10 @@ def test_numbers_without_effect_are_refused(name, changes):
 
 
 def test_what_differs_from_the_preset_is_told():
-    told = differences(changed_preset("unihope-xs", Changes(large_batches=True, lr=1e-3, seed=3)))
+    told = differences(changed_preset(preset("unihope-xs"), Changes(large_batches=True, lr=1e-3, seed=3)))
     assert told["optimisation.batch_size"] == [32, 512] and told["optimisation.lr"] == [1.2e-3, 1e-3]
     assert told["seed"] == [0, 3] and "optimisation.method" not in told
-    assert "loss.teacher_keypoints" in differences(changed_preset("unihope-xs", Changes(taught=True)))
+    assert "loss.teacher_keypoints" in differences(changed_preset(preset("unihope-xs"), Changes(taught=True)))
 
 
 @pytest.mark.parametrize("name", ["debug-lite", "debug-h2onet-frame"])

@@ -23,7 +23,9 @@ from prehend.pipeline.networks.mesh_network import open_network
 from prehend.pipeline.networks.network import NetworkAnswer
 from prehend.pipeline.observing.object_pose import decode_object
 from prehend.types import FloatArray, Region
-from prehend_training.data.crops import CropBatches, CropDataConfig, TrainingDataset, exact
+from prehend_training.data.base import TrainingDataset
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig, exact
 from prehend_training.evaluate.labels import Labels, Samples, is_in_picture, labelled_box, object_model, spread_rows
 from prehend_training.objects.symmetry import equivalent_points
 from prehend_training.sample import HandLabel, ObjectLabel, Sample

@@ -142,7 +142,7 @@ class Call:
         plan = self.plan
         if plan.teacher_budget is None:
             return []
-        chosen = changed_preset(plan.teacher_preset, replace(plan.changes, batch_size=None, lr=None))
+        chosen = changed_preset(preset(plan.teacher_preset), replace(plan.changes, batch_size=None, lr=None))
         return [Training(chosen, self.data, plan.work / "teacher", plan.teacher_budget)]
 
     @property
@@ -150,7 +150,7 @@ class Call:
         """The network that is wanted."""
         plan = self.plan
         teacher = next((training.run for training in self.teacher_training), plan.teacher)
-        chosen = changed_preset(plan.preset, replace(plan.changes, taught=teacher is not None))
+        chosen = changed_preset(preset(plan.preset), replace(plan.changes, taught=teacher is not None))
         return Training(chosen, self.data, plan.work / "student", plan.budget, plan.start, teacher)
 
     def _rendered(self) -> bool:

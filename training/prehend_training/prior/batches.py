@@ -12,8 +12,8 @@ from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.meshes.pyramid import NUM_PARTS
 from prehend.models.meshes.hhmr import TIMES
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import ArrayDict, Of
-from prehend_training.data.crops import BatchSource
 from prehend_training.losses.crop import SampledHand
 from prehend_training.losses.lifting import any_rotations
 from prehend_training.prior.poses import Poses, natural_poses

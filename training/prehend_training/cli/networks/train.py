@@ -64,7 +64,7 @@ def _train(arguments: argparse.Namespace) -> None:
         strong=arguments.strong,
         seed=arguments.seed,
     )
-    chosen = changed_preset(named_preset(arguments.preset).name, changes)
+    chosen = changed_preset(named_preset(arguments.preset), changes)
     data = chosen_data(arguments, chosen)
     budget = Budget(arguments.minutes, arguments.steps)
     training = Training(chosen, data, arguments.run_folder, budget, tuple(arguments.start), arguments.teacher)

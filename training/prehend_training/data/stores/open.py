@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prehend.errors import AssetError, InvalidInput
+from prehend_training.data.base import TrainingDataset
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.crops import CropBatches, CropDataConfig, TrainingDataset, exact
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig, exact
 from prehend_training.data.stores.datasets import Cached, MixedDataset, RealDataset, ShardDataset, Twins
 from prehend_training.data.stores.groups import WANTED, DatasetGroups, GroupKind, GroupSource, ShardGroups
 from prehend_training.data.stores.memory import Filling, InMemory, Memory

@@ -22,8 +22,10 @@ from prehend.models.meshes.h2onet import (
 from prehend.models.trunks.h2onet_trunks import LiteTrunk
 from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import ArrayDict, WindowBatch, rows_of
-from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory

@@ -26,8 +26,10 @@ from prehend.models.meshes.hhmr import (
 from prehend.prior.schedule import schedule
 from prehend_training.assets.mesh_pyramid import hand_pyramid
 from prehend_training.data.augment_presets import STRONG_CROPS, UPRIGHT_VIEW
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import Batch
-from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource, open_training_data
 from prehend_training.losses.crop import Terms

@@ -11,8 +11,8 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.models.hand_object.outputs import Output
 from prehend.models.hand_object.unihope import UniHOPE
 from prehend.models.hand_object.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import Batch, CropBatch, MadeBatch, SkeletonBatch, rows_of
-from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource
 from prehend_training.losses.crop import (
