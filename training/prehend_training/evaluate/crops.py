@@ -17,10 +17,10 @@ from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel, skin
 from prehend.pipeline.crops.crop import CropSpec, cut, region_of
 from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.networks.base import NetworkAnswer
 from prehend.pipeline.networks.decode import DecodedHand, decode_hand, rotations_in_camera
 from prehend.pipeline.networks.hands import HandModels
 from prehend.pipeline.networks.mesh_network import open_network
-from prehend.pipeline.networks.network import NetworkAnswer
 from prehend.pipeline.observing.object_pose import decode_object
 from prehend.types import FloatArray, Region
 from prehend_training.data.base import TrainingDataset

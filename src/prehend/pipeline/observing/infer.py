@@ -16,8 +16,8 @@ from prehend.pipeline.crops.uncut import AnyCrop, CropSource
 from prehend.pipeline.frames.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.frames.memory import Moment
 from prehend.pipeline.frames.targets import NoHand, Target, cut_target
+from prehend.pipeline.networks.base import CropNetwork, Encoded, NetworkAnswer
 from prehend.pipeline.networks.decode import crop_to_camera
-from prehend.pipeline.networks.network import Encoded, HandNetwork, NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Camera, Region
 
@@ -83,7 +83,7 @@ class Inference:
         kinds: (K, 10) descriptions of what the hands may hold, see `object_catalogue.object_kind`; None for none.
     """
 
-    def __init__(self, network: HandNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
+    def __init__(self, network: CropNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
         self._network, self._options, self._kinds = network, options, kinds
         self._pool: ThreadPoolExecutor | None = None
 
