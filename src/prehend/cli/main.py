@@ -20,7 +20,7 @@ VERBS = {
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
     "export": "engines of the weights, for one machine",
     "models": "the weights that are here, and what they can do",
-    "objects": "the things whose pose can be told; import a mesh of your own",
+    "objects": "the objects whose pose can be told; import a mesh of your own",
     "hand": "ask the prior what hands look like: generate, complete, reconstruct, fit",
     "files": "where the demo clip, parameters, layouts and examples lie",
     "doctor": "check this installation",

@@ -107,7 +107,7 @@ def test_places_go_with_crops_in_one_mixture(places, crops):
 
 def test_only_a_finder_looks_for_places_and_only_in_whole_pictures(frames, crops, tmp_path, capfd):
     assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(crops)]) == 1
-    assert "expected whole pictures" in capfd.readouterr().err
+    assert "expected whole images" in capfd.readouterr().err
     assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(frames), "--detector", "unihope-s"]) == 1
     assert "no detector" in capfd.readouterr().err
     assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(frames), "--threshold", "1.5"]) == 1

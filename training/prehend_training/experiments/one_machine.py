@@ -175,7 +175,7 @@ class Call:
         # both learn from the same images, with twins where one of the two learns from pairs
         wanted = max(presets, key=lambda one: getattr(one, "twins", None) is not None)
         memory = wanted.load(self.data, machine.device, machine.in_memory, machine.workers)
-        logger.info("%d pictures on %s in %.0f s", len(memory), machine.device, time.monotonic() - began)
+        logger.info("%d images on %s in %.0f s", len(memory), machine.device, time.monotonic() - began)
         return memory
 
     @property

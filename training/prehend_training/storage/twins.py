@@ -148,7 +148,7 @@ class TwinFolder:
         if picture is None or silhouette is None:
             return sample
         if picture.shape != sample.image.shape:
-            raise AssetError(f"{self.path}: the twin of {sample.frame_id} has another size than its picture")
+            raise AssetError(f"{self.path}: the twin of {sample.frame_id} has another size than its image")
         amodal = np.zeros((len(sample.hands), *silhouette.shape), bool)
         amodal[0] = silhouette
         return replace(sample, maps=Maps(deoccluded=picture, hand_amodal=amodal))

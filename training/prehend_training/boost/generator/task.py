@@ -60,7 +60,7 @@ class BoosterPreset(Preset):
     @property
     def summary(self) -> tuple[str, str]:
         """See `Preset`."""
-        return f"makes pictures of {self.config.size_px} px", "fits of photographs, crops"
+        return f"makes images of {self.config.size_px} px", "fits of photographs, crops"
 
     def build(self) -> Booster:
         """The network with fresh weights."""

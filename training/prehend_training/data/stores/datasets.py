@@ -170,7 +170,7 @@ class RealDataset:
 
     def __init__(self, dataset: Dataset, crop_px: int = 128, twins: Twins | None = None):
         if not len(dataset):
-            raise AssetError(f"split {dataset.split} of {dataset.source.title} holds no pictures")
+            raise AssetError(f"split {dataset.split} of {dataset.source.title} holds no images")
         self.dataset, self.crop_px, self.twins = dataset, crop_px, twins
 
     def __len__(self) -> int:
@@ -184,13 +184,13 @@ class RealDataset:
             if sample.hands and is_usable(sample, sample.hands[0]):
                 return self._record(sample)
             place = int(others.integers(len(self)))
-        raise AssetError(f"none of {_TRIES} pictures of {self.dataset.source.title} has a hand to train on")
+        raise AssetError(f"none of {_TRIES} images of {self.dataset.source.title} has a hand to train on")
 
     def _record(self, sample: Sample) -> Record:
         record = record_of(as_trained(sample, self.dataset), CROP_HANDS, whole_front=False)
         if self.twins is not None and (twin := self.twins.read(sample.frame_id)) is not None:
             if twin.shape != sample.image.shape:
-                raise AssetError(f"the twin of {sample.frame_id} is not as large as its picture: make it again")
+                raise AssetError(f"the twin of {sample.frame_id} is not as large as its image: make it again")
             record |= {"deoccluded": twin, "has_twin": np.array(True)}
         return around_hand(record, self.crop_px)
 

@@ -80,9 +80,7 @@ class DatasetChoice(OneSource):
     def records(self, pictures: Pictures, twins: bool, crop_px: int) -> RealDataset:
         """See `OneSource`."""
         if pictures != "crops":
-            raise AssetError(
-                f"{self.name}: datasets do not label every hand of a picture, which a detector learns from"
-            )
+            raise AssetError(f"{self.name}: datasets do not label every hand of an image, which a detector learns from")
         return RealDataset(self.open(), crop_px, self.open_twins() if twins else None)
 
     def groups(self, kind: GroupKind) -> list[GroupSource]:

@@ -152,7 +152,7 @@ class WindowDataset:
                 return [self._record(sample, row), *older]
             another = self[int(others.integers(len(self)))]
             film, at = self.films[another.film], another.at
-        raise AssetError(f"none of {_TRIES} pictures of {self.source.name} has a hand to train on")
+        raise AssetError(f"none of {_TRIES} images of {self.source.name} has a hand to train on")
 
     def _of_side(self, sample: Sample, side: str) -> Record | None:
         rows = [row for row, hand in enumerate(sample.hands[:_HANDS]) if hand.side == side and is_usable(sample, hand)]

@@ -74,7 +74,7 @@ class HHMRPreset(Preset):
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "HHMRTask":
         """See `Preset`."""
         if memory is not None or teacher is not None:
-            raise InvalidInput(f"'{self.name}' learns from poses and pictures as they are read, and without a teacher")
+            raise InvalidInput(f"'{self.name}' learns from poses and images as they are read, and without a teacher")
         return HHMRTask(self, data)
 
 

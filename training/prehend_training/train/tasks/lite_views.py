@@ -68,7 +68,7 @@ class LiteViewsPreset(Adapting, LitePreset):
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "LiteViewsTask":
         """See `Preset`."""
         if memory is not None:
-            raise InvalidInput(f"'{self.name}' learns from pictures as they are read: leave --in-memory out")
+            raise InvalidInput(f"'{self.name}' learns from images as they are read: leave --in-memory out")
         if teacher is not None and not self.adapts:
             raise InvalidInput(f"'{self.name}' is trained without a teacher: leave --teacher out")
         return LiteViewsTask(self, data, teacher)

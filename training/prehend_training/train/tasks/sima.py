@@ -95,7 +95,7 @@ class SimaPreset(Adapting, Preset):
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "SimaTask":
         """See `Preset`."""
         if memory is not None:
-            raise InvalidInput(f"'{self.name}' learns from pictures as they are read: leave --in-memory out")
+            raise InvalidInput(f"'{self.name}' learns from images as they are read: leave --in-memory out")
         return SimaTask(self, data, teacher)
 
 
