@@ -51,7 +51,7 @@ def kinds_of(objects: Sequence[ObjectModel]) -> NDArray[np.float32] | None:
 
 
 class _CroppedTarget(NamedTuple):
-    """A target and its crop, of the picture of a camera."""
+    """A target and its crop, of the image of a camera."""
 
     picture: CropSource
     target: Target
@@ -111,7 +111,7 @@ class Inference:
         """The same for the images of several cameras, with each stage run once for all of them.
 
         Args:
-            frames: each a picture with its targets and its camera, as of `run`.
+            frames: each an image with its targets and its camera, as of `run`.
             given: see `run`.
 
         Returns:
