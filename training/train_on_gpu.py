@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add("--test-count", type=int, default=1024, help="pictures to render for measuring (1024)")
     add("--seed", type=int, default=51, help="of the scenes (51)")
     add("--photos", type=Path, metavar="DIR", help="photographs for backgrounds")
-    add("--size", type=int, help="width of rendered pictures (crops 160, frames 320)")
+    add("--size", type=int, help="width of rendered images (crops 160, frames 320)")
     add("--preset", default="unihope-xs", help="what to train: unihope-xs, unihope-b, detector (unihope-xs)")
     budget = parse.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, default=10.0, help="of training it, over all calls (10)")

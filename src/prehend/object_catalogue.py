@@ -204,7 +204,7 @@ def object_of(path: Path, entry: Mapping[str, Any]) -> ObjectModel:
         raise AssetError(f"object {path}: extents_m {extents.tolist()} are not all positive")
     if max(extents.max(), np.abs(center).max()) > _LARGEST_M or extents.min() < _SMALLEST_M:
         raise AssetError(
-            f"object {path}: {extents.tolist()} m about {center.tolist()} is no thing that a hand can hold"
+            f"object {path}: {extents.tolist()} m about {center.tolist()} is no object that a hand can hold"
         )
     return ObjectModel(_id(path, entry["id"]), str(entry["name"]), extents, center, _symmetry(path, entry["symmetry"]))
 

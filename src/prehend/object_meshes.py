@@ -103,7 +103,7 @@ def unit_of(path: Path, size: float, unit: str | None) -> str:
     if not SMALLEST_M <= metres <= LARGEST_M:
         offer = "; ".join(f"as {each} it would be {100 * size * UNITS_M[each]:.3g} cm" for each in fitting)
         raise AssetError(
-            f"mesh {path} would be {1000 * metres:.4g} mm long in {unit}, and things for a hand are 1 to 50 cm: "
+            f"mesh {path} would be {1000 * metres:.4g} mm long in {unit}, and objects for a hand are 1 to 50 cm: "
             + (offer or "no unit makes it so, scale it")
         )
     return unit

@@ -34,10 +34,10 @@ def but(points, rows, value):
         ({"keypoints_px": seen(JOINTS)}, "need the camera"),
         (
             {"keypoints_px": seen(JOINTS) / [640, 480], "camera": CAMERA},
-            "give pixels, not shares of the picture's size",
+            "give pixels, not shares of the image's size",
         ),
         ({"keypoints_px": seen(JOINTS) + 5000, "camera": CAMERA}, "far outside of the camera's 640 x 480 pixels"),
-        ({"keypoints_px": seen(JOINTS) * [-1, 1] - 700, "camera": CAMERA}, "are they of another picture?"),
+        ({"keypoints_px": seen(JOINTS) * [-1, 1] - 700, "camera": CAMERA}, "are they of another image?"),
         ({"joints_m": JOINTS, "keypoints_px": seen(JOINTS) + 200, "camera": CAMERA}, "contradict each other"),
         ({"points_m": MESH}, "points_m alone does not tell"),
         ({"joints_m": JOINTS, "points_m": but(MESH, 0, np.nan)}, "points_m holds NaN"),
@@ -87,7 +87,7 @@ def test_joints_and_mesh_have_to_be_of_one_hand():
         Conditions(joints_m=JOINTS + np.array([0.1, 0, 0]), vertices_m=MESH).check_joints_of_mesh(regressor)
     flat = {"keypoints_px": seen(JOINTS), "camera": CAMERA}
     Conditions(vertices_m=MESH, **flat).check_joints_of_mesh(regressor)
-    with pytest.raises(InvalidInput, match=r"mesh and joints in the picture contradict each other: \d+ px apart"):
+    with pytest.raises(InvalidInput, match=r"mesh and joints in the image contradict each other: \d+ px apart"):
         Conditions(vertices_m=MESH + np.array([0.1, 0, 0]), **flat).check_joints_of_mesh(regressor)
     with pytest.raises(InvalidInput, match="another hand model"):
         Conditions(vertices_m=MESH[:778]).check_joints_of_mesh(regressor)

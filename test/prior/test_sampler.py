@@ -71,7 +71,7 @@ def test_numbers_out_of_range_are_named(count):
         prior().sample(1, None, Sampling(steps=0))
     with pytest.raises(InvalidInput, match="below 0, too large or not finite"):
         prior().sample(1, None, Sampling(guidance=(np.nan,)))
-    with pytest.raises(InvalidInput, match="look at no pictures"):
+    with pytest.raises(InvalidInput, match="look at no images"):
         prior().sample(1, None, QUICK, np.zeros((3, 224, 224)))
 
 

@@ -1,16 +1,15 @@
-"""The command `prehend`: finds the verb and turns errors into one line and an exit code."""
+"""The command `prehend`: finds the verb."""
 
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from prehend import __version__
-from prehend.cli.arguments.stopping import Stopped
-from prehend.cli.arguments.streams import complain, forget_stdout, mend_streams, settle_stdout, unwritten
-from prehend.errors import ParameterError, PrehendError, UnknownName
+from prehend.cli.arguments.ending import ended
+from prehend.cli.arguments.parsing import WRONG_USE
+from prehend.cli.arguments.streams import complain, mend_streams
 
 VERBS = {
     "run": "images, videos, cameras or bags in; predictions and overlays out",
@@ -21,7 +20,7 @@ VERBS = {
     "play": "publish images, a video or a bag as a camera's ROS 2 topics",
     "export": "engines of the weights, for one machine",
     "models": "the weights that are here, and what they can do",
-    "objects": "the things whose pose can be told; import a mesh of your own",
+    "objects": "the objects whose pose can be told; import a mesh of your own",
     "hand": "ask the prior what hands look like: generate, complete, reconstruct, fit",
     "files": "where the demo clip, parameters, layouts and examples lie",
     "doctor": "check this installation",
@@ -33,8 +32,6 @@ _ROOMS = {
     "assets": ("export", "models", "objects", "hand", "files", "doctor"),
 }
 """Where the verbs' modules lie, which have their names."""
-
-FAILED, WRONG_USE, INTERRUPTED, SIGNALLED = 1, 2, 130, 128
 
 _USAGE = """usage: prehend VERB [...]
 
@@ -69,48 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(f"prehend: {said}: choose one of {', '.join(VERBS)} (see prehend --help)\n")
         return WRONG_USE
     _silence_opencv()
-    try:
-        return _said(_TEXTS[verb]()) if verb in _TEXTS else _ran(verb, rest)
-    except PrehendError as error:
-        complain(f"prehend {verb}: {error}\n")
-        return WRONG_USE if isinstance(error, (ParameterError, UnknownName)) else FAILED
-    except Stopped as stopped:
-        return SIGNALLED + stopped.number
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of the output has left, as in `prehend models | head -1`
-        forget_stdout()
-        return 0
-    except FileNotFoundError as error:
-        if error.filename is not None or _has_folder():
-            raise
-        complain(f"prehend {verb}: the current folder is gone: go to another one\n")
-        return FAILED
-    except OSError as error:
-        if not (why := unwritten(error)):
-            raise
-        forget_stdout()
-        complain(f"prehend {verb}: {why}\n")
-        return FAILED
-    finally:
-        settle_stdout()
-
-
-def _ran(verb: str, rest: Sequence[str]) -> int:
-    """Run a verb; what it wrote has left the process, or the error says why not."""
-    try:
-        code = int(_module(verb).run(rest))
-    except SystemExit:  # from the parser, after its help
-        sys.stdout.flush()
-        raise
-    sys.stdout.flush()
-    return code
-
-
-def _said(text: str) -> int:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-    return 0
+    work = _TEXTS.get(verb) or (lambda: int(_module(verb).run(rest)))
+    return ended(f"prehend {verb}", work)
 
 
 def _module(verb: str) -> Any:
@@ -124,21 +81,23 @@ def usage() -> str:
     return _USAGE.format(verbs="\n".join(f"  {verb:{width}}  {text}" for verb, text in VERBS.items()))
 
 
-def _has_folder() -> bool:
-    try:
-        Path.cwd()
-    except OSError:
-        return False
-    return True
-
-
 def _silence_opencv() -> None:
     """Keep OpenCV's and FFmpeg's own lines off the terminal: our errors say the same with the file's name."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
-_TEXTS = {"-h": usage, "--help": usage, "--version": lambda: f"prehend {__version__}\n"}
+def _help() -> int:
+    sys.stdout.write(usage())
+    return 0
+
+
+def _version() -> int:
+    sys.stdout.write(f"prehend {__version__}\n")
+    return 0
+
+
+_TEXTS = {"-h": _help, "--help": _help, "--version": _version}
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class Conditions:
         self._check_arrays()
         self._check_deviations()
         if (self.keypoints_px is not None or self.mask is not None) and self.camera is None:
-            raise InvalidInput("joints or a mask in a picture need the camera of the picture: give its K and size")
+            raise InvalidInput("joints or a mask in an image need the camera of the image: give its K and size")
         self._check_mask()
         self._check_object()
         self._check_enough()
@@ -144,7 +144,7 @@ class Conditions:
         if self.places and all(counts[name] < fewest for name, fewest in told.items()):
             raise InvalidInput(
                 f"too little is known to tell where the hand is: give {FEWEST_JOINTS} joints in space, "
-                f"{FEWEST_KEYPOINTS} in the picture, or a part of its mesh"
+                f"{FEWEST_KEYPOINTS} in the image, or a part of its mesh"
             )
         further = [name for name in ("points_m", "mask", "object_points_m") if getattr(self, name) is not None]
         if further and not self.places:
@@ -158,12 +158,12 @@ class Conditions:
         extent = float(np.ptp(seen, axis=0).max())
         if len(seen) > FEWEST_KEYPOINTS and extent < SMALLEST_PX:
             raise InvalidInput(
-                f"keypoints_px span {extent:.2g} px: no hand is so small; give pixels, not shares of the picture's size"
+                f"keypoints_px span {extent:.2g} px: no hand is so small; give pixels, not shares of the image's size"
             )
         width, height = self.camera.width, self.camera.height
         if ((seen < [-width, -height]) | (seen > [2 * width, 2 * height])).any(1).all():
             raise InvalidInput(
-                f"keypoints_px lie far outside of the camera's {width} x {height} pixels: are they of another picture?"
+                f"keypoints_px lie far outside of the camera's {width} x {height} pixels: are they of another image?"
             )
 
     def _check_contradiction(self) -> None:
@@ -172,7 +172,7 @@ class Conditions:
             both = np.isfinite(self.joints_m).all(1) & np.isfinite(self.keypoints_px).all(1)
             if both.any() and not np.nanmedian(np.where(np.isfinite(off[both]), off[both], 1e9)) < CONTRADICTION_PX:
                 raise InvalidInput(
-                    "joints in space and in the picture contradict each other: seen by this camera they are "
+                    "joints in space and in the image contradict each other: seen by this camera they are "
                     f"{np.median(np.nan_to_num(off[both], nan=np.inf)):.0f} px apart"
                 )
 
@@ -229,7 +229,7 @@ class Conditions:
         if self.keypoints_px is not None and self.camera is not None:
             off = _median_off(project(joints[whole], self.camera), self.keypoints_px[whole])
             if off > CONTRADICTION_PX:
-                raise InvalidInput(f"mesh and joints in the picture contradict each other: {off:.0f} px apart")
+                raise InvalidInput(f"mesh and joints in the image contradict each other: {off:.0f} px apart")
 
     def as_right(self) -> "Conditions":
         """The same of a right hand: a left one in the mirror x -> -x, with what the camera's mirror image sees."""

@@ -213,11 +213,9 @@ class HandPrior:
             return None
         size = self._network.config.size
         if not self._network.patches:
-            raise InvalidInput(f"weights '{self.name}' look at no pictures: give joints, or weights that do")
+            raise InvalidInput(f"weights '{self.name}' look at no images: give joints, or weights that do")
         if np.shape(image) != (3, size, size) or not np.isfinite(image).all():
-            raise InvalidInput(
-                f"the picture has shape {np.shape(image)}, expected finite numbers of (3, {size}, {size})"
-            )
+            raise InvalidInput(f"the image has shape {np.shape(image)}, expected finite numbers of (3, {size}, {size})")
         with torch.no_grad():
             (patches,) = self._network.look(torch.from_numpy(np.asarray(image, np.float32))[None])
         return patches.expand(count, -1, -1)

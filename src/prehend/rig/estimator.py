@@ -105,7 +105,7 @@ def load_rig(cameras: Iterable[str], options: EstimatorOptions | None = None) ->
     if options.hypotheses:
         raise ParameterError("option hypotheses goes with no rig, whose views tell what one hides: leave it at 0")
     if options.grasp_events != "at_once":
-        raise ParameterError("option grasp_events goes with no rig, whose hands are in no picture: leave it at at_once")
+        raise ParameterError("option grasp_events goes with no rig, whose hands are in no image: leave it at at_once")
     return RigEstimator(load_cameras(cameras, _of_each(options)), options)
 
 

@@ -86,7 +86,7 @@ def jpeg_of(image_rgb: Image, longest_px: int = LONGEST_SIDE_PX) -> bytes:
     bgr = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
-        raise OutputError(f"a picture of {width} x {height} pixels cannot be shown")
+        raise OutputError(f"an image of {width} x {height} pixels cannot be shown")
     return data.tobytes()
 
 

@@ -158,7 +158,7 @@ def check_facts(path: Path, manifest: Mapping[str, Any]) -> None:
             raise WeightsMismatch(f"{path}: its {key} is {str(manifest[key])[:60]}, this version takes {value}")
     picture = manifest["input"]
     if picture.get("colour", "RGB") != "RGB" or list(picture.get("range", [0, 1])) != [0, 1]:
-        raise WeightsMismatch(f"{path}: its pictures are {str(picture)[:80]}, this version gives RGB from 0 to 1")
+        raise WeightsMismatch(f"{path}: its images are {str(picture)[:80]}, this version gives RGB from 0 to 1")
     hand, cost = manifest.get("hand_model", {"name": "", "sha256": ""}), manifest.get("gmac", {})
     if not all(isinstance(hand[key], str) for key in ("name", "sha256")):
         raise TypeError("'hand_model'")

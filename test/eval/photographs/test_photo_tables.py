@@ -39,7 +39,7 @@ def test_pictures_without_hands_tell_false_hands_alone():
     told = report()
     told["columns"]["detector"]["sets"]["walls"] = {"n": 0, "pictures": 40, "false_a_picture": 0.1}
     row = readme_table(told).splitlines()[-1]
-    assert cells(row)[0] == "walls (no hands, 40 pictures)" and cells(row)[6] == "0.100"
+    assert cells(row)[0] == "walls (no hands, 40 images)" and cells(row)[6] == "0.100"
     assert set(cells(row)[1:]) == {"-", "0.100"}
 
 
@@ -56,7 +56,7 @@ def test_every_part_of_a_report_becomes_a_table():
         "aligned_wrist_mm": None,
     }  # fmt: skip
     text = photo_tables(report(clips={"a.mp4": clip}, stereo=stereo))
-    assert "| 0.5 " in text and "| presence |" in text and "boxes given 5.0 ms a picture" in text
+    assert "| 0.5 " in text and "| presence |" in text and "boxes given 5.0 ms an image" in text
     assert "1 / 7 / 0 / 2" in text and "1 (2)" in text and "2 of 9" in text and "0.0100 / 0.0200" in text
     assert "unit 38.2 mm, fitted; both see a hand in 9 of 10 frames" in text and "84.0 / 290.0 mm" in text
     alone = photo_tables({"model": report()["model"], "columns": {}, "clips": {"a.mp4": clip}})

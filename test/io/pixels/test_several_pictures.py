@@ -32,7 +32,7 @@ def test_animations_and_pages_are_told_from_single_pictures(tmp_path, suffix, co
         (frame,) = source
         notes = list(source.notes)
     assert frame.image_rgb.shape == (20, 30, 3) and abs(int(frame.image_rgb[0, 0, 0]) - 10) < 4
-    assert len(notes) == (count > 1) and all("only the first picture of such a file is read" in note for note in notes)
+    assert len(notes) == (count > 1) and all("only the first image of such a file is read" in note for note in notes)
 
 
 def test_a_folder_tells_it_once(tmp_path):

@@ -25,10 +25,10 @@ from prehend.pipeline.crops.crop import Crop, CropSpec
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.frames.memory import FrameMemory, MemoryOptions, Moment
 from prehend.pipeline.load import load_estimator
+from prehend.pipeline.networks.base import NetworkAnswer
 from prehend.pipeline.networks.decode import DecodedHand, crop_to_camera, decode_hand
 from prehend.pipeline.networks.hands import HandModels
 from prehend.pipeline.networks.mesh_network import MeshNetwork, open_network
-from prehend.pipeline.networks.network import NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.ros.nodes.estimator import load_for, load_what_can_be
 from prehend.ros.params import NodeParams

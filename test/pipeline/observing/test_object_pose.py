@@ -8,8 +8,8 @@ from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.object_catalogue import ObjectModel, Symmetry, object_ids, object_kind
 from prehend.pipeline.crops.crop import CropSpec
+from prehend.pipeline.networks.base import ThingAnswer
 from prehend.pipeline.networks.decode import DecodedHand
-from prehend.pipeline.networks.network import ThingAnswer
 from prehend.pipeline.observing.object_pose import choose, decode_object
 from prehend.types import Box, Camera
 

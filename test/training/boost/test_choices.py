@@ -113,7 +113,7 @@ def test_a_photograph_of_another_size_is_named(labels):
     cv2.imwrite(str(labels.parent / "1.png"), np.zeros((80, 90, 3), np.uint8))
     photos = [photo for photo, _ in labelled_hands(FitConfig(labels))]
     assert read_photo(labels.parent, photos[0]).shape == (90, 80, 3)
-    with pytest.raises(SourceError, match=r"1\.png: its labels are for a picture of \(80, 90\)"):
+    with pytest.raises(SourceError, match=r"1\.png: its labels are for an image of \(80, 90\)"):
         read_photo(labels.parent, photos[1])
     with pytest.raises(SourceError, match=r"2\.png"):
         read_photo(labels.parent, photos[2])

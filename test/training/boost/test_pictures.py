@@ -120,7 +120,7 @@ def test_short_memory_makes_batches_smaller_and_none_is_told(conditions, tmp_pat
         len(pictures) == 5 and max(np.abs(a.astype(int) - b).max() for a, b in zip(pictures, whole, strict=True)) <= 1
     )
     network.most = 0
-    with pytest.raises(DeviceError, match="no memory for one picture"):
+    with pytest.raises(DeviceError, match="no memory for one image"):
         Painter(network, config).paint(drawn, names)
 
 

@@ -10,8 +10,10 @@ from fake import fake_sample, project, write_fake
 from prehend.conventions import MIRROR
 from prehend.errors import AssetError
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
+from prehend_training.data.base import drawn_indices
 from prehend_training.data.crop_targets import from_box
-from prehend_training.data.crops import CropBatches, CropDataConfig, drawn_indices, exact
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig, exact
 from prehend_training.data.loader import prefetched
 from prehend_training.data.pixels import opencv
 from prehend_training.data.pixels.draws import LUMA, PhotometricConfig, draw_changes, draw_colours, hidden_by

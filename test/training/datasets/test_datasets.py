@@ -68,7 +68,7 @@ def test_ho3d_evaluation_labels_missing_or_of_another_version(ho3d, copied):
     path = root / "evaluation_xyz.json"
     table = tables.read_table(path, (21, 3))
     writers.write_json(path, table[::-1])
-    with pytest.raises(SourceError, match="not of these pictures"):
+    with pytest.raises(SourceError, match="not of these images"):
         open_dataset(name, root, "evaluation")[0]
     writers.write_json(path, table[:1])
     with pytest.raises(SourceError, match="1 entries"):

@@ -8,7 +8,8 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.pipeline.crops.crop import CROP_SCALE, CropSpec, cut
 from prehend.types import Box, FoundHand
 from prehend_training.cli.main import main
-from prehend_training.data.crops import CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.stores.datasets import MixedDataset, ShardDataset
 from prehend_training.data.views import PLACE_SCALE, place_box
 from prehend_training.evaluate.hard_negatives import HardNegativesConfig, cut_place, mistakes
@@ -106,7 +107,7 @@ def test_places_go_with_crops_in_one_mixture(places, crops):
 
 def test_only_a_finder_looks_for_places_and_only_in_whole_pictures(frames, crops, tmp_path, capfd):
     assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(crops)]) == 1
-    assert "expected whole pictures" in capfd.readouterr().err
+    assert "expected whole images" in capfd.readouterr().err
     assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(frames), "--detector", "unihope-s"]) == 1
     assert "no detector" in capfd.readouterr().err
     assert main(["hard-negatives", str(tmp_path / "a"), "--data", str(frames), "--threshold", "1.5"]) == 1

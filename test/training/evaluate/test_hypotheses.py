@@ -44,5 +44,5 @@ def test_errors_are_told_by_how_much_is_hidden():
 
 
 def test_pictures_that_are_not_there_are_named():
-    with pytest.raises(InvalidInput, match="pictures 5 to 14 of 8"):
+    with pytest.raises(InvalidInput, match="images 5 to 14 of 8"):
         looks_at(None, [None] * 8, range(5, 15), 8)

@@ -56,7 +56,7 @@ def test_hands_of_which_nobody_knows_where_they_are_do_not_count(looking, crops)
 def test_a_prior_that_looks_at_no_images_reads_none(crops):
     network = preset("debug-hhmr").task([crops]).network().network
     blind = HandPrior(network.eval(), load_hand_model(), "blind")
-    with pytest.raises(InvalidInput, match="'blind' look at no pictures"):
+    with pytest.raises(InvalidInput, match="'blind' look at no images"):
         image_report(blind, ShardFolder.open(crops), 2, Sampling(steps=1))
 
 

@@ -124,7 +124,7 @@ def test_a_detector_is_trained_the_same_way(frames, tmp_path):
 
 def test_a_network_is_its_own_best_teacher(crops):
     torch.manual_seed(0)
-    chosen = changed_preset("debug-unihope", Changes(batch_size=6, taught=True))
+    chosen = changed_preset(preset("debug-unihope"), Changes(batch_size=6, taught=True))
     teacher = Teacher(build_unihope(chosen.config).eval())
     task = chosen.task([crops], chosen.load([crops], "cpu"), teacher)
     assert np.allclose(mean_pose(task.dataset), mean_pose(ShardDataset([crops], "crops")), atol=1e-6)
@@ -145,17 +145,17 @@ def test_a_network_is_its_own_best_teacher(crops):
 
 
 def test_presets_for_large_batches(tmp_path):
-    student = changed_preset("unihope-xs", Changes(True, taught=True))
+    student = changed_preset(preset("unihope-xs"), Changes(True, taught=True))
     assert student.optimisation.batch_size == 512 and isinstance(student.loss, TaughtLossWeights)
-    teacher = changed_preset("unihope-b", Changes(True, batch_size=64, lr=1e-3, twins=False))
-    strong = changed_preset("unihope-xs", Changes(strong=True)).data
+    teacher = changed_preset(preset("unihope-b"), Changes(True, batch_size=64, lr=1e-3, twins=False))
+    strong = changed_preset(preset("unihope-xs"), Changes(strong=True)).data
     assert strong.photometric == STRONG_CROPS.photometric and strong.object_grid == student.data.object_grid
     assert (teacher.optimisation.batch_size, teacher.optimisation.lr, teacher.twins) == (64, 1e-3, None)
-    assert changed_preset("detector", Changes(True)).optimisation.batch_size == 128
-    assert changed_preset("unihope-b", Changes()) == preset("unihope-b")
+    assert changed_preset(preset("detector"), Changes(True)).optimisation.batch_size == 128
+    assert changed_preset(preset("unihope-b"), Changes()) == preset("unihope-b")
     for name, wrong in (("detector", Changes(taught=True)), ("unihope-xs-maps", Changes(strong=True))):
         with pytest.raises(InvalidInput, match="crop network"):
-            changed_preset(name, wrong)
+            changed_preset(preset(name), wrong)
     (tmp_path / "run.json").write_text('{"preset": "detector"}')
     with pytest.raises(InvalidInput):
         load_teacher(tmp_path, "cpu")

@@ -176,7 +176,7 @@ def test_what_is_left_out_is_counted(photos, tmp_path):
         "photographs taken": 1,
         "hands with joints": 2,
         "hands left out: joints are missing and there is no box": 2,
-        "hands left out: outside the picture": 1,
+        "hands left out: outside the image": 1,
         "photographs left out: no hand to learn from": 2,
         "photographs left out: missing or unreadable": 1,
         "photographs left out: of another size than their labels": 1,

@@ -9,7 +9,8 @@ from prehend.hand_model.torch_ import HandLayer
 from prehend.models.hand_object.outputs import EncodeOutput, HandOutput, Output
 from prehend.models.registry import create
 from prehend_training.data.crop_targets import from_box
-from prehend_training.data.crops import CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.losses.crop import (
     CropLossWeights,

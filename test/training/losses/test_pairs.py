@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from prehend.models.registry import create
-from prehend_training.data.crops import CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.losses.heads import ModelWithHeads
 from prehend_training.losses.pairs import LEVELS, TwinConfig, enhancement_terms, twin_rows, twin_target

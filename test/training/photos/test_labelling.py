@@ -229,7 +229,7 @@ def test_labels_come_back_as_they_were_written(tmp_path):
         (["--teacher", "mediapipe", "--python", sys.executable], "No module named 'mediapipe'"),
         (["--teacher", "no-such-weights"], "no-such-weights"),
         (["--teacher", "mediapipe", "--sources", "gone.yaml"], "gone.yaml"),
-        (["--teacher", "mediapipe", "--only", "gone"], "no pictures"),
+        (["--teacher", "mediapipe", "--only", "gone"], "no images"),
         (["--teacher", "mediapipe", "--apart", "2"], "--apart"),
     ],
 )
@@ -265,7 +265,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_costs_itself(folder, capsys)
     for path in folder.rglob("*.png"):
         path.write_bytes(b"")
     (folder / "labels.json.answers.jsonl").unlink()
-    with pytest.raises(SourceError, match="none of its 10 pictures can be read"):
+    with pytest.raises(SourceError, match="none of its 10 images can be read"):
         labelled(folder, Knows(truth))
 
 

@@ -18,7 +18,8 @@ from prehend.models.hand_object.outputs import EncodeOutput, HandOutput
 from prehend.types import Box
 from prehend_training.cli.main import main
 from prehend_training.data.crop_targets import from_box
-from prehend_training.data.crops import CropBatches, CropDataConfig, exact
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig, exact
 from prehend_training.data.records import record_of
 from prehend_training.data.stores.datasets import WINDOW, MixedDataset, ShardDataset
 from prehend_training.data.stores.open import Mixture, describe_data, open_training_data

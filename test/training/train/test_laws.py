@@ -125,7 +125,7 @@ def test_of_hands_about_which_nothing_is_known_nothing_is_learnt_of_their_pose(n
 def test_every_preset_is_told_and_can_be_changed(name):
     chosen = preset(name)
     assert chosen.name == name and all(chosen.summary) and chosen.optimisation.batch_size > 0
-    changed = changed_preset(name, Changes(batch_size=3, lr=0.25, seed=5))
+    changed = changed_preset(preset(name), Changes(batch_size=3, lr=0.25, seed=5))
     assert (changed.optimisation.batch_size, changed.optimisation.lr, changed.seed) == (3, 0.25, 5)
     assert replace(changed, optimisation=chosen.optimisation, seed=chosen.seed) == chosen  # and nothing else
 
@@ -133,7 +133,7 @@ def test_every_preset_is_told_and_can_be_changed(name):
 @pytest.mark.parametrize("changes", [{"batch_size": 0}, {"batch_size": -1}, {"lr": 0.0}, {"lr": -1.0}])
 def test_a_batch_or_rate_of_nothing_is_refused(changes):
     with pytest.raises(InvalidInput, match="positive"):
-        changed_preset("debug-unihope", Changes(**changes))
+        changed_preset(preset("debug-unihope"), Changes(**changes))
     with pytest.raises(InvalidInput, match="positive"):
         Optimisation(**changes)
 

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from prehend.errors import AssetError
 from prehend.models.hand_object.unihope_lite import build_unihope_lite
-from prehend_training.data.crops import CropBatches, exact
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import exact
 from prehend_training.data.stores.datasets import Cached, HeldDataset, MixedDataset, ShardDataset
 from prehend_training.data.stores.memory import Filling
 from prehend_training.losses.heads import LiteModelWithHeads

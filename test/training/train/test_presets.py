@@ -15,7 +15,7 @@ from prehend_training.train.runs import differences
 def test_every_preset_builds_its_network_and_is_its_own():
     assert all(one.name == name and not differences(one) for name, one in PRESETS.items())
     tiny = [one for name, one in PRESETS.items() if name.startswith("debug-")]
-    assert len({type(one) for one in tiny}) == 8  # a small one of each kind, which tests train
+    assert len({type(one) for one in tiny}) == 9  # a small one of each kind, which tests train
     for one in tiny:
         assert sum(value.numel() for value in one.build().parameters()) > 0
         assert one.pictures in ("crops", "frames")
@@ -37,10 +37,10 @@ def test_numbers_without_effect_are_refused(name, changes):
 
 
 def test_what_differs_from_the_preset_is_told():
-    told = differences(changed_preset("unihope-xs", Changes(large_batches=True, lr=1e-3, seed=3)))
+    told = differences(changed_preset(preset("unihope-xs"), Changes(large_batches=True, lr=1e-3, seed=3)))
     assert told["optimisation.batch_size"] == [32, 512] and told["optimisation.lr"] == [1.2e-3, 1e-3]
     assert told["seed"] == [0, 3] and "optimisation.method" not in told
-    assert "loss.teacher_keypoints" in differences(changed_preset("unihope-xs", Changes(taught=True)))
+    assert "loss.teacher_keypoints" in differences(changed_preset(preset("unihope-xs"), Changes(taught=True)))
 
 
 @pytest.mark.parametrize("name", ["debug-lite", "debug-h2onet-frame"])

@@ -166,7 +166,7 @@ GESTURES: dict[str, Gesture] = {
     "pinch_little": Gesture("Thumb and little finger pinch",
         (8, 14, 8), (14, 18, 10), (35, 36, 20), (77, 56, 22), (39, 34, 13),
         spread=(0, 0, 0, 4), thumb_out=18, thumb_twist=1, looseness=0.45),
-    "tripod": Gesture("Thumb, index and middle finger around a small thing",
+    "tripod": Gesture("Thumb, index and middle finger around a small object",
         (59, 60, 20), (60, 60, 35), (58, 64, 36), (56, 62, 34), (21, 16, 5),
         spread=(-2, 2, 0, 0), thumb_out=14, weight=2, looseness=0.6),
     "writing": Gesture("Holding a pen",

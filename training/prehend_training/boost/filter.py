@@ -164,7 +164,7 @@ def filter_pictures(out: Path, config: FilterConfig, engine: EngineOptions | Non
 def judge_is_there(config: FilterConfig) -> None:
     """Raise `AssetError` or `UnknownName` here, not in the processes, where images or the network are missing."""
     if not (config.made / "index.json").is_file():
-        raise AssetError(f"{config.made} holds no index.json: make pictures with `prehend-train boost sample`")
+        raise AssetError(f"{config.made} holds no index.json: make images with `prehend-train boost sample`")
     NetworkJudge.open(config.judge, config.device)
 
 

@@ -148,7 +148,7 @@ def read_photo(folder: Path, photo: Photo) -> NDArray[np.uint8]:
     """
     image = read_image(folder / photo.path)
     if (image.shape[1], image.shape[0]) != photo.size:
-        raise SourceError(f"{folder / photo.path}: its labels are for a picture of {photo.size}: label it again")
+        raise SourceError(f"{folder / photo.path}: its labels are for an image of {photo.size}: label it again")
     return image
 
 

@@ -103,7 +103,7 @@ def fill(plan: FolderPlan, open_maker: Callable[[], Maker]) -> Path:
         for job, note in runner.map(jobs):
             notes[job.task[0].name] = note
             kept += note.samples
-            bar.set_postfix_str(f"{kept} pictures", refresh=False)
+            bar.set_postfix_str(f"{kept} images", refresh=False)
             bar.update(note.units)
     return write_index(out, notes)
 

@@ -115,7 +115,7 @@ class Painter:
 
     def _shrink(self, error: BaseException) -> None:
         if self._batch == 1:
-            raise DeviceError(f"no memory for one picture on {self._device}: try --device cpu") from error
+            raise DeviceError(f"no memory for one image on {self._device}: try --device cpu") from error
         self._batch //= 2
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from prehend.cli.arguments.streams import complain, forget_stdout, mend_streams, settle_stdout, unwritten
-from prehend.errors import PrehendError
-from prehend.files import reason
+from prehend.cli.arguments.ending import ended
+from prehend.cli.arguments.streams import mend_streams
 from prehend_training.cli.images.boost import add_boost_verbs
 from prehend_training.cli.images.deocclude import add_deocclude_verb
 from prehend_training.cli.images.hard_negatives import add_hard_negatives_verb
@@ -23,9 +22,9 @@ from prehend_training.cli.networks.presets import add_presets_verb
 from prehend_training.cli.networks.tables import add_table_verbs
 from prehend_training.cli.networks.train import add_train_verb
 from prehend_training.cli.networks.trunk import add_trunk_verb
-from prehend_training.cli.parsing.options import RENAMED_VERBS, OneLineParser, add_verb, warn_renamed
+from prehend_training.cli.parsing.options import RENAMED_VERBS, CommandParser, add_verb, warn_renamed
 
-FAILED, INTERRUPTED = 1, 130
+_INTERRUPTED = "stopped; the same command goes on from what is complete"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,43 +37,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         warn_renamed(given[0], RENAMED_VERBS[given[0]])
         given[0] = RENAMED_VERBS[given[0]]
     verb = given[0] if given and not given[0].startswith("-") else ""
-    said = f"prehend-train {verb}".rstrip()
-    try:
+
+    def work() -> int:
         arguments = _parsed(given)
         arguments.run(arguments)
-        sys.stdout.flush()
-    except PrehendError as error:
-        complain(f"{said}: {error}\n")
-        return FAILED
-    except BrokenPipeError:  # the reader of the output has left
-        forget_stdout()
-    except OSError as error:  # a folder that cannot be made, a full disk, a file that is not there
-        if error.filename is None and not unwritten(error):
-            raise
-        why = unwritten(error) if error.filename is None else f"{error.filename}: {reason(error)}"
-        complain(f"{said}: {why}\n")
-        return FAILED
-    except KeyboardInterrupt:
-        complain(f"{said}: stopped; the same command goes on from what is complete\n")
-        return INTERRUPTED
-    finally:
-        settle_stdout()
-    return 0
+        return 0
+
+    return ended(f"prehend-train {verb}".rstrip(), work, _INTERRUPTED, wrong_uses=())
 
 
 def _parsed(given: Sequence[str]) -> argparse.Namespace:
     """The arguments; the parser ends with SystemExit for help and wrong use."""
     parser = _parser()
-    try:
-        if given and not given[0].startswith("-") and given[0] not in parser.verbs:
-            near = get_close_matches(given[0], parser.verbs, 1)
-            parser.error(f"unknown verb '{given[0]}'" + "".join(f": did you mean {verb}?" for verb in near))
-        arguments, unknown = parser.parse_known_args(given)
-        if unknown:
-            parser.verbs[arguments.verb].error(f"unrecognized arguments: {' '.join(unknown)}")
-    except SystemExit:
-        sys.stdout.flush()  # help that nobody gets is an error
-        raise
+    if given and not given[0].startswith("-") and given[0] not in parser.verbs:
+        near = get_close_matches(given[0], parser.verbs, 1)
+        parser.error(f"unknown verb '{given[0]}'" + "".join(f": did you mean {verb}?" for verb in near))
+    arguments, unknown = parser.parse_known_args(given)
+    if unknown:
+        parser.verbs[arguments.verb].error(f"unrecognized arguments: {' '.join(unknown)}")
     return arguments
 
 
@@ -85,8 +65,8 @@ def _export(arguments: argparse.Namespace) -> None:
     sys.stdout.write(f"{bundle.folder}: {bundle.network}, weights {bundle.weights_sha256[:12]}\n")
 
 
-def _parser() -> OneLineParser:
-    parser = OneLineParser(prog="prehend-train", description="Render scenes, train and export networks.")
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="prehend-train", description="Render scenes, train and export networks.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     add_scene_verbs(verbs)
     add_look_verbs(verbs)

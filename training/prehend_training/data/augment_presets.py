@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from prehend_training.data.crops import CropDataConfig
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.pixels.draws import PhotometricConfig
 from prehend_training.data.views import EXACT_VIEW, ViewConfig
 

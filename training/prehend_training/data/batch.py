@@ -71,7 +71,7 @@ class CropBatch(TypedDict, total=False):
     rotations: Annotated[Any, Of("16 3 3", "", "rotation matrices; the first from the hand to the crop frame")]
     betas: Annotated[Any, Of("10", "", "shape of the hand")]
     visible: Annotated[Any, Of("21", "0/1", "joints that are seen")]
-    part_shown: Annotated[Any, Of("6", "0 to 1", "share of each of `HAND_PARTS` that the stored picture shows")]
+    part_shown: Annotated[Any, Of("6", "0 to 1", "share of each of `HAND_PARTS` that the stored image shows")]
     part_seen: Annotated[Any, Of("6", "0/1", "parts that count as seen, erased patches told")]
     has_parts: Annotated[Any, Of("", "0/1", "`part_shown` and `part_seen` are known")]
     root: Annotated[Any, Of("3", "m", "the wrist in the crop frame: to draw and measure")]
@@ -144,7 +144,7 @@ class DetectorBatch(TypedDict, total=False):
 class PalmBatch(TypedDict, total=False):
     """Frames and photographs, with what the anchors of the palm detector should answer."""
 
-    image: Annotated[Any, Of("S S 3", "uint8 RGB", "the picture; in training (3, S, S) float, 0 to 1")]
+    image: Annotated[Any, Of("S S 3", "uint8 RGB", "the image; in training (3, S, S) float, 0 to 1")]
     score: Annotated[Any, Of("A", "0 to 1", "how much an anchor is asked for a palm")]
     score_weight: Annotated[Any, Of("A", "0/1", "0 where both answers are right")]
     numbers: Annotated[

@@ -7,8 +7,8 @@ import numpy as np
 
 from prehend.pipeline.crops.letterbox import cell_centers
 from prehend.types import Box, FloatArray
+from prehend_training.data.base import TrainingDataset, stacked
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.crops import TrainingDataset, stacked
 from prehend_training.data.pixels.draws import PhotometricConfig, PixelChanges, draw_changes
 from prehend_training.data.pixels.opencv import frame_arrays
 from prehend_training.data.pixels.plans import FramePixels, source_of

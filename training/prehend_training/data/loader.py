@@ -9,8 +9,8 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import MadeBatch
-from prehend_training.data.crops import BatchSource
 from prehend_training.engine.local import one_thread
 
 AHEAD = 3

@@ -11,7 +11,7 @@ import numpy as np
 from prehend.conventions import MIRROR, SIDES
 from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.geometry.rotations import rotation_between
-from prehend.pipeline.crops.crop import CropSpec
+from prehend.pipeline.crops.crop import CropSpec, direction_of
 from prehend.types import Box, FloatArray
 from prehend_training.data.pixels.plans import IMAGES
 from prehend_training.data.records import Record
@@ -154,6 +154,15 @@ def draw_turn(
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, -sin], [sin, cos]])
     return np.column_stack([turn, middle - turn @ middle])
+
+
+def draw_hand(record: Record, config: ViewConfig, rng: np.random.Generator) -> tuple[FloatArray, Box]:
+    """A turn of the image, see `draw_turn`, and the first hand's box in the turned image as a detector gives it."""
+    points = record["keypoints_px"][0]
+    # of a hand that is known by its box alone the direction is not known either
+    direction = direction_of(points) if record["has_keypoints"][0] else rng.uniform(-np.pi, np.pi)
+    turn = draw_turn(image_size(record), config, rng, direction)
+    return turn, draw_box(Box.around(apply_affine(turn, points)), config, rng)
 
 
 def _draw_angle(config: ViewConfig, rng: np.random.Generator) -> float:

@@ -59,7 +59,7 @@ def _of_hand(dataset: Dataset, sample: Sample, hand: HandLabel) -> Iterator[str]
         yield f"wrist and middle knuckle are {palm * 1000:.0f} mm apart"
     size = [sample.camera.width, sample.camera.height]
     if not ((hand.keypoints_px > 0) & (hand.keypoints_px < size)).all(1).any():
-        yield "no joint lies in the picture"
+        yield "no joint lies in the image"
     if sample.segmentation is not None:
         yield from _of_mask(sample.segmentation, hand)
     model = dataset.hand_model(hand.side)

@@ -115,7 +115,7 @@ class Ho3d(Dataset):
         path = self.source.require(self.root / f"{self.split}.txt")
         lines = [line.strip().split("/") for line in path.read_text().splitlines() if line.strip()]
         if any(len(line) != 2 or not line[1].isdecimal() for line in lines):
-            raise SourceError(f"{path} should have a line like ABF10/0000 for each picture; download it again")
+            raise SourceError(f"{path} should have a line like ABF10/0000 for each image; download it again")
         return [(sequence, frame) for sequence, frame in lines]
 
     def _read(self, index: int) -> Sample:
@@ -197,7 +197,7 @@ class Ho3d(Dataset):
         gap = float(np.linalg.norm(joints[0] - OPTICAL_FROM_GL @ root_gl))
         if gap > _ROOT_TOLERANCE_M:
             raise SourceError(
-                f"{self.root / 'evaluation_xyz.json'} is not of these pictures: entry {index} has its wrist "
+                f"{self.root / 'evaluation_xyz.json'} is not of these images: entry {index} has its wrist "
                 f"{gap * 1000:.0f} mm from that of {'/'.join(self._frames[index])}; take the file of this version"
             )
         vertices = None

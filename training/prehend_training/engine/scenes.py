@@ -57,9 +57,9 @@ class SceneConfig:
 
     def __post_init__(self) -> None:
         if self.size_px < 16:
-            raise InvalidInput(f"pictures of {self.size_px} px: 16 is the least")
+            raise InvalidInput(f"images of {self.size_px} px: 16 is the least")
         if self.size_px > _WIDEST_PX:
-            raise InvalidInput(f"pictures of {self.size_px} px: {_WIDEST_PX} is the most")
+            raise InvalidInput(f"images of {self.size_px} px: {_WIDEST_PX} is the most")
         if self.photos is not None and not self.photos.is_dir():
             raise InvalidInput(f"{self.photos} is no folder of photographs")
 
@@ -174,7 +174,7 @@ def write_scenes(
         for job, note in runner.map(jobs):
             notes[job.task[0].name] = note
             rendered += note.samples
-            bar.set_postfix_str(f"{rendered} pictures", refresh=False)
+            bar.set_postfix_str(f"{rendered} images", refresh=False)
             bar.update(note.units)
     return write_index(out, notes)
 

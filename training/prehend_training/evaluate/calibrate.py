@@ -24,7 +24,8 @@ from prehend.models.hand_object.unihope import UniHOPE
 from prehend.models.stage import Staged
 from prehend.pipeline.crops.letterbox import probability
 from prehend.pipeline.networks.pose_refine import ROTATIONS, TURNS
-from prehend_training.data.crops import CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.stores.open import DataSource, open_training_data
 from prehend_training.train.export import CALIBRATION
 from prehend_training.train.loop.checkpoint import load_result

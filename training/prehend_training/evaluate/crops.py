@@ -17,13 +17,15 @@ from prehend.geometry.rotations import geodesic_angle
 from prehend.hand_model import HandModel, skin
 from prehend.pipeline.crops.crop import CropSpec, cut, region_of
 from prehend.pipeline.crops.letterbox import probability
+from prehend.pipeline.networks.base import NetworkAnswer
 from prehend.pipeline.networks.decode import DecodedHand, decode_hand, rotations_in_camera
 from prehend.pipeline.networks.hands import HandModels
 from prehend.pipeline.networks.mesh_network import open_network
-from prehend.pipeline.networks.network import NetworkAnswer
 from prehend.pipeline.observing.object_pose import decode_object
 from prehend.types import FloatArray, Region
-from prehend_training.data.crops import CropBatches, CropDataConfig, TrainingDataset, exact
+from prehend_training.data.base import TrainingDataset
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig, exact
 from prehend_training.evaluate.labels import Labels, Samples, is_in_picture, labelled_box, object_model, spread_rows
 from prehend_training.objects.symmetry import equivalent_points
 from prehend_training.sample import HandLabel, ObjectLabel, Sample

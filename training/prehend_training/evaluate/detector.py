@@ -12,7 +12,7 @@ from tqdm import tqdm
 from prehend.backends import Backend
 from prehend.pipeline.detection.detect import DETECTOR_SCORE, Detector
 from prehend.types import FloatArray, FoundHand
-from prehend_training.data.crops import TrainingDataset
+from prehend_training.data.base import TrainingDataset
 from prehend_training.data.frames import SeenHand, seen_hands
 from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.evaluate.labels import Shards

@@ -88,7 +88,7 @@ def write_hard_negatives(
         raise InvalidInput(f"{detector.backend.bundle.name} is no detector")
     folders = [ShardFolder.open(path) for path in data]
     if wrong := [str(folder.path) for folder in folders if folder.kind not in ("frames", "views", "sequences")]:
-        raise AssetError(f"{', '.join(wrong)}: expected whole pictures")
+        raise AssetError(f"{', '.join(wrong)}: expected whole images")
     sources = [{key: folder.description.get(key) for key in ("kind", "seed", "commit")} for folder in folders]
     described = asdict(config)
     described |= described.pop("packing")

@@ -61,7 +61,7 @@ def looks_at(estimator: Estimator, samples: Samples, rows: range, count: int) ->
         AssetError: no hand had hypotheses.
     """
     if not rows or rows[-1] >= len(samples):
-        raise InvalidInput(f"pictures {rows.start} to {rows.stop - 1} of {len(samples)}: give others")
+        raise InvalidInput(f"images {rows.start} to {rows.stop - 1} of {len(samples)}: give others")
     options = EstimatorOptions(hypotheses=count, tracking=False)
     backend = open_backend("onnx", load_bundle(PRIOR), BackendSettings(threads=1))
     followed = open_hypotheses(backend, options)
@@ -158,7 +158,7 @@ def _by_occlusion(looks: Looks, moved: NDArray[np.bool_]) -> dict[str, dict[str,
 
 def table_of(report: dict[str, Any]) -> str:
     """A report as Markdown."""
-    lines = [f"{report['hands']} hands", "", "| joints, as said | within | scaled by other pictures | scale |"]
+    lines = [f"{report['hands']} hands", "", "| joints, as said | within | scaled by other images | scale |"]
     lines.append("|---|---|---|---|")
     for name, share in report["within"].items():
         scale = report["scale"].get(name)

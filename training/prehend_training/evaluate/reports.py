@@ -143,8 +143,8 @@ def evaluate_frames(
     samples, chosen = Shards(data), PROTOCOLS["scenes"]
     crops = [str(folder.path) for folder in samples.folders if folder.kind == "crops"]
     if crops:
-        raise AssetError(f"{', '.join(crops)}: expected whole pictures, not crops")
-    report = _report(measured, chosen, _scene_data("rendered pictures", data, min(len(samples), limit or len(samples))))
+        raise AssetError(f"{', '.join(crops)}: expected whole images, not crops")
+    report = _report(measured, chosen, _scene_data("rendered images", data, min(len(samples), limit or len(samples))))
     _fill_frames(report, measured, samples, Labels(chosen), sources, detector, limit, None)
     return report
 
@@ -224,7 +224,7 @@ def _scene_data(title: str, data: Sequence[Path], pictures: int) -> Report:
 
 def _dataset_data(chosen: Protocol, name: str, samples: Dataset, pictures: int) -> Report:
     whole = pictures == len(samples)
-    title = f"{chosen.title}: {samples.split}" + ("" if whole else f", {pictures} pictures evenly spread")
+    title = f"{chosen.title}: {samples.split}" + ("" if whole else f", {pictures} images evenly spread")
     published = whole and is_published_split(name, samples.split)
     return {
         "title": title,
@@ -273,7 +273,7 @@ def frame_columns(scores: FrameScores, chosen: Protocol) -> Report:
             "false_hands_per_frame": round(scores.false_hands / scores.frames, 4),
         }
     if not columns:
-        raise InvalidInput("the pictures show no hand that must be found")
+        raise InvalidInput("the images show no hand that must be found")
     return columns
 
 

@@ -12,7 +12,7 @@ from prehend.errors import InvalidInput
 from prehend_training.data.stores.open import DataSource, Mixture
 from prehend_training.experiments.table import Column, Extent, Report, Study, StudyArm, spread
 from prehend_training.storage.shards import ShardFolder
-from prehend_training.train.presets import Changes, changed_preset
+from prehend_training.train.presets import Changes, changed_preset, preset
 
 ROWS = {"scenes": "scenes alone", "made": "scenes and made images", "further": "scenes and further scenes"}
 SCENES = (
@@ -81,7 +81,7 @@ def comparison_table(
     """
     changes = Changes(batch_size=batch)
     arms = [
-        StudyArm(f"{name}-{row}", words, changed_preset(name, changes), compared.data(row))
+        StudyArm(f"{name}-{row}", words, changed_preset(preset(name), changes), compared.data(row))
         for name in presets
         for row, words in ROWS.items()
     ]

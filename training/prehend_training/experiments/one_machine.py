@@ -142,7 +142,7 @@ class Call:
         plan = self.plan
         if plan.teacher_budget is None:
             return []
-        chosen = changed_preset(plan.teacher_preset, replace(plan.changes, batch_size=None, lr=None))
+        chosen = changed_preset(preset(plan.teacher_preset), replace(plan.changes, batch_size=None, lr=None))
         return [Training(chosen, self.data, plan.work / "teacher", plan.teacher_budget)]
 
     @property
@@ -150,7 +150,7 @@ class Call:
         """The network that is wanted."""
         plan = self.plan
         teacher = next((training.run for training in self.teacher_training), plan.teacher)
-        chosen = changed_preset(plan.preset, replace(plan.changes, taught=teacher is not None))
+        chosen = changed_preset(preset(plan.preset), replace(plan.changes, taught=teacher is not None))
         return Training(chosen, self.data, plan.work / "student", plan.budget, plan.start, teacher)
 
     def _rendered(self) -> bool:
@@ -175,7 +175,7 @@ class Call:
         # both learn from the same images, with twins where one of the two learns from pairs
         wanted = max(presets, key=lambda one: getattr(one, "twins", None) is not None)
         memory = wanted.load(self.data, machine.device, machine.in_memory, machine.workers)
-        logger.info("%d pictures on %s in %.0f s", len(memory), machine.device, time.monotonic() - began)
+        logger.info("%d images on %s in %.0f s", len(memory), machine.device, time.monotonic() - began)
         return memory
 
     @property

@@ -19,19 +19,17 @@ from tqdm import tqdm
 from prehend.backends import Backend
 from prehend.errors import AssetError
 from prehend.files import replace_file
-from prehend.pipeline.crops.crop import Crop, direction_of
+from prehend.pipeline.crops.crop import Crop
 from prehend.pipeline.networks.network import HandNetwork
-from prehend.types import Box
 from prehend.weights import Bundle
+from prehend_training.data.base import drawn_indices
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.crop_targets import hand_targets, part_targets
-from prehend_training.data.crops import image_size
-from prehend_training.data.pixels.opencv import warp
+from prehend_training.data.crop_targets import part_targets
+from prehend_training.data.hand_crops import draw_view, hand_crop
 from prehend_training.data.records import of_hand, record_of
 from prehend_training.data.stores.datasets import around_hand, is_usable
 from prehend_training.data.stores.groups import ShardGroups
-from prehend_training.data.views import EXACT_VIEW, CropView, ViewConfig, apply_affine, draw_box, draw_turn, view_of
-from prehend_training.data.views import mirror_left as as_right
+from prehend_training.data.views import EXACT_VIEW, ViewConfig, mirror_left
 
 BATCH = 16
 STAGES = ("encode", "object", "hand")
@@ -63,6 +61,10 @@ class HandAnswers:
 
     def __len__(self) -> int:
         return len(self.arrays["film"])
+
+    def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
+        """See `prehend_training.data.base.Drawn`."""
+        return drawn_indices(seed, step, batch_size, len(self))
 
     def hands(self) -> list[NDArray[np.int64]]:
         """Rows of each hand of each film, in time's order."""
@@ -152,11 +154,10 @@ def _looks(films: ShardGroups, view: ViewConfig, seed: int, size_px: int) -> Ite
             for hand, label in enumerate(sample.hands[:_HANDS]):
                 if not is_usable(sample, label):
                     continue
-                record = as_right(around_hand(of_hand(record_of(sample, _HANDS), hand), size_px))
-                lies = _view(record, view, np.random.default_rng([seed, number, row, hand]), size_px)
-                image = warp(record["image"], lies.affine, size_px)
-                planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255)
-                truth = hand_targets(record, lies)
+                record = mirror_left(around_hand(of_hand(record_of(sample, _HANDS), hand), size_px))
+                lies = draw_view(record, view, size_px, np.random.default_rng([seed, number, row, hand]))
+                truth = hand_crop(record, lies, smear=False, changes=None)
+                planes = np.ascontiguousarray(truth["image"].transpose(2, 0, 1), np.float32) / np.float32(255)
                 truth |= part_targets(record, truth["visible"])
                 kept = {f"true_{name}": np.asarray(truth[name], np.float32) for name in TRUE}
                 kept |= {
@@ -166,10 +167,3 @@ def _looks(films: ShardGroups, view: ViewConfig, seed: int, size_px: int) -> Ite
                     "time_s": np.float64(time_s),
                 }
                 yield _Look(Crop(lies.spec, planes), kept)
-
-
-def _view(record: dict[str, Any], config: ViewConfig, rng: np.random.Generator, size_px: int) -> CropView:
-    size, keypoints = image_size(record), record["keypoints_px"][0]
-    turn = draw_turn(size, config, rng, direction_of(keypoints))
-    box = draw_box(Box.around(apply_affine(turn, keypoints)), config, rng)
-    return view_of(turn, box, None, size, record["K"], size_px)

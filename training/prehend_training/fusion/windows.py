@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from prehend_training.data.base import drawn_rows
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.crops import drawn_indices
-from prehend_training.data.stores.windows import rows_before
+from prehend_training.data.stores.windows import Strides, draw_offsets, rows_before
 from prehend_training.fusion.answers import TOLD, TRUE, HandAnswers
 from prehend_training.sample import Film
 
@@ -17,20 +17,15 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class FusionDataConfig:
-    """How windows are drawn; as of `data.windows.WindowDataConfig`.
+class FusionDataConfig(Strides):
+    """How windows are drawn.
 
     Attributes:
         weights: name or folder of the weights whose answers they consist of.
-        frames, stride_s, jitter, cut_p: see there.
         draws: how often each image is cut, otherwise each time.
     """
 
     weights: str = "unihope-s"
-    frames: int = 3
-    stride_s: float = 1 / 6
-    jitter: float = 0.2
-    cut_p: float = 0.15
     draws: int = 1
 
 
@@ -62,10 +57,8 @@ class FusionWindows:
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """ArrayDict of `window`."""
-        size, (k, n) = self.batch_size, part
-        indices = drawn_indices(self.seed, step, size, len(self.answers))
-        rows = range(k * size // n, (k + 1) * size // n)
-        return self.window([self._drawn(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows])
+        rows = drawn_rows(self.answers, self.seed, step, self.batch_size, part)
+        return self.window([self._drawn(row, rng) for row, rng in rows])
 
     def window(self, rows: Sequence[Sequence[int]] | Rows) -> ArrayDict:
         """The windows of (B, F) rows, -1 for a frame that is not there.
@@ -95,8 +88,5 @@ class FusionWindows:
         return [row, *(-1 if place is None else film.rows[place] for place in older)]
 
     def _drawn(self, row: int, rng: np.random.Generator) -> list[int]:
-        config = self.config
-        older = np.arange(1, config.frames)
-        offsets = config.stride_s * (older + rng.uniform(-config.jitter, config.jitter, len(older)))
-        kept = 1 + int(rng.integers(config.frames - 1)) if rng.random() < config.cut_p else config.frames
-        return [one if k < kept else -1 for k, one in enumerate(self.before(row, offsets.tolist()))]
+        offsets_s, kept = draw_offsets(self.config, rng)
+        return [one if k < kept else -1 for k, one in enumerate(self.before(row, offsets_s))]

@@ -139,7 +139,7 @@ def _unusable(box: Box, size: tuple[int, int]) -> str:
     if max(box.width, box.height) < _LEAST_PX:
         return f"smaller than {_LEAST_PX:g} px"
     inside = Box(max(box.x0, 0), max(box.y0, 0), min(box.x1, size[0] - 1), min(box.y1, size[1] - 1))
-    return "" if inside.area > 0.25 * box.area and inside.width > 0 and inside.height > 0 else "outside the picture"
+    return "" if inside.area > 0.25 * box.area and inside.width > 0 and inside.height > 0 else "outside the image"
 
 
 def write_photo_shards(labels: PhotoLabels, out: Path, longest_px: int = LONGEST_PX) -> dict[str, int]:

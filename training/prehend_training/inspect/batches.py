@@ -45,7 +45,7 @@ def folder_sheet(
 
     Args:
         path: the folder.
-        labels: see `scenes.show.contact_sheet`.
+        labels: see `samples.contact_sheet`.
         count: samples (24), or rows (4).
         columns: samples in a row (6); of a sequence as many of its frames, evenly spaced.
         first: number of the first sample or row.

@@ -85,7 +85,7 @@ def _shape(figure: Any, table: SampleStats) -> None:
 
 def _viewpoint(figure: Any, table: SampleStats) -> None:
     """Where the palm points, as the camera sees it: the middle of the left disc is a palm that faces the camera."""
-    figure.suptitle("direction of the palm (equal areas; up is up in the picture)")
+    figure.suptitle("direction of the palm (equal areas; up is up in the image)")
     palms = table.hands["palm"][np.isfinite(table.hands["palm"][:, 2])]
     towards = palms[:, 2] < 0
     for panel, seen, title in zip(
@@ -147,7 +147,7 @@ def _grasp(figure: Any, table: SampleStats) -> None:
 def _objects(figure: Any, table: SampleStats) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(3, 1))
     ids = [name for name, _ in table.object_ids.most_common()]
-    for names, colour, label in ((table.object_ids, _BLUE, "in the picture"), (table.held_ids, _ORANGE, "held")):
+    for names, colour, label in ((table.object_ids, _BLUE, "in the image"), (table.held_ids, _ORANGE, "held")):
         left.bar(range(len(ids)), [names[name] for name in ids], color=colour, label=label)
     left.set(title="objects", ylabel="pictures", xticks=range(len(ids)), xticklabels=ids)
     left.tick_params(axis="x", rotation=90, labelsize=8)
@@ -159,14 +159,14 @@ def _objects(figure: Any, table: SampleStats) -> None:
         counts = Counter(pictures[name].tolist())
         heights = [counts[k] / len(pictures[name]) for k in range(most + 1)]
         right.bar(np.arange(most + 1) + shift, heights, 0.38, color=colour, label=name)
-    right.set(title="in one picture", xlabel="how many", ylabel="share of pictures", xticks=range(most + 1))
+    right.set(title="in one image", xlabel="how many", ylabel="share of images", xticks=range(most + 1))
     right.legend(fontsize=8)
 
 
 def _light(figure: Any, table: SampleStats) -> None:
     axes = figure.subplots(1, 3 if table.hands else 2)
     _histogram(axes[0], table.pictures["brightness"], _SHARE_BINS, _BLUE)
-    axes[0].set(title="mean brightness of pictures", xlabel="0 black, 1 white")
+    axes[0].set(title="mean brightness of images", xlabel="0 black, 1 white")
     _histogram(axes[1], np.log10(table.pictures["burnt"] + 1e-4), 30, _RED)
     axes[1].set(title="share of burnt pixels", xticks=range(-4, 1), xticklabels=["0", "0.1 %", "1 %", "10 %", "all"])
     if table.hands:
@@ -179,7 +179,7 @@ def _distance(figure: Any, table: SampleStats) -> None:
     _histogram(left, table.hands["distance_m"], 30, _BLUE)
     left.set(title="distance of the wrist", xlabel="m along the optical axis")
     _histogram(right, table.hands["size_px"], 30, _BLUE)
-    right.set(title="size in the picture", xlabel="longer side of the joints' box (px)")
+    right.set(title="size in the image", xlabel="longer side of the joints' box (px)")
 
 
 def _histogram(

@@ -54,7 +54,7 @@ def collect(folder: ShardFolder, limit: int | None = None) -> SampleStats:
     """
     count = min(len(folder), limit or len(folder))
     if count <= 0:
-        raise InvalidInput(f"{folder.path} holds no picture")
+        raise InvalidInput(f"{folder.path} holds no image")
     hands: list[dict[str, Any]] = []
     pictures: list[dict[str, Any]] = []
     object_ids: Counter[str] = Counter()

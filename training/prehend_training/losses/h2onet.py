@@ -16,8 +16,10 @@ from prehend_training.losses.crop import Terms, balanced, hand_rows, mean_of_row
 
 @dataclass(frozen=True)
 class H2ONetLossWeights:
-    """Weight of each term, see `frame_terms` and `switch_terms`: those of the released code. Lengths are in metres,
-    places in shares of the crop. The last two belong to answers that the paper does not have."""
+    """Weight of each term, see `mesh_terms`, `place_terms` and `switch_terms`: those of the released code.
+
+    Lengths are in metres, places in shares of the crop. The last two belong to answers that the paper does not have.
+    """
 
     vertices: float = 1.0
     joints: float = 1.0

@@ -57,13 +57,13 @@ def _check_numbers(path: Path, entry: Any) -> None:
         if isinstance(value, dict | list):
             values += value.values() if isinstance(value, dict) else value
         elif isinstance(value, int | float) and not abs(value) <= _LARGEST:
-            raise AssetError(f"object {path} has the number {str(value)[:20]}, which no thing for a hand has")
+            raise AssetError(f"object {path} has the number {str(value)[:20]}, which no object for a hand has")
 
 
 def _solid(path: Path, entry: Mapping[str, Any], model: ObjectModel) -> Solid:
     mass_kg = float(entry.get("mass_kg", 0.2))
     if not 0 < mass_kg <= _LARGEST:
-        raise AssetError(f"object {path}: mass_kg is {str(entry['mass_kg'])[:20]}, which no thing for a hand has")
+        raise AssetError(f"object {path}: mass_kg is {str(entry['mass_kg'])[:20]}, which no object for a hand has")
     paints = {
         name: Paint(str(paint["material"]), tuple(tuple(tint) for tint in paint.get("tints", ())))
         for name, paint in entry.get("paints", {"body": {"material": "plastic"}}).items()

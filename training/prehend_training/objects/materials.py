@@ -85,7 +85,7 @@ def dress(rng: Rng, solid: Solid, first_layer: int) -> Appearance:
     Args:
         rng: of the look alone.
         solid: stretched or not.
-        first_layer: where `labels.label_textures` begins in the bank of textures. Layers below it, other images, are
+        first_layer: where `prints.label_textures` begins in the bank of textures. Layers below it, other images, are
             used by wild objects only.
     """
     if rng.random() < _WILD_SHARE:

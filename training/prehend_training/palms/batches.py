@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from prehend.conventions import SIDES
 from prehend.io.pixels.images import read_image
 from prehend.types import Box, FloatArray, Region
+from prehend_training.data.base import TrainingDataset, stacked
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.crops import TrainingDataset
 from prehend_training.data.frames import (
     MIN_INSIDE,
     MIN_VISIBLE,
@@ -88,11 +88,7 @@ class PalmBatches:
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """`image` (B, S, S, 3) uint8 and the arrays of `palm_targets`; of part (k, n) the k-th of n."""
-        size, (k, n) = self.batch_size, part
-        frames = self.dataset.indices(self.seed, step, size)
-        rows = range(k * size // n, (k + 1) * size // n)
-        samples = [self.sample(frames[row], np.random.default_rng([self.seed, step, row])) for row in rows]
-        return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        return stacked(self, step, part)
 
     def sample(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One sample: a photograph, or the frame of this number."""

@@ -112,7 +112,7 @@ def pictures_of(folder: Path, only: tuple[str, ...] = ()) -> list[str]:
     names = sorted(path.relative_to(folder).as_posix() for path in paths)
     chosen = [name for name in names if not only or name.startswith(only)]
     if not chosen:
-        raise SourceError(f"{folder}: no pictures to label in it ({', '.join(IMAGE_SUFFIXES)})")
+        raise SourceError(f"{folder}: no images to label in it ({', '.join(IMAGE_SUFFIXES)})")
     return chosen
 
 
@@ -184,7 +184,7 @@ def _ask(work: Labelling, teacher: PhotoTeacher, names: list[str]) -> dict[str, 
             append_line(path, json.dumps(_line(seen[name]), separators=(",", ":")))
             bar.update()
     if names and not seen:
-        raise SourceError(f"{work.folder}: none of its {len(names)} pictures can be read")
+        raise SourceError(f"{work.folder}: none of its {len(names)} images can be read")
     return seen
 
 

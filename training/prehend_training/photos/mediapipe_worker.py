@@ -37,7 +37,7 @@ def main() -> None:
         if asked["path"] != path:
             path, image = asked["path"], cv2.imread(asked["path"], cv2.IMREAD_COLOR)
         if image is None:
-            say({"error": "cannot be read as a picture"})
+            say({"error": "cannot be read as an image"})
             continue
         say({"answers": [answers(hands, image, view) for view in asked["views"]]})
 

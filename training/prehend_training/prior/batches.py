@@ -12,8 +12,8 @@ from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.meshes.pyramid import NUM_PARTS
 from prehend.models.meshes.hhmr import TIMES
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import ArrayDict, Of
-from prehend_training.data.crops import BatchSource
 from prehend_training.losses.crop import SampledHand
 from prehend_training.losses.lifting import any_rotations
 from prehend_training.prior.poses import Poses, natural_poses
@@ -31,12 +31,12 @@ class PriorBatch(TypedDict, total=False):
     betas: Annotated[Any, Of("10", "", "shape of the hand")]
     time: Annotated[Any, Of("1", "", "step of the forward process over their number")]
     noise: Annotated[Any, Of("V 3", "", "normal noise of the mesh")]
-    places: Annotated[Any, Of("21 2", "", "joints in a picture, of any size and place")]
+    places: Annotated[Any, Of("21 2", "", "joints in an image, of any size and place")]
     places_known: Annotated[Any, Of("21", "0/1", "joints whose places are told")]
     joints: Annotated[Any, Of("21 3", "m", "in the hand's frame relative to the wrist, with noise")]
     joints_known: Annotated[Any, Of("21", "0/1", "joints that are told in space")]
     pieces_known: Annotated[Any, Of("6", "0/1", "fingers and palm whose mesh is told")]
-    patches_known: Annotated[Any, Of("P", "0/1", "patches of the picture that are told, the global one first")]
+    patches_known: Annotated[Any, Of("P", "0/1", "patches of the image that are told, the global one first")]
 
 
 @dataclass(frozen=True)

@@ -8,26 +8,20 @@ import numpy as np
 from torch import Tensor
 
 from prehend.conventions import MIRROR, SIDES
-from prehend.pipeline.crops.crop import direction_of
-from prehend.types import Box, FloatArray
+from prehend.types import FloatArray
+from prehend_training.data.base import drawn_rows, joined
 from prehend_training.data.batch import ArrayDict, MomentBatch
-from prehend_training.data.crop_targets import hand_targets, still_visible
 from prehend_training.data.crops import CropBatches
+from prehend_training.data.hand_crops import draw_view, hand_crop
 from prehend_training.data.pixels.draws import PhotometricConfig, draw_changes
-from prehend_training.data.pixels.opencv import changed, warp
 from prehend_training.data.records import Record
 from prehend_training.data.stores.datasets import MixedDataset
 from prehend_training.data.views import (
     EXACT_VIEW,
     CropView,
     ViewConfig,
-    apply_affine,
     crop_projection,
-    draw_box,
-    draw_turn,
-    image_size,
     mirror_left,
-    view_of,
 )
 from prehend_training.sample import HAND_CODE, OBJECT_CODE
 from prehend_training.sima.instants import HandInView, Instant, InstantDataset
@@ -80,11 +74,8 @@ class MomentBatches:
         """Rows [N k, N (k + 1)) are the N views of moment k; see `sample` for the arrays."""
         views = self.config.views
         count = views[int(np.random.default_rng([self.seed, step]).integers(len(views)))]
-        size, (k, n) = max(self.batch_size // count, part[1]), part
-        indices = self.dataset.indices(self.seed, step, size)
-        rows = range(k * size // n, (k + 1) * size // n)
-        samples = [self.sample(indices[row], count, np.random.default_rng([self.seed, step, row])) for row in rows]
-        return {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}
+        rows = drawn_rows(self.dataset, self.seed, step, max(self.batch_size // count, part[1]), part)
+        return joined([self.sample(index, count, rng) for index, rng in rows])
 
     def sample(self, index: int, count: int, rng: np.random.Generator) -> ArrayDict:
         """Views of one moment, drawn of those that show the hand, in any order.
@@ -108,18 +99,11 @@ class MomentBatches:
     def _view(self, hand: HandInView, rng: np.random.Generator) -> ArrayDict:
         config = self.config
         record, T = mirrored(hand)
-        size = image_size(record)
-        turn = draw_turn(size, config.view, rng, direction_of(record["keypoints_px"][0]))
-        box = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
-        view = view_of(turn, box, None, size, record["K"], config.size_px)
-        targets, px = hand_targets(record, view), config.size_px
-        image = warp(record["image"], view.affine, px, rng.random() < config.smear_p)
-        if config.photometric is not None:
-            changes = draw_changes(config.photometric, (px, px), rng)
-            image = changed(image, changes)
-            places: FloatArray = apply_affine(view.affine, record["keypoints_px"][0])
-            targets["visible"] = still_visible(targets["visible"], places, changes.patches, px)
-        return targets | rig_arrays(record, view, T, px) | {"image": image}
+        px = config.size_px
+        view = draw_view(record, config.view, px, rng)
+        smear = bool(rng.random() < config.smear_p)
+        changes = None if config.photometric is None else draw_changes(config.photometric, (px, px), rng)
+        return hand_crop(record, view, smear, changes) | rig_arrays(record, view, T, px)
 
 
 TEACHER = "teacher_"

@@ -10,7 +10,7 @@ import numpy as np
 from prehend.conventions import SIDES
 from prehend.errors import AssetError
 from prehend.types import FloatArray
-from prehend_training.data.crops import drawn_indices
+from prehend_training.data.base import drawn_indices
 from prehend_training.data.records import FRAME_HANDS, Record, of_hand, record_of
 from prehend_training.data.stores.datasets import MixedDataset, around_hand, is_usable
 from prehend_training.data.stores.groups import GroupSource

@@ -113,7 +113,7 @@ def claim(out: Path, config: dict[str, Any]) -> None:
     note = out / "config.json"
     wanted = {"schema": SCHEMA, **config}
     if note.exists():
-        begun = _object(note)
+        begun = read_object(note)
         differ = [
             f"{key} is {begun.get(key)!r} and not {wanted.get(key)!r}"
             for key in sorted(begun.keys() | wanted.keys())
@@ -129,7 +129,7 @@ def claim(out: Path, config: dict[str, Any]) -> None:
 
 def write_index(out: Path, notes: dict[str, ShardNote]) -> Path:
     """Write index.json of a folder whose shards are all there; returns its path."""
-    config = _object(out / "config.json")
+    config = read_object(out / "config.json")
     index = {
         **config,
         "commit": ", ".join(sorted({note.commit for note in notes.values()})),
@@ -140,15 +140,15 @@ def write_index(out: Path, notes: dict[str, ShardNote]) -> Path:
     return path
 
 
-def _object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file of a folder of shards.
+def read_object(path: Path, way_out: str = "take it from a copy, or render into another folder") -> dict[str, Any]:
+    """The object in a JSON file of a folder of shards or twins.
 
     Raises:
-        AssetError: it is none, or cut off.
+        AssetError: it is none, or cut off; `way_out` says what to do.
     """
-    content = read_json(path, lambda text: AssetError(f"{text}: take it from a copy, or render into another folder"))
+    content = read_json(path, lambda text: AssetError(f"{text}: {way_out}"))
     if not isinstance(content, dict):
-        raise AssetError(f"{path} holds no object: take it from a copy, or render into another folder")
+        raise AssetError(f"{path} holds no object: {way_out}")
     return content
 
 
@@ -212,7 +212,7 @@ class ShardFolder:
         index = path / "index.json"
         if not index.exists():
             raise AssetError(f"{path} holds no index.json: render it with `prehend-train scenes`")
-        description = _object(index)
+        description = read_object(index)
         if description.get("schema") != SCHEMA:
             raise AssetError(f"{index} has schema {description.get('schema')}, expected {SCHEMA}: render it again")
         _check_index(index, description)

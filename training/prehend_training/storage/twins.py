@@ -16,15 +16,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.documents import read_json
 from prehend.errors import AssetError, InvalidInput, SourceError
 from prehend.files import append_line, replace_file, replace_text
 from prehend.io.pixels.images import read_image
 from prehend_training.sample import FrameId, Maps, Sample
 from prehend_training.storage.codec import Packing, encode_image
+from prehend_training.storage.shards import read_object
 
 SCHEMA = "prehend.twins/1"
 
+_AGAIN = "make the twins again in another folder"
 _EACH = 1000
 """Frames whose images share a folder."""
 
@@ -79,7 +80,7 @@ class TwinFolder:
         note = path / "config.json"
         if not note.exists():
             raise AssetError(f"{path} holds no config.json: make twins with `prehend-train deocclude`")
-        description = _object(note)
+        description = read_object(note, _AGAIN)
         if description.get("schema") != SCHEMA:
             raise AssetError(f"{note} has schema {description.get('schema')}, expected {SCHEMA}: make the twins again")
         twins = [twin for file in sorted(path.glob("twins-*.jsonl")) for twin in _read_lines(file)]
@@ -100,7 +101,7 @@ class TwinFolder:
         wanted = json.loads(json.dumps({"schema": SCHEMA, **description}))
         note = path / "config.json"
         if note.exists():
-            begun = _object(note)
+            begun = read_object(note, _AGAIN)
             keys = sorted(begun.keys() | wanted.keys())
             differ = [
                 f"{k} is {begun.get(k)!r} and not {wanted.get(k)!r}" for k in keys if begun.get(k) != wanted.get(k)
@@ -148,7 +149,7 @@ class TwinFolder:
         if picture is None or silhouette is None:
             return sample
         if picture.shape != sample.image.shape:
-            raise AssetError(f"{self.path}: the twin of {sample.frame_id} has another size than its picture")
+            raise AssetError(f"{self.path}: the twin of {sample.frame_id} has another size than its image")
         amodal = np.zeros((len(sample.hands), *silhouette.shape), bool)
         amodal[0] = silhouette
         return replace(sample, maps=Maps(deoccluded=picture, hand_amodal=amodal))
@@ -197,18 +198,6 @@ class TwinFolder:
         frame = twin.frame_id
         name = quote(f"{frame.sequence}-{frame.frame}-{frame.view}-{frame.seed}-{frame.index}", safe="")
         return self.path / "pictures" / f"{twin.index // _EACH:06d}" / f"{name}.{suffix}"
-
-
-def _object(note: Path) -> dict[str, Any]:
-    """The object in config.json.
-
-    Raises:
-        AssetError: it is none, or cut off.
-    """
-    content = read_json(note, lambda text: AssetError(f"{text}: make the twins again in another folder"))
-    if not isinstance(content, dict):
-        raise AssetError(f"{note} holds no object: make the twins again in another folder")
-    return content
 
 
 def _read_lines(path: Path) -> list[Twin]:

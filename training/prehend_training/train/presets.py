@@ -12,7 +12,7 @@ from prehend.models.hand_object.unihope import PAPER, SMALL
 from prehend.models.hand_object.unihope_lite import LITE
 from prehend.models.registry import config_from_manifest
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
-from prehend_training.data.crops import CropDataConfig
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.frames import DetectorDataConfig
 from prehend_training.losses.heads import Fusion
 from prehend_training.losses.lifting import LiftConfig
@@ -277,14 +277,12 @@ RECIPES: dict[str, Optimisation] = {
 """How networks are trained with large batches, as a GPU wants them; presets without an entry keep their own numbers."""
 
 
-def changed_preset(name: str, changes: Changes) -> Preset:
+def changed_preset(chosen: Preset, changes: Changes) -> Preset:
     """A preset with other numbers; RUN/run.json tells what they are.
 
     Raises:
-        UnknownName: there is no such preset.
         InvalidInput: the changes have no effect on what the preset trains, or a number is not positive.
     """
-    chosen = preset(name)
     numbers = RECIPES.get(chosen.name, chosen.optimisation) if changes.large_batches else chosen.optimisation
     return renumbered(chosen, changes, numbers).changed(changes)
 

@@ -8,8 +8,17 @@ from typing import NoReturn
 WRONG_USE = 2
 
 
-class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong, and where the help is; takes no abbreviations."""
+class OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the exit code for wrong use."""
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise SystemExit(WRONG_USE)
+
+
+class Parser(OneLineParser):
+    """Of a verb of `prehend`; takes no abbreviations."""
 
     def __init__(self, prog: str, description: str, epilog: str | None = None):
         super().__init__(
@@ -19,11 +28,6 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with the exit code for wrong use."""
-        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
-        raise SystemExit(WRONG_USE)
 
 
 def number_between(low: float, high: float) -> Callable[[str], float]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 ACTIONS = {
     "generate": "hands as they may be, without anything known",
     "complete": "what a mesh or a skeleton leaves open: fingers that are cut away or not seen",
-    "reconstruct": "several hands that may be meant by a picture",
-    "fit": "a hand to joints in space or in a picture, or to a mesh of another hand model",
+    "reconstruct": "several hands that may be meant by an image",
+    "fit": "a hand to joints in space or in an image, or to a mesh of another hand model",
 }
 MOST = 256
 
@@ -32,7 +32,7 @@ _DESCRIPTION = """Ask the prior for hands (HHMR: a diffusion on hand meshes): n 
 Each writes into DIR: hands.json (joints, errors, how unsure each joint is), a mesh a hand (.obj), sheet.png and
 turntable.mp4."""
 
-_FILE = """FILE is JSON: joints_m, 21 of [x, y, z] in metres, or keypoints_px, 21 of [u, v] in the picture, with null
+_FILE = """FILE is JSON: joints_m, 21 of [x, y, z] in metres, or keypoints_px, 21 of [u, v] in the image, with null
 for what is not known; camera (K, width, height) with keypoints_px; side. Hands come back in the same frame."""
 
 
@@ -96,13 +96,13 @@ def _fit(argv: list[str]) -> int:
 def _reconstruct(argv: list[str]) -> int:
     parser = _parser(
         "reconstruct",
-        "Draw hands that may be meant by a picture: the crop network finds the joints that are seen and says how sure\n"
+        "Draw hands that may be meant by an image: the crop network finds the joints that are seen and says how sure\n"
         "it is; the prior says what the whole hand may be.",
     )
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="picture with a hand")
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="image with a hand")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="intrinsics, as for prehend run (assumed)")
     parser.add_argument(
-        "--hand", type=int, default=1, metavar="K", help="which hand of the picture, the surest first (1)"
+        "--hand", type=int, default=1, metavar="K", help="which hand of the image, the surest first (1)"
     )
     args = parser.parse_args(argv)
 

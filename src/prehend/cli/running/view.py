@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8642
 
-_DESCRIPTION = """Show what the camera and the estimator see, on a page in the browser: picture and overlay, hands and
+_DESCRIPTION = """Show what the camera and the estimator see, on a page in the browser: image and overlay, hands and
 what they hold in 3D, grasps over time, latency. No internet connection and no ROS is needed.
 
 SOURCE is a camera (its number or /dev/videoN), a video, a folder of images, a rosbag, an image, or ros:/TOPIC for the

@@ -47,7 +47,7 @@ class Judged:
         truth_title: what the truth is, empty for none.
         rows, things, series, events, lost: see their modules.
         settings: how the answers came about.
-        measures: of `measures_of`.
+        measures: by group, see `hand_measures` and those after it.
         path: the source, to take images from; None where it is not there.
     """
 

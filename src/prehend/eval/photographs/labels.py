@@ -69,7 +69,7 @@ def find_labels(folder: Path) -> Path:
                 return place / name
     raise SourceError(
         f"{folder}: photographs without labels (no {' or '.join(LABEL_FILES)}): give --labels FILE ({FORMATS}), "
-        "or --no-hand for pictures without hands"
+        "or --no-hand for images without hands"
     )
 
 
@@ -135,7 +135,7 @@ def _read_photos(path: Path, content: Mapping[str, Any]) -> list[LabelledPhoto]:
     for row, entry in enumerate(_listed(path, {key: entries}, key)):
         name = next((str(entry[word]) for word in ("path", "image", "source", "file", "name") if word in entry), None)
         if name is None:
-            raise SourceError(f"{path}: picture {row}: 'image' is missing")
+            raise SourceError(f"{path}: image {row}: 'image' is missing")
         hands = tuple(_hand(f"{path}: {name}", hand) for hand in entry.get("hands") or ())
         whole = bool(entry.get("all_hands_labelled", content.get("all_hands_labelled", False)))
         K = entry.get("K")
@@ -319,6 +319,6 @@ def check_size(photo: LabelledPhoto, width: int, height: int) -> None:
     if photo.size is not None and photo.size != (width, height):
         wanted = f"{photo.size[0]} x {photo.size[1]}"
         raise InvalidInput(
-            f"{photo.name}: the labels are for {wanted} px, the picture has {width} x {height}: "
-            "scale the keypoints, or take the picture that was labelled"
+            f"{photo.name}: the labels are for {wanted} px, the image has {width} x {height}: "
+            "scale the keypoints, or take the image that was labelled"
         )

@@ -29,7 +29,7 @@ def photo_tables(report: Report) -> str:
         parts.append(_calibration(report["calibration"]))
     for folder, told in report.get("looked_at", {}).items():
         counts = ", ".join(f"{count} with {hands}" for hands, count in told["pictures_with_hands"].items())
-        parts.append(f"{folder}: {told['pictures']} pictures, hands found: {counts}")
+        parts.append(f"{folder}: {told['pictures']} images, hands found: {counts}")
     if report.get("clips"):
         parts.append(_clip_table(report["clips"]))
     if report.get("stereo"):
@@ -65,7 +65,7 @@ def _notes(report: Report) -> str:
         lines.append(f"detector {report['detector']['name']} {report['detector']['weights_sha256'][:12]}")
     for name, column in report.get("columns", {}).items():
         if "time_ms" in column:
-            lines.append(f"{COLUMN_NAMES[name]} {column['time_ms']['median']:.1f} ms a picture (median)")
+            lines.append(f"{COLUMN_NAMES[name]} {column['time_ms']['median']:.1f} ms an image (median)")
     return "; ".join(lines)
 
 
@@ -84,7 +84,7 @@ def _scores_table(column: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Precision over score thresholds."""
     keys = ("answers", "precision", "recall", "false_a_picture")
     body = [(f"{row['threshold']:g}", [_cell(row, key) for key in keys]) for row in rows]
-    title = f"## Scores, {COLUMN_NAMES[column]}, pictures in which every hand is labelled"
+    title = f"## Scores, {COLUMN_NAMES[column]}, images in which every hand is labelled"
     return f"{title}\n\n" + markdown_table(
         ["score at least", "answers", "precision", "recall", "false a picture"], body
     )
@@ -156,7 +156,7 @@ def _set_title(report: Report, name: str) -> str:
     labels = max((group.get("n", 0) for group in groups), default=0)
     if labels:
         return f"{name} ({labels})"
-    return f"{name} (no hands, {max((group.get('pictures', 0) for group in groups), default=0)} pictures)"
+    return f"{name} (no hands, {max((group.get('pictures', 0) for group in groups), default=0)} images)"
 
 
 def _cell(group: Report, key: str) -> Cell:

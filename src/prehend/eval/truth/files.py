@@ -125,7 +125,7 @@ class BopTruth:
             raise SourceError(f"{path}: no scene_gt.json of BOP ({error})") from error
         apart = [float(np.linalg.norm(one.T_camera_object[:3, 3])) for some in self._frames.values() for one in some]
         if apart and np.median(apart) < _NEAREST_M:
-            raise SourceError(f"{path}: its things are {np.median(apart):.2g} m from the camera: give millimetres")
+            raise SourceError(f"{path}: its objects are {np.median(apart):.2g} m from the camera: give millimetres")
         numbers = sorted(self._frames)
         self.extent = f"images {numbers[0]} to {numbers[-1]}" if numbers else "no image"
 

@@ -91,7 +91,7 @@ class ImageReader:
         header = None if self.told_of_more or data.startswith(_JPEG) else read_header(data)
         if header is not None and holds_several(header.kind, data):
             self.told_of_more = True
-            self.note(f"{path}: an animation, or of several pages: only the first picture of such a file is read")
+            self.note(f"{path}: an animation, or of several pages: only the first image of such a file is read")
 
     def data(self, data: bytes, name: str) -> Image:
         """See `decode_image`."""

@@ -18,7 +18,7 @@ def meeting_points(places: Tensor, weight: Tensor, turn: Tensor, center: Tensor,
     Args:
         places: (B, N, J, 2) in [0, 1] of the crops.
         weight: (B, N, J) of each ray, at least one above 0.
-        turn, center, ray: see `sima_views.Rig`.
+        turn, center, ray: see `views.Rig`.
 
     Returns:
         (B, J, 3) in the frame that the views share [m].

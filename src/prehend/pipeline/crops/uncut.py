@@ -1,4 +1,4 @@
-"""Crops of a picture, cut at once on the processor or later where the network runs."""
+"""Crops of an image, cut at once on the processor or later where the network runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ KEEP_SHARE = 0.5
 
 UNSURE = "_unsure"
 """Behind a stage's name among the thresholds of a detector's weights: lowest score of a new hand that the hand network
-has to be sure of (see `network.HandNetwork.sure`). Weights without one have no such hands, nor has `detector_score`."""
+has to be sure of (see `CropNetwork.sure`). Weights without one have no such hands, nor has `detector_score`."""
 
 
 class Wanted(NamedTuple):

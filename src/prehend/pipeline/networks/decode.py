@@ -15,7 +15,7 @@ from prehend.hand_model.skinning import skin
 from prehend.pipeline.crops.border import border_trust, is_inside
 from prehend.pipeline.crops.crop import CropSpec, from_box
 from prehend.pipeline.frames.targets import NoHand
-from prehend.pipeline.networks.network import NetworkAnswer
+from prehend.pipeline.networks.base import NetworkAnswer
 from prehend.pipeline.networks.pose_refine import PosePrior, of_side, refine_pose
 from prehend.types import Camera, FloatArray
 

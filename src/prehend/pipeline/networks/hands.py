@@ -4,7 +4,7 @@ from prehend.conventions import Side
 from prehend.errors import WeightsMismatch
 from prehend.hand_model import HandModel, load_hand_model
 from prehend.hand_model.retarget import betas_for_joints
-from prehend.pipeline.networks.network import NetworkAnswer
+from prehend.pipeline.networks.base import NetworkAnswer
 from prehend.types import FloatArray
 from prehend.weights import Bundle
 

@@ -14,7 +14,8 @@ from prehend.pipeline.crops.crop import CropSpec, from_box, whole_crop
 from prehend.pipeline.crops.letterbox import probability
 from prehend.pipeline.crops.uncut import AnyCrop, infer_crops
 from prehend.pipeline.frames.memory import NO_PAST, Moment
-from prehend.pipeline.networks.network import Encoded, HandNetwork, Maps, MeshAnswer, NetworkAnswer
+from prehend.pipeline.networks.base import CropNetwork, Encoded, Maps, MeshAnswer, NetworkAnswer
+from prehend.pipeline.networks.network import HandNetwork
 from prehend.pipeline.networks.through_time import DECODE, stage_through_time
 from prehend.types import FloatArray
 
@@ -26,7 +27,7 @@ palm's."""
 _LOGITS = ("presence_logit", "side_logit")
 
 
-class MeshNetwork(HandNetwork):
+class MeshNetwork(CropNetwork):
     """A backend with the stages `encode` and `decode`.
 
     It does not tell whether something is held: the probability of a grasp is NaN, and nothing is looked for.
@@ -50,7 +51,7 @@ class MeshNetwork(HandNetwork):
             )
 
     def encode(self, crops: Sequence[AnyCrop]) -> Encoded:
-        """See `HandNetwork`."""
+        """See `CropNetwork`."""
         out = infer_crops(self._backend, "encode", crops)
         presence, side = (self._log_odds(name, out[name][:, 0]) for name in _LOGITS)
         maps = {name: array.copy() for name, array in out.items() if name not in (*_LOGITS, "places")}
@@ -65,7 +66,7 @@ class MeshNetwork(HandNetwork):
         kinds: Sequence[Maps | None] | None = None,
         moments: Sequence[Moment] | None = None,
     ) -> list[NetworkAnswer]:
-        """See `HandNetwork`; nothing is looked for that may be held."""
+        """See `CropNetwork`; nothing is looked for that may be held."""
         if not rows:
             return []
         assert self._through_time is not None and encoded.places is not None
@@ -92,7 +93,7 @@ class MeshNetwork(HandNetwork):
         return NetworkAnswer(keypoints, fitted.rotations, fitted.betas, visibility, mesh=mesh)
 
 
-def open_network(backend: Backend, temporal_frames: int = 1) -> HandNetwork:
+def open_network(backend: Backend, temporal_frames: int = 1) -> CropNetwork:
     """The network of these weights, of either kind.
 
     Raises:

@@ -16,8 +16,8 @@ from prehend.pipeline.crops.uncut import AnyCrop, CropSource
 from prehend.pipeline.frames.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.frames.memory import Moment
 from prehend.pipeline.frames.targets import NoHand, Target, cut_target
+from prehend.pipeline.networks.base import CropNetwork, Encoded, NetworkAnswer
 from prehend.pipeline.networks.decode import crop_to_camera
-from prehend.pipeline.networks.network import Encoded, HandNetwork, NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Camera, Region
 
@@ -51,7 +51,7 @@ def kinds_of(objects: Sequence[ObjectModel]) -> NDArray[np.float32] | None:
 
 
 class _CroppedTarget(NamedTuple):
-    """A target and its crop, of the picture of a camera."""
+    """A target and its crop, of the image of a camera."""
 
     picture: CropSource
     target: Target
@@ -83,7 +83,7 @@ class Inference:
         kinds: (K, 10) descriptions of what the hands may hold, see `object_catalogue.object_kind`; None for none.
     """
 
-    def __init__(self, network: HandNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
+    def __init__(self, network: CropNetwork, options: EstimatorOptions, kinds: NDArray[np.float32] | None = None):
         self._network, self._options, self._kinds = network, options, kinds
         self._pool: ThreadPoolExecutor | None = None
 
@@ -111,7 +111,7 @@ class Inference:
         """The same for the images of several cameras, with each stage run once for all of them.
 
         Args:
-            frames: each a picture with its targets and its camera, as of `run`.
+            frames: each an image with its targets and its camera, as of `run`.
             given: see `run`.
 
         Returns:

@@ -11,8 +11,8 @@ from prehend.geometry.control_points import MIRRORED_ORDER
 from prehend.geometry.placing import DepthCue, place
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.crops.crop import CropSpec, from_box
+from prehend.pipeline.networks.base import ThingAnswer
 from prehend.pipeline.networks.decode import DecodedHand
-from prehend.pipeline.networks.network import ThingAnswer
 from prehend.types import Box, Camera, FloatArray, ObjectEstimate
 
 TOP_CELLS = 10

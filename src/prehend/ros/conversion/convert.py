@@ -261,7 +261,7 @@ def timing_message(header: Any, stages_ms: Mapping[str, float], latency_ms: floa
 
 def transforms(header: Any, result: FrameResult, prefix: str = "", fingers: bool = False) -> Any:
     """A tf2_msgs/TFMessage: `<side>_hand_<track>` and `held_object_<track>`; of the operator's hands `<side>_hand`,
-    `<side>_hand_object` and `held_object`, of two things the one that was grasped first; all below the image's frame.
+    `<side>_hand_object` and `held_object`, of two objects the one that was grasped first; all below the image's frame.
 
     Empty unless the camera is calibrated (/tf has no place to say that a position is a guess) and the image's frame has
     a name. A hand that fades out is left out once none of its joints counts as carried over.
@@ -295,7 +295,7 @@ def transforms(header: Any, result: FrameResult, prefix: str = "", fingers: bool
 def _longest_holder(hands: Sequence[HandEstimate]) -> HandEstimate | None:
     """The operator's hand that has grasped for longest; where none grasps, one that an object was seen in.
 
-    Its object need not have a pose in this image: no frame is better than one that goes over to another thing and back.
+    Its object need not have a pose in this image: no frame is better than one that goes over to another one and back.
     """
 
     def order(hand: HandEstimate) -> tuple[bool, float, int]:

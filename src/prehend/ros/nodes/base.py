@@ -61,7 +61,7 @@ class NodeBase:
         self.worker.rest()
 
     def run(self) -> None:
-        """Process images until `stop`; see `worker.Worker.run`."""
+        """Process images until `stop`; see `WorkerLoop.run`."""
         self.worker.run()
 
     def stop(self) -> None:

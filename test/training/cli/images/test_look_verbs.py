@@ -30,9 +30,9 @@ def look(root, *more):
 
 def test_images_and_instants_are_counted(freihand, capsys):
     assert look(freihand[0]) == 0
-    assert capsys.readouterr().out == "freihand: 12 pictures of 12 instants\n"
+    assert capsys.readouterr().out == "freihand: 12 images of 12 instants\n"
     assert look(freihand[0], "--split", "evaluation") == 0
-    assert capsys.readouterr().out == "freihand: 3 pictures of 3 instants\n"
+    assert capsys.readouterr().out == "freihand: 3 images of 3 instants\n"
 
 
 def test_the_sheet_shows_samples_from_the_first_to_the_last(freihand, tmp_path):

@@ -60,8 +60,8 @@ def test_steps_to_time_are_taken_in_their_order():
         ("hhmr evaluate {run} --data {none}", "index.json"),
         ("hhmr evaluate {crops} --data {crops}", "manifest.json"),
         ("hhmr evaluate {run} --data {crops} --drawn 1", "two hands at least"),
-        ("hhmr hypotheses unihope-s --data {crops} --first 24", "pictures 24 to 279 of 24"),
-        ("hhmr hypotheses unihope-s --data {crops} --first 20 --count 9", "pictures 20 to 28 of 24"),
+        ("hhmr hypotheses unihope-s --data {crops} --first 24", "images 24 to 279 of 24"),
+        ("hhmr hypotheses unihope-s --data {crops} --first 20 --count 9", "images 20 to 28 of 24"),
         ("hhmr hypotheses nothing --data {crops}", "nothing"),
     ],
 )

@@ -13,7 +13,8 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.hand_model import load_hand_model, skin
 from prehend_training.cli import main as cli
 from prehend_training.data.crop_targets import from_box
-from prehend_training.data.crops import CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.records import record_of
 from prehend_training.data.stores.datasets import (
     WINDOW,

@@ -12,7 +12,8 @@ from fake import write_fake
 from photo_work import Knows, labelled, write_photos
 
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.data.crops import CropBatches, CropDataConfig, exact
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig, exact
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
 from prehend_training.data.pixels.opencv import warp_frame
 from prehend_training.data.pixels.plans import PENDING, FramePixels, later

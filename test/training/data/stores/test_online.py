@@ -3,7 +3,8 @@ import pytest
 from fake import open_fake, write_fake
 
 from prehend.errors import AssetError, InvalidInput
-from prehend_training.data.crops import CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
 from prehend_training.data.loader import prefetched
 from prehend_training.data.stores.datasets import ShardDataset

@@ -143,7 +143,7 @@ def test_pictures_without_labels_are_looked_at(photos, tmp_path, capsys):
     (told,) = json.loads((tmp_path / "metrics.json").read_text())["looked_at"].values()
     assert told["pictures"] == 10 == sum(told["pictures_with_hands"].values())
     assert cv2.imread(str(tmp_path / "sheets" / "images_01.jpg")) is not None
-    assert "10 pictures, hands found: " in capsys.readouterr().out
+    assert "10 images, hands found: " in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
@@ -299,8 +299,8 @@ def labelled_for(tmp_path, **about):
         (lambda path: f"--photos {path}", "photographs without labels (no gt.json"),
         (lambda path: f"--no-hand {path / 'nowhere'}", "no such folder"),
         (lambda path: f"--no-hand {path}", "the folder has no images"),
-        (lambda path: labelled_for(path, width=640), "the labels are for 640 x 240 px, the picture has 320 x 240"),
-        (lambda path: labelled_for(path, image="b.png"), "none of the 1 labelled pictures is there, such as b.png"),
+        (lambda path: labelled_for(path, width=640), "the labels are for 640 x 240 px, the image has 320 x 240"),
+        (lambda path: labelled_for(path, image="b.png"), "none of the 1 labelled images is there, such as b.png"),
         (lambda path: labelled_for(path) + " --split test", "no photograph of split 'test': the labels know no splits"),
         (lambda path: labelled_for(path) + " --complete-set x", "no set 'x' to be complete: choose of set, or all"),
         (lambda path: labelled_for(path) + " --boxes nowhere.json", "nowhere.json: no such file"),

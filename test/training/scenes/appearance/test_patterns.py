@@ -88,5 +88,5 @@ def test_without_photographs_there_are_none(photos):
 
 def test_a_folder_without_usable_photographs_is_named(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"none")
-    with pytest.raises(SourceError, match="no picture can be read"):
+    with pytest.raises(SourceError, match="no image can be read"):
         Gallery(tmp_path)

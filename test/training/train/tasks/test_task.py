@@ -76,7 +76,7 @@ def test_a_teacher_of_another_kind_or_size_is_named(moments, teacher, tmp_path):
     with pytest.raises(InvalidInput, match="differ in width"):
         other.task([moments], None, Teacher(load_teacher(teacher, "cpu", SimaViews)))
     with pytest.raises(InvalidInput, match="no preset"):
-        changed_preset("debug-sima-plain", Changes(taught=True))
+        changed_preset(preset("debug-sima-plain"), Changes(taught=True))
 
 
 def test_views_that_are_not_there_teach_nothing(moments):

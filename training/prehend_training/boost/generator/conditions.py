@@ -74,7 +74,7 @@ def why_unmapped(sample: Sample) -> str | None:
     if hand.rotations is None or not len(hand.vertices_m) or not hand.has_joints:
         return "no hand in metres"
     if any(thing.object_id not in catalogue() for thing in sample.objects):
-        return "a thing that is not in the catalogue"
+        return "an object that is not in the catalogue"
     return None
 
 

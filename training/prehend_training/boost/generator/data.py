@@ -98,7 +98,7 @@ class BoosterSource:
             if (found := self._read(which, int(other))) is not None:
                 return found
         raise AssetError(
-            f"{folder.path}: no condition can be drawn of {tries} pictures: are their hands known in metres "
+            f"{folder.path}: no condition can be drawn of {tries} images: are their hands known in metres "
             "(`boost fit`, `scenes --kind crops`)?"
         )
 
@@ -125,10 +125,10 @@ def open_crops(path: Path) -> ShardFolder:
     """
     folder = ShardFolder.open(path)
     if folder.kind != "crops" or not len(folder):
-        raise AssetError(f"{path} holds {len(folder)} pictures of kind {folder.kind}: expected crops, one at least")
+        raise AssetError(f"{path} holds {len(folder)} images of kind {folder.kind}: expected crops, one at least")
     first = folder.sample(0, "none")
     if first.image.shape[0] != first.image.shape[1]:
-        raise AssetError(f"{path}: its pictures are not square: expected crops of `boost fit`, `create` or `scenes`")
+        raise AssetError(f"{path}: its images are not square: expected crops of `boost fit`, `create` or `scenes`")
     if first.hands:
         check_hand_model(first, str(path))
     return folder

@@ -47,7 +47,7 @@ def train_booster(
         if not is_out_of_memory(error):
             raise
         raise DeviceError(
-            f"no memory for {preset.optimisation.batch_size} pictures a step on {machine.device}: begin a run with a "
+            f"no memory for {preset.optimisation.batch_size} images a step on {machine.device}: begin a run with a "
             f"smaller --batch; the last checkpoint of {run} is kept"
         ) from error
 

@@ -12,7 +12,7 @@ from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend_training.boost.generator.data import BoosterSource
 from prehend_training.boost.generator.network import Booster, DenoiserConfig, scheduler
-from prehend_training.data.crops import BatchSource
+from prehend_training.data.base import BatchSource
 from prehend_training.data.stores.open import DataSource, Mixture
 from prehend_training.losses.crop import Terms
 from prehend_training.train.loop.preset import Memory, Optimisation, Preset, Teacher
@@ -60,7 +60,7 @@ class BoosterPreset(Preset):
     @property
     def summary(self) -> tuple[str, str]:
         """See `Preset`."""
-        return f"makes pictures of {self.config.size_px} px", "fits of photographs, crops"
+        return f"makes images of {self.config.size_px} px", "fits of photographs, crops"
 
     def build(self) -> Booster:
         """The network with fresh weights."""

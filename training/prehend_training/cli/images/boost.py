@@ -31,7 +31,7 @@ _BESIDE_MAPS = "also write sheet.png: crops beside their maps"
 def add_boost_verbs(verbs: Any) -> None:
     """Add the verbs of this module."""
     boost: argparse.ArgumentParser = verbs.add_parser(
-        "boost", help="make pictures of hands with a diffusion model of your own (docs/HANDBOOSTER.md)"
+        "boost", help="make images of hands with a diffusion model of your own (docs/HANDBOOSTER.md)"
     )
     steps = boost.add_subparsers(dest="step", required=True)
     _add_fit(steps)
@@ -76,7 +76,7 @@ def _add_train(steps: Any) -> None:
     )  # fmt: skip
     add_budget(train)
     add_seed(train, "of fresh weights and batches (0)", None)
-    train.add_argument("--batch", type=int, metavar="N", help="pictures a step")
+    train.add_argument("--batch", type=int, metavar="N", help="images a step")
     train.add_argument("--lr", type=float, help="highest learning rate")
     add_machine(train, processes=False)
 
@@ -89,19 +89,19 @@ def _add_create(steps: Any) -> None:
     create.add_argument("--size", type=int, default=128, metavar="PX", help="side of the crops (128)")
     create.add_argument(
         "--real", type=Path, action="append", default=[], metavar="DIR",
-        help="crops of hands that there are pictures of (`boost fit`): grasps shall be unlike them, views and bare "
+        help="crops of hands that there are images of (`boost fit`): grasps shall be unlike them, views and bare "
         "hands come from them; may be repeated",
     )  # fmt: skip
     create.add_argument("--real-share", type=float, default=0.2, help="conditions with a real hand's pose (0.2)")
-    create.add_argument("--object", action="append", default=[], metavar="ID", help="thing to hold, repeatable (all)")
+    create.add_argument("--object", action="append", default=[], metavar="ID", help="object to hold, repeatable (all)")
     create.add_argument("--library", type=Path, metavar="DIR", help="folder of grasps (the shipped one)")
     create.add_argument(
         "--asset-split",
         choices=("all", "training", "held-out"),
         default="all",
-        help="things and skins that may appear, as for scenes (all)",
+        help="objects and skins that may appear, as for scenes (all)",
     )
-    create.add_argument("--synthetic", type=int, default=48, metavar="N", help="grasps kept of each thing (48)")
+    create.add_argument("--synthetic", type=int, default=48, metavar="N", help="grasps kept of each object (48)")
     create.add_argument("--real-count", type=int, default=200, metavar="M", help="real hands kept (200)")
     create.add_argument("--turn", type=float, default=30.0, metavar="DEG", help="of views, about each axis (30)")
     create.add_argument("--shape", type=float, default=0.4, help="spread of the change of a hand's shape (0.4)")
@@ -110,16 +110,16 @@ def _add_create(steps: Any) -> None:
 
 
 def _add_sample(steps: Any) -> None:
-    sample = add_verb(steps, "sample", _sample, "make pictures for conditions; goes on where it stopped")
+    sample = add_verb(steps, "sample", _sample, "make images for conditions; goes on where it stopped")
     sample.add_argument("run_folder", type=Path, metavar="RUN", help="run of `boost train`")
     sample.add_argument("--conditions", type=Path, required=True, metavar="DIR", help="folder of `boost create`")
-    sample.add_argument("--out", type=Path, required=True, metavar="MADE", help="folder of the pictures")
+    sample.add_argument("--out", type=Path, required=True, metavar="MADE", help="folder of the images")
     sample.add_argument("--steps", type=int, default=30, help="of DDIM (30)")
     sample.add_argument("--guidance", type=float, default=3.0, help="weight of the orientation, 1 for none (3)")
     sample.add_argument("--eta", type=float, default=0.0, help="share of fresh noise in each step (0)")
-    sample.add_argument("--variants", type=int, default=1, metavar="N", help="pictures of each condition (1)")
+    sample.add_argument("--variants", type=int, default=1, metavar="N", help="images of each condition (1)")
     add_seed(sample, "of the noise (0)")
-    sample.add_argument("--batch", type=int, default=16, metavar="N", help="pictures at once; halved if it must (16)")
+    sample.add_argument("--batch", type=int, default=16, metavar="N", help="images at once; halved if it must (16)")
     sample.add_argument("--limit", type=int, metavar="N", help="conditions, from the first on; may be raised later")
     _add_sheet(sample, "also write MADE/sheet.png")
     add_device(sample)
@@ -131,7 +131,7 @@ def _add_filter(steps: Any) -> None:
         steps,
         "filter",
         _filter,
-        "keep the pictures in which a network of ours sees what they were made for, as crops to train on; also writes "
+        "keep the images in which a network of ours sees what they were made for, as crops to train on; also writes "
         "rates.json and judged.png",
     )
     keep.add_argument("made", type=Path, metavar="MADE", help="folder of `boost sample`")
@@ -150,7 +150,7 @@ def _add_compare(steps: Any) -> None:
         steps,
         "compare",
         _compare,
-        "do the pictures help? Train presets on scenes, on scenes and made pictures, and on scenes and as many further "
+        "do the images help? Train presets on scenes, on scenes and made images, and on scenes and as many further "
         "scenes; what is complete is not trained again",
     )
     compare.add_argument("preset", nargs="+", help="presets to train, e.g. unihope-s")

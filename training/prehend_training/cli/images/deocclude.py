@@ -46,7 +46,7 @@ def add_deocclude_verb(verbs: Any) -> None:
     )
     verb.add_argument("--steps", type=int, help="of the sampler (30)")
     verb.add_argument("--guidance", type=float, help="weight of the prompt, 1 for none (7.5)")
-    verb.add_argument("--prompt", help="what the picture should show")
+    verb.add_argument("--prompt", help="what the image should show")
     verb.add_argument("--size", dest="size_px", type=int, help="side of the square that is painted [px] (512)")
     add_seed(verb, "of the noise (0)", None)
     verb.add_argument("--limit", type=int, help="largest number of twins to make now")

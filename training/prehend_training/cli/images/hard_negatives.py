@@ -14,7 +14,7 @@ def add_hard_negatives_verb(verbs: Any) -> None:
         verbs,
         "hard-negatives",
         _places,
-        "cut out of rendered pictures what a detector takes for hands and is none; a folder for --data of crop "
+        "cut out of rendered images what a detector takes for hands and is none; a folder for --data of crop "
         "networks, which learn from it to say so (hard negatives). Goes on where it stopped",
     )
     verb.add_argument("out", type=Path, metavar="DIR", help="folder of shards to write")
@@ -25,7 +25,7 @@ def add_hard_negatives_verb(verbs: Any) -> None:
     verb.add_argument("--detector", default="palm", metavar="WHAT", help="run or weights of a detector (palm)")
     keep_old_option(verb, "--finder", "--detector")
     verb.add_argument("--threshold", type=float, default=0.1, help="lowest score of a mistake that is kept (0.1)")
-    verb.add_argument("--most", type=int, default=3, metavar="N", help="largest number of a picture (3)")
+    verb.add_argument("--most", type=int, default=3, metavar="N", help="largest number of an image (3)")
 
 
 def _places(arguments: argparse.Namespace) -> None:

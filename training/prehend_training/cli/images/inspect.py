@@ -12,9 +12,9 @@ from prehend_training.cli.parsing.options import add_verb
 def add_look_verbs(verbs: Any) -> None:
     """Add the verbs of this module."""
     sheets = add_verb(
-        verbs, "sheets", _sheets, "pictures of what the scene engine knows: gestures, people, objects, grasps, samples"
+        verbs, "sheets", _sheets, "images of what the scene engine knows: gestures, people, objects, grasps, samples"
     )
-    sheets.add_argument("--out", type=Path, required=True, help="folder of the pictures (NAME.jpg)")
+    sheets.add_argument("--out", type=Path, required=True, help="folder of the images (NAME.jpg)")
     sheets.add_argument("--only", action="append", metavar="NAME", help="one of them, may be repeated (all)")
     sheets.add_argument("--photos", type=Path, help="folder with photographs for backgrounds")
     dataset = add_verb(
@@ -30,7 +30,7 @@ def add_look_verbs(verbs: Any) -> None:
         "--check", action="store_true", help="look for faults of the copy; exit code 1 where there are"
     )
     dataset.add_argument("--out", type=Path, help="contact sheet to write (.png or .jpg)")
-    dataset.add_argument("--count", type=int, default=24, help="pictures on it, or instants to check (24)")
+    dataset.add_argument("--count", type=int, default=24, help="images on it, or instants to check (24)")
 
 
 def _sheets(arguments: argparse.Namespace) -> None:
@@ -50,7 +50,7 @@ def _dataset(arguments: argparse.Namespace) -> None:
     if arguments.count <= 0:
         raise InvalidInput(f"--count {arguments.count} must be positive")
     data = open_dataset(arguments.name, arguments.root, arguments.split, arguments.mano)
-    sys.stdout.write(f"{arguments.name}: {len(data)} pictures of {len(data.groups())} instants\n")
+    sys.stdout.write(f"{arguments.name}: {len(data)} images of {len(data.groups())} instants\n")
     if arguments.out is not None:
         chosen = np.linspace(0, len(data) - 1, min(arguments.count, len(data))).round().astype(int)
         labels = ("skeleton", "mesh", "objects", "words")

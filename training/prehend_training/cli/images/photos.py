@@ -66,7 +66,7 @@ def _add_import(verbs: Any) -> None:
         "import",
         _import,
         "photographs that were labelled elsewhere: writes OUT/labels.json (for --data photos:OUT/labels.json) and, "
-        "of those all of whose hands are labelled, shards of whole pictures (docs/OWN_PHOTOGRAPHS.md)",
+        "of those all of whose hands are labelled, shards of whole images (docs/OWN_PHOTOGRAPHS.md)",
     )
     taken.add_argument(
         "labels", type=Path, metavar="LABELS",

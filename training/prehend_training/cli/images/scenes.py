@@ -27,7 +27,7 @@ def add_scene_verbs(verbs: Any) -> None:
     stats = add_verb(verbs, "stats", _stats, "plots and stats.json of what a folder of shards holds")
     stats.add_argument("data", type=Path, help="folder of shards")
     stats.add_argument("--out", type=Path, required=True, help="folder of the plots")
-    stats.add_argument("--limit", type=count_from(1), help="largest number of pictures, spread over the folder")
+    stats.add_argument("--limit", type=count_from(1), help="largest number of images, spread over the folder")
     _add_objects(verbs)
     grasps = add_verb(verbs, "grasps", _grasps, "search grasps of catalogue objects and write them as a library")
     grasps.add_argument("--object", action="append", metavar="ID", help="object, may be repeated (all)")
@@ -46,7 +46,7 @@ def _add_scenes(verbs: Any) -> None:
     )
     scenes.add_argument("--count", type=int, default=0, help="number of crops, frames, instants or sequences")
     scenes.add_argument(
-        "--seed", type=count_from(0), default=0, help="the pictures depend on it and their number alone (0)"
+        "--seed", type=count_from(0), default=0, help="the images depend on it and their number alone (0)"
     )
     scenes.add_argument("--out", type=Path, help="folder of the shards; for several machines one that all see")
     scenes.add_argument(
@@ -68,7 +68,7 @@ def _add_scenes(verbs: Any) -> None:
         "--asset-split",
         choices=("all", "training", "held-out"),
         default="all",
-        help="things and skins that may appear: those of training and those held out share none (all)",
+        help="objects and skins that may appear: those of training and those held out share none (all)",
     )
     keep_old_option(scenes, "--stock", "--asset-split", choices=("all", "training", "held-out"))
     scenes.add_argument("--shard-size", type=int, metavar="N", help="scenes a shard (ten to thirty seconds of work)")
@@ -77,25 +77,25 @@ def _add_scenes(verbs: Any) -> None:
 
 
 def _add_show(verbs: Any) -> None:
-    show = add_verb(verbs, "show", _show, "a contact sheet of a folder, with its labels drawn over the pictures")
+    show = add_verb(verbs, "show", _show, "a contact sheet of a folder, with its labels drawn over the images")
     show.add_argument("data", metavar="DATA", help="folder of shards, or photos:LABELS[:SPLIT]")
-    show.add_argument("--out", type=Path, required=True, help="picture to write (.png or .jpg)")
-    show.add_argument("--count", type=count_from(1), help="pictures (24), or rows of --view-groups and sequences (4)")
-    show.add_argument("--columns", type=count_from(1), help="pictures in a row (6)")
+    show.add_argument("--out", type=Path, required=True, help="image to write (.png or .jpg)")
+    show.add_argument("--count", type=count_from(1), help="images (24), or rows of --view-groups and sequences (4)")
+    show.add_argument("--columns", type=count_from(1), help="images in a row (6)")
     show.add_argument(
-        "--first", type=count_from(0), default=0, help="number of the first picture, or of the first row (0)"
+        "--first", type=count_from(0), default=0, help="number of the first image, or of the first row (0)"
     )
     show.add_argument("--scale", type=count_from(1), default=2, help="enlargement (2)")
     show.add_argument(
         "--labels",
         default=_LABELS,
-        help="what to draw, separated by commas. Over the picture: skeleton, mesh, boxes, masks (amodal outlines), "
+        help="what to draw, separated by commas. Over the image: skeleton, mesh, boxes, masks (amodal outlines), "
         "objects (axes and box), parts (visible share of each finger and the palm), words. Beside it: plain, twin, "
         "segmentation, depth, sensor, normals, albedo. Or: none (skeleton,objects,words)",
     )
     show.add_argument("--view-groups", action="store_true", help="a row for each instant, all its cameras side by side")
     show.add_argument(
-        "--preset", help="show instead what the network of a preset gets: changed pictures with their targets"
+        "--preset", help="show instead what the network of a preset gets: changed images with their targets"
     )
     show.add_argument("--plain", action="store_true", help="with --preset: crops without changes")
 

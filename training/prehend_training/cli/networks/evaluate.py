@@ -42,7 +42,7 @@ def add_evaluate_verb(verbs: Any) -> None:
     )  # fmt: skip
     verb.add_argument(
         "--frames", type=Path, action="append", default=[], metavar="DIR",
-        help="whole pictures, may be repeated: the pipeline with labelled boxes and with the detector",
+        help="whole images, may be repeated: the pipeline with labelled boxes and with the detector",
     )  # fmt: skip
     verb.add_argument("--dataset", metavar="NAME", help="a real dataset; its readers' README names them")
     verb.add_argument("--root", type=Path, metavar="DIR", help="its folder (PREHEND_DEXYCB, ... otherwise)")
@@ -61,7 +61,7 @@ def add_evaluate_verb(verbs: Any) -> None:
     verb.add_argument("--detector", default="palm", metavar="WEIGHTS", help="of the detector, by name or folder (palm)")
     keep_old_option(verb, "--finder", "--detector")
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder of JSON, CSV, tables and plots")
-    verb.add_argument("--limit", type=int, metavar="N", help="largest number of pictures")
+    verb.add_argument("--limit", type=int, metavar="N", help="largest number of images")
     add_photo_options(verb)
 
 

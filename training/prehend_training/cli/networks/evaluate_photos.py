@@ -31,13 +31,13 @@ def add_photo_options(verb: argparse.ArgumentParser) -> None:
     add("--photos", type=Path, metavar="DIR", help="labelled photographs: with our own detector and with boxes given")
     add("--labels", type=Path, metavar="FILE", help="their labels (gt.json beside them); any known format")
     add("--cameras", type=Path, metavar="FILE", help="intrinsics, as of `prehend run` (those of the labels)")
-    add("--peer", type=Path, metavar="FILE", help="predictions of another program for the same pictures, beside ours")
+    add("--peer", type=Path, metavar="FILE", help="predictions of another program for the same images, beside ours")
     add("--complete", action="store_true", help="every hand of the photographs is labelled: others are false hands")
     add("--complete-set", action="append", default=[], metavar="NAME", help="the same for one set, may be repeated")
-    add("--no-hand", type=Path, action="append", default=[], metavar="DIR", help="pictures without hands, repeatable")
+    add("--no-hand", type=Path, action="append", default=[], metavar="DIR", help="images without hands, repeatable")
     add(
         "--look", type=Path, action="append", default=[], metavar="DIR",
-        help="pictures without labels: sheets of what is found in them, may be repeated",
+        help="images without labels: sheets of what is found in them, may be repeated",
     )  # fmt: skip
     add(
         "--worst",

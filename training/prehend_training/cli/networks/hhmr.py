@@ -39,8 +39,8 @@ def add_hhmr_verb(verbs: Any) -> None:
     open_ = add_verb(steps, "hypotheses", _hypotheses, "judge what a running estimator says that hands may be")
     open_.add_argument("what", metavar="WEIGHTS", help="name or folder of the hand network's weights")
     open_.add_argument("--data", type=Path, required=True, metavar="DIR", help="held-out shards of crops")
-    open_.add_argument("--first", type=count_from(0), default=0, metavar="N", help="picture to begin with (0)")
-    open_.add_argument("--count", type=count_from(1), default=256, metavar="N", help="pictures (256)")
+    open_.add_argument("--first", type=count_from(0), default=0, metavar="N", help="image to begin with (0)")
+    open_.add_argument("--count", type=count_from(1), default=256, metavar="N", help="images (256)")
     open_.add_argument("--hypotheses", type=count_from(1), default=8, metavar="N", help="of each hand (8)")
 
 

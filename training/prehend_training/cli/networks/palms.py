@@ -31,7 +31,7 @@ def add_palm_verbs(verbs: Any) -> None:
     )  # fmt: skip
     add_known(label, "public")
     label.add_argument(
-        "--every", action="append", default=[], metavar="FOLDER=N", help="only each N-th picture of a folder"
+        "--every", action="append", default=[], metavar="FOLDER=N", help="only each N-th image of a folder"
     )
     label.add_argument(
         "--presence", type=float, default=0.8, help="least probability that the landmark network gives (0.8)"
@@ -85,9 +85,9 @@ def _add_choice(verb: argparse.ArgumentParser, noted: str, false: float, where: 
         type=number_from(0),
         default=false,
         metavar="SHARE",
-        help=f"most false hands a picture {where} ({false})",
+        help=f"most false hands an image {where} ({false})",
     )
-    verb.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th picture (1)")
+    verb.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th image (1)")
 
 
 def _blend(arguments: argparse.Namespace) -> None:

@@ -43,7 +43,7 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
         help="batch size, rate and optimiser as a GPU wants them, and our losses in place of the paper's",
     )
     group.add_argument("--no-twins", action="store_true", help="do not learn from pairs with the de-occluded twin")
-    group.add_argument("--strong", action="store_true", help="stronger changes of crops, for the step to real pictures")
+    group.add_argument("--strong", action="store_true", help="stronger changes of crops, for the step to real images")
     group.add_argument(
         "--teacher", type=Path, metavar="RUN",
         help="run to learn from as well: of a crop network, of sima-s-views for sima-s",
@@ -64,7 +64,7 @@ def _train(arguments: argparse.Namespace) -> None:
         strong=arguments.strong,
         seed=arguments.seed,
     )
-    chosen = changed_preset(named_preset(arguments.preset).name, changes)
+    chosen = changed_preset(named_preset(arguments.preset), changes)
     data = chosen_data(arguments, chosen)
     budget = Budget(arguments.minutes, arguments.steps)
     training = Training(chosen, data, arguments.run_folder, budget, tuple(arguments.start), arguments.teacher)

@@ -44,14 +44,14 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "says where it is",
     )
     group.add_argument("--mano", type=Path, metavar="DIR", help="folder of your MANO files, for poses of --dataset")
-    group.add_argument("--twins", type=Path, metavar="DIR", help="de-occluded pictures of --dataset, made beforehand")
+    group.add_argument("--twins", type=Path, metavar="DIR", help="de-occluded images of --dataset, made beforehand")
     group.add_argument("--photos", type=Path, metavar="DIR", help="photographs for backgrounds of --online")
     group.add_argument(
         "--cache",
         type=float,
         default=0.0,
         metavar="GB",
-        help="memory for decoded pictures in each process that makes batches (0)",
+        help="memory for decoded images in each process that makes batches (0)",
     )
 
 

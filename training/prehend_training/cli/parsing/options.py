@@ -3,12 +3,11 @@
 import argparse
 import logging
 import math
-import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from prehend.cli.arguments.parsing import WRONG_USE, count_from
+from prehend.cli.arguments.parsing import OneLineParser, count_from
 from prehend.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -21,19 +20,14 @@ RENAMED_VERBS = {"places": "hard-negatives"}
 logger = logging.getLogger(__name__)
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Says in one line what is wrong, and where the help is.
+class CommandParser(OneLineParser):
+    """Of the whole command.
 
     Attributes:
-        verbs: by name, of the whole command.
+        verbs: by name.
     """
 
     verbs: Mapping[str, argparse.ArgumentParser] = MappingProxyType({})
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with the exit code for wrong use."""
-        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
-        raise SystemExit(WRONG_USE)
 
 
 def number_from(low: float) -> Callable[[str], float]:

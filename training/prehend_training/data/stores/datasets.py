@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prehend.conventions import NUM_JOINTS
 from prehend.errors import AssetError, InvalidInput
 from prehend.types import Box
-from prehend_training.data.crops import TrainingDataset, drawn_indices
+from prehend_training.data.base import TrainingDataset, drawn_indices
 from prehend_training.data.records import CROP_HANDS, FRAME_HANDS, Record, record_of
 from prehend_training.datasets.base import Dataset
 from prehend_training.datasets.own_hand import as_trained
@@ -170,7 +170,7 @@ class RealDataset:
 
     def __init__(self, dataset: Dataset, crop_px: int = 128, twins: Twins | None = None):
         if not len(dataset):
-            raise AssetError(f"split {dataset.split} of {dataset.source.title} holds no pictures")
+            raise AssetError(f"split {dataset.split} of {dataset.source.title} holds no images")
         self.dataset, self.crop_px, self.twins = dataset, crop_px, twins
 
     def __len__(self) -> int:
@@ -184,22 +184,22 @@ class RealDataset:
             if sample.hands and is_usable(sample, sample.hands[0]):
                 return self._record(sample)
             place = int(others.integers(len(self)))
-        raise AssetError(f"none of {_TRIES} pictures of {self.dataset.source.title} has a hand to train on")
+        raise AssetError(f"none of {_TRIES} images of {self.dataset.source.title} has a hand to train on")
 
     def _record(self, sample: Sample) -> Record:
         record = record_of(as_trained(sample, self.dataset), CROP_HANDS, whole_front=False)
         if self.twins is not None and (twin := self.twins.read(sample.frame_id)) is not None:
             if twin.shape != sample.image.shape:
-                raise AssetError(f"the twin of {sample.frame_id} is not as large as its picture: make it again")
+                raise AssetError(f"the twin of {sample.frame_id} is not as large as its image: make it again")
             record |= {"deoccluded": twin, "has_twin": np.array(True)}
         return around_hand(record, self.crop_px)
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.TrainingDataset`: spread out, since neighbours are frames of one film."""
+        """See `prehend_training.data.base.TrainingDataset`: spread out, since neighbours are frames of one film."""
         return [int(i) for i in np.linspace(0, len(self) - 1, min(count, _QUICK, len(self)))]
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.TrainingDataset` and `drawn_indices`."""
+        """See `prehend_training.data.base.TrainingDataset` and `drawn_indices`."""
         return drawn_indices(seed, step, batch_size, len(self))
 
     def backdrop(self, rng: np.random.Generator) -> None:
@@ -291,15 +291,15 @@ class Cached:
         return record
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.TrainingDataset`."""
+        """See `prehend_training.data.base.TrainingDataset`."""
         return self.dataset.first(count)
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.TrainingDataset`."""
+        """See `prehend_training.data.base.TrainingDataset`."""
         return self.dataset.indices(seed, step, batch_size)
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `prehend_training.data.crops.TrainingDataset`."""
+        """See `prehend_training.data.base.TrainingDataset`."""
         return self.dataset.backdrop(rng)
 
     def held(self) -> "Cached":
@@ -337,7 +337,7 @@ class MixedDataset:
         return self.datasets[which][number]
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.TrainingDataset`: of every source its share."""
+        """See `prehend_training.data.base.TrainingDataset`: of every source its share."""
         shares = [-(-count * own // WINDOW) for own in self.counts]
         return [
             number * len(self.datasets) + which
@@ -346,7 +346,7 @@ class MixedDataset:
         ]
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.TrainingDataset`."""
+        """See `prehend_training.data.base.TrainingDataset`."""
         places = range(step * batch_size, (step + 1) * batch_size)
         return [self._drawn(seed, place) for place in places]
 
@@ -358,7 +358,7 @@ class MixedDataset:
         return self.datasets[which].indices(seed, own, 1)[0] * len(self.datasets) + which
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `prehend_training.data.crops.TrainingDataset`: of the sources that have one, as their shares are."""
+        """See `prehend_training.data.base.TrainingDataset`: of the sources that have one, as their shares are."""
         order = rng.choice(len(self.datasets), len(self.datasets), replace=False, p=np.divide(self.counts, WINDOW))
         found = (self.datasets[which].backdrop(rng) for which in order)
         return next((record for record in found if record is not None), None)

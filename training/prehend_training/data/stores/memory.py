@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prehend.errors import AssetError
+from prehend_training.data.base import TrainingDataset, drawn_indices
 from prehend_training.data.batch import MadeBatch
-from prehend_training.data.crops import TrainingDataset, drawn_indices
 from prehend_training.data.pixels.opencv import without_front
 from prehend_training.data.pixels.plans import IMAGES, PENDING, CropPixels
 from prehend_training.data.pixels.torch_ import Pool, crop_tensors, frame_tensors

@@ -29,7 +29,7 @@ class OnlineDataset:
     backdrops: int = BACKDROPS
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.TrainingDataset`: those that backgrounds are cut from."""
+        """See `prehend_training.data.base.TrainingDataset`: those that backgrounds are cut from."""
         return list(range(min(count, self.backdrops)))
 
     def __getitem__(self, index: int) -> Record:
@@ -44,7 +44,7 @@ class OnlineDataset:
         return list(range(step * batch_size, (step + 1) * batch_size))
 
     def backdrop(self, rng: np.random.Generator) -> Record:
-        """See `prehend_training.data.crops.TrainingDataset`."""
+        """See `prehend_training.data.base.TrainingDataset`."""
         return self[int(rng.integers(self.backdrops))]
 
     def held(self) -> "OnlineDataset":

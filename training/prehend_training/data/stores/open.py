@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prehend.errors import AssetError, InvalidInput
+from prehend_training.data.base import TrainingDataset
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.crops import CropBatches, CropDataConfig, TrainingDataset, exact
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig, exact
 from prehend_training.data.stores.datasets import Cached, MixedDataset, RealDataset, ShardDataset, Twins
 from prehend_training.data.stores.groups import WANTED, DatasetGroups, GroupKind, GroupSource, ShardGroups
 from prehend_training.data.stores.memory import Filling, InMemory, Memory
@@ -78,9 +80,7 @@ class DatasetChoice(OneSource):
     def records(self, pictures: Pictures, twins: bool, crop_px: int) -> RealDataset:
         """See `OneSource`."""
         if pictures != "crops":
-            raise AssetError(
-                f"{self.name}: datasets do not label every hand of a picture, which a detector learns from"
-            )
+            raise AssetError(f"{self.name}: datasets do not label every hand of an image, which a detector learns from")
         return RealDataset(self.open(), crop_px, self.open_twins() if twins else None)
 
     def groups(self, kind: GroupKind) -> list[GroupSource]:

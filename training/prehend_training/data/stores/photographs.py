@@ -16,7 +16,7 @@ from prehend.errors import AssetError, SourceError
 from prehend.geometry.camera import estimated_camera
 from prehend.io.pixels.images import decode_image, read_image
 from prehend.types import Box, Camera, FloatArray
-from prehend_training.data.crops import drawn_indices
+from prehend_training.data.base import drawn_indices
 from prehend_training.data.records import CROP_HANDS, Record, record_of
 from prehend_training.data.stores.memory import Filling, InMemory
 from prehend_training.data.stores.source import OneSource, Pictures
@@ -126,15 +126,15 @@ class PhotoDataset:
         return _sample(image, cut, photo, (hand_label(photo.hands[row], cut, image.shape[:2]),), index)
 
     def first(self, count: int) -> list[int]:
-        """See `prehend_training.data.crops.TrainingDataset`: none, since no pose is known."""
+        """See `prehend_training.data.base.TrainingDataset`: none, since no pose is known."""
         return []
 
     def indices(self, seed: int, step: int, batch_size: int) -> list[int]:
-        """See `prehend_training.data.crops.TrainingDataset`."""
+        """See `prehend_training.data.base.TrainingDataset`."""
         return [self._drawn(seed, draw) for draw in range(step * batch_size, (step + 1) * batch_size)]
 
     def backdrop(self, rng: np.random.Generator) -> Record | None:
-        """See `prehend_training.data.crops.TrainingDataset`: a photograph without hands."""
+        """See `prehend_training.data.base.TrainingDataset`: a photograph without hands."""
         if not self._empty:
             return None
         image = self._read(self.places[self._empty[int(rng.integers(len(self._empty)))]])

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, cast
 
 from prehend.errors import AssetError
-from prehend_training.data.crops import TrainingDataset
+from prehend_training.data.base import TrainingDataset
 from prehend_training.data.stores.groups import WANTED, GroupKind, GroupSource
 from prehend_training.data.stores.memory import Filling, InMemory, KnownCount
 

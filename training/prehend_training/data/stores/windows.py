@@ -11,13 +11,11 @@ from itertools import accumulate
 import numpy as np
 
 from prehend.errors import AssetError
-from prehend.pipeline.crops.crop import direction_of
-from prehend.types import Box, FloatArray
+from prehend_training.data.base import drawn_indices, joined, samples_of
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.crop_targets import hand_targets, part_targets, still_visible
-from prehend_training.data.crops import drawn_indices
-from prehend_training.data.pixels.draws import PhotometricConfig, PixelChanges, draw_changes
-from prehend_training.data.pixels.opencv import changed, warp
+from prehend_training.data.crop_targets import part_targets
+from prehend_training.data.hand_crops import draw_view, hand_crop
+from prehend_training.data.pixels.draws import PhotometricConfig, draw_changes
 from prehend_training.data.records import Record, of_hand, record_of
 from prehend_training.data.stores.datasets import MixedDataset, around_hand, is_usable
 from prehend_training.data.stores.groups import GroupSource
@@ -26,12 +24,7 @@ from prehend_training.data.views import (
     EXACT_VIEW,
     CropView,
     ViewConfig,
-    apply_affine,
-    draw_box,
-    draw_turn,
-    image_size,
     mirror_left,
-    view_of,
 )
 from prehend_training.sample import Film, Sample
 
@@ -41,8 +34,8 @@ _HANDS = 2
 
 
 @dataclass(frozen=True)
-class WindowDataConfig:
-    """How windows become training samples; what is not explained is as in `CropDataConfig`.
+class Strides:
+    """Which frames a window has.
 
     Attributes:
         frames: of a window.
@@ -51,11 +44,17 @@ class WindowDataConfig:
         cut_p: probability that a window's older frames are left out, from some frame on, as at the start of a track.
     """
 
-    size_px: int = 128
     frames: int = 3
     stride_s: float = 1 / 6
     jitter: float = 0.2
     cut_p: float = 0.15
+
+
+@dataclass(frozen=True)
+class WindowDataConfig(Strides):
+    """How windows become training samples; what is not explained is as in `CropDataConfig`."""
+
+    size_px: int = 128
     view: ViewConfig = field(default_factory=ViewConfig)
     photometric: PhotometricConfig | None = field(default_factory=PhotometricConfig)
     smear_p: float = 0.6
@@ -65,6 +64,14 @@ def exact_windows(config: WindowDataConfig) -> WindowDataConfig:
     """The same without any change and with true boxes and strides: for measuring."""
     view = replace(EXACT_VIEW, upright=config.view.upright)
     return replace(config, jitter=0.0, cut_p=0.0, view=view, photometric=None, smear_p=0.0)
+
+
+def draw_offsets(config: Strides, rng: np.random.Generator) -> tuple[list[float], int]:
+    """How long before the current frame a window's older ones are, rising [s], and how many frames it keeps."""
+    older = np.arange(1, config.frames)
+    offsets_s = config.stride_s * (older + rng.uniform(-config.jitter, config.jitter, len(older)))
+    kept = 1 + int(rng.integers(config.frames - 1)) if rng.random() < config.cut_p else config.frames
+    return offsets_s.tolist(), kept
 
 
 def rows_before(film: Film, at: int, offsets_s: Sequence[float]) -> list[int | None]:
@@ -145,7 +152,7 @@ class WindowDataset:
                 return [self._record(sample, row), *older]
             another = self[int(others.integers(len(self)))]
             film, at = self.films[another.film], another.at
-        raise AssetError(f"none of {_TRIES} pictures of {self.source.name} has a hand to train on")
+        raise AssetError(f"none of {_TRIES} images of {self.source.name} has a hand to train on")
 
     def _of_side(self, sample: Sample, side: str) -> Record | None:
         rows = [row for row, hand in enumerate(sample.hands[:_HANDS]) if hand.side == side and is_usable(sample, hand)]
@@ -183,11 +190,7 @@ class WindowBatches:
 
     def batch(self, step: int, part: tuple[int, int] = (0, 1)) -> ArrayDict:
         """Rows [F k, F (k + 1)) are the frames of window k, the current one first; see `sample` for the arrays."""
-        size, (k, n) = self.batch_size, part
-        indices = self.dataset.indices(self.seed, step, size)
-        rows = range(k * size // n, (k + 1) * size // n)
-        samples = [self.sample(indices[row], np.random.default_rng([self.seed, step, row])) for row in rows]
-        return {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}
+        return joined(samples_of(self, step, part))
 
     def sample(self, index: int, rng: np.random.Generator) -> ArrayDict:
         """One window.
@@ -201,7 +204,7 @@ class WindowBatches:
         records = self._records(index, rng)
         smear = rng.random() < self.config.smear_p
         view_seed, look_seed = (int(seed) for seed in rng.integers(2**63, size=2))
-        views = [None if record is None else self._view(record, np.random.default_rng(view_seed)) for record in records]
+        views = [None if one is None else self._view(one, np.random.default_rng(view_seed)) for one in records]
         now, changes = views[0], None
         assert now is not None
         if self.config.photometric is not None:
@@ -212,38 +215,21 @@ class WindowBatches:
             if record is None or view is None:
                 frames.append(frames[0] | {"known": np.float32(0)[...]})
                 continue
-            frame = self._frame(record, view, smear, changes)
+            frame = hand_crop(record, view, smear, changes)
+            frame |= part_targets(record, frame["visible"])
             turn = (now.R_crop_camera @ view.R_crop_camera.T).astype(np.float32)
             frames.append(frame | {"turn": turn, "known": np.float32(1)[...]})
         return {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
 
     def _records(self, index: int, rng: np.random.Generator) -> list[Record | None]:
-        config = self.config
-        older = np.arange(1, config.frames)
-        offsets = config.stride_s * (older + rng.uniform(-config.jitter, config.jitter, len(older)))
-        kept = config.frames
-        if rng.random() < config.cut_p:
-            kept = 1 + int(rng.integers(config.frames - 1))
+        offsets_s, kept = draw_offsets(self.config, rng)
         place = self.dataset[index]
         assert isinstance(place, WindowPlace)
-        found = place.dataset.records(place, [float(offset) for offset in offsets])
+        found = place.dataset.records(place, offsets_s)
         return [None if record is None or k >= kept else mirror_left(record) for k, record in enumerate(found)]
 
     def _view(self, record: Record, rng: np.random.Generator) -> CropView:
-        config, size = self.config, image_size(record)
-        direction = direction_of(record["keypoints_px"][0])
-        turn = draw_turn(size, config.view, rng, direction)
-        box = draw_box(Box.around(apply_affine(turn, record["keypoints_px"][0])), config.view, rng)
-        return view_of(turn, box, None, size, record["K"], config.size_px)
-
-    def _frame(self, record: Record, view: CropView, smear: bool, changes: PixelChanges | None) -> ArrayDict:
-        targets, size = hand_targets(record, view), self.config.size_px
-        image = warp(record["image"], view.affine, size, smear)
-        if changes is not None:
-            image = changed(image, changes)
-            places: FloatArray = apply_affine(view.affine, record["keypoints_px"][0])
-            targets["visible"] = still_visible(targets["visible"], places, changes.patches, size)
-        return targets | part_targets(record, targets["visible"]) | {"image": image}
+        return draw_view(record, self.config.view, self.config.size_px, rng)
 
 
 def open_windows(data: DataSource, crop_px: int) -> WindowDataset | MixedDataset:

@@ -18,7 +18,8 @@ from prehend.geometry.rotations import geodesic_angle
 from prehend.pipeline.networks.through_time import DECODE, ENCODE
 from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crop_targets import PART_JOINTS
-from prehend_training.data.crops import CropBatches, CropDataConfig, exact
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig, exact
 from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.data.stores.windows import WindowBatches, WindowDataConfig, exact_windows, open_windows
 from prehend_training.data.views import EXACT_VIEW

@@ -94,7 +94,7 @@ def run_photos(
     find = PhotoFiles(roots)
     paths = [find(photo.name) for photo in photos]
     if not any(paths):
-        raise SourceError(f"{roots[0]}: none of the {len(photos)} labelled pictures is there, such as {photos[0].name}")
+        raise SourceError(f"{roots[0]}: none of the {len(photos)} labelled images is there, such as {photos[0].name}")
     # as a context, so that the bar is done before an error is told
     with tqdm(list(zip(photos, paths, strict=True)), desc="photographs", unit="picture") as pairs:
         return [_run(estimator, photo, path, inputs) for photo, path in pairs]

@@ -80,7 +80,7 @@ def false_sheet(false: Sequence[tuple[PhotoRun, PhotoAnswer]], models: Mapping[S
 def _overlay(run: PhotoRun, models: Mapping[Side, HandModel]) -> tuple[Image, float]:
     """The image of a run with what our own detector found, at most `MAX_SIDE_PX` large, and its scale."""
     if run.path is None or run.result is None:
-        raise InvalidInput(f"{run.photo.name}: there is no picture to draw on")
+        raise InvalidInput(f"{run.photo.name}: there is no image to draw on")
     image = read_image(run.path)
     options = OverlayOptions(labels=False, min_side_px=1, max_side_px=MAX_SIDE_PX)
     picture = draw(image, run.result, {side: model.faces for side, model in models.items()}, options)

@@ -80,7 +80,7 @@ def pooled(number: int, folder: Path = SHIPPED) -> HeldGrasp:
         raise AssetError(f"{folder / POOL} has {len(pool['betas'])} grasps and none of number {number}: {_WAY_OUT}")
     solid = _solid(number, int(pool["attempt"][number]))
     if not np.allclose(solid.extents_m, pool["extents"][number], atol=2e-4):
-        raise AssetError(f"{folder / POOL} is of other things: {_WAY_OUT}")
+        raise AssetError(f"{folder / POOL} is of other objects: {_WAY_OUT}")
     hands = restored({name: pool[name][[number]] for name in HAND_ARRAYS})
     return held(hands, solid, str(pool["kind_names"][pool["kind"][number]]), pool["contact"][number].astype(bool))
 

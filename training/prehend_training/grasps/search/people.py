@@ -15,7 +15,7 @@ _CHILD_SIZE = (-3.0, -1.0)
 def sample_hands(rng: np.random.Generator, count: int) -> Array:
     """(N, 10) betas of anyone; one in five is a child, with hands of 73 to 91 % of the mean length.
 
-    Sizes are spread wider than among people (`scenes.gestures.sample_betas`), so that each object has grasps of small
+    Sizes are spread wider than among people (`people.gestures.sample_betas`), so that each object has grasps of small
     and of large hands to choose from.
     """
     betas = rng.standard_normal((count, NUM_BETAS)).clip(-3, 3)

@@ -37,7 +37,7 @@ class Surface(NamedTuple):
 
     Attributes:
         paint: name of the paint in the solid's file.
-        label: kind of print on it (see `labels.KINDS`), None for none.
+        label: kind of print on it (see `prints.KINDS`), None for none.
         size_m: how wide and how high the square of the texture coordinates lies on the object [m].
     """
 

@@ -136,7 +136,7 @@ class Gallery:
                 picture for path in sorted(photos.rglob("*")) if (picture := _read_photo(path, keep_px)) is not None
             ]
             if not self.photos:
-                raise SourceError(f"no picture can be read in {photos}")
+                raise SourceError(f"no image can be read in {photos}")
 
     def background(self, rng: Rng, height: int, width: int) -> Picture:
         """(height, width, 3) something to stand behind a hand, mostly out of focus a little."""

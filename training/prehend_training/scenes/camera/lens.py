@@ -81,7 +81,7 @@ def _checked(model: str, distortion: tuple[float, ...]) -> Lens:
 def _lens(model: str, distortion: tuple[float, ...], camera: Camera) -> Lens:
     check_distortion(camera)
     if any(distortion[_COEFFICIENTS:]):
-        raise InvalidInput("pictures of a camera with a tilted sensor (14 coefficients) cannot be rendered")
+        raise InvalidInput("images of a camera with a tilted sensor (14 coefficients) cannot be rendered")
     return _checked(model, distortion)
 
 

@@ -1,4 +1,4 @@
-"""What hands wear: sleeves, gloves, rings, watches, bracelets. Numbers only; `wear_shapes` makes triangles of them."""
+"""What hands wear: sleeves, gloves, rings, watches, bracelets. Numbers alone; `clothing_meshes` has the triangles."""
 
 from dataclasses import dataclass, replace
 from typing import Literal

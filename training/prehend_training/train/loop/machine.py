@@ -68,7 +68,7 @@ class Machine:
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise InvalidInput("torch sees no CUDA device here; --device cpu tries everything out slowly")
         if self.in_memory is not None and (self.in_memory <= 0 or self.processes > 1):
-            raise InvalidInput("--in-memory keeps a positive number of pictures, in one process")
+            raise InvalidInput("--in-memory keeps a positive number of images, in one process")
 
 
 def autocast(device: str, precision: Precision) -> torch.autocast:

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 from torch import nn
 
 from prehend.errors import InvalidInput
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import ArrayDict
-from prehend_training.data.crops import BatchSource, CropDataConfig
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource, SingleSource
 from prehend_training.losses.crop import Terms

@@ -15,8 +15,10 @@ from prehend.models.hand_object.outputs import Output
 from prehend.models.hand_object.unihope import UniHOPE, UniHOPEConfig, build_unihope
 from prehend.models.heads.mano import ManoHead
 from prehend_training.data.augment_presets import STRONG_CROPS
+from prehend_training.data.base import BatchSource, TrainingDataset
 from prehend_training.data.batch import ArrayDict, Batch, CropBatch, SkeletonBatch
-from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig, TrainingDataset
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory

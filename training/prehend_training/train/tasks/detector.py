@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from prehend.errors import InvalidInput
 from prehend.models.detectors.centers import CenterDetector, CenterDetectorConfig, CenterMaps, build_center_detector
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import ArrayDict, DetectorBatch
-from prehend_training.data.crops import BatchSource
 from prehend_training.data.frames import DetectorBatches, DetectorDataConfig
 from prehend_training.data.pixels.opencv import frame_arrays
 from prehend_training.data.pixels.plans import later

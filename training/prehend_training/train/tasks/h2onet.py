@@ -1,8 +1,9 @@
 """Training of H2ONet, in parts; and the presets of networks that draw on several frames."""
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,10 @@ from prehend.models.meshes.h2onet import (
 from prehend.models.trunks.h2onet_trunks import LiteTrunk
 from prehend_training.assets.mesh_pyramid import own_pyramid
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS, UPRIGHT_VIEW
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import ArrayDict, WindowBatch, rows_of
-from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.pixels.opencv import crop_arrays
 from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory
@@ -42,16 +45,17 @@ from prehend_training.train.loop.preset import Optimisation, Preset, Teacher
 from prehend_training.train.tasks.time_fusion import TimePreset
 
 Trains = Literal["mesh", "frame", "fusion", "all"]
+Data = TypeVar("Data", CropDataConfig, WindowDataConfig)
 
 _OF_ORIENTATION = ("turned_vertices", "turned_joints", "rotation")
 
 
 @dataclass(frozen=True)
-class H2ONetPreset(Preset):
+class H2ONetPreset(Preset, Generic[Data]):
     """Training of H2ONet; what is not explained is as in `CropPreset`.
 
     Attributes:
-        data: crops for single frames, windows for several.
+        data: what is done to crops, or to windows of several.
         trains: `mesh`, all but the orientation (the paper's first stage); `frame`, all of a single frame; `fusion`,
             what several frames add, the rest frozen; `all`, everything together (the paper's second stage).
         freeze_start: see `LitePreset`; of the pretrained trunk.
@@ -60,7 +64,7 @@ class H2ONetPreset(Preset):
     name: str
     network: str
     config: H2ONetConfig
-    data: CropDataConfig | WindowDataConfig
+    data: Data
     trains: Trains
     loss: H2ONetLossWeights = field(default_factory=H2ONetLossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -69,16 +73,23 @@ class H2ONetPreset(Preset):
     pictures: ClassVar[Literal["crops", "frames"]] = "crops"
 
     @property
-    def summary(self) -> tuple[str, str]:
-        """See `Preset`."""
-        part = {
+    def part(self) -> str:
+        """What of the network it trains, for people."""
+        return {
             "mesh": "all but the orientation, of single frames",
             "frame": "all of a single frame",
             "fusion": "what several frames add",
             "all": "the whole network",
         }[self.trains]
-        kind = "crops" if isinstance(self.data, CropDataConfig) else "windows of three frames"
-        return part, f"{kind} of {self.config.size} px" + ("; --start a single-frame run" if kind != "crops" else "")
+
+    @property
+    @abstractmethod
+    def frames(self) -> int:
+        """Of a window; 1 for single frames."""
+
+    @abstractmethod
+    def batches(self, data: DataSource, memory: Memory | None) -> BatchSource:
+        """Batches of a source; arguments and errors as of `Preset.task`."""
 
     def build(self) -> H2ONet:
         """See `Preset`; without a hand, which weights bring along."""
@@ -90,17 +101,54 @@ class H2ONetPreset(Preset):
             raise InvalidInput(f"'{self.name}' learns without a teacher")
         return H2ONetTask(self, data, memory)
 
+
+@dataclass(frozen=True)
+class FramesPreset(H2ONetPreset[CropDataConfig]):
+    """Of single frames, which are crops."""
+
+    @property
+    def frames(self) -> int:
+        """See `H2ONetPreset`."""
+        return 1
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        return self.part, f"crops of {self.config.size} px"
+
+    def batches(self, data: DataSource, memory: Memory | None) -> CropBatches:
+        """See `H2ONetPreset`."""
+        dataset = memory.dataset if memory else open_training_data(data, "crops", False, self.data.size_px)
+        pixels = later if memory else crop_arrays
+        return CropBatches(dataset, self.data, self.seed, self.optimisation.batch_size, False, pixels)
+
     def load(self, data: DataSource, device: str, limit: int | None = None, workers: int = 0) -> Memory:
-        """See `Preset`; windows of films are read as they are needed."""
-        if isinstance(self.data, WindowDataConfig):
-            return super().load(data, device, limit, workers)
+        """See `Preset`."""
         return load_memory(data, self.pictures, False, self.data.size_px, Filling(device, workers), limit)
 
     def samples(self, data: SingleSource, count: int, augment: bool = True) -> ArrayDict:
         """See `Preset`."""
-        if isinstance(self.data, WindowDataConfig):
-            return super().samples(data, count, augment)
         return some_crops(data, self.data, self.seed, count, augment)
+
+
+@dataclass(frozen=True)
+class WindowsPreset(H2ONetPreset[WindowDataConfig]):
+    """Of several frames, in windows of films, which are read as they are needed."""
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """See `Preset`."""
+        return self.part, f"windows of three frames of {self.config.size} px; --start a single-frame run"
+
+    @property
+    def frames(self) -> int:
+        """See `H2ONetPreset`."""
+        return self.data.frames
+
+    def batches(self, data: DataSource, memory: Memory | None) -> WindowBatches:
+        """See `H2ONetPreset`."""
+        windows = open_windows(data, self.data.size_px)
+        return WindowBatches(windows, self.data, self.seed, self.optimisation.batch_size)
 
 
 class H2ONetAnswers(NamedTuple):
@@ -190,15 +238,10 @@ class H2ONetTask:
         AssetError: the data are not what the preset trains on.
     """
 
-    def __init__(self, preset: H2ONetPreset, data: DataSource, memory: Memory | None = None):
+    def __init__(self, preset: H2ONetPreset[Any], data: DataSource, memory: Memory | None = None):
         self.preset: Preset = preset
-        self.source: BatchSource
-        self._chosen, self.memory, chosen, size = preset, memory, preset.data, preset.optimisation.batch_size
-        if isinstance(chosen, WindowDataConfig):
-            self.source = WindowBatches(open_windows(data, chosen.size_px), chosen, preset.seed, size)
-        else:
-            dataset = memory.dataset if memory else open_training_data(data, "crops", False, chosen.size_px)
-            self.source = CropBatches(dataset, chosen, preset.seed, size, False, later if memory else crop_arrays)
+        self.source: BatchSource = preset.batches(data, memory)
+        self._chosen, self.memory = preset, memory
         model = load_hand_model()
         self._hand, self._faces = HandLayer(model), torch.tensor(model.faces.astype("int64"))
 
@@ -207,8 +250,7 @@ class H2ONetTask:
         chosen = self._chosen
         network = chosen.build()
         network.set_hand(load_hand_model(), own_pyramid())
-        frames = chosen.data.frames if isinstance(chosen.data, WindowDataConfig) else 1
-        return PartlyTrained(network, chosen.trains, frames, chosen.freeze_start)
+        return PartlyTrained(network, chosen.trains, chosen.frames, chosen.freeze_start)
 
     def terms(self, network: nn.Module, batch: WindowBatch, used: float) -> Terms:
         """Terms of the frames, and of the windows where there are any; see `losses.h2onet`."""
@@ -271,36 +313,36 @@ _TINY = replace(
 )  # fmt: skip
 
 
-def _paper(name: str, trains: Trains, data: CropDataConfig | WindowDataConfig) -> H2ONetPreset:
-    return H2ONetPreset(name, "h2onet-b", H2ONET_PAPER, data, trains, optimisation=_PAPER_WAY)
+def _paper(kind: type[H2ONetPreset[Data]], name: str, trains: Trains, data: Data) -> H2ONetPreset[Data]:
+    return kind(name, "h2onet-b", H2ONET_PAPER, data, trains, optimisation=_PAPER_WAY)
 
 
-def _own(name: str, trains: Trains, data: CropDataConfig | WindowDataConfig, lr: float) -> H2ONetPreset:
+def _own(kind: type[H2ONetPreset[Data]], name: str, trains: Trains, data: Data, lr: float) -> H2ONetPreset[Data]:
     way = replace(_OWN_WAY, lr=lr)
-    return H2ONetPreset(name, "h2onet-s", H2ONET_LITE, data, trains, _LENGTHS, way, freeze_start=True)
+    return kind(name, "h2onet-s", H2ONET_LITE, data, trains, _LENGTHS, way, freeze_start=True)
 
 
-def _tiny(name: str, trains: Trains, data: CropDataConfig | WindowDataConfig) -> H2ONetPreset:
+def _tiny(kind: type[H2ONetPreset[Data]], name: str, trains: Trains, data: Data) -> H2ONetPreset[Data]:
     small = replace(data, size_px=_TINY.size)
-    return H2ONetPreset(name, "h2onet-s", _TINY, small, trains, _LENGTHS, _BRIEF, freeze_start=True)
+    return kind(name, "h2onet-s", _TINY, small, trains, _LENGTHS, _BRIEF, freeze_start=True)
 
 
 H2ONET_PRESETS = (
     # each starts from the one before; `h2onet-b-frame` is the paper's single-frame network
-    _paper("h2onet-b-mesh", "mesh", _PAPER_FRAMES),
-    _paper("h2onet-b-frame", "frame", _PAPER_FRAMES),
-    _paper("h2onet-b", "all", _PAPER_WINDOWS),
+    _paper(FramesPreset, "h2onet-b-mesh", "mesh", _PAPER_FRAMES),
+    _paper(FramesPreset, "h2onet-b-frame", "frame", _PAPER_FRAMES),
+    _paper(WindowsPreset, "h2onet-b", "all", _PAPER_WINDOWS),
     # from hand_landmark_full (`trunk --kind hand`); single frames first, then what several add on top of them
-    _own("h2onet-s-frame", "frame", _FRAMES, lr=1e-3),
-    _own("h2onet-s", "fusion", _WINDOWS, lr=2e-3),
+    _own(FramesPreset, "h2onet-s-frame", "frame", _FRAMES, lr=1e-3),
+    _own(WindowsPreset, "h2onet-s", "fusion", _WINDOWS, lr=2e-3),
     # on the answers of the shipped weights, which stay as they are
     TimePreset(
         "unihope-s-time",
         "unihope-s-time",
         optimisation=Optimisation(batch_size=256, lr=2e-3, weight_decay=0.02, ema=0.998),
     ),
-    _tiny("debug-h2onet-frame", "frame", _FRAMES),
-    _tiny("debug-h2onet", "fusion", _WINDOWS),
-    _tiny("debug-h2onet-all", "all", _WINDOWS),
+    _tiny(FramesPreset, "debug-h2onet-frame", "frame", _FRAMES),
+    _tiny(WindowsPreset, "debug-h2onet", "fusion", _WINDOWS),
+    _tiny(WindowsPreset, "debug-h2onet-all", "all", _WINDOWS),
 )
 """Of the crops' sizes and strides see the data's configurations; `h2onet-s` and `-b` are what is exported."""

@@ -26,8 +26,10 @@ from prehend.models.meshes.hhmr import (
 from prehend.prior.schedule import schedule
 from prehend_training.assets.mesh_pyramid import hand_pyramid
 from prehend_training.data.augment_presets import STRONG_CROPS, UPRIGHT_VIEW
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import Batch
-from prehend_training.data.crops import BatchSource, CropBatches, CropDataConfig
+from prehend_training.data.crops import CropBatches
+from prehend_training.data.cuts import CropDataConfig
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource, open_training_data
 from prehend_training.losses.crop import Terms
@@ -72,7 +74,7 @@ class HHMRPreset(Preset):
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "HHMRTask":
         """See `Preset`."""
         if memory is not None or teacher is not None:
-            raise InvalidInput(f"'{self.name}' learns from poses and pictures as they are read, and without a teacher")
+            raise InvalidInput(f"'{self.name}' learns from poses and images as they are read, and without a teacher")
         return HHMRTask(self, data)
 
 

@@ -14,8 +14,8 @@ from prehend.models.hand_object.outputs import Output
 from prehend.models.hand_object.unihope import UniHOPE
 from prehend.models.hand_object.unihope_lite import LITE, UniHOPELite, UniHOPELiteConfig, build_unihope_lite
 from prehend.models.heads.objects import KindObjectHead
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import Batch, CropBatch, MadeBatch, SkeletonBatch, rows_of
-from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource
 from prehend_training.losses.crop import (

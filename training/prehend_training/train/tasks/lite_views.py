@@ -13,8 +13,9 @@ from prehend.models.hand_object.outputs import Output
 from prehend.models.hand_object.unihope_lite import LiteHandAnswer, UniHOPELite
 from prehend.models.sima.parts import Mapper
 from prehend.models.sima.views import SIMA_VIEWS_SMALL, FusedFeatures, SimaViews
+from prehend_training.data.base import BatchSource, TrainingDataset
 from prehend_training.data.batch import ArrayDict, Batch, CropBatch, TaughtBatch
-from prehend_training.data.crops import BatchSource, CropBatches, TrainingDataset
+from prehend_training.data.crops import CropBatches
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource, SingleSource
 from prehend_training.losses.crop import Terms, hand_rows
@@ -67,7 +68,7 @@ class LiteViewsPreset(Adapting, LitePreset):
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "LiteViewsTask":
         """See `Preset`."""
         if memory is not None:
-            raise InvalidInput(f"'{self.name}' learns from pictures as they are read: leave --in-memory out")
+            raise InvalidInput(f"'{self.name}' learns from images as they are read: leave --in-memory out")
         if teacher is not None and not self.adapts:
             raise InvalidInput(f"'{self.name}' is trained without a teacher: leave --teacher out")
         return LiteViewsTask(self, data, teacher)

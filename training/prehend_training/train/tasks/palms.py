@@ -11,8 +11,8 @@ from torch import nn
 from prehend.errors import AssetError, InvalidInput
 from prehend.files import replace_text
 from prehend.models.detectors.palm import PALM, PalmConfig, PalmDetector, build_palm
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import PalmBatch
-from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource, describe_data, open_training_data
 from prehend_training.losses.crop import Terms

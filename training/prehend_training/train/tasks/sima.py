@@ -14,8 +14,8 @@ from prehend.models.sima.hand import SimaHand, ViewFeatures, build_sima_hand
 from prehend.models.sima.parts import LiteEyes, SimaConfig
 from prehend.models.sima.views import FusedFeatures, Rig, SimaViews, ViewAnswer, build_sima_views
 from prehend_training.assets.mesh_pyramid import own_pyramid
+from prehend_training.data.base import BatchSource
 from prehend_training.data.batch import MomentBatch, rows_of
-from prehend_training.data.crops import BatchSource
 from prehend_training.data.stores.open import DataSource
 from prehend_training.losses.crop import Terms, hand_rows, mean_of_rows
 from prehend_training.losses.h2onet import FoundMesh, mesh_terms
@@ -95,7 +95,7 @@ class SimaPreset(Adapting, Preset):
     def task(self, data: DataSource, memory: Memory | None = None, teacher: Teacher | None = None) -> "SimaTask":
         """See `Preset`."""
         if memory is not None:
-            raise InvalidInput(f"'{self.name}' learns from pictures as they are read: leave --in-memory out")
+            raise InvalidInput(f"'{self.name}' learns from images as they are read: leave --in-memory out")
         return SimaTask(self, data, teacher)
 
 

@@ -13,7 +13,7 @@ from prehend.errors import AssetError, InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.models.hand_object.time_fusion import LITE_TIME, UniHOPETime, UniHOPETimeConfig, build_unihope_time
 from prehend.weights import load_bundle
-from prehend_training.data.crops import BatchSource
+from prehend_training.data.base import BatchSource
 from prehend_training.data.stores.memory import Memory
 from prehend_training.data.stores.open import DataSource
 from prehend_training.fusion.answers import FOLLOWED_VIEW, answers_of, together
