@@ -13,8 +13,10 @@ from prehend.pipeline.depth.register import Depth
 from prehend.pipeline.detection.detect import Detection
 from prehend.pipeline.frames.cuts import Cuts
 from prehend.pipeline.frames.frame import Clock, camera_for, checked_size
-from prehend.pipeline.frames.targets import Image, Target, cut_targets
+from prehend.pipeline.frames.targets import Image, NoHand, Target, cut_targets
 from prehend.pipeline.hypotheses.follow import open_hypotheses
+from prehend.pipeline.observing.observe import Observation
+from prehend.pipeline.observing.turns import look_turned, undirected
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import FromPretrained
 from prehend.pipeline.tracker import Tracker
@@ -120,6 +122,7 @@ class Estimator(EstimatorBase, FromPretrained):
     ) -> list[HandEstimate]:
         """The hands in view, once it is known where to look."""
         clock.lap("find")
+        turned = undirected(targets) if depth is not None else []
         crops = cut_targets(picture, targets, self._network.crop_size)
         clock.lap("crop")
         # infer: which of them are hands, of which side, and what the network says of each
@@ -128,10 +131,21 @@ class Estimator(EstimatorBase, FromPretrained):
         clock.lap("infer")
         # decode: hands in metres and what they hold, by this frame alone
         observations = [self._observer.observe(reading, view, depth) for reading in readings]
+        if depth is not None and turned:
+            look = partial(self._look, picture, given, view, depth)
+            observations = look_turned(observations, turned, look, view, depth)
         # track, smooth and estimate: whose hands they are, and how they are shown
         hands = self._tracker.finish(observations, stamp)
         clock.lap("decode")
         return hands
+
+    def _look(
+        self, picture: CropSource, given: bool, view: Camera, depth: Depth, targets: Sequence[Target]
+    ) -> list[Observation | NoHand]:
+        """What these further targets show."""
+        crops = cut_targets(picture, targets, self._network.crop_size)
+        readings = self._inference.run(picture, crops, given, view)
+        return [self._observer.observe(reading, view, depth) for reading in readings]
 
     @property
     def drops(self) -> dict[str, int]:
