@@ -7,16 +7,19 @@ other quarter turns, too, and that look stands whose keypoints are surest and wh
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
+from typing import NamedTuple
 
 import numpy as np
 
+from prehend.pipeline.crops.uncut import CropSource
 from prehend.pipeline.depth.refine import agreement
 from prehend.pipeline.depth.register import Depth
-from prehend.pipeline.frames.targets import NoHand, Target
+from prehend.pipeline.frames.targets import NoHand, Target, cut_targets
 from prehend.pipeline.networks.decode import DecodedHand
-from prehend.pipeline.observing.observe import Observation
+from prehend.pipeline.observing.infer import Inference
+from prehend.pipeline.observing.observe import Observation, Observer
 from prehend.types import Camera, Region
 
 TURNS_RAD = math.pi, math.pi / 2, -math.pi / 2
@@ -32,50 +35,65 @@ AGREEMENT = 2.0
 LEAST_PX = 1e-3
 """No keypoint is surer than this [px]."""
 
-Look = Callable[[Sequence[Target]], Sequence[Observation | NoHand]]
-"""Looks at some targets."""
+
+class FrameInputs(NamedTuple):
+    """What a frame's hands are read from.
+
+    Attributes:
+        picture: the image.
+        camera: of the image.
+        depth: see `depth.refine.refine_depth`; None for none.
+        given: somebody says where the hands are.
+    """
+
+    picture: CropSource
+    camera: Camera
+    depth: Depth | None
+    given: bool
 
 
-def undirected(targets: Sequence[Target]) -> list[Target]:
-    """Copies of the targets whose direction nobody knows, as they are before anybody looks."""
-    return [
-        target._replace(belief=copy(target.belief), depth=copy(target.depth)) for target in targets if target.undirected
-    ]
-
-
-def look_turned(
-    seen: Sequence[Observation | NoHand], targets: Sequence[Target], look: Look, camera: Camera, depth: Depth
-) -> list[Observation | NoHand]:
-    """What was seen, with better looks in place of those that were unsure.
+class TurnedLooks:
+    """Looks once more at hands whose direction nobody knows; keeps nothing from frame to frame.
 
     Args:
-        seen: at the first look.
-        targets: `undirected` of those that were looked at.
-        look: looks at turned targets.
-        camera: of the image.
-        depth: see `depth.refine.refine_depth`.
+        crop_size: of the network's crops [px].
+        inference: runs it.
+        observer: decodes what it says.
     """
-    by_track = {target.track_id: target for target in targets}
-    return [
-        one
-        if isinstance(one, NoHand) or one.target.track_id not in by_track
-        else _best(one, by_track[one.target.track_id], look, camera, depth)
-        for one in seen
-    ]
+
+    def __init__(self, crop_size: int, inference: Inference, observer: Observer):
+        self._crop_size, self._inference, self._observer = crop_size, inference, observer
+
+    def candidates(self, targets: Sequence[Target], frame: FrameInputs) -> dict[int, Target]:
+        """Copies of the targets that may be looked at once more, by track, as they are before anybody looks."""
+        return {} if frame.depth is None else {one.track_id: _copied(one) for one in targets if one.undirected}
+
+    def better(
+        self, seen: Sequence[Observation | NoHand], candidates: Mapping[int, Target], frame: FrameInputs
+    ) -> list[Observation | NoHand]:
+        """What was seen, with better looks in place of those that were unsure."""
+        best: list[Observation | NoHand] = []
+        for one in seen:
+            target = None if isinstance(one, NoHand) else candidates.get(one.target.track_id)
+            best.append(one if target is None or isinstance(one, NoHand) else self._best(one, target, frame))
+        return best
+
+    def _best(self, first: Observation, target: Target, frame: FrameInputs) -> Observation:
+        assert frame.depth is not None
+        region, camera, depth = target.region, frame.camera, frame.depth
+        if not _deviation(first.hand, region.longer) > UNSURE:  # NaN, of weights that tell none, is not
+            return first
+        turned = [_copied(target)._replace(region=Region.of_box(region.box, turn)) for turn in TURNS_RAD]
+        crops = cut_targets(frame.picture, turned, self._crop_size)
+        readings = self._inference.run(frame.picture, crops, frame.given, camera)
+        looks = [self._observer.observe(reading, camera, depth) for reading in readings]
+        hands = [first, *(look for look in looks if not isinstance(look, NoHand))]
+        return max(hands, key=lambda hand: _merit(hand, region.longer, camera, depth))
 
 
-def _best(first: Observation, target: Target, look: Look, camera: Camera, depth: Depth) -> Observation:
-    longer = target.region.longer
-    if not _deviation(first.hand, longer) > UNSURE:  # weights that tell none are not unsure
-        return first
-    turned = [
-        target._replace(
-            region=Region.of_box(target.region.box, turn), belief=copy(target.belief), depth=copy(target.depth)
-        )
-        for turn in TURNS_RAD
-    ]
-    looks = [first, *(one for one in look(turned) if not isinstance(one, NoHand))]
-    return max(looks, key=lambda one: _merit(one, longer, camera, depth))
+def _copied(target: Target) -> Target:
+    """What looks change of a target is its own."""
+    return target._replace(belief=copy(target.belief), depth=copy(target.depth))
 
 
 def _deviation(hand: DecodedHand, longer_px: float) -> float:
