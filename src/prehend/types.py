@@ -176,7 +176,7 @@ class FoundHand:
         side: None where nothing is claimed.
         score: 0..1, that it is a hand.
         object_box_px: of what it holds, None where that is not known.
-        region: where to cut first; None: from `box_px`, upright.
+        region: where to cut first; None: from `box_px`, upright; with depth turned, too, where that look is unsure.
     """
 
     box_px: Box

@@ -1,13 +1,12 @@
 """Crops are cut along the hand: whatever its direction, whoever said where it is."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from true_hands import flat_hand
 
 from prehend.geometry.camera import project
-from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.pipeline.crops import uncut
 from prehend.pipeline.crops.crop import CROP_SCALE, cut, direction_of, region_of
 from prehend.pipeline.crops.regions import LOOK_AGAIN_RAD
@@ -15,28 +14,6 @@ from prehend.pipeline.estimator import Estimator
 from prehend.types import Box, FoundHand
 
 MM = 1e-3
-
-
-def pointing(hand, angle: float):
-    """The hand, turned about the viewing ray through its middle until it points `angle` from the image's up."""
-    middle = hand.joints.mean(0)
-    now = direction_of(hand.joints[:, :2] / hand.joints[:, 2:])
-    turn = matrix_from_axis_angle(np.array([0.0, 0, angle - now]))
-    rotations = np.concatenate([(turn @ hand.rotations[0])[None], hand.rotations[1:]])
-    other = replace(hand, rotations=rotations, translation=np.zeros(3))
-    return replace(other, translation=middle - other.joints.mean(0))
-
-
-def flat_hand(new_hand, side: str, angle: float):
-    """An open hand whose back is seen, in the middle of the image."""
-    hand = new_hand("right", x=0.0, seed=1)
-    rotations = hand.rotations.copy()
-    # the hand's fingers point along its -x, its back along its y
-    rotations[0] = np.array([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]])
-    middle = hand.joints.mean(0)
-    flat = replace(hand, rotations=rotations, translation=np.zeros(3))
-    flat = replace(flat, translation=middle - flat.joints.mean(0))
-    return pointing(flat if side == "right" else flat.mirrored(), angle)
 
 
 def direction(hand, camera) -> float:

@@ -9,6 +9,7 @@ from prehend.geometry.camera import project
 from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
+from prehend.pipeline.crops.crop import direction_of
 from prehend.pipeline.networks.decode import DecodedHand
 from prehend.types import Camera
 
@@ -86,3 +87,25 @@ def ramp() -> np.ndarray:
     """(192, 256, 3) uint8: red is x, green is y, blue is white."""
     x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
     return np.stack([x, y, np.full_like(x, 255)], -1).astype(np.uint8)
+
+
+def pointing(hand: TrueHand, angle: float) -> TrueHand:
+    """The hand, turned about the viewing ray through its middle until it points `angle` from the image's up."""
+    middle = hand.joints.mean(0)
+    now = direction_of(hand.joints[:, :2] / hand.joints[:, 2:])
+    turn = matrix_from_axis_angle(np.array([0.0, 0, angle - now]))
+    rotations = np.concatenate([(turn @ hand.rotations[0])[None], hand.rotations[1:]])
+    other = replace(hand, rotations=rotations, translation=np.zeros(3))
+    return replace(other, translation=middle - other.joints.mean(0))
+
+
+def flat_hand(new_hand, side: Side, angle: float) -> TrueHand:
+    """An open hand whose back is seen, in the middle of the image."""
+    hand = new_hand("right", x=0.0, seed=1)
+    rotations = hand.rotations.copy()
+    # the hand's fingers point along its -x, its back along its y
+    rotations[0] = np.array([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]])
+    middle = hand.joints.mean(0)
+    flat = replace(hand, rotations=rotations, translation=np.zeros(3))
+    flat = replace(flat, translation=middle - flat.joints.mean(0))
+    return pointing(flat if side == "right" else flat.mirrored(), angle)

@@ -7,7 +7,6 @@ from prehend.backends import Backend
 from prehend.hand_model.model import HandModel
 from prehend.object_catalogue import ObjectModel
 from prehend.pipeline.base import EstimatorBase
-from prehend.pipeline.crops.uncut import CropSource
 from prehend.pipeline.depth.refine import checked_depth
 from prehend.pipeline.depth.register import Depth
 from prehend.pipeline.detection.detect import Detection
@@ -15,6 +14,7 @@ from prehend.pipeline.frames.cuts import Cuts
 from prehend.pipeline.frames.frame import Clock, camera_for, checked_size
 from prehend.pipeline.frames.targets import Image, Target, cut_targets
 from prehend.pipeline.hypotheses.follow import open_hypotheses
+from prehend.pipeline.observing.turns import FrameInputs, TurnedLooks
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.parts import FromPretrained
 from prehend.pipeline.tracker import Tracker
@@ -55,6 +55,7 @@ class Estimator(EstimatorBase, FromPretrained):
         super().__init__(backend, detector, config, hand_model, object_model, prior)
         self._detection = Detection(self._detector, self._options)
         self._tracker = Tracker(self._options, self._network.upright)
+        self._turned = TurnedLooks(self._network.crop_size, self._inference, self._observer)
         self._identities, self._events = Identities(self._options), event_teller(self._options)
         self._live, self._cuts = (self._detection, self._tracker, self._identities), Cuts()
         self._hypotheses = open_hypotheses(prior, self._options)
@@ -94,10 +95,11 @@ class Estimator(EstimatorBase, FromPretrained):
         if stamp is None and self._options.tracking and self._cuts.step(image):
             self.reset()
         # detect and associate: where to look
-        look, given, picture = partial(self._detection.run, image), boxes is not None, self._network.picture(image)
-        found = self._see(picture, self._tracker.begin(size, stamp, boxes, look), given, view, depth, stamp, clock)
+        look = partial(self._detection.run, image)
+        frame = FrameInputs(self._network.picture(image), view, depth, boxes is not None)
+        found = self._see(frame, self._tracker.begin(size, stamp, boxes, look), stamp, clock)
         if targets := self._tracker.look_again(look):
-            found = self._see(picture, targets, given, view, depth, stamp, clock)
+            found = self._see(frame, targets, stamp, clock)
         hands = self._identities.step(found, self._tracker.tracks, stamp)
         events = self._events.step(hands, size, stamp, image) if self._options.tracking else ()  # what happened to them
         clock.lap("decode")
@@ -109,25 +111,20 @@ class Estimator(EstimatorBase, FromPretrained):
         return FrameResult(view, hands, stamp, clock.done(), self._tracker.detected, events, self._identities.lost)
 
     def _see(
-        self,
-        picture: CropSource,
-        targets: Sequence[Target],
-        given: bool,
-        view: Camera,
-        depth: Depth | None,
-        stamp: float | None,
-        clock: Clock,
+        self, frame: FrameInputs, targets: Sequence[Target], stamp: float | None, clock: Clock
     ) -> list[HandEstimate]:
         """The hands in view, once it is known where to look."""
         clock.lap("find")
-        crops = cut_targets(picture, targets, self._network.crop_size)
+        undirected = self._turned.candidates(targets, frame)
+        crops = cut_targets(frame.picture, targets, self._network.crop_size)
         clock.lap("crop")
         # infer: which of them are hands, of which side, and what the network says of each
-        readings = self._inference.run(picture, crops, given, view)
+        readings = self._inference.run(frame.picture, crops, frame.given, frame.camera)
         self._detection.begin_beside()
         clock.lap("infer")
         # decode: hands in metres and what they hold, by this frame alone
-        observations = [self._observer.observe(reading, view, depth) for reading in readings]
+        observations = [self._observer.observe(reading, frame.camera, frame.depth) for reading in readings]
+        observations = self._turned.better(observations, undirected, frame)
         # track, smooth and estimate: whose hands they are, and how they are shown
         hands = self._tracker.finish(observations, stamp)
         clock.lap("decode")

@@ -349,6 +349,7 @@ class Tracker:
         region = self._region(hand, None)
         track = Track(self._next_id, belief, hand.box_px, region, HandFilters(self._options))
         track.object_box_px, track.doubted = hand.object_box_px, doubted
+        track.undirected = self._upright and hand.region is None
         track.place(hand.box_px, region)
         self._anchor(track, hand, given)
         self._tracks.append(track)

@@ -21,7 +21,7 @@ from prehend.pipeline.depth.fingers import Bent, HandInDepth, Posed, bend
 from prehend.pipeline.depth.fit import REACHES_M, Lie, at_rest, lie, places_of
 from prehend.pipeline.depth.layers import own_depth
 from prehend.pipeline.depth.register import Depth, UnalignedDepth
-from prehend.pipeline.depth.skin import Skin, measured_at, visible_skin
+from prehend.pipeline.depth.skin import Skin, measured, measured_at, visible_skin
 from prehend.pipeline.networks.decode import DecodedHand
 from prehend.types import Camera, FloatArray
 
@@ -58,6 +58,9 @@ says: of 472 rendered hands of seeds 201 and 202, see training/RUNS.md."""
 
 SENSOR_SHARE = 0.003
 """Standard deviation of the depth camera, in units of the depth, where many points are fitted."""
+
+AGREES_M = 0.01
+"""Skin that is measured this near to where it lies agrees [m]."""
 
 KEYPOINT_STD = 0.06
 """Standard deviation of keypoints whose network tells none, in units of the hand's longer side in the image."""
@@ -114,6 +117,19 @@ def refine_depth(hand: DecodedHand, model: HandModel, depth: Depth | None, camer
     if step is None:
         return _roughly(hand, away_m[np.abs(away_m) < gate_m], model)  # NaN is not
     return _fitted(hand, _along(hand, step.along_m), step.std_m, skin, model, depth_m, camera)
+
+
+def agreement(hand: DecodedHand, model: HandModel, depth: Depth, camera: Camera) -> float:
+    """Share of a hand's skin, of all that faces the camera, that was measured where it lies: 0 to 1.
+
+    The arguments are those of `refine_depth`, with the hand that it returned.
+    """
+    skin = visible_skin(hand.vertices_m, model.faces, hand.joints_m, np.ones(len(hand.joints_m), np.bool_))
+    if not len(skin.points_m):
+        return 0.0
+    depth_m = depth.around(skin.points_m, TOGETHER_M, camera) if isinstance(depth, UnalignedDepth) else depth
+    away_m = measured(depth_m, skin.points_m, camera) - skin.points_m[:, 2]
+    return float((np.abs(away_m) < AGREES_M).mean())  # NaN is not
 
 
 def _along(hand: DecodedHand, along_m: float) -> Lie:

@@ -37,6 +37,8 @@ class Target(NamedTuple):
         memory: what its last second told; to look at, not to write into.
         stamp_s: of this frame, on the clock of the memory [s].
         doubted: it was never seen and the detector is unsure of it: the network has to be sure.
+        undirected: nobody knows in which direction it points in the image: it was never seen, and whoever found it did
+            not say. False of networks that take hands as they lie.
     """
 
     track_id: int
@@ -54,6 +56,7 @@ class Target(NamedTuple):
     memory: FrameMemory
     stamp_s: float = 0.0
     doubted: bool = False
+    undirected: bool = False
 
     @property
     def side(self) -> Side:

@@ -72,6 +72,7 @@ class Track:
         expected: what `start_frame` made of it.
         shown: the side with which it was last seen, None before.
         doubted: the detector was unsure of it when it began.
+        undirected: whoever found it first did not say in which direction it points, which the network has to know.
     """
 
     track_id: int
@@ -96,6 +97,7 @@ class Track:
     expected: Motion | None = None
     shown: Side | None = None
     doubted: bool = False
+    undirected: bool = False
 
     @property
     def side(self) -> Side:
@@ -144,6 +146,7 @@ class Track:
             depth=copy(self.filters.depth),
             memory=self.filters.memory,
             doubted=self.doubted and not self.seen,
+            undirected=self.undirected and self.keypoints_px is None,
         )
 
     def is_wanted(self, retry_s: float) -> bool:
