@@ -12,7 +12,8 @@ from prehend.geometry.rotations import geodesic_angle, matrix_from_axis_angle
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.skinning import skin
 from prehend.pipeline.depth.layers import own_depth
-from prehend.pipeline.depth.refine import checked_depth, refine_depth
+from prehend.pipeline.depth.refine import agreement, checked_depth, refine_depth
+from prehend.pipeline.depth.register import UnalignedDepth
 from prehend.pipeline.depth.skin import measured, visible_skin
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.networks.decode import DecodedHand
@@ -251,3 +252,17 @@ def test_a_nearer_surface_alone_is_left_out_and_nothing_else(depth_of, new_hand)
     assert on_it.sum() > 20 and (left[y[on_it], x[on_it]] == 0).all()
     free = x < edge - 12
     np.testing.assert_array_equal(left[y[free], x[free]], plate[y[free], x[free]])
+
+
+def test_skin_agrees_where_it_was_measured(depth_of, new_hand) -> None:
+    truth = true_hand(new_hand, 1)
+    depth = depth_of(truth.vertices_m, CAMERA)
+    assert agreement(truth, MODEL, depth, CAMERA) > 0.9
+    aside = UnalignedDepth(depth, CAMERA, np.eye(4))
+    assert agreement(truth, MODEL, aside, CAMERA) > 0.9
+    away = truth.moved_away(1.06)
+    assert agreement(away, MODEL, depth, CAMERA) < 0.1
+    assert agreement(truth, MODEL, np.zeros_like(depth), CAMERA) == 0
+    covered = depth.copy()
+    covered[:, : int(truth.keypoints_px[:, 0].mean())] = 0
+    assert 0.2 < agreement(truth, MODEL, covered, CAMERA) < 0.8
