@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +17,23 @@ from typing import Any
 import numpy as np
 import pytest
 from durations import QUICK_S, longest_quick
+from hypothesis import HealthCheck, settings
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS, Side
 from prehend.geometry.camera import estimated_camera, project
 from prehend.geometry.control_points import control_points
 from prehend.hand_model import load_hand_model, skin
 from prehend.types import Box, Camera, FrameResult, GraspEstimate, HandEstimate, ObjectEstimate
+
+settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, *settings().suppress_health_check],
+)
+settings.register_profile("explore", settings.get_profile("suite"), derandomize=False)
+settings.load_profile("suite")
+"""The same examples every time, however slow the machine; `--hypothesis-profile=explore` draws others."""
 
 
 @pytest.fixture
@@ -126,6 +138,14 @@ def make_result() -> Callable[..., FrameResult]:
         return FrameResult(camera, made, 12.5, times, True)
 
     return make
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What a test leaves to chance is the same each time, alone and after others: torch draws its first seed anew in
+    every process."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -107,7 +107,7 @@ class Bench:
             if time.monotonic() > end:
                 raise TimeoutError("the node does not answer")
 
-    def ask(self, image: np.ndarray, K: np.ndarray, answer_s: float = ANSWER_S) -> Any:
+    def ask(self, image: np.ndarray, K: np.ndarray, answer_s: float | None = None) -> Any:
         """Send an image with its calibration; returns the answer, None where none comes in time."""
         from prehend.ros.conversion.convert import header_message
         from prehend.ros.conversion.images import camera_message, image_message
@@ -118,7 +118,10 @@ class Bench:
         info.k, info.p = K.ravel(), np.hstack([K, np.zeros((3, 1))]).ravel()
         self._infos.publish(self._m.encode(info))
         self._images.publish(self._m.encode(image_message(header, image)))
-        key, end = (header.stamp.sec, header.stamp.nanosec), time.monotonic() + answer_s
+        key, end = (
+            (header.stamp.sec, header.stamp.nanosec),
+            time.monotonic() + (ANSWER_S if answer_s is None else answer_s),
+        )
         while key not in self._answers and time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.05)
         return self._answers.pop(key, None)

@@ -34,7 +34,8 @@ def test_pictures_change_sizes_and_cameras():
 
 
 @pytest.mark.slow
-def test_a_short_run_loses_nothing(domain, tmp_path):
+def test_a_short_run_loses_nothing(domain, tmp_path, monkeypatch):
     pytest.importorskip("rclpy")
+    monkeypatch.setattr(soak, "ANSWER_S", 120.0)  # lost is what never comes: this machine may be busy
     assert soak.main(["--frames", "60", "--json", str(tmp_path / "soak.json")]) == 0
     assert (tmp_path / "soak.json").is_file()

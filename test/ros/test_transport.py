@@ -41,7 +41,7 @@ def share_of(process, peer) -> float:
     infos = peer.listen("/camera_info", m.CAMERA_INFO)
     peer.until(lambda: infos and stamps, "the camera is there")
     shares = [0.0]
-    while shares[-1] <= ENOUGH and len(shares) < 6:
+    while shares[-1] <= ENOUGH and len(shares) < 12:
         first = seconds(infos[-1].header.stamp)
         peer.until(lambda first=first: seconds(infos[-1].header.stamp) > first + 3.0, "three seconds")
         sent = [seconds(info.header.stamp) for info in infos if seconds(info.header.stamp) > first]
@@ -97,7 +97,8 @@ def test_the_profile_is_one_that_fast_dds_takes_and_gives_room(nothing_chosen):
     code = (
         "import glob, os\nfrom prehend.ros.start import start_ros\nbefore = set(glob.glob('/dev/shm/fastdds_*'))\n"
         "node, notes = start_ros([], 'probe')\n"
-        "print(max(os.path.getsize(one) for one in set(glob.glob('/dev/shm/fastdds_*')) - before), notes)\n"
+        "own = [one for one in set(glob.glob('/dev/shm/fastdds_*')) - before if os.path.exists(one)]\n"
+        "print(max(map(os.path.getsize, own)), notes)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     size, notes = ran.stdout.split(maxsplit=1)
