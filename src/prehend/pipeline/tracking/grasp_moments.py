@@ -36,8 +36,9 @@ AHEAD_S = SURE_S[-1]
 GAP_S = 0.5
 """A hand that is not seen for so long has no past [s]."""
 
-DENIED = -1.5
-"""Where the mean log-odds about a moment are lower, frames deny a grasp, and none begins however the hand goes."""
+DENIED, AFFIRMED = -1.5, 1.75
+"""Where the mean log-odds about a moment are lower than the first, frames deny a grasp, and none begins however the hand
+goes; where those after it are higher than the second, none ends."""
 
 _NOW = 5
 """Among places, the one that ends with the moment."""
@@ -195,14 +196,20 @@ def moment_odds(cues: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Three times (N,) log-odds, that a grasp begins, that it ends, and that something is held, at moments of which
     `moment_cues` tells."""
     begins, ends, holds = (cues @ np.array(fit.weights) + fit.offset for fit in (BEGINS, ENDS, HOLDS))
-    return np.where(are_denied(cues), -np.inf, begins), ends, holds
+    no_begin, no_end = ruled_out(cues)
+    return np.where(no_begin, -np.inf, begins), np.where(no_end, -np.inf, ends), holds
 
 
-def are_denied(cues: FloatArray) -> NDArray[np.bool_]:
-    """(N,) moments of which frames say that no grasp begins there."""
-    first = SURE_S.index(-0.25)
+def ruled_out(cues: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Twice (N,), moments of which frames say that no grasp begins there, and that none ends."""
+    return _mean_odds(cues, -0.25) < DENIED, _mean_odds(cues, 0.08) > AFFIRMED
+
+
+def _mean_odds(cues: FloatArray, since_s: float) -> FloatArray:
+    """(N,) means of the log-odds from a time about a moment on."""
+    first = SURE_S.index(since_s)
     spans = np.diff(SURE_S)[first:]
-    return np.asarray(cues[:, first : len(SURE_S) - 1] @ (spans / spans.sum()) < DENIED)
+    return np.asarray(cues[:, first : len(SURE_S) - 1] @ (spans / spans.sum()))
 
 
 def _turns(places: FloatArray) -> FloatArray:

@@ -19,8 +19,8 @@ from prehend.pipeline.tracking.grasp_moments import (
     GraspMoments,
     GraspReading,
     MomentLooks,
-    are_denied,
     moment_cues,
+    ruled_out,
 )
 from prehend.pipeline.tracking.grasp_moments_fit import PathFit
 from prehend.pipeline.tracking.grasp_path import GraspPath, ScoredMoment
@@ -134,10 +134,12 @@ def fitted(watched: Sequence[Watched]) -> dict[str, Any]:
         for number in range(PARTS):
             weights, offset = _logistic(cues, told, np.flatnonzero(part != number))
             for row in np.flatnonzero(part == number):
-                odds = cues[row] @ weights + offset
-                apart[row][what] = np.where(are_denied(cues[row]) & (what == "grasped"), -np.inf, odds)
+                apart[row][what] = cues[row] @ weights + offset
         weights, offset = _logistic(cues, told, np.arange(len(hands)))
         result[what] = {"weights": [round(float(value), 3) for value in weights], "offset": round(offset, 3)}
+    for one, seen in zip(apart, cues, strict=True):
+        for what, never in zip(WHATS, ruled_out(seen), strict=True):
+            one[what] = np.where(never, -np.inf, one[what])
     path, best = _best_path(hands, times, apart)
     return result | {"path": path._asdict(), "of_other_films": best}
 
