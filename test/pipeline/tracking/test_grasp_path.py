@@ -56,7 +56,7 @@ def test_the_better_of_two_onsets_dates_the_grasp_and_events_stay_apart() -> Non
     near = told(moments({1.0: (2.0, -9.0), 1.0 + 2 / 15: (3.0, -9.0)}))
     assert [at_s for _, at_s, _ in near] == [pytest.approx(1.0 + 2 / 15)]
     soon = told(moments({1.0: (9.0, -9.0), 1.0 + 3 / 15: (-9.0, 9.0)}))
-    assert [begins for begins, *_ in soon] == [True] and 3 / 15 < REST_S
+    assert [begins for begins, *_ in soon] == [True] and REST_S > 3 / 15
 
 
 def test_what_is_known_by_other_means_is_begun_from() -> None:

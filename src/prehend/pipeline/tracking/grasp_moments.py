@@ -37,8 +37,8 @@ GAP_S = 0.5
 """A hand that is not seen for so long has no past [s]."""
 
 DENIED, AFFIRMED = -1.5, 1.75
-"""Where the mean log-odds about a moment are lower than the first, frames deny a grasp, and none begins however the hand
-goes; where those after it are higher than the second, none ends."""
+"""Where the mean log-odds about a moment are lower than the first, frames deny a grasp, and none begins however the
+hand goes; where those after it are higher than the second, none ends."""
 
 _NOW = 5
 """Among places, the one that ends with the moment."""

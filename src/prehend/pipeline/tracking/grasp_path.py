@@ -72,7 +72,8 @@ class GraspPath:
 
     def begin_anew(self, grasps: bool) -> None:
         """Forget moments; whether the hand holds something is known by other means."""
-        self._grasps, self._last_s = grasps, None
+        self._grasps = grasps
+        self._last_s: float | None = None
         self._stories: dict[bool, _Story | None] = {grasps: _Story(0.0, self._changed_s), not grasps: None}
 
     def add(self, moment: ScoredMoment) -> None:
