@@ -190,8 +190,8 @@ class EstimatorOptions:
     grasp_events: str = field(
         default="at_once",
         metadata=_text(
-            "when grasps and releases are told as events: at_once, as soon as frames agree, or moved, 0.6 s late and "
-            "dated to when the object begins to move with the hand, with few false ones"
+            "when grasps and releases are told as events: at_once, as soon as frames agree, or moved, 0.6 s late or "
+            "more and dated to when the object begins to move with the hand, with few false ones"
         ),
     )
     handedness: HandednessConfig = field(

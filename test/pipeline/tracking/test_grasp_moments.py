@@ -9,12 +9,12 @@ from prehend.pipeline.tracking.events import EventTeller
 from prehend.pipeline.tracking.grasp_moments import (
     AHEAD_S,
     GAP_S,
-    PEAK_S,
     GraspMoments,
     GraspReading,
-    are_denied,
     moment_cues,
+    ruled_out,
 )
+from prehend.pipeline.tracking.grasp_path import PEAK_S
 from prehend.types import Box, GraspEstimate, HandEstimate
 
 SIZE = (640, 480)
@@ -121,9 +121,15 @@ def test_cues_do_not_depend_on_where_the_hand_is_nor_when_and_how_often_it_is_se
     np.testing.assert_allclose(often, cues, atol=0.02)
 
 
-def test_a_mean_answer_below_the_least_denies_a_grasp() -> None:
-    for log_odds, denied in ((-1.1, True), (-0.9, False)):
-        assert are_denied(moment_cues(samples(60, lambda t: [t, 0.0], log_odds), np.array([2.0]))) == [denied]
+def test_sure_answers_rule_out_a_beginning_or_an_end() -> None:
+    for log_odds, no_begin, no_end in (
+        (-1.6, True, False),
+        (-1.4, False, False),
+        (1.7, False, False),
+        (1.8, False, True),
+    ):
+        begins, ends = ruled_out(moment_cues(samples(60, lambda t: [t, 0.0], log_odds), np.array([2.0])))
+        assert (begins.tolist(), ends.tolist()) == ([no_begin], [no_end])
 
 
 def test_a_hand_that_was_away_has_no_past_and_one_without_an_answer_none_at_all() -> None:
@@ -133,4 +139,4 @@ def test_a_hand_that_was_away_has_no_past_and_one_without_an_answer_none_at_all(
     moments.add(hand_at(place, 0.5), 4 / 15 + GAP_S + 0.1, None)
     assert len(moments.samples) == 1
     moments.add(hand_at(place, float("nan")), 1.0, None)
-    assert len(moments.samples) == 1 and moments.told(grasps=False) is None
+    assert len(moments.samples) == 1 and moments.told(grasps=False) == ()

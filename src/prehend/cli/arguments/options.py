@@ -95,8 +95,8 @@ def _add_over_time(parser: Parser) -> None:
     parser.add_argument(
         "--grasp-events",
         choices=GRASP_EVENTS,
-        help="grasps and releases among events: at_once (default), or moved, 0.6 s late and dated to when the object "
-        "begins to move with the hand, with few false ones",
+        help="grasps and releases among events: at_once (default), or moved, 0.6 s late or more and dated to when the "
+        "object begins to move with the hand, with few false ones",
     )
     parser.add_argument(
         "--temporal-frames",

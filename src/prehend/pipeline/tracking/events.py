@@ -188,28 +188,31 @@ class EventTeller:
 
     def _moved_events(self, known: _Known, held: str) -> list[HandEvent]:
         """As `_grasp_events`, dated by movement."""
-        moment = known.moments.told(known.grasping) or self._agreed(known)
-        if moment is None:
+        moments = known.moments.told(known.grasping) or self._agreed(known)
+        if not moments:
             return self._object_events(known, held) if known.grasping and held else []
+        return [self._moment_event(known, moment, held) for moment in moments]
+
+    def _moment_event(self, known: _Known, moment: GraspMoment, held: str) -> HandEvent:
         told, known.grasping, known.object_run = known.object_id, moment.begins, None
         known.object_id = held if moment.begins else ""
         kind: EventKind = "grasped" if moment.begins else "released"
         named = held if moment.begins else told
-        return [self._event(kind, known.hand, moment.stamp, moment.at_s, moment.confidence, named)]
+        return self._event(kind, known.hand, moment.stamp, moment.at_s, moment.confidence, named)
 
-    def _agreed(self, known: _Known) -> GraspMoment | None:
+    def _agreed(self, known: _Known) -> tuple[GraspMoment, ...]:
         """What frames have said for so long that no movement is waited for."""
         grasp = known.hand.grasp
         grasps = grasp.state == "grasping"
         sure = grasp.probability if grasps else 1 - grasp.probability
         if grasp.state == "unknown" or grasps == known.grasping or not sure >= AGREED_SURE:
             known.grasp_run = None
-            return None
+            return ()
         if known.grasp_run is None or known.grasp_run.says != grasp.state:
             known.grasp_run = _Run(grasp.state, self._stamp, self._now_s)
         if self._now_s - known.grasp_run.began_s < AGREED_S - _EPS:
-            return None
-        return GraspMoment(grasps, known.grasp_run.stamp, known.grasp_run.began_s, sure)
+            return ()
+        return (GraspMoment(grasps, known.grasp_run.stamp, known.grasp_run.began_s, sure),)
 
     def _object_events(self, known: _Known, held: str) -> list[HandEvent]:
         if held == known.object_id:

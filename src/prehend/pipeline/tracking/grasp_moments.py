@@ -1,8 +1,9 @@
 """When what a hand holds begins to move with it, and when it lets go: seen in how the hand goes, once that is clear.
 
 A single image shows that a hand closes, half a second before the object moves. So the hand's last two seconds are
-looked at: how surely frames say that it grasps, how it goes over the image behind it, how its fingers bend. Two
-logistic regressions on that (`prehend-train events --fit`) say for every moment whether a grasp began, or ended, there.
+looked at: how surely frames say that it grasps, how it goes over the image behind it, how its fingers bend. Three
+logistic regressions on that (`prehend-train events --fit`) say for every moment whether a grasp began, or ended, there,
+and whether something is held; what these make together likely is told (`grasp_path`).
 """
 
 from collections import deque
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from prehend.geometry.rotations import geodesic_angle
 from prehend.pipeline.frames.targets import Image
 from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
-from prehend.pipeline.tracking.grasp_moments_fit import BEGINS, ENDS
+from prehend.pipeline.tracking.grasp_moments_fit import BEGINS, ENDS, HOLDS
+from prehend.pipeline.tracking.grasp_path import GraspPath, ScoredMoment
 from prehend.types import Box, FloatArray, HandEstimate
 
 SAMPLE_S = 0.06
@@ -31,19 +33,17 @@ SURE_S, WAYS_S = (
 AHEAD_S = SURE_S[-1]
 """How much later than a moment it can be told about [s]."""
 
-PEAK_S, REST_S = 0.15, 0.3
-"""A moment has to be the best one so near to it; events of a hand are farther apart than the other [s]."""
-
 GAP_S = 0.5
 """A hand that is not seen for so long has no past [s]."""
 
-DENIED = -1.0
-"""Where the mean log-odds about a moment are lower, frames deny a grasp, and none begins however the hand goes."""
+DENIED, AFFIRMED = -1.5, 1.75
+"""Where the mean log-odds about a moment are lower than the first, frames deny a grasp, and none begins however the
+hand goes; where those after it are higher than the second, none ends."""
 
 _NOW = 5
 """Among places, the one that ends with the moment."""
 
-_KEPT_S = AHEAD_S + PEAK_S - SURE_S[0] + 0.2
+_KEPT_S = AHEAD_S - SURE_S[0] + 0.35
 _BENT = (1, 2, 4, 5, 7, 8, 10, 11)
 """Of MANO's joints, the first two of each finger but the thumb."""
 
@@ -80,46 +80,6 @@ class GraspReading:
     bend: float
 
 
-class ScoredMoment(NamedTuple):
-    """A moment and the log-odds that a grasp began, and ended, there; see `GraspMoment`."""
-
-    at_s: float
-    stamp: float | None
-    log_odds: tuple[float, float]
-
-
-class MomentPeaks:
-    """Which of a hand's moments are told: those with the best odds near them, one kind after the other.
-
-    Args:
-        least: log-odds above which a beginning, and an end, is told.
-    """
-
-    def __init__(self, least: tuple[float, float] = (BEGINS.least, ENDS.least)):
-        self._least, self._scored, self._told_s = least, deque[ScoredMoment](), -np.inf
-
-    def clear(self) -> None:
-        """Forget moments that were not told."""
-        self._scored.clear()
-
-    def add(self, moment: ScoredMoment) -> None:
-        """Take in the next moment, later than those before."""
-        self._scored.append(moment)
-
-    def told(self, grasps: bool, now_s: float) -> ScoredMoment | None:
-        """The earliest that has become clear by now; `grasps` as of `GraspMoments.told`."""
-        while self._scored and self._scored[0].at_s < now_s - AHEAD_S - 3 * PEAK_S:
-            self._scored.popleft()
-        for one in self._scored:
-            is_new, odds = one.at_s > self._told_s + REST_S, one.log_odds[grasps]
-            if not is_new or one.at_s + AHEAD_S + PEAK_S > now_s + _EPS or odds <= self._least[grasps]:
-                continue
-            if odds >= max(other.log_odds[grasps] for other in self._scored if _near(one, other)):
-                self._told_s = one.at_s
-                return one
-        return None
-
-
 class MomentLooks:
     """How a camera's image goes on between looks at its hands, which are `SAMPLE_S` apart."""
 
@@ -145,7 +105,7 @@ class GraspMoments:
 
     def __init__(self) -> None:
         self.samples: deque[GraspReading] = deque()
-        self._peaks, self._next_s = MomentPeaks(), -np.inf
+        self._path, self._next_s = GraspPath(), -np.inf
         self._way_px, self._place_px = np.zeros(2), np.zeros(2)
 
     def look(self, M: FloatArray, hand: HandEstimate | None, now_s: float, stamp: float | None) -> GraspReading | None:
@@ -173,7 +133,7 @@ class GraspMoments:
             return None
         if self.samples and now_s - self.samples[-1].at_s > GAP_S:
             self.samples.clear()
-            self._peaks.clear()
+            self._path.begin_anew(self._path.grasps)
         if self.samples:
             self._way_px = self._way_px + place - self._place_px
         self._place_px = place
@@ -182,32 +142,32 @@ class GraspMoments:
             self.samples.popleft()
         return self.samples[-1]
 
-    def told(self, grasps: bool) -> GraspMoment | None:
-        """What has become clear with the last frame.
+    def told(self, grasps: bool) -> tuple[GraspMoment, ...]:
+        """What has become clear with the last frame: one after the other, a beginning and an end in turn.
 
         Args:
-            grasps: it is known to grasp: then only an end is looked for, else only a beginning.
+            grasps: it is known to grasp, so that an end comes next.
         """
-        self._score()
-        if not self.samples:
-            return None
-        best = self._peaks.told(grasps, self.samples[-1].at_s)
-        if best is None:
-            return None
-        return GraspMoment(not grasps, best.stamp, best.at_s, float(1 / (1 + np.exp(-best.log_odds[grasps]))))
+        if grasps != self._path.grasps:
+            self._path.begin_anew(grasps)
+        told: list[GraspMoment] = []
+        for moment in self._scored():
+            self._path.add(moment)
+            for begins, one, log_odds in self._path.told():
+                told.append(GraspMoment(begins, one.stamp, one.at_s, float(1 / (1 + np.exp(-log_odds)))))
+        return tuple(told)
 
-    def _score(self) -> None:
-        """Moments that enough is known of by now."""
+    def _scored(self) -> list[ScoredMoment]:
+        """Moments that enough is known of by now, and that were not scored yet."""
         if len(self.samples) < 2:
-            return
+            return []
         ready = [s for s in self.samples if self._next_s < s.at_s <= self.samples[-1].at_s - AHEAD_S + _EPS]
         if not ready:
-            return
-        cues = moment_cues(list(self.samples), np.array([one.at_s for one in ready]))
-        begins, ends = (cues @ np.array(fit.weights) + fit.offset for fit in (BEGINS, ENDS))
-        for one, begin, end in zip(ready, np.where(are_denied(cues), -np.inf, begins), ends, strict=True):
-            self._peaks.add(ScoredMoment(one.at_s, one.stamp, (float(begin), float(end))))
+            return []
         self._next_s = ready[-1].at_s
+        cues = moment_cues(list(self.samples), np.array([one.at_s for one in ready]))
+        odds = np.stack(moment_odds(cues), 1).tolist()
+        return [ScoredMoment(one.at_s, one.stamp, *three) for one, three in zip(ready, odds, strict=True)]
 
 
 def moment_cues(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
@@ -232,11 +192,24 @@ def moment_cues(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
     return np.concatenate([odds, np.log(speeds + 0.02), np.log(far + 0.005), bends, _turns(places)], 1)
 
 
-def are_denied(cues: FloatArray) -> NDArray[np.bool_]:
-    """(N,) moments of which frames say that no grasp begins there."""
-    first = SURE_S.index(-0.25)
+def moment_odds(cues: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Three times (N,) log-odds, that a grasp begins, that it ends, and that something is held, at moments of which
+    `moment_cues` tells."""
+    begins, ends, holds = (cues @ np.array(fit.weights) + fit.offset for fit in (BEGINS, ENDS, HOLDS))
+    no_begin, no_end = ruled_out(cues)
+    return np.where(no_begin, -np.inf, begins), np.where(no_end, -np.inf, ends), holds
+
+
+def ruled_out(cues: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Twice (N,), moments of which frames say that no grasp begins there, and that none ends."""
+    return _mean_odds(cues, -0.25) < DENIED, _mean_odds(cues, 0.08) > AFFIRMED
+
+
+def _mean_odds(cues: FloatArray, since_s: float) -> FloatArray:
+    """(N,) means of the log-odds from a time about a moment on."""
+    first = SURE_S.index(since_s)
     spans = np.diff(SURE_S)[first:]
-    return np.asarray(cues[:, first : len(SURE_S) - 1] @ (spans / spans.sum()) < DENIED)
+    return np.asarray(cues[:, first : len(SURE_S) - 1] @ (spans / spans.sum()))
 
 
 def _turns(places: FloatArray) -> FloatArray:
@@ -264,10 +237,6 @@ def _integral(t: FloatArray, values: FloatArray, until: FloatArray) -> FloatArra
     rest, slope = inside - t[k], (values[k + 1] - values[k]) / (t[k + 1] - t[k])
     beyond = np.minimum(until - t[0], 0) * values[0] + np.maximum(until - t[-1], 0) * values[-1]
     return np.asarray(areas[k] + values[k] * rest + slope * rest**2 / 2 + beyond)
-
-
-def _near(one: ScoredMoment, other: ScoredMoment) -> bool:
-    return abs(one.at_s - other.at_s) <= PEAK_S + _EPS
 
 
 def _log_odds(hand: HandEstimate) -> float:

@@ -8,7 +8,8 @@ import pytest
 from prehend.errors import AssetError
 from prehend.pipeline.load import load_estimator
 from prehend.pipeline.tracking.grasp_moments import GraspReading
-from prehend_training.evaluate.films.events import NEAR_S, Watched, events_on, fitted, judged, replayed
+from prehend.pipeline.tracking.grasp_moments_fit import PathFit
+from prehend_training.evaluate.films.events import NEAR_S, PATHS, Watched, events_on, fitted, judged, replayed
 
 
 def watched(film: int, true=(), told=(), samples=(), duration_s: float = 30.0) -> Watched:
@@ -27,15 +28,16 @@ def test_an_event_is_found_once_and_what_is_left_is_false() -> None:
     assert found["false_a_minute"] == 3.0
 
 
-def test_events_alternate_at_their_peaks_and_apart() -> None:
-    at_s = np.arange(60) / 15
-    peak = -np.abs(at_s - 1.0)[None] * 10
-    odds = {"grasped": peak[0] + 1, "released": np.where(at_s > 1.2, 1.0, -9.0) - np.abs(at_s - 2.6)}
-    assert replayed(at_s, odds, {"grasped": 0.0, "released": 0.0}) == {
-        "grasped": [pytest.approx(1.0)], "released": [pytest.approx(2.6)]
-    }  # fmt: skip
-    assert replayed(at_s, odds, {"grasped": 2.0, "released": 0.0}) == {"grasped": [], "released": []}
-    assert replayed(at_s[:20], {what: one[:20] for what, one in odds.items()}, {"grasped": 0.0, "released": 0.0}) == {
+def test_events_alternate_at_their_peaks_and_are_told_once_they_are_over() -> None:
+    at_s, fit = np.arange(60) / 15, PathFit(0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+    odds = {
+        "grasped": 1 - np.abs(at_s - 1.0) * 10,
+        "released": np.where(at_s > 1.2, 1.0, -9.0) - np.abs(at_s - 2.6),
+        "holds": np.zeros(60),
+    }
+    assert replayed(at_s, odds, fit) == {"grasped": [pytest.approx(1.0)], "released": [pytest.approx(2.6)]}
+    assert replayed(at_s, odds, fit._replace(begin=2.0)) == {"grasped": [], "released": []}
+    assert replayed(at_s[:20], {what: one[:20] for what, one in odds.items()}, fit) == {
         "grasped": [], "released": []
     }, "what is told later than the film lasts is not told"  # fmt: skip
 
@@ -57,8 +59,9 @@ def carried(film: int, seed: int) -> Watched:
 
 def test_a_fit_finds_what_hands_do_in_films_that_it_has_not_seen() -> None:
     told = fitted([carried(film, film) for film in range(20)])
+    assert all(len(told[what]["weights"]) == 30 for what in ("grasped", "released", "holds"))
+    assert PathFit(**told["path"]) in PATHS
     for what in ("grasped", "released"):
-        assert len(told[what]["weights"]) == 30
         assert told["of_other_films"][what]["found"] >= 16
     assert told["of_other_films"]["false_a_minute"] <= 1.0
 

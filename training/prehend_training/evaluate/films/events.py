@@ -1,8 +1,8 @@
 """Grasps that events tell of on rendered films, against when objects truly begin to move with hands; and their fit."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +19,14 @@ from prehend.pipeline.tracking.grasp_moments import (
     GraspMoments,
     GraspReading,
     MomentLooks,
-    MomentPeaks,
-    ScoredMoment,
-    are_denied,
     moment_cues,
+    ruled_out,
 )
+from prehend.pipeline.tracking.grasp_moments_fit import PathFit
+from prehend.pipeline.tracking.grasp_path import GraspPath, ScoredMoment
 from prehend.types import Box, FloatArray, FoundHand, FrameResult
 from prehend_training.data.stores.groups import ShardGroups
+from prehend_training.evaluate.films.grasp_truth import HeldTruth
 from prehend_training.sample import Film, HandLabel, Sample
 
 NEAR_S = 0.15
@@ -34,13 +35,24 @@ NEAR_S = 0.15
 HIT_S, MISSED_S = 0.07, 0.2
 """For the fit, moments nearer to an event than the first are ones, those farther off than the second are none [s]."""
 
-PARTS, RIDGE, FALSE_A_MINUTE = 5, 10.0, 1.0
+UNSURE_S = 0.1
+"""Whether something is held is not asked nearer to an event than this [s]."""
+
+PARTS, RIDGE, FALSE_A_MINUTE = 5, 3.0, 1.0
 _SEEN_JOINTS = 11
-_GRID = np.arange(-2.5, 1.01, 0.5)
 _EPS = 1e-6
+
+PATHS = tuple(
+    PathFit(cost, cost, again, 1.0, begin_lead, end_lead)
+    for cost, again, begin_lead, end_lead in product((-2.0, -1.0, 0.0), (0.0, 1.0), (0.5, 1.0, 1.5), (0.0, 0.5))
+)
+"""Those that a fit chooses from."""
 
 What = Literal["grasped", "released"]
 WHATS: tuple[What, What] = ("grasped", "released")
+Odds = dict[Literal["grasped", "released", "holds"], FloatArray]
+Labels = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+"""(N,) which moments are ones, and which count."""
 
 
 @dataclass
@@ -100,7 +112,7 @@ def judged(watched: Sequence[Watched]) -> dict[str, Any]:
 
 
 def fitted(watched: Sequence[Watched]) -> dict[str, Any]:
-    """The numbers of `grasp_moments_fit`: weights and offsets of all films, `least` of films that a fit has not seen,
+    """The numbers of `grasp_moments_fit`: weights and offsets of all films; `path` of films that a fit has not seen,
     so that most is found at `FALSE_A_MINUTE`; and what is found of these then.
 
     Raises:
@@ -112,21 +124,24 @@ def fitted(watched: Sequence[Watched]) -> dict[str, Any]:
     times = [np.array([sample.at_s for sample in one.samples]) for one in hands]
     cues = [moment_cues(one.samples, at_s) for one, at_s in zip(hands, times, strict=True)]
     part = np.unique([one.film for one in hands], return_inverse=True)[1] % PARTS
-    apart: list[dict[What, FloatArray]] = [{} for _ in hands]
+    labels: dict[Literal["grasped", "released", "holds"], list[Labels]] = {
+        what: [_labels(at_s, one.true[what]) for at_s, one in zip(times, hands, strict=True)] for what in WHATS
+    }
+    labels["holds"] = [_held(at_s, one) for at_s, one in zip(times, hands, strict=True)]
+    apart: list[Odds] = [{} for _ in hands]
     result: dict[str, Any] = {}
-    for what in WHATS:
-        labels = [_labels(at_s, one.true[what]) for at_s, one in zip(times, hands, strict=True)]
+    for what, told in labels.items():
         for number in range(PARTS):
-            weights, offset = _logistic(cues, labels, np.flatnonzero(part != number))
+            weights, offset = _logistic(cues, told, np.flatnonzero(part != number))
             for row in np.flatnonzero(part == number):
-                odds = cues[row] @ weights + offset
-                apart[row][what] = np.where(are_denied(cues[row]) & (what == "grasped"), -np.inf, odds)
-        weights, offset = _logistic(cues, labels, np.arange(len(hands)))
+                apart[row][what] = cues[row] @ weights + offset
+        weights, offset = _logistic(cues, told, np.arange(len(hands)))
         result[what] = {"weights": [round(float(value), 3) for value in weights], "offset": round(offset, 3)}
-    least, best = _least(hands, times, apart)
-    for what in WHATS:
-        result[what]["least"] = least[what]
-    return result | {"of_other_films": best}
+    for one, seen in zip(apart, cues, strict=True):
+        for what, never in zip(WHATS, ruled_out(seen), strict=True):
+            one[what] = np.where(never, -np.inf, one[what])
+    path, best = _best_path(hands, times, apart)
+    return result | {"path": path._asdict(), "of_other_films": best}
 
 
 def _watch(estimator: Estimator, groups: ShardGroups, film: Film, number: int, boxes: bool) -> dict[Side, Watched]:
@@ -134,15 +149,17 @@ def _watch(estimator: Estimator, groups: ShardGroups, film: Film, number: int, b
     duration_s = float(film.times_s[-1] - film.times_s[0])
     hands: dict[Side, Watched] = {}
     past: dict[Side, GraspMoments] = {}
-    grasps: dict[Side, bool] = {}
+    truths: dict[Side, HeldTruth] = {}
+    holds: dict[Side, bool] = {}
     looks = MomentLooks()
     for row, time_s in zip(film.rows, film.times_s, strict=True):
         picture, now_s = groups.sample(row), float(time_s)
         for label in picture.hands:
             hand = hands.setdefault(label.side, Watched(number, duration_s))
-            if bool(label.grasp) != grasps.setdefault(label.side, bool(label.grasp)):
-                grasps[label.side] = bool(label.grasp)
-                hand.true["grasped" if label.grasp else "released"].append(now_s)
+            held = truths.setdefault(label.side, HeldTruth()).step(picture, label)
+            if held != holds.setdefault(label.side, held):
+                holds[label.side] = held
+                hand.true["grasped" if held else "released"].append(now_s)
         given = [FoundHand(Box.around(one.keypoints_px), one.side) for one in _shown(picture)] if boxes else None
         result = estimator.estimate(picture.image, picture.camera, stamp=now_s, boxes=given)
         for what, side, stamp in _told(result):
@@ -184,14 +201,21 @@ def _paired(true: Sequence[float], told: Sequence[float]) -> tuple[list[float], 
     return late, len(left)
 
 
-def _labels(at_s: FloatArray, true: Sequence[float]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which moments are ones, and which count."""
+def _labels(at_s: FloatArray, true: Sequence[float]) -> Labels:
+    """Moments at which something happened."""
     off = np.abs(at_s[:, None] - np.array([*true, np.inf])).min(1)
     return off <= HIT_S, (off <= HIT_S) | (off > MISSED_S)
 
 
+def _held(at_s: FloatArray, hand: Watched) -> Labels:
+    """Moments at which something is held."""
+    changes = np.array([*hand.true["grasped"], *hand.true["released"], np.inf])
+    begun, ended = ((at_s[:, None] >= np.array(hand.true[what])).sum(1) for what in WHATS)
+    return begun > ended, np.abs(at_s[:, None] - changes).min(1) > UNSURE_S
+
+
 def _logistic(
-    cues: Sequence[FloatArray], labels: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]], rows: NDArray[np.int64]
+    cues: Sequence[FloatArray], labels: Sequence[Labels], rows: NDArray[np.int64]
 ) -> tuple[FloatArray, float]:
     """Weights and offset of a regression on some hands, with a ridge on what is scaled to deviation 1."""
     X = np.concatenate([cues[row][labels[row][1]] for row in rows])
@@ -210,34 +234,30 @@ def _logistic(
     return weights, float(b[0] - weights @ mean)
 
 
-def _least(
-    hands: Sequence[Watched], times: Sequence[FloatArray], odds: Sequence[dict[What, FloatArray]]
-) -> tuple[dict[What, float], dict[str, Any]]:
-    """Thresholds that find most at no more than `FALSE_A_MINUTE`."""
-    best: tuple[tuple[float, ...], dict[What, float], dict[str, Any]] | None = None
-    for grasped in _GRID:
-        for released in _GRID:
-            least: dict[What, float] = {"grasped": float(grasped), "released": float(released)}
-            told = [replayed(at_s, one, least) for at_s, one in zip(times, odds, strict=True)]
-            found = judged([Watched(a.film, a.duration_s, a.true, b) for a, b in zip(hands, told, strict=True)])
-            hits = float(sum(found[what]["found"] for what in WHATS))
-            merit = (-max(found["false_a_minute"] - FALSE_A_MINUTE, 0.0), hits, -found["false_a_minute"])
-            if best is None or merit > best[0]:
-                best = merit, least, found
-    assert best is not None
-    return best[1], best[2]
+def _best_path(
+    hands: Sequence[Watched], times: Sequence[FloatArray], odds: Sequence[Odds]
+) -> tuple[PathFit, dict[str, Any]]:
+    """Of `PATHS` the one that finds most at no more than `FALSE_A_MINUTE`, and what it finds."""
+
+    def found(fit: PathFit) -> dict[str, Any]:
+        told = [replayed(at_s, one, fit) for at_s, one in zip(times, odds, strict=True)]
+        return judged([Watched(a.film, a.duration_s, a.true, b) for a, b in zip(hands, told, strict=True)])
+
+    def merit(one: tuple[PathFit, dict[str, Any]]) -> tuple[float, float, float]:
+        hits, false = float(sum(one[1][what]["found"] for what in WHATS)), float(one[1]["false_a_minute"])
+        return -max(false - FALSE_A_MINUTE, 0.0), hits, -false
+
+    return max(((fit, found(fit)) for fit in PATHS), key=merit)
 
 
-def replayed(at_s: FloatArray, odds: dict[What, FloatArray], least: dict[What, float]) -> dict[What, list[float]]:
-    """What `GraspMoments` tells of a hand by some log-odds."""
+def replayed(at_s: FloatArray, odds: Odds, fit: PathFit) -> dict[What, list[float]]:
+    """What `GraspMoments` tells of a hand, seen last at the last of these moments, by some log-odds."""
     told: dict[What, list[float]] = {name: [] for name in WHATS}
-    peaks, grasps = MomentPeaks((least["grasped"], least["released"])), False
-    both = zip(odds["grasped"].tolist(), odds["released"].tolist(), strict=True)
-    moments = deque(ScoredMoment(one_s, None, pair) for one_s, pair in zip(at_s.tolist(), both, strict=True))
-    for now_s in at_s.tolist():
-        while moments and moments[0].at_s <= now_s - AHEAD_S + _EPS:
-            peaks.add(moments.popleft())
-        if (moment := peaks.told(grasps, now_s)) is not None:
-            told[WHATS[grasps]].append(moment.at_s)
-            grasps = not grasps
+    path = GraspPath(fit)
+    known = int((at_s <= at_s[-1] - AHEAD_S + _EPS).sum())
+    columns = (odds[name].tolist() for name in ("grasped", "released", "holds"))
+    for now_s, *three in zip(at_s[:known].tolist(), *(column[:known] for column in columns), strict=True):
+        path.add(ScoredMoment(now_s, None, *three))
+        for change in path.told():
+            told[WHATS[not change.begins]].append(change.moment.at_s)
     return told
