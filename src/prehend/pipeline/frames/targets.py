@@ -37,6 +37,7 @@ class Target(NamedTuple):
         memory: what its last second told; to look at, not to write into.
         stamp_s: of this frame, on the clock of the memory [s].
         doubted: it was never seen and the detector is unsure of it: the network has to be sure.
+        found: the detector's score of one that was never seen; None of others, and of a user's.
     """
 
     track_id: int
@@ -54,6 +55,7 @@ class Target(NamedTuple):
     memory: FrameMemory
     stamp_s: float = 0.0
     doubted: bool = False
+    found: float | None = None
 
     @property
     def side(self) -> Side:

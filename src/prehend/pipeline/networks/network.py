@@ -13,6 +13,7 @@ from prehend.pipeline.crops.crop import CropSpec
 from prehend.pipeline.crops.letterbox import probability
 from prehend.pipeline.crops.uncut import AnyCrop, CropSource, infer_crops
 from prehend.pipeline.frames.memory import NO_PAST, Moment, Remembered
+from prehend.pipeline.networks.fresh import FreshRule, fresh_rule
 from prehend.pipeline.networks.pose_refine import pose_covariance
 from prehend.pipeline.networks.through_time import time_stage
 from prehend.types import Box, FloatArray
@@ -120,7 +121,7 @@ class HandNetwork:
         temporal_frames: see `through_time.time_stage`.
 
     Raises:
-        WeightsMismatch: the weights look at fewer frames.
+        WeightsMismatch: the weights look at fewer frames, or their calibration is garbled.
     """
 
     def __init__(self, backend: Backend, temporal_frames: int = 1):
@@ -128,6 +129,7 @@ class HandNetwork:
         self._through_time = time_stage(backend, temporal_frames)
         self._calibration: Mapping[str, Mapping[str, float]] = backend.bundle.manifest.get("calibration", {})
         self._pose_covariance = pose_covariance(backend.bundle.manifest)
+        self._fresh = fresh_rule(backend.bundle.manifest)
 
     @property
     def crop_size(self) -> int:
@@ -138,6 +140,12 @@ class HandNetwork:
     def sure(self) -> float:
         """Presence of a crop from which there is a hand where the detector is unsure, as the weights' manifest says."""
         return float(self._calibration.get("presence", {}).get("sure", SURE_PRESENCE))
+
+    @property
+    def fresh(self) -> FreshRule | None:
+        """Whether what the detector found is a hand, as the weights' manifest says; None where it does not: then it is
+        by presence alone."""
+        return self._fresh
 
     @property
     def at_once(self) -> int:

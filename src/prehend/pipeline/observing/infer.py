@@ -1,7 +1,8 @@
 """The hand network on the targets of a frame: which of them are hands, of which side, and what it says about each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from copy import copy
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from prehend.pipeline.frames.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.frames.memory import Moment
 from prehend.pipeline.frames.targets import NoHand, Target, cut_target
 from prehend.pipeline.networks.decode import crop_to_camera
+from prehend.pipeline.networks.fresh import SURE, enlarged
 from prehend.pipeline.networks.network import Encoded, HandNetwork, NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Camera, Region
@@ -73,6 +75,11 @@ class _Batch:
         self.crops[row] = crop
         self.encoded.put([row], other, [other_row])
 
+    def take(self, row: int, other: "_Batch", other_row: int) -> None:
+        """What another batch says of the same hand."""
+        self.targets[row], self.side_odds[row] = other.targets[other_row], other.side_odds[other_row]
+        self.put(row, other.crops[other_row], other.encoded, other_row)
+
 
 class Inference:
     """Runs the hand network; keeps nothing from frame to frame.
@@ -94,8 +101,8 @@ class Inference:
     def run(
         self, picture: CropSource, targets: Sequence[tuple[Target, AnyCrop | None]], given: bool, camera: Camera
     ) -> list[Reading | NoHand]:
-        """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, and at the
-        mirror images where a side is in doubt.
+        """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, at the
+        mirror images where a side is in doubt, and at larger ones where it is whether what was found is a hand.
 
         Args:
             picture: the image, for the second crops.
@@ -159,13 +166,48 @@ class Inference:
         return [found[row] for row in range(len(looks))]
 
     def _together(self, looks: Sequence[_CroppedTarget], given: bool) -> list[Reading | NoHand]:
+        asked = [look._replace(target=look.target._replace(belief=copy(look.target.belief))) for look in looks]
+        batch = self._looked(looks, given)
+        hands = {} if given else self._look_larger(batch, asked)
+        return self._answers(batch, given, [look.camera for look in looks], hands)
+
+    def _looked(self, looks: Sequence[_CroppedTarget], given: bool) -> _Batch:
         crops = [look.crop for look in looks]
         batch = _Batch(
             [look.picture for look in looks], [look.target for look in looks], crops, self._network.encode(crops)
         )
         self._crop_again(batch, given)
         self._choose_sides(batch, given)
-        return self._answers(batch, given, [look.camera for look in looks])
+        return batch
+
+    def _look_larger(self, batch: _Batch, looks: Sequence[_CroppedTarget]) -> dict[int, bool]:
+        """Look at larger crops of what the detector found, where it is in doubt; the better of both looks stands.
+
+        Args:
+            batch: after the first look.
+            looks: before it.
+
+        Returns:
+            Whether there is a hand, by row of those that were in doubt.
+        """
+        rule = self._network.fresh
+        if rule is None or not self._weighs:
+            return {}
+        larger: dict[int, _CroppedTarget] = {}
+        for row, look in enumerate(looks):
+            if look.target.found is not None and (look.target.doubted or batch.encoded.presence[row] < SURE):
+                target = look.target._replace(region=enlarged(look.target.region))
+                if (crop := cut_target(look.picture, target, self._network.crop_size)) is not None:
+                    larger[row] = look._replace(target=target, crop=crop)
+        if not larger:
+            return {}
+        other, hands = self._looked(list(larger.values()), given=False), dict[int, bool]()
+        for k, (row, look) in enumerate(larger.items()):
+            first, second = float(batch.encoded.presence[row]), float(other.encoded.presence[k])
+            hands[row] = rule.is_hand(look.target.found or 0.0, first, second)
+            if second > first:
+                batch.take(row, other, k)
+        return hands
 
     def _crop_again(self, batch: _Batch, given: bool) -> None:
         """Cut the crops again that the joints seen in them call for, once. One more batch of the network's first
@@ -211,13 +253,15 @@ class Inference:
                 k = doubtful.index(row)
                 batch.put(row, mirrored[k], other, k)
 
-    def _answers(self, batch: _Batch, given: bool, cameras: Sequence[Camera]) -> list[Reading | NoHand]:
+    def _answers(
+        self, batch: _Batch, given: bool, cameras: Sequence[Camera], hands: Mapping[int, bool]
+    ) -> list[Reading | NoHand]:
         encoded, rows = batch.encoded, list[int]()
         result: dict[int, Reading | NoHand] = {}
         for row, (target, presence) in enumerate(zip(batch.targets, encoded.presence, strict=True)):
             if not np.isfinite(presence):
                 result[row] = NoHand("not_finite", target)
-            elif presence < self._lowest(target) and not given:
+            elif not given and not (presence >= self._lowest(target) and hands.get(row, True)):
                 result[row] = NoHand("no_hand", target)
             else:
                 rows.append(row)
@@ -231,9 +275,14 @@ class Inference:
         return [result[row] for row in range(len(batch.targets))]
 
     def _lowest(self, target: Target) -> float:
-        if target.doubted:
+        if target.doubted and not self._weighs:
             return max(self._options.min_score, self._network.sure)
         return self._options.lowest_kept if target.followed else self._options.min_score
+
+    @property
+    def _weighs(self) -> bool:
+        """Whether what the detector found is weighed together with what it says."""
+        return self._network.fresh is not None and self._options.detector_score is None
 
     def _likely(self, target: Target) -> float:
         """Presence above which a crop is worth another look."""

@@ -68,6 +68,7 @@ class Track:
         expected: what `start_frame` made of it.
         shown: the side with which it was last seen, None before.
         doubted: the detector was unsure of it when it began.
+        found: the detector's score when it began; None where a user said so.
     """
 
     track_id: int
@@ -91,6 +92,7 @@ class Track:
     expected: Motion | None = None
     shown: Side | None = None
     doubted: bool = False
+    found: float | None = None
 
     @property
     def side(self) -> Side:
@@ -134,6 +136,7 @@ class Track:
             depth=copy(self.filters.depth),
             memory=self.filters.memory,
             doubted=self.doubted and not self.seen,
+            found=None if self.seen else self.found,
         )
 
     def is_wanted(self, retry_s: float) -> bool:
