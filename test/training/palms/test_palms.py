@@ -329,10 +329,10 @@ def test_the_network_is_as_sure_as_keeps_false_hands_out():
 def tried(rng, hands: int, false: int) -> list[Tried]:
     """Hands score higher than what is none, in each of the three, and overlap in each."""
     rows = []
-    for is_hand in [True] * hands + [False] * false:
+    for number, is_hand in enumerate([True] * hands + [False] * false):
         odds = rng.normal([1.0, 4.0, 4.5] if is_hand else [-0.8, 0.5, -0.5], [0.8, 1.5, 1.5])
         score, presence, larger = (float(1 / (1 + np.exp(-value))) for value in odds)
-        rows.append(Tried("a", presence, is_hand, score, larger, doubted=score < 0.5))
+        rows.append(Tried(f"{number}", presence, is_hand, score, larger, doubted=score < 0.5))
     return rows
 
 

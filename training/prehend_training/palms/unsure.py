@@ -33,8 +33,9 @@ MOST_HANDS = 6
 MOST_WEIGHT = 3.0
 """Of log-odds: a few photographs shall not make one of the three probabilities decide alone."""
 
-_SPREAD = 1.0
-"""Standard deviation of a weight before anything was seen (a Gaussian prior)."""
+EXPECTED, SPREAD = (1.0, 0.5, 0.5), 0.25
+"""Weights before anything was seen, and their standard deviation (a Gaussian prior): both looks of the network together
+count as much as the detector. Photographs in which something is in doubt are few."""
 
 
 class Tried(NamedTuple):
@@ -133,14 +134,14 @@ def _presence(estimator: Estimator, image: Image, hand: FoundHand) -> float | No
     return hands[0].score if hands else None
 
 
-def fit_fresh(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> FreshRule | None:
+def fit_fresh(pictures: int, tried: Sequence[Tried], false: float = 0.006) -> FreshRule | None:
     """How the three probabilities are weighed: by logistic regression with a Gaussian prior, none below 0; and from
-    which sum on no more hands an image that are none are let in than `false`.
+    which sum on what is none is let in in no larger share of the images than `false`.
 
     Args:
         pictures: how many were looked at.
         tried: what was found in them.
-        false: hands an image.
+        false: share of the images.
 
     Returns:
         None where hands, or what is none, are missing among what was tried.
@@ -151,10 +152,12 @@ def fit_fresh(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> Fr
     odds = np.array([one.odds for one in tried])
     weights = _logistic(odds, is_hand)[:3]
     sums = odds @ weights
-    doubtful = np.array([one.doubted or one.presence < SURE for one in tried])
-    wrong = np.sort(sums[doubtful & ~is_hand])[::-1]
-    allowed = int(false * pictures)
-    lowest = float(wrong[allowed]) if len(wrong) > allowed else float(sums.min()) - 1.0
+    worst: dict[str, float] = {}
+    for one, weighed in zip(tried, sums, strict=True):
+        if not one.is_hand and (one.doubted or one.presence < SURE):
+            worst[one.picture] = max(float(weighed), worst.get(one.picture, -np.inf))
+    wrong, allowed = sorted(worst.values(), reverse=True), int(false * pictures)
+    lowest = wrong[allowed] if len(wrong) > allowed else float(sums.min()) - 1.0
     above = sums[sums > lowest]
     bar = lowest if not len(above) else (lowest + float(above.min())) / 2
     detector, presence, larger = (round(float(weight), 4) for weight in weights)
@@ -168,11 +171,12 @@ def _logistic(odds: FloatArray, is_hand: FloatArray) -> FloatArray:
     def loss(weights: FloatArray) -> tuple[float, FloatArray]:
         margins = signs * (odds @ weights[:3] + weights[3])
         pull = -signs / (1 + np.exp(margins.clip(-500, 500)))
-        slope = np.append(odds.T @ pull + weights[:3] / _SPREAD**2, pull.sum())
-        return float(np.logaddexp(0, -margins).sum() + (weights[:3] ** 2).sum() / (2 * _SPREAD**2)), slope
+        off = (weights[:3] - EXPECTED) / SPREAD
+        slope = np.append(odds.T @ pull + off / SPREAD, pull.sum())
+        return float(np.logaddexp(0, -margins).sum() + (off**2).sum() / 2), slope
 
     bounds = [(0.0, MOST_WEIGHT)] * 3 + [(None, None)]
-    return np.asarray(minimize(loss, np.array([1.0, 1.0, 1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds).x)
+    return np.asarray(minimize(loss, np.array([*EXPECTED, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
 def choose_sure(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> dict[str, Any]:
