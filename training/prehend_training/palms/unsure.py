@@ -150,18 +150,16 @@ def fit_fresh(pictures: int, tried: Sequence[Tried], false: float = 0.006) -> Fr
     if is_hand.all() or not is_hand.any():
         return None
     odds = np.array([one.odds for one in tried])
-    weights = _logistic(odds, is_hand)[:3]
+    weights = _logistic(odds, is_hand)[:3].round(4)
     sums = odds @ weights
     worst: dict[str, float] = {}
     for one, weighed in zip(tried, sums, strict=True):
         if not one.is_hand and (one.doubted or one.presence < SURE):
             worst[one.picture] = max(float(weighed), worst.get(one.picture, -np.inf))
     wrong, allowed = sorted(worst.values(), reverse=True), int(false * pictures)
-    lowest = wrong[allowed] if len(wrong) > allowed else float(sums.min()) - 1.0
-    above = sums[sums > lowest]
-    bar = lowest if not len(above) else (lowest + float(above.min())) / 2
-    detector, presence, larger = (round(float(weight), 4) for weight in weights)
-    return FreshRule(detector, presence, larger, round(-bar, 4))
+    bar = wrong[allowed] if len(wrong) > allowed else float(sums.min()) - 1.0
+    detector, presence, larger = weights.tolist()
+    return FreshRule(detector, presence, larger, round(-bar - 0.005, 3))
 
 
 def _logistic(odds: FloatArray, is_hand: FloatArray) -> FloatArray:
