@@ -356,9 +356,11 @@ def test_where_the_detector_is_unsure_the_network_has_to_be_sure(
     [
         (0.6, 0.99, 0.0, True),  # both are sure: no second look
         (0.6, 0.1, 0.98, True),  # the crop as it was found shows too little
-        (0.6, 0.5, 0.1, False),
+        (0.6, 0.1, 0.3, False),
+        (0.6, 0.4, 0.1, True),  # by presence alone: no second look
         (0.3, 0.99, 0.99, True),  # the detector is unsure, the network is not
-        (0.3, 0.99, 0.05, False),
+        (0.3, 0.9, 0.05, False),
+        (0.3, 0.9, 0.95, True),
         (0.1, 0.999, 0.999, False),  # below what is tried
     ],
 )
@@ -384,7 +386,7 @@ def test_what_the_detector_found_is_weighed_with_two_looks_of_the_network(
         with Estimator(oracle, palms, config=EstimatorOptions(tracking=tracking)) as estimator:
             hands = estimator.estimate(image, camera, stamp=0.0).hands
             assert len(hands) == found
-            assert (min(looks, default=1) < 0.5) == (detector > 0.2 and (detector < 0.5 or close < 0.97))
+            assert (min(looks, default=1) < 0.5) == (detector > 0.2 and close < (0.985 if detector < 0.5 else 0.3))
             if found:
                 oracle.spoil = lambda stage, outputs: None
                 looks.clear()

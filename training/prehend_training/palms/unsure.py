@@ -15,7 +15,9 @@ from prehend.files import replace_text
 from prehend.io.pixels.images import Image, read_image
 from prehend.pipeline.detection.detect import UNSURE, Detector
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.networks.fresh import FRESH, SURE, FreshRule, enlarged, log_odds
+from prehend.pipeline.networks.fresh import FRESH, FreshRule, enlarged, log_odds
+from prehend.pipeline.networks.network import SURE_PRESENCE
+from prehend.pipeline.options import option_default
 from prehend.pipeline.tracker import MOST_TRIED
 from prehend.types import Box, FloatArray, FoundHand
 from prehend.weights import MANIFEST
@@ -58,6 +60,11 @@ class Tried(NamedTuple):
     doubted: bool = True
 
     @property
+    def is_taken(self) -> bool:
+        """Whether it is a hand by presence alone."""
+        return self.presence >= (SURE_PRESENCE if self.doubted else float(option_default("min_score")))
+
+    @property
     def odds(self) -> tuple[float, float, float]:
         """What is weighed, in the order of `FreshRule`."""
         return log_odds(self.score), log_odds(self.presence), log_odds(self.larger)
@@ -98,7 +105,7 @@ def try_found(
         for wide in (False, True):
             seen = list(_looked(estimator, detector, image, path, there, wide))
             tried += seen
-            if any(one.presence >= SURE and not one.doubted for one in seen):
+            if any(one.is_taken and not one.doubted for one in seen):
                 break  # the pipeline looks wide where a normal look finds nothing
     return len(paths[::every]), tried
 
@@ -120,12 +127,11 @@ def _looked(
         presence = _presence(estimator, image, hand)
         if presence is None or hand.region is None:
             continue
-        larger = presence
-        if doubted or presence < SURE:
+        tried = Tried(path, presence, any(is_near(hand.box_px, box) for box in there), hand.score, presence, doubted)
+        if not tried.is_taken:
             seen = _presence(estimator, image, replace(hand, region=enlarged(hand.region)))
-            larger = presence if seen is None else seen
-        is_hand = any(is_near(hand.box_px, box) for box in there)
-        yield Tried(path, presence, is_hand, hand.score, larger, doubted)
+            tried = tried._replace(larger=presence if seen is None else seen)
+        yield tried
 
 
 def _presence(estimator: Estimator, image: Image, hand: FoundHand) -> float | None:
@@ -134,9 +140,9 @@ def _presence(estimator: Estimator, image: Image, hand: FoundHand) -> float | No
     return hands[0].score if hands else None
 
 
-def fit_fresh(pictures: int, tried: Sequence[Tried], false: float = 0.006) -> FreshRule | None:
+def fit_fresh(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> FreshRule | None:
     """How the three probabilities are weighed: by logistic regression with a Gaussian prior, none below 0; and from
-    which sum on what is none is let in in no larger share of the images than `false`.
+    which sum on what is none is let in, too, in no larger share of the images than `false`.
 
     Args:
         pictures: how many were looked at.
@@ -154,7 +160,7 @@ def fit_fresh(pictures: int, tried: Sequence[Tried], false: float = 0.006) -> Fr
     sums = odds @ weights
     worst: dict[str, float] = {}
     for one, weighed in zip(tried, sums, strict=True):
-        if not one.is_hand and (one.doubted or one.presence < SURE):
+        if not one.is_hand and not one.is_taken:
             worst[one.picture] = max(float(weighed), worst.get(one.picture, -np.inf))
     wrong, allowed = sorted(worst.values(), reverse=True), int(false * pictures)
     bar = wrong[allowed] if len(wrong) > allowed else float(sums.min()) - 1.0

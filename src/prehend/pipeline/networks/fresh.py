@@ -1,4 +1,5 @@
-"""Whether what a detector found is a hand: its score and two looks of the hand network, weighed together."""
+"""Whether what a detector found is a hand where the first look of the hand network says no: its score and two looks,
+weighed together."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,9 +16,6 @@ FRESH = "fresh"
 LARGER = 1.6
 """The second look is at a region this many times as large. Where a hand holds something close to the camera the
 detector often sees a part of it: the network takes the crop of that for no hand, and the larger one for a hand."""
-
-SURE = 0.97
-"""Presence from which a hand that the detector is sure of needs no second look."""
 
 _LEAST = 1e-5
 

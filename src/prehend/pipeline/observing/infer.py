@@ -18,10 +18,14 @@ from prehend.pipeline.frames.handedness import FRAME_S, evidence_of, is_doubtful
 from prehend.pipeline.frames.memory import Moment
 from prehend.pipeline.frames.targets import NoHand, Target, cut_target
 from prehend.pipeline.networks.decode import crop_to_camera
-from prehend.pipeline.networks.fresh import SURE, enlarged
+from prehend.pipeline.networks.fresh import enlarged
 from prehend.pipeline.networks.network import Encoded, HandNetwork, NetworkAnswer
 from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Camera, Region
+
+LIKELIER = 0.5
+"""A larger crop is answered in place of the one that the detector asks for where it alone shows rather a hand than
+none: what is small in its crop is told left from right less surely."""
 
 SECOND_CROP_LOSS = 0.5
 """A second crop stands unless it shows a hand with less than this share of the first one's probability."""
@@ -102,7 +106,7 @@ class Inference:
         self, picture: CropSource, targets: Sequence[tuple[Target, AnyCrop | None]], given: bool, camera: Camera
     ) -> list[Reading | NoHand]:
         """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, at the
-        mirror images where a side is in doubt, and at larger ones where it is whether what was found is a hand.
+        mirror images where a side is in doubt, and at larger ones of what was found and seems to be no hand.
 
         Args:
             picture: the image, for the second crops.
@@ -181,21 +185,22 @@ class Inference:
         return batch
 
     def _look_larger(self, batch: _Batch, looks: Sequence[_CroppedTarget]) -> dict[int, bool]:
-        """Look at larger crops of what the detector found, where it is in doubt; the better of both looks stands.
+        """Look at larger crops of what the detector found and the network does not take for a hand; they stand where
+        they alone show one.
 
         Args:
             batch: after the first look.
             looks: before it.
 
         Returns:
-            Whether there is a hand, by row of those that were in doubt.
+            Whether there is a hand all the same, by row.
         """
         rule = self._network.fresh
-        if rule is None or not self._weighs:
+        if rule is None or self._options.detector_score is not None:
             return {}
         larger: dict[int, _CroppedTarget] = {}
         for row, look in enumerate(looks):
-            if look.target.found is not None and (look.target.doubted or batch.encoded.presence[row] < SURE):
+            if look.target.found is not None and batch.encoded.presence[row] < self._lowest(look.target):
                 target = look.target._replace(region=enlarged(look.target.region))
                 if (crop := cut_target(look.picture, target, self._network.crop_size)) is not None:
                     larger[row] = look._replace(target=target, crop=crop)
@@ -205,7 +210,7 @@ class Inference:
         for k, (row, look) in enumerate(larger.items()):
             first, second = float(batch.encoded.presence[row]), float(other.encoded.presence[k])
             hands[row] = rule.is_hand(look.target.found or 0.0, first, second)
-            if second > first:
+            if first < LIKELIER < second:
                 batch.take(row, other, k)
         return hands
 
@@ -261,7 +266,7 @@ class Inference:
         for row, (target, presence) in enumerate(zip(batch.targets, encoded.presence, strict=True)):
             if not np.isfinite(presence):
                 result[row] = NoHand("not_finite", target)
-            elif not given and not (presence >= self._lowest(target) and hands.get(row, True)):
+            elif not given and not self._is_hand(target, presence, hands.get(row)):
                 result[row] = NoHand("no_hand", target)
             else:
                 rows.append(row)
@@ -274,15 +279,16 @@ class Inference:
             result[row] = Reading(target, batch.crops[row].spec, score, side_score, grasp, answer)
         return [result[row] for row in range(len(batch.targets))]
 
+    def _is_hand(self, target: Target, presence: float, weighed: bool | None) -> bool:
+        """By presence alone, or as it was weighed together with the detector's score and a second look."""
+        if weighed is None:
+            return presence >= self._lowest(target)
+        return weighed and presence >= self._options.min_score
+
     def _lowest(self, target: Target) -> float:
-        if target.doubted and not self._weighs:
+        if target.doubted:
             return max(self._options.min_score, self._network.sure)
         return self._options.lowest_kept if target.followed else self._options.min_score
-
-    @property
-    def _weighs(self) -> bool:
-        """Whether what the detector found is weighed together with what it says."""
-        return self._network.fresh is not None and self._options.detector_score is None
 
     def _likely(self, target: Target) -> float:
         """Presence above which a crop is worth another look."""

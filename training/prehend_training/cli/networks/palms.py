@@ -72,7 +72,7 @@ def _add_measure_step(steps: Any) -> None:
     )  # fmt: skip
     sure.add_argument("hands", metavar="WHAT", help="run, or name or folder of weights, of the hand network")
     sure.add_argument("--detector", default="palm", metavar="WHAT", help="run, or name or folder of weights (palm)")
-    _add_choice(sure, "it in the run's calibration.json", 0.006, "let in")
+    _add_choice(sure, "it in the run's calibration.json", 0.003, "let in")
 
 
 def _add_choice(verb: argparse.ArgumentParser, noted: str, false: float, where: str) -> None:
@@ -126,7 +126,7 @@ def _sure(arguments: argparse.Namespace) -> None:
     detector = Detector(open_measured(arguments.detector).backend)
     with Estimator(open_measured(arguments.hands).backend, config=EstimatorOptions(tracking=False)) as estimator:
         tried = try_found(estimator, detector, arguments.folder, facts, boxes, arguments.every)
-    report, rule = choose_sure(*tried, arguments.false / 2), fit_fresh(*tried, arguments.false)
+    report, rule = choose_sure(*tried, arguments.false), fit_fresh(*tried, arguments.false)
     report["fresh"] = None if rule is None else rule._asdict()
     if arguments.write:
         note_sure(Path(arguments.hands), report["sure"], rule)
