@@ -13,7 +13,7 @@ from prehend.pipeline.frames.targets import NoHand, Target
 from prehend.pipeline.observing.object_pose import BOX_SCORE
 from prehend.pipeline.observing.observe import Observation
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.tracking.association import associate, is_known, overlap, same_hand
+from prehend.pipeline.tracking.association import associate, is_known, is_part, overlap, same_hand
 from prehend.pipeline.tracking.filters import HandFilters
 from prehend.pipeline.tracking.track import ESTABLISHED, FRAME_S, Track
 from prehend.types import FoundHand, HandEstimate, Region
@@ -305,7 +305,9 @@ class Tracker:
         kept: list[Track] = []
         extra: list[Track] = []
         for track in best:
-            (extra if any(same_hand(track, other) for other in kept) else kept).append(track)
+            is_new = track.doubted and track.seen == 1
+            again = any(same_hand(track, other) or (is_new and is_part(track, other)) for other in kept)
+            (extra if again else kept).append(track)
         over = [track for track in extra if track.standing < ESTABLISHED or track.expected is None]
         self._tracks = [track for track in self._tracks if track not in over]
         hidden = [track for track in extra if track not in over]
@@ -350,6 +352,7 @@ class Tracker:
         track = Track(self._next_id, belief, hand.box_px, region, HandFilters(self._options))
         track.object_box_px, track.doubted = hand.object_box_px, doubted
         track.undirected = self._upright and hand.region is None
+        track.found = None if given else hand.score
         track.place(hand.box_px, region)
         self._anchor(track, hand, given)
         self._tracks.append(track)

@@ -53,6 +53,21 @@ def test_hands_that_point_apart_from_one_place_are_two_and_joints_in_one_place_a
     assert t.tracker.drops == {"duplicate": 1}
 
 
+@pytest.mark.parametrize("unsure", [False, True])
+def test_the_bent_fingers_of_a_hand_are_no_hand_of_their_own(tracker, unsure: bool) -> None:
+    """Where the detector is unsure of them, and they lie in a hand that it found as well; a small hand that it is sure
+    of stays one, and so does one beside."""
+    t = tracker()
+    large, small, beside = (box_at(300, 200, 200), box_at(210, 200, 60), box_at(520, 145, 70))
+    found = [FoundHand(large, "right", 0.9)]
+    further = [FoundHand(small, "right", 0.3), FoundHand(beside, "right", 0.3)]
+    t.begin(
+        found if unsure else [*found, *further], new_score=0.2 if not unsure else 0.5, unsure=further if unsure else []
+    )
+    seen = {1: joints_at(300, 200, 200), 2: joints_at(210, 200, 60), 3: joints_at(520, 145, 70)}
+    assert t.finish(seen) == ([1, 3] if unsure else [1, 2, 3])
+
+
 def test_a_false_hand_does_not_keep_a_true_one_from_being_looked_at(tracker) -> None:
     t = tracker(max_hands=1)
     found = [FoundHand(box_at(100, 100), None, 0.9), FoundHand(box_at(400, 300), None, 0.5)]

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from prehend.errors import AssetError, InvalidInput, SourceError
 from prehend.models.detectors.palm import Palms
 from prehend.pipeline.detection.palms import ANCHOR_CELLS, anchors_px, region_of_palm
+from prehend.pipeline.networks.fresh import FreshRule
 from prehend.types import Box, Region
 from prehend_training.data.records import record_of
 from prehend_training.palms.batches import area_of, frame_palms, photo_palm
@@ -322,16 +323,22 @@ def test_numbers_are_noted_in_a_run_or_in_weights(tmp_path):
     (run / "calibration.json").write_text('{"presence": {"scale": 1.5}}')
     (weights / "manifest.json").write_text('{"name": "x", "calibration": {"presence": {"scale": 2.0}}}')
     report = {"thresholds": {"detect": 0.4}, "photographs": {"detect": {}}}
+    fresh = {"detector": 1.0, "presence": 0.5, "larger": 0.25, "offset": -1.0}
     for folder in (run, weights):
-        note_sure(folder, 0.97)
+        note_sure(folder, 0.97, FreshRule(1.0, 0.5, 0.25, -1.0))
         note_measured(folder, report)
-    assert json.loads((run / "calibration.json").read_text()) == {"presence": {"scale": 1.5, "sure": 0.97}}
+    assert json.loads((run / "calibration.json").read_text()) == {
+        "presence": {"scale": 1.5, "sure": 0.97}, "fresh": fresh
+    }  # fmt: skip
     assert json.loads((run / "measured.json").read_text()) == report
     assert json.loads((weights / "manifest.json").read_text()) == {
-        "name": "x", "calibration": {"presence": {"scale": 2.0, "sure": 0.97}}, "thresholds": {"detect": 0.4},
+        "name": "x", "calibration": {"presence": {"scale": 2.0, "sure": 0.97}, "fresh": fresh},
+        "thresholds": {"detect": 0.4},
         "measured": {"photographs": {"detect": {}}},
     }  # fmt: skip
     with pytest.raises(InvalidInput, match="leave out --write"):
         note_measured(nothing, report)
+    note_sure(run, 0.9)
+    assert json.loads((run / "calibration.json").read_text()) == {"presence": {"scale": 1.5, "sure": 0.9}}
     with pytest.raises(InvalidInput, match="calibrate first"):
         note_sure(nothing, 0.97)

@@ -1,4 +1,4 @@
-"""How sure a hand network has to be of hands that the detector is unsure of."""
+"""How what the detector finds is weighed: its score and the hand network's presences, on photographs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from scipy.optimize import minimize
 from tqdm import tqdm
 
 from prehend.errors import InvalidInput
@@ -13,8 +15,11 @@ from prehend.files import replace_text
 from prehend.io.pixels.images import Image, read_image
 from prehend.pipeline.detection.detect import UNSURE, Detector
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.networks.fresh import FRESH, FreshRule, enlarged, log_odds
+from prehend.pipeline.networks.network import SURE_PRESENCE
+from prehend.pipeline.options import option_default
 from prehend.pipeline.tracker import MOST_TRIED
-from prehend.types import Box, FoundHand
+from prehend.types import Box, FloatArray, FoundHand
 from prehend.weights import MANIFEST
 from prehend_training.palms.measure import is_near
 from prehend_training.photos.facts import Facts, facts_for
@@ -27,21 +32,45 @@ MOST_HANDS = 6
 """Hands that a look finds at most: those that are followed, and some to spare."""
 
 
+MOST_WEIGHT = 3.0
+"""Of log-odds: a few photographs shall not make one of the three probabilities decide alone."""
+
+EXPECTED, SPREAD = (1.0, 0.5, 0.5), 0.25
+"""Weights before anything was seen, and their standard deviation (a Gaussian prior): both looks of the network together
+count as much as the detector. Photographs in which something is in doubt are few."""
+
+
 class Tried(NamedTuple):
-    """A hand that the detector was unsure of, in a photograph of which it is known where hands are.
+    """What the detector found in a photograph of which it is known where hands are.
 
     Attributes:
         picture: path of the photograph.
         presence: what the hand network says of it.
         is_hand: whether it is about a hand.
+        score: the detector's.
+        larger: what the hand network says of a larger crop; the same as `presence` where none is looked at.
+        doubted: the detector is unsure of it.
     """
 
     picture: str
     presence: float
     is_hand: bool
+    score: float = 0.0
+    larger: float = 0.0
+    doubted: bool = True
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it is a hand by presence alone."""
+        return self.presence >= (SURE_PRESENCE if self.doubted else float(option_default("min_score")))
+
+    @property
+    def odds(self) -> tuple[float, float, float]:
+        """What is weighed, in the order of `FreshRule`."""
+        return log_odds(self.score), log_odds(self.presence), log_odds(self.larger)
 
 
-def try_unsure(
+def try_found(
     estimator: Estimator,
     detector: Detector,
     folder: Path,
@@ -49,7 +78,7 @@ def try_unsure(
     boxes: Mapping[str, Sequence[Box]],
     every: int = 1,
 ) -> tuple[int, list[Tried]]:
-    """Show the hand network what the detector is unsure of, in photographs for validation.
+    """Show the hand network what the detector finds, in photographs for validation.
 
     Args:
         estimator: of the hand network, without tracking.
@@ -73,20 +102,85 @@ def try_unsure(
     tried = list[Tried]()
     for path in tqdm(paths[::every], unit="picture"):
         image, there = read_image(folder / path), _hands_of(path, known, boxes) or ()
-        for hand in unsure_hands(detector, image):
-            result = estimator.estimate(image, boxes=[replace(hand, side=None)])
-            is_hand = any(is_near(hand.box_px, box) for box in there)
-            tried += [Tried(path, seen.score, is_hand) for seen in result.hands]
+        for wide in (False, True):
+            seen = list(_looked(estimator, detector, image, path, there, wide))
+            tried += seen
+            if any(one.is_taken and not one.doubted for one in seen):
+                break  # the pipeline looks wide where a normal look finds nothing
     return len(paths[::every]), tried
 
 
-def unsure_hands(detector: Detector, image: Image) -> Iterator[FoundHand]:
-    """What the detector is unsure of in an image, in both of its looks, as many as the pipeline would try."""
-    for wide in (False, True):
-        new = detector.thresholds[detector.stage(wide)]
-        low = detector.thresholds.get(detector.stage(wide) + UNSURE, new)
-        found = detector.look(image, wide=wide, threshold=low, max_hands=MOST_HANDS)
-        yield from [hand for hand in found if hand.score < new][:MOST_TRIED]
+def found_hands(detector: Detector, image: Image, wide: bool) -> Iterator[tuple[FoundHand, bool]]:
+    """What the detector finds in an image, and whether it is unsure of it; of the unsure ones as many as the pipeline
+    would try."""
+    new = detector.thresholds[detector.stage(wide)]
+    low = detector.thresholds.get(detector.stage(wide) + UNSURE, new)
+    found = detector.look(image, wide=wide, threshold=low, max_hands=MOST_HANDS)
+    yield from ((hand, False) for hand in found if hand.score >= new)
+    yield from ((hand, True) for hand in [hand for hand in found if hand.score < new][:MOST_TRIED])
+
+
+def _looked(
+    estimator: Estimator, detector: Detector, image: Image, path: str, there: Sequence[Box], wide: bool
+) -> Iterator[Tried]:
+    for hand, doubted in found_hands(detector, image, wide):
+        presence = _presence(estimator, image, hand)
+        if presence is None or hand.region is None:
+            continue
+        tried = Tried(path, presence, any(is_near(hand.box_px, box) for box in there), hand.score, presence, doubted)
+        if not tried.is_taken:
+            seen = _presence(estimator, image, replace(hand, region=enlarged(hand.region)))
+            tried = tried._replace(larger=presence if seen is None else seen)
+        yield tried
+
+
+def _presence(estimator: Estimator, image: Image, hand: FoundHand) -> float | None:
+    """What the hand network says of a place; None where it gives no sound hand."""
+    hands = estimator.estimate(image, boxes=[replace(hand, side=None)]).hands
+    return hands[0].score if hands else None
+
+
+def fit_fresh(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> FreshRule | None:
+    """How the three probabilities are weighed: by logistic regression with a Gaussian prior, none below 0; and from
+    which sum on what is none is let in, too, in no larger share of the images than `false`.
+
+    Args:
+        pictures: how many were looked at.
+        tried: what was found in them.
+        false: share of the images.
+
+    Returns:
+        None where hands, or what is none, are missing among what was tried.
+    """
+    is_hand = np.array([one.is_hand for one in tried], bool)
+    if is_hand.all() or not is_hand.any():
+        return None
+    odds = np.array([one.odds for one in tried])
+    weights = _logistic(odds, is_hand)[:3].round(4)
+    sums = odds @ weights
+    worst: dict[str, float] = {}
+    for one, weighed in zip(tried, sums, strict=True):
+        if not one.is_hand and not one.is_taken:
+            worst[one.picture] = max(float(weighed), worst.get(one.picture, -np.inf))
+    wrong, allowed = sorted(worst.values(), reverse=True), int(false * pictures)
+    bar = wrong[allowed] if len(wrong) > allowed else float(sums.min()) - 1.0
+    detector, presence, larger = weights.tolist()
+    return FreshRule(detector, presence, larger, round(-bar - 0.005, 3))
+
+
+def _logistic(odds: FloatArray, is_hand: FloatArray) -> FloatArray:
+    """(N, 3) log-odds, (N,) whether there is a hand -> (4,) weights and offset."""
+    signs = np.where(is_hand, 1.0, -1.0)
+
+    def loss(weights: FloatArray) -> tuple[float, FloatArray]:
+        margins = signs * (odds @ weights[:3] + weights[3])
+        pull = -signs / (1 + np.exp(margins.clip(-500, 500)))
+        off = (weights[:3] - EXPECTED) / SPREAD
+        slope = np.append(odds.T @ pull + off / SPREAD, pull.sum())
+        return float(np.logaddexp(0, -margins).sum() + (off**2).sum() / 2), slope
+
+    bounds = [(0.0, MOST_WEIGHT)] * 3 + [(None, None)]
+    return np.asarray(minimize(loss, np.array([*EXPECTED, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
 def choose_sure(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> dict[str, Any]:
@@ -94,8 +188,10 @@ def choose_sure(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> 
     none.
 
     Returns:
-        `sure`, `pictures`, and for each step how many `hands` are let in and how many `false` ones.
+        `sure`, `pictures`, and for each step how many `hands` are let in and how many `false` ones; of those that the
+        detector is unsure of.
     """
+    tried = [one for one in tried if one.doubted]
     steps = {
         step: {
             "hands": sum(one.is_hand for one in tried if one.presence >= step),
@@ -108,8 +204,8 @@ def choose_sure(pictures: int, tried: Sequence[Tried], false: float = 0.003) -> 
     return {"sure": min(fitting, default=STEPS[-1]), "pictures": pictures, "steps": told}
 
 
-def note_sure(where: Path, sure: float) -> None:
-    """Write it beside the calibration of presence: of a run, or in the manifest of a folder of weights.
+def note_sure(where: Path, sure: float, rule: FreshRule | None = None) -> None:
+    """Write both beside the calibration of presence: of a run, or in the manifest of a folder of weights.
 
     Raises:
         InvalidInput: the folder holds neither, or presence is not calibrated yet.
@@ -121,6 +217,9 @@ def note_sure(where: Path, sure: float) -> None:
     if "presence" not in calibration:
         raise InvalidInput(f"{where} holds no calibrated scores: prehend-train calibrate first, or leave out --write")
     calibration["presence"]["sure"] = sure
+    calibration.pop(FRESH, None)
+    if rule is not None:
+        calibration[FRESH] = rule._asdict()
     replace_text(path, json.dumps(content, indent=1) + "\n")
 
 

@@ -39,6 +39,7 @@ class Target(NamedTuple):
         doubted: it was never seen and the detector is unsure of it: the network has to be sure.
         undirected: nobody knows in which direction it points in the image: it was never seen, and whoever found it did
             not say. False of networks that take hands as they lie.
+        found: the detector's score of one that was never seen; None of others, and of a user's.
     """
 
     track_id: int
@@ -57,6 +58,7 @@ class Target(NamedTuple):
     stamp_s: float = 0.0
     doubted: bool = False
     undirected: bool = False
+    found: float | None = None
 
     @property
     def side(self) -> Side:

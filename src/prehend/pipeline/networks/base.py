@@ -12,6 +12,7 @@ from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.pipeline.crops.crop import CropSpec
 from prehend.pipeline.crops.uncut import AnyCrop, CropSource
 from prehend.pipeline.frames.memory import Moment, Remembered
+from prehend.pipeline.networks.fresh import FreshRule, fresh_rule
 from prehend.pipeline.networks.through_time import time_stage
 from prehend.types import Box, FloatArray
 
@@ -119,6 +120,7 @@ class CropNetwork(ABC):
         self._backend = backend
         self._through_time = time_stage(backend, temporal_frames)
         self._calibration: Mapping[str, Mapping[str, float]] = backend.bundle.manifest.get("calibration", {})
+        self._fresh = fresh_rule(backend.bundle.manifest)
 
     @property
     def crop_size(self) -> int:
@@ -129,6 +131,12 @@ class CropNetwork(ABC):
     def sure(self) -> float:
         """Presence of a crop from which there is a hand where the detector is unsure, as the weights' manifest says."""
         return float(self._calibration.get("presence", {}).get("sure", SURE_PRESENCE))
+
+    @property
+    def fresh(self) -> FreshRule | None:
+        """Whether what the detector found is a hand, as the weights' manifest says; None where it does not: then it is
+        by presence alone."""
+        return self._fresh
 
     @property
     def at_once(self) -> int:

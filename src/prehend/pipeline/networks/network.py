@@ -28,7 +28,7 @@ class HandNetwork(CropNetwork):
         temporal_frames: see `through_time.time_stage`.
 
     Raises:
-        WeightsMismatch: the weights look at fewer frames.
+        WeightsMismatch: the weights look at fewer frames, or their calibration is garbled.
     """
 
     def __init__(self, backend: Backend, temporal_frames: int = 1):

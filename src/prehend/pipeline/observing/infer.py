@@ -1,7 +1,8 @@
 """The hand network on the targets of a frame: which of them are hands, of which side, and what it says about each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from copy import copy
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,8 +19,13 @@ from prehend.pipeline.frames.memory import Moment
 from prehend.pipeline.frames.targets import NoHand, Target, cut_target
 from prehend.pipeline.networks.base import CropNetwork, Encoded, NetworkAnswer
 from prehend.pipeline.networks.decode import crop_to_camera
+from prehend.pipeline.networks.fresh import enlarged
 from prehend.pipeline.options import EstimatorOptions
 from prehend.types import Camera, Region
+
+LIKELIER = 0.5
+"""A larger crop is answered in place of the one that the detector asks for where it alone shows rather a hand than
+none: what is small in its crop is told left from right less surely."""
 
 SECOND_CROP_LOSS = 0.5
 """A second crop stands unless it shows a hand with less than this share of the first one's probability."""
@@ -73,6 +79,11 @@ class _Batch:
         self.crops[row] = crop
         self.encoded.put([row], other, [other_row])
 
+    def take(self, row: int, other: "_Batch", other_row: int) -> None:
+        """What another batch says of the same hand."""
+        self.targets[row], self.side_odds[row] = other.targets[other_row], other.side_odds[other_row]
+        self.put(row, other.crops[other_row], other.encoded, other_row)
+
 
 class Inference:
     """Runs the hand network; keeps nothing from frame to frame.
@@ -94,8 +105,8 @@ class Inference:
     def run(
         self, picture: CropSource, targets: Sequence[tuple[Target, AnyCrop | None]], given: bool, camera: Camera
     ) -> list[Reading | NoHand]:
-        """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, and at the
-        mirror images where a side is in doubt.
+        """Look at the crops of some targets; again where the hand lies otherwise in its crop than it should, at the
+        mirror images where a side is in doubt, and at larger ones of what was found and seems to be no hand.
 
         Args:
             picture: the image, for the second crops.
@@ -159,13 +170,49 @@ class Inference:
         return [found[row] for row in range(len(looks))]
 
     def _together(self, looks: Sequence[_CroppedTarget], given: bool) -> list[Reading | NoHand]:
+        asked = [look._replace(target=look.target._replace(belief=copy(look.target.belief))) for look in looks]
+        batch = self._looked(looks, given)
+        hands = {} if given else self._look_larger(batch, asked)
+        return self._answers(batch, given, [look.camera for look in looks], hands)
+
+    def _looked(self, looks: Sequence[_CroppedTarget], given: bool) -> _Batch:
         crops = [look.crop for look in looks]
         batch = _Batch(
             [look.picture for look in looks], [look.target for look in looks], crops, self._network.encode(crops)
         )
         self._crop_again(batch, given)
         self._choose_sides(batch, given)
-        return self._answers(batch, given, [look.camera for look in looks])
+        return batch
+
+    def _look_larger(self, batch: _Batch, looks: Sequence[_CroppedTarget]) -> dict[int, bool]:
+        """Look at larger crops of what the detector found and the network does not take for a hand; they stand where
+        they alone show one.
+
+        Args:
+            batch: after the first look.
+            looks: before it.
+
+        Returns:
+            Whether there is a hand all the same, by row.
+        """
+        rule = self._network.fresh
+        if rule is None or self._options.detector_score is not None:
+            return {}
+        larger: dict[int, _CroppedTarget] = {}
+        for row, look in enumerate(looks):
+            if look.target.found is not None and batch.encoded.presence[row] < self._lowest(look.target):
+                target = look.target._replace(region=enlarged(look.target.region))
+                if (crop := cut_target(look.picture, target, self._network.crop_size)) is not None:
+                    larger[row] = look._replace(target=target, crop=crop)
+        if not larger:
+            return {}
+        other, hands = self._looked(list(larger.values()), given=False), dict[int, bool]()
+        for k, (row, look) in enumerate(larger.items()):
+            first, second = float(batch.encoded.presence[row]), float(other.encoded.presence[k])
+            hands[row] = rule.is_hand(look.target.found or 0.0, first, second)
+            if first < LIKELIER < second:
+                batch.take(row, other, k)
+        return hands
 
     def _crop_again(self, batch: _Batch, given: bool) -> None:
         """Cut the crops again that the joints seen in them call for, once. One more batch of the network's first
@@ -211,13 +258,15 @@ class Inference:
                 k = doubtful.index(row)
                 batch.put(row, mirrored[k], other, k)
 
-    def _answers(self, batch: _Batch, given: bool, cameras: Sequence[Camera]) -> list[Reading | NoHand]:
+    def _answers(
+        self, batch: _Batch, given: bool, cameras: Sequence[Camera], hands: Mapping[int, bool]
+    ) -> list[Reading | NoHand]:
         encoded, rows = batch.encoded, list[int]()
         result: dict[int, Reading | NoHand] = {}
         for row, (target, presence) in enumerate(zip(batch.targets, encoded.presence, strict=True)):
             if not np.isfinite(presence):
                 result[row] = NoHand("not_finite", target)
-            elif presence < self._lowest(target) and not given:
+            elif not given and not self._is_hand(target, presence, hands.get(row)):
                 result[row] = NoHand("no_hand", target)
             else:
                 rows.append(row)
@@ -229,6 +278,12 @@ class Inference:
             side_score = _side_score(target, batch.side_odds[row])
             result[row] = Reading(target, batch.crops[row].spec, score, side_score, grasp, answer)
         return [result[row] for row in range(len(batch.targets))]
+
+    def _is_hand(self, target: Target, presence: float, weighed: bool | None) -> bool:
+        """By presence alone, or as it was weighed together with the detector's score and a second look."""
+        if weighed is None:
+            return presence >= self._lowest(target)
+        return weighed and presence >= self._options.min_score
 
     def _lowest(self, target: Target) -> float:
         if target.doubted:

@@ -28,6 +28,10 @@ DUPLICATE_IOU = 0.65
 WITHIN_SHARE, WITHIN_DISTANCE = 0.8, 0.35
 """The same holds for a track of which this share of the joints lies in the other's region, near its middle."""
 
+PART_INSIDE = 0.6
+"""A hand that the detector is unsure of is a part of another one if this share of its joints lies in the other's
+region: of a large hand with fingers apart, the bent ones are often taken for a hand of their own."""
+
 KNOWN_IOU, KNOWN_INSIDE = 0.4, 0.8
 """A found hand is no new one if it overlaps a track by so much, or if this share of the track's joints lies in it: a
 box around hand and forearm."""
@@ -124,6 +128,12 @@ def same_hand(a: Tracked, b: Tracked) -> bool:
     distance = float(np.hypot(*np.subtract(a.region.center_px, b.region.center_px))) / max(longer, 1e-6)
     within = inside > WITHIN_SHARE and distance < WITHIN_DISTANCE
     return within or region_iou(a.region, b.region) > DUPLICATE_IOU
+
+
+def is_part(track: Tracked, other: Tracked) -> bool:
+    """Whether a track of which the detector was unsure is on a part of the hand of another; both were seen in this
+    frame."""
+    return share_in_region(track.keypoints_px, other.region) > PART_INSIDE
 
 
 def share_inside(keypoints_px: FloatArray | None, box: Box) -> float:

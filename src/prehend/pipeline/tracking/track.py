@@ -73,6 +73,7 @@ class Track:
         shown: the side with which it was last seen, None before.
         doubted: the detector was unsure of it when it began.
         undirected: whoever found it first did not say in which direction it points, which the network has to know.
+        found: the detector's score when it began; None where a user said so.
     """
 
     track_id: int
@@ -98,6 +99,7 @@ class Track:
     shown: Side | None = None
     doubted: bool = False
     undirected: bool = False
+    found: float | None = None
 
     @property
     def side(self) -> Side:
@@ -147,6 +149,7 @@ class Track:
             memory=self.filters.memory,
             doubted=self.doubted and not self.seen,
             undirected=self.undirected and self.keypoints_px is None,
+            found=None if self.seen else self.found,
         )
 
     def is_wanted(self, retry_s: float) -> bool:

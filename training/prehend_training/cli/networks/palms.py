@@ -67,8 +67,8 @@ def _add_measure_step(steps: Any) -> None:
     measure.add_argument("detector", metavar="WHAT", help="run, or name or folder of weights")
     _add_choice(measure, "the numbers in the run's measured.json", 0.01, "at the thresholds")
     sure = add_verb(
-        steps, "sure", _sure, "how sure the hand network has to be of hands that the detector is unsure of: the lowest "
-        "presence that lets in few false ones in photographs for validation"
+        steps, "sure", _sure, "how what the detector finds is weighed: its score and what the hand network says of two "
+        "crops, by photographs for validation; and the lowest presence that lets in few false hands"
     )  # fmt: skip
     sure.add_argument("hands", metavar="WHAT", help="run, or name or folder of weights, of the hand network")
     sure.add_argument("--detector", default="palm", metavar="WHAT", help="run, or name or folder of weights (palm)")
@@ -117,7 +117,7 @@ def _sure(arguments: argparse.Namespace) -> None:
     from prehend.pipeline.estimator import Estimator
     from prehend.pipeline.options import EstimatorOptions
     from prehend_training.evaluate.network import open_measured
-    from prehend_training.palms.unsure import choose_sure, note_sure, try_unsure
+    from prehend_training.palms.unsure import choose_sure, fit_fresh, note_sure, try_found
     from prehend_training.photos.facts import read_facts
 
     if arguments.every < 1:
@@ -125,10 +125,11 @@ def _sure(arguments: argparse.Namespace) -> None:
     facts, boxes = read_facts(arguments.sources), known_boxes(arguments)
     detector = Detector(open_measured(arguments.detector).backend)
     with Estimator(open_measured(arguments.hands).backend, config=EstimatorOptions(tracking=False)) as estimator:
-        tried = try_unsure(estimator, detector, arguments.folder, facts, boxes, arguments.every)
-    report = choose_sure(*tried, arguments.false)
+        tried = try_found(estimator, detector, arguments.folder, facts, boxes, arguments.every)
+    report, rule = choose_sure(*tried, arguments.false), fit_fresh(*tried, arguments.false)
+    report["fresh"] = None if rule is None else rule._asdict()
     if arguments.write:
-        note_sure(Path(arguments.hands), report["sure"])
+        note_sure(Path(arguments.hands), report["sure"], rule)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 
