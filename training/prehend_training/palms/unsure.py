@@ -15,8 +15,8 @@ from prehend.files import replace_text
 from prehend.io.pixels.images import Image, read_image
 from prehend.pipeline.detection.detect import UNSURE, Detector
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.networks.base import SURE_PRESENCE
 from prehend.pipeline.networks.fresh import FRESH, FreshRule, enlarged, log_odds
-from prehend.pipeline.networks.network import SURE_PRESENCE
 from prehend.pipeline.options import option_default
 from prehend.pipeline.tracker import MOST_TRIED
 from prehend.types import Box, FloatArray, FoundHand
