@@ -143,7 +143,9 @@ def test_reset_and_pause_are_services(peer, start):
 def test_a_closed_terminal_ends_the_node_in_order_and_nohup_keeps_it(peer, start):
     """SIGHUP would leave Fast DDS's shared memory behind."""
     told = peer.listen("/diagnostics", m.DIAGNOSTICS)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # of tests under nohup the node would have that it is ignored
     node = start("toy_node.py")
+    signal.signal(signal.SIGHUP, before)
     peer.until(lambda: told or node.poll() is not None, "diagnostics")
     node.send_signal(signal.SIGHUP)
     assert node.wait(60) == 0
