@@ -28,7 +28,7 @@ DUPLICATE_IOU = 0.65
 WITHIN_SHARE, WITHIN_DISTANCE = 0.8, 0.35
 """The same holds for a track of which this share of the joints lies in the other's region, near its middle."""
 
-PART_INSIDE = 0.6
+PART_INSIDE = 0.4
 """A hand that the detector is unsure of is a part of another one if this share of its joints lies in the other's
 region: of a large hand with fingers apart, the bent ones are often taken for a hand of their own."""
 
