@@ -56,7 +56,7 @@ def image_report(
     """
     rng = np.random.default_rng(sampling.seed)
     if prior.crop_size is None:
-        raise InvalidInput(f"weights '{prior.name}' look at no pictures: nothing can be read by them")
+        raise InvalidInput(f"weights '{prior.name}' look at no images: nothing can be read by them")
     shown = list(_shown(samples, hands, prior.crop_size, rng))
     if not shown:
         raise AssetError("the pictures show no hand: nothing can be measured")
