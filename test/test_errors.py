@@ -8,17 +8,20 @@ from multiprocessing import get_context
 import pytest
 
 from prehend import errors
-from prehend.errors import DISTRIBUTION, MissingDependency, PrehendError, UnknownName, how_to_install
+from prehend.errors import DISTRIBUTION, FramesMismatch, MissingDependency, PrehendError, UnknownName, how_to_install
 from prehend.object_catalogue import find_object
+
+OTHERS = (UnknownName, MissingDependency, FramesMismatch)
 
 PLAIN = [
     kind
     for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, PrehendError) and kind not in (UnknownName, MissingDependency)
+    if isinstance(kind, type) and issubclass(kind, PrehendError) and kind not in OTHERS
 ]
 ALL = [
     UnknownName("object", "unicorn", ["mug", "box"]),
     MissingDependency("trimesh", "meshes", "importing meshes"),
+    FramesMismatch("weights look at single frames", 1),
     *(kind("clip.mp4: no such file") for kind in PLAIN),
 ]
 
