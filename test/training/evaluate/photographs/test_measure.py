@@ -137,6 +137,19 @@ def test_pictures_without_hands_are_counted_apart(photos, tmp_path):
     assert sets["near"]["false_a_picture"] is None, "not every hand there is labelled"
 
 
+def test_labelled_images_that_are_not_there_are_told_and_count_as_not_found(photos, tmp_path, capsys):
+    labels = json.loads((photos / "gt.json").read_text())
+    labels["labels"] = [{**labels["labels"][0], "image": f"near/{name}.png"} for name in ("0", "lost")]
+    (tmp_path / "gt.json").write_text(json.dumps(labels))
+    write_picture(tmp_path / "near" / "0.png", cv2.imread(str(photos / "images/near/0.png")))
+    out = tmp_path / "out"
+    options = ["--photos", str(tmp_path), "--boxes", "true", "--worst", "0", "--out", str(out)]
+    assert cli.main(["evaluate", "unihope-s", *options]) == 0
+    assert "1 of 2 labelled images are not there, such as near/lost.png" in capsys.readouterr().err
+    sets = json.loads((out / "metrics.json").read_text())["columns"]["boxes"]["sets"]
+    assert sets["near"]["n"] == 2 and sets["near"]["answered"] == 0.5 and sets["near"]["found"] <= 0.5
+
+
 def test_pictures_without_labels_are_looked_at(photos, tmp_path, capsys):
     options = ["--look", str(photos / "images"), "--out", str(tmp_path)]
     assert cli.main(["evaluate", "unihope-s", *options]) == 0

@@ -121,6 +121,7 @@ def _photos(arguments: argparse.Namespace, report: dict[str, Any]) -> list[Path]
     with open_estimator(arguments.what, arguments.detector, EstimatorOptions(tracking=False)) as estimator:
         estimator.warm_up()
         runs = _runs(arguments, estimator, inputs)
+        _tell_absent(runs)
         _describe(report, estimator)
         columns: list[PhotoColumn] = [*inputs.columns]
         if inputs.peer is not None:
@@ -177,6 +178,15 @@ def _describe(report: dict[str, Any], estimator: "Estimator") -> None:
         "network": bundle.network,
         "weights_sha256": bundle.weights_sha256,
     }
+
+
+def _tell_absent(runs: Sequence["PhotoRun"]) -> None:
+    absent = [run.photo.name for run in runs if run.path is None]
+    if absent:
+        sys.stderr.write(
+            f"{len(absent)} of {len(runs)} labelled images are not there, such as {absent[0]}: "
+            "their hands count as not found\n"
+        )
 
 
 def _write_photo_files(
