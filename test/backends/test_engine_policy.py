@@ -216,7 +216,7 @@ def test_a_damaged_graph_is_made_anew(small_bundle: Bundle, tmp_path: Path, monk
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     OnnxBackend(small_bundle, BackendSettings(threads=1)).close()
-    assert not path.exists()
+    assert not path.exists() or path.read_bytes() != data, "the same graph may have the same name"
     keys = [{name.partition(".")[0] for name in names} for names in (made, graphs())]
     assert keys[0] == keys[1] and len(graphs()) == len(made)
 

@@ -13,6 +13,7 @@ import pytest
 SRC = Path(__file__).parents[2] / "src" / "prehend" / "ros"
 HUMBLE = {
     "rclpy.clock": {"Clock", "ClockType"},
+    "rclpy.duration": {"Duration"},
     "rclpy.executors": {"SingleThreadedExecutor"},
     "rclpy.lifecycle": {"LifecycleNode", "LifecycleState", "ManagedEntity", "Node", "TransitionCallbackReturn"},
     "rclpy.node": {"Node"},

@@ -39,9 +39,10 @@ from prehend.export.parity import NUM_CROPS, TOLERANCE_MM, Parity, compare_apart
 from prehend.files import reason, replace_file
 from prehend.weights import Bundle, file_sha256
 
-LARGEST_MM = {FULL: TOLERANCE_MM, "int8": 6.0}
+LARGEST_MM = {FULL: TOLERANCE_MM, "int8": 12.0}
 LARGEST_REDUCED_MM = 3.0
-"""An engine whose joints lie further from torch's in float32, the worst joint of the fixed crops, is not written."""
+"""An engine whose joints lie further from torch's in float32, the worst joint of the fixed crops, is not written.
+That is for engines that are broken: what a precision costs is measured on hundreds of crops (docs/ENGINES.md)."""
 
 _LOG = logging.getLogger(__name__)
 

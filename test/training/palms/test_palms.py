@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from prehend.errors import AssetError, InvalidInput, PrehendError, SourceError
+from prehend.errors import AssetError, InvalidInput, SourceError
 from prehend.models.detectors.palm import PALM, Palms, build_palm
 from prehend.pipeline.crops.letterbox import letterbox
 from prehend.pipeline.detection.palms import ANCHOR_CELLS, anchors_px, change_of_region, decode_palms, region_of_palm
 from prehend.types import Box, FoundHand, Region
-from prehend.weights import load_bundle
 from prehend_training.cli import main as cli
-from prehend_training.cli.networks.palms import folder_of
 from prehend_training.data.stores.datasets import ShardDataset
 from prehend_training.palms.batches import PalmBatches, PalmDataConfig, area_of, photo_palm
 from prehend_training.palms.labels import (
@@ -389,10 +387,3 @@ def test_measuring_chooses_thresholds_and_notes_them(labeller, tmp_path, capsys)
     assert cli.main(["palms", "measure", "palm", str(folder), "--write"]) == 1
     assert "--write" in capsys.readouterr().err
     assert cli.main(["palms", "label", str(folder), "--out", str(tmp_path / "l.json"), "--every", "x"]) == 1
-
-
-def test_what_is_noted_goes_to_a_folder_or_to_the_weights_of_that_name(tmp_path):
-    assert folder_of(str(tmp_path)) == tmp_path
-    assert folder_of("unihope-s") == load_bundle("unihope-s").folder
-    with pytest.raises(PrehendError, match="unihope"):
-        folder_of("unihope-x")

@@ -210,6 +210,8 @@ def note_sure(where: Path, sure: float, rule: FreshRule | None = None) -> None:
     Raises:
         InvalidInput: the folder holds neither, or presence is not calibrated yet.
     """
+    if not where.is_dir():
+        raise InvalidInput(f"{where} is no folder: give that of a run or of weights, or leave out --write")
     is_run = (where / "run.json").exists()
     path = where / ("calibration.json" if is_run else MANIFEST)
     content = json.loads(path.read_text()) if path.exists() else {}

@@ -1,9 +1,9 @@
 """How far each joint may be off: the network's own word in pixels, as a distance that was held against the truth.
 
 The numbers were fitted by `prehend-train spread unihope-s --data DIR` on `prehend-train scenes --kind sequences
---count 14 --seed 391 --size 480 --asset-split held-out` (1,350 looks at hands, own detector, one frame, the run `u6` of
+--count 14 --seed 391 --size 480 --asset-split held-out` (1,414 looks at hands, own detector, one frame, the run `u7` of
 training/RUNS.md). Of the errors .68 are within one, of seen joints and of hidden ones; of films that a fit has not seen
-.67 and .68. How long a joint has been hidden changes nothing while its hand is seen: every
+.68 of both, too. How long a joint has been hidden changes nothing while its hand is seen: every
 frame guesses it anew (docs/TIME.md). What is carried on without being seen goes off as hands move.
 """
 

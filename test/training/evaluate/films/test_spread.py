@@ -41,7 +41,8 @@ def test_of_the_errors_the_right_share_lies_within_one_on_other_films_too() -> N
 
 
 def test_films_without_a_hand_that_is_found_are_refused(films) -> None:
-    with load_estimator(threads=1, min_score=0.99) as estimator, pytest.raises(AssetError, match="no hand was found"):
+    estimator = load_estimator(threads=1, detector_score=0.9999)
+    with estimator, pytest.raises(AssetError, match="no hand was found"):
         spread_on(estimator, [films])
 
 

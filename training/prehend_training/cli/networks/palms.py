@@ -108,16 +108,8 @@ def _measure(arguments: argparse.Namespace) -> None:
         open_measured(arguments.detector).backend, arguments.folder, facts, boxes, arguments.every, arguments.false
     )
     if arguments.write:
-        note_measured(folder_of(arguments.detector), report)
+        note_measured(Path(arguments.detector), report)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
-
-
-def folder_of(what: str) -> Path:
-    """The folder of a run or of weights, which may go by their name."""
-    from prehend.weights import load_bundle
-
-    folder = Path(what)
-    return folder if folder.exists() else load_bundle(what).folder
 
 
 def _sure(arguments: argparse.Namespace) -> None:
@@ -137,7 +129,7 @@ def _sure(arguments: argparse.Namespace) -> None:
     report, rule = choose_sure(*tried, arguments.false), fit_fresh(*tried, arguments.false)
     report["fresh"] = None if rule is None else rule._asdict()
     if arguments.write:
-        note_sure(folder_of(arguments.hands), report["sure"], rule)
+        note_sure(Path(arguments.hands), report["sure"], rule)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 
