@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,16 @@ def test_the_numbers_of_shipped_weights_are_finite_and_all_of_use(name):
     assert all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays.values())
     counted = sum(array.size for array in arrays.values())
     assert bundle.manifest.get("parameters", counted) <= counted, "statistics come on top"
+
+
+def test_shipped_weights_fit_in_25_mb_and_name_no_place_of_a_machine():
+    files = [
+        path for path in SHIPPED.rglob("*") if path.is_file() and path.suffix in (".onnx", ".json", ".safetensors")
+    ]
+    assert sum(path.stat().st_size for path in files) <= 25_000_000
+    for path in files:
+        if path.name == "manifest.json":
+            assert not re.search(r'"(/|~|[A-Za-z]:)', path.read_text()), path
 
 
 @pytest.mark.parametrize("name", ["nonesuch", "/no/such/folder", "palm/", ""])
