@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from bench_jobs import CLIP, THREADS, resnet18_trunk, stage_jobs, taking_turns
 
@@ -91,13 +92,25 @@ def _growth(bundle: Any, backend: Any, rounds: int) -> dict[str, float]:
 
 
 def peer(frames: int = 120, threads: int = 2) -> dict[str, float]:
-    """Medians [ms] a frame of the whole pipeline and of MediaPipe Hands, in turns on the same frames."""
+    """Medians [ms] a frame of the whole pipeline and of MediaPipe Hands, in turns on the same frames: of the clip, two
+    hands, one of which holds something, and (`held_`) of that one alone at 720p."""
     python = os.environ.get("PREHEND_MEDIAPIPE")
     if not python:
         print("peer: left out: PREHEND_MEDIAPIPE does not name the Python of an environment with mediapipe")
         return {}
     with open_source(str(CLIP)) as source:
         pictures = [frame.image_rgb for frame in source]
+    alone = _in_turns(python, [*map(_held, pictures)], frames, threads)
+    return {**_in_turns(python, pictures, frames, threads), **{f"held_{name}": ms for name, ms in alone.items()}}
+
+
+def _held(picture: np.ndarray) -> np.ndarray:
+    """The left half of an image of the clip, where a hand holds something, at 1280 x 720."""
+    half = cv2.resize(picture[:, : picture.shape[1] // 2], (480, 720), interpolation=cv2.INTER_CUBIC)
+    return cv2.copyMakeBorder(half, 0, 0, 400, 400, cv2.BORDER_REPLICATE)
+
+
+def _in_turns(python: str, pictures: list[np.ndarray], frames: int, threads: int) -> dict[str, float]:
     ours, theirs = [], []
     with _peer(python, np.stack(pictures)) as ask, load_estimator(threads=threads) as estimator:
         for number in range(frames):
