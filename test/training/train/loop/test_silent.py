@@ -111,3 +111,12 @@ def test_where_none_is_silent_nothing_changes():
     kept = {name: value.clone() for name, value in network.state_dict().items()}
     assert draw_anew(network.layers(), shares(network)) == {"first": 0, "second": 0}
     assert all(torch.equal(value, kept[name]) for name, value in network.state_dict().items())
+
+
+def test_a_layer_that_was_not_run_stays_as_it_is(network):
+    """As the object's where no hand of a data set holds anything."""
+    x, _ = samples()
+    told = active_shares(network.layers(), lambda: network.act(network.first(x)))
+    assert told.keys() == {"first"}
+    kept = network.second.bias.clone()
+    assert draw_anew(network.layers(), told) == {"first": 2} and torch.equal(network.second.bias, kept)

@@ -111,14 +111,13 @@ def _prior(what: str) -> "HandPrior":
     from prehend.models.meshes.hhmr import HHMR
     from prehend.prior.sampler import HandPrior
     from prehend_training.train.loop.checkpoint import load_result
-    from prehend_training.train.loop.notes import read_note
-    from prehend_training.train.presets import preset
+    from prehend_training.train.presets import preset_of_run
     from prehend_training.train.runs import RESULT
 
     run = Path(what)
     if not (run / "run.json").exists():
         return HandPrior.of_weights(what)
-    network = preset(read_note(run)["preset"]).build()
+    network = preset_of_run(run).build()
     if not isinstance(network, HHMR):
         raise InvalidInput(f"{run} is no run of an HHMR")
     load_result(run / RESULT, network)

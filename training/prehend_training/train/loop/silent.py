@@ -8,7 +8,7 @@ nothing reads it yet, so that the network says what it said.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class Rectified:
 
     layer: nn.Linear
     readers: Sequence[nn.Linear]
-    beside: Sequence[nn.Linear] = field(default=())
+    beside: Sequence[nn.Linear] = ()
 
 
 def active_shares(layers: Mapping[str, Rectified], run: Callable[[], object]) -> dict[str, Tensor]:
@@ -42,7 +42,8 @@ def active_shares(layers: Mapping[str, Rectified], run: Callable[[], object]) ->
         run: shows the network its samples.
 
     Returns:
-        (U,) of each layer, the share of rows whose sum before the rectifier is above zero.
+        (U,) of each layer that was run, the share of rows whose sum before the rectifier is above zero; of one that was
+        not, as the object's is where nothing is held, nothing is known.
     """
     told: dict[nn.Module, list[Tensor]] = {}
 
@@ -56,7 +57,8 @@ def active_shares(layers: Mapping[str, Rectified], run: Callable[[], object]) ->
     finally:
         for hook in hooks:
             hook.remove()
-    sums = {name: sum(torch.cat(told[part]) for part in (one.layer, *one.beside)) for name, one in layers.items()}
+    ran = {name: one for name, one in layers.items() if one.layer in told}
+    sums = {name: sum(torch.cat(told[part]) for part in (one.layer, *one.beside)) for name, one in ran.items()}
     return {name: (value > 0).float().mean(0) for name, value in sums.items()}  # type: ignore[union-attr, attr-defined]
 
 
@@ -65,20 +67,21 @@ def draw_anew(layers: Mapping[str, Rectified], shares: Mapping[str, Tensor]) -> 
 
     Args:
         layers: by their names.
-        shares: of `active_shares`.
+        shares: of `active_shares`; layers of which nothing is known stay as they are.
 
     Returns:
         How many of each layer were silent.
     """
     silent = {name: share < RARELY for name, share in shares.items()}
+    known = {name: layers[name] for name in silent}
     with torch.no_grad():
-        for name, one in layers.items():
+        for name, one in known.items():
             rows, layer = silent[name], one.layer
             fresh = nn.Linear(layer.in_features, layer.out_features)
             layer.weight[rows], layer.bias[rows] = fresh.weight.to(layer.weight)[rows], fresh.bias.to(layer.bias)[rows]
             for part in one.beside:
                 part.weight[rows] = 0
-        for name, one in layers.items():  # afterwards: a fresh unit does not read others that are fresh
+        for name, one in known.items():  # afterwards: a fresh unit does not read others that are fresh
             for reader in one.readers:
                 reader.weight[:, : one.layer.out_features][:, silent[name]] = 0
     counts = {name: int(rows.sum()) for name, rows in silent.items()}
