@@ -37,40 +37,55 @@ def load_trunk(path: Path, network: nn.Module) -> None:
     inner = getattr(network, "network", network)
     numbers = load_file(path)
     trunk = {name.removeprefix(_TRUNK): value for name, value in numbers.items() if not _is_answer(name)}
-    if isinstance(inner, HHMR) and inner.image_in is not None:
-        _fill(path, inner.image_in.trunk, trunk, origin["network"])
-        return
-    if isinstance(inner, UniHOPELite):
-        start = _Start(inner.streams.trunk, inner.places, inner.switcher.presence, inner.switcher.side)
-    elif isinstance(inner, H2ONet) and isinstance(inner.seen, LiteTrunk):
-        start = _Start(inner.seen.trunk, inner.seen.places, inner.presence, inner.side)
-    elif isinstance(inner, SimaHand | SimaViews) and isinstance(inner.eyes, LiteEyes):
-        start = _Start(inner.eyes.trunk, inner.eyes.places)
-    else:
+    start = start_of(inner)
+    if start is None:
         raise WeightsMismatch(
             f"{path} holds '{origin['network']}', which only networks on a pretrained trunk start from"
         )
-    _fill(path, start.trunk, trunk, origin["network"])
+    fill_trunk(path, start.trunk, trunk, origin["network"])
     if isinstance(inner, UniHOPELite):
         inner.streams.copy_middle()
-    if "landmarks.weight" in numbers:
-        _load_answers(start, numbers)
+    if "landmarks.weight" in numbers and start.places is not None:
+        _load_answers(start, start.places, numbers)
 
 
-def _fill(path: Path, trunk: nn.Module, numbers: dict[str, Tensor], name: str) -> None:
+class TrunkStart(NamedTuple):
+    """What pretrained numbers fill: a trunk, and the layers that answer from its mean; None where there are none."""
+
+    trunk: nn.Module
+    places: nn.Linear | None = None
+    presence: nn.Linear | None = None
+    side: nn.Linear | None = None
+
+
+def start_of(network: nn.Module) -> TrunkStart | None:
+    """What of a network can start from pretrained numbers; None of one that has no such trunk."""
+    if isinstance(network, HHMR) and network.image_in is not None:
+        return TrunkStart(network.image_in.trunk)
+    if isinstance(network, UniHOPELite):
+        switcher = network.switcher
+        return TrunkStart(network.streams.trunk, network.places, switcher.presence, switcher.side)
+    if isinstance(network, H2ONet) and isinstance(network.seen, LiteTrunk):
+        return TrunkStart(network.seen.trunk, network.seen.places, network.presence, network.side)
+    if isinstance(network, SimaHand | SimaViews) and isinstance(network.eyes, LiteEyes):
+        return TrunkStart(network.eyes.trunk, network.eyes.places)
+    return None
+
+
+def fill_trunk(who: Path | str, trunk: nn.Module, numbers: dict[str, Tensor], name: str) -> None:
+    """Fill a trunk with numbers of `who`, which holds network `name`; raises `WeightsMismatch` of another trunk."""
     try:
         trunk.load_state_dict(numbers)
     except RuntimeError as error:
-        raise WeightsMismatch(f"{path} holds '{name}', another trunk: {str(error).splitlines()[-1].strip()}") from error
+        raise WeightsMismatch(f"{who} holds '{name}', another trunk: {str(error).splitlines()[-1].strip()}") from error
 
 
-class _Start(NamedTuple):
-    """What a file has numbers for: the trunk, and the layers that answer from its mean; None where there are none."""
-
-    trunk: nn.Module
-    places: nn.Linear
-    presence: nn.Linear | None = None
-    side: nn.Linear | None = None
+@torch.no_grad()
+def copy_answers(start: TrunkStart, places: nn.Linear, presence: nn.Linear, side: nn.Linear) -> None:
+    """Fill the layers that answer from a trunk's mean, where there are any."""
+    for mine, other in ((start.places, places), (start.presence, presence), (start.side, side)):
+        if mine is not None:
+            mine.load_state_dict(other.state_dict())
 
 
 def _is_answer(name: str) -> bool:
@@ -78,11 +93,11 @@ def _is_answer(name: str) -> bool:
 
 
 @torch.no_grad()
-def _load_answers(start: _Start, numbers: dict[str, Tensor]) -> None:
+def _load_answers(start: TrunkStart, places: nn.Linear, numbers: dict[str, Tensor]) -> None:
     """Places in shares of the crop, presence and side; the file's own depth is left out."""
     for part in ("weight", "bias"):
-        places = numbers[f"landmarks.{part}"].unflatten(0, (-1, 3))[:, :2].flatten(0, 1) / LANDMARKS_SIZE
-        getattr(start.places, part).copy_(places)
+        told = numbers[f"landmarks.{part}"].unflatten(0, (-1, 3))[:, :2].flatten(0, 1) / LANDMARKS_SIZE
+        getattr(places, part).copy_(told)
         for layer, name in ((start.presence, "presence"), (start.side, "handedness")):
             if layer is not None:
                 getattr(layer, part).copy_(numbers[f"{name}.{part}"])

@@ -16,15 +16,13 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.weights import Bundle, load_bundle
 from prehend_training.storage.tensors import write_tensors
 from prehend_training.train.loop.checkpoint import load_result
-from prehend_training.train.loop.notes import read_note
+from prehend_training.train.loop.notes import SEEN, read_note
 from prehend_training.train.loop.preset import Preset
 from prehend_training.train.presets import preset_of_run
 
 CALIBRATION = "calibration.json"
 """What `prehend-train calibrate` leaves in the folder of a run."""
 LICENCE = "Apache-2.0"
-SEEN = ("preset", "trained_on", "seed", "commit", "started_from", "samples_seen", "training_s", "measured")
-"""What a manifest says of where its weights come from."""
 
 THROUGH_TIME = "through_time"
 """Where the manifest says the same of what several frames add to weights that look at single ones."""
@@ -80,12 +78,12 @@ def _of_single_frames(network: nn.Module, weights: str) -> dict[str, Any]:
     own = {name: value for name, value in load_network(single).state_dict().items() if not name.startswith("time.")}
     if any(not torch.equal(numbers[name], value) for name, value in own.items()):
         raise AssetError(f"the run learnt on other weights than '{weights}' has now: train it again, with --start")
-    return {key: single.manifest[key] for key in (*SEEN, "calibration") if key in single.manifest}
+    return {key: single.manifest[key] for key in (*SEEN, "measured", "calibration") if key in single.manifest}
 
 
 def _origin(begun: dict[str, Any]) -> dict[str, Any]:
     """What a run says of itself, and of the runs that it started from."""
-    if "pretrained" in begun:
+    if "pretrained" in begun or "weights" in begun:
         return begun
     starts = [
         _origin(other) | ({"samples_seen": other["samples"]} if "samples" in other else {}) for other in begun["start"]

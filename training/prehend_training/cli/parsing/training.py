@@ -38,7 +38,8 @@ def add_start(parser: argparse.ArgumentParser, who: str) -> None:
     """--start, where the weights of `who` come from."""
     parser.add_argument(
         "--start", type=Path, metavar="RUN", action="append", default=[],
-        help=f"run whose weights {who} from; may be repeated: one for the trunk, one for the pose head",
+        help=f"what {who} from: a run, weights that ship or were exported (unihope-s, a folder), or a file of "
+        "`prehend-train trunk`; may be repeated: one for the trunk, one for the pose head",
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from prehend.documents import read_json
 from prehend.errors import AssetError, one_line
 from prehend.files import replace_text, sync_folder
+from prehend_training.pretrained.shipped import bundle_at, load_weights
 from prehend_training.pretrained.start import load_trunk
 from prehend_training.storage.tensors import write_tensors
 from prehend_training.train.loop.optimisers import Optimisers
@@ -144,7 +145,8 @@ def _tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
 
 
 def load_start(runs: Sequence[Path], network: nn.Module) -> None:
-    """Read the averaged weights of runs into a network in training; a file is one of `prehend-train trunk`.
+    """Read the averaged weights of runs into a network in training; a file is one of `prehend-train trunk`, a name or
+    folder of weights is as `prehend` loads them (`pretrained.shipped`).
 
     Of a run that trained the pose head alone only that is taken; so one run may give the trunk and another the head.
     The sizes of their images may differ, and so may the layers that only training has: what no run has stays fresh. A
@@ -156,6 +158,9 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
     for run in runs:
         if run.is_file():
             load_trunk(run, network)
+            continue
+        if (weights := bundle_at(run)) is not None:
+            load_weights(weights, network)
             continue
         path = run / "checkpoint" / "averaged.safetensors"
         if not path.exists():

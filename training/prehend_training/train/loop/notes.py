@@ -6,7 +6,11 @@ from typing import Any
 from prehend.documents import read_json
 from prehend.errors import AssetError
 from prehend_training.pretrained.files import provenance
+from prehend_training.pretrained.shipped import bundle_at
 from prehend_training.train.loop.preset import RENAMED
+
+SEEN = ("preset", "trained_on", "seed", "commit", "started_from", "samples_seen", "training_s")
+"""What a manifest says of what its weights have learnt from."""
 
 
 def read_note(run: Path) -> dict[str, Any]:
@@ -28,8 +32,11 @@ def read_note(run: Path) -> dict[str, Any]:
 
 
 def begun(run: Path) -> dict[str, Any]:
-    """What another run is, and how far it came; of a file of pretrained weights, where they come from."""
+    """What another run is, and how far it came; of pretrained weights, and of those that ship, where they come from."""
     if run.is_file():
         return {"pretrained": provenance(run)}
+    if (weights := bundle_at(run)) is not None:
+        seen = {key: weights.manifest[key] for key in SEEN if key in weights.manifest}
+        return {"weights": weights.name, "sha256": weights.weights_sha256, **seen}
     progress = read_json(run / "checkpoint" / "progress.json", AssetError)
     return read_note(run) | {"samples": progress["samples"]}

@@ -31,6 +31,7 @@ from prehend_training.losses.crop import (
 from prehend_training.losses.heads import LiteModelWithHeads, ModelWithHeads
 from prehend_training.losses.lifting import LiftBatches, skeleton_terms
 from prehend_training.losses.lite import SKELETON, LiteLossWeights, lite_terms, object_kind_terms
+from prehend_training.pretrained.shipped import bundle_at, slope_of
 from prehend_training.train.loop.machine import to_tensors
 from prehend_training.train.loop.notes import read_note
 from prehend_training.train.loop.preset import Teacher
@@ -201,6 +202,8 @@ def _linears(*layers: object) -> list[nn.Linear]:
 def _did_not_leak(run: Path) -> bool:
     if run.is_file():  # a pretrained trunk
         return False
+    if (weights := bundle_at(run)) is not None:
+        return not slope_of(weights)
     config = read_note(run).get("numbers", {}).get("config", {})
     return not config.get("slope", 0.0)
 
