@@ -122,6 +122,7 @@ ROOMS = (
     "data.stores",
     "losses",
     "fusion",
+    "moments",
     "palms",
     "prior",
     "sima",

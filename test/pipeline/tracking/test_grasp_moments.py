@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from prehend.pipeline.frames.hand_motion import MotionPatch
+from prehend.pipeline.networks.grasp_motion import MotionAnswer
 from prehend.pipeline.tracking.events import EventTeller
 from prehend.pipeline.tracking.grasp_moments import (
     AHEAD_S,
@@ -12,6 +14,7 @@ from prehend.pipeline.tracking.grasp_moments import (
     GraspMoments,
     GraspReading,
     moment_cues,
+    moment_odds,
     ruled_out,
 )
 from prehend.pipeline.tracking.grasp_path import PEAK_S
@@ -140,3 +143,49 @@ def test_a_hand_that_was_away_has_no_past_and_one_without_an_answer_none_at_all(
     assert len(moments.samples) == 1
     moments.add(hand_at(place, float("nan")), 1.0, None)
     assert len(moments.samples) == 1 and moments.told(grasps=False) == ()
+
+
+def test_what_is_seen_to_go_with_the_hand_speaks_for_holding_it() -> None:
+    def odds(holds: float) -> list[float]:
+        seen = [replace(one, holds=holds, touches=holds) for one in samples(60, lambda t: [40 * t, 0.0])]
+        cues = moment_cues(seen, np.array([2.0]), seen=True)
+        assert cues.shape == (1, 44)
+        np.testing.assert_array_equal(cues[:, :30], moment_cues(seen, np.array([2.0])))
+        return [float(one[0]) for one in moment_odds(cues)]
+
+    assert odds(4.0)[2] > odds(0.0)[2] > odds(-4.0)[2]
+
+
+def test_frames_that_deny_a_grasp_are_believed_unless_something_is_seen_to_go_along() -> None:
+    def denied(holds: float) -> bool:
+        seen = [replace(one, holds=holds) for one in samples(60, lambda t: [40 * t, 0.0], log_odds=-3.0)]
+        return bool(ruled_out(moment_cues(seen, np.array([2.0]), seen=True))[0][0])
+
+    assert denied(-3.0) and not denied(1.0)
+    assert ruled_out(moment_cues(samples(60, lambda t: [40 * t, 0.0], -3.0), np.array([2.0])))[0][0]
+
+
+class Watcher:
+    """Says the same of every patch, and counts them."""
+
+    def __init__(self) -> None:
+        self.patches: list[MotionPatch] = []
+
+    def tell(self, patch: MotionPatch) -> MotionAnswer:
+        self.patches.append(patch)
+        return MotionAnswer(1.0, 2.0)
+
+
+def test_images_are_watched_look_by_look_and_hand_by_hand() -> None:
+    rng, watcher = np.random.default_rng(0), Watcher()
+    wall = rng.integers(0, 255, (480, 640, 3)).astype(np.uint8)
+    frames = story(30)[:31]
+    teller = EventTeller(moved=True, motion=watcher)
+    for when, hand in frames:
+        teller.step([hand, replace(hand, track_id=2, side="left")], SIZE, when, wall)
+    looks = 1 + int(frames[-1][0] / (2 / 30))
+    assert len(watcher.patches) == 2 * (looks - 1), "the first look of each has none before it"
+    blind = EventTeller(moved=True, motion=watcher)
+    for when, hand in frames:
+        blind.step([hand], SIZE, when)
+    assert len(watcher.patches) == 2 * (looks - 1), "no image, no patch"

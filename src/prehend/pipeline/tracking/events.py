@@ -13,6 +13,7 @@ from math import nan
 import numpy as np
 
 from prehend.pipeline.frames.targets import Image, inside_share
+from prehend.pipeline.networks.grasp_motion import GraspMotionNetwork, load_grasp_motion
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.grasp import GraspConfig
 from prehend.pipeline.tracking.grasp_moments import GraspMoment, GraspMoments, MomentLooks
@@ -89,10 +90,16 @@ class EventTeller:
         lasting_s: how long frames have to agree before a hand counts as found, lost or regained, or what it holds as
             another object; when a grasp begins and ends is decided before (`GraspFilter`) [s].
         moved: grasps are dated by the hand's movement, and told later.
+        motion: in that case, what tells of images what moves with a hand; None where no images come.
     """
 
-    def __init__(self, lasting_s: float = GraspConfig().lasting_s, moved: bool = False):
-        self._lasting_s, self._moved = lasting_s, moved
+    def __init__(
+        self,
+        lasting_s: float = GraspConfig().lasting_s,
+        moved: bool = False,
+        motion: GraspMotionNetwork | None = None,
+    ):
+        self._lasting_s, self._moved, self._motion = lasting_s, moved, motion
         self.reset()
 
     def reset(self) -> None:
@@ -137,7 +144,8 @@ class EventTeller:
         known = self._known.get(hand.track_id)
         if known is None:
             view = _Run(True, self._stamp, self._now_s)
-            self._known[hand.track_id] = _Known(hand, self._now_s, view, np.zeros(2))
+            moments = GraspMoments(self._motion)
+            self._known[hand.track_id] = _Known(hand, self._now_s, view, np.zeros(2), moments=moments)
             return
         if known.view.says is False:
             known.view, known.velocity = _Run(True, self._stamp, self._now_s), np.zeros(2)
@@ -148,11 +156,11 @@ class EventTeller:
 
     def _look(self, seen: dict[int, HandEstimate], image: Image | None) -> None:
         """What dates grasps: where hands are, against what stands still."""
-        M = self._looks.step(self._now_s, image, [hand.box_px for hand in seen.values()])
-        if M is None:
+        look = self._looks.step(self._now_s, image, [hand.box_px for hand in seen.values()])
+        if look is None:
             return
         for number, known in self._known.items():
-            known.moments.look(M, seen.get(number), self._now_s, self._stamp)
+            known.moments.look(look, seen.get(number), self._now_s, self._stamp)
 
     def _miss(self, known: _Known, size: tuple[int, int]) -> None:
         """A track is not in this frame."""
@@ -249,8 +257,13 @@ class EventTeller:
 
 
 def event_teller(options: EstimatorOptions) -> EventTeller:
-    """What tells of events by some options."""
-    return EventTeller(options.grasp.lasting_s, moved=options.grasp_events == "moved")
+    """What tells of events by some options.
+
+    Raises:
+        AssetError: the weights that watch hands are damaged.
+    """
+    moved = options.grasp_events == "moved"
+    return EventTeller(options.grasp.lasting_s, moved, load_grasp_motion() if moved else None)
 
 
 def told_or_made(results: Sequence[FrameResult]) -> list[tuple[HandEvent, ...]]:

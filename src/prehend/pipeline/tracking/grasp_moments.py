@@ -1,9 +1,10 @@
 """When what a hand holds begins to move with it, and when it lets go: seen in how the hand goes, once that is clear.
 
 A single image shows that a hand closes, half a second before the object moves. So the hand's last two seconds are
-looked at: how surely frames say that it grasps, how it goes over the image behind it, how its fingers bend. Three
-logistic regressions on that (`prehend-train events --fit`) say for every moment whether a grasp began, or ended, there,
-and whether something is held; what these make together likely is told (`grasp_path`).
+looked at: how surely frames say that it grasps, how it goes over the image behind it, how its fingers bend, and, where
+there are images, what goes with it (`frames.hand_motion`). Three logistic regressions on that (`prehend-train events
+--fit`) say for every moment whether a grasp began, or ended, there, and whether something is held; what these make
+together likely is told (`grasp_path`).
 """
 
 from collections import deque
@@ -15,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.geometry.rotations import geodesic_angle
+from prehend.pipeline.frames.hand_motion import Grey, HandWatch, MotionPatch
 from prehend.pipeline.frames.targets import Image
+from prehend.pipeline.networks.grasp_motion import UNSEEN, GraspMotionNetwork
 from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
-from prehend.pipeline.tracking.grasp_moments_fit import BEGINS, ENDS, HOLDS
+from prehend.pipeline.tracking.grasp_moments_fit import PATH, SEEN, SEEN_PATH
+from prehend.pipeline.tracking.grasp_moments_fit import UNSEEN as BLIND
 from prehend.pipeline.tracking.grasp_path import GraspPath, ScoredMoment
 from prehend.types import Box, FloatArray, HandEstimate
 
@@ -40,6 +44,10 @@ DENIED, AFFIRMED = -1.5, 1.75
 """Where the mean log-odds about a moment are lower than the first, frames deny a grasp, and none begins however the
 hand goes; where those after it are higher than the second, none ends."""
 
+SEEN_DENIED = -1.0
+"""Where it is seen what goes with the hand, the mean log-odds of that after a moment have to be lower than this, too,
+before no grasp begins there."""
+
 _NOW = 5
 """Among places, the one that ends with the moment."""
 
@@ -48,6 +56,8 @@ _BENT = (1, 2, 4, 5, 7, 8, 10, 11)
 """Of MANO's joints, the first two of each finger but the thumb."""
 
 _PALM = [0, 5, 9, 13, 17]
+_MOVED = ("holds", "touches")
+_BLIND_CUES = 30
 _SHARES = (0.01, 0.99)
 _EPS = 1e-6
 
@@ -70,7 +80,7 @@ class GraspMoment(NamedTuple):
 @dataclass(frozen=True)
 class GraspReading:
     """A hand at a time: (2,) way over what stands still so far [px], log-odds that it grasps, metres a pixel, mean bend
-    of its fingers [rad]."""
+    of its fingers [rad]; log-odds that something moves with it and that it touches something, by what moved."""
 
     at_s: float
     stamp: float | None
@@ -78,6 +88,21 @@ class GraspReading:
     log_odds: float
     scale: float
     bend: float
+    holds: float = 0.0
+    touches: float = 0.0
+
+
+class ImageLook(NamedTuple):
+    """A camera's image when its hands are looked at.
+
+    Attributes:
+        M: (2, 3) as of `CameraMotion.step`, since the look before.
+        now, before: (H, W) green of this image and of that of the look before; None where there is none.
+    """
+
+    M: FloatArray
+    now: Grey | None = None
+    before: Grey | None = None
 
 
 class MomentLooks:
@@ -85,9 +110,10 @@ class MomentLooks:
 
     def __init__(self) -> None:
         self._camera, self._looked_s = CameraMotion(), -np.inf
+        self._before: Grey | None = None
 
-    def step(self, now_s: float, image: Image | None, boxes_px: Sequence[Box]) -> FloatArray | None:
-        """(2, 3) as of `CameraMotion.step`, since the look before; None where it is too early for the next.
+    def step(self, now_s: float, image: Image | None, boxes_px: Sequence[Box]) -> ImageLook | None:
+        """The look at an image; None where it is too early for the next.
 
         Args:
             now_s: time on the teller's clock [s].
@@ -96,22 +122,35 @@ class MomentLooks:
         """
         if now_s - self._looked_s < SAMPLE_S - _EPS:
             return None
-        self._looked_s = now_s
-        return STILL if image is None else self._camera.step(image, list(boxes_px))
+        self._looked_s, before = now_s, self._before
+        self._before = None if image is None else np.ascontiguousarray(image[..., 1])
+        M = STILL if image is None else self._camera.step(image, list(boxes_px))
+        return ImageLook(M, self._before, before)
 
 
 class GraspMoments:
-    """The last seconds of one hand."""
+    """The last seconds of one hand.
 
-    def __init__(self) -> None:
+    Args:
+        motion: what tells of the images what goes with the hand; None where there are no images.
+    """
+
+    def __init__(self, motion: GraspMotionNetwork | None = None) -> None:
         self.samples: deque[GraspReading] = deque()
-        self._path, self._next_s = GraspPath(), -np.inf
+        self.patch: MotionPatch | None = None
+        self._motion, self._seen = motion, HandWatch()
+        self._path, self._next_s = GraspPath(PATH if motion is None else SEEN_PATH), -np.inf
         self._way_px, self._place_px = np.zeros(2), np.zeros(2)
 
-    def look(self, M: FloatArray, hand: HandEstimate | None, now_s: float, stamp: float | None) -> GraspReading | None:
-        """`moved`, then `add` where the hand is seen."""
-        self.moved(M)
-        return None if hand is None else self.add(hand, now_s, stamp)
+    def look(
+        self, look: ImageLook, hand: HandEstimate | None, now_s: float, stamp: float | None
+    ) -> GraspReading | None:
+        """`moved`, then `add` where the hand is seen; `patch` is what was seen to move."""
+        self.moved(look.M)
+        if hand is None:
+            return None
+        self.patch = self._seen.step(hand, now_s, look.now, look.before, look.M)
+        return self.add(hand, now_s, stamp)
 
     def moved(self, M: FloatArray) -> None:
         """The image went on: (2, 3) as of `camera_motion.CameraMotion.step`."""
@@ -137,7 +176,8 @@ class GraspMoments:
         if self.samples:
             self._way_px = self._way_px + place - self._place_px
         self._place_px = place
-        self.samples.append(GraspReading(now_s, stamp, self._way_px, *numbers))
+        motion = UNSEEN if self._motion is None or self.patch is None else self._motion.tell(self.patch)
+        self.samples.append(GraspReading(now_s, stamp, self._way_px, *numbers, *motion))
         while self.samples and self.samples[0].at_s < now_s - _KEPT_S:
             self.samples.popleft()
         return self.samples[-1]
@@ -165,20 +205,22 @@ class GraspMoments:
         if not ready:
             return []
         self._next_s = ready[-1].at_s
-        cues = moment_cues(list(self.samples), np.array([one.at_s for one in ready]))
+        cues = moment_cues(list(self.samples), np.array([one.at_s for one in ready]), self._motion is not None)
         odds = np.stack(moment_odds(cues), 1).tolist()
         return [ScoredMoment(one.at_s, one.stamp, *three) for one, three in zip(ready, odds, strict=True)]
 
 
-def moment_cues(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
+def moment_cues(samples: list[GraspReading], at_s: FloatArray, seen: bool = False) -> FloatArray:
     """What tells of some moments whether a grasp began or ended there.
 
     Args:
         samples: of one hand, two at least, in time's order. at_s: (N,) moments [s].
+        seen: what moved with the hand was seen.
 
     Returns:
         (N, 30): means of the log-odds; log of speeds between mean places, of distances from the last place before the
         moment [m/s], [m]; bends about the moment, against that at it; whether ways before and after have one direction.
+        Where that was seen (N, 44): means of both log-odds of what moved behind them.
     """
     t = np.array([one.at_s for one in samples])
     scale = float(np.median([one.scale for one in samples]))
@@ -189,20 +231,25 @@ def moment_cues(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
     speeds = np.linalg.norm(np.diff(places, axis=1), axis=2) / np.diff(middles)
     far = np.delete(np.linalg.norm(places - places[:, [_NOW]], axis=2), _NOW, 1)
     bends = np.column_stack([bends[:, [2, 3, 5, 6]] - bends[:, [4]], bends[:, 4]])
-    return np.concatenate([odds, np.log(speeds + 0.02), np.log(far + 0.005), bends, _turns(places)], 1)
+    moved = [_means(t, np.array([getattr(one, name) for one in samples]), at_s, SURE_S) for name in _MOVED if seen]
+    return np.concatenate([odds, np.log(speeds + 0.02), np.log(far + 0.005), bends, _turns(places), *moved], 1)
 
 
 def moment_odds(cues: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Three times (N,) log-odds, that a grasp begins, that it ends, and that something is held, at moments of which
     `moment_cues` tells."""
-    begins, ends, holds = (cues @ np.array(fit.weights) + fit.offset for fit in (BEGINS, ENDS, HOLDS))
+    fits = next(fits for fits in (BLIND, SEEN) if len(fits[0].weights) == cues.shape[1])
+    begins, ends, holds = (cues @ np.array(fit.weights) + fit.offset for fit in fits)
     no_begin, no_end = ruled_out(cues)
     return np.where(no_begin, -np.inf, begins), np.where(no_end, -np.inf, ends), holds
 
 
 def ruled_out(cues: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Twice (N,), moments of which frames say that no grasp begins there, and that none ends."""
-    return _mean_odds(cues, -0.25) < DENIED, _mean_odds(cues, 0.08) > AFFIRMED
+    denied = _mean_odds(cues, -0.25) < DENIED
+    if cues.shape[1] > _BLIND_CUES:
+        denied &= _mean_odds(cues[:, _BLIND_CUES:], 0.08) < SEEN_DENIED
+    return denied, _mean_odds(cues, 0.08) > AFFIRMED
 
 
 def _mean_odds(cues: FloatArray, since_s: float) -> FloatArray:

@@ -132,4 +132,4 @@ def test_help_of_shared_options_names_what_the_verb_does():
     add_start(parser, "all rows start")
     add_pose_source(parser, "photographs")
     text = " ".join(parser.format_help().split())
-    assert "run whose weights all rows start from" in text and "photographs to take" in text
+    assert "what all rows start from: a run, weights" in text and "photographs to take" in text

@@ -5,11 +5,27 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from prehend.backends import open_backend
 from prehend.errors import AssetError
+from prehend.pipeline.frames.hand_motion import LAYERS, SIZE, MotionPatch
 from prehend.pipeline.load import load_estimator
+from prehend.pipeline.networks.grasp_motion import GraspMotionNetwork
 from prehend.pipeline.tracking.grasp_moments import GraspReading
 from prehend.pipeline.tracking.grasp_moments_fit import PathFit
-from prehend_training.evaluate.films.events import NEAR_S, PATHS, Watched, events_on, fitted, judged, replayed
+from prehend.weights import load_bundle
+from prehend_training.evaluate.films.events import (
+    NEAR_S,
+    PATHS,
+    Watched,
+    events_on,
+    fitted,
+    judged,
+    replayed,
+    save_motion,
+)
+from prehend_training.moments.motion import MotionTraining, WatchedLook
+
+BRIEF = MotionTraining(epochs=4.0)
 
 
 def watched(film: int, true=(), told=(), samples=(), duration_s: float = 30.0) -> Watched:
@@ -54,21 +70,49 @@ def carried(film: int, seed: int) -> Watched:
         samples.append(GraspReading(t, t, place, odds + rng.normal(0, 0.5), 0.003, 0.5))
     one = watched(film, [begin_s], samples=samples, duration_s=8.0)
     one.true["released"] = [end_s]
+    one.looks = {k: look_at(begin_s < samples[k].at_s < end_s, rng) for k in range(0, len(samples), 8)}
     return one
 
 
-def test_a_fit_finds_what_hands_do_in_films_that_it_has_not_seen() -> None:
-    told = fitted([carried(film, film) for film in range(20)])
-    assert all(len(told[what]["weights"]) == 30 for what in ("grasped", "released", "holds"))
-    assert PathFit(**told["path"]) in PATHS
-    for what in ("grasped", "released"):
-        assert told["of_other_films"][what]["found"] >= 16
-    assert told["of_other_films"]["false_a_minute"] <= 1.0
+def look_at(holds: bool, rng: np.random.Generator) -> WatchedLook:
+    """What is before the hand goes with it, or it does not."""
+    layers = rng.normal(0, 0.1, (LAYERS, SIZE, SIZE)).astype(np.float32)
+    layers[1, 20:44, 40:60] += 0.7 if holds else -0.7
+    return WatchedLook(MotionPatch(layers.astype(np.float16), 0.5), holds, holds)
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return fitted([carried(film, film) for film in range(20)], BRIEF)
+
+
+def test_a_fit_finds_what_hands_do_in_films_that_it_has_not_seen(fit) -> None:
+    for name, cues in (("unseen", 30), ("seen", 44)):
+        told = fit.numbers[name]
+        assert all(len(told[what]["weights"]) == cues for what in ("grasped", "released", "holds"))
+        assert PathFit(**told["path"]) in PATHS
+        for what in ("grasped", "released"):
+            assert told["of_other_films"][what]["found"] >= 16
+        assert told["of_other_films"]["false_a_minute"] <= 1.0
+
+
+def test_the_network_of_a_fit_is_one_of_its_weights(fit, tmp_path, films) -> None:
+    bundle = save_motion(fit, tmp_path / "mine", [films], "unihope-s")
+    assert load_bundle(tmp_path / "mine").weights_sha256 == bundle.weights_sha256
+    assert bundle.manifest["trained_on"][0]["path"] == films.name and bundle.manifest["samples_seen"] > 0
+    network = GraspMotionNetwork(open_backend("onnx", bundle))
+    rng = np.random.default_rng(100)
+    told = [[network.tell(look_at(holds, rng).patch).holds for _ in range(20)] for holds in (True, False)]
+    assert np.min(told[0]) > 0 > np.max(told[1])
 
 
 def test_nothing_to_learn_from_is_refused() -> None:
     with pytest.raises(AssetError, match="grasped"):
         fitted([watched(0)])
+    blind = carried(0, 0)
+    blind.looks = {}
+    with pytest.raises(AssetError, match="no hand moves"):
+        fitted([blind])
 
 
 def test_films_are_watched_hand_by_hand(films) -> None:
@@ -78,4 +122,7 @@ def test_films_are_watched_hand_by_hand(films) -> None:
     for one in hands:
         times = [sample.at_s for sample in one.samples]
         assert all(b - a >= 0.06 - 1e-6 for a, b in pairwise(times))
+        assert all(0 < k < len(one.samples) for k in one.looks), "the first look is compared with none"
+        assert all(look.patch.layers.dtype == np.float16 and look.touches is not None for look in one.looks.values())
+    assert any(one.looks for one in hands)
     assert judged(hands)["minutes"] > 0

@@ -121,19 +121,31 @@ def _add_events(verbs: Any) -> None:
     how = events.add_mutually_exclusive_group()
     how.add_argument("--at-once", action="store_true", help="events as they are told without a wait")
     how.add_argument(
-        "--fit", action="store_true", help="fit the numbers of prehend.pipeline.tracking.grasp_moments_fit"
+        "--fit",
+        action="store_true",
+        help="fit the numbers of prehend.pipeline.tracking.grasp_moments_fit, and train "
+        "the network that tells what goes with a hand (grasp-motion)",
     )
+    events.add_argument("--out", type=Path, metavar="DIR", help="with --fit: where that network's weights are written")
 
 
 def _events(arguments: argparse.Namespace) -> None:
     from prehend.pipeline.load import load_estimator
-    from prehend_training.evaluate.films.events import events_on, fitted, judged
+    from prehend_training.evaluate.films.events import events_on, fitted, judged, save_motion
 
-    detector, how = arguments.detector or "palm", "at_once" if arguments.at_once else "moved"
+    if arguments.out is not None and not arguments.fit:
+        raise InvalidInput("--out is where --fit writes the network that it trains: give both, or neither")
+    at_once = arguments.at_once or arguments.fit
+    detector, how = arguments.detector or "palm", "at_once" if at_once else "moved"
     with load_estimator(model=arguments.what, detector=detector, grasp_events=how) as estimator:
         watched = events_on(estimator, arguments.data, boxes=arguments.detector is None)
-    told = fitted(watched) if arguments.fit else judged(watched)
-    sys.stdout.write(json.dumps(told, indent=1) + "\n")
+    if not arguments.fit:
+        sys.stdout.write(json.dumps(judged(watched), indent=1) + "\n")
+        return
+    fit = fitted(watched)
+    sys.stdout.write(json.dumps(fit.numbers, indent=1) + "\n")
+    if arguments.out is not None:
+        save_motion(fit, arguments.out, arguments.data, arguments.what)
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,1 @@
+"""What dates grasps learns from films."""
