@@ -10,12 +10,13 @@ from prehend_training.losses.crop import rotation_distance
 FRAMES, CODE = 3, 32
 
 
-@pytest.fixture(scope="module")
-def fusion() -> TimeFusion:
+@pytest.fixture(scope="module", params=[False, True], ids=["shares", "changes"])
+def fusion(request: pytest.FixtureRequest) -> TimeFusion:
     torch.manual_seed(0)
-    fusion = TimeFusion(CODE, told=8, token=24, frames=FRAMES)
-    with torch.no_grad():  # as trained: older frames weigh in, and differences move the pose
-        for parameter in (fusion.share.weight, fusion.share.bias, fusion.change.weight):
+    fusion = TimeFusion(CODE, told=8, token=24, frames=FRAMES, changes=request.param)
+    moving = [fusion.share.weight, fusion.share.bias, *([fusion.change.weight] if request.param else [])]
+    with torch.no_grad():  # as trained: older frames weigh in, and in weights from before differences move the pose
+        for parameter in moving:
             parameter.copy_(torch.randn_like(parameter) * 0.5)
     return fusion.eval()
 
@@ -94,7 +95,7 @@ def test_a_finger_of_another_frame_moves_that_finger_alone(fusion: TimeFusion) -
 
 def test_a_fresh_one_takes_surer_and_younger_frames_and_learns() -> None:
     torch.manual_seed(0)
-    fusion, given = TimeFusion(CODE, 8, 24, FRAMES), frames()
+    fusion, given = TimeFusion(CODE, 8, 24, FRAMES).eval(), frames()
     near = given["rotations"].clone()
     near[:, 1:] = near[:, :1]
     near[:, 1] = near[:, 1] @ torch.tensor([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
@@ -107,7 +108,31 @@ def test_a_fresh_one_takes_surer_and_younger_frames_and_learns() -> None:
         assert low < moved[:, 1:].mean() < high
     said = fusion(**given)
     (said.rotations - turns(2, 16)).abs().mean().backward()
-    assert fusion.change.weight.grad is not None and fusion.change.weight.grad.abs().max() > 0
+    assert fusion.share.weight.grad is not None and fusion.share.weight.grad.abs().max() > 0
+
+
+def test_parts_are_left_out_in_training_alone() -> None:
+    torch.manual_seed(0)
+    fusion, given = TimeFusion(CODE, 8, 24, FRAMES), frames()
+    torch.nn.init.normal_(fusion.share.weight)
+    one, other = (fused(fusion.train(), given).rotations for _ in range(2))
+    assert not torch.equal(one, other)
+    one, other = (fused(fusion.eval(), given).rotations for _ in range(2))
+    assert torch.equal(one, other)
+
+
+def test_what_is_learnt_is_how_much_frames_count() -> None:
+    """So the answer lies between those of the frames."""
+    torch.manual_seed(0)
+    fusion, given = TimeFusion(CODE, 8, 24, FRAMES).eval(), frames()
+    torch.nn.init.normal_(fusion.share.weight, std=3.0)
+    near = given["rotations"][:, :1].expand(-1, FRAMES, -1, -1, -1).clone()
+    near[:, 1] = near[:, 1] @ torch.tensor([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
+    near[:, 2] = near[:, 1]
+    said = fused(fusion, given | {"rotations": near}).rotations
+    whole = rotation_distance(near[:, 1], near[:, 0])
+    assert (rotation_distance(said, near[:, 0]) < whole + 1e-3).all()
+    assert (rotation_distance(said, near[:, 1]) < whole + 1e-3).all()
 
 
 def test_the_other_stages_are_those_of_unihope_s() -> None:

@@ -89,7 +89,7 @@ def fusing(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     network = registry.create("unihope-s-time")
     shipped = load_bundle("unihope-s")
     network.load_state_dict(load_network(shipped).state_dict(), strict=False)
-    torch.nn.init.normal_(network.time.change.weight, std=0.05)
+    torch.nn.init.normal_(network.time.share.weight, std=0.5)
     told = {"calibration": shipped.manifest["calibration"]}
     return save_bundle(network, tmp_path_factory.mktemp("weights") / "fusing", "unihope-s-time", told)
 

@@ -4,6 +4,9 @@ A finger's token is what stage `hand` says of it in one frame: how it is bent, h
 weigh in by what both tokens say (H2ONet, section 3.3, weighs them by visibility alone), and all that goes into the
 answer are differences of frames: frames that agree change nothing, whatever was learnt. The stage is of its own, so
 that what it needs of a frame can be kept.
+
+What is learnt is how much each frame counts, and nothing else: a further answer of its own, which weights had before,
+learns films by heart (training/RUNS.md).
 """
 
 from dataclasses import dataclass
@@ -45,11 +48,13 @@ class UniHOPETimeConfig(UniHOPELiteConfig):
         frames: of a window, the current one included.
         told: numbers that a token takes from the code.
         token: length of a token.
+        changes: the pose also moves by what tokens differ in, as of weights from before.
     """
 
-    frames: int = 3
+    frames: int = 5
     told: int = 48
     token: int = 96
+    changes: bool = False
 
 
 LITE_TIME = UniHOPETimeConfig()
@@ -67,22 +72,34 @@ class TimeFusion(nn.Module):
 
     Args:
         code: length of the code.
-        told, token, frames: see `UniHOPETimeConfig`.
+        told, token, frames, changes: see `UniHOPETimeConfig`.
+        dropout: shares of the code, and of what pairs of tokens say, that are left out in training.
     """
 
-    def __init__(self, code: int, told: int, token: int, frames: int):
+    def __init__(
+        self,
+        code: int,
+        told: int,
+        token: int,
+        frames: int,
+        changes: bool = False,
+        dropout: tuple[float, float] = (0.3, 0.2),
+    ):
         super().__init__()
+        self.forget, self.drop = (nn.Dropout(share) for share in dropout)
         self.told = nn.Linear(code, told)
         own = _BONES * _SIX + 8 + _SIX + PARTS
         self.token = nn.Sequential(nn.Linear(own + told, token), nn.ReLU(), nn.Linear(token, token))
         self.pair = nn.Sequential(nn.Linear(2 * token + frames - 1, token), nn.ReLU())
-        self.share, self.gates = nn.Linear(token, 2), nn.Linear(token, token)
+        self.share = nn.Linear(token, 2)
         self.sureness = nn.Parameter(torch.tensor(_SURENESS))
         self.age = nn.Parameter(_AGE * torch.arange(1.0, frames))
-        self.change = nn.Linear(token, _BONES * _SIX, bias=False)
         nn.init.zeros_(self.share.weight)
         nn.init.zeros_(self.share.bias)
-        nn.init.zeros_(self.change.weight)
+        self.gates: nn.Linear | None = None
+        if changes:
+            self.gates, self.change = nn.Linear(token, token), nn.Linear(token, _BONES * _SIX, bias=False)
+            nn.init.zeros_(self.change.weight)
         self.register_buffer("parts", torch.eye(PARTS), persistent=False)
         self.register_buffer("ages", torch.eye(frames - 1), persistent=False)
         bent, seen = torch.tensor(_BENT), torch.tensor(_SEEN)
@@ -113,13 +130,15 @@ class TimeFusion(nn.Module):
         tokens = self._tokens(own, wrist, visibility_logit, log_std, code)
         ages = self.ages[:, None] + torch.zeros_like(tokens[:, 1:, :, : frames - 1])  # any batch, once exported
         now = tokens[:, :1].expand(-1, frames - 1, -1, -1)
-        pair = self.pair(torch.cat([tokens[:, 1:], now, ages], 3))
+        pair = self.drop(self.pair(torch.cat([tokens[:, 1:], now, ages], 3)))
         there = (known[:, 1:] > 0.5).to(own.dtype)[:, :, None, None]
         scores = self.share(pair) + F.pad(self._prior(log_std), (0, 1)) + (1 - there) * _UNKNOWN
         shares = torch.softmax(F.pad(scores, (0, 0, 0, 0, 1, 0)), 1)
-        moved = (torch.sigmoid(self.gates(pair)) * (tokens[:, 1:] - now) * there).sum(1)
         # sums of differences, and not of the values: equal frames leave the current one as it is, to the bit
-        sixd = own[:, 0] + ((own - own[:, :1]) * shares[..., :1]).sum(1) + self.change(moved)
+        sixd = own[:, 0] + ((own - own[:, :1]) * shares[..., :1]).sum(1)
+        if self.gates is not None:
+            moved = (torch.sigmoid(self.gates(pair)) * (tokens[:, 1:] - now) * there).sum(1)
+            sixd = sixd + self.change(moved)
         shape = betas[:, 0] + ((betas - betas[:, :1]) * shares[:, :, -1, 1:]).sum(1)
         return FusedPose(self._rotations(sixd), shape)
 
@@ -141,7 +160,7 @@ class TimeFusion(nn.Module):
         """(B, F, 6, T)."""
         said = torch.stack([visibility_logit / 4, log_std], -1).index_select(2, self.seen)
         said = said.unflatten(2, (PARTS, 4)).flatten(3)
-        whole = torch.cat([self.told(code), wrist[..., :2].transpose(-1, -2).flatten(-2)], 2)
+        whole = torch.cat([self.told(self.forget(code)), wrist[..., :2].transpose(-1, -2).flatten(-2)], 2)
         whole = whole[:, :, None].expand(-1, -1, PARTS, -1)
         which = self.parts + torch.zeros_like(own[..., :PARTS])
         return self.token(torch.cat([own, said, whole, which], 3))
@@ -163,7 +182,7 @@ class UniHOPETime(UniHOPELite):
 
     def __init__(self, config: UniHOPETimeConfig):
         super().__init__(config)
-        self.time = TimeFusion(config.code, config.told, config.token, config.frames)
+        self.time = TimeFusion(config.code, config.told, config.token, config.frames, config.changes)
 
     def stages(self) -> dict[str, Stage]:
         """The stages and the shapes of their arrays."""

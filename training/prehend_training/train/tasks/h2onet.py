@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from prehend.errors import InvalidInput
 from prehend.hand_model.asset import load_hand_model
 from prehend.hand_model.torch_ import HandLayer
+from prehend.models.hand_object.time_fusion import LITE_TIME
 from prehend.models.meshes.h2onet import (
     H2ONET_LITE,
     H2ONET_PAPER,
@@ -32,6 +33,7 @@ from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory
 from prehend_training.data.stores.open import DataSource, SingleSource, load_memory, open_training_data, some_crops
 from prehend_training.data.stores.windows import WindowBatches, WindowDataConfig, open_windows
+from prehend_training.fusion.windows import FusionDataConfig
 from prehend_training.losses.crop import Terms
 from prehend_training.losses.h2onet import (
     FoundMesh,
@@ -339,7 +341,8 @@ H2ONET_PRESETS = (
     TimePreset(
         "unihope-s-time",
         "unihope-s-time",
-        optimisation=Optimisation(batch_size=256, lr=2e-3, weight_decay=0.02, ema=0.998),
+        data=FusionDataConfig(frames=LITE_TIME.frames),
+        optimisation=Optimisation(batch_size=256, lr=2e-3, weight_decay=0.1, ema=0.998),
     ),
     _tiny(FramesPreset, "debug-h2onet-frame", "frame", _FRAMES),
     _tiny(WindowsPreset, "debug-h2onet", "fusion", _WINDOWS),

@@ -78,6 +78,7 @@ class FusionOnly(nn.Module):
         """As of torch; what is frozen keeps its statistics."""
         super().train(mode)
         self.network.eval()
+        self.network.time.train(mode)
         return self
 
 
@@ -105,7 +106,8 @@ class TimeTask:
     def network(self) -> FusionOnly:
         """The network with the weights that answered, and a fresh fusion."""
         network = self._chosen.build()
-        taken = load_network(self._bundle).state_dict()
+        loaded = load_network(self._bundle).state_dict()  # its own fusion may be of another kind
+        taken = {name: value for name, value in loaded.items() if not name.startswith("time.")}
         here_only = {name: value for name, value in network.state_dict().items() if name.startswith("time.")}
         try:
             network.load_state_dict(taken | here_only)
