@@ -9,7 +9,7 @@ from prehend.backends.settings import BackendSettings
 from prehend.errors import ParameterError, UnknownName
 from prehend.geometry.camera import DEFAULT_FOV_DEG
 from prehend.pipeline.frames.handedness import HandednessConfig
-from prehend.pipeline.frames.memory import FRAMES, MemoryOptions
+from prehend.pipeline.frames.memory import MemoryOptions
 from prehend.pipeline.smoothing.grasp import GraspConfig
 from prehend.pipeline.smoothing.smooth import SMOOTHERS, SmoothConfig
 
@@ -146,7 +146,7 @@ class EstimatorOptions:
     temporal_frames: int = field(
         default=1,
         metadata=_text(
-            "frames of a hand that the network draws on; 1: this one alone; 3: two older ones, too, for steadier "
+            "frames of a hand that the network draws on; 1: this one alone; 5: four older ones, too, for steadier "
             "wrists and hidden fingers in films; 0: as many as the weights look at"
         ),
     )
@@ -267,7 +267,9 @@ class EstimatorOptions:
         """What of a hand's past is remembered."""
         if self.temporal_frames < 0:
             raise ParameterError(f"temporal_frames is {self.temporal_frames}, expected 0 or more")
-        return MemoryOptions(frames=self.temporal_frames or FRAMES, stride_s=self.temporal_stride_s)
+        if self.temporal_frames == 0:
+            return MemoryOptions.reaching_back(self.temporal_stride_s)
+        return MemoryOptions(frames=self.temporal_frames, stride_s=self.temporal_stride_s)
 
     @property
     def smooth(self) -> SmoothConfig:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -231,8 +232,9 @@ def test_exact_views_are_kept_apart_from_drawn_ones(backend, answers, films) -> 
     assert not np.array_equal(exact.arrays["code"], answers.arrays["code"])
 
 
-def test_filters_are_measured_on_what_the_network_says(backend, films, capsys) -> None:
-    assert main(["steady", "unihope-s", "--data", str(films)]) == 0
+def test_filters_are_measured_on_what_the_network_says(backend, films, capsys, tmp_path) -> None:
+    assert main(["steady", "unihope-s", "--data", str(films), "--plot", str(tmp_path / "steady.png")]) == 0
+    assert cv2.imread(str(tmp_path / "steady.png")).std() > 10
     told = json.loads(capsys.readouterr().out)
     names = ["measured", "one_euro", "kalman_0_s", "kalman_0.1_s", "kalman_0.2_s"]
     fused = [f"fused_{name}" for name in names]

@@ -102,7 +102,7 @@ def _add_over_time(parser: Parser) -> None:
         "--temporal-frames",
         type=count_from(0),
         metavar="N",
-        help="frames of a hand that the network draws on: 1 (default) each alone, 3 two older ones, too; 0: as many as "
+        help="frames of a hand that the network draws on: 1 (default) each alone, 5 four older ones, too; 0: as many as "
         "the weights look at",
     )
     parser.add_argument(

@@ -50,6 +50,16 @@ class MemoryOptions:
         if not self.gap_s > 0:
             raise ParameterError(f"a gap of {self.gap_s} s is none")
 
+    @classmethod
+    def reaching_back(cls, stride_s: float) -> "MemoryOptions":
+        """As many frames as can be remembered, two at least.
+
+        Raises:
+            ParameterError: a single stride reaches back too far.
+        """
+        plain = cls(frames=2, stride_s=stride_s)
+        return replace(plain, frames=max(2, 1 + int(plain.horizon_s / stride_s)))
+
 
 class Remembered(NamedTuple):
     """One frame of a track.

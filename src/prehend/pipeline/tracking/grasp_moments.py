@@ -44,9 +44,12 @@ DENIED, AFFIRMED = -1.5, 1.75
 """Where the mean log-odds about a moment are lower than the first, frames deny a grasp, and none begins however the
 hand goes; where those after it are higher than the second, none ends."""
 
-SEEN_DENIED = -1.0
-"""Where it is seen what goes with the hand, the mean log-odds of that after a moment have to be lower than this, too,
-before no grasp begins there."""
+SEEN_DENIED, SURELY_DENIED = -1.0, -3.75
+"""Where it is seen what goes with the hand, the mean log-odds of that after a moment have to be lower than the first,
+too, before no grasp begins there, unless those of frames are lower than the second."""
+
+BARE = -1.0
+"""Log-odds of holding where frames are as sure of a bare hand, at most."""
 
 _NOW = 5
 """Among places, the one that ends with the moment."""
@@ -240,15 +243,28 @@ def moment_odds(cues: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     `moment_cues` tells."""
     fits = next(fits for fits in (BLIND, SEEN) if len(fits[0].weights) == cues.shape[1])
     begins, ends, holds = (cues @ np.array(fit.weights) + fit.offset for fit in fits)
+    return overruled(cues, begins, ends, holds)
+
+
+def overruled(
+    cues: FloatArray, begins: FloatArray, ends: FloatArray, holds: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The three log-odds with what frames rule out by themselves."""
     no_begin, no_end = ruled_out(cues)
-    return np.where(no_begin, -np.inf, begins), np.where(no_end, -np.inf, ends), holds
+    bare = (_mean_odds(cues, -0.25) < SURELY_DENIED) & (cues.shape[1] > _BLIND_CUES)
+    return (
+        np.where(no_begin, -np.inf, begins),
+        np.where(no_end, -np.inf, ends),
+        np.where(bare, np.minimum(holds, BARE), holds),
+    )
 
 
 def ruled_out(cues: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Twice (N,), moments of which frames say that no grasp begins there, and that none ends."""
-    denied = _mean_odds(cues, -0.25) < DENIED
+    say = _mean_odds(cues, -0.25)
+    denied = say < DENIED
     if cues.shape[1] > _BLIND_CUES:
-        denied &= _mean_odds(cues[:, _BLIND_CUES:], 0.08) < SEEN_DENIED
+        denied &= (_mean_odds(cues[:, _BLIND_CUES:], 0.08) < SEEN_DENIED) | (say < SURELY_DENIED)
     return denied, _mean_odds(cues, 0.08) > AFFIRMED
 
 

@@ -100,6 +100,9 @@ def _add_fits(verbs: Any) -> None:
     steady.add_argument(
         "--data", type=Path, action="append", required=True, metavar="DIR", help="sequences; repeatable"
     )
+    steady.add_argument(
+        "--plot", type=Path, metavar="PNG", help="draw it, too: error by how hidden fingers are, tremor against delay"
+    )
     _add_events(verbs)
 
 
@@ -171,13 +174,17 @@ def _steady(arguments: argparse.Namespace) -> None:
     from prehend.backends import open_backend
     from prehend.weights import load_bundle
     from prehend_training.evaluate.films.fused import evaluate_steady
+    from prehend_training.evaluate.films.steady_plot import draw_steady
 
     bundle = load_bundle(arguments.what)
     if "encode" not in bundle.stages:
         raise InvalidInput(f"{bundle.name} ({bundle.network}) is no crop network: give the weights of one")
     backend = open_backend("onnx", bundle, threads=1)
     try:
-        sys.stdout.write(json.dumps(evaluate_steady(backend, arguments.data), indent=1) + "\n")
+        told = evaluate_steady(backend, arguments.data)
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+        if arguments.plot is not None:
+            draw_steady(told, arguments.plot)
     finally:
         backend.close()
 

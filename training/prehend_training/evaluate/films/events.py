@@ -27,7 +27,7 @@ from prehend.pipeline.tracking.grasp_moments import (
     GraspReading,
     MomentLooks,
     moment_cues,
-    ruled_out,
+    overruled,
 )
 from prehend.pipeline.tracking.grasp_moments_fit import PathFit
 from prehend.pipeline.tracking.grasp_path import GraspPath, ScoredMoment
@@ -252,8 +252,7 @@ def _regressions(hands: Sequence[Watched], part: NDArray[np.int64], seen: bool) 
         weights, offset = _logistic(cues, told, np.arange(len(hands)), ridge)
         result[what] = {"weights": [round(float(value), 3) for value in weights], "offset": round(offset, 3)}
     for one, cue in zip(apart, cues, strict=True):
-        for what, never in zip(WHATS, ruled_out(cue), strict=True):
-            one[what] = np.where(never, -np.inf, one[what])
+        one["grasped"], one["released"], one["holds"] = overruled(cue, *(one[what] for what in (*WHATS, "holds")))
     path, best = _best_path(hands, times, apart)
     return result | {"path": path._asdict(), "of_other_films": best}
 
