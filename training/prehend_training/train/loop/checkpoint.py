@@ -150,7 +150,9 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
 
     Of a run that trained the pose head alone only that is taken; so one run may give the trunk and another the head.
     The sizes of their images may differ, and so may the layers that only training has: what no run has stays fresh. A
-    network that learns a part alone names it by a prefix, `starts_with`, and takes no more: the rest is its own.
+    network that learns a part alone names it by a prefix, `starts_with`, and takes no more: the rest is its own. One
+    that learns what several frames add names that by prefixes, `fusion`: where a run has another kind of it, it starts
+    fresh.
 
     Raises:
         AssetError: a run has no weights or is one of another network.
@@ -179,8 +181,15 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
         if learns := getattr(network, "starts_with", ""):
             given = {name: value for name, value in given.items() if name.startswith(learns)}
             here_only |= {name for name in here if not name.startswith(learns)}
+        if (fusion := getattr(network, "fusion", ())) and _of(given, fusion) != _of(here, fusion):
+            given = {name: value for name, value in given.items() if not name.startswith(fusion)}
+            here_only |= _of(here, fusion)
         taken = {name: value for name, value in given.items() if name in here or name.startswith(_KEPT)}
         _load_state(path, network, taken | {name: here[name] for name in here_only})
+
+
+def _of(tensors: dict[str, Tensor], prefixes: tuple[str, ...]) -> set[str]:
+    return {name for name in tensors if name.startswith(prefixes)}
 
 
 def load_result(path: Path, network: nn.Module) -> None:
