@@ -54,8 +54,8 @@ class HandAnswers:
     """N looks at hands; a row each.
 
     Attributes:
-        arrays: what the network says (of `unihope-s` `TOLD`) and `true_...` (see `TRUE`), R_camera_crop (N, 3, 3); film, side (N,) int64; time_s (N,); the
-            hands are right ones, in the crop's frame.
+        arrays: what the network says (of `unihope-s` `TOLD`), `true_...` (see `TRUE`), R_camera_crop (N, 3, 3); film,
+            side (N,) int64; time_s (N,); the hands are right ones, in the crop's frame.
     """
 
     arrays: ArrayDict

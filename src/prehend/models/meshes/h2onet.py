@@ -195,9 +195,7 @@ class H2ONet(Staged):
         self.orient = mlp(code, c.orientation, 6, c.slope)
         shared = c.turns == "shared"
         self.shared_turn = SharedTurn(code, FRAMES, c.slope) if shared else None
-        self.turn_by = (
-            None if shared else mlp(2 * code + (12 if c.aware else 0), c.offset, 6, c.slope, silent=True)
-        )
+        self.turn_by = None if shared else mlp(2 * code + (12 if c.aware else 0), c.offset, 6, c.slope, silent=True)
         self.move_by = mlp((2 if shared or c.aware else 1) * last, c.vertex_offset, 3, c.slope, silent=True)
         self.age = nn.Parameter(torch.full((FRAMES - 1, NUM_PARTS), float(shared))) if shared or c.aware else None
 
