@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from prehend.backends.onnx_ import OnnxBackend
 from prehend.backends.settings import BackendSettings
+from prehend.backends.torch_ import load_network
 from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
 from prehend.models.meshes.h2onet import FRAMES, KEPT
@@ -135,6 +136,12 @@ def test_runs_with_the_fusion_of_before_give_their_single_frames(runs, films, tm
     load_start([run], network)
     for name, value in network.state_dict().items():
         assert torch.equal(value, fresh[name] if name.startswith(network.fusion) else state[name]), name
+    bundle = save_bundle(older.build(), tmp_path / "bundle", "h2onet-s", {"licence": "none"})
+    load_start([bundle.folder], network)
+    stored = load_network(bundle).state_dict()
+    for name, value in network.network.state_dict().items():
+        if not f"network.{name}".startswith(network.fusion):
+            assert torch.equal(value, stored[name]), name
     load_start([runs / "fused"], network)
     assert all(torch.equal(value, result(runs / "fused")[name]) for name, value in network.state_dict().items())
 

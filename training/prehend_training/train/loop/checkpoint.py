@@ -18,7 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from prehend.documents import read_json
 from prehend.errors import AssetError, one_line
 from prehend.files import replace_text, sync_folder
-from prehend_training.pretrained.shipped import bundle_at, load_weights
+from prehend_training.pretrained.shipped import bundle_at, load_weights, own_fusion
 from prehend_training.pretrained.start import load_trunk
 from prehend_training.storage.tensors import write_tensors
 from prehend_training.train.loop.optimisers import Optimisers
@@ -181,15 +181,12 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
         if learns := getattr(network, "starts_with", ""):
             given = {name: value for name, value in given.items() if name.startswith(learns)}
             here_only |= {name for name in here if not name.startswith(learns)}
-        if (fusion := getattr(network, "fusion", ())) and _of(given, fusion) != _of(here, fusion):
+        fusion: tuple[str, ...] = getattr(network, "fusion", ())
+        if own := own_fusion(given, here, fusion):
             given = {name: value for name, value in given.items() if not name.startswith(fusion)}
-            here_only |= _of(here, fusion)
+            here_only |= own
         taken = {name: value for name, value in given.items() if name in here or name.startswith(_KEPT)}
         _load_state(path, network, taken | {name: here[name] for name in here_only})
-
-
-def _of(tensors: dict[str, Tensor], prefixes: tuple[str, ...]) -> set[str]:
-    return {name for name in tensors if name.startswith(prefixes)}
 
 
 def load_result(path: Path, network: nn.Module) -> None:
