@@ -35,9 +35,9 @@ def slope_of(bundle: Bundle) -> float:
 def load_weights(bundle: Bundle, network: nn.Module) -> None:
     """Read weights into a network in training.
 
-    A network of the same kind takes all that it has, perhaps without what several frames add (and always where that is
-    of another kind); another one on the trunk
-    of `unihope-s` takes the trunk, and the answers that are read from its mean. What only training has stays fresh.
+    A network of the same kind takes all that it has, perhaps without what several frames add, which is left out where
+    it is of another kind; another one on the trunk of `unihope-s` takes the trunk, and the answers that are read from
+    its mean. What only training has stays fresh.
 
     Args:
         bundle: as `prehend` loads it.

@@ -146,7 +146,8 @@ class WindowsPreset(H2ONetPreset[WindowDataConfig]):
     @property
     def summary(self) -> tuple[str, str]:
         """See `Preset`."""
-        return self.part, f"windows of three frames of {self.config.size} px; --start a single-frame run"
+        windows = f"windows of three frames of {self.config.size} px; --start a single-frame run"
+        return self.part, windows + (", whose answers for sequences are kept" if self.trains == "fusion" else "")
 
     @property
     def frames(self) -> int:
@@ -275,18 +276,18 @@ class H2ONetTask:
         """Terms of the frames, and of the windows where there are any; see `losses.h2onet`."""
         assert isinstance(network, PartlyTrained)
         answers = network(batch)
-        if "image" not in batch:  # of kept answers, all of which are of right hands
-            here = torch.ones_like(batch["has_pose"])
+        with torch.autocast(batch["has_pose"].device.type, enabled=False):
+            if "image" in batch:
+                return self._image_terms(network, answers, cast(WindowBatch, batch))
+            here = torch.ones_like(batch["has_pose"])  # kept answers are of right hands that are there
             return self._mesh_terms(answers.fused, cast(WindowBatch, {**batch, "presence": here, "right": here}))
-        return self._image_terms(network, answers, cast(WindowBatch, batch))
 
     def _image_terms(self, network: PartlyTrained, answers: H2ONetAnswers, batch: WindowBatch) -> Terms:
-        with torch.autocast(batch["image"].device.type, enabled=False):
-            terms = self._frame_terms(network, answers, batch)
-            if answers.fused is not None:
-                now = rows_of(batch, torch.arange(0, len(batch["image"]), network.frames))
-                fused = self._mesh_terms(answers.fused, now)
-                terms |= {name: value + terms.get(name, 0) for name, value in fused.items()}
+        terms = self._frame_terms(network, answers, batch)
+        if answers.fused is not None:
+            now = rows_of(batch, torch.arange(0, len(batch["image"]), network.frames))
+            fused = self._mesh_terms(answers.fused, now)
+            terms |= {name: value + terms.get(name, 0) for name, value in fused.items()}
         if network.trains == "mesh":
             return {name: value for name, value in terms.items() if name not in _OF_ORIENTATION}
         return terms
