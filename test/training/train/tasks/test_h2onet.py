@@ -72,7 +72,7 @@ def mesh_answers(films):
 def test_what_single_frames_say_is_made_once_and_kept(runs, films, tmp_path, monkeypatch):
     """Whoever starts from the same weights draws windows from it, and looks at no image again."""
     chosen, kept = preset("debug-h2onet"), mesh_answers(films)
-    assert len(kept) == 1
+    assert kept
 
     def asleep(*_):
         raise AssertionError("asked again")
@@ -82,8 +82,9 @@ def test_what_single_frames_say_is_made_once_and_kept(runs, films, tmp_path, mon
     train_run(training, MACHINE)
     assert mesh_answers(films) == kept
     monkeypatch.undo()
-    train_run(Training(chosen, [films], tmp_path / "other", Budget(steps=1)), MACHINE)  # weights of its own
-    assert len(mesh_answers(films)) == 2
+    stranger = Training(replace(chosen, seed=77), [films], tmp_path / "other", Budget(steps=1))
+    train_run(stranger, MACHINE)  # weights of its own
+    assert len(mesh_answers(films)) == len(kept) + 1
 
 
 def test_kept_answers_are_what_the_network_says_of_images(runs, films):
