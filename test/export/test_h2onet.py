@@ -14,6 +14,7 @@ from prehend.backends.torch_ import TorchBackend, load_network
 from prehend.export.bundle import save_bundle
 from prehend.hand_model import load_hand_model
 from prehend.models.meshes.h2onet import FRAMES, H2ONET_LITE, KEPT, H2ONet, build_h2onet
+from prehend.models.registry import config_from_manifest
 from prehend.weights import Bundle
 from prehend_training.assets.mesh_pyramid import own_pyramid
 
@@ -21,8 +22,10 @@ SIZE = 64
 _TINY = {"size": SIZE, "orientation": (16,), "offset": (16,), "vertex_offset": (8,), "occlusion": (16, 8)}
 CONFIGS = {
     "hand": replace(H2ONET_LITE, **_TINY, channels=(8, 8, 8, 8, 8)),
-    "dense": replace(H2ONET_LITE, **_TINY, channels=(16, 8, 8, 8, 8), trunk="dense", aware=False),
+    "chosen": replace(H2ONET_LITE, **_TINY, channels=(8, 8, 8, 8, 8), turns="chosen"),
+    "dense": replace(H2ONET_LITE, **_TINY, channels=(16, 8, 8, 8, 8), trunk="dense", aware=False, turns="chosen"),
 }
+KNOWN = np.array([[[1, 0, 0]] * 2, [[1, 1, 1]] * 2], np.float32)
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -67,7 +70,25 @@ def test_backends_agree_on_windows_of_their_own_answers(backends: tuple[Backend,
     for name in ("vertices", "joints"):
         off_mm = np.linalg.norm(one[name] - other[name], axis=-1).max() * 1e3
         assert off_mm < 0.1, name
-    np.testing.assert_allclose(one["frame_weights"], other["frame_weights"], atol=1e-4)
+    for name in ("frame_weights", "turned_by", "rotation"):
+        np.testing.assert_allclose(one[name], other[name], atol=1e-4)
+
+
+def test_the_same_frame_three_times_is_the_single_frame_in_every_runtime(backends: tuple[Backend, Backend]) -> None:
+    for backend in backends:
+        given = window(backend)
+        thrice = {
+            name: value if name == "window_known" else value[:, :1].repeat(FRAMES, 1) for name, value in given.items()
+        }
+        alone, same = (backend.infer("decode", thrice | {"window_known": known}) for known in KNOWN)
+        for name in ("joints", "rotation"):
+            np.testing.assert_allclose(alone[name], same[name], atol=1e-6)
+
+
+def test_weights_from_before_look_up_one_frame(network: H2ONet, bundle: Bundle) -> None:
+    numbers = {name: value for name, value in bundle.manifest["config"].items() if name != "turns"}
+    older = config_from_manifest({**bundle.manifest, "config": numbers})
+    assert older == replace(network.config, turns="chosen")
 
 
 def test_the_manifest_names_the_stages(bundle: Bundle) -> None:

@@ -72,7 +72,7 @@ _LARGEST = 100_000
 _BUILDING = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
 """What torch and our modules raise over numbers that make no network."""
 
-_ADDED = {"slope": 0.0, "changes": True}
+_ADDED: dict[str, Any] = {"slope": 0.0, "changes": True, "turns": "chosen"}
 """Numbers that weights from before they existed lack, and what those were trained with."""
 
 FORMER_NAMES = {"finder": "detector"}

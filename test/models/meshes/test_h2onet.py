@@ -13,6 +13,7 @@ from prehend.models.meshes.h2onet import (
     KEPT,
     FrameAnswer,
     H2ONet,
+    H2ONetConfig,
     HandMesh,
     build_h2onet,
     chosen_frame,
@@ -25,8 +26,9 @@ TINY = replace(
     H2ONET_LITE, size=SIZE, channels=(8, 8, 8, 8, 8), orientation=(16,), offset=(16,), vertex_offset=(8,),
     occlusion=(16, 8),
 )  # fmt: skip
+CHOSEN = replace(TINY, turns="chosen")
 PAPER = replace(
-    TINY, trunk="dense", aware=False, channels=(16, 8, 8, 8, 8)
+    CHOSEN, trunk="dense", aware=False, channels=(16, 8, 8, 8, 8)
 )  # the paper's trunk and fusion, a narrow decoder
 
 
@@ -41,7 +43,7 @@ def with_hand(config: object, stirred: bool = True) -> H2ONet:
     return network
 
 
-@pytest.fixture(scope="module", params=[TINY, PAPER], ids=["hand", "dense"])
+@pytest.fixture(scope="module", params=[TINY, CHOSEN, PAPER], ids=["shared", "chosen", "dense"])
 def network(request: pytest.FixtureRequest) -> H2ONet:
     return with_hand(request.param)
 
@@ -57,7 +59,7 @@ def decoded(
     network: H2ONet, frames: list[FrameAnswer], known: list[float] | None = None, **changes: object
 ) -> HandMesh:
     window = {name: torch.stack([getattr(frame, name) for frame in frames], 1) for name in KEPT} | changes
-    turn = torch.eye(3).expand(2, FRAMES, 3, 3)
+    turn = window.get("turn", torch.eye(3).expand(2, FRAMES, 3, 3))
     with torch.no_grad():
         return network.decode(
             *(window[name] for name in KEPT), turn, torch.tensor([known or [1.0] * FRAMES]).expand(2, -1)
@@ -79,6 +81,47 @@ def test_the_same_frame_three_times_gives_what_it_gives_alone(network: H2ONet, f
     thrice = decoded(network, [frames[0]] * FRAMES)
     for name in ("vertices", "joints", "rotation"):
         torch.testing.assert_close(getattr(alone, name), getattr(thrice, name), atol=1e-6, rtol=1e-5)
+        # what is shared are differences, which are nothing to the bit
+        if network.config.turns == "shared":
+            assert torch.equal(getattr(alone, name), getattr(thrice, name)), name
+    assert torch.equal(alone.turned_by, torch.tensor([[1.0, 0.0, 0.0]]).expand(2, -1))
+    if network.config.turns == "shared":
+        torch.testing.assert_close(alone.rotation, frames[0].rotation, atol=1e-5, rtol=0)
+
+
+def test_a_hand_at_rest_in_crops_that_turn_gives_what_one_frame_gives(
+    network: H2ONet, frames: list[FrameAnswer]
+) -> None:
+    """The crop turns along the hand; turned into the current crop, equal orientations are no difference."""
+    if network.config.turns != "shared":
+        pytest.skip("the chosen frame's code is compared with the current one's, each in its own crop")
+    angles = torch.tensor([0.0, 0.4, -0.7])
+    turn = torch.eye(3).repeat(2, FRAMES, 1, 1)
+    turn[..., 0, 0] = turn[..., 1, 1] = angles.cos()
+    turn[..., 0, 1], turn[..., 1, 0] = -angles.sin(), angles.sin()
+    rotation = turn.transpose(-1, -2) @ frames[0].rotation[:, None]
+    at_rest = decoded(network, [frames[0]] * FRAMES, rotation=rotation, turn=turn)
+    alone = decoded(network, frames, [1, 0, 0])
+    assert at_rest.turned_by[:, 1:].min() > 1e-6  # though all of them count
+    for name in ("vertices", "joints", "rotation"):
+        torch.testing.assert_close(getattr(at_rest, name), getattr(alone, name), atol=1e-5, rtol=0)
+
+
+def test_every_frame_that_is_there_has_a_share_of_the_turn(frames: list[FrameAnswer], network: H2ONet) -> None:
+    shares = decoded(network, frames).turned_by
+    torch.testing.assert_close(shares.sum(1), torch.ones(2))
+    if network.config.turns == "shared":
+        assert ((shares > 0) & (shares < 1)).all()
+        assert not decoded(network, frames, [1, 1, 0]).turned_by[:, 2].any()
+        assert not torch.equal(decoded(network, frames).rotation, decoded(network, frames, [1, 0, 0]).rotation)
+    else:
+        assert ((shares == 0) | (shares == 1)).all()
+
+
+def test_what_one_kind_of_fusion_needs_the_other_has_not() -> None:
+    shared, chosen = (set(dict(with_hand(config).named_parameters())) for config in (TINY, CHOSEN))
+    assert {name.split(".")[0] for name in shared ^ chosen} == {"shared_turn", "turn_by"}
+    assert {name for name in shared if name.startswith("turn_by")} == set()
 
 
 def test_frames_that_are_not_there_change_nothing(network: H2ONet, frames: list[FrameAnswer]) -> None:
@@ -95,7 +138,7 @@ def test_a_part_comes_from_where_it_is_seen(network: H2ONet, frames: list[FrameA
     weights = decoded(network, frames, part_logit=logits).frame_weights
     torch.testing.assert_close(weights.sum(1), torch.ones(2, NUM_PARTS))
     assert (weights[:, 1, 2] > 0.99).all()
-    if network.age is None:
+    if network.age is None:  # the paper's
         torch.testing.assert_close(weights[:, :, 3], torch.full((2, FRAMES), 1 / FRAMES))
 
 
@@ -173,22 +216,29 @@ def test_the_orientation_does_not_teach_the_rest(network: H2ONet) -> None:
         assert (parameter.grad is None or not parameter.grad.any()) or id(parameter) in own, name
 
 
-def test_learning_to_fuse_begins_gently() -> None:
+@pytest.mark.parametrize("config", [TINY, CHOSEN], ids=["shared", "chosen"])
+def test_learning_to_fuse_begins_gently(config: H2ONetConfig) -> None:
     """What answers with nothing at first has a gradient of the size of the others, not one that is beyond all."""
-    network = with_hand(TINY, stirred=False)
+    network = with_hand(config, stirred=False)
     frame = network.encode(torch.rand(2, 3, SIZE, SIZE))
     window = [
         getattr(frame, name)[:, None].detach().expand(-1, FRAMES, *getattr(frame, name).shape[1:]) for name in KEPT
     ]
+    window[3] = window[3].clone()
+    window[3][:, 1:] = torch.eye(3)  # a hand that moved
+    window[2] = torch.randn_like(window[2])
     mesh = network.decode(*window, torch.eye(3).expand(2, FRAMES, 3, 3), torch.ones(2, FRAMES))
     (mesh.rotation - torch.eye(3)).abs().mean().backward()
-    assert 0 < network.turn_by[-1].bias.grad.norm() < 10
+    last = network.shared_turn.change.weight if config.turns == "shared" else network.turn_by[-1].bias
+    assert 0 < last.grad.norm() < 10
 
 
 def test_what_several_frames_need_has_no_part_in_one(network: H2ONet) -> None:
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     fusion = {names[id(parameter)].split(".")[0] for parameter in network.fusion_parts()}
-    assert fusion - {"age"} == {"turn_by", "move_by"}
+    turn = "shared_turn" if network.config.turns == "shared" else "turn_by"
+    assert fusion - {"age"} == {turn, "move_by"}
+    assert ("age" in fusion) == (network.config != PAPER)
 
 
 def test_features_are_fetched_where_the_joint_is() -> None:

@@ -5,8 +5,9 @@ The network itself is not trained here, so that thousands of windows a second ca
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,8 +54,8 @@ class HandAnswers:
     """N looks at hands; a row each.
 
     Attributes:
-        arrays: `TOLD` and `true_...` (see `TRUE`), R_camera_crop (N, 3, 3); film, side (N,) int64; time_s (N,); the
-            hands are right ones, in the crop's frame.
+        arrays: what the network says (of `unihope-s` `TOLD`), `true_...` (see `TRUE`), R_camera_crop (N, 3, 3); film,
+            side (N,) int64; time_s (N,); the hands are right ones, in the crop's frame.
     """
 
     arrays: ArrayDict
@@ -91,14 +92,43 @@ def answers_of(backend: Backend, folder: Path, view: ViewConfig, seed: int = 0) 
         AssetError: the folder cannot be read, holds no sequences or shows no hand.
     """
     films = ShardGroups(Path(folder), "sequences")
-    kind = "exact" if view == EXACT else f"seed{seed}"
-    kept = Path(folder) / f"answers-{answers_key(backend.bundle, films, view)}-{kind}.safetensors"
+
+    def asked() -> Asked:
+        network = HandNetwork(backend, temporal_frames=1)
+        return Asked(network.crop_size, partial(_said, network))
+
+    return kept_answers(films, f"answers-{answers_key(backend.bundle, films, view)}", view, seed, asked)
+
+
+class Asked(NamedTuple):
+    """A network that can be asked: side of its input [px], and what it says of N crops, arrays with N rows."""
+
+    size_px: int
+    answer: Callable[[Sequence[Crop]], ArrayDict]
+
+
+def kept_answers(films: ShardGroups, name: str, view: ViewConfig, seed: int, asked: Callable[[], Asked]) -> HandAnswers:
+    """What a network says of the hands of films, from the file beside them; made and kept where there is none.
+
+    Args:
+        films: rendered sequences.
+        name: of the file, but for the view's seed; it names all that the answers depend on.
+        view: how crops lie.
+        seed: of what of that is left to chance.
+        asked: opens the network, where it has to answer.
+
+    Raises:
+        AssetError: the films show no hand.
+    """
+    folder = films.folder.path
+    kept = folder / f"{name}-{'exact' if view == EXACT else f'seed{seed}'}.safetensors"
     if kept.exists():
         return HandAnswers(load_file(kept))
-    network = HandNetwork(backend, temporal_frames=1)
-    looks, parts = _looks(films, view, seed, network.crop_size), list[ArrayDict]()
+    network = asked()
+    looks, parts = _looks(films, view, seed, network.size_px), list[ArrayDict]()
     while part := list(islice(looks, BATCH)):
-        parts.append(_answered(network, part))
+        labels = {name: np.stack([look.kept[name] for look in part]) for name in part[0].kept}
+        parts.append({**network.answer([look.crop for look in part]), **labels})
     if not parts:
         raise AssetError(f"{folder}: its films show no hand to look at: render others with `scenes --kind sequences`")
     joined = {name: np.ascontiguousarray(np.concatenate([one[name] for one in parts])) for name in parts[0]}
@@ -120,7 +150,7 @@ def answers_key(bundle: Bundle, films: ShardGroups, view: ViewConfig) -> str:
         "grasp": [grasp.get(name) for name in ("scale", "offset")],
         "graphs": [bundle.manifest["stages"][stage]["sha256"] for stage in STAGES],
         "view": asdict(view),
-        "films": [note["sha256"] for _, note in sorted(films.folder.description["shards"].items())],
+        "films": films_key(films),
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for name in sorted({name for stage in STAGES for name in bundle.stages[stage].initializers}):
@@ -129,8 +159,15 @@ def answers_key(bundle: Bundle, films: ShardGroups, view: ViewConfig) -> str:
     return digest.hexdigest()[:12]
 
 
+def films_key(films: ShardGroups) -> list[str]:
+    """What of the films answers depend on: the sums of their shards."""
+    return [note["sha256"] for _, note in sorted(films.folder.description["shards"].items())]
+
+
 def together(several: Sequence[HandAnswers]) -> HandAnswers:
     """Answers of several folders; films keep apart."""
+    if len(several) == 1:  # answers may be large
+        return several[0]
     shifted, first = [], 0
     for one in several:
         shifted.append({**one.arrays, "film": one.arrays["film"] + first})
@@ -138,13 +175,11 @@ def together(several: Sequence[HandAnswers]) -> HandAnswers:
     return HandAnswers({name: np.concatenate([one[name] for one in shifted]) for name in shifted[0]})
 
 
-def _answered(network: HandNetwork, part: Sequence[_Look]) -> ArrayDict:
-    crops = [look.crop for look in part]
+def _said(network: HandNetwork, crops: Sequence[Crop]) -> ArrayDict:
     encoded = network.encode(crops)
     holds = [bool(value >= 0.5) for value in encoded.grasp]
-    told, _ = network.hand_outputs(crops, encoded, range(len(part)), holds)
-    kept = {name: np.stack([look.kept[name] for look in part]) for name in part[0].kept}
-    return {**{name: told[name] for name in TOLD}, **kept}
+    told, _ = network.hand_outputs(crops, encoded, range(len(crops)), holds)
+    return {name: told[name] for name in TOLD}
 
 
 def _looks(films: ShardGroups, view: ViewConfig, seed: int, size_px: int) -> Iterator[_Look]:

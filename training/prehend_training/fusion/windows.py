@@ -38,12 +38,14 @@ class FusionWindows:
         config: how windows are drawn.
         seed: with the step's number, decides everything.
         batch_size: windows a step.
+        told: names of what the network says of a frame.
     """
 
     answers: HandAnswers
-    config: FusionDataConfig
+    config: Strides
     seed: int
     batch_size: int
+    told: Sequence[str] = TOLD
 
     @cached_property
     def _places(self) -> tuple[list[Film], NDArray[np.int64]]:
@@ -64,7 +66,7 @@ class FusionWindows:
         """The windows of (B, F) rows, -1 for a frame that is not there.
 
         Returns:
-            window_<name>: (B, F, ...) of `TOLD`, that of the current frame where one is not there; window_turn, _known
+            window_<name>: (B, F, ...) of `told`, that of the current frame where one is not there; window_turn, _known
                 as `pipeline.frames.memory.window_arrays` makes them; and `TRUE` of the current frame.
         """
         index = np.asarray(rows)
@@ -73,7 +75,7 @@ class FusionWindows:
         arrays = self.answers.arrays
         turns = arrays["R_camera_crop"][index]
         return {
-            **{f"window_{name}": np.asarray(arrays[name][index], np.float32) for name in TOLD},
+            **{f"window_{name}": np.asarray(arrays[name][index], np.float32) for name in self.told},
             "window_turn": np.swapaxes(turns[:, :1], -1, -2) @ turns,
             "window_known": known.astype(np.float32),
             **{name: arrays[f"true_{name}"][index[:, 0]] for name in TRUE},

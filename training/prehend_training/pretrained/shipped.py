@@ -1,5 +1,6 @@
 """Weights that ship, or that `prehend-train export` wrote, as the start of a network in training."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ def slope_of(bundle: Bundle) -> float:
 def load_weights(bundle: Bundle, network: nn.Module) -> None:
     """Read weights into a network in training.
 
-    A network of the same kind takes all that it has, perhaps without what several frames add; another one on the trunk
-    of `unihope-s` takes the trunk, and the answers that are read from its mean. What only training has stays fresh.
+    A network of the same kind takes all that it has, perhaps without what several frames add, which is left out where
+    it is of another kind; another one on the trunk of `unihope-s` takes the trunk, and the answers that are read from
+    its mean. What only training has stays fresh.
 
     Args:
         bundle: as `prehend` loads it.
@@ -49,6 +51,10 @@ def load_weights(bundle: Bundle, network: nn.Module) -> None:
     numbers, learns = given.state_dict(), getattr(network, "starts_with", "").removeprefix("network.")
     start = start_of(inner)
     if isinstance(given, type(inner)) or isinstance(inner, type(given)):
+        fusion = tuple(prefix.removeprefix("network.") for prefix in getattr(network, "fusion", ()))
+        if own := own_fusion(numbers, inner.state_dict(), fusion):
+            numbers = {name: value for name, value in numbers.items() if not name.startswith(fusion)}
+            numbers |= {name: inner.state_dict()[name] for name in own}
         numbers = {name: value for name, value in numbers.items() if name.startswith(learns)}
         _fill(bundle, inner, numbers, learns)
     elif isinstance(given, UniHOPELite) and start is not None and not learns:
@@ -56,6 +62,18 @@ def load_weights(bundle: Bundle, network: nn.Module) -> None:
         copy_answers(start, given.places, given.switcher.presence, given.switcher.side)
     else:
         raise WeightsMismatch(f"weights '{bundle.name}' are of '{bundle.network}', another network")
+
+
+def own_fusion(given: Mapping[str, Tensor], here: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> set[str]:
+    """What of a network's numbers, of those that several frames need, stays its own, because what is given has another
+    kind of fusion; nothing where the kinds are the same.
+
+    Args:
+        given, here: numbers by name, of what is to be loaded and of the network.
+        prefixes: of the names of what several frames need.
+    """
+    named = [{name for name in numbers if name.startswith(prefixes)} for numbers in (given, here)]
+    return named[1] if prefixes and named[0] != named[1] else set()
 
 
 def _fill(bundle: Bundle, network: nn.Module, numbers: dict[str, Tensor], part: str) -> None:

@@ -22,6 +22,7 @@ from prehend.hand_model.meshes.pyramid import NUM_PARTS, MeshPyramid
 from prehend.hand_model.skinning import skin
 from prehend.models.heads.mano import rotations_from_6d
 from prehend.models.layers.blocks import present, rectifier
+from prehend.models.meshes.shared_turn import SharedTurn
 from prehend.models.meshes.spiral import FlatTable, MeshDecoder, SpiralConv
 from prehend.models.stage import Shape, Stage, Staged
 from prehend.models.trunks.h2onet_trunks import DenseTrunk, HandTrunk, LiteTrunk, fetched
@@ -48,11 +49,14 @@ class H2ONetConfig:
         channels: features of a vertex at each level; the first number also of the map that joints' are fetched from.
         spiral: vertices along a spiral.
         orientation: layers of the MLP that answers with the orientation of one frame.
-        offset: layers of the MLP that answers with the turn that several frames ask for.
+        turns: where the orientation is from. `chosen`, the paper's: the nearest frame in which the hand is not
+            occluded, which is the current one nearly always. `shared`: all frames, see `SharedTurn`; the vertices'
+            move is then a difference, too, so that equal frames say what one says.
+        offset: layers of the MLP that answers with the turn that the `chosen` frame asks for.
         vertex_offset: layers of the MLP that answers with a vertex' move that several frames ask for.
         occlusion: layers of the MLP that reads all joints' features, and of the one of each part behind it.
         aware: the moves are told the current frame besides the fused one, and how much an older frame counts is learnt
-            for each part; the paper has neither.
+            for each part; the paper has neither. What is `shared` always is.
         slope: of the fully connected layers' rectifiers below zero, see `UniHOPELiteConfig`; the paper has none.
     """
 
@@ -62,6 +66,7 @@ class H2ONetConfig:
     channels: tuple[int, ...] = (128, 128, 64, 32, 32)
     spiral: int = 9
     orientation: tuple[int, ...] = (512, 256)
+    turns: Literal["chosen", "shared"] = "shared"
     offset: tuple[int, ...] = (256, 64)
     vertex_offset: tuple[int, ...] = (32,)
     occlusion: tuple[int, ...] = (128, 32)
@@ -75,6 +80,7 @@ H2ONET_PAPER = H2ONetConfig(
     trunk="dense",
     channels=(256, 256, 128, 64, 32),
     orientation=(2048, 1024, 1024, 512, 256),
+    turns="chosen",
     offset=(1024, 256),
     occlusion=(256, 64),
     aware=False,
@@ -113,11 +119,24 @@ class HandMesh(NamedTuple):
     Attributes:
         vertices: (B, V, 3). joints: (B, 21, 3). rotation: (B, 3, 3) from the canonical pose to the crop frame.
         frame_weights: (B, 3, 6) share of each frame in each part of the hand.
-        turned_by: (B, 3) 1 for the frame whose orientation was looked at.
+        turned_by: (B, 3) share of each frame in the orientation; of the chosen one 1.
     """
 
     vertices: Tensor
     joints: Tensor
+    rotation: Tensor
+    frame_weights: Tensor
+    turned_by: Tensor
+
+
+class FusedFrames(NamedTuple):
+    """What several frames tell of the current one.
+
+    Attributes:
+        canonical: (B, V, 3) mesh in canonical pose [m]. rotation, frame_weights, turned_by: see `HandMesh`.
+    """
+
+    canonical: Tensor
     rotation: Tensor
     frame_weights: Tensor
     turned_by: Tensor
@@ -174,9 +193,11 @@ class H2ONet(Staged):
             FlatTable(vertices, 3),
         )
         self.orient = mlp(code, c.orientation, 6, c.slope)
-        self.turn_by = mlp(2 * code + (12 if c.aware else 0), c.offset, 6, c.slope, silent=True)
-        self.move_by = mlp((2 if c.aware else 1) * last, c.vertex_offset, 3, c.slope, silent=True)
-        self.age = nn.Parameter(torch.zeros(FRAMES - 1, NUM_PARTS)) if c.aware else None
+        shared = c.turns == "shared"
+        self.shared_turn = SharedTurn(code, FRAMES, c.slope) if shared else None
+        self.turn_by = None if shared else mlp(2 * code + (12 if c.aware else 0), c.offset, 6, c.slope, silent=True)
+        self.move_by = mlp((2 if shared or c.aware else 1) * last, c.vertex_offset, 3, c.slope, silent=True)
+        self.age = nn.Parameter(torch.full((FRAMES - 1, NUM_PARTS), float(shared))) if shared or c.aware else None
 
     @torch.no_grad()
     def set_hand(self, model: HandModel, pyramid: MeshPyramid) -> None:
@@ -201,7 +222,9 @@ class H2ONet(Staged):
 
     def fusion_parts(self) -> list[nn.Parameter]:
         """What only several frames need."""
-        layers = [*self.turn_by.parameters(), *self.move_by.parameters()]
+        turn = self.turn_by if self.shared_turn is None else self.shared_turn
+        assert turn is not None
+        layers = [*turn.parameters(), *self.move_by.parameters()]
         return layers if self.age is None else [*layers, self.age]
 
     def orientation_parts(self) -> list[nn.Parameter]:
@@ -282,20 +305,39 @@ class H2ONet(Staged):
             window_turn: (B, 3, 3, 3) from each frame's crop frame to the current one's.
             window_known: (B, 3) 1 for frames that are there; the current one always is.
         """
-        weights = self.frame_weights(window_part_logit, window_known)
-        chosen = chosen_frame(window_part_logit, window_known)
-        canonical = self.fused(window_features, weights)
-        rotation = self.turned(window_orientation, window_turn @ window_rotation, chosen)
-        joints = self.joints_of(canonical)
-        to_crop = rotation.transpose(1, 2)
-        return HandMesh(
-            (canonical - joints[:, :1]) @ to_crop, (joints - joints[:, :1]) @ to_crop, rotation, weights, chosen
+        fused = self.fuse(
+            window_part_logit, window_features, window_orientation, window_rotation, window_turn, window_known
         )
+        joints, to_crop = self.joints_of(fused.canonical), fused.rotation.transpose(1, 2)
+        wrist = joints[:, :1]
+        return HandMesh(
+            (fused.canonical - wrist) @ to_crop,
+            (joints - wrist) @ to_crop,
+            fused.rotation,
+            fused.frame_weights,
+            fused.turned_by,
+        )
+
+    def fuse(
+        self, part_logit: Tensor, features: Tensor, orientation: Tensor, rotation: Tensor, turn: Tensor, known: Tensor
+    ) -> FusedFrames:
+        """Mesh in canonical pose and orientation of the current frame; arguments as of `decode`."""
+        weights, here = self.frame_weights(part_logit, known), turn @ rotation
+        canonical = self.fused(features, weights)
+        if self.shared_turn is not None:
+            shared = self.shared_turn(part_logit, orientation, here, known)
+            return FusedFrames(canonical, shared.rotation, weights, shared.shares)
+        chosen = chosen_frame(part_logit, known)
+        return FusedFrames(canonical, self.turned(orientation, here, chosen), weights, chosen)
 
     def fused(self, features: Tensor, weights: Tensor) -> Tensor:
         """(B, 3, V, C) features, (B, 3, 6) shares of the frames -> (B, V, 3) canonical mesh [m], eqs. (3), (4)."""
-        shared = (features * weights.index_select(2, self.parts.rows())[..., None]).sum(1)
-        now = features[:, 0]
+        each, now = weights.index_select(2, self.parts.rows())[..., None], features[:, 0]
+        if self.shared_turn is not None:  # differences alone: equal frames leave the current one as it is, to the bit
+            shared = now + ((features[:, 1:] - features[:, :1]) * each[:, 1:]).sum(1)
+            moved = self.move_by(torch.cat([shared, now], 2)) - self.move_by(torch.cat([now, now], 2))
+            return self.canonical(now) + moved
+        shared = (features * each).sum(1)
         return self.canonical(now) + self.move_by(torch.cat([shared, now], 2) if self.config.aware else shared)
 
     def frame_weights(self, part_logit: Tensor, known: Tensor) -> Tensor:
@@ -309,6 +351,7 @@ class H2ONet(Staged):
     def turned(self, orientation: Tensor, rotation: Tensor, chosen: Tensor) -> Tensor:
         """(B, 3, 3) rotation of the current frame with the turn that the chosen one asks for, eq. (7), from (B, 3, G)
         codes, (B, 3, 3, 3) rotations in the current crop's frame and `chosen_frame`."""
+        assert self.turn_by is not None
         told = [(orientation * chosen[..., None]).sum(1), orientation[:, 0]]
         if self.config.aware:
             picked = (rotation * chosen[..., None, None]).sum(1)

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from prehend.documents import read_json
 from prehend.errors import AssetError, one_line
 from prehend.files import replace_text, sync_folder
-from prehend_training.pretrained.shipped import bundle_at, load_weights
+from prehend_training.pretrained.shipped import bundle_at, load_weights, own_fusion
 from prehend_training.pretrained.start import load_trunk
 from prehend_training.storage.tensors import write_tensors
 from prehend_training.train.loop.optimisers import Optimisers
@@ -150,7 +150,9 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
 
     Of a run that trained the pose head alone only that is taken; so one run may give the trunk and another the head.
     The sizes of their images may differ, and so may the layers that only training has: what no run has stays fresh. A
-    network that learns a part alone names it by a prefix, `starts_with`, and takes no more: the rest is its own.
+    network that learns a part alone names it by a prefix, `starts_with`, and takes no more: the rest is its own. One
+    that learns what several frames add names that by prefixes, `fusion`: where a run has another kind of it, it starts
+    fresh.
 
     Raises:
         AssetError: a run has no weights or is one of another network.
@@ -179,6 +181,10 @@ def load_start(runs: Sequence[Path], network: nn.Module) -> None:
         if learns := getattr(network, "starts_with", ""):
             given = {name: value for name, value in given.items() if name.startswith(learns)}
             here_only |= {name for name in here if not name.startswith(learns)}
+        fusion: tuple[str, ...] = getattr(network, "fusion", ())
+        if own := own_fusion(given, here, fusion):
+            given = {name: value for name, value in given.items() if not name.startswith(fusion)}
+            here_only |= own
         taken = {name: value for name, value in given.items() if name in here or name.startswith(_KEPT)}
         _load_state(path, network, taken | {name: here[name] for name in here_only})
 

@@ -111,6 +111,15 @@ class Starts(Protocol):
         ...
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """A `Task` that makes what it learns from with the network itself."""
+
+    def prepare(self, network: nn.Module) -> None:
+        """With the network as training begins, or as it goes on from a checkpoint."""
+        ...
+
+
 class Preset(ABC):
     """The numbers of a training, frozen, under a unique name.
 

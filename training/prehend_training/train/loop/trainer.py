@@ -32,7 +32,7 @@ from prehend_training.train.loop.checkpoint import Averaged, Progress, load, loa
 from prehend_training.train.loop.distributed import Group
 from prehend_training.train.loop.machine import Budget, Machine, autocast, peak_memory_mb, to_tensors
 from prehend_training.train.loop.optimisers import make_optimisers
-from prehend_training.train.loop.preset import Optimisation, Starts, Task
+from prehend_training.train.loop.preset import Optimisation, Prepares, Starts, Task
 
 LOG_EVERY = 20
 LOST_OF = 40
@@ -123,6 +123,8 @@ class Trainer:
         if (run / "checkpoint").exists():
             self.progress = load(run / "checkpoint", self.network, self.averaged, self.optimiser)
             logger.info("resuming at step %d", self.progress.step)
+        if isinstance(task, Prepares):
+            task.prepare(self.network)
 
     def step(self, batch: Mapping[str, NDArray[Any] | Tensor], lr: float, used: float) -> Terms:
         """One step of the optimiser; a loss or gradient that is not finite is left out and counted.

@@ -1,8 +1,9 @@
 """Training of H2ONet, in parts; and the presets of networks that draw on several frames."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, cast
 
 import torch
@@ -15,11 +16,11 @@ from prehend.models.hand_object.time_fusion import LITE_TIME
 from prehend.models.meshes.h2onet import (
     H2ONET_LITE,
     H2ONET_PAPER,
+    KEPT,
     FrameAnswer,
     H2ONet,
     H2ONetConfig,
     build_h2onet,
-    chosen_frame,
 )
 from prehend.models.trunks.h2onet_trunks import LiteTrunk
 from prehend_training.assets.mesh_pyramid import own_pyramid
@@ -33,7 +34,9 @@ from prehend_training.data.pixels.plans import later
 from prehend_training.data.stores.memory import Filling, Memory
 from prehend_training.data.stores.open import DataSource, SingleSource, load_memory, open_training_data, some_crops
 from prehend_training.data.stores.windows import WindowBatches, WindowDataConfig, open_windows
-from prehend_training.fusion.windows import FusionDataConfig
+from prehend_training.fusion.answers import FOLLOWED_VIEW, together
+from prehend_training.fusion.mesh_answers import mesh_answers_of
+from prehend_training.fusion.windows import FusionDataConfig, FusionWindows
 from prehend_training.losses.crop import Terms
 from prehend_training.losses.h2onet import (
     FoundMesh,
@@ -49,6 +52,8 @@ from prehend_training.train.tasks.time_fusion import TimePreset
 Trains = Literal["mesh", "frame", "fusion", "all"]
 Data = TypeVar("Data", CropDataConfig, WindowDataConfig)
 
+_WINDOW = ("turn", "known")
+"""Of a frame of a window, beside what the network says of it."""
 _OF_ORIENTATION = ("turned_vertices", "turned_joints", "rotation")
 
 
@@ -59,7 +64,8 @@ class H2ONetPreset(Preset, Generic[Data]):
     Attributes:
         data: what is done to crops, or to windows of several.
         trains: `mesh`, all but the orientation (the paper's first stage); `frame`, all of a single frame; `fusion`,
-            what several frames add, the rest frozen; `all`, everything together (the paper's second stage).
+            what several frames add, the rest frozen, so that of rendered sequences its answers are made once and kept;
+            `all`, everything together (the paper's second stage).
         freeze_start: see `LitePreset`; of the pretrained trunk.
     """
 
@@ -140,7 +146,8 @@ class WindowsPreset(H2ONetPreset[WindowDataConfig]):
     @property
     def summary(self) -> tuple[str, str]:
         """See `Preset`."""
-        return self.part, f"windows of three frames of {self.config.size} px; --start a single-frame run"
+        windows = f"windows of three frames of {self.config.size} px; --start a single-frame run"
+        return self.part, windows + (", whose answers for sequences are kept" if self.trains == "fusion" else "")
 
     @property
     def frames(self) -> int:
@@ -176,6 +183,9 @@ class PartlyTrained(InTraining):
         freeze_start: see `H2ONetPreset`.
     """
 
+    fusion = ("network.shared_turn.", "network.turn_by.", "network.move_by.", "network.age")
+    """What of its numbers several frames need, see `checkpoint.load_start`."""
+
     def __init__(self, network: H2ONet, trains: Trains, frames: int = 1, freeze_start: bool = False):
         super().__init__()
         self.network, self.trains, self.frames = network, trains, frames
@@ -205,27 +215,25 @@ class PartlyTrained(InTraining):
             self.network.eval()
         return self
 
-    def forward(self, batch: WindowBatch) -> H2ONetAnswers:
-        """Answers for the (B F) images of a batch, the F frames of a window one after the other."""
+    def forward(self, batch: Mapping[str, Any]) -> H2ONetAnswers:
+        """Answers for the (B F) images of a batch, the F frames of a window one after the other; or for windows of
+        answers that were kept, see `FusionWindows`."""
+        if "window_known" in batch:
+            return H2ONetAnswers(None, None, self._fused([batch[f"window_{name}"] for name in (*KEPT, *_WINDOW)]))
         with torch.set_grad_enabled(self.trains != "fusion" and torch.is_grad_enabled()):
             frames = FrameAnswer(*(value.float() for value in self.network.encode(batch["image"])))
-        fused = None if self.frames == 1 else self._fused(frames, batch)
+        fused = None
+        if self.frames > 1:
+            every = [getattr(frames, name) for name in KEPT] + [batch[name] for name in _WINDOW]
+            fused = self._fused([value.unflatten(0, (-1, self.frames)) for value in every])
         if self.trains == "fusion":
             return H2ONetAnswers(None, None, fused)
         canonical = self.network.canonical(frames.features)
         return H2ONetAnswers(frames, FoundMesh(canonical, self.network.joints_of(canonical), frames.rotation), fused)
 
-    def _fused(self, frames: FrameAnswer, batch: WindowBatch) -> FoundMesh:
-        def windows(value: Tensor) -> Tensor:
-            return value.unflatten(0, (-1, self.frames))
-
-        network, logits = self.network, windows(frames.part_logit)
-        known, turn = windows(batch["known"]), windows(batch["turn"])
-        canonical = network.fused(windows(frames.features), network.frame_weights(logits, known))
-        rotation = network.turned(
-            windows(frames.orientation), turn @ windows(frames.rotation), chosen_frame(logits, known)
-        )
-        return FoundMesh(canonical, network.joints_of(canonical), rotation)
+    def _fused(self, windows: Sequence[Tensor]) -> FoundMesh:
+        fused = self.network.fuse(*windows)
+        return FoundMesh(fused.canonical, self.network.joints_of(fused.canonical), fused.rotation)
 
 
 class H2ONetTask:
@@ -243,7 +251,7 @@ class H2ONetTask:
     def __init__(self, preset: H2ONetPreset[Any], data: DataSource, memory: Memory | None = None):
         self.preset: Preset = preset
         self.source: BatchSource = preset.batches(data, memory)
-        self._chosen, self.memory = preset, memory
+        self._chosen, self.memory, self._data = preset, memory, data
         model = load_hand_model()
         self._hand, self._faces = HandLayer(model), torch.tensor(model.faces.astype("int64"))
 
@@ -254,16 +262,32 @@ class H2ONetTask:
         network.set_hand(load_hand_model(), own_pyramid())
         return PartlyTrained(network, chosen.trains, chosen.frames, chosen.freeze_start)
 
-    def terms(self, network: nn.Module, batch: WindowBatch, used: float) -> Terms:
+    def prepare(self, network: nn.Module) -> None:
+        """See `Prepares`: where only what several frames add is trained, on folders, the network answers for single
+        frames once, and windows are drawn from that."""
+        assert isinstance(network, PartlyTrained)
+        chosen, data = self._chosen, self._data
+        if chosen.trains != "fusion" or isinstance(data, str) or not isinstance(data, Sequence):
+            return
+        answers = together([mesh_answers_of(network.network, Path(one), FOLLOWED_VIEW) for one in data])
+        self.source = FusionWindows(answers, chosen.data, chosen.seed, chosen.optimisation.batch_size, KEPT)
+
+    def terms(self, network: nn.Module, batch: Mapping[str, Any], used: float) -> Terms:
         """Terms of the frames, and of the windows where there are any; see `losses.h2onet`."""
         assert isinstance(network, PartlyTrained)
         answers = network(batch)
-        with torch.autocast(batch["image"].device.type, enabled=False):
-            terms = self._frame_terms(network, answers, batch)
-            if answers.fused is not None:
-                now = rows_of(batch, torch.arange(0, len(batch["image"]), network.frames))
-                fused = self._mesh_terms(answers.fused, now)
-                terms |= {name: value + terms.get(name, 0) for name, value in fused.items()}
+        with torch.autocast(batch["has_pose"].device.type, enabled=False):
+            if "image" in batch:
+                return self._image_terms(network, answers, cast(WindowBatch, batch))
+            here = torch.ones_like(batch["has_pose"])  # kept answers are of right hands that are there
+            return self._mesh_terms(answers.fused, cast(WindowBatch, {**batch, "presence": here, "right": here}))
+
+    def _image_terms(self, network: PartlyTrained, answers: H2ONetAnswers, batch: WindowBatch) -> Terms:
+        terms = self._frame_terms(network, answers, batch)
+        if answers.fused is not None:
+            now = rows_of(batch, torch.arange(0, len(batch["image"]), network.frames))
+            fused = self._mesh_terms(answers.fused, now)
+            terms |= {name: value + terms.get(name, 0) for name, value in fused.items()}
         if network.trains == "mesh":
             return {name: value for name, value in terms.items() if name not in _OF_ORIENTATION}
         return terms
@@ -306,6 +330,8 @@ _LENGTHS = H2ONetLossWeights(
 """Scaled so that the terms pull about alike late in training, as those of `CropLossWeights`."""
 
 _PAPER_WAY = Optimisation(batch_size=32, lr=1e-3, weight_decay=0.0, warmup=0.01, schedule="steps", clip=1e3)
+_FUSION_WAY = Optimisation(batch_size=64, lr=2e-3, weight_decay=0.02, clip=1.0)
+"""On kept answers."""
 _OWN_WAY = Optimisation(method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, pretrained_share=0.12)
 _BRIEF = Optimisation(batch_size=2)
 
@@ -319,8 +345,9 @@ def _paper(kind: type[H2ONetPreset[Data]], name: str, trains: Trains, data: Data
     return kind(name, "h2onet-b", H2ONET_PAPER, data, trains, optimisation=_PAPER_WAY)
 
 
-def _own(kind: type[H2ONetPreset[Data]], name: str, trains: Trains, data: Data, lr: float) -> H2ONetPreset[Data]:
-    way = replace(_OWN_WAY, lr=lr)
+def _own(
+    kind: type[H2ONetPreset[Data]], name: str, trains: Trains, data: Data, way: Optimisation
+) -> H2ONetPreset[Data]:
     return kind(name, "h2onet-s", H2ONET_LITE, data, trains, _LENGTHS, way, freeze_start=True)
 
 
@@ -335,8 +362,8 @@ H2ONET_PRESETS = (
     _paper(FramesPreset, "h2onet-b-frame", "frame", _PAPER_FRAMES),
     _paper(WindowsPreset, "h2onet-b", "all", _PAPER_WINDOWS),
     # from hand_landmark_full (`trunk --kind hand`); single frames first, then what several add on top of them
-    _own(FramesPreset, "h2onet-s-frame", "frame", _FRAMES, lr=1e-3),
-    _own(WindowsPreset, "h2onet-s", "fusion", _WINDOWS, lr=2e-3),
+    _own(FramesPreset, "h2onet-s-frame", "frame", _FRAMES, _OWN_WAY),
+    _own(WindowsPreset, "h2onet-s", "fusion", _WINDOWS, _FUSION_WAY),
     # on the answers of the shipped weights, which stay as they are
     TimePreset(
         "unihope-s-time",
