@@ -122,12 +122,14 @@ def test_options_that_contradict_are_named(options: dict[str, float], said: str)
         MemoryOptions(**options)
 
 
-@pytest.mark.parametrize(("stride_s", "frames"), [(0.05, 21), (0.1, 11), (0.167, 6), (0.25, 5), (0.5, 3), (0.9, 2), (1.0, 2)])
+@pytest.mark.parametrize(
+    ("stride_s", "frames"), [(0.05, 21), (0.1, 11), (0.167, 6), (0.25, 5), (0.5, 3), (0.9, 2), (1.0, 2)]
+)
 def test_as_many_frames_as_can_be_remembered(stride_s: float, frames: int) -> None:
     assert MemoryOptions.reaching_back(stride_s) == MemoryOptions(frames, stride_s)
     assert EstimatorOptions(temporal_frames=0, temporal_stride_s=stride_s).memory.frames == frames
 
 
 def test_a_stride_that_is_longer_than_what_is_remembered_is_refused() -> None:
-    with pytest.raises(ParameterError, match="temporal_stride_s 1.2 reach back farther"):
+    with pytest.raises(ParameterError, match=r"temporal_stride_s 1\.2 reach back farther"):
         EstimatorOptions(temporal_frames=0, temporal_stride_s=1.2)

@@ -102,8 +102,8 @@ def _add_over_time(parser: Parser) -> None:
         "--temporal-frames",
         type=count_from(0),
         metavar="N",
-        help="frames of a hand that the network draws on: 1 (default) each alone, 5 four older ones, too; 0: as many as "
-        "the weights look at",
+        help="frames of a hand that the network draws on: 1 (default) each alone, 5 four older ones, too; 0: as many "
+        "as the weights look at",
     )
     parser.add_argument(
         "--hypotheses",

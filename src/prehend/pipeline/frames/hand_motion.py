@@ -5,7 +5,7 @@ apart: what is held goes with the hand, a table and what lies on it do not. Ever
 so that a small network (`pipeline.networks.grasp_motion`) can learn where things are that go along.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -99,25 +99,28 @@ def motion_patch(
     if not np.isfinite([keypoints_px, before_px]).all() or length < 1.0:
         return None
     to_window = _similarity(_WINDOW / (SPAN * length), keypoints_px.mean(0))
-    pair = [
-        cv2.warpAffine(one, to_window[:2], (_WINDOW, _WINDOW), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for one in (now, before)
-    ]
+    pair = [np.asarray(_cut(one, to_window[:2]), np.uint8) for one in (now, before)]
     here, there = (one @ to_window[:2, :2].T + to_window[:2, 2] for one in (keypoints_px, before_px))
     by_hand = _hand_went(pair[0], pair[1], here, np.median(there - here, 0))
     at_rest = np.linalg.inv(to_window @ _square(M) @ np.linalg.inv(to_window))[:2]
-    soft = [cv2.GaussianBlur(one.astype(np.float32), (0, 0), 1.0) for one in pair]
+    soft = [np.asarray(cv2.GaussianBlur(one.astype(np.float32), (0, 0), 1.0), np.float32) for one in pair]
     left = [_left(soft[0], soft[1], way) for way in (at_rest, by_hand)]
     middle = np.array([_WINDOW / 2, _WINDOW / 2, 1.0])
     gone = float(np.linalg.norm((by_hand - at_rest) @ middle)) * 100 / _WINDOW
     upright = _upright(here, right)
-    shown = [
-        cv2.warpAffine(
-            one, upright, (SIZE, SIZE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-        )
-        for one in (pair[0].astype(np.float32), *left, _bones(here))
-    ]
+    shown = [_laid_upright(one, upright) for one in (pair[0].astype(np.float32), *left, _bones(here))]
     return MotionPatch(_layers(*shown), min(gone / FASTEST, 1.0))
+
+
+def _cut(image: Grey, to_window: FloatArray) -> Any:
+    return cv2.warpAffine(image, to_window, (_WINDOW, _WINDOW), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _laid_upright(window: NDArray[np.float32], upright: FloatArray) -> NDArray[np.float32]:
+    laid = cv2.warpAffine(
+        window, upright, (SIZE, SIZE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(laid, np.float32)
 
 
 def _layers(

@@ -218,7 +218,7 @@ def _seen_apart(
         for number in range(PARTS):
             others = looks_of([hand for hand, its in zip(hands, part, strict=True) if its != number])
             network = train_motion(others or everything, training, bar.update)
-            for row in np.flatnonzero(part == number):
+            for row in np.flatnonzero(part == number).tolist():
                 seen[row].samples = _with_motion(hands[row], network)
         return seen, train_motion(everything, training, bar.update)
 
