@@ -33,7 +33,10 @@ JOINT_NAMES = (
 NUM_JOINTS = len(JOINT_NAMES)
 
 JOINT_PARENTS = (-1, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
-"""Parent of each of the 21 joints; the pairs (parent, joint) are the bones of the skeleton."""
+"""Parent of each of the 21 joints, -1 of the wrist."""
+
+BONES = tuple((parent, joint) for joint, parent in enumerate(JOINT_PARENTS) if parent >= 0)
+"""The 20 bones of the skeleton, as pairs (parent, joint)."""
 
 TIP_JOINTS = (4, 8, 12, 16, 20)
 """Fingertips among the 21 joints, thumb first."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.check import check_image
-from prehend.conventions import FINGERS, JOINT_PARENTS, Side
+from prehend.conventions import BONES, FINGERS, Side
 from prehend.draw.canvas import WHITE, Colour, blend, draw_dot, draw_polyline, draw_ring, reachable
 from prehend.draw.labels import SIDE_COLOUR, draw_footer, draw_label
 from prehend.draw.mesh import render_mesh
@@ -143,8 +143,7 @@ def _draw_skeleton(view: _View, hand: HandEstimate) -> None:
     width = _line_width(points)
     radius, rim = 0.95 * width + 0.6, max(1.0, 0.22 * width)
     depth = np.nan_to_num(hand.joints_m[:, 2])
-    bones = [(parent, joint) for joint, parent in enumerate(JOINT_PARENTS) if parent >= 0]
-    for parent, joint in sorted(bones, key=lambda bone: -(depth[bone[0]] + depth[bone[1]])):
+    for parent, joint in sorted(BONES, key=lambda bone: -(depth[bone[0]] + depth[bone[1]])):
         shown = bool(hand.visible[parent] and hand.visible[joint])
         ends = _between_joints(points[[parent, joint]], radius, hand.visible[[parent, joint]])
         draw_polyline(view.canvas, ends, _joint_colour(joint), width if shown else 0.55 * width, rim=rim)

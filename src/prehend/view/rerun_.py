@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import JOINT_PARENTS, Side
+from prehend.conventions import BONES, Side
 from prehend.draw.labels import SIDE_COLOUR
 from prehend.draw.overlay import OBJECT_COLOUR
 from prehend.errors import MissingDependency, OutputError
@@ -23,7 +23,6 @@ CAMERA, HANDS = "camera", "camera/hands"
 """The camera frame is the space of everything in 3D: x right, y down, z forward."""
 _EPOCH_S = 1e9
 """Stamps beyond this are of a clock that counts from 1970."""
-_BONES = [(parent, joint) for joint, parent in enumerate(JOINT_PARENTS) if parent >= 0]
 
 
 class RerunScreen:
@@ -144,7 +143,7 @@ class RerunScreen:
             albedo_factor=colour,
         )
         self._stream.log(f"{path}/mesh", mesh)
-        bones = sdk.LineStrips3D(hand.joints_m[np.array(_BONES)], radii=[0.002], colors=[(255, 255, 255)])
+        bones = sdk.LineStrips3D(hand.joints_m[np.array(BONES)], radii=[0.002], colors=[(255, 255, 255)])
         self._stream.log(f"{path}/bones", bones)
         self._log_held(f"{path}/held", hand.held_object)
 

@@ -13,10 +13,10 @@ from prehend.weights import load_bundle
 def test_the_weights_that_ship_tell_log_odds() -> None:
     network = load_grasp_motion()
     assert load_grasp_motion() is network, "opened once"
-    patch = MotionPatch(np.zeros((LAYERS, SIZE, SIZE), np.float32), 0.0)
+    patch = MotionPatch(np.zeros((LAYERS, SIZE, SIZE), np.float32), np.zeros(2, np.float32))
     told = network.tell(patch)
     assert np.isfinite(told).all() and told == network.tell(patch)
-    loud = network.tell(MotionPatch(np.full((LAYERS, SIZE, SIZE), 1e4, np.float32), 1.0))
+    loud = network.tell(MotionPatch(np.full((LAYERS, SIZE, SIZE), 1e4, np.float32), np.ones(2, np.float32)))
     assert np.abs(loud).max() <= LIMIT
 
 

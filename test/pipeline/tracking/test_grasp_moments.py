@@ -7,7 +7,7 @@ import pytest
 
 from prehend.pipeline.frames.hand_motion import MotionPatch
 from prehend.pipeline.networks.grasp_motion import MotionAnswer
-from prehend.pipeline.tracking.events import EventTeller
+from prehend.pipeline.tracking.events import AGREED_S, EventTeller
 from prehend.pipeline.tracking.grasp_moments import (
     AHEAD_S,
     GAP_S,
@@ -86,9 +86,18 @@ def test_a_hand_that_frames_call_bare_grasps_nothing_however_it_goes() -> None:
 
 def test_a_hand_that_holds_still_tells_nothing_until_frames_have_agreed_for_long() -> None:
     place = np.array([300.0, 200.0])
-    frames = [(k / 15, hand_at(place, 0.9 if k >= 15 else 0.1)) for k in range(60)]
+    frames = [(k / 15, hand_at(place, 0.9 if k >= 15 else 0.1)) for k in range(75)]
     ((kind, stamp, late_s),) = told(frames)
-    assert (kind, stamp) == ("grasped", pytest.approx(1.0)) and late_s == pytest.approx(2.0, abs=0.08)
+    assert (kind, stamp) == ("grasped", pytest.approx(1.0)) and late_s == pytest.approx(AGREED_S, abs=0.08)
+
+
+@pytest.mark.parametrize(("holds", "kinds"), [(-2.0, []), (0.0, ["grasped"])])
+def test_frames_that_agree_are_not_believed_where_nothing_is_seen_to_go_along(holds: float, kinds: list[str]) -> None:
+    wall = np.random.default_rng(0).integers(0, 255, (480, 640, 3)).astype(np.uint8)
+    teller, place, events = EventTeller(moved=True, motion=Watcher(holds)), np.array([300.0, 200.0]), []
+    for k in range(75):
+        events += teller.step([hand_at(place, 0.9 if k >= 15 else 0.1)], SIZE, k / 15, wall)
+    assert [event.kind for event in events if event.kind != "found"] == kinds
 
 
 def test_a_camera_that_moves_is_no_hand_that_does() -> None:
@@ -168,12 +177,13 @@ def test_frames_that_deny_a_grasp_are_believed_unless_something_is_seen_to_go_al
 class Watcher:
     """Says the same of every patch, and counts them."""
 
-    def __init__(self) -> None:
+    def __init__(self, holds: float = 1.0) -> None:
+        self.holds = holds
         self.patches: list[MotionPatch] = []
 
     def tell(self, patch: MotionPatch) -> MotionAnswer:
         self.patches.append(patch)
-        return MotionAnswer(1.0, 2.0)
+        return MotionAnswer(self.holds, 0.0)
 
 
 def test_images_are_watched_look_by_look_and_hand_by_hand() -> None:

@@ -26,7 +26,7 @@ def look(holds: bool | None, touches: bool | None, seed: int) -> WatchedLook:
         layers[1, 20:44, 40:60] += 0.7 if holds else -0.7
     if touches is not None:
         layers[2, 20:44, 5:25] += 0.7 if touches else -0.7
-    return WatchedLook(MotionPatch(layers, 0.5), holds, touches)
+    return WatchedLook(MotionPatch(layers, np.full(2, 0.5, np.float32)), holds, touches)
 
 
 def looks(first: int) -> list[WatchedLook]:

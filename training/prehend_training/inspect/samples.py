@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import JOINT_PARENTS
+from prehend.conventions import BONES
 from prehend.errors import UnknownName
 from prehend.geometry.camera import project
 from prehend.types import FloatArray
@@ -89,9 +89,8 @@ def _skeletons(image: Image, sample: Sample, scale: int) -> None:
     """Lines of the 2D keypoints; joints that are visible are filled."""
     for hand in (hand for hand in sample.hands if hand.has_keypoints):
         points = _drawn(hand.keypoints_px, scale)
-        for joint, parent in enumerate(JOINT_PARENTS):
-            if parent >= 0:
-                _line(image, points[parent], points[joint], _FINGER_COLOURS[(joint - 1) // 4])
+        for parent, joint in BONES:
+            _line(image, points[parent], points[joint], _FINGER_COLOURS[(joint - 1) // 4])
         for point, visible in zip(points, hand.visible, strict=True):
             cv2.circle(image, point.tolist(), scale << _SUB, _WHITE, -1 if visible else 1, cv2.LINE_AA, _SUB)
 

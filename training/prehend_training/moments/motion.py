@@ -118,7 +118,7 @@ def moved_about(patches: Tensor, training: MotionTraining, rng: np.random.Genera
 
 def _inputs(patches: Sequence[MotionPatch]) -> tuple[Tensor, Tensor]:
     layers = np.stack([one.layers for one in patches]).astype(np.float32).reshape(-1, LAYERS, SIZE, SIZE)
-    return torch.from_numpy(layers), torch.tensor([[one.speed] for one in patches])
+    return torch.from_numpy(layers), torch.from_numpy(np.stack([one.speeds for one in patches]))
 
 
 def _asked(answer: bool | None) -> float:

@@ -1,4 +1,4 @@
-"""Whether what is near a hand goes with it (`grasp-motion`): a small network on what moved between two images.
+"""Whether what is near a hand goes with it (`grasp-motion`): a small network on what moved between images.
 
 Its input is made by `prehend.pipeline.frames.hand_motion`; no paper of ours has it (docs/TIME.md, "Dated by
 movement").
@@ -21,13 +21,15 @@ class GraspMotionConfig:
     Attributes:
         size: side of a patch [cells].
         layers: of a patch.
+        speeds: of the hand.
         widths: channels at strides 2, 4, 8 and 16.
         hidden: units between the last map and the answers.
         slope: of the rectifiers below zero.
     """
 
     size: int = 64
-    layers: int = 4
+    layers: int = 6
+    speeds: int = 2
     widths: tuple[int, ...] = (10, 20, 20, 30)
     hidden: int = 24
     slope: float = 0.1
@@ -61,7 +63,7 @@ class GraspMotion(Staged):
         cells = config.size >> len(config.widths)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Sequential(
-            nn.Linear(config.widths[-1] * cells**2 + 1, config.hidden), act(), nn.Linear(config.hidden, 2)
+            nn.Linear(config.widths[-1] * cells**2 + config.speeds, config.hidden), act(), nn.Linear(config.hidden, 2)
         )
 
     def stages(self) -> dict[str, Stage]:
@@ -70,15 +72,15 @@ class GraspMotion(Staged):
         return {
             "watch": Stage(
                 "forward",
-                {"patch": ("B", self.config.layers, side, side), "speed": ("B", 1)},
+                {"patch": ("B", self.config.layers, side, side), "speeds": ("B", self.config.speeds)},
                 {"holds_logit": ("B", 1), "touches_logit": ("B", 1)},
             )
         }
 
-    def forward(self, patch: Tensor, speed: Tensor) -> GraspMotionAnswer:
-        """Stage `watch`: (B, L, S, S) patches and (B, 1) speeds, see `hand_motion.MotionPatch` -> what they tell."""
+    def forward(self, patch: Tensor, speeds: Tensor) -> GraspMotionAnswer:
+        """Stage `watch`: (B, L, S, S) patches and (B, 2) speeds, see `hand_motion.MotionPatch` -> what they tell."""
         seen = self.drop(self.body(patch).flatten(1))
-        holds, touches = self.head(torch.cat([seen, speed], 1)).split(1, 1)
+        holds, touches = self.head(torch.cat([seen, speeds], 1)).split(1, 1)
         return GraspMotionAnswer(holds, touches)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from prehend.conventions import JOINTS_FROM_MANO, NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
 from prehend.models.hand_object.unihope_lite import UniHOPELite, UniHOPELiteConfig
-from prehend.models.heads.mano import rotations_from_6d
+from prehend.models.heads.mano import first_columns, rotations_from_6d
 from prehend.models.stage import Stage
 
 _FINGERS, _BONES, _SIX = 5, 3, 6
@@ -151,7 +151,7 @@ class TimeFusion(nn.Module):
 
     def _own(self, rotations: Tensor) -> Tensor:
         """(B, F, 16, 3, 3) -> (B, F, 6, 18) columns of each part's rotations; the wrist's with zeros behind."""
-        six = rotations[..., :2].transpose(-1, -2).flatten(-2)
+        six = first_columns(rotations)
         fingers = six.index_select(2, self.bent).unflatten(2, (_FINGERS, _BONES)).flatten(3)
         wrist = F.pad(six[:, :, :1], (0, (_BONES - 1) * _SIX))
         return torch.cat([fingers, wrist], 2)
@@ -160,7 +160,7 @@ class TimeFusion(nn.Module):
         """(B, F, 6, T)."""
         said = torch.stack([visibility_logit / 4, log_std], -1).index_select(2, self.seen)
         said = said.unflatten(2, (PARTS, 4)).flatten(3)
-        whole = torch.cat([self.told(self.forget(code)), wrist[..., :2].transpose(-1, -2).flatten(-2)], 2)
+        whole = torch.cat([self.told(self.forget(code)), first_columns(wrist)], 2)
         whole = whole[:, :, None].expand(-1, -1, PARTS, -1)
         which = self.parts + torch.zeros_like(own[..., :PARTS])
         return self.token(torch.cat([own, said, whole, which], 3))

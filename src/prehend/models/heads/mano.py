@@ -40,6 +40,16 @@ def rotations_from_6d(sixd: Tensor) -> Tensor:
     return torch.stack([x, second, z], dim=-1)
 
 
+def turn_from(sixd: Tensor) -> Tensor:
+    """(..., 6) -> (..., 3, 3), see `rotations_from_6d`; counted from no turn, about which it is smooth."""
+    return rotations_from_6d(sixd + sixd.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
+
+
+def first_columns(rotation: Tensor) -> Tensor:
+    """(..., 3, 3) -> (..., 6) its first two columns, see `rotations_from_6d`."""
+    return rotation[..., :2].transpose(-1, -2).flatten(-2)
+
+
 class FeatureEncoder(nn.Module):
     """Hand feature to one vector.
 
@@ -121,7 +131,7 @@ class ManoHead(nn.Module):
 
     def set_mean_pose(self, rotations: Tensor) -> None:
         """Let offsets start from these (16, 3, 3) rotations."""
-        self.mean_pose.copy_(rotations[..., :2].transpose(1, 2).flatten(1))
+        self.mean_pose.copy_(first_columns(rotations).flatten(1))
 
     def forward(self, code: Tensor, places: Tensor) -> HandParameters:
         """(B, D) code, (B, 21, 2) places in [0, 1] of the RoI -> parameters."""

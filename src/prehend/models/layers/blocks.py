@@ -1,6 +1,6 @@
 """Convolution blocks that the networks are composed of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -24,6 +24,19 @@ def leaky_relu(slope: float = 0.01) -> nn.Module:
 def rectifier(slope: float) -> Activation:
     """Of fully connected layers, which no normalisation keeps from falling silent: LeakyReLU; ReLU at slope 0."""
     return partial(leaky_relu, slope) if slope else relu
+
+
+def mlp(size: int, hidden: Sequence[int], out: int, slope: float, silent: bool = False) -> nn.Sequential:
+    """Linear layers with `rectifier` between them; a silent one answers with zeros until it is trained."""
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers += [nn.Linear(size, width), rectifier(slope)()]
+        size = width
+    last = nn.Linear(size, out)
+    if silent:
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+    return nn.Sequential(*layers, last)
 
 
 def conv_bn(

@@ -5,7 +5,6 @@ of up to three images together. Who keeps the answers pays for one image a frame
 differs from the paper.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -20,8 +19,8 @@ from prehend.geometry.rotations import matrix_from_axis_angle
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.meshes.pyramid import NUM_PARTS, MeshPyramid
 from prehend.hand_model.skinning import skin
-from prehend.models.heads.mano import rotations_from_6d
-from prehend.models.layers.blocks import present, rectifier
+from prehend.models.heads.mano import first_columns, turn_from
+from prehend.models.layers.blocks import mlp, present, rectifier
 from prehend.models.meshes.shared_turn import SharedTurn
 from prehend.models.meshes.spiral import FlatTable, MeshDecoder, SpiralConv
 from prehend.models.stage import Shape, Stage, Staged
@@ -373,29 +372,6 @@ def chosen_frame(part_logit: Tensor, known: Tensor) -> Tensor:
     first, second, third = seen.unbind(1)
     before = (1 - first) * second, (1 - first) * (1 - second) * third
     return torch.stack([1 - before[0] - before[1], *before], 1)
-
-
-def turn_from(sixd: Tensor) -> Tensor:
-    """(..., 6) -> (..., 3, 3), see `rotations_from_6d`; counted from no turn, about which it is smooth."""
-    return rotations_from_6d(sixd + sixd.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
-
-
-def first_columns(rotation: Tensor) -> Tensor:
-    """(..., 3, 3) -> (..., 6) its first two columns, see `rotations_from_6d`."""
-    return rotation[..., :2].transpose(-1, -2).flatten(-2)
-
-
-def mlp(size: int, hidden: Sequence[int], out: int, slope: float, silent: bool = False) -> nn.Sequential:
-    """Linear layers with `rectifier` between them; a silent one answers with zeros until it is trained."""
-    layers: list[nn.Module] = []
-    for width in hidden:
-        layers += [nn.Linear(size, width), rectifier(slope)()]
-        size = width
-    last = nn.Linear(size, out)
-    if silent:
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-    return nn.Sequential(*layers, last)
 
 
 def build_h2onet(config: H2ONetConfig) -> H2ONet:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prehend.hand_model.meshes.pyramid import NUM_PARTS
-from prehend.models.heads.mano import rotations_from_6d
+from prehend.models.heads.mano import first_columns, rotations_from_6d
 from prehend.models.layers.blocks import rectifier
 
 _TOLD, _TOKEN, _SIX = 48, 96, 6
@@ -37,26 +37,27 @@ class SharedTurn(nn.Module):
 
     A frame's token says how the hand lies there, how far that is from where the current frame has it, and which parts
     are seen. The token and the current one say together how much the frame counts; an older one counts less until that
-    is learnt otherwise. All that reaches the answer are differences of frames: equal frames, and frames that are not
-    there, leave the current one as it is, to the bit.
+    is learnt otherwise. Nothing else is learnt: an answer of its own, made of tokens, learnt films by heart. What is
+    added are differences of frames: equal ones, and frames that are not there, leave the current one as it is, to the
+    bit.
 
     Args:
         code: length of the orientation's code.
         frames: of a window, the current one included.
         slope: of the rectifiers below zero, see `H2ONetConfig`.
+        dropout: shares of the code, and of what pairs of tokens say, that are left out in training.
     """
 
-    def __init__(self, code: int, frames: int, slope: float):
+    def __init__(self, code: int, frames: int, slope: float, dropout: tuple[float, float] = (0.3, 0.2)):
         super().__init__()
+        self.forget, self.drop = (nn.Dropout(share) for share in dropout)
         self.told = nn.Linear(code, _TOLD)
         self.token = nn.Sequential(
             nn.Linear(_TOLD + 2 * _SIX + NUM_PARTS, _TOKEN), rectifier(slope)(), nn.Linear(_TOKEN, _TOKEN)
         )
         self.pair = nn.Sequential(nn.Linear(2 * _TOKEN + frames - 1, _TOKEN), rectifier(slope)())
         self.share = nn.Linear(_TOKEN, 1)
-        self.gates = nn.Linear(_TOKEN, _TOKEN)
-        self.change = nn.Linear(_TOKEN, _SIX, bias=False)
-        for silent in (self.share.weight, self.share.bias, self.change.weight):
+        for silent in (self.share.weight, self.share.bias):
             nn.init.zeros_(silent)
         self.age = nn.Parameter(torch.arange(1.0, frames))
         self.register_buffer("ages", torch.eye(frames - 1), persistent=False)
@@ -72,14 +73,14 @@ class SharedTurn(nn.Module):
             known: (B, F) 1 for frames that are there; the current one always is.
         """
         older = rotation.shape[1] - 1
-        six = rotation[..., :2].transpose(-1, -2).flatten(-2)
-        tokens = self.token(torch.cat([self.told(orientation), six, six - six[:, :1], part_logit / _LOGIT], 2))
+        six = first_columns(rotation)
+        told = self.told(self.forget(orientation))
+        tokens = self.token(torch.cat([told, six, six - six[:, :1], part_logit / _LOGIT], 2))
         now = tokens[:, :1].expand(-1, older, -1)
         ages = self.ages + torch.zeros_like(tokens[:, 1:, :older])  # any batch, once exported
-        pair = self.pair(torch.cat([tokens[:, 1:], now, ages], 2))
+        pair = self.drop(self.pair(torch.cat([tokens[:, 1:], now, ages], 2)))
         there = (known[:, 1:] > 0.5).to(six.dtype)
         scores = self.share(pair)[..., 0] - self.age + (1 - there) * _UNKNOWN
         shares = torch.softmax(F.pad(scores, (1, 0)), 1)
-        moved = (torch.sigmoid(self.gates(pair)) * (tokens[:, 1:] - now) * there[..., None]).sum(1)
         drawn = ((six[:, 1:] - six[:, :1]) * shares[:, 1:, None]).sum(1)
-        return SharedRotation(rotations_from_6d(six[:, 0] + drawn + self.change(moved)), shares)
+        return SharedRotation(rotations_from_6d(six[:, 0] + drawn), shares)

@@ -13,9 +13,10 @@ from prehend.conventions import JOINTS_FROM_MANO, NUM_JOINTS
 from prehend.errors import WeightsMismatch
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.meshes.pyramid import MeshPyramid
-from prehend.models.layers.blocks import BasicBlock, conv_bn, rectifier
+from prehend.models.heads.mano import turn_from
+from prehend.models.layers.blocks import BasicBlock, conv_bn, mlp, rectifier
 from prehend.models.layers.fpn import FPN
-from prehend.models.meshes.h2onet import mean_hand, mlp, turn_from
+from prehend.models.meshes.h2onet import mean_hand
 from prehend.models.meshes.spiral import FlatTable, MeshDecoder, SpiralConv
 from prehend.models.trunks.dense_stack import DenseEncoder, DenseStack, separable
 from prehend.models.trunks.efficientnet_lite import HAND_TRUNK, HEAD_CHANNELS, PYRAMID_CHANNELS, EfficientNetLite

@@ -14,9 +14,8 @@ from prehend.conventions import NUM_JOINTS
 from prehend.errors import WeightsMismatch
 from prehend.hand_model.asset import HandModel
 from prehend.hand_model.meshes.pyramid import MeshPyramid
-from prehend.models.heads.mano import rotations_from_6d
-from prehend.models.layers.blocks import conv_bn, present
-from prehend.models.meshes.h2onet import first_columns, mlp
+from prehend.models.heads.mano import first_columns, rotations_from_6d
+from prehend.models.layers.blocks import conv_bn, mlp, present
 from prehend.models.sima.hand import SIMA_LITE, SIMA_PAPER, SIMA_SMALL
 from prehend.models.sima.parts import HandDecoder, Orientation, SimaConfig, eyes_of
 from prehend.models.sima.rays import canonical_points, meeting_points

@@ -1,17 +1,21 @@
 """What around a hand goes with it: each pixel went like the hand, or like what stands still behind it.
 
-A window around the hand in the image before is laid over the one now in both ways, and what is left of it tells them
-apart: what is held goes with the hand, a table and what lies on it do not. Everything is drawn upright as a right hand,
-so that a small network (`pipeline.networks.grasp_motion`) can learn where things are that go along.
+A window around the hand in an image before is laid over the one now in both ways, and what is left of it tells them
+apart: what is held goes with the hand, a table and what lies on it do not. That is done with two images before: with
+the last one, which says what is so at this moment, and with one since which the hand has gone far enough to see it, for
+a slow hand. Everything is drawn upright as a right hand, so that a small network (`pipeline.networks.grasp_motion`) can
+learn where things are that go along.
 """
 
+from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import JOINT_PARENTS
+from prehend.conventions import BONES
 from prehend.types import FloatArray, HandEstimate
 
 SIZE = 64
@@ -20,11 +24,16 @@ SIZE = 64
 SPAN = 3.0
 """Side of what a patch shows, in lengths of the hand's box."""
 
-LAYERS = 4
-"""Of a patch: the image, which way explains it better, how much is left of both, the hand's bones."""
+LAYERS = 6
+"""Of a patch: the image; for the near image before and the far one, which way explains it better and how much is left
+of both; the hand's bones."""
 
-GAP_S = 0.1
-"""Images farther apart are not compared [s]."""
+GAP_S, FAR_S = 0.1, 0.4
+"""The near image is no longer ago than the first, the far one than the second [s]."""
+
+FAR_GONE = 5.0
+"""The far image is the last one since which the hand went so far over what stands still, in hundredths of the window's
+side; the oldest where it did not."""
 
 FASTEST = 16.0
 """Hand's speeds above are alike, in hundredths of the window's side."""
@@ -33,87 +42,151 @@ Grey = NDArray[np.uint8]
 
 _WINDOW = 2 * SIZE
 _KNUCKLES, _WRIST = [5, 9, 13, 17], 0
-_BONES = [(parent, joint) for joint, parent in enumerate(JOINT_PARENTS) if parent >= 0]
 _FEWEST, _AGREES_PX = 5, 1.0
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 15, 0.02)
 _TURNED = (0.85, 1.15)
+_EPS = 1e-6
 _SOFT, _DOUBT, _CLEAR = 8.0, 4.0, 12.0
 """Grey values: contrast of a flat image; differences that are noise, and that are none."""
 
 
 class MotionPatch(NamedTuple):
-    """What is seen of a hand's motion between two images.
+    """What is seen of a hand's motion.
 
     Attributes:
         layers: (LAYERS, SIZE, SIZE) float32, see `LAYERS`.
-        speed: how far the hand went against what stands still, as a share of `FASTEST` (0..1).
+        speeds: (2,) float32, how far the hand went against what stands still since the near image and since the far
+            one, as a share of `FASTEST` (0..1).
     """
 
     layers: NDArray[np.float32]
-    speed: float
+    speeds: NDArray[np.float32]
+
+
+class PastImage(NamedTuple):
+    """An image of before.
+
+    Attributes:
+        at_s: when it was looked at [s].
+        image: (H, W).
+        M: (2, 3) where what stands still went since then [px].
+    """
+
+    at_s: float
+    image: Grey
+    M: FloatArray
+
+
+class HandBefore(NamedTuple):
+    """A hand in an image before: (H, W) image, (2, 3) as in `PastImage`, (21, 2) keypoints [px]."""
+
+    image: Grey
+    M: FloatArray
+    keypoints_px: FloatArray
 
 
 class HandWatch:
     """One hand, look by look."""
 
     def __init__(self) -> None:
-        self._keypoints_px: FloatArray | None = None
-        self._at_s = -np.inf
+        self._seen: deque[tuple[float, FloatArray]] = deque()
 
-    def step(
-        self, hand: HandEstimate, now_s: float, now: Grey | None, before: Grey | None, M: FloatArray
-    ) -> MotionPatch | None:
+    def step(self, hand: HandEstimate, now_s: float, now: Grey | None, past: Sequence[PastImage]) -> MotionPatch | None:
         """Take in a look.
 
         Args:
             hand: as it is seen.
             now_s: time on the teller's clock [s].
-            now, before: (H, W) images of this look and of the one before, None where there is none.
-            M: (2, 3) where what stands still went in between [px], see `camera_motion.CameraMotion.step`.
+            now: (H, W) image of this look, None where there is none.
+            past: images of looks before, the oldest first.
 
         Returns:
-            What moved; None where the hand was not seen in the look before, or there is no image.
+            What moved; None where the hand was not seen just before, or there is no image.
         """
-        keypoints, then_s, then = hand.keypoints_px, self._at_s, self._keypoints_px
-        self._keypoints_px, self._at_s = keypoints, now_s
-        if then is None or now_s - then_s > GAP_S + 1e-6 or now is None or before is None or now.shape != before.shape:
+        while self._seen and now_s - self._seen[0][0] > FAR_S + _EPS:
+            self._seen.popleft()
+        images = {one.at_s: one for one in past}
+        known = [
+            HandBefore(images[at_s].image, images[at_s].M, keypoints)
+            for at_s, keypoints in self._seen
+            if at_s in images and now is not None and images[at_s].image.shape == now.shape
+        ]
+        is_near = bool(known) and now_s - self._seen[-1][0] <= GAP_S + _EPS
+        self._seen.append((now_s, hand.keypoints_px))
+        if now is None or not is_near:
             return None
-        return motion_patch(now, before, M, keypoints, then, hand.side == "right")
+        far = far_enough(hand.keypoints_px, known)
+        return motion_patch(now, hand.keypoints_px, known[-1], far, hand.side == "right")
+
+
+def far_enough(keypoints_px: FloatArray, known: Sequence[HandBefore]) -> HandBefore:
+    """The last look since which a hand went far, see `FAR_GONE`.
+
+    Args:
+        keypoints_px: (21, 2) of the hand now.
+        known: looks before, the oldest first, one at least.
+    """
+    side = SPAN * max(float(np.ptp(keypoints_px, axis=0).max()), 1.0)
+    for one in reversed(known):
+        at_rest = one.keypoints_px @ one.M[:, :2].T + one.M[:, 2]
+        if np.linalg.norm(np.median(keypoints_px - at_rest, 0)) * 100 >= FAR_GONE * side:
+            return one
+    return known[0]
 
 
 def motion_patch(
-    now: Grey, before: Grey, M: FloatArray, keypoints_px: FloatArray, before_px: FloatArray, right: bool
+    now: Grey, keypoints_px: FloatArray, near: HandBefore, far: HandBefore, right: bool
 ) -> MotionPatch | None:
-    """What went with a hand between two images.
+    """What went with a hand.
 
     Args:
-        now, before: (H, W).
-        M: (2, 3) where a point at rest went from the one before to the other [px].
-        keypoints_px, before_px: (21, 2) of the hand in both.
+        now: (H, W).
+        keypoints_px: (21, 2) of the hand in it.
+        near, far: the hand before.
         right: a left hand is mirrored.
 
     Returns:
         None of a hand without extent.
     """
     length = float(np.ptp(keypoints_px, axis=0).max())
-    if not np.isfinite([keypoints_px, before_px]).all() or length < 1.0:
+    if not np.isfinite([keypoints_px, near.keypoints_px, far.keypoints_px]).all() or length < 1.0:
         return None
     to_window = _similarity(_WINDOW / (SPAN * length), keypoints_px.mean(0))
-    pair = [np.asarray(_cut(one, to_window[:2]), np.uint8) for one in (now, before)]
-    here, there = (one @ to_window[:2, :2].T + to_window[:2, 2] for one in (keypoints_px, before_px))
-    by_hand = _hand_went(pair[0], pair[1], here, np.median(there - here, 0))
-    at_rest = np.linalg.inv(to_window @ _square(M) @ np.linalg.inv(to_window))[:2]
+    window, here = _cut(now, to_window[:2]), _placed(keypoints_px, to_window)
+    upright = _upright(here, right)
+    seen = [_went(window, here, one, to_window) for one in ((near,) if far is near else (near, far))]
+    explained = [layer for left, _ in seen for layer in _explained(*(_laid_upright(one, upright) for one in left))]
+    image = _laid_upright(window.astype(np.float32), upright)
+    even = (image - image.mean()) / (image.std() + _SOFT)
+    layers = [even, *explained[:2], *explained[-2:], _laid_upright(_bones(here), upright)]
+    speeds = np.array([seen[0][1], seen[-1][1]], np.float32)
+    return MotionPatch(np.stack(layers).astype(np.float32), np.minimum(speeds / FASTEST, 1).astype(np.float32))
+
+
+def _went(
+    window: Grey, here: FloatArray, before: HandBefore, to_window: FloatArray
+) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], float]:
+    """Twice (H, W) what is left of the window now, laid over the one before as what stands still went, and as the hand
+    went; how far the one went from the other, in hundredths of the window's side."""
+    pair = window, _cut(before.image, to_window[:2])
+    there = _placed(before.keypoints_px, to_window)
+    by_hand = _hand_went(*pair, here, np.median(there - here, 0))
+    at_rest = np.linalg.inv(to_window @ _square(before.M) @ np.linalg.inv(to_window))[:2]
     soft = [np.asarray(cv2.GaussianBlur(one.astype(np.float32), (0, 0), 1.0), np.float32) for one in pair]
-    left = [_left(soft[0], soft[1], way) for way in (at_rest, by_hand)]
     middle = np.array([_WINDOW / 2, _WINDOW / 2, 1.0])
     gone = float(np.linalg.norm((by_hand - at_rest) @ middle)) * 100 / _WINDOW
-    upright = _upright(here, right)
-    shown = [_laid_upright(one, upright) for one in (pair[0].astype(np.float32), *left, _bones(here))]
-    return MotionPatch(_layers(*shown), min(gone / FASTEST, 1.0))
+    return (_left(soft[0], soft[1], at_rest), _left(soft[0], soft[1], by_hand)), gone
 
 
-def _cut(image: Grey, to_window: FloatArray) -> Any:
-    return cv2.warpAffine(image, to_window, (_WINDOW, _WINDOW), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _placed(points: FloatArray, to_window: FloatArray) -> FloatArray:
+    return np.asarray(points @ to_window[:2, :2].T + to_window[:2, 2])
+
+
+def _cut(image: Grey, to_window: FloatArray) -> Grey:
+    cut: Any = cv2.warpAffine(
+        image, to_window, (_WINDOW, _WINDOW), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(cut, np.uint8)
 
 
 def _laid_upright(window: NDArray[np.float32], upright: FloatArray) -> NDArray[np.float32]:
@@ -123,13 +196,10 @@ def _laid_upright(window: NDArray[np.float32], upright: FloatArray) -> NDArray[n
     return np.asarray(laid, np.float32)
 
 
-def _layers(
-    image: NDArray[np.float32], at_rest: NDArray[np.float32], by_hand: NDArray[np.float32], bones: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _explained(at_rest: NDArray[np.float32], by_hand: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
+    """Which way explains what is seen better (-1 at rest .. 1 with the hand), and how much is left of both."""
     both = at_rest + by_hand + _DOUBT
-    better = (at_rest - by_hand) / both * np.minimum(both / _CLEAR, 1)
-    even = (image - image.mean()) / (image.std() + _SOFT)
-    return np.stack([even, better, np.log1p(both / _DOUBT) - 1, bones]).astype(np.float32)
+    return (at_rest - by_hand) / both * np.minimum(both / _CLEAR, 1), np.log1p(both / _DOUBT) - 1
 
 
 def _hand_went(now: Grey, before: Grey, keypoints: FloatArray, guess: FloatArray) -> FloatArray:
@@ -182,7 +252,7 @@ def _draw_bones(
     image: NDArray[np.uint8] | NDArray[np.float32], keypoints: FloatArray, value: float, width: int
 ) -> None:
     points = np.clip(np.round(keypoints * 8), -(1 << 14), 1 << 14).astype(int)
-    for one, other in _BONES:
+    for one, other in BONES:
         cv2.line(image, points[one].tolist(), points[other].tolist(), value, width, cv2.LINE_AA, 3)
 
 

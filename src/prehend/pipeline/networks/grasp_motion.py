@@ -47,7 +47,7 @@ class GraspMotionNetwork:
 
     def tell(self, patch: MotionPatch) -> MotionAnswer:
         """What a patch tells."""
-        told = self._backend.infer(STAGE, {"patch": patch.layers[None], "speed": np.array([[patch.speed]], np.float32)})
+        told = self._backend.infer(STAGE, {"patch": patch.layers[None], "speeds": patch.speeds[None]})
         holds, touches = (float(told[name][0, 0]) for name in ("holds_logit", "touches_logit"))
         return MotionAnswer(*np.clip([holds, touches], -LIMIT, LIMIT).tolist())
 

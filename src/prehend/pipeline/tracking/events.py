@@ -27,9 +27,10 @@ border within this time, or by the first frame without it [s]."""
 LEAVING_SHARE = 0.75
 """Less of its box than this is then in the image."""
 
-AGREED_S, AGREED_SURE = 2.0, 0.8
+AGREED_S, AGREED_SURE, AGREED_SEEN = 3.0, 0.8, -1.0
 """Where grasps are dated by movement, frames that have been so sure for so long have the last word: a hand comes into
-view with what it holds, or lays it down out of sight [s], probability."""
+view with what it holds, or lays it down out of sight [s], probability. Unless images say otherwise, which is the mean
+log-odds of what is seen to move with the hand."""
 
 FORGET_S = 60.0
 """A lost track that comes back after this is found anew; trackers give its number up long before [s]."""
@@ -218,7 +219,8 @@ class EventTeller:
             return ()
         if known.grasp_run is None or known.grasp_run.says != grasp.state:
             known.grasp_run = _Run(grasp.state, self._stamp, self._now_s)
-        if self._now_s - known.grasp_run.began_s < AGREED_S - _EPS:
+        seen = known.moments.seen_to_hold() * (1 if grasps else -1)
+        if self._now_s - known.grasp_run.began_s < AGREED_S - _EPS or seen < AGREED_SEEN:
             return ()
         return (GraspMoment(grasps, known.grasp_run.stamp, known.grasp_run.began_s, sure),)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prehend.geometry.rotations import geodesic_angle
-from prehend.pipeline.frames.hand_motion import Grey, HandWatch, MotionPatch
+from prehend.pipeline.frames.hand_motion import FAR_S, Grey, HandWatch, MotionPatch, PastImage
 from prehend.pipeline.frames.targets import Image
 from prehend.pipeline.networks.grasp_motion import UNSEEN, GraspMotionNetwork
 from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
@@ -100,12 +100,13 @@ class ImageLook(NamedTuple):
 
     Attributes:
         M: (2, 3) as of `CameraMotion.step`, since the look before.
-        now, before: (H, W) green of this image and of that of the look before; None where there is none.
+        now: (H, W) green of this image, None where there is none.
+        past: images of looks before, the oldest first.
     """
 
     M: FloatArray
     now: Grey | None = None
-    before: Grey | None = None
+    past: tuple[PastImage, ...] = ()
 
 
 class MomentLooks:
@@ -113,7 +114,7 @@ class MomentLooks:
 
     def __init__(self) -> None:
         self._camera, self._looked_s = CameraMotion(), -np.inf
-        self._before: Grey | None = None
+        self._past: tuple[PastImage, ...] = ()
 
     def step(self, now_s: float, image: Image | None, boxes_px: Sequence[Box]) -> ImageLook | None:
         """The look at an image; None where it is too early for the next.
@@ -125,10 +126,18 @@ class MomentLooks:
         """
         if now_s - self._looked_s < SAMPLE_S - _EPS:
             return None
-        self._looked_s, before = now_s, self._before
-        self._before = None if image is None else np.ascontiguousarray(image[..., 1])
+        self._looked_s = now_s
         M = STILL if image is None else self._camera.step(image, list(boxes_px))
-        return ImageLook(M, self._before, before)
+        recent = (one for one in self._past if now_s - one.at_s <= FAR_S + _EPS)
+        past = tuple(one._replace(M=_after(one.M, M)) for one in recent)
+        now = None if image is None else np.ascontiguousarray(image[..., 1])
+        self._past = past if now is None else (*past, PastImage(now_s, now, STILL))
+        return ImageLook(M, now, past)
+
+
+def _after(first: FloatArray, then: FloatArray) -> FloatArray:
+    """(2, 3) of one movement after another."""
+    return np.column_stack([then[:, :2] @ first[:, :2], then[:, :2] @ first[:, 2] + then[:, 2]])
 
 
 class GraspMoments:
@@ -152,7 +161,7 @@ class GraspMoments:
         self.moved(look.M)
         if hand is None:
             return None
-        self.patch = self._seen.step(hand, now_s, look.now, look.before, look.M)
+        self.patch = self._seen.step(hand, now_s, look.now, look.past)
         return self.add(hand, now_s, stamp)
 
     def moved(self, M: FloatArray) -> None:
@@ -199,6 +208,10 @@ class GraspMoments:
             for begins, one, log_odds in self._path.told():
                 told.append(GraspMoment(begins, one.stamp, one.at_s, float(1 / (1 + np.exp(-log_odds)))))
         return tuple(told)
+
+    def seen_to_hold(self) -> float:
+        """Mean log-odds that something moves with the hand, over the last two seconds; 0 where nothing was seen."""
+        return float(np.mean([one.holds for one in self.samples])) if self.samples else 0.0
 
     def _scored(self) -> list[ScoredMoment]:
         """Moments that enough is known of by now, and that were not scored yet."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from prehend import __version__
 from prehend.conventions import (
+    BONES,
     GRASP_DEFINITION,
     JOINT_NAMES,
     JOINT_PARENTS,
@@ -317,9 +318,7 @@ def _finger_frames(header: Any, hand: HandEstimate, prefix: str) -> "list[_Frame
     R = joint_orientations(hand.rotations)
     joints = np.asarray(hand.joints_m, np.float64)
     entries = []
-    for joint, parent in enumerate(JOINT_PARENTS):
-        if parent < 0:
-            continue
+    for parent, joint in BONES:
         names = [f"{prefix}{hand.side}_{JOINT_NAMES[k] if k else 'hand'}" for k in (parent, joint)]
         above = make("std_msgs/msg/Header", stamp=header.stamp, frame_id=names[0])
         step = R[parent].T @ (joints[joint] - joints[parent])

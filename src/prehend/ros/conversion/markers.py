@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import JOINT_PARENTS, Side
+from prehend.conventions import BONES, Side
 from prehend.geometry.rotations import quaternion_from_matrix
 from prehend.ros.conversion.convert import pose_message
 from prehend.ros.messages import MARKERS, make
 from prehend.types import FloatArray, FrameResult, HandEstimate, ObjectEstimate
 
 _LINE_LIST, _SPHERE_LIST, _TEXT, _TRIANGLE_LIST, _DELETE_ALL = 5, 7, 9, 11, 3
-_BONES = np.array([(parent, joint) for joint, parent in enumerate(JOINT_PARENTS) if parent >= 0])
 _COLORS: dict[Side, tuple[float, float, float]] = {"left": (0.2, 0.55, 1.0), "right": (1.0, 0.55, 0.15)}
 _GRASPING = (0.2, 0.85, 0.3)
 _BOX_EDGES = np.array([(i, i | bit) for bit in (1, 2, 4) for i in range(8) if not i & bit])
@@ -55,7 +54,7 @@ def marker_array(
 def _hand_markers(header: Any, hand: HandEstimate) -> list[Any]:
     color = _GRASPING if hand.grasp.state == "grasping" else _COLORS[hand.side]
     bones = _marker(header, "bones", hand.track_id, _LINE_LIST, (0.004, 0.0, 0.0), _COLORS[hand.side])
-    bones.points = _points(hand.joints_m[_BONES.ravel()])
+    bones.points = _points(hand.joints_m[np.array(BONES).ravel()])
     joints = _marker(header, "joints", hand.track_id, _SPHERE_LIST, (0.009, 0.009, 0.009), color)
     joints.points = _points(hand.joints_m)
     return [bones, joints]

@@ -78,7 +78,7 @@ def look_at(holds: bool, rng: np.random.Generator) -> WatchedLook:
     """What is before the hand goes with it, or it does not."""
     layers = rng.normal(0, 0.1, (LAYERS, SIZE, SIZE)).astype(np.float32)
     layers[1, 20:44, 40:60] += 0.7 if holds else -0.7
-    return WatchedLook(MotionPatch(layers.astype(np.float16), 0.5), holds, holds)
+    return WatchedLook(MotionPatch(layers.astype(np.float16), np.full(2, 0.5, np.float32)), holds, holds)
 
 
 @pytest.fixture(scope="module")

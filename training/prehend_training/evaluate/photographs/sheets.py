@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prehend.conventions import JOINT_PARENTS, Side
+from prehend.conventions import BONES, Side
 from prehend.draw.canvas import INK, WHITE, draw_polyline, draw_text, fill_rounded, text_size
 from prehend.draw.overlay import OverlayOptions, draw
 from prehend.errors import InvalidInput
@@ -104,8 +104,8 @@ def _draw_label(tile: Image, one: ScoredLabel, affine: FloatArray) -> None:
 
     if label.keypoints_px is not None and label.has_keypoints:
         points = place(label.keypoints_px)
-        for joint, parent in enumerate(JOINT_PARENTS):
-            if parent >= 0 and label.mask[joint] and label.mask[parent]:
+        for parent, joint in BONES:
+            if label.mask[joint] and label.mask[parent]:
                 draw_polyline(tile, points[[parent, joint]], WHITE, 1.5, rim=1)
     elif box is not None:
         corners = [[box.x0, box.y0], [box.x1, box.y0], [box.x1, box.y1], [box.x0, box.y1]]

@@ -209,10 +209,12 @@ class PartlyTrained(InTraining):
         return parameters_of(seen.trunk, seen.places, inner.presence, inner.side)
 
     def train(self, mode: bool = True) -> "PartlyTrained":
-        """As of torch; what is frozen keeps its statistics."""
+        """As of torch; what is frozen keeps its statistics, and loses nothing by dropout."""
         super().train(mode)
         if self.trains == "fusion":
             self.network.eval()
+            if self.network.shared_turn is not None:
+                self.network.shared_turn.train(mode)
         return self
 
     def forward(self, batch: Mapping[str, Any]) -> H2ONetAnswers:
@@ -330,7 +332,7 @@ _LENGTHS = H2ONetLossWeights(
 """Scaled so that the terms pull about alike late in training, as those of `CropLossWeights`."""
 
 _PAPER_WAY = Optimisation(batch_size=32, lr=1e-3, weight_decay=0.0, warmup=0.01, schedule="steps", clip=1e3)
-_FUSION_WAY = Optimisation(batch_size=64, lr=2e-3, weight_decay=0.02, clip=1.0)
+_FUSION_WAY = Optimisation(batch_size=64, lr=2e-3, weight_decay=0.1, clip=1.0)
 """On kept answers."""
 _OWN_WAY = Optimisation(method="muon", batch_size=24, lr=1e-3, weight_decay=0.01, pretrained_share=0.12)
 _BRIEF = Optimisation(batch_size=2)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend.conventions import JOINT_PARENTS, NUM_BETAS, Side
+from prehend.conventions import BONES, NUM_BETAS, Side
 from prehend.draw.canvas import draw_polyline
 from prehend.draw.overlay import OverlayOptions, draw
 from prehend.errors import PrehendError
@@ -125,9 +125,9 @@ def _with_mesh(hand: HandEstimate, model: HandModel) -> HandEstimate:
 
 
 def _draw_true(picture: Image, points_px: NDArray[np.floating]) -> None:
-    for joint, parent in enumerate(JOINT_PARENTS):
-        if parent >= 0 and np.isfinite(points_px[[parent, joint]]).all():
-            draw_polyline(picture, points_px[[parent, joint]], _TRUE_COLOUR, 1.5, rim=1.0)
+    for bone in BONES:
+        if np.isfinite(points_px[list(bone)]).all():
+            draw_polyline(picture, points_px[list(bone)], _TRUE_COLOUR, 1.5, rim=1.0)
 
 
 def _bad_frames(number: int, run: Judged) -> list[Bad]:
