@@ -12,6 +12,8 @@ from prehend.io.frames import Frame
 from prehend.io.results.prediction_records import frame_record, frame_result
 from prehend.pipeline.cameras import CameraFrame, CamerasEstimator
 from prehend.pipeline.estimator import Estimator
+from prehend.pipeline.frames.hand_motion import MotionPatch
+from prehend.pipeline.networks.grasp_motion import MotionAnswer
 from prehend.pipeline.options import GRASP_EVENTS, EstimatorOptions
 from prehend.pipeline.tracking.events import EventTeller, events_of, told_or_made
 from prehend.rig.estimator import load_rig
@@ -81,8 +83,19 @@ def test_a_recording_tells_the_same_as_the_run_did(story, image) -> None:
             assert before.late_s == pytest.approx(after.late_s, abs=1e-6)
 
 
-def test_a_recording_keeps_the_dates_that_were_told(oracle, finder, brick, camera, image, new_hand) -> None:
+class GoesAlong:
+    """Says of every hand that something goes with it: the images of the oracle tell where a crop lies, and nothing
+    in them moves."""
+
+    def tell(self, patch: MotionPatch) -> MotionAnswer:
+        return MotionAnswer(2.0, 2.0)
+
+
+def test_a_recording_keeps_the_dates_that_were_told(
+    oracle, finder, brick, camera, image, new_hand, monkeypatch
+) -> None:
     """Of a hand that is lifted: at once, and dated by movement; alone, among cameras, and read back."""
+    monkeypatch.setattr("prehend.pipeline.tracking.events.load_grasp_motion", GoesAlong)
     free, holding = (new_hand("right", x=0.0, seed=3, grasp=held) for held in (False, True))
     said = {}
     for how in GRASP_EVENTS:
