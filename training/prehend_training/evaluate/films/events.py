@@ -212,12 +212,15 @@ def _seen_apart(
     everything = looks_of(hands)
     if len(everything) < 2:
         raise AssetError("no hand moves in these films: render further sequences")
-    total = (PARTS + 1) * motion_steps(len(everything), training)
-    with tqdm(total=total, unit="step", desc="network") as bar:
+    others = [
+        looks_of([hand for hand, its in zip(hands, part, strict=True) if its != number]) or everything
+        for number in range(PARTS)
+    ]
+    steps = sum(motion_steps(len(looks), training) for looks in (*others, everything))
+    with tqdm(total=steps, unit="step", desc="network") as bar:
         seen = [replace(hand) for hand in hands]
-        for number in range(PARTS):
-            others = looks_of([hand for hand, its in zip(hands, part, strict=True) if its != number])
-            network = train_motion(others or everything, training, bar.update)
+        for number, looks in enumerate(others):
+            network = train_motion(looks, training, bar.update)
             for row in np.flatnonzero(part == number).tolist():
                 seen[row].samples = _with_motion(hands[row], network)
         return seen, train_motion(everything, training, bar.update)
