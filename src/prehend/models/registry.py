@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from prehend.errors import UnknownName, WeightsMismatch, one_line
 from prehend.models.detectors.centers import CENTER_DETECTOR, CenterDetectorConfig, build_center_detector
 from prehend.models.detectors.palm import PALM, PalmConfig, build_palm
+from prehend.models.hand_object.grasp_dates import GRASP_DATES, GraspDatesConfig, build_grasp_dates
 from prehend.models.hand_object.grasp_motion import GRASP_MOTION, GraspMotionConfig, build_grasp_motion
 from prehend.models.hand_object.time_fusion import LITE_TIME, UniHOPETimeConfig, build_unihope_time
 from prehend.models.hand_object.unihope import PAPER, SMALL, UniHOPEConfig, build_unihope
@@ -33,6 +34,7 @@ Config = (
     | SimaConfig
     | CenterDetectorConfig
     | PalmConfig
+    | GraspDatesConfig
     | GraspMotionConfig
 )
 
@@ -63,6 +65,7 @@ NETWORKS: dict[str, Entry] = {
     "sima-b-views": Entry(SIMA_VIEWS_PAPER, build_sima_views),
     "detector": Entry(CENTER_DETECTOR, build_center_detector),
     "palm": Entry(PALM, build_palm),
+    "grasp-dates": Entry(GRASP_DATES, build_grasp_dates),
     "grasp-motion": Entry(GRASP_MOTION, build_grasp_motion),
 }
 

@@ -232,7 +232,7 @@ def test_learning_to_fuse_begins_gently(config: H2ONetConfig) -> None:
     window[2] = torch.randn_like(window[2])
     mesh = network.decode(*window, torch.eye(3).expand(2, FRAMES, 3, 3), torch.ones(2, FRAMES))
     (mesh.rotation - torch.eye(3)).abs().mean().backward()
-    last = network.shared_turn.share.weight if config.turns == "shared" else network.turn_by[-1].bias
+    last = network.shared_turn.change.weight if config.turns == "shared" else network.turn_by[-1].bias
     assert 0 < last.grad.norm() < 10
 
 

@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 
 from prehend.pipeline.frames.hand_motion import MotionPatch
+from prehend.pipeline.networks.grasp_dates import SIGNALS, TIMES_S, load_grasp_dates
 from prehend.pipeline.networks.grasp_motion import MotionAnswer
 from prehend.pipeline.tracking.events import AGREED_S, EventTeller
 from prehend.pipeline.tracking.grasp_moments import (
     AHEAD_S,
+    BARE,
+    DENIED,
     GAP_S,
+    SURELY_DENIED,
     GraspMoments,
     GraspReading,
-    moment_cues,
-    moment_odds,
-    ruled_out,
+    moment_windows,
+    overruled,
 )
 from prehend.pipeline.tracking.grasp_path import PEAK_S
 from prehend.types import Box, GraspEstimate, HandEstimate
@@ -119,33 +122,49 @@ def samples(count: int, way, log_odds=0.0, hz: float = 15.0) -> list[GraspReadin
     return [GraspReading(k / hz, k / hz, np.array(way(k / hz)), log_odds, METRES_A_PIXEL, 0.5) for k in range(count)]
 
 
-def test_cues_do_not_depend_on_where_the_hand_is_nor_when_and_how_often_it_is_seen() -> None:
+def test_windows_do_not_depend_on_where_the_hand_is_nor_when_and_how_often_it_is_seen() -> None:
     def way(t: float) -> list[float]:
         return [40 * t, 30 * np.sin(2 * t)]
 
-    cues = moment_cues(samples(60, way), np.array([2.0]))
-    far = moment_cues(samples(60, lambda t: [500 + 40 * t, 30 * np.sin(2 * t)]), np.array([2.0]))
+    windows = moment_windows(samples(60, way), np.array([2.0]))
+    far = moment_windows(samples(60, lambda t: [500 + 40 * t, 30 * np.sin(2 * t)]), np.array([2.0]))
     later = [replace(one, at_s=one.at_s + 9) for one in samples(60, way)]
-    often = moment_cues(samples(240, way, hz=60.0), np.array([2.0]))
-    assert cues.shape == (1, 30)
-    np.testing.assert_allclose(far, cues, atol=1e-9)
-    np.testing.assert_allclose(moment_cues(later, np.array([11.0])), cues, atol=1e-9)
-    np.testing.assert_allclose(often, cues, atol=0.02)
+    often = moment_windows(samples(240, way, hz=60.0), np.array([2.0]))
+    assert windows.shape == (1, SIGNALS, len(TIMES_S)) and np.abs(windows).max() < 4
+    np.testing.assert_allclose(far, windows, atol=1e-9)
+    np.testing.assert_allclose(moment_windows(later, np.array([11.0])), windows, atol=1e-9)
+    np.testing.assert_allclose(often, windows, atol=0.02)
 
 
-def test_sure_answers_rule_out_a_beginning_or_an_end() -> None:
-    for log_odds, no_begin, no_end in (
-        (-1.6, True, False),
-        (-1.4, False, False),
-        (1.7, False, False),
-        (1.8, False, True),
-    ):
-        begins, ends = ruled_out(moment_cues(samples(60, lambda t: [t, 0.0], log_odds), np.array([2.0])))
-        assert (begins.tolist(), ends.tolist()) == ([no_begin], [no_end])
+def test_a_window_tells_what_happens_about_its_moment() -> None:
+    """A hand at rest that goes 0.6 m/s from 2 s on, of which frames are sure from then on."""
+    hand = [
+        replace(one, log_odds=3.0 * (one.at_s >= 2), holds=4.0, touches=-4.0, bend=0.5 + 0.1 * (one.at_s < 2))
+        for one in samples(60, lambda t: [200 * max(t - 2, 0), 0.0])
+    ]
+    (window,) = moment_windows(hand, np.array([2.0]))
+    before, after = TIMES_S < -1e-6, TIMES_S > 1e-6
+    assert (window[0, before] == 0).all() and window[0, after] == pytest.approx(1)
+    assert window[1] == pytest.approx(1) and window[2] == pytest.approx(-1)
+    assert window[3, before] == pytest.approx(0.2) and window[3, after] == pytest.approx(0)
+    assert window[4, before] == pytest.approx(np.log(0.03) + 2) and window[4, after] == pytest.approx(np.log(0.63) + 2)
+    assert window[5, 24] == pytest.approx(np.log(0.01) + 3) and (np.diff(window[5, 24:]) > 0).all()
+    assert window[6, after] == pytest.approx(5 * 0.6 * TIMES_S[after]) and (window[7] == 0).all()
+    (early,) = moment_windows(hand, np.array([0.0]))
+    assert (early[4, before] == early[4, 0]).all(), "nothing is known before the hand was seen"
+
+
+@pytest.mark.parametrize(("log_odds", "denied"), [(-1.6, True), (-1.4, False)])
+def test_frames_that_call_a_hand_bare_rule_out_a_beginning(log_odds: float, denied: bool) -> None:
+    windows = moment_windows(samples(60, lambda t: [40 * t, 0.0], log_odds), np.array([2.0]))
+    odds = np.array([[1.0, 2.0, 3.0]])
+    ((begins, ends, holds),) = overruled(windows, odds, DENIED)
+    assert (begins, ends, holds) == ((-np.inf, 2.0, BARE) if denied else (1.0, 2.0, 3.0))
+    assert np.array_equal(overruled(windows, odds, SURELY_DENIED), odds), "images that tell more are believed"
 
 
 def test_a_hand_that_was_away_has_no_past_and_one_without_an_answer_none_at_all() -> None:
-    moments, place = GraspMoments(), np.array([300.0, 200.0])
+    moments, place = GraspMoments(load_grasp_dates()), np.array([300.0, 200.0])
     for k in range(5):
         moments.add(hand_at(place, 0.5), k / 15, None)
     moments.add(hand_at(place, 0.5), 4 / 15 + GAP_S + 0.1, None)
@@ -155,23 +174,11 @@ def test_a_hand_that_was_away_has_no_past_and_one_without_an_answer_none_at_all(
 
 
 def test_what_is_seen_to_go_with_the_hand_speaks_for_holding_it() -> None:
-    def odds(holds: float) -> list[float]:
+    def odds(holds: float) -> float:
         seen = [replace(one, holds=holds, touches=holds) for one in samples(60, lambda t: [40 * t, 0.0])]
-        cues = moment_cues(seen, np.array([2.0]), seen=True)
-        assert cues.shape == (1, 44)
-        np.testing.assert_array_equal(cues[:, :30], moment_cues(seen, np.array([2.0])))
-        return [float(one[0]) for one in moment_odds(cues)]
+        return float(load_grasp_dates().tell(moment_windows(seen, np.array([2.0])))[0, 2])
 
-    assert odds(4.0)[2] > odds(0.0)[2] > odds(-4.0)[2]
-
-
-def test_frames_that_deny_a_grasp_are_believed_unless_something_is_seen_to_go_along() -> None:
-    def denied(holds: float) -> bool:
-        seen = [replace(one, holds=holds) for one in samples(60, lambda t: [40 * t, 0.0], log_odds=-3.0)]
-        return bool(ruled_out(moment_cues(seen, np.array([2.0]), seen=True))[0][0])
-
-    assert denied(-3.0) and not denied(1.0)
-    assert ruled_out(moment_cues(samples(60, lambda t: [40 * t, 0.0], -3.0), np.array([2.0])))[0][0]
+    assert odds(4.0) > odds(0.0) > odds(-4.0)
 
 
 class Watcher:

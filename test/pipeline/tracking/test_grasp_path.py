@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from prehend.pipeline.tracking.grasp_moments_fit import PathFit
-from prehend.pipeline.tracking.grasp_path import PEAK_S, REST_S, GraspPath, ScoredMoment
+from prehend.pipeline.tracking.grasp_path import PEAK_S, REST_S, GraspPath, PathFit, ScoredMoment
 
 FIT = PathFit(begin=0.0, end=0.0, again=1.0, second=1.0, begin_lead=1.0, end_lead=0.0)
 

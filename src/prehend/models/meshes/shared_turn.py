@@ -37,9 +37,8 @@ class SharedTurn(nn.Module):
 
     A frame's token says how the hand lies there, how far that is from where the current frame has it, and which parts
     are seen. The token and the current one say together how much the frame counts; an older one counts less until that
-    is learnt otherwise. Nothing else is learnt: an answer of its own, made of tokens, learnt films by heart. What is
-    added are differences of frames: equal ones, and frames that are not there, leave the current one as it is, to the
-    bit.
+    is learnt otherwise. All that reaches the answer are differences of frames: equal frames, and frames that are not
+    there, leave the current one as it is, to the bit.
 
     Args:
         code: length of the orientation's code.
@@ -57,7 +56,9 @@ class SharedTurn(nn.Module):
         )
         self.pair = nn.Sequential(nn.Linear(2 * _TOKEN + frames - 1, _TOKEN), rectifier(slope)())
         self.share = nn.Linear(_TOKEN, 1)
-        for silent in (self.share.weight, self.share.bias):
+        self.gates = nn.Linear(_TOKEN, _TOKEN)
+        self.change = nn.Linear(_TOKEN, _SIX, bias=False)
+        for silent in (self.share.weight, self.share.bias, self.change.weight):
             nn.init.zeros_(silent)
         self.age = nn.Parameter(torch.arange(1.0, frames))
         self.register_buffer("ages", torch.eye(frames - 1), persistent=False)
@@ -82,5 +83,6 @@ class SharedTurn(nn.Module):
         there = (known[:, 1:] > 0.5).to(six.dtype)
         scores = self.share(pair)[..., 0] - self.age + (1 - there) * _UNKNOWN
         shares = torch.softmax(F.pad(scores, (1, 0)), 1)
+        moved = (torch.sigmoid(self.gates(pair)) * (tokens[:, 1:] - now) * there[..., None]).sum(1)
         drawn = ((six[:, 1:] - six[:, :1]) * shares[:, 1:, None]).sum(1)
-        return SharedRotation(rotations_from_6d(six[:, 0] + drawn), shares)
+        return SharedRotation(rotations_from_6d(six[:, 0] + drawn + self.change(moved)), shares)

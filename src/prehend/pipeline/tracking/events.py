@@ -13,6 +13,7 @@ from math import nan
 import numpy as np
 
 from prehend.pipeline.frames.targets import Image, inside_share
+from prehend.pipeline.networks.grasp_dates import load_grasp_dates
 from prehend.pipeline.networks.grasp_motion import GraspMotionNetwork, load_grasp_motion
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.grasp import GraspConfig
@@ -101,6 +102,7 @@ class EventTeller:
         motion: GraspMotionNetwork | None = None,
     ):
         self._lasting_s, self._moved, self._motion = lasting_s, moved, motion
+        self._dates = load_grasp_dates() if moved else None
         self.reset()
 
     def reset(self) -> None:
@@ -145,7 +147,7 @@ class EventTeller:
         known = self._known.get(hand.track_id)
         if known is None:
             view = _Run(True, self._stamp, self._now_s)
-            moments = GraspMoments(self._motion)
+            moments = GraspMoments(self._dates, self._motion)
             self._known[hand.track_id] = _Known(hand, self._now_s, view, np.zeros(2), moments=moments)
             return
         if known.view.says is False:

@@ -2,9 +2,9 @@
 
 A single image shows that a hand closes, half a second before the object moves. So the hand's last two seconds are
 looked at: how surely frames say that it grasps, how it goes over the image behind it, how its fingers bend, and, where
-there are images, what goes with it (`frames.hand_motion`). Three logistic regressions on that (`prehend-train events
---fit`) say for every moment whether a grasp began, or ended, there, and whether something is held; what these make
-together likely is told (`grasp_path`).
+there are images, what goes with it (`frames.hand_motion`). A network on that (`networks.grasp_dates`) says for every
+moment whether a grasp began, or ended, there, and whether something is held; what these make together likely is told
+(`grasp_path`).
 """
 
 from collections import deque
@@ -13,55 +13,44 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prehend.geometry.rotations import geodesic_angle
 from prehend.pipeline.frames.hand_motion import FAR_S, Grey, HandWatch, MotionPatch, PastImage
 from prehend.pipeline.frames.targets import Image
+from prehend.pipeline.networks.grasp_dates import AHEAD, BEFORE, HERTZ, TIMES_S, GraspDatesNetwork
 from prehend.pipeline.networks.grasp_motion import UNSEEN, GraspMotionNetwork
 from prehend.pipeline.tracking.camera_motion import STILL, CameraMotion
-from prehend.pipeline.tracking.grasp_moments_fit import PATH, SEEN, SEEN_PATH
-from prehend.pipeline.tracking.grasp_moments_fit import UNSEEN as BLIND
 from prehend.pipeline.tracking.grasp_path import GraspPath, ScoredMoment
 from prehend.types import Box, FloatArray, HandEstimate
 
 SAMPLE_S = 0.06
 """Hands are looked at no more often than this [s]."""
 
-SURE_S, WAYS_S = (
-    (-1.6, -0.85, -0.5, -0.25, -0.08, 0.08, 0.25, 0.45),
-    (-1.6, -0.85, -0.6, -0.4, -0.25, -0.12, 0.0, 0.12, 0.25, 0.4),
-)
-"""Times about a moment between which answers and bends, and places of the hand, are averaged [s]."""
-
-AHEAD_S = SURE_S[-1]
+AHEAD_S = AHEAD / HERTZ
 """How much later than a moment it can be told about [s]."""
 
 GAP_S = 0.5
 """A hand that is not seen for so long has no past [s]."""
 
-DENIED, AFFIRMED = -1.5, 1.75
-"""Where the mean log-odds about a moment are lower than the first, frames deny a grasp, and none begins however the
-hand goes; where those after it are higher than the second, none ends."""
-
-SEEN_DENIED, SURELY_DENIED = -1.0, -3.75
-"""Where it is seen what goes with the hand, the mean log-odds of that after a moment have to be lower than the first,
-too, before no grasp begins there, unless those of frames are lower than the second."""
+DENIED, SURELY_DENIED = -1.5, -3.75
+"""Where the mean log-odds of frames about a moment are lower, they deny a grasp, and none begins however the hand goes:
+the first where no images tell what goes with it, the second where they do."""
 
 BARE = -1.0
-"""Log-odds of holding where frames are as sure of a bare hand, at most."""
+"""Log-odds of holding where frames deny a grasp, at most."""
 
-_NOW = 5
-"""Among places, the one that ends with the moment."""
+_ABOUT_S = -0.25
+"""What frames say of a moment is their mean from then on [s]."""
 
-_KEPT_S = AHEAD_S - SURE_S[0] + 0.35
+_KEPT_S = AHEAD_S + BEFORE / HERTZ + 0.35
 _BENT = (1, 2, 4, 5, 7, 8, 10, 11)
 """Of MANO's joints, the first two of each finger but the thumb."""
 
 _PALM = [0, 5, 9, 13, 17]
-_MOVED = ("holds", "touches")
-_BLIND_CUES = 30
 _SHARES = (0.01, 0.99)
+_ODDS_ABOUT, _SEEN_ABOUT = 3.0, 4.0
+"""How large log-odds are, of frames and of what moves."""
+
 _EPS = 1e-6
 
 
@@ -144,14 +133,15 @@ class GraspMoments:
     """The last seconds of one hand.
 
     Args:
+        dates: what tells of these seconds when grasps begin and end; None where that is not asked.
         motion: what tells of the images what goes with the hand; None where there are no images.
     """
 
-    def __init__(self, motion: GraspMotionNetwork | None = None) -> None:
+    def __init__(self, dates: GraspDatesNetwork | None = None, motion: GraspMotionNetwork | None = None) -> None:
         self.samples: deque[GraspReading] = deque()
         self.patch: MotionPatch | None = None
-        self._motion, self._seen = motion, HandWatch()
-        self._path, self._next_s = GraspPath(PATH if motion is None else SEEN_PATH), -np.inf
+        self._dates, self._motion, self._seen = dates, motion, HandWatch()
+        self._path, self._next_s = GraspPath(), -np.inf
         self._way_px, self._place_px = np.zeros(2), np.zeros(2)
 
     def look(
@@ -215,104 +205,66 @@ class GraspMoments:
 
     def _scored(self) -> list[ScoredMoment]:
         """Moments that enough is known of by now, and that were not scored yet."""
-        if len(self.samples) < 2:
+        if len(self.samples) < 2 or self._dates is None:
             return []
         ready = [s for s in self.samples if self._next_s < s.at_s <= self.samples[-1].at_s - AHEAD_S + _EPS]
         if not ready:
             return []
         self._next_s = ready[-1].at_s
-        cues = moment_cues(list(self.samples), np.array([one.at_s for one in ready]), self._motion is not None)
-        odds = np.stack(moment_odds(cues), 1).tolist()
-        return [ScoredMoment(one.at_s, one.stamp, *three) for one, three in zip(ready, odds, strict=True)]
+        windows = moment_windows(list(self.samples), np.array([one.at_s for one in ready]))
+        odds = overruled(windows, self._dates.tell(windows), DENIED if self._motion is None else SURELY_DENIED)
+        return [ScoredMoment(one.at_s, one.stamp, *three) for one, three in zip(ready, odds.tolist(), strict=True)]
 
 
-def moment_cues(samples: list[GraspReading], at_s: FloatArray, seen: bool = False) -> FloatArray:
+def moment_windows(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
     """What tells of some moments whether a grasp began or ended there.
 
     Args:
         samples: of one hand, two at least, in time's order. at_s: (N,) moments [s].
-        seen: what moved with the hand was seen.
 
     Returns:
-        (N, 30): means of the log-odds; log of speeds between mean places, of distances from the last place before the
-        moment [m/s], [m]; bends about the moment, against that at it; whether ways before and after have one direction.
-        Where that was seen (N, 44): means of both log-odds of what moved behind them.
+        (N, 8, T) at the times `TIMES_S` about each: log-odds that the hand grasps, that something moves with it and
+        that it touches something; bend of its fingers against that at the moment; log of its speed [m/s] and of how
+        far it is from where it is at the moment [m]; its way from there [m]. All scaled to about 1; straight between
+        samples, constant beyond them.
     """
     t = np.array([one.at_s for one in samples])
     scale = float(np.median([one.scale for one in samples]))
-    places = np.stack([_means(t, x * scale, at_s, WAYS_S) for x in np.array([one.way_px for one in samples]).T], 2)
-    odds = _means(t, np.array([one.log_odds for one in samples]), at_s, SURE_S)
-    bends = _means(t, np.array([one.bend for one in samples]), at_s, SURE_S)
-    middles = (np.array(WAYS_S[1:]) + WAYS_S[:-1]) / 2
-    speeds = np.linalg.norm(np.diff(places, axis=1), axis=2) / np.diff(middles)
-    far = np.delete(np.linalg.norm(places - places[:, [_NOW]], axis=2), _NOW, 1)
-    bends = np.column_stack([bends[:, [2, 3, 5, 6]] - bends[:, [4]], bends[:, 4]])
-    moved = [_means(t, np.array([getattr(one, name) for one in samples]), at_s, SURE_S) for name in _MOVED if seen]
-    return np.concatenate([odds, np.log(speeds + 0.02), np.log(far + 0.005), bends, _turns(places), *moved], 1)
+    when = at_s[:, None] + TIMES_S
 
+    def told(values: FloatArray) -> FloatArray:
+        return np.asarray(np.interp(when, t, values))
 
-def moment_odds(cues: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Three times (N,) log-odds, that a grasp begins, that it ends, and that something is held, at moments of which
-    `moment_cues` tells."""
-    fits = next(fits for fits in (BLIND, SEEN) if len(fits[0].weights) == cues.shape[1])
-    begins, ends, holds = (cues @ np.array(fit.weights) + fit.offset for fit in fits)
-    return overruled(cues, begins, ends, holds)
-
-
-def overruled(
-    cues: FloatArray, begins: FloatArray, ends: FloatArray, holds: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The three log-odds with what frames rule out by themselves."""
-    no_begin, no_end = ruled_out(cues)
-    bare = (_mean_odds(cues, -0.25) < SURELY_DENIED) & (cues.shape[1] > _BLIND_CUES)
-    return (
-        np.where(no_begin, -np.inf, begins),
-        np.where(no_end, -np.inf, ends),
-        np.where(bare, np.minimum(holds, BARE), holds),
+    log_odds, holds, touches, bend = (
+        told(np.array([getattr(one, name) for one in samples])) for name in ("log_odds", "holds", "touches", "bend")
     )
+    way = np.stack([told(one * scale) for one in np.array([one.way_px for one in samples]).T], 2)
+    way = way - way[:, [BEFORE]]
+    speed = np.linalg.norm(np.diff(way, axis=1, prepend=way[:, :1]), axis=2) * HERTZ
+    far = np.linalg.norm(way, axis=2)
+    signals = (
+        log_odds / _ODDS_ABOUT,
+        holds / _SEEN_ABOUT,
+        touches / _SEEN_ABOUT,
+        2 * (bend - bend[:, [BEFORE]]),
+        np.log(speed + 0.03) + 2,
+        np.log(far + 0.01) + 3,
+        5 * way[..., 0],
+        5 * way[..., 1],
+    )
+    return np.stack(signals, 1)
 
 
-def ruled_out(cues: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Twice (N,), moments of which frames say that no grasp begins there, and that none ends."""
-    say = _mean_odds(cues, -0.25)
-    denied = say < DENIED
-    if cues.shape[1] > _BLIND_CUES:
-        denied &= (_mean_odds(cues[:, _BLIND_CUES:], 0.08) < SEEN_DENIED) | (say < SURELY_DENIED)
-    return denied, _mean_odds(cues, 0.08) > AFFIRMED
+def overruled(windows: FloatArray, odds: FloatArray, denied: float) -> FloatArray:
+    """(N, 3) log-odds with what frames rule out by themselves.
 
-
-def _mean_odds(cues: FloatArray, since_s: float) -> FloatArray:
-    """(N,) means of the log-odds from a time about a moment on."""
-    first = SURE_S.index(since_s)
-    spans = np.diff(SURE_S)[first:]
-    return np.asarray(cues[:, first : len(SURE_S) - 1] @ (spans / spans.sum()))
-
-
-def _turns(places: FloatArray) -> FloatArray:
-    """(N, 2) cosines between ways that lead to the moment, a shorter and a longer one, and the way from it; smaller
-    where they are short."""
-    after = places[:, -1] - places[:, _NOW + 1]
-    return np.stack([_cosine(places[:, _NOW] - places[:, first], after) for first in (2, 1)], 1)
-
-
-def _cosine(a: FloatArray, b: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.asarray((a * b).sum(1) / (lengths + 4e-4))
-
-
-def _means(t: FloatArray, values: FloatArray, at_s: FloatArray, edges_s: tuple[float, ...]) -> FloatArray:
-    """(N, K) means of a signal between times about moments; straight between samples, constant beyond them."""
-    ends = at_s[:, None] + np.array(edges_s)
-    return np.asarray(np.diff(_integral(t, values, ends), axis=1) / np.diff(edges_s))
-
-
-def _integral(t: FloatArray, values: FloatArray, until: FloatArray) -> FloatArray:
-    areas = np.concatenate([[0.0], np.cumsum((values[1:] + values[:-1]) / 2 * np.diff(t))])
-    inside = np.clip(until, t[0], t[-1])
-    k = np.clip(np.searchsorted(t, inside, side="right") - 1, 0, len(t) - 2)
-    rest, slope = inside - t[k], (values[k + 1] - values[k]) / (t[k + 1] - t[k])
-    beyond = np.minimum(until - t[0], 0) * values[0] + np.maximum(until - t[-1], 0) * values[-1]
-    return np.asarray(areas[k] + values[k] * rest + slope * rest**2 / 2 + beyond)
+    Args:
+        windows: (N, 8, T) of `moment_windows`. odds: (N, 3) that a grasp begins, that it ends, that something is held.
+        denied: where frames' mean log-odds are lower, no grasp begins and nothing is held.
+    """
+    no = windows[:, 0, TIMES_S >= _ABOUT_S].mean(1) * _ODDS_ABOUT < denied
+    begins, ends, holds = odds.T
+    return np.stack([np.where(no, -np.inf, begins), ends, np.where(no, np.minimum(holds, BARE), holds)], 1)
 
 
 def _log_odds(hand: HandEstimate) -> float:

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prehend.pipeline.tracking.grasp_moments_fit import PATH, PathFit
-
 PEAK_S, REST_S = 0.15, 0.3
 """What is told has happened so long before the last moment that is known; events of a hand are farther apart [s]."""
 
@@ -20,6 +18,28 @@ LIMIT, MOST_S = 4.0, 0.2
 """Log-odds of holding count for no more than this, and for no longer than this between two moments [s]."""
 
 _EPS = 1e-6
+
+
+class PathFit(NamedTuple):
+    """What `grasp_path` weighs changes by, all in log-odds.
+
+    Attributes:
+        begin, end: what it costs that a grasp begins, and that it ends. again: what more a second change costs
+            before the first was told.
+        second: what a second of holding counts, for each of its log-odds.
+        begin_lead, end_lead: by how much the better story has to lead before a beginning, and an end, is told.
+    """
+
+    begin: float
+    end: float
+    again: float
+    second: float
+    begin_lead: float
+    end_lead: float
+
+
+PATH = PathFit(2.0, 2.0, 0.0, 1.0, 1.5, 0.5)
+"""What `prehend-train events --fit` found on rendered films (docs/TIME.md)."""
 
 
 class ScoredMoment(NamedTuple):

@@ -126,18 +126,23 @@ def _add_events(verbs: Any) -> None:
     how.add_argument(
         "--fit",
         action="store_true",
-        help="fit the numbers of prehend.pipeline.tracking.grasp_moments_fit, and train "
-        "the network that tells what goes with a hand (grasp-motion)",
+        help="train the networks that tell what goes with a hand (grasp-motion) and when "
+        "grasps begin and end (grasp-dates), and choose the numbers of prehend.pipeline.tracking.grasp_path",
     )
-    events.add_argument("--out", type=Path, metavar="DIR", help="with --fit: where that network's weights are written")
+    events.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="with --fit: where the weights of both are written, each in a folder of its name",
+    )
 
 
 def _events(arguments: argparse.Namespace) -> None:
     from prehend.pipeline.load import load_estimator
-    from prehend_training.evaluate.films.events import events_on, fitted, judged, save_motion
+    from prehend_training.evaluate.films.events import events_on, fitted, judged, save_fit
 
     if arguments.out is not None and not arguments.fit:
-        raise InvalidInput("--out is where --fit writes the network that it trains: give both, or neither")
+        raise InvalidInput("--out is where --fit writes the networks that it trains: give both, or neither")
     at_once = arguments.at_once or arguments.fit
     detector, how = arguments.detector or "palm", "at_once" if at_once else "moved"
     with load_estimator(model=arguments.what, detector=detector, grasp_events=how) as estimator:
@@ -148,7 +153,7 @@ def _events(arguments: argparse.Namespace) -> None:
     fit = fitted(watched)
     sys.stdout.write(json.dumps(fit.numbers, indent=1) + "\n")
     if arguments.out is not None:
-        save_motion(fit, arguments.out, arguments.data, arguments.what)
+        save_fit(fit, arguments.out, arguments.data, arguments.what)
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """Grasps that events tell of on rendered films, against when objects truly begin to move with hands; and their fit.
 
-A fit trains the network that watches hands as well, for the regressions on hands of films that it has not seen.
+A fit trains two networks: the one that watches hands, and the one that dates grasps by what that says of films that it
+has not seen.
 """
 
 import time
@@ -12,30 +13,32 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from tqdm import tqdm
 
 from prehend.conventions import Side
 from prehend.errors import AssetError
 from prehend.export.bundle import save_bundle
+from prehend.models.hand_object.grasp_dates import GraspDates
 from prehend.models.hand_object.grasp_motion import GraspMotion
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.networks.grasp_motion import LIMIT
 from prehend.pipeline.tracking.grasp_moments import (
     AHEAD_S,
+    DENIED,
+    SURELY_DENIED,
     GraspMoments,
     GraspReading,
     MomentLooks,
-    moment_cues,
+    moment_windows,
     overruled,
 )
-from prehend.pipeline.tracking.grasp_moments_fit import PathFit
-from prehend.pipeline.tracking.grasp_path import GraspPath, ScoredMoment
+from prehend.pipeline.tracking.grasp_path import GraspPath, PathFit, ScoredMoment
 from prehend.types import Box, FloatArray, FoundHand, FrameResult
 from prehend.weights import Bundle
 from prehend_training.data.stores.groups import ShardGroups
 from prehend_training.data.stores.open import describe_data
 from prehend_training.evaluate.films.grasp_truth import HeldTruth
+from prehend_training.moments.dates import DatedMoments, DateTraining, date_answers, train_dates
 from prehend_training.moments.motion import (
     BATCH,
     MotionTraining,
@@ -57,21 +60,21 @@ UNSURE_S = 0.1
 """Whether something is held is not asked nearer to an event than this [s]."""
 
 PARTS, FALSE_A_MINUTE = 5, 1.0
-RIDGE, SEEN_RIDGE = 3.0, 10.0
-"""Of the regressions on 30 cues and on 44; both chosen on films that a fit has not seen."""
 
 _SEEN_JOINTS = 11
 _EPS = 1e-6
 
 PATHS = tuple(
     PathFit(cost, cost, again, 1.0, begin_lead, end_lead)
-    for cost, again, begin_lead, end_lead in product((-2.0, -1.0, 0.0), (0.0, 1.0), (0.5, 1.0, 1.5), (0.0, 0.5))
+    for cost, again, begin_lead, end_lead in product((-1.0, 0.0, 1.0, 2.0), (0.0, 1.0), (0.5, 1.0, 1.5), (0.0, 0.5))
 )
 """Those that a fit chooses from."""
 
 What = Literal["grasped", "released"]
 WHATS: tuple[What, What] = ("grasped", "released")
-Odds = dict[Literal["grasped", "released", "holds"], FloatArray]
+Odds = FloatArray
+"""(N, 3) that a grasp begins at moments, that it ends, that something is held."""
+
 Labels = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 """(N,) which moments are ones, and which count."""
 
@@ -139,24 +142,30 @@ class EventFit:
     """What a fit found.
 
     Attributes:
-        numbers: of `grasp_moments_fit`, for hands whose images are not looked at (`unseen`) and for others (`seen`).
-        motion: the network that looks at them, trained on all films.
-        looks: what that saw, all epochs together. seconds: that its training took. seed: of it.
+        numbers: `path`, what `grasp_path` weighs changes by, and what is found of films that a fit has not seen, with
+            images that tell what moves (`of_other_films`) and without (`without_images`).
+        motion: the network that watches hands, trained on all films. dates: the one that dates grasps, trained on all
+            by what others than `motion` say, which have not seen their films.
+        looks, moments: what they saw, all epochs together. seconds: that each training took. seed: of the first.
     """
 
     numbers: dict[str, Any]
     motion: GraspMotion
+    dates: GraspDates
     looks: int
-    seconds: float
+    moments: int
+    seconds: tuple[float, float]
     seed: int
 
 
-def fitted(watched: Sequence[Watched], training: MotionTraining | None = None) -> EventFit:
+def fitted(
+    watched: Sequence[Watched], training: MotionTraining | None = None, dating: DateTraining | None = None
+) -> EventFit:
     """What dates grasps.
 
     Args:
         watched: hands of films.
-        training: of the network that watches hands; None for its defaults.
+        training, dating: of the network that watches hands, and of the one that dates grasps; None for their defaults.
 
     Raises:
         AssetError: nothing is grasped in these films.
@@ -167,24 +176,24 @@ def fitted(watched: Sequence[Watched], training: MotionTraining | None = None) -
     part = np.unique([one.film for one in hands], return_inverse=True)[1] % PARTS
     began = time.monotonic()
     seen, motion = _seen_apart(hands, part, how)
-    seconds = (time.monotonic() - began) / (PARTS + 1)
-    numbers = {"unseen": _regressions(hands, part, False), "seen": _regressions(seen, part, True)}
-    count = BATCH * motion_steps(sum(len(one.looks) for one in hands), how)
-    return EventFit(numbers, motion, count, seconds, how.seed)
+    watched_s, dating = time.monotonic() - began, dating or DateTraining()
+    numbers, dates = _dated(seen, part, dating)
+    seconds = watched_s / (PARTS + 1), (time.monotonic() - began - watched_s) / (PARTS + 1)
+    looks = BATCH * motion_steps(sum(len(one.looks) for one in hands), how)
+    return EventFit(numbers, motion, dates, looks, dating.steps * dating.batch_size, seconds, how.seed)
 
 
-def save_motion(fit: EventFit, out: Path, data: Sequence[Path], answering: str) -> Bundle:
-    """Write the network of a fit as weights.
+def save_fit(fit: EventFit, out: Path, data: Sequence[Path], answering: str) -> tuple[Bundle, Bundle]:
+    """Write the networks of a fit as weights, `grasp-motion` and `grasp-dates`.
 
     Args:
         fit: of films.
-        out: folder of the weights. data: folders of the films. answering: weights that said where keypoints are.
+        out: folder of their folders. data: folders of the films. answering: weights that said where keypoints are.
 
     Raises:
         OutputError: it cannot be written.
     """
-    extras = {
-        "preset": "grasp-motion",
+    shared = {
         "trained_on": [
             {name: Path(value).name if name == "path" else value for name, value in entry.items()}
             for entry in describe_data(list(data))
@@ -193,12 +202,27 @@ def save_motion(fit: EventFit, out: Path, data: Sequence[Path], answering: str) 
         "seed": fit.seed,
         "commit": commit(),
         "started_from": [],
-        "samples_seen": fit.looks,
-        "training_s": round(fit.seconds),
-        "measured": {"of_other_films": fit.numbers["seen"]["of_other_films"]},
+        "measured": _without_dates(fit.numbers),
         "licence": "Apache-2.0",
     }
-    return save_bundle(fit.motion, out, "grasp-motion", extras)
+    told = ((fit.motion, "grasp-motion", fit.looks), (fit.dates, "grasp-dates", fit.moments))
+    motion, dates = (
+        save_bundle(
+            network,
+            Path(out) / name,
+            name,
+            {"preset": name, **shared, "samples_seen": count, "training_s": round(seconds)},
+        )
+        for (network, name, count), seconds in zip(told, fit.seconds, strict=True)
+    )
+    return motion, dates
+
+
+def _without_dates(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Counts alone, without how late each event is."""
+    return {
+        name: _without_dates(one) if isinstance(one, dict) else one for name, one in numbers.items() if name != "late_s"
+    }
 
 
 def _seen_apart(
@@ -217,7 +241,7 @@ def _seen_apart(
         for number in range(PARTS)
     ]
     steps = sum(motion_steps(len(looks), training) for looks in (*others, everything))
-    with tqdm(total=steps, unit="step", desc="network") as bar:
+    with tqdm(total=steps, unit="step", desc="what moves") as bar:
         seen = [replace(hand) for hand in hands]
         for number, looks in enumerate(others):
             network = train_motion(looks, training, bar.update)
@@ -235,29 +259,41 @@ def _with_motion(hand: Watched, network: GraspMotion) -> list[GraspReading]:
     ]
 
 
-def _regressions(hands: Sequence[Watched], part: NDArray[np.int64], seen: bool) -> dict[str, Any]:
-    """Weights and offsets of all films; `path` of films that a fit has not seen, so that most is found at
-    `FALSE_A_MINUTE`; and what is found of these then."""
-    times = [np.array([sample.at_s for sample in one.samples]) for one in hands]
-    cues = [moment_cues(one.samples, at_s, seen) for one, at_s in zip(hands, times, strict=True)]
-    labels: dict[Literal["grasped", "released", "holds"], list[Labels]] = {
-        what: [_labels(at_s, one.true[what]) for at_s, one in zip(times, hands, strict=True)] for what in WHATS
-    }
-    labels["holds"] = [_held(at_s, one) for at_s, one in zip(times, hands, strict=True)]
-    ridge = SEEN_RIDGE if seen else RIDGE
-    apart: list[Odds] = [{} for _ in hands]
-    result: dict[str, Any] = {}
-    for what, told in labels.items():
+def _dated(
+    hands: Sequence[Watched], part: NDArray[np.int64], training: DateTraining
+) -> tuple[dict[str, Any], GraspDates]:
+    """A network of all films; the `path` with which most is found at `FALSE_A_MINUTE` of films that a network has not
+    seen, and what is found of these then."""
+    moments = [_moments(hand) for hand in hands]
+    unseen = [_moments(replace(hand, samples=_blind(hand))).windows for hand in hands]
+    apart: list[list[Odds]] = [[np.zeros((0, 3))] * len(hands) for _ in range(2)]
+    with tqdm(total=(PARTS + 1) * training.steps, unit="step", desc="dates") as bar:
         for number in range(PARTS):
-            weights, offset = _logistic(cues, told, np.flatnonzero(part != number), ridge)
-            for row in np.flatnonzero(part == number):
-                apart[row][what] = cues[row] @ weights + offset
-        weights, offset = _logistic(cues, told, np.arange(len(hands)), ridge)
-        result[what] = {"weights": [round(float(value), 3) for value in weights], "offset": round(offset, 3)}
-    for one, cue in zip(apart, cues, strict=True):
-        one["grasped"], one["released"], one["holds"] = overruled(cue, *(one[what] for what in (*WHATS, "holds")))
-    path, best = _best_path(hands, times, apart)
-    return result | {"path": path._asdict(), "of_other_films": best}
+            others = [one for one, its in zip(moments, part, strict=True) if its != number]
+            network = train_dates(others or moments, training, bar.update)
+            for row in np.flatnonzero(part == number).tolist():
+                for odds, windows, denied in zip(
+                    apart, (moments[row].windows, unseen[row]), (SURELY_DENIED, DENIED), strict=True
+                ):
+                    odds[row] = overruled(windows, date_answers(network, windows), denied)
+        network = train_dates(moments, training, bar.update)
+    path, best = _best_path(hands, apart[0])
+    return {
+        "path": path._asdict(),
+        "of_other_films": best,
+        "without_images": _found(hands, apart[1], path),
+    }, network
+
+
+def _moments(hand: Watched) -> DatedMoments:
+    at_s = np.array([sample.at_s for sample in hand.samples])
+    labels = [*(_labels(at_s, hand.true[what]) for what in WHATS), _held(at_s, hand)]
+    asked = np.stack([np.where(counts, ones, np.nan) for ones, counts in labels], 1).astype(np.float32)
+    return DatedMoments(moment_windows(hand.samples, at_s).astype(np.float32), asked)
+
+
+def _blind(hand: Watched) -> list[GraspReading]:
+    return [replace(one, holds=0.0, touches=0.0) for one in hand.samples]
 
 
 def _watch(estimator: Estimator, groups: ShardGroups, film: Film, number: int, boxes: bool) -> dict[Side, Watched]:
@@ -350,40 +386,22 @@ def _held(at_s: FloatArray, hand: Watched) -> Labels:
     return begun > ended, np.abs(at_s[:, None] - changes).min(1) > UNSURE_S
 
 
-def _logistic(
-    cues: Sequence[FloatArray], labels: Sequence[Labels], rows: NDArray[np.int64], ridge: float
-) -> tuple[FloatArray, float]:
-    """Weights and offset of a regression on some hands, with a ridge on what is scaled to deviation 1."""
-    X = np.concatenate([cues[row][labels[row][1]] for row in rows])
-    y = np.concatenate([labels[row][0][labels[row][1]] for row in rows]).astype(np.float64)
-    mean, scale = X.mean(0), X.std(0) + 1e-6
-    A = (X - mean) / scale
-
-    def loss(b: FloatArray) -> tuple[float, FloatArray]:
-        z = A @ b[1:] + b[0]
-        off = 1 / (1 + np.exp(-z)) - y
-        value = float((np.logaddexp(0, z) - y * z).sum() + ridge * (b[1:] ** 2).sum() / 2)
-        return value, np.concatenate([[off.sum()], A.T @ off + ridge * b[1:]])
-
-    b = minimize(loss, np.zeros(A.shape[1] + 1), jac=True, method="L-BFGS-B").x
-    weights = b[1:] / scale
-    return weights, float(b[0] - weights @ mean)
-
-
-def _best_path(
-    hands: Sequence[Watched], times: Sequence[FloatArray], odds: Sequence[Odds]
-) -> tuple[PathFit, dict[str, Any]]:
+def _best_path(hands: Sequence[Watched], odds: Sequence[Odds]) -> tuple[PathFit, dict[str, Any]]:
     """Of `PATHS` the one that finds most at no more than `FALSE_A_MINUTE`, and what it finds."""
-
-    def found(fit: PathFit) -> dict[str, Any]:
-        told = [replayed(at_s, one, fit) for at_s, one in zip(times, odds, strict=True)]
-        return judged([Watched(a.film, a.duration_s, a.true, b) for a, b in zip(hands, told, strict=True)])
 
     def merit(one: tuple[PathFit, dict[str, Any]]) -> tuple[float, float, float]:
         hits, false = float(sum(one[1][what]["found"] for what in WHATS)), float(one[1]["false_a_minute"])
         return -max(false - FALSE_A_MINUTE, 0.0), hits, -false
 
-    return max(((fit, found(fit)) for fit in PATHS), key=merit)
+    return max(((fit, _found(hands, odds, fit)) for fit in PATHS), key=merit)
+
+
+def _found(hands: Sequence[Watched], odds: Sequence[Odds], fit: PathFit) -> dict[str, Any]:
+    told = [
+        replayed(np.array([sample.at_s for sample in hand.samples]), one, fit)
+        for hand, one in zip(hands, odds, strict=True)
+    ]
+    return judged([Watched(a.film, a.duration_s, a.true, b) for a, b in zip(hands, told, strict=True)])
 
 
 def replayed(at_s: FloatArray, odds: Odds, fit: PathFit) -> dict[What, list[float]]:
@@ -391,8 +409,7 @@ def replayed(at_s: FloatArray, odds: Odds, fit: PathFit) -> dict[What, list[floa
     told: dict[What, list[float]] = {name: [] for name in WHATS}
     path = GraspPath(fit)
     known = int((at_s <= at_s[-1] - AHEAD_S + _EPS).sum())
-    columns = (odds[name].tolist() for name in ("grasped", "released", "holds"))
-    for now_s, *three in zip(at_s[:known].tolist(), *(column[:known] for column in columns), strict=True):
+    for now_s, three in zip(at_s[:known].tolist(), odds[:known].tolist(), strict=True):
         path.add(ScoredMoment(now_s, None, *three))
         for change in path.told():
             told[WHATS[not change.begins]].append(change.moment.at_s)

@@ -1,0 +1,120 @@
+"""Training of the network that dates grasps (`grasp-dates`), on the last seconds of hands of rendered films."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from prehend.models.hand_object.grasp_dates import GRASP_DATES, GraspDates, build_grasp_dates
+from prehend.types import FloatArray
+
+Windows = NDArray[np.float32]
+"""(N, 8, T) of `grasp_moments.moment_windows`."""
+
+_ODDS, _MOVED, _SPEED, _WAY = 0, slice(1, 3), 4, slice(6, 8)
+"""Signals of a window."""
+
+_AT_REST = float(np.log(0.03) + 2)
+_AT_ONCE = 1024
+
+
+class DatedMoments(NamedTuple):
+    """Moments of one hand.
+
+    Attributes:
+        windows: (N, 8, T). asked: (N, 3) float32, 1 where a grasp begins, where one ends, where something is held, 0
+            where not; NaN where that is not asked.
+    """
+
+    windows: Windows
+    asked: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class DateTraining:
+    """How it is trained.
+
+    Attributes:
+        steps: of AdamW. lr, weight_decay: of it; the rate rises and falls in one cycle.
+        batch_size: moments a step. changes: how many of them are such at which a grasp begins or ends.
+        odds_std: by how much frames of a window are off together, in each of the three log-odds.
+        noise: of each number.
+        cut_p: probability that nothing is known before some time of the window, as of a hand that has just come into
+            view: rendered films begin a second or so before the hand grasps.
+        blind_p: probability that no images tell what moves with the hand.
+        seed: of weights and draws.
+    """
+
+    steps: int = 4000
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    batch_size: int = 128
+    changes: int = 32
+    odds_std: float = 0.25
+    noise: float = 0.05
+    cut_p: float = 0.5
+    blind_p: float = 0.2
+    seed: int = 0
+
+
+def train_dates(
+    hands: Sequence[DatedMoments], training: DateTraining, stepped: Callable[[], object] = lambda: None
+) -> GraspDates:
+    """A network in evaluation mode.
+
+    Args:
+        hands: what to learn from; one moment at least.
+        training: how.
+        stepped: is called after each step.
+    """
+    torch.manual_seed(training.seed)
+    rng = np.random.default_rng(training.seed)
+    windows, asked = np.concatenate([one.windows for one in hands]), np.concatenate([one.asked for one in hands])
+    changes = np.flatnonzero((asked[:, :2] == 1).any(1))
+    network = build_grasp_dates(GRASP_DATES)
+    optimiser = torch.optim.AdamW(network.parameters(), training.lr, weight_decay=training.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, training.lr, total_steps=training.steps)
+    for _ in range(training.steps):
+        rows = rng.integers(0, len(windows), training.batch_size)
+        if len(changes):
+            rows[: training.changes] = rng.choice(changes, training.changes)
+        told = torch.cat(network(torch.from_numpy(varied(windows[rows], training, rng))), 1)
+        wanted = torch.from_numpy(asked[rows])
+        known = ~torch.isnan(wanted)
+        off = nn.functional.binary_cross_entropy_with_logits(told, torch.nan_to_num(wanted), reduction="none")
+        loss = (off * known).sum() / known.sum().clamp(min=1)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        stepped()
+    return network.eval()
+
+
+@torch.no_grad()
+def date_answers(network: GraspDates, windows: Windows) -> FloatArray:
+    """(N, 3) logits that a grasp begins, that it ends, that something is held."""
+    parts = [windows[start : start + _AT_ONCE] for start in range(0, len(windows), _AT_ONCE)]
+    told = [torch.cat(network(torch.from_numpy(part)), 1).numpy() for part in parts]
+    return np.concatenate(told).astype(np.float64) if told else np.zeros((0, 3))
+
+
+def varied(windows: Windows, training: DateTraining, rng: np.random.Generator) -> Windows:
+    """(N, 8, T) windows of hands that go in other directions, of frames that are less right, some with less past."""
+    count, _, times = windows.shape
+    x = windows.copy()
+    x[:, :3] += rng.normal(0, training.odds_std, (count, 3, 1)).astype(np.float32)
+    turn = rng.uniform(0, 2 * np.pi, count)
+    R = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], np.float32)
+    x[:, _WAY] = np.einsum("ijn,njt->nit", R, x[:, _WAY])
+    x += rng.normal(0, training.noise, x.shape).astype(np.float32)
+    known_since = np.where(rng.random(count) < training.cut_p, rng.integers(0, int(0.7 * times), count), 0)[:, None]
+    time = np.arange(times)[None]
+    x = np.take_along_axis(x, np.maximum(time, known_since)[:, None], 2)
+    x[:, _SPEED] = np.where(time <= known_since, _AT_REST, x[:, _SPEED])
+    x[rng.random(count) < training.blind_p, _MOVED] = 0
+    return x
