@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from prehend.pipeline.networks.grasp_dates import SIGNALS, TIMES_S
-from prehend_training.moments.dates import DatedMoments, DateTraining, date_answers, train_dates, varied
+from prehend_training.moments.dates import (
+    DatedMoments,
+    DateTraining,
+    date_answers,
+    drawn_too_often,
+    train_dates,
+    varied,
+)
 
 BRIEF = DateTraining(steps=300, cut_p=0.2, blind_p=0.0)
 T = len(TIMES_S)
@@ -46,6 +53,20 @@ def test_one_seed_gives_one_network() -> None:
     numbers = [network.head[1].weight for network in (one, other, third)]
     assert torch.equal(numbers[0], numbers[1]) and not torch.equal(numbers[0], numbers[2])
     assert date_answers(one, np.zeros((0, SIGNALS, T), np.float32)).shape == (0, 3)
+
+
+def test_changes_are_as_likely_as_they_come_though_they_are_drawn_more_often() -> None:
+    """Windows that tell nothing: of 2,000 moments 60 are beginnings and 20 ends."""
+    asked = np.zeros((2000, 3), np.float32)
+    asked[:60, 0], asked[60:80, 1] = 1, 1
+    shift = drawn_too_often(asked, DateTraining(batch_size=128, changes=32))
+    drawn = 0.25 * 0.75 + 0.75 * 0.03  # of the changes three in four are beginnings
+    assert shift[0] == pytest.approx(np.log(drawn / (1 - drawn)) - np.log(0.03 / 0.97), abs=1e-4)
+    assert drawn_too_often(asked * 0, DateTraining()).tolist() == [0, 0]
+    rest = DatedMoments(np.zeros((2000, SIGNALS, T), np.float32), asked)
+    told = date_answers(train_dates([rest], DateTraining(steps=600)), rest.windows).mean(0)
+    shares = 1 / (1 + np.exp(-told))
+    assert shares[0] == pytest.approx(0.03, abs=0.02) and shares[1] == pytest.approx(0.01, abs=0.01)
 
 
 def test_hands_without_a_grasp_are_learnt_from_too() -> None:

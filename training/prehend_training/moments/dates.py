@@ -92,7 +92,29 @@ def train_dates(
         optimiser.step()
         schedule.step()
         stepped()
+    with torch.no_grad():
+        network.head[-1].bias[:2] -= torch.from_numpy(drawn_too_often(asked, training))
     return network.eval()
+
+
+def drawn_too_often(asked: NDArray[np.float32], training: DateTraining) -> NDArray[np.float32]:
+    """(2,) by how much log-odds of a beginning and of an end are higher among moments that are drawn than among all.
+
+    Args:
+        asked: (N, 3) of all moments, see `DatedMoments`. training: says how moments are drawn.
+    """
+    ones, known = asked[:, :2] == 1, ~np.isnan(asked[:, :2])
+    changes = ones.any(1)
+    if not changes.any():
+        return np.zeros(2, np.float32)
+    share = training.changes / training.batch_size
+
+    def log_odds(yes: FloatArray, counts: FloatArray) -> FloatArray:
+        odds = np.clip(yes / np.maximum(counts, 1e-9), 1e-6, 1 - 1e-6)
+        return np.asarray(np.log(odds / (1 - odds)))
+
+    drawn = [share * one[changes].mean(0) + (1 - share) * one.mean(0) for one in (ones, known)]
+    return (log_odds(drawn[0], drawn[1]) - log_odds(ones.mean(0), known.mean(0))).astype(np.float32)
 
 
 @torch.no_grad()
