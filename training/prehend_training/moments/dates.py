@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from prehend.models.hand_object.grasp_dates import GRASP_DATES, GraspDates, build_grasp_dates
 from prehend.types import FloatArray
+from prehend_training.moments.steps import take_steps
 
 Windows = NDArray[np.float32]
 """(N, 8, T) of `grasp_moments.moment_windows`."""
@@ -76,24 +77,19 @@ def train_dates(
     windows, asked = np.concatenate([one.windows for one in hands]), np.concatenate([one.asked for one in hands])
     changes = np.flatnonzero((asked[:, :2] == 1).any(1))
     network = build_grasp_dates(GRASP_DATES)
-    optimiser = torch.optim.AdamW(network.parameters(), training.lr, weight_decay=training.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, training.lr, total_steps=training.steps)
-    for _ in range(training.steps):
+
+    def drawn() -> tuple[Tensor, Tensor]:
         rows = rng.integers(0, len(windows), training.batch_size)
         if len(changes):
             rows[: training.changes] = rng.choice(changes, training.changes)
-        told = torch.cat(network(torch.from_numpy(varied(windows[rows], training, rng))), 1)
-        wanted = torch.from_numpy(asked[rows])
-        known = ~torch.isnan(wanted)
-        off = nn.functional.binary_cross_entropy_with_logits(told, torch.nan_to_num(wanted), reduction="none")
-        loss = (off * known).sum() / known.sum().clamp(min=1)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        stepped()
+        told = network(torch.from_numpy(varied(windows[rows], training, rng)))
+        return torch.cat(told, 1), torch.from_numpy(asked[rows])
+
+    take_steps(network, training.steps, training.lr, training.weight_decay, drawn, stepped)
+    last = network.head[-1]
+    assert isinstance(last, nn.Linear)
     with torch.no_grad():
-        network.head[-1].bias[:2] -= torch.from_numpy(drawn_too_often(asked, training))
+        last.bias[:2] -= torch.from_numpy(drawn_too_often(asked, training))
     return network.eval()
 
 
@@ -123,6 +119,13 @@ def date_answers(network: GraspDates, windows: Windows) -> FloatArray:
     parts = [windows[start : start + _AT_ONCE] for start in range(0, len(windows), _AT_ONCE)]
     told = [torch.cat(network(torch.from_numpy(part)), 1).numpy() for part in parts]
     return np.concatenate(told).astype(np.float64) if told else np.zeros((0, 3))
+
+
+def without_images(windows: Windows) -> Windows:
+    """(N, 8, T) windows of which no images tell what moves with the hand."""
+    blind = windows.copy()
+    blind[:, _MOVED] = 0
+    return blind
 
 
 def varied(windows: Windows, training: DateTraining, rng: np.random.Generator) -> Windows:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from prehend.models.hand_object.grasp_motion import GRASP_MOTION, GraspMotion, build_grasp_motion
 from prehend.pipeline.frames.hand_motion import LAYERS, SIZE, MotionPatch
+from prehend_training.moments.steps import take_steps
 
 BATCH = 64
 """Looks a step."""
@@ -69,20 +70,15 @@ def train_motion(
     rng = np.random.default_rng(training.seed)
     network = build_grasp_motion(GRASP_MOTION)
     steps = motion_steps(len(looks), training)
-    optimiser = torch.optim.AdamW(network.parameters(), training.lr, weight_decay=training.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, training.lr, total_steps=steps)
     answers = np.array([[_asked(one.holds), _asked(one.touches)] for one in looks], np.float32)
-    for _ in range(steps):
+
+    def drawn() -> tuple[Tensor, Tensor]:
         rows = rng.integers(0, len(looks), BATCH)
         patches, speeds = _inputs([looks[row].patch for row in rows])
         told = network(moved_about(patches, training, rng), speeds)
-        asked = torch.from_numpy(answers[rows])
-        loss = _loss(torch.cat(told, 1), asked)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        stepped()
+        return torch.cat(told, 1), torch.from_numpy(answers[rows])
+
+    take_steps(network, steps, training.lr, training.weight_decay, drawn, stepped)
     return network.eval()
 
 
@@ -123,9 +119,3 @@ def _inputs(patches: Sequence[MotionPatch]) -> tuple[Tensor, Tensor]:
 
 def _asked(answer: bool | None) -> float:
     return np.nan if answer is None else float(answer)
-
-
-def _loss(logits: Tensor, asked: Tensor) -> Tensor:
-    known = ~torch.isnan(asked)
-    off = nn.functional.binary_cross_entropy_with_logits(logits, torch.nan_to_num(asked), reduction="none")
-    return (off * known).sum() / known.sum().clamp(min=1)

@@ -131,7 +131,7 @@ class ManoHead(nn.Module):
 
     def set_mean_pose(self, rotations: Tensor) -> None:
         """Let offsets start from these (16, 3, 3) rotations."""
-        self.mean_pose.copy_(first_columns(rotations).flatten(1))
+        self.mean_pose.copy_(first_columns(rotations))
 
     def forward(self, code: Tensor, places: Tensor) -> HandParameters:
         """(B, D) code, (B, 21, 2) places in [0, 1] of the RoI -> parameters."""

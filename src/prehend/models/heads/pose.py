@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prehend.conventions import NUM_BETAS, NUM_JOINTS, NUM_MANO_JOINTS
-from prehend.models.heads.mano import HandParameters, rotations_from_6d
+from prehend.models.heads.mano import HandParameters, first_columns, rotations_from_6d
 from prehend.models.layers.blocks import Activation
 
 _WRIST, _KNUCKLE = 0, 9
@@ -83,7 +83,7 @@ class PlacesPoseHead(nn.Module):
 
     def set_mean_pose(self, rotations: Tensor) -> None:
         """Let offsets start from these (16, 3, 3) rotations."""
-        self.mean_pose.copy_(rotations[..., :2].transpose(1, 2).flatten(1))
+        self.mean_pose.copy_(first_columns(rotations))
 
     def forward(self, places_px: Tensor, log_std: Tensor, code: Tensor) -> HandParameters:
         """Parameters.

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from prehend.backends import Backend, open_backend
-from prehend.errors import WeightsMismatch
+from prehend.pipeline.networks.stage_check import require_stage
 from prehend.types import FloatArray
 from prehend.weights import load_bundle
 
@@ -31,11 +31,7 @@ class GraspDatesNetwork:
     """
 
     def __init__(self, backend: Backend):
-        bundle = backend.bundle
-        stage = bundle.stages.get(STAGE)
-        shapes = {} if stage is None else {spec.name: tuple(spec.shape[1:]) for spec in stage.inputs}
-        if shapes.get("window") != (SIGNALS, len(TIMES_S)):
-            raise WeightsMismatch(f"weights '{bundle.name}' do not date grasps: take {WEIGHTS}")
+        require_stage(backend, STAGE, {"window": (SIGNALS, len(TIMES_S))}, "date grasps", WEIGHTS)
         self._backend = backend
 
     def tell(self, windows: FloatArray) -> FloatArray:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from prehend.backends import Backend, open_backend
-from prehend.errors import WeightsMismatch
 from prehend.pipeline.frames.hand_motion import LAYERS, SIZE, MotionPatch
+from prehend.pipeline.networks.stage_check import require_stage
 from prehend.weights import load_bundle
 
 STAGE = "watch"
@@ -38,11 +38,7 @@ class GraspMotionNetwork:
     """
 
     def __init__(self, backend: Backend):
-        bundle = backend.bundle
-        stage = bundle.stages.get(STAGE)
-        shapes = {} if stage is None else {spec.name: tuple(spec.shape[1:]) for spec in stage.inputs}
-        if shapes.get("patch") != (LAYERS, SIZE, SIZE):
-            raise WeightsMismatch(f"weights '{bundle.name}' do not watch hands: take {WEIGHTS}")
+        require_stage(backend, STAGE, {"patch": (LAYERS, SIZE, SIZE)}, "watch hands", WEIGHTS)
         self._backend = backend
 
     def tell(self, patch: MotionPatch) -> MotionAnswer:

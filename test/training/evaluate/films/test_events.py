@@ -14,16 +14,8 @@ from prehend.pipeline.networks.grasp_motion import GraspMotionNetwork
 from prehend.pipeline.tracking.grasp_moments import GraspReading, moment_windows
 from prehend.pipeline.tracking.grasp_path import PathFit
 from prehend.weights import load_bundle
-from prehend_training.evaluate.films.events import (
-    NEAR_S,
-    PATHS,
-    Watched,
-    events_on,
-    fitted,
-    judged,
-    replayed,
-    save_fit,
-)
+from prehend_training.evaluate.films.event_fit import PATHS, fitted, replayed, save_fit
+from prehend_training.evaluate.films.events import NEAR_S, Watched, events_on, judged
 from prehend_training.moments.dates import DateTraining, date_answers
 from prehend_training.moments.motion import MotionTraining, WatchedLook
 

@@ -139,7 +139,8 @@ def _add_events(verbs: Any) -> None:
 
 def _events(arguments: argparse.Namespace) -> None:
     from prehend.pipeline.load import load_estimator
-    from prehend_training.evaluate.films.events import events_on, fitted, judged, save_fit
+    from prehend_training.evaluate.films.event_fit import fitted, save_fit
+    from prehend_training.evaluate.films.events import events_on, judged
 
     if arguments.out is not None and not arguments.fit:
         raise InvalidInput("--out is where --fit writes the networks that it trains: give both, or neither")
