@@ -28,6 +28,9 @@ Array = NDArray[np.floating]
 Rng = np.random.Generator
 Outcome = Literal["lift", "touch", "near", "pass"]
 
+_STAYS_P, _AGAIN_P = 0.25, 0.2
+"""How often a hand stays about its object between what it does with it, and how often it takes it once more."""
+
 
 class Course(NamedTuple):
     """A hand and its object over F frames, in the hand's own world.
@@ -76,7 +79,11 @@ def still_course(T_world_hand: Array, angles: Array, gestures: Array, frames: in
 
 
 def handled(rng: Rng, plan: GraspPlan, outcome: Outcome, rate_hz: float) -> Course:
-    """The whole course: wait, reach, close, lift, move, put down, release, withdraw; or only part of it."""
+    """The whole course: wait, reach, close, lift, move, put down, release, withdraw; or only part of it.
+
+    A hand may rest about its object before it lifts it and once it has put it down, stay there opened, and take it
+    again.
+    """
     start, relaxed = _waiting(rng, plan, plan.resting)
     hand: Array = plan.hand_at(plan.resting)
     pieces = [_wait(start, relaxed, plan, _frames(rng, 0.15, 0.5, rate_hz))]
@@ -93,20 +100,22 @@ def handled(rng: Rng, plan: GraspPlan, outcome: Outcome, rate_hz: float) -> Cour
     last = plan.resting
     if outcome == "near":
         pieces.append(_wait(hand, ready, plan, _frames(rng, 0.4, 1.0, rate_hz)))
-    else:
-        pieces.append(_fingers(rng, plan, plan.resting, ready, closed, _frames(rng, 0.15, 0.3, rate_hz)))
+    for _ in range(_times(rng, outcome)):
+        pieces.append(_fingers(rng, plan, last, ready, closed, _frames(rng, 0.15, 0.3, rate_hz)))
         if outcome == "lift":
-            carried = _carry(rng, plan, rate_hz)
+            pieces += _resting(rng, plan, last, closed, rate_hz)
+            carried = _carry(rng, plan, last, rate_hz)
             last = carried[-1]
-            pieces.append(_held(plan, carried))
+            pieces += [_held(plan, carried), *_resting(rng, plan, last, closed, rate_hz)]
         else:
             pieces.append(_held(plan, np.repeat(last[None], _frames(rng, 0.3, 1.0, rate_hz), 0)))
         pieces.append(_fingers(rng, plan, last, closed, ready, _frames(rng, 0.18, 0.3, rate_hz)))
+        pieces += _resting(rng, plan, last, ready, rate_hz)
         hand = plan.hand_at(last)
     end, relaxed_after = _waiting(rng, plan, last)
     back = _reach(plan, end, hand, relaxed_after, ready, round(seconds * rate_hz), last)
     pieces.append(tuple(part[::-1] for part in back))
-    pieces.append(_wait(end, relaxed_after, plan, _frames(rng, 0.1, 0.4, rate_hz), last))
+    pieces.append(_wait(end, relaxed_after, plan, _frames(rng, 0.1, 1.2, rate_hz), last))
     hands, angles, things, contact, attached = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
     return Course(hands, angles, things, contact, attached, (first, first + len(reach[0])))
 
@@ -232,6 +241,23 @@ def _fingers(rng: Rng, plan: GraspPlan, thing: Array, first: Array, last: Array,
     return hand, angles, still, _felt(plan, hand, angles, still, range(count)), np.zeros(count, np.bool_)
 
 
+def _times(rng: Rng, outcome: Outcome) -> int:
+    """How often it takes the object."""
+    again = rng.random() < _AGAIN_P
+    return 0 if outcome == "near" else 1 + (again and outcome == "lift")
+
+
+def _resting(rng: Rng, plan: GraspPlan, thing: Array, angles: Array, rate_hz: float) -> list[Piece]:
+    """Perhaps the hand stays about an object at rest, its fingers (15, 3) as they are."""
+    stays, count = rng.random() < _STAYS_P, _frames(rng, 0.15, 1.0, rate_hz)
+    if not stays:
+        return []
+    hand = plan.hand_at(thing)
+    contact = _felt(plan, hand[None], angles[None], thing[None], range(1))
+    still = [np.repeat(part[None], count, 0) for part in (hand, angles, thing)]
+    return [(*still, np.repeat(contact, count, 0), np.zeros(count, np.bool_))]
+
+
 def _held(plan: GraspPlan, things: Array) -> Piece:
     count = len(things)
     contact = contact_of(plan.posed, plan.grasp.solid, plan.grasp.T_hand_object)
@@ -247,9 +273,9 @@ def _felt(plan: GraspPlan, hands: Array, angles: Array, things: Array, rows: ran
     return contact
 
 
-def _carry(rng: Rng, plan: GraspPlan, rate_hz: float) -> NDArray[np.float64]:
-    """(F, 4, 4) of an object that is lifted, moved and turned, perhaps held still, and put down elsewhere."""
-    solid, start = plan.grasp.solid, plan.resting
+def _carry(rng: Rng, plan: GraspPlan, start: Array, rate_hz: float) -> NDArray[np.float64]:
+    """(F, 4, 4) of an object that is lifted from (4, 4), moved and turned, perhaps held still, and put down elsewhere."""
+    solid = plan.grasp.solid
     height = rng.uniform(0.07, 0.2)
     turn = about(rng.standard_normal(3), rng.uniform(0.2, 1.0))
     shift = rng.uniform(-0.1, 0.1, 2)

@@ -215,7 +215,7 @@ class Sequence:
 
 
 def sample_sequence(seed: int, index: int, views: int = 8, size: tuple[int, int] | None = None) -> Sequence:
-    """A random sequence at `RATE_HZ`, 3 to 6 s; the same for the same numbers.
+    """A random sequence at `RATE_HZ`, 3 to 9 s; the same for the same numbers.
 
     Args:
         seed, index: where its random numbers come from.
@@ -362,7 +362,7 @@ def _course(rng: Rng, shoulder_m: Array) -> tuple[Course, GraspPlan | None]:
         if plan is None:
             continue
         course = handled(rng, plan, outcome, RATE_HZ)
-        if 3 * RATE_HZ <= len(course.angles) <= 6 * RATE_HZ and fits(plan, course):
+        if 3 * RATE_HZ <= len(course.angles) <= 9 * RATE_HZ and fits(plan, course):
             return alive(rng, course, RATE_HZ), plan
     return alive(rng, passed(rng, shoulder_m, np.zeros(10), RATE_HZ), RATE_HZ), None
 
