@@ -74,6 +74,8 @@ def test_manifest_says_what_it_is(bundle: Bundle) -> None:
     assert manifest["hand_side"] == "right"
     assert manifest["licence"] == "none"
     assert manifest["input"]["size"] == bundle.stages[next(iter(bundle.stages))].inputs[0].shape[-1]
+    looks = any(spec.name == "image" for file in bundle.stages.values() for spec in file.inputs)
+    assert manifest["input"].get("colour") == ("RGB" if looks else None)
     described = registry.describe(bundle.network)
     assert manifest["parameters"] == described.parameters
     assert manifest["gmac"] == described.gmac

@@ -58,7 +58,7 @@ def save_bundle(
         "name": folder.name,
         "network": network_name,
         "config": config_to_manifest(network.config),
-        "input": {"size": network.config.size, "colour": "RGB", "range": [0, 1]},
+        "input": _input(network),
         "joint_order": list(JOINT_NAMES),
         "hand_side": "right",
         "parameters": count_parameters(network),
@@ -75,6 +75,13 @@ def save_bundle(
     bundle = load_bundle(folder)
     check_parity(TorchBackend(bundle), OnnxBackend(bundle))
     return bundle
+
+
+def _input(network: Staged) -> dict[str, Any]:
+    """The size of what goes in; of a network that looks at images, their colours, too."""
+    size = {"size": network.config.size}
+    looks = any("image" in stage.inputs for stage in network.stages().values())
+    return size | {"colour": "RGB", "range": [0, 1]} if looks else size
 
 
 def _stored(network: nn.Module, dtype: DType) -> dict[str, Tensor]:

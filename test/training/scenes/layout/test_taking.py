@@ -148,6 +148,22 @@ def test_what_is_lifted_is_held_as_the_grasp_holds_it_and_put_down_upright(plans
         assert held[1:][moving].all()
 
 
+def test_some_hands_stay_about_what_they_take_and_some_take_it_again(plans):
+    plan, still_s, takes = plans[0], [], []
+    for seed in range(24):
+        course = handled(np.random.default_rng(seed), plan, "lift", RATE_HZ)
+        begins, ends = (np.flatnonzero(np.diff(course.attached.astype(int)) == step) + 1 for step in (1, -1))
+        takes.append(len(begins))
+        for end, begin in zip(ends[:-1], begins[1:], strict=True):  # opened in between, where it put the object down
+            opened = np.abs(course.angles[end:begin] - plan.posed.angles).max((1, 2))
+            assert opened.max() > 0.05 and opened[-1] < 1e-9
+            assert np.allclose(course.T_world_object[end:begin], course.T_world_object[end - 1])
+        closed = np.abs(course.angles - plan.posed.angles).max((1, 2)) < 1e-9
+        still_s.append((closed & ~course.attached).sum() / RATE_HZ)
+    assert set(takes) == {1, 2} and 0 < takes.count(2) < 12
+    assert min(still_s) < 0.1 and max(still_s) > 0.3
+
+
 def inverse_many(T):
     return np.stack([inverse(one) for one in T])
 

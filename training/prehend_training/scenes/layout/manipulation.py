@@ -274,7 +274,7 @@ def _felt(plan: GraspPlan, hands: Array, angles: Array, things: Array, rows: ran
 
 
 def _carry(rng: Rng, plan: GraspPlan, start: Array, rate_hz: float) -> NDArray[np.float64]:
-    """(F, 4, 4) of an object that is lifted from (4, 4), moved and turned, perhaps held still, and put down elsewhere."""
+    """(F, 4, 4) of an object that is lifted from (4, 4), moved, turned, perhaps held still, and put down elsewhere."""
     solid = plan.grasp.solid
     height = rng.uniform(0.07, 0.2)
     turn = about(rng.standard_normal(3), rng.uniform(0.2, 1.0))
