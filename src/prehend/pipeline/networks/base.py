@@ -77,6 +77,13 @@ class MeshAnswer(NamedTuple):
     joints: FloatArray
 
 
+class PoseAnswer(NamedTuple):
+    """Pose and shape in one crop: rotations (16, 3, 3), the first from the hand to the crop frame, and betas (10,)."""
+
+    rotations: FloatArray
+    betas: FloatArray
+
+
 class NetworkAnswer(NamedTuple):
     """Answer for one crop, in the crop's pixels and frame, as of a right hand.
 
@@ -92,6 +99,7 @@ class NetworkAnswer(NamedTuple):
         mesh: of networks that answer with one; pose and shape are then what the hand model needs to come near it.
         remembered: what later frames need of this one; None of weights that look at single frames.
         pose_covariance: (48, 48) of the errors of the rotations, see `pose_refine`; None of weights that do not tell.
+        alone: pose and shape as this image alone tells them, where several say `rotations` and `betas`; None else.
     """
 
     keypoints: FloatArray
@@ -103,6 +111,7 @@ class NetworkAnswer(NamedTuple):
     mesh: MeshAnswer | None = None
     remembered: Remembered | None = None
     pose_covariance: FloatArray | None = None
+    alone: PoseAnswer | None = None
 
 
 class CropNetwork(ABC):

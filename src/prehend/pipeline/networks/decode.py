@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from prehend.conventions import MIRROR, Side
 from prehend.geometry.camera import rotation_camera_crop
-from prehend.geometry.root import fit_residual, fit_root
+from prehend.geometry.root import RootFit, fit_residual, fit_root
 from prehend.hand_model.model import HandModel
 from prehend.hand_model.skeleton import Posture
 from prehend.hand_model.skinning import skin
@@ -22,14 +22,19 @@ from prehend.types import Camera, FloatArray
 MIN_WEIGHT = 0.1
 """Weight of a hidden joint in the metric fit: its keypoint is a guess, but better than none."""
 
+DISAGREES = 3.0
+"""What several frames say is believed while it lies no farther from this image's keypoints than so many times what this
+image says alone."""
+
 _ROTATION_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
 class DecodedHand:
     """A hand in the camera frame; fields as in `types.HandEstimate`, whether depth measured its distance, `misfit_px`:
-    `fit_error_px` of the network's own pose, which tells hands from what are none, and `prior`: that pose, where it is
-    known how far it errs. `joint_std_m` is None but of hands that depth measured."""
+    `fit_error_px` of the network's own pose by this image alone, which tells hands from what are none, and `prior`:
+    the pose before keypoints refined it, where it is known how far it errs. `joint_std_m` is None but of hands that
+    depth measured."""
 
     keypoints_px: FloatArray
     joints_m: FloatArray
@@ -66,26 +71,27 @@ def decode_hand(
         model: of the hand's side, without forearm.
         mesh: False leaves `vertices_m` empty: the hand is posed anew when it is smoothed.
     """
-    numbers = (answer.keypoints, answer.rotations, answer.betas, answer.visibility, answer.keypoint_std)
+    one = answer if answer.alone is None else answer._replace(**answer.alone._asdict())
+    numbers = (answer.keypoints, answer.visibility, answer.keypoint_std, *answer[1:3], *one[1:3])
     if not all(np.isfinite(array).all() for array in numbers if array is not None):
         return NoHand("not_finite")
     if answer.mesh is not None and not np.isfinite(answer.mesh.joints).all():
         return NoHand("not_finite")
-    rotations = rotations_in_camera(answer.rotations, spec, camera)
-    off = np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max()
-    if off > _ROTATION_TOLERANCE or np.linalg.det(rotations).min() < 0:
-        return NoHand("bad_rotation")
     keypoints = spec.to_image(from_box(answer.keypoints, spec.hand_box))
     refines = answer.pose_covariance is not None and answer.keypoint_std is not None and answer.mesh is None
-    posed = _posed(answer, rotations, spec, camera, model, mesh and not refines)
-    root = posed.joints[0].astype(np.float64)
     size = (camera.width, camera.height)
     weights = np.clip(answer.visibility, MIN_WEIGHT, 1.0) * border_trust(keypoints, size)
     std_px = _std_px(answer, spec)
-    fit = fit_root(posed.joints - root, keypoints, camera, weights, std_px)
-    if fit is None:
-        return NoHand("no_position")
-    shift, error_px, prior = fit.translation_m - root, fit.residual_px, None
+    seen = _Seen(spec, camera, model, keypoints, weights, std_px, mesh and not refines)
+    placed = alone = _placed(one, seen)
+    if isinstance(alone, NoHand):
+        return alone
+    if answer is not one:
+        placed = _placed(answer, seen)
+        if isinstance(placed, NoHand) or placed.fit.residual_px > DISAGREES * alone.fit.residual_px:
+            placed = alone
+    (answer, rotations, posed, shift, fit), prior = placed, None
+    error_px = fit.residual_px
     if refines:
         assert answer.pose_covariance is not None
         prior = PosePrior(rotations, of_side(answer.pose_covariance, model.side))
@@ -102,12 +108,47 @@ def decode_hand(
         betas=answer.betas,
         visible=is_inside(keypoints, size) & (answer.visibility > 0.5),
         fit_error_px=error_px,
-        misfit_px=fit.residual_px,
+        misfit_px=alone.fit.residual_px,
         # with an assumed focal length the distance is off by an unknown factor
         position_std_m=float("nan") if camera.estimated else fit.std_m,
         keypoint_std_px=std_px,
         prior=prior,
     )
+
+
+class _Seen(NamedTuple):
+    """What a crop is decoded with: its keypoints (21, 2) in the image [px], their weights (21,) and standard deviations
+    (21,) [px] or None, whether vertices are needed; else as of `decode_hand`."""
+
+    spec: CropSpec
+    camera: Camera
+    model: HandModel
+    keypoints: FloatArray
+    weights: FloatArray
+    std_px: FloatArray | None
+    mesh: bool
+
+
+class _Placed(NamedTuple):
+    """An answer, its rotations (16, 3, 3) in the camera frame, the hand in that pose, what to add to its joints [m],
+    and how these fit to the keypoints."""
+
+    answer: NetworkAnswer
+    rotations: FloatArray
+    posed: "_Posed"
+    shift: FloatArray
+    fit: RootFit
+
+
+def _placed(answer: NetworkAnswer, seen: _Seen) -> _Placed | NoHand:
+    rotations = rotations_in_camera(answer.rotations, seen.spec, seen.camera)
+    off = np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max()
+    if off > _ROTATION_TOLERANCE or np.linalg.det(rotations).min() < 0:
+        return NoHand("bad_rotation")
+    posed = _posed(answer, rotations, seen.spec, seen.camera, seen.model, seen.mesh)
+    root = posed.joints[0].astype(np.float64)
+    fit = fit_root(posed.joints - root, seen.keypoints, seen.camera, seen.weights, seen.std_px)
+    return NoHand("no_position") if fit is None else _Placed(answer, rotations, posed, fit.translation_m - root, fit)
 
 
 def _refined(

@@ -38,7 +38,8 @@ class HandModels:
         """An answer for the models in `by_side`: with their shape, and without a mesh that is another model's."""
         if self._source is None:
             return answer
-        return answer._replace(betas=self.shape(answer.betas), mesh=None)
+        alone = answer.alone and answer.alone._replace(betas=self.shape(answer.alone.betas))
+        return answer._replace(betas=self.shape(answer.betas), mesh=None, alone=alone)
 
     def shape(self, betas: FloatArray) -> FloatArray:
         """(10,) betas of the network -> (10,) betas of the model in `by_side`; both sides have the same."""

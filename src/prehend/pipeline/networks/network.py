@@ -10,7 +10,15 @@ from prehend.conventions import OBJECT_KIND_SIZE
 from prehend.pipeline.crops.letterbox import probability
 from prehend.pipeline.crops.uncut import AnyCrop, infer_crops
 from prehend.pipeline.frames.memory import NO_PAST, Moment, Remembered
-from prehend.pipeline.networks.base import CropNetwork, Encoded, Maps, NetworkAnswer, ThingAnswer, input_shape
+from prehend.pipeline.networks.base import (
+    CropNetwork,
+    Encoded,
+    Maps,
+    NetworkAnswer,
+    PoseAnswer,
+    ThingAnswer,
+    input_shape,
+)
 from prehend.pipeline.networks.pose_refine import pose_covariance
 
 ANSWERS = ("presence_logit", "grasp_logit", "side_logit")
@@ -59,7 +67,9 @@ class HandNetwork(CropNetwork):
         picked = list(rows)
         out, things = self.hand_outputs(crops, encoded, picked, holds, kinds)
         now: Sequence[Remembered | None] = [None] * len(picked)
+        alone: Sequence[PoseAnswer | None] = now
         if self._through_time is not None:
+            alone = [PoseAnswer(*pair) for pair in zip(out["rotations"], out["betas"], strict=True)]
             now, fused = self._through_time.run(out, moments or [NO_PAST] * len(picked))
             out |= fused
         visibility = probability(out["visibility_logit"])
@@ -75,6 +85,7 @@ class HandNetwork(CropNetwork):
                 std[k],
                 remembered=now[k],
                 pose_covariance=self._pose_covariance,
+                alone=alone[k],
             )
             for k in range(len(picked))
         ]
