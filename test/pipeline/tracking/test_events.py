@@ -135,6 +135,15 @@ def test_a_hand_that_goes_over_the_border_has_left(estimator, oracle, camera, im
     assert told(events) == [("found", 1), (kind, 1)]
 
 
+def test_a_hand_in_the_middle_has_not_left_because_time_jumps(estimator, oracle, camera, image, new_hand) -> None:
+    hand, events = new_hand("right", x=0.0), []
+    for k, stamp in enumerate([*np.arange(10) / 30, 8.5, 8.6, 8.7]):
+        shift = np.array([0.004 * k, 0, 0])
+        oracle.scene = [replace(hand, translation=hand.translation + shift)] if k < 10 else []
+        events += estimator.estimate(image, camera, stamp=float(stamp)).events
+    assert told(events) == [("found", 1), ("lost", 1)]
+
+
 def test_two_hands_have_events_of_their_own(estimator, oracle, camera, image, new_hand) -> None:
     left, right = new_hand("left", x=-0.13, seed=1), new_hand("right", x=0.13, seed=2)
     holding = new_hand("right", x=0.13, seed=2, grasp=True)

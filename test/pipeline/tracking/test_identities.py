@@ -55,6 +55,15 @@ def test_velocities_are_those_of_the_true_hand(play, new_hand, hz) -> None:
     assert np.linalg.norm(tip - (velocity + np.cross(turn, tips))) < 0.04, "a turn moves the fingertips"
 
 
+def test_a_place_that_jumps_is_no_velocity(play, new_hand) -> None:
+    """As of a hand that comes into view: its distance is a guess at first."""
+    hand = new_hand("right", x=0.0)
+    far = replace(hand, translation=hand.translation + np.array([0, 0, 0.3]))
+    motions = [result.hands[0].motion for result in play([[far]] * 3 + [[hand]] * 4)]
+    assert [motion is None for motion in motions] == [True, False, False, True, False, False, False]
+    assert max(np.abs(motion.joints_m_s).max() for motion in motions if motion is not None) < 0.05
+
+
 def test_a_hand_at_rest_has_no_velocity(play, new_hand) -> None:
     hands = [result.hands[0] for result in play([[new_hand("left", x=0.0)]] * 10)]
     assert max(np.abs(hand.motion.joints_m_s).max() for hand in hands[1:]) < 1e-2
@@ -103,6 +112,15 @@ def test_a_hidden_hand_is_waited_for(play, new_hand, hz) -> None:
         assert one.position_std_m == pytest.approx(np.hypot(last.position_std_m, COAST_M_S * number / hz))
     events = [[event.kind for result in each for event in result.events] for each in (results, held)]
     assert events == [["found", "lost"]] * 2, "a hand that is held is lost all the same"
+
+
+def test_a_distance_that_nobody_knows_stays_unknown_out_of_sight(oracle, finder, camera, image, new_hand) -> None:
+    estimator, said = Estimator(oracle, finder, config=EstimatorOptions(lost="hold")), []
+    for k in range(8):
+        oracle.scene = [new_hand("right", x=0.0)] if k < 4 else []
+        said += estimator.estimate(image, replace(camera, estimated=True), stamp=k / 30).hands
+    assert [hand.state for hand in said] == ["tracked"] * 4 + ["coasting"] * 4
+    assert np.isnan([hand.position_std_m for hand in said]).all()
 
 
 def test_a_hand_that_comes_back_is_tracked_again_under_its_number(play, new_hand) -> None:

@@ -25,6 +25,9 @@ LEAVING_S = 0.15
 """A hand that is not seen any more has left the view if the movement that it had would have taken it over the image's
 border within this time, or by the first frame without it [s]."""
 
+FORESEEN_S = 0.5
+"""A movement tells for no longer than this where a hand is that is not seen any more [s]: stamps may jump."""
+
 LEAVING_SHARE = 0.75
 """Less of its box than this is then in the image."""
 
@@ -169,7 +172,7 @@ class EventTeller:
         """A track is not in this frame."""
         if known.view.says is False:
             return
-        ahead_s = max(LEAVING_S, self._now_s - known.seen_s)
+        ahead_s = min(max(LEAVING_S, self._now_s - known.seen_s), FORESEEN_S)
         known.leaving = inside_share(_moved(known.hand.box_px, known.velocity * ahead_s), size) < LEAVING_SHARE
         known.view = _Run(False, self._stamp, self._now_s)
 

@@ -20,6 +20,10 @@ VELOCITY_S = 0.1
 PAUSE_S = 0.25
 """A hand that was out of sight for longer begins to move anew [s]."""
 
+FASTEST_M_S = 6.0
+"""No hand at work is faster: where a wrist goes so far from an image to the next, one of them placed it wrongly, as where
+little of a hand is in view [m/s]."""
+
 COAST_M_S = 0.3
 """How fast hands are expected to move away, unseen, from where they were: the growth of `position_std_m` [m/s]."""
 
@@ -150,10 +154,13 @@ class Identities:
         return max(past.hand.box_px.width, past.hand.box_px.height)
 
 
-def _motion(past: _Past, hand: HandEstimate) -> HandMotion:
-    """Differences of the smoothed pose, through a low-pass filter of first order; the first one as it is."""
+def _motion(past: _Past, hand: HandEstimate) -> HandMotion | None:
+    """Differences of the smoothed pose, through a low-pass filter of first order; the first one as it is. None where no
+    hand goes like that."""
     elapsed, before = past.unseen_s, past.hand
     linear = (hand.joints_m - before.joints_m) / elapsed
+    if float(np.linalg.norm(linear[0])) > FASTEST_M_S:
+        return None
     angular = axis_angle_from_matrix(np.asarray(hand.rotations[0] @ before.rotations[0].T, np.float64)) / elapsed
     if past.motion is None:
         return HandMotion(linear, angular)
@@ -170,7 +177,6 @@ def _held(past: _Past, share: float) -> HandEstimate:
     hand = past.hand
     held = None if hand.held_object is None else replace(hand.held_object, score=share * hand.held_object.score)
     carried = CARRIED if share >= CARRIED_SHARE else GUESSED
-    std = math.hypot(0.0 if math.isnan(hand.position_std_m) else hand.position_std_m, COAST_M_S * past.unseen_s)
     return replace(
         hand,
         state="coasting",
@@ -179,6 +185,6 @@ def _held(past: _Past, share: float) -> HandEstimate:
         held_object=held,
         visible=np.zeros(NUM_JOINTS, np.bool_),
         validity=np.where(hand.visible, carried, GUESSED).astype(np.uint8),
-        position_std_m=std,
+        position_std_m=math.hypot(hand.position_std_m, COAST_M_S * past.unseen_s),
         joint_std_m=None if hand.joint_std_m is None else carried_std(hand.joint_std_m, past.unseen_s),
     )
