@@ -83,14 +83,14 @@ def decode_hand(
     weights = np.clip(answer.visibility, MIN_WEIGHT, 1.0) * border_trust(keypoints, size)
     std_px = _std_px(answer, spec)
     seen = _Seen(spec, camera, model, keypoints, weights, std_px, mesh and not refines)
-    placed = alone = _placed(one, seen)
+    alone = _placed(one, seen)
     if isinstance(alone, NoHand):
         return alone
-    if answer is not one:
-        placed = _placed(answer, seen)
-        if isinstance(placed, NoHand) or placed.fit.residual_px > DISAGREES * alone.fit.residual_px:
-            placed = alone
-    (answer, rotations, posed, shift, fit), prior = placed, None
+    placed = alone if answer is one else _placed(answer, seen)
+    if isinstance(placed, NoHand) or placed.fit.residual_px > DISAGREES * alone.fit.residual_px:
+        placed = alone
+    answer, rotations, posed, shift, fit = placed
+    prior: PosePrior | None = None
     error_px = fit.residual_px
     if refines:
         assert answer.pose_covariance is not None

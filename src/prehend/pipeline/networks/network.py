@@ -67,7 +67,7 @@ class HandNetwork(CropNetwork):
         picked = list(rows)
         out, things = self.hand_outputs(crops, encoded, picked, holds, kinds)
         now: Sequence[Remembered | None] = [None] * len(picked)
-        alone: Sequence[PoseAnswer | None] = now
+        alone: Sequence[PoseAnswer | None] = [None] * len(picked)
         if self._through_time is not None:
             alone = [PoseAnswer(*pair) for pair in zip(out["rotations"], out["betas"], strict=True)]
             now, fused = self._through_time.run(out, moments or [NO_PAST] * len(picked))

@@ -21,8 +21,8 @@ PAUSE_S = 0.25
 """A hand that was out of sight for longer begins to move anew [s]."""
 
 FASTEST_M_S = 6.0
-"""No hand at work is faster: where a wrist goes so far from an image to the next, one of them placed it wrongly, as where
-little of a hand is in view [m/s]."""
+"""No hand at work is faster: where a wrist goes so far from an image to the next, one of them placed it wrongly, as
+where little of a hand is in view [m/s]."""
 
 COAST_M_S = 0.3
 """How fast hands are expected to move away, unseen, from where they were: the growth of `position_std_m` [m/s]."""
