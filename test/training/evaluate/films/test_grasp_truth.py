@@ -55,7 +55,17 @@ def test_a_hand_holds_what_goes_with_it_and_lets_go_where_its_fingertips_leave_i
     assert truth.step(picture, hand)
     assert truth.step(picture, reaching(hand, 0.9 * LEFT_M))
     assert not truth.step(picture, reaching(hand, 1.1 * LEFT_M)), "it touches on, and the object stays"
-    assert not truth.step(picture, hand), "what was let go is not held again before contact ends"
+    assert not truth.step(picture, hand), "what was let go is not held again while it lies there"
+
+
+def test_what_was_let_go_may_be_taken_again_without_a_moment_apart(seen: tuple[Sample, HandLabel]) -> None:
+    truth = lifting(seen)
+    picture, hand = carried(*seen, PUSH)
+    assert truth.step(picture, hand)
+    assert not truth.step(picture, reaching(hand, 0.03))
+    again, moved = carried(picture, reaching(hand, 0.005), PUSH)
+    assert truth.step(again, moved)
+    assert not truth.step(again, reaching(moved, 0.03))
 
 
 def test_contact_that_ends_ends_a_grasp_and_the_next_one_begins_anew(seen: tuple[Sample, HandLabel]) -> None:

@@ -26,25 +26,25 @@ class HeldTruth:
 
     def __init__(self) -> None:
         self._tips_m: FloatArray | None = None
-        self._has_left = False
         self._found: dict[int, FloatArray] = {}
 
     def step(self, picture: Sample, label: HandLabel) -> bool:
-        """Whether it holds something: its label says so, the object has left the pose in which the hand found it, and
-        its fingertips are on the object where they were when that began to move."""
+        """Whether it holds something: its label says so, the object has left the pose in which the hand found it or let
+        go of it, and its fingertips are on the object where they were when that began to move."""
         number = label.object_index if _touches(label) else None
         poses = {k: _in_world(picture, k) for k in range(len(picture.objects))}
         self._found |= {k: pose for k, pose in poses.items() if k != number or k not in self._found}
         if not label.grasp or number is None or not _went(self._found[number], poses[number]):
-            self._tips_m, self._has_left = None, False
+            self._tips_m = None
             return False
         T = np.linalg.inv(picture.objects[number].T_camera_object)
         tips_m = label.joints_m[list(TIP_JOINTS)] @ T[:3, :3].T + T[:3, 3]
         if self._tips_m is None:
             self._tips_m = tips_m
-        gone_m = float(np.linalg.norm(tips_m - self._tips_m, axis=1).mean())
-        self._has_left = self._has_left or gone_m > LEFT_M
-        return not self._has_left
+        if float(np.linalg.norm(tips_m - self._tips_m, axis=1).mean()) <= LEFT_M:
+            return True
+        self._tips_m, self._found[number] = None, poses[number]  # it may take it again without a moment apart
+        return False
 
 
 def _touches(label: HandLabel) -> bool:
