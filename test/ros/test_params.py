@@ -39,6 +39,17 @@ def test_parameters_of_old_names_work_and_are_told_of(old, value, new, means):
     assert line.startswith(f"parameter {old} ") and new in line
 
 
+@pytest.mark.parametrize(
+    ("frames", "stride_s", "fits"),
+    [(6, 0.167, True), (7, 0.167, False), (16, 1.0, False), (2, 1.0, True), (0, 1.0, True)],
+)
+def test_frames_that_reach_back_too_far_do_not_stop_the_node(frames, stride_s, fits):
+    params = NodeParams().updated({"temporal_frames": frames, "temporal_stride_s": stride_s})
+    assert params.options().temporal_frames == (frames if fits else 0)
+    notes = params.notes()
+    assert notes == () if fits else len(notes) == 1 and f"temporal_frames is {frames}" in notes[0]
+
+
 @pytest.mark.parametrize("name", [name for name, spec in specs().items() if spec.span])
 def test_ranges_hold_at_both_ends_and_not_beyond(name):
     low, high = specs()[name].span

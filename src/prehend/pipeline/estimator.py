@@ -83,7 +83,8 @@ class Estimator(EstimatorBase, FromPretrained):
             hypotheses: False where nobody looks at those that option `hypotheses` asks for: none are made, and they
                 begin anew with the next image that wants them. Nothing else depends on them.
 
-        The detector looks when `schedule.Schedule` says so.
+        The detector looks when `schedule.Schedule` says so. With option `temporal_lag_s` hands come at once all the
+        same and are not smoothed: `lag.FixedLag` holds results back and smooths them.
 
         Raises:
             InvalidInput: the image is not (H, W, 3) uint8, camera or depth do not belong to it, a box does not touch

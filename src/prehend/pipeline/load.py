@@ -68,9 +68,12 @@ def load_estimator(options: EstimatorOptions | None = None, **changes: Any) -> E
         options: None for the defaults.
         changes: options by name, in place of those of `options`.
 
+    With `temporal_lag_s` above 0 `Estimator.estimate` smooths nothing and holds nothing back: put what it says into a
+    `prehend.pipeline.lag.FixedLag(estimator.options, estimator.hand_models)`, which does both.
+
     Raises:
         UnknownName: no such option, weights, backend or object.
-        ParameterError: an option is out of range.
+        ParameterError: an option is of another kind or out of range.
         AssetError: a file is missing or corrupt.
         MissingDependency: what the backend runs on is not installed.
         EngineMismatch: the engine that is asked for is missing or belongs to something else.

@@ -1,9 +1,12 @@
 """What an estimator can be told: one set of options for the commands, the node and Python."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from prehend.backends.settings import BackendSettings
 from prehend.errors import ParameterError, UnknownName
@@ -34,6 +37,27 @@ LIVE = (
 """Options that may change between two images (`Estimator.change`)."""
 
 
+def _is_truth(value: object) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value  # NaN is none
+
+
+_KINDS: dict[Any, tuple[Callable[[object], bool], str]] = {
+    bool: (_is_truth, "True or False"),
+    int: (_is_whole, "a whole number"),
+    float: (_is_number, "a number"),
+    float | None: (lambda value: value is None or _is_number(value), "a number or None"),
+}
+"""By the annotation of an option: whether a value is of that kind, and the kind for a person."""
+
+
 def _text(text: str) -> dict[str, str]:
     """What an option means; the help of the commands and the node's parameters say the same."""
     return {"text": text}
@@ -48,7 +72,8 @@ class EstimatorOptions:
     that is given out.
 
     Raises:
-        ParameterError: a value is out of range, or two contradict each other.
+        ParameterError: a value is of another kind than its annotation says (NumPy's numbers are welcome, NaN and a
+            truth value in place of a number are not), out of range, or two contradict each other.
     """
 
     model: str | Path = field(default="unihope-s", metadata=_text("name or folder of the hand network's weights"))
@@ -130,7 +155,11 @@ class EstimatorOptions:
         ),
     )
     keep_lost_s: float = field(
-        default=0.5, metadata=_text("a hand out of sight that comes back within this time keeps its number [s]")
+        default=0.5,
+        metadata=_text(
+            "a hand out of sight that comes back within this time keeps its number; more than 1 s without any "
+            "image (`max_gap_s`) gives it up earlier [s]"
+        ),
     )
     lost: str = field(
         default="drop",
@@ -165,10 +194,13 @@ class EstimatorOptions:
             "need [ms]"
         ),
     )
-    max_gap_s: float = field(default=1.0, metadata=_text("time without a frame after which all hands are given up [s]"))
+    max_gap_s: float = field(
+        default=1.0,
+        metadata=_text("time without a frame after which all hands are given up, whatever `keep_lost_s` says [s]"),
+    )
     smooth_min_cutoff_hz: float = field(
         default=0.0,
-        metadata=_text("cutoff of the smoothing for a hand at rest, lower is steadier; 0: no smoothing [Hz]"),
+        metadata=_text("cutoff of the smoothing for a hand at rest, up to 30, lower is steadier; 0: no smoothing [Hz]"),
     )
     smoother: str = field(
         default="one-euro",
@@ -183,7 +215,9 @@ class EstimatorOptions:
     temporal_lag_s: float = field(
         default=0.0,
         metadata=_text(
-            "results are held back for this long and smoothed by what later images say, for recordings; 0: at once [s]"
+            "results are held back for this long and smoothed by what later images say, for recordings; 0: at once. "
+            "Commands and node do that; in Python `estimate` answers at once and smooths nothing then, and "
+            "`prehend.pipeline.lag.FixedLag` holds back and smooths what it says [s]"
         ),
     )
     grasp: GraspConfig = field(default_factory=GraspConfig, metadata=_text("when a grasp begins and ends"))
@@ -199,6 +233,7 @@ class EstimatorOptions:
     )
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if isinstance(self.object_id, str):
             names = tuple(name.strip() for name in self.object_id.split(",") if name.strip())
             object.__setattr__(self, "object_id", names)
@@ -229,6 +264,15 @@ class EstimatorOptions:
             )
         _ = self.smooth, self.settings, self.memory  # they check their own numbers
         self._check_lag()
+
+    def _check_kinds(self) -> None:
+        for one in fields(self):
+            is_kind, kind = _KINDS.get(one.type, (None, ""))
+            value = getattr(self, one.name)
+            if is_kind is not None and not is_kind(value):
+                raise ParameterError(f"{one.name} is {' '.join(repr(value).split())}, expected {kind}")
+            if isinstance(value, np.generic):  # backends and files take Python's own
+                object.__setattr__(self, one.name, value.item())
 
     def _check_lag(self) -> None:
         lag = self.temporal_lag_s

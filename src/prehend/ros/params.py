@@ -11,6 +11,7 @@ from typing import Any
 
 from prehend.backends.settings import POLICIES, PRECISIONS, PROVIDERS
 from prehend.errors import ParameterError, UnknownName
+from prehend.pipeline.frames.memory import MemoryOptions, most_frames
 from prehend.pipeline.options import (
     GRASP_EVENTS,
     LIVE,
@@ -23,7 +24,7 @@ from prehend.pipeline.options import (
     option_default,
     option_text,
 )
-from prehend.pipeline.smoothing.smooth import SMOOTHERS
+from prehend.pipeline.smoothing.smooth import MOST_CUTOFF_HZ, SMOOTHERS
 from prehend.pipeline.tracking.track import FRAME_S
 
 _LONGEST = 120
@@ -111,10 +112,14 @@ class NodeParams:
         0, f"{option_text('hypotheses')}; made while somebody subscribes to ~/hypotheses", span=(0, MOST_HYPOTHESES)
     )
     hypothesis_budget_ms: float = _option("hypothesis_budget_ms", span=(0.1, LONGEST_BUDGET_MS))
-    smooth_min_cutoff_hz: float = _option("smooth_min_cutoff_hz", 1.5, span=(0.0, 30.0))
+    smooth_min_cutoff_hz: float = _option("smooth_min_cutoff_hz", 1.5, span=(0.0, MOST_CUTOFF_HZ))
     smoother: str = _option("smoother", choices=SMOOTHERS)
     smooth_beta: float = _option("smooth_beta", span=(0.0, 100.0))
-    temporal_lag_s: float = _option("temporal_lag_s", span=(0.0, MOST_LAG_S))
+    temporal_lag_s: float = _parameter(
+        option_default("temporal_lag_s"),
+        "results are held back for this long and smoothed by what later images say, for recordings; 0: at once [s]",
+        span=(0.0, MOST_LAG_S),
+    )
     image_transport: str = _parameter(
         "raw", "compressed subscribes to image_raw/compressed instead of image_raw", choices=("raw", "compressed")
     )
@@ -235,7 +240,8 @@ class NodeParams:
     def options(self) -> EstimatorOptions:
         """What the estimator is told: the parameters that are options of it, and those of old names.
 
-        The field of view is not among them: the node gives every image its camera.
+        The field of view is not among them: the node gives every image its camera. Frames that reach back too far are
+        as many as the weights look at: a robot's hands are worth more than their fusion.
         """
         shared = {entry.name for entry in fields(EstimatorOptions)} - {"fov_deg"}
         told = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name in shared}
@@ -243,7 +249,25 @@ class NodeParams:
             told["detector"] = self.finder
         if self.find_interval:
             told["find_interval_s"] = self.find_interval * FRAME_S
+        if self._reaches_too_far:
+            told["temporal_frames"] = 0
         return EstimatorOptions(**told)
+
+    @property
+    def _reaches_too_far(self) -> bool:
+        """Whether so many frames reach back farther than is remembered, whatever the weights look at."""
+        return self.temporal_frames > most_frames(self.temporal_stride_s, MemoryOptions.horizon_s)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the parameters: old names, and a number that the node does not go by."""
+        if not self._reaches_too_far:
+            return self.obsolete()
+        fewer = (
+            f"parameter temporal_frames is {self.temporal_frames}, and at temporal_stride_s {self.temporal_stride_s:g} "
+            f"{most_frames(self.temporal_stride_s, MemoryOptions.horizon_s)} reach back as far as is remembered, "
+            f"{MemoryOptions.horizon_s:g} s: the node goes on with as many of these as the weights look at"
+        )
+        return (*self.obsolete(), fewer)
 
     def obsolete(self) -> tuple[str, ...]:
         """What a person should know about parameters of old names that were given."""

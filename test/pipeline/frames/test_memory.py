@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prehend.errors import InvalidInput, ParameterError
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend.pipeline.frames.memory import FrameMemory, MemoryOptions, Remembered, window_arrays
+from prehend.pipeline.frames.memory import FrameMemory, MemoryOptions, Remembered, most_frames, window_arrays
 from prehend.pipeline.options import EstimatorOptions
 
 FIVE_AT_30_HZ = MemoryOptions()
@@ -113,7 +113,7 @@ def test_stamps_that_are_none_and_frames_that_are_not_there_are_refused() -> Non
         ({"frames": 0}, "temporal_frames"),
         ({"stride_s": 0.0}, "temporal_stride_s"),
         ({"stride_s": float("nan")}, "temporal_stride_s"),
-        ({"frames": 8}, "reach back farther"),
+        ({"frames": 8}, "temporal_frames 8 .* reach back farther .* take 7 frames at most"),
         ({"gap_s": -1.0}, "gap"),
     ],
 )
@@ -131,5 +131,15 @@ def test_as_many_frames_as_can_be_remembered(stride_s: float, frames: int) -> No
 
 
 def test_a_stride_that_is_longer_than_what_is_remembered_is_refused() -> None:
-    with pytest.raises(ParameterError, match=r"temporal_stride_s 1\.2 reach back farther"):
-        EstimatorOptions(temporal_frames=0, temporal_stride_s=1.2)
+    for frames in (0, 2, 5):
+        with pytest.raises(ParameterError, match=r"^temporal_stride_s is 1\.2, expected up to 1, the time"):
+            EstimatorOptions(temporal_frames=frames, temporal_stride_s=1.2)
+
+
+@settings(max_examples=200)
+@given(stride_s=st.floats(0.01, 1.0))
+def test_the_frames_that_are_told_to_fit_do_and_no_more(stride_s: float) -> None:
+    most = most_frames(stride_s, 1.0)
+    assert MemoryOptions(most, stride_s).frames == most
+    with pytest.raises(ParameterError, match="reach back farther"):
+        MemoryOptions(most + 1, stride_s)

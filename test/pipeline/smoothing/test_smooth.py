@@ -195,7 +195,15 @@ def test_after_a_reset_nothing_of_before_is_left(smoother) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"min_cutoff_hz": -1.0}, {"beta": -0.1}, {"beta": float("inf")}, {"smoother": "median"}]
+    "wrong",
+    [
+        {"min_cutoff_hz": -1.0},
+        {"min_cutoff_hz": 30.1},
+        {"min_cutoff_hz": float("nan")},
+        {"beta": -0.1},
+        {"beta": float("inf")},
+        {"smoother": "median"},
+    ],
 )
 def test_values_out_of_range_are_refused(wrong) -> None:
     with pytest.raises(ParameterError, match=next(iter(wrong))):

@@ -1,11 +1,13 @@
 """The real estimator behind the node."""
 
+import cv2
 import numpy as np
 import pytest
 
 from prehend.errors import PrehendError, UnknownName
 from prehend.hand_model.asset import load_hand_model
-from prehend.ros.nodes.estimator import load_for
+from prehend.resources import resource
+from prehend.ros.nodes.estimator import load_for, load_what_can_be
 from prehend.ros.params import NodeParams
 from prehend.weights import available
 
@@ -50,6 +52,22 @@ def test_what_answers_is_told_and_not_what_was_asked_for(params):
         pytest.skip("this ONNX Runtime runs on a GPU here")
     assert " on onnx, 1 threads" in fell.said and "cuda" not in fell.said
     assert fell.facts.backend == "onnx" and "provider 'cuda'" in fell.estimator.notes[0]
+
+
+def test_frames_beyond_what_is_remembered_are_as_many_as_the_weights_look_at(params):
+    """As are frames that are remembered, and that the weights do not look at: 9 and 6 of the weights that ship."""
+    clip, answers = cv2.VideoCapture(str(resource("hands.mp4"))), []
+    images = [cv2.cvtColor(clip.read()[1], cv2.COLOR_BGR2RGB) for _ in range(12)]
+    for frames, said in ((0, ""), (9, "temporal_frames is 9"), (6, "temporal_frames is 6")):
+        loaded, current, notes = load_what_can_be(load_for, params.updated({"temporal_frames": frames}))
+        told = [note for note in (*loaded.notes, *notes) if "temporal_frames" in note]
+        assert len(told) == (1 if said else 0) and all(said in note and "the node goes on" in note for note in told)
+        loaded.estimator.change(current.updated({"max_hands": 2}).options())
+        results = [loaded.estimator.estimate(image, stamp=k / 15) for k, image in enumerate(images)]
+        answers.append([hand.joints_m for result in results for hand in result.hands])
+        loaded.estimator.close()
+    np.testing.assert_array_equal(answers[0], answers[1])
+    np.testing.assert_array_equal(answers[0], answers[2])
 
 
 def test_an_image_gets_an_answer(params):

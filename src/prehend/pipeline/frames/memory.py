@@ -43,9 +43,16 @@ class MemoryOptions:
         if not self.stride_s > 0:
             raise ParameterError(f"temporal_stride_s {self.stride_s}: the time between frames is positive")
         if not (self.frames - 1) * self.stride_s <= self.horizon_s:
+            most = most_frames(self.stride_s, self.horizon_s)
+            if most < 2:
+                raise ParameterError(
+                    f"temporal_stride_s is {self.stride_s:g}, expected up to {self.horizon_s:g}, the time that is "
+                    "remembered [s]"
+                )
             raise ParameterError(
                 f"temporal_frames {self.frames} at temporal_stride_s {self.stride_s:g} reach back farther than the "
-                f"{self.horizon_s:g} s that are remembered: take fewer or a shorter stride"
+                f"{self.horizon_s:g} s that are remembered: take {most} frames at most, 0 for as many as the weights "
+                "look at, or a shorter stride"
             )
         if not self.gap_s > 0:
             raise ParameterError(f"a gap of {self.gap_s} s is none")
@@ -58,7 +65,18 @@ class MemoryOptions:
             ParameterError: a single stride reaches back too far.
         """
         plain = cls(frames=2, stride_s=stride_s)
-        return replace(plain, frames=max(2, 1 + int(plain.horizon_s / stride_s)))
+        return replace(plain, frames=most_frames(stride_s, plain.horizon_s))
+
+
+def most_frames(stride_s: float, horizon_s: float) -> int:
+    """How many frames reach back no farther than is remembered; the current one is the first.
+
+    Args:
+        stride_s: time between two of them, above 0 [s].
+        horizon_s: how far back is remembered [s].
+    """
+    strides = int(horizon_s / stride_s)
+    return 1 + (strides if strides * stride_s <= horizon_s else strides - 1)
 
 
 class Remembered(NamedTuple):

@@ -37,6 +37,9 @@ RELIED = 5.0
 TURN = 2.0
 """Standard deviation of a joint's rotation [rad] for each hand length that the keypoints of its finger are off."""
 
+MOST_CUTOFF_HZ = 30.0
+"""Highest cutoff for a hand at rest: beyond it a camera's images are hardly smoothed [Hz]."""
+
 HAND_LENGTH_M = 0.18
 """Length of a hand: speeds are in hand lengths a second, so that one `beta` fits metres and pixels alike [m]."""
 
@@ -52,13 +55,14 @@ class SmoothConfig:
     """How results are smoothed.
 
     Attributes:
-        min_cutoff_hz: cutoff for a hand at rest: lower is steadier. 0 switches smoothing off [Hz].
+        min_cutoff_hz: cutoff for a hand at rest, 0 to `MOST_CUTOFF_HZ`: lower is steadier. 0 switches smoothing off
+            [Hz].
         beta: how much the cutoff rises with speed [Hz per hand length a second]: higher is quicker. A movement at
             constant speed v comes out late by 1 / (2 pi (min_cutoff_hz + beta v)) seconds. One-Euro alone.
         smoother: which filter, one of `SMOOTHERS`.
 
     Raises:
-        ParameterError: a value is negative or not finite, or there is no such filter.
+        ParameterError: a value is out of range (it is named as the option is), or there is no such filter.
     """
 
     min_cutoff_hz: float = 0.0
@@ -68,9 +72,10 @@ class SmoothConfig:
     def __post_init__(self) -> None:
         if self.smoother not in SMOOTHERS:
             raise ParameterError(f"smoother is {self.smoother!r}, expected {', '.join(SMOOTHERS)}")
-        for name in ("min_cutoff_hz", "beta"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ParameterError(f"smooth {name} is {getattr(self, name)}, expected 0 or more")
+        if not 0 <= self.min_cutoff_hz <= MOST_CUTOFF_HZ:
+            raise ParameterError(f"smooth_min_cutoff_hz is {self.min_cutoff_hz}, expected 0 to {MOST_CUTOFF_HZ:g}")
+        if not 0 <= self.beta < float("inf"):
+            raise ParameterError(f"smooth_beta is {self.beta}, expected 0 or more, and finite")
 
 
 STILL = SmoothConfig(SHAPE_CUTOFF_HZ, 0.0)

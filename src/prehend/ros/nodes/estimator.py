@@ -91,7 +91,7 @@ def load_for(params: NodeParams) -> Loaded:
         estimator.warm_up()
         objects, notes = _objects(bool(options.object_ids))
     facts = _facts(estimator, params, objects)
-    return Loaded(estimator, facts, (*params.obsolete(), *notes), _said(options, estimator))
+    return Loaded(estimator, facts, (*params.notes(), *notes), _said(options, estimator))
 
 
 def load_cameras_for(params: NodeParams) -> LoadedCameras:
@@ -106,7 +106,7 @@ def load_cameras_for(params: NodeParams) -> LoadedCameras:
         cameras.warm_up()
         objects, notes = _objects(bool(options.object_ids))
     facts, said = _facts(cameras, params, objects), _said(options, cameras)
-    return LoadedCameras(cameras, rig, facts, (*params.obsolete(), *notes), said)
+    return LoadedCameras(cameras, rig, facts, (*params.notes(), *notes), said)
 
 
 def _facts(
