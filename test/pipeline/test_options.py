@@ -68,7 +68,7 @@ def test_the_node_and_python_smooth_by_the_same_cutoffs() -> None:
 
 @pytest.mark.parametrize(("pause", "stays"), [("without the hand", True), ("without images", False)])
 def test_a_lost_hand_keeps_its_number_unless_no_image_comes(pause, stays, oracle, finder, camera, image, new_hand):
-    """1.5 s out of sight with `keep_lost_s` 3: images that go on count, and 1.5 s without any are beyond `max_gap_s`."""
+    """Out of sight for 1.5 s with `keep_lost_s` 3; without images that is more than `max_gap_s`."""
     options = replace(EstimatorOptions(), keep_lost_s=3.0)
     estimator, hand = Estimator(oracle, finder, config=options), new_hand("right", x=0.0)
 

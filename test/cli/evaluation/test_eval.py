@@ -137,6 +137,25 @@ def test_outputs_stand_side_by_side_with_their_truth(hand_bag, tmp_path, load, c
     assert [run["joints"] for run in again["runs"].values()] == [run["joints"] for run in metrics["runs"].values()]
 
 
+def test_what_has_no_effect_on_predictions_is_told(images, tmp_path, load, capsys):
+    from prehend.cli.running.run import run as run_sources
+
+    path = tmp_path / "predictions.json"
+    assert run_sources([str(images), "--json", str(path)], load) == 0
+    capsys.readouterr()
+    words = ["--lag", "0.2", "--temporal-frames", "5", "--no-timing", "--threads", "1"]
+    for source in (path, tmp_path / "out"):
+        evaluate(load, tmp_path / ("out" if source == path else "again"), source, *words)
+        (line,) = capsys.readouterr().err.splitlines()
+        said = "prehend eval: --temporal-frames and --lag have no effect on predictions, which are judged as they are"
+        assert line == said
+    evaluate(load, tmp_path / "plain", path, "--no-timing", "--threads", "1")
+    assert capsys.readouterr().err == ""
+    evaluate(load, tmp_path / "both", path, images, "--temporal-frames", "5", "--threads", "1")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"prehend eval: {images}: --temporal-frames has no effect on images")
+
+
 @pytest.mark.slow
 def test_sources_on_a_ray_cluster_give_the_same_bytes(hand_bag, images, tmp_path):
     pytest.importorskip("ray")

@@ -7,6 +7,7 @@ import pytest
 from prehend.cli.arguments import options
 from prehend.cli.arguments.options import given_options
 from prehend.cli.main import main
+from prehend.cli.running.reading import load_for
 from prehend.cli.running.run import build_parser, run
 from prehend.errors import OutputError, ParameterError
 from prehend.io.films.writing import VideoWriter
@@ -14,6 +15,7 @@ from prehend.io.results.predictions import read_predictions
 from prehend.io.sources import open_source
 from prehend.pipeline import options as pipeline_options
 from prehend.pipeline.options import EstimatorOptions
+from prehend.pipeline.smoothing import smooth
 from prehend.ros.params import NodeParams
 
 K = [[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]
@@ -83,9 +85,65 @@ def test_results_that_are_held_back_come_with_their_own_images_and_say_so(video,
         assert len(list(overlay)) == 5
 
 
-def test_images_on_their_own_wait_for_no_later_ones(images, capsys):
-    assert main(["run", str(images), "--lag", "0.1"]) == 2
-    assert "temporal_lag_s" in capsys.readouterr().err
+def test_images_on_their_own_wait_for_no_later_ones(images, video, tmp_path, load, capsys):
+    """Of a folder and a film the film's are held back, and a line says what a folder needs for it."""
+    path = tmp_path / "out.json"
+    assert run([str(images), str(video), "--lag", "0.1", "--json", str(path)], load) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"prehend run: {images}: --lag has no effect") and "--track" in line
+    frames = read_predictions(path)["frames"]
+    assert ["lag_s" in frame for frame in frames] == [False] * 3 + [True] * 4 + [False]
+    assert run([str(images), "--track", "--lag", "0.1", "--json", str(path)], load) == 0
+    assert "lag_s" in read_predictions(path)["frames"][0] and capsys.readouterr().err == ""
+
+
+def test_the_estimator_of_images_on_their_own_holds_nothing_back(monkeypatch):
+    asked = []
+    monkeypatch.setattr("prehend.pipeline.load.load_estimator", lambda **options: asked.append(options))
+    args = build_parser().parse_args(["images", "--lag", "0.2"])
+    for tracking in (False, True):
+        load_for(args, tracking)
+        assert EstimatorOptions(**asked[-1]).temporal_lag_s == (0.2 if tracking else 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--smoother", "kalman"], "--smoother has no effect without --smooth"),
+        (["--smoother", "kalman", "--smooth", "0"], "--smoother has no effect without --smooth"),
+        (["--grasp-events", "moved"], "--grasp-events has no effect without --events or --json"),
+        (
+            ["--grasp-events", "moved", "--json", "-", "--json-version", "1"],
+            "--grasp-events has no effect without --events or --json",
+        ),
+        (["--hypothesis-budget", "5"], "--hypothesis-budget has no effect without --hypotheses"),
+        (["--lost", "hold", "--no-track"], "--lost has no effect with --no-track"),
+        (["--events", "-", "--no-track"], "--events has no effect with --no-track"),
+        (
+            ["--no-track", "--smooth", "1", "--smoother", "kalman", "--temporal-frames", "5"],
+            "--smooth, --smoother and --temporal-frames have no effect with --no-track",
+        ),
+        (["--smoother", "kalman", "--lag", "0.1"], ""),
+        (["--grasp-events", "moved", "--json", "-"], ""),
+        (["--grasp-events", "moved", "--events", "-"], ""),
+        (["--smooth", "0", "--smoother", "one-euro", "--lost", "drop", "--temporal-frames", "1", "--no-track"], ""),
+    ],
+)
+def test_what_has_no_effect_is_told_and_does_not_stop_the_run(video, load, capsys, words, told):
+    assert run([str(video), *words], load) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "effect" in line]
+    assert lines == ([f"prehend run: {told}"] if told else [])
+
+
+def test_what_photographs_have_no_use_for_is_told_once(images, video, tmp_path, load, capsys):
+    words = ["--smooth", "1", "--temporal-frames", "5", "--lost", "hold", "--events", str(tmp_path / "events.jsonl")]
+    assert run([str(video), str(images), str(images / "0.png"), *words], load) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"prehend run: {images}: --smooth, --lost, --temporal-frames and --events have no effect")
+    assert run([str(images), "--track", *words], load) == 0
+    assert run([str(video), *words], load) == 0
+    assert run([str(images), "--operator", "off", "--lag", "0"], load) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_events_are_lines_of_their_own(video, tmp_path, load, capsys):
@@ -179,6 +237,9 @@ def test_arguments_are_the_options_of_the_estimator():
     held = options_of("--lost", "hold", "--operator", "off")
     assert (held.lost, held.operator) == ("hold", "off")
     assert (options.LOST, options.OPERATORS) == (pipeline_options.LOST, pipeline_options.OPERATORS)
+    assert options_of("--smooth", "0") == options_of("--lag", "0") == EstimatorOptions()
+    assert options_of("--smooth", "30").smooth.min_cutoff_hz == options.MOST_CUTOFF_HZ == smooth.MOST_CUTOFF_HZ
+    assert options_of("--lag", "1").temporal_lag_s == options.MOST_LAG_S == pipeline_options.MOST_LAG_S
     assert options.SMOOTHERS == pipeline_options.SMOOTHERS and options_of("--smoother", "kalman").smoother == "kalman"
     late = options_of("--lag", "0.2")
     assert (late.temporal_lag_s, late.smooth_min_cutoff_hz) == (0.2, NodeParams().smooth_min_cutoff_hz)
@@ -202,6 +263,12 @@ def test_the_old_name_of_the_detector_works_and_is_told_of(capsys):
         (["--max-hands", "0"], "--max-hands: 0 is below 1"),
         (["--min-score", "0.5", "--boxes", "boxes.json"], "leave one of them out"),
         (["--max-hands", "2", "--boxes", "boxes.json"], "leave one of them out"),
+        (["--lag", "2"], "--lag: 2 is not from 0 to 1"),
+        (["--lag", "nan"], "--lag: nan is not from 0 to 1"),
+        (["--lag", "0.2", "--no-track"], "leave --lag or --no-track out"),
+        (["--lag", "0.2", "--smooth", "0"], "--lag 0.2 smooths and --smooth 0 does not"),
+        (["--smooth", "31"], "--smooth: 31 is not from 0 to 30"),
+        (["--temporal-frames", "9"], "--temporal-frames 9 reach back farther than the 1 s that are remembered: take 6"),
     ],
 )
 def test_scores_and_counts_that_make_no_sense_are_refused(images, capsys, words, told):

@@ -90,3 +90,19 @@ def test_a_wider_view_says_so(images, load, capsys, monkeypatch):
     assert "open to every machine" in err and "http://127.0.0.1:" in out
     assert run([str(images), "--port", "0", "--no-browser"], load) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_what_has_no_effect_in_a_view_is_told(images, load, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prehend.view.player.Player.run", stop)
+    for words, told in (
+        (["--smooth", "1", "--lost", "hold"], "--smooth and --lost have no effect on images that are taken each"),
+        (["--smooth", "1", "--no-track"], "--smooth has no effect with --no-track"),
+        (["--track", "--grasp-events", "moved"], "--grasp-events has no effect in a view, which tells no events"),
+        (["--track", "--smooth", "1", "--lost", "hold"], ""),
+    ):
+        assert run([str(images), *words, "--port", "0", "--no-browser"], load) == 0
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == (1 if told else 0) and all(line.startswith(f"prehend view: {told}") for line in lines)

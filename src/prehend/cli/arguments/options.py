@@ -2,26 +2,40 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from prehend.cli.arguments.parsing import Parser, count_from, number_between
+from prehend.cli.arguments.parsing import Parser, count_from, number_between, number_from
+from prehend.cli.arguments.streams import complain
+from prehend.errors import ParameterError
 
 LOST, OPERATORS, SMOOTHERS = ("drop", "fade", "hold"), ("longest", "largest", "off"), ("one-euro", "kalman")
 GRASP_EVENTS = ("at_once", "moved")
 """As in `prehend.pipeline.options`, which takes long to load."""
 
-MOST_THREADS = 1024
+MOST_THREADS, MOST_CUTOFF_HZ, MOST_LAG_S = 1024, 30.0, 1.0
+"""The last two as in the pipeline."""
 
 LAG_CUTOFF_HZ = 1.5
 """What `--lag` smooths with where `--smooth` is not given [Hz]."""
 
-_DESTINATIONS = (
-    "model", "detector", "backend", "provider", "precision", "compiled", "engine_policy", "engine_dir", "object_id",
-    "min_score", "max_hands", "fov_deg", "smooth_min_cutoff_hz", "smoother", "hand_model", "threads", "lost",
-    "operator", "grasp_events", "temporal_frames", "temporal_lag_s", "hypotheses", "hypothesis_budget_ms",
+_ARGUMENTS = {
+    "model": "--model", "detector": "--detector", "backend": "--backend", "provider": "--provider",
+    "precision": "--precision", "compiled": "--compile", "engine_policy": "--engine-policy",
+    "engine_dir": "--engine-dir", "object_id": "--object", "min_score": "--min-score", "max_hands": "--max-hands",
+    "fov_deg": "--fov", "smooth_min_cutoff_hz": "--smooth", "smoother": "--smoother", "hand_model": "--hand-model",
+    "threads": "--threads", "lost": "--lost", "operator": "--operator", "grasp_events": "--grasp-events",
+    "temporal_frames": "--temporal-frames", "temporal_lag_s": "--lag", "hypotheses": "--hypotheses",
+    "hypothesis_budget_ms": "--hypothesis-budget",
+}  # fmt: skip
+"""Names of options that commands set, and their arguments; each has the option's name as its destination."""
+
+_OVER_TIME = (
+    "smooth_min_cutoff_hz", "smoother", "temporal_lag_s", "lost", "grasp_events", "temporal_frames",
+    "hypothesis_budget_ms",
 )  # fmt: skip
-"""Names of options that commands set; each argument has the option's name as its destination."""
+"""Options without effect on images that are taken each on its own."""
 
 
 def add_options(parser: Parser) -> None:
@@ -72,9 +86,9 @@ def _add_over_time(parser: Parser) -> None:
     parser.add_argument(
         "--smooth",
         dest="smooth_min_cutoff_hz",
-        type=number_between(0, 30),
+        type=number_from(0, MOST_CUTOFF_HZ),
         metavar="HZ",
-        help="steady hands in videos: cutoff of a filter for a hand at rest, say 1.5 (default: none)",
+        help="steady hands in videos: cutoff of a filter for a hand at rest, say 1.5, up to 30; 0: none (default)",
     )
     parser.add_argument(
         "--smoother",
@@ -125,10 +139,10 @@ def add_lag(parser: Parser) -> None:
     parser.add_argument(
         "--lag",
         dest="temporal_lag_s",
-        type=float,  # the options check it: 0 is none
+        type=number_from(0, MOST_LAG_S),
         metavar="S",
-        help="steady hands by later images, too: results of what is tracked are held back for S seconds, say 0.2 "
-        "(default: 0); takes --smooth 1.5 unless another is given",
+        help="steady hands by later images, too: results of what is tracked are held back for S seconds, say 0.2, up "
+        "to 1 (default: 0); takes --smooth 1.5 unless another is given",
     )
 
 
@@ -156,10 +170,94 @@ def add_engine_options(parser: Parser) -> None:
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """The options that were given, by their names; tells of names that go with the next version."""
-    given = {name: getattr(args, name) for name in _DESTINATIONS if getattr(args, name, None) is not None}
+    given = _given(args)
     if given.get("temporal_lag_s"):
         given.setdefault("smooth_min_cutoff_hz", LAG_CUTOFF_HZ)
     if args.finder is not None:
         sys.stderr.write("prehend: --finder goes with the next version: it is --detector now\n")
         given.setdefault("detector", args.finder)
     return given
+
+
+def check_options(args: argparse.Namespace, prog: str, untold: str = "") -> None:
+    """Check what several arguments say together, and tell of those that have no effect, one line each.
+
+    Args:
+        args: of `add_options`, and `--lag`, `--track` and `--events` where the command has them.
+        prog: the command, which a line begins with.
+        untold: why no event is told, whatever happens: "without --events", say; empty where they are told.
+
+    Raises:
+        ParameterError: they contradict each other.
+    """
+    tracked, lag_s = getattr(args, "track", None) is not False, getattr(args, "temporal_lag_s", None)
+    if lag_s and not tracked:
+        raise ParameterError(f"--lag {lag_s:g} smooths hands that are tracked: leave --lag or --no-track out")
+    if lag_s and args.smooth_min_cutoff_hz == 0:
+        raise ParameterError(f"--lag {lag_s:g} smooths and --smooth 0 does not: leave one of them out")
+    _check_frames(args.temporal_frames)
+    for line in _in_vain(args, tracked, untold):
+        complain(f"{prog}: {line}\n")
+
+
+def over_time(args: argparse.Namespace) -> list[str]:
+    """The arguments that were given, and ask for something, but have no effect on images taken each on its own."""
+    given = _asked(args, _OVER_TIME)
+    return given if getattr(args, "events", None) is None else [*given, "--events"]
+
+
+def of_the_estimator(args: argparse.Namespace) -> list[str]:
+    """The arguments that were given and have no effect where nothing is estimated."""
+    beside = {"boxes": "--boxes", "cameras": "--cameras", "mirrored": "--mirrored"}
+    given = [_ARGUMENTS[name] for name in _given(args) if name not in ("hand_model", "threads")]
+    given += ["--detector"] if args.finder is not None and args.detector is None else []
+    given += [flag for name, flag in beside.items() if getattr(args, name)]
+    return given if args.track is None else [*given, "--track" if args.track else "--no-track"]
+
+
+def no_effect(flags: Iterable[str]) -> str:
+    """`--smooth and --lost have no effect`."""
+    *others, last = flags
+    return f"{', '.join(others)} and {last} have no effect" if others else f"{last} has no effect"
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in _ARGUMENTS if getattr(args, name, None) is not None}
+
+
+def _asked(args: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    """The arguments of those options that are given and say something else than goes without them."""
+    from prehend.pipeline.options import option_default  # takes long to load
+
+    given = _given(args)
+    return [_ARGUMENTS[name] for name in names if name in given and given[name] != option_default(name)]
+
+
+def _in_vain(args: argparse.Namespace, tracked: bool, untold: str) -> list[str]:
+    """What to say of arguments that were given and have no effect, whatever the sources are."""
+    if not tracked:
+        given = over_time(args)
+        return [f"{no_effect(given)} with --no-track"] if given else []
+    lines = []
+    if _asked(args, ["smoother"]) and not (args.smooth_min_cutoff_hz or getattr(args, "temporal_lag_s", None)):
+        lines.append("--smoother has no effect without --smooth")
+    if _asked(args, ["grasp_events"]) and untold:
+        lines.append(f"--grasp-events has no effect {untold}")
+    if _asked(args, ["hypothesis_budget_ms"]) and not args.hypotheses:
+        lines.append("--hypothesis-budget has no effect without --hypotheses")
+    return lines
+
+
+def _check_frames(frames: int | None) -> None:
+    """Frames that no weights can look at; how many these look at they say themselves."""
+    if frames is None or frames < 2:
+        return
+    from prehend.pipeline.frames.memory import MemoryOptions, most_frames  # takes long to load
+    from prehend.pipeline.options import option_default
+
+    most = most_frames(option_default("temporal_stride_s"), MemoryOptions.horizon_s)
+    if frames > most:
+        raise ParameterError(
+            f"--temporal-frames {frames} reach back farther than the {MemoryOptions.horizon_s:g} s that are "
+            f"remembered: take {most} at most, or 0 for as many as the weights look at"
+        )

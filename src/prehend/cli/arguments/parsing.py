@@ -43,6 +43,19 @@ def number_between(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def number_from(low: float, high: float) -> Callable[[str], float]:
+    """Type of an argument: a number from one to another, both included."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not from {low:g} to {high:g}")
+        return value
+
+    parse.__name__ = "number"
+    return parse
+
+
 def count_from(low: int, high: int | None = None) -> Callable[[str], int]:
     """Type of an argument: a whole number that is not below another, nor above a second one."""
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from prehend.cli.arguments.options import no_effect, of_the_estimator
 from prehend.cli.evaluation.plan import EvalPlan, plans_of, settings_of
 from prehend.cli.evaluation.predict import EvalEngine, EvalJob, finished, open_engine
 from prehend.cli.evaluation.truth import TruthMaker
@@ -62,6 +63,8 @@ class Evaluation:
         if self._args.meshes is not None and not self._args.meshes.is_dir():
             raise SourceError(f"--meshes {self._args.meshes}: no such folder")
         plans = plans_of(self._args.sources, self._args.truth)
+        if not any(plan.is_run for plan in plans) and (given := of_the_estimator(self._args)):
+            self._tell(f"{no_effect(given)} on predictions, which are judged as they are")
         made = self._make_folders()
         try:
             return self._judge(plans)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from prehend.cli.arguments.options import add_lag, add_options, given_options
+from prehend.cli.arguments.options import add_lag, add_options, check_options, given_options, over_time
 from prehend.cli.arguments.parsing import Parser, number_between
 from prehend.errors import ParameterError
 
@@ -126,26 +126,38 @@ def tell(job: "FinishedJob", args: argparse.Namespace) -> int:
 
 
 def load_for(args: argparse.Namespace, tracking: bool) -> "HandEstimator":
-    """The estimator that the arguments ask for."""
+    """The estimator that the arguments ask for; where nothing is tracked, nothing waits for later images."""
     from prehend.pipeline.load import load_estimator
 
-    return load_estimator(**given_options(args), tracking=tracking)
+    given = given_options(args)
+    if not tracking:
+        given.pop("temporal_lag_s", None)
+    return load_estimator(**given, tracking=tracking)
 
 
 def begin(parser: Parser, argv: list[str], check: Callable[[argparse.Namespace], None]) -> argparse.Namespace:
-    """The arguments of a command, checked; OpenCV uses as many threads as they say.
+    """The arguments of a command, checked; OpenCV uses as many threads as they say. What has no effect is told.
 
     Raises:
         ParameterError: they contradict each other.
     """
     args = parser.parse_args(argv)
     check(args)
+    check_options(args, parser.prog, _untold(args))
 
     import cv2
 
     if args.threads:
         cv2.setNumThreads(args.threads)
     return args
+
+
+def _untold(args: argparse.Namespace) -> str:
+    """Why no event is told; empty where it is, or a report tells it."""
+    if not hasattr(args, "events") or args.events is not None:
+        return ""
+    in_json = args.json is not None and getattr(args, "json_version", 2) > 1
+    return "" if in_json else "without --events or --json"
 
 
 def read_sides(args: argparse.Namespace) -> "Sides":
@@ -182,5 +194,6 @@ def open_run(
         from prehend.pipeline.options import EstimatorOptions
 
         more["lag"] = EstimatorOptions(**given_options(args))
+    more["in_vain"] = over_time(args) if args.track is None else ()
     told = {"max_pixels": int(args.max_megapixels * 1e6), "mirrored": args.mirrored, "overlay": None, **more}
     return Run(lambda tracking: load(args, tracking), *sides, json_path, **told)

@@ -3,7 +3,7 @@
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from prehend.cli.arguments.options import no_effect
 from prehend.draw.overlay import draw
 from prehend.errors import InvalidInput, MissingDependency, PrehendError, SourceError, one_line
 from prehend.geometry.calibration import doubt
@@ -38,7 +39,8 @@ class Run:
     """Sources through an estimator into files; what fails is told at once and counted.
 
     As a context manager it finishes its files; also when it is interrupted from the keyboard, which is how a
-    camera ends.
+    camera ends. Where images are taken each on its own, nothing is held back (`lag`), and once a line tells which of
+    the arguments that were given have no effect there (`in_vain`).
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class Run:
         verb: str = "run",
         events: EventLines | None = None,
         lag: EstimatorOptions | None = None,
+        in_vain: Sequence[str] = (),
     ):
         self._verb, self._lag_options = verb, lag
         self._lag: FixedLag[Frame] | None = None
+        self._in_vain = in_vain
         self._mesh, self._version, self._timing = mesh, version, timing
         self._max_pixels, self._mirrored, self._left_out = max_pixels, mirrored, 0
         self._load, self._boxes, self._cameras = load, boxes, cameras
@@ -109,6 +113,12 @@ class Run:
         """
         tracking = source.is_sequence if track is None else track
         self._left_out += source.left_out
+        if self._in_vain and not tracking:
+            self._tell(
+                f"{source.name}: {no_effect(self._in_vain)} on images that are taken each on its own; --track "
+                "follows hands through those of a folder"
+            )
+            self._in_vain = ()
         try:
             self._frames(source, tracking)
         finally:
@@ -186,7 +196,7 @@ class Run:
             if estimator is None:  # what cannot be read is told before anything is loaded
                 estimator, size = self._estimator(tracking), frame.image_rgb.shape
                 estimator.reset()
-                if self._lag_options is not None:
+                if self._lag_options is not None and tracking:
                     self._lag = FixedLag(self._lag_options, estimator.hand_models)
             if tracking and frame.image_rgb.shape != size:
                 raise SourceError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from prehend.cli.arguments.options import add_options
+from prehend.cli.arguments.options import add_options, check_options, no_effect, over_time
 from prehend.cli.arguments.parsing import Parser, count_from, number_between
 from prehend.cli.arguments.stopping import Stopped, stopped_by_signals
 from prehend.cli.running.reading import Loader, add_images, load_for
@@ -75,7 +75,9 @@ def run(argv: list[str], load: Loader = load_for) -> int:
         argv: what follows the verb.
         load: makes the estimator.
     """
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    check_options(args, parser.prog, "in a view, which tells no events")
 
     from prehend.io.cameras.side_files import read_cameras
 
@@ -98,6 +100,8 @@ def _show(args: argparse.Namespace, load: Loader, cameras: Any, stack: ExitStack
     waiting = [opened()]  # a source that cannot be opened is told before anything is loaded
     stack.callback(lambda: [source.close() for source in waiting])
     kind, sequence = waiting[0].kind, waiting[0].is_sequence
+    if args.track is None and not sequence and (given := over_time(args)):
+        _tell(f"{no_effect(given)} on images that are taken each on its own: --track follows hands through a folder")
     estimator = load(args, sequence if args.track is None else args.track)
     stack.callback(estimator.close)
     estimator.warm_up()
