@@ -142,13 +142,42 @@ def test_what_pip_is_told_to_install_is_ours(path):
         assert not re.search(r"(?<![\w./-])prehend(?![\w-])", words), f"{named(path)}: pip install {words}"
 
 
+def said_by_the_program_of_the_readme(number: int, folder: Path) -> str:
+    programs = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    command = [sys.executable, "-c", programs[number]]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_program_of_the_readme_runs(tmp_path):
     clip = cv2.VideoCapture(str(resource("hands.mp4")))
     cv2.imwrite(str(tmp_path / "photo.jpg"), clip.read()[1])
-    [program] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^1 (left|right) \[", done.stdout, re.MULTILINE)
+    assert re.search(r"^1 (left|right) \[", said_by_the_program_of_the_readme(0, tmp_path), re.MULTILINE)
+
+
+def test_the_program_of_the_readme_that_waits_for_later_images_tells_all_of_them(tmp_path):
+    clip = cv2.VideoCapture(str(resource("hands.mp4")))
+    frames = [clip.read()[1] for _ in range(8)]
+    writer = cv2.VideoWriter(str(tmp_path / "my.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 15.0, frames[0].shape[1::-1])
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    lines = re.findall(r"^(\d) (\S+) \[array", said_by_the_program_of_the_readme(1, tmp_path), re.MULTILINE)
+    assert [int(index) for index, _ in lines] == list(range(8))
+    waited = [float(lag_s) for _, lag_s in lines]
+    assert waited == pytest.approx([0.2] * 5 + [2 / 15, 1 / 15, 0], abs=1e-6), "three images at 15 Hz"
+
+
+def test_the_node_of_the_readme_hears_its_player():
+    pytest.importorskip("rclpy", reason="needs the extra 'ros'")
+    from prehend.ros.playback.play import DEFAULT_TOPIC
+
+    [node], [player] = (
+        [line for line in commands(ROOT / "README.md") if line.startswith(f"prehend {verb} ")]
+        for verb in ("node", "play")
+    )
+    assert f"-r image_raw:={DEFAULT_TOPIC}" in node and "--topic" not in player
 
 
 @pytest.mark.slow
