@@ -82,7 +82,7 @@ def decode_hand(
     size = (camera.width, camera.height)
     weights = np.clip(answer.visibility, MIN_WEIGHT, 1.0) * border_trust(keypoints, size)
     std_px = _std_px(answer, spec)
-    seen = _Seen(spec, camera, model, keypoints, weights, std_px, mesh and not refines)
+    seen = _CropSight(spec, camera, model, keypoints, weights, std_px, mesh and not refines)
     alone = _placed(one, seen)
     if isinstance(alone, NoHand):
         return alone
@@ -116,7 +116,7 @@ def decode_hand(
     )
 
 
-class _Seen(NamedTuple):
+class _CropSight(NamedTuple):
     """What a crop is decoded with: its keypoints (21, 2) in the image [px], their weights (21,) and standard deviations
     (21,) [px] or None, whether vertices are needed; else as of `decode_hand`."""
 
@@ -129,7 +129,7 @@ class _Seen(NamedTuple):
     mesh: bool
 
 
-class _Placed(NamedTuple):
+class _PlacedPose(NamedTuple):
     """An answer, its rotations (16, 3, 3) in the camera frame, the hand in that pose, what to add to its joints [m],
     and how these fit to the keypoints."""
 
@@ -140,7 +140,7 @@ class _Placed(NamedTuple):
     fit: RootFit
 
 
-def _placed(answer: NetworkAnswer, seen: _Seen) -> _Placed | NoHand:
+def _placed(answer: NetworkAnswer, seen: _CropSight) -> _PlacedPose | NoHand:
     rotations = rotations_in_camera(answer.rotations, seen.spec, seen.camera)
     off = np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max()
     if off > _ROTATION_TOLERANCE or np.linalg.det(rotations).min() < 0:
@@ -148,7 +148,9 @@ def _placed(answer: NetworkAnswer, seen: _Seen) -> _Placed | NoHand:
     posed = _posed(answer, rotations, seen.spec, seen.camera, seen.model, seen.mesh)
     root = posed.joints[0].astype(np.float64)
     fit = fit_root(posed.joints - root, seen.keypoints, seen.camera, seen.weights, seen.std_px)
-    return NoHand("no_position") if fit is None else _Placed(answer, rotations, posed, fit.translation_m - root, fit)
+    return (
+        NoHand("no_position") if fit is None else _PlacedPose(answer, rotations, posed, fit.translation_m - root, fit)
+    )
 
 
 def _refined(
