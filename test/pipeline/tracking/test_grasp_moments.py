@@ -71,7 +71,7 @@ def test_a_grasp_is_dated_to_the_lift_and_a_release_to_where_it_is_put_down(hz: 
     (first, grasped_s, late_s), (second, released_s, _) = told(story(hz), begin_s=100.0)
     assert (first, second) == ("grasped", "released")
     assert grasped_s == pytest.approx(LIFTS_S, abs=0.2) and released_s == pytest.approx(PUT_DOWN_S + 0.1, abs=0.25)
-    assert AHEAD_S + PEAK_S - 1e-6 <= late_s <= AHEAD_S + PEAK_S + 2 * max(1 / hz, 0.07)
+    assert AHEAD_S + PEAK_S - 1e-6 <= late_s <= 1.5, "without images it takes some of the carrying to be sure"
 
 
 def test_what_is_lifted_is_surer_to_be_grasped_than_what_is_touched_and_left() -> None:
@@ -119,7 +119,9 @@ def test_a_camera_that_moves_is_no_hand_that_does() -> None:
 
 
 def samples(count: int, way, log_odds=0.0, hz: float = 15.0) -> list[GraspReading]:
-    return [GraspReading(k / hz, k / hz, np.array(way(k / hz)), log_odds, METRES_A_PIXEL, 0.5) for k in range(count)]
+    return [
+        GraspReading(k / hz, k / hz, np.array(way(k / hz)), log_odds, METRES_A_PIXEL, 0.5, 0.8) for k in range(count)
+    ]
 
 
 def test_windows_do_not_depend_on_where_the_hand_is_nor_when_and_how_often_it_is_seen() -> None:
@@ -139,7 +141,14 @@ def test_windows_do_not_depend_on_where_the_hand_is_nor_when_and_how_often_it_is
 def test_a_window_tells_what_happens_about_its_moment() -> None:
     """A hand at rest that goes 0.6 m/s from 2 s on, of which frames are sure from then on."""
     hand = [
-        replace(one, log_odds=3.0 * (one.at_s >= 2), holds=4.0, touches=-4.0, bend=0.5 + 0.1 * (one.at_s < 2))
+        replace(
+            one,
+            log_odds=3.0 * (one.at_s >= 2),
+            holds=4.0,
+            touches=-4.0,
+            bend=0.5 + 0.1 * (one.at_s < 2),
+            aperture=0.8 - 0.1 * (one.at_s < 2),
+        )
         for one in samples(60, lambda t: [200 * max(t - 2, 0), 0.0])
     ]
     (window,) = moment_windows(hand, np.array([2.0]))
@@ -147,11 +156,24 @@ def test_a_window_tells_what_happens_about_its_moment() -> None:
     assert (window[0, before] == 0).all() and window[0, after] == pytest.approx(1)
     assert window[1] == pytest.approx(1) and window[2] == pytest.approx(-1)
     assert window[3, before] == pytest.approx(0.2) and window[3, after] == pytest.approx(0)
-    assert window[4, before] == pytest.approx(np.log(0.03) + 2) and window[4, after] == pytest.approx(np.log(0.63) + 2)
-    assert window[5, 24] == pytest.approx(np.log(0.01) + 3) and (np.diff(window[5, 24:]) > 0).all()
-    assert window[6, after] == pytest.approx(5 * 0.6 * TIMES_S[after]) and (window[7] == 0).all()
+    assert window[4, before] == pytest.approx(-0.5) and window[4, after] == pytest.approx(0)
+    assert window[5, before] == pytest.approx(np.log(0.03) + 2) and window[5, after] == pytest.approx(np.log(0.63) + 2)
+    assert window[6, 24] == pytest.approx(np.log(0.01) + 3) and (np.diff(window[6, 24:]) > 0).all()
+    assert window[7, after] == pytest.approx(5 * 0.6 * TIMES_S[after]) and (window[8] == 0).all()
     (early,) = moment_windows(hand, np.array([0.0]))
-    assert (early[4, before] == early[4, 0]).all(), "nothing is known before the hand was seen"
+    assert (early[5, before] == early[5, 0]).all(), "nothing is known before the hand was seen"
+
+
+def test_a_hand_is_open_as_far_as_thumb_and_fingers_are_apart_whatever_its_size() -> None:
+    hand = hand_at(np.array([300.0, 200.0]), 0.5)
+    joints = np.zeros((21, 3))
+    joints[9], joints[4], joints[8], joints[12] = (0.1, 0, 0), (0.1, 0.03, 0), (0.1, -0.02, 0.01), (0.1, -0.02, -0.01)
+    apertures = []
+    for size in (1.0, 1.3):
+        moments = GraspMoments(load_grasp_dates())
+        reading = moments.add(replace(hand, joints_m=size * joints + np.array([0, 0, 0.8])), 0.0, None)
+        apertures.append(reading.aperture)
+    assert apertures == pytest.approx([0.5, 0.5])
 
 
 @pytest.mark.parametrize(("log_odds", "denied"), [(-1.6, True), (-1.4, False)])

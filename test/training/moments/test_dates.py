@@ -79,15 +79,15 @@ def test_hands_go_in_any_direction_and_some_have_no_past_and_no_images() -> None
     windows = np.random.default_rng(0).normal(0, 1, (400, SIGNALS, T)).astype(np.float32)
     plain = DateTraining(odds_std=0.0, noise=0.0, cut_p=0.0, blind_p=0.0)
     turned = varied(windows, plain, np.random.default_rng(1))
-    np.testing.assert_array_equal(turned[:, :6, 1:], windows[:, :6, 1:])  # at its first time a hand is at rest
-    np.testing.assert_allclose(np.linalg.norm(turned[:, 6:], axis=1), np.linalg.norm(windows[:, 6:], axis=1), atol=1e-5)
-    assert np.abs(turned[:, 6:] - windows[:, 6:]).max(axis=(1, 2)).min() > 0
+    np.testing.assert_array_equal(turned[:, :7, 1:], windows[:, :7, 1:])  # at its first time a hand is at rest
+    np.testing.assert_allclose(np.linalg.norm(turned[:, 7:], axis=1), np.linalg.norm(windows[:, 7:], axis=1), atol=1e-5)
+    assert np.abs(turned[:, 7:] - windows[:, 7:]).max(axis=(1, 2)).min() > 0
     cut = varied(windows, DateTraining(odds_std=0.0, noise=0.0, cut_p=0.5, blind_p=0.5), np.random.default_rng(1))
     still = (np.diff(cut[:, 0], axis=1) == 0).sum(1)  # times of which nothing else is known
     assert 0.3 < np.mean(still > 0) < 0.6 and still.max() < 24, "the moment itself is always known"
     row = int(np.argmax(still))
     assert (
-        cut[row, 4, : still[row] + 1] == pytest.approx(np.log(0.03) + 2)
+        cut[row, 5, : still[row] + 1] == pytest.approx(np.log(0.03) + 2)
         and cut[row, 0, 0] == windows[row, 0, still[row]]
     )
     assert np.mean((cut[:, 1:3] == 0).all(axis=(1, 2))) == pytest.approx(0.5, abs=0.08)

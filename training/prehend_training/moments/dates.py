@@ -14,9 +14,9 @@ from prehend.types import FloatArray
 from prehend_training.moments.steps import take_steps
 
 Windows = NDArray[np.float32]
-"""(N, 8, T) of `grasp_moments.moment_windows`."""
+"""(N, 9, T) of `grasp_moments.moment_windows`."""
 
-_ODDS, _MOVED, _SPEED, _WAY = 0, slice(1, 3), 4, slice(6, 8)
+_ODDS, _MOVED, _SPEED, _WAY = 0, slice(1, 3), 5, slice(7, 9)
 """Signals of a window."""
 
 _AT_REST = float(np.log(0.03) + 2)
@@ -27,7 +27,7 @@ class DatedMoments(NamedTuple):
     """Moments of one hand.
 
     Attributes:
-        windows: (N, 8, T). asked: (N, 3) float32, 1 where a grasp begins, where one ends, where something is held, 0
+        windows: (N, 9, T). asked: (N, 3) float32, 1 where a grasp begins, where one ends, where something is held, 0
             where not; NaN where that is not asked.
     """
 
@@ -122,14 +122,14 @@ def date_answers(network: GraspDates, windows: Windows) -> FloatArray:
 
 
 def without_images(windows: Windows) -> Windows:
-    """(N, 8, T) windows of which no images tell what moves with the hand."""
+    """(N, 9, T) windows of which no images tell what moves with the hand."""
     blind = windows.copy()
     blind[:, _MOVED] = 0
     return blind
 
 
 def varied(windows: Windows, training: DateTraining, rng: np.random.Generator) -> Windows:
-    """(N, 8, T) windows of hands that go in other directions, of frames that are less right, some with less past."""
+    """(N, 9, T) windows of hands that go in other directions, of frames that are less right, some with less past."""
     count, _, times = windows.shape
     x = windows.copy()
     x[:, :3] += rng.normal(0, training.odds_std, (count, 3, 1)).astype(np.float32)

@@ -25,7 +25,7 @@ class GraspDatesConfig:
         slope: of the rectifiers below zero.
     """
 
-    signals: int = 8
+    signals: int = 9
     size: int = 32
     width: int = 16
     kernel: int = 5

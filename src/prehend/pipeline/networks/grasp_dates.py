@@ -11,7 +11,7 @@ from prehend.weights import load_bundle
 
 STAGE = "date"
 WEIGHTS = "grasp-dates"
-SIGNALS, BEFORE, AHEAD, HERTZ = 8, 24, 7, 15
+SIGNALS, BEFORE, AHEAD, HERTZ = 9, 24, 7, 15
 """What a window tells, and at which times: so many before its moment and after it, so many a second."""
 
 TIMES_S = np.arange(-BEFORE, AHEAD + 1) / HERTZ

@@ -1,10 +1,10 @@
 """When what a hand holds begins to move with it, and when it lets go: seen in how the hand goes, once that is clear.
 
 A single image shows that a hand closes, half a second before the object moves. So the hand's last two seconds are
-looked at: how surely frames say that it grasps, how it goes over the image behind it, how its fingers bend, and, where
-there are images, what goes with it (`frames.hand_motion`). A network on that (`networks.grasp_dates`) says for every
-moment whether a grasp began, or ended, there, and whether something is held; what these make together likely is told
-(`grasp_path`).
+looked at: how surely frames say that it grasps, how it goes over the image behind it, how its fingers bend and open,
+and, where there are images, what goes with it (`frames.hand_motion`). A network on that (`networks.grasp_dates`) says
+for every moment whether a grasp began, or ended, there, and whether something is held; what these make together likely
+is told (`grasp_path`).
 """
 
 from collections import deque
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from prehend.conventions import TIP_JOINTS
 from prehend.geometry.rotations import geodesic_angle
 from prehend.pipeline.frames.hand_motion import FAR_S, Grey, HandWatch, MotionPatch, PastImage
 from prehend.pipeline.frames.targets import Image
@@ -72,7 +73,8 @@ class GraspMoment(NamedTuple):
 @dataclass(frozen=True)
 class GraspReading:
     """A hand at a time: (2,) way over what stands still so far [px], log-odds that it grasps, metres a pixel, mean bend
-    of its fingers [rad]; log-odds that something moves with it and that it touches something, by what moved."""
+    of its fingers [rad], how far it is open between thumb and the two next fingers [lengths of its palm]; log-odds that
+    something moves with it and that it touches something, by what moved."""
 
     at_s: float
     stamp: float | None
@@ -80,6 +82,7 @@ class GraspReading:
     log_odds: float
     scale: float
     bend: float
+    aperture: float
     holds: float = 0.0
     touches: float = 0.0
 
@@ -169,7 +172,7 @@ class GraspMoments:
         Returns:
             What was read; None of a hand that tells nothing.
         """
-        place, numbers = hand.keypoints_px[_PALM].mean(0), (_log_odds(hand), _scale(hand), _bend(hand))
+        place, numbers = hand.keypoints_px[_PALM].mean(0), (_log_odds(hand), _scale(hand), _bend(hand), _aperture(hand))
         if not np.isfinite([*place, *numbers]).all():
             return None
         if self.samples and now_s - self.samples[-1].at_s > GAP_S:
@@ -223,10 +226,10 @@ def moment_windows(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
         samples: of one hand, two at least, in time's order. at_s: (N,) moments [s].
 
     Returns:
-        (N, 8, T) at the times `TIMES_S` about each: log-odds that the hand grasps, that something moves with it and
-        that it touches something; bend of its fingers against that at the moment; log of its speed [m/s] and of how
-        far it is from where it is at the moment [m]; its way from there [m]. All scaled to about 1; straight between
-        samples, constant beyond them.
+        (N, 9, T) at the times `TIMES_S` about each: log-odds that the hand grasps, that something moves with it and
+        that it touches something; bend of its fingers and its aperture against those at the moment; log of its speed
+        [m/s] and of how far it is from where it is at the moment [m]; its way from there [m]. All scaled to about 1;
+        straight between samples, constant beyond them.
     """
     t = np.array([one.at_s for one in samples])
     scale = float(np.median([one.scale for one in samples]))
@@ -235,8 +238,9 @@ def moment_windows(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
     def told(values: FloatArray) -> FloatArray:
         return np.asarray(np.interp(when, t, values))
 
-    log_odds, holds, touches, bend = (
-        told(np.array([getattr(one, name) for one in samples])) for name in ("log_odds", "holds", "touches", "bend")
+    names = ("log_odds", "holds", "touches", "bend", "aperture")
+    log_odds, holds, touches, bend, aperture = (
+        told(np.array([getattr(one, name) for one in samples])) for name in names
     )
     way = np.stack([told(one * scale) for one in np.array([one.way_px for one in samples]).T], 2)
     way = way - way[:, [BEFORE]]
@@ -247,6 +251,7 @@ def moment_windows(samples: list[GraspReading], at_s: FloatArray) -> FloatArray:
         holds / _SEEN_ABOUT,
         touches / _SEEN_ABOUT,
         2 * (bend - bend[:, [BEFORE]]),
+        5 * (aperture - aperture[:, [BEFORE]]),
         np.log(speed + 0.03) + 2,
         np.log(far + 0.01) + 3,
         5 * way[..., 0],
@@ -259,7 +264,7 @@ def overruled(windows: FloatArray, odds: FloatArray, denied: float) -> FloatArra
     """(N, 3) log-odds with what frames rule out by themselves.
 
     Args:
-        windows: (N, 8, T) of `moment_windows`. odds: (N, 3) that a grasp begins, that it ends, that something is held.
+        windows: (N, 9, T) of `moment_windows`. odds: (N, 3) that a grasp begins, that it ends, that something is held.
         denied: where frames' mean log-odds are lower, no grasp begins and nothing is held.
     """
     no = windows[:, 0, TIMES_S >= _ABOUT_S].mean(1) * _ODDS_ABOUT < denied
@@ -277,6 +282,14 @@ def _scale(hand: HandEstimate) -> float:
     spread_m = np.linalg.norm(hand.joints_m[:, :2] - hand.joints_m[:, :2].mean(0))
     spread_px = np.linalg.norm(hand.keypoints_px - hand.keypoints_px.mean(0))
     return float(spread_m / max(float(spread_px), _EPS))
+
+
+def _aperture(hand: HandEstimate) -> float:
+    """From the tip of the thumb to between those of the index and the middle finger, against the palm's length: hands
+    let go before they leave (Jeannerod, The timing of natural prehension movements, 1984)."""
+    palm_m = float(np.linalg.norm(hand.joints_m[9] - hand.joints_m[0]))
+    thumb, *fingers = hand.joints_m[list(TIP_JOINTS[:3])]
+    return float(np.linalg.norm(thumb - np.mean(fingers, 0))) / max(palm_m, _EPS)
 
 
 def _bend(hand: HandEstimate) -> float:

@@ -58,7 +58,7 @@ def carried(film: int, seed: int) -> Watched:
         way = 40 * np.clip((t - begin_s) / 0.5, 0, 1) - 40 * np.clip((t - end_s + 0.5) / 0.5, 0, 1)
         odds = 2.0 if begin_s - 0.3 < t < end_s else -1.0
         place = np.array([5.0, way]) + rng.normal(0, 0.5, 2)
-        samples.append(GraspReading(t, t, place, odds + rng.normal(0, 0.5), 0.003, 0.5))
+        samples.append(GraspReading(t, t, place, odds + rng.normal(0, 0.5), 0.003, 0.5, 0.8))
     one = watched(film, [begin_s], samples=samples, duration_s=8.0)
     one.true["released"] = [end_s]
     one.looks = {k: look_at(begin_s < samples[k].at_s < end_s, rng) for k in range(0, len(samples), 8)}

@@ -51,8 +51,10 @@ PARTS, FALSE_A_MINUTE = 5, 1.0
 _EPS = 1e-6
 
 PATHS = tuple(
-    PathFit(cost, cost, again, 1.0, begin_lead, end_lead)
-    for cost, again, begin_lead, end_lead in product((-1.0, 0.0, 1.0, 2.0), (0.0, 1.0), (0.5, 1.0, 1.5), (0.0, 0.5))
+    PathFit(begin, end, again, 1.0, begin_lead, end_lead)
+    for begin, end, again, begin_lead, end_lead in product(
+        (0.0, 1.0, 2.0, 3.0), (0.0, 1.0, 2.0), (0.0, 1.0), (0.5, 1.0, 1.5), (0.0, 0.5, 1.0)
+    )
 )
 """Those that a fit chooses from."""
 
