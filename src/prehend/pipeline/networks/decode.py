@@ -72,8 +72,9 @@ def decode_hand(
         mesh: False leaves `vertices_m` empty: the hand is posed anew when it is smoothed.
     """
     one = answer if answer.alone is None else answer._replace(**answer.alone._asdict())
-    numbers = (answer.keypoints, answer.visibility, answer.keypoint_std, *answer[1:3], *one[1:3])
-    if not all(np.isfinite(array).all() for array in numbers if array is not None):
+    numbers = (answer.keypoints, answer.visibility, answer.keypoint_std)
+    poses = (answer.rotations, answer.betas, one.rotations, one.betas)
+    if not all(np.isfinite(array).all() for array in (*numbers, *poses) if array is not None):
         return NoHand("not_finite")
     if answer.mesh is not None and not np.isfinite(answer.mesh.joints).all():
         return NoHand("not_finite")
@@ -141,6 +142,7 @@ class _PlacedPose(NamedTuple):
 
 
 def _placed(answer: NetworkAnswer, seen: _CropSight) -> _PlacedPose | NoHand:
+    """The pose of an answer where its joints fall on the keypoints, or why it has no place."""
     rotations = rotations_in_camera(answer.rotations, seen.spec, seen.camera)
     off = np.abs(rotations @ np.swapaxes(rotations, -1, -2) - np.eye(3)).max()
     if off > _ROTATION_TOLERANCE or np.linalg.det(rotations).min() < 0:
@@ -148,9 +150,9 @@ def _placed(answer: NetworkAnswer, seen: _CropSight) -> _PlacedPose | NoHand:
     posed = _posed(answer, rotations, seen.spec, seen.camera, seen.model, seen.mesh)
     root = posed.joints[0].astype(np.float64)
     fit = fit_root(posed.joints - root, seen.keypoints, seen.camera, seen.weights, seen.std_px)
-    return (
-        NoHand("no_position") if fit is None else _PlacedPose(answer, rotations, posed, fit.translation_m - root, fit)
-    )
+    if fit is None:
+        return NoHand("no_position")
+    return _PlacedPose(answer, rotations, posed, fit.translation_m - root, fit)
 
 
 def _refined(
