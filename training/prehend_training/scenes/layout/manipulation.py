@@ -274,13 +274,15 @@ def _felt(plan: GraspPlan, hands: Array, angles: Array, things: Array, rows: ran
 
 
 def _carry(rng: Rng, plan: GraspPlan, start: Array, rate_hz: float) -> NDArray[np.float64]:
-    """(F, 4, 4) of an object that is lifted from (4, 4), moved, turned, perhaps held still, and put down elsewhere."""
+    """(F, 4, 4) of an object that is lifted from (4, 4), moved, turned, perhaps held still, and put down near to where
+    it was at first."""
     solid = plan.grasp.solid
     height = rng.uniform(0.07, 0.2)
     turn = about(rng.standard_normal(3), rng.uniform(0.2, 1.0))
     shift = rng.uniform(-0.1, 0.1, 2)
     spin = about(UP, rng.normal(0, 0.35))
-    end = resting_pose(solid, spin @ start[:3, :3], start[:2, 3] + (start[:3, :3] @ solid.center_m)[:2] + shift)
+    first = plan.resting  # not from where it lies now: it would go out of the arm's reach
+    end = resting_pose(solid, spin @ first[:3, :3], first[:2, 3] + (first[:3, :3] @ solid.center_m)[:2] + shift)
     for shrink in (1.0, 0.6, 0.3, 0.0):
         axis_angle = shrink * (np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1)))
         partly = about(_axis(turn), axis_angle) if axis_angle > 1e-6 else np.eye(3)
