@@ -38,7 +38,7 @@ class PathFit(NamedTuple):
     end_lead: float
 
 
-PATH = PathFit(2.0, 0.0, 1.0, 1.0, 1.5, 1.0)
+PATH = PathFit(0.0, 0.0, 1.0, 1.0, 1.0, 1.0)
 """What `prehend-train events --fit` found on rendered films (docs/TIME.md)."""
 
 

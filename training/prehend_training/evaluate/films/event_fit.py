@@ -45,8 +45,8 @@ from prehend_training.storage.shards import commit
 HIT_S, MISSED_S = 0.07, 0.2
 """For the fit, moments nearer to an event than the first are ones, those farther off than the second are none [s]."""
 
-PARTS, FALSE_A_MINUTE = 5, 1.0
-"""Groups of films, of which each is held out of a fit once; how many that are none a fit may tell [1/min]."""
+PARTS = 5
+"""Groups of films, of which each is held out of a fit once."""
 
 _EPS = 1e-6
 
@@ -187,8 +187,8 @@ def _with_motion(hand: Watched, network: GraspMotion) -> list[GraspReading]:
 def _dated(
     hands: Sequence[Watched], part: NDArray[np.int64], training: DateTraining
 ) -> tuple[dict[str, Any], GraspDates]:
-    """A network of all films; the `path` with which most is found at `FALSE_A_MINUTE` of films that a network has not
-    seen, and what is found of these then."""
+    """A network of all films; the best `path` for films that a network has not seen, and what is found of these
+    then."""
     moments = [_moments(hand) for hand in hands]
     unseen = [without_images(one.windows) for one in moments]
     apart: list[list[Odds]] = [[np.zeros((0, 3))] * len(hands) for _ in range(2)]
@@ -224,11 +224,12 @@ def _labels(at_s: FloatArray, true: Sequence[float]) -> Labels:
 
 
 def _best_path(hands: Sequence[Watched], odds: Sequence[Odds]) -> tuple[PathFit, dict[str, Any]]:
-    """Of `PATHS` the one that finds most at no more than `FALSE_A_MINUTE`, and what it finds."""
+    """Of `PATHS` the one that finds most less what it tells falsely, of equal ones that which finds most; and what it
+    finds."""
 
-    def merit(one: tuple[PathFit, dict[str, Any]]) -> tuple[float, float, float]:
-        hits, false = float(sum(one[1][what]["found"] for what in WHATS)), float(one[1]["false_a_minute"])
-        return -max(false - FALSE_A_MINUTE, 0.0), hits, -false
+    def merit(one: tuple[PathFit, dict[str, Any]]) -> tuple[int, int]:
+        hits, false = (sum(int(one[1][what][name]) for what in WHATS) for name in ("found", "false"))
+        return hits - false, hits
 
     return max(((fit, _found(hands, odds, fit)) for fit in PATHS), key=merit)
 
