@@ -249,22 +249,22 @@ class NodeParams:
             told["detector"] = self.finder
         if self.find_interval:
             told["find_interval_s"] = self.find_interval * FRAME_S
-        if self._reaches_too_far:
+        if self.temporal_frames > self._most_frames:
             told["temporal_frames"] = 0
         return EstimatorOptions(**told)
 
     @property
-    def _reaches_too_far(self) -> bool:
-        """Whether so many frames reach back farther than is remembered, whatever the weights look at."""
-        return self.temporal_frames > most_frames(self.temporal_stride_s, MemoryOptions.horizon_s)
+    def _most_frames(self) -> int:
+        """How many frames reach back no farther than is remembered, whatever the weights look at."""
+        return most_frames(self.temporal_stride_s, MemoryOptions.horizon_s)
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the parameters: old names, and a number that the node does not go by."""
-        if not self._reaches_too_far:
+        if self.temporal_frames <= self._most_frames:
             return self.obsolete()
         fewer = (
             f"parameter temporal_frames is {self.temporal_frames}, and at temporal_stride_s {self.temporal_stride_s:g} "
-            f"{most_frames(self.temporal_stride_s, MemoryOptions.horizon_s)} reach back as far as is remembered, "
+            f"{self._most_frames} reach back as far as is remembered, "
             f"{MemoryOptions.horizon_s:g} s: the node goes on with as many of these as the weights look at"
         )
         return (*self.obsolete(), fewer)

@@ -71,7 +71,7 @@ def test_a_grasp_is_dated_to_the_lift_and_a_release_to_where_it_is_put_down(hz: 
     (first, grasped_s, late_s), (second, released_s, _) = told(story(hz), begin_s=100.0)
     assert (first, second) == ("grasped", "released")
     assert grasped_s == pytest.approx(LIFTS_S, abs=0.2) and released_s == pytest.approx(PUT_DOWN_S + 0.1, abs=0.25)
-    assert AHEAD_S + PEAK_S - 1e-6 <= late_s <= 1.5, "without images it takes some of the carrying to be sure"
+    assert AHEAD_S + PEAK_S - 1e-6 <= late_s <= AHEAD_S + PEAK_S + 2 * max(1 / hz, 0.07)
 
 
 def test_what_is_lifted_is_surer_to_be_grasped_than_what_is_touched_and_left() -> None:
