@@ -211,15 +211,13 @@ def outside(scene, places):
 
 
 def test_arms_end_in_the_person_and_eyes_are_before_the_face_and_see_the_work(sequences):
-    """Where one arm asks the body for what the other does not want, it ends some centimetres beside the shoulder."""
-    off_m = []
     for sequence in sequences:
         eyes = np.linalg.inv(sequence.T_ego_world)[:, :3, 3]
         for frame in range(0, sequence.frames, 9):
             scene = sequence.scene(frame)
             hands = [true_points(hand, hand.joints_m).mean(0) for hand in scene.hands]
             ends = [true_points(hand, shoulder(hand.vertices_m, hand.arm)) for hand in scene.hands]
-            off_m.append(outside(scene, np.stack(ends)).max())
+            assert outside(scene, np.stack(ends)).max() < 0.03
             view = sequence.views(frame)[-1]
             seen = in_camera(view, np.stack([CENTRE_M, hands[0]]))
             assert (seen[:, 2] > 0.1).all()
@@ -227,7 +225,6 @@ def test_arms_end_in_the_person_and_eyes_are_before_the_face_and_see_the_work(se
             assert (share > 0).all() and (share < 1).all()
             sight = eyes[frame] + np.linspace(0, 0.9, 10)[:, None] * (CENTRE_M - eyes[frame])
             assert outside(scene, sight).min() > 0.01
-    assert np.median(off_m) < 0 and np.quantile(off_m, 0.8) < 0.03 and max(off_m) < 0.12
 
 
 def test_motion_blur_is_as_long_as_the_hands_go_while_the_shutter_is_open(sequences):

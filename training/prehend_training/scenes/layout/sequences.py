@@ -16,22 +16,20 @@ from prehend_training.scenes.appearance.lighting import Lighting, sample_lightin
 from prehend_training.scenes.camera.cameras import camera_of
 from prehend_training.scenes.camera.effects import sample_effects
 from prehend_training.scenes.camera.lens import pixels
+from prehend_training.scenes.layout.hand_tracks import HandTrack, arms_fit, leaning, leant
 from prehend_training.scenes.layout.manipulation import Course, Outcome, alive, fits, handled, passed, still_course
-from prehend_training.scenes.layout.planning import DOWN, UP, GraspPlan, plan_grasp, waiting_hand
-from prehend_training.scenes.layout.posing import aimed_arm, forearm_direction, place_hand, pose_hand, to_object
+from prehend_training.scenes.layout.planning import UP, GraspPlan, plan_grasp, waiting_hand
+from prehend_training.scenes.layout.posing import to_object
 from prehend_training.scenes.layout.rig import CENTRE_M, head_track, table_rig
 from prehend_training.scenes.layout.scene import (
-    Hand,
     Scene,
     SceneCamera,
     Table,
     Thing,
     mirror_thing_pose,
-    moved_thing,
     plain_thing,
 )
 from prehend_training.scenes.layout.surroundings import dress_thing, person, scattered, table_look
-from prehend_training.scenes.people.body import Arm, turn
 from prehend_training.scenes.people.clothing import Outfit, sample_outfit
 from prehend_training.scenes.people.gestures import sample_bare, sample_betas
 
@@ -41,15 +39,10 @@ Rng = np.random.Generator
 RATE_HZ = 30.0
 _OUTCOMES: tuple[tuple[Outcome, float], ...] = (("lift", 0.68), ("touch", 0.12), ("near", 0.1), ("pass", 0.1))
 _SECOND_SHARE = 0.35
-_FOLLOW, _LEANINGS = 26, 5
-"""Frames before and after over which a body takes up what the arms ask for, and how often it is asked."""
 _SHOULDERS, _HEAD = 2, 4
 """Parts of `person`."""
 _SHOULDER_M = 0.115
 """From the neck to where an upper arm ends, inside the shoulders' round."""
-_DRAWN_M = (0.212, 0.3)
-"""Length of the forearm and the upper arm as they are drawn."""
-_HAND_MIDDLE = np.array([-0.08, 0.0, 0.0])
 _SHUTTER = (1 / 8, 1 / 2)
 """Share of the time between two frames for which a camera takes in light."""
 _SIGHT_M = 0.03
@@ -58,73 +51,12 @@ _NEAREST_M = 0.1
 """What is nearer to a camera does not count for its motion blur."""
 _LONGEST_STREAK_PX = 10.0
 """Of the motion blur, in an image 160 px wide."""
+_DRAWN_TIMES = 20
+"""Hands whose arms fit neither person nor table are drawn anew, at most so often."""
 _EDGE_M = 0.33
 """How far the table reaches towards the person from its middle."""
 _STREAM = 2
 """Tells the random numbers of sequences from those of crops (0) and frames (1)."""
-
-
-@dataclass(frozen=True)
-class HandTrack:
-    """One hand through a sequence.
-
-    Attributes:
-        side: which hand.
-        betas: (10,).
-        outfit: what it wears.
-        course: in its own world, which for a left hand is the mirror of the true one.
-        shoulder_m: (F, 3) where the arm is aimed at, in that world.
-        twist_rad: of the forearm.
-        thing: number in `Scene.objects` of what it handles, None for nothing.
-        displaced: (F,) bool, that object has left its first pose (papers' rule).
-    """
-
-    side: Side
-    betas: Array
-    outfit: Outfit
-    course: Course
-    shoulder_m: Array
-    twist_rad: float
-    thing: int | None
-    displaced: NDArray[np.bool_]
-
-    def hand(self, frame: int) -> Hand:
-        """The hand at a frame. It touches its object where `contact` says so; else `object_index` is None."""
-        T = self.course.T_world_hand[frame]
-        hand = place_hand(pose_hand(self.course.angles[frame], self.betas), self.side, T, self.arm(frame), self.outfit)
-        contact = self.course.contact[frame]
-        touches = bool(contact.any())
-        return replace(
-            hand,
-            object_index=self.thing if touches else None,
-            grasp=touches and bool(self.displaced[frame]),
-            displaced=bool(self.displaced[frame]),
-            contact=contact,
-        )
-
-    def arm(self, frame: int) -> Arm:
-        """The arm behind it at a frame."""
-        return aimed_arm(self.course.T_world_hand[frame], self.shoulder_m[frame], DOWN, self.twist_rad)
-
-    def arm_end(self, frame: int) -> Array:
-        """(3,) about where the drawn upper arm ends at a frame, in the hand's own world."""
-        T, arm = self.course.T_world_hand[frame], self.arm(frame)
-        return np.asarray(T[:3, 3] + _span(forearm_direction(T[:3, :3], arm.bend), arm.elbow))
-
-    def middle(self, frame: int) -> Array:
-        """(3,) about the middle of the hand at a frame, in the true world."""
-        T = self.course.T_world_hand[frame]
-        return _true(self, T[:3, :3] @ _HAND_MIDDLE + T[:3, 3])
-
-    def swept(self, step: int = 4) -> Array:
-        """(N, 3) places in the true world where hand and forearm come by."""
-        places = []
-        for k in range(0, len(self.course.angles), step):
-            T = self.course.T_world_hand[k]
-            joints = pose_hand(self.course.angles[k], self.betas).joints @ T[:3, :3].T + T[:3, 3]
-            ahead = forearm_direction(T[:3, :3], self.arm(k).bend)
-            places += [joints, T[:3, 3] + np.linspace(0.04, 0.26, 5)[:, None] * ahead]
-        return _true(self, np.concatenate(places))
 
 
 @dataclass(frozen=True)
@@ -179,7 +111,7 @@ class Sequence:
             objects=things,
             strangers=(),
             clutter=self.clutter,
-            scenery=tuple(_leaning(thing, self.lean_m[frame]) for thing in self.scenery),
+            scenery=tuple(leaning(thing, self.lean_m[frame]) for thing in self.scenery),
             table=self.table,
             lighting=self.lighting,
             background_seed=self.background_seed,
@@ -227,28 +159,17 @@ def sample_sequence(seed: int, index: int, views: int = 8, size: tuple[int, int]
     side = SIDES[int(rng.integers(2))]
     outfit = sample_outfit(rng)
     scenery, eye = _person(rng, azimuth, outfit)
-    shoulder = _shoulder(scenery, side)
-    course, plan = _course(rng, shoulder)
-    betas = sample_betas(rng) if plan is None else plan.grasp.betas
-    main = _track(rng, side, betas, outfit, course, shoulder)
-    things: list[Thing] = []
-    tracks: list[Array] = []
-    if plan is not None:
-        poses = course.T_world_object
-        true = poses if side == "right" else np.stack([mirror_thing_pose(pose) for pose in poses])
-        things.append(dress_thing(rng, plain_thing(plan.grasp.solid, true[0], np.ones(3))))
-        tracks.append(true)
-        main = replace(main, thing=0, displaced=displaced(true, true[0]))
-    second = (
-        _second(rng, main, _shoulder(scenery, SIDES[1 - SIDES.index(side)])) if rng.random() < _SECOND_SHARE else None
-    )
-    hands, lean = _leant((main,) if second is None else (main, second))
+    for _ in range(_DRAWN_TIMES):
+        hands, things, tracks = _at_work(rng, scenery, side, outfit)
+        hands, lean = leant(hands)
+        if arms_fit(hands, scenery, lean):
+            break
     table = _table(rng, azimuth)
     around = scattered(rng, int(rng.integers(0, 8)), _keep_out(hands, things, tracks), table, _EDGE_M + 0.1)
     labelled = around[: int(rng.integers(0, 3))]
     things += labelled
-    tracks += [np.repeat(thing.pose[None], len(course.angles), 0) for thing in labelled]
-    frames = len(course.angles)
+    tracks += [np.repeat(thing.pose[None], len(lean), 0) for thing in labelled]
+    frames = len(lean)
     ego, T_ego_world = _ego(rng, eye + lean, hands[0], size)
     return Sequence(
         seed=seed,
@@ -267,6 +188,27 @@ def sample_sequence(seed: int, index: int, views: int = 8, size: tuple[int, int]
         ego=ego,
         T_ego_world=T_ego_world,
     )
+
+
+def _at_work(
+    rng: Rng, scenery: Many[Thing], side: Side, outfit: Outfit
+) -> tuple[tuple[HandTrack, ...], list[Thing], list[Array]]:
+    """What hands of an upright person do, their object, and its poses (F, 4, 4)."""
+    shoulder_m = _shoulder(scenery, side)
+    course, plan = _course(rng, shoulder_m)
+    betas = sample_betas(rng) if plan is None else plan.grasp.betas
+    main = _track(rng, side, betas, outfit, course, shoulder_m)
+    things: list[Thing] = []
+    tracks: list[Array] = []
+    if plan is not None:
+        poses = course.T_world_object
+        true = poses if side == "right" else np.stack([mirror_thing_pose(pose) for pose in poses])
+        things.append(dress_thing(rng, plain_thing(plan.grasp.solid, true[0], np.ones(3))))
+        tracks.append(true)
+        main = replace(main, thing=0, displaced=displaced(true, true[0]))
+    other = _shoulder(scenery, SIDES[1 - SIDES.index(side)])
+    second = _second(rng, main, other) if rng.random() < _SECOND_SHARE else None
+    return (main,) if second is None else (main, second), things, tracks
 
 
 def _toward(azimuth: float) -> Array:
@@ -315,44 +257,6 @@ def _track(rng: Rng, side: Side, betas: Array, outfit: Outfit, course: Course, s
     return HandTrack(side, betas, outfit, course, shoulders, rng.normal(0, 0.3), None, np.zeros(frames, bool))
 
 
-def _span(ahead: Array, elbow: Array) -> Array:
-    """(3,) from the wrist to the end of the upper arm as `body` draws it, given the forearm's direction."""
-    upper = (turn(elbow / 3) + turn(elbow * (2 / 3)) + 4 * turn(elbow)) / 6
-    return np.asarray((_DRAWN_M[0] * np.eye(3) + _DRAWN_M[1] * upper) @ ahead)
-
-
-def _leant(hands: tuple[HandTrack, ...]) -> tuple[tuple[HandTrack, ...], Array]:
-    """The hands of a person who follows them, and (F, 3) how far the shoulders went, in the true world.
-
-    Each arm asks for the shift that brings its shoulder to its end; the body goes to the mean, what is left the arms
-    make up for, and so again (as Cimmino's method goes to where all are content).
-    """
-    whole = np.zeros_like(hands[0].shoulder_m)
-    starts = [_true(track, track.shoulder_m) for track in hands]
-    window = np.hanning(2 * _FOLLOW + 1) / np.hanning(2 * _FOLLOW + 1).sum()
-    for _ in range(_LEANINGS):
-        ends = [_true(track, np.stack([track.arm_end(frame) for frame in range(len(whole))])) for track in hands]
-        asked = np.mean([end - start for end, start in zip(ends, starts, strict=True)], axis=0) - whole
-        padded = np.pad(asked, ((_FOLLOW, _FOLLOW), (0, 0)), mode="edge")
-        step = np.stack([np.convolve(padded[:, axis], window, "valid") for axis in range(3)], 1)
-        whole = whole + step
-        hands = tuple(
-            replace(track, shoulder_m=track.shoulder_m + _true(track, start + whole - end))
-            for track, start, end in zip(hands, starts, ends, strict=True)
-        )
-    return hands, whole
-
-
-def _true(track: HandTrack, points: Array) -> Array:
-    """Points (..., 3) of a track's own world in the true one, or the other way."""
-    return points @ MIRROR if track.side == "left" else points
-
-
-def _leaning(thing: Thing, lean_m: Array) -> Thing:
-    """A part of the person, moved the more the higher it is."""
-    return moved_thing(thing, float(np.clip((thing.pose[2, 3] + 0.55) / 0.9, 0, 1)) * lean_m)
-
-
 def _course(rng: Rng, shoulder_m: Array) -> tuple[Course, GraspPlan | None]:
     names, shares = zip(*_OUTCOMES, strict=True)
     outcome: Outcome = names[int(rng.choice(len(names), p=shares))]
@@ -394,7 +298,7 @@ def _keep_out(hands: Many[HandTrack], things: Many[Thing], tracks: Many[Array]) 
 
 def _ego(rng: Rng, eye_m: Array, hand: HandTrack, size: tuple[int, int] | None) -> tuple[SceneCamera, Array]:
     """A camera before the person's forehead, (F, 3), and where it is."""
-    wrist = _true(hand, hand.course.T_world_hand[:, :3, 3])
+    wrist = hand.true(hand.course.T_world_hand[:, :3, 3])
     T = head_track(rng, eye_m, 0.6 * wrist + np.array([0, 0, 0.03]), RATE_HZ)
     camera = camera_of(rng, "webcam" if rng.random() < 0.6 else "d455", *(size or (640, 480)))
     return SceneCamera(camera, T[0], sample_effects(rng, 0.55), "ego"), T
