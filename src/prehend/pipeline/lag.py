@@ -14,6 +14,7 @@ import numpy as np
 
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
+from prehend.pipeline.frames.times import FRAME_S, SWAPPED_S
 from prehend.pipeline.networks.decode import DecodedHand
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.held import wrist_pose
@@ -27,9 +28,7 @@ from prehend.pipeline.smoothing.smooth import (
     one_euro,
     posed_as,
 )
-from prehend.pipeline.tracker import SWAPPED_S
 from prehend.pipeline.tracking.identities import Identities
-from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import Box, FloatArray, FrameResult, HandEstimate
 
 Item = TypeVar("Item")

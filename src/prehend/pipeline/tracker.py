@@ -10,12 +10,13 @@ from prehend.pipeline.detection.detect import Detections, Wanted
 from prehend.pipeline.detection.schedule import Schedule
 from prehend.pipeline.frames.handedness import HandednessBelief
 from prehend.pipeline.frames.targets import NoHand, Target
+from prehend.pipeline.frames.times import FrameTimes
 from prehend.pipeline.observing.object_pose import BOX_SCORE
 from prehend.pipeline.observing.observe import Observation
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.tracking.association import associate, is_known, is_part, overlap, same_hand
 from prehend.pipeline.tracking.filters import HandFilters
-from prehend.pipeline.tracking.track import ESTABLISHED, FRAME_S, Track
+from prehend.pipeline.tracking.track import ESTABLISHED, Track
 from prehend.types import FoundHand, HandEstimate, Region
 
 RELOCATE_IOU = 0.4
@@ -34,15 +35,6 @@ SPARE = 2
 MOST_TRIED = 2
 """Hands that the detector is unsure of and that are looked at, of each look, best first: each costs a run of the
 network's first stage."""
-
-SWAPPED_FRAMES, SWAPPED_S = 2.0, 0.5
-"""Images whose stamps go back by no more than so many intervals, and so many seconds, came in the wrong order."""
-
-
-def is_swapped(elapsed_s: float, interval_s: float) -> bool:
-    """Whether a stamp that lies so long after the one before it [s], usually `interval_s`, came in the wrong order."""
-    return -min(SWAPPED_FRAMES * interval_s, SWAPPED_S) <= elapsed_s < 0
-
 
 Detect = Callable[[Wanted], Detections | None]
 """Looks at the frame with the detector; None where there is none."""
@@ -63,6 +55,7 @@ class Tracker:
         self._schedule = Schedule(options.find_interval_s)
         self._drops: Counter[str] = Counter()
         self._given = self._detected = self._in_vain = False
+        self._times = FrameTimes()
         self.reset()
 
     @property
@@ -92,9 +85,8 @@ class Tracker:
         """Give up all tracks; their numbers are not used again."""
         self._tracks = []
         self._image_size: tuple[int, int] | None = None
-        self._stamp: float | None = None
         self._now_s = 0.0
-        self._interval_s = FRAME_S
+        self._times.reset()
         self._schedule.reset()
 
     def begin(
@@ -211,15 +203,14 @@ class Tracker:
         Another image size, a stamp that lies before the last one (a bag starts again) or too long after it starts
         from nothing. A stamp that lies just before it is jitter, or two images swapped on their way: no time passes.
         """
-        taken, elapsed = stamp, FRAME_S if stamp is None or self._stamp is None else stamp - self._stamp
-        if is_swapped(elapsed, self._interval_s):
-            elapsed, stamp = 0.0, self._stamp  # the next image counts from the newest
-        elif elapsed > 0:
-            self._interval_s = elapsed
-        now_s = self._now_s + elapsed if taken is None else taken
+        elapsed = self._times.step(stamp)
+        now_s = self._now_s + elapsed if stamp is None else stamp
         if not 0 <= elapsed <= self._options.max_gap_s or self._image_size not in (None, image_size):
             self.reset()
-        self._image_size, self._stamp, self._now_s = image_size, stamp, now_s
+            self._times.step(stamp)
+        elif self._options.tracking:
+            self._times.warn_if_still()
+        self._image_size, self._now_s = image_size, now_s
         self._schedule.step(elapsed)
         for track in self._tracks:
             track.start_frame(elapsed, image_size)

@@ -6,7 +6,7 @@ from typing import Any
 
 from prehend.io.frames import Frame, Source
 from prehend.io.results.prediction_records import FrameRecord, frame_record
-from prehend.pipeline.tracking.track import FRAME_S
+from prehend.pipeline.frames.times import FRAME_S
 from prehend.rig.matching import StampMatcher
 from prehend.rig.views.records import FusedHand, RigResult, ViewError
 

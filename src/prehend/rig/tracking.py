@@ -7,6 +7,7 @@ import numpy as np
 
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
+from prehend.pipeline.frames.times import FRAME_S
 from prehend.pipeline.networks.decode import DecodedHand
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.grasp import GraspFilter, instant_grasp
@@ -14,7 +15,6 @@ from prehend.pipeline.smoothing.held import wrist_pose
 from prehend.pipeline.smoothing.smooth import HandSmoother
 from prehend.pipeline.tracking.events import EventTeller
 from prehend.pipeline.tracking.identities import Identities
-from prehend.pipeline.tracking.track import FRAME_S
 from prehend.rig.views.fusion import SHAPE_STD, KnownShape, fuse_group, grouped, in_pixels, voted_side
 from prehend.rig.views.records import FusedHand, RigResult, View
 from prehend.rig.views.sights import Sight, sights_of

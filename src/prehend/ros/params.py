@@ -12,6 +12,7 @@ from typing import Any
 from prehend.backends.settings import POLICIES, PRECISIONS, PROVIDERS
 from prehend.errors import ParameterError, UnknownName
 from prehend.pipeline.frames.memory import MemoryOptions, most_frames
+from prehend.pipeline.frames.times import FRAME_S
 from prehend.pipeline.options import (
     GRASP_EVENTS,
     LIVE,
@@ -25,7 +26,6 @@ from prehend.pipeline.options import (
     option_text,
 )
 from prehend.pipeline.smoothing.smooth import MOST_CUTOFF_HZ, SMOOTHERS
-from prehend.pipeline.tracking.track import FRAME_S
 
 _LONGEST = 120
 """Characters of a value in an error."""

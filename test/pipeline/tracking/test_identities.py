@@ -16,13 +16,14 @@ from prehend.pipeline.tracking.identities import CARRIED, COAST_M_S, GUESSED, SE
 
 @pytest.fixture
 def play(oracle, finder, camera, image):
-    """play(scenes, hz, **options): the results of scenes that follow each other."""
+    """play(scenes, hz, order, **options): the results of scenes that follow each other; `order` is that in which they
+    come."""
 
-    def run(scenes, hz=30.0, **options):
+    def run(scenes, hz=30.0, order=None, **options):
         estimator = Estimator(oracle, finder, config=EstimatorOptions(**options))
         results = []
-        for k, scene in enumerate(scenes):
-            oracle.scene = scene
+        for k in range(len(scenes)) if order is None else order:
+            oracle.scene = scenes[k]
             results.append(estimator.estimate(image, camera, stamp=50 + k / hz))
         return results
 
@@ -53,6 +54,18 @@ def test_velocities_are_those_of_the_true_hand(play, new_hand, hz) -> None:
     tips = at(1.0).joints[8] - at(1.0).joints[0]
     tip = results[-1].hands[0].motion.joints_m_s[8]
     assert np.linalg.norm(tip - (velocity + np.cross(turn, tips))) < 0.04, "a turn moves the fingertips"
+
+
+@pytest.mark.parametrize("cutoff_hz", [0.0, 30.0])
+def test_images_that_came_in_the_wrong_order_leave_velocities_as_they_are(play, new_hand, cutoff_hz) -> None:
+    hand, velocity = new_hand("right", x=-0.06), np.array([0.3, 0.0, 0.0])
+    scenes = [[replace(hand, translation=hand.translation + velocity * k / 30)] for k in range(12)]
+    order = [0, 1, 2, 3, 5, 4, 6, 7, 9, 8, 10, 11]
+    results = play(scenes, order=order, smooth_min_cutoff_hz=cutoff_hz)
+    speeds = [float(result.hands[0].motion.joints_m_s[0, 0]) for result in results[3:]]
+    in_turn = play(scenes, smooth_min_cutoff_hz=cutoff_hz)
+    expected = [float(result.hands[0].motion.joints_m_s[0, 0]) for result in in_turn[3:]]
+    assert speeds == pytest.approx([expected[k - 3 if k not in (4, 8) else k - 2] for k in order[3:]], abs=0.05)
 
 
 def test_a_place_that_jumps_is_no_velocity(play, new_hand) -> None:

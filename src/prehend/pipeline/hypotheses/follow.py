@@ -11,13 +11,13 @@ from prehend.backends import Backend
 from prehend.conventions import MIRROR
 from prehend.errors import ParameterError
 from prehend.hand_model import load_hand_model
+from prehend.pipeline.frames.times import FRAME_S
 from prehend.pipeline.hypotheses.budget import FrameBudget
 from prehend.pipeline.hypotheses.denoiser import PoseDenoiser
 from prehend.pipeline.hypotheses.places import LastPlaces
 from prehend.pipeline.hypotheses.skeleton import Looseness, placed, pulled, rotations_of
 from prehend.pipeline.hypotheses.spread import Told, covariances, drawn, told_by, wanted_of
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import HandEstimate, HandHypotheses
 
 TIME = 0.2

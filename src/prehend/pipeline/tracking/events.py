@@ -13,12 +13,12 @@ from math import nan
 import numpy as np
 
 from prehend.pipeline.frames.targets import Image, inside_share
+from prehend.pipeline.frames.times import FRAME_S
 from prehend.pipeline.networks.grasp_dates import load_grasp_dates
 from prehend.pipeline.networks.grasp_motion import GraspMotionNetwork, load_grasp_motion
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.grasp import GraspConfig
 from prehend.pipeline.tracking.grasp_moments import GraspMoment, GraspMoments, MomentLooks
-from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import Box, EventKind, FloatArray, FrameResult, HandEstimate, HandEvent
 
 LEAVING_S = 0.15

@@ -9,9 +9,9 @@ import numpy as np
 
 from prehend.conventions import NUM_JOINTS, SIDES
 from prehend.geometry.rotations import axis_angle_from_matrix
+from prehend.pipeline.frames.times import FrameTimes
 from prehend.pipeline.networks.uncertainty import carried_std, joint_std
 from prehend.pipeline.options import EstimatorOptions
-from prehend.pipeline.tracking.track import FRAME_S
 from prehend.types import HandEstimate, HandMotion
 
 VELOCITY_S = 0.1
@@ -75,14 +75,14 @@ class Identities:
     """
 
     def __init__(self, options: EstimatorOptions):
-        self._options = options
+        self._options, self._times = options, FrameTimes()
         self.reset()
 
     def reset(self) -> None:
         """Forget all hands."""
         self._past: dict[int, _Past] = {}
         self._operators: dict[str, int] = {}
-        self._stamp: float | None = None
+        self._times.reset()
         self.lost: tuple[int, ...] = ()
 
     def use(self, options: EstimatorOptions) -> None:
@@ -103,8 +103,7 @@ class Identities:
             The hands by number, with `motion`, `validity` and `is_operator`; with option `lost` "hold" or "fade" also
             those that are waited for, as they were last seen.
         """
-        elapsed = FRAME_S if stamp is None or self._stamp is None else max(stamp - self._stamp, 0.0)
-        self._stamp = stamp
+        elapsed = max(self._times.step(stamp), 0.0)
         kept = {track.track_id for track in tracks} | {hand.track_id for hand in hands}
         self._past = {number: past for number, past in self._past.items() if number in kept}
         for past in self._past.values():
@@ -128,7 +127,8 @@ class Identities:
             past.motion = None if paused else _motion(past, hand)
             past.in_view_s += min(elapsed, past.unseen_s)
         hand = replace(hand, joint_std_m=joint_std(hand))
-        past.hand, past.unseen_s = hand, 0.0
+        if not self._times.swapped:  # the next image goes on from the newest
+            past.hand, past.unseen_s = hand, 0.0
         return replace(hand, motion=past.motion, validity=np.where(hand.visible, SEEN, GUESSED).astype(np.uint8))
 
     def _coasting(self, past: _Past) -> HandEstimate:

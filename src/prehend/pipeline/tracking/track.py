@@ -24,9 +24,6 @@ make every crop narrower than the last. A fist has about half the length of an o
 ESTABLISHED, ESTABLISHED_HZ = 10, 15.0
 """Frames after which a track is as good as one that was seen for longer; slower cameras than this need no more time."""
 
-FRAME_S = 1 / 30
-"""Time between frames without stamps [s]."""
-
 _COAST_S = 0.15  # time after which a hand out of sight is taken to have stopped
 _LENGTH_S = 1.0  # time over which lengths are averaged
 _VELOCITY_S = 0.08  # time over which velocities are averaged

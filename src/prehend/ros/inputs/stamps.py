@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from prehend.pipeline.frames.times import FRAME_S, is_swapped
 from prehend.pipeline.options import option_default
-from prehend.pipeline.tracker import is_swapped
-from prehend.pipeline.tracking.track import FRAME_S
 from prehend.ros.conversion.convert import seconds
 
 AHEAD_S = 0.1
