@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from prehend.conventions import MIRROR
 from prehend.errors import MissingDependency, SourceError
 from prehend.geometry.rotations import geodesic_angle
 from prehend_training.scenes.camera.lens import pixels
+from prehend_training.scenes.layout.hand_tracks import arms_fit
 from prehend_training.scenes.layout.motion import aperture_course, curve, least_jerk, reach_course, sway
 from prehend_training.scenes.layout.posing import pose_hand
 from prehend_training.scenes.layout.rig import CENTRE_M, look_at, table_rig
@@ -225,6 +228,17 @@ def test_arms_end_in_the_person_and_eyes_are_before_the_face_and_see_the_work(se
             assert (share > 0).all() and (share < 1).all()
             sight = eyes[frame] + np.linspace(0, 0.9, 10)[:, None] * (CENTRE_M - eyes[frame])
             assert outside(scene, sight).min() > 0.01
+
+
+def test_arms_beside_the_body_or_in_the_table_do_not_fit(sequences):
+    for sequence in sequences:
+        hands, scenery, lean = sequence.hands, sequence.scenery, sequence.lean_m
+        assert arms_fit(hands, scenery, lean)
+        assert not arms_fit(hands, scenery, lean - np.array([0, 0, 2.0])), "the body is elsewhere"
+        sunk = hands[0].course.T_world_hand.copy()
+        sunk[:, 2, 3] -= sunk[:, 2, 3].min() + 0.03
+        down = replace(hands[0], course=hands[0].course._replace(T_world_hand=sunk))
+        assert not arms_fit((down,), scenery, lean), "the hand is in the table"
 
 
 def test_motion_blur_is_as_long_as_the_hands_go_while_the_shutter_is_open(sequences):
