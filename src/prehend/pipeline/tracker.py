@@ -10,7 +10,7 @@ from prehend.pipeline.detection.detect import Detections, Wanted
 from prehend.pipeline.detection.schedule import Schedule
 from prehend.pipeline.frames.handedness import HandednessBelief
 from prehend.pipeline.frames.targets import NoHand, Target
-from prehend.pipeline.frames.times import FrameTimes
+from prehend.pipeline.frames.times import ImageClock
 from prehend.pipeline.observing.object_pose import BOX_SCORE
 from prehend.pipeline.observing.observe import Observation
 from prehend.pipeline.options import EstimatorOptions
@@ -55,7 +55,7 @@ class Tracker:
         self._schedule = Schedule(options.find_interval_s)
         self._drops: Counter[str] = Counter()
         self._given = self._detected = self._in_vain = False
-        self._times = FrameTimes()
+        self._times = ImageClock()
         self.reset()
 
     @property

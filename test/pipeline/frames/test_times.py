@@ -5,17 +5,17 @@ import warnings
 import pytest
 
 from prehend.pipeline.estimator import Estimator
-from prehend.pipeline.frames.times import FRAME_S, STILL, FrameTimes
+from prehend.pipeline.frames.times import FRAME_S, STILL, ImageClock
 
 
 def test_time_passes_as_stamps_say_and_at_30_hz_without_them() -> None:
-    times = FrameTimes()
+    times = ImageClock()
     assert [times.step(None) for _ in range(3)] == [FRAME_S] * 3 and times.newest is None
     assert times.step(7.0) == FRAME_S and times.step(7.5) == 0.5 and times.step(7.5) == 0
 
 
 def test_a_swapped_image_takes_no_time_and_the_next_counts_from_the_newest() -> None:
-    times = FrameTimes()
+    times = ImageClock()
     steps = [times.step(stamp) for stamp in (1.0, 1.1, 1.3, 1.2, 1.4)]
     assert steps == pytest.approx([FRAME_S, 0.1, 0.2, 0, 0.1]) and times.newest == 1.4
     assert times.step(1.35) == 0 and times.swapped

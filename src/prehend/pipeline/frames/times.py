@@ -17,7 +17,7 @@ def is_swapped(elapsed_s: float, interval_s: float) -> bool:
     return -min(SWAPPED_FRAMES * interval_s, SWAPPED_S) <= elapsed_s < 0
 
 
-class FrameTimes:
+class ImageClock:
     """The stamps of one camera's images, as they come.
 
     Attributes:

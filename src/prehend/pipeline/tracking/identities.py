@@ -9,7 +9,7 @@ import numpy as np
 
 from prehend.conventions import NUM_JOINTS, SIDES
 from prehend.geometry.rotations import axis_angle_from_matrix
-from prehend.pipeline.frames.times import FrameTimes
+from prehend.pipeline.frames.times import ImageClock
 from prehend.pipeline.networks.uncertainty import carried_std, joint_std
 from prehend.pipeline.options import EstimatorOptions
 from prehend.types import HandEstimate, HandMotion
@@ -75,7 +75,7 @@ class Identities:
     """
 
     def __init__(self, options: EstimatorOptions):
-        self._options, self._times = options, FrameTimes()
+        self._options, self._times = options, ImageClock()
         self.reset()
 
     def reset(self) -> None:

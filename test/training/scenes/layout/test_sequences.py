@@ -8,11 +8,11 @@ from prehend.errors import MissingDependency, SourceError
 from prehend.geometry.rotations import geodesic_angle
 from prehend_training.scenes.camera.lens import pixels
 from prehend_training.scenes.layout.hand_tracks import arms_fit
-from prehend_training.scenes.layout.motion import aperture_course, curve, least_jerk, reach_course, sway
 from prehend_training.scenes.layout.posing import pose_hand
 from prehend_training.scenes.layout.rig import CENTRE_M, look_at, table_rig
 from prehend_training.scenes.layout.scene import true_points
 from prehend_training.scenes.layout.sequences import RATE_HZ, sample_sequence
+from prehend_training.scenes.motion import aperture_course, curve, least_jerk, reach_course, sway
 from prehend_training.scenes.people.body import drawn_hand, shoulder
 from prehend_training.scenes.render.labels import in_camera
 from prehend_training.scenes.render.render import SceneRenderer

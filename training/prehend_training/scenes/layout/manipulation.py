@@ -8,7 +8,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prehend_training.scenes.layout.motion import (
+from prehend_training.scenes.layout.planning import UP, GraspPlan, waiting_hand
+from prehend_training.scenes.layout.posing import NO_CONTACT, about, contact_of, pose_hand, skin_distances
+from prehend_training.scenes.layout.surroundings import resting_pose
+from prehend_training.scenes.motion import (
     aperture_course,
     between,
     curve,
@@ -18,9 +21,6 @@ from prehend_training.scenes.layout.motion import (
     reach_course,
     sway,
 )
-from prehend_training.scenes.layout.planning import UP, GraspPlan, waiting_hand
-from prehend_training.scenes.layout.posing import NO_CONTACT, about, contact_of, pose_hand, skin_distances
-from prehend_training.scenes.layout.surroundings import resting_pose
 from prehend_training.scenes.people.body import drawn_hand
 from prehend_training.transforms import inverse
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from prehend_training.scenes.camera.cameras import CAMERA_KINDS, camera_of
 from prehend_training.scenes.camera.effects import sample_effects
-from prehend_training.scenes.layout.motion import sway
 from prehend_training.scenes.layout.scene import SceneCamera
+from prehend_training.scenes.motion import sway
 
 Array = NDArray[np.floating]
 Rng = np.random.Generator

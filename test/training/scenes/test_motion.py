@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from prehend.geometry.rotations import matrix_from_axis_angle
-from prehend_training.scenes.layout.motion import (
+from prehend_training.scenes.layout.rig import head_track, look_at, table_rig
+from prehend_training.scenes.motion import (
     APERTURE_PEAK,
     aperture_course,
     between,
@@ -15,7 +16,6 @@ from prehend_training.scenes.layout.motion import (
     reach_course,
     sway,
 )
-from prehend_training.scenes.layout.rig import head_track, look_at, table_rig
 
 SHARES = np.linspace(0, 1, 201)
 
