@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from prehend.pipeline.frames.times import FRAME_S, is_swapped
+from prehend.pipeline.frames.times import ImageClock
 from prehend.pipeline.options import option_default
 from prehend.ros.conversion.convert import seconds
 
@@ -51,7 +51,7 @@ class Stamps:
         self._same = 0
         self._off = self._late = _STRAY  # images in a row of another clock; until one fitted, none is a stray
         self._told = self._jumped = ""
-        self._before_s, self._interval_s = math.nan, FRAME_S  # newest image, time between two of late
+        self._clock = ImageClock()
         self.fault, self.usable = "", True
 
     def tracking_s(self, stamp: Any) -> float:
@@ -62,9 +62,7 @@ class Stamps:
         self.fault, self.usable = self._judge(stamp)
         self._told = self.fault or self._told
         when_s = seconds(stamp) if self.usable else self._now() or time.time()
-        self._jumped = self._jump(when_s - self._before_s) or self._jumped
-        if not is_swapped(when_s - self._before_s, self._interval_s):
-            self._before_s = when_s
+        self._jumped = self._jump(self._clock.step(when_s)) or self._jumped
         return when_s
 
     def now_s(self) -> float:
@@ -85,11 +83,9 @@ class Stamps:
         return "; ".join(text for text in told if text)
 
     def _jump(self, elapsed_s: float) -> str:
-        """Where time jumps the tracker begins anew, as after a bag that loops; NaN before the first image."""
-        if elapsed_s < 0 and not is_swapped(elapsed_s, self._interval_s):
+        """Where time jumps the tracker begins anew, as after a bag that loops."""
+        if elapsed_s < 0:
             return f"stamps went back by {_duration(-elapsed_s)}: all hands were given up"
-        if elapsed_s > 0:
-            self._interval_s = elapsed_s
         if elapsed_s > option_default("max_gap_s"):
             return f"there was no image for {_duration(elapsed_s)}, as stamps have it: all hands were given up"
         return ""
