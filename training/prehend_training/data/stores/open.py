@@ -12,6 +12,7 @@ from prehend_training.data.batch import ArrayDict
 from prehend_training.data.crops import CropBatches
 from prehend_training.data.cuts import CropDataConfig, exact
 from prehend_training.data.stores.datasets import Cached, MixedDataset, RealDataset, ShardDataset, Twins
+from prehend_training.data.stores.frame_hands import WHOLE, FrameHands
 from prehend_training.data.stores.groups import WANTED, DatasetGroups, GroupKind, GroupSource, ShardGroups
 from prehend_training.data.stores.memory import Filling, InMemory, Memory
 from prehend_training.data.stores.online import OnlineDataset
@@ -27,8 +28,10 @@ class ShardFolders(OneSource):
 
     paths: Sequence[Path]
 
-    def records(self, pictures: Pictures, twins: bool, crop_px: int) -> ShardDataset:
+    def records(self, pictures: Pictures, twins: bool, crop_px: int) -> ShardDataset | FrameHands:
         """See `OneSource`."""
+        if pictures == "crops" and any(ShardFolder.open(Path(path)).kind in WHOLE for path in self.paths):
+            return FrameHands(self.paths, crop_px)
         return ShardDataset(self.paths, pictures, twins)
 
     def groups(self, kind: GroupKind) -> Iterable[GroupSource]:
