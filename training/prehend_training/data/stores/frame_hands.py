@@ -13,8 +13,8 @@ from prehend_training.data.records import FRAME_HANDS, Record, of_hand, record_o
 from prehend_training.data.stores.datasets import around_hand, is_usable
 from prehend_training.storage.shards import ShardFolder
 
-WHOLE = ("frames", "views", "sequences")
-"""Kinds of folders whose images are whole."""
+WHOLE = ("views", "sequences")
+"""Kinds of folders whose images are whole; `frames` are for detectors, and have their close-ups."""
 _TRIES = 50
 
 
@@ -25,7 +25,7 @@ class FrameHands:
     number.
 
     Args:
-        paths: folders of `frames`, `views` or `sequences`.
+        paths: folders of `views` or `sequences`.
         crop_px: side of the network's input, see `around_hand`.
         only_held: of hands that hold something.
 

@@ -30,9 +30,13 @@ class ShardFolders(OneSource):
 
     def records(self, pictures: Pictures, twins: bool, crop_px: int) -> ShardDataset | FrameHands:
         """See `OneSource`."""
-        if pictures == "crops" and any(ShardFolder.open(Path(path)).kind in WHOLE for path in self.paths):
-            return FrameHands(self.paths, crop_px)
-        return ShardDataset(self.paths, pictures, twins)
+        whole = [ShardFolder.open(Path(path)).kind in WHOLE for path in self.paths]
+        if pictures == "frames" or not any(whole):
+            return ShardDataset(self.paths, pictures, twins)
+        if not all(whole):
+            named = ", ".join(f"--data {path}=1" for path in self.paths)
+            raise AssetError(f"crops and whole images are sources of their own: give each its weight ({named})")
+        return FrameHands(self.paths, crop_px)
 
     def groups(self, kind: GroupKind) -> Iterable[GroupSource]:
         """See `OneSource`."""
