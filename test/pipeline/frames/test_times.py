@@ -4,8 +4,10 @@ import warnings
 
 import pytest
 
+from prehend.pipeline.cameras import CameraFrame, load_cameras
 from prehend.pipeline.estimator import Estimator
 from prehend.pipeline.frames.times import FRAME_S, STILL, ImageClock
+from prehend.pipeline.options import EstimatorOptions
 
 
 def test_time_passes_as_stamps_say_and_at_30_hz_without_them() -> None:
@@ -36,3 +38,11 @@ def test_stamps_that_stand_still_are_told_once(oracle, finder, camera, image, ne
         for _ in range(3 * STILL):
             estimator.estimate(image, camera, stamp=0.0)
     assert len(told) == 1 and told[0].filename == __file__
+
+
+def test_the_warning_names_the_line_that_called_one_of_several_cameras_too(image) -> None:
+    options = EstimatorOptions(threads=1)
+    with load_cameras(["a", "b"], options) as several, pytest.warns(UserWarning, match="no time passes") as told:
+        for _ in range(STILL):
+            several.estimate({"a": CameraFrame(image, stamp=2.0)})
+    assert [warning.filename for warning in told] == [__file__]

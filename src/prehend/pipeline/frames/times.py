@@ -1,5 +1,6 @@
 """How much time passes from image to image, by their stamps."""
 
+import inspect
 import warnings
 
 FRAME_S = 1 / 30
@@ -7,6 +8,8 @@ FRAME_S = 1 / 30
 
 SWAPPED_FRAMES, SWAPPED_S = 2.0, 0.5
 """Images whose stamps go back by no more than so many intervals, and so many seconds, came in the wrong order."""
+
+_PACKAGE = __name__.split(".")[0]
 
 STILL = 5
 """Images in a row with the same stamp after which it is told that no time passes."""
@@ -62,5 +65,13 @@ class ImageClock:
             "hands stand still and no event is told. Give each image the time at which it was taken, or no stamp for a "
             "film at 30 Hz",
             UserWarning,
-            stacklevel=5,
+            stacklevel=_levels_to_the_caller(),
         )
+
+
+def _levels_to_the_caller() -> int:
+    """How many frames of the stack, from the one that asks, belong to this package, and one more."""
+    frame, levels = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__")).split(".")[0] == _PACKAGE:
+        frame, levels = frame.f_back, levels + 1
+    return levels
