@@ -23,6 +23,7 @@ COMMANDS = {
     "import": "import {labels} --source a --licence b --out {file}/x",
     "boost create": "boost create --count 1 --object mug --out {file}/x",
     "ablate": "ablate debug-unihope --data {crops} --held-out {crops} --steps 1 --out {file}/x",
+    "blend": "blend {none} --start {none} --out {file}/x",
     "palms blend": "palms blend {none} --start {none} --out {file}/x",
 }
 

@@ -104,6 +104,7 @@ WRONG_NUMBERS = [
     *((f"calibrate {{0}} --data {{1}} --samples {samples}", 2) for samples in (0, -1)),
     *((f"hhmr hypotheses unihope-s --data {{1}} {more}", 2) for more in ("--first -1", "--count 0", "--hypotheses 0")),
     *((f"hhmr evaluate hhmr-xs --data {{1}} {more}", 2) for more in ("--drawn 0", "--hands 0", "--seed -1")),
+    *((f"blend {{0}} --start {{0}} --out {{0}}/x --share {share}", 1) for share in (-1, 2, "nan")),
     ("palms measure palm {0} --every 0", 1),
     *((f"palms blend {{0}} --start {{0}} --out {{0}}/x --share {share}", 1) for share in (-1, 2, "nan")),
     *((f"{BOOST} {more}", 1) for more in ("--batch 0", "--lr 0", "--lr nan", "--data {1}=0")),

@@ -16,7 +16,7 @@ from prehend.pipeline.networks.fresh import FreshRule
 from prehend.types import Box, Region
 from prehend_training.data.records import record_of
 from prehend_training.palms.batches import area_of, frame_palms, photo_palm
-from prehend_training.palms.blend import SHARE, blend_run
+from prehend_training.palms.blend import blend_palms
 from prehend_training.palms.labels import PalmHand, PalmLabels, PalmPhoto, read_palm_labels, write_palm_labels
 from prehend_training.palms.losses import PalmLossWeights, palm_terms, score_loss
 from prehend_training.palms.measure import note_measured
@@ -24,6 +24,7 @@ from prehend_training.palms.pseudo import _mean, _mirror
 from prehend_training.palms.targets import PalmTarget, palm_targets
 from prehend_training.palms.unsure import STEPS, Tried, choose_sure, note_sure
 from prehend_training.pretrained.files import PROVENANCE
+from prehend_training.train.blend import SHARE
 
 SHAPE = np.array([[0, 0.5], [-0.3, -0.45], [-0.05, -0.5], [0.2, -0.45], [0.4, -0.3], [-0.35, 0.25], [-0.5, 0]])
 SIZE = 192
@@ -274,7 +275,7 @@ def run(tmp_path):
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
 def test_a_blend_lies_on_the_line_between_and_at_one_it_is_the_run(run, tmp_path, share):
     folder, start, learnt, published = run
-    blend_run(folder, start, share, tmp_path / "out")
+    blend_palms(folder, start, share, tmp_path / "out")
     mixed = load_file(tmp_path / "out" / "checkpoint" / "averaged.safetensors")
     plain = learnt["network.stem.weight"]
     torch.testing.assert_close(mixed["network.stem.weight"], share * plain + (1 - share) * published["stem.weight"])
@@ -282,7 +283,7 @@ def test_a_blend_lies_on_the_line_between_and_at_one_it_is_the_run(run, tmp_path
     assert json.loads((tmp_path / "out" / "run.json").read_text())["origin"] == {**ORIGIN, SHARE: share}
     if share == 1:
         assert torch.equal(mixed["network.stem.weight"], plain)
-    blend_run(tmp_path / "out", start, 0.5, tmp_path / "again")  # a blend may be blended again
+    blend_palms(tmp_path / "out", start, 0.5, tmp_path / "again")  # a blend may be blended again
     twice = load_file(tmp_path / "again" / "checkpoint" / "averaged.safetensors")["network.stem.weight"]
     torch.testing.assert_close(twice, (mixed["network.stem.weight"] + published["stem.weight"]) / 2)
 
@@ -291,15 +292,15 @@ def test_a_blend_that_cannot_be_is_refused_and_leaves_nothing(run, tmp_path):
     folder, start, _, published = run
     for share in (0.0, -0.5, 1.5, float("nan")):
         with pytest.raises(InvalidInput, match="not between 0 and 1"):
-            blend_run(folder, start, share, tmp_path / "out")
+            blend_palms(folder, start, share, tmp_path / "out")
     save_file(published, tmp_path / "other.safetensors", ORIGIN | {"sha256": "y"})
     with pytest.raises(AssetError, match="did not start from"):
-        blend_run(folder, tmp_path / "other.safetensors", 0.5, tmp_path / "out")
+        blend_palms(folder, tmp_path / "other.safetensors", 0.5, tmp_path / "out")
     with pytest.raises(AssetError, match="train it first"):
-        blend_run(tmp_path, start, 0.5, tmp_path / "out")
+        blend_palms(tmp_path, start, 0.5, tmp_path / "out")
     (folder / "run.json").write_text("[]")
     with pytest.raises(AssetError, match="did not start from"):
-        blend_run(folder, start, 0.5, tmp_path / "out")
+        blend_palms(folder, start, 0.5, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

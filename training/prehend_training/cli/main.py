@@ -58,6 +58,13 @@ def _parsed(given: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
+def _blend(arguments: argparse.Namespace) -> None:
+    from prehend_training.train.blend import blend_run
+
+    blend_run(arguments.run_folder, arguments.start, arguments.share, arguments.out)
+    sys.stdout.write(f"{arguments.out}: evaluate it, then calibrate and export\n")
+
+
 def _export(arguments: argparse.Namespace) -> None:
     from prehend_training.train.export import export_run
 
@@ -82,6 +89,17 @@ def _parser() -> CommandParser:
     add_hhmr_verb(verbs)
     add_evaluate_verb(verbs)
 
+    blend = add_verb(
+        verbs,
+        "blend",
+        _blend,
+        "write a run with the mean of a run's weights and those from which it went on: it keeps more of what they "
+        "could do",
+    )
+    blend.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run, of a network for crops")
+    blend.add_argument("--start", type=Path, required=True, metavar="WEIGHTS", help="name or folder of weights")
+    blend.add_argument("--share", type=float, default=0.5, help="of the run's weights (0.5)")
+    blend.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder to make")
     export = add_verb(verbs, "export", _export, "write the weights of a run as a bundle that prehend loads")
     export.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
     export.add_argument("--out", type=Path, required=True, help="folder of the bundle, e.g. src/prehend/weights/NAME")

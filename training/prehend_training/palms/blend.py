@@ -1,22 +1,16 @@
-"""Between what was published and what was learnt: means of weights keep more of what a detector could do before
-(WiSE-FT, Wortsman et al., CVPR 2022)."""
+"""Between what was published and what was learnt, of palm detectors; see `train.blend`."""
 
-import json
 from pathlib import Path
 
 from safetensors.torch import load_file
 
 from prehend.documents import read_json
-from prehend.errors import AssetError, InvalidInput
-from prehend.files import replace_file, replace_text
+from prehend.errors import AssetError
 from prehend_training.pretrained.files import provenance
-from prehend_training.storage.tensors import write_tensors
-
-SHARE = "share_learnt"
-"""Where a run says how much of its weights is its own."""
+from prehend_training.train.blend import SHARE, learnt_weights, write_blend
 
 
-def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
+def blend_palms(run: Path, start: Path, share: float, out: Path) -> None:
     """Write a run whose averaged weights are a mean of a run's and of the published ones that it started from.
 
     Args:
@@ -29,25 +23,15 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
         InvalidInput: the share is not between 0 and 1, or the folder is there.
         AssetError: the run has no weights, or started from another file.
     """
-    if not 0 < share <= 1:
-        raise InvalidInput(f"a share of {share:g} is not between 0 and 1")
-    if out.exists():
-        raise InvalidInput(f"{out} is there already: choose another folder")
-    weights = run / "checkpoint" / "averaged.safetensors"
-    if not weights.exists():
-        raise AssetError(f"{run} has no checkpoint: train it first")
+    learnt = learnt_weights(run, share, out)
     begun = read_json(run / "run.json", AssetError)
     origin = begun.get("origin") if isinstance(begun, dict) else None
     if not origin or provenance(start) != {key: value for key, value in origin.items() if key != SHARE}:
         raise AssetError(f"{run} did not start from {start}: give the file that it started from")
-    learnt, published = load_file(weights), load_file(start)
+    published = load_file(start)
     mixed = {
         name: value if ".further." in name else value.lerp(published[name.removeprefix("network.")], 1 - share)
         for name, value in learnt.items()
     }
-    (out / "checkpoint").mkdir(parents=True)
-    write_tensors(out / "checkpoint" / "averaged.safetensors", mixed)
-    progress = "checkpoint/progress.json"
-    replace_file(out / progress, (run / progress).read_bytes())
-    note = begun | {"origin": {**origin, SHARE: share}}  # a run that went on from a blend may be blended again
-    replace_text(out / "run.json", json.dumps(note, indent=1))
+    # a run that went on from a blend may be blended again
+    write_blend(run, out, mixed, begun | {"origin": {**origin, SHARE: share}})

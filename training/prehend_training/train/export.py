@@ -16,7 +16,7 @@ from prehend.hand_model.asset import load_hand_model
 from prehend.weights import Bundle, load_bundle
 from prehend_training.storage.tensors import write_tensors
 from prehend_training.train.loop.checkpoint import load_result
-from prehend_training.train.loop.notes import SEEN, read_note
+from prehend_training.train.loop.notes import BLENDED, SEEN, read_note
 from prehend_training.train.loop.preset import Preset
 from prehend_training.train.presets import preset_of_run
 
@@ -94,6 +94,7 @@ def _origin(begun: dict[str, Any]) -> dict[str, Any]:
         "seed": begun["seed"],
         "commit": begun["commit"],
         "started_from": starts,
+        **({BLENDED: begun[BLENDED]} if BLENDED in begun else {}),
     }
 
 

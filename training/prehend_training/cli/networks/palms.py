@@ -91,9 +91,9 @@ def _add_choice(verb: argparse.ArgumentParser, noted: str, false: float, where: 
 
 
 def _blend(arguments: argparse.Namespace) -> None:
-    from prehend_training.palms.blend import blend_run
+    from prehend_training.palms.blend import blend_palms
 
-    blend_run(arguments.run_folder, arguments.start, arguments.share, arguments.out)
+    blend_palms(arguments.run_folder, arguments.start, arguments.share, arguments.out)
 
 
 def _measure(arguments: argparse.Namespace) -> None:

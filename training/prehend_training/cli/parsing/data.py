@@ -25,7 +25,8 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data", _ABOUT)
     group.add_argument(
         "--data", action="append", default=[], metavar="DIR[=WEIGHT]",
-        help="folder of shards, or photos:LABELS[:SPLIT] for photographs with labels (split train); may be repeated",
+        help="folder of shards (networks of crops take the hands of sequences and views, too), or "
+        "photos:LABELS[:SPLIT] for photographs with labels (split train); may be repeated",
     )  # fmt: skip
     group.add_argument(
         "--online",

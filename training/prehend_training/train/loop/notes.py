@@ -9,7 +9,9 @@ from prehend_training.pretrained.files import provenance
 from prehend_training.pretrained.shipped import bundle_at
 from prehend_training.train.loop.preset import RENAMED
 
-SEEN = ("preset", "trained_on", "seed", "commit", "started_from", "samples_seen", "training_s")
+BLENDED = "blended"
+"""Where a run says that its weights are a mean of its own and others (`train.blend`)."""
+SEEN = ("preset", "trained_on", "seed", "commit", "started_from", BLENDED, "samples_seen", "training_s")
 """What a manifest says of what its weights have learnt from."""
 
 

@@ -1,0 +1,73 @@
+"""Between what weights could do before and what a run has learnt: means of weights keep more of the former (WiSE-FT,
+Wortsman et al., CVPR 2022)."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from prehend.backends.torch_ import load_network
+from prehend.errors import AssetError, InvalidInput, WeightsMismatch
+from prehend.files import replace_file, replace_text
+from prehend_training.pretrained.shipped import bundle_at
+from prehend_training.storage.tensors import write_tensors
+from prehend_training.train.loop.notes import BLENDED, begun, read_note
+
+SHARE = "share_learnt"
+"""Where a run says how much of its weights is its own."""
+_WEIGHTS = Path("checkpoint") / "averaged.safetensors"
+_PROGRESS = Path("checkpoint") / "progress.json"
+_NETWORK = "network."
+
+
+def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
+    """Write a run whose averaged weights are a mean of a run's and of weights from which it went on.
+
+    What only training has is the run's.
+
+    Args:
+        run: of a network for crops.
+        start: name or folder of weights, of the same network; what several frames add to them is left out.
+        share: of the run's weights.
+        out: folder to make; it can be measured, calibrated and exported as a run, and be the start of another.
+
+    Raises:
+        InvalidInput: the share is not between 0 and 1, the folder is there, or there are no such weights.
+        AssetError: the run has no weights.
+        WeightsMismatch: the weights are of another network.
+    """
+    learnt = learnt_weights(run, share, out)
+    bundle = bundle_at(start)
+    if bundle is None:
+        raise InvalidInput(f"{start} is neither weights that ship nor a folder of weights")
+    before = load_network(bundle).state_dict()
+    mixed = {}
+    for name, value in learnt.items():
+        own = name.removeprefix(_NETWORK)
+        if own != name and (own not in before or before[own].shape != value.shape):
+            raise WeightsMismatch(f"weights '{bundle.name}' are of '{bundle.network}', another network than {run}")
+        mean = own != name and value.is_floating_point()
+        mixed[name] = value.lerp(before[own].to(value.dtype), 1 - share) if mean else value
+    write_blend(run, out, mixed, read_note(run) | {BLENDED: {SHARE: share, "with": begun(start)}})
+
+
+def learnt_weights(run: Path, share: float, out: Path) -> dict[str, Tensor]:
+    """The averaged weights of a run that are to be blended; arguments and errors as of `blend_run`."""
+    if not 0 < share <= 1:
+        raise InvalidInput(f"a share of {share:g} is not between 0 and 1")
+    if out.exists():
+        raise InvalidInput(f"{out} is there already: choose another folder")
+    if not (run / _WEIGHTS).exists():
+        raise AssetError(f"{run} has no checkpoint: train it first")
+    return load_file(run / _WEIGHTS)
+
+
+def write_blend(run: Path, out: Path, mixed: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
+    """Make the folder of a run from blended weights and a note; how far training came is as in the run."""
+    (out / _WEIGHTS).parent.mkdir(parents=True)
+    write_tensors(out / _WEIGHTS, dict(mixed))
+    replace_file(out / _PROGRESS, (run / _PROGRESS).read_bytes())
+    replace_text(out / "run.json", json.dumps(note, indent=1))
