@@ -1,6 +1,7 @@
 """Weights as files: what is read is what is there, and checksums are those that other programs give."""
 
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from prehend.conventions import JOINT_NAMES
 from prehend.errors import AssetError, UnknownName, WeightsMismatch
-from prehend.weights import SHIPPED, available, check_facts, file_sha256, load_bundle
+from prehend.weights import SHIPPED, available, check_facts, file_sha256, load_bundle, manifest_text
 
 NAMES = available()
 pytestmark = pytest.mark.skipif(not NAMES, reason="no weights are here")
@@ -101,3 +102,10 @@ def test_weights_for_another_network_are_refused_and_not_run(changes, says):
     with pytest.raises(WeightsMismatch, match=says) as told:
         check_facts(Path("manifest.json"), facts(**changes))
     assert "manifest.json" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_manifest_is_read_back_as_it_was_and_plain_lists_take_a_line() -> None:
+    content = {"a": [1, -2.5, "x, y"], "b": {"c": [], "d": [[1, 2], [3]], "e": ["[ 1, 2 ]", "}", "u \n v"]}, "f": None}
+    text = manifest_text(content)
+    assert json.loads(text) == content and text.endswith("}\n")
+    assert ' "a": [1, -2.5, "x, y"],\n' in text and "   [1, 2],\n" in text

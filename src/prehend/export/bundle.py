@@ -1,7 +1,6 @@
 """Writing weights: numbers, graphs and manifest in one folder."""
 
 import copy
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from prehend.export.parity import check_parity
 from prehend.files import replace_file, replace_text
 from prehend.models.registry import config_to_manifest, count_gmac, count_parameters, entry
 from prehend.models.stage import Shape, Stage, Staged
-from prehend.weights import MANIFEST, SCHEMA, WEIGHTS, Bundle, file_sha256, load_bundle
+from prehend.weights import MANIFEST, SCHEMA, WEIGHTS, Bundle, file_sha256, load_bundle, manifest_text
 
 NOT_STORED = "num_batches_tracked"
 """Last part of the names of numbers that only training counts."""
@@ -70,8 +69,7 @@ def save_bundle(
     }
     if clash := manifest.keys() & extras.keys():
         raise InvalidInput(f"extras may not set {', '.join(sorted(clash))}")
-    text = json.dumps({**manifest, **extras}, indent=1)
-    replace_text(folder / MANIFEST, text + "\n")
+    replace_text(folder / MANIFEST, manifest_text({**manifest, **extras}))
     bundle = load_bundle(folder)
     check_parity(TorchBackend(bundle), OnnxBackend(bundle))
     return bundle

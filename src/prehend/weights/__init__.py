@@ -4,6 +4,8 @@ The shipped ones lie beside this file. Both backends take their numbers from the
 """
 
 import hashlib
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,16 @@ ON_DEMAND = ("fuse_frames",)
 """Stages that only an option asks for: the default backend opens them when they are run for the first time."""
 
 _LARGEST_MANIFEST = 16 << 20
+_PLAIN_LIST = re.compile(r"\[\n[^\[\]{}]*\]")
 WAY_OUT = "install the package again, or export the weights again"
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """A manifest as the text of its file, for people to read: lists of plain values take one line each."""
+    text = json.dumps(manifest, indent=1)
+    return (
+        _PLAIN_LIST.sub(lambda found: re.sub(r"\n *", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text) + "\n"
+    )
 
 
 @dataclass(frozen=True)

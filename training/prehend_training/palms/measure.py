@@ -16,7 +16,7 @@ from prehend.io.pixels.images import read_image
 from prehend.pipeline.detection.detect import UNSURE, Detector
 from prehend.pipeline.tracking.association import best_pairs
 from prehend.types import Box, FoundHand
-from prehend.weights import MANIFEST
+from prehend.weights import MANIFEST, manifest_text
 from prehend_training.photos.facts import Facts, facts_for
 from prehend_training.photos.labelling import pictures_of
 
@@ -159,7 +159,7 @@ def note_measured(where: Path, report: Mapping[str, Any]) -> None:
         "thresholds": report["thresholds"],
         "measured": {"photographs": report["photographs"]},
     }
-    replace_text(path, json.dumps(manifest, indent=1) + "\n")
+    replace_text(path, manifest_text(manifest))
 
 
 def measure_photographs(

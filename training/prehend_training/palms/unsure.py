@@ -20,7 +20,7 @@ from prehend.pipeline.networks.fresh import FRESH, FreshRule, enlarged, log_odds
 from prehend.pipeline.options import option_default
 from prehend.pipeline.tracker import MOST_TRIED
 from prehend.types import Box, FloatArray, FoundHand
-from prehend.weights import MANIFEST
+from prehend.weights import MANIFEST, manifest_text
 from prehend_training.palms.measure import is_near
 from prehend_training.photos.facts import Facts, facts_for
 from prehend_training.photos.labelling import pictures_of
@@ -222,7 +222,7 @@ def note_sure(where: Path, sure: float, rule: FreshRule | None = None) -> None:
     calibration.pop(FRESH, None)
     if rule is not None:
         calibration[FRESH] = rule._asdict()
-    replace_text(path, json.dumps(content, indent=1) + "\n")
+    replace_text(path, manifest_text(content))
 
 
 def _hands_of(path: str, known: Mapping[str, Facts], boxes: Mapping[str, Sequence[Box]]) -> Sequence[Box] | None:

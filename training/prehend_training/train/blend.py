@@ -14,7 +14,7 @@ from prehend.errors import AssetError, InvalidInput, WeightsMismatch
 from prehend.files import replace_file, replace_text
 from prehend_training.pretrained.shipped import bundle_at
 from prehend_training.storage.tensors import write_tensors
-from prehend_training.train.loop.notes import BLENDED, begun, read_note
+from prehend_training.train.loop.notes import BLENDED, read_note
 
 SHARE = "share_learnt"
 """Where a run says how much of its weights is its own."""
@@ -51,7 +51,8 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
             raise WeightsMismatch(f"weights '{bundle.name}' are of '{bundle.network}', another network than {run}")
         mean = own != name and value.is_floating_point()
         mixed[name] = value.lerp(before[own].to(value.dtype), 1 - share) if mean else value
-    write_blend(run, out, mixed, read_note(run) | {BLENDED: {SHARE: share, "with": begun(start)}})
+    origin = {"weights": bundle.name, "sha256": bundle.weights_sha256}
+    write_blend(run, out, mixed, read_note(run) | {BLENDED: {SHARE: share, **origin}})
 
 
 def learnt_weights(run: Path, share: float, out: Path) -> dict[str, Tensor]:
