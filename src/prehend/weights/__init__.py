@@ -34,10 +34,8 @@ WAY_OUT = "install the package again, or export the weights again"
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
     """A manifest as the text of its file, for people to read: lists of plain values take one line each."""
-    text = json.dumps(manifest, indent=1)
-    return (
-        _PLAIN_LIST.sub(lambda found: re.sub(r"\n *", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text) + "\n"
-    )
+    text = json.dumps(manifest, indent=1) + "\n"
+    return _PLAIN_LIST.sub(lambda found: re.sub(r"\n *", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text)
 
 
 @dataclass(frozen=True)
