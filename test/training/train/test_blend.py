@@ -61,13 +61,23 @@ def test_a_blend_is_a_run_that_is_measured_and_exported_and_says_what_it_is(went
     assert told == {"share_learnt": 0.5, "weights": "weights", "sha256": sha256}
 
 
+def test_a_run_may_be_what_it_went_on_from(went_on, tmp_path):
+    weights, run = went_on
+    blend_run(run, weights.parent / "a", 0.5, tmp_path / "out")
+    before, learnt, mixed = (load_file(path / LEARNT) for path in (weights.parent / "a", run, tmp_path / "out"))
+    for name, value in learnt.items():
+        if name.startswith("network.") and value.is_floating_point():
+            torch.testing.assert_close(mixed[name], (value + before[name]) / 2)
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["blended"]["preset"] == "debug-lite"
+
+
 def test_what_cannot_be_blended_is_refused_and_leaves_nothing(went_on, tmp_path):
     weights, run = went_on
     out = tmp_path / "out"
     for share in (0.0, -0.5, 1.5, float("nan")):
         with pytest.raises(InvalidInput, match="not between 0 and 1"):
             blend_run(run, weights, share, out)
-    with pytest.raises(InvalidInput, match="neither weights that ship nor a folder"):
+    with pytest.raises(InvalidInput, match="neither weights by name or folder nor a run"):
         blend_run(run, tmp_path, 0.5, out)
     with pytest.raises(AssetError, match="train it first"):
         blend_run(tmp_path, weights, 0.5, out)

@@ -30,7 +30,7 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
 
     Args:
         run: of a network for crops.
-        start: name or folder of weights, of the same network; what several frames add to them is left out.
+        start: name or folder of weights, or a run, of the same network; what several frames add is left out.
         share: of the run's weights.
         out: folder to make; it can be measured, calibrated and exported as a run, and be the start of another.
 
@@ -40,19 +40,26 @@ def blend_run(run: Path, start: Path, share: float, out: Path) -> None:
         WeightsMismatch: the weights are of another network.
     """
     learnt = learnt_weights(run, share, out)
-    bundle = bundle_at(start)
-    if bundle is None:
-        raise InvalidInput(f"{start} is neither weights that ship nor a folder of weights")
-    before = load_network(bundle).state_dict()
+    before, origin = _before(start)
     mixed = {}
     for name, value in learnt.items():
         own = name.removeprefix(_NETWORK)
         if own != name and (own not in before or before[own].shape != value.shape):
-            raise WeightsMismatch(f"weights '{bundle.name}' are of '{bundle.network}', another network than {run}")
+            raise WeightsMismatch(f"{start} has weights of another network than {run}")
         mean = own != name and value.is_floating_point()
         mixed[name] = value.lerp(before[own].to(value.dtype), 1 - share) if mean else value
-    origin = {"weights": bundle.name, "sha256": bundle.weights_sha256}
     write_blend(run, out, mixed, read_note(run) | {BLENDED: {SHARE: share, **origin}})
+
+
+def _before(start: Path) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
+    """Weights by their names in the network, and what they are."""
+    if (bundle := bundle_at(start)) is not None:
+        return load_network(bundle).state_dict(), {"weights": bundle.name, "sha256": bundle.weights_sha256}
+    if not (start / _WEIGHTS).exists():
+        raise InvalidInput(f"{start} is neither weights by name or folder nor a run that was trained")
+    note = read_note(start)
+    numbers = {name.removeprefix(_NETWORK): value for name, value in load_file(start / _WEIGHTS).items()}
+    return numbers, {name: note[name] for name in ("preset", "seed", "commit")}
 
 
 def learnt_weights(run: Path, share: float, out: Path) -> dict[str, Tensor]:
