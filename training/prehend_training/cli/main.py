@@ -97,9 +97,8 @@ def _parser() -> CommandParser:
         "could do",
     )
     blend.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run, of a network for crops")
-    blend.add_argument(
-        "--start", type=Path, required=True, metavar="WEIGHTS", help="name or folder of weights, or a run"
-    )
+    start = "name or folder of weights, or a run"
+    blend.add_argument("--start", type=Path, required=True, metavar="WEIGHTS", help=start)
     blend.add_argument("--share", type=float, default=0.5, help="of the run's weights (0.5)")
     blend.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder to make")
     export = add_verb(verbs, "export", _export, "write the weights of a run as a bundle that prehend loads")
