@@ -61,7 +61,9 @@ class CropBatches:
         """
         config, size = self.config, self.config.size_px
         cut = draw_cut(record, config, self.dataset, rng)
-        changes = None if config.photometric is None else draw_changes(config.photometric, (size, size), rng)
+        changes = None
+        if config.photometric is not None:
+            changes = draw_changes(config.photometric, (size, size), rng, resolution=cut.view.resolution)
         sample = self._labels(cut, changes)
         flip = rng.random() < config.grasp_flip_p
         sample["grasp_gate"] = np.float32(1 - sample["grasp"] if flip else sample["grasp"])[...]

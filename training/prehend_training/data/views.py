@@ -75,6 +75,11 @@ class CropView:
     affine: FloatArray
     R_crop_camera: FloatArray
 
+    @property
+    def resolution(self) -> float:
+        """Pixels of the image for one of the crop along a side, 1 where there are more."""
+        return min(1.0, float(abs(np.linalg.det(self.affine[:, :2])) ** -0.5))
+
 
 def image_size(record: Record) -> tuple[int, int]:
     """Width and height of a record's image [px], wherever its pixels are."""

@@ -78,9 +78,6 @@ def _trunk_arms() -> Iterator[Preset]:
 
 # a hand that was just found has no box of what it holds
 _FURTHER_CROPS = replace(UPRIGHT_CROPS, whole_object_p=0.4)
-assert _FURTHER_CROPS.photometric is not None
-# hands of whole images are small and have a camera's blur already
-_SMALL_HANDS = replace(_FURTHER_CROPS.photometric, blur_p=0.2, noise_p=0.3, jpeg_p=0.25, coarse_p=0.15)
 _FURTHER = Optimisation(
     method="muon", batch_size=24, lr=7e-4, weight_decay=0.01, warmup=0.02, ema=0.998, pretrained_share=0.12
 )
@@ -106,13 +103,6 @@ _ALL: tuple[Preset, ...] = (
         "unihope-s-further",
         "unihope-s",
         data=_FURTHER_CROPS,
-        optimisation=_FURTHER,
-    ),
-    # the same, learning from films as well
-    LitePreset(
-        "unihope-s-films",
-        "unihope-s",
-        data=replace(_FURTHER_CROPS, photometric=_SMALL_HANDS),
         optimisation=_FURTHER,
     ),
     # what comes after the trunk and its maps alone: twice as many samples in the same time

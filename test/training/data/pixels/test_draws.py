@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from prehend.pipeline.crops.crop import CropSpec
+from prehend.types import Box
 from prehend_training.data.augment_presets import PAPER_CROPS, STRONG_CROPS
 from prehend_training.data.pixels.draws import (
     LUMA,
@@ -18,6 +20,7 @@ from prehend_training.data.pixels.draws import (
     noise_wall,
     pattern,
 )
+from prehend_training.data.views import CropView
 
 CONFIGS = {"default": PhotometricConfig(), "paper": PAPER_CROPS.photometric, "strong": STRONG_CROPS.photometric}
 
@@ -116,3 +119,26 @@ def test_a_pattern_has_its_size_and_varies(size):
     made = draws(lambda rng: pattern(size, rng), 20)
     assert all(one.shape == (size, size, 3) and one.dtype == np.uint8 for one in made)
     assert size == 1 or any(one.std() > 5 for one in made)
+
+
+def test_a_small_image_gets_no_worse_than_a_large_one_and_all_else_is_drawn_alike():
+    config, size = STRONG_CROPS.photometric, (224, 224)
+    smaller = 0
+    for seed in range(300):
+        whole, half = (draw_degrading(config, size, np.random.default_rng(seed), r) for r in (1.0, 0.5))
+        assert whole == draw_degrading(config, size, np.random.default_rng(seed))
+        assert (half.noise, half.shot, half.quality) == (whole.noise, whole.shot, whole.quality)
+        assert half.coarse_px == (whole.coarse_px if whole.coarse_px and whole.coarse_px[0] < 112 else None)
+        if half.blur_px is not None:
+            assert whole.blur_px is not None and config.blur_min_px < half.blur_px < whole.blur_px
+            smaller += 1
+            assert half.motion_rad == whole.motion_rad
+    assert smaller > 20
+
+
+def test_a_crop_knows_how_many_pixels_it_was_made_of():
+    turned = np.array([[0.0, -2.0, 5.0], [2.0, 0.0, 7.0]])
+    box = Box(0, 0, 10, 10)
+    spec = CropSpec(turned, 20, False, np.zeros(2), box, box)
+    assert CropView(spec, turned, np.eye(3)).resolution == pytest.approx(0.5)
+    assert CropView(spec, turned / 4, np.eye(3)).resolution == 1.0

@@ -203,17 +203,34 @@ class Degrading:
     quality: int | None
 
 
-def draw_degrading(config: PhotometricConfig, size: tuple[int, int], rng: Rng) -> Degrading:
-    """Draws of a worse camera for an image of this height and width."""
+_PIXEL_SIGMA = 0.5
+"""Standard deviation of what a pixel and interpolation between pixels smear, about, in pixels."""
+
+
+def draw_degrading(config: PhotometricConfig, size: tuple[int, int], rng: Rng, resolution: float = 1.0) -> Degrading:
+    """Draws of a worse camera for an image of this height and width.
+
+    Args:
+        config: how much worse.
+        size: height and width [px].
+        rng: draws.
+        resolution: pixels that the image was enlarged from, as a share of its own along a side: a small hand is coarse
+            and blurred already, and gets no worse than a large one does.
+    """
     coarse, blocks = None, False
     if rng.random() < config.coarse_p:
         share = rng.uniform(config.coarse_min, 1)
         blocks = bool(config.coarse_blocks_p > 0 and rng.random() < config.coarse_blocks_p)
-        coarse = round(size[1] * share), round(size[0] * share)
+        if share < resolution:
+            coarse = round(size[1] * share), round(size[0] * share)
     blur, motion = None, None
     if rng.random() < config.blur_p:
         blur = rng.uniform(config.blur_min_px, config.blur_sigma_px)
         motion = None if rng.random() < 1 - config.motion_p else rng.uniform(0, np.pi)
+        if resolution < 1:
+            left = blur**2 - _PIXEL_SIGMA**2 * (resolution**-2 - 1)
+            blur = float(np.sqrt(left)) if left > config.blur_min_px**2 else None
+            motion = None if blur is None else motion
     noise, shot = None, None
     if rng.random() < config.noise_p:
         noise = _draw_noise(size, config.noise_sigma, rng)
@@ -253,8 +270,11 @@ class PixelChanges:
     degrading: Degrading
 
 
-def draw_changes(config: PhotometricConfig, size: tuple[int, int], rng: Rng, erase: bool = True) -> PixelChanges:
-    """Draws for an image of this height and width: other light, patches (where `erase` says so), a worse camera."""
+def draw_changes(
+    config: PhotometricConfig, size: tuple[int, int], rng: Rng, erase: bool = True, resolution: float = 1.0
+) -> PixelChanges:
+    """Draws for an image of this height and width: other light, patches (where `erase` says so), a worse camera; see
+    `draw_degrading` for the resolution."""
     colours = draw_colours(config, rng)
     patches = draw_patches(config, size, rng) if erase else ()
-    return PixelChanges(colours, patches, draw_degrading(config, size, rng))
+    return PixelChanges(colours, patches, draw_degrading(config, size, rng, resolution))
