@@ -125,6 +125,15 @@ def test_nothing_of_before_a_jump_or_of_another_hand_gets_in(play, new_hand) -> 
         np.testing.assert_allclose(one.hands[0].joints_m, other.hands[0].joints_m, atol=1e-9)
 
 
+@pytest.mark.parametrize("back_s", [0.3, 0.1])
+def test_a_short_jump_back_lets_out_what_waited_too(play, new_hand, back_s) -> None:
+    """More than two images: no images that were swapped, but a bag that was set back."""
+    stamps = [50 + k / HZ for k in range(10)] + [50 + (9 + k) / HZ - back_s for k in range(12)]
+    told, came, most = play([[new_hand("right", x=0.0)]] * 22, 0.2, stamps)
+    assert [k for k, _ in told] == list(range(22)) and came[9] == 10 and most <= 7
+    assert [round(result.lag_s * HZ) for _, result in told[10:]] == [6] * 6 + [5, 4, 3, 2, 1, 0]
+
+
 def test_time_that_stands_still_and_swapped_images_let_no_images_pile_up(play, new_hand) -> None:
     hand = new_hand("right", x=0.0)
     told, _, most = play([[hand]] * 60, 0.1, [50.0] * 60)

@@ -14,7 +14,7 @@ import numpy as np
 
 from prehend.conventions import Side
 from prehend.hand_model.model import HandModel
-from prehend.pipeline.frames.times import FRAME_S, SWAPPED_S
+from prehend.pipeline.frames.times import ImageClock
 from prehend.pipeline.networks.decode import DecodedHand
 from prehend.pipeline.options import EstimatorOptions
 from prehend.pipeline.smoothing.held import wrist_pose
@@ -80,8 +80,7 @@ class FixedLag(Generic[Item]):
         self._waiting: deque[_WaitingResult[Item]] = deque()
         self._hands: dict[tuple[int, Side], _LaggedHand] = {}
         self._identities = Identities(options)
-        self._now_s = 0.0
-        self._stamp: float | None = None
+        self._now_s, self._times = 0.0, ImageClock()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -101,15 +100,14 @@ class FixedLag(Generic[Item]):
         Returns:
             The results that waited long enough, in their order.
         """
-        elapsed = FRAME_S if result.stamp is None or self._stamp is None else result.stamp - self._stamp
+        elapsed = self._times.step(result.stamp)
         told: list[tuple[Item, FrameResult]] = []
-        if not -SWAPPED_S <= elapsed <= self._options.max_gap_s:
+        if not 0 <= elapsed <= self._options.max_gap_s:
             told = self.flush()
             self.reset()
+            self._times.step(result.stamp)
             elapsed = 0.0
-        if elapsed >= 0:
-            self._stamp = result.stamp
-        self._now_s += max(elapsed, 0.0)
+        self._now_s += elapsed
         waiting = _WaitingResult(item, result, self._now_s)
         for hand in result.hands:
             if hand.state == "tracked":
@@ -128,6 +126,7 @@ class FixedLag(Generic[Item]):
         self._waiting.clear()
         self._hands.clear()
         self._identities.reset()
+        self._times.reset()
 
     def _is_due(self, waiting: _WaitingResult[Item]) -> bool:
         return self._now_s - waiting.now_s >= self._options.temporal_lag_s - _EPS or len(self._waiting) > self._most

@@ -211,6 +211,22 @@ def test_without_stamps_frames_come_at_30_hz() -> None:
     assert all(event.stamp is None and event.late_s == pytest.approx(2 / 30) for events in without for event in events)
 
 
+def test_swapped_images_make_no_time() -> None:
+    """A pair that came in the wrong order takes as long as one in order, so that nothing is believed too soon."""
+    teller = EventTeller(LASTING_S)
+    order = [0, *(k + step for k in range(1, 300, 2) for step in (1, 0))]
+    for k in order:
+        teller.step([], SIZE, k / 30)
+    assert teller._now_s == pytest.approx(1 / 30 + max(order) / 30)
+    told_at = []
+    for stamps in ([1, 2, 3, 4], [2, 1, 3, 4]):  # a hand that is first seen in image 1, or in 2, which came before it
+        teller = EventTeller(LASTING_S)
+        teller.step([], SIZE, 0.0)
+        events = [teller.step([say()], SIZE, k / 30) for k in stamps]
+        told_at.append([k for k, one in zip(stamps, events, strict=True) if one])
+    assert told_at == [[3], [4]]
+
+
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=80), st.sampled_from([5.0, 15.0, 30.0]))
 def test_events_of_a_hand_alternate_whatever_it_does(frames, hz) -> None:
     shown = [[say(state="grasping" if grasps else "not_grasping")] if there else [] for there, grasps in frames]

@@ -13,7 +13,7 @@ from math import nan
 import numpy as np
 
 from prehend.pipeline.frames.targets import Image, inside_share
-from prehend.pipeline.frames.times import FRAME_S
+from prehend.pipeline.frames.times import ImageClock
 from prehend.pipeline.networks.grasp_dates import load_grasp_dates
 from prehend.pipeline.networks.grasp_motion import GraspMotionNetwork, load_grasp_motion
 from prehend.pipeline.options import EstimatorOptions
@@ -112,6 +112,7 @@ class EventTeller:
         """Forget all hands without telling that they are gone."""
         self._known: dict[int, _Known] = {}
         self._now_s, self._looks = 0.0, MomentLooks()
+        self._times = ImageClock()
         self._stamp: float | None = None
 
     def step(
@@ -128,8 +129,7 @@ class EventTeller:
         Returns:
             What is told with this frame, by track.
         """
-        elapsed = FRAME_S if stamp is None or self._stamp is None else max(stamp - self._stamp, 0.0)
-        self._now_s += elapsed
+        self._now_s += max(self._times.step(stamp), 0.0)
         self._stamp = stamp
         seen = {hand.track_id: hand for hand in hands if hand.state == "tracked"}
         for hand in seen.values():
