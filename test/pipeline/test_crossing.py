@@ -30,7 +30,8 @@ def crossing(hz: int) -> list[np.ndarray]:
     return frames
 
 
-@pytest.mark.parametrize(("hz", "mirrored"), [(5, False), (15, False), (30, True)])
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("hz", [5, 15, 30])
 def test_hands_that_cross_keep_numbers_and_sides(hz, mirrored) -> None:
     pictures = [np.ascontiguousarray(frame[:, ::-1] if mirrored else frame) for frame in crossing(hz)]
     with load_estimator(threads=1) as estimator:

@@ -116,6 +116,8 @@ def test_the_estimator_of_images_on_their_own_holds_nothing_back(monkeypatch):
             ["--grasp-events", "moved", "--json", "-", "--json-version", "1"],
             "--grasp-events has no effect without --events or --json",
         ),
+        (["--temporal-stride", "0.1"], "--temporal-stride has no effect without --temporal-frames"),
+        (["--temporal-stride", "0.1", "--temporal-frames", "0"], ""),
         (["--hypothesis-budget", "5"], "--hypothesis-budget has no effect without --hypotheses"),
         (["--lost", "hold", "--no-track"], "--lost has no effect with --no-track"),
         (["--events", "-", "--no-track"], "--events has no effect with --no-track"),
@@ -268,6 +270,8 @@ def test_the_old_name_of_the_detector_works_and_is_told_of(capsys):
         (["--lag", "0.2", "--no-track"], "leave --lag or --no-track out"),
         (["--lag", "0.2", "--smooth", "0"], "--lag 0.2 smooths and --smooth 0 does not"),
         (["--smooth", "31"], "--smooth: 31 is not from 0 to 30"),
+        (["--temporal-frames", "3", "--temporal-stride", "0.9"], "--temporal-frames 3 reach back farther"),
+        (["--temporal-stride", "0"], "--temporal-stride: 0 is not between 0.01 and 1"),
         (["--temporal-frames", "9"], "--temporal-frames 9 reach back farther than the 1 s that are remembered: take 6"),
     ],
 )

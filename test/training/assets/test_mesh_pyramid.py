@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+from dataset_writers import fake_mano
 
 from prehend.errors import AssetError, MissingDependency
 from prehend.hand_model import load_hand_model
@@ -72,6 +73,13 @@ def test_any_hand_has_one() -> None:
     model = load_hand_model(side="left", forearm=True)
     pyramid = hand_pyramid(model, levels=3)
     assert pyramid.sizes == (-(-model.num_vertices // 4), -(-model.num_vertices // 2), model.num_vertices)
+
+
+def test_a_hand_of_manos_size_has_the_levels_of_the_paper() -> None:
+    """H2ONet, section 3.2: 49, 98, 195, 389 and 778 vertices."""
+    pyramid = hand_pyramid(fake_mano())
+    assert pyramid.sizes == (49, 98, 195, 389, 778)
+    assert set(pyramid.parts) == set(range(6))
 
 
 def test_a_mesh_in_pieces_is_refused() -> None:

@@ -159,6 +159,16 @@ def single_frames() -> dict[str, torch.Tensor]:
     return load_network(load_bundle("unihope-s")).state_dict()
 
 
+def test_the_debug_preset_takes_seconds_and_is_as_many_frames(films, tmp_path) -> None:
+    small = preset("debug-unihope-s-time")
+    train_run(Training(small, [films], tmp_path / "debug", Budget(steps=2)), Machine(threads=1))
+    assert (tmp_path / "debug" / "checkpoint" / "averaged.safetensors").exists()
+    numbers = [
+        sum(value.numel() for value in one.build().time.parameters()) for one in (small, preset("unihope-s-time"))
+    ]
+    assert small.config.frames == preset("unihope-s-time").config.frames and numbers[0] < numbers[1] / 3
+
+
 @pytest.fixture(scope="module")
 def run(films, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "time"

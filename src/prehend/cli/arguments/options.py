@@ -26,14 +26,14 @@ _ARGUMENTS = {
     "engine_dir": "--engine-dir", "object_id": "--object", "min_score": "--min-score", "max_hands": "--max-hands",
     "fov_deg": "--fov", "smooth_min_cutoff_hz": "--smooth", "smoother": "--smoother", "hand_model": "--hand-model",
     "threads": "--threads", "lost": "--lost", "operator": "--operator", "grasp_events": "--grasp-events",
-    "temporal_frames": "--temporal-frames", "temporal_lag_s": "--lag", "hypotheses": "--hypotheses",
-    "hypothesis_budget_ms": "--hypothesis-budget",
+    "temporal_frames": "--temporal-frames", "temporal_stride_s": "--temporal-stride", "temporal_lag_s": "--lag",
+    "hypotheses": "--hypotheses", "hypothesis_budget_ms": "--hypothesis-budget",
 }  # fmt: skip
 """Names of options that commands set, and their arguments; each has the option's name as its destination."""
 
 _OVER_TIME = (
     "smooth_min_cutoff_hz", "smoother", "temporal_lag_s", "lost", "grasp_events", "temporal_frames",
-    "hypothesis_budget_ms",
+    "temporal_stride_s", "hypothesis_budget_ms",
 )  # fmt: skip
 """Options without effect on images that are taken each on its own."""
 
@@ -120,6 +120,13 @@ def _add_over_time(parser: Parser) -> None:
         "as the weights look at",
     )
     parser.add_argument(
+        "--temporal-stride",
+        dest="temporal_stride_s",
+        type=number_between(0.01, 1.0),
+        metavar="S",
+        help="time between these frames (default: 0.167, with which the weights were trained)",
+    )
+    parser.add_argument(
         "--hypotheses",
         type=count_from(0),
         metavar="N",
@@ -195,7 +202,7 @@ def check_options(args: argparse.Namespace, prog: str, untold: str = "") -> None
         raise ParameterError(f"--lag {lag_s:g} smooths hands that are tracked: leave --lag or --no-track out")
     if lag_s and args.smooth_min_cutoff_hz == 0:
         raise ParameterError(f"--lag {lag_s:g} smooths and --smooth 0 does not: leave one of them out")
-    _check_frames(args.temporal_frames)
+    _check_frames(args.temporal_frames, args.temporal_stride_s)
     for line in _in_vain(args, tracked, untold):
         complain(f"{prog}: {line}\n")
 
@@ -243,19 +250,21 @@ def _in_vain(args: argparse.Namespace, tracked: bool, untold: str) -> list[str]:
         lines.append("--smoother has no effect without --smooth")
     if _asked(args, ["grasp_events"]) and untold:
         lines.append(f"--grasp-events has no effect {untold}")
+    if _asked(args, ["temporal_stride_s"]) and args.temporal_frames in (None, 1):
+        lines.append("--temporal-stride has no effect without --temporal-frames")
     if _asked(args, ["hypothesis_budget_ms"]) and not args.hypotheses:
         lines.append("--hypothesis-budget has no effect without --hypotheses")
     return lines
 
 
-def _check_frames(frames: int | None) -> None:
+def _check_frames(frames: int | None, stride_s: float | None) -> None:
     """Frames that no weights can look at; how many these look at they say themselves."""
     if frames is None or frames < 2:
         return
     from prehend.pipeline.frames.memory import MemoryOptions, most_frames  # takes long to load
     from prehend.pipeline.options import option_default
 
-    most = most_frames(option_default("temporal_stride_s"), MemoryOptions.horizon_s)
+    most = most_frames(option_default("temporal_stride_s") if stride_s is None else stride_s, MemoryOptions.horizon_s)
     if frames > most:
         raise ParameterError(
             f"--temporal-frames {frames} reach back farther than the {MemoryOptions.horizon_s:g} s that are "

@@ -373,6 +373,13 @@ H2ONET_PRESETS = (
         data=FusionDataConfig(frames=LITE_TIME.frames),
         optimisation=Optimisation(batch_size=256, lr=2e-3, weight_decay=0.1, ema=0.998),
     ),
+    TimePreset(
+        "debug-unihope-s-time",
+        "unihope-s-time",
+        replace(LITE_TIME, told=8, token=8),
+        FusionDataConfig(frames=LITE_TIME.frames),
+        optimisation=replace(_BRIEF, batch_size=8),
+    ),
     _tiny(FramesPreset, "debug-h2onet-frame", "frame", _FRAMES),
     _tiny(WindowsPreset, "debug-h2onet", "fusion", _WINDOWS),
     _tiny(WindowsPreset, "debug-h2onet-all", "all", _WINDOWS),
