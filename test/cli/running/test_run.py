@@ -271,7 +271,7 @@ def test_the_old_name_of_the_detector_works_and_is_told_of(capsys):
         (["--lag", "0.2", "--smooth", "0"], "--lag 0.2 smooths and --smooth 0 does not"),
         (["--smooth", "31"], "--smooth: 31 is not from 0 to 30"),
         (["--temporal-frames", "3", "--temporal-stride", "0.9"], "--temporal-frames 3 reach back farther"),
-        (["--temporal-stride", "0"], "--temporal-stride: 0 is not between 0.01 and 1"),
+        (["--temporal-stride", "0"], "--temporal-stride: 0 is not from 0.01 to 1"),
         (["--temporal-frames", "9"], "--temporal-frames 9 reach back farther than the 1 s that are remembered: take 6"),
     ],
 )

@@ -122,7 +122,7 @@ def _add_over_time(parser: Parser) -> None:
     parser.add_argument(
         "--temporal-stride",
         dest="temporal_stride_s",
-        type=number_between(0.01, 1.0),
+        type=number_from(0.01, 1.0),
         metavar="S",
         help="time between these frames (default: 0.167, with which the weights were trained)",
     )
