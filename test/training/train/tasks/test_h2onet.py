@@ -224,9 +224,9 @@ def test_what_was_pretrained_learns_slowly(crops):
     assert "network.seen.pyramid.laterals.0.0.weight" not in named
 
 
-def test_data_of_the_other_stage_are_refused(crops, films):
+def test_data_of_the_other_stage_are_refused(crops, frames):
     with pytest.raises(AssetError, match="crops"):
-        preset("debug-h2onet-frame").task([films])
+        preset("debug-h2onet-frame").task([frames])
     with pytest.raises(AssetError, match="sequences"):
         preset("debug-h2onet").task([crops])
 
