@@ -24,7 +24,7 @@ from prehend_training.palms.pseudo import _mean, _mirror
 from prehend_training.palms.targets import PalmTarget, palm_targets
 from prehend_training.palms.unsure import STEPS, Tried, choose_sure, note_sure
 from prehend_training.pretrained.files import PROVENANCE
-from prehend_training.train.blend import SHARE
+from prehend_training.storage.blends import SHARE
 
 SHAPE = np.array([[0, 0.5], [-0.3, -0.45], [-0.05, -0.5], [0.2, -0.45], [0.4, -0.3], [-0.35, 0.25], [-0.5, 0]])
 SIZE = 192

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from prehend.documents import read_json
 from prehend.errors import AssetError
 from prehend_training.pretrained.files import provenance
-from prehend_training.train.blend import SHARE, learnt_weights, write_blend
+from prehend_training.storage.blends import SHARE, learnt_weights, write_blend
 
 
 def blend_palms(run: Path, start: Path, share: float, out: Path) -> None:

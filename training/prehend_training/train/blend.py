@@ -1,7 +1,6 @@
 """Between what weights could do before and what a run has learnt: means of weights keep more of the former (WiSE-FT,
 Wortsman et al., CVPR 2022)."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from prehend.backends.torch_ import load_network
-from prehend.errors import AssetError, InvalidInput, WeightsMismatch
-from prehend.files import replace_file, replace_text
+from prehend.errors import InvalidInput, WeightsMismatch
 from prehend_training.pretrained.shipped import bundle_at
-from prehend_training.storage.tensors import write_tensors
+from prehend_training.storage.blends import AVERAGED, SHARE, learnt_weights, write_blend
 from prehend_training.train.loop.notes import BLENDED, read_note
 
-SHARE = "share_learnt"
-"""Where a run says how much of its weights is its own."""
-_WEIGHTS = Path("checkpoint") / "averaged.safetensors"
-_PROGRESS = Path("checkpoint") / "progress.json"
 _NETWORK = "network."
 
 
@@ -55,27 +49,8 @@ def _before(start: Path) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
     """Weights by their names in the network, and what they are."""
     if (bundle := bundle_at(start)) is not None:
         return load_network(bundle).state_dict(), {"weights": bundle.name, "sha256": bundle.weights_sha256}
-    if not (start / _WEIGHTS).exists():
+    if not (start / AVERAGED).exists():
         raise InvalidInput(f"{start} is neither weights by name or folder nor a run that was trained")
     note = read_note(start)
-    numbers = {name.removeprefix(_NETWORK): value for name, value in load_file(start / _WEIGHTS).items()}
+    numbers = {name.removeprefix(_NETWORK): value for name, value in load_file(start / AVERAGED).items()}
     return numbers, {name: note[name] for name in ("preset", "seed", "commit")}
-
-
-def learnt_weights(run: Path, share: float, out: Path) -> dict[str, Tensor]:
-    """The averaged weights of a run that are to be blended; arguments and errors as of `blend_run`."""
-    if not 0 < share <= 1:
-        raise InvalidInput(f"a share of {share:g} is not between 0 and 1")
-    if out.exists():
-        raise InvalidInput(f"{out} is there already: choose another folder")
-    if not (run / _WEIGHTS).exists():
-        raise AssetError(f"{run} has no checkpoint: train it first")
-    return load_file(run / _WEIGHTS)
-
-
-def write_blend(run: Path, out: Path, mixed: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
-    """Make the folder of a run from blended weights and a note; how far training came is as in the run."""
-    (out / _WEIGHTS).parent.mkdir(parents=True)
-    write_tensors(out / _WEIGHTS, dict(mixed))
-    replace_file(out / _PROGRESS, (run / _PROGRESS).read_bytes())
-    replace_text(out / "run.json", json.dumps(note, indent=1))
