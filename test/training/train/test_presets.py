@@ -15,7 +15,7 @@ from prehend_training.train.runs import differences
 def test_every_preset_builds_its_network_and_is_its_own():
     assert all(one.name == name and not differences(one) for name, one in PRESETS.items())
     tiny = [one for name, one in PRESETS.items() if name.startswith("debug-")]
-    assert len({type(one) for one in tiny}) == 9  # a small one of each kind, which tests train
+    assert len({type(one) for one in tiny}) == 10  # a small one of each kind, which tests train
     for one in tiny:
         assert sum(value.numel() for value in one.build().parameters()) > 0
         assert one.pictures in ("crops", "frames")
